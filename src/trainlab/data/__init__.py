@@ -1,0 +1,5 @@
+"""Sources of images, their split and batches."""
+
+from trainlab.data.module import ImageData, Images
+
+__all__ = ["ImageData", "Images"]

@@ -1,0 +1,73 @@
+"""Batches out of images that lie in memory: one indexed gather each."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from trainlab.data.augmentation import Augmentation, augment
+from trainlab.randomness import generator
+
+
+class Batches:
+    """Epochs of (uint8 images (B, C, H, W), int64 labels (B,)) over a subset of images on one device.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,), on the same device.
+        indices: the subset, int64 (n,).
+        batch_size: images a batch and process; the last batch has what is left.
+        order_seed: shuffle each epoch by (order_seed, epoch); None keeps the order.
+        augmentation: applied to every batch.
+        rank: of this process; it takes every ``world_size``-th image of the epoch's order.
+        world_size: number of processes. Shuffled epochs are padded by their first images to a multiple of it, so
+            that all processes make the same number of steps.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        indices: Tensor,
+        batch_size: int,
+        *,
+        order_seed: int | None = None,
+        augmentation: Augmentation | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.images, self.labels, self.indices = images, labels, indices
+        self.batch_size, self.order_seed, self.augmentation = batch_size, order_seed, augmentation
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+        self.sampler = self  # where Lightning looks for `set_epoch`
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration draws."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self._shard(self.indices)) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        device = self.images.device
+        order = self._shard(self._order()).to(device)
+        draws = None
+        if self.augmentation is not None:
+            draws = self.augmentation.draw(len(self.images), self.epoch).to(device)
+        for chosen in order.split(self.batch_size):
+            images = self.images[chosen]
+            if self.augmentation is not None and draws is not None:
+                images = augment(images, draws[chosen], self.augmentation.crop_padding)
+            yield images, self.labels[chosen]
+
+    def _order(self) -> Tensor:
+        if self.order_seed is None:
+            return self.indices
+        draws = generator(self.order_seed, "order", self.epoch)
+        return self.indices[torch.randperm(len(self.indices), generator=draws)]
+
+    def _shard(self, order: Tensor) -> Tensor:
+        if self.order_seed is not None and (missing := -len(order) % self.world_size):
+            order = torch.cat([order, order[:missing]])
+        return order[self.rank :: self.world_size]

@@ -1,0 +1,46 @@
+"""The parameters of a network laid end to end, so that an optimizer step is a few operations instead of a few hundred."""
+
+import torch
+from torch import Tensor, nn
+
+
+class FlatParameters:
+    """One parameter that holds all trainable parameters of a network; those become views of it.
+
+    torch's optimizers are elementwise, so a step on ``parameter`` is the step that they would make on each of its
+    parts. Gradients are computed in the parts and gathered by ``gather_gradients``.
+
+    Args:
+        network: parameters on one device and of one type.
+
+    Raises:
+        ValueError: the network has no trainable parameters, or of several types.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._parts = [p for p in network.parameters() if p.requires_grad]
+        kinds = {(p.dtype, p.device) for p in self._parts}
+        if len(kinds) != 1:
+            raise ValueError(f"the trainable parameters must be of one type on one device, got {kinds or 'none'}")
+        self.parameter = nn.Parameter(torch.cat([p.detach().flatten() for p in self._parts]))
+        self._gradient = torch.zeros_like(self.parameter)
+        self._gradient_views = self._views(self._gradient)
+        for part, view in zip(self._parts, self._views(self.parameter.detach()), strict=True):
+            part.data = view
+
+    def zero_grad(self) -> None:
+        """Drop the gradients of all parts."""
+        for part in self._parts:
+            part.grad = None
+
+    def gather_gradients(self) -> None:
+        """Copy the gradients of the parts into ``parameter.grad``; a part without one counts as zero."""
+        if any(part.grad is None for part in self._parts):
+            self._gradient.zero_()
+        pairs = [(v, p.grad) for v, p in zip(self._gradient_views, self._parts, strict=True) if p.grad is not None]
+        torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
+        self.parameter.grad = self._gradient
+
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        sizes = [p.numel() for p in self._parts]
+        return [chunk.view_as(p) for chunk, p in zip(flat.split(sizes), self._parts, strict=True)]

@@ -1,0 +1,6 @@
+"""Architectures and their initialization. Networks take raw uint8 images (B, C, H, W) and return logits (B, classes)."""
+
+from trainlab.models.cnn import CNN
+from trainlab.models.mlp import MLP
+
+__all__ = ["CNN", "MLP"]

@@ -1,0 +1,125 @@
+"""A small convolutional network in the manner of VGG. Its variants are arguments, not subclasses."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from trainlab.models.activations import build_activation, check_activation
+from trainlab.models.dropout import build_dropout, check_dropout
+from trainlab.models.initializers import check_initializer, initialize
+from trainlab.models.scaling import InputScaling
+from trainlab.models.self_normalization import warn_if_broken
+
+
+class CNN(nn.Module):
+    """Stages of convolutions, each ended by max pooling over 2 x 2, then dense layers and a linear output.
+
+    Args:
+        image_shape: (C, H, W) of the raw uint8 images.
+        seed: what initial weights and dropout masks are derived from.
+        stages: output channels of the convolutions of each stage, e.g. ``[[32, 32], [64, 64]]``.
+        dense: units of each dense layer.
+        kernel_size: height and width of the kernels, odd.
+        padding: keep height and width in a convolution.
+        num_classes: number of logits.
+        activation: a name in ``activations.ACTIVATIONS``.
+        initializer: a name in ``initializers.INITIALIZERS``, for all but the output layer.
+        output_initializer: the same for the output layer.
+        batch_norm: normalize before every activation; the layer before it has no bias.
+        batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
+        dropout: rate after each stage's pooling and, last, after each dense layer: one number a stage and one more.
+        dropout_kind: "alpha" or "ordinary".
+        standardize: standardize every input feature, instead of scaling to [0, 1].
+
+    Raises:
+        ValueError: an argument is out of range, or the images are too small for the stages.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        seed: int = 0,
+        *,
+        stages: Sequence[Sequence[int]] = ((32,), (64,)),
+        dense: Sequence[int] = (64,),
+        kernel_size: int = 3,
+        padding: bool = False,
+        num_classes: int = 10,
+        activation: str = "relu",
+        initializer: str = "he_normal",
+        output_initializer: str = "glorot_uniform",
+        batch_norm: bool = False,
+        batch_norm_momentum: float = 0.1,
+        dropout: Sequence[float] = (0.0, 0.0, 0.0),
+        dropout_kind: str = "ordinary",
+        standardize: bool = False,
+    ) -> None:
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}; set model.kernel_size")
+        if len(dropout) != len(stages) + 1:
+            raise ValueError(
+                f"dropout must have {len(stages) + 1} rates, one a stage and one for the dense layers, "
+                f"got {len(dropout)}; set model.dropout"
+            )
+        if not 0 < batch_norm_momentum <= 1:
+            raise ValueError(
+                f"batch_norm_momentum must be in (0, 1], got {batch_norm_momentum}; set model.batch_norm_momentum"
+            )
+        check_activation(activation)
+        check_initializer(initializer, "initializer")
+        check_initializer(output_initializer, "output_initializer")
+        for rate in dropout:
+            check_dropout(rate, dropout_kind)
+        warn_if_broken(
+            activation, initializer, standardize, batch_norm, alpha_dropout=any(dropout) and dropout_kind == "alpha"
+        )
+
+        self.num_classes = num_classes
+        self.scaling = InputScaling(image_shape, standardize)
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+
+        def add(name: str, layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> None:
+            initialize(layer, initializer, seed, name)
+            layers[name] = layer
+            if batch_norm:
+                layers[f"norm_{name}"] = norm
+            layers[f"activation_{name}"] = build_activation(activation, seed, name)
+
+        def drop(name: str, rate: float) -> None:
+            if rate > 0:
+                layers[f"dropout_{name}"] = build_dropout(rate, dropout_kind, seed, name)
+
+        channels, height, width = image_shape
+        shrink = 0 if padding else kernel_size - 1
+        for s, stage in enumerate(stages, 1):
+            for c, out_channels in enumerate(stage, 1):
+                conv = nn.Conv2d(
+                    channels, out_channels, kernel_size, padding=kernel_size // 2 if padding else 0, bias=not batch_norm
+                )
+                add(f"conv_{s}_{c}", conv, nn.BatchNorm2d(out_channels, momentum=batch_norm_momentum))
+                channels, height, width = out_channels, height - shrink, width - shrink
+            layers[f"pool_{s}"] = nn.MaxPool2d(2)
+            height, width = height // 2, width // 2
+            if min(height, width) < 1:
+                raise ValueError(
+                    f"images of {image_shape[1]} x {image_shape[2]} are too small for {len(stages)} stages; "
+                    "set model.stages or model.padding=true"
+                )
+            drop(f"stage_{s}", dropout[s - 1])
+        layers["flatten"] = nn.Flatten()
+        features = math.prod((channels, height, width))
+        for d, units in enumerate(dense, 1):
+            linear = nn.Linear(features, units, bias=not batch_norm)
+            add(f"dense_{d}", linear, nn.BatchNorm1d(units, momentum=batch_norm_momentum))
+            drop(f"dense_{d}", dropout[-1])
+            features = units
+        layers["output"] = output = nn.Linear(features, num_classes)
+        initialize(output, output_initializer, seed, "output")
+        self.layers = nn.Sequential(layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, num_classes) of raw uint8 ``images`` (B, C, H, W)."""
+        return self.layers(self.scaling(images))

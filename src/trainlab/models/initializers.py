@@ -1,0 +1,45 @@
+"""Initial weights: a rule for the variance times a distribution, drawn from a generator of the layer's own."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from trainlab.randomness import generator
+
+# Variance of a weight as a function of fan in and fan out.
+_VARIANCE = {
+    "he": lambda fan_in, fan_out: 2 / fan_in,  # He et al., 2015
+    "lecun": lambda fan_in, fan_out: 1 / fan_in,  # LeCun et al., 1998; Klambauer et al., 2017, for SELU
+    "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),  # Glorot and Bengio, 2010
+}
+INITIALIZERS = tuple(f"{rule}_{shape}" for rule in _VARIANCE for shape in ("normal", "uniform"))
+
+
+def check_initializer(name: str, key: str) -> None:
+    """Raise ValueError, naming the config key, unless ``name`` is one of ``INITIALIZERS``."""
+    if name not in INITIALIZERS:
+        raise ValueError(f"{key} must be one of {', '.join(INITIALIZERS)}, got {name!r}; set model.{key}")
+
+
+def variance(name: str, fan_in: int, fan_out: int) -> float:
+    """The variance that the initializer ``name`` gives a weight."""
+    return _VARIANCE[name.split("_")[0]](fan_in, fan_out)
+
+
+@torch.no_grad()
+def initialize(layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str) -> None:
+    """Draw the weights of ``layer`` from (seed, place) by the rule ``name``; set its bias, if any, to zero."""
+    receptive_field = math.prod(layer.weight.shape[2:])
+    fan_in, fan_out = layer.weight.shape[1] * receptive_field, layer.weight.shape[0] * receptive_field
+    deviation = math.sqrt(variance(name, fan_in, fan_out))
+    layer.weight.copy_(_standard(name, layer.weight.shape, generator(seed, "weights", place)) * deviation)
+    if layer.bias is not None:
+        layer.bias.zero_()
+
+
+def _standard(name: str, shape: torch.Size, draws: torch.Generator) -> Tensor:
+    """Numbers of mean 0 and variance 1 with the distribution that ``name`` ends in."""
+    if name.endswith("_normal"):
+        return torch.randn(shape, generator=draws)
+    return (torch.rand(shape, generator=draws) * 2 - 1) * math.sqrt(3)

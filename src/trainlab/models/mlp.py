@@ -1,0 +1,103 @@
+"""A deep dense network. Its variants (`elu_he`, `bn`, `selu_lecun`, `alpha_dropout`) are arguments, not subclasses."""
+
+import math
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from trainlab.models.activations import build_activation, check_activation
+from trainlab.models.dropout import build_dropout, check_dropout
+from trainlab.models.initializers import check_initializer, initialize
+from trainlab.models.scaling import InputScaling
+from trainlab.models.self_normalization import warn_if_broken
+
+DROPOUT_AFTER = ("last", "every")
+
+
+class MLP(nn.Module):
+    """``depth`` hidden layers of ``width`` units and a linear output.
+
+    A hidden layer is linear, batch normalization (then without a bias before it), activation, dropout.
+
+    Args:
+        image_shape: (C, H, W) of the raw uint8 images.
+        seed: what initial weights and dropout masks are derived from.
+        depth: number of hidden layers, at least 1.
+        width: units of each.
+        num_classes: number of logits.
+        activation: a name in ``activations.ACTIVATIONS``.
+        initializer: a name in ``initializers.INITIALIZERS``, for the hidden layers.
+        output_initializer: the same for the output layer; logits are linear, so Glorot's by default.
+        batch_norm: normalize before every activation.
+        batch_norm_input: normalize the scaled pixels too.
+        batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
+        dropout: probability of dropping an element, in [0, 1).
+        dropout_kind: "alpha" or "ordinary".
+        dropout_after: the "last" hidden layer or "every" one.
+        standardize: standardize every input feature, instead of scaling to [0, 1].
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        seed: int = 0,
+        *,
+        depth: int = 20,
+        width: int = 100,
+        num_classes: int = 10,
+        activation: str = "elu",
+        initializer: str = "he_normal",
+        output_initializer: str = "glorot_uniform",
+        batch_norm: bool = False,
+        batch_norm_input: bool = False,
+        batch_norm_momentum: float = 0.1,
+        dropout: float = 0.0,
+        dropout_kind: str = "alpha",
+        dropout_after: str = "last",
+        standardize: bool = False,
+    ) -> None:
+        super().__init__()
+        for key, size in {"depth": depth, "width": width, "num_classes": num_classes}.items():
+            if size < 1:
+                raise ValueError(f"{key} must be at least 1, got {size}; set model.{key}")
+        if not 0 < batch_norm_momentum <= 1:
+            raise ValueError(
+                f"batch_norm_momentum must be in (0, 1], got {batch_norm_momentum}; set model.batch_norm_momentum"
+            )
+        if dropout_after not in DROPOUT_AFTER:
+            raise ValueError(
+                f"dropout_after must be last or every, got {dropout_after!r}; set model.dropout_after"
+            )
+        check_activation(activation)
+        check_initializer(initializer, "initializer")
+        check_initializer(output_initializer, "output_initializer")
+        check_dropout(dropout, dropout_kind)
+        warn_if_broken(
+            activation, initializer, standardize, batch_norm, alpha_dropout=dropout > 0 and dropout_kind == "alpha"
+        )
+
+        self.num_classes = num_classes
+        self.scaling = InputScaling(image_shape, standardize)
+        features = math.prod(image_shape)
+        layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+        if batch_norm_input:
+            layers["norm_0"] = nn.BatchNorm1d(features, momentum=batch_norm_momentum)
+        for i in range(1, depth + 1):
+            layers[f"linear_{i}"] = linear = nn.Linear(features, width, bias=not batch_norm)
+            initialize(linear, initializer, seed, f"linear_{i}")
+            if batch_norm:
+                layers[f"norm_{i}"] = nn.BatchNorm1d(width, momentum=batch_norm_momentum)
+            layers[f"activation_{i}"] = build_activation(activation, seed, f"activation_{i}")
+            if dropout > 0 and (dropout_after == "every" or i == depth):
+                layers[f"dropout_{i}"] = build_dropout(dropout, dropout_kind, seed, f"dropout_{i}")
+            features = width
+        layers["output"] = output = nn.Linear(features, num_classes)
+        initialize(output, output_initializer, seed, "output")
+        self.layers = nn.Sequential(layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, num_classes) of raw uint8 ``images`` (B, C, H, W)."""
+        return self.layers(self.scaling(images))

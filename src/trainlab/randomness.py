@@ -1,0 +1,68 @@
+"""Randomness as a function: every draw follows from (seed, place, epoch or step), never from a hidden state."""
+
+import hashlib
+
+import torch
+from torch import Tensor, nn
+
+_MASK = 0xFFFFFFFF
+# Multipliers of the 32-bit mixer "lowbias32" (Chris Wellons, hash-prospector, 2018), the second as its signed
+# equivalent, so that a product of a 32-bit value and a multiplier never leaves int64.
+_MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
+
+
+def derive_seed(seed: int, *place: str | int) -> int:
+    """A 63-bit seed for one place of one training, e.g. ``derive_seed(seed, "weights", "linear_3")``."""
+    digest = hashlib.blake2b(repr((int(seed), *place)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def generator(seed: int, *place: str | int) -> torch.Generator:
+    """A CPU generator for one place of one training."""
+    return torch.Generator().manual_seed(derive_seed(seed, *place))
+
+
+def scramble(x: Tensor) -> Tensor:
+    """A bijection of the 32-bit integers that flips each output bit with probability near 1/2 for any input bit.
+
+    Args:
+        x: int64 tensor with values in [0, 2**32); left unchanged.
+    """
+    x = x ^ (x >> 16)
+    x = x.mul_(_MULTIPLIERS[0]).bitwise_and_(_MASK)
+    x = x.bitwise_xor_(x >> 15)
+    x = x.mul_(_MULTIPLIERS[1]).bitwise_and_(_MASK)
+    return x.bitwise_xor_(x >> 16)
+
+
+class CounterDraws(nn.Module):
+    """Independent uniform 32-bit integers as a function of (seed, place, step, element).
+
+    The element is the index in the global batch: with ``row_stride`` processes, row i of process ``row_offset`` is row
+    ``i * row_stride + row_offset``, so that sharding a batch does not change its draws. The step is a tensor, so that
+    a compiled or captured graph takes it as an input. Two keys go in at different depths, the first by exclusive or
+    and the second by addition between two mixing rounds; so no stream is a shifted copy of another.
+    """
+
+    key: Tensor
+    step: Tensor
+    elements: Tensor
+
+    def __init__(self, seed: int, *place: str | int) -> None:
+        super().__init__()
+        key = derive_seed(seed, *place, "draws")
+        self.register_buffer("key", torch.tensor([key & _MASK, key >> 32]), persistent=False)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
+        self.register_buffer("elements", torch.zeros((0, 0), dtype=torch.int64), persistent=False)
+        self.row_offset, self.row_stride = 0, 1
+
+    @torch.no_grad()
+    def forward(self, shape: torch.Size) -> Tensor:
+        """Draws for a batch of ``shape`` (B, ...), int64 in [0, 2**32)."""
+        rows, columns = shape[0], shape[1:].numel()
+        if self.elements.shape[0] < rows or self.elements.shape[1] != columns:
+            row = torch.arange(rows, device=self.key.device) * self.row_stride + self.row_offset
+            self.elements = row[:, None] * columns + torch.arange(columns, device=self.key.device)
+        first, second = scramble(self.key ^ self.step).unbind()
+        draws = scramble(self.elements[:rows] ^ first)
+        return scramble(draws.add_(second).bitwise_and_(_MASK)).view(shape)

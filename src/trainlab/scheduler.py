@@ -1,0 +1,94 @@
+"""Learning-rate schedules: (optimizer, total steps, settings) -> Lightning's scheduler dictionary, or None.
+
+``optim.lr`` is the constant rate, and the peak of a schedule that rises or falls.
+"""
+
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR, ReduceLROnPlateau, SequentialLR
+
+SchedulerConfig = dict[str, Any]
+
+
+def constant(optimizer: Optimizer, total_steps: int) -> None:
+    """The rate stays what ``optim.lr`` says."""
+
+
+def one_cycle(
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    pct_start: float = 0.3,
+    div_factor: float = 25.0,
+    final_div_factor: float = 1e4,
+    anneal_strategy: str = "cos",
+    three_phase: bool = False,
+    cycle_momentum: bool = True,
+    base_momentum: float = 0.85,
+    max_momentum: float = 0.95,
+) -> SchedulerConfig:
+    """Smith's 1cycle (2018): from lr / div_factor up to lr and down to lr / (div_factor * final_div_factor).
+
+    Momentum (or beta1) moves the other way, from ``max_momentum`` to ``base_momentum`` and back. It spans exactly
+    ``total_steps`` optimizer steps.
+    """
+    if total_steps < 3:
+        raise ValueError(
+            f"scheduler=one_cycle needs at least 3 steps, got {total_steps}; set trainer.max_epochs or max_steps"
+        )
+    scheduler = OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=total_steps,
+        pct_start=pct_start,
+        div_factor=div_factor,
+        final_div_factor=final_div_factor,
+        anneal_strategy=anneal_strategy,  # type: ignore[arg-type]
+        three_phase=three_phase,
+        cycle_momentum=cycle_momentum,
+        base_momentum=base_momentum,
+        max_momentum=max_momentum,
+    )
+    return {"scheduler": scheduler, "interval": "step"}
+
+
+def cosine(
+    optimizer: Optimizer, total_steps: int, *, warmup_steps: int = 0, min_lr: float = 0.0
+) -> SchedulerConfig:
+    """A linear rise over ``warmup_steps``, then half a cosine from lr down to ``min_lr`` (Loshchilov and Hutter, 2017)."""
+    if not 0 <= warmup_steps < total_steps:
+        raise ValueError(
+            f"warmup_steps must be in [0, {total_steps}), the steps of the run, got {warmup_steps}; "
+            "set scheduler.warmup_steps"
+        )
+    fall = CosineAnnealingLR(optimizer, T_max=total_steps - warmup_steps, eta_min=min_lr)
+    if warmup_steps == 0:
+        return {"scheduler": fall, "interval": "step"}
+    rise = LinearLR(optimizer, start_factor=1 / (warmup_steps + 1), total_iters=warmup_steps)
+    return {"scheduler": SequentialLR(optimizer, [rise, fall], milestones=[warmup_steps]), "interval": "step"}
+
+
+def plateau(
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    monitor: str = "val/loss",
+    mode: str = "min",
+    factor: float = 0.5,
+    patience: int = 5,
+    threshold: float = 1e-4,
+    cooldown: int = 0,
+    min_lr: float = 0.0,
+) -> SchedulerConfig:
+    """Multiply the rate by ``factor`` after ``patience`` epochs in which ``monitor`` did not improve."""
+    scheduler = ReduceLROnPlateau(
+        optimizer,
+        mode=mode,  # type: ignore[arg-type]
+        factor=factor,
+        patience=patience,
+        threshold=threshold,
+        cooldown=cooldown,
+        min_lr=min_lr,
+    )
+    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
