@@ -30,12 +30,13 @@ def one_cycle(
 ) -> SchedulerConfig:
     """Smith's 1cycle (2018): from lr / div_factor up to lr and down to lr / (div_factor * final_div_factor).
 
-    Momentum (or beta1) moves the other way, from ``max_momentum`` to ``base_momentum`` and back. It spans exactly
-    ``total_steps`` optimizer steps.
+    Momentum (or beta1) moves the other way, from ``max_momentum`` to ``base_momentum`` and back. It spans
+    exactly ``total_steps`` optimizer steps.
     """
     if total_steps < 3:
         raise ValueError(
-            f"scheduler=one_cycle needs at least 3 steps, got {total_steps}; set trainer.max_epochs or max_steps"
+            f"scheduler=one_cycle needs at least 3 steps, got {total_steps}; "
+            "set trainer.max_epochs or trainer.max_steps"
         )
     scheduler = OneCycleLR(
         optimizer,
@@ -56,7 +57,12 @@ def one_cycle(
 def cosine(
     optimizer: Optimizer, total_steps: int, *, warmup_steps: int = 0, min_lr: float = 0.0
 ) -> SchedulerConfig:
-    """A linear rise over ``warmup_steps``, then half a cosine from lr down to ``min_lr`` (Loshchilov and Hutter, 2017)."""
+    """A linear rise over ``warmup_steps``, then half a cosine to ``min_lr`` (Loshchilov, Hutter; 2017)."""
+    if total_steps < 1:
+        raise ValueError(
+            f"scheduler=cosine needs a known number of steps, at least 1, got {total_steps}; "
+            "set trainer.max_epochs or trainer.max_steps"
+        )
     if not 0 <= warmup_steps < total_steps:
         raise ValueError(
             f"warmup_steps must be in [0, {total_steps}), the steps of the run, got {warmup_steps}; "
@@ -81,7 +87,7 @@ def plateau(
     cooldown: int = 0,
     min_lr: float = 0.0,
 ) -> SchedulerConfig:
-    """Multiply the rate by ``factor`` after ``patience`` epochs in which ``monitor`` did not improve."""
+    """Multiply the rate by ``factor`` once ``monitor`` has not improved in more than ``patience`` epochs."""
     scheduler = ReduceLROnPlateau(
         optimizer,
         mode=mode,  # type: ignore[arg-type]

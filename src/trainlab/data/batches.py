@@ -40,7 +40,7 @@ class Batches:
         self.batch_size, self.order_seed, self.augmentation = batch_size, order_seed, augmentation
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
-        self.sampler = self  # where Lightning looks for `set_epoch`
+        self.sampler, self.batch_sampler = self, None  # where Lightning looks for `set_epoch`
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""

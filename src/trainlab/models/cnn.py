@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
@@ -58,7 +59,9 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}; set model.kernel_size")
+            raise ValueError(
+                f"kernel_size must be odd and positive, got {kernel_size}; set model.kernel_size"
+            )
         if len(dropout) != len(stages) + 1:
             raise ValueError(
                 f"dropout must have {len(stages) + 1} rates, one a stage and one for the dense layers, "
@@ -74,7 +77,11 @@ class CNN(nn.Module):
         for rate in dropout:
             check_dropout(rate, dropout_kind)
         warn_if_broken(
-            activation, initializer, standardize, batch_norm, alpha_dropout=any(dropout) and dropout_kind == "alpha"
+            activation,
+            initializer,
+            standardize,
+            batch_norm,
+            alpha_dropout=any(dropout) and dropout_kind == "alpha",
         )
 
         self.num_classes = num_classes
@@ -96,8 +103,13 @@ class CNN(nn.Module):
         shrink = 0 if padding else kernel_size - 1
         for s, stage in enumerate(stages, 1):
             for c, out_channels in enumerate(stage, 1):
-                conv = nn.Conv2d(
-                    channels, out_channels, kernel_size, padding=kernel_size // 2 if padding else 0, bias=not batch_norm
+                conv = skip_init(
+                    nn.Conv2d,
+                    channels,
+                    out_channels,
+                    kernel_size,
+                    padding=kernel_size // 2 if padding else 0,
+                    bias=not batch_norm,
                 )
                 add(f"conv_{s}_{c}", conv, nn.BatchNorm2d(out_channels, momentum=batch_norm_momentum))
                 channels, height, width = out_channels, height - shrink, width - shrink
@@ -112,11 +124,11 @@ class CNN(nn.Module):
         layers["flatten"] = nn.Flatten()
         features = math.prod((channels, height, width))
         for d, units in enumerate(dense, 1):
-            linear = nn.Linear(features, units, bias=not batch_norm)
+            linear = skip_init(nn.Linear, features, units, bias=not batch_norm)
             add(f"dense_{d}", linear, nn.BatchNorm1d(units, momentum=batch_norm_momentum))
             drop(f"dense_{d}", dropout[-1])
             features = units
-        layers["output"] = output = nn.Linear(features, num_classes)
+        layers["output"] = output = skip_init(nn.Linear, features, num_classes)
         initialize(output, output_initializer, seed, "output")
         self.layers = nn.Sequential(layers)
 

@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
@@ -76,7 +77,11 @@ class MLP(nn.Module):
         check_initializer(output_initializer, "output_initializer")
         check_dropout(dropout, dropout_kind)
         warn_if_broken(
-            activation, initializer, standardize, batch_norm, alpha_dropout=dropout > 0 and dropout_kind == "alpha"
+            activation,
+            initializer,
+            standardize,
+            batch_norm,
+            alpha_dropout=dropout > 0 and dropout_kind == "alpha",
         )
 
         self.num_classes = num_classes
@@ -86,7 +91,7 @@ class MLP(nn.Module):
         if batch_norm_input:
             layers["norm_0"] = nn.BatchNorm1d(features, momentum=batch_norm_momentum)
         for i in range(1, depth + 1):
-            layers[f"linear_{i}"] = linear = nn.Linear(features, width, bias=not batch_norm)
+            layers[f"linear_{i}"] = linear = skip_init(nn.Linear, features, width, bias=not batch_norm)
             initialize(linear, initializer, seed, f"linear_{i}")
             if batch_norm:
                 layers[f"norm_{i}"] = nn.BatchNorm1d(width, momentum=batch_norm_momentum)
@@ -94,7 +99,7 @@ class MLP(nn.Module):
             if dropout > 0 and (dropout_after == "every" or i == depth):
                 layers[f"dropout_{i}"] = build_dropout(dropout, dropout_kind, seed, f"dropout_{i}")
             features = width
-        layers["output"] = output = nn.Linear(features, num_classes)
+        layers["output"] = output = skip_init(nn.Linear, features, num_classes)
         initialize(output, output_initializer, seed, "output")
         self.layers = nn.Sequential(layers)
 

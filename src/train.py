@@ -1,0 +1,19 @@
+"""Train a network, or a sweep of them with ``-m``. ``python src/train.py --help`` lists the settings."""
+
+import hydra
+from omegaconf import DictConfig
+
+from trainlab.cli import run_script
+
+
+@hydra.main(config_path="../conf", config_name="train", version_base="1.3")
+def main(cfg: DictConfig) -> float | None:
+    """Run what ``cfg`` says; the validation loss is what a sweeper minimizes."""
+    from hydra.core.hydra_config import HydraConfig
+    from trainlab.run import run
+
+    return run(cfg, list(HydraConfig.get().overrides.task)).metrics.get("val_loss")
+
+
+if __name__ == "__main__":
+    run_script(main)

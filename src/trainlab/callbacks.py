@@ -1,0 +1,260 @@
+"""What watches and records a training. Nothing here changes weights or learning rates."""
+
+import logging
+import math
+import signal
+import statistics
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from tqdm.auto import tqdm
+
+from trainlab.data import ImageData
+from trainlab.module import Batch, Classifier
+
+log = logging.getLogger(__name__)
+
+
+class EpochLog(Callback):
+    """One row an epoch for every logger and one line for the console and the log file.
+
+    Attributes:
+        epoch_s: wall seconds of every epoch of the run, validation included, resumed ones too.
+        train_s: the same of the training steps alone.
+    """
+
+    def __init__(self) -> None:
+        self.epoch_s: list[float] = []
+        self.train_s: list[float] = []
+
+    @property
+    def median_epoch_s(self) -> float:
+        """Median wall seconds of an epoch."""
+        return statistics.median(self.epoch_s)
+
+    @property
+    def median_train_s(self) -> float:
+        """Median wall seconds of the training steps of an epoch."""
+        return statistics.median(self.train_s)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._start = self._trained = time.perf_counter()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note when the training steps of the epoch have ended, on the device too."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)
+        self._trained = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the row and the line."""
+        assert isinstance(pl_module, Classifier)
+        loss, right, count = pl_module.train_sums().tolist()
+        self.epoch_s.append(time.perf_counter() - self._start)
+        self.train_s.append(self._trained - self._start)
+        group = trainer.optimizers[0].param_groups[0]
+        row = {
+            "epoch": trainer.current_epoch,
+            "train/loss": loss / count,
+            "train/acc": right / count,
+            **{k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+            "lr": float(group["lr"]),
+            "momentum": float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0)),
+            "epoch_s": self.epoch_s[-1],
+            "images_per_s": count / self.train_s[-1] if self.train_s[-1] else math.nan,
+            "parameters": sum(p.numel() for p in pl_module.network.parameters()),
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.global_step)
+        if trainer.is_global_zero:
+            log.info(_line(row, trainer.max_epochs))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The times so far."""
+        return {"epoch_s": self.epoch_s, "train_s": self.train_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the times of the epochs before."""
+        self.epoch_s, self.train_s = list(state_dict["epoch_s"]), list(state_dict["train_s"])
+
+
+def _line(row: dict[str, Any], max_epochs: int | None) -> str:
+    of = f"/{max_epochs}" if max_epochs and max_epochs > 0 else ""
+    val = f"   val {row['val/loss']:.4f} {row['val/acc']:6.2%}" if "val/loss" in row else ""
+    return (
+        f"epoch {row['epoch'] + 1:3d}{of}   train {row['train/loss']:.4f} {row['train/acc']:6.2%}{val}"
+        f"   lr {row['lr']:.2e}   {row['epoch_s']:.1f} s"
+    )
+
+
+class BestAndLast(Checkpoint):
+    """Keeps `best.ckpt`, of the epoch with the best ``monitor``, and `last.ckpt`, of the last epoch.
+
+    Written at the very end of an epoch, after all else that the epoch changes.
+
+    Attributes:
+        best: epoch and validation metrics of `best.ckpt`; empty before the first validation.
+    """
+
+    def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str = "min") -> None:
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode must be min or max, got {mode!r}; set callbacks.checkpoint.mode")
+        self.folder, self.monitor, self.mode = Path(dirpath), monitor, mode
+        self.best: dict[str, float] = {}
+
+    @property
+    def best_path(self) -> Path:
+        """Checkpoint of the best epoch."""
+        return self.folder / "best.ckpt"
+
+    @property
+    def last_path(self) -> Path:
+        """Checkpoint of the last epoch."""
+        return self.folder / "last.ckpt"
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the last epoch, and the best if this was it."""
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        improved = self.monitor in metrics and self._is_better(metrics[self.monitor])
+        if improved:
+            self.best = {"epoch": trainer.current_epoch, **metrics}
+            trainer.save_checkpoint(self.best_path)
+        trainer.save_checkpoint(self.last_path)
+
+    def _is_better(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        return not self.best or (value < self.best[self.monitor]) == (self.mode == "min")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best epoch so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best epoch so far."""
+        self.best = dict(state_dict["best"])
+
+
+class About(Callback):
+    """Puts into every checkpoint what network and data can be rebuilt from.
+
+    Args:
+        about: plain values: the resolved configuration, the image shape, the names of the classes.
+    """
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self.about = about
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add it."""
+        checkpoint["trainlab"] = self.about
+
+
+class StopOnInterrupt(Callback):
+    """The first Ctrl-C ends the training after the epoch under way, saved; a second one ends it at once.
+
+    Attributes:
+        interrupted: whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._previous: Any = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over Ctrl-C."""
+        self._previous = signal.signal(signal.SIGINT, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = True
+        signal.signal(signal.SIGINT, self._previous)
+        print("stopping after this epoch; Ctrl-C again to stop now and lose it", file=sys.stderr, flush=True)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop all processes if any was interrupted."""
+        self.interrupted = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
+        trainer.should_stop = trainer.should_stop or self.interrupted
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give Ctrl-C back."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+
+class ProgressBar(Callback):
+    """A bar over the steps of an epoch, where there is a terminal.
+
+    Args:
+        refresh_steps: steps between two updates.
+    """
+
+    def __init__(self, refresh_steps: int = 20) -> None:
+        self.refresh_steps = refresh_steps
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar."""
+        self._bar = tqdm(
+            total=int(trainer.num_training_batches),
+            desc=f"epoch {trainer.current_epoch + 1:3d}",
+            leave=False,
+            dynamic_ncols=True,
+            unit="step",
+            disable=not (sys.stderr.isatty() and trainer.is_global_zero),
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Move it."""
+        if (batch_idx + 1) % self.refresh_steps == 0:
+            self._bar.update(self.refresh_steps)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close it."""
+        if trainer.training or trainer.validating:
+            self._bar.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Close it."""
+        if hasattr(self, "_bar"):
+            self._bar.close()
+
+
+class Pictures(Callback):
+    """A grid of training images as the network gets them, with their labels, for TensorBoard.
+
+    Args:
+        num_images: in the grid, at most a batch.
+    """
+
+    def __init__(self, num_images: int = 32) -> None:
+        self.num_images = num_images
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Keep the first batch of the training."""
+        if batch_idx == 0 and trainer.current_epoch == 0:
+            self._batch = [part[: self.num_images].clone() for part in batch]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw it, once the first epoch is over."""
+        if trainer.current_epoch > 0 or not trainer.is_global_zero:
+            return
+        from trainlab.pictures import image_grid  # matplotlib takes a while to import
+
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageData)
+        images, labels = self._batch
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                figure = image_grid(images, [data.classes[i] for i in labels.tolist()])
+                logger.experiment.add_figure("training images", figure, 0)

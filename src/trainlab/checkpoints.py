@@ -1,0 +1,91 @@
+"""Checkpoints: written atomically, safe to load, and enough to rebuild network and data from."""
+
+import importlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
+from torch import Tensor, nn
+
+from trainlab.data import ImageData
+from trainlab.files import write_atomically
+
+_TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint so that at any moment it is whole or absent."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write ``checkpoint``, tensors and plain values only."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(Path(path), buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of this project, on the CPU. Runs no code from the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint of this project.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}; set ckpt_path to a .ckpt file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); set another ckpt_path") from error
+    if not isinstance(checkpoint, dict) or "trainlab" not in checkpoint:
+        raise ValueError(f"{path} was not written by trainlab; set another ckpt_path")
+    return checkpoint
+
+
+def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """The network's part of the state of a checkpoint."""
+    state = checkpoint["state_dict"]
+    return {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+
+
+def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
+    """The network of a checkpoint with its weights, in evaluation mode."""
+    about = checkpoint["trainlab"]
+    network = _construct(about["config"]["model"], image_shape=tuple(about["image_shape"]))
+    network.load_state_dict(network_weights(checkpoint))
+    return network.eval()
+
+
+def rebuild_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
+    """The data module of a checkpoint, with ``changes`` to its settings."""
+    return _construct(checkpoint["trainlab"]["config"]["data"] | changes)
+
+
+def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a training with this network and optimizer can go on from the checkpoint."""
+    weights, wanted = network_weights(checkpoint), network.state_dict()
+    for key in [*wanted, *weights]:
+        there, here = (tuple(d[key].shape) if key in d else "absent" for d in (weights, wanted))
+        if there != here:
+            raise ValueError(
+                f"the checkpoint is of another architecture: {key} is {there} there and {here} here; "
+                "use the model= options it was trained with, or another ckpt_path"
+            )
+    there, here = (c["optim"]["_target_"] for c in (checkpoint["trainlab"]["config"], config))
+    if there != here:
+        raise ValueError(
+            f"the checkpoint was trained with {there}, not {here}; use the same optim=, or another ckpt_path"
+        )
+
+
+def _construct(config: Mapping[str, Any], **late: Any) -> Any:
+    """Call the target that a plain configuration names, if it is one to be trusted."""
+    arguments = dict(config) | late
+    target = arguments.pop("_target_")
+    if not target.startswith(_TRUSTED):
+        raise ValueError(f"a checkpoint may only build {', '.join(_TRUSTED)}*, not {target}")
+    module, _, name = target.rpartition(".")
+    return getattr(importlib.import_module(module), name)(**arguments)

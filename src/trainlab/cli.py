@@ -1,0 +1,125 @@
+"""Command lines: folders named by overrides, and a user's mistakes in one or two lines instead of a traceback."""
+
+import difflib
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+PROJECT = Path(__file__).resolve().parents[2]
+MAX_FOLDER_BYTES = 120
+_NOT_IN_FOLDER = ("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/")
+
+
+def folder_name(overrides: Sequence[str]) -> str:
+    """The folder of a sweep's run: its overrides, shortened with a hash when longer than 120 bytes."""
+    kept = [o for o in overrides if not o.lstrip("+~").startswith(_NOT_IN_FOLDER)]
+    name = re.sub(r"[^\w=,.+~@-]", "_", ",".join(kept)) or "default"
+    if len(name.encode()) <= MAX_FOLDER_BYTES:
+        return name
+    digest = hashlib.blake2b(",".join(kept).encode(), digest_size=4).hexdigest()
+    return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
+
+
+def register_resolvers() -> None:
+    """`${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run."""
+    OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
+    OmegaConf.register_new_resolver("folder", folder_name, replace=True)
+
+
+def run_script(main: Callable[[], Any]) -> None:
+    """Run a script's Hydra main; end with one or two lines and status 1 or 2 where it fails, 130 on Ctrl-C.
+
+    `HYDRA_FULL_ERROR=1` brings tracebacks back.
+    """
+    register_resolvers()
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        main()
+        return
+    # Hydra prints and exits by itself unless it is asked for the exception.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        status, message = explain(error)
+        print(message, file=sys.stderr)
+        sys.exit(status)
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Exit status and message: 2 for a configuration that does not compose, 1 for everything else.
+
+    An exception that no setting explains is raised again.
+    """
+    from hydra.errors import HydraException, InstantiationException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, InstantiationException):
+        group = re.search(r"full_key: (\S+)", str(error))
+        cause = error.__cause__
+        reason = str(cause) if cause else str(error).splitlines()[0]
+        hint = f" (in {group[1]})" if group and group[1] not in reason else ""
+        return 1, f"error: {reason}{hint}"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return 2, f"error: {_config_error(error)}"
+    if isinstance(error, OSError | ValueError | ArithmeticError) or "Misconfiguration" in type(error).__name__:
+        return 1, f"error: {error}"
+    raise error
+
+
+def _config_error(error: Exception) -> str:
+    """What is wrong with a config, with the names nearest to the wrong one."""
+    from hydra.errors import MissingConfigException
+
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        options = [o for o in error.options or [] if o]
+        return f"{group} has no option {option!r}; {_nearest(option, options)}"
+    text = str(error.__cause__ or error)
+    wrong = re.search(r"Could not override '([^']+)'", f"{error} {text}")
+    if wrong:
+        key = wrong[1].removeprefix("hydra.")
+        return f"there is no setting {wrong[1]!r}; {_nearest(key, _all_keys(wrong[1]))}"
+    return str(error).splitlines()[0]
+
+
+def _nearest(wrong: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(wrong, names, n=3, cutoff=0.5)
+    if not close:
+        last = wrong.rpartition(".")[2]
+        close = [n for n in names if n.rpartition(".")[2] == last][:3]
+    if close:
+        return "did you mean " + " or ".join(close) + "?"
+    shown = ", ".join(names[:20])
+    return f"there are: {shown}" if len(names) <= 20 else "see --help for the groups and common settings"
+
+
+def _all_keys(wrong: str) -> list[str]:
+    """Dotted keys of the config that the command line's group choices give."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    root = Path(sys.argv[0]).stem
+    groups = [p.name for p in (PROJECT / "conf").iterdir() if p.is_dir()]
+    choices = [a for a in sys.argv[1:] if a.partition("=")[0].lstrip("+") in groups and "," not in a]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose(root, overrides=choices)
+
+    keys: list[str] = []
+
+    def collect(node: Any, prefix: str) -> None:
+        for key, value in node.items():
+            keys.append(f"{prefix}{key}")
+            if isinstance(value, dict):
+                collect(value, f"{prefix}{key}.")
+
+    collect(OmegaConf.to_container(cfg, resolve=False), "")
+    return keys

@@ -1,0 +1,88 @@
+"""Image files to arrays: any mode and size becomes 8-bit RGB of one size."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+_CHUNK = 256  # items a task: a task costs as much as a small image
+
+
+def readable_extensions() -> frozenset[str]:
+    """Lower-case file extensions, without the dot, of the formats that Pillow reads."""
+    Image.preinit()  # first, so that `Image.open` tries the common formats first
+    registered = Image.registered_extensions()
+    return frozenset(extension[1:] for extension, kind in registered.items() if kind in Image.OPEN)
+
+
+def decode(path: str, size: int) -> np.ndarray:
+    """The image in a file as uint8 (3, size, size).
+
+    It is turned as its EXIF orientation says. Transparent parts are laid on white. 16-bit grey is scaled by
+    1/257. Other sizes are cropped at the centre to a square and resized, bilinear with antialiasing; a JPEG much
+    larger than that is decoded at a reduced size. Of an animation it is the first frame.
+
+    Raises:
+        ValueError: the file cannot be decoded: corrupt, truncated, or a mode without a known range (float).
+        OSError: the file cannot be read.
+    """
+    content = Path(path).read_bytes()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft("RGB", (2 * size, 2 * size))
+            ImageOps.exif_transpose(image, in_place=True)
+            rgb = _to_rgb(image)
+        if rgb.size != (size, size):
+            rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
+        return np.asarray(rgb).transpose(2, 0, 1)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is corrupt or no image") from error
+    except Exception as error:  # Pillow's decoders raise nearly every type there is
+        raise ValueError(f"{path} cannot be decoded ({error or type(error).__name__})") from error
+
+
+def in_threads(function: Callable[[int], None], count: int, description: str) -> None:
+    """Call ``function(i)`` for i in [0, count) on all cores.
+
+    Shows a progress bar where stderr is a terminal, and one line elsewhere. Of several errors that of the lowest i
+    is raised; what has not begun by then is left out.
+    """
+
+    def call(start: int) -> None:
+        for i in range(start, min(start + _CHUNK, count)):
+            function(i)
+
+    starts = range(0, count, _CHUNK)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        for _ in _shown(threads.map(call, starts), len(starts), f"{description} ({count} files)"):
+            pass
+
+
+def _shown(steps: Iterable[None], total: int, description: str) -> Iterable[None]:
+    if not sys.stderr.isatty():
+        print(description, file=sys.stderr, flush=True)
+        return steps
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(steps, description, total, console=Console(stderr=True), transient=True)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("float pixels have no known range; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # "I;16" and its byte orders; "I" is how Pillow opens 16-bit PGM
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("grey values must fit 16 bits")
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")

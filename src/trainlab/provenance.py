@@ -1,0 +1,59 @@
+"""Where a result comes from: command, code, versions, machine."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainlab import __version__
+
+_PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "tensorboard")
+
+
+def provenance(seed: int) -> dict[str, Any]:
+    """Command, git commit and whether the tree differs from it (None outside a checkout), versions, host, seed."""
+    root = Path(__file__).parent
+    commit = _git(root, "rev-parse", "HEAD")
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "git_commit": commit,
+        "git_dirty": None if commit is None else bool(_git(root, "status", "--porcelain")),
+        "versions": {
+            "trainlab": __version__,
+            "python": platform.python_version(),
+            **{p: v for p in _PACKAGES if (v := _version(p))},
+        },
+        "host": platform.node(),
+        "seed": seed,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The accelerator's name, or the processor's kind and the number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+    return device.type
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,102 @@
+"""What a run leaves behind: `result.json`, its configuration, and the fingerprint that says whether two runs are one."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainlab.files import write_atomically
+
+Config = Mapping[str, Any]
+STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
+
+# Where a run is kept, what watches it and what machine does it: none of it changes what is trained.
+_NOT_IN_FINGERPRINT = (
+    "name",
+    "output_dir",
+    "run_dir",
+    "ckpt_path",
+    "compile",
+    "logger",
+    "data.root",
+    "data.cache_dir",
+    "trainer.accelerator",
+    "trainer.strategy",
+    "trainer.enable_progress_bar",
+    "trainer.profiler",
+    "callbacks.progress",
+    "callbacks.pictures",
+)
+
+
+@dataclass
+class Result:
+    """Outcome of a run.
+
+    Attributes:
+        status: one of ``STATUSES``.
+        fingerprint: see ``fingerprint``.
+        overrides: of this run, as given.
+        metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
+        time: total_s, epoch_s (median), images_per_s, device.
+        provenance: command, git commit and whether dirty, versions, seed, data digest.
+        error: type, message and traceback file, where there is one.
+    """
+
+    status: str
+    fingerprint: str
+    overrides: list[str]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    time: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write `result.json` atomically."""
+        assert self.status in STATUSES
+        write_atomically(folder / "result.json", (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result | None":
+        """The result in ``folder``, or None where there is none.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = folder / "result.json"
+        if not path.exists():
+            return None
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove it, or set another name=") from None
+
+
+def fingerprint(config: Config) -> str:
+    """Hexadecimal hash of the resolved ``config`` without paths and machine settings."""
+    content = json.dumps(dict(_relevant(config)), sort_keys=True, default=str)
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """What sets two configurations apart, as "key: old value, now new value"."""
+    before, after = dict(_relevant(old)), dict(_relevant(new))
+    return [
+        f"{key}: {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, "not set") != after.get(key, "not set")
+    ]
+
+
+def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of a nested mapping by dotted key, without what is not in the fingerprint."""
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        if path in _NOT_IN_FINGERPRINT:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _relevant(value, f"{path}.")
+        else:
+            yield path, value

@@ -1,0 +1,316 @@
+"""One run from configuration to result: the only place that turns a config into objects."""
+
+import contextlib
+import logging
+import os
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from trainlab.callbacks import About, BestAndLast, EpochLog, StopOnInterrupt
+from trainlab.checkpoints import AtomicCheckpointIO, check_fits, load_checkpoint, rebuild_network
+from trainlab.data import ImageData
+from trainlab.evaluation import Evaluation, evaluate
+from trainlab.files import locked, write_atomically
+from trainlab.module import Classifier, Diverged
+from trainlab.provenance import device_name, provenance
+from trainlab.results import Result, differences, fingerprint
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped from outside; what it had is saved."""
+
+
+@dataclass
+class Parts:
+    """The objects that a config stands for."""
+
+    data: ImageData
+    network: nn.Module
+    module: Classifier
+    callbacks: list[Callback]
+    loggers: list[Logger]
+    trainer: lightning.Trainer
+    checkpoint: BestAndLast
+    epochs: EpochLog
+    interrupt: StopOnInterrupt
+
+
+def run(cfg: DictConfig, overrides: list[str]) -> Result:
+    """Train, choose the best checkpoint on validation data, test it, and leave all of it in ``cfg.run_dir``.
+
+    Raises:
+        ValueError, OSError: a setting cannot be; nothing has been trained.
+        Diverged, Interrupted: `result.json` has that status.
+    """
+    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    folder = Path(cfg.run_dir)
+    _quiet()
+    parts = build(cfg)
+    if not _is_main_process():
+        return _follow(parts, config, folder)
+    with _claimed(folder):
+        result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
+        previous = Result.read(folder)
+        if previous and previous.fingerprint != result.fingerprint and not cfg.ckpt_path:
+            raise ValueError(_changed(folder, config))
+        if previous and previous.fingerprint == result.fingerprint and previous.status in ("completed", "diverged"):
+            return _finished(previous, folder)
+        start = _start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
+        write_atomically(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
+        log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
+        result.write(folder)
+        with _recorded(result, folder):
+            data_digest = _train(parts, config, start)
+            result.provenance["data_digest"] = data_digest
+            _summarize(result, parts)
+            if parts.interrupt.interrupted:
+                raise Interrupted
+            if parts.checkpoint.best:
+                _test(result, parts)
+            result.status = "completed"
+        log.info("%s", describe(result, folder))
+        return result
+
+
+def build(cfg: DictConfig) -> Parts:
+    """All objects of a run, checked against each other. Reads no image and writes nothing."""
+    _check_devices(cfg.trainer)
+    data: ImageData = instantiate(cfg.data, _convert_="all")
+    data.check()
+    network: nn.Module = instantiate(cfg.model, image_shape=data.image_shape, _convert_="all")
+    optimizer = instantiate(cfg.optim, _convert_="all")
+    if not optimizer.keywords["lr"] > 0:
+        raise ValueError(f"lr must be positive, got {optimizer.keywords['lr']}; set optim.lr")
+    scheduler = instantiate(cfg.scheduler, _convert_="all")
+    scheduler(optimizer([nn.Parameter(torch.zeros(1))]), 1_000_000)
+    module = Classifier(network, optimizer, scheduler, cfg.label_smoothing, cfg.compile)
+
+    named = {name: instantiate(c, _convert_="all") for name, c in cfg.callbacks.items() if c}
+    checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog()
+    if not isinstance(checkpoint, BestAndLast):
+        raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
+    callbacks = [epochs, interrupt, *named.values()]
+    if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
+        callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
+    loggers = [instantiate(c, _convert_="all") for c in cfg.logger.values() if c]
+    trainer = instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        max_time=None,
+        _convert_="all",
+    )
+    return Parts(data, network, module, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+
+
+def describe(result: Result, folder: Path) -> str:
+    """Two lines that sum up a run."""
+    m = result.metrics
+    if "val_loss" not in m:
+        return f"{result.status}: {folder}"
+    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
+    return (
+        f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): "
+        f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}{test}\n"
+        f"{result.status} in {result.time['total_s']:.0f} s: {folder}"
+    )
+
+
+def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> str:
+    """Fit, from the checkpoint ``start`` if there is one. Returns the data's digest."""
+    started = time.perf_counter()
+    images = parts.data.images
+    if parts.network.num_classes != len(images.classes):
+        raise ValueError(
+            f"num_classes must be the number of classes of the data, {len(images.classes)}, "
+            f"got {parts.network.num_classes}; set model.num_classes"
+        )
+    if start is None and parts.network.scaling.standardize:  # type: ignore[union-attr]
+        parts.network.scaling.set_statistics(*parts.data.statistics())  # type: ignore[union-attr,operator]
+    about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
+    parts.trainer.callbacks.insert(0, About(about))  # type: ignore[attr-defined]
+    log.debug("data ready after %.1f s", time.perf_counter() - started)
+    parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+    return images.digest
+
+
+def _test(result: Result, parts: Parts) -> None:
+    """Evaluate the best checkpoint on the test set: once, here."""
+    device = parts.trainer.strategy.root_device
+    network = rebuild_network(load_checkpoint(parts.checkpoint.best_path)).to(device)
+    evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
+    result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
+    for logger in parts.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            _show(logger, evaluation, parts.data, parts.trainer.global_step)
+
+
+def _show(logger: TensorBoardLogger, evaluation: Evaluation, data: ImageData, step: int) -> None:
+    """The test's figures and pictures in TensorBoard."""
+    from trainlab.pictures import confusion_matrix, image_grid  # matplotlib takes a while to import
+
+    writer, images = logger.experiment, data.images
+    writer.add_scalar("test/loss", evaluation.loss, step)
+    writer.add_scalar("test/acc", evaluation.accuracy, step)
+    shown = torch.linspace(0, len(images.test) - 1, 32).long()
+    truth, guess = images.test_labels.cpu()[shown].tolist(), evaluation.predictions[shown].tolist()
+    captions = [
+        data.classes[t] if t == g else f"{data.classes[g]}\nnot {data.classes[t]}"
+        for t, g in zip(truth, guess, strict=True)
+    ]
+    right = [t == g for t, g in zip(truth, guess, strict=True)]
+    grid = image_grid(images.test[shown.to(images.test.device)], captions, right)
+    writer.add_figure("test images", grid, step)
+    writer.add_figure("confusion matrix", confusion_matrix(evaluation.confusion, data.classes), step)
+    writer.flush()
+
+
+def _summarize(result: Result, parts: Parts) -> None:
+    """Metrics of the best epoch and times, as far as the training came."""
+    best, trainer = parts.checkpoint.best, parts.trainer
+    result.metrics = {"epochs": trainer.current_epoch, "stop_reason": _stop_reason(parts)}
+    if best:
+        result.metrics |= {"best_epoch": best["epoch"], "val_loss": best["val/loss"], "val_acc": best["val/acc"]}
+    if parts.epochs.epoch_s:
+        result.time = {
+            "total_s": sum(parts.epochs.epoch_s),
+            "epoch_s": parts.epochs.median_epoch_s,
+            "images_per_s": parts.data.num_train_images / max(parts.epochs.median_train_s, 1e-9),
+            "device": device_name(trainer.strategy.root_device),
+        }
+
+
+def _stop_reason(parts: Parts) -> str:
+    if parts.interrupt.interrupted:
+        return "interrupted"
+    for callback in parts.callbacks:
+        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+            return "early stopping"
+        if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
+            return "max_time"
+    max_steps = parts.trainer.max_steps
+    return "max_steps" if 0 <= max_steps <= parts.trainer.global_step else "max_epochs"
+
+
+@contextlib.contextmanager
+def _recorded(result: Result, folder: Path) -> Iterator[None]:
+    """Write the result at the end, whatever the end is."""
+    try:
+        yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        result.status = (
+            "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
+        )
+        if not interrupted:
+            result.error = {
+                "type": type(error).__name__,
+                "message": str(error),
+                "traceback": str(folder / "traceback.txt"),
+            }
+            write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
+        result.write(folder)
+        if interrupted and not isinstance(error, Interrupted):
+            raise Interrupted from error
+        raise
+    result.write(folder)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder of a run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise ValueError(f"another process is training in {folder}; wait for it, or set another name=") from None
+        yield
+
+
+def _start_checkpoint(
+    ckpt_path: str | None, folder: Path, cut_short: bool, network: nn.Module, config: Mapping[str, Any]
+) -> Path | None:
+    """The checkpoint to go on from: the one asked for, or the last one of a run that was cut short."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if ckpt_path is None:
+        start = last if cut_short and last.exists() else None
+    elif ckpt_path == "last":
+        if not last.exists():
+            raise FileNotFoundError(
+                f"there is no {last} to continue; set name= to that of the run, or leave out ckpt_path"
+            )
+        start = last
+    else:
+        start = Path(ckpt_path)
+    if start is not None:
+        checkpoint = load_checkpoint(start)
+        check_fits(checkpoint, network, config)
+        log.info("continuing %s after epoch %d", start, checkpoint["epoch"] + 1)
+    return start
+
+
+def _changed(folder: Path, config: Mapping[str, Any]) -> str:
+    """Why the folder's earlier run is another one."""
+    old = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+    assert isinstance(old, dict)
+    changes = "; ".join(differences(old, config)) or "another version of the settings"  # type: ignore[arg-type]
+    return (
+        f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
+        "that run with the new ones"
+    )
+
+
+def _finished(previous: Result, folder: Path) -> Result:
+    if previous.status == "diverged":
+        assert previous.error is not None
+        raise Diverged(f"{folder} diverged before: {previous.error['message']}")
+    log.info("already completed, not trained again\n%s", describe(previous, folder))
+    return previous
+
+
+def _check_devices(trainer: DictConfig) -> None:
+    """Raise ValueError for more CPU processes than there are cores; Lightning checks accelerators."""
+    on_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if on_cpu and isinstance(trainer.devices, int) and trainer.devices > cores:
+        raise ValueError(
+            f"devices must be at most the {cores} processor cores there are, got {trainer.devices}; "
+            "set trainer.devices"
+        )
+
+
+def _is_main_process() -> bool:
+    """False in the processes that Lightning starts for the other devices of a run."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
+
+
+def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
+    """The part of a process for another device: train along, write nothing."""
+    _train(parts, config, _start_checkpoint(config["ckpt_path"], folder, True, parts.network, config))
+    if parts.interrupt.interrupted:
+        raise Interrupted
+    return Result("completed", fingerprint(config), [])
+
+
+def _quiet() -> None:
+    """Keep from the console what Lightning says of itself."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
