@@ -87,5 +87,5 @@ def test_nothing_to_train_is_an_error():
 
 
 def test_parameters_of_two_types_are_an_error():
-    with pytest.raises(ValueError, match="one type on one device, got .*float"):
+    with pytest.raises(ValueError, match=r"one type on one device, got .*float"):
         FlatParameters(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def run_script(main: Callable[[], Any]) -> None:
     `HYDRA_FULL_ERROR=1` brings tracebacks back.
     """
     register_resolvers()
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         main()
         return

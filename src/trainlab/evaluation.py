@@ -1,12 +1,23 @@
-"""Loss and accuracy of a network on a set of images."""
+"""Loss and accuracy of a network on a set of images, and of a checkpoint on its test set."""
 
+import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
+from trainlab.files import write_atomically
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,3 +58,53 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], num_c
     predicted = torch.cat(predictions)
     confusion = multiclass_confusion_matrix(predicted, torch.cat(labels), num_classes)
     return Evaluation(float(torch.cat(losses).mean()), predicted, confusion)
+
+
+def evaluate_checkpoint(
+    path: Path,
+    data_root: str | None = None,
+    eval_batch_size: int | None = None,
+    device: str = "auto",
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Evaluate a checkpoint on the test set of its data; print the figures and write them.
+
+    Args:
+        path: of the checkpoint; network and data are rebuilt from it.
+        data_root: where the images lie now, if not where they lay.
+        eval_batch_size: images a step; that of the training if None.
+        device: "auto", or a torch device.
+        out: file to write; None for `eval.json` in the folder of the run.
+    """
+    if device == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        device = accelerator.type if accelerator else "cpu"
+    checkpoint = load_checkpoint(path)
+    changes = {"root": data_root, "eval_batch_size": eval_batch_size}
+    data = rebuild_data(checkpoint, **{key: value for key, value in changes.items() if value is not None})
+    data.check()
+    network = rebuild_network(checkpoint).to(device)
+    batches = ((images.to(device), labels.to(device)) for images, labels in data.test_dataloader())
+    evaluation = evaluate(network, batches, len(data.classes))
+    figures = {
+        "checkpoint": str(path.resolve()),
+        "epoch": checkpoint["epoch"],
+        "data_digest": data.images.digest,
+        "test_loss": evaluation.loss,
+        "test_acc": evaluation.accuracy,
+        "class_acc": dict(zip(data.classes, evaluation.class_accuracy, strict=True)),
+        "confusion": evaluation.confusion.tolist(),
+    }
+    Console().print(_table(figures))
+    out = out or path.resolve().parent.parent / "eval.json"
+    write_atomically(out, (json.dumps(figures, indent=2) + "\n").encode())
+    log.info("written to %s", out)
+    return figures
+
+
+def _table(figures: dict[str, Any]) -> Table:
+    table = Table("test images", "accuracy", caption=f"loss {figures['test_loss']:.4f}")
+    table.add_row("all", f"{figures['test_acc']:.2%}", style="bold", end_section=True)
+    for name, accuracy in figures["class_acc"].items():
+        table.add_row(name, f"{accuracy:.2%}")
+    return table

@@ -148,6 +148,8 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> str:
     parts.trainer.callbacks.insert(0, About(about))  # type: ignore[attr-defined]
     log.debug("data ready after %.1f s", time.perf_counter() - started)
     parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+    if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]
+        log.info(summary)
     return images.digest
 
 
@@ -313,4 +315,5 @@ def _quiet() -> None:
     """Keep from the console what Lightning says of itself."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    for message in (".*LeafSpec.*", ".*smaller than the logging interval.*", ".*requested to overfit.*"):
+        warnings.filterwarnings("ignore", message=message)

@@ -43,7 +43,7 @@ class Decoded:
 def load(path: Path, image_shape: tuple[int, int, int]) -> Decoded | None:
     """What `save` wrote, or None if that is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             decoded = Decoded(arrays["pixels"], arrays["labels"], arrays["counts"])
     except _DAMAGED:
         return None
@@ -55,7 +55,7 @@ def load(path: Path, image_shape: tuple[int, int, int]) -> Decoded | None:
 
 
 def save(path: Path, decoded: Decoded) -> None:
-    """Write a file that is whole or absent, without a copy of the arrays. The caller holds the cache's lock."""
+    """Write a file that is whole or absent, without copying the arrays. The caller holds the cache's lock."""
     temporary = path.with_suffix(".tmp")
     try:
         with temporary.open("wb") as file:

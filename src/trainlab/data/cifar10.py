@@ -120,8 +120,8 @@ def _download(root: Path) -> None:
     )
     try:
         with _without_progress_bar(f"downloading CIFAR-10 to {root}"), _stall_limit():
-            # Not CIFAR10(download=True): that never mends a damaged batches.meta. An archive in `root` is used
-            # if its MD5 is right and overwritten otherwise, so what a cut-off download left does no harm.
+            # Not CIFAR10(download=True): that never mends a damaged batches.meta. An archive in `root` is
+            # used if its MD5 is right and overwritten otherwise: what a cut-off download left does no harm.
             download_and_extract_archive(source.url, root, filename=source.filename, md5=source.tgz_md5)
     except _NETWORK_ERRORS as error:
         found = f" ({archive} is there, but incomplete or damaged)" if archive.exists() else ""

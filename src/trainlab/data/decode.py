@@ -24,8 +24,8 @@ def decode(path: str, size: int) -> np.ndarray:
     """The image in a file as uint8 (3, size, size).
 
     It is turned as its EXIF orientation says. Transparent parts are laid on white. 16-bit grey is scaled by
-    1/257. Other sizes are cropped at the centre to a square and resized, bilinear with antialiasing; a JPEG much
-    larger than that is decoded at a reduced size. Of an animation it is the first frame.
+    1/257. Other sizes are cropped at the centre to a square and resized, bilinear with antialiasing; a much
+    larger JPEG is decoded at a reduced size. Of an animation it is the first frame.
 
     Raises:
         ValueError: the file cannot be decoded: corrupt, truncated, or a mode without a known range (float).
@@ -49,8 +49,8 @@ def decode(path: str, size: int) -> np.ndarray:
 def in_threads(function: Callable[[int], None], count: int, description: str) -> None:
     """Call ``function(i)`` for i in [0, count) on all cores.
 
-    Shows a progress bar where stderr is a terminal, and one line elsewhere. Of several errors that of the lowest i
-    is raised; what has not begun by then is left out.
+    Shows a progress bar where stderr is a terminal, and one line elsewhere. Of several errors that of the
+    lowest i is raised; what has not begun by then is left out.
     """
 
     def call(start: int) -> None:
@@ -68,9 +68,10 @@ def _shown(steps: Iterable[None], total: int, description: str) -> Iterable[None
         print(description, file=sys.stderr, flush=True)
         return steps
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import track
 
-    return track(steps, description, total, console=Console(stderr=True), transient=True)
+    return track(steps, escape(description), total, console=Console(stderr=True), transient=True)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

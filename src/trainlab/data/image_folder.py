@@ -15,17 +15,15 @@ from trainlab.data.module import ImageData, Images
 from trainlab.files import locked
 
 ON_CORRUPT = ("error", "skip")
-_DECODING = (
-    1  # counts up when `decode` gives other pixels than before, so that older cache files are left alone
-)
+_DECODING = 1  # counts up when `decode` changes, so that what the older one gave is not used
 
 
 class ImageFolder(ImageData):
     """Image files under ``root/train/<class>/`` and ``root/test/<class>/``, in any format Pillow reads.
 
     Hidden files and files with other extensions are ignored. `decode` says how an image becomes square RGB.
-    Decoded images are kept in ``cache_dir`` under a digest of the files' paths and bytes: a folder that was moved
-    or touched is not decoded again, and a damaged cache file is made anew.
+    Decoded images are kept in ``cache_dir`` under a digest of the files' paths and bytes: a folder that was
+    moved or touched is not decoded again, and a damaged cache file is made anew.
 
     Args:
         root: folder of the two splits.
@@ -100,24 +98,29 @@ class ImageFolder(ImageData):
             FileNotFoundError: there is no such folder.
             ValueError: as by `count_train_images`; or a file is corrupt; or all files of a class are.
         """
-        listing = self.listing
-        manifest = cache.Manifest(self.cache_dir, self.root)
-        content = manifest.find(listing.digest)
-        decoded = cache.load(self._cache_file(content), self.image_shape) if content else None
-        if content is None or decoded is None:
+        found = self._cached()
+        if found is None:
             with locked(self.cache_dir / ".lock"):
-                content = manifest.find(listing.digest)
-                if content is None:
-                    content = content_digest(self.root, listing.paths)
-                    manifest.store(listing.digest, content)
-                decoded = cache.load(self._cache_file(content), self.image_shape)
-                if decoded is None:
-                    decoded = self._decode()
-                    cache.save(self._cache_file(content), decoded)
+                found = self._cached() or self._make()
+        content, decoded = found
         self._check_corrupt(decoded)
         train, test = torch.from_numpy(decoded.pixels).split(decoded.counts.tolist())
         train_labels, test_labels = torch.from_numpy(decoded.labels).split(decoded.counts.tolist())
-        return Images(train, train_labels, test, test_labels, listing.classes, content)
+        return Images(train, train_labels, test, test_labels, self.listing.classes, content)
+
+    def _cached(self) -> tuple[str, cache.Decoded] | None:
+        content = cache.Manifest(self.cache_dir, self.root).find(self.listing.digest)
+        decoded = cache.load(self._cache_file(content), self.image_shape) if content else None
+        return (content, decoded) if content and decoded else None
+
+    def _make(self) -> tuple[str, cache.Decoded]:
+        content = content_digest(self.root, self.listing.paths)
+        decoded = cache.load(self._cache_file(content), self.image_shape)
+        if decoded is None:
+            decoded = self._decode()
+            cache.save(self._cache_file(content), decoded)
+        cache.Manifest(self.cache_dir, self.root).store(self.listing.digest, content)
+        return content, decoded
 
     def _cache_file(self, content: str) -> Path:
         key = f"{content} {self.image_size} {self.on_corrupt} {_DECODING}"
@@ -150,9 +153,8 @@ class ImageFolder(ImageData):
             for label, name in enumerate(self.listing.classes):
                 if label not in labels:
                     raise ValueError(
-                        f"a class must have an image that can be decoded, "
-                        f"{self.root}/{split}/{name} has none; "
-                        "set data.root"
+                        "a class must have an image that can be decoded, "
+                        f"{self.root}/{split}/{name} has none; set data.root"
                     )
         warnings.warn(
             f"left out {left_out} corrupt files of {self.root} (data.on_corrupt=skip)", stacklevel=2

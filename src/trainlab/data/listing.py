@@ -93,7 +93,7 @@ def _image_files(root: Path, folder: str, extensions: frozenset[str]) -> list[tu
     files = []
     for entry in os.scandir(root / folder):
         stem, _, extension = entry.name.rpartition(".")
-        if stem and stem[0] != "." and extension.lower() in extensions and entry.is_file():
+        if stem and stem[0] != "." and extension.lower() in extensions and not entry.is_dir():
             stat = entry.stat()
             # The time of the last status change too: unlike that of modification it cannot be set back.
             files.append((f"{folder}/{entry.name}", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))

@@ -155,14 +155,15 @@ class ImageData(lightning.LightningDataModule, ABC):
         return mean.float(), variance.sqrt().float()
 
     def train_dataloader(self) -> Batches:
-        """Shuffled and augmented batches of the training split."""
+        """Shuffled and augmented batches of the training split; in one order when overfitting on purpose."""
         images = self.images
+        overfit = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
         return Batches(
             images.train,
             images.train_labels,
             self._train_indices,
             self.batch_size,
-            order_seed=self.seed,
+            order_seed=None if overfit else self.seed,
             augmentation=self.augmentation,
             **self._shard(),
         )

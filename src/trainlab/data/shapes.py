@@ -178,10 +178,12 @@ def _crescent(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _heart(u: Tensor, v: Tensor) -> Tensor:
-    # A square on its tip and, at its two upper edges, circles.
+    # A square on its tip and circles around the middles of its two upper edges.
+    half = 0.55
+    middle = half * math.sqrt(0.5)
     u, v = u.abs(), v - 0.15
-    tip, bow = (u + v.abs()) * math.sqrt(0.5) - 0.55, torch.hypot(u - 0.39, v + 0.39) - 0.55
-    return torch.minimum(tip, bow)
+    square, bow = (u + v.abs()) * math.sqrt(0.5) - half, torch.hypot(u - middle, v + middle) - half
+    return torch.minimum(square, bow)
 
 
 def _stripes(u: Tensor, v: Tensor) -> Tensor:

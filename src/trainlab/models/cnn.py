@@ -67,6 +67,10 @@ class CNN(nn.Module):
                 f"dropout must have {len(stages) + 1} rates, one a stage and one for the dense layers, "
                 f"got {len(dropout)}; set model.dropout"
             )
+        channels_of_all = [channels for stage in stages for channels in stage]
+        for key, sizes in {"num_classes": [num_classes], "stages": channels_of_all, "dense": dense}.items():
+            if any(size < 1 for size in sizes):
+                raise ValueError(f"{key} must be at least 1, got {min(sizes)}; set model.{key}")
         if not 0 < batch_norm_momentum <= 1:
             raise ValueError(
                 f"batch_norm_momentum must be in (0, 1], got {batch_norm_momentum}; set model.batch_norm_momentum"

@@ -1,0 +1,61 @@
+import copy
+
+import pytest
+import torch
+
+from trainlab.models.scaling import InputScaling
+from trainlab.randomness import generator
+
+SHAPE = (3, 4, 5)
+IMAGES = torch.randint(0, 256, (200, *SHAPE), dtype=torch.uint8, generator=generator(0, "images"))
+
+
+def standardizing(images: torch.Tensor = IMAGES) -> InputScaling:
+    scaling = InputScaling(SHAPE, standardize=True)
+    scaling.set_statistics(images.float().mean(0), images.float().std(0, correction=0))
+    return scaling
+
+
+def test_pixels_are_scaled_to_0_and_1():
+    ends = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, *SHAPE)
+    scaled = InputScaling(SHAPE, standardize=False)(ends)
+    assert scaled.dtype == torch.float32
+    torch.testing.assert_close(scaled[:, 0, 0, 0], torch.tensor([0, 0.2, 1]))
+    torch.testing.assert_close(InputScaling(SHAPE, standardize=False)(IMAGES), IMAGES / 255)
+
+
+def test_every_feature_is_standardized():
+    scaled = standardizing()(IMAGES)
+    # Pixels are a few deviations from 0 and float32 knows 1e-7 of each.
+    torch.testing.assert_close(scaled.mean(0), torch.zeros(SHAPE), rtol=0, atol=1e-5)
+    torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(SHAPE), rtol=0, atol=1e-5)
+
+
+def test_a_feature_that_never_varies_is_only_centred():
+    images = IMAGES.clone()
+    images[:, 1, 2, 3] = 77
+    scaling = standardizing(images)
+    assert scaling(images).isfinite().all()
+    assert not scaling(images)[:, 1, 2, 3].any()
+    images[0, 1, 2, 3] = 80
+    assert scaling(images)[0, 1, 2, 3] == 3
+
+
+def test_without_statistics_nothing_but_nan_comes_out():
+    assert InputScaling(SHAPE, standardize=True)(IMAGES).isnan().all()
+
+
+def test_statistics_survive_a_checkpoint():
+    scaling = standardizing()
+    restored = InputScaling(SHAPE, standardize=True)
+    restored.load_state_dict(scaling.state_dict())
+    assert torch.equal(restored(IMAGES), scaling(IMAGES))
+    assert not InputScaling(SHAPE, standardize=False).state_dict()
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_images_are_left_alone(standardize):
+    scaling = standardizing() if standardize else InputScaling(SHAPE, standardize=False)
+    before = copy.deepcopy(IMAGES)
+    scaling(IMAGES)
+    assert torch.equal(IMAGES, before)
