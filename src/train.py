@@ -10,6 +10,7 @@ from trainlab.cli import run_script
 def main(cfg: DictConfig) -> float | None:
     """Run what ``cfg`` says; the validation loss is what a sweeper minimizes."""
     from hydra.core.hydra_config import HydraConfig
+
     from trainlab.run import run
 
     return run(cfg, list(HydraConfig.get().overrides.task)).metrics.get("val_loss")

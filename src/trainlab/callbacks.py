@@ -238,9 +238,7 @@ class Pictures(Callback):
     def __init__(self, num_images: int = 32) -> None:
         self.num_images = num_images
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Keep the first batch of the training."""
         if batch_idx == 0 and trainer.current_epoch == 0:
             self._batch = [part[: self.num_images].clone() for part in batch]

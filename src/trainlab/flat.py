@@ -1,4 +1,4 @@
-"""The parameters of a network laid end to end, so that an optimizer step is a few operations instead of a few hundred."""
+"""The parameters of a network laid end to end: an optimizer step is then a few operations, not a few hundred."""
 
 import torch
 from torch import Tensor, nn

@@ -39,7 +39,7 @@ class MetricsCSV(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Write the row of ``metrics["epoch"]`` in the place of any row for it or a later epoch."""
         row = {"epoch": metrics["epoch"], "step": step, **metrics}
-        rows = [old for old in read_rows(self.path) if int(old["epoch"]) < row["epoch"]]
+        rows = [old for old in read_rows(self.path) if int(old["epoch"]) < metrics["epoch"]]
         columns = list(dict.fromkeys(key for line in [*rows, row] for key in line))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")

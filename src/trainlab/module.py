@@ -113,6 +113,7 @@ class Classifier(lightning.LightningModule):
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau):
             monitor = self.trainer.lr_scheduler_configs[0].monitor
+            assert monitor is not None
             schedule.step(self.trainer.callback_metrics[monitor])
 
     def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any | None) -> None:
@@ -151,7 +152,7 @@ class Classifier(lightning.LightningModule):
         """Sum over all processes."""
         if self.trainer.world_size == 1:
             return sums
-        return self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()  # type: ignore[union-attr]
+        return self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
         """Drop the gradients of the network's own parameters."""

@@ -1,4 +1,4 @@
-"""What a run leaves behind: `result.json`, its configuration, and the fingerprint that says whether two runs are one."""
+"""What a run leaves behind, `result.json`, and the fingerprint that says whether two runs are one."""
 
 import hashlib
 import json

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -57,8 +57,7 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
         ValueError, OSError: a setting cannot be; nothing has been trained.
         Diverged, Interrupted: `result.json` has that status.
     """
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
+    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     folder = Path(cfg.run_dir)
     _quiet()
     parts = build(cfg)
@@ -218,9 +217,7 @@ def _recorded(result: Result, folder: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-        result.status = (
-            "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
-        )
+        result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
         if not interrupted:
             result.error = {
                 "type": type(error).__name__,
@@ -270,9 +267,8 @@ def _start_checkpoint(
 
 def _changed(folder: Path, config: Mapping[str, Any]) -> str:
     """Why the folder's earlier run is another one."""
-    old = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-    assert isinstance(old, dict)
-    changes = "; ".join(differences(old, config)) or "another version of the settings"  # type: ignore[arg-type]
+    old = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
+    changes = "; ".join(differences(old, config)) or "another version of the settings"
     return (
         f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
         "that run with the new ones"
@@ -293,8 +289,7 @@ def _check_devices(trainer: DictConfig) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if on_cpu and isinstance(trainer.devices, int) and trainer.devices > cores:
         raise ValueError(
-            f"devices must be at most the {cores} processor cores there are, got {trainer.devices}; "
-            "set trainer.devices"
+            f"devices must be at most the {cores} processor cores there are, got {trainer.devices}; set trainer.devices"
         )
 
 

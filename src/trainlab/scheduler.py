@@ -54,9 +54,7 @@ def one_cycle(
     return {"scheduler": scheduler, "interval": "step"}
 
 
-def cosine(
-    optimizer: Optimizer, total_steps: int, *, warmup_steps: int = 0, min_lr: float = 0.0
-) -> SchedulerConfig:
+def cosine(optimizer: Optimizer, total_steps: int, *, warmup_steps: int = 0, min_lr: float = 0.0) -> SchedulerConfig:
     """A linear rise over ``warmup_steps``, then half a cosine to ``min_lr`` (Loshchilov, Hutter; 2017)."""
     if total_steps < 1:
         raise ValueError(

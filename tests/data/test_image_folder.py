@@ -75,17 +75,13 @@ def test_rows_and_columns_are_where_they_were(tmp_path):
     assert np.array_equal(decode(str(tmp_path / "x.png"), 32), array.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize(
-    "extension", ["png", "PNG", "bmp", "gif", "webp", "tiff", "ppm", "jpeg", "JPG", "tga"]
-)
+@pytest.mark.parametrize("extension", ["png", "PNG", "bmp", "gif", "webp", "tiff", "ppm", "jpeg", "JPG", "tga"])
 def test_every_format_is_listed_and_decoded(tmp_path, open_folder, extension):
     root = make_folder(tmp_path / "images", train=1, test=1)
     Image.new("RGB", (32, 32), RED).save(root / f"train/a/1.{extension}")
     images = open_folder(root).read()
     assert len(images.train) == 3
-    assert torch.allclose(
-        images.train[1, :, 16, 16].float(), torch.tensor(RED).float(), atol=4
-    )  # lossy formats
+    assert torch.allclose(images.train[1, :, 16, 16].float(), torch.tensor(RED).float(), atol=4)  # lossy formats
 
 
 @pytest.mark.parametrize(
@@ -145,9 +141,7 @@ def test_other_sizes_lose_what_the_central_square_does_not_cover(tmp_path):
     image.paste(RED, (96, 0, 128, 64))
     image.save(tmp_path / "x.png")
     green = np.array(GREEN, np.uint8)[:, None, None]
-    inner = decode(str(tmp_path / "x.png"), 16)[
-        :, :, 1:-1
-    ]  # bilinear weights reach half a pixel beyond the square
+    inner = decode(str(tmp_path / "x.png"), 16)[:, :, 1:-1]  # bilinear weights reach half a pixel beyond the square
     assert np.array_equal(inner, np.broadcast_to(green, inner.shape))
 
 

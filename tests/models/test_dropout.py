@@ -35,18 +35,14 @@ def test_the_share_of_dropped_elements_is_the_rate(rate):
         assert (counts - rate * length).abs().max() < 5 * math.sqrt(length * rate * (1 - rate)) + 1
 
 
-@pytest.mark.parametrize(
-    "other", [{"step": 1}, {"place": "dropout_2"}, {"seed": 1}], ids=lambda o: next(iter(o))
-)
+@pytest.mark.parametrize("other", [{"step": 1}, {"place": "dropout_2"}, {"seed": 1}], ids=lambda o: next(iter(o)))
 def test_masks_of_steps_layers_and_seeds_are_independent(other):
     first, second = layer().keep(SHAPE), layer(**other).keep(SHAPE)
     agree = 0.3**2 + 0.7**2
     assert abs((first == second).sum().item() - agree * COUNT) < 5 * math.sqrt(COUNT * agree * (1 - agree))
 
 
-@pytest.mark.parametrize(
-    "other", [{"step": 1}, {"place": "dropout_2"}, {"seed": 1}], ids=lambda o: next(iter(o))
-)
+@pytest.mark.parametrize("other", [{"step": 1}, {"place": "dropout_2"}, {"seed": 1}], ids=lambda o: next(iter(o)))
 def test_masks_are_not_shifted_copies(other):
     first, second = (d.keep(SHAPE).flatten().double() - 0.7 for d in (layer(), layer(**other)))
     spectrum = torch.fft.fft(first) * torch.fft.fft(second).conj()

@@ -66,7 +66,5 @@ def test_weights_follow_from_seed_and_place_alone():
 
 @pytest.mark.parametrize("key", ["initializer", "output_initializer"])
 def test_an_unknown_name_is_an_error(key):
-    with pytest.raises(
-        ValueError, match=rf"^{key} must be one of .*lecun_normal.* got 'xavier'; set model\.{key}$"
-    ):
+    with pytest.raises(ValueError, match=rf"^{key} must be one of .*lecun_normal.* got 'xavier'; set model\.{key}$"):
         check_initializer("xavier", key)

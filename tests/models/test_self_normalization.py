@@ -43,8 +43,8 @@ def layer_statistics(seed: int, **settings) -> list[tuple[float, float]]:
 def test_selu_keeps_mean_0_and_variance_1_through_twenty_layers(seed, initializer):
     statistics = layer_statistics(seed, **{**SELU, "initializer": initializer})
     assert len(statistics) == 20
-    # Klambauer et al., 2017, theorem 1: the map of mean and variance contracts where the mean is within 0.1 of 0
-    # and the variance in [0.8, 1.5]. The deviation then is in [0.89, 1.22]; 100 units scatter it to both sides.
+    # Klambauer et al., 2017, theorem 1: mean and variance contract where the mean is within 0.1 of
+    # 0 and the variance in [0.8, 1.5]. The deviation then is in [0.89, 1.22], scattered further by 100 units.
     assert all(abs(mean) < 0.1 and abs(std - 1) < 0.2 for mean, std in statistics)
 
 

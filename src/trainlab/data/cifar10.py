@@ -126,8 +126,7 @@ def _download(root: Path) -> None:
     except _NETWORK_ERRORS as error:
         found = f" ({archive} is there, but incomplete or damaged)" if archive.exists() else ""
         raise ConnectionError(
-            f"CIFAR-10 is not in {root}{found} and cannot be downloaded from {source.url}: {error}\n"
-            f"{ways_out}"
+            f"CIFAR-10 is not in {root}{found} and cannot be downloaded from {source.url}: {error}\n{ways_out}"
         ) from error
     except RuntimeError as error:
         raise ValueError(

@@ -156,6 +156,4 @@ class ImageFolder(ImageData):
                         "a class must have an image that can be decoded, "
                         f"{self.root}/{split}/{name} has none; set data.root"
                     )
-        warnings.warn(
-            f"left out {left_out} corrupt files of {self.root} (data.on_corrupt=skip)", stacklevel=2
-        )
+        warnings.warn(f"left out {left_out} corrupt files of {self.root} (data.on_corrupt=skip)", stacklevel=2)

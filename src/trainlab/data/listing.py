@@ -57,9 +57,7 @@ def list_images(root: Path) -> Listing:
             paths.extend(path for path, *_ in files)
             labels.extend([label] * len(files))
         counts.append(len(paths) - start)
-    return Listing(
-        tuple(classes["train"]), tuple(paths), np.array(labels), (counts[0], counts[1]), digest.hexdigest()
-    )
+    return Listing(tuple(classes["train"]), tuple(paths), np.array(labels), (counts[0], counts[1]), digest.hexdigest())
 
 
 def content_digest(root: Path, paths: tuple[str, ...]) -> str:

@@ -95,7 +95,9 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     def check(self) -> None:
         """Raise, before any image is read, what can be known to be wrong by then."""
-        total = self.count_train_images()
+        self._check_sizes(self.count_train_images())
+
+    def _check_sizes(self, total: int) -> None:
         if self.val_size >= total:
             raise ValueError(
                 f"val_size must leave training images: it is {self.val_size} of {total}; set data.val_size"
@@ -111,6 +113,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         """The data set, read once."""
         if self._images is None:
             self._images = self.read()
+            self._check_sizes(len(self._images.train))
             self._train_indices, self._val_indices = split(
                 self._images.train_labels, self.val_size, self.val_split, self.split_seed
             )
@@ -165,14 +168,20 @@ class ImageData(lightning.LightningDataModule, ABC):
             self.batch_size,
             order_seed=None if overfit else self.seed,
             augmentation=self.augmentation,
-            **self._shard(),
+            rank=self._rank,
+            world_size=self._world_size,
         )
 
     def val_dataloader(self) -> Batches:
         """Batches of the validation split."""
         images = self.images
         return Batches(
-            images.train, images.train_labels, self._val_indices, self.eval_batch_size, **self._shard()
+            images.train,
+            images.train_labels,
+            self._val_indices,
+            self.eval_batch_size,
+            rank=self._rank,
+            world_size=self._world_size,
         )
 
     def test_dataloader(self) -> Batches:
@@ -184,7 +193,10 @@ class ImageData(lightning.LightningDataModule, ABC):
         """Batches are on the device."""
         return batch
 
-    def _shard(self) -> dict[str, int]:
-        if self.trainer is None:
-            return {}
-        return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1

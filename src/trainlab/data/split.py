@@ -17,10 +17,7 @@ def split(labels: Tensor, val_size: int, kind: str, seed: int) -> tuple[Tensor, 
         kind: "stratified" draws from each class in proportion to its size; "first" takes the first ``val_size``.
         seed: of the stratified draw.
     """
-    if kind == "first":
-        val = torch.arange(val_size)
-    else:
-        val = _stratified(labels, val_size, seed)
+    val = torch.arange(val_size) if kind == "first" else _stratified(labels, val_size, seed)
     is_val = torch.zeros(len(labels), dtype=torch.bool)
     is_val[val] = True
     return (~is_val).nonzero().flatten(), is_val.nonzero().flatten()

@@ -1,4 +1,4 @@
-"""Architectures and their initialization. Networks take raw uint8 images (B, C, H, W) and return logits (B, classes)."""
+"""Architectures and their initialization. Networks take raw uint8 images (B, C, H, W) and return logits (B, C)."""
 
 from trainlab.models.cnn import CNN
 from trainlab.models.mlp import MLP

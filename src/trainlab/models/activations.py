@@ -44,9 +44,7 @@ ACTIVATIONS = (*_ACTIVATIONS, "rrelu")
 def check_activation(name: str) -> None:
     """Raise ValueError unless ``name`` is one of ``ACTIVATIONS``."""
     if name not in ACTIVATIONS:
-        raise ValueError(
-            f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}; set model.activation"
-        )
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}; set model.activation")
 
 
 def build_activation(name: str, seed: int, place: str) -> nn.Module:

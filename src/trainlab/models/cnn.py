@@ -59,9 +59,7 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size must be odd and positive, got {kernel_size}; set model.kernel_size"
-            )
+            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}; set model.kernel_size")
         if len(dropout) != len(stages) + 1:
             raise ValueError(
                 f"dropout must have {len(stages) + 1} rates, one a stage and one for the dense layers, "

@@ -60,9 +60,7 @@ class AlphaDropout(Dropout):
         """Apply it to ``x`` (B, ...)."""
         if not self.training:
             return x
-        return torch.where(
-            self.keep(x.shape), x * self.gain + self.bias, SELU_MINIMUM * self.gain + self.bias
-        )
+        return torch.where(self.keep(x.shape), x * self.gain + self.bias, SELU_MINIMUM * self.gain + self.bias)
 
 
 def build_dropout(rate: float, kind: str, seed: int, place: str) -> Dropout:

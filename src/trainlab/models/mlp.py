@@ -69,9 +69,7 @@ class MLP(nn.Module):
                 f"batch_norm_momentum must be in (0, 1], got {batch_norm_momentum}; set model.batch_norm_momentum"
             )
         if dropout_after not in DROPOUT_AFTER:
-            raise ValueError(
-                f"dropout_after must be last or every, got {dropout_after!r}; set model.dropout_after"
-            )
+            raise ValueError(f"dropout_after must be last or every, got {dropout_after!r}; set model.dropout_after")
         check_activation(activation)
         check_initializer(initializer, "initializer")
         check_initializer(output_initializer, "output_initializer")

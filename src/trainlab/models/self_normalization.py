@@ -4,9 +4,7 @@ normalization; and alpha dropout keeps the statistics only of such a network."""
 import warnings
 
 
-def warn_if_broken(
-    activation: str, initializer: str, standardize: bool, batch_norm: bool, alpha_dropout: bool
-) -> None:
+def warn_if_broken(activation: str, initializer: str, standardize: bool, batch_norm: bool, alpha_dropout: bool) -> None:
     """Warn once, with the reasons, where SELU or alpha dropout is used without what it relies on."""
     if activation != "selu" and not alpha_dropout:
         return

@@ -1,0 +1,1 @@
+"""Comparison of finished runs, from what they left on disk."""
