@@ -68,18 +68,34 @@ def explain(error: Exception) -> tuple[int, str]:
         cause = error.__cause__
         reason = str(cause) if cause else str(error).splitlines()[0]
         hint = f" (in {group[1]})" if group and group[1] not in reason else ""
-        return 1, f"error: {reason}{hint}"
+        return 1, _message(f"{reason}{hint}")
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return 2, f"error: {_config_error(error)}"
+        return 2, _message(_config_error(error))
+    if isinstance(error, OSError) and error.errno:
+        where = f"{error.filename}: " if error.filename else ""
+        ways_out = "make room there or set output_dir= (data.root= for data) to a folder that can be written"
+        return 1, _message(f"{where}{error.strerror}; {ways_out}")
     if isinstance(error, OSError | ValueError | ArithmeticError) or "Misconfiguration" in type(error).__name__:
-        return 1, f"error: {error}"
+        return 1, _message(str(error))
     raise error
+
+
+def _message(reason: str) -> str:
+    """Two lines at most."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return "error: " + "\n".join(lines[:2])
 
 
 def _config_error(error: Exception) -> str:
     """What is wrong with a config, with the names nearest to the wrong one."""
-    from hydra.errors import MissingConfigException
+    from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import MissingMandatoryValue
 
+    if isinstance(error, OverrideParseException):
+        reason = str(error).splitlines()[0]
+        return f"cannot read the argument {error.override!r} ({reason}); write key=value, in quotes: 'key=[1, 2]'"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key or str(error).rpartition(' ')[2]} must be given; set {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         options = [o for o in error.options or [] if o]
@@ -87,8 +103,11 @@ def _config_error(error: Exception) -> str:
     text = str(error.__cause__ or error)
     wrong = re.search(r"Could not override '([^']+)'", f"{error} {text}")
     if wrong:
-        key = wrong[1].removeprefix("hydra.")
-        return f"there is no setting {wrong[1]!r}; {_nearest(key, _all_keys(wrong[1]))}"
+        if wrong[1].startswith("hydra."):
+            return f"there is no setting {wrong[1]!r}; --cfg hydra shows those of Hydra"
+        keys = _all_keys()
+        beside = [key for key in keys if key.count(".") == wrong[1].count(".")]
+        return f"there is no setting {wrong[1]!r}; {_nearest(wrong[1], beside or keys)}"
     return str(error).splitlines()[0]
 
 
@@ -103,7 +122,7 @@ def _nearest(wrong: str, names: Sequence[str]) -> str:
     return f"there are: {shown}" if len(names) <= 20 else "see --help for the groups and common settings"
 
 
-def _all_keys(wrong: str) -> list[str]:
+def _all_keys() -> list[str]:
     """Dotted keys of the config that the command line's group choices give."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -119,6 +138,8 @@ def _all_keys(wrong: str) -> list[str]:
 
     def collect(node: Any, prefix: str) -> None:
         for key, value in node.items():
+            if key.startswith("_"):
+                continue
             keys.append(f"{prefix}{key}")
             if isinstance(value, dict):
                 collect(value, f"{prefix}{key}.")

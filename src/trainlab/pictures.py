@@ -3,8 +3,30 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from trainlab.data import Images
+from trainlab.evaluation import Evaluation
+
+
+def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, step: int) -> None:
+    """The test's figures and pictures, to TensorBoard."""
+    writer.add_scalar("test/loss", evaluation.loss, step)
+    writer.add_scalar("test/acc", evaluation.accuracy, step)
+    shown = torch.linspace(0, len(images.test) - 1, 32).long()
+    truth, guess = images.test_labels.cpu()[shown].tolist(), evaluation.predictions[shown].tolist()
+    captions = [
+        images.classes[t] if t == g else f"{images.classes[g]}\nnot {images.classes[t]}"
+        for t, g in zip(truth, guess, strict=True)
+    ]
+    right = [t == g for t, g in zip(truth, guess, strict=True)]
+    grid = image_grid(images.test[shown.to(images.test.device)], captions, right)
+    writer.add_figure("test images", grid, step)
+    writer.add_figure("confusion matrix", confusion_matrix(evaluation.confusion, images.classes), step)
+    writer.flush()
 
 
 def image_grid(images: Tensor, captions: Sequence[str], right: Sequence[bool] | None = None) -> Figure:

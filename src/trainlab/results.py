@@ -74,6 +74,19 @@ class Result:
             raise ValueError(f"{path} is damaged ({error}); remove it, or set another name=") from None
 
 
+def describe(result: Result, folder: Path) -> str:
+    """Two lines that sum up a run."""
+    m = result.metrics
+    if "val_loss" not in m:
+        return f"{result.status}: {folder}"
+    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
+    return (
+        f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): "
+        f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}{test}\n"
+        f"{result.status} in {result.time['total_s']:.0f} s: {folder}"
+    )
+
+
 def fingerprint(config: Config) -> str:
     """Hexadecimal hash of the resolved ``config`` without paths and machine settings."""
     content = json.dumps(dict(_relevant(config)), sort_keys=True, default=str)

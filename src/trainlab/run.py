@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import time
 import traceback
 import warnings
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 import lightning
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
@@ -21,12 +22,13 @@ from torch import nn
 
 from trainlab.callbacks import About, BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO, check_fits, load_checkpoint, rebuild_network
+from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
-from trainlab.evaluation import Evaluation, evaluate
+from trainlab.evaluation import evaluate
 from trainlab.files import locked, write_atomically
 from trainlab.module import Classifier, Diverged
 from trainlab.provenance import device_name, provenance
-from trainlab.results import Result, differences, fingerprint
+from trainlab.results import Result, describe, differences, fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,11 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     folder = Path(cfg.run_dir)
     _quiet()
-    parts = build(cfg)
+    with _nothing_left(folder):
+        parts = build(cfg)
     if not _is_main_process():
         return _follow(parts, config, folder)
-    with _claimed(folder):
+    with _claimed(folder), _nothing_left(folder):
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
         previous = Result.read(folder)
         if previous and previous.fingerprint != result.fingerprint and not cfg.ckpt_path:
@@ -89,58 +92,51 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
 
 def build(cfg: DictConfig) -> Parts:
     """All objects of a run, checked against each other. Reads no image and writes nothing."""
-    _check_devices(cfg.trainer)
-    data: ImageData = instantiate(cfg.data, _convert_="all")
+    check_arguments(provenance, {"seed": cfg.seed}, "")
+    check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
+    check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
+    data: ImageData = _construct(cfg, "data")
     data.check()
-    network: nn.Module = instantiate(cfg.model, image_shape=data.image_shape, _convert_="all")
-    optimizer = instantiate(cfg.optim, _convert_="all")
-    if not optimizer.keywords["lr"] > 0:
+    network: nn.Module = _construct(cfg, "model", image_shape=data.image_shape)
+    if network.num_classes != data.count_classes():
+        raise ValueError(
+            f"num_classes must be the number of classes of the data, {data.count_classes()}, "
+            f"got {network.num_classes}; set model.num_classes"
+        )
+    optimizer = _construct(cfg, "optim")
+    if not optimizer.keywords.get("lr", 1) > 0:
         raise ValueError(f"lr must be positive, got {optimizer.keywords['lr']}; set optim.lr")
-    scheduler = instantiate(cfg.scheduler, _convert_="all")
-    scheduler(optimizer([nn.Parameter(torch.zeros(1))]), 1_000_000)
+    scheduler = _construct(cfg, "scheduler")
+    endless = cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1
+    scheduler(optimizer([nn.Parameter(torch.zeros(1))]), 0 if endless else 1_000_000)
     module = Classifier(network, optimizer, scheduler, cfg.label_smoothing, cfg.compile)
 
-    named = {name: instantiate(c, _convert_="all") for name, c in cfg.callbacks.items() if c}
+    named = {name: _construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
     checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog()
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [epochs, interrupt, *named.values()]
     if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
         callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
-    loggers = [instantiate(c, _convert_="all") for c in cfg.logger.values() if c]
-    trainer = instantiate(
-        cfg.trainer,
-        callbacks=callbacks,
-        logger=loggers,
-        plugins=[AtomicCheckpointIO()],
-        max_time=None,
-        _convert_="all",
-    )
+    loggers = [_construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
+    plugins = [AtomicCheckpointIO()]
+    trainer = _construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, max_time=None)
     return Parts(data, network, module, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
 
 
-def describe(result: Result, folder: Path) -> str:
-    """Two lines that sum up a run."""
-    m = result.metrics
-    if "val_loss" not in m:
-        return f"{result.status}: {folder}"
-    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
-    return (
-        f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): "
-        f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}{test}\n"
-        f"{result.status} in {result.time['total_s']:.0f} s: {folder}"
-    )
+def _construct(cfg: DictConfig, section: str, **late: Any) -> Any:
+    """The object that a section of ``cfg`` stands for, with arguments that are known only now."""
+    settings = OmegaConf.select(cfg, section)
+    plain = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
+    arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
+    check_arguments(get_object(plain["_target_"]), arguments, section)
+    return instantiate(settings, **late, _convert_="all")
 
 
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> str:
     """Fit, from the checkpoint ``start`` if there is one. Returns the data's digest."""
     started = time.perf_counter()
     images = parts.data.images
-    if parts.network.num_classes != len(images.classes):
-        raise ValueError(
-            f"num_classes must be the number of classes of the data, {len(images.classes)}, "
-            f"got {parts.network.num_classes}; set model.num_classes"
-        )
     if start is None and parts.network.scaling.standardize:  # type: ignore[union-attr]
         parts.network.scaling.set_statistics(*parts.data.statistics())  # type: ignore[union-attr,operator]
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
@@ -160,27 +156,9 @@ def _test(result: Result, parts: Parts) -> None:
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
     for logger in parts.loggers:
         if isinstance(logger, TensorBoardLogger):
-            _show(logger, evaluation, parts.data, parts.trainer.global_step)
+            from trainlab.pictures import write_test  # matplotlib takes a while to import
 
-
-def _show(logger: TensorBoardLogger, evaluation: Evaluation, data: ImageData, step: int) -> None:
-    """The test's figures and pictures in TensorBoard."""
-    from trainlab.pictures import confusion_matrix, image_grid  # matplotlib takes a while to import
-
-    writer, images = logger.experiment, data.images
-    writer.add_scalar("test/loss", evaluation.loss, step)
-    writer.add_scalar("test/acc", evaluation.accuracy, step)
-    shown = torch.linspace(0, len(images.test) - 1, 32).long()
-    truth, guess = images.test_labels.cpu()[shown].tolist(), evaluation.predictions[shown].tolist()
-    captions = [
-        data.classes[t] if t == g else f"{data.classes[g]}\nnot {data.classes[t]}"
-        for t, g in zip(truth, guess, strict=True)
-    ]
-    right = [t == g for t, g in zip(truth, guess, strict=True)]
-    grid = image_grid(images.test[shown.to(images.test.device)], captions, right)
-    writer.add_figure("test images", grid, step)
-    writer.add_figure("confusion matrix", confusion_matrix(evaluation.confusion, data.classes), step)
-    writer.flush()
+            write_test(logger.experiment, evaluation, parts.data.images, parts.trainer.global_step)
 
 
 def _summarize(result: Result, parts: Parts) -> None:
@@ -233,6 +211,20 @@ def _recorded(result: Result, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """Where settings turn out to be wrong, remove what Hydra has written, and the folder if nothing else is in it."""
+    try:
+        yield
+    except Exception:
+        if _is_main_process() and not (folder / "config.yaml").exists():
+            shutil.rmtree(folder / ".hydra", ignore_errors=True)
+            (folder / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
     """Keep other processes out of the folder of a run."""
     with contextlib.ExitStack() as stack:
@@ -281,16 +273,6 @@ def _finished(previous: Result, folder: Path) -> Result:
         raise Diverged(f"{folder} diverged before: {previous.error['message']}")
     log.info("already completed, not trained again\n%s", describe(previous, folder))
     return previous
-
-
-def _check_devices(trainer: DictConfig) -> None:
-    """Raise ValueError for more CPU processes than there are cores; Lightning checks accelerators."""
-    on_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if on_cpu and isinstance(trainer.devices, int) and trainer.devices > cores:
-        raise ValueError(
-            f"devices must be at most the {cores} processor cores there are, got {trainer.devices}; set trainer.devices"
-        )
 
 
 def _is_main_process() -> bool:

@@ -71,6 +71,10 @@ class CIFAR10(ImageData):
         """50,000, whether downloaded yet or not."""
         return 50_000
 
+    def count_classes(self) -> int:
+        """10."""
+        return 10
+
     def read(self) -> Images:
         """All images, downloaded at the first call.
 

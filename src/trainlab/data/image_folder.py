@@ -91,6 +91,10 @@ class ImageFolder(ImageData):
         """
         return self.listing.counts[0]
 
+    def count_classes(self) -> int:
+        """Folders in ``root/train``."""
+        return len(self.listing.classes)
+
     def read(self) -> Images:
         """All images, decoded at the first call.
 

@@ -90,6 +90,10 @@ class ImageData(lightning.LightningDataModule, ABC):
         """
 
     @abstractmethod
+    def count_classes(self) -> int:
+        """Number of classes, found in the same way."""
+
+    @abstractmethod
     def read(self) -> Images:
         """All images, downloaded or decoded if need be."""
 

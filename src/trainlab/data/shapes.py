@@ -81,6 +81,10 @@ class Shapes(ImageData):
         """``num_train``."""
         return self.num_train
 
+    def count_classes(self) -> int:
+        """10."""
+        return len(SHAPES)
+
     def read(self) -> Images:
         """Draw all pictures."""
         train, train_labels = self._draw("train", self.num_train)

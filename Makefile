@@ -1,0 +1,52 @@
+# make demo, make test: everything from a fresh clone, with Python >= 3.11 and nothing else.
+PYTHON ?= python3
+BIN = .venv/bin
+IMAGES ?= $(TRAINLAB_IMAGES)
+
+.PHONY: help setup demo test test-all check lint types format bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+setup: .venv/.installed ## build .venv from the lock file
+
+demo: setup ## compare four networks on an embedded data set; no download, two minutes
+	$(BIN)/python src/train.py -m model=elu_he,bn,selu,alpha_dropout experiment=demo name=demo
+	$(BIN)/python src/report.py outputs/demo
+	@printf '\nTo look at the curves:\n\n    %s\n\n' '$(BIN)/tensorboard --logdir outputs'
+
+test: setup ## the test suite
+	$(BIN)/python -m pytest
+
+test-all: setup ## with the slow tests
+	$(BIN)/python -m pytest -m 'not gpu and not realdata'
+
+check: lint types test ## what CI runs
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+format: setup ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## time beside other trainers: make bench IMAGES=folder with train/ and test/ of CIFAR-10
+	$(BIN)/python benchmarks/throughput.py --images "$(IMAGES)"
+
+lock: ## write requirements.lock anew; needs uv
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove what is built, not outputs/ and data/
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -1,0 +1,82 @@
+"""What can be seen to be wrong with settings before anything is built, read or written."""
+
+import collections.abc
+import inspect
+import os
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import torch
+
+METRICS = ("val/loss", "val/acc")  # what early stopping, checkpoints and schedules can watch
+_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string", type(None): "null"}
+
+
+def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], section: str) -> None:
+    """Raise ValueError unless ``target`` takes these plain arguments, which are set under ``section`` ("" for the top).
+
+    The signature is the rule: names and types. Mappings stand for objects, which are not looked into.
+    """
+    parameters = inspect.signature(target).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    for key, value in arguments.items():
+        setting, hint = f"{section}.{key}".lstrip("."), hints.get(key, Any)
+        if key not in parameters and not open_ended:
+            raise ValueError(f"{target.__name__} takes no {key}; leave out {setting}")
+        if not _fits(value, hint):
+            raise ValueError(f"{key} must be {' or '.join(_words(hint))}, got {value!r}; set {setting}")
+        if key == "monitor" and value not in METRICS:
+            raise ValueError(f"monitor must be one of {', '.join(METRICS)}, got {value!r}; set {setting}")
+
+
+def check_devices(accelerator: Any, devices: Any) -> None:
+    """Raise ValueError where there are fewer devices than asked for: GPUs, or processor cores."""
+    found = torch.accelerator.is_available()
+    if accelerator in ("gpu", "cuda", "mps") and not found:
+        raise ValueError(f"accelerator={accelerator} needs a GPU and there is none; set trainer=auto or trainer=cpu")
+    if accelerator == "cpu" or (accelerator == "auto" and not found):
+        there, what = _count_cores(), "processor cores"
+    else:
+        there, what = torch.accelerator.device_count(), "GPUs"
+    if isinstance(devices, int) and devices > there:
+        raise ValueError(f"devices must be at most the {there} {what} there are, got {devices}; set trainer.devices")
+
+
+def _count_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is one of the type ``hint``; a mapping is taken for the settings of an object."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any or isinstance(value, Mapping):
+        return True
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is Literal:
+        return value in args
+    if origin is tuple and Ellipsis not in args:
+        return isinstance(value, list) and len(value) == len(args) and all(map(_fits, value, args))
+    if origin in (tuple, list, collections.abc.Sequence):
+        return isinstance(value, list) and all(_fits(item, args[0]) for item in value)
+    if origin is not None:
+        return False
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    return isinstance(value, int | float if hint is float else hint)
+
+
+def _words(hint: Any) -> list[str]:
+    """The plain types among those of ``hint``, for people."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return list(dict.fromkeys(word for arg in args for word in _words(arg)))
+    if origin is Literal:
+        return list(map(str, args))
+    if origin is tuple and Ellipsis not in args:
+        return [f"a list of {len(args)}, each {' or '.join(_words(args[0]))}"]
+    if origin in (tuple, list, collections.abc.Sequence):
+        return [f"a list, each {' or '.join(_words(args[0]))}"]
+    return [_WORDS[hint]] if hint in _WORDS else []
