@@ -1,6 +1,7 @@
 """How each contestant is started, and where its times are found."""
 
 import csv
+import itertools
 import json
 import re
 import statistics
@@ -112,11 +113,9 @@ def _between_epochs(log: Path) -> list[float]:
     """Seconds between the lines that a run writes at the end of every epoch."""
     ends = [
         datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S,%f")
-        for match in re.finditer(
-            r"^(\S+ \S+) INFO trainlab\.callbacks: epoch ", log.read_text(), re.MULTILINE
-        )
+        for match in re.finditer(r"^(\S+ \S+) INFO trainlab\.callbacks: epoch ", log.read_text(), re.MULTILINE)
     ]
-    return [(end - start).total_seconds() for start, end in zip(ends, ends[1:], strict=False)]
+    return [(end - start).total_seconds() for start, end in itertools.pairwise(ends)]
 
 
 def measure_start_up(setup: Setup, repeats: int = 3) -> float:

@@ -75,7 +75,7 @@ def heading(args: argparse.Namespace) -> list[str]:
         f"- {cpu_model()}, {cores} cores; {threads}",
         f"- Python {platform.python_version()}, {packages}, {keras_versions()}",
         f"- {datetime.date.today()}, `{shlex.join(['python', *sys.argv])}`",
-        f"- {args.rounds} rounds of one epoch to warm up and {args.epochs} timed ones, contestants in turn; medians",
+        f"- rounds, contestants in turn: {args.rounds}; epochs timed in each after one to warm up: {args.epochs}",
     ]
 
 
@@ -90,7 +90,9 @@ def cpu_model() -> str:
 
 def keras_versions() -> str:
     """Those in Keras's own environment."""
-    code = "from importlib.metadata import version as v; print('keras', v('keras') + ', tensorflow', v('tensorflow-cpu'))"
+    code = (
+        "from importlib.metadata import version as v;print('keras', v('keras') + ', tensorflow', v('tensorflow-cpu'))"
+    )
     try:
         done = subprocess.run([KERAS_PYTHON, "-c", code], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -102,22 +104,16 @@ def targets(measurements: Measurements, pairs: Sequence[Pair]) -> list[str]:
     """Rows of ratios, start-up and memory."""
     rows = [ratio(measurements, pair, "project", "plain-loop", "≤ 1.15") for pair in pairs]
     rows += [ratio(measurements, pair, "project-compiled", "keras", "≤ 0.55") for pair in pairs]
-    rows += [
-        ratio(measurements, pair, "project", "lightning", "< 1") for pair in pairs if pair == ("elu_he", 32)
-    ]
+    rows += [ratio(measurements, pair, "project", "lightning", "< 1") for pair in pairs if pair == ("elu_he", 32)]
     rows += [between_epochs(measurements, pair) for pair in pairs]
     memory = [
-        t.peak_bytes
-        for (name, pair), t in measurements.times.items()
-        if (name, pair[0]) == ("project", "elu_he")
+        t.peak_bytes for (name, pair), t in measurements.times.items() if (name, pair[0]) == ("project", "elu_he")
     ]
     peak = f"{max(memory) / 1e9:.2f} GB" if memory else "not measured"
     start_up = "not measured" if measurements.start_up_s is None else f"{measurements.start_up_s:.1f} s"
     if "start-up" in measurements.failures:
         start_up = f"failed: {measurements.failures['start-up']}"
-    rows.append(
-        f"| project, from the command to the first training step | elu_he | 32 | ≤ 6 s | {start_up} |"
-    )
+    rows.append(f"| project, from the command to the first training step | elu_he | 32 | ≤ 6 s | {start_up} |")
     rows.append(f"| project, peak resident memory | elu_he | any | ≤ 1.5 GB | {peak} |")
     return rows
 

@@ -2,13 +2,14 @@
 
     .venv/bin/python benchmarks/throughput.py --images DIR [--out FILE]
 
-DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_IMAGES is its default. The project runs
-through its real command line with everything logged that it logs by default. All contestants train the same network
-on the same 45,000 images, validate on the same 5,000, and use the processor alone.
+DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_IMAGES is its default. The
+project runs through its real command line with everything logged that it logs by default. All contestants train
+the same network on the same 45,000 images, validate on the same 5,000, and use the processor alone.
 
-A machine's speed drifts, so ratios are made of neighbours: for each pair of variant and batch size the contestants
-run right after each other, and `--rounds` repeats that sequence, A B C A B C. A run's first epoch warms up and is
-left out; a figure is the median over the other epochs of all rounds. Run it on an otherwise idle machine.
+A machine's speed drifts, so ratios are made of neighbours: for each pair of variant and batch size the
+contestants run right after each other, and `--rounds` repeats that sequence, A B C A B C. A run's first epoch
+warms up and is left out; a figure is the median over the other epochs of all rounds. Run it on an otherwise
+idle machine.
 
 A contestant that fails is "failed: reason" in the table, the others go on, and the exit status is 1.
 """
@@ -67,26 +68,18 @@ def main() -> int:
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, default=os.environ.get("TRAINLAB_IMAGES"), metavar="DIR")
     parser.add_argument("--epochs", type=positive, default=3, help="timed epochs of a run, after the first")
     parser.add_argument("--rounds", type=positive, default=2, help="runs of every contestant")
     parser.add_argument("--variants", nargs="+", choices=("elu_he", "bn"), default=["elu_he", "bn"])
     parser.add_argument("--batch-sizes", nargs="+", type=positive, default=[32, 128], metavar="N")
-    parser.add_argument(
-        "--without", nargs="+", choices=(*CONTESTANTS, *OTHERS), default=[], help="leave these out"
-    )
-    parser.add_argument(
-        "--threads", type=positive, help="of every contestant; each one's own default if not given"
-    )
+    parser.add_argument("--without", nargs="+", choices=(*CONTESTANTS, *OTHERS), default=[], help="leave these out")
+    parser.add_argument("--threads", type=positive, help="of every contestant; each one's own default if not given")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there too")
     args = parser.parse_args()
     if not args.images:
-        parser.exit(
-            2, "give --images DIR or set TRAINLAB_IMAGES: CIFAR-10 as train/<class>/*, test/<class>/*\n"
-        )
+        parser.exit(2, "give --images DIR or set TRAINLAB_IMAGES: CIFAR-10 as train/<class>/*, test/<class>/*\n")
     args.images = args.images.resolve()
     return args
 
@@ -109,9 +102,7 @@ def prepare_keras(contestants: list[str], measurements: Measurements) -> None:
         contestants.remove("keras")
 
 
-def measure_pair(
-    pair: Pair, contestants: list[str], setup: Setup, rounds: int, measurements: Measurements
-) -> None:
+def measure_pair(pair: Pair, contestants: list[str], setup: Setup, rounds: int, measurements: Measurements) -> None:
     """Run all contestants of a pair one after the other, ``rounds`` times."""
     variant, batch_size = pair
     runs: dict[str, list[Times]] = defaultdict(list)
@@ -122,12 +113,13 @@ def measure_pair(
                 continue
             progress(f"{variant}, batch {batch_size}, round {number + 1} of {rounds}: {name}", end=" ")
             try:
-                runs[name].append(run_contestant(name, variant, batch_size, setup))
+                measured = run_contestant(name, variant, batch_size, setup)
             except Failed as failure:
                 measurements.failures[key] = str(failure)
                 progress(f"failed: {failure}")
             else:
-                progress(" ".join(f"{s:.2f}" for s in runs[name][-1].epoch_s) + " s an epoch")
+                runs[name].append(measured)
+                progress(" ".join(f"{s:.2f}" for s in measured.epoch_s) + " s an epoch")
     for name, times in runs.items():
         measurements.add(name, pair, times)
 

@@ -19,7 +19,8 @@ def main() -> None:
         runs = find_runs(folders)
     except FileNotFoundError as error:
         sys.exit(f"error: {error}")
-    Console().print(runs_table(runs, Path.cwd()))
+    wide_enough = None if sys.stdout.isatty() else 10_000
+    Console(width=wide_enough).print(runs_table(runs, Path.cwd()))
 
 
 if __name__ == "__main__":

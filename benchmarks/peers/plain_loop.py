@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_network(batch_norm: bool) -> nn.Sequential:
-    """20 hidden layers of 100 units with ELU, He initialization; batch normalization before it if asked for."""
+    """20 hidden layers of 100 units, ELU, He initialization; with batch normalization before ELU or not."""
     layers: list[nn.Module] = []
     for num_inputs in [3072] + 19 * [100]:
         linear = nn.Linear(num_inputs, 100, bias=not batch_norm)

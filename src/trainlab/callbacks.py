@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from tqdm.auto import tqdm
@@ -26,13 +27,15 @@ class EpochLog(Callback):
     """One row an epoch for every logger and one line for the console and the log file.
 
     Attributes:
-        epoch_s: wall seconds of every epoch of the run, validation included, resumed ones too.
+        epoch_s: wall seconds of every epoch of the run, resumed ones too, from the end of the one before: training
+            steps, validation, and writing what the epoch before left to write, its checkpoints.
         train_s: the same of the training steps alone.
     """
 
     def __init__(self) -> None:
         self.epoch_s: list[float] = []
         self.train_s: list[float] = []
+        self._end: float | None = None
 
     @property
     def median_epoch_s(self) -> float:
@@ -47,6 +50,8 @@ class EpochLog(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._start = self._trained = time.perf_counter()
+        if self._end is None:
+            self._end = self._start
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note when the training steps of the epoch have ended, on the device too."""
@@ -58,7 +63,9 @@ class EpochLog(Callback):
         """Write the row and the line."""
         assert isinstance(pl_module, Classifier)
         loss, right, count = pl_module.train_sums().tolist()
-        self.epoch_s.append(time.perf_counter() - self._start)
+        assert self._end is not None
+        previous_end, self._end = self._end, time.perf_counter()
+        self.epoch_s.append(self._end - previous_end)
         self.train_s.append(self._trained - self._start)
         group = trainer.optimizers[0].param_groups[0]
         row = {
@@ -132,15 +139,31 @@ class BestAndLast(Checkpoint):
     def _is_better(self, value: float) -> bool:
         if not math.isfinite(value):
             return False
-        return not self.best or (value < self.best[self.monitor]) == (self.mode == "min")
+        if not self.best:
+            return True
+        best = self.best[self.monitor]
+        return value < best if self.mode == "min" else value > best
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the best epoch so far."""
-        self.best = dict(state_dict["best"])
+        """Go on from the best epoch so far, if its checkpoint is here and not in the folder of another run."""
+        self.best = dict(state_dict["best"]) if self.best_path.exists() else {}
+
+
+class EarlyStopping(callbacks.EarlyStopping):
+    """Lightning's, but a resumed run ends where an undisturbed one would have, and by the patience it has now."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        super().load_state_dict(state_dict | {"patience": self.patience, "stopped_epoch": 0})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make no epoch more if the last one was the one to stop after."""
+        if self.wait_count >= max(1, self.patience):
+            trainer.should_stop, self.stopped_epoch = True, trainer.current_epoch - 1
 
 
 class About(Callback):
@@ -183,8 +206,8 @@ class StopOnInterrupt(Callback):
         self.interrupted = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
         trainer.should_stop = trainer.should_stop or self.interrupted
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
+    def give_back(self) -> None:
+        """Let Ctrl-C do what it did before. For the caller: after its hooks Lightning restores what it found."""
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 

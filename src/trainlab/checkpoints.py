@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trainlab.data import ImageData
 from trainlab.files import write_atomically
+from trainlab.results import differences
 
 _TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
 
@@ -38,7 +39,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); set another ckpt_path") from error
     if not isinstance(checkpoint, dict) or "trainlab" not in checkpoint:
         raise ValueError(f"{path} was not written by trainlab; set another ckpt_path")
@@ -54,14 +55,14 @@ def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
     """The network of a checkpoint with its weights, in evaluation mode."""
     about = checkpoint["trainlab"]
-    network = _construct(about["config"]["model"], image_shape=tuple(about["image_shape"]))
+    network = _construct(nn.Module, about["config"]["model"], image_shape=tuple(about["image_shape"]))
     network.load_state_dict(network_weights(checkpoint))
     return network.eval()
 
 
 def rebuild_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
     """The data module of a checkpoint, with ``changes`` to its settings."""
-    return _construct(checkpoint["trainlab"]["config"]["data"] | changes)
+    return _construct(ImageData, checkpoint["trainlab"]["config"]["data"] | changes)
 
 
 def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any]) -> None:
@@ -74,18 +75,29 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
                 f"the checkpoint is of another architecture: {key} is {there} there and {here} here; "
                 "use the model= options it was trained with, or another ckpt_path"
             )
-    there, here = (c["optim"]["_target_"] for c in (checkpoint["trainlab"]["config"], config))
-    if there != here:
+    old = checkpoint["trainlab"]["config"]
+    changes = differences(*({k: c[k] for k in ("optim", "scheduler")} for c in (old, config)))
+    if not old["scheduler"]["_target_"].endswith((".constant", ".plateau")):
+        length = ("max_epochs", "max_steps")
+        changes += differences(*({f"trainer.{k}": c["trainer"][k] for k in length} for c in (old, config)))
+    if changes:
+        changes = [change for change in changes if "_target_" in change] or changes
         raise ValueError(
-            f"the checkpoint was trained with {there}, not {here}; use the same optim=, or another ckpt_path"
+            f"optimizer and schedule go on as they were, but the checkpoint's are others ({'; '.join(changes)}); "
+            "leave these as they were, or start anew under another name="
         )
 
 
-def _construct(config: Mapping[str, Any], **late: Any) -> Any:
-    """Call the target that a plain configuration names, if it is one to be trusted."""
+def _construct(kind: type, config: Mapping[str, Any], **late: Any) -> Any:
+    """An object of the class that a plain configuration names, if that is one to be trusted.
+
+    A module's other names are not: `trainlab.run.instantiate` would build anything.
+    """
     arguments = dict(config) | late
     target = arguments.pop("_target_")
-    if not target.startswith(_TRUSTED):
-        raise ValueError(f"a checkpoint may only build {', '.join(_TRUSTED)}*, not {target}")
     module, _, name = target.rpartition(".")
-    return getattr(importlib.import_module(module), name)(**arguments)
+    if target.startswith(_TRUSTED):
+        built = getattr(importlib.import_module(module), name)
+        if isinstance(built, type) and issubclass(built, kind) and built.__module__.startswith(_TRUSTED):
+            return built(**arguments)
+    raise ValueError(f"a checkpoint may only build a {kind.__name__} of {', '.join(_TRUSTED)}*, not {target}")

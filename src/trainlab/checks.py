@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 
 METRICS = ("val/loss", "val/acc")  # what early stopping, checkpoints and schedules can watch
+_GPUS = ("gpu", "cuda", "mps")
 _WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string", type(None): "null"}
 
 
@@ -34,12 +35,14 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], se
 def check_devices(accelerator: Any, devices: Any) -> None:
     """Raise ValueError where there are fewer devices than asked for: GPUs, or processor cores."""
     found = torch.accelerator.is_available()
-    if accelerator in ("gpu", "cuda", "mps") and not found:
+    if accelerator in _GPUS and not found:
         raise ValueError(f"accelerator={accelerator} needs a GPU and there is none; set trainer=auto or trainer=cpu")
     if accelerator == "cpu" or (accelerator == "auto" and not found):
         there, what = _count_cores(), "processor cores"
-    else:
+    elif accelerator in ("auto", *_GPUS):
         there, what = torch.accelerator.device_count(), "GPUs"
+    else:
+        return  # Lightning names those there are
     if isinstance(devices, int) and devices > there:
         raise ValueError(f"devices must be at most the {there} {what} there are, got {devices}; set trainer.devices")
 

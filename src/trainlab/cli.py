@@ -14,17 +14,28 @@ from omegaconf import OmegaConf
 
 PROJECT = Path(__file__).resolve().parents[2]
 MAX_FOLDER_BYTES = 120
-_NOT_IN_FOLDER = ("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/")
+# Overrides that say where and how, not what.
+_NOT_IN_FOLDER = (
+    *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
+    *("data.root=", "data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "logger."),
+)
 
 
 def folder_name(overrides: Sequence[str]) -> str:
-    """The folder of a sweep's run: its overrides, shortened with a hash when longer than 120 bytes."""
+    """The folder of a sweep's run: its overrides; with a hash where they are too long or have other characters."""
     kept = [o for o in overrides if not o.lstrip("+~").startswith(_NOT_IN_FOLDER)]
-    name = re.sub(r"[^\w=,.+~@-]", "_", ",".join(kept)) or "default"
-    if len(name.encode()) <= MAX_FOLDER_BYTES:
+    full = ",".join(kept) or "default"
+    name = re.sub(r"[^\w=,.+~@-]", "_", full)
+    if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:
         return name
-    digest = hashlib.blake2b(",".join(kept).encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(full.encode(), digest_size=4).hexdigest()
     return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
+
+
+def quoted(argument: str) -> str:
+    """``key=value`` with quotes, where Hydra needs them, around a value that has "=" in it, like a run's folder."""
+    key, _, value = argument.partition("=")
+    return argument if "=" not in value or set(value) & set("'\"") or key.startswith("-") else f"{key}='{value}'"
 
 
 def register_resolvers() -> None:
@@ -39,6 +50,7 @@ def run_script(main: Callable[[], Any]) -> None:
     `HYDRA_FULL_ERROR=1` brings tracebacks back.
     """
     register_resolvers()
+    sys.argv[1:] = map(quoted, sys.argv[1:])
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         main()
@@ -95,12 +107,15 @@ def _config_error(error: Exception) -> str:
         reason = str(error).splitlines()[0]
         return f"cannot read the argument {error.override!r} ({reason}); write key=value, in quotes: 'key=[1, 2]'"
     if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key or str(error).rpartition(' ')[2]} must be given; set {key}=..."
+        key = error.full_key or str(error).rpartition(" ")[2]
+        return f"{key} must be given; set {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         options = [o for o in error.options or [] if o]
         return f"{group} has no option {option!r}; {_nearest(option, options)}"
     text = str(error.__cause__ or error)
+    if text.startswith("Ambiguous value"):
+        return f"{text.splitlines()[0]}; add -m to sweep over it, or quote it: \"key='a,b'\", 'key=[a,b]'"
     wrong = re.search(r"Could not override '([^']+)'", f"{error} {text}")
     if wrong:
         if wrong[1].startswith("hydra."):

@@ -52,7 +52,7 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], num_c
     losses, predictions, labels = [], [], []
     for images, batch_labels in batches:
         logits = network(images)
-        losses.append(functional.cross_entropy(logits, batch_labels, reduction="none").double().cpu())
+        losses.append(functional.cross_entropy(logits, batch_labels, reduction="none").cpu().double())
         predictions.append(logits.argmax(1).cpu())
         labels.append(batch_labels.cpu())
     predicted = torch.cat(predictions)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import lightning
@@ -65,6 +66,11 @@ class Classifier(lightning.LightningModule):
         schedule = self._build_scheduler(optimizer, 0 if math.isinf(total_steps) else int(total_steps))
         return {"optimizer": optimizer} | ({"lr_scheduler": schedule} if schedule else {})
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make room for float64 weights; Lightning converts the network only after it has loaded them."""
+        if self.trainer.precision == "64-true":
+            self.double()
+
     def on_train_start(self) -> None:
         """Make room for the losses of an epoch; tell the random layers which rows of a batch this process has."""
         self._losses = torch.zeros(int(self.trainer.num_training_batches), device=self.device)
@@ -124,8 +130,8 @@ class Classifier(lightning.LightningModule):
     def train_sums(self) -> Tensor:
         """(3,) float64: sum of losses, number right, number of images of the epoch, over all processes."""
         sizes = torch.tensor(self._sizes, dtype=torch.float64)
-        loss = (self._losses[: len(sizes)].double().cpu() * sizes).sum()
-        return self._reduce(torch.stack([loss, self._train_correct.double().cpu(), sizes.sum()]))
+        loss = (self._losses[: len(sizes)].cpu().double() * sizes).sum()
+        return self._reduce(torch.stack([loss, self._train_correct.cpu().double(), sizes.sum()]))
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of the validation."""
@@ -141,12 +147,11 @@ class Classifier(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Publish ``val/loss`` and ``val/acc`` for early stopping, checkpoints and schedules."""
-        loss, right, count = self._reduce(self._val.double().cpu()).tolist()
-        # float64 tensors: `log` would round Python numbers to float32.
+        loss, right, count = self._reduce(self._val.cpu().double()).tolist()
+        # As tensors: `log` would round Python numbers to float32. Apple's GPUs have no float64.
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
         metrics = {"val/loss": loss / count, "val/acc": right / count}
-        self.log_dict(
-            {k: torch.tensor(v, dtype=torch.float64) for k, v in metrics.items()}, logger=False, rank_zero_only=False
-        )
+        self.log_dict({k: torch.tensor(v, dtype=kind) for k, v in metrics.items()}, logger=False, rank_zero_only=False)
 
     def _reduce(self, sums: Tensor) -> Tensor:
         """Sum over all processes."""
@@ -164,17 +169,26 @@ class Classifier(lightning.LightningModule):
 
 
 def _compiled_step(optimizer: Optimizer) -> Callable[..., Any]:
-    """``optimizer.step`` with the update compiled and the closure, which has its own graphs, left out of it."""
+    """``optimizer.step`` with the update compiled and the closure, which has its own graphs, left out of it.
+
+    Betas are constants of the compiled update. While a schedule moves them the update is eager.
+    """
     for group in optimizer.param_groups:
         group["lr"] = torch.tensor(group["lr"])  # a schedule changes it; as a number it would recompile each step
-    update = torch.compile(optimizer.step)
+    betas = [group.get("betas") for group in optimizer.param_groups]
+    eager, compiled = optimizer.step, torch.compile(optimizer.step)
 
-    def step(closure: Callable[[], Any] | None = None) -> Any:
+    def step(self: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        update()
+        if [group.get("betas") for group in self.param_groups] == betas:
+            compiled()
+            return loss
+        for group in self.param_groups:
+            group["lr"] = float(group["lr"])  # eager steps with a tensor are slow
+        eager()
         return loss
 
-    return step
+    return MethodType(step, optimizer)

@@ -46,21 +46,22 @@ class CounterDraws(nn.Module):
 
     key: Tensor
     step: Tensor
-    elements: Tensor
 
     def __init__(self, seed: int, *place: str | int) -> None:
         super().__init__()
         key = derive_seed(seed, *place, "draws")
         self.register_buffer("key", torch.tensor([key & _MASK, key >> 32]), persistent=False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
-        self.register_buffer("elements", torch.zeros((0, 0), dtype=torch.int64), persistent=False)
+        # No buffer: before every step, DistributedDataParallel overwrites buffers with those of process 0.
+        self.elements = torch.zeros((0, 0), dtype=torch.int64)
         self.row_offset, self.row_stride = 0, 1
 
     @torch.no_grad()
     def forward(self, shape: torch.Size) -> Tensor:
         """Draws for a batch of ``shape`` (B, ...), int64 in [0, 2**32)."""
         rows, columns = shape[0], shape[1:].numel()
-        if self.elements.shape[0] < rows or self.elements.shape[1] != columns:
+        elements = self.elements
+        if elements.shape[0] < rows or elements.shape[1] != columns or elements.device != self.key.device:
             row = torch.arange(rows, device=self.key.device) * self.row_stride + self.row_offset
             self.elements = row[:, None] * columns + torch.arange(columns, device=self.key.device)
         first, second = scramble(self.key ^ self.step).unbind()

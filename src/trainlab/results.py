@@ -26,6 +26,7 @@ _NOT_IN_FINGERPRINT = (
     "trainer.strategy",
     "trainer.enable_progress_bar",
     "trainer.profiler",
+    "callbacks.checkpoint.dirpath",
     "callbacks.progress",
     "callbacks.pictures",
 )

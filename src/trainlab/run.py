@@ -1,13 +1,9 @@
 """One run from configuration to result: the only place that turns a config into objects."""
 
-import contextlib
 import logging
 import os
-import shutil
 import time
-import traceback
 import warnings
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,20 +17,26 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from trainlab.callbacks import About, BestAndLast, EpochLog, StopOnInterrupt
-from trainlab.checkpoints import AtomicCheckpointIO, check_fits, load_checkpoint, rebuild_network
+from trainlab.checkpoints import AtomicCheckpointIO, load_checkpoint, rebuild_network
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
 from trainlab.evaluation import evaluate
-from trainlab.files import locked, write_atomically
-from trainlab.module import Classifier, Diverged
+from trainlab.files import write_atomically
+from trainlab.module import Classifier
 from trainlab.provenance import device_name, provenance
-from trainlab.results import Result, describe, differences, fingerprint
+from trainlab.results import Result, describe, fingerprint
+from trainlab.run_folder import (
+    Interrupted,
+    claimed,
+    earlier_run,
+    is_main_process,
+    nothing_left,
+    recorded,
+    start_checkpoint,
+)
 
 log = logging.getLogger(__name__)
-
-
-class Interrupted(KeyboardInterrupt):
-    """The run was stopped from outside; what it had is saved."""
+START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
 
 
 @dataclass
@@ -62,22 +64,22 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     folder = Path(cfg.run_dir)
     _quiet()
-    with _nothing_left(folder):
+    with nothing_left(folder):
         parts = build(cfg)
-    if not _is_main_process():
+    if not is_main_process():
         return _follow(parts, config, folder)
-    with _claimed(folder), _nothing_left(folder):
+    with claimed(folder), nothing_left(folder):
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
-        previous = Result.read(folder)
-        if previous and previous.fingerprint != result.fingerprint and not cfg.ckpt_path:
-            raise ValueError(_changed(folder, config))
-        if previous and previous.fingerprint == result.fingerprint and previous.status in ("completed", "diverged"):
-            return _finished(previous, folder)
-        start = _start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
+        previous = earlier_run(folder, config, cfg.ckpt_path)
+        if previous and previous.status == "completed":
+            log.info("already completed, not trained again\n%s", describe(previous, folder))
+            return previous
+        start = start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
+        os.environ[START_VARIABLE] = str(start or "")
         write_atomically(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
         result.write(folder)
-        with _recorded(result, folder):
+        with recorded(result, folder):
             data_digest = _train(parts, config, start)
             result.provenance["data_digest"] = data_digest
             _summarize(result, parts)
@@ -142,7 +144,10 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> str:
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
     parts.trainer.callbacks.insert(0, About(about))  # type: ignore[attr-defined]
     log.debug("data ready after %.1f s", time.perf_counter() - started)
-    parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+    try:
+        parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+    finally:
+        parts.interrupt.give_back()
     if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]
         log.info(summary)
     return images.digest
@@ -188,101 +193,13 @@ def _stop_reason(parts: Parts) -> str:
     return "max_steps" if 0 <= max_steps <= parts.trainer.global_step else "max_epochs"
 
 
-@contextlib.contextmanager
-def _recorded(result: Result, folder: Path) -> Iterator[None]:
-    """Write the result at the end, whatever the end is."""
-    try:
-        yield
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-        result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
-        if not interrupted:
-            result.error = {
-                "type": type(error).__name__,
-                "message": str(error),
-                "traceback": str(folder / "traceback.txt"),
-            }
-            write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
-        result.write(folder)
-        if interrupted and not isinstance(error, Interrupted):
-            raise Interrupted from error
-        raise
-    result.write(folder)
-
-
-@contextlib.contextmanager
-def _nothing_left(folder: Path) -> Iterator[None]:
-    """Where settings turn out to be wrong, remove what Hydra has written, and the folder if nothing else is in it."""
-    try:
-        yield
-    except Exception:
-        if _is_main_process() and not (folder / "config.yaml").exists():
-            shutil.rmtree(folder / ".hydra", ignore_errors=True)
-            (folder / ".lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder of a run."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / ".lock", wait=False))
-        except BlockingIOError:
-            raise ValueError(f"another process is training in {folder}; wait for it, or set another name=") from None
-        yield
-
-
-def _start_checkpoint(
-    ckpt_path: str | None, folder: Path, cut_short: bool, network: nn.Module, config: Mapping[str, Any]
-) -> Path | None:
-    """The checkpoint to go on from: the one asked for, or the last one of a run that was cut short."""
-    last = folder / "checkpoints" / "last.ckpt"
-    if ckpt_path is None:
-        start = last if cut_short and last.exists() else None
-    elif ckpt_path == "last":
-        if not last.exists():
-            raise FileNotFoundError(
-                f"there is no {last} to continue; set name= to that of the run, or leave out ckpt_path"
-            )
-        start = last
-    else:
-        start = Path(ckpt_path)
-    if start is not None:
-        checkpoint = load_checkpoint(start)
-        check_fits(checkpoint, network, config)
-        log.info("continuing %s after epoch %d", start, checkpoint["epoch"] + 1)
-    return start
-
-
-def _changed(folder: Path, config: Mapping[str, Any]) -> str:
-    """Why the folder's earlier run is another one."""
-    old = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
-    changes = "; ".join(differences(old, config)) or "another version of the settings"
-    return (
-        f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
-        "that run with the new ones"
-    )
-
-
-def _finished(previous: Result, folder: Path) -> Result:
-    if previous.status == "diverged":
-        assert previous.error is not None
-        raise Diverged(f"{folder} diverged before: {previous.error['message']}")
-    log.info("already completed, not trained again\n%s", describe(previous, folder))
-    return previous
-
-
-def _is_main_process() -> bool:
-    """False in the processes that Lightning starts for the other devices of a run."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
-
-
 def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     """The part of a process for another device: train along, write nothing."""
-    _train(parts, config, _start_checkpoint(config["ckpt_path"], folder, True, parts.network, config))
+    start = os.environ.get(START_VARIABLE)
+    if start is None:  # processes started by torchrun, SLURM and the like
+        _train(parts, config, start_checkpoint(config["ckpt_path"], folder, True, parts.network, config))
+    else:
+        _train(parts, config, Path(start) if start else None)
     if parts.interrupt.interrupted:
         raise Interrupted
     return Result("completed", fingerprint(config), [])
@@ -292,5 +209,5 @@ def _quiet() -> None:
     """Keep from the console what Lightning says of itself."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*LeafSpec.*", ".*smaller than the logging interval.*", ".*requested to overfit.*"):
-        warnings.filterwarnings("ignore", message=message)
+    for message in ("LeafSpec", "smaller than the logging interval", "requested to overfit", "sync_dist=True"):
+        warnings.filterwarnings("ignore", message=f".*{message}.*")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from trainlab.report.runs import Run
@@ -13,21 +15,19 @@ def runs_table(runs: Sequence[Run], root: Path) -> Table:
 
     Runs are to be chosen by the validation columns; the test column is there to be reported.
     """
-    table = Table(caption="chosen by validation loss; the test set is read once, after that choice", show_lines=False)
-    for heading, side in {
-        "run": "left",
-        "val loss": "right",
-        "val acc": "right",
-        "test acc": "right",
-        "best epoch": "right",
-        "epochs": "right",
-        "s/epoch": "right",
-        "status": "left",
-    }.items():
-        table.add_column(heading, justify=side, overflow="fold")  # type: ignore[arg-type]
+    table = Table(
+        caption="chosen by validation loss; the test set is read once, after that choice",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("run", overflow="fold")
+    for heading in ("val loss", "val acc", "test acc", "best epoch", "epochs", "s/epoch"):
+        table.add_column(heading, justify="right", max_width=7)  # two lines of heading, one of figures
+    table.add_column("status", overflow="fold")
     shared = _shared_overrides(runs)
     for run in runs:
-        table.add_row(*_row(run, root, shared))
+        table.add_row(*map(escape, _row(run, root, shared)))
     return table
 
 

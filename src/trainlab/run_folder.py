@@ -1,0 +1,126 @@
+"""The folder of a run: who may write there, what an earlier process left, and how this one's end is recorded."""
+
+import contextlib
+import logging
+import os
+import shutil
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+from torch import nn
+
+from trainlab.checkpoints import check_fits, load_checkpoint
+from trainlab.files import locked, write_atomically
+from trainlab.module import Diverged
+from trainlab.results import Result, differences, fingerprint
+
+log = logging.getLogger(__name__)
+_LAST = Path("checkpoints", "last.ckpt")
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped from outside; what it had is saved."""
+
+
+def is_main_process() -> bool:
+    """False in the processes that Lightning starts for the other devices of a run."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
+
+
+def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) -> Result | None:
+    """The result of the run that ``folder`` holds, if it is one of these settings and came to something.
+
+    Raises:
+        ValueError: it is of other settings, and no checkpoint to continue with the new ones is named.
+        Diverged: it diverged, and would again.
+    """
+    previous = Result.read(folder)
+    if previous is None or (previous.status == "failed" and not (folder / _LAST).exists()):
+        return None
+    if previous.fingerprint == fingerprint(config):
+        if previous.status == "diverged":
+            assert previous.error is not None
+            raise Diverged(f"{folder} diverged before: {previous.error['message']}")
+        return previous
+    if ckpt_path is None:
+        old = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
+        changes = "; ".join(differences(old, config)) or "of an earlier version"
+        raise ValueError(
+            f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
+            "that run with the new ones"
+        )
+    return None
+
+
+@contextlib.contextmanager
+def recorded(result: Result, folder: Path) -> Iterator[None]:
+    """Write the result at the end, whatever the end is."""
+    try:
+        yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
+        if not interrupted:
+            result.error = {
+                "type": type(error).__name__,
+                "message": str(error),
+                "traceback": str(folder / "traceback.txt"),
+            }
+            write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
+        result.write(folder)
+        if interrupted and not isinstance(error, Interrupted):
+            raise Interrupted from error
+        raise
+    result.write(folder)
+
+
+@contextlib.contextmanager
+def nothing_left(folder: Path) -> Iterator[None]:
+    """Where settings turn out to be wrong, remove what Hydra has written, and the folder if nothing else is in it."""
+    try:
+        yield
+    except Exception:
+        if is_main_process() and not (folder / "config.yaml").exists():
+            shutil.rmtree(folder / ".hydra", ignore_errors=True)
+            (folder / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder of a run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise ValueError(f"another process is training in {folder}; wait for it, or set another name=") from None
+        yield
+
+
+def start_checkpoint(
+    ckpt_path: str | None, folder: Path, cut_short: bool, network: nn.Module, config: Mapping[str, Any]
+) -> Path | None:
+    """The checkpoint to go on from: the last one of a run that was cut short, or the one asked for."""
+    last = folder / _LAST
+    if cut_short and last.exists():
+        start: Path | None = last
+    elif ckpt_path is None:
+        start = None
+    elif ckpt_path == "last":
+        if not last.exists():
+            raise FileNotFoundError(
+                f"there is no {last} to continue; set name= to that of the run, or leave out ckpt_path"
+            )
+        start = last
+    else:
+        start = Path(ckpt_path)
+    if start is not None:
+        checkpoint = load_checkpoint(start)
+        check_fits(checkpoint, network, config)
+        log.info("continuing %s after epoch %d", start, checkpoint["epoch"] + 1)
+    return start

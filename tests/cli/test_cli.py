@@ -1,0 +1,290 @@
+"""Wrong inputs end in one or two lines that say what to do, before anything is read or written."""
+
+import errno
+import json
+import logging
+import os
+import runpy
+import sys
+import urllib.error
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from trainlab.cli import PROJECT, explain, folder_name, quoted
+
+SHAPES = ("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100")
+TINY = (
+    *SHAPES,
+    "model.depth=3",
+    "model.width=16",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+    "callbacks.pictures=null",
+    "logger.tensorboard=null",
+)
+
+Script = Callable[..., int]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Run a script of `src/` in this process, as the command line would. Returns its exit status."""
+
+    def called(name: str, *arguments: str) -> int:
+        handlers = logging.root.handlers[:]
+        GlobalHydra.instance().clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [str(PROJECT / "src" / name), *arguments])
+            patch.setattr(warnings, "formatwarning", warnings.formatwarning)  # the script sets its own
+            # so that the environment is put back to this, whatever the script sets
+            patch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
+            try:
+                runpy.run_path(sys.argv[0], run_name="__main__")
+            except SystemExit as end:
+                if isinstance(end.code, str):
+                    print(end.code, file=sys.stderr)
+                    return 1
+                return end.code or 0
+            finally:
+                logging.root.handlers[:] = handlers
+        return 0
+
+    return called
+
+
+Mistake = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def mistake(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Mistake:
+    """Exit status and message of a `train.py` that must not train: what comes after "error: ", in two lines at most."""
+
+    def made(*overrides: str, name: str = "train.py", settings: tuple[str, ...] = TINY) -> tuple[int, str]:
+        where = (f"output_dir={tmp_path / 'out'}", "name=run")
+        status = script(name, *((*settings, *where) if name == "train.py" else ()), *overrides)
+        told, _, message = capfd.readouterr().err.partition("error: ")
+        assert [line for line in told.splitlines() if not line.startswith("Error executing job")] == []
+        assert 1 <= len(message.splitlines()) <= 2
+        assert "Traceback" not in message
+        return status, message
+
+    return made
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+NOT_COMPOSED = {  # overrides: what the message has to say
+    "model=elu_hee": "model has no option 'elu_hee'; did you mean elu_he or",
+    "optim=zebra": "optim has no option 'zebra'; there are: adam, adamw, nadam, rmsprop, sgd",
+    "modell=bn": "there is no setting 'modell'; did you mean model?",
+    "optim.lrr=1e-3": "there is no setting 'optim.lrr'; did you mean optim.lr or",
+    "model.dropuot=0.1": "did you mean model.dropout or",
+    "trainer.max_epoch=3": "did you mean trainer.max_epochs or",
+    "hydra.sweep.dirr=x": "there is no setting 'hydra.sweep.dirr'; --cfg hydra shows",
+    "model=bn,selu": "Ambiguous value for argument 'model=bn,selu'; add -m to sweep over it",
+    "optim.lr=1e-4,5e-4": "Ambiguous value for argument 'optim.lr=1e-4,5e-4'; add -m to sweep over it",
+    "model=[": "cannot read the argument 'model=['",
+    "optim.lr": "cannot read the argument 'optim.lr'",
+}
+WRONG = {
+    "optim.lr=-1": "lr must be positive, got -1; set optim.lr",
+    "optim.lr=0": "lr must be positive, got 0; set optim.lr",
+    "optim.lr=nan": "lr must be positive, got nan; set optim.lr",
+    "optim.lr=abc": "lr must be a number, got 'abc'; set optim.lr",
+    "optim.lr=null": "lr must be a number, got None; set optim.lr",
+    "optim.betas=3": "betas must be a list of 2, each a number, got 3; set optim.betas",
+    "+optim.lrr=1": "NAdam takes no lrr; leave out optim.lrr",
+    "optim.weight_decay=-1": "Invalid weight_decay value: -1",
+    "model.dropout=1.2": "dropout must be in [0, 1), got 1.2; set model.dropout",
+    "model.dropout=-0.1": "dropout must be in [0, 1), got -0.1; set model.dropout",
+    "model.depth=1.5": "depth must be an integer, got 1.5; set model.depth",
+    "model.depth=0": "depth must be at least 1, got 0; set model.depth",
+    "model.batch_norm=perhaps": "batch_norm must be true or false, got 'perhaps'; set model.batch_norm",
+    "model.activation=elo": "activation must be one of elu, selu, relu",
+    "model.initializer=he": "initializer must be one of he_normal, he_uniform",
+    "model.num_classes=7": "num_classes must be the number of classes of the data, 10, got 7; set model.num_classes",
+    "data.batch_size=301": "batch_size must be at most the 300 training images, got 301; set data.batch_size",
+    "data.batch_size=abc": "batch_size must be an integer, got 'abc'; set data.batch_size",
+    "data.val_size=400": "val_size must leave training images: it is 400 of 400; set data.val_size",
+    "data.flip=maybe": "flip must be true or false, got 'maybe'; set data.flip",
+    "seed=abc": "seed must be an integer, got 'abc'; set seed",
+    "compile=3": "compile must be true or false, got 3; set compile",
+    "label_smoothing=1": "label_smoothing must be in [0, 1), got 1; set label_smoothing",
+    "trainer.devices=1000": "processor cores there are, got 1000; set trainer.devices",
+    "trainer.max_epochs=x": "max_epochs must be an integer or null, got 'x'; set trainer.max_epochs",
+    "trainer.precision=7": "got 7; set trainer.precision",
+    "trainer.accelerator=abacus": "invalid accelerator name",
+    "scheduler=one_cycle trainer.max_epochs=-1": "needs at least 3 steps, got 0; set trainer.max_epochs",
+    "scheduler=plateau scheduler.monitor=loss": "monitor must be one of val/loss, val/acc, got 'loss'",
+    "callbacks.early_stopping.monitor=loss": "got 'loss'; set callbacks.early_stopping.monitor",
+    "callbacks.early_stopping.patience=x": "got 'x'; set callbacks.early_stopping.patience",
+    "callbacks.checkpoint=null": "callbacks.checkpoint cannot be switched off",
+    "ckpt_path=nowhere.ckpt": "there is no checkpoint nowhere.ckpt; set ckpt_path",
+    "ckpt_path=last": "checkpoints/last.ckpt to continue; set name= to that of the run, or leave out ckpt_path",
+}
+
+
+@pytest.mark.parametrize("overrides", NOT_COMPOSED)
+def test_settings_that_are_not_there(overrides: str, mistake: Mistake, tmp_path: Path):
+    status, message = mistake(*overrides.split())
+    assert status == 2
+    assert NOT_COMPOSED[overrides] in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("overrides", WRONG)
+def test_settings_that_cannot_be(overrides: str, mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("trainlab.data.shapes.Shapes.read", lambda self: pytest.fail("data were read"))
+    status, message = mistake(*overrides.split())
+    assert status == 1
+    assert WRONG[overrides] in message
+    assert files_in(tmp_path / "out") == []
+
+
+def test_a_gpu_that_is_not_there(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    status, message = mistake("trainer=gpu")
+    assert status == 1
+    assert message.startswith("accelerator=gpu needs a GPU and there is none; set trainer=auto or trainer=cpu")
+    assert files_in(tmp_path / "out") == []
+
+
+def test_a_folder_of_images_that_is_not_there(mistake: Mistake, tmp_path: Path):
+    status, message = mistake("data=image_folder", f"data.root={tmp_path}/pets", settings=("trainer=cpu",))
+    assert status == 1
+    assert f"there is no folder {tmp_path}/pets/train" in message
+    assert "set data.root" in message
+    assert files_in(tmp_path / "out") == []
+
+
+def test_cifar10_without_network(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd):
+    def offline(*_, **__):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", offline)
+    monkeypatch.setattr("trainlab.data.cifar10._without_progress_bar", lambda message: warnings.catch_warnings())
+    status, message = mistake(f"data.root={tmp_path / 'data'}", settings=("trainer=cpu", "model.depth=1"))
+    assert status == 1
+    assert f"CIFAR-10 is not in {tmp_path / 'data'} and cannot be downloaded" in message
+    assert "set data.root" in message
+    assert "data=shapes" in message
+    # Only a training can tell, so it is on record; with a network the same command trains.
+    assert json.loads((tmp_path / "out" / "run" / "result.json").read_text())["status"] == "failed"
+
+
+def test_a_full_disk(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, message = mistake()
+    assert status == 1
+    assert "No space left on device; make room there or set output_dir=" in message
+    assert files_in(tmp_path / "out") == []
+
+
+def test_an_output_folder_that_cannot_be_made(mistake: Mistake, tmp_path: Path):
+    (tmp_path / "file").touch()
+    status, message = mistake(f"output_dir={tmp_path / 'file'}")
+    assert status == 1
+    assert f"{tmp_path / 'file'}" in message
+    assert "set output_dir=" in message
+
+
+def test_mistakes_beside_a_finished_run_leave_it_alone(mistake: Mistake, script: Script, tmp_path: Path, capfd):
+    run = tmp_path / "out" / "run"
+    assert script("train.py", *TINY, f"output_dir={tmp_path / 'out'}", "name=run") == 0
+    capfd.readouterr()
+    before = {name: (run / name).read_bytes() for name in ("result.json", "config.yaml", "checkpoints/last.ckpt")}
+
+    status, message = mistake("model.width=8")
+    assert status == 1
+    assert "run with other settings (model.width: 16, now 8). Set another name=" in message
+
+    status, message = mistake("model.width=8", "name=other", f"ckpt_path={run / 'checkpoints' / 'last.ckpt'}")
+    assert status == 1
+    assert message.startswith("the checkpoint is of another architecture: layers.linear_1.weight is (16, 3072) there")
+    assert "use the model= options it was trained with, or another ckpt_path" in message
+
+    assert mistake("optim.lr=-1") == (1, "lr must be positive, got -1; set optim.lr\n")
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "expected"),
+    [
+        ((), 2, "ckpt_path must be given; set ckpt_path=..."),
+        (("ckpt_path=nowhere.ckpt",), 1, "there is no checkpoint nowhere.ckpt; set ckpt_path to a .ckpt file"),
+        ((f"ckpt_path={__file__}",), 1, "cannot be read as a checkpoint"),
+        (("ckpt_pth=x",), 2, "there is no setting 'ckpt_pth'; did you mean ckpt_path?"),
+    ],
+)
+def test_evaluation(arguments: tuple[str, ...], status: int, expected: str, mistake: Mistake):
+    got, message = mistake(*arguments, name="eval.py")
+    assert got == status
+    assert expected in message
+
+
+def test_report_of_a_folder_that_is_not_there(mistake: Mistake, tmp_path: Path):
+    status, message = mistake(str(tmp_path / "study"), name="report.py")
+    assert status == 1
+    assert message == f"there is no folder {tmp_path / 'study'}; give one under outputs/\n"
+
+
+def test_full_errors_on_demand(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="lr must be positive"):
+        script("train.py", *TINY, f"output_dir={tmp_path}", "name=run", "optim.lr=-1")
+
+
+def test_an_error_that_no_setting_explains_keeps_its_traceback():
+    error = RuntimeError("a bug")
+    with pytest.raises(RuntimeError) as raised:
+        explain(error)
+    assert raised.value is error
+
+
+def test_the_folder_of_a_run_says_what_sets_it_apart():
+    assert folder_name(["model=bn", "optim.lr=1e-4"]) == "model=bn,optim.lr=1e-4"
+    assert folder_name(["model=bn", "name=study", "output_dir=/x", "sweep.on_failure=stop"]) == "model=bn"
+    assert folder_name(["hydra.verbose=true", "hydra/launcher=basic", "++hydra.x=1", "seed=3"]) == "seed=3"
+    assert folder_name(["name=study"]) == "default"
+    assert folder_name(["data=shapes", "data.root=/x", "logger.csv=null", "callbacks.progress=null"]) == "data=shapes"
+    assert folder_name(["names=1"]) == "names=1"
+
+
+def test_a_folder_name_is_one_folder():
+    name = folder_name(["ckpt_path=/home/me/../pictures", "model.dense=[64, 32]", "~trainer.x", "+a.b='c d'"])
+    assert not set(name) & set("/\\\0 '[]")
+    assert name not in (".", "..")
+
+
+def test_a_path_with_the_names_of_overrides_in_it_needs_no_quotes():
+    assert quoted("ckpt_path=outputs/model=bn,seed=2/a.ckpt") == "ckpt_path='outputs/model=bn,seed=2/a.ckpt'"
+    for fine in ("model=bn", "optim.lr=1e-4,5e-4", "ckpt_path='a=b'", "-m", "--config-dir=a=b", "+a={b: c}"):
+        assert quoted(fine) == fine
+
+
+def test_long_folder_names_are_shortened_and_stay_apart():
+    long = [f"model.some_setting_{i}=0.{i}" for i in range(10)]
+    names = {folder_name([*long, f"seed={seed}"]) for seed in range(20)}
+    assert len(names) == 20
+    assert all(len(name.encode()) <= 120 for name in names)
+    fits = "x=" + 118 * "a"
+    assert folder_name([fits]) == fits
+    assert len(folder_name([fits + "a"]).encode()) == 120
+    assert len(folder_name(["ckpt_path=" + 100 * "ü"]).encode()) <= 120
+
+
+def test_names_that_differ_only_in_what_a_folder_cannot_hold_stay_apart():
+    assert folder_name(["ckpt_path=a_b"]) == "ckpt_path=a_b"
+    assert folder_name(["ckpt_path=a/b"]).startswith("ckpt_path=a_b-")
+    assert folder_name(["ckpt_path=a/b"]) != folder_name(["ckpt_path=a b"])

@@ -1,0 +1,140 @@
+"""The commands of the README, at tiny size, as a user gives them: in processes of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainlab.cli import PROJECT
+
+TINY = (
+    "data=shapes",
+    "data.num_train=400",
+    "data.num_test=100",
+    "data.val_size=100",
+    "model.depth=3",
+    "model.width=16",
+    "trainer=cpu",
+    "callbacks.pictures=null",
+    "logger.tensorboard=null",
+)
+SWEEP = ("-m", "model=bn,selu", "optim.lr=1e-4,5e-4", "trainer.max_epochs=1", "name=lr_study")
+
+
+def command(script: str, *arguments: str, cwd: Path, source: Path = PROJECT / "src") -> subprocess.CompletedProcess:
+    """Run a script of ``source`` in ``cwd``, with nothing of the project on the path but what the script puts there."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "HYDRA_FULL_ERROR")}
+    return subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", str(source / script), *arguments],
+        cwd=cwd,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the sweep's outputs."""
+    folder = tmp_path_factory.mktemp("outputs")
+    done = command("train.py", *SWEEP, *TINY, f"output_dir={folder}", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def runs_of(outputs: Path) -> dict[str, Path]:
+    return {path.parent.name: path.parent for path in (outputs / "lr_study").glob("*/result.json")}
+
+
+def test_a_sweep_leaves_a_folder_for_each_combination(outputs: Path):
+    runs = runs_of(outputs)
+    rest = ",".join(["trainer.max_epochs=1", *TINY])
+    assert len(runs) == 4
+    for model in ("bn", "selu"):
+        for lr in ("0.0001", "0.0005"):  # Hydra writes the numbers of a sweep in its own way
+            start = f"model={model},optim.lr={lr},"
+            (name,) = (name for name in runs if name.startswith(start))
+            assert name[:-9] == f"{start}{rest}"[: len(name) - 9]  # longer than 120 bytes: the last 9 are a hash
+            result = json.loads((runs[name] / "result.json").read_text())
+            assert result["status"] == "completed"
+            assert result["overrides"][:2] == [f"model={model}", f"optim.lr={lr}"]
+
+
+def test_the_same_sweep_again_trains_nothing(outputs: Path):
+    def left() -> dict[str, bytes]:
+        names = ("result.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+        return {str(run / name): (run / name).read_bytes() for run in runs_of(outputs).values() for name in names}
+
+    before = left()
+    again = command("train.py", *SWEEP, *TINY, f"output_dir={outputs}", cwd=outputs)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("already completed, not trained again") == 4
+    assert "epoch   1" not in again.stdout
+    assert left() == before
+
+
+def test_evaluation_without_training_gives_the_figures_of_the_training(outputs: Path):
+    run = next(iter(runs_of(outputs).values()))
+    done = command("eval.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", cwd=outputs)
+    assert done.returncode == 0, done.stderr
+    trained = json.loads((run / "result.json").read_text())["metrics"]
+    evaluated = json.loads((run / "eval.json").read_text())
+    for key in ("test_loss", "test_acc"):  # the same weights, images and arithmetic
+        assert evaluated[key] == trained[key]
+    assert f"{trained['test_acc']:.2%}" in done.stdout
+
+
+def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
+    done = command("report.py", str(outputs / "lr_study"), cwd=outputs)
+    assert done.returncode == 0, done.stderr
+    losses = [json.loads((run / "result.json").read_text())["metrics"]["val_loss"] for run in runs_of(outputs).values()]
+    places = [done.stdout.index(f"{loss:.4f}") for loss in sorted(losses)]
+    assert places == sorted(places)
+    assert done.stdout.count("completed") == 4
+
+
+def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path: Path):
+    for part in ("src", "conf"):
+        shutil.copytree(PROJECT / part, tmp_path / "copy" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "elsewhere").mkdir()
+    settings = (*TINY[:-2], "trainer.max_epochs=3", "name=first")  # with pictures and TensorBoard
+    done = command("train.py", *settings, cwd=tmp_path / "elsewhere", source=tmp_path / "copy" / "src")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "\r" not in done.stdout
+    epochs = [line for line in done.stdout.splitlines() if line.startswith("epoch ")]
+    assert [line[:11] for line in epochs] == ["epoch   1/3", "epoch   2/3", "epoch   3/3"]
+    run = tmp_path / "copy" / "outputs" / "first"
+    assert json.loads((run / "result.json").read_text())["metrics"]["epochs"] == 3
+    assert list(run.glob("events.out.tfevents.*"))
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("train.py", ["python src/train.py -m model=bn,selu", "optim.lr=5e-4", "elu_he", "image_folder", "one_cycle"]),
+        ("eval.py", ["python src/eval.py ckpt_path=outputs/NAME/checkpoints/best.ckpt", "data_root"]),
+        ("report.py", ["python src/report.py outputs/lr_study"]),
+    ],
+)
+def test_help(script: str, expected: list[str], tmp_path: Path):
+    done = command(script, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for text in expected:
+        assert text in done.stdout
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_typing_error_ends_with_one_line_and_leaves_nothing(tmp_path: Path):
+    done = command("train.py", "model=selu_lecum", f"output_dir={tmp_path / 'out'}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: model has no option 'selu_lecum'; did you mean selu_lecun or")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,196 @@
+"""Every option of every group, and what the project promises of them."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from trainlab.cli import PROJECT
+from trainlab.run import build
+
+# What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
+OPTIONS = {
+    "callbacks": {"default"},
+    "data": {"cifar10", "image_folder", "shapes"},
+    "debug": {"fast", "overfit", "profile"},
+    "experiment": {
+        "demo",
+        "part_8b_elu_he",
+        "part_8c_bn",
+        "part_8d_selu",
+        "part_8e_alpha_dropout",
+        "part_8f_one_cycle",
+    },
+    "logger": {"default"},
+    "model": {
+        "alpha_dropout",
+        "bn",
+        "cnn",
+        "cnn_alpha_dropout",
+        "cnn_bn",
+        "cnn_selu",
+        "elu_he",
+        "selu",
+        "selu_lecun",
+    },
+    "optim": {"adam", "adamw", "nadam", "rmsprop", "sgd"},
+    "scheduler": {"constant", "cosine", "one_cycle", "plateau"},
+    "trainer": {"auto", "cpu", "ddp", "gpu"},
+}
+FOUND = {
+    group.name: {option.stem for option in group.glob("*.yaml")}
+    for group in (PROJECT / "conf").iterdir()
+    if group.is_dir() and group.name != "hydra"
+}
+EACH = [f"{group}={option}" for group, options in sorted(FOUND.items()) for option in sorted(options)]
+
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture
+def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
+    """A composed `train.yaml`, its data and its outputs in a temporary folder."""
+    from hydra import compose, initialize_config_dir
+
+    from trainlab.cli import register_resolvers
+
+    monkeypatch.setenv("TRAINLAB_DATA", str(tmp_path / "data"))
+
+    def composed(*overrides: str) -> DictConfig:
+        register_resolvers()
+        where = ["name=run", f"output_dir={tmp_path}", f"run_dir={tmp_path / 'run'}"]
+        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+            return compose("train", overrides=[*overrides, *where])
+
+    return composed
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
+    """Path, target and arguments of everything in a config that names a target."""
+    if not isinstance(node, Mapping):
+        return
+    if "_target_" in node:
+        arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+        yield path, get_object(node["_target_"]), arguments
+    for key, value in node.items():
+        yield from targets(value, f"{path}.{key}".strip("."))
+
+
+def test_the_public_options():
+    assert FOUND == OPTIONS
+
+
+@pytest.mark.parametrize("option", EACH)
+def test_keys_and_defaults_are_those_of_the_constructor(option: str, compose: Compose):
+    group, _, name = option.partition("=")
+    plain = OmegaConf.to_container(compose(option), resolve=True)
+    found = list(targets(plain[group])) if group in plain else []
+    assert found or group in ("experiment", "debug")
+    base = name in ("elu_he", "cnn") or group != "model"  # the other models are variants of these two
+    for path, target, arguments in found:
+        parameters = inspect.signature(target).parameters
+        assert set(arguments) <= set(parameters), path
+        made_by = target.__init__ if inspect.isclass(target) else target
+        if not made_by.__module__.startswith("trainlab."):
+            continue
+        defaults = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
+        defaults.pop("image_shape", None)  # known from the data alone
+        assert set(defaults) <= set(arguments), path
+        defaults.pop("seed", None)  # one for all, at the top of train.yaml
+        if base:
+            assert {key: arguments[key] for key in defaults} == as_lists(defaults), path
+
+
+def as_lists(value: Any) -> Any:
+    """Tuples as the lists that YAML has in their place."""
+    if isinstance(value, dict):
+        return {key: as_lists(item) for key, item in value.items()}
+    return [as_lists(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+@pytest.mark.parametrize("option", [e for e in EACH if not e.startswith("data=") and e != "trainer=gpu"])
+def test_builds(option: str, compose: Compose, recwarn: pytest.WarningsRecorder, tmp_path: Path):
+    tiny = [] if option.startswith("trainer=") else ["trainer=cpu"]
+    if not option.startswith("experiment="):
+        tiny.append("data=shapes")
+    parts = build(compose(*tiny, option))
+    logits = parts.network.eval()(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert logits.shape == (2, 10)
+    assert not [w for w in recwarn if "will not keep mean 0" in str(w.message)]  # no option defeats its own purpose
+    assert not any(tmp_path.iterdir())  # building writes nothing
+
+
+def test_cifar10_builds_without_its_images(compose: Compose, tmp_path: Path):
+    assert build(compose("data=cifar10", "trainer=cpu", "model.depth=1")).data.image_shape == (3, 32, 32)
+    assert not any(tmp_path.iterdir())
+
+
+def test_image_folder_takes_classes_and_size_from_its_folder(compose: Compose, tmp_path: Path):
+    for split in ("train", "test"):
+        for name in ("cat", "dog", "owl"):
+            folder = tmp_path / "pets" / split / name
+            folder.mkdir(parents=True)
+            for i in range(4):
+                Image.new("RGB", (40, 30)).save(folder / f"{i}.png")
+    settings = ["data=image_folder", f"data.root={tmp_path / 'pets'}", "data.val_size=3", "data.batch_size=4"]
+    cfg = compose(*settings, "data.image_size=24", "model.num_classes=3", "model.depth=1", "trainer=cpu")
+    network = build(cfg).network
+    assert network(torch.zeros(2, 3, 24, 24, dtype=torch.uint8)).shape == (2, 3)
+
+
+@pytest.mark.gpu
+def test_gpu_trainer_builds(compose: Compose):
+    parts = build(compose("trainer=gpu", "data=shapes"))
+    assert parts.trainer.strategy.root_device.type != "cpu"
+
+
+def test_gpu_trainer_composes(compose: Compose):
+    assert compose("trainer=gpu").trainer.accelerator == "gpu"
+
+
+def test_what_a_run_is_unless_told_otherwise(compose: Compose):
+    cfg = compose()
+    assert cfg.model == compose("model=elu_he").model
+    assert (cfg.optim["_target_"], cfg.optim.lr) == ("torch.optim.NAdam", 1e-4)
+    assert cfg.scheduler["_target_"] == "trainlab.scheduler.constant"
+    assert cfg.data["_target_"] == "trainlab.data.cifar10.CIFAR10"
+    assert cfg.data.batch_size == 32
+    assert cfg.trainer.max_epochs == 100
+    stopping = cfg.callbacks.early_stopping
+    assert (stopping.patience, stopping.monitor, stopping.mode) == (10, "val/loss", "min")
+    assert (cfg.seed, cfg.compile, cfg.ckpt_path) == (1, False, None)
+
+
+def test_elu_he_has_as_many_parameters_as_the_exercise_says(compose: Compose):
+    network = build(compose("data=shapes", "trainer=cpu")).network
+    # 3072 inputs to 100 units, 19 times 100 to 100, 100 to 10; biases everywhere
+    by_hand = 3072 * 100 + 100 + 19 * (100 * 100 + 100) + 100 * 10 + 10
+    assert by_hand == 500_210
+    assert sum(p.numel() for p in network.parameters()) == by_hand
+
+
+def test_variants_differ_from_their_base_in_what_they_say(compose: Compose):
+    base = OmegaConf.to_container(compose("model=elu_he").model)
+
+    def changes(option: str) -> dict[str, Any]:
+        variant = OmegaConf.to_container(compose(f"model={option}").model)
+        assert variant.keys() == base.keys()
+        return {key: value for key, value in variant.items() if value != base[key]}
+
+    self_normalizing = {"activation": "selu", "initializer": "lecun_normal", "standardize": True}
+    assert changes("bn") == {"batch_norm": True}
+    assert changes("selu_lecun") == changes("selu") == self_normalizing
+    assert changes("alpha_dropout") == {**self_normalizing, "dropout": 0.1}
+
+
+def test_cpu_gpu_and_ddp_are_auto_but_for_the_device(compose: Compose):
+    auto = compose("trainer=auto").trainer
+    assert compose("trainer=cpu").trainer == {**auto, "accelerator": "cpu"}
+    assert compose("trainer=gpu").trainer == {**auto, "accelerator": "gpu"}
+    assert compose("trainer=ddp").trainer == {**auto, "strategy": "ddp", "devices": 2}

@@ -1,0 +1,62 @@
+"""Tiny runs: a few hundred pictures, three layers of 16 units, on one thread."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
+
+from trainlab.cli import PROJECT, register_resolvers
+from trainlab.run import build, run
+
+torch.set_num_threads(1)
+
+NUM_TRAIN, NUM_VAL, BATCH_SIZE = 300, 100, 16
+STEPS = 19  # an epoch: 18 batches of 16 and one of 12
+TINY = (
+    "data=shapes",
+    f"data.num_train={NUM_TRAIN + NUM_VAL}",
+    f"data.val_size={NUM_VAL}",
+    "data.num_test=100",
+    f"data.batch_size={BATCH_SIZE}",
+    "model.depth=3",
+    "model.width=16",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "callbacks.pictures=null",
+    "logger.tensorboard=null",  # pictures and their library take most of a tiny run's time
+)
+
+
+@pytest.fixture
+def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
+    """`conf/train.yaml` with the tiny settings and more overrides, for a run in ``tmp_path / name``."""
+
+    def composed(*overrides: str, name: str = "run") -> DictConfig:
+        register_resolvers()
+        where = [f"name={name}", f"output_dir={tmp_path}", f"run_dir={tmp_path / name}"]
+        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+            return compose("train", overrides=[*TINY, *where, *overrides])
+
+    return composed
+
+
+@pytest.fixture
+def train(compose_config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Make a tiny run with ``callbacks`` besides its own. Returns its result and its folder."""
+
+    def trained(*overrides: str, name: str = "run", callbacks: tuple[Callback, ...] = ()) -> Any:
+        def build_with_callbacks(cfg: DictConfig) -> Any:
+            parts = build(cfg)
+            parts.trainer.callbacks[:0] = callbacks
+            return parts
+
+        with monkeypatch.context() as patch:
+            patch.setattr("trainlab.run.build", build_with_callbacks)
+            return run(compose_config(*overrides, name=name), list(overrides)), tmp_path / name
+
+    return trained

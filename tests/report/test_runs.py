@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from trainlab.report.runs import find_runs
+from trainlab.results import Result
+
+
+def leave(folder: Path, status: str = "completed", **metrics: float) -> Path:
+    Result(status, "f00d", [], metrics=metrics).write(folder)
+    return folder
+
+
+def test_lowest_validation_loss_first_whatever_the_test_says(tmp_path: Path):
+    leave(tmp_path / "a", val_loss=1.5, test_loss=0.1)
+    leave(tmp_path / "b", val_loss=0.5, test_loss=3.0)
+    leave(tmp_path / "c", val_loss=1.0, test_loss=2.0)
+    assert [run.folder.name for run in find_runs([tmp_path])] == ["b", "c", "a"]
+
+
+def test_runs_without_a_validation_loss_come_last(tmp_path: Path):
+    leave(tmp_path / "a", status="failed")
+    leave(tmp_path / "b", val_loss=9.0)
+    runs = find_runs([tmp_path])
+    assert [run.folder.name for run in runs] == ["b", "a"]
+    assert runs[1].result.status == "failed"
+
+
+def test_finds_a_run_itself_and_runs_at_any_depth_of_several_folders(tmp_path: Path):
+    single = leave(tmp_path / "single", val_loss=1.0)
+    deep = leave(tmp_path / "study" / "lr" / "run", val_loss=2.0)
+    runs = find_runs([single, tmp_path / "study"])
+    assert [run.folder for run in runs] == [single, deep]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"status": "completed"}', '{"unknown": 1}'])
+def test_a_broken_result_is_listed_and_does_not_hide_the_others(tmp_path: Path, content: str):
+    leave(tmp_path / "good", val_loss=1.0)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "result.json").write_text(content)
+    good, bad = find_runs([tmp_path])
+    assert (good.folder.name, good.problem) == ("good", None)
+    assert bad.result is None
+    assert str(tmp_path / "bad" / "result.json") in bad.problem
+
+
+def test_a_missing_folder_and_one_without_runs_say_what_to_give(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*/nowhere; give one under outputs/"):
+        find_runs([tmp_path / "nowhere"])
+    with pytest.raises(FileNotFoundError, match=r"no run under .*; give a folder under outputs/"):
+        find_runs([tmp_path])

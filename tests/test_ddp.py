@@ -1,0 +1,92 @@
+"""Two processes with half a batch each make the steps of one process with whole batches."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import BATCH_SIZE, TINY
+from trainlab.checkpoints import load_checkpoint, network_weights
+from trainlab.cli import PROJECT
+from trainlab.metrics_csv import read_rows
+from trainlab.results import Result
+
+SETTINGS = [
+    "trainer.precision=64-true",
+    "optim=sgd",  # divides by nothing, so that rounding errors stay what they are
+    "optim.lr=0.01",
+    "scheduler=one_cycle",
+    "data.flip=true",
+]
+MODELS = {
+    "alpha dropout": ["model=alpha_dropout", "model.dropout_after=every"],
+    "ordinary dropout": ["model.dropout=0.2", "model.dropout_kind=ordinary", "model.dropout_after=every"],
+}
+
+
+def children_of(group):
+    """Processes of a process group that have not ended."""
+    states = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state != "Z":
+            states.append(stat.parent.name)
+    return states
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("model", MODELS)
+def test_two_processes_train_what_one_does(model, train, tmp_path):
+    settings = [*MODELS[model], *SETTINGS]
+    one, whole = train(*settings, name="one")
+    outputs = tmp_path / "two"
+    halves = ["trainer.devices=2", f"data.batch_size={BATCH_SIZE // 2}", f"output_dir={outputs}", "name=run"]
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *settings, *halves],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert children_of(process.pid) == []
+
+    folder = outputs / "run"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "two"]
+    assert [p.name for p in outputs.iterdir()] == ["run"]
+    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and ".hydra" not in p.parts} == {
+        *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
+        *("config.yaml", "metrics.csv", "result.json", "train.log", ".lock"),
+    }
+    two = Result.read(folder)
+    assert two.status == "completed"
+    assert two.metrics.keys() == one.metrics.keys()
+
+    # float64: the mean of two halves of a batch against that of the whole, 1e-16 of gradients below 100, times a rate
+    # of 0.01 and ten for momentum, over 38 steps: 4e-14; a hundred times that for what one step does to the next.
+    ours, theirs = (network_weights(load_checkpoint(f / "checkpoints" / "last.ckpt")) for f in (folder, whole))
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert value.dtype == torch.float64
+        torch.testing.assert_close(value, theirs[key], rtol=0, atol=4e-12, msg=lambda m, key=key: f"{key}: {m}")
+    rows = zip(read_rows(folder / "metrics.csv"), read_rows(whole / "metrics.csv"), strict=True)
+    for row, expected in rows:
+        assert (row["epoch"], row["step"], row["lr"]) == (expected["epoch"], expected["step"], expected["lr"])
+        for key in ("train/acc", "val/acc"):
+            assert float(row[key]) == float(expected[key])
+        for key in ("train/loss", "val/loss"):
+            # Losses of steps and sums of the validation are float32.
+            assert float(row[key]) == pytest.approx(float(expected[key]), rel=1e-6)
+    assert two.metrics["test_acc"] == one.metrics["test_acc"]
+    assert two.metrics["test_loss"] == pytest.approx(one.metrics["test_loss"], rel=1e-6)
+    assert "sync_dist" not in output
+    assert len([line for line in output.splitlines() if line.startswith("epoch ")]) == 2, "one process prints"

@@ -1,0 +1,350 @@
+"""What a run leaves in its folder, and what it does where there is something already."""
+
+import csv
+import dataclasses
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import trainlab.run
+from conftest import STEPS, TINY
+from trainlab.checkpoints import load_checkpoint, network_weights
+from trainlab.cli import PROJECT, explain
+from trainlab.data.shapes import Shapes
+from trainlab.evaluation import evaluate_checkpoint
+from trainlab.files import locked
+from trainlab.metrics_csv import read_rows
+from trainlab.module import Diverged
+from trainlab.results import Result
+from trainlab.run import Interrupted
+
+METRICS = ["best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs", "stop_reason"]
+
+
+class RaiseAt(Callback):
+    """Calls a function before one step."""
+
+    def __init__(self, step, function):
+        self.step, self.function = step, function
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            self.function()
+
+
+def fail():
+    raise RuntimeError("the cat pulled the plug")
+
+
+def weights(folder, name="last"):
+    return network_weights(load_checkpoint(folder / "checkpoints" / f"{name}.ckpt"))
+
+
+def identical(ours, theirs):
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def files(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and ".hydra" not in p.parts}
+
+
+def test_the_folder_of_a_run_has_what_the_design_says(train):
+    result, folder = train("seed=3", "trainer.max_epochs=1")
+    assert files(folder) == {
+        *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
+        *("config.yaml", "metrics.csv", "result.json", ".lock"),
+    }
+    written = json.loads((folder / "result.json").read_text())
+    assert written == dataclasses.asdict(result)
+    assert list(written) == ["status", "fingerprint", "overrides", "metrics", "time", "provenance", "error"]
+    assert written["status"] == "completed"
+    assert written["overrides"] == ["seed=3", "trainer.max_epochs=1"]
+    assert sorted(written["metrics"]) == sorted(METRICS)
+    assert sorted(written["time"]) == ["device", "epoch_s", "images_per_s", "total_s"]
+    assert written["error"] is None
+    provenance = written["provenance"]
+    assert {"command", "git_commit", "git_dirty", "versions", "seed", "data_digest"} <= provenance.keys()
+    assert provenance["seed"] == 3
+    assert provenance["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert provenance["data_digest"] == Shapes(num_train=400, num_test=100).read().digest
+
+
+def test_the_best_epoch_is_tested_and_not_the_last(train):
+    # At this rate the loss goes down and up again.
+    result, folder = train("optim.lr=0.02", "trainer.max_epochs=5")
+    rows = read_rows(folder / "metrics.csv")
+    losses = [float(row["val/loss"]) for row in rows]
+    best = losses.index(min(losses))
+    assert best < len(losses) - 1, "the last epoch is the best; the test shows nothing"
+    assert result.metrics["best_epoch"] == best
+    assert result.metrics["val_loss"] == losses[best]
+    assert result.metrics["val_acc"] == float(rows[best]["val/acc"])
+    assert (result.metrics["epochs"], result.metrics["stop_reason"]) == (5, "max_epochs")
+
+    figures = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")
+    assert (figures["epoch"], figures["test_loss"]) == (best, result.metrics["test_loss"])
+    assert figures["test_acc"] == result.metrics["test_acc"]
+    last = evaluate_checkpoint(folder / "checkpoints" / "last.ckpt", device="cpu")
+    assert (last["epoch"], last["test_loss"] == figures["test_loss"]) == (4, False)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(train):
+    settings = ["model=alpha_dropout", "data.flip=true", "trainer.max_epochs=1"]
+    first, folder = train(*settings, name="first")
+    torch.rand(7)  # what others draw does not matter
+    second, again = train(*settings, name="second")
+    other, elsewhere = train(*settings, "seed=2", name="other")
+    assert first.metrics == second.metrics
+    assert first.fingerprint == second.fingerprint
+    assert identical(weights(folder), weights(again))
+    assert other.metrics["val_loss"] != first.metrics["val_loss"]
+    assert other.fingerprint != first.fingerprint
+    assert not torch.equal(weights(elsewhere)["layers.output.weight"], weights(folder)["layers.output.weight"])
+
+
+def forbid(monkeypatch, name):
+    def forbidden(*args, **kwargs):
+        raise AssertionError(f"{name} was called")
+
+    monkeypatch.setattr(trainlab.run, name, forbidden)
+
+
+def test_a_completed_run_is_not_made_again_and_other_settings_are_refused(train, monkeypatch):
+    first, folder = train("trainer.max_epochs=1")
+    before = {name: (folder / name).stat().st_mtime_ns for name in files(folder) - {".lock"}}
+    forbid(monkeypatch, "_train")
+    again, _ = train("trainer.max_epochs=1")
+    assert again == first
+    with pytest.raises(ValueError, match=r"optim.lr: 0.0001, now 0.0003\). Set another name=, or ckpt_path=last"):
+        train("trainer.max_epochs=1", "optim.lr=3e-4")
+    assert {name: (folder / name).stat().st_mtime_ns for name in files(folder) - {".lock"}} == before
+
+
+def test_a_diverged_run_is_recorded_and_not_made_again(train, monkeypatch, tmp_path):
+    settings = ["optim=sgd", "optim.lr=1e30"]
+    with pytest.raises(Diverged, match="step 1") as caught:
+        train(*settings)
+    status, message = explain(caught.value)
+    assert (status, message) == (1, f"error: {caught.value}")
+    assert "\n" not in message
+    result = Result.read(tmp_path / "run")
+    assert result.status == "diverged"
+    assert result.error["type"] == "Diverged"
+    assert "step 1 " in result.error["message"]
+    assert "val_loss" not in result.metrics
+    forbid(monkeypatch, "_train")
+    with pytest.raises(Diverged, match=r"diverged before: the loss is not finite at step 1 "):
+        train(*settings)
+
+
+def test_a_failed_run_is_recorded_with_its_traceback(train, tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(RuntimeError, match="plug"):
+        train(callbacks=(RaiseAt(STEPS + 3, fail),))
+    folder = tmp_path / "run"
+    result = Result.read(folder)
+    assert result.status == "failed"
+    assert (result.error["type"], result.error["message"]) == ("RuntimeError", "the cat pulled the plug")
+    text = Path(result.error["traceback"]).read_text()
+    assert text.startswith("Traceback")
+    assert "in fail" in text
+    assert files(folder) >= {"checkpoints/last.ckpt", "traceback.txt"}
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_second_ctrl_c_ends_the_run_at_once(train, tmp_path):
+    def press_twice():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted):
+        train(callbacks=(RaiseAt(STEPS + 3, press_twice),))
+    result = Result.read(tmp_path / "run")
+    assert (result.status, result.error) == ("interrupted", None)
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["epoch"] == 0
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+class OutOfReach(torch.Tensor):
+    """A tensor that nothing may read, but for moving it to a device, while it is sealed."""
+
+    sealed = True
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        assert func is torch.Tensor.to or not cls.sealed, f"{func.__name__} read the test set too early"
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_the_test_set_is_not_touched_before_the_best_checkpoint_is_chosen(train, monkeypatch):
+    read, rebuild = Shapes.read, trainlab.run.rebuild_network
+
+    def sealed(data):
+        images = read(data)
+        hidden = {k: getattr(images, k).as_subclass(OutOfReach) for k in ("test", "test_labels")}
+        return dataclasses.replace(images, **hidden)
+
+    def rebuild_best(checkpoint):
+        OutOfReach.sealed = False
+        return rebuild(checkpoint)
+
+    monkeypatch.setattr(OutOfReach, "sealed", True)
+    monkeypatch.setattr(Shapes, "read", sealed)
+    monkeypatch.setattr(trainlab.run, "rebuild_network", rebuild_best)
+    result, _ = train("model=alpha_dropout", "scheduler=plateau")
+    assert not OutOfReach.sealed
+    assert result.status == "completed"
+    assert "test_loss" in result.metrics
+
+
+def test_early_stopping_can_be_switched_off(train):
+    stop = ["callbacks.early_stopping.min_delta=10", "callbacks.early_stopping.patience=1", "trainer.max_epochs=3"]
+    stopped, _ = train(*stop, name="on")
+    assert (stopped.metrics["epochs"], stopped.metrics["stop_reason"]) == (2, "early stopping")
+    whole, _ = train("callbacks.early_stopping=null", "trainer.max_epochs=3", name="off")
+    assert (whole.metrics["epochs"], whole.metrics["stop_reason"]) == (3, "max_epochs")
+
+
+def test_max_time_stops_at_the_end_of_an_epoch(train):
+    started = time.monotonic()
+    result, folder = train("trainer.max_epochs=10000", "trainer.max_time=00:00:00:01", "callbacks.early_stopping=null")
+    assert time.monotonic() - started >= 1
+    assert result.metrics["stop_reason"] == "max_time"
+    last = load_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert last["global_step"] == STEPS * result.metrics["epochs"] < STEPS * 10000
+
+
+def test_max_steps_stops_in_an_epoch_and_says_so(train):
+    result, folder = train("trainer.max_steps=25", "trainer.max_epochs=-1")
+    assert result.metrics["stop_reason"] == "max_steps"
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 25
+
+
+def test_ctrl_c_is_given_back_by_a_finished_run(train):
+    handler = signal.getsignal(signal.SIGINT)
+    train("trainer.max_epochs=1")
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("victim", ["last.ckpt", "metrics.csv"])
+def test_a_full_disk_leaves_no_half_file_and_the_run_can_go_on(victim, train, monkeypatch, tmp_path):
+    replace, calls = Path.replace, []
+
+    def full(self, target):
+        if target.name == victim:
+            calls.append(target)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            train()
+    folder = tmp_path / "run"
+    assert not [name for name in files(folder) if ".tmp" in name or Path(name).name.startswith(".last")]
+    assert files(folder) <= {
+        *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
+        *("config.yaml", "metrics.csv", "result.json", ".lock"),
+    }
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == 0
+    assert Result.read(folder).status == "running"  # there was no room for another status
+    result, _ = train()
+    undisturbed, whole = train(name="whole")
+    assert result.metrics == undisturbed.metrics
+    assert identical(weights(folder), weights(whole))
+
+
+def test_a_full_disk_is_told_with_the_file(train, monkeypatch, tmp_path):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/run/"):
+        train()
+
+
+def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
+    result, folder = train(
+        "callbacks.pictures={_target_: trainlab.callbacks.Pictures, num_images: 8}",
+        "logger.tensorboard={_target_: lightning.pytorch.loggers.TensorBoardLogger, "
+        "save_dir: ${run_dir}, name: '', version: ''}",
+    )
+    events = EventAccumulator(str(folder), {"scalars": 0, "images": 0}).Reload()
+    rows = read_rows(folder / "metrics.csv")
+    keys = ["train/loss", "train/acc", "val/loss", "val/acc", "lr", "momentum"]
+    for key in [*keys, "images_per_s", "epoch_s", "parameters"]:
+        scalars = events.Scalars(key)
+        assert [s.step for s in scalars] == [STEPS, 2 * STEPS]
+        assert [s.value for s in scalars] == pytest.approx([float(r[key]) for r in rows], rel=1e-6), key  # float32
+    assert [s.value for s in events.Scalars("test/acc")] == pytest.approx([result.metrics["test_acc"]], rel=1e-6)
+    assert [s.value for s in events.Scalars("test/loss")] == pytest.approx([result.metrics["test_loss"]], rel=1e-6)
+    assert sorted(events.Tags()["images"]) == ["confusion matrix", "test images", "training images"]
+    # 3 * 32 * 32 * 16 + 16, twice 16 * 16 + 16, 16 * 10 + 10.
+    assert {float(r["parameters"]) for r in rows} == {49168 + 2 * 272 + 170}
+
+
+EPOCHS = 12
+COMMAND = [*TINY, f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "optim.lr=1e-3"]
+
+
+def script(tmp_path):
+    arguments = [*COMMAND, f"output_dir={tmp_path}", "name=run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return [sys.executable, str(PROJECT / "src" / "train.py"), *arguments], environment
+
+
+def wait_for(condition, process, limit_s=60):
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
+    """And while it runs, nobody else gets into its folder."""
+    command, environment = script(tmp_path)
+    folder = tmp_path / "run"
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for((folder / "metrics.csv").exists, process)
+        with pytest.raises(ValueError, match=rf"another process is training in {folder}; wait for it, or set another"):
+            train(*COMMAND[len(TINY) :])
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert err == "stopping after this epoch; Ctrl-C again to stop now and lose it\n"
+    cut = Result.read(folder)
+    assert cut.status == "interrupted"
+    assert cut.metrics["epochs"] < EPOCHS, "the signal came too late; the test shows nothing"
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] + 1 == cut.metrics["epochs"]
+    assert len(read_rows(folder / "metrics.csv")) == cut.metrics["epochs"]
+
+    train(*COMMAND[len(TINY) :])
+    whole, other = train(*COMMAND[len(TINY) :], name="whole")
+    result = Result.read(folder)
+    assert (result.status, result.metrics) == ("completed", whole.metrics)
+    assert result.fingerprint == whole.fingerprint
+    assert identical(weights(folder), weights(other))
+    with (folder / "metrics.csv").open() as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(EPOCHS))
+
+
+def test_a_folder_in_use_is_refused(train, tmp_path):
+    with locked(tmp_path / "run" / ".lock"), pytest.raises(ValueError, match="another process is training in"):
+        train()
+    assert files(tmp_path / "run") == {".lock"}
