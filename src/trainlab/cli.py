@@ -12,18 +12,15 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from trainlab.results import telling
+
 PROJECT = Path(__file__).resolve().parents[2]
 MAX_FOLDER_BYTES = 120
-# Overrides that say where and how, not what.
-_NOT_IN_FOLDER = (
-    *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
-    *("data.root=", "data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "logger."),
-)
 
 
 def folder_name(overrides: Sequence[str]) -> str:
     """The folder of a sweep's run: its overrides; with a hash where they are too long or have other characters."""
-    kept = [o for o in overrides if not o.lstrip("+~").startswith(_NOT_IN_FOLDER)]
+    kept = telling(overrides)
     full = ",".join(kept) or "default"
     name = re.sub(r"[^\w=,.+~@-]", "_", full)
     if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.checkpoint.dirpath",
     "callbacks.progress",
     "callbacks.pictures",
+)
+# Overrides that say where and how, not what.
+_WHERE_AND_HOW = (
+    *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
+    *("data.root=", "data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "logger."),
 )
 
 
@@ -86,6 +91,11 @@ def describe(result: Result, folder: Path) -> str:
         f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}{test}\n"
         f"{result.status} in {result.time['total_s']:.0f} s: {folder}"
     )
+
+
+def telling(overrides: Sequence[str]) -> list[str]:
+    """The overrides that say what a run is, without those that say where and how it is made."""
+    return [override for override in overrides if not override.lstrip("+~").startswith(_WHERE_AND_HOW)]
 
 
 def fingerprint(config: Config) -> str:

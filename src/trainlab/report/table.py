@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trainlab.report.runs import Run
+from trainlab.results import telling
 
 
 def runs_table(runs: Sequence[Run], root: Path) -> Table:
@@ -35,7 +36,7 @@ def _row(run: Run, root: Path, shared: set[str]) -> list[str]:
     if run.result is None:
         return [_relative(run.folder, root), *["-"] * 6, run.problem or ""]
     metrics, time = run.result.metrics, run.result.time
-    name = " ".join(o for o in run.result.overrides if o not in shared) or _relative(run.folder, root)
+    name = " ".join(o for o in telling(run.result.overrides) if o not in shared) or _relative(run.folder, root)
     status = run.result.status
     if run.result.error:
         status += f": {run.result.error['message']}"
