@@ -109,6 +109,7 @@ class BestAndLast(Checkpoint):
 
     Attributes:
         best: epoch and validation metrics of `best.ckpt`; empty before the first validation.
+        about: plain values that every checkpoint holds: what network and data can be rebuilt from.
     """
 
     def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str = "min") -> None:
@@ -116,6 +117,7 @@ class BestAndLast(Checkpoint):
             raise ValueError(f"mode must be min or max, got {mode!r}; set callbacks.checkpoint.mode")
         self.folder, self.monitor, self.mode = Path(dirpath), monitor, mode
         self.best: dict[str, float] = {}
+        self.about: dict[str, Any] = {}
 
     @property
     def best_path(self) -> Path:
@@ -144,6 +146,10 @@ class BestAndLast(Checkpoint):
         best = self.best[self.monitor]
         return value < best if self.mode == "min" else value > best
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add what the checkpoint is about."""
+        checkpoint["trainlab"] = self.about
+
     def state_dict(self) -> dict[str, Any]:
         """The best epoch so far."""
         return {"best": self.best}
@@ -164,21 +170,6 @@ class EarlyStopping(callbacks.EarlyStopping):
         """Make no epoch more if the last one was the one to stop after."""
         if self.wait_count >= max(1, self.patience):
             trainer.should_stop, self.stopped_epoch = True, trainer.current_epoch - 1
-
-
-class About(Callback):
-    """Puts into every checkpoint what network and data can be rebuilt from.
-
-    Args:
-        about: plain values: the resolved configuration, the image shape, the names of the classes.
-    """
-
-    def __init__(self, about: dict[str, Any]) -> None:
-        self.about = about
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add it."""
-        checkpoint["trainlab"] = self.about
 
 
 class StopOnInterrupt(Callback):

@@ -53,7 +53,7 @@ class Classifier(lightning.LightningModule):
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
         self._compile = compile
-        self._compiled = torch.compile(network.forward, dynamic=False) if compile else None
+        self._compiled = torch.compile(self._objective, dynamic=False) if compile else self._objective
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
 
     def configure_optimizers(self) -> Any:
@@ -89,13 +89,18 @@ class Classifier(lightning.LightningModule):
         for draws in self._draws:
             draws.step.fill_(self.current_epoch * len(self._losses) + batch_idx)
         # A last, smaller batch is not worth a compilation of its own.
-        full = self._compiled is not None and (not self._sizes or len(labels) == self._sizes[0])
-        logits = self._compiled(images) if full and self._compiled else self.network(images)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        full = not self._sizes or len(labels) == self._sizes[0]
+        loss, correct = (self._compiled if full else self._objective)(images, labels)
         self._losses[batch_idx] = loss.detach()
-        self._train_correct += (logits.detach().argmax(1) == labels).sum()
+        self._train_correct += correct
         self._sizes.append(len(labels))
         return loss
+
+    def _objective(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss of a batch and how many of it are right."""
+        logits = self.network(images)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return loss, (logits.detach().argmax(1) == labels).sum()
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Stop a training whose loss is not finite."""

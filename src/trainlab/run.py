@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from trainlab.callbacks import About, BestAndLast, EpochLog, StopOnInterrupt
+from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO, load_checkpoint, rebuild_network
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
@@ -142,7 +142,7 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> str:
     if start is None and parts.network.scaling.standardize:  # type: ignore[union-attr]
         parts.network.scaling.set_statistics(*parts.data.statistics())  # type: ignore[union-attr,operator]
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
-    parts.trainer.callbacks.insert(0, About(about))  # type: ignore[attr-defined]
+    parts.checkpoint.about = about
     log.debug("data ready after %.1f s", time.perf_counter() - started)
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)

@@ -51,15 +51,16 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         device = self.images.device
+        rows = self.images.flatten(1)  # rows are copied whole; indexing in four dimensions goes pixel by pixel
         order = self._shard(self._order()).to(device)
         draws = None
         if self.augmentation is not None:
             draws = self.augmentation.draw(len(self.images), self.epoch).to(device)
         for chosen in order.split(self.batch_size):
-            images = self.images[chosen]
+            images = rows.index_select(0, chosen).view(-1, *self.images.shape[1:])
             if self.augmentation is not None and draws is not None:
                 images = augment(images, draws[chosen], self.augmentation.crop_padding)
-            yield images, self.labels[chosen]
+            yield images, self.labels.index_select(0, chosen)
 
     def _order(self) -> Tensor:
         if self.order_seed is None:
