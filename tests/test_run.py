@@ -283,11 +283,13 @@ def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
     )
     events = EventAccumulator(str(folder), {"scalars": 0, "images": 0}).Reload()
     rows = read_rows(folder / "metrics.csv")
-    keys = ["train/loss", "train/acc", "val/loss", "val/acc", "lr", "momentum"]
-    for key in [*keys, "images_per_s", "epoch_s", "parameters"]:
+    keys = ["train/loss", "train/acc", "val/loss", "val/acc", "run/lr", "run/momentum"]
+    for key in [*keys, "run/images_per_s", "run/epoch_s", "run/parameters"]:
         scalars = events.Scalars(key)
         assert [s.step for s in scalars] == [STEPS, 2 * STEPS]
-        assert [s.value for s in scalars] == pytest.approx([float(r[key]) for r in rows], rel=1e-6), key  # float32
+        assert [s.value for s in scalars] == pytest.approx(
+            [float(r[key.removeprefix("run/")]) for r in rows], rel=1e-6
+        ), key  # float32
     assert [s.value for s in events.Scalars("test/acc")] == pytest.approx([result.metrics["test_acc"]], rel=1e-6)
     assert [s.value for s in events.Scalars("test/loss")] == pytest.approx([result.metrics["test_loss"]], rel=1e-6)
     assert sorted(events.Tags()["images"]) == ["confusion matrix", "test images", "training images"]

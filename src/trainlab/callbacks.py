@@ -79,8 +79,10 @@ class EpochLog(Callback):
             "images_per_s": count / self.train_s[-1] if self.train_s[-1] else math.nan,
             "parameters": sum(p.numel() for p in pl_module.network.parameters()),
         }
+        sections = {name if "/" in name else f"run/{name}": value for name, value in row.items()}
         for logger in trainer.loggers:
-            logger.log_metrics(row, step=trainer.global_step)
+            # TensorBoard shows what stands before a slash as one section.
+            logger.log_metrics(sections if isinstance(logger, TensorBoardLogger) else row, step=trainer.global_step)
         if trainer.is_global_zero:
             log.info(_line(row, trainer.max_epochs))
 
