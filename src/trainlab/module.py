@@ -56,6 +56,13 @@ class Classifier(lightning.LightningModule):
         self._compiled = torch.compile(self._objective, dynamic=False) if compile else self._objective
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook it is in forty times a step, and torch looks at each value for a parameter in it.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> Any:
         """The optimizer over all parameters laid end to end, and its schedule over the steps of the whole run."""
         self._flat = FlatParameters(self.network)
