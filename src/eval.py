@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from trainlab.cli import run_script
+from trainlab.cli import past_hydra, run_script
 
 
 @hydra.main(config_path="../conf", config_name="eval", version_base="1.3")
@@ -11,10 +11,11 @@ def main(cfg: DictConfig) -> None:
     """Print the figures and write them."""
     from pathlib import Path
 
-    from trainlab.evaluation import evaluate_checkpoint
+    with past_hydra():
+        from trainlab.evaluation import evaluate_checkpoint
 
-    out = Path(cfg.out) if cfg.out else None
-    evaluate_checkpoint(Path(cfg.ckpt_path), cfg.data_root, cfg.eval_batch_size, cfg.device, out)
+        out = Path(cfg.out) if cfg.out else None
+        evaluate_checkpoint(Path(str(cfg.ckpt_path)), cfg.data_root, cfg.eval_batch_size, cfg.device, out)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from trainlab.cli import run_script
+from trainlab.cli import past_hydra, run_script
 
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
@@ -11,9 +11,10 @@ def main(cfg: DictConfig) -> float | None:
     """Run what ``cfg`` says; the validation loss is what a sweeper minimizes."""
     from hydra.core.hydra_config import HydraConfig
 
-    from trainlab.run import run
+    with past_hydra():
+        from trainlab.run import run
 
-    return run(cfg, list(HydraConfig.get().overrides.task)).metrics.get("val_loss")
+        return run(cfg, list(HydraConfig.get().overrides.task)).metrics.get("val_loss")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
+from torch import nn
+from torch.optim import SGD
 
 from trainlab.callbacks import BestAndLast, ProgressBar, StopOnInterrupt
+from trainlab.module import Classifier
+from trainlab.scheduler import constant
 
 
 class Trainer:
@@ -19,7 +22,6 @@ class Trainer:
 
     def __init__(self):
         self.current_epoch = 0
-        self.callback_metrics = {}
         self.saved = []
         self.strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
 
@@ -31,11 +33,11 @@ class Trainer:
 
 def follow(keeper, values, monitor="val/loss"):
     """Epochs at which the best checkpoint was written, for these values of the metric."""
-    trainer = Trainer()
+    trainer, module = Trainer(), Classifier(nn.Linear(1, 1), SGD, constant)
     for epoch, value in enumerate(values):
         trainer.current_epoch = epoch
-        trainer.callback_metrics = {monitor: torch.tensor(value, dtype=torch.float64)}
-        keeper.on_train_epoch_end(trainer, None)
+        module.val_metrics = {monitor: value}
+        keeper.on_train_epoch_end(trainer, module)
     assert [epoch for epoch, name in trainer.saved if name == "last.ckpt"] == list(range(len(values)))
     return [epoch for epoch, name in trainer.saved if name == "best.ckpt"]
 

@@ -29,12 +29,13 @@ class EpochLog(Callback):
     Attributes:
         epoch_s: wall seconds of every epoch of the run, resumed ones too, from the end of the one before: training
             steps, validation, and writing what the epoch before left to write, its checkpoints.
-        train_s: the same of the training steps alone.
+        images_per_s: training images a second of its training steps.
     """
 
     def __init__(self) -> None:
         self.epoch_s: list[float] = []
-        self.train_s: list[float] = []
+        self.images_per_s: list[float] = []
+        self._trained: float | None = None
         self._end: float | None = None
 
     @property
@@ -43,13 +44,13 @@ class EpochLog(Callback):
         return statistics.median(self.epoch_s)
 
     @property
-    def median_train_s(self) -> float:
-        """Median wall seconds of the training steps of an epoch."""
-        return statistics.median(self.train_s)
+    def median_images_per_s(self) -> float:
+        """Median over the epochs."""
+        return statistics.median(self.images_per_s)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._start = self._trained = time.perf_counter()
+        self._start, self._trained = time.perf_counter(), None
         if self._end is None:
             self._end = self._start
 
@@ -66,17 +67,17 @@ class EpochLog(Callback):
         assert self._end is not None
         previous_end, self._end = self._end, time.perf_counter()
         self.epoch_s.append(self._end - previous_end)
-        self.train_s.append(self._trained - self._start)
+        self.images_per_s.append(count / ((self._trained or self._end) - self._start))
         group = trainer.optimizers[0].param_groups[0]
         row = {
             "epoch": trainer.current_epoch,
             "train/loss": loss / count,
             "train/acc": right / count,
-            **{k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+            **pl_module.val_metrics,
             "lr": float(group["lr"]),
             "momentum": float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0)),
             "epoch_s": self.epoch_s[-1],
-            "images_per_s": count / self.train_s[-1] if self.train_s[-1] else math.nan,
+            "images_per_s": self.images_per_s[-1],
             "parameters": sum(p.numel() for p in pl_module.network.parameters()),
         }
         sections = {name if "/" in name else f"run/{name}": value for name, value in row.items()}
@@ -88,11 +89,11 @@ class EpochLog(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The times so far."""
-        return {"epoch_s": self.epoch_s, "train_s": self.train_s}
+        return {"epoch_s": self.epoch_s, "images_per_s": self.images_per_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the times of the epochs before."""
-        self.epoch_s, self.train_s = list(state_dict["epoch_s"]), list(state_dict["train_s"])
+        self.epoch_s, self.images_per_s = list(state_dict["epoch_s"]), list(state_dict["images_per_s"])
 
 
 def _line(row: dict[str, Any], max_epochs: int | None) -> str:
@@ -133,7 +134,8 @@ class BestAndLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the last epoch, and the best if this was it."""
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        assert isinstance(pl_module, Classifier)
+        metrics = pl_module.val_metrics
         improved = self.monitor in metrics and self._is_better(metrics[self.monitor])
         if improved:
             self.best = {"epoch": trainer.current_epoch, **metrics}
@@ -162,7 +164,10 @@ class BestAndLast(Checkpoint):
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, but a resumed run ends where an undisturbed one would have, and by the patience it has now."""
+    """Lightning's, but a resumed run ends where an undisturbed one would have, and by the patience it has now.
+
+    An epoch that is not validated does not count.
+    """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
@@ -172,6 +177,12 @@ class EarlyStopping(callbacks.EarlyStopping):
         """Make no epoch more if the last one was the one to stop after."""
         if self.wait_count >= max(1, self.patience):
             trainer.should_stop, self.stopped_epoch = True, trainer.current_epoch - 1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the epoch, if it was validated."""
+        assert isinstance(pl_module, Classifier)
+        if pl_module.val_metrics:
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class StopOnInterrupt(Callback):
@@ -252,6 +263,8 @@ class Pictures(Callback):
     """
 
     def __init__(self, num_images: int = 32) -> None:
+        if num_images < 1:
+            raise ValueError(f"num_images must be at least 1, got {num_images}; set callbacks.pictures.num_images")
         self.num_images = num_images
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:

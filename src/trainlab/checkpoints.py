@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
     """The network of a checkpoint with its weights, in evaluation mode."""
     about = checkpoint["trainlab"]
-    network = _construct(nn.Module, about["config"]["model"], image_shape=tuple(about["image_shape"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what there is to say of the settings was said when it was trained
+        network = _construct(nn.Module, about["config"]["model"], image_shape=tuple(about["image_shape"]))
     network.load_state_dict(network_weights(checkpoint))
     return network.eval()
 
@@ -75,6 +78,13 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
                 f"the checkpoint is of another architecture: {key} is {there} there and {here} here; "
                 "use the model= options it was trained with, or another ckpt_path"
             )
+    if not checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]:
+        raise ValueError(
+            "the checkpoint lies in the middle of an epoch (trainer.max_steps); start anew, with another name="
+        )
+    epochs, most = checkpoint["epoch"] + 1, config["trainer"]["max_epochs"]
+    if most is not None and 0 <= most < epochs:
+        raise ValueError(f"the checkpoint is of epoch {epochs} and max_epochs is {most}; set trainer.max_epochs higher")
     old = checkpoint["trainlab"]["config"]
     changes = differences(*({k: c[k] for k in ("optim", "scheduler")} for c in (old, config)))
     if not old["scheduler"]["_target_"].endswith((".constant", ".plateau")):

@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trainlab.results import telling
 
 PROJECT = Path(__file__).resolve().parents[2]
 MAX_FOLDER_BYTES = 120
+_ASKED_BY_US = "TRAINLAB_EXPLAINS"
 
 
 def folder_name(overrides: Sequence[str]) -> str:
@@ -41,6 +43,28 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
 
 
+class Ended(BaseException):
+    """A mistake on its way past Hydra, which would print a line of its own about it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def past_hydra() -> Iterator[None]:
+    """Take exceptions of a single job past Hydra; those of a sweep's jobs are Hydra's to collect."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    try:
+        yield
+    except Exception as error:
+        if HydraConfig.get().mode is RunMode.RUN and os.environ.get(_ASKED_BY_US) == "1":
+            raise Ended(error) from None
+        raise
+
+
 def run_script(main: Callable[[], Any]) -> None:
     """Run a script's Hydra main; end with one or two lines and status 1 or 2 where it fails, 130 on Ctrl-C.
 
@@ -49,18 +73,21 @@ def run_script(main: Callable[[], Any]) -> None:
     register_resolvers()
     sys.argv[1:] = map(quoted, sys.argv[1:])
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    multirun = [flag for flag in ("-m", "--multirun") if flag in sys.argv]
+    sys.argv[1:] = multirun + [argument for argument in sys.argv[1:] if argument not in multirun]
+    if os.environ.get("HYDRA_FULL_ERROR") == "1" and os.environ.get(_ASKED_BY_US) != "1":
         main()
         return
-    # Hydra prints and exits by itself unless it is asked for the exception.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Hydra prints and exits by itself unless it is asked for the exception. Processes for other devices inherit both.
+    os.environ["HYDRA_FULL_ERROR"] = os.environ[_ASKED_BY_US] = "1"
     try:
         main()
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
-        status, message = explain(error)
-        print(message, file=sys.stderr)
+    except (Ended, Exception) as ended:
+        status, message = explain(ended.error if isinstance(ended, Ended) else ended)
+        if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+            print(message, file=sys.stderr)
         sys.exit(status)
 
 
@@ -84,7 +111,7 @@ def explain(error: Exception) -> tuple[int, str]:
         where = f"{error.filename}: " if error.filename else ""
         ways_out = "make room there or set output_dir= (data.root= for data) to a folder that can be written"
         return 1, _message(f"{where}{error.strerror}; {ways_out}")
-    if isinstance(error, OSError | ValueError | ArithmeticError) or "Misconfiguration" in type(error).__name__:
+    if isinstance(error, OSError | ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
         return 1, _message(str(error))
     raise error
 

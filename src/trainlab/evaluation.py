@@ -83,7 +83,15 @@ def evaluate_checkpoint(
     changes = {"root": data_root, "eval_batch_size": eval_batch_size}
     data = rebuild_data(checkpoint, **{key: value for key, value in changes.items() if value is not None})
     data.check()
-    network = rebuild_network(checkpoint).to(device)
+    try:
+        network = rebuild_network(checkpoint).to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device must be one that there is, got {device!r}; set device") from error
+    if list(data.classes) != checkpoint["trainlab"]["classes"]:
+        raise ValueError(
+            f"the data have the classes {', '.join(data.classes)}, the checkpoint has "
+            f"{', '.join(checkpoint['trainlab']['classes'])}; set data_root to the data it was trained with"
+        )
     batches = ((images.to(device), labels.to(device)) for images, labels in data.test_dataloader())
     evaluation = evaluate(network, batches, len(data.classes))
     figures = {

@@ -37,7 +37,12 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Write the row of ``metrics["epoch"]`` in the place of any row for it or a later epoch."""
+        """Write the row of ``metrics["epoch"]`` in the place of any row for it or a later epoch.
+
+        What other callbacks log is no row of an epoch and is left to other loggers.
+        """
+        if "epoch" not in metrics:
+            return
         row = {"epoch": metrics["epoch"], "step": step, **metrics}
         rows = [old for old in read_rows(self.path) if int(old["epoch"]) < metrics["epoch"]]
         columns = list(dict.fromkeys(key for line in [*rows, row] for key in line))

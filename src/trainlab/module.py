@@ -55,6 +55,7 @@ class Classifier(lightning.LightningModule):
         self._compile = compile
         self._compiled = torch.compile(self._objective, dynamic=False) if compile else self._objective
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
+        self.val_metrics: dict[str, float] = {}  # of this epoch; empty until it is validated
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes the hook it is in forty times a step, and torch looks at each value for a parameter in it.
@@ -89,6 +90,7 @@ class Classifier(lightning.LightningModule):
         """Start the sums of the epoch."""
         self._train_correct.zero_()
         self._sizes: list[int] = []
+        self.val_metrics = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss of a batch; its sums stay on the device."""
@@ -105,7 +107,7 @@ class Classifier(lightning.LightningModule):
 
     def _objective(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss of a batch and how many of it are right."""
-        logits = self.network(images)
+        logits = at_least_float32(self.network(images))
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return loss, (logits.detach().argmax(1) == labels).sum()
 
@@ -131,8 +133,8 @@ class Classifier(lightning.LightningModule):
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau):
             monitor = self.trainer.lr_scheduler_configs[0].monitor
-            assert monitor is not None
-            schedule.step(self.trainer.callback_metrics[monitor])
+            if monitor in self.val_metrics:
+                schedule.step(self.val_metrics[monitor])
 
     def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any | None) -> None:
         """Step a schedule that counts; Lightning steps one that watches a metric only after the checkpoint."""
@@ -147,12 +149,14 @@ class Classifier(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of the validation."""
-        self._val = torch.zeros(3, device=self.device)
+        # Apple's GPUs have no float64.
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        self._val = torch.zeros(3, device=self.device, dtype=kind)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the sums."""
         images, labels = batch
-        logits = self.network(images)
+        logits = at_least_float32(self.network(images))
         self._val[0] += functional.cross_entropy(logits, labels, reduction="sum")
         self._val[1] += (logits.argmax(1) == labels).sum()
         self._val[2] += len(labels)
@@ -160,10 +164,10 @@ class Classifier(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Publish ``val/loss`` and ``val/acc`` for early stopping, checkpoints and schedules."""
         loss, right, count = self._reduce(self._val.cpu().double()).tolist()
-        # As tensors: `log` would round Python numbers to float32. Apple's GPUs have no float64.
-        kind = torch.float32 if self.device.type == "mps" else torch.float64
-        metrics = {"val/loss": loss / count, "val/acc": right / count}
-        self.log_dict({k: torch.tensor(v, dtype=kind) for k, v in metrics.items()}, logger=False, rank_zero_only=False)
+        self.val_metrics = {"val/loss": loss / count, "val/acc": right / count}
+        # As tensors: `log` would round Python numbers to float32.
+        metrics = {k: torch.tensor(v, dtype=self._val.dtype) for k, v in self.val_metrics.items()}
+        self.log_dict(metrics, logger=False, rank_zero_only=False)
 
     def _reduce(self, sums: Tensor) -> Tensor:
         """Sum over all processes."""
@@ -178,6 +182,11 @@ class Classifier(lightning.LightningModule):
     def on_after_backward(self) -> None:
         """Hand the gradients to the optimizer, before they are clipped."""
         self._flat.gather_gradients()
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in a type fine enough to sum losses in; half-precision networks put out coarser ones."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _compiled_step(optimizer: Optimizer) -> Callable[..., Any]:

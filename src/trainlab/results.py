@@ -33,7 +33,7 @@ _NOT_IN_FINGERPRINT = (
 # Overrides that say where and how, not what.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
-    *("data.root=", "data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "logger."),
+    *("data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "logger."),
 )
 
 

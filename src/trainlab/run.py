@@ -1,6 +1,7 @@
 """One run from configuration to result: the only place that turns a config into objects."""
 
 import logging
+import math
 import os
 import time
 import warnings
@@ -61,7 +62,10 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
         ValueError, OSError: a setting cannot be; nothing has been trained.
         Diverged, Interrupted: `result.json` has that status.
     """
+    started = time.perf_counter()
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    if "root" in config["data"]:
+        config["data"]["root"] = str(Path(config["data"]["root"]).resolve())  # a checkpoint is read from anywhere
     folder = Path(cfg.run_dir)
     _quiet()
     with nothing_left(folder):
@@ -80,14 +84,16 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
         result.write(folder)
         with recorded(result, folder):
-            data_digest = _train(parts, config, start)
-            result.provenance["data_digest"] = data_digest
-            _summarize(result, parts)
-            if parts.interrupt.interrupted:
-                raise Interrupted
-            if parts.checkpoint.best:
+            try:
+                result.provenance["data_digest"] = parts.data.images.digest
+                _train(parts, config, start)
+                if parts.interrupt.interrupted:
+                    raise Interrupted
                 _test(result, parts)
-            result.status = "completed"
+                result.status = "completed"
+            finally:
+                before_s = previous.time.get("total_s", 0.0) if previous else 0.0
+                _summarize(result, parts, before_s + time.perf_counter() - started)
         log.info("%s", describe(result, folder))
         return result
 
@@ -96,6 +102,8 @@ def build(cfg: DictConfig) -> Parts:
     """All objects of a run, checked against each other. Reads no image and writes nothing."""
     check_arguments(provenance, {"seed": cfg.seed}, "")
     check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
+    if not cfg.name or Path(cfg.name).is_absolute() or ".." in Path(cfg.name).parts:
+        raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
     data: ImageData = _construct(cfg, "data")
     data.check()
@@ -105,12 +113,25 @@ def build(cfg: DictConfig) -> Parts:
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "
             f"got {network.num_classes}; set model.num_classes"
         )
+    last_batch = (data.count_train_images() - data.val_size) % data.batch_size
+    if last_batch == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+        raise ValueError(
+            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
+            "set data.batch_size or data.val_size"
+        )
     optimizer = _construct(cfg, "optim")
-    if not optimizer.keywords.get("lr", 1) > 0:
-        raise ValueError(f"lr must be positive, got {optimizer.keywords['lr']}; set optim.lr")
+    if not 0 < optimizer.keywords.get("lr", 1) < math.inf:
+        raise ValueError(f"lr must be positive and finite, got {optimizer.keywords['lr']}; set optim.lr")
     scheduler = _construct(cfg, "scheduler")
     endless = cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1
-    scheduler(optimizer([nn.Parameter(torch.zeros(1))]), 0 if endless else 1_000_000)
+    try:
+        scheduler(optimizer([nn.Parameter(torch.zeros(1))]), 0 if endless else 1_000_000)
+    except ZeroDivisionError as error:
+        raise ValueError(f"a setting of the schedule must not be 0 ({error}); set scheduler.*") from None
+    if isinstance(cfg.trainer.accumulate_grad_batches, int) and cfg.trainer.accumulate_grad_batches < 1:
+        raise ValueError("accumulate_grad_batches must be at least 1; set trainer.accumulate_grad_batches")
+    if (cfg.trainer.gradient_clip_val or 0) < 0:
+        raise ValueError("gradient_clip_val must not be negative; set trainer.gradient_clip_val")
     module = Classifier(network, optimizer, scheduler, cfg.label_smoothing, cfg.compile)
 
     named = {name: _construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
@@ -135,28 +156,30 @@ def _construct(cfg: DictConfig, section: str, **late: Any) -> Any:
     return instantiate(settings, **late, _convert_="all")
 
 
-def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> str:
-    """Fit, from the checkpoint ``start`` if there is one. Returns the data's digest."""
-    started = time.perf_counter()
+def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
+    """Fit, from the checkpoint ``start`` if there is one."""
     images = parts.data.images
     if start is None and parts.network.scaling.standardize:  # type: ignore[union-attr]
         parts.network.scaling.set_statistics(*parts.data.statistics())  # type: ignore[union-attr,operator]
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
     parts.checkpoint.about = about
-    log.debug("data ready after %.1f s", time.perf_counter() - started)
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
     finally:
         parts.interrupt.give_back()
     if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]
         log.info(summary)
-    return images.digest
+    if not parts.trainer.global_step:
+        raise ValueError(
+            "no step was made; set trainer.max_epochs, max_steps, max_time and limit_train_batches above 0"
+        )
 
 
 def _test(result: Result, parts: Parts) -> None:
-    """Evaluate the best checkpoint on the test set: once, here."""
+    """Evaluate the best checkpoint, the last one where none was validated, on the test set: once, here."""
+    path = parts.checkpoint.best_path if parts.checkpoint.best else parts.checkpoint.last_path
     device = parts.trainer.strategy.root_device
-    network = rebuild_network(load_checkpoint(parts.checkpoint.best_path)).to(device)
+    network = rebuild_network(load_checkpoint(path)).to(device)
     evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
     for logger in parts.loggers:
@@ -166,22 +189,24 @@ def _test(result: Result, parts: Parts) -> None:
             write_test(logger.experiment, evaluation, parts.data.images, parts.trainer.global_step)
 
 
-def _summarize(result: Result, parts: Parts) -> None:
+def _summarize(result: Result, parts: Parts, total_s: float) -> None:
     """Metrics of the best epoch and times, as far as the training came."""
     best, trainer = parts.checkpoint.best, parts.trainer
-    result.metrics = {"epochs": trainer.current_epoch, "stop_reason": _stop_reason(parts)}
+    result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": _stop_reason(result, parts)}
     if best:
         result.metrics |= {"best_epoch": best["epoch"], "val_loss": best["val/loss"], "val_acc": best["val/acc"]}
     if parts.epochs.epoch_s:
         result.time = {
-            "total_s": sum(parts.epochs.epoch_s),
+            "total_s": total_s,
             "epoch_s": parts.epochs.median_epoch_s,
-            "images_per_s": parts.data.num_train_images / max(parts.epochs.median_train_s, 1e-9),
+            "images_per_s": parts.epochs.median_images_per_s,
             "device": device_name(trainer.strategy.root_device),
         }
 
 
-def _stop_reason(parts: Parts) -> str:
+def _stop_reason(result: Result, parts: Parts) -> str:
+    if result.status != "completed" and not parts.interrupt.interrupted:
+        return "error"
     if parts.interrupt.interrupted:
         return "interrupted"
     for callback in parts.callbacks:

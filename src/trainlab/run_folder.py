@@ -84,6 +84,9 @@ def nothing_left(folder: Path) -> Iterator[None]:
         yield
     except Exception:
         if is_main_process() and not (folder / "config.yaml").exists():
+            for handler in logging.root.handlers[:]:
+                if isinstance(handler, logging.FileHandler) and folder.resolve() in Path(handler.baseFilename).parents:
+                    logging.root.removeHandler(handler)  # it would look for the folder at the next line
             shutil.rmtree(folder / ".hydra", ignore_errors=True)
             (folder / ".lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -118,7 +121,7 @@ def start_checkpoint(
             )
         start = last
     else:
-        start = Path(ckpt_path)
+        start = Path(str(ckpt_path))
     if start is not None:
         checkpoint = load_checkpoint(start)
         check_fits(checkpoint, network, config)
