@@ -16,6 +16,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from trainlab.cli import PROJECT, explain, folder_name, quoted
+from trainlab.metrics_csv import read_rows
 
 SHAPES = ("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100")
 TINY = (
@@ -291,3 +292,29 @@ def test_names_that_differ_only_in_what_a_folder_cannot_hold_stay_apart():
     assert folder_name(["ckpt_path=a_b"]) == "ckpt_path=a_b"
     assert folder_name(["ckpt_path=a/b"]).startswith("ckpt_path=a_b-")
     assert folder_name(["ckpt_path=a/b"]) != folder_name(["ckpt_path=a b"])
+
+
+def test_a_job_with_a_mistake_does_not_take_the_others_of_a_sweep_with_it(script: Script, tmp_path: Path, capfd):
+    sweep = ("-m", f"output_dir={tmp_path}", "name=sweep", "model=alpha_dropout", "model.dropout=0.1,1.5,0.2")
+    assert script("train.py", *TINY, *sweep) == 1  # the flag is also taken behind settings
+    assert "dropout must be in [0, 1), got 1.5; set model.dropout" in capfd.readouterr().err
+    results = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
+    made = {result["overrides"][-1]: result["status"] for result in results}
+    assert made == {"model.dropout=0.1": "completed", "model.dropout=0.2": "completed"}
+
+
+def test_epochs_that_are_not_validated_have_no_validation_figures(script: Script, tmp_path: Path):
+    # 300 images in batches of 32 make 10 steps, so the third epoch is cut short.
+    steps = ("trainer.max_epochs=3", "trainer.max_steps=25", f"output_dir={tmp_path}", "name=run")
+    assert script("train.py", *TINY, *steps) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["metrics"]["best_epoch"] < 2 and result["metrics"]["epochs"] == 3
+    assert result["metrics"]["stop_reason"] == "max_steps"
+    rows = read_rows(tmp_path / "run" / "metrics.csv")
+    assert [row["val/loss"] != "" for row in rows] == [True, True, False]
+    assert script("train.py", *TINY, *steps, "ckpt_path=last", "seed=1", "trainer.max_steps=40") == 1
+
+
+def test_nothing_trained_is_no_completed_run(script: Script, tmp_path: Path):
+    assert script("train.py", *TINY, "trainer.max_epochs=0", f"output_dir={tmp_path}", "name=run") == 1
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
