@@ -23,6 +23,7 @@ from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
 from trainlab.evaluation import evaluate
 from trainlab.files import write_atomically
+from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
 from trainlab.provenance import device_name, provenance
 from trainlab.results import Result, describe, fingerprint
@@ -159,8 +160,10 @@ def _construct(cfg: DictConfig, section: str, **late: Any) -> Any:
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
     """Fit, from the checkpoint ``start`` if there is one."""
     images = parts.data.images
-    if start is None and parts.network.scaling.standardize:  # type: ignore[union-attr]
-        parts.network.scaling.set_statistics(*parts.data.statistics())  # type: ignore[union-attr,operator]
+    scaling = parts.network.scaling
+    assert isinstance(scaling, InputScaling)
+    if start is None and scaling.standardize:
+        scaling.set_statistics(*parts.data.statistics())
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
     parts.checkpoint.about = about
     try:

@@ -57,7 +57,7 @@ def test_pictures_are_raw_images_of_the_size_asked_for():
     assert images.test.shape == (30, 3, 24, 24)
     assert images.train.dtype == images.test.dtype == torch.uint8
     assert images.train_labels.dtype == images.test_labels.dtype == torch.int64
-    assert data.num_train_images == 155
+    assert len(data.train_dataloader().indices) == 155
 
 
 def test_pictures_follow_from_the_seed_alone():

@@ -128,12 +128,6 @@ class ImageData(lightning.LightningDataModule, ABC):
         """Names, by label."""
         return self.images.classes
 
-    @property
-    def num_train_images(self) -> int:
-        """Size of the training split."""
-        assert self.images
-        return len(self._train_indices)
-
     def setup(self, stage: str) -> None:
         """Put the images on the training device."""
         assert self.trainer is not None
