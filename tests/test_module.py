@@ -2,6 +2,7 @@
 
 import math
 import random
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -48,6 +49,16 @@ def negative_log_likelihoods(logits, labels, smoothing=0.0):
     return -(1 - smoothing) * logs[range(len(labels)), labels] - smoothing * logs.mean(1)
 
 
+@contextmanager
+def default_dtype(dtype):
+    """NAdam keeps its running product of momenta in the default type; a training in float64 has that as its default."""
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, smoothing=0.0, epochs=2):
     """Weights, and the mean loss and accuracy of each epoch on training and validation images."""
     (images, all_labels, train), (_, _, val) = pictures()
@@ -67,7 +78,8 @@ def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, sm
             row["train/acc"] += int((logits.argmax(1) == all_labels[chosen]).sum()) / NUM_TRAIN
             if (i + 1) % every == 0 or i + 1 == STEPS:
                 norms.append(float(torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm)))
-                optimizer.step()
+                with default_dtype(dtype):
+                    optimizer.step()
                 optimizer.zero_grad()
                 if schedule:
                     schedule.step()

@@ -18,7 +18,8 @@ class FlatParameters:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._parts = [p for p in network.parameters() if p.requires_grad]
+        named = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self._names, self._parts = list(named), list(named.values())
         kinds = {(p.dtype, p.device) for p in self._parts}
         if len(kinds) != 1:
             raise ValueError(f"the trainable parameters must be of one type on one device, got {kinds or 'none'}")
@@ -40,6 +41,10 @@ class FlatParameters:
         pairs = [(v, p.grad) for v, p in zip(self._gradient_views, self._parts, strict=True) if p.grad is not None]
         torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
         self.parameter.grad = self._gradient
+
+    def by_name(self, flat: Tensor) -> dict[str, Tensor]:
+        """The parts of ``flat``, a tensor like ``parameter``, by the names that the network has for them."""
+        return dict(zip(self._names, self._views(flat), strict=True))
 
     def _views(self, flat: Tensor) -> list[Tensor]:
         sizes = [p.numel() for p in self._parts]

@@ -38,6 +38,11 @@ from trainlab.run_folder import (
 )
 
 log = logging.getLogger(__name__)
+_STEP_SETTINGS = (
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "accumulate_grad_batches",
+)  # of the Trainer, to Classifier
 START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
 
 
@@ -129,11 +134,8 @@ def build(cfg: DictConfig) -> Parts:
         scheduler(optimizer([nn.Parameter(torch.zeros(1))]), 0 if endless else 1_000_000)
     except ZeroDivisionError as error:
         raise ValueError(f"a setting of the schedule must not be 0 ({error}); set scheduler.*") from None
-    if isinstance(cfg.trainer.accumulate_grad_batches, int) and cfg.trainer.accumulate_grad_batches < 1:
-        raise ValueError("accumulate_grad_batches must be at least 1; set trainer.accumulate_grad_batches")
-    if (cfg.trainer.gradient_clip_val or 0) < 0:
-        raise ValueError("gradient_clip_val must not be negative; set trainer.gradient_clip_val")
-    module = Classifier(network, optimizer, scheduler, cfg.label_smoothing, cfg.compile)
+    steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
+    module = Classifier(network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps)
 
     named = {name: _construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
     checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog()
@@ -144,7 +146,8 @@ def build(cfg: DictConfig) -> Parts:
         callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
     loggers = [_construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
     plugins = [AtomicCheckpointIO()]
-    trainer = _construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, max_time=None)
+    ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
+    trainer = _construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, **ours)
     return Parts(data, network, module, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
 
 

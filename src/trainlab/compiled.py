@@ -1,0 +1,84 @@
+"""A training step as one compiled graph: forward, backward, clipping and the optimizer's update."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from trainlab.flat import FlatParameters
+from trainlab.optimizers import rule_for
+
+Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # logits, labels -> loss, how many are right
+Clip = Callable[[Tensor], Tensor]
+
+
+class CompiledStep:
+    """A step of ``optimizer`` on a network whose parameters lie end to end.
+
+    The state stays in ``optimizer.state``, in torch's format. Its entries are there once torch has made a first step.
+
+    Args:
+        network: raw images -> logits.
+        objective: what is minimized, and what is counted.
+        flat: the network's parameters; ``optimizer`` has them as its only one.
+        clip: applied to the gradient before the update.
+
+    Raises:
+        ValueError: the optimizer's step cannot be compiled.
+    """
+
+    def __init__(
+        self, network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer, clip: Clip | None
+    ) -> None:
+        self._rule = rule_for(optimizer)
+        self._optimizer, self._parameter = optimizer, flat.parameter
+        # Running statistics are made anew in the graph and written back after it: a derivative changes nothing.
+        self._running = {
+            f"{name}.{key}": buffer
+            for name, module in network.named_modules()
+            if isinstance(module, _BatchNorm)
+            for key, buffer in module.named_buffers(recurse=False)
+        }
+
+        def loss(parameter: Tensor, running: dict[str, Tensor], images: Tensor, labels: Tensor) -> Any:
+            fresh = {name: buffer.clone() for name, buffer in running.items()}
+            value, correct = objective(
+                functional_call(network, flat.by_name(parameter) | fresh, (images,), strict=False), labels
+            )
+            return value, (correct, fresh)
+
+        def step(
+            parameter: Tensor,
+            state: dict[str, Tensor],
+            running: dict[str, Tensor],
+            scalars: Tensor,
+            images: Tensor,
+            labels: Tensor,
+        ) -> tuple[Tensor, Tensor]:
+            gradient, (value, (correct, fresh)) = grad_and_value(loss, has_aux=True)(parameter, running, images, labels)
+            self._rule.update(parameter, clip(gradient) if clip else gradient, state, scalars)
+            for name, buffer in running.items():
+                buffer.copy_(fresh[name])
+            return value, correct
+
+        self._step = torch.compile(step, dynamic=False, fullgraph=True)
+
+    @property
+    def ready(self) -> bool:
+        """Whether torch has made the first step."""
+        return bool(self._optimizer.state.get(self._parameter))
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Make a step; loss and number of right answers before it."""
+        (settings,) = self._optimizer.param_groups
+        state = self._optimizer.state[self._parameter]
+        scalars = torch.tensor(self._rule.scalars(settings, state), dtype=self._parameter.dtype)
+        tensors = {name: state[name] for name in self._rule.tensors(settings)}
+        return self._step(
+            self._parameter.detach(), tensors, self._running, scalars.to(self._parameter.device), images, labels
+        )

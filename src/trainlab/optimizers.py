@@ -1,0 +1,169 @@
+"""Steps of torch's optimizers in two parts: scalars from their settings, and arithmetic on tensors, to be compiled.
+
+Formulas are those of torch.optim's documentation. The tensors of a step are those that torch keeps in its state, so a
+training can go from one to the other at any step.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Settings = Mapping[str, Any]  # a parameter group
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one kind of optimizer makes a step.
+
+    Attributes:
+        scalars: (settings, state) -> the numbers of the next step; counts the step in ``state``.
+        update: (parameter, gradient, state, scalars) -> None; changes the parameter and ``state`` in place.
+        tensors: names of the state that has the parameter's shape, and those that ``settings`` switch on.
+    """
+
+    scalars: Callable[[Settings, State], list[float]]
+    update: Callable[[Tensor, Tensor, State, Tensor], None]
+    tensors: Callable[[Settings], tuple[str, ...]]
+
+
+def _count(state: State) -> float:
+    state["step"] += 1
+    return float(state["step"])
+
+
+def _decay(settings: Settings, decoupled: bool) -> list[float]:
+    """Factor of the parameter in itself, and in the gradient."""
+    weight_decay = settings["weight_decay"]
+    return [1 - settings["lr"] * weight_decay, 0.0] if decoupled else [1.0, weight_decay]
+
+
+def _adam_scalars(settings: Settings, state: State) -> list[float]:
+    step, (beta1, beta2) = _count(state), settings["betas"]
+    rate = settings["lr"] / (1 - beta1**step)
+    decay = _decay(settings, settings["decoupled_weight_decay"])
+    return [*decay, 1 - beta1, 1 - beta2, 1 / (1 - beta2**step), settings["eps"], rate]
+
+
+def _adam_update(parameter: Tensor, gradient: Tensor, state: State, scalars: Tensor) -> None:
+    shrink, weight_decay, beta1_rest, beta2_rest, unbias2, eps, rate = scalars.unbind()
+    gradient = gradient + weight_decay * parameter
+    mean = state["exp_avg"].lerp_(gradient, beta1_rest)
+    square = state["exp_avg_sq"].lerp_(gradient * gradient, beta2_rest)
+    if "max_exp_avg_sq" in state:
+        square = state["max_exp_avg_sq"].copy_(torch.maximum(state["max_exp_avg_sq"], square))
+    parameter.copy_(shrink * parameter - rate * mean / ((square * unbias2).sqrt() + eps))
+
+
+def _adam_tensors(settings: Settings) -> tuple[str, ...]:
+    return ("exp_avg", "exp_avg_sq") + (("max_exp_avg_sq",) if settings["amsgrad"] else ())
+
+
+def _nadam_scalars(settings: Settings, state: State) -> list[float]:
+    step, (beta1, beta2), lr = _count(state), settings["betas"], settings["lr"]
+    momentum, following = (beta1 * (1 - 0.5 * 0.96 ** (s * settings["momentum_decay"])) for s in (step, step + 1))
+    state["mu_product"] *= momentum
+    product = float(state["mu_product"])
+    rates = [lr * (1 - momentum) / (1 - product), lr * following / (1 - product * following)]
+    decay = _decay(settings, settings["decoupled_weight_decay"])
+    return [*decay, 1 - beta1, 1 - beta2, 1 / (1 - beta2**step), settings["eps"], *rates]
+
+
+def _nadam_update(parameter: Tensor, gradient: Tensor, state: State, scalars: Tensor) -> None:
+    shrink, weight_decay, beta1_rest, beta2_rest, unbias2, eps, gradient_rate, mean_rate = scalars.unbind()
+    gradient = gradient + weight_decay * parameter
+    mean = state["exp_avg"].lerp_(gradient, beta1_rest)
+    square = state["exp_avg_sq"].lerp_(gradient * gradient, beta2_rest)
+    parameter.copy_(
+        shrink * parameter - (gradient_rate * gradient + mean_rate * mean) / ((square * unbias2).sqrt() + eps)
+    )
+
+
+def _sgd_scalars(settings: Settings, state: State) -> list[float]:
+    return [settings["weight_decay"], settings["momentum"], 1 - settings["dampening"], settings["lr"]]
+
+
+def _sgd_update(parameter: Tensor, gradient: Tensor, state: State, scalars: Tensor) -> None:
+    weight_decay, momentum, undamped, rate = scalars.unbind()
+    gradient = gradient + weight_decay * parameter
+    if "momentum_buffer" in state:
+        gradient = state["momentum_buffer"].copy_(momentum * state["momentum_buffer"] + undamped * gradient)
+    parameter.sub_(rate * gradient)
+
+
+def _nesterov_update(parameter: Tensor, gradient: Tensor, state: State, scalars: Tensor) -> None:
+    weight_decay, momentum, undamped, rate = scalars.unbind()
+    gradient = gradient + weight_decay * parameter
+    buffer = state["momentum_buffer"].copy_(momentum * state["momentum_buffer"] + undamped * gradient)
+    parameter.sub_(rate * (gradient + momentum * buffer))
+
+
+def _sgd_tensors(settings: Settings) -> tuple[str, ...]:
+    return ("momentum_buffer",) if settings["momentum"] else ()
+
+
+def _rmsprop_scalars(settings: Settings, state: State) -> list[float]:
+    _count(state)
+    return [settings["weight_decay"], 1 - settings["alpha"], settings["eps"], settings["momentum"], settings["lr"]]
+
+
+def _rmsprop_update(parameter: Tensor, gradient: Tensor, state: State, scalars: Tensor) -> None:
+    weight_decay, alpha_rest, eps, momentum, rate = scalars.unbind()
+    gradient = gradient + weight_decay * parameter
+    square = state["square_avg"].lerp_(gradient * gradient, alpha_rest)
+    if "grad_avg" in state:
+        mean = state["grad_avg"].lerp_(gradient, alpha_rest)
+        square = square - mean * mean
+    move = gradient / (square.sqrt() + eps)
+    if "momentum_buffer" in state:
+        move = state["momentum_buffer"].copy_(momentum * state["momentum_buffer"] + move)
+    parameter.sub_(rate * move)
+
+
+def _rmsprop_tensors(settings: Settings) -> tuple[str, ...]:
+    centered = ("grad_avg",) if settings["centered"] else ()
+    return ("square_avg", *centered) + (("momentum_buffer",) if settings["momentum"] else ())
+
+
+_ADAM = Rule(_adam_scalars, _adam_update, _adam_tensors)
+_RULES: dict[type[torch.optim.Optimizer], Rule] = {
+    torch.optim.Adam: _ADAM,
+    torch.optim.AdamW: _ADAM,
+    torch.optim.NAdam: Rule(_nadam_scalars, _nadam_update, lambda _: ("exp_avg", "exp_avg_sq")),
+    torch.optim.RMSprop: Rule(_rmsprop_scalars, _rmsprop_update, _rmsprop_tensors),
+}
+
+
+def rule_for(optimizer: torch.optim.Optimizer) -> Rule:
+    """The rule of ``optimizer``, which has one parameter group.
+
+    Raises:
+        ValueError: there is none for its kind or for a setting of it.
+    """
+    (settings,) = optimizer.param_groups
+    if settings.get("maximize"):
+        raise ValueError("compile=true minimizes, got maximize=true; set compile=false")
+    if type(optimizer) is torch.optim.SGD:
+        return Rule(_sgd_scalars, _nesterov_update if settings["nesterov"] else _sgd_update, _sgd_tensors)
+    if type(optimizer) not in _RULES:
+        known = ", ".join(sorted(kind.__name__ for kind in [*_RULES, torch.optim.SGD]))
+        raise ValueError(
+            f"compile=true knows the optimizers {known}, got {type(optimizer).__name__}; set compile=false"
+        )
+    return _RULES[type(optimizer)]
+
+
+def clip_norm(gradient: Tensor, limit: float) -> Tensor:
+    """Scale ``gradient`` to a norm of at most ``limit``, as torch.nn.utils.clip_grad_norm_ does."""
+    return gradient * (limit / (torch.linalg.vector_norm(gradient) + 1e-6)).clamp(max=1)
+
+
+def clip_value(gradient: Tensor, limit: float) -> Tensor:
+    """Every element in [-limit, limit]."""
+    return gradient.clamp(-limit, limit)
+
+
+CLIPPINGS = {"norm": clip_norm, "value": clip_value}

@@ -1,0 +1,81 @@
+"""The split steps against torch's own optimizers."""
+
+import pytest
+import torch
+
+from trainlab.optimizers import clip_norm, clip_value, rule_for
+from trainlab.randomness import generator
+
+CASES = {
+    "sgd": (torch.optim.SGD, {"weight_decay": 1e-2}),
+    "sgd momentum dampening": (torch.optim.SGD, {"momentum": 0.9, "dampening": 0.3, "weight_decay": 1e-2}),
+    "sgd nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+    "adam": (torch.optim.Adam, {"weight_decay": 1e-2}),
+    "adam amsgrad": (torch.optim.Adam, {"amsgrad": True, "betas": (0.8, 0.9)}),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 0.3}),
+    "nadam": (torch.optim.NAdam, {"weight_decay": 1e-2}),
+    "nadam decoupled": (torch.optim.NAdam, {"weight_decay": 0.3, "decoupled_weight_decay": True}),
+    "rmsprop": (torch.optim.RMSprop, {"weight_decay": 1e-2}),
+    "rmsprop centered momentum": (torch.optim.RMSprop, {"centered": True, "momentum": 0.9}),
+}
+STEPS = 300
+
+
+def schedule(optimizer, step):
+    """Move the rate, and beta1 or momentum, as 1cycle does."""
+    (settings,) = optimizer.param_groups
+    settings["lr"] = 1e-3 * (1 + step / 100)
+    if "betas" in settings:
+        settings["betas"] = (0.95 - step / 3000, settings["betas"][1])
+    elif settings["momentum"]:
+        settings["momentum"] = 0.95 - step / 3000
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_hundreds_of_scheduled_steps_equal_torchs(case):
+    kind, settings = CASES[case]
+    start = torch.randn(50, generator=generator(0, "start"), dtype=torch.float64)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    our_optimizer, their_optimizer = (kind([p], lr=1e-3, **settings) for p in (ours, theirs))
+    rule = rule_for(our_optimizer)
+    draws = generator(0, "gradients")
+    for step in range(STEPS):
+        gradient = torch.randn(50, generator=draws, dtype=torch.float64) + theirs.detach()
+        for parameter, optimizer in ((ours, our_optimizer), (theirs, their_optimizer)):
+            schedule(optimizer, step)
+            parameter.grad = gradient.clone()
+        their_optimizer.step()
+        if step == 0:
+            our_optimizer.step()
+            continue
+        (group,), state = our_optimizer.param_groups, our_optimizer.state[ours]
+        scalars = torch.tensor(rule.scalars(group, state), dtype=torch.float64)
+        tensors = {name: state[name] for name in rule.tensors(group)}
+        with torch.no_grad():
+            rule.update(ours, gradient, tensors, scalars)
+    # 300 steps of a few roundings of 1e-16 in values near 1.
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    assert float((theirs - start).abs().min()) > 1e-3, "every element has moved"
+    our_state, their_state = our_optimizer.state[ours], their_optimizer.state[theirs]
+    assert our_state.keys() == their_state.keys()
+    for name, value in their_state.items():
+        torch.testing.assert_close(our_state[name], value, rtol=1e-10, atol=1e-12)
+
+
+def test_norm_and_value_are_clipped_as_torch_does():
+    gradient = torch.tensor([3.0, -4.0])
+    assert torch.equal(clip_value(gradient, 3.5), torch.tensor([3.0, -3.5]))
+    for limit in (1.0, 5.1):
+        parameter = torch.nn.Parameter(torch.zeros(2))
+        parameter.grad = gradient.clone()
+        torch.nn.utils.clip_grad_norm_([parameter], limit)
+        torch.testing.assert_close(clip_norm(gradient, limit), parameter.grad, rtol=1e-7, atol=0)
+    assert float(clip_norm(gradient, 1.0).norm()) == pytest.approx(1, abs=1e-6)
+
+
+def test_unknown_optimizers_and_maximizing_are_refused():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(ValueError, match=r"knows the optimizers Adam, AdamW, NAdam, RMSprop, SGD, got Rprop; set"):
+        rule_for(torch.optim.Rprop([parameter]))
+    with pytest.raises(ValueError, match="maximize=true; set compile=false"):
+        rule_for(torch.optim.SGD([parameter], lr=0.1, maximize=True))
