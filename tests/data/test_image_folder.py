@@ -270,10 +270,10 @@ def test_two_sizes_share_a_cache_folder(root, open_folder):
     assert open_folder(root, image_size=16).image_shape == (3, 16, 16)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped pixel", "flipped header"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped pixel", "flipped label", "flipped header"])
 def test_damaged_cache_is_made_anew(root, open_folder, decoded, tmp_path, damage):
     first = open_folder(root).read()
-    (path,) = (tmp_path / "cache").glob("*.npz")
+    (path,) = (tmp_path / "cache").glob("*.npy")
     content = bytearray(path.read_bytes())
     if damage == "truncated":
         content = content[: len(content) // 2]
@@ -281,6 +281,8 @@ def test_damaged_cache_is_made_anew(root, open_folder, decoded, tmp_path, damage
         content = bytearray()
     elif damage == "flipped pixel":
         content[content.index(b"\n", 100) + 1000] ^= 1
+    elif damage == "flipped label":
+        content[content.index(b"(10,)") + 200] ^= 1  # a header has 128 bytes, 118 after its shape at most
     else:
         content = content.replace(b"(10, 3, 32, 32)", b"(10, 3, 32, 31)")
     path.write_bytes(content)
@@ -300,11 +302,11 @@ def test_damaged_manifest_is_made_anew(root, open_folder, decoded, tmp_path):
 
 
 def test_failed_write_leaves_no_cache_behind(root, open_folder, tmp_path, monkeypatch):
-    def savez(file, **_):
+    def save(file, _):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", savez)
+    monkeypatch.setattr(np, "save", save)
     with pytest.raises(OSError, match="No space left"):
         open_folder(root).read()
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]

@@ -128,7 +128,7 @@ class ImageFolder(ImageData):
 
     def _cache_file(self, content: str) -> Path:
         key = f"{content} {self.image_size} {self.on_corrupt} {_DECODING}"
-        return self.cache_dir / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npz"
+        return self.cache_dir / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
 
     def _decode(self) -> cache.Decoded:
         paths, labels = self.listing.paths, self.listing.labels
