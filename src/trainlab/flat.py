@@ -20,6 +20,7 @@ class FlatParameters:
     def __init__(self, network: nn.Module) -> None:
         named = {name: p for name, p in network.named_parameters() if p.requires_grad}
         self._names, self._parts = list(named), list(named.values())
+        self._shapes, self._sizes = [p.shape for p in self._parts], [p.numel() for p in self._parts]
         kinds = {(p.dtype, p.device) for p in self._parts}
         if len(kinds) != 1:
             raise ValueError(f"the trainable parameters must be of one type on one device, got {kinds or 'none'}")
@@ -47,5 +48,4 @@ class FlatParameters:
         return dict(zip(self._names, self._views(flat), strict=True))
 
     def _views(self, flat: Tensor) -> list[Tensor]:
-        sizes = [p.numel() for p in self._parts]
-        return [chunk.view_as(p) for chunk, p in zip(flat.split(sizes), self._parts, strict=True)]
+        return [chunk.view(s) for chunk, s in zip(flat.split(self._sizes), self._shapes, strict=True)]
