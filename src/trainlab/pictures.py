@@ -10,12 +10,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from trainlab.data import Images
 from trainlab.evaluation import Evaluation
+from trainlab.tensorboard import CONFUSION_MATRIX, TEST_IMAGES
 
 
 def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, step: int) -> None:
-    """The test's figures and pictures, to TensorBoard."""
-    writer.add_scalar("test/loss", evaluation.loss, step)
-    writer.add_scalar("test/acc", evaluation.accuracy, step)
+    """The test's pictures, to TensorBoard."""
     shown = torch.linspace(0, len(images.test) - 1, 32).long()
     truth, guess = images.test_labels.cpu()[shown].tolist(), evaluation.predictions[shown].tolist()
     captions = [
@@ -24,8 +23,8 @@ def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, st
     ]
     right = [t == g for t, g in zip(truth, guess, strict=True)]
     grid = image_grid(images.test[shown.to(images.test.device)], captions, right)
-    writer.add_figure("test images", grid, step)
-    writer.add_figure("confusion matrix", confusion_matrix(evaluation.confusion, images.classes), step)
+    writer.add_figure(TEST_IMAGES, grid, step)
+    writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, images.classes), step)
     writer.flush()
 
 
