@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from trainlab.data import ImageData
 from trainlab.module import Batch, Classifier
-from trainlab.tensorboard import TensorBoard
+from trainlab.tensorboard import TRAINING_IMAGES, TensorBoard
 
 log = logging.getLogger(__name__)
 
@@ -282,4 +282,4 @@ class Pictures(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoard):
                 figure = image_grid(images, [data.classes[i] for i in labels.tolist()])
-                logger.experiment.add_figure("training images", figure, 0)
+                logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)

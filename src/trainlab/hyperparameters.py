@@ -24,7 +24,7 @@ COLUMNS: dict[str, type[str] | type[float] | type[bool]] = {
     "gradient_clip": float,
     "data": str,
     "max_epochs": float,
-    "seed": float,
+    "seed": str,  # a name, not an amount
 }
 
 

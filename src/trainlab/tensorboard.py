@@ -24,10 +24,11 @@ METRICS = {
     "val_acc": "val/best_acc",
     "test_loss": "test/loss",
     "test_acc": "test/acc",
-    "best_epoch": "run/best_epoch",
-    "epochs": "run/epochs",
+    "best_epoch": "val/best_epoch",
 }
-TEST_IMAGES, CONFUSION_MATRIX = "test images", "confusion matrix"
+SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns until asked for more
+# Sections stand in alphabetical order: pictures below the curves of val/.
+TRAINING_IMAGES, TEST_IMAGES, CONFUSION_MATRIX = "view/training images", "view/test images", "view/confusion matrix"
 LAYOUT = {
     "curves": {
         "loss": ["Multiline", ["train/loss$", "val/loss$"]],
@@ -126,7 +127,11 @@ def _experiment() -> "Summary":
 
     types = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64, bool: api_pb2.DATA_TYPE_BOOL}
     experiment = api_pb2.Experiment(
-        hparam_infos=[api_pb2.HParamInfo(name=name, type=types[kind]) for name, kind in COLUMNS.items()],
+        hparam_infos=[
+            # TensorBoard sorts by what it believes to differ, then by name.
+            api_pb2.HParamInfo(name=name, type=types[kind], differs=name in SHOWN_FIRST)
+            for name, kind in COLUMNS.items()
+        ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in METRICS.items()
         ],
