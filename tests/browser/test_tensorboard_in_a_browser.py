@@ -1,0 +1,119 @@
+"""What a person sees of a finished sweep in TensorBoard."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trainlab.cli import PROJECT
+
+pytestmark = pytest.mark.browser
+
+SWEEP = ("-m", "model=bn,selu", "optim.lr=1e-3,5e-4", "name=lr_study")
+TINY = (
+    *("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100", "trainer=cpu"),
+    *("model.depth=3", "model.width=16", "trainer.max_epochs=2"),
+)
+METRICS = ("val_loss", "val_acc", "test_loss", "test_acc", "best_epoch")
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def runs(browser, tmp_path_factory) -> dict[str, tuple[Path, dict]]:
+    """Folder and result of each run of a sweep that is through, by the name that TensorBoard has for it."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    command = [sys.executable, str(PROJECT / "src" / "train.py"), *SWEEP, *TINY, f"output_dir={outputs}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=outputs, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    folders = [path.parent for path in outputs.rglob("result.json")]
+    assert len(folders) == 4
+    return {str(f.relative_to(outputs)): (f, json.loads((f / "result.json").read_text())) for f in folders}
+
+
+@pytest.fixture(scope="module")
+def address(runs) -> Iterator[str]:
+    """Where TensorBoard serves it."""
+    outputs = next(iter(runs.values()))[0].parents[1]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(outputs), "--host=127.0.0.1", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            said = []
+            for line in server.stderr:
+                said.append(line)
+                if found := re.search(r"http://\S+", line):
+                    yield found[0].rstrip("/")
+                    break
+            else:
+                pytest.fail("".join(said))
+        finally:
+            server.terminate()
+
+
+def rows(cells: list[list]) -> list[list[str]]:
+    """Cells (top, left, text) of a table that is laid out by position, as rows from left to right."""
+    lines: dict[int, list[tuple[float, str]]] = {}
+    for top, left, text in sorted(cells):
+        near = next((line for line in lines if abs(line - top) < 15), top)
+        lines.setdefault(near, []).append((left, text))
+    return [[text for _, text in sorted(line)] for _, line in sorted(lines.items())]
+
+
+def test_the_hparams_table_has_the_settings_and_figures_of_every_run(open_page, address, runs):
+    page = open_page(f"{address}/#hparams", width=2600).page
+    cells = page.locator("tf-hparams-table-view vaadin-grid-cell-content")
+    for name in runs:
+        cells.filter(has_text=name).first.wait_for(timeout=PATIENCE_MS)
+    cells.filter(has_text=re.compile(r"^\s*0\.\d+\s*$")).first.wait_for(timeout=PATIENCE_MS)
+    boxes = cells.evaluate_all(
+        """all => all.map(e => [e.getBoundingClientRect(), e.innerText.trim()])
+                     .filter(([box]) => box.width > 0).map(([box, text]) => [box.top, box.left, text])"""
+    )
+    header, *table = rows(boxes)
+    assert header == ["Trial ID", "Show Metrics", "lr", "model", "optimizer", "scheduler", "seed", *METRICS]
+    assert sorted(row[0] for row in table) == sorted(runs)
+    for name, _, lr, model, optimizer, scheduler, seed, *figures in table:
+        assert name.startswith(f"lr_study/model={model},optim.lr={float(lr):g},")
+        assert (optimizer, scheduler, seed) == ("NAdam", "constant", "1")
+        expected = [runs[name][1]["metrics"][metric] for metric in METRICS]
+        assert [float(figure) for figure in figures] == pytest.approx(expected, rel=1e-4)  # five digits are shown
+
+
+def test_the_curves_end_where_metrics_csv_ends(open_page, address, runs):
+    page = open_page(f"{address}/#timeseries", width=2600, height=2600).page
+    for tag in ("train/loss", "val/loss", "val/acc"):
+        card = page.locator("scalar-card").filter(has_text=re.compile(tag.replace("/", r"\s*/")))
+        card = card.filter(has_not_text="best").first
+        card.locator("tb-data-table-content-row").nth(3).wait_for(timeout=PATIENCE_MS)
+        for name, (folder, _) in runs.items():
+            header, *lines = [line.split(",") for line in (folder / "metrics.csv").read_text().split()]
+            last = float(lines[-1][header.index(tag)])
+            shown = card.locator("tb-data-table-content-row").filter(has_text=name).inner_text().split()
+            value = float(shown[shown.index(name) + 2])  # after the smoothed one
+            assert value == pytest.approx(last, abs=6e-5, rel=1e-3), (tag, name)
+
+
+def test_losses_of_training_and_validation_share_a_chart(open_page, address, runs):
+    page = open_page(f"{address}/#custom_scalars").page
+    charts = page.locator("tf-custom-scalar-multi-line-chart-card")
+    charts.nth(2).wait_for(timeout=PATIENCE_MS)
+    assert charts.count() == 3
+    for title, series in (("loss", 8), ("accuracy", 8), ("learning rate", 4)):
+        chart = charts.filter(has=page.get_by_text(title, exact=True))
+        chart.get_by_text(f"Matches ({series})").wait_for(timeout=PATIENCE_MS)
+
+
+def test_the_pictures_of_every_run_are_there(open_page, address, runs):
+    page = open_page(f"{address}/#images", width=2600, height=1400).page
+    pictures = page.locator("tf-image-loader img")
+    pictures.nth(3 * len(runs) - 1).wait_for(timeout=PATIENCE_MS)
+    page.wait_for_function("document.readyState === 'complete'")
+    pictures.evaluate_all("all => Promise.all(all.map(e => e.decode()))")
+    assert pictures.evaluate_all("all => all.every(e => e.naturalWidth > 200)")
+    names = [text.split("\n")[0].strip() for text in page.locator("tf-image-loader").all_inner_texts()]
+    assert pictures.count() == 3 * len(runs), names
