@@ -1,6 +1,10 @@
 """A headless Chromium of the system's, driven over its DevTools protocol."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +12,15 @@ from typing import Any
 
 import pytest
 
+from trainlab.cli import PROJECT
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NO_CHROMIUM = "there is no Chromium; apt-get install chromium"
+SWEEP = ("-m", "model=bn,selu", "optim.lr=1e-3,5e-4", "name=lr_study")
+TINY = (
+    *("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100", "trainer=cpu"),
+    *("model.depth=3", "model.width=16", "trainer.max_epochs=2"),
+)
 
 
 @dataclass
@@ -43,19 +55,59 @@ class Opened:
         """Click at the top of a column."""
         self.page.locator(f"{table} thead th:nth-child({index + 1})").click()
 
-    def background(self) -> tuple[int, ...]:
-        """Color of the page behind everything, red, green, blue; white where it is not set."""
-        color = self.page.evaluate(
-            "[document.body, document.documentElement].map(e => getComputedStyle(e).backgroundColor)"
-            ".find(c => c !== 'rgba(0, 0, 0, 0)') || 'rgb(255, 255, 255)'"
-        )
-        return tuple(int(part) for part in color.partition("(")[2].rstrip(")").split(",")[:3])
+    def luminance(self) -> float:
+        """Of the page's background, from 0, black, to 1, white."""
+        return self.page.evaluate(f"{_COLORS} luminance(background(document.body))")
+
+    def faint(self) -> list[str]:
+        """Texts that stand out from what is behind them by less than 4.5 to 1, which WCAG 2.2 asks for."""
+        return self.page.evaluate(f"{_COLORS} faint(4.5)")
+
+
+_COLORS = """
+    const parts = color => color.match(/[\\d.]+/g).map(Number);
+    const background = element => {
+        for (; element; element = element.parentElement) {
+            const [r, g, b, alpha = 1] = parts(getComputedStyle(element).backgroundColor);
+            if (alpha > 0.99) return [r, g, b];
+        }
+        return [255, 255, 255];
+    };
+    const luminance = color => {
+        const [r, g, b] = color.slice(0, 3).map(c => c / 255)
+            .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (a, b) => {
+        const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+        return (high + 0.05) / (low + 0.05);
+    };
+    const faint = least => [...document.querySelectorAll("body *")]
+        .filter(e => e.checkVisibility() && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+        .filter(e => contrast(parts(getComputedStyle(e).color), background(e)) < least)
+        .map(e => e.textContent.trim().slice(0, 60));
+"""
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Folder and result of each run of a sweep that is through, by the name that TensorBoard has for it."""
+    if CHROMIUM is None:
+        pytest.skip(NO_CHROMIUM)
+    outputs = tmp_path_factory.mktemp("outputs")
+    command = [sys.executable, str(PROJECT / "src" / "train.py"), *SWEEP, *TINY, f"output_dir={outputs}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=outputs, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    folders = [path.parent for path in outputs.rglob("result.json")]
+    assert len(folders) == 4
+    return {str(f.relative_to(outputs)): (f, json.loads((f / "result.json").read_text())) for f in folders}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium; apt-get install chromium")
+        pytest.skip(NO_CHROMIUM)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

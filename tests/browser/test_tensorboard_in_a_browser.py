@@ -1,41 +1,19 @@
 """What a person sees of a finished sweep in TensorBoard."""
 
-import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from trainlab.cli import PROJECT
 from trainlab.metrics_csv import read_rows
 
 pytestmark = pytest.mark.browser
 
-SWEEP = ("-m", "model=bn,selu", "optim.lr=1e-3,5e-4", "name=lr_study")
-TINY = (
-    *("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100", "trainer=cpu"),
-    *("model.depth=3", "model.width=16", "trainer.max_epochs=2"),
-)
 METRICS = ("val_loss", "val_acc", "test_loss", "test_acc", "best_epoch")
 PATIENCE_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def runs(browser, tmp_path_factory) -> dict[str, tuple[Path, dict]]:
-    """Folder and result of each run of a sweep that is through, by the name that TensorBoard has for it."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    command = [sys.executable, str(PROJECT / "src" / "train.py"), *SWEEP, *TINY, f"output_dir={outputs}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=outputs, env=environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    folders = [path.parent for path in outputs.rglob("result.json")]
-    assert len(folders) == 4
-    return {str(f.relative_to(outputs)): (f, json.loads((f / "result.json").read_text())) for f in folders}
 
 
 @pytest.fixture(scope="module")
