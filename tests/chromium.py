@@ -43,17 +43,18 @@ class Opened:
 
     def headers(self, table: str) -> list[str]:
         """What stands at the top of the columns of a table, given by its selector."""
-        return [text.strip() for text in self.page.locator(f"{table} thead th").all_inner_texts()]
+        return [text.strip() for text in self.page.locator(table).locator("thead th").all_inner_texts()]
 
     def column(self, table: str, index: int) -> list[str]:
         """A column of a table from top to bottom, as it is on the screen."""
         return [
-            text.strip() for text in self.page.locator(f"{table} tbody td:nth-child({index + 1})").all_inner_texts()
+            text.strip()
+            for text in self.page.locator(table).locator(f"tbody td:nth-child({index + 1})").all_inner_texts()
         ]
 
     def click_header(self, table: str, index: int) -> None:
         """Click at the top of a column."""
-        self.page.locator(f"{table} thead th:nth-child({index + 1})").click()
+        self.page.locator(table).locator(f"thead th:nth-child({index + 1})").click()
 
     def luminance(self) -> float:
         """Of the page's background, from 0, black, to 1, white."""
