@@ -47,10 +47,8 @@ class Opened:
 
     def column(self, table: str, index: int) -> list[str]:
         """A column of a table from top to bottom, as it is on the screen."""
-        return [
-            text.strip()
-            for text in self.page.locator(table).locator(f"tbody td:nth-child({index + 1})").all_inner_texts()
-        ]
+        cells = self.page.locator(table).locator(f"tbody td:nth-child({index + 1})")
+        return [text.strip() for text in cells.all_inner_texts()]
 
     def click_header(self, table: str, index: int) -> None:
         """Click at the top of a column."""

@@ -51,14 +51,13 @@ def image_grid(images: Tensor, captions: Sequence[str], right: Sequence[bool] | 
 def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> Figure:
     """A confusion matrix (C, C), rows the true classes, in percent of each."""
     shares = (confusion / confusion.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
-    side = 2.5 + 0.5 * len(classes)
+    side = 1.8 + 0.32 * len(classes)  # inches; small, for TensorBoard shows pictures at a third of a page's width
     figure = Figure(figsize=(side, side), dpi=110, layout="tight")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for i, j in np.ndindex(shares.shape):
-        axes.text(
-            j, i, f"{shares[i, j]:.0f}", ha="center", va="center", color="white" if shares[i, j] > 55 else "black"
-        )
+        color = "white" if shares[i, j] > 55 else "black"
+        axes.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
     axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("predicted")
