@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.run import build, run
 
+pytest_plugins = ["chromium"]
 torch.set_num_threads(1)
 
 NUM_TRAIN, NUM_VAL, BATCH_SIZE = 300, 100, 16

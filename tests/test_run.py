@@ -278,8 +278,7 @@ def test_a_full_disk_is_told_with_the_file(train, monkeypatch, tmp_path):
 def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
     result, folder = train(
         "callbacks.pictures={_target_: trainlab.callbacks.Pictures, num_images: 8}",
-        "logger.tensorboard={_target_: lightning.pytorch.loggers.TensorBoardLogger, "
-        "save_dir: ${run_dir}, name: '', version: ''}",
+        "logger.tensorboard={_target_: trainlab.tensorboard.TensorBoard, save_dir: '${run_dir}'}",
     )
     events = EventAccumulator(str(folder), {"scalars": 0, "images": 0}).Reload()
     rows = read_rows(folder / "metrics.csv")
@@ -292,7 +291,8 @@ def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
         ), key  # float32
     assert [s.value for s in events.Scalars("test/acc")] == pytest.approx([result.metrics["test_acc"]], rel=1e-6)
     assert [s.value for s in events.Scalars("test/loss")] == pytest.approx([result.metrics["test_loss"]], rel=1e-6)
-    assert sorted(events.Tags()["images"]) == ["confusion matrix", "test images", "training images"]
+    pictures = ["view/confusion matrix", "view/test images", "view/training images"]
+    assert sorted(events.Tags()["images"]) == pictures
     # 3 * 32 * 32 * 16 + 16, twice 16 * 16 + 16, 16 * 10 + 10.
     assert {float(r["parameters"]) for r in rows} == {49168 + 2 * 272 + 170}
 

@@ -20,8 +20,11 @@ FLOORS = (
     ("trainlab.lr_search", "trainlab.population"),
     ("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints", "trainlab.run_folder"),
     ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checks"),
-    ("trainlab.metrics_csv", "trainlab.provenance", "trainlab.console", "trainlab.models", "trainlab.scheduler"),
-    ("trainlab.files", "trainlab.flat", "trainlab.randomness"),
+    (
+        *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
+        *("trainlab.models", "trainlab.scheduler"),
+    ),
+    ("trainlab.files", "trainlab.flat", "trainlab.hyperparameters", "trainlab.randomness"),
     ("trainlab",),
 )
 

@@ -14,11 +14,11 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from tqdm.auto import tqdm
 
 from trainlab.data import ImageData
 from trainlab.module import Batch, Classifier
+from trainlab.tensorboard import TRAINING_IMAGES, TensorBoard
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +80,8 @@ class EpochLog(Callback):
             "images_per_s": self.images_per_s[-1],
             "parameters": sum(p.numel() for p in pl_module.network.parameters()),
         }
-        sections = {name if "/" in name else f"run/{name}": value for name, value in row.items()}
         for logger in trainer.loggers:
-            # TensorBoard shows what stands before a slash as one section.
-            logger.log_metrics(sections if isinstance(logger, TensorBoardLogger) else row, step=trainer.global_step)
+            logger.log_metrics(row, step=trainer.global_step)
         if trainer.is_global_zero:
             log.info(_line(row, trainer.max_epochs))
 
@@ -282,6 +280,6 @@ class Pictures(Callback):
         assert isinstance(data, ImageData)
         images, labels = self._batch
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
+            if isinstance(logger, TensorBoard):
                 figure = image_grid(images, [data.classes[i] for i in labels.tolist()])
-                logger.experiment.add_figure("training images", figure, 0)
+                logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)

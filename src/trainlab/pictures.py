@@ -10,12 +10,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from trainlab.data import Images
 from trainlab.evaluation import Evaluation
+from trainlab.tensorboard import CONFUSION_MATRIX, TEST_IMAGES
 
 
 def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, step: int) -> None:
-    """The test's figures and pictures, to TensorBoard."""
-    writer.add_scalar("test/loss", evaluation.loss, step)
-    writer.add_scalar("test/acc", evaluation.accuracy, step)
+    """The test's pictures, to TensorBoard."""
     shown = torch.linspace(0, len(images.test) - 1, 32).long()
     truth, guess = images.test_labels.cpu()[shown].tolist(), evaluation.predictions[shown].tolist()
     captions = [
@@ -24,8 +23,8 @@ def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, st
     ]
     right = [t == g for t, g in zip(truth, guess, strict=True)]
     grid = image_grid(images.test[shown.to(images.test.device)], captions, right)
-    writer.add_figure("test images", grid, step)
-    writer.add_figure("confusion matrix", confusion_matrix(evaluation.confusion, images.classes), step)
+    writer.add_figure(TEST_IMAGES, grid, step)
+    writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, images.classes), step)
     writer.flush()
 
 
@@ -52,14 +51,13 @@ def image_grid(images: Tensor, captions: Sequence[str], right: Sequence[bool] | 
 def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> Figure:
     """A confusion matrix (C, C), rows the true classes, in percent of each."""
     shares = (confusion / confusion.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
-    side = 2.5 + 0.5 * len(classes)
+    side = 1.8 + 0.32 * len(classes)  # inches; small, for TensorBoard shows pictures at a third of a page's width
     figure = Figure(figsize=(side, side), dpi=110, layout="tight")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for i, j in np.ndindex(shares.shape):
-        axes.text(
-            j, i, f"{shares[i, j]:.0f}", ha="center", va="center", color="white" if shares[i, j] > 55 else "black"
-        )
+        color = "white" if shares[i, j] > 55 else "black"
+        axes.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
     axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("predicted")

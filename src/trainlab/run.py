@@ -1,19 +1,22 @@
 """One run from configuration to result: the only place that turns a config into objects."""
 
+import contextlib
 import logging
 import math
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -23,6 +26,7 @@ from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
 from trainlab.evaluation import evaluate
 from trainlab.files import write_atomically
+from trainlab.hyperparameters import hyperparameters
 from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
 from trainlab.provenance import device_name, provenance
@@ -36,6 +40,7 @@ from trainlab.run_folder import (
     recorded,
     start_checkpoint,
 )
+from trainlab.tensorboard import TensorBoard
 
 log = logging.getLogger(__name__)
 _STEP_SETTINGS = (
@@ -59,6 +64,11 @@ class Parts:
     checkpoint: BestAndLast
     epochs: EpochLog
     interrupt: StopOnInterrupt
+
+    @property
+    def boards(self) -> list[TensorBoard]:
+        """Those of the loggers that write for TensorBoard."""
+        return [logger for logger in self.loggers if isinstance(logger, TensorBoard)]
 
 
 def run(cfg: DictConfig, overrides: list[str]) -> Result:
@@ -89,8 +99,9 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
         write_atomically(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
         result.write(folder)
-        with recorded(result, folder):
+        with _shown(parts, result), recorded(result, folder):
             try:
+                _show(parts, config, start)
                 result.provenance["data_digest"] = parts.data.images.digest
                 _train(parts, config, start)
                 if parts.interrupt.interrupted:
@@ -160,6 +171,29 @@ def _construct(cfg: DictConfig, section: str, **late: Any) -> Any:
     return instantiate(settings, **late, _convert_="all")
 
 
+def _show(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
+    """Say in TensorBoard what the run is made of."""
+    if not parts.boards:
+        return
+    model = HydraConfig.get().runtime.choices.get("model") if HydraConfig.initialized() else None
+    step = load_checkpoint(start)["global_step"] if start else None
+    for board in parts.boards:
+        board.start(hyperparameters(config, model), step)
+
+
+@contextlib.contextmanager
+def _shown(parts: Parts, result: Result) -> Iterator[None]:
+    """Say in TensorBoard how the run came out, whatever the end is."""
+    try:
+        yield
+    finally:
+        for board in parts.boards:
+            try:
+                board.end(result.metrics, result.status, parts.trainer.global_step)
+            except OSError as error:  # `result.json` has it all, and its own error
+                log.warning("TensorBoard's file in %s is not complete: %s", board.save_dir, error)
+
+
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
     """Fit, from the checkpoint ``start`` if there is one."""
     images = parts.data.images
@@ -188,11 +222,10 @@ def _test(result: Result, parts: Parts) -> None:
     network = rebuild_network(load_checkpoint(path)).to(device)
     evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
-    for logger in parts.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            from trainlab.pictures import write_test  # matplotlib takes a while to import
+    for board in parts.boards:
+        from trainlab.pictures import write_test  # matplotlib takes a while to import
 
-            write_test(logger.experiment, evaluation, parts.data.images, parts.trainer.global_step)
+        write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
 
 
 def _summarize(result: Result, parts: Parts, total_s: float) -> None:

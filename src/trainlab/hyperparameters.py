@@ -1,0 +1,85 @@
+"""What a run is made of, in the same few columns whatever it is made of, so that any two runs can be compared."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Value = str | float | bool
+# Columns and their types. A part that lacks a setting has what amounts to it: 0, false or "none".
+COLUMNS: dict[str, type[str] | type[float] | type[bool]] = {
+    "model": str,
+    "layers": str,
+    "activation": str,
+    "initializer": str,
+    "batch_norm": bool,
+    "dropout": str,
+    "standardize": bool,
+    "optimizer": str,
+    "lr": float,
+    "momentum": float,
+    "weight_decay": float,
+    "scheduler": str,
+    "batch_size": float,
+    "augmentation": str,
+    "label_smoothing": float,
+    "gradient_clip": float,
+    "data": str,
+    "max_epochs": float,
+    "seed": str,  # a name, not an amount
+}
+
+
+def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict[str, Value]:
+    """The columns of a run.
+
+    Args:
+        config: resolved configuration.
+        model: name of the option that its network was made from; that of its class unless given.
+    """
+    network, optimizer, data, trainer = (config[group] for group in ("model", "optim", "data", "trainer"))
+    found: dict[str, Any] = {
+        "model": model or _name(network),
+        "layers": _layers(network),
+        "activation": network.get("activation"),
+        "initializer": network.get("initializer"),
+        "batch_norm": network.get("batch_norm"),
+        "dropout": _text(network.get("dropout", 0.0)),
+        "standardize": network.get("standardize"),
+        "optimizer": _name(optimizer),
+        "lr": optimizer.get("lr"),
+        "momentum": optimizer["betas"][0] if "betas" in optimizer else optimizer.get("momentum"),
+        "weight_decay": optimizer.get("weight_decay"),
+        "scheduler": _name(config["scheduler"]),
+        "batch_size": data.get("batch_size"),
+        "augmentation": _augmentation(data),
+        "label_smoothing": config["label_smoothing"],
+        "gradient_clip": trainer.get("gradient_clip_val"),
+        "data": _name(data),
+        "max_epochs": trainer.get("max_epochs"),
+        "seed": config["seed"],
+    }
+    nothing: dict[type, Value] = {str: "none", float: 0.0, bool: False}
+    return {name: nothing[kind] if found[name] is None else kind(found[name]) for name, kind in COLUMNS.items()}
+
+
+def _name(part: Mapping[str, Any]) -> str:
+    return str(part["_target_"]).rpartition(".")[2]
+
+
+def _layers(network: Mapping[str, Any]) -> str | None:
+    """Hidden layers, as "20 x 100", or channels by stage and dense units, as "32, 64 + 64"."""
+    if "depth" in network and "width" in network:
+        return f"{network['depth']} x {network['width']}"
+    parts = [network[key] for key in ("stages", "dense") if network.get(key)]
+    return " + ".join(_text(part) for part in parts) or None
+
+
+def _augmentation(data: Mapping[str, Any]) -> str | None:
+    crop = data.get("crop_padding")
+    return ", ".join([*(["flip"] if data.get("flip") else []), *([f"crop {crop}"] if crop else [])]) or None
+
+
+def _text(value: Any) -> str:
+    """A number, or numbers in brackets of any depth, as "0.1", "32, 64", "32 32, 64 64"."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(_text(item).replace(",", "") for item in value)
