@@ -68,7 +68,7 @@ def _checksum(decoded: Decoded) -> int:
     """CRC-32 of all arrays."""
     checksum = 0
     for array in (decoded.pixels, decoded.labels, decoded.counts):
-        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
     return checksum
 
 
