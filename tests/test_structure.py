@@ -22,9 +22,9 @@ FLOORS = (
     ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checks"),
     (
         *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
-        *("trainlab.models", "trainlab.scheduler"),
+        *("trainlab.models", "trainlab.scheduler", "trainlab.compiled"),
     ),
-    ("trainlab.files", "trainlab.flat", "trainlab.hyperparameters", "trainlab.randomness"),
+    ("trainlab.files", "trainlab.flat", "trainlab.hyperparameters", "trainlab.optimizers", "trainlab.randomness"),
     ("trainlab",),
 )
 
