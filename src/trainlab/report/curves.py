@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 COLUMNS = ("epoch", "train/loss", "train/acc", "val/loss", "val/acc", "epoch_s")
+PLACES = 150  # along an axis of seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,11 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Mean over several curves, lowest and highest, epoch by epoch.
+    """Mean over several curves, lowest and highest.
 
     Attributes:
-        x: epochs, or seconds: mean over the curves at that epoch.
-        whole: how many of the first epochs all curves have; later ones are of those that went on.
+        x: epochs, or seconds.
+        whole: how many of the first places all curves have reached; the rest is of those that went on.
     """
 
     x: Values
@@ -74,22 +75,31 @@ def read_curve(path: Path) -> Curve:
     return Curve(columns.pop("epoch") + 1, np.cumsum(columns.pop("epoch_s")), columns)
 
 
-def band(curves: Sequence[Curve], name: str, against_seconds: bool) -> Band:
-    """The band of the column ``name``; an epoch without a finite value in any curve is left out."""
-    length = max(len(curve.epochs) for curve in curves)
-    ys, xs = np.full((2, len(curves), length), np.nan)
-    for i, curve in enumerate(curves):
-        ys[i, : len(curve.epochs)] = curve.by_name[name]
-        xs[i, : len(curve.epochs)] = curve.seconds if against_seconds else curve.epochs
-    usable = np.isfinite(ys) & np.isfinite(xs)
-    count = usable.sum(axis=0)
-    keep = count > 0
-    mean_y, mean_x = (np.where(usable, values, 0).sum(axis=0)[keep] / count[keep] for values in (ys, xs))
-    low = np.where(usable, ys, np.inf).min(axis=0)[keep]
-    high = np.where(usable, ys, -np.inf).max(axis=0)[keep]
-    shortest = min(len(curve.epochs) for curve in curves)
-    # Those that go on are fewer, and in seconds may be the faster ones: x must not step back.
-    return Band(np.maximum.accumulate(mean_x), mean_y, low, high, int(keep[:shortest].sum()))
+def band(curves: Sequence[Curve], name: str, against_seconds: bool = False) -> Band:
+    """The band of the column ``name``, by epoch or by second; in seconds, values between epochs are interpolated.
+
+    A place without a finite value in any curve is left out.
+    """
+    lines = [_finite(curve.seconds if against_seconds else curve.epochs, curve.by_name[name]) for curve in curves]
+    lines = [line for line in lines if len(line[0])]
+    if not lines:
+        nothing = np.zeros(0)
+        return Band(nothing, nothing, nothing, nothing, 0)
+    x = np.unique(np.concatenate([xs for xs, _ in lines]))
+    if against_seconds and len(lines) > 1:
+        x = np.linspace(max(xs[0] for xs, _ in lines), x[-1], PLACES)
+    ys = np.array([np.interp(x, xs, values, left=np.nan, right=np.nan) for xs, values in lines])
+    here = np.isfinite(ys)
+    mean = np.where(here, ys, 0).sum(axis=0) / np.maximum(1, here.sum(axis=0))
+    low, high = np.where(here, ys, np.inf).min(axis=0), np.where(here, ys, -np.inf).max(axis=0)
+    keep = here.any(axis=0)
+    whole = int((x[keep] <= min(xs[-1] for xs, _ in lines)).sum())
+    return Band(x[keep], mean[keep], low[keep], high[keep], whole)
+
+
+def _finite(x: Values, y: Values) -> tuple[Values, Values]:
+    keep = np.isfinite(x) & np.isfinite(y)
+    return x[keep], y[keep]
 
 
 def _numbers(line: list[str], places: list[int | None], number: int, name: str) -> list[float]:

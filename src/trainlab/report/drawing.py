@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ COLOURS = (
 MARKERS = "osD^vP*X<>"
 MAX_CURVES = len(COLOURS)
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -46,7 +47,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
-    columns = max(1, min(3, len(labels), int(95 / (max(map(len, labels)) + 8))))
+    columns = max(1, min(3, len(labels), int(95 / (max(map(len, labels)) + 6))))
     rows = -(-len(labels) // columns)
     figure.set_figheight(figure.get_figheight() + 0.21 * rows)
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)

@@ -66,9 +66,10 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
             curves = [run.curve for run in group.runs.values() if run.curve]
             lines = band(curves, f"val/{metric}", against == "seconds")
             style: dict[str, Any] = {"color": COLOURS[i], "linewidth": 1.6}
-            marks = {"marker": MARKERS[i], "markersize": 4.5, "markevery": max(1, len(lines.x) // 8)}
+            marks: dict[str, Any] = {"marker": MARKERS[i], "markersize": 4.5, "markevery": max(1, len(lines.x) // 8)}
             axes.plot(lines.x[: lines.whole], lines.mean[: lines.whole], label=shortened(group.label), **style, **marks)
-            axes.plot(lines.x[lines.whole - 1 :], lines.mean[lines.whole - 1 :], **style, linestyle=(0, (2, 1.5)))
+            rest = slice(max(0, lines.whole - 1), None)
+            axes.plot(lines.x[rest], lines.mean[rest], **style, linestyle=(0, (2, 1.5)))
             axes.fill_between(lines.x, lines.low, lines.high, color=COLOURS[i], alpha=0.15, linewidth=0)
             if with_training:
                 training = band(curves, f"train/{metric}", against == "seconds")
@@ -106,7 +107,7 @@ def bars(groups: Sequence[Group]) -> Picture:
             axes[1].errorbar(figure.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
             seeds = [*group.of("metrics", "val_acc").values()]
             axes[1].plot(seeds, [i + 0.22] * len(seeds), "|", color="#D55E00", markersize=8, markeredgewidth=1.5)
-        axes[0].set_yticks(range(len(shown)), [shortened(group.label, 34) for group in shown])
+        axes[0].set_yticks(range(len(shown)), [shortened(group.label, 40) for group in shown])
         axes[0].invert_yaxis()
         axes[1].sharey(axes[0])
         axes[1].tick_params(labelleft=False)
@@ -140,7 +141,11 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
                 [group.settings["optim.lr"] for group in line],
                 [f.mean for f in figures],
                 yerr=spread if any(spread) else None,
-                **{"color": COLOURS[i], "marker": MARKERS[i], "markersize": 5.5, "capsize": 3, "linewidth": 1.6},
+                color=COLOURS[i],
+                marker=MARKERS[i],
+                markersize=5.5,
+                capsize=3,
+                linewidth=1.6,
                 label=shortened(without_lr(line[0].label)),
             )
         axes.set_xscale("log")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.runs import Run
-from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, label, value_of, without_seed
+from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, given, label, value_of, without_seed
 from trainlab.report.statistics import Interval, interval
 
 
@@ -80,10 +80,15 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 
 def _labels(firsts: Sequence[Run], keys: list[str]) -> list[tuple[str, list[str]]]:
-    """A name of its own for each run, and the further settings that went into all the names."""
-    names = [label(run, keys) for run in firsts]
-    twice = {name for name, count in Counter(names).items() if count > 1}
+    """A name of its own for each run, and the further settings that went into all the names.
+
+    By what was overridden; where that is not enough by all values, then by further settings, then by number.
+    """
     extra: list[str] = []
+    names = [label(run, [key for key in keys if key in given(run)]) for run in firsts]
+    if len(set(names)) < len(names):
+        names = [label(run, keys) for run in firsts]
+    twice = {name for name, count in Counter(names).items() if count > 1}
     if twice:
         alike = [without_seed(run.settings) for run, name in zip(firsts, names, strict=True) if name in twice]
         extra = [key for key in differing_leaves(alike) if key not in keys][:MAX_EXTRA]

@@ -48,7 +48,7 @@ def warnings(runs: Sequence[Run]) -> list[str]:
             f"{dirty} of {len(readable)} runs were made with changes that are not committed: the commit does not say "
             "what ran."
         )
-    machines = {(_provenance(run).get("host"), run.result.time.get("device")) for run in readable if run.result.time}
+    machines = {(_provenance(run).get("host"), _time(run).get("device")) for run in readable if _time(run)}
     if len(machines) > 1:
         said.append(f"The runs were made on {len(machines)} different machines or devices: seconds are not comparable.")
     return said
@@ -67,6 +67,10 @@ def best_run(runs: Sequence[Run]) -> Run | None:
 
 def _provenance(run: Run) -> dict[str, Any]:
     return run.result.provenance if run.result else {}
+
+
+def _time(run: Run) -> dict[str, Any]:
+    return run.result.time if run.result else {}
 
 
 def _code(run: Run) -> str | None:

@@ -19,9 +19,7 @@ MAX_TICKS = 8
 RESULT = "validation accuracy"
 
 
-def parallel_coordinates(
-    groups: Sequence[Group], keys: Sequence[str]
-) -> tuple[str, Callable[[Sequence[Axes]], None]]:
+def parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> tuple[str, Callable[[Sequence[Axes]], None]]:
     """The caption, and what draws the figure. The last axis is the mean validation accuracy."""
     lines = groups[:MAX_LINES]
     keys = keys[:MAX_AXES]

@@ -7,6 +7,7 @@ from typing import Any
 from trainlab.report.runs import Run
 from trainlab.results import telling
 
+NOT_GIVEN = "not given"
 MAX_EXTRA = 4  # settings taken from config.yaml where the overrides do not tell two groups apart
 
 
@@ -46,16 +47,14 @@ def without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def value_of(run: Run, key: str) -> Any:
-    """What a run has for ``key``: the resolved value, the option chosen for a group, or None."""
-    return run.settings[key] if key in run.settings else given(run).get(key)
+    """What a run has for ``key``: the resolved value, or the option chosen for a group."""
+    return run.settings[key] if key in run.settings else given(run).get(key, NOT_GIVEN)
 
 
 def shown(value: Any) -> str:
     """A value of a setting as text."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return str(value)
@@ -67,11 +66,11 @@ def label(run: Run, keys: Sequence[str]) -> str:
     parts = []
     for key, short in zip(keys, last, strict=True):
         value = value_of(run, key)
-        if value is None and key not in given(run) and key not in run.settings:
-            continue
-        is_group = key not in run.settings  # an option's name says enough, a number does not
-        name = short if last.count(short) == 1 else key
-        parts.append(shown(value) if is_group and value != "null" else f"{name}={shown(value)}")
+        if value != NOT_GIVEN:
+            name = short if last.count(short) == 1 else key
+            # an option's name says enough, a number does not
+            is_option = key not in run.settings and value not in ("null", "removed")
+            parts.append(shown(value) if is_option else f"{name}={shown(value)}")
     return " ".join(parts) or "defaults"
 
 

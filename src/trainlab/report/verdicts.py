@@ -32,7 +32,9 @@ def converging(first: Group, second: Group) -> str:
     own = f"{first.label} itself took {_took(found.first)}"
     if found.second.never == found.second.n:
         every = "its one run" if found.second.n == 1 else f"any of its {found.second.n} runs"
-        return f"{second.label} never reached {first.label}'s best validation loss ({found.target:.4f}) in {every}; {own}."
+        return (
+            f"{second.label} never reached {first.label}'s best validation loss ({found.target:.4f}) in {every}; {own}."
+        )
     reached = (
         f"{second.label} reached {first.label}'s best validation loss ({found.target:.4f}) "
         f"after {_took(found.second)}; {own}."
