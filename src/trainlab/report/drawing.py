@@ -47,7 +47,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
-    columns = max(1, min(3, len(labels), int(95 / (max(map(len, labels)) + 6))))
+    columns = max(1, min(3, len(labels), int(85 / (max(map(len, labels)) + 6))))
     rows = -(-len(labels) // columns)
     figure.set_figheight(figure.get_figheight() + 0.21 * rows)
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)

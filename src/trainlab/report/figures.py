@@ -13,9 +13,11 @@ from trainlab.report.curves import band
 from trainlab.report.drawing import COLOURS, MARKERS, MAX_CURVES, canvas, legend_below, rendered, shortened
 from trainlab.report.groups import Group
 from trainlab.report.parallel import parallel_coordinates
+from trainlab.report.settings import shown as shown_value
 from trainlab.report.statistics import interval
 
 MAX_TRAINING_CURVES = 4
+MAX_LR_TICKS = 7
 NAMES = (
     *("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"),
     *("loss_by_lr", "accuracy_by_lr", "parallel_coordinates"),
@@ -60,7 +62,7 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
     shown = drawn[:MAX_CURVES]
     with_training = len(shown) <= MAX_TRAINING_CURVES
     word = {"loss": "loss", "acc": "accuracy"}[metric]
-    with canvas(7.2, 3.9) as (figure, (axes,)):
+    with canvas(6.4, 3.7) as (figure, (axes,)):
         tops = []
         for i, group in enumerate(shown):
             curves = [run.curve for run in group.runs.values() if run.curve]
@@ -120,7 +122,7 @@ def bars(groups: Sequence[Group]) -> Picture:
 
     kept = f"The {len(shown)} best of {len(groups)} groups by validation loss. " if len(shown) < len(groups) else ""
     caption = f"{kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. Orange ticks: seeds."
-    return _picture("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.2 + 0.36 * len(shown)), 2)
+    return _picture("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.1 + 0.32 * len(shown)), 2)
 
 
 def against_lr(groups: Sequence[Group], metric: str) -> Picture:
@@ -132,7 +134,7 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
             lines.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(group)
     shown = list(lines.values())[:MAX_CURVES]
     word = {"val_loss": "loss", "val_acc": "accuracy"}[metric]
-    with canvas(7.2, 3.7) as (figure, (axes,)):
+    with canvas(6.4, 3.5) as (figure, (axes,)):
         for i, line in enumerate(shown):
             line = sorted(line, key=lambda group: group.settings["optim.lr"])
             figures = [group.summary("metrics", metric) for group in line]
@@ -149,6 +151,10 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
                 label=shortened(without_lr(line[0].label)),
             )
         axes.set_xscale("log")
+        lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
+        if len(lrs) <= MAX_LR_TICKS:
+            axes.set_xticks(lrs, [shown_value(lr) for lr in lrs])
+            axes.set_xticks([], minor=True)
         axes.set_xlabel("learning rate (optim.lr)")
         _accuracy_axis(axes) if metric == "val_acc" else axes.set_ylabel("loss")
         legend_below(figure, axes)

@@ -50,7 +50,7 @@ class Findings:
 
     def sentences(self) -> list[str]:
         """Which differences are larger than the noise."""
-        return [verdicts.better(self.pair(a, b)) for a, b in self._told(MAX_SPOKEN)]
+        return verdicts.told_apart([self.pair(a, b) for a, b in self._told(MAX_SPOKEN)])
 
     def asked(self) -> list[tuple[Group, Group]]:
         """Pairs, the baseline first, that the three questions are answered for in print."""

@@ -1,10 +1,10 @@
 """The report as one HTML file that needs nothing else."""
 
 import base64
+import html
 import json
 import math
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from string import Template
 
@@ -54,7 +54,7 @@ def _best(findings: Findings) -> list[str]:
     return [
         _heading("Best run"),
         _paragraph(best_figures(findings.best)),
-        f"<pre tabindex=0>{escape(repeat_command(findings.best))}</pre>",
+        f"<pre tabindex=0>{html.escape(repeat_command(findings.best))}</pre>",
         _paragraph(TEST_NOTE, "note"),
     ]
 
@@ -108,7 +108,7 @@ def _figure(picture: Picture) -> str:
 def _table(table: Table) -> str:
     numeric = [all(isinstance(row[i][1], float | int) for row in table.rows) for i in range(len(table.headings))]
     kinds = [
-        " ".join(["number"] * is_number + ["test"] * ("†" in heading))
+        " ".join(["number"] * is_number + ["test"] * ("†" in heading) + ["reason"] * (heading == "reason"))
         for is_number, heading in zip(numeric, table.headings, strict=True)
     ]
     head = "".join(
@@ -150,3 +150,8 @@ def _paragraph(text: str, kind: str = "") -> str:
 
 def _list(texts: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
+def escape(text: str) -> str:
+    """Text as HTML; a sign stays on the line of its number."""
+    return html.escape(text).replace(" %", "&nbsp;%").replace("± ", "±&nbsp;")

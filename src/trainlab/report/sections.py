@@ -66,17 +66,14 @@ def unfinished(findings: Findings, root: Path) -> Table:
 
 def group_table(groups: Sequence[Group]) -> Table:
     """A line a group: mean, standard deviation, n, interval."""
-    headings = [
-        *("group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", "s/epoch"),
-        "not completed",
-    ]
+    headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", "s/epoch"]
     rows: list[list[Cell]] = []
     for group in groups:
         accuracy, best = group.summary("metrics", "val_acc"), group.summary("metrics", "best_epoch")
         rows.append(
             [
                 (group.label, group.label),
-                (str(len(group.runs)), len(group.runs)),
+                _count(group),
                 _figure(accuracy.mean, ".2%"),
                 _interval(accuracy),
                 _figure(accuracy.sd, ".2%"),
@@ -84,10 +81,12 @@ def group_table(groups: Sequence[Group]) -> Table:
                 _percent(group.summary("metrics", "test_acc")),
                 _figure(best.mean + 1, ".1f"),
                 _spread(group.summary("time", "epoch_s"), 1),
-                (str(len(group.others)) if group.others else "-", len(group.others)),
             ]
         )
-    note = "Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the standard deviation. " + TEST_NOTE
+    note = (
+        "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the standard deviation. "
+        + TEST_NOTE
+    )
     return Table(headings, rows, note)
 
 
@@ -134,6 +133,11 @@ def _figure(value: float | None, form: str) -> Cell:
     if value is None or math.isnan(value):
         return ("-", math.nan)
     return (format(value, form), value)
+
+
+def _count(group: Group) -> Cell:
+    n, cut_short = len(group.runs), len(group.others)
+    return (f"{n} of {n + cut_short}" if cut_short else str(n), n)
 
 
 def _spread(of: Interval, digits: int) -> Cell:

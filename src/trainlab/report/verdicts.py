@@ -1,11 +1,14 @@
 """What the figures allow to say, in words."""
 
 import math
+from collections.abc import Sequence
 
 from trainlab.report.comparisons import Pair
 from trainlab.report.convergence import Reached, convergence
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Interval, Ratio, ratio
+
+MAX_NAMED = 10
 
 
 def better(pair: Pair) -> str:
@@ -24,23 +27,33 @@ def better(pair: Pair) -> str:
     return f"{good.label} and {bad.label} cannot be told apart with {_seeds(pair)} ({_by(pair, by)} points, {how})."
 
 
+def told_apart(pairs: Sequence[Pair]) -> list[str]:
+    """A sentence a pair, what is clear first; the groups with one seed in one sentence together."""
+    tested = [pair for pair in pairs if pair.difference.method != "none"]
+    said = [better(pair) for pair in sorted(tested, key=lambda pair: not pair.is_clear)]
+    single = {g.label: g for pair in pairs for g in (pair.first, pair.second) if len(g.runs) == 1}
+    if single:
+        names = [*single][:MAX_NAMED]
+        more = f" and {len(single) - len(names)} more" if len(single) > len(names) else ""
+        has = "have one seed each" if len(single) > 1 else "has one seed"
+        said.append(f"{', '.join(names)}{more} {has}: nothing can be claimed; set seed=1,2,3 or more.")
+    return said
+
+
 def converging(first: Group, second: Group) -> str:
     """Whether the second converges faster: what it takes to the first one's best validation loss."""
     found = convergence(first, second)
     if found is None:
         return f"There is no validation loss by epoch to compare {first.label} and {second.label} with."
+    mark = f"{first.label}'s best validation loss ({found.target:.4f})"
     own = f"{first.label} itself took {_took(found.first)}"
     if found.second.never == found.second.n:
         every = "its one run" if found.second.n == 1 else f"any of its {found.second.n} runs"
-        return (
-            f"{second.label} never reached {first.label}'s best validation loss ({found.target:.4f}) in {every}; {own}."
-        )
-    reached = (
-        f"{second.label} reached {first.label}'s best validation loss ({found.target:.4f}) "
-        f"after {_took(found.second)}; {own}."
-    )
+        return f"{second.label} never reached {mark} in {every}; {own}."
+    reached = f"{second.label} reached {mark} after {_took(found.second)}; {own}."
     if found.second.never:
-        return f"{reached} It never reached it in {found.second.never} of {found.second.n} runs, so no ratio is given."
+        never = f"{found.second.never} of {found.second.n} runs"
+        return f"{reached} But {second.label} never reached it in {never}, so no ratio is given."
     epochs, seconds = _share(found.epochs_ratio, "epochs"), _share(found.seconds_ratio, "seconds")
     return f"{reached} {second.label} takes {epochs} and {seconds}{_one_seed(first, second)}."
 
