@@ -56,6 +56,11 @@ class Findings:
         """Pairs, the baseline first, that the three questions are answered for in print."""
         return [(worse, better) for better, worse in self._told(MAX_ASKED)]
 
+    def start(self) -> tuple[Group, Group]:
+        """The pair to begin with: of several seeds, if there is one."""
+        asked = self.asked()
+        return next((pair for pair in asked if min(len(pair[0].runs), len(pair[1].runs)) > 1), asked[0])
+
     def choosable(self) -> list[tuple[Group, Group]]:
         """Ordered pairs that a reader of the page can choose."""
         return list(permutations(self.compared[:MAX_CHOOSABLE], 2))

@@ -28,7 +28,7 @@ function compare(a, b, direction) {
 }
 
 // The choice of two groups.
-const { questions, answers } = JSON.parse(document.getElementById("answers").textContent);
+const { questions, answers, start } = JSON.parse(document.getElementById("answers").textContent);
 const choice = document.getElementById("choice");
 if (choice) {
   const first = document.getElementById("first");
@@ -43,8 +43,7 @@ if (choice) {
   };
   first.addEventListener("change", show);
   second.addEventListener("change", show);
-  first.value = "1";
-  second.value = "0";
+  [first.value, second.value] = start;
   choice.hidden = false;
   show();
 }

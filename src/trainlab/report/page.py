@@ -87,7 +87,8 @@ def _answers(findings: Findings) -> str:
         f"{places[first.label]},{places[second.label]}": findings.answers(first, second)
         for first, second in findings.choosable()
     }
-    return json.dumps({"questions": QUESTIONS, "answers": answers}).replace("<", "\\u003c")
+    start = [places[group.label] for group in findings.start()] if answers else []
+    return json.dumps({"questions": QUESTIONS, "answers": answers, "start": start}).replace("<", "\\u003c")
 
 
 def _answer(answers: Sequence[str]) -> str:

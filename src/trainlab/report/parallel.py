@@ -50,7 +50,7 @@ def parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> tuple[
         axes.tick_params(axis="x", length=0)
 
     cut = f"The {len(lines)} best of {len(groups)} groups by validation loss. " if len(lines) < len(groups) else ""
-    return f"{cut}A line a group; the darker, the more accurate. Axes of widely spread numbers are logarithmic.", draw
+    return f"{cut}A line a group, coloured by accuracy. Axes of widely spread numbers are logarithmic.", draw
 
 
 def place(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]]:

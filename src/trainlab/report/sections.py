@@ -84,8 +84,8 @@ def group_table(groups: Sequence[Group]) -> Table:
             ]
         )
     note = (
-        "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the standard deviation. "
-        + TEST_NOTE
+        "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the "
+        f"standard deviation. {TEST_NOTE}"
     )
     return Table(headings, rows, note)
 

@@ -13,8 +13,8 @@ NOISE_NOTE = (
 )
 QUESTIONS_NOTE = (
     "Each of the second group beside the first. The mark to reach is the first one's best validation loss, seed by "
-    "seed where the second has the same seed, otherwise the mean. Times are of training and validation. ± and intervals "
-    "are 95 %, and not corrected for the number of questions."
+    "seed where the second has the same seed, otherwise the mean. Times are of training and validation. ± and "
+    "intervals are 95 %, and not corrected for the number of questions."
 )
 
 
