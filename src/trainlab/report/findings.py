@@ -54,7 +54,7 @@ class Findings:
 
     def asked(self) -> list[tuple[Group, Group]]:
         """Pairs, the baseline first, that the three questions are answered for in print."""
-        return [(worse, better) for better, worse in self._told(MAX_ASKED)]
+        return [(worse, better) for better, worse in self._told(MAX_ASKED)[:MAX_AGAINST_BEST]]
 
     def start(self) -> tuple[Group, Group]:
         """The pair to begin with: of several seeds, if there is one."""
@@ -85,7 +85,7 @@ class Findings:
         groups = [group for group in self.compared if group.of("metrics", "val_acc")]
         if len(groups) <= at_most:
             return list(combinations(groups, 2))
-        return [(groups[0], other) for other in groups[1 : MAX_AGAINST_BEST + 1]]
+        return [(groups[0], other) for other in groups[1:]]
 
 
 def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:

@@ -1,6 +1,5 @@
 """What sets runs apart: the settings that differ, and a short name for each combination."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,13 +50,11 @@ def value_of(run: Run, key: str) -> Any:
     return run.settings[key] if key in run.settings else given(run).get(key, NOT_GIVEN)
 
 
-def shown(value: Any) -> str:
-    """A value of a setting as text."""
+def shown(value: Any, digits: int = 6) -> str:
+    """A value of a setting as text, a number to so many significant digits."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def label(run: Run, keys: Sequence[str]) -> str:
@@ -70,7 +67,7 @@ def label(run: Run, keys: Sequence[str]) -> str:
             name = short if last.count(short) == 1 else key
             # an option's name says enough, a number does not
             is_option = key not in run.settings and value not in ("null", "removed")
-            parts.append(shown(value) if is_option else f"{name}={shown(value)}")
+            parts.append(shown(value) if is_option else f"{name}={shown(value, 4)}")
     return " ".join(parts) or "defaults"
 
 

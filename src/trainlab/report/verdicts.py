@@ -28,15 +28,23 @@ def better(pair: Pair) -> str:
 
 
 def told_apart(pairs: Sequence[Pair]) -> list[str]:
-    """A sentence a pair, what is clear first; the groups with one seed in one sentence together."""
-    tested = [pair for pair in pairs if pair.difference.method != "none"]
-    said = [better(pair) for pair in sorted(tested, key=lambda pair: not pair.is_clear)]
+    """A sentence a pair, what is clear first. Groups with one seed share a sentence, and so do many unclear pairs."""
+    clear = [pair for pair in pairs if pair.is_clear]
+    unclear = [pair for pair in pairs if pair.difference.method != "none" and not pair.is_clear]
+    said = [better(pair) for pair in clear[:MAX_NAMED]]
+    if len(clear) > MAX_NAMED:
+        said.append(f"{len(clear) - MAX_NAMED} more differences are larger than the noise: see the table of all pairs.")
+    common = set.intersection(*({pair.first.label, pair.second.label} for pair in unclear)) if unclear else set()
+    if len(unclear) > MAX_NAMED and len(common) == 1:
+        (one,) = common
+        others = [pair.second.label if pair.first.label == one else pair.first.label for pair in unclear]
+        said.append(f"{one} cannot be told apart from {_some(others)} (Holm over {unclear[0].tests} pairs).")
+    else:
+        said += map(better, unclear)
     single = {g.label: g for pair in pairs for g in (pair.first, pair.second) if len(g.runs) == 1}
     if single:
-        names = [*single][:MAX_NAMED]
-        more = f" and {len(single) - len(names)} more" if len(single) > len(names) else ""
         has = "have one seed each" if len(single) > 1 else "has one seed"
-        said.append(f"{', '.join(names)}{more} {has}: nothing can be claimed; set seed=1,2,3 or more.")
+        said.append(f"{_some([*single])} {has}: nothing can be claimed; set seed=1,2,3 or more.")
     return said
 
 
@@ -91,6 +99,11 @@ def p_value(p: float) -> str:
     if math.isnan(p):
         return "-"
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}" if p > 1e-9 else "0"
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MAX_NAMED} more" if len(labels) > MAX_NAMED else ""
+    return f"{', '.join(labels[:MAX_NAMED])}{more}"
 
 
 def _by(pair: Pair, by: float) -> str:

@@ -64,7 +64,7 @@ def _run_rows(findings: Findings, root: Path) -> Iterable[dict[str, Any]]:
             "status": run.status,
             "reason": run.reason,
             "seed": run.settings.get("seed", origin.get("seed")),
-            **{key: shown(value_of(run, key)) if run.result else None for key in findings.keys if key != "seed"},
+            **{key: _exact(value_of(run, key)) if run.result else None for key in findings.keys if key != "seed"},
             **{key: metrics.get(key) for key in ("val_loss", "val_acc", "test_loss", "test_acc")},
             "best_epoch": None if best_epoch is None else best_epoch + 1,  # epochs count from one
             **{key: metrics.get(key) for key in ("epochs", "stop_reason")},
@@ -73,6 +73,10 @@ def _run_rows(findings: Findings, root: Path) -> Iterable[dict[str, Any]]:
             **{key: origin.get(key) for key in ("git_commit", "git_dirty", "data_digest", "host")},
             "command": repeat_command(run) if run.result else None,
         }
+
+
+def _exact(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else shown(value)
 
 
 def _pair_rows(findings: Findings) -> Iterable[dict[str, Any]]:
