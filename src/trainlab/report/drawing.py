@@ -58,6 +58,7 @@ def rendered(figure: Figure) -> tuple[bytes, bytes]:
     with matplotlib.rc_context(_STYLE):
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=150)
+        figure.set_layout_engine("none")  # it is laid out: not once more
         figure.savefig(svg, format="svg", metadata={"Date": None})
     return png.getvalue(), svg.getvalue()
 
