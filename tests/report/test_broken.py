@@ -43,7 +43,7 @@ BREAK = {
 
 
 @pytest.mark.parametrize("reason", BREAK)
-def test_a_broken_run_is_listed_with_the_reason_in_every_file(study: Path, reason: str):
+def test_a_broken_run_is_listed_with_the_reason_in_every_file(study: Path, reason: str, no_figures: None):
     BREAK[reason](study / "elu,2")
     write_report([study])
     with (study / "runs.csv").open(newline="") as file:

@@ -45,7 +45,7 @@ second.dispatchEvent(new Event("change"));
 found.same = document.getElementById("answer").textContent;
 found.images = [...document.images].map((image) => image.complete && image.naturalWidth > 0);
 found.width = [document.documentElement.scrollWidth, document.documentElement.clientWidth];
-found.dark = getComputedStyle(document.body).backgroundColor;
+found.ground = getComputedStyle(document.body).backgroundColor;
 const result = document.createElement("pre");
 result.id = "found";
 result.textContent = JSON.stringify(found);
@@ -81,19 +81,20 @@ def test_tables_sort_pictures_load_and_groups_can_be_chosen(study: Path):
     assert found["images"] == [True] * 5
     assert "selu reached elu's best validation loss" in found["answer"]
     assert "elu never reached selu's best validation loss" in found["other"]
+    assert found["ground"] == "rgb(255, 255, 255)"
     assert found["same"] == "Choose two different groups."
 
 
-def test_at_the_width_of_a_phone_nothing_but_tables_and_figures_scrolls_sideways(study: Path, leave):
+def test_at_the_width_of_a_phone_nothing_but_tables_and_figures_scrolls_sideways(study: Path, leave, no_figures: None):
     leave("x" * 100, [1.0], [0.5], lr=1e-3, overrides=(f"experiment={'long_name_' * 8}",))
     report = write_report([study])
     frame = report.with_name("frame.html")
     inner = report.read_text().replace("</body>", f"{PROBE}</body>")
     (report.with_name("inner.html")).write_text(inner)
     frame.write_text(
-        '<iframe src="inner.html" style="width:390px;height:800px;border:0" onload="const p=document.createElement(\'pre\');'
-        "p.id='found';p.textContent=this.contentDocument.getElementById('found').textContent;document.body.append(p)\">"
-        "</iframe></body>"
+        '<iframe src="inner.html" style="width:390px;height:800px;border:0"></iframe><script>'
+        "document.querySelector('iframe').onload = (event) => document.body.append("
+        "event.target.contentDocument.getElementById('found').cloneNode(true))</script>"
     )
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--virtual-time-budget=10000"]
     command += ["--allow-file-access-from-files", f"--user-data-dir={study / 'profile'}", "--dump-dom", frame.as_uri()]
@@ -105,8 +106,6 @@ def test_at_the_width_of_a_phone_nothing_but_tables_and_figures_scrolls_sideways
     assert scroll == client
 
 
-def test_dark_where_the_reader_asks_for_it(study: Path):
+def test_dark_where_the_reader_asks_for_it(study: Path, no_figures: None):
     report = write_report([study])
-    light, dark = shown(report), shown(report, "--blink-settings=preferredColorScheme=0")
-    assert light["dark"] == "rgb(255, 255, 255)"
-    assert dark["dark"] == "rgb(20, 24, 28)"
+    assert shown(report, "--blink-settings=preferredColorScheme=0")["ground"] == "rgb(20, 24, 28)"

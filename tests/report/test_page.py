@@ -48,7 +48,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def page(study: Path) -> Page:
+def page(study: Path, no_figures: None) -> Page:
     return Page(write_report([study]))
 
 
@@ -63,7 +63,8 @@ def test_the_page_needs_nothing_from_outside(page: Page, study: Path):
     assert not re.search(r"fetch|XMLHttp|import\(|https?:", script)
 
 
-def test_every_figure_is_in_the_page_with_a_text_in_its_place(page: Page, study: Path):
+def test_every_figure_is_in_the_page_with_a_text_in_its_place(study: Path):
+    page = Page(write_report([study]))
     assert {figure["id"] for figure in page.of("figure")} == FIGURES
     for image in page.of("img"):
         assert image["alt"]
@@ -88,10 +89,8 @@ def test_the_tables_hold_the_figures(page: Page):
 
 
 def test_the_test_column_is_marked_as_what_it_is(page: Page):
-    assert (
-        "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
-        in page.text
-    )
+    note = "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
+    assert note in page.text
 
 
 def test_every_heading_sorts_and_numbers_have_values_to_sort_by(page: Page):
@@ -108,12 +107,12 @@ def test_any_two_groups_can_be_chosen_in_either_order(page: Page, study: Path):
     assert found["start"] == [1, 0]
     faster, better, cost = found["answers"]["1,0"]  # selu beside elu
     assert faster.startswith("selu reached elu's best validation loss (1.0200) after 2.0 ± 0.0 epochs")
-    assert better.startswith("selu is better than elu by 5.0 ± 0.0 points")
+    assert better.startswith("selu is better than elu by 5.0 ± 0.1 points")
     assert cost.startswith("An epoch of selu takes 2.00 times as long")
     assert found["questions"] == ["Is it converging faster?", "Is the model better?", "What does an epoch cost?"]
 
 
-def test_what_a_person_typed_is_shown_and_not_executed(leave, tmp_path: Path):
+def test_what_a_person_typed_is_shown_and_not_executed(leave, tmp_path: Path, no_figures: None):
     nasty = "</script><script>alert(1)</script><b>$body"
     for seed in (1, 2):
         leave(f"a{seed}", [1.0], [0.5], seed, "elu", overrides=(f"experiment={nasty}", f"seed={seed}"))
@@ -121,13 +120,12 @@ def test_what_a_person_typed_is_shown_and_not_executed(leave, tmp_path: Path):
     leave("c", [1.0], [0.6], 3, "selu", status="failed", error={"message": f"<img src=x onerror=alert(1)>{nasty}"})
     page = Page(write_report([tmp_path]))
     assert len(page.of("script")) == 2
-    assert "b" not in {cell for row in page.rows for cell in row if cell.startswith("<")}
-    assert all(image["src"].startswith("data:") for image in page.of("img"))
+    assert page.of("img") == []
     assert nasty in page.text
     assert html.escape(nasty) in (tmp_path / "report.html").read_text()
 
 
-def test_one_group_alone_has_no_questions_to_ask(leave, tmp_path: Path):
+def test_one_group_alone_has_no_questions_to_ask(leave, tmp_path: Path, no_figures: None):
     leave("a", [1.0], [0.5])
     page = Page(write_report([tmp_path]))
     assert "Three questions" not in page.text
