@@ -93,7 +93,20 @@ def test_failures_and_their_reasons(leave, tmp_path: Path):
     }
     findings = find([tmp_path], runs)
     assert findings.best.folder.name == "good"
-    assert findings.warnings[0] == "3 of 4 runs are not completed: they are listed, and count nowhere."
+    assert findings.warnings[0] == "Not completed, so listed but counted nowhere: 3 of 4 runs."
+
+
+def test_completed_runs_without_an_accuracy_are_ranked_and_not_compared(study: Path):
+    for path in study.glob("elu*/result.json"):
+        result = json.loads(path.read_text())
+        del result["metrics"]["val_acc"]
+        path.write_text(json.dumps(result))
+    findings = find([study], find_runs([study]))
+    assert [group.label for group in findings.groups] == ["selu", "elu"]
+    assert [group.label for group in findings.compared] == ["selu"]
+    assert findings.pairs == []
+    write_report([study])
+    assert "| elu | 3 | - | - | - |" in (study / "report.md").read_text()
 
 
 def test_a_run_given_twice_counts_once_and_parts_of_a_run_are_no_runs(study: Path):

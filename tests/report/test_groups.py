@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from trainlab.report.findings import find
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
 
@@ -70,3 +71,14 @@ def test_a_number_written_in_another_way_is_the_same_number(leave, tmp_path: Pat
     leave("a", [1.0], [0.5], seed=1, overrides=("optim.lr=1e-4", "seed=1"))
     leave("b", [1.0], [0.5], seed=2, overrides=("optim.lr=0.0001", "seed=2"))
     assert groups_in(tmp_path) == {"defaults": [1, 2]}
+
+
+def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
+    leave("a", [1.0], [0.5], seed=1)
+    leave("b", [1.0], [0.5], seed=1)
+    leave("c", [1.0], [0.5], seed=2, status="failed")
+    assert find([tmp_path], find_runs([tmp_path])).warnings == [
+        "Not completed, so listed but counted nowhere: 1 of 3 runs.",
+        "Some seeds of defaults are not completed: what remains may be the luckier ones.",
+        "Runs that repeat the settings and the seed of another: 1. Each seed counts once.",
+    ]

@@ -129,4 +129,4 @@ def test_one_group_alone_has_no_questions_to_ask(leave, tmp_path: Path, no_figur
     leave("a", [1.0], [0.5])
     page = Page(write_report([tmp_path]))
     assert "Three questions" not in page.text
-    assert "1 runs: 1 completed." in page.text
+    assert "1 run: 1 completed." in page.text

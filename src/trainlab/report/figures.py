@@ -37,7 +37,7 @@ class Picture:
 
 def draw_all(groups: Sequence[Group]) -> list[Picture]:
     """Every figure that the groups with a completed run have something to show in."""
-    groups = [group for group in groups if group.runs]
+    groups = [group for group in groups if group.of("metrics", "val_acc")]
     pictures = [
         learning_curves(groups, metric, against)
         for metric in ("loss", "acc")

@@ -41,8 +41,8 @@ class Findings:
 
     @property
     def compared(self) -> list[Group]:
-        """Groups that can be."""
-        return [group for group in self.groups if group.runs]
+        """Groups that can be: with a validation accuracy of a completed run."""
+        return [group for group in self.groups if group.of("metrics", "val_acc")]
 
     def group_of(self) -> dict[Path, Group]:
         """The group of each run's folder."""
@@ -82,7 +82,7 @@ class Findings:
         return self._by_labels[first.label, second.label]
 
     def _told(self, at_most: int) -> list[tuple[Group, Group]]:
-        groups = [group for group in self.compared if group.of("metrics", "val_acc")]
+        groups = self.compared
         if len(groups) <= at_most:
             return list(combinations(groups, 2))
         return [(groups[0], other) for other in groups[1:]]
@@ -108,12 +108,12 @@ def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
 def _more_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
     said = []
     if unfinished := sum(not run.is_completed for run in runs):
-        said.append(f"{unfinished} of {len(runs)} runs are not completed: they are listed, and count nowhere.")
+        said.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
     if lost := [group.label for group in groups if group.runs and group.others]:
         said.append(
             f"Some seeds of {', '.join(lost[:5])}{' and others' if len(lost) > 5 else ''} are not completed: what "
             "remains may be the luckier ones."
         )
     if repeats := sum(len(group.repeats) for group in groups):
-        said.append(f"{repeats} runs repeat the settings and the seed of another one: each seed counts once.")
+        said.append(f"Runs that repeat the settings and the seed of another: {repeats}. Each seed counts once.")
     return said

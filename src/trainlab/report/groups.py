@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ class Group:
     others: list[Run] = field(default_factory=list)
 
     def of(self, kind: str, name: str) -> dict[int, float]:
-        """A figure of ``metrics`` or ``time`` by seed, where a run has it."""
+        """A figure of ``metrics`` or ``time`` by seed, where a run has a finite one."""
         figures = {seed: getattr(run.result, kind).get(name) for seed, run in self.runs.items()}
-        return {seed: float(figure) for seed, figure in figures.items() if figure is not None}
+        return {seed: float(figure) for seed, figure in figures.items() if figure is not None and isfinite(figure)}
 
     def summary(self, kind: str, name: str) -> Interval:
         """Mean and interval of a figure over the seeds."""
@@ -70,10 +71,10 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         for run in group:
             if not run.is_completed:
                 others.append(run)
-            elif run.settings.get("seed") in by_seed:
+            elif run.seed in by_seed:
                 repeats.append(run)
             else:
-                by_seed[run.settings.get("seed", 0)] = run
+                by_seed[run.seed] = run
         values = {key: value_of(group[0], key) for key in [*keys, *extra]}
         groups.append(Group(name, without_seed(group[0].settings), values, by_seed, repeats, others))
     return sorted(groups, key=lambda group: group.val_loss)

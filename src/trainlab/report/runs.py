@@ -49,6 +49,12 @@ class Run:
         return self.result.status if self.result else "unreadable"
 
     @property
+    def seed(self) -> int:
+        """Of the settings; 0 where they name none."""
+        seed = self.settings.get("seed")
+        return seed if isinstance(seed, int) else 0
+
+    @property
     def is_completed(self) -> bool:
         """Whether it ended by itself with a finite validation loss, so that it can be compared."""
         return self.status == "completed" and math.isfinite(self.val_loss)

@@ -29,7 +29,7 @@ def headline(findings: Findings) -> str:
     counts = Counter(run.status for run in findings.runs)
     statuses = ", ".join(f"{n} {status}" for status, n in counts.most_common())
     groups = f" {len(findings.groups)} groups of settings." if len(findings.groups) > 1 else ""
-    return f"{len(findings.runs)} runs: {statuses}.{groups}"
+    return f"{len(findings.runs)} run{'s' if len(findings.runs) > 1 else ''}: {statuses}.{groups}"
 
 
 def best_figures(run: Run) -> str:
