@@ -50,6 +50,6 @@ if (choice) {
 
 function element(name, text) {
   const made = document.createElement(name);
-  made.textContent = text;
+  made.textContent = text.replaceAll(" ± ", "\u00a0±\u00a0").replaceAll(" %", "\u00a0%"); // a sign stays with its number
   return made;
 }

@@ -155,4 +155,4 @@ def _list(texts: Sequence[str]) -> str:
 
 def escape(text: str) -> str:
     """Text as HTML; a sign stays on the line of its number."""
-    return html.escape(text).replace(" %", "&nbsp;%").replace("± ", "±&nbsp;")
+    return html.escape(text).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
