@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_folders import leave_run
 
-from conftest import leave_run
 from trainlab.cli import PROJECT
 
 LIMIT_S, LIMIT_BYTES = 20, 1e9
