@@ -9,8 +9,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
-from run_folders import leave, no_figures, study  # noqa: F401 (fixtures)
 
+from run_folders import leave, no_figures, study  # noqa: F401 (fixtures)
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.run import build, run
 
