@@ -8,19 +8,22 @@ from rich.console import Console
 
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
+from trainlab.report.write import write_report_on
 
 
 def main() -> None:
-    """Print the table of all runs under the folders."""
+    """Print the table of all runs under the folders, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="of a run, a sweep, or several of them")
-    folders = parser.parse_args().folders
-    try:
-        runs = find_runs(folders)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
+    parser.add_argument("--output-dir", type=Path, help="where report.html and the rest go; default: the first folder")
+    arguments = parser.parse_args()
     wide_enough = None if sys.stdout.isatty() else 10_000
-    Console(width=wide_enough).print(runs_table(runs, Path.cwd()))
+    try:
+        runs = find_runs(arguments.folders)
+        Console(width=wide_enough).print(runs_table(runs, Path.cwd()))
+        print(f"report: {write_report_on(runs, arguments.folders, arguments.output_dir)}")
+    except OSError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

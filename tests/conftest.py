@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
+from run_folders import leave, no_figures, study  # noqa: F401 (fixtures)
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.run import build, run
 

@@ -91,10 +91,12 @@ def test_models_know_nothing_of_the_project_but_randomness():
     assert not any(is_in(name, "lightning") for name in found)
 
 
-def test_report_reads_results_alone():
+def test_report_reads_results_and_writes_files_and_knows_no_training():
     found = set().union(*(IMPORTS[name] for name in NAMES if is_in(name, "trainlab.report")))
-    assert {name for name in of_project(found) if not is_in(name, "trainlab.report")} == {"trainlab.results"}
-    assert not any(is_in(name, "torch", "lightning") for name in found)
+    outside = {name for name in of_project(found) if not is_in(name, "trainlab.report")}
+    assert outside == {"trainlab.results", "trainlab.files"}
+    outside_too = set().union(*(IMPORTS[name] for name in outside))
+    assert not any(is_in(name, "torch", "lightning", "torchmetrics") for name in found | outside_too)
 
 
 def test_sweep_is_imported_by_the_plugins_alone():

@@ -100,13 +100,18 @@ def telling(overrides: Sequence[str]) -> list[str]:
 
 def fingerprint(config: Config) -> str:
     """Hexadecimal hash of the resolved ``config`` without paths and machine settings."""
-    content = json.dumps(dict(_relevant(config)), sort_keys=True, default=str)
+    content = json.dumps(settings(config), sort_keys=True, default=str)
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """Leaves of the nested ``config`` by dotted key, without paths and machine settings: what decides a result."""
+    return dict(_relevant(config))
 
 
 def differences(old: Config, new: Config) -> list[str]:
     """What sets two configurations apart, as "key: old value, now new value"."""
-    before, after = dict(_relevant(old)), dict(_relevant(new))
+    before, after = settings(old), settings(new)
     return [
         f"{key}: {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
         for key in sorted(before.keys() | after.keys())

@@ -1,44 +1,148 @@
-"""Runs found under a folder."""
+"""Runs found under folders, and what each of them left."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from trainlab.results import Result
+import yaml
+
+from trainlab.report.curves import Curve, read_curve
+from trainlab.results import STATUSES, Result, settings
+
+_LEFT_BY_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
+_PARTS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
+_NUMBERS = ("best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs")
+_TIMES = ("total_s", "epoch_s", "images_per_s")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and what `result.json` says there; ``problem`` where it cannot be read."""
+    """A run's folder and what is there.
+
+    Attributes:
+        result: what `result.json` says; None where it cannot be read.
+        problem: why it cannot.
+        settings: of `config.yaml`, as the fingerprint sees them; empty where they cannot be read.
+        curve: of `metrics.csv`; None where there is none.
+        notes: what is missing or damaged besides.
+    """
 
     folder: Path
     result: Result | None
     problem: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    curve: Curve | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def val_loss(self) -> float:
         """Of the best checkpoint; infinite where there is none."""
-        return self.result.metrics.get("val_loss", float("inf")) if self.result else float("inf")
+        loss = self.result.metrics.get("val_loss", math.inf) if self.result else math.inf
+        return loss if math.isfinite(loss) else math.inf
+
+    @property
+    def status(self) -> str:
+        """That of the result, or `unreadable`."""
+        return self.result.status if self.result else "unreadable"
+
+    @property
+    def seed(self) -> int:
+        """Of the settings; 0 where they name none."""
+        seed = self.settings.get("seed")
+        return seed if isinstance(seed, int) else 0
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether it ended by itself with a finite validation loss, so that it can be compared."""
+        return self.status == "completed" and math.isfinite(self.val_loss)
+
+    @property
+    def reason(self) -> str:
+        """Why it is not to be compared, and what else is wrong with it."""
+        parts = [self.problem or "", (self.result.error or {}).get("message", "") if self.result else ""]
+        if self.status == "running":
+            parts.append("still running, or killed")
+        if self.status == "completed" and not self.is_completed:
+            parts.append("no finite validation loss")
+        return "; ".join(str(part) for part in [*parts, *self.notes] if part)
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
-    """All runs at or below ``folders``, the lowest validation loss first.
+    """All runs at or below ``folders``: the completed first, the lowest validation loss first. A run counts once.
 
     Raises:
         FileNotFoundError: a folder does not exist, or there is no run under any.
     """
-    runs = []
+    found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}; give one under outputs/")
-        runs += [_read(path.parent) for path in sorted(folder.rglob("result.json"))]
-    if not runs:
+        for path in _run_folders(folder):
+            found.setdefault(path.resolve(), path)
+    if not found:
         raise FileNotFoundError(f"there is no run under {', '.join(map(str, folders))}; give a folder under outputs/")
-    return sorted(runs, key=lambda run: run.val_loss)
+    return sorted(map(_read, found.values()), key=lambda run: (run.status != "completed", run.val_loss))
+
+
+def _run_folders(top: Path) -> Iterator[Path]:
+    for folder, subfolders, files in os.walk(top):
+        subfolders[:] = sorted(set(subfolders) - _PARTS_OF_A_RUN)
+        if not _LEFT_BY_A_RUN.isdisjoint(files):
+            yield Path(folder)
 
 
 def _read(folder: Path) -> Run:
     try:
-        return Run(folder, Result.read(folder))
-    except ValueError as error:
+        result = Result.read(folder)
+        if result is None:
+            return Run(folder, None, "result.json is missing: cut short before training began")
+        _check(result, folder)
+    except (ValueError, OSError) as error:
         return Run(folder, None, str(error))
+    notes: list[str] = []
+    leaves, curve = {}, None
+    try:
+        leaves = _read_settings(folder / "config.yaml")
+    except ValueError as error:
+        notes.append(str(error))
+    try:
+        curve = read_curve(folder / "metrics.csv")
+    except ValueError as error:
+        if result.status == "completed":  # others may have ended before their first epoch did
+            notes.append(str(error))
+    return Run(folder, result, None, leaves, curve, tuple(notes))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing: in no group") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path.name} is damaged ({' '.join(str(error).split())}): in no group") from None
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+        raise ValueError(f"{path.name} holds no settings: in no group")
+    return settings(config)
+
+
+def _check(result: Result, folder: Path) -> None:
+    """Raise ValueError where a value is of another kind than the report counts on."""
+
+    def require(holds: bool, what: str) -> None:
+        if not holds:
+            raise ValueError(f"{folder / 'result.json'} is damaged ({what}); remove it, or set another name=")
+
+    require(result.status in STATUSES, f"status {result.status!r}")
+    for name in ("metrics", "time", "provenance"):
+        require(isinstance(getattr(result, name), dict), f"{name} is no mapping")
+    require(result.error is None or isinstance(result.error, dict), "error is no mapping")
+    require(isinstance(result.overrides, list) and all(isinstance(o, str) for o in result.overrides), "overrides")
+    numbers = {key: result.metrics[key] for key in _NUMBERS if key in result.metrics}
+    numbers |= {key: result.time[key] for key in _TIMES if key in result.time}
+    for key, value in numbers.items():
+        require(isinstance(value, int | float) and not isinstance(value, bool), f"{key} is no number")
+    versions = result.provenance.get("versions", {})
+    require(isinstance(versions, dict), "versions is no mapping")

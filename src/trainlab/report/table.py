@@ -39,7 +39,7 @@ def _row(run: Run, root: Path, shared: set[str]) -> list[str]:
     name = " ".join(o for o in telling(run.result.overrides) if o not in shared) or _relative(run.folder, root)
     status = run.result.status
     if run.result.error:
-        status += f": {run.result.error['message']}"
+        status += f": {run.result.error.get('message', 'no reason given')}"
     return [
         name,
         f"{metrics['val_loss']:.4f}" if "val_loss" in metrics else "-",

@@ -1,0 +1,109 @@
+"""The course of a training, as `metrics.csv` has it, and the band of several."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+COLUMNS = ("epoch", "train/loss", "train/acc", "val/loss", "val/acc", "epoch_s")
+PLACES = 150  # along an axis of seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Values by epoch, which count from one; NaN where a row has none.
+
+    Attributes:
+        by_name: `train/loss`, `train/acc`, `val/loss`, `val/acc`.
+        seconds: from the start of the training to the end of each epoch.
+    """
+
+    epochs: Values
+    seconds: Values
+    by_name: dict[str, Values]
+
+    @property
+    def best_val_loss(self) -> float:
+        """The lowest finite one; NaN if there is none."""
+        losses = self.by_name["val/loss"]
+        finite = losses[np.isfinite(losses)]
+        return float(finite.min()) if len(finite) else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Mean over several curves, lowest and highest.
+
+    Attributes:
+        x: epochs, or seconds.
+        whole: how many of the first places all curves have reached; the rest is of those that went on.
+    """
+
+    x: Values
+    mean: Values
+    low: Values
+    high: Values
+    whole: int
+
+
+def read_curve(path: Path) -> Curve:
+    """The curve of a `metrics.csv`.
+
+    Raises:
+        ValueError: there is no such file, or it is damaged.
+    """
+    try:
+        with path.open(newline="") as file:
+            lines = csv.reader(file)
+            header = next(lines, [])
+            missing = [name for name in ("epoch", "epoch_s") if name not in header]
+            if missing:
+                raise ValueError(f"{path.name} has no column {missing[0]}")
+            places = [header.index(name) if name in header else None for name in COLUMNS]
+            rows = [_numbers(line, places, lines.line_num, path.name) for line in lines if line]
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path.name} cannot be read ({error})") from None
+    if not rows:
+        raise ValueError(f"{path.name} has no rows")
+    columns = dict(zip(COLUMNS, np.array(rows).T, strict=True))
+    return Curve(columns.pop("epoch") + 1, np.cumsum(columns.pop("epoch_s")), columns)
+
+
+def band(curves: Sequence[Curve], name: str, against_seconds: bool = False) -> Band:
+    """The band of the column ``name``, by epoch or by second; in seconds, values between epochs are interpolated.
+
+    A place without a finite value in any curve is left out.
+    """
+    lines = [_finite(curve.seconds if against_seconds else curve.epochs, curve.by_name[name]) for curve in curves]
+    lines = [line for line in lines if len(line[0])]
+    if not lines:
+        nothing = np.zeros(0)
+        return Band(nothing, nothing, nothing, nothing, 0)
+    x = np.unique(np.concatenate([xs for xs, _ in lines]))
+    if against_seconds and len(lines) > 1:
+        x = np.linspace(max(xs[0] for xs, _ in lines), x[-1], PLACES)
+    ys = np.array([np.interp(x, xs, values, left=np.nan, right=np.nan) for xs, values in lines])
+    here = np.isfinite(ys)
+    mean = np.where(here, ys, 0).sum(axis=0) / np.maximum(1, here.sum(axis=0))
+    low, high = np.where(here, ys, np.inf).min(axis=0), np.where(here, ys, -np.inf).max(axis=0)
+    keep = here.any(axis=0)
+    whole = int((x[keep] <= min(xs[-1] for xs, _ in lines)).sum())
+    return Band(x[keep], mean[keep], low[keep], high[keep], whole)
+
+
+def _finite(x: Values, y: Values) -> tuple[Values, Values]:
+    keep = np.isfinite(x) & np.isfinite(y)
+    return x[keep], y[keep]
+
+
+def _numbers(line: list[str], places: list[int | None], number: int, name: str) -> list[float]:
+    try:
+        return [float("nan") if place is None or line[place] == "" else float(line[place]) for place in places]
+    except (ValueError, IndexError):
+        raise ValueError(f"{name} is damaged in line {number}") from None

@@ -1,0 +1,193 @@
+"""The figures of a report."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from trainlab.report.curves import band
+from trainlab.report.drawing import COLOURS, MARKERS, MAX_CURVES, canvas, legend_below, rendered, shortened
+from trainlab.report.groups import Group
+from trainlab.report.parallel import parallel_coordinates
+from trainlab.report.settings import shown as shown_value
+from trainlab.report.statistics import interval
+
+MAX_TRAINING_CURVES = 4
+MAX_LR_TICKS = 7
+NAMES = (
+    *("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"),
+    *("loss_by_lr", "accuracy_by_lr", "parallel_coordinates"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as files, with what stands under it."""
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+    svg: bytes
+
+
+def draw_all(groups: Sequence[Group]) -> list[Picture]:
+    """Every figure that the groups with a completed run have something to show in."""
+    groups = [group for group in groups if group.of("metrics", "val_acc")]
+    pictures = [
+        learning_curves(groups, metric, against)
+        for metric in ("loss", "acc")
+        for against in ("epochs", "seconds")
+        if any(run.curve for group in groups for run in group.runs.values())
+    ]
+    if groups:
+        pictures.append(bars(groups))
+    if len({group.settings.get("optim.lr") for group in groups}) > 1:
+        pictures += [against_lr(groups, "val_loss"), against_lr(groups, "val_acc")]
+    keys = list(dict.fromkeys(key for group in groups for key in group.values))
+    varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
+    if len(varying) >= 3:
+        caption, draw = parallel_coordinates(groups, varying)
+        pictures.append(_picture("parallel_coordinates", "Settings and what came of them", caption, draw))
+    return pictures
+
+
+def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Picture:
+    """Loss or accuracy by epoch or second, a line a group with a band over its seeds."""
+    drawn = [g for g in groups if any(run.curve for run in g.runs.values())]
+    shown = drawn[:MAX_CURVES]
+    with_training = len(shown) <= MAX_TRAINING_CURVES
+    word = {"loss": "loss", "acc": "accuracy"}[metric]
+    with canvas(6.4, 3.7) as (figure, (axes,)):
+        tops = []
+        for i, group in enumerate(shown):
+            curves = [run.curve for run in group.runs.values() if run.curve]
+            lines = band(curves, f"val/{metric}", against == "seconds")
+            style: dict[str, Any] = {"color": COLOURS[i], "linewidth": 1.6}
+            marks: dict[str, Any] = {"marker": MARKERS[i], "markersize": 4.5, "markevery": max(1, len(lines.x) // 8)}
+            axes.plot(lines.x[: lines.whole], lines.mean[: lines.whole], label=shortened(group.label), **style, **marks)
+            rest = slice(max(0, lines.whole - 1), None)
+            axes.plot(lines.x[rest], lines.mean[rest], **style, linestyle=(0, (2, 1.5)))
+            axes.fill_between(lines.x, lines.low, lines.high, color=COLOURS[i], alpha=0.15, linewidth=0)
+            if with_training:
+                training = band(curves, f"train/{metric}", against == "seconds")
+                axes.plot(training.x, training.mean, color=COLOURS[i], linewidth=0.9, linestyle=":")
+            tops.append(float(lines.mean[0]) if len(lines.mean) else 0.0)
+        _accuracy_axis(axes) if metric == "acc" else axes.set_ylabel("loss")
+        if metric == "loss" and tops:
+            # One training that blows up would press all others to the floor.
+            axes.set_ylim(top=min(axes.get_ylim()[1], 1.15 * max(t for t in tops) if max(tops) > 0 else math.inf))
+        axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
+        axes.set_xlim(left=0)
+        legend_below(figure, axes)
+        png, svg = rendered(figure)
+    kept = f"The {len(shown)} best of {len(drawn)} groups by validation loss. " if len(shown) < len(drawn) else ""
+    dotted = " Dotted: training, which runs with dropout and before the epoch's end." if with_training else ""
+    return Picture(
+        f"{'loss' if metric == 'loss' else 'accuracy'}_by_{against.rstrip('s')}",
+        f"Validation {word} against {against}",
+        f"{kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed where some of the seeds "
+        f"have stopped.{dotted}",
+        png,
+        svg,
+    )
+
+
+def bars(groups: Sequence[Group]) -> Picture:
+    """Validation accuracy of the groups with intervals: from zero, and closer by."""
+    shown = groups[: 2 * MAX_CURVES]
+    figures = [interval([*group.of("metrics", "val_acc").values()]) for group in shown]
+
+    def draw(axes: Sequence[Axes]) -> None:
+        for i, (group, figure) in enumerate(zip(shown, figures, strict=True)):
+            error = None if math.isnan(figure.half_width) else figure.half_width
+            axes[0].barh(i, figure.mean, color="#56B4E9", xerr=error, error_kw={"capsize": 3, "elinewidth": 1.2})
+            axes[1].errorbar(figure.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
+            seeds = [*group.of("metrics", "val_acc").values()]
+            axes[1].plot(seeds, [i + 0.22] * len(seeds), "|", color="#D55E00", markersize=8, markeredgewidth=1.5)
+        axes[0].set_yticks(range(len(shown)), [shortened(group.label, 40) for group in shown])
+        axes[0].invert_yaxis()
+        axes[1].sharey(axes[0])
+        axes[1].tick_params(labelleft=False)
+        for one, title in zip(axes, ("from zero", "closer by"), strict=True):
+            one.set_title(title)
+            one.grid(axis="y", visible=False)
+            one.xaxis.set_major_formatter(PercentFormatter(1.0))
+            one.locator_params(axis="x", nbins=5)
+            one.set_xlabel("validation accuracy")
+
+    kept = f"The {len(shown)} best of {len(groups)} groups by validation loss. " if len(shown) < len(groups) else ""
+    caption = f"{kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. Orange ticks: seeds."
+    return _picture("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.1 + 0.32 * len(shown)), 2)
+
+
+def against_lr(groups: Sequence[Group], metric: str) -> Picture:
+    """A metric against the learning rate, a line for all that is alike otherwise."""
+    lines: dict[str, list[Group]] = {}
+    for group in groups:
+        if isinstance(group.settings.get("optim.lr"), int | float):
+            rest = {key: value for key, value in group.settings.items() if key != "optim.lr"}
+            lines.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(group)
+    shown = list(lines.values())[:MAX_CURVES]
+    word = {"val_loss": "loss", "val_acc": "accuracy"}[metric]
+    with canvas(6.4, 3.5) as (figure, (axes,)):
+        for i, line in enumerate(shown):
+            line = sorted(line, key=lambda group: group.settings["optim.lr"])
+            figures = [group.summary("metrics", metric) for group in line]
+            spread = [0 if math.isnan(f.half_width) else f.half_width for f in figures]
+            axes.errorbar(
+                [group.settings["optim.lr"] for group in line],
+                [f.mean for f in figures],
+                yerr=spread if any(spread) else None,
+                color=COLOURS[i],
+                marker=MARKERS[i],
+                markersize=5.5,
+                capsize=3,
+                linewidth=1.6,
+                label=shortened(without_lr(line[0].label)),
+            )
+        axes.set_xscale("log")
+        lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
+        if len(lrs) <= MAX_LR_TICKS:
+            axes.set_xticks(lrs, [shown_value(lr) for lr in lrs])
+            axes.set_xticks([], minor=True)
+        axes.set_xlabel("learning rate (optim.lr)")
+        _accuracy_axis(axes) if metric == "val_acc" else axes.set_ylabel("loss")
+        legend_below(figure, axes)
+        png, svg = rendered(figure)
+    kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
+    return Picture(
+        f"{word}_by_lr",
+        f"Validation {word} against learning rate",
+        f"{kept}Mean over the seeds with its 95 % interval where there are several.",
+        png,
+        svg,
+    )
+
+
+def without_lr(label: str) -> str:
+    """A group's label but for its learning rate."""
+    return " ".join(part for part in label.split(" ") if not part.startswith(("lr=", "optim.lr="))) or "all"
+
+
+def _accuracy_axis(axes: Axes) -> None:
+    axes.set_ylabel("accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def _picture(
+    name: str,
+    title: str,
+    caption: str,
+    draw: Callable[[Sequence[Axes]], None],
+    size: tuple[float, float] = (8.6, 4.4),
+    columns: int = 1,
+) -> Picture:
+    with canvas(*size, columns) as (figure, axes):
+        draw(axes)
+        png, svg = rendered(figure)
+    return Picture(name, title, caption, png, svg)

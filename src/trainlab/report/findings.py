@@ -1,0 +1,119 @@
+"""All that a report says, before it is put on a page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, permutations
+from pathlib import Path
+
+from trainlab.report import verdicts
+from trainlab.report.comparisons import Pair, compare_all
+from trainlab.report.groups import Group, group_runs
+from trainlab.report.origins import best_run, origins, warnings
+from trainlab.report.runs import Run
+from trainlab.report.settings import differing
+
+MAX_SPOKEN = 8  # up to so many groups each pair has a sentence, above it the best against the others
+MAX_ASKED = 4  # the same for the three questions
+MAX_AGAINST_BEST = 20
+MAX_CHOOSABLE = 24  # groups in the page's choice of two: 552 ordered pairs
+QUESTIONS = ("Is it converging faster?", "Is the model better?", "What does an epoch cost?")
+
+
+@dataclass
+class Findings:
+    """What the runs under ``folders`` show.
+
+    Attributes:
+        keys: settings that differ between the runs.
+        groups: those with a completed run first, by mean validation loss.
+        pairs: all pairs of groups with a completed run.
+    """
+
+    folders: list[Path]
+    runs: list[Run]
+    keys: list[str]
+    groups: list[Group]
+    pairs: list[Pair]
+    origins: list[tuple[str, list[str]]]
+    warnings: list[str]
+    best: Run | None
+    _by_labels: dict[tuple[str, str], Pair] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> list[Group]:
+        """Groups that can be: with a validation accuracy of a completed run."""
+        return [group for group in self.groups if group.of("metrics", "val_acc")]
+
+    def group_of(self) -> dict[Path, Group]:
+        """The group of each run's folder."""
+        return {folder: group for group in self.groups for folder in group.folders}
+
+    def sentences(self) -> list[str]:
+        """Which differences are larger than the noise."""
+        return verdicts.told_apart([self.pair(a, b) for a, b in self._told(MAX_SPOKEN)])
+
+    def asked(self) -> list[tuple[Group, Group]]:
+        """Pairs, the baseline first, that the three questions are answered for in print."""
+        return [(worse, better) for better, worse in self._told(MAX_ASKED)[:MAX_AGAINST_BEST]]
+
+    def start(self) -> tuple[Group, Group]:
+        """The pair to begin with: of several seeds, if there is one."""
+        asked = self.asked()
+        return next((pair for pair in asked if min(len(pair[0].runs), len(pair[1].runs)) > 1), asked[0])
+
+    def choosable(self) -> list[tuple[Group, Group]]:
+        """Ordered pairs that a reader of the page can choose."""
+        return list(permutations(self.compared[:MAX_CHOOSABLE], 2))
+
+    def answers(self, first: Group, second: Group) -> list[str]:
+        """To ``QUESTIONS``, of the second beside the first."""
+        return [
+            verdicts.converging(first, second),
+            verdicts.better(self.pair(first, second)),
+            verdicts.cost(first, second),
+        ]
+
+    def pair(self, first: Group, second: Group) -> Pair:
+        """The comparison of two groups, in whatever order it was made."""
+        if not self._by_labels:
+            for pair in self.pairs:
+                self._by_labels[pair.first.label, pair.second.label] = pair
+                self._by_labels[pair.second.label, pair.first.label] = pair
+        return self._by_labels[first.label, second.label]
+
+    def _told(self, at_most: int) -> list[tuple[Group, Group]]:
+        groups = self.compared
+        if len(groups) <= at_most:
+            return list(combinations(groups, 2))
+        return [(groups[0], other) for other in groups[1:]]
+
+
+def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
+    """Group and compare ``runs``."""
+    groups = group_runs(runs)
+    keys = differing([run for run in runs if run.result])
+    extra = [key for group in groups for key in group.values if key not in keys]
+    return Findings(
+        list(folders),
+        list(runs),
+        [*keys, *dict.fromkeys(extra)],
+        groups,
+        compare_all(groups),
+        origins(runs),
+        _more_warnings(groups, runs) + warnings(runs),
+        best_run(runs),
+    )
+
+
+def _more_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
+    said = []
+    if unfinished := sum(not run.is_completed for run in runs):
+        said.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
+    if lost := [group.label for group in groups if group.runs and group.others]:
+        said.append(
+            f"Some seeds of {', '.join(lost[:5])}{' and others' if len(lost) > 5 else ''} are not completed: what "
+            "remains may be the luckier ones."
+        )
+    if repeats := sum(len(group.repeats) for group in groups):
+        said.append(f"Runs that repeat the settings and the seed of another: {repeats}. Each seed counts once.")
+    return said

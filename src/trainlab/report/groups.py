@@ -1,0 +1,102 @@
+"""Runs that differ only in the seed are one group."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from trainlab.report.runs import Run
+from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, given, label, value_of, without_seed
+from trainlab.report.statistics import Interval, interval
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of the same settings.
+
+    Attributes:
+        label: short and unlike that of any other group.
+        settings: without the seed.
+        values: of the keys that set the groups apart.
+        runs: the completed ones by seed.
+        repeats: completed runs of a seed that is there already; they count nowhere.
+        others: runs that are not completed.
+    """
+
+    label: str
+    settings: dict[str, Any]
+    values: dict[str, Any]
+    runs: dict[int, Run]
+    repeats: list[Run] = field(default_factory=list)
+    others: list[Run] = field(default_factory=list)
+
+    def of(self, kind: str, name: str) -> dict[int, float]:
+        """A figure of ``metrics`` or ``time`` by seed, where a run has a finite one."""
+        figures = {seed: getattr(run.result, kind).get(name) for seed, run in self.runs.items()}
+        return {seed: float(figure) for seed, figure in figures.items() if figure is not None and isfinite(figure)}
+
+    def summary(self, kind: str, name: str) -> Interval:
+        """Mean and interval of a figure over the seeds."""
+        return interval([*self.of(kind, name).values()])
+
+    @cached_property
+    def val_loss(self) -> float:
+        """Mean over the seeds; infinite without any."""
+        losses = self.of("metrics", "val_loss").values()
+        return sum(losses) / len(losses) if losses else float("inf")
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of all its runs."""
+        return [run.folder for run in [*self.runs.values(), *self.repeats, *self.others]]
+
+
+def group_runs(runs: Sequence[Run]) -> list[Group]:
+    """Groups of all runs whose settings are known, the lowest mean validation loss first."""
+    members: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: str(run.folder)):
+        if run.settings:
+            key = json.dumps(without_seed(run.settings), sort_keys=True, default=str)
+            members.setdefault(key, []).append(run)
+    keys = [key for key in differing([run for group in members.values() for run in group]) if key != "seed"]
+    names = _labels([group[0] for group in members.values()], keys)
+    groups = []
+    for (name, extra), group in zip(names, members.values(), strict=True):
+        by_seed: dict[int, Run] = {}
+        repeats, others = [], []
+        for run in group:
+            if not run.is_completed:
+                others.append(run)
+            elif run.seed in by_seed:
+                repeats.append(run)
+            else:
+                by_seed[run.seed] = run
+        values = {key: value_of(group[0], key) for key in [*keys, *extra]}
+        groups.append(Group(name, without_seed(group[0].settings), values, by_seed, repeats, others))
+    return sorted(groups, key=lambda group: group.val_loss)
+
+
+def _labels(firsts: Sequence[Run], keys: list[str]) -> list[tuple[str, list[str]]]:
+    """A name of its own for each run, and the further settings that went into all the names.
+
+    By what was overridden; where that is not enough by all values, then by further settings, then by number.
+    """
+    extra: list[str] = []
+    names = [label(run, [key for key in keys if key in given(run)]) for run in firsts]
+    if len(set(names)) < len(names):
+        names = [label(run, keys) for run in firsts]
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    if twice:
+        alike = [without_seed(run.settings) for run, name in zip(firsts, names, strict=True) if name in twice]
+        extra = [key for key in differing_leaves(alike) if key not in keys][:MAX_EXTRA]
+        names = [label(run, [*keys, *extra]) for run in firsts]
+    count: Counter[str] = Counter()
+    labels = []
+    for name in names:
+        count[name] += 1
+        labels.append((name if count[name] == 1 else f"{name} ({count[name]})", extra))
+    return labels

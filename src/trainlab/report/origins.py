@@ -1,0 +1,95 @@
+"""What ran, on what, and what should make a reader careful."""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from trainlab.report.runs import Run
+from trainlab.results import telling
+
+
+def origins(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """Command, code, versions, machine and data: each with its values, the most frequent first."""
+    facts: list[tuple[str, Any]] = [
+        ("command", lambda run: run.result.provenance.get("command")),
+        ("code", _code),
+        ("versions", _versions),
+        ("machine", lambda run: run.result.provenance.get("host")),
+        ("device", lambda run: run.result.time.get("device")),
+        ("data", _data),
+        ("data digest", lambda run: run.result.provenance.get("data_digest")),
+    ]
+    readable = [run for run in runs if run.result]
+    found = []
+    for name, read in facts:
+        counts = Counter(str(value) for run in readable if (value := read(run)) is not None)
+        if counts:
+            found.append((name, [_counted(value, n, len(counts)) for value, n in counts.most_common()]))
+    return found
+
+
+def warnings(runs: Sequence[Run]) -> list[str]:
+    """Differences between the runs that are none of settings, and what keeps them from being repeated."""
+    readable = [run for run in runs if run.result]
+    said = []
+    for what, key, so in (
+        ("code commits", "git_commit", "a difference between them may come from the code"),
+        ("data digests", "data_digest", "they did not see the same images, so they cannot be compared"),
+        ("versions of Python or the libraries", "versions", "a difference between them may come from there"),
+    ):
+        different = {json.dumps(value, sort_keys=True) for run in readable if (value := _provenance(run).get(key))}
+        if len(different) > 1:
+            said.append(f"The runs are of {len(different)} different {what}: {so}.")
+    dirty = sum(bool(_provenance(run).get("git_dirty")) for run in readable)
+    if dirty:
+        said.append(
+            f"{dirty} of {len(readable)} runs were made with changes that are not committed: the commit does not say "
+            "what ran."
+        )
+    machines = {(_provenance(run).get("host"), _time(run).get("device")) for run in readable if _time(run)}
+    if len(machines) > 1:
+        said.append(f"The runs were made on {len(machines)} different machines or devices: seconds are not comparable.")
+    return said
+
+
+def repeat_command(run: Run) -> str:
+    """The command that makes a run again, in a folder of its own."""
+    assert run.result
+    return shlex.join(["python", "src/train.py", *telling(run.result.overrides)])
+
+
+def best_run(runs: Sequence[Run]) -> Run | None:
+    """The completed run with the lowest validation loss."""
+    return min((run for run in runs if run.is_completed), key=lambda run: run.val_loss, default=None)
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    return run.result.provenance if run.result else {}
+
+
+def _time(run: Run) -> dict[str, Any]:
+    return run.result.time if run.result else {}
+
+
+def _code(run: Run) -> str | None:
+    commit = _provenance(run).get("git_commit")
+    if commit is None:
+        return None
+    return f"commit {commit}{', with changes that are not committed' if _provenance(run).get('git_dirty') else ''}"
+
+
+def _versions(run: Run) -> str | None:
+    versions = _provenance(run).get("versions")
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) if versions else None
+
+
+def _data(run: Run) -> str | None:
+    """The settings of the data, the seed aside."""
+    parts = [f"{key[5:]}={value}" for key, value in run.settings.items() if key.startswith("data.")]
+    return ", ".join(part for part in parts if not part.startswith("seed=")) or None
+
+
+def _counted(value: str, n: int, kinds: int) -> str:
+    return value if kinds == 1 else f"{value} ({n} run{'s' if n > 1 else ''})"

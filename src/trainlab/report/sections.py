@@ -1,0 +1,157 @@
+"""The tables of a report: the same cells on the page and in Markdown."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainlab.report.findings import Findings
+from trainlab.report.groups import Group
+from trainlab.report.runs import Run
+from trainlab.report.settings import given, shown, value_of
+from trainlab.report.statistics import Interval
+from trainlab.report.verdicts import number, p_value
+
+MAX_PAIRS = 300
+TEST_NOTE = "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
+Cell = tuple[str, float | str]  # the text, and what to sort it by
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows; a heading with † is of the test set."""
+
+    headings: list[str]
+    rows: list[list[Cell]]
+    note: str = ""
+
+
+def ranking(findings: Findings, root: Path) -> Table:
+    """All runs, the completed first, the lowest validation loss first; folders relative to ``root``."""
+    figures = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", "s/epoch", "total s"]
+    rows = []
+    for place, run in enumerate(findings.runs, 1):
+        metrics, time = (run.result.metrics, run.result.time) if run.result else ({}, {})
+        best_epoch = metrics["best_epoch"] + 1 if "best_epoch" in metrics else None
+        rows.append(
+            [
+                (str(place), place),
+                *(_setting(run, key) for key in findings.keys),
+                _figure(metrics.get("val_loss"), ".4f"),
+                _figure(metrics.get("val_acc"), ".2%"),
+                _figure(metrics.get("test_loss"), ".4f"),
+                _figure(metrics.get("test_acc"), ".2%"),
+                _figure(best_epoch, ".0f"),
+                _figure(metrics.get("epochs"), ".0f"),
+                _figure(time.get("epoch_s"), ".1f"),
+                _figure(time.get("total_s"), ".0f"),
+                (run.status, run.status),
+                (relative(run.folder, root),) * 2,
+            ]
+        )
+    return Table(["#", *findings.keys, *figures, "status", "folder"], rows, TEST_NOTE)
+
+
+def unfinished(findings: Findings, root: Path) -> Table:
+    """Runs that are not completed, or lack something, with the reason."""
+    rows: list[list[Cell]] = []
+    for run in findings.runs:
+        if run.reason or not run.is_completed:
+            where = relative(run.folder, root)
+            rows.append([(where, where), (run.status, run.status), (run.reason or "-", run.reason)])
+    return Table(["run", "status", "reason"], rows)
+
+
+def group_table(groups: Sequence[Group]) -> Table:
+    """A line a group: mean, standard deviation, n, interval."""
+    headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", "s/epoch"]
+    rows: list[list[Cell]] = []
+    for group in groups:
+        accuracy, best = group.summary("metrics", "val_acc"), group.summary("metrics", "best_epoch")
+        rows.append(
+            [
+                (group.label, group.label),
+                _count(group),
+                _figure(accuracy.mean, ".2%"),
+                _interval(accuracy),
+                _figure(accuracy.sd, ".2%"),
+                _spread(group.summary("metrics", "val_loss"), 4),
+                _percent(group.summary("metrics", "test_acc")),
+                _figure(best.mean + 1, ".1f"),
+                _spread(group.summary("time", "epoch_s"), 1),
+            ]
+        )
+    note = (
+        "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the "
+        f"standard deviation. {TEST_NOTE}"
+    )
+    return Table(headings, rows, note)
+
+
+def pair_table(findings: Findings) -> Table:
+    """Pairs of groups, what can be claimed first."""
+    pairs = sorted(findings.pairs, key=lambda pair: (math.isnan(pair.p), pair.p))
+    rows: list[list[Cell]] = []
+    for pair in pairs[:MAX_PAIRS]:
+        good, bad, by = pair.ordered()
+        half = pair.difference.half_width
+        verdict = "better" if pair.is_clear else "one seed" if math.isnan(pair.p) else "cannot be told apart"
+        rows.append(
+            [
+                (good.label, good.label),
+                (bad.label, bad.label),
+                (f"{100 * by:.2f}", by),
+                ("-" if math.isnan(half) else f"{100 * half:.2f}", half),
+                (p_value(pair.difference.p), pair.difference.p),
+                (p_value(pair.p), pair.p),
+                (pair.difference.method, pair.difference.method),
+                (verdict, verdict),
+            ]
+        )
+    headings = ["more accurate", "less accurate", "points", "± (95 %)", "p", "p, Holm", "test", "verdict"]
+    left = f" The first {MAX_PAIRS} of {len(pairs)}; all are in pairs.csv." if len(pairs) > MAX_PAIRS else ""
+    return Table(headings, rows, f"Validation accuracy. ± and p are of the pair alone, p of Holm over all pairs.{left}")
+
+
+def relative(folder: Path, root: Path) -> str:
+    """The folder as seen from ``root``, where that is not further up than it is long."""
+    path = os.path.relpath(folder.resolve(), root.resolve())
+    return str(folder) if path.startswith("../../..") else path
+
+
+def _setting(run: Run, key: str) -> Cell:
+    if run.result is None or (not run.settings and key not in given(run)):
+        return ("-", "")
+    value: Any = value_of(run, key)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (shown(value), float(value) if is_number else shown(value))
+
+
+def _figure(value: float | None, form: str) -> Cell:
+    if value is None or math.isnan(value):
+        return ("-", math.nan)
+    return (format(value, form), value)
+
+
+def _count(group: Group) -> Cell:
+    n, cut_short = len(group.runs), len(group.others)
+    return (f"{n} of {n + cut_short}" if cut_short else str(n), n)
+
+
+def _spread(of: Interval, digits: int) -> Cell:
+    return (number(of, digits), of.mean)
+
+
+def _percent(of: Interval) -> Cell:
+    if of.n == 0:
+        return ("-", math.nan)
+    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.2%}"
+    return (f"{of.mean:.2%}{spread}", of.mean)
+
+
+def _interval(of: Interval) -> Cell:
+    if math.isnan(of.half_width):
+        return ("-", math.nan)
+    return (f"{of.mean - of.half_width:.2%} to {of.mean + of.half_width:.2%}", of.half_width)

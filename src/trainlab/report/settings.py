@@ -1,0 +1,75 @@
+"""What sets runs apart: the settings that differ, and a short name for each combination."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainlab.report.runs import Run
+from trainlab.results import telling
+
+NOT_GIVEN = "not given"
+MAX_EXTRA = 4  # settings taken from config.yaml where the overrides do not tell two groups apart
+
+
+def given(run: Run) -> dict[str, str]:
+    """The overrides of a run by key, without those that say where and how."""
+    pairs = (override.lstrip("+").partition("=") for override in telling(run.result.overrides if run.result else ()))
+    return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Keys that were overridden in some run, decide its result, and differ in value between the runs.
+
+    Options chosen for a group, such as ``model``, come before single settings.
+    """
+    overrides = [given(run) for run in runs]
+    deciding = {"experiment", "debug"}
+    for run in runs:
+        deciding |= run.settings.keys()
+    for key in list(deciding):
+        parts = key.split(".")
+        deciding |= {".".join(parts[:i]) for i in range(1, len(parts))}
+    keys = dict.fromkeys(key for one in overrides for key in one)
+    found = [key for key in keys if key in deciding and len({_identity(value_of(run, key)) for run in runs}) > 1]
+    return sorted(found, key=lambda key: any(key in run.settings for run in runs))
+
+
+def differing_leaves(many: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys in which resolved settings differ."""
+    keys = dict.fromkeys(key for one in many for key in one)
+    return [key for key in keys if len({_identity(one.get(key)) for one in many}) > 1]
+
+
+def without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings but the seed and what follows from it, the seeds of the parts."""
+    seed = settings.get("seed")
+    return {k: v for k, v in settings.items() if k != "seed" and not (k.endswith(".seed") and v == seed)}
+
+
+def value_of(run: Run, key: str) -> Any:
+    """What a run has for ``key``: the resolved value, or the option chosen for a group."""
+    return run.settings[key] if key in run.settings else given(run).get(key, NOT_GIVEN)
+
+
+def shown(value: Any, digits: int = 6) -> str:
+    """A value of a setting as text, a number to so many significant digits."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def label(run: Run, keys: Sequence[str]) -> str:
+    """A short name by the values of ``keys``: "bn lr=0.0005"."""
+    last = [key.rpartition(".")[2] for key in keys]
+    parts = []
+    for key, short in zip(keys, last, strict=True):
+        value = value_of(run, key)
+        if value != NOT_GIVEN:
+            name = short if last.count(short) == 1 else key
+            # an option's name says enough, a number does not
+            is_option = key not in run.settings and value not in ("null", "removed")
+            parts.append(shown(value) if is_option else f"{name}={shown(value, 4)}")
+    return " ".join(parts) or "defaults"
+
+
+def _identity(value: Any) -> str:
+    return repr(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else repr(value)

@@ -1,0 +1,82 @@
+import io
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainlab.report.drawing import COLOURS, MAX_CURVES, shortened
+from trainlab.report.figures import NAMES, draw_all, learning_curves, without_lr
+from trainlab.report.groups import group_runs
+from trainlab.report.parallel import place
+from trainlab.report.runs import find_runs
+
+
+def pictures_of(folder: Path):
+    return {picture.name: picture for picture in draw_all(group_runs(find_runs([folder])))}
+
+
+def colours_in(svg: bytes) -> set[str]:
+    return {colour for colour in COLOURS if colour.lower() in svg.decode().lower()}
+
+
+def test_figures_are_drawn_where_there_is_something_to_show(leave, tmp_path: Path):
+    leave("a", [1.0, 0.9], [0.5, 0.6])
+    leave("b", [1.0, 0.9], [0.5, 0.6], lr=1e-3)
+    assert [*pictures_of(tmp_path)] == [*NAMES[:7]]
+    leave("c", [1.0], [0.5], 1, "selu", overrides=("model=selu", "optim.lr=0.0001", "model.depth=5"), depth=5)
+    assert [*pictures_of(tmp_path)] == [*NAMES]
+
+
+def test_every_figure_is_a_whole_picture_and_a_whole_drawing(study: Path):
+    for picture in pictures_of(study).values():
+        pixels = np.asarray(Image.open(io.BytesIO(picture.png)).convert("L"))
+        assert pixels[0, 0] == 255  # white ground, so that it can be read on any page
+        assert pixels.std() > 5
+        assert ET.fromstring(picture.svg).tag.endswith("svg")
+
+
+def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
+    for i in range(12):
+        leave(f"m{i}", [2.0, 1 + i / 100], [0.3, 0.4], 1, f"m{i}")
+    groups = group_runs(find_runs([tmp_path]))
+    found = learning_curves(groups, "loss", "epochs")
+    assert found.svg == learning_curves(groups, "loss", "epochs").svg  # the same figure is the same file
+    assert colours_in(found.svg) == set(COLOURS)
+    assert found.caption.startswith(f"The {MAX_CURVES} best of 12 groups by validation loss.")
+
+
+def test_colours_are_told_apart_without_hue():
+    """Each two differ by lightness or by blue against yellow, which the red-green blind see."""
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLOURS])
+    seen = np.stack([rgb @ (0.299, 0.587, 0.114), rgb[:, 2] - rgb[:, :2].mean(axis=1)], axis=1)
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(len(COLOURS), 1)]
+    assert distances.min() > 0.04
+
+
+def test_nothing_without_a_completed_run(leave, tmp_path: Path):
+    leave("a", [1.0], [0.5], status="failed")
+    assert pictures_of(tmp_path) == {}
+
+
+def test_widely_spread_numbers_are_placed_by_their_logarithm():
+    heights, ticks = place([1e-4, 1e-3, 1e-2])
+    assert heights == pytest.approx([0, 0.5, 1])
+    assert [text for _, text in ticks] == ["0.0001", "0.001", "0.01"]
+    assert place([5, 10, 20])[0] == pytest.approx([0, 1 / 3, 1])
+
+
+def test_what_is_no_number_is_spaced_evenly():
+    heights, ticks = place(["bn", "selu", "elu", "bn"])
+    assert heights == [0, 1, 0.5, 0]
+    assert ticks == [(0, "bn"), (0.5, "elu"), (1, "selu")]
+    assert place([True, False])[0] == [1, 0]
+    assert place([3, 3])[0] == [0.5, 0.5]
+
+
+def test_names_are_shortened_in_the_middle():
+    assert shortened("short") == "short"
+    assert shortened("a" * 40 + "z" * 40, 11) == "aaaaa…zzzzz"
+    assert without_lr("bn lr=0.001 depth=5") == "bn depth=5"
+    assert without_lr("lr=0.001") == "all"

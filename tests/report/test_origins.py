@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from trainlab.report.origins import best_run, origins, repeat_command, warnings
+from trainlab.report.runs import find_runs
+
+
+def test_what_ran(study: Path):
+    facts = dict(origins(find_runs([study])))
+    assert facts["command"] == ["python src/train.py -m model=elu,selu seed=1,2,3 name=study"]
+    assert facts["code"] == [f"commit {'c0ffee' * 6}"]
+    assert facts["versions"] == ["python 3.11.7, torch 2.15.0"]
+    assert facts["machine"] == ["host"]
+    assert facts["device"] == ["cpu"]
+    assert facts["data"] == ["batch_size=32, split_seed=0, val_size=5000"]
+    assert facts["data digest"] == ["d1ge57"]
+
+
+def test_nothing_to_warn_of(study: Path):
+    assert warnings(find_runs([study])) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("git_commit", "badcafe", "The runs are of 2 different code commits"),
+        ("data_digest", "other", "The runs are of 2 different data digests: they did not see the same images"),
+        ("versions", {"python": "3.12.0"}, "The runs are of 2 different versions of Python or the libraries"),
+        ("git_dirty", True, "1 of 7 runs were made with changes that are not committed"),
+        ("host", "elsewhere", "The runs were made on 2 different machines or devices: seconds are not comparable"),
+    ],
+)
+def test_runs_that_differ_in_more_than_settings(study: Path, leave, key: str, value: object, said: str):
+    leave("other", [1.0], [0.5], seed=9, **{f"provenance_{key}": value})
+    (warning,) = warnings(find_runs([study]))
+    assert warning.startswith(said)
+
+
+def test_several_values_are_counted(study: Path, leave):
+    leave("other", [1.0], [0.5], seed=9, provenance_host="elsewhere")
+    assert dict(origins(find_runs([study])))["machine"] == ["host (6 runs)", "elsewhere (1 run)"]
+
+
+def test_the_command_that_repeats_a_run_is_quoted_and_makes_a_folder_of_its_own(leave, tmp_path: Path):
+    overrides = ("model=bn", "data.root=/my images", "model.dense=[64,32]", "callbacks.progress=null", "sweep.jobs=2")
+    leave("a", [1.0], [0.5], overrides=overrides)
+    (run,) = find_runs([tmp_path])
+    assert repeat_command(run) == "python src/train.py model=bn 'data.root=/my images' 'model.dense=[64,32]'"
+
+
+def test_the_best_run_has_the_lowest_validation_loss_whatever_its_test(study: Path):
+    assert best_run(find_runs([study])).folder.name == "selu,1"
+    assert best_run([]) is None

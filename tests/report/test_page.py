@@ -1,0 +1,132 @@
+import base64
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from trainlab.report.write import write_report
+
+VOID = {"meta", "link", "img", "input", "br"}
+FIGURES = {"loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"}
+
+
+class Page(HTMLParser):
+    """Elements, their texts, and whether what is opened is closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self.feed(path.read_text())
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self.open):
+            self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.attributes if name == tag]
+
+
+@pytest.fixture
+def page(study: Path, no_figures: None) -> Page:
+    return Page(write_report([study]))
+
+
+def test_the_page_needs_nothing_from_outside(page: Page, study: Path):
+    for tag, attributes in page.attributes:
+        for name in ("src", "href", "action", "srcset", "data", "poster"):
+            if name in attributes:
+                assert attributes[name].startswith("data:"), (tag, attributes[name][:80])
+    style = (study / "report.html").read_text().split("<style>")[1].split("</style>")[0]
+    assert not re.search(r"url\(|@import", style)
+    script = (study / "report.html").read_text().rpartition("<script>")[2]
+    assert not re.search(r"fetch|XMLHttp|import\(|https?:", script)
+
+
+def test_every_figure_is_in_the_page_with_a_text_in_its_place(study: Path):
+    page = Page(write_report([study]))
+    assert {figure["id"] for figure in page.of("figure")} == FIGURES
+    for image in page.of("img"):
+        assert image["alt"]
+        kind, content = image["src"].split(";base64,")
+        assert kind == "data:image/svg+xml"
+        assert b"</svg>" in base64.b64decode(content)
+
+
+def test_the_tables_hold_the_figures(page: Page):
+    # accuracies 0.49, 0.48, 0.47: mean 48 %, sd 1 %, half width 4.3027 * 1 / sqrt(3) = 2.48 %
+    elu = next(row for row in page.rows if row[0] == "elu")
+    assert elu[1:5] == ["3", "48.00%", "45.52% to 50.48%", "1.00%"]
+    headings = next(row for row in page.rows if row[0] == "#")
+    assert headings[:4] == ["#", "model", "seed", "val loss"]
+    assert [h for h in headings if "test" in h] == ["test loss †", "test acc †"]
+    first = page.rows[page.rows.index(headings) + 1]
+    assert dict(zip(headings, first, strict=True)) == {
+        **{"#": "1", "model": "selu", "seed": "1", "val loss": "0.9100", "val acc": "54.00%"},
+        **{"test loss †": "1.4100", "test acc †": "25.00%", "best epoch": "3", "epochs": "4"},
+        **{"s/epoch": "4.0", "total s": "17", "status": "completed", "folder": "selu,1"},
+    }
+
+
+def test_the_test_column_is_marked_as_what_it_is(page: Page):
+    note = "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
+    assert note in page.text
+
+
+def test_every_heading_sorts_and_numbers_have_values_to_sort_by(page: Page):
+    assert {heading.get("aria-sort") for heading in page.of("th")} == {"none"}
+    values = [cell["data-value"] for cell in page.of("td") if "number" in (cell.get("class") or "")]
+    assert len(values) > 50
+    assert all(value == "" or float(value) is not None for value in values)
+
+
+def test_any_two_groups_can_be_chosen_in_either_order(page: Page, study: Path):
+    text = (study / "report.html").read_text()
+    found = json.loads(re.search(r'id="answers">(.*?)</script>', text, re.S)[1])
+    assert set(found["answers"]) == {"0,1", "1,0"}
+    assert found["start"] == [1, 0]
+    faster, better, cost = found["answers"]["1,0"]  # selu beside elu
+    assert faster.startswith("selu reached elu's best validation loss (1.0200) after 2.0 ± 0.0 epochs")
+    assert better.startswith("selu is better than elu by 5.0 ± 0.1 points")
+    assert cost.startswith("An epoch of selu takes 2.00 times as long")
+    assert found["questions"] == ["Is it converging faster?", "Is the model better?", "What does an epoch cost?"]
+
+
+def test_what_a_person_typed_is_shown_and_not_executed(leave, tmp_path: Path, no_figures: None):
+    nasty = "</script><script>alert(1)</script><b>$body"
+    for seed in (1, 2):
+        leave(f"a{seed}", [1.0], [0.5], seed, "elu", overrides=(f"experiment={nasty}", f"seed={seed}"))
+        leave(f"b{seed}", [1.0], [0.6], seed, "selu", overrides=("experiment=b", f"seed={seed}"))
+    leave("c", [1.0], [0.6], 3, "selu", status="failed", error={"message": f"<img src=x onerror=alert(1)>{nasty}"})
+    page = Page(write_report([tmp_path]))
+    assert len(page.of("script")) == 2
+    assert page.of("img") == []
+    assert nasty in page.text
+    assert html.escape(nasty) in (tmp_path / "report.html").read_text()
+
+
+def test_one_group_alone_has_no_questions_to_ask(leave, tmp_path: Path, no_figures: None):
+    leave("a", [1.0], [0.5])
+    page = Page(write_report([tmp_path]))
+    assert "Three questions" not in page.text
+    assert "1 run: 1 completed." in page.text

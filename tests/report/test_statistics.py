@@ -1,0 +1,117 @@
+import math
+
+import pytest
+
+from trainlab.report.statistics import difference, holm, interval, paired, ratio, welch
+
+A = [0.5296, 0.5286, 0.5350]
+B = [0.4946, 0.4978, 0.5030]
+C = [0.4770, 0.4616, 0.5008, 0.4962, 0.4858, 0.4904]
+# Two-sided p and bounds of the interval, as SciPy 1.17.1 gives them.
+PAIRED_A_B = (0.0014646519925296001, 0.027225988462982204, 0.03797401153701776)  # stats.ttest_rel(A, B)
+WELCH_A_C = (0.0002961779930448913, 0.030737669849580512, 0.06079566348375273)  # stats.ttest_ind(equal_var=False)
+WELCH_A_B = (0.0006090134493972834, 0.023698218951043216, 0.04150178104895682)
+
+
+def seeds(values: list[float], first: int = 1) -> dict[int, float]:
+    return dict(enumerate(values, first))
+
+
+def test_interval_worked_by_hand():
+    # 1, 2, 3: mean 2, variance (1 + 0 + 1) / 2 = 1, error 1 / sqrt(3); t with 2 degrees of freedom is 4.302653
+    found = interval([1.0, 2.0, 3.0])
+    assert (found.mean, found.sd, found.n) == (2.0, 1.0, 3)
+    assert found.half_width == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+
+
+def test_one_value_has_a_mean_and_no_interval_and_none_has_nothing():
+    one, none = interval([4.0]), interval([])
+    assert (one.mean, one.n) == (4.0, 1)
+    assert math.isnan(one.sd)
+    assert math.isnan(one.half_width)
+    assert math.isnan(none.mean)
+    assert none.n == 0
+
+
+def test_paired_against_scipy_and_by_hand():
+    found = paired(A, B, (1, 2, 3))
+    # differences 0.0350, 0.0308, 0.0320: mean 0.0326
+    assert found.mean == pytest.approx(0.0326)
+    assert (found.p, found.mean - found.half_width, found.mean + found.half_width) == pytest.approx(
+        PAIRED_A_B, rel=1e-9
+    )
+
+
+def test_welch_against_scipy():
+    found = welch(A, C)
+    assert (found.p, found.mean - found.half_width, found.mean + found.half_width) == pytest.approx(WELCH_A_C, rel=1e-9)
+
+
+def test_the_same_seeds_are_paired_by_seed_whatever_their_order():
+    found = difference({3: A[2], 1: A[0], 2: A[1]}, seeds(B))
+    assert (found.method, found.seeds) == ("paired", (1, 2, 3))
+    assert found.p == pytest.approx(PAIRED_A_B[0], rel=1e-9)
+
+
+def test_other_seeds_are_compared_by_welch_on_all_of_them():
+    for other, reference in ((seeds(B, first=2), WELCH_A_B), (seeds(C), WELCH_A_C)):
+        found = difference(seeds(A), other)
+        assert (found.method, found.seeds) == ("Welch", ())
+        assert found.p == pytest.approx(reference[0], rel=1e-9)
+
+
+def test_one_seed_can_claim_nothing():
+    found = difference({1: 0.9}, seeds(B))
+    assert found.method == "none"
+    assert math.isnan(found.p)
+    assert math.isnan(found.half_width)
+    assert found.mean == pytest.approx(0.9 - sum(B) / 3)
+    assert difference({}, seeds(B)).method == "none"
+
+
+def test_values_without_any_spread():
+    assert paired([1.0, 1.0], [1.0, 1.0]).p == 1
+    assert paired([2.0, 2.0], [1.0, 1.0]).p == 0
+    assert welch([1.0, 1.0], [1.0, 1.0]).p == 1
+    assert welch([2.0, 2.0], [1.0, 1.0]).half_width == 0
+
+
+def test_welch_keeps_its_degrees_of_freedom_where_variances_are_tiny():
+    tiny = 1e-160  # its square is below the smallest float
+    found = welch([0.5, 0.5 + 1e-9], [0.4, 0.4 + 1e-9])
+    assert found.p == pytest.approx(4.999999994737067e-17)  # SciPy's
+    assert welch([0.0, tiny], [0.0, tiny]).p == 1
+
+
+def test_holm_by_hand():
+    # sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1 is 0.04, 0.06, 0.06, 0.04; never below the one before
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_does_not_count_pairs_that_were_not_tested():
+    one, untested, two = holm([0.01, math.nan, 0.03])
+    assert (one, two) == pytest.approx((0.02, 0.03))
+    assert math.isnan(untested)
+
+
+def test_a_ratio_is_a_difference_of_logarithms():
+    found = ratio(seeds([2.0, 4.0, 8.0]), seeds([1.0, 1.0, 1.0]))
+    # logarithms to base 2: 1, 2, 3, so 2^2 and an interval of 2^(2 +- 4.302653 / sqrt(3))
+    assert found.value == pytest.approx(4)
+    assert (found.low, found.high) == pytest.approx((2 ** (2 - 2.484138), 2 ** (2 + 2.484138)), rel=1e-5)
+    assert not found.is_clear
+    assert ratio(seeds([2.0, 2.1, 1.9]), seeds([1.0, 1.0, 1.0])).is_clear
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_no_ratio_of_what_is_not_positive_and_finite(bad: float):
+    assert math.isnan(ratio({1: bad, 2: 1.0}, {1: 1.0, 2: 1.0}).value)
+
+
+def test_a_ratio_of_one_seed_has_no_interval():
+    found = ratio({1: 3.0}, {1: 2.0})
+    assert found.value == pytest.approx(1.5)
+    assert math.isnan(found.low)
+    assert not found.is_clear

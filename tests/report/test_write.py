@@ -1,0 +1,97 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainlab.cli import PROJECT
+from trainlab.report.figures import NAMES
+from trainlab.report.write import write_report
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_files_are_left_in_the_first_folder(study: Path):
+    assert write_report([study / "elu,1", study]) == study / "elu,1" / "report.html"
+    left = {str(path.relative_to(study / "elu,1")) for path in (study / "elu,1").rglob("*") if path.is_file()}
+    curves = {f"figures/{name}.{kind}" for name in NAMES[:5] for kind in ("png", "svg")}
+    of_the_run = {"result.json", "config.yaml", "metrics.csv"}
+    assert left - of_the_run == {"report.html", "report.md", "runs.csv", "pairs.csv"} | curves
+
+
+def test_a_row_a_run_with_exact_figures(study: Path, tmp_path: Path, no_figures: None):
+    write_report([study], tmp_path / "elsewhere")
+    rows = rows_of(tmp_path / "elsewhere" / "runs.csv")
+    assert [row["val_loss"] for row in rows] == ["0.91", "0.92", "0.93", "1.01", "1.02", "1.03"]
+    first = rows[0]
+    assert first["folder"] == "../selu,1"
+    assert (first["group"], first["model"], first["seed"], first["status"]) == ("selu", "selu", "1", "completed")
+    assert (first["val_acc"], first["test_acc"], first["best_epoch"], first["epochs"]) == ("0.54", "0.25", "3", "4")
+    assert (first["epoch_s"], first["total_s"], first["stop_reason"]) == ("4.0", "17.0", "max_epochs")
+    assert (first["git_dirty"], first["data_digest"]) == ("False", "d1ge57")
+    assert first["command"] == "python src/train.py model=selu optim.lr=0.0001 seed=1"
+
+
+def test_pairs_with_their_tests(study: Path, no_figures: None):
+    write_report([study])
+    (pair,) = rows_of(study / "pairs.csv")
+    assert (pair["first"], pair["second"], pair["test"]) == ("selu", "elu", "paired")
+    assert float(pair["val_acc_difference"]) == pytest.approx((0.05 + 0.051 + 0.05) / 3)
+
+
+def test_a_second_report_takes_the_place_of_the_first_and_its_figures(study: Path, no_figures: None):
+    (study / "figures").mkdir()
+    for name in ("loss_by_lr.png", "loss_by_lr.svg", "mine.png"):
+        (study / "figures" / name).touch()
+    write_report([study])
+    assert [path.name for path in (study / "figures").iterdir()] == ["mine.png"]
+    assert not list(study.rglob(".report*"))
+
+
+def test_the_same_runs_give_the_same_report(study: Path, tmp_path: Path, no_figures: None):
+    write_report([study], tmp_path / "x")
+    write_report([study], tmp_path / "y")
+    for name in ("report.md", "runs.csv", "report.html"):
+        assert (tmp_path / "x" / name).read_bytes() == (tmp_path / "y" / name).read_bytes()
+
+
+def test_markdown_shows_the_same_sentences_and_figures(study: Path):
+    write_report([study])
+    text = (study / "report.md").read_text()
+    assert "- selu is better than elu by 5.0 ± 0.1 points" in text
+    assert "| elu | 3 | 48.00% | 45.52% to 50.48% | 1.00% |" in text
+    shown = {line.partition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")}
+    assert shown == {f"figures/{name}.png" for name in NAMES[:5]}
+    assert all((study / name).read_bytes().startswith(b"\x89PNG") for name in shown)
+    assert "```\npython src/train.py model=selu optim.lr=0.0001 seed=1\n```" in text
+    tables = [line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("| ---")]
+    assert len(tables) == 3  # groups, ranking, pairs
+
+
+def test_a_bar_in_a_value_does_not_break_a_table(leave, tmp_path: Path, no_figures: None):
+    leave("a", [1.0], [0.5], overrides=("experiment=a|b",))
+    leave("b", [1.0], [0.5], seed=2, overrides=("experiment=*c*",))
+    write_report([tmp_path])
+    text = (tmp_path / "report.md").read_text()
+    assert "| a\\|b |" in text
+    assert "| \\*c\\* |" in text
+
+
+def test_the_script_prints_the_table_and_where_the_report_is(study: Path, tmp_path: Path):
+    def report(*arguments: str | Path) -> subprocess.CompletedProcess:
+        command = [sys.executable, PROJECT / "src" / "report.py", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    done = report(study, "--output-dir", tmp_path / "here")
+    assert done.returncode == 0, done.stderr
+    assert "model=selu" in done.stdout
+    assert f"report: {tmp_path / 'here' / 'report.html'}" in done.stdout
+    (tmp_path / "a_file").touch()
+    refused = report(study, "--output-dir", tmp_path / "a_file" / "below")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ")
+    assert len(refused.stderr.splitlines()) == 1
