@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from trainlab.cli import past_hydra, run_script
+from trainlab.cli import past_hydra, quick_imports, run_script
 
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
@@ -12,7 +12,8 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     with past_hydra():
-        from trainlab.run import run
+        with quick_imports():
+            from trainlab.run import run
 
         return run(cfg, list(HydraConfig.get().overrides.task)).metrics.get("val_loss")
 

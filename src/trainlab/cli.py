@@ -1,6 +1,7 @@
 """Command lines: folders named by overrides, and a user's mistakes in one or two lines instead of a traceback."""
 
 import difflib
+import gc
 import hashlib
 import os
 import re
@@ -63,6 +64,20 @@ def past_hydra() -> Iterator[None]:
         if HydraConfig.get().mode is RunMode.RUN and os.environ.get(_ASKED_BY_US) == "1":
             raise Ended(error) from None
         raise
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Do not look for garbage while importing: of the millions of objects that libraries make, nearly all stay.
+
+    Saves about 0.7 s of 5; what is there afterwards is not looked at again.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def run_script(main: Callable[[], Any]) -> None:

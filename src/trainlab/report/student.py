@@ -21,10 +21,8 @@ def quantile(level: float, df: float) -> float:
     low, high = 0.0, 1.0
     while two_sided_p(high, df) > 1 - level:
         low, high = high, 2 * high
-    while high - low > 4e-16 * high:
+    while high - low > 1e-13 * high:
         middle = (low + high) / 2
-        if middle in (low, high):
-            break
         if two_sided_p(middle, df) > 1 - level:
             low = middle
         else:
