@@ -124,12 +124,27 @@ def test_weights_and_figures_are_those_of_a_plain_loop_in_float32(train):
     compare("sgd one_cycle", "32-true", torch.float32, SINGLE, train)
 
 
+# All in one process and with one shape: none may take another's graph.
+COMPILED = {
+    "sgd, dropout": ["optim=sgd", "optim.lr=0.01", "model.dropout=0.1", "model.dropout_kind=ordinary"],
+    "nadam, bn, clipped": ["optim.lr=1e-3", "model.batch_norm=true", "trainer.gradient_clip_val=1"],
+    "adamw, 1cycle": ["optim=adamw", "optim.lr=1e-3", "model.activation=selu", "scheduler=one_cycle"],
+    "rmsprop, accumulated": ["optim=rmsprop", "trainer.accumulate_grad_batches=2"],
+}
+
+
 @pytest.mark.slow
-def test_compiling_changes_nothing_but_rounding(train):
-    overrides = ["optim=sgd", "optim.lr=0.01", "model.dropout=0.1", "model.dropout_kind=ordinary"]
-    _, plain = train(*overrides, name="plain")
-    _, compiled = train(*overrides, "compile=true", name="compiled")
-    assert_same_weights(last_weights(compiled), last_weights(plain), SINGLE)
+@pytest.mark.parametrize("case", COMPILED)
+def test_compiling_changes_nothing_but_rounding(case, train):
+    overrides = [*COMPILED[case], "trainer.precision=64-true"]
+    plain_result, plain = train(*overrides, name="plain")
+    result, compiled = train(*overrides, "compile=true", name="compiled")
+    assert_same_weights(last_weights(compiled), last_weights(plain), DOUBLE)
+    assert result.metrics["val_loss"] == pytest.approx(plain_result.metrics["val_loss"], rel=1e-6)
+    saved = [load_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (compiled, plain)]
+    assert saved[0]["global_step"] == saved[1]["global_step"] > 0
+    ours, theirs = (next(iter(s["optimizer_states"][0]["state"].values())) for s in saved)
+    assert ours.keys() == theirs.keys()
 
 
 def test_a_plateau_halves_the_rate_once_an_epoch_and_before_the_checkpoint(train):
