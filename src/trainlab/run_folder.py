@@ -62,7 +62,9 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | SIGTERMException)
+        # Lightning makes an exit of Ctrl-C.
+        cause = error.__context__ if isinstance(error, SystemExit) else None
+        interrupted = isinstance(error, KeyboardInterrupt | SIGTERMException) or isinstance(cause, KeyboardInterrupt)
         result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
         if not interrupted:
             result.error = {
