@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,6 @@ TIMES = ("epoch_s", "images_per_s")
 # Importing torch and Lightning takes seconds: it is done once, in a process that does nothing but fork sweeps.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["hydra", "trainlab.run"])
-with pytest.MonkeyPatch.context() as _patch:
-    _patch.setenv("PYTHONPATH", str(PROJECT / "src"))  # it does not have this process's path
-    forkserver.ensure_running()
 
 
 class Sweep:
@@ -46,7 +42,9 @@ class Sweep:
         folder = Path(tempfile.mkdtemp(prefix="sweep-"))
         self._told = [folder / "out", folder / "err"]
         self._process = _SERVER.Process(target=_become, args=(argv, clean, *self._told))
-        self._process.start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(PROJECT / "src"))  # the server does not have this process's path
+            self._process.start()
         self.pid: int = self._process.pid
 
     def poll(self) -> int | None:

@@ -12,7 +12,7 @@ from trainlab.results import Result
 
 EPOCHS = 3
 JOBS = (FAULT, "model=elu_he,bn", "seed=1,2", "name=study", "trainer.max_epochs=3")
-SLOW = {"FAULTS_SLEEP": "0.05"}  # a step; 19 of them an epoch
+SLOW = {"FAULTS_SLEEP": "0.03"}  # a step; 19 of them an epoch
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def epochs_of(folder):
 
 def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
-    first = start(*arguments, FAULTS_SLEEP="0.3")
-    second = start(*arguments, FAULTS_SLEEP="0.3")  # the same second, the same folder
+    first = start(*arguments, FAULTS_SLEEP="0.1")
+    second = start(*arguments, FAULTS_SLEEP="0.1")  # the same second, the same folder
     try:
         assert eventually(lambda: first.poll() is not None or second.poll() is not None)
         (loser, winner) = (first, second) if first.poll() is not None else (second, first)
@@ -93,7 +93,7 @@ def killed_and_resumed(arguments, kills, draw):
     hit = 0
     for _ in range(kills):
         process = start(*arguments, **SLOW)
-        time.sleep(draw.uniform(0, 8))
+        time.sleep(draw.uniform(0, 5))
         hit += process.poll() is None
         process.send(signal.SIGKILL)
         process.finish()

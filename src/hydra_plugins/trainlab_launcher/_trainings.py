@@ -143,17 +143,18 @@ def _run_command(command: Sequence[str]) -> None:
 
 def _report(found: Sequence[Job], sweep_dir: Path) -> None:
     """The report of a sweep: the one place where it is made."""
-    runs = [_read(job.folder) for job in found]
+    runs = [_read(job.folder) for job in found if (job.folder / "result.json").exists()]
+    if not runs:
+        return
     wide_enough = None if sys.stdout.isatty() else 10_000
     Console(width=wide_enough).print(runs_table(sorted(runs, key=lambda run: run.val_loss), Path.cwd()))
 
 
 def _read(folder: Path) -> Run:
     try:
-        result = Result.read(folder)
+        return Run(folder, Result.read(folder))
     except ValueError as error:
         return Run(folder, None, str(error))
-    return Run(folder, result, None if result else "waiting")
 
 
 def _returns(jobs: Jobs, state: State) -> list[JobReturn]:

@@ -6,7 +6,6 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 
-from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher
 from trainlab.cli import SweepFailed
 
 
@@ -26,6 +25,8 @@ class GridSweeper(BasicSweeper):
         Raises:
             SweepFailed: some of them failed, or none was started since some cannot be.
         """
+        from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher  # Hydra may have loaded it anew
+
         assert self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
