@@ -56,7 +56,7 @@ class Sweep:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def finish(self, timeout_s: float = 120) -> "Done":
+    def finish(self, timeout_s: float = 280) -> "Done":
         """Its end. Nothing that it started is left."""
         self._process.join(timeout_s)
         status = self.poll()

@@ -97,9 +97,10 @@ class LiveTable:
             table.add_row(escape(self._labels[job.number]), val_loss, val_acc, seconds, told)
         hidden = len(state.jobs) - len(shown)
         more = [Text(f"and {hidden} more", style="dim")] if hidden else []
-        return Group(table, *more, Text(self._summary(state), overflow="ellipsis", no_wrap=True))
+        best = {n: outcome.metrics for n, outcome in state.outcomes.items()} | {n: row[0] for n, row in rows.items()}
+        return Group(table, *more, Text(self._summary(state, best), overflow="ellipsis", no_wrap=True))
 
-    def _summary(self, state: State) -> str:
+    def _summary(self, state: State, metrics: dict[int, dict[str, Any]]) -> str:
         statuses = [outcome.status for number, outcome in state.outcomes.items() if number not in state.started]
         bad = sum(outcome.failed for outcome in state.outcomes.values())
         parts = [
@@ -108,10 +109,10 @@ class LiveTable:
             f"{statuses.count('waiting')} waiting",
             f"{bad} failed",
         ]
-        finite = [(o.metrics["val_loss"], n) for n, o in state.outcomes.items() if "val_loss" in o.metrics]
+        finite = [(m["val_loss"], n) for n, m in metrics.items() if "val_loss" in m]
         best = f"; best {min(finite)[0]:.4f} ({self._labels[min(finite)[1]]})" if finite else ""
         left = seconds_left(state, time.monotonic())
-        return ", ".join(parts) + (f"; about {_duration(left)} left" if left is not None else "") + best
+        return ", ".join(parts) + (f"; about {_duration(left)} left" if left else "") + best
 
 
 def watcher(state: State) -> Lines | LiveTable:
