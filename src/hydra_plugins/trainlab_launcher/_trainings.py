@@ -56,6 +56,8 @@ def _checked(jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: b
     """All jobs, and how many GPUs there are; found out in other processes, since this one must not touch torch."""
     numbers = range(len(job_overrides))
     ways = max(1, min(os.cpu_count() or 1, len(numbers) // _JOBS_A_CHECK))
+    if len(numbers) > 2 * _JOBS_A_CHECK:
+        print(f"checking {len(numbers)} jobs", flush=True)  # a tenth or two of a second each
     checks = [Forked(partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed)) for i in range(ways)]
     found: list[Job] = []
     mistakes: dict[int, str] = {}
