@@ -44,6 +44,18 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
 
 
+class SweepFailed(Exception):
+    """Jobs of a sweep failed, or cannot be; the message tells all of them, in as many lines as that takes.
+
+    Attributes:
+        status: exit status.
+    """
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Ended(BaseException):
     """A mistake on its way past Hydra, which would print a line of its own about it."""
 
@@ -70,13 +82,12 @@ def past_hydra() -> Iterator[None]:
 def quick_imports() -> Iterator[None]:
     """Do not look for garbage while importing: of the millions of objects that libraries make, nearly all stay.
 
-    Saves about 0.7 s of 5; what is there afterwards is not looked at again.
+    Saves about 0.7 s of 5.
     """
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()
 
 
@@ -114,6 +125,8 @@ def explain(error: Exception) -> tuple[int, str]:
     from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
+    if isinstance(error, SweepFailed):
+        return error.status, f"error: {error}"
     if isinstance(error, InstantiationException):
         group = re.search(r"full_key: (\S+)", str(error))
         cause = error.__cause__

@@ -18,6 +18,7 @@ _NOT_IN_FINGERPRINT = (
     "output_dir",
     "run_dir",
     "ckpt_path",
+    "sweep",
     "compile",
     "logger",
     "data.root",

@@ -79,11 +79,8 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
         Diverged, Interrupted: `result.json` has that status.
     """
     started = time.perf_counter()
-    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
-    if "root" in config["data"]:
-        config["data"]["root"] = str(Path(config["data"]["root"]).resolve())  # a checkpoint is read from anywhere
-    folder = Path(cfg.run_dir)
-    _quiet()
+    config, folder = resolved(cfg), Path(cfg.run_dir)
+    quiet()
     with nothing_left(folder):
         parts = build(cfg)
     if not is_main_process():
@@ -113,6 +110,14 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
                 _summarize(result, parts, before_s + time.perf_counter() - started)
         log.info("%s", describe(result, folder))
         return result
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """``cfg`` as plain values: what checkpoints hold and fingerprints are made of."""
+    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    if "root" in config["data"]:
+        config["data"]["root"] = str(Path(config["data"]["root"]).resolve())  # a checkpoint is read from anywhere
+    return config
 
 
 def build(cfg: DictConfig) -> Parts:
@@ -269,7 +274,7 @@ def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     return Result("completed", fingerprint(config), [])
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep from the console what Lightning says of itself."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -61,12 +62,14 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        # Lightning makes an exit of Ctrl-C.
+        cause = error.__context__ if isinstance(error, SystemExit) else None
+        interrupted = isinstance(error, KeyboardInterrupt | SIGTERMException) or isinstance(cause, KeyboardInterrupt)
         result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
         if not interrupted:
             result.error = {
                 "type": type(error).__name__,
-                "message": str(error),
+                "message": f"exit status {error.code}" if isinstance(error, SystemExit) else str(error),
                 "traceback": str(folder / "traceback.txt"),
             }
             write_atomically(folder / "traceback.txt", traceback.format_exc().encode())

@@ -294,13 +294,27 @@ def test_names_that_differ_only_in_what_a_folder_cannot_hold_stay_apart():
     assert folder_name(["ckpt_path=a/b"]) != folder_name(["ckpt_path=a b"])
 
 
-def test_a_job_with_a_mistake_does_not_take_the_others_of_a_sweep_with_it(script: Script, tmp_path: Path, capfd):
-    sweep = ("-m", f"output_dir={tmp_path}", "name=sweep", "model=alpha_dropout", "model.dropout=0.1,1.5,0.2")
+def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_others_start(script: Script, tmp_path: Path, capfd):
+    sweep = ("-m", f"output_dir={tmp_path / 'out'}", "name=sweep", "model=alpha_dropout", "model.dropout=0.1,1.5,0.2")
     assert script("train.py", *TINY, *sweep) == 1  # the flag is also taken behind settings
-    assert "dropout must be in [0, 1), got 1.5; set model.dropout" in capfd.readouterr().err
-    results = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
-    made = {result["overrides"][-1]: result["status"] for result in results}
-    assert made == {"model.dropout=0.1": "completed", "model.dropout=0.2": "completed"}
+    told = capfd.readouterr().err.splitlines()
+    assert told[0] == "error: 1 of 3 jobs cannot be run, so none was started"
+    assert told[1:] == ["  model.dropout=1.5: dropout must be in [0, 1), got 1.5; set model.dropout"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("sweep.jobs=0", "jobs must be an integer of at least 1, got 0; set sweep.jobs"),
+        ("sweep.on_failure=panic", "on_failure must be continue or stop, got 'panic'; set sweep.on_failure"),
+        ("sweep.retry_failed=maybe", "retry_failed must be true or false, got 'maybe'; set sweep.retry_failed"),
+    ],
+)
+def test_settings_of_a_sweep(override: str, expected: str, script: Script, tmp_path: Path, capfd):
+    assert script("train.py", "-m", *TINY, f"output_dir={tmp_path / 'out'}", "seed=1,2", override) == 1
+    assert expected in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_epochs_that_are_not_validated_have_no_validation_figures(script: Script, tmp_path: Path):

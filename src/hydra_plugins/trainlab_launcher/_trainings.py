@@ -1,0 +1,182 @@
+"""A sweep of trainings: checked, planned, carried out, told."""
+
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus
+from rich.console import Console
+
+import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
+from hydra_plugins.trainlab_launcher._jobs import Jobs
+from trainlab.cli import SweepFailed, explain
+from trainlab.report.runs import find_runs
+from trainlab.report.table import runs_table
+from trainlab.report.write import write_report
+from trainlab.sweep.check import count_gpus, look_at, mistakes_told, same_folders
+from trainlab.sweep.execute import Share, State, carry_out
+from trainlab.sweep.folder import claimed_by_sweep
+from trainlab.sweep.plan import Item, Job, plan
+from trainlab.sweep.process import Forked, wait_for
+from trainlab.sweep.progress import summary, watcher
+
+_JOBS_A_CHECK = 25  # worth a process of their own
+
+
+def launch_trainings(
+    jobs: Jobs, job_overrides: Sequence[Sequence[str]], at_once: int, stop_early: bool, retry_failed: bool
+) -> list[JobReturn]:
+    """Run all jobs that have not come to their end; one return each, in their order.
+
+    Raises:
+        SweepFailed: some jobs cannot be, or another sweep has the folder; none was started.
+        KeyboardInterrupt: the sweep was interrupted.
+    """
+    with claimed_by_sweep(jobs.sweep_dir):
+        found, gpus = _checked(jobs, job_overrides, retry_failed)
+        state = State(found, at_once)
+        watch = watcher(state)
+        try:
+            interrupted = carry_out(plan(found), partial(_work, jobs), state, gpus, stop_early, watch)
+        finally:
+            watch.close()
+        _report(found, jobs.sweep_dir)
+    if interrupted:
+        print(f"interrupted: {summary(state)}; {_again(jobs)} goes on from here", file=sys.stderr)
+        raise KeyboardInterrupt
+    return _returns(jobs, state)
+
+
+def _checked(jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: bool) -> tuple[list[Job], int]:
+    """All jobs, and how many GPUs there are; found out in other processes, since this one must not touch torch."""
+    numbers = range(len(job_overrides))
+    ways = max(1, min(os.cpu_count() or 1, len(numbers) // _JOBS_A_CHECK))
+    if len(numbers) > 2 * _JOBS_A_CHECK:
+        print(f"checking {len(numbers)} jobs", flush=True)  # a tenth or two of a second each
+    checks = [Forked(partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed)) for i in range(ways)]
+    found: list[Job] = []
+    mistakes: dict[int, str] = {}
+    statuses, gpus = {1}, 0
+    for returned in wait_for(checks):
+        if returned is None:
+            raise SweepFailed("the check of the jobs came to no end; none was started")
+        fine, wrong, gpus = returned
+        found += fine
+        mistakes |= {number: message for number, (_, message) in wrong.items()}
+        statuses |= {status for status, _ in wrong.values()}
+    found.sort(key=lambda job: job.number)
+    mistakes |= same_folders(found)
+    if mistakes:
+        raise SweepFailed(mistakes_told(mistakes, job_overrides), max(statuses))
+    return found, gpus
+
+
+Checked = tuple[list[Job], dict[int, tuple[int, str]], int]
+
+
+def _check(jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int], retry_failed: bool) -> Checked:
+    """In a process of its own: jobs that can be; exit status and message for those that cannot; how many GPUs."""
+    found, mistakes = [], {}
+    for number in numbers:
+        overrides = job_overrides[number]
+        try:
+            found.append(look_at(jobs.task_config(overrides, number), number, overrides, retry_failed))
+        except Exception as error:
+            mistakes[number] = _explained(error)
+    return found, mistakes, count_gpus()
+
+
+def _explained(error: Exception) -> tuple[int, str]:
+    try:
+        status, message = explain(error)
+    except Exception:
+        return 1, "".join(traceback.format_exception(error)).rstrip()  # a bug, and not one to hide
+    return status, message.removeprefix("error: ")
+
+
+def _work(jobs: Jobs, item: Item, share: Share) -> dict[str, str] | None:
+    """In the item's process: run its job, all output to its log. Returns the exception that ended it, if any."""
+    (job,) = item.jobs
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        _write_to(job.folder / f"{jobs.config.hydra.job.name}.log")
+        share.take(processes=job.devices)
+        overrides = [*job.overrides, *jobs.quiet()]
+        if job.devices > 1:
+            _run_command(jobs.command(overrides, job.folder))
+            return None
+        returned = jobs.run(overrides, job.number)
+    except Exception as error:
+        return _told(error)
+    return _told(returned._return_value) if returned.status is JobStatus.FAILED else None
+
+
+def _told(error: Exception) -> dict[str, str]:
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _write_to(path: Path) -> None:
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _run_command(command: Sequence[str]) -> None:
+    """Run a command and end as it does. Lightning starts a command line anew for each device but the first.
+
+    Ctrl-C comes to all processes of the group; this one just waits for the others.
+    """
+    signal.signal(signal.SIGINT, lambda *_: None)  # and not SIG_IGN, which the command would inherit
+    status = subprocess.run(command).returncode
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        signal.raise_signal(-status)
+    sys.exit(status)
+
+
+def _report(found: Sequence[Job], sweep_dir: Path) -> None:
+    """The table of the sweep's jobs, and the report of all runs in its folder."""
+    folders = [job.folder for job in found if (job.folder / "result.json").exists()]
+    if not folders:
+        return
+    wide_enough = None if sys.stdout.isatty() else 10_000
+    Console(width=wide_enough).print(runs_table(find_runs(folders), Path.cwd()))
+    try:
+        print(f"report: {write_report([sweep_dir])}", flush=True)
+    except OSError as error:  # the runs are on disk; the report can be made from them at any time
+        print(f"no report: {error}; python src/report.py {sweep_dir} makes it", file=sys.stderr)
+
+
+def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
+    """What Hydra's sweepers work with: the validation loss, or a failure that is about all that failed."""
+    again = f"{_again(jobs, 'sweep.retry_failed=true')} tries again what failed"
+    failure = SweepFailed(f"{summary(state)}; {again}")
+    returns = []
+    for job in state.jobs:
+        outcome = state.outcomes[job.number]
+        completed = outcome.status == "completed"
+        returned = JobReturn(
+            overrides=list(job.overrides),
+            working_dir=os.getcwd(),  # noqa: PTH109
+            task_name=JobRuntime.instance().get("name"),
+            status=JobStatus.COMPLETED if completed else JobStatus.FAILED,
+        )
+        returned.return_value = outcome.metrics.get("val_loss") if completed else failure
+        returns.append(returned)
+    return returns
+
+
+def _again(jobs: Jobs, *more: str) -> str:
+    """The command that goes on, in words."""
+    named = any(o.startswith("name=") for o in jobs.config.hydra.overrides.task)
+    settings = [*(() if named else (f"name={jobs.config.name}",)), *more]
+    return "the same command" + (f" with {' '.join(settings)}" if settings else "")

@@ -1,0 +1,61 @@
+"""The launcher as Hydra sees it. Imported at every start, so what takes time is imported at the launch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class ProcessLauncher(Launcher):
+    """Runs each job in a process of its own.
+
+    Args:
+        jobs: at once.
+        on_failure: continue or stop; of trainings only.
+        retry_failed: whether to try again what failed in an earlier sweep; of trainings only.
+        trainings: whether jobs are this project's trainings. They are all checked before the first starts, skipped
+            where they are completed, and recorded in `result.json`. Other applications' jobs are just run.
+    """
+
+    def __init__(
+        self, jobs: int = 1, on_failure: str = "continue", retry_failed: bool = False, trainings: bool = False
+    ) -> None:
+        if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
+            raise ValueError(f"jobs must be an integer of at least 1, got {jobs!r}; set sweep.jobs")
+        if on_failure not in ("continue", "stop"):
+            raise ValueError(f"on_failure must be continue or stop, got {on_failure!r}; set sweep.on_failure")
+        if not isinstance(retry_failed, bool):
+            raise ValueError(f"retry_failed must be true or false, got {retry_failed!r}; set sweep.retry_failed")
+        self.jobs, self.on_failure, self.retry_failed, self.trainings = jobs, on_failure, retry_failed, trainings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs; one return each, in their order."""
+        from hydra_plugins.trainlab_launcher._jobs import Jobs
+
+        jobs = Jobs(self.hydra_context, self.task_function, self.config, initial_job_idx)
+        if not self.trainings:
+            from hydra_plugins.trainlab_launcher._any import launch
+
+            return launch(jobs, job_overrides, self.jobs)
+        from hydra_plugins.trainlab_launcher._trainings import launch_trainings
+
+        return launch_trainings(jobs, job_overrides, self.jobs, self.on_failure == "stop", self.retry_failed)
+
+
+@dataclass
+class ProcessLauncherConf:
+    """Settings of ``hydra/launcher=processes``, for any application."""
+
+    _target_: str = "hydra_plugins.trainlab_launcher.launcher.ProcessLauncher"
+    jobs: int = 1
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="processes", node=ProcessLauncherConf)

@@ -1,0 +1,41 @@
+"""All combinations of the values given."""
+
+from collections.abc import Sequence
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+
+from trainlab.cli import SweepFailed
+
+
+class GridSweeper(BasicSweeper):
+    """Hydra's, but that it leaves the check of the jobs to a launcher that lists all mistakes, and writes no file.
+
+    Args:
+        params: overrides besides those of the command line.
+    """
+
+    def __init__(self, params: dict[str, str] | None = None) -> None:
+        super().__init__(max_batch_size=None, params=params)
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """Launch all jobs.
+
+        Raises:
+            SweepFailed: some of them failed, or none was started since some cannot be.
+        """
+        from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher  # Hydra may have loaded it anew
+
+        assert self.hydra_context is not None and self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        (jobs,) = self.split_arguments(overrides, None)
+        if not isinstance(self.launcher, ProcessLauncher):
+            self.validate_batch_is_legal(jobs)
+        returns = self.launcher.launch(jobs, initial_job_idx=0)
+        for returned in returns:
+            if returned.status is JobStatus.FAILED and isinstance(returned._return_value, SweepFailed):
+                raise returned._return_value  # which is about all of them
+            _ = returned.return_value  # raises what the job raised
+        return returns

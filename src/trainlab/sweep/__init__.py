@@ -1,0 +1,1 @@
+"""Sweeps: what is to be done, as data, and the processes that do it."""

@@ -1,0 +1,75 @@
+"""What a job of a sweep is to do and whether it can, found out before any job starts."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainlab.results import Result, fingerprint
+from trainlab.run import build, quiet, resolved
+from trainlab.run_folder import earlier_run, start_checkpoint
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
+
+_MOST_TOLD = 100
+
+
+def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
+    """The job that ``run(cfg, overrides)`` would be. Reads no image and writes nothing.
+
+    A run that diverged would do so again, to the bit, and is never tried again.
+
+    Raises:
+        ValueError, OSError: it cannot be run; what ``run`` would say.
+    """
+    quiet()
+    folder, config = Path(cfg.run_dir), resolved(cfg)
+    limit = cfg.trainer.max_epochs or -1
+    job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, max_epochs=limit if limit > 0 else None)
+    ended = ("completed", "diverged") if retry_failed else ("completed", "diverged", "failed")
+    result = Result.read(folder)
+    if result and result.status in ended and result.fingerprint == job.fingerprint:
+        return job
+    parts = build(cfg)
+    previous = earlier_run(folder, config, cfg.ckpt_path)
+    start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
+    failed = result is not None and result.status == "failed"
+    return replace(
+        job,
+        todo=RETRY if failed else CONTINUE if previous else RUN,
+        devices=parts.trainer.world_size,
+        on_gpu=parts.trainer.strategy.root_device.type != "cpu",
+    )
+
+
+def same_folders(jobs: Sequence[Job]) -> dict[int, str]:
+    """What is wrong with jobs that would write over each other, by number."""
+    by_folder = defaultdict(list)
+    for job in jobs:
+        by_folder[job.folder].append(job.number)
+    return {
+        number: f"is the same run as job {numbers[0] + 1} of the sweep, in {folder}; leave one of them out"
+        for folder, numbers in by_folder.items()
+        for number in numbers[1:]
+    }
+
+
+def mistakes_told(mistakes: Mapping[int, str], job_overrides: Sequence[Sequence[str]]) -> str:
+    """All mistakes, by job number, with the jobs they are in."""
+    names = labels(job_overrides)
+    if len(mistakes) == len(names) and len(set(mistakes.values())) == 1:
+        return mistakes[0]
+    lines = [f"{len(mistakes)} of {len(names)} jobs cannot be run, so none was started"]
+    lines += [f"  {names[number]}: {_indented(mistakes[number])}" for number in sorted(mistakes)[:_MOST_TOLD]]
+    return "\n".join(lines + [f"  and {len(mistakes) - _MOST_TOLD} more"] * (len(mistakes) > _MOST_TOLD))
+
+
+def _indented(message: str) -> str:
+    return "\n    ".join(message.splitlines())
+
+
+def count_gpus() -> int:
+    """CUDA devices that can be seen."""
+    return torch.cuda.device_count()

@@ -1,0 +1,204 @@
+"""Carries items out in processes of this machine, as many at once as there are slots."""
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from trainlab.sweep.outcome import WAITING, Outcome, on_disk, recorded_outcome, settle
+from trainlab.sweep.plan import KEEP, Item, Job
+from trainlab.sweep.process import POLL_S, Forked
+
+_GRACE_S = 5.0  # from the second Ctrl-C to the end of patience
+
+# Of another launcher, or of a run around this one: a job that believed them would wait for processes that never come.
+FOREIGN_VARIABLES = (
+    *("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_START"),
+)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What an item has of the machine.
+
+    Attributes:
+        threads: of the processor, for all its processes together; None for what it would take alone.
+        gpus: for CUDA_VISIBLE_DEVICES; None for all.
+    """
+
+    threads: int | None = None
+    gpus: str | None = None
+
+    def take(self, processes: int) -> None:
+        """Keep this process, and the ``processes`` that it may start, to the share."""
+        if self.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus
+        if self.threads:
+            each = max(1, self.threads // processes)
+            os.environ["OMP_NUM_THREADS"] = str(each)
+            torch.set_num_threads(each)
+
+
+Work = Callable[[Item, Share], Any]  # runs in the item's process; returns None or the error that ended it
+
+
+class Watcher(Protocol):
+    """Who shows how it goes."""
+
+    def tick(self, state: "State") -> None:
+        """Now and then."""
+
+    def ended(self, job: Job, state: "State") -> None:
+        """A job has come to its end."""
+
+    def say(self, text: str) -> None:
+        """Something that cannot wait."""
+
+
+@dataclass
+class _Running:
+    item: Item
+    process: Forked
+    slots: list[int]
+    before: dict[int, bytes | None]
+
+
+class State:
+    """How far a sweep has come.
+
+    Attributes:
+        jobs: all of them.
+        outcomes: by number; WAITING before the start and during the run.
+        started: when those that run were started, by number and time.monotonic.
+        seconds: that each job took which ended in this sweep.
+        slots: how many items can run at once.
+    """
+
+    def __init__(self, jobs: Sequence[Job], slots: int) -> None:
+        self.jobs, self.slots = jobs, slots
+        self.outcomes = {
+            job.number: recorded_outcome(job.folder) if job.todo == KEEP else Outcome(WAITING, {}) for job in jobs
+        }
+        self.started: dict[int, float] = {}
+        self.seconds: dict[int, float] = {}
+
+    @property
+    def waiting(self) -> list[Job]:
+        """Jobs that have not started."""
+        waits = (job for job in self.jobs if self.outcomes[job.number].status == WAITING)
+        return [job for job in waits if job.number not in self.started]
+
+
+def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher) -> bool:
+    """Carry out ``items`` in their order, and note in ``state`` what becomes of their jobs.
+
+    The first Ctrl-C (or SIGTERM) lets the running ones end their epoch and starts no more; the second ends them.
+
+    Args:
+        items: to carry out.
+        work: what to do in an item's process.
+        state: of the sweep they belong to.
+        gpus: how many there are.
+        stop_early: whether the first failure ends the sweep like a Ctrl-C.
+        watch: who shows it.
+
+    Returns:
+        Whether it was interrupted.
+    """
+    waiting, running, free = deque(items), list[_Running](), set(range(state.slots))
+    stopping, deadline = 0, float("inf")  # how often the running ones were told to stop
+    with _presses() as presses:
+        try:
+            while running or (waiting and not stopping and not presses):
+                while waiting and not stopping and not presses and len(free) >= _width(waiting[0], state.slots):
+                    running.append(_start(waiting.popleft(), work, state, free, gpus))
+                for one in [one for one in running if one.process.poll() is not None]:
+                    running.remove(one)
+                    free.update(one.slots)
+                    _end(one, state, stopped=stopping > 0, watch=watch)
+                failed = stop_early and any(o.failed and n in state.seconds for n, o in state.outcomes.items())
+                wanted = min(2, max(len(presses), int(failed)))
+                while stopping < wanted and running:
+                    stopping += 1
+                    watch.say(_ANNOUNCEMENTS[stopping - 1])
+                    for one in running:
+                        one.process.send(signal.SIGINT)
+                    deadline = time.monotonic() + _GRACE_S if stopping == 2 else deadline
+                stopping = max(stopping, wanted)
+                if time.monotonic() > deadline:
+                    for one in running:
+                        one.process.kill()
+                watch.tick(state)
+                time.sleep(POLL_S)
+        finally:
+            for one in running:
+                one.process.kill()
+    return bool(presses)
+
+
+_ANNOUNCEMENTS = (
+    "stopping: what runs ends its epoch and is saved; Ctrl-C again to stop now and lose that epoch",
+    "stopping now",
+)
+
+
+def _start(item: Item, work: Work, state: State, free: set[int], gpus: int) -> _Running:
+    slots = sorted(free)[: _width(item, state.slots)]
+    free.difference_update(slots)
+    share = share_of(slots, state.slots, gpus if item.on_gpu else 0)
+    before = {job.number: on_disk(job.folder) for job in item.jobs}
+
+    def in_child() -> Any:
+        for name in FOREIGN_VARIABLES:
+            os.environ.pop(name, None)
+        return work(item, share)
+
+    process = Forked(in_child)
+    state.started |= {job.number: process.started for job in item.jobs}
+    return _Running(item, process, slots, before)
+
+
+def _end(one: _Running, state: State, stopped: bool, watch: Watcher) -> None:
+    status = one.process.poll()
+    assert status is not None
+    for job in one.item.jobs:
+        state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
+        state.outcomes[job.number] = settle(job, one.before[job.number], status, one.process.returned, stopped)
+        watch.ended(job, state)
+
+
+def _width(item: Item, slots: int) -> int:
+    """Slots that an item takes: one a device, as far as there are so many."""
+    return min(item.devices, slots)
+
+
+def share_of(slots: Sequence[int], of: int, gpus: int) -> Share:
+    """The share of an item that has ``slots`` of ``of``, on a machine with ``gpus``."""
+    if of == 1:
+        return Share()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(asked) if asked.isdecimal() else os.cpu_count() or 1
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
+    names = visible.split(",")[:gpus]
+    own = sorted({slot % gpus for slot in slots}) if gpus else []
+    return Share(max(1, threads * len(slots) // of), ",".join(names[i] for i in own) or None)
+
+
+@contextmanager
+def _presses() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM, as they come, instead of what they do."""
+    presses: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: presses.append(number)) for number in numbers]
+    try:
+        yield presses
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

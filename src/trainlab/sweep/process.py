@@ -1,0 +1,111 @@
+"""Forked processes that are alone in a process group, and gone when their parent is."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+INTERRUPTED = 130  # exit status after Ctrl-C
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+POLL_S = 0.05
+_lifeline: list[int] = []  # both ends of a pipe; the parent holds the one to write to, and never does
+
+
+class Forked:
+    """``work()`` in a process of its own.
+
+    It starts with the parent's modules, so their import is paid for once, and in a process group of its own: a Ctrl-C
+    at the terminal reaches the parent alone. The parent must not have used CUDA or OpenMP before.
+
+    Attributes:
+        started: by time.monotonic.
+    """
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        if not _lifeline:
+            _lifeline.extend(os.pipe())
+        context = multiprocessing.get_context("fork")
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_child, args=(work, sender))
+        self._returned: Any = None
+        self.started = time.monotonic()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child has handlers of its own
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sender.close()
+        with contextlib.suppress(OSError):  # the child does the same; who comes first does not matter
+            os.setpgid(self.pid, self.pid)
+
+    @property
+    def pid(self) -> int:
+        """Of the process and its group."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Exit status, negative for a signal's number; None while it runs. Whom it has left behind is killed."""
+        self._receive()
+        status = self._process.exitcode
+        if status is not None:
+            self._receive()
+            self.kill()
+        return status
+
+    @property
+    def returned(self) -> Any:
+        """What ``work`` returned; None while it runs and if the process came to another end."""
+        return self._returned
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process and those that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """End it, and those that it has started."""
+        self.send(signal.SIGKILL)
+
+    def _receive(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            if self._returned is None and self._receiver.poll():
+                self._returned = self._receiver.recv()
+
+
+def wait_for(processes: Sequence[Forked]) -> list[Any]:
+    """What their work returned, when all have ended; None for those that came to another end."""
+    try:
+        while any(process.poll() is None for process in processes):
+            time.sleep(POLL_S)
+    finally:
+        for process in processes:
+            process.kill()
+    return [process.returned for process in processes]
+
+
+def _child(work: Callable[[], Any], sender: Connection) -> None:
+    with contextlib.suppress(OSError):
+        os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    reading, writing = _lifeline
+    os.close(writing)
+    threading.Thread(target=_go_with_parent, args=(reading,), daemon=True).start()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the terminal's input is the parent's
+    try:
+        returned = work()
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    sender.send(returned)
+
+
+def _go_with_parent(reading: int) -> None:
+    os.read(reading, 1)  # ends when nobody is left to write: the parent is gone, however it went
+    os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,0 +1,198 @@
+"""How a sweep goes: a table that is kept up to date on a terminal, elsewhere a line a job."""
+
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trainlab.metrics_csv import read_rows
+from trainlab.results import STATUSES
+from trainlab.sweep.execute import State
+from trainlab.sweep.outcome import WAITING, Outcome
+from trainlab.sweep.plan import Job, labels
+
+_REFRESH_S = 0.5
+_STYLES = {"completed": "green", "failed": "red", "diverged": "red", "interrupted": "yellow", "running": "cyan"}
+
+
+class Lines:
+    """A line for each job that has come to its end."""
+
+    def __init__(self, state: State) -> None:
+        self._labels, self._count = _labels(state), len(state.jobs)
+        if len(state.waiting) < len(state.jobs):
+            self.say(summary(state) + " at the start")
+
+    def tick(self, state: State) -> None:
+        """Nothing new."""
+
+    def ended(self, job: Job, state: State) -> None:
+        """The line."""
+        outcome = state.outcomes[job.number]
+        place, took = f"{job.number + 1}/{self._count}", _duration(state.seconds[job.number])
+        figures = f"   val {_figures(outcome.metrics)}" if "val_loss" in outcome.metrics else ""
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        self.say(f"{place} {self._labels[job.number]}{figures}   {took}   {outcome.status}{reason}")
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        print(text, flush=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class LiveTable:
+    """A table no higher than the screen: what runs, what failed, what was done last, and how long it will take."""
+
+    def __init__(self, state: State, console: Console) -> None:
+        self._labels, self._console = _labels(state), console
+        # No thread of its own: jobs are forked, and a thread's locks would stay locked in them. Output is not
+        # redirected, since they would inherit that too.
+        self._live = Live(
+            console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+        self._drawn = 0.0
+        self._live.start()
+
+    def tick(self, state: State) -> None:
+        """Draw it anew, if it is time."""
+        if time.monotonic() - self._drawn >= _REFRESH_S:
+            self._live.update(self._picture(state), refresh=True)
+            self._drawn = time.monotonic()
+
+    def ended(self, job: Job, state: State) -> None:
+        """Draw it anew."""
+        self._drawn = 0.0
+
+    def say(self, text: str) -> None:
+        """A line above the table."""
+        self._console.print(escape(text))
+
+    def close(self) -> None:
+        """Take it away."""
+        self._live.stop()
+
+    def _picture(self, state: State) -> Group:
+        rows = {job.number: _running_row(job, state) for job in state.jobs if job.number in state.started}
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table.add_column("run", overflow="ellipsis", no_wrap=True)
+        for heading in ("val loss", "val acc", "time"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("status", overflow="ellipsis", no_wrap=True)
+        shown = shown_jobs(state, self._console.height - 8)
+        for job in shown:
+            outcome = state.outcomes[job.number]
+            metrics, seconds, status = rows.get(job.number) or _ended_row(outcome, state.seconds.get(job.number))
+            val_loss, val_acc = _figures(metrics).split() if "val_loss" in metrics else ("-", "-")
+            style = _STYLES.get("running" if job.number in rows else outcome.status, "default")
+            told = f"[{style}]{escape(status)}[/]"
+            table.add_row(escape(self._labels[job.number]), val_loss, val_acc, seconds, told)
+        hidden = len(state.jobs) - len(shown)
+        more = [Text(f"and {hidden} more", style="dim")] if hidden else []
+        best = {n: outcome.metrics for n, outcome in state.outcomes.items()} | {n: row[0] for n, row in rows.items()}
+        return Group(table, *more, Text(self._summary(state, best), overflow="ellipsis", no_wrap=True))
+
+    def _summary(self, state: State, metrics: dict[int, dict[str, Any]]) -> str:
+        statuses = [outcome.status for number, outcome in state.outcomes.items() if number not in state.started]
+        bad = sum(outcome.failed for outcome in state.outcomes.values())
+        parts = [
+            f"{statuses.count('completed')} of {len(state.jobs)} done",
+            f"{len(state.started)} running",
+            f"{statuses.count('waiting')} waiting",
+            f"{bad} failed",
+        ]
+        finite = [(m["val_loss"], n) for n, m in metrics.items() if "val_loss" in m]
+        best = f"; best {min(finite)[0]:.4f} ({self._labels[min(finite)[1]]})" if finite else ""
+        left = seconds_left(state, time.monotonic())
+        return ", ".join(parts) + (f"; about {_duration(left)} left" if left else "") + best
+
+
+def watcher(state: State) -> Lines | LiveTable:
+    """The table where there is a terminal, else lines."""
+    console = Console()
+    return LiveTable(state, console) if sys.stdout.isatty() and not console.is_dumb_terminal else Lines(state)
+
+
+def summary(state: State) -> str:
+    """How many jobs came to which end."""
+    counts = Counter(outcome.status for outcome in state.outcomes.values())
+    told = ", ".join(f"{counts[status]} {status}" for status in (*STATUSES, WAITING) if counts[status])
+    return f"{len(state.jobs)} jobs: {told}"
+
+
+def _labels(state: State) -> dict[int, str]:
+    names = labels([job.overrides for job in state.jobs])
+    return dict(zip((job.number for job in state.jobs), names, strict=True))
+
+
+def shown_jobs(state: State, room: int) -> list[Job]:
+    """At most ``room`` jobs, in their order: those that run, that failed, that ended last, that come next."""
+    room = max(room, 1)
+    if len(state.jobs) <= room:
+        return list(state.jobs)
+    by_number = {job.number: job for job in state.jobs}
+    running = list(state.started)
+    failed = [number for number, outcome in state.outcomes.items() if outcome.failed]
+    last = list(reversed(state.seconds))
+    following = [job.number for job in state.waiting[: max(1, room // 4)]]
+    chosen = list(dict.fromkeys([*running, *following, *failed[-(room // 2) :], *last]))[:room]
+    return [by_number[number] for number in sorted(chosen)]
+
+
+def seconds_left(state: State, now: float) -> float | None:
+    """An estimate, from the jobs that have ended and the epochs of those that run; None before there is any."""
+    took = [seconds for number, seconds in state.seconds.items() if not state.outcomes[number].reason]
+    by_number = {job.number: job for job in state.jobs}
+    shares = {n: share for n in state.started if (share := _share_done(by_number[n])) is not None}
+    guesses = {n: (now - state.started[n]) / share for n, share in shares.items() if share > 0}
+    if not took and not guesses:
+        return None
+    usual = sum(took) / len(took) if took else sum(guesses.values()) / len(guesses)
+    running = [max(0.0, guesses.get(n, usual) - (now - start)) for n, start in state.started.items()]
+    at_once = min(state.slots, len(running) + len(state.waiting)) or 1
+    return max([*running, (sum(running) + usual * len(state.waiting)) / at_once])
+
+
+def _share_done(job: Job) -> float | None:
+    """Share of a job's epochs that are done; a resumed job's earlier epochs took no time now, but that evens out."""
+    return _epochs(job) / job.max_epochs if job.max_epochs else None
+
+
+def _epochs(job: Job) -> int:
+    rows = read_rows(job.folder / "metrics.csv")
+    return int(rows[-1]["epoch"]) + 1 if rows else 0
+
+
+def _running_row(job: Job, state: State) -> tuple[dict[str, Any], str, str]:
+    rows = read_rows(job.folder / "metrics.csv")
+    validated = [row for row in rows if row.get("val/loss")]
+    best = min(validated, key=lambda row: float(row["val/loss"]), default=None)
+    metrics = {"val_loss": float(best["val/loss"]), "val_acc": float(best["val/acc"])} if best else {}
+    of = f" of {job.max_epochs}" if job.max_epochs else ""
+    epoch = min(int(rows[-1]["epoch"]) + 2 if rows else 1, job.max_epochs or sys.maxsize)
+    return metrics, _duration(time.monotonic() - state.started[job.number]), f"epoch {epoch}{of}"
+
+
+def _ended_row(outcome: Outcome, seconds: float | None) -> tuple[dict[str, Any], str, str]:
+    seconds = outcome.total_s if seconds is None else seconds
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    return outcome.metrics, _duration(seconds) if seconds is not None else "", outcome.status + reason
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    return f"{metrics['val_loss']:.4f} {metrics['val_acc']:.2%}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

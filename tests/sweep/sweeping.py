@@ -1,0 +1,149 @@
+"""Sweeps as users start them, in processes of their own, without the seconds that their imports take."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import runpy
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import TINY
+from trainlab.cli import PROJECT
+from trainlab.metrics_csv import read_rows
+
+HERE = Path(__file__).parent
+FAULT = "+callbacks.fault={_target_: faults.Fault}"
+TIMES = ("epoch_s", "images_per_s")
+
+
+# Importing torch and Lightning takes seconds: it is done once, in a process that does nothing but fork sweeps.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["hydra", "trainlab.run"])
+
+
+class Sweep:
+    """``python src/train.py -m`` with arguments, as a process in a session of its own."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        flags = [a for a in arguments if a.startswith("--")]  # argparse wants them first
+        argv = [*flags, "-m", *TINY, *(a for a in arguments if a not in flags)]
+        clean = {k: v for k, v in os.environ.items() if k not in ("HYDRA_FULL_ERROR", "TRAINLAB_EXPLAINS")}
+        clean |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), **environment}
+        folder = Path(tempfile.mkdtemp(prefix="sweep-"))
+        self._told = [folder / "out", folder / "err"]
+        self._process = _SERVER.Process(target=_become, args=(argv, clean, *self._told))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(PROJECT / "src"))  # the server does not have this process's path
+            self._process.start()
+        self.pid: int = self._process.pid
+
+    def poll(self) -> int | None:
+        """Exit status; None while it runs."""
+        return self._process.exitcode
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it, and it alone, a signal."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def finish(self, timeout_s: float = 280) -> "Done":
+        """Its end. Nothing that it started is left."""
+        self._process.join(timeout_s)
+        status = self.poll()
+        self.send(signal.SIGKILL)
+        assert status is not None, "it goes on for ever"
+        assert eventually(lambda: in_session(self.pid) == [], 5)
+        done = Done(status, *(path.read_text() for path in self._told))
+        shutil.rmtree(self._told[0].parent)
+        return done
+
+
+@dataclass
+class Done:
+    """What `subprocess.run` returns."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def _become(argv: list[str], environment: dict[str, str], out: Path, err: Path) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(1)  # the library has read OMP_NUM_THREADS long ago
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.path.insert(0, str(HERE))
+    sys.argv = [str(PROJECT / "src" / "train.py"), *argv]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def start(*arguments: str, **environment: str) -> Sweep:
+    return Sweep(arguments, environment)
+
+
+def sweep(*arguments: str, **environment: str) -> Done:
+    return start(*arguments, **environment).finish()
+
+
+def in_session(session: int) -> list[int]:
+    """Processes of a session that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(its_session) == session and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def eventually(condition, limit_s: float = 60) -> bool:
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def results(folder: Path) -> dict[str, dict]:
+    """`result.json` of every run of a sweep, by the overrides that come before those that all tests share."""
+    found = [json.loads(path.read_text()) for path in folder.glob("*/result.json")]
+    return {" ".join(o for o in result["overrides"] if _telling(o)): result for result in found}
+
+
+def _telling(override: str) -> bool:
+    return (override not in TINY and override.split("=")[0] in ("model", "optim.lr", "seed", "trainer.devices")) or (
+        "fault.what" in override
+    )
+
+
+def figures(folder: Path) -> dict[str, tuple]:
+    """All that runs of a sweep came to, without the times."""
+    return {
+        path.parent.name: (
+            json.loads(path.read_text())["status"],
+            json.loads(path.read_text())["metrics"],
+            [{k: v for k, v in row.items() if k not in TIMES} for row in read_rows(path.parent / "metrics.csv")],
+        )
+        for path in folder.glob("*/result.json")
+    }

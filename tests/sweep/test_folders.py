@@ -1,0 +1,130 @@
+"""What a sweep finds in its folder and on its disk."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+from sweeping import figures, results, sweep
+
+from trainlab.results import Result
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A folder of configuration with an option ``experiment=mine``, and a function to write it."""
+    folder = tmp_path / "conf"
+    (folder / "experiment").mkdir(parents=True)
+
+    def write(label_smoothing):
+        text = f"# @package _global_\nlabel_smoothing: {label_smoothing}\n"
+        (folder / "experiment" / "mine.yaml").write_text(text)
+        return f"--config-dir={folder}"
+
+    return write
+
+
+def test_all_mistakes_are_told_together_before_anything_starts(mine, tmp_path):
+    """Among them a setting that has changed under a run, and a result that is cut in half."""
+    where = (f"output_dir={tmp_path / 'out'}", "name=study", "experiment=mine")
+    assert sweep(mine(0.0), *where, "seed=1,2,3").returncode == 0
+    folder = tmp_path / "out" / "study"
+    (half,) = (path for path in folder.glob("*/result.json") if "seed=2" in Result.read(path.parent).overrides)
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    done = sweep(mine(0.1), *where, "seed=1,2,abc,4", "model=elu_he,bn_")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    told = done.stderr.splitlines()
+    assert told[0] == "error: 5 of 8 jobs cannot be run, so none was started"
+    by_job = dict(line.strip().split(": ", 1) for line in told[1:])
+    assert len(told) == 1 + len(by_job)
+    for seed in ("1", "2", "abc", "4"):
+        assert by_job[f"seed={seed} model=bn_"].startswith("model has no option 'bn_'; did you mean bn")
+    assert by_job["seed=abc model=elu_he"] == "seed must be an integer, got 'abc'; set seed"
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+    done = sweep(mine(0.1), *where, "seed=1,2,4")
+    assert done.returncode == 1
+    told = done.stderr.splitlines()
+    assert told[0] == "error: 2 of 3 jobs cannot be run, so none was started"
+    assert (
+        "holds a run with other settings (label_smoothing: 0.0, now 0.1). Set another name=, or ckpt_path=" in told[1]
+    )
+    assert told[1].startswith("  seed=1: ") and told[2].startswith("  seed=2: ")
+    assert f"{half} is damaged (" in told[2] and told[2].endswith("; remove it, or set another name=")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+    half.unlink()
+    assert sweep(mine(0.0), *where, "seed=1,2,3").returncode == 0
+    assert {result["status"] for result in results(folder).values()} == {"completed"}
+
+
+def test_mistakes_leave_nothing(tmp_path):
+    done = sweep("optim.lr=-1,0", f"output_dir={tmp_path / 'out'}", "sweep.jobs=2")
+    assert done.returncode == 1
+    assert [line.strip() for line in done.stderr.splitlines()[1:]] == [
+        f"optim.lr={lr}: lr must be positive and finite, got {lr}; set optim.lr" for lr in (-1, 0)
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_of_all_jobs_is_told_once_and_a_job_twice_is_one(tmp_path):
+    done = sweep("seed=1,2", "optim.lr=-1", f"output_dir={tmp_path / 'out'}")
+    assert done.stderr == "error: lr must be positive and finite, got -1; set optim.lr\n"
+    done = sweep("seed=1,1", f"output_dir={tmp_path / 'out'}")
+    assert done.returncode == 1
+    assert "is the same run as job 1 of the sweep" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_launcher_leaves_the_same_runs_and_goes_on_with_them(tmp_path):
+    arguments = ("seed=1,2", "name=study")
+    assert sweep(*arguments, f"output_dir={tmp_path / 'ours'}").returncode == 0
+    theirs = sweep(*arguments, f"output_dir={tmp_path / 'theirs'}", "hydra/launcher=basic")
+    assert theirs.returncode == 0, theirs.stderr
+    assert figures(tmp_path / "theirs" / "study") == figures(tmp_path / "ours" / "study")
+    ours = sweep("seed=1,2,3", "name=study", f"output_dir={tmp_path / 'theirs'}")
+    assert ours.returncode == 0, ours.stderr
+    assert ours.stdout.startswith("3 jobs: 2 completed, 1 waiting at the start\n")
+    again = sweep(*arguments, f"output_dir={tmp_path / 'theirs'}", "hydra/launcher=basic", "hydra/sweeper=basic")
+    assert again.stdout.count("already completed, not trained again") == 2
+
+
+@contextlib.contextmanager
+def mounted(folder, options):
+    """A file system in memory at ``folder``, for root."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount, and only outside a container that forbids it")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_fails_its_jobs_with_the_reason_and_the_sweep_goes_on_later(tmp_path):
+    """Room for one run, with two checkpoints of 600 kB each, and not for two."""
+    arguments = ("seed=1,2", "name=study")
+    assert sweep(*arguments, f"output_dir={tmp_path / 'roomy'}").returncode == 0
+    with mounted(tmp_path / "disk", "size=2m") as disk:
+        full = sweep(*arguments, f"output_dir={disk}")
+        assert full.returncode == 1
+        statuses = {name: result["status"] for name, result in results(disk / "study").items()}
+        assert statuses["seed=1"] == "completed"
+        assert statuses.get("seed=2") in ("failed", "running", None)  # there may be no room to say it
+        assert "No space left on device" in full.stdout
+        assert "error: 2 jobs: 1 completed, 1 failed" in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+        assert sweep(*arguments, f"output_dir={disk}", "sweep.retry_failed=true").returncode == 0
+        assert figures(disk / "study") == figures(tmp_path / "roomy" / "study")
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_line(tmp_path):
+    with mounted(tmp_path / "disk", "size=1m,ro") as disk:
+        done = sweep("seed=1,2", f"output_dir={disk}")
+    assert done.returncode == 1
+    assert f"{disk}/" in done.stderr and "Read-only file system; make room there or set output_dir=" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,121 @@
+"""Sweeps that are interrupted, killed, and started twice. What they had is kept, and the same command goes on."""
+
+import random
+import signal
+import time
+
+import pytest
+from sweeping import FAULT, eventually, figures, in_session, results, start, sweep
+
+from trainlab.metrics_csv import read_rows
+from trainlab.results import Result
+
+EPOCHS = 3
+JOBS = (FAULT, "model=elu_he,bn", "seed=1,2", "name=study", "trainer.max_epochs=3")
+SLOW = {"FAULTS_SLEEP": "0.03"}  # a step; 19 of them an epoch
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = sweep(*JOBS, f"output_dir={folder}", "sweep.jobs=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = figures(folder / "study")
+    assert len(found) == 4
+    assert {status for status, *_ in found.values()} == {"completed"}
+    return found
+
+
+def epochs_of(folder):
+    return [len(read_rows(path)) for path in folder.glob("study/*/metrics.csv")]
+
+
+def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}")
+    first = start(*arguments, FAULTS_SLEEP="0.1")
+    second = start(*arguments, FAULTS_SLEEP="0.1")  # the same second, the same folder
+    try:
+        assert eventually(lambda: first.poll() is not None or second.poll() is not None)
+        (loser, winner) = (first, second) if first.poll() is not None else (second, first)
+        refused = loser.finish()
+        assert refused.returncode == 1
+        assert refused.stderr == (
+            f"error: another sweep is running in {tmp_path / 'study'}; wait for it, or set another name=\n"
+        )
+        assert refused.stdout == ""
+        assert eventually(lambda: epochs_of(tmp_path) != [])
+        winner.send(signal.SIGINT)
+        stopped = winner.finish()
+    finally:
+        first.send(signal.SIGKILL), second.send(signal.SIGKILL)
+    assert stopped.returncode == 130
+    told = "interrupted: 4 jobs: 1 interrupted, 3 waiting; the same command goes on from here"
+    assert stopped.stderr.splitlines()[-1] == told
+    assert "stopping: what runs ends its epoch and is saved; Ctrl-C again to stop now" in stopped.stdout
+    ((name, result),) = results(tmp_path / "study").items()
+    assert (name, result["status"]) == ("model=elu_he seed=1", "interrupted")
+    assert 1 <= result["metrics"]["epochs"] < EPOCHS, "the signal came too late; the test shows nothing"
+    assert epochs_of(tmp_path) == [result["metrics"]["epochs"]]
+
+    resumed = sweep(*arguments)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert figures(tmp_path / "study") == undisturbed
+    logs = [path.read_text() for path in tmp_path.glob("study/*/train.log")]
+    assert sum(f"last.ckpt after epoch {result['metrics']['epochs']}" in log for log in logs) == 1
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
+    process = start(*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2", FAULTS_SLEEP="1")
+    assert eventually(lambda: len(list(tmp_path.glob("study/*/result.json"))) == 2)
+    time.sleep(1)  # so that they train, and hold on to their epoch
+    process.send(signal.SIGINT)
+    time.sleep(1)
+    process.send(signal.SIGINT)
+    began = time.monotonic()
+    stopped = process.finish()
+    assert time.monotonic() - began < 10  # an epoch takes 19 seconds
+    assert stopped.returncode == 130
+    assert {result["status"] for result in results(tmp_path / "study").values()} == {"interrupted"}
+    assert "4 jobs: 2 interrupted, 2 waiting; the same command goes on" in stopped.stderr
+
+
+def test_jobs_end_with_a_launcher_that_is_killed(tmp_path):
+    process = start(*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2", **SLOW)
+    assert eventually(lambda: len(list(tmp_path.glob("study/*/result.json"))) == 2)
+    assert len(in_session(process.pid)) == 3
+    process.send(signal.SIGKILL)
+    assert eventually(lambda: in_session(process.pid) == [], 2)
+    process.finish()
+
+
+def killed_and_resumed(arguments, kills, draw):
+    """How many times it was still running when it was killed."""
+    hit = 0
+    for _ in range(kills):
+        process = start(*arguments, **SLOW)
+        time.sleep(draw.uniform(0, 5))
+        hit += process.poll() is None
+        process.send(signal.SIGKILL)
+        process.finish()
+    return hit
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+def test_a_sweep_that_is_killed_at_any_moment_and_resumed_comes_to_the_same(kills, undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2")
+    draw = random.Random(kills)
+    if kills > 3:  # as often as it takes, one sweep after the other
+        hit, rounds = 0, 0
+        while hit < kills:
+            rounds += 1
+            arguments = (*JOBS, f"output_dir={tmp_path / str(rounds)}", "sweep.jobs=2")
+            hit += killed_and_resumed(arguments, 3, draw)
+            assert sweep(*arguments).returncode == 0
+            assert figures(tmp_path / str(rounds) / "study") == undisturbed
+        return
+    assert killed_and_resumed(arguments, kills, draw) > 0
+    assert sweep(*arguments).returncode == 0
+    assert figures(tmp_path / "study") == undisturbed
+    for run in (tmp_path / "study").iterdir():
+        if run.is_dir():
+            assert Result.read(run).status == "completed"
