@@ -116,6 +116,9 @@ def in_session(session: int) -> list[int]:
     return found
 
 
+REPORT = {"report.html", "report.md", "runs.csv", "pairs.csv"}  # and `figures/`
+
+
 def eventually(condition, limit_s: float = 60) -> bool:
     end = time.monotonic() + limit_s
     while not condition():
@@ -123,6 +126,11 @@ def eventually(condition, limit_s: float = 60) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """All folders in that of a sweep, but the report's."""
+    return [path for path in folder.iterdir() if path.is_dir() and path.name != "figures"]
 
 
 def results(folder: Path) -> dict[str, dict]:

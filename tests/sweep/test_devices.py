@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from sweeping import FAULT, eventually, figures, in_session, results, start, sweep
+from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 
 from trainlab.metrics_csv import read_rows
 
@@ -14,13 +14,14 @@ FILES = {"config.yaml", "metrics.csv", "result.json", "train.log", ".lock", ".hy
 def check_folders(outputs, name, runs):
     """One folder a run and nothing beside it."""
     assert [path.name for path in outputs.iterdir()] == [name]
-    folders = [path for path in (outputs / name).iterdir() if path.is_dir()]
+    folders = run_folders(outputs / name)
     assert len(folders) == runs
     for folder in folders:
         assert {path.name for path in folder.iterdir()} == FILES
         assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+@pytest.mark.slow
 def test_single_and_multi_device_jobs_mix(tmp_path):
     arguments = ("trainer.devices=2,1", "data.batch_size=32", f"output_dir={tmp_path}", "name=study")
     # What another launcher has left in the environment must not reach the jobs.

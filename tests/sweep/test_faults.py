@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sweeping import FAULT, results, sweep
+from sweeping import FAULT, REPORT, results, sweep
 
 WHAT = ("nothing", "raise", "leave", "exit", "kill", "memory")
 ARGUMENTS = ("optim=sgd", "optim.lr=0.01,1e30", FAULT, f"+callbacks.fault.what={','.join(WHAT)}", "name=study")
@@ -54,7 +54,8 @@ def test_every_failure_is_recorded_with_its_reason_and_the_other_jobs_run(study)
 def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them(study):
     folder, done = study
     lines = done.stdout.splitlines()
-    told, table = lines[:12], lines[12:]
+    told, table, report = lines[:12], lines[12:-1], lines[-1]
+    assert report == f"report: {folder / 'report.html'}"
     assert sorted(line.split("/12 ")[0] for line in told) == sorted(str(i + 1) for i in range(12))
     (killed,) = (line for line in told if "optim.lr=0.01 +callbacks.fault.what=kill" in line)
     assert killed.endswith("s   failed: killed by signal 9 (SIGKILL); out of memory is the usual reason")
@@ -65,9 +66,10 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
         assert any(reason in line for line in table)
     for log in folder.glob("*/train.log"):
         assert "model:" in log.read_text()
-    assert {path.name for path in folder.iterdir() if not path.is_dir()} == {".sweep.lock"}
+    assert {path.name for path in folder.iterdir() if not path.is_dir()} == {".sweep.lock", *REPORT}
 
 
+@pytest.mark.slow
 def test_what_failed_is_kept_until_it_is_to_be_tried_again(study):
     folder, _ = study
     before = {path: path.read_bytes() for path in folder.glob("*/result.json")}

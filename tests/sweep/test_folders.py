@@ -79,6 +79,7 @@ def test_a_mistake_of_all_jobs_is_told_once_and_a_job_twice_is_one(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_another_launcher_leaves_the_same_runs_and_goes_on_with_them(tmp_path):
     arguments = ("seed=1,2", "name=study")
     assert sweep(*arguments, f"output_dir={tmp_path / 'ours'}").returncode == 0

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from sweeping import FAULT, eventually, figures, in_session, results, start, sweep
+from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
@@ -116,6 +116,5 @@ def test_a_sweep_that_is_killed_at_any_moment_and_resumed_comes_to_the_same(kill
     assert killed_and_resumed(arguments, kills, draw) > 0
     assert sweep(*arguments).returncode == 0
     assert figures(tmp_path / "study") == undisturbed
-    for run in (tmp_path / "study").iterdir():
-        if run.is_dir():
-            assert Result.read(run).status == "completed"
+    for run in run_folders(tmp_path / "study"):
+        assert Result.read(run).status == "completed"

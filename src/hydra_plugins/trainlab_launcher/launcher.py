@@ -9,6 +9,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from trainlab.cli import quick_imports
+
 
 class ProcessLauncher(Launcher):
     """Runs each job in a process of its own.
@@ -45,7 +47,8 @@ class ProcessLauncher(Launcher):
             from hydra_plugins.trainlab_launcher._any import launch
 
             return launch(jobs, job_overrides, self.jobs)
-        from hydra_plugins.trainlab_launcher._trainings import launch_trainings
+        with quick_imports():
+            from hydra_plugins.trainlab_launcher._trainings import launch_trainings
 
         return launch_trainings(jobs, job_overrides, self.jobs, self.on_failure == "stop", self.retry_failed)
 
