@@ -147,6 +147,15 @@ def test_compiling_changes_nothing_but_rounding(case, train):
     assert ours.keys() == theirs.keys()
 
 
+@pytest.mark.slow
+def test_a_compiled_run_with_dropout_goes_on_as_if_nothing_had_been(train):
+    settings = ["optim=sgd", "optim.lr=0.01", "model.dropout=0.1", "trainer.precision=64-true", "compile=true"]
+    _, whole = train(*settings, name="whole")
+    train(*settings, "trainer.max_epochs=1", name="cut")
+    _, resumed = train(*settings, "ckpt_path=last", name="cut")
+    assert_same_weights(last_weights(resumed), last_weights(whole), {"rtol": 0, "atol": 0})
+
+
 def test_a_plateau_halves_the_rate_once_an_epoch_and_before_the_checkpoint(train):
     # An epoch counts as better only if it halves the loss, so all but the first are bad, and patience is 0.
     settings = ["scheduler.patience=0", "scheduler.threshold=0.5", "optim.lr=1e-3", "trainer.max_epochs=4"]
@@ -174,6 +183,17 @@ def test_a_huge_learning_rate_diverges_at_the_second_step(train):
     # the products of four layers of them are beyond float32's 3e38.
     with pytest.raises(Diverged, match=r"step 1 \(epoch 0, batch 1, learning rate 1e\+30\); lower optim.lr"):
         train("optim=sgd", "optim.lr=1e30", "optim.momentum=0")
+
+
+def test_divergence_is_noticed_where_the_last_steps_end_no_epoch(train):
+    with pytest.raises(Diverged, match="step 1 "):
+        train("optim=sgd", "optim.lr=1e30", "optim.momentum=0", "trainer.max_steps=3")
+
+
+def test_divergence_by_the_last_update_of_an_epoch_shows_in_validation(train):
+    # One batch: its loss is that of the initial weights.
+    with pytest.raises(Diverged, match=r"the validation loss is not finite after epoch 0, though"):
+        train("optim=sgd", "optim.lr=1e30", "optim.momentum=0", f"data.batch_size={NUM_TRAIN}")
 
 
 def test_divergence_in_a_later_epoch_is_told_by_its_step(train):

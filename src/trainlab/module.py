@@ -58,7 +58,7 @@ class Classifier(lightning.LightningModule):
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}; set label_smoothing")
         if gradient_clip_val is not None and not gradient_clip_val >= 0:
             raise ValueError(
-                f"gradient_clip_val must not be negative, got {gradient_clip_val}; set trainer.gradient_clip_val"
+                f"gradient_clip_val must be at least 0, got {gradient_clip_val}; set trainer.gradient_clip_val"
             )
         if gradient_clip_algorithm not in CLIPPINGS:
             raise ValueError(
@@ -135,6 +135,7 @@ class Classifier(lightning.LightningModule):
         """Start the sums of the epoch."""
         self._train_correct.zero_()
         self._sizes: list[int] = []
+        self._checked = 0  # losses of the epoch that are known to be finite
         self.val_metrics = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -173,11 +174,12 @@ class Classifier(lightning.LightningModule):
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Stop a training whose loss is not finite."""
-        if (batch_idx + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0 or batch_idx + 1 == len(self._losses):
-            self._check_losses(max(0, batch_idx + 1 - STEPS_BETWEEN_LOSS_CHECKS), batch_idx + 1)
+        if (batch_idx + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
+            self._check_losses()
 
-    def _check_losses(self, start: int, end: int) -> None:
-        finite = self._losses[start:end].isfinite()
+    def _check_losses(self) -> None:
+        start, self._checked = self._checked, len(self._sizes)
+        finite = self._losses[start : self._checked].isfinite()
         if bool(finite.all()):
             return
         batch_idx = start + int((~finite).nonzero()[0])
@@ -190,6 +192,7 @@ class Classifier(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
+        self._check_losses()
         self._step_schedule("epoch")
 
     def _step_schedule(self, interval: str) -> None:
@@ -214,6 +217,7 @@ class Classifier(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of the validation."""
+        self._check_losses()
         # Apple's GPUs have no float64.
         kind = torch.float32 if self.device.type == "mps" else torch.float64
         self._val = torch.zeros(3, device=self.device, dtype=kind)
@@ -229,6 +233,11 @@ class Classifier(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Publish ``val/loss`` and ``val/acc`` for early stopping, checkpoints and schedules."""
         loss, right, count = self._reduce(self._val.cpu().double()).tolist()
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the validation loss is not finite after epoch {self.current_epoch}, though the training loss was; "
+                "lower optim.lr or set trainer.gradient_clip_val=1"
+            )
         self.val_metrics = {"val/loss": loss / count, "val/acc": right / count}
         # As tensors: `log` would round Python numbers to float32.
         metrics = {k: torch.tensor(v, dtype=self._val.dtype) for k, v in self.val_metrics.items()}

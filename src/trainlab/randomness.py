@@ -63,7 +63,9 @@ class CounterDraws(nn.Module):
         elements = self.elements
         if elements.shape[0] < rows or elements.shape[1] != columns or elements.device != self.key.device:
             row = torch.arange(rows, device=self.key.device) * self.row_stride + self.row_offset
-            self.elements = row[:, None] * columns + torch.arange(columns, device=self.key.device)
+            elements = row[:, None] * columns + torch.arange(columns, device=self.key.device)
+            if not torch.compiler.is_compiling():  # a graph may not leave its tensors behind
+                self.elements = elements
         first, second = scramble(self.key ^ self.step).unbind()
-        draws = scramble(self.elements[:rows] ^ first)
+        draws = scramble(elements[:rows] ^ first)
         return scramble(draws.add_(second).bitwise_and_(_MASK)).view(shape)

@@ -1,6 +1,7 @@
 """One run from configuration to result: the only place that turns a config into objects."""
 
 import contextlib
+import inspect
 import logging
 import math
 import os
@@ -124,7 +125,8 @@ def build(cfg: DictConfig) -> Parts:
     """All objects of a run, checked against each other. Reads no image and writes nothing."""
     check_arguments(provenance, {"seed": cfg.seed}, "")
     check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
-    if not cfg.name or Path(cfg.name).is_absolute() or ".." in Path(cfg.name).parts:
+    name = Path(str(cfg.name or ""))
+    if not name.parts or name.is_absolute() or ".." in name.parts:
         raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
     data: ImageData = _construct(cfg, "data")
@@ -142,15 +144,19 @@ def build(cfg: DictConfig) -> Parts:
             "set data.batch_size or data.val_size"
         )
     optimizer = _construct(cfg, "optim")
-    if not 0 < optimizer.keywords.get("lr", 1) < math.inf:
-        raise ValueError(f"lr must be positive and finite, got {optimizer.keywords['lr']}; set optim.lr")
+    if (lr := optimizer.keywords.get("lr")) is not None and not 0 < lr < math.inf:
+        raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
     scheduler = _construct(cfg, "scheduler")
     endless = cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1
+    trial = optimizer([nn.Parameter(torch.zeros(1))])
+    if inspect.signature(trial.step).parameters["closure"].default is inspect.Parameter.empty:
+        raise ValueError(f"{type(trial).__name__} evaluates the loss several times a step; choose another optim")
     try:
-        scheduler(optimizer([nn.Parameter(torch.zeros(1))]), 0 if endless else 1_000_000)
+        scheduler(trial, 0 if endless else 1_000_000)
     except ZeroDivisionError as error:
         raise ValueError(f"a setting of the schedule must not be 0 ({error}); set scheduler.*") from None
     steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
+    check_arguments(Classifier, steps, "trainer")
     module = Classifier(network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps)
 
     named = {name: _construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}

@@ -1,13 +1,14 @@
 """Plans, shares of the machine and estimates: arithmetic, without processes."""
 
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from trainlab.sweep.execute import Share, State, share_of
+from trainlab.sweep.execute import Share, State, carry_out, share_of
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels, plan
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan
 from trainlab.sweep.progress import LiveTable, seconds_left, shown_jobs, summary
 
 
@@ -28,27 +29,57 @@ def test_a_job_is_called_by_what_sets_it_apart():
 
 
 @pytest.mark.parametrize(
-    "slots, of, gpus, share",
+    "slots, of, cards, share",
     [
-        ([0], 1, 0, Share(None, None)),  # alone on the machine
-        ([0], 1, 4, Share(None, None)),
-        ([0], 2, 0, Share(4, None)),  # 8 threads
-        ([1, 2], 4, 0, Share(4, None)),
-        ([3], 16, 0, Share(1, None)),
-        ([1], 2, 2, Share(4, "1")),
-        ([3], 4, 2, Share(2, "1")),  # two jobs a GPU
-        ([0, 1], 4, 4, Share(4, "0,1")),
+        (1, 1, [], Share(None, None)),  # alone on the machine
+        (1, 2, [], Share(4, None)),  # 8 threads
+        (2, 4, [], Share(4, None)),
+        (1, 16, [], Share(1, None)),
+        (1, 2, [1], Share(4, "1")),
+        (2, 4, [0, 3], Share(4, "0,3")),
     ],
 )
-def test_jobs_at_once_share_threads_and_gpus(slots, of, gpus, share, monkeypatch):
+def test_jobs_at_once_share_threads_and_gpus(slots, of, cards, share, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert share_of(slots, of, gpus) == share
+    assert share_of(slots, of, cards) == share
 
 
 def test_gpus_are_those_that_the_sweep_may_see(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [share_of([slot], 2, 2).gpus for slot in (0, 1)] == ["5", "7"]
+    assert [share_of(1, 2, [card]).gpus for card in (0, 1)] == ["5", "7"]
+
+
+def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    devices = [1, 2, 1, 1, 3]
+    items = [Item((job(i, folder=tmp_path, devices=d, on_gpu=True),)) for i, d in enumerate(devices)]
+    log = tmp_path / "log"
+
+    def work(item, share):
+        for event in ("start", "end"):
+            with log.open("a") as file:
+                file.write(f"{event} {item.jobs[0].number} {share.gpus}\n")
+            time.sleep(0.2)
+
+    class Quiet:
+        tick = ended = say = lambda *_: None
+
+    state = State([item.jobs[0] for item in items], slots=4)
+    assert not carry_out(items, work, state, gpus=3, stop_early=False, watch=Quiet())
+    taken: set[str] = set()
+    most, counts = 0, {}
+    for line in log.read_text().splitlines():
+        event, number, gpus = line.split()
+        cards = set(gpus.split(","))
+        counts[int(number)] = len(cards)
+        if event == "start":
+            assert not taken & cards
+            taken |= cards
+        else:
+            taken -= cards
+        most = max(most, len(taken))
+    assert (most, [counts[i] for i in range(5)]) == (3, devices)
 
 
 def state_of(folder, count, slots=1):

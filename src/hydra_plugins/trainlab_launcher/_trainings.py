@@ -21,6 +21,7 @@ from trainlab.report.write import write_report
 from trainlab.sweep.check import count_gpus, look_at, mistakes_told, same_folders
 from trainlab.sweep.execute import Share, State, carry_out
 from trainlab.sweep.folder import claimed_by_sweep
+from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan
 from trainlab.sweep.process import Forked, wait_for
 from trainlab.sweep.progress import summary, watcher
@@ -37,6 +38,7 @@ def launch_trainings(
         SweepFailed: some jobs cannot be, or another sweep has the folder; none was started.
         KeyboardInterrupt: the sweep was interrupted.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was begun is put away
     with claimed_by_sweep(jobs.sweep_dir):
         found, gpus = _checked(jobs, job_overrides, retry_failed)
         state = State(found, at_once)
@@ -85,7 +87,10 @@ def _check(jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence
     for number in numbers:
         overrides = job_overrides[number]
         try:
-            found.append(look_at(jobs.task_config(overrides, number), number, overrides, retry_failed))
+            job = look_at(jobs.task_config(overrides, number), number, overrides, retry_failed)
+            if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
+                raise ValueError("name and output_dir hold for a whole sweep; give one value for each")
+            found.append(job)
         except Exception as error:
             mistakes[number] = _explained(error)
     return found, mistakes, count_gpus()
@@ -158,8 +163,15 @@ def _report(found: Sequence[Job], sweep_dir: Path) -> None:
 
 def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
     """What Hydra's sweepers work with: the validation loss, or a failure that is about all that failed."""
-    again = f"{_again(jobs, 'sweep.retry_failed=true')} tries again what failed"
-    failure = SweepFailed(f"{summary(state)}; {again}")
+    told = [summary(state)]
+    outcomes = [outcome.status for outcome in state.outcomes.values()]
+    if WAITING in outcomes or "interrupted" in outcomes:
+        told.append(f"{_again(jobs)} goes on from here")
+    if "failed" in outcomes:
+        told.append(f"{_again(jobs, 'sweep.retry_failed=true')} tries again what failed")
+    if "diverged" in outcomes:
+        told.append("what diverged would do so again: lower optim.lr or set trainer.gradient_clip_val=1")
+    failure = SweepFailed("; ".join(told))
     returns = []
     for job in state.jobs:
         outcome = state.outcomes[job.number]

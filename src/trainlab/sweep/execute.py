@@ -67,6 +67,7 @@ class _Running:
     item: Item
     process: Forked
     slots: list[int]
+    cards: list[int]
     before: dict[int, bytes | None]
 
 
@@ -105,26 +106,28 @@ def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
         items: to carry out.
         work: what to do in an item's process.
         state: of the sweep they belong to.
-        gpus: how many there are.
+        gpus: how many there are; an item that needs some has them to itself.
         stop_early: whether the first failure ends the sweep like a Ctrl-C.
         watch: who shows it.
 
     Returns:
         Whether it was interrupted.
     """
-    waiting, running, free = deque(items), list[_Running](), set(range(state.slots))
+    waiting, running = deque(items), list[_Running]()
+    free, cards = set(range(state.slots)), set(range(gpus))
     stopping, deadline = 0, float("inf")  # how often the running ones were told to stop
     with _presses() as presses:
         try:
             while running or (waiting and not stopping and not presses):
-                while waiting and not stopping and not presses and len(free) >= _width(waiting[0], state.slots):
-                    running.append(_start(waiting.popleft(), work, state, free, gpus))
+                while waiting and not stopping and not presses and _fits(waiting[0], state, free, cards, gpus):
+                    running.append(_start(waiting.popleft(), work, state, free, cards))
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     free.update(one.slots)
+                    cards.update(one.cards)
                     _end(one, state, stopped=stopping > 0, watch=watch)
                 failed = stop_early and any(o.failed and n in state.seconds for n, o in state.outcomes.items())
-                wanted = min(2, max(len(presses), int(failed)))
+                wanted = min(2, len(presses) + int(failed))
                 while stopping < wanted and running:
                     stopping += 1
                     watch.say(_ANNOUNCEMENTS[stopping - 1])
@@ -149,10 +152,21 @@ _ANNOUNCEMENTS = (
 )
 
 
-def _start(item: Item, work: Work, state: State, free: set[int], gpus: int) -> _Running:
-    slots = sorted(free)[: _width(item, state.slots)]
+def _fits(item: Item, state: State, free: set[int], cards: set[int], gpus: int) -> bool:
+    """Whether there are slots enough for an item, one a device as far as there are so many, and GPUs."""
+    return len(free) >= min(item.devices, state.slots) and len(cards) >= _cards(item, gpus)
+
+
+def _cards(item: Item, gpus: int) -> int:
+    return min(item.devices, gpus) if item.on_gpu else 0
+
+
+def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]) -> _Running:
+    slots = sorted(free)[: min(item.devices, state.slots)]
+    own = sorted(cards)[: _cards(item, len(cards))]
     free.difference_update(slots)
-    share = share_of(slots, state.slots, gpus if item.on_gpu else 0)
+    cards.difference_update(own)
+    share = share_of(len(slots), state.slots, own)
     before = {job.number: on_disk(job.folder) for job in item.jobs}
 
     def in_child() -> Any:
@@ -162,7 +176,7 @@ def _start(item: Item, work: Work, state: State, free: set[int], gpus: int) -> _
 
     process = Forked(in_child)
     state.started |= {job.number: process.started for job in item.jobs}
-    return _Running(item, process, slots, before)
+    return _Running(item, process, slots, own, before)
 
 
 def _end(one: _Running, state: State, stopped: bool, watch: Watcher) -> None:
@@ -174,21 +188,15 @@ def _end(one: _Running, state: State, stopped: bool, watch: Watcher) -> None:
         watch.ended(job, state)
 
 
-def _width(item: Item, slots: int) -> int:
-    """Slots that an item takes: one a device, as far as there are so many."""
-    return min(item.devices, slots)
-
-
-def share_of(slots: Sequence[int], of: int, gpus: int) -> Share:
-    """The share of an item that has ``slots`` of ``of``, on a machine with ``gpus``."""
+def share_of(slots: int, of: int, cards: Sequence[int]) -> Share:
+    """The share of an item that has ``slots`` of ``of``, and some of the GPUs that can be seen."""
     if of == 1:
         return Share()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     threads = int(asked) if asked.isdecimal() else os.cpu_count() or 1
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
-    names = visible.split(",")[:gpus]
-    own = sorted({slot % gpus for slot in slots}) if gpus else []
-    return Share(max(1, threads * len(slots) // of), ",".join(names[i] for i in own) or None)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else None
+    return Share(max(1, threads * slots // of), ",".join(names[i] if names else str(i) for i in cards) or None)
 
 
 @contextmanager

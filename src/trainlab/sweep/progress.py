@@ -1,5 +1,6 @@
 """How a sweep goes: a table that is kept up to date on a terminal, elsewhere a line a job."""
 
+import os
 import sys
 import time
 from collections import Counter
@@ -43,7 +44,10 @@ class Lines:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # nobody reads any more, as behind `head`; the sweep goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def close(self) -> None:
         """Nothing is open."""
