@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import (
@@ -12,9 +13,19 @@ from hydra.test_utils.launcher_common_tests import (
     IntegrationTestSuite,
     LauncherTestSuite,
 )
+from hydra.version import VersionBase
+from packaging.version import Version
 
 from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher
 from trainlab.cli import PROJECT, SweepFailed, explain
+
+
+@pytest.fixture(autouse=True)
+def _version_that_the_suite_is_written_for(monkeypatch: pytest.MonkeyPatch):
+    """Hydra keeps the version base of whoever composed a config before, in one for all."""
+    base = VersionBase()
+    base.setbase(Version("1.1"))
+    monkeypatch.setitem(Singleton._instances, VersionBase, base)
 
 
 def test_hydra_finds_it():
