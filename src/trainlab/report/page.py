@@ -12,7 +12,7 @@ from trainlab.report.figures import Picture
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings
 from trainlab.report.origins import repeat_command
 from trainlab.report.sections import TEST_NOTE, Table, group_table, pair_table, ranking, unfinished
-from trainlab.report.wording import NOISE_NOTE, QUESTIONS_NOTE, best_figures, headline, title
+from trainlab.report.wording import QUESTIONS_NOTE, best_figures, best_in_context, headline, no_best, noise_note, title
 
 MAX_SVG_BYTES = 400_000  # above it the page holds the PNG instead
 _PARTS = Path(__file__).parent
@@ -26,13 +26,13 @@ def page(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
     body += _best(findings)
     if sentences := findings.sentences():
         body += [_heading("Which differences are larger than the noise"), _list(sentences)]
-        body.append(_paragraph(NOISE_NOTE, "note"))
+        body.append(_paragraph(noise_note(findings), "note"))
     if findings.groups:
         body += [_heading("Groups: runs that differ only in the seed"), _table(group_table(findings.groups))]
     body += _questions(findings)
     if pictures:
         body += [_heading("Figures"), f'<div class="figures">{"".join(map(_figure, pictures))}</div>']
-    body += [_heading("Ranking"), _table(ranking(findings, root))]
+    body += [_heading("Ranking, by validation loss"), _table(ranking(findings, root))]
     problems = unfinished(findings, root)
     if problems.rows:
         body += [_heading("Not completed, or damaged"), _table(problems)]
@@ -50,10 +50,11 @@ def page(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
 
 def _best(findings: Findings) -> list[str]:
     if findings.best is None:
-        return [_paragraph("No run is completed, so there is no best one.")]
+        return [_paragraph(no_best(findings))]
     return [
         _heading("Best run"),
         _paragraph(best_figures(findings.best)),
+        *([_paragraph(context)] if (context := best_in_context(findings, findings.best)) else []),
         f"<pre tabindex=0>{html.escape(repeat_command(findings.best))}</pre>",
         _paragraph(TEST_NOTE, "note"),
     ]
@@ -76,8 +77,12 @@ def _questions(findings: Findings) -> list[str]:
         f"<h3>{escape(second.label)} beside {escape(first.label)}</h3>{_answer(findings.answers(first, second))}"
         for first, second in asked
     )
-    parts.append(f"<details><summary>The same in print, {len(asked)} pairs</summary>{printed}</details>")
+    parts.append(f"<details><summary>{_pairs_as_text(len(asked))}</summary>{printed}</details>")
     return [*parts, _paragraph(QUESTIONS_NOTE, "note")]
+
+
+def _pairs_as_text(n: int) -> str:
+    return f"All {n} pairs as text" if n > 1 else "The one pair as text"
 
 
 def _answers(findings: Findings) -> str:
