@@ -88,11 +88,14 @@ def cost(first: Group, second: Group) -> str:
         return f"There are no times to compare {first.label} and {second.label} with."
     times = ratio(b, a)
     each = f"{number(second.summary('time', 'epoch_s'))} s against {number(first.summary('time', 'epoch_s'))} s"
-    unclear = "" if times.is_clear or math.isnan(times.low) else "; no difference is shown by these runs"
+    if math.isnan(times.low):
+        unclear = _no_claim(first, second)
+    else:
+        unclear = "" if times.is_clear else "; no difference is shown by these runs"
     within = "" if math.isnan(times.low) else f" ({_range(times)})"
     return (
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
-        f"{each}{unclear}{_one_seed(first, second)}."
+        f"{each}{unclear}."
     )
 
 
@@ -120,6 +123,8 @@ def p_value(p: float) -> str:
         return "-"
     if p < 1e-9:
         return "< 1e-9"
+    if f"{p:.3f}" == f"{ALPHA:.3f}" and p < ALPHA:
+        return f"{p:.4f}" if p < 0.04995 else "< 0.05"  # not rounded over the line
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
@@ -141,7 +146,7 @@ def _method(pair: Pair) -> str:
 
 def _p(pair: Pair) -> str:
     alone = _is(pair.difference.p)
-    return f"p {alone} alone, {_is(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {alone}"
+    return f"p {alone} alone, {p_value(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {alone}"
 
 
 def _is(p: float) -> str:
@@ -196,21 +201,20 @@ def _and(texts: Sequence[str]) -> str:
 
 def _to_common(found: Convergence, first: Group, second: Group) -> str:
     """What the second takes to a loss that is no more the one's than the other's: where "faster" can be said."""
-    epochs = _share(found.common_epochs_ratio, "epochs", judged=True)
-    seconds = _share(found.common_seconds_ratio, "seconds", judged=True)
-    one = _one_seed(first, second)
-    return (
-        f"To the higher of the two best losses ({found.common:.4f}) {second.label} takes {epochs} and {seconds}{one}."
-    )
+    why_not = _no_claim(first, second)
+    epochs = _share(found.common_epochs_ratio, "epochs", why_not)
+    seconds = _share(found.common_seconds_ratio, "seconds", why_not)
+    return f"To the higher of the two best losses ({found.common:.4f}) {second.label} takes {epochs} and {seconds}."
 
 
-def _share(of: Ratio, unit: str, judged: bool = False) -> str:
+def _share(of: Ratio, unit: str, why_not: str | None = None) -> str:
+    """A ratio; whether it is clear, or why that cannot be said, only where ``why_not`` is given."""
     if math.isnan(of.value):
         return f"an unknown share of the {unit}"
     if math.isnan(of.low):
-        return f"{of.value:.2f} times the {unit}"
+        return f"{of.value:.2f} times the {unit}{why_not or ''}"
     verdict = ": not clearly different" if not of.is_clear else ": faster" if of.value < 1 else ": slower"
-    return f"{of.value:.2f} times the {unit} ({_range(of)}{verdict if judged else ''})"
+    return f"{of.value:.2f} times the {unit} ({_range(of)}{'' if why_not is None else verdict})"
 
 
 def _range(of: Ratio) -> str:
@@ -218,5 +222,6 @@ def _range(of: Ratio) -> str:
     return f"95 %: {of.low:.2f} to {high}"
 
 
-def _one_seed(first: Group, second: Group) -> str:
-    return " (one seed: no claim)" if min(len(first.runs), len(second.runs)) < 2 else ""
+def _no_claim(first: Group, second: Group) -> str:
+    """Why a ratio of two groups has no interval."""
+    return f" ({'one seed' if min(len(first.runs), len(second.runs)) < 2 else 'no spread'}: no claim)"
