@@ -36,8 +36,8 @@ def test_epochs_and_seconds_to_the_first_ones_best_loss(study: Path):
     assert converging(elu, selu) == (
         "selu reached elu's best validation loss (1.0200) after 2.0 ± 0.0 epochs (8.0 ± 0.0 s); elu itself took "
         "4.0 ± 0.0 epochs (8.0 ± 0.0 s): 0.50 times the epochs and 1.00 times the seconds. To the higher of the two "
-        "best losses (1.0200) selu takes 0.50 times the epochs (no spread: no claim) and 1.00 times the seconds (no spread: "
-        "no claim)."
+        "best losses (1.0200) selu takes 0.50 times the epochs (no spread: no claim) and 1.00 times the seconds "
+        "(no spread: no claim)."
     )
 
 

@@ -157,12 +157,15 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
     shown = list(lines.values())[:MAX_CURVES]
     word = {"val_loss": "loss", "val_acc": "accuracy"}[metric]
     with canvas(6.4, 3.5) as (figure, (axes,)):
+        lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
+        apart = 10 ** (0.012 * max(0.3, math.log10(lrs[-1] / lrs[0])))  # so that no interval hides another
         for i, line in enumerate(shown):
+            aside = apart ** (i - (len(shown) - 1) / 2)
             line = sorted(line, key=lambda group: group.settings["optim.lr"])
             figures = [group.summary("metrics", metric) for group in line]
             spread = [0 if math.isnan(f.half_width) else f.half_width for f in figures]
             axes.errorbar(
-                [group.settings["optim.lr"] for group in line],
+                [aside * group.settings["optim.lr"] for group in line],
                 [f.mean for f in figures],
                 yerr=spread if any(spread) else None,
                 color=COLOURS[i],
@@ -173,7 +176,6 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
                 label=shortened(without_lr(line[0].label)),
             )
         axes.set_xscale("log")
-        lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
         if len(lrs) <= MAX_LR_TICKS:
             axes.set_xticks(lrs, [shown_value(lr) for lr in lrs])
             axes.set_xticks([], minor=True)
@@ -185,7 +187,8 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
     return Picture(
         f"{word}_by_lr",
         f"Validation {word} against learning rate",
-        f"{kept}Mean over the seeds with its 95 % interval where there are several.",
+        f"{kept}Mean over the seeds with its 95 % interval where there are several. Lines are drawn a little aside of "
+        "each other.",
         png,
         svg,
     )
