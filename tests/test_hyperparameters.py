@@ -41,7 +41,7 @@ def test_a_dense_network(compose_config):
         "activation": "selu",
         "initializer": "lecun_normal",
         "batch_norm": False,
-        "dropout": "0.1",
+        "dropout": "alpha 0.1, last",
         "standardize": True,
         "optimizer": "NAdam",
         "lr": 1e-4,
@@ -75,3 +75,15 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
     assert (found["activation"], found["augmentation"]) == ("none", "none")
     assert (found["momentum"], found["weight_decay"], found["gradient_clip"]) == (0.0, 0.0, 0.0)
     assert (found["batch_norm"], found["standardize"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (("model=alpha_dropout", "model.dropout_after=every"), "alpha 0.1, every"),
+        (("model=alpha_dropout", "model.dropout_kind=ordinary"), "ordinary 0.1, last"),
+        (("model=selu",), "0"),
+    ],
+)
+def test_two_kinds_or_places_of_dropout_do_not_look_alike(options, shown):
+    assert hyperparameters(plain(compose(*options)))["dropout"] == shown

@@ -77,10 +77,10 @@ def described(folder: Path) -> tuple[api_pb2.Experiment, dict[str, object], int 
 
 
 def assert_result_is_shown(result, folder):
-    """The figures of `result.json`, a point each, and nothing for those it has not."""
+    """The figures of `result.json`, a point each, and nothing for those it has not; epochs count from one."""
     for name, tag in METRICS.items():
         shown = [value for _, value in points(folder, tag)]
-        expected = [result.metrics[name]] if name in result.metrics else []
+        expected = [result.metrics[name] + (name == "best_epoch")] if name in result.metrics else []
         assert shown == pytest.approx(expected, rel=1e-6), name  # float32
 
 

@@ -42,7 +42,7 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         "activation": network.get("activation"),
         "initializer": network.get("initializer"),
         "batch_norm": network.get("batch_norm"),
-        "dropout": _text(network.get("dropout", 0.0)),
+        "dropout": _dropout(network),
         "standardize": network.get("standardize"),
         "optimizer": _name(optimizer),
         "lr": optimizer.get("lr"),
@@ -71,6 +71,15 @@ def _layers(network: Mapping[str, Any]) -> str | None:
         return f"{network['depth']} x {network['width']}"
     parts = [network[key] for key in ("stages", "dense") if network.get(key)]
     return " + ".join(_text(part) for part in parts) or None
+
+
+def _dropout(network: Mapping[str, Any]) -> str:
+    """Rates with the kind before them and the place after them, as "alpha 0.1, last"; "0" where nothing is dropped."""
+    rates = network.get("dropout", 0.0)
+    if not (any(rates) if isinstance(rates, Sequence) else rates):
+        return _text(rates)
+    kind, place = network.get("dropout_kind"), network.get("dropout_after")
+    return f"{f'{kind} ' if kind else ''}{_text(rates)}{f', {place}' if place else ''}"
 
 
 def _augmentation(data: Mapping[str, Any]) -> str | None:

@@ -115,7 +115,8 @@ class TensorBoard(Logger):
         """Write how the run came out, as far as it came, and close the file."""
         for name, tag in METRICS.items():
             if name in metrics:
-                self.experiment.add_scalar(tag, metrics[name], step)
+                value = metrics[name] + 1 if name == "best_epoch" else metrics[name]  # epochs count from one
+                self.experiment.add_scalar(tag, value, step)
         self.experiment.file_writer.add_summary(_session_end(status))
         self.experiment.close()
         self._writer = None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainlab.cli import PROJECT
+from trainlab.report.write import write_report
 
 pytestmark = pytest.mark.browser
 
@@ -89,3 +90,71 @@ def test_it_reads_well_on_a_phone_and_in_the_dark(open_page, report, width, sche
         "all => all.map(e => parseFloat(getComputedStyle(e).fontSize))"
     )
     assert min(sizes) >= 12
+
+
+def test_what_has_no_value_stays_last_in_either_order(open_page, study, no_figures):
+    (study / "elu,3" / "result.json").write_text("{")
+    opened = open_page(write_report([study]))
+    table = "table:has(thead button:text-is('folder'))"
+    headings = opened.headers(table)
+    expected = {
+        "total s": [["9", "9", "17", "17", "17", "-"], ["17", "17", "17", "9", "9", "-"]],
+        "folder": [[f"{model},{seed}" for model in ("elu", "selu") for seed in (1, 2, 3)]],
+    }
+    for name, orders in expected.items():
+        for order in orders:
+            opened.click_header(table, headings.index(name))
+            assert opened.column(table, headings.index(name)) == order
+    sorts = opened.page.locator(table).locator("th").evaluate_all("all => all.map(e => e.getAttribute('aria-sort'))")
+    assert {name: sort for name, sort in zip(headings, sorts, strict=True) if sort != "none"} == {"folder": "ascending"}
+    assert opened.errors == []
+
+
+def test_a_heading_can_be_sorted_by_without_a_mouse(open_page, study, no_figures):
+    opened = open_page(write_report([study]))
+    heading = opened.page.locator("table:has(thead button:text-is('folder')) th", has_text="folder")
+    heading.locator("button").focus()
+    opened.page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "ascending"
+
+
+def test_a_mark_shows_that_a_heading_sorts_and_takes_no_room_when_it_turns(open_page, study, no_figures):
+    page = open_page(write_report([study])).page
+    heading = page.locator("th").first
+    mark = "e => getComputedStyle(e.querySelector('button'), '::after').content"
+    width = "e => e.querySelector('button').getBoundingClientRect().width"
+    before = (heading.evaluate(mark), heading.evaluate(width))
+    heading.click()
+    assert before[0] not in ("none", "normal", heading.evaluate(mark))
+    assert before[1] == heading.evaluate(width)
+
+
+def test_two_groups_can_be_chosen(open_page, study, no_figures):
+    opened = open_page(write_report([study]))
+    answer = opened.page.locator("#answer")
+    assert "selu reached elu's best validation loss" in answer.inner_text()
+    opened.page.locator("#second").select_option(label="elu")
+    assert answer.inner_text() == "Choose two different groups."
+    opened.page.locator("#first").select_option(label="selu")
+    assert "elu never reached selu's best validation loss" in answer.inner_text()
+    assert opened.errors == []
+
+
+def test_what_scrolls_has_a_name_and_can_be_reached_by_keys(open_page, study):
+    regions = open_page(write_report([study])).page.locator(".scroll")
+    named = "all => all.map(e => [e.getAttribute('role'), e.getAttribute('aria-label') !== '', e.tabIndex])"
+    assert regions.count() == 8  # three tables and five figures
+    assert regions.evaluate_all(named) == [["region", True, 0]] * 8
+
+
+def test_long_names_do_not_widen_a_phone_and_the_first_column_stays(open_page, study, leave, no_figures):
+    leave("x" * 100, [1.0], [0.5], lr=1e-3, overrides=(f"experiment={'long_name_' * 8}",))
+    opened = open_page(write_report([study]), width=PHONE)
+    assert opened.overflow_px() <= 0
+    table = opened.page.locator(".scroll.table", has=opened.page.locator("thead button:text-is('group')"))
+    cell = table.locator("td[title]")
+    assert cell.get_attribute("title").startswith("long_name_" * 8)
+    left = cell.bounding_box()["x"]
+    table.evaluate("e => e.scrollLeft = 200")
+    assert cell.bounding_box()["x"] == pytest.approx(left, abs=2)
+    assert cell.bounding_box()["width"] < PHONE / 2 + 30

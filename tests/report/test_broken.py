@@ -2,12 +2,15 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from trainlab.report.findings import find
 from trainlab.report.runs import find_runs
+from trainlab.report.sections import ranking
+from trainlab.report.table import runs_table
 from trainlab.report.write import write_report
 
 
@@ -62,6 +65,7 @@ def test_a_folder_of_nothing_but_broken_runs_has_a_report(study: Path):
     write_report([study])
     assert "No run is completed, so there is no best one." in (study / "report.html").read_text()
     assert "6 runs: 6 unreadable." in (study / "report.md").read_text()
+    assert "No run is completed, so there is no best one." in (study / "report.md").read_text()
 
 
 def test_curves_that_are_not_finite_do_no_harm(leave, tmp_path: Path):
@@ -114,3 +118,44 @@ def test_a_run_given_twice_counts_once_and_parts_of_a_run_are_no_runs(study: Pat
     (study / "elu,1" / ".hydra" / "config.yaml").write_text("seed: 1\n")
     (study / "empty").mkdir()
     assert len(find_runs([study, study / "elu,1", study])) == 6
+
+
+@pytest.mark.parametrize(("section", "key"), [("metrics", "best_epoch"), ("metrics", "val_acc"), ("time", "total_s")])
+def test_an_integer_larger_than_any_float_is_damage(study: Path, no_figures: None, section: str, key: str):
+    with_value(study / "elu,2" / "result.json", section, key, 10**400)
+    write_report([study])
+    runs_table(find_runs([study]), study)
+    (broken,) = (run for run in find_runs([study]) if run.problem)
+    assert f"{key} is no number" in broken.reason
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("key", ["val_acc", "best_epoch", "test_acc", "test_loss", "epochs"])
+def test_a_figure_that_is_not_finite_is_none(study: Path, no_figures: None, key: str, value: float):
+    with_value(study / "elu,2" / "result.json", "metrics", key, value)
+    write_report([study])
+    (run,) = (run for run in find_runs([study]) if run.reason)
+    assert (run.folder.name, run.reason, run.is_completed) == ("elu,2", f"{key} is not finite", True)
+    for name in ("report.md", "runs.csv"):
+        assert not re.search(r"\b(nan|inf)\b", (study / name).read_text()), name
+    shown = [str(cell) for column in runs_table(find_runs([study]), study).columns for cell in column.cells]
+    assert not any("nan" in cell or "inf" in cell for cell in shown)
+
+
+def test_completed_without_a_finite_loss_is_completed_and_not_compared(leave, tmp_path: Path, no_figures: None):
+    leave("a", [1.0], [0.5], seed=1)
+    leave("b", [1.0], [0.5], seed=2)
+    leave("c", [1.0], [0.5], seed=3, status="diverged")
+    with_value(tmp_path / "b" / "result.json", "metrics", "val_loss", float("nan"))
+    findings = find([tmp_path], find_runs([tmp_path]))
+    assert findings.warnings[:2] == [
+        "Not completed, so listed but counted nowhere: 1 of 3 runs.",
+        "Completed, but cannot be compared (no finite validation loss): 1 of 3 runs.",
+    ]
+    assert [row[0][0] for row in ranking(findings, tmp_path).rows] == ["1", "-", "-"]
+    with_value(tmp_path / "a" / "result.json", "metrics", "val_loss", float("inf"))
+    write_report([tmp_path])
+    for name in ("report.html", "report.md"):
+        assert (
+            "No completed run has a finite validation loss, so there is no best one." in (tmp_path / name).read_text()
+        )

@@ -1,6 +1,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trainlab.report.convergence import convergence, reach
@@ -34,8 +35,9 @@ def test_epochs_and_seconds_to_the_first_ones_best_loss(study: Path):
     assert found.seconds_ratio.value == pytest.approx(1.0)
     assert converging(elu, selu) == (
         "selu reached elu's best validation loss (1.0200) after 2.0 ± 0.0 epochs (8.0 ± 0.0 s); elu itself took "
-        "4.0 ± 0.0 epochs (8.0 ± 0.0 s). selu takes 0.50 times the epochs (95 %: 0.50 to 0.50: faster) and 1.00 times "
-        "the seconds (95 %: 1.00 to 1.00: not clearly different)."
+        "4.0 ± 0.0 epochs (8.0 ± 0.0 s): 0.50 times the epochs and 1.00 times the seconds. To the higher of the two "
+        "best losses (1.0200) selu takes 0.50 times the epochs (no spread: no claim) and 1.00 times the seconds "
+        "(no spread: no claim)."
     )
 
 
@@ -43,7 +45,8 @@ def test_what_never_gets_there_is_said_and_no_ratio_is_made_of_the_rest(study: P
     elu, selu = two(study)
     assert converging(selu, elu) == (
         "elu never reached selu's best validation loss (0.9200) in any of its 3 runs; "
-        "selu itself took 3.0 ± 0.0 epochs (12 ± 0 s)."
+        "selu itself took 3.0 ± 0.0 epochs (12 ± 0 s). To the higher of the two best losses (1.0200) elu takes 2.00 "
+        "times the epochs (no spread: no claim) and 1.00 times the seconds (no spread: no claim)."
     )
 
 
@@ -55,7 +58,9 @@ def test_some_that_never_get_there(leave, tmp_path: Path):
     found = convergence(elu, selu)
     assert (found.second.never, found.second.n, found.second.epochs.n) == (2, 3, 1)
     assert math.isnan(found.epochs_ratio.value)
-    assert "But selu never reached it in 2 of 3 runs, so no ratio is given." in converging(elu, selu)
+    said = converging(elu, selu)
+    assert said.startswith("selu reached elu's best validation loss (1.0000) in 1 of 3 runs, after 2 epochs (4.0 s);")
+    assert "No ratio is given of runs that are chosen by having reached it." in said
 
 
 def test_a_seed_that_the_first_does_not_have_is_held_against_its_mean(leave, tmp_path: Path):
@@ -77,5 +82,55 @@ def test_runs_without_a_curve_leave_nothing_to_compare(study: Path):
 def test_what_an_epoch_costs(study: Path, leave):
     elu, selu = two(study)
     assert cost(elu, selu) == (
-        "An epoch of selu takes 2.00 times as long as one of elu (95 %: 2.00 to 2.00): 4.0 ± 0.0 s against 2.0 ± 0.0 s."
+        "An epoch of selu takes 2.00 times as long as one of elu: 4.0 ± 0.0 s against 2.0 ± 0.0 s "
+        "(no spread: no claim)."
     )
+
+
+def test_a_cost_that_no_run_shows_is_not_said_to_be_the_same(leave, tmp_path: Path):
+    for seed, elu_s, selu_s in ((1, 2.0, 2.5), (2, 3.0, 2.5), (3, 2.0, 2.2)):
+        leave(f"elu{seed}", [1.0], [0.5], seed, "elu", epoch_s=elu_s)
+        leave(f"selu{seed}", [1.0], [0.5], seed, "selu", epoch_s=selu_s)
+    assert cost(*two(tmp_path)).endswith("; no difference is shown by these runs.")
+
+
+def test_some_that_get_there_are_given_one_by_one(leave, tmp_path: Path):
+    for seed, selu in ((1, [1.0, 0.9, 0.8]), (2, [1.5, 0.9, 0.8]), (3, [1.5, 1.2, 1.1])):
+        leave(f"elu{seed}", [2.0, 1.0, 1.1], [0.1] * 3, seed, "elu")
+        leave(f"selu{seed}", selu, [0.1] * 3, seed, "selu")
+    elu, selu = two(tmp_path)
+    assert "in 2 of 3 runs, after 1 and 2 epochs (2.0 and 4.0 s);" in converging(elu, selu)
+
+
+def test_neither_of_two_equal_groups_is_called_faster(leave, tmp_path: Path):
+    """The first is timed at its own lowest loss, late on a flat curve, so the second always takes less to it."""
+    draw = np.random.default_rng(0)
+    for seed in range(1, 7):
+        for model in ("elu", "selu"):
+            losses = 1 + np.exp(-np.arange(30) / 3) + draw.normal(0, 0.02, 30)
+            leave(f"{model}{seed}", losses, [0.5] * 30, seed, model)
+    elu, selu = two(tmp_path)
+    one, other = convergence(elu, selu), convergence(selu, elu)
+    # A mark that is the same to both says the opposite of itself with the two exchanged, and claims nothing here.
+    assert one.common == other.common
+    assert one.common_epochs_ratio.value == pytest.approx(1 / other.common_epochs_ratio.value)
+    assert not one.common_epochs_ratio.is_clear
+    assert "faster" not in converging(elu, selu)
+
+
+def test_faster_is_said_of_the_mark_that_is_the_same_to_both(leave, tmp_path: Path):
+    for seed, last in ((1, 8), (2, 9), (3, 10)):
+        leave(f"elu{seed}", np.linspace(2, 1, last), [0.5] * last, seed, "elu")
+        leave(f"selu{seed}", [2.0, 0.9, 0.95], [0.5] * 3, seed, "selu")
+    said = converging(*two(tmp_path))
+    asked, common = said.split("To the higher of the two best losses")
+    assert "faster" not in asked
+    assert "0.22 times the epochs (95 %: 0.17 to 0.29: faster)" in common  # 2 of 8, 9 and 10
+
+
+def test_groups_of_other_images_are_not_compared(leave, tmp_path: Path):
+    for seed in (1, 2, 3):
+        leave(f"elu{seed}", [1.0 + seed / 10], [0.5], seed, "elu")
+        leave(f"selu{seed}", [0.5 + seed / 10], [0.6], seed, "selu", provenance_data_digest="other")
+    for said in (converging(*two(tmp_path)), cost(*two(tmp_path))):
+        assert said == "elu and selu are not compared: other images (their data digests differ)."

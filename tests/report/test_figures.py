@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from trainlab.report.drawing import COLOURS, MAX_CURVES, shortened
-from trainlab.report.figures import NAMES, draw_all, learning_curves, without_lr
+from trainlab.report.figures import NAMES, draw_all, highest_shown, learning_curves, without_lr
 from trainlab.report.groups import group_runs
 from trainlab.report.parallel import place
 from trainlab.report.runs import find_runs
@@ -80,3 +80,23 @@ def test_names_are_shortened_in_the_middle():
     assert shortened("a" * 40 + "z" * 40, 11) == "aaaaa…zzzzz"
     assert without_lr("bn lr=0.001 depth=5") == "bn depth=5"
     assert without_lr("lr=0.001") == "all"
+
+
+def test_a_wild_epoch_or_group_does_not_flatten_the_others():
+    usual = np.array([2.0, 1.5, 1.2])
+    assert highest_shown([usual, usual + 0.2]) == pytest.approx(1.15 * 2.2)
+    assert highest_shown([np.array([900.0, 1.5, 1.2])]) == pytest.approx(1.15 * 1.5)
+    assert highest_shown([usual, np.array([900.0, 800.0, 700.0])]) == pytest.approx(1.15 * 2.0)
+    assert highest_shown([]) == float("inf")
+
+
+def test_the_caption_says_what_is_cut_and_what_is_left_out(leave, tmp_path: Path):
+    leave("a", [2.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "elu")
+    leave("b", [900.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "selu")
+    caption = learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
+    assert caption.endswith(" Cut off at the top: selu.")
+    assert " Dotted: training" in caption
+    for i in range(3):
+        leave(f"m{i}", [2.0, 1.0], [0.3, 0.4], 1, f"m{i}")
+    caption = learning_curves(group_runs(find_runs([tmp_path])), "acc", "epochs").caption
+    assert caption.endswith(" Training is left out where there are more than 4 groups.")

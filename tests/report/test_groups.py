@@ -5,6 +5,8 @@ import pytest
 from trainlab.report.findings import find
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
+from trainlab.report.sections import group_table
+from trainlab.report.wording import best_in_context
 
 
 def groups_in(folder: Path) -> dict[str, list[int]]:
@@ -82,3 +84,47 @@ def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
         "Some seeds of defaults are not completed: what remains may be the luckier ones.",
         "Runs that repeat the settings and the seed of another: 1. Each seed counts once.",
     ]
+
+
+def test_a_label_hides_no_setting_that_differs(leave, tmp_path: Path):
+    leave("a", [1.0], [0.5], activation="elu", lr=1e-4, overrides=("model=elu",))
+    leave("b", [2.0], [0.5], activation="bn", lr=5e-4, overrides=("model=bn", "optim.lr=0.0005"))
+    assert [*groups_in(tmp_path)] == ["elu lr=0.0001", "bn lr=0.0005"]
+
+
+def test_a_learning_rate_that_came_with_an_option_is_named(leave, tmp_path: Path):
+    leave("a", [1.0], [0.5], activation="elu", lr=1e-4, overrides=("model=elu",))
+    leave("b", [2.0], [0.5], activation="bn", lr=5e-4, overrides=("model=bn",))
+    assert [*groups_in(tmp_path)] == ["elu lr=0.0001", "bn lr=0.0005"]
+
+
+def test_a_note_where_loss_and_accuracy_disagree(leave, tmp_path: Path):
+    leave("a", [1.0], [0.5], activation="elu")
+    leave("b", [1.1], [0.4], activation="selu")
+    note = "by which elu is ahead; by validation accuracy selu is."
+    assert note not in group_table(group_runs(find_runs([tmp_path]))).note
+    leave("c", [1.2], [0.7], seed=2, activation="selu")
+    assert note in group_table(group_runs(find_runs([tmp_path]))).note
+
+
+def test_the_best_run_is_one_of_its_group(study: Path):
+    findings = find([study], find_runs([study]))
+    # of 0.54, 0.531 and 0.52: mean 53.03 %, sd 1.0017 %, 4.3027 * 1.0017 / sqrt(3) = 2.49 %
+    assert best_in_context(findings, findings.best) == (
+        "The figures of a best run are optimistic: it was chosen by them. It is one of 3 seeds of selu, whose mean "
+        "accuracy is 53.03% ± 2.49%."
+    )
+
+
+def test_an_epoch_as_long_as_many_makes_seconds_doubtful(study: Path):
+    assert find([study], find_runs([study])).warnings == []
+    path = study / "elu,2" / "metrics.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    for epoch_s, doubtful in (("9.9", False), ("10.1", True)):  # the others take 2.0 s
+        fields = lines[3].split(",")
+        fields[8] = epoch_s
+        path.write_text("".join([*lines[:3], ",".join(fields), *lines[4:]]))
+        said = find([study], find_runs([study])).warnings
+        assert (
+            any(warning.startswith("1 run has an epoch more than 5 times its median: ") for warning in said) is doubtful
+        )

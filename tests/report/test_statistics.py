@@ -69,11 +69,35 @@ def test_one_seed_can_claim_nothing():
     assert difference({}, seeds(B)).method == "none"
 
 
-def test_values_without_any_spread():
-    assert paired([1.0, 1.0], [1.0, 1.0]).p == 1
-    assert paired([2.0, 2.0], [1.0, 1.0]).p == 0
-    assert welch([1.0, 1.0], [1.0, 1.0]).p == 1
-    assert welch([2.0, 2.0], [1.0, 1.0]).half_width == 0
+@pytest.mark.parametrize(
+    "found",
+    [
+        paired([1.0, 1.0], [1.0, 1.0]),
+        paired([2.0, 2.0], [1.0, 1.0]),
+        paired([0.53, 0.54, 0.3], [0.50, 0.51, 0.27]),  # their differences differ by the rounding of floats
+        paired([0.0, 0.0], [0.0, 0.0]),
+        welch([1.0, 1.0], [1.0, 1.0]),
+        welch([2.0, 2.0, 2.0], [1.0, 1.0]),
+        welch([0.1 + 0.2, 0.3], [0.1, 0.1]),
+    ],
+)
+def test_values_without_any_spread_are_no_certainty(found):
+    assert (found.method, found.reason) == ("none", "no spread to measure the noise with")
+    assert math.isnan(found.p)
+    assert math.isnan(found.half_width)
+
+
+def test_no_ratio_without_any_spread_is_clear():
+    found = ratio(seeds([2.0, 2.0]), seeds([4.0, 4.0]))
+    assert found.value == pytest.approx(0.5)
+    assert math.isnan(found.low)
+    assert not found.is_clear
+
+
+def test_what_has_nothing_in_common_is_not_paired():
+    found = difference(seeds(A), seeds(B), pairable=False)
+    assert (found.method, found.seeds) == ("Welch", ())
+    assert found.p == pytest.approx(WELCH_A_B[0], rel=1e-9)
 
 
 def test_welch_keeps_its_degrees_of_freedom_where_variances_are_tiny():

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from trainlab.report.comparisons import Pair, compare_all
+from trainlab.report.findings import find
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
 from trainlab.report.verdicts import better, p_value, told_apart
+from trainlab.report.wording import noise_note
 
 BN, ELU, SELU = (0.5350, 0.5296, 0.5286), (0.5030, 0.4946, 0.4978), (0.5018, 0.5032, 0.5048)
 
@@ -39,7 +41,7 @@ def test_a_difference_larger_than_the_noise(pairs_of):
     assert pairs["bn elu"].p == pytest.approx(3 * ps["bn elu"])
     assert better(pairs["bn elu"]) == (
         "bn is better than elu by 3.3 ± 0.5 points (95 %; paired t over seeds 1, 2, 3; "
-        f"p = {3 * ps['bn elu']:.3f}, Holm over 3 pairs)."
+        f"p = {ps['bn elu']:.3f} alone, {3 * ps['bn elu']:.3f} by Holm over 3 pairs)."
     )
 
 
@@ -49,7 +51,7 @@ def test_a_difference_within_the_noise(pairs_of):
     p = paired_p(SELU, ELU)
     assert better(pairs["selu elu"]) == (
         "selu and elu cannot be told apart with 3 seeds (0.5 ± 1.3 points, 95 %; paired t over seeds 1, 2, 3; "
-        f"p = {p:.2f}, Holm over 3 pairs)."
+        f"p = {p:.2f} alone, {p:.2f} by Holm over 3 pairs)."
     )
 
 
@@ -87,12 +89,96 @@ def test_many_that_cannot_be_told_from_the_best_share_a_sentence(pairs_of):
     made = pairs_of(**{f"m{i:02}": (0.50 - i / 1000, 0.55, 0.60 + i / 2000) for i in range(14)})
     best = next(iter(made.values())).first
     (said,) = told_apart([pair for pair in made.values() if pair.first is best])
-    assert said.startswith(f"{best.label} cannot be told apart from m")
-    assert said.endswith("and 3 more (Holm over 91 pairs).")  # 13 others, 10 of them by name; 14 * 13 / 2 pairs
+    # The first differs from the one after it by 0.001, 0 and -0.0005: mean 0.02 points, 4.3 * 0.076 / sqrt(3) = 0.19.
+    assert said.startswith(f"{best.label} cannot be told apart from m01 (0.02 ± 0.19), ")
+    # 13 others, 10 of them by name: the family is those pairs, not all 14 * 13 / 2
+    assert said.endswith(
+        f" and 3 more (in brackets the points that {best.label} is ahead, 95 %; Holm over 13 pairs): add seeds."
+    )
+
+
+def test_of_many_groups_what_is_spoken_is_corrected_for_what_is_spoken(pairs_of):
+    made = pairs_of(**{f"m{i:02}": (0.60 - i / 100, 0.61 - i / 100, 0.617 - i / 90) for i in range(12)})
+    pairs = [*made.values()]
+    best = pairs[0].first
+    spoken, rest = ([p for p in pairs if (p.first is best) is so] for so in (True, False))
+    assert {pair.tests for pair in spoken} == {11}
+    assert {pair.tests for pair in rest} == {66}
+    lowest = min(spoken, key=lambda pair: pair.difference.p)
+    assert lowest.p == pytest.approx(11 * lowest.difference.p)
+
+
+def test_a_gap_that_only_the_correction_hides_is_said_with_both_p(pairs_of):
+    # bn - elu: 0.0320, 0.0350, 0.0308 once more, but among pairs so many that p of 0.0015 is more than 0.05
+    names = {f"m{i:02}": tuple(0.4 + 0.01 * (i * s % 7) for s in (1, 2, 3)) for i in range(40)}
+    pairs = pairs_of(bn=BN, elu=ELU, **names)
+    pair = next(p for p in pairs.values() if {p.first.label, p.second.label} == {"bn", "elu"})
+    raw = paired_p(BN, ELU)
+    assert not pair.is_clear
+    assert better(pair).startswith(
+        f"bn is 3.3 ± 0.5 points ahead of elu, but among {pair.tests} pairs that may be chance"
+    )
+    assert f"p = {raw:.3f} alone, {pair.p:.3f} by Holm over {pair.tests} pairs): add seeds." in better(pair)
+
+
+def test_no_spread_claims_nothing(pairs_of):
+    (pair,) = pairs_of(bn=(0.53, 0.54), elu=(0.50, 0.51)).values()
+    assert not pair.is_clear
+    said = (
+        "bn and elu: nothing can be claimed, there is no spread to measure the noise with (the means are 3.0 points "
+        "apart, bn ahead)."
+    )
+    assert better(pair) == said
+    assert told_apart([pair]) == [said]
+
+
+def test_groups_of_other_images_are_not_compared(leave, tmp_path: Path):
+    for seed, (bn, elu) in enumerate(zip(BN, ELU, strict=True), 1):
+        leave(f"bn{seed}", [1 - bn], [bn], seed, "bn")
+        leave(f"elu{seed}", [1 - elu], [elu], seed, "elu", provenance_data_digest="other")
+    findings = find([tmp_path], find_runs([tmp_path]))
+    (pair,) = findings.pairs
+    assert (pair.difference.method, pair.difference.reason, pair.is_clear) == ("none", "other images", False)
+    assert findings.sentences() == ["bn and elu are not compared: other images (their data digests differ)."]
+    assert findings.warnings == [
+        "The runs are of 2 different data digests: they did not see the same images, so they are not compared "
+        "(d1ge57: bn; other: elu)."
+    ]
+    assert "the images held out for validation are the same" not in noise_note(findings)
+
+
+def test_groups_that_hold_other_images_out_are_not_paired(leave, tmp_path: Path):
+    for seed, (bn, elu) in enumerate(zip(BN, ELU, strict=True), 1):
+        leave(f"bn{seed}", [1 - bn], [bn], seed, "bn")
+        run = leave(f"elu{seed}", [1 - elu], [elu], seed, "elu")
+        config = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(config.replace("split_seed: 0", "split_seed: 7"))
+    findings = find([tmp_path], find_runs([tmp_path]))
+    assert [pair.difference.method for pair in findings.pairs] == ["Welch"]
+    assert findings.warnings[0].startswith(
+        "The groups differ in data.split_seed, so they do not hold the same images out"
+    )
+    assert "the images held out for validation are the same" not in noise_note(findings)
+
+
+def test_the_same_held_out_images_are_said_only_where_they_are_known(pairs_of, leave, tmp_path: Path):
+    pairs_of(bn=BN, elu=ELU)
+    assert "the images held out for validation are the same" in noise_note(find([tmp_path], find_runs([tmp_path])))
+    leave("selu1", [1.0], [0.5], 1, "selu", provenance_data_digest=None)
+    assert "the images held out for validation are the same" not in noise_note(find([tmp_path], find_runs([tmp_path])))
 
 
 @pytest.mark.parametrize(
-    ("p", "shown"), [(0.2512, "0.25"), (0.0400, "0.040"), (0.0012, "0.001"), (3.4e-5, "3e-05"), (0.0, "0")]
+    ("p", "shown"),
+    [
+        (0.2512, "0.25"),
+        (0.0400, "0.040"),
+        (0.0012, "0.001"),
+        (3.4e-5, "3e-05"),
+        (0.0, "< 1e-9"),
+        (0.0503, "0.050"),
+        (0.0496, "0.0496"),
+    ],
 )
 def test_p_to_digits_that_say_something(p: float, shown: str):
     assert p_value(p) == shown

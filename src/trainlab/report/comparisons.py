@@ -1,13 +1,15 @@
 """Every group against every other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from trainlab.report.groups import Group
-from trainlab.report.statistics import Difference, difference, holm
+from trainlab.report.groups import Group, held_out_otherwise, saw_other_images
+from trainlab.report.statistics import NAN, Difference, difference, holm
 
 ALPHA = 0.05
+MAX_SPOKEN = 8  # up to so many groups each pair has a sentence, above it the best against the others
+OTHER_IMAGES = "other images"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Pair:
         """Whether the difference is larger than the noise."""
         return self.p < ALPHA
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is a test of it."""
+        return self.difference.method != "none"
+
     def ordered(self) -> tuple[Group, Group, float]:
         """The more accurate group, the other one, and by how much."""
         if self.difference.mean >= 0:
@@ -38,9 +45,31 @@ class Pair:
 
 
 def compare_all(groups: Sequence[Group]) -> list[Pair]:
-    """All pairs of groups with a completed run, in the order of the groups, with Holm's correction over all tests."""
-    accuracies = [(group, accuracy) for group in groups if (accuracy := group.of("metrics", "val_acc"))]
-    pairs = [Pair(a, b, difference(of_a, of_b)) for (a, of_a), (b, of_b) in combinations(accuracies, 2)]
-    corrected = holm([pair.difference.p for pair in pairs])
-    tests = sum(pair.difference.method != "none" for pair in pairs)
-    return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, corrected, strict=True)]
+    """All pairs of groups with a completed run, in the order of the groups.
+
+    Holm's correction is over the pairs that are spoken of: all of few groups, of many those with the first. A pair that
+    is not among them is corrected over all pairs.
+    """
+    compared = [group for group in groups if group.of("metrics", "val_acc")]
+    pairs = [Pair(a, b, _difference(a, b)) for a, b in combinations(compared, 2)]
+    corrected = _corrected(pairs, range(len(pairs)))
+    if len(compared) > MAX_SPOKEN:
+        spoken = [i for i, pair in enumerate(pairs) if pair.first is compared[0]]
+        for i, pair in zip(spoken, _corrected(pairs, spoken), strict=True):
+            corrected[i] = pair
+    return corrected
+
+
+def _difference(first: Group, second: Group) -> Difference:
+    if saw_other_images(first, second):
+        gap = first.summary("metrics", "val_acc").mean - second.summary("metrics", "val_acc").mean
+        return Difference(gap, NAN, NAN, "none", reason=OTHER_IMAGES)
+    pairable = not held_out_otherwise([first, second])
+    return difference(first.of("metrics", "val_acc"), second.of("metrics", "val_acc"), pairable)
+
+
+def _corrected(pairs: Sequence[Pair], family: Collection[int]) -> list[Pair]:
+    chosen = [pairs[i] for i in family]
+    tests = sum(pair.is_tested for pair in chosen)
+    ps = holm([pair.difference.p for pair in chosen])
+    return [replace(pair, p=p, tests=tests) for pair, p in zip(chosen, ps, strict=True)]

@@ -6,28 +6,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainlab.report.curves import Curve
-from trainlab.report.groups import Group
+from trainlab.report.groups import Group, held_out_otherwise
 from trainlab.report.statistics import Interval, Ratio, interval, ratio
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Epochs and seconds that the runs of a group took to reach a loss, over those that did."""
+    """Epochs and seconds that the runs of a group took to reach a loss, over those that did.
+
+    Attributes:
+        each: epochs and seconds of each of those runs, the fewest epochs first.
+    """
 
     epochs: Interval
     seconds: Interval
     never: int
     n: int
+    each: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Convergence:
-    """How soon two groups reach the best validation loss of the first.
+    """How soon two groups reach the best validation loss of the first, and a loss that is the same to both.
 
     Attributes:
         target: mean over the first one's seeds of its best validation loss.
-        epochs_ratio, seconds_ratio: what the second takes over what the first takes; below 1 where the second is
-            faster. NaN where a run never reached it, since those that did would be a choice.
+        epochs_ratio, seconds_ratio: what the second takes to it over what the first takes. NaN where a run never
+            reached it, since those that did would be a choice. Of two equal models it is below 1: the first is timed at
+            its own lowest loss, the second at the first one that is as low.
+        common: the higher of the two best losses, seed by seed where both have the same seeds (then this is the mean),
+            otherwise of all runs, so that each run reaches it.
+        common_epochs_ratio, common_seconds_ratio: the same to that loss; below 1 where the second is faster.
     """
 
     target: float
@@ -35,6 +44,9 @@ class Convergence:
     second: Reached
     epochs_ratio: Ratio
     seconds_ratio: Ratio
+    common: float
+    common_epochs_ratio: Ratio
+    common_seconds_ratio: Ratio
 
 
 def convergence(first: Group, second: Group) -> Convergence | None:
@@ -48,10 +60,24 @@ def convergence(first: Group, second: Group) -> Convergence | None:
     others = {seed: run.curve for seed, run in second.runs.items() if run.curve}
     if not targets or not others:
         return None
+    pairable = not held_out_otherwise([first, second])
     mean = sum(targets.values()) / len(targets)
     own = {seed: reach(curves[seed], target) for seed, target in targets.items()}
-    other = {seed: reach(curve, targets.get(seed, mean)) for seed, curve in others.items()}
-    return Convergence(mean, _reached(own), _reached(other), _over(own, other, 0), _over(own, other, 1))
+    other = {seed: reach(curve, targets.get(seed, mean) if pairable else mean) for seed, curve in others.items()}
+    asked = (_over(own, other, 0, pairable), _over(own, other, 1, pairable))
+    other_bests = {s: c.best_val_loss for s, c in others.items() if math.isfinite(c.best_val_loss)}
+    marks = _common(targets, other_bests, pairable)
+    own_to_common = {seed: reach(curves[seed], marks[seed]) for seed in targets}
+    other_to_common = {seed: reach(others[seed], marks[seed]) for seed in other_bests}
+    return Convergence(
+        mean,
+        _reached(own),
+        _reached(other),
+        *asked,
+        sum(marks.values()) / len(marks),
+        _over(own_to_common, other_to_common, 0, pairable),
+        _over(own_to_common, other_to_common, 1, pairable),
+    )
 
 
 def reach(curve: Curve, target: float) -> tuple[float, float] | None:
@@ -65,13 +91,23 @@ def reach(curve: Curve, target: float) -> tuple[float, float] | None:
 Found = dict[int, tuple[float, float] | None]
 
 
+def _common(first: dict[int, float], second: dict[int, float], pairable: bool) -> dict[int, float]:
+    """The loss to reach by seed."""
+    if pairable and first.keys() == second.keys():
+        return {seed: max(first[seed], second[seed]) for seed in first}
+    return dict.fromkeys([*first, *second], max(*first.values(), *second.values(), -math.inf))
+
+
 def _reached(found: Found) -> Reached:
     did = [value for value in found.values() if value]
     seconds = [s for _, s in did if math.isfinite(s)]
-    return Reached(interval([e for e, _ in did]), interval(seconds), len(found) - len(did), len(found))
+    return Reached(
+        interval([e for e, _ in did]), interval(seconds), len(found) - len(did), len(found), tuple(sorted(did))
+    )
 
 
-def _over(own: Found, other: Found, which: int) -> Ratio:
-    if None in other.values():
+def _over(own: Found, other: Found, which: int, pairable: bool) -> Ratio:
+    if None in other.values() or not other:
         return Ratio(math.nan, math.nan, math.nan)
-    return ratio({s: v[which] for s, v in other.items() if v}, {s: v[which] for s, v in own.items() if v})
+    theirs, ours = ({seed: value[which] for seed, value in found.items() if value} for found in (other, own))
+    return ratio(theirs, ours, pairable)

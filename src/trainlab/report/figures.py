@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from trainlab.report.curves import band
+from trainlab.report.curves import Values, band
 from trainlab.report.drawing import COLOURS, MARKERS, MAX_CURVES, canvas, legend_below, rendered, shortened
 from trainlab.report.groups import Group
 from trainlab.report.parallel import parallel_coordinates
@@ -18,6 +19,7 @@ from trainlab.report.statistics import interval
 
 MAX_TRAINING_CURVES = 4
 MAX_LR_TICKS = 7
+WILD = 4
 NAMES = (
     *("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"),
     *("loss_by_lr", "accuracy_by_lr", "parallel_coordinates"),
@@ -63,7 +65,7 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
     with_training = len(shown) <= MAX_TRAINING_CURVES
     word = {"loss": "loss", "acc": "accuracy"}[metric]
     with canvas(6.4, 3.7) as (figure, (axes,)):
-        tops = []
+        means = []
         for i, group in enumerate(shown):
             curves = [run.curve for run in group.runs.values() if run.curve]
             lines = band(curves, f"val/{metric}", against == "seconds")
@@ -76,25 +78,45 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
             if with_training:
                 training = band(curves, f"train/{metric}", against == "seconds")
                 axes.plot(training.x, training.mean, color=COLOURS[i], linewidth=0.9, linestyle=":")
-            tops.append(float(lines.mean[0]) if len(lines.mean) else 0.0)
+            means.append(lines.mean)
         _accuracy_axis(axes) if metric == "acc" else axes.set_ylabel("loss")
-        if metric == "loss" and tops:
-            # One training that blows up would press all others to the floor.
-            axes.set_ylim(top=min(axes.get_ylim()[1], 1.15 * max(t for t in tops) if max(tops) > 0 else math.inf))
+        top = highest_shown(means) if metric == "loss" else math.inf
+        if top < axes.get_ylim()[1]:
+            axes.set_ylim(top=top)
+        over = [group.label for group, mean in zip(shown, means, strict=True) if len(mean) and mean.max() > top]
         axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
         axes.set_xlim(left=0)
         legend_below(figure, axes)
         png, svg = rendered(figure)
     kept = f"The {len(shown)} best of {len(drawn)} groups by validation loss. " if len(shown) < len(drawn) else ""
-    dotted = " Dotted: training, which runs with dropout and before the epoch's end." if with_training else ""
+    dotted = (
+        " Dotted: training, which runs with dropout and before the epoch's end."
+        if with_training
+        else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
+    )
+    cut = f" Cut off at the top: {', '.join(map(shortened, over))}." if over else ""
     return Picture(
         f"{'loss' if metric == 'loss' else 'accuracy'}_by_{against.rstrip('s')}",
         f"Validation {word} against {against}",
         f"{kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed where some of the seeds "
-        f"have stopped.{dotted}",
+        f"have stopped.{dotted}{cut}",
         png,
         svg,
     )
+
+
+def highest_shown(means: Sequence[Values]) -> float:
+    """Where to end an axis of losses, so that an epoch or a training that blew up does not press all others flat.
+
+    Just above the highest mean that is no more than ``WILD`` times a usual start: that of the middle group, and of a
+    group the middle one of its first three epochs.
+    """
+    starts = sorted(float(np.median(mean[:3])) for mean in means if len(mean))
+    if not starts:
+        return math.inf
+    usual = starts[(len(starts) - 1) // 2]
+    tame = [float(value) for mean in means for value in mean if value <= WILD * usual]
+    return 1.15 * max(tame) if usual > 0 else math.inf
 
 
 def bars(groups: Sequence[Group]) -> Picture:
@@ -135,12 +157,15 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
     shown = list(lines.values())[:MAX_CURVES]
     word = {"val_loss": "loss", "val_acc": "accuracy"}[metric]
     with canvas(6.4, 3.5) as (figure, (axes,)):
+        lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
+        apart = 10 ** (0.012 * max(0.3, math.log10(lrs[-1] / lrs[0])))  # so that no interval hides another
         for i, line in enumerate(shown):
+            aside = apart ** (i - (len(shown) - 1) / 2)
             line = sorted(line, key=lambda group: group.settings["optim.lr"])
             figures = [group.summary("metrics", metric) for group in line]
             spread = [0 if math.isnan(f.half_width) else f.half_width for f in figures]
             axes.errorbar(
-                [group.settings["optim.lr"] for group in line],
+                [aside * group.settings["optim.lr"] for group in line],
                 [f.mean for f in figures],
                 yerr=spread if any(spread) else None,
                 color=COLOURS[i],
@@ -151,7 +176,6 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
                 label=shortened(without_lr(line[0].label)),
             )
         axes.set_xscale("log")
-        lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
         if len(lrs) <= MAX_LR_TICKS:
             axes.set_xticks(lrs, [shown_value(lr) for lr in lrs])
             axes.set_xticks([], minor=True)
@@ -163,7 +187,8 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
     return Picture(
         f"{word}_by_lr",
         f"Validation {word} against learning rate",
-        f"{kept}Mean over the seeds with its 95 % interval where there are several.",
+        f"{kept}Mean over the seeds with its 95 % interval where there are several. Lines are drawn a little aside of "
+        "each other.",
         png,
         svg,
     )

@@ -6,14 +6,13 @@ from itertools import combinations, permutations
 from pathlib import Path
 
 from trainlab.report import verdicts
-from trainlab.report.comparisons import Pair, compare_all
-from trainlab.report.groups import Group, group_runs
+from trainlab.report.comparisons import MAX_SPOKEN, Pair, compare_all
+from trainlab.report.groups import Group, group_runs, held_out_otherwise
 from trainlab.report.origins import best_run, origins, warnings
-from trainlab.report.runs import Run
+from trainlab.report.runs import LONG_EPOCH, Run
 from trainlab.report.settings import differing
 
-MAX_SPOKEN = 8  # up to so many groups each pair has a sentence, above it the best against the others
-MAX_ASKED = 4  # the same for the three questions
+MAX_ASKED = 4  # groups: up to so many each pair has the three questions, above it the best against the others
 MAX_AGAINST_BEST = 20
 MAX_CHOOSABLE = 24  # groups in the page's choice of two: 552 ordered pairs
 QUESTIONS = ("Is it converging faster?", "Is the model better?", "What does an epoch cost?")
@@ -43,6 +42,12 @@ class Findings:
     def compared(self) -> list[Group]:
         """Groups that can be: with a validation accuracy of a completed run."""
         return [group for group in self.groups if group.of("metrics", "val_acc")]
+
+    @property
+    def same_held_out(self) -> bool:
+        """Whether all groups are known to hold the same images out for validation."""
+        digests = {group.digests for group in self.compared}
+        return len(digests) == 1 and len(next(iter(digests))) == 1 and not held_out_otherwise(self.compared)
 
     def group_of(self) -> dict[Path, Group]:
         """The group of each run's folder."""
@@ -100,15 +105,28 @@ def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
         groups,
         compare_all(groups),
         origins(runs),
-        _more_warnings(groups, runs) + warnings(runs),
+        _more_warnings(groups, runs) + warnings(runs, groups),
         best_run(runs),
     )
 
 
 def _more_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
     said = []
-    if unfinished := sum(not run.is_completed for run in runs):
+    if unfinished := sum(run.status != "completed" for run in runs):
         said.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
+    if lossless := sum(run.status == "completed" and not run.is_completed for run in runs):
+        said.append(f"Completed, but cannot be compared (no finite validation loss): {lossless} of {len(runs)} runs.")
+    if otherwise := held_out_otherwise([group for group in groups if group.runs]):
+        said.append(
+            f"The groups differ in {', '.join(otherwise)}, so they do not hold the same images out for validation: a "
+            "difference between such groups may come from the images, and they are not paired by seed."
+        )
+    if slept := sum(run.is_completed and run.had_a_long_epoch for run in runs):
+        said.append(
+            f"{slept} run{'s have' if slept > 1 else ' has'} an epoch more than {LONG_EPOCH} times "
+            f"{'their' if slept > 1 else 'its'} median: something else ran, the machine slept, or the first epoch was "
+            "compiled; seconds are not to be trusted."
+        )
     if lost := [group.label for group in groups if group.runs and group.others]:
         said.append(
             f"Some seeds of {', '.join(lost[:5])}{' and others' if len(lost) > 5 else ''} are not completed: what "

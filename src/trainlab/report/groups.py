@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.runs import Run
-from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, given, label, value_of, without_seed
+from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, label, value_of, without_seed
 from trainlab.report.statistics import Interval, interval
+
+HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split")  # these and the images decide what is held out
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,26 @@ class Group:
         losses = self.of("metrics", "val_loss").values()
         return sum(losses) / len(losses) if losses else float("inf")
 
+    @cached_property
+    def digests(self) -> frozenset[str]:
+        """Of the images that the completed runs saw, as far as they say."""
+        found = (run.result.provenance.get("data_digest") for run in self.runs.values() if run.result)
+        return frozenset(str(digest) for digest in found if digest is not None)
+
     @property
     def folders(self) -> list[Path]:
         """Of all its runs."""
         return [run.folder for run in [*self.runs.values(), *self.repeats, *self.others]]
+
+
+def saw_other_images(first: Group, second: Group) -> bool:
+    """Whether the runs of two groups are known to be of other images, so that no figure of them can be compared."""
+    return len(first.digests | second.digests) > 1
+
+
+def held_out_otherwise(groups: Sequence[Group]) -> list[str]:
+    """Settings in which the groups differ that choose the images held out for validation."""
+    return [key for key in HOLD_OUT if len({json.dumps(group.settings.get(key)) for group in groups}) > 1]
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
@@ -63,6 +81,8 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
             key = json.dumps(without_seed(run.settings), sort_keys=True, default=str)
             members.setdefault(key, []).append(run)
     keys = [key for key in differing([run for group in members.values() for run in group]) if key != "seed"]
+    if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
+        keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
     names = _labels([group[0] for group in members.values()], keys)
     groups = []
     for (name, extra), group in zip(names, members.values(), strict=True):
@@ -83,12 +103,11 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 def _labels(firsts: Sequence[Run], keys: list[str]) -> list[tuple[str, list[str]]]:
     """A name of its own for each run, and the further settings that went into all the names.
 
-    By what was overridden; where that is not enough by all values, then by further settings, then by number.
+    By all that was overridden in any run and differs; where that is not enough by further settings, then by number.
+    A run that did not override a setting is named by the value it had.
     """
     extra: list[str] = []
-    names = [label(run, [key for key in keys if key in given(run)]) for run in firsts]
-    if len(set(names)) < len(names):
-        names = [label(run, keys) for run in firsts]
+    names = [label(run, keys) for run in firsts]
     twice = {name for name, count in Counter(names).items() if count > 1}
     if twice:
         alike = [without_seed(run.settings) for run, name in zip(firsts, names, strict=True) if name in twice]

@@ -8,7 +8,7 @@ from trainlab.report.figures import Picture
 from trainlab.report.findings import QUESTIONS, Findings
 from trainlab.report.origins import repeat_command
 from trainlab.report.sections import TEST_NOTE, Table, group_table, pair_table, ranking, unfinished
-from trainlab.report.wording import NOISE_NOTE, QUESTIONS_NOTE, best_figures, headline, title
+from trainlab.report.wording import QUESTIONS_NOTE, best_figures, best_in_context, headline, no_best, noise_note, title
 
 
 def markdown(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
@@ -16,10 +16,13 @@ def markdown(findings: Findings, pictures: Sequence[Picture], root: Path) -> str
     parts = [f"# {escaped(title(findings))}", escaped(headline(findings))]
     parts += [f"> **Warning:** {escaped(warning)}" for warning in findings.warnings]
     if findings.best:
-        parts += ["## Best run", escaped(best_figures(findings.best)), TEST_NOTE]
+        parts += ["## Best run", escaped(best_figures(findings.best))]
+        parts += [text for text in (escaped(best_in_context(findings, findings.best)), TEST_NOTE) if text]
         parts += [f"```\n{repeat_command(findings.best)}\n```"]
+    else:
+        parts += [no_best(findings)]
     if sentences := findings.sentences():
-        parts += ["## Which differences are larger than the noise", _list(sentences), NOISE_NOTE]
+        parts += ["## Which differences are larger than the noise", _list(sentences), escaped(noise_note(findings))]
     if findings.groups:
         parts += ["## Groups: runs that differ only in the seed", _table(group_table(findings.groups))]
     if asked := findings.asked():
@@ -32,7 +35,7 @@ def markdown(findings: Findings, pictures: Sequence[Picture], root: Path) -> str
         parts += ["## Figures"]
     for picture in pictures:
         parts += [f"![{picture.title}](figures/{picture.name}.png)", f"{picture.title}. {picture.caption}"]
-    parts += ["## Ranking", _table(ranking(findings, root))]
+    parts += ["## Ranking, by validation loss", _table(ranking(findings, root))]
     problems = unfinished(findings, root)
     if problems.rows:
         parts += ["## Not completed, or damaged", _table(problems)]
@@ -55,4 +58,4 @@ def _table(table: Table) -> str:
     lines = [table.headings, ["---"] * len(table.headings)]
     rows = [f"| {' | '.join(map(escaped, line))} |" for line in [lines[0], *([t for t, _ in r] for r in table.rows)]]
     rows.insert(1, f"| {' | '.join(lines[1])} |")
-    return "\n".join(rows) + (f"\n\n{table.note}" if table.note else "")
+    return "\n".join(rows) + (f"\n\n{escaped(table.note)}" if table.note else "")

@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from trainlab.report.groups import Group
 from trainlab.report.runs import Run
 from trainlab.results import telling
+
+MAX_LABELS = 5
 
 
 def origins(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
@@ -30,13 +33,20 @@ def origins(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     return found
 
 
-def warnings(runs: Sequence[Run]) -> list[str]:
-    """Differences between the runs that are none of settings, and what keeps them from being repeated."""
+def warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> list[str]:
+    """Differences between the runs that are none of settings, and what keeps them from being repeated.
+
+    ``groups`` are named where they saw other images.
+    """
     readable = [run for run in runs if run.result]
     said = []
     for what, key, so in (
         ("code commits", "git_commit", "a difference between them may come from the code"),
-        ("data digests", "data_digest", "they did not see the same images, so they cannot be compared"),
+        (
+            "data digests",
+            "data_digest",
+            f"they did not see the same images, so they are not compared{_by_digest(groups)}",
+        ),
         ("versions of Python or the libraries", "versions", "a difference between them may come from there"),
     ):
         different = {json.dumps(value, sort_keys=True) for run in readable if (value := _provenance(run).get(key))}
@@ -63,6 +73,21 @@ def repeat_command(run: Run) -> str:
 def best_run(runs: Sequence[Run]) -> Run | None:
     """The completed run with the lowest validation loss."""
     return min((run for run in runs if run.is_completed), key=lambda run: run.val_loss, default=None)
+
+
+def _by_digest(groups: Sequence[Group]) -> str:
+    """The groups that saw each lot of images."""
+    of: dict[str, list[str]] = {}
+    for group in groups:
+        for digest in sorted(group.digests):
+            of.setdefault(digest, []).append(group.label)
+    if len(of) < 2:
+        return ""
+    listed = (
+        f"{digest[:8]}: {', '.join(labels[:MAX_LABELS])}{' and others' if len(labels) > MAX_LABELS else ''}"
+        for digest, labels in of.items()
+    )
+    return f" ({'; '.join(listed)})"
 
 
 def _provenance(run: Run) -> dict[str, Any]:

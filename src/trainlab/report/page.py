@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
+from trainlab.report.drawing import shortened
 from trainlab.report.figures import Picture
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings
 from trainlab.report.origins import repeat_command
 from trainlab.report.sections import TEST_NOTE, Table, group_table, pair_table, ranking, unfinished
-from trainlab.report.wording import NOISE_NOTE, QUESTIONS_NOTE, best_figures, headline, title
+from trainlab.report.wording import QUESTIONS_NOTE, best_figures, best_in_context, headline, no_best, noise_note, title
 
 MAX_SVG_BYTES = 400_000  # above it the page holds the PNG instead
+LABELS = ("group", "more accurate", "less accurate")
+MAX_LABEL = 48
 _PARTS = Path(__file__).parent
 
 
@@ -26,18 +29,18 @@ def page(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
     body += _best(findings)
     if sentences := findings.sentences():
         body += [_heading("Which differences are larger than the noise"), _list(sentences)]
-        body.append(_paragraph(NOISE_NOTE, "note"))
+        body.append(_paragraph(noise_note(findings), "note"))
     if findings.groups:
-        body += [_heading("Groups: runs that differ only in the seed"), _table(group_table(findings.groups))]
+        body += [_heading("Groups: runs that differ only in the seed"), _table(group_table(findings.groups), "groups")]
     body += _questions(findings)
     if pictures:
         body += [_heading("Figures"), f'<div class="figures">{"".join(map(_figure, pictures))}</div>']
-    body += [_heading("Ranking"), _table(ranking(findings, root))]
+    body += [_heading("Ranking, by validation loss"), _table(ranking(findings, root), "ranking")]
     problems = unfinished(findings, root)
     if problems.rows:
-        body += [_heading("Not completed, or damaged"), _table(problems)]
+        body += [_heading("Not completed, or damaged"), _table(problems, "not completed, or damaged")]
     if findings.pairs:
-        body += [_heading("All pairs"), _table(pair_table(findings))]
+        body += [_heading("All pairs"), _table(pair_table(findings), "all pairs")]
     body += [_heading("What ran"), _origins(findings)]
     return Template((_PARTS / "page.html").read_text()).substitute(
         title=escape(title(findings)),
@@ -50,10 +53,11 @@ def page(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
 
 def _best(findings: Findings) -> list[str]:
     if findings.best is None:
-        return [_paragraph("No run is completed, so there is no best one.")]
+        return [_paragraph(no_best(findings))]
     return [
         _heading("Best run"),
         _paragraph(best_figures(findings.best)),
+        *([_paragraph(context)] if (context := best_in_context(findings, findings.best)) else []),
         f"<pre tabindex=0>{html.escape(repeat_command(findings.best))}</pre>",
         _paragraph(TEST_NOTE, "note"),
     ]
@@ -68,16 +72,21 @@ def _questions(findings: Findings) -> list[str]:
     options = "".join(f"<option value={i}>{escape(group.label)}</option>" for i, group in enumerate(groups))
     cut = f" The {MAX_CHOOSABLE} best groups by validation loss." if len(findings.compared) > MAX_CHOOSABLE else ""
     parts.append(
-        f'<form id="choice" hidden><label>Of <select id="second">{options}</select></label> '
-        f'<label>beside <select id="first">{options}</select></label>{cut}</form>'
+        f'<form id="choice" hidden><fieldset><legend>Two groups to compare</legend>'
+        f'<label>Compare <select id="second">{options}</select></label> '
+        f'<label>with <select id="first">{options}</select></label>{cut}</fieldset></form>'
         '<div id="answer" aria-live="polite"></div>'
     )
     printed = "".join(
         f"<h3>{escape(second.label)} beside {escape(first.label)}</h3>{_answer(findings.answers(first, second))}"
         for first, second in asked
     )
-    parts.append(f"<details><summary>The same in print, {len(asked)} pairs</summary>{printed}</details>")
+    parts.append(f"<details><summary>{_pairs_as_text(len(asked))}</summary>{printed}</details>")
     return [*parts, _paragraph(QUESTIONS_NOTE, "note")]
+
+
+def _pairs_as_text(n: int) -> str:
+    return f"All {n} pairs as text" if n > 1 else "The one pair as text"
 
 
 def _answers(findings: Findings) -> str:
@@ -102,14 +111,20 @@ def _figure(picture: Picture) -> str:
     return (
         f'<figure id="{picture.name}"><figcaption><b>{escape(picture.title)}.</b> '
         f"{escape(picture.caption)}</figcaption>"
-        f'<div class="scroll" tabindex=0><img alt="{escape(picture.title)}" src="{source}"></div></figure>'
+        f'<div class="scroll" role="region" aria-label="{escape(picture.title)}" tabindex=0>'
+        f'<img alt="{escape(picture.title)}" src="{source}"></div></figure>'
     )
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, name: str) -> str:
     numeric = [all(isinstance(row[i][1], float | int) for row in table.rows) for i in range(len(table.headings))]
     kinds = [
-        " ".join(["number"] * is_number + ["test"] * ("†" in heading) + ["reason"] * (heading == "reason"))
+        " ".join(
+            ["number"] * is_number
+            + ["test"] * ("†" in heading)
+            + [heading] * (heading == "reason")
+            + ["label"] * (heading in LABELS)
+        )
         for is_number, heading in zip(numeric, table.headings, strict=True)
     ]
     head = "".join(
@@ -122,7 +137,8 @@ def _table(table: Table) -> str:
     )
     note = _paragraph(table.note, "note") if table.note else ""
     return (
-        f'<div class="scroll table" tabindex=0><table class="sortable"><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll table" role="region" aria-label="Table: {name}" tabindex=0>'
+        f'<table class="sortable"><thead><tr>{head}</tr></thead>'
         f"<tbody>\n{rows}</tbody></table></div>{note}"
     )
 
@@ -130,6 +146,8 @@ def _table(table: Table) -> str:
 def _cell(text: str, sort: float | str, kind: str) -> str:
     value = "" if isinstance(sort, str) else f' data-value="{"" if math.isnan(sort) else sort}"'
     class_ = f' class="{kind}"' if kind else ""
+    if kind == "label" and len(text) > MAX_LABEL:
+        return f'<td{class_}{value} title="{html.escape(text)}">{escape(shortened(text, MAX_LABEL))}</td>'
     return f"<td{class_}{value}>{escape(text)}</td>"
 
 

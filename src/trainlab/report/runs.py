@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from trainlab.report.curves import Curve, read_curve
@@ -15,6 +16,7 @@ from trainlab.results import STATUSES, Result, settings
 _LEFT_BY_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
 _PARTS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
 _NUMBERS = ("best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs")
+LONG_EPOCH = 5  # medians
 _TIMES = ("total_s", "epoch_s", "images_per_s")
 
 
@@ -60,6 +62,15 @@ class Run:
         return self.status == "completed" and math.isfinite(self.val_loss)
 
     @property
+    def had_a_long_epoch(self) -> bool:
+        """Whether an epoch took so much longer than the others that the sum of seconds says little."""
+        if self.curve is None:
+            return False
+        each = np.diff(self.curve.seconds, prepend=0)
+        each = each[np.isfinite(each)]
+        return len(each) > 0 and bool(each.max() > LONG_EPOCH * np.median(each))
+
+    @property
     def reason(self) -> str:
         """Why it is not to be compared, and what else is wrong with it."""
         parts = [self.problem or "", (self.result.error or {}).get("message", "") if self.result else ""]
@@ -102,7 +113,7 @@ def _read(folder: Path) -> Run:
         _check(result, folder)
     except (ValueError, OSError) as error:
         return Run(folder, None, str(error))
-    notes: list[str] = []
+    notes = _drop_what_is_not_finite(result)
     leaves, curve = {}, None
     try:
         leaves = _read_settings(folder / "config.yaml")
@@ -140,9 +151,31 @@ def _check(result: Result, folder: Path) -> None:
         require(isinstance(getattr(result, name), dict), f"{name} is no mapping")
     require(result.error is None or isinstance(result.error, dict), "error is no mapping")
     require(isinstance(result.overrides, list) and all(isinstance(o, str) for o in result.overrides), "overrides")
-    numbers = {key: result.metrics[key] for key in _NUMBERS if key in result.metrics}
-    numbers |= {key: result.time[key] for key in _TIMES if key in result.time}
-    for key, value in numbers.items():
-        require(isinstance(value, int | float) and not isinstance(value, bool), f"{key} is no number")
+    for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
+        for key in keys:
+            if key in numbers:
+                require(_is_number(numbers[key]), f"{key} is no number")
     versions = result.provenance.get("versions", {})
     require(isinstance(versions, dict), "versions is no mapping")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        float(value)  # JSON knows integers that are larger than any float
+    except OverflowError:
+        return False
+    return True
+
+
+def _drop_what_is_not_finite(result: Result) -> list[str]:
+    """Take out of a checked result the figures that are not finite. Returns what to note of a completed run."""
+    dropped = []
+    for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
+        for key in keys:
+            if key in numbers and not math.isfinite(numbers[key]):
+                del numbers[key]
+                dropped.append(key)
+    # A completed run without a validation loss has a reason of its own.
+    return [f"{key} is not finite" for key in dropped if key != "val_loss"] if result.status == "completed" else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainlab.report.comparisons import MAX_SPOKEN
 from trainlab.report.findings import Findings
 from trainlab.report.groups import Group
 from trainlab.report.runs import Run
@@ -16,6 +17,7 @@ from trainlab.report.verdicts import number, p_value
 
 MAX_PAIRS = 300
 TEST_NOTE = "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
+S_PER_EPOCH = "s/epoch (median)"
 Cell = tuple[str, float | str]  # the text, and what to sort it by
 
 
@@ -30,14 +32,14 @@ class Table:
 
 def ranking(findings: Findings, root: Path) -> Table:
     """All runs, the completed first, the lowest validation loss first; folders relative to ``root``."""
-    figures = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", "s/epoch", "total s"]
+    figures = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", S_PER_EPOCH, "total s"]
     rows = []
     for place, run in enumerate(findings.runs, 1):
         metrics, time = (run.result.metrics, run.result.time) if run.result else ({}, {})
         best_epoch = metrics["best_epoch"] + 1 if "best_epoch" in metrics else None
         rows.append(
             [
-                (str(place), place),
+                (str(place), place) if run.is_completed else ("-", math.nan),
                 *(_setting(run, key) for key in findings.keys),
                 _figure(metrics.get("val_loss"), ".4f"),
                 _figure(metrics.get("val_acc"), ".2%"),
@@ -66,7 +68,7 @@ def unfinished(findings: Findings, root: Path) -> Table:
 
 def group_table(groups: Sequence[Group]) -> Table:
     """A line a group: mean, standard deviation, n, interval."""
-    headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", "s/epoch"]
+    headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", S_PER_EPOCH]
     rows: list[list[Cell]] = []
     for group in groups:
         accuracy, best = group.summary("metrics", "val_acc"), group.summary("metrics", "best_epoch")
@@ -85,9 +87,23 @@ def group_table(groups: Sequence[Group]) -> Table:
         )
     note = (
         "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the "
-        f"standard deviation. {TEST_NOTE}"
+        f"standard deviation. {_disagreement(groups)}{TEST_NOTE}"
     )
     return Table(headings, rows, note)
+
+
+def _disagreement(groups: Sequence[Group]) -> str:
+    """A sentence where loss and accuracy have another group first."""
+    accurate = [group for group in groups if group.of("metrics", "val_acc")]
+    if not accurate:
+        return ""
+    by_accuracy = max(accurate, key=lambda group: group.summary("metrics", "val_acc").mean)
+    if by_accuracy is accurate[0]:
+        return ""
+    return (
+        f"In the order of validation loss, by which {accurate[0].label} is ahead; by validation accuracy "
+        f"{by_accuracy.label} is. "
+    )
 
 
 def pair_table(findings: Findings) -> Table:
@@ -97,7 +113,7 @@ def pair_table(findings: Findings) -> Table:
     for pair in pairs[:MAX_PAIRS]:
         good, bad, by = pair.ordered()
         half = pair.difference.half_width
-        verdict = "better" if pair.is_clear else "one seed" if math.isnan(pair.p) else "cannot be told apart"
+        verdict = "better" if pair.is_clear else pair.difference.reason or "cannot be told apart"
         rows.append(
             [
                 (good.label, good.label),
@@ -112,7 +128,15 @@ def pair_table(findings: Findings) -> Table:
         )
     headings = ["more accurate", "less accurate", "points", "± (95 %)", "p", "p, Holm", "test", "verdict"]
     left = f" The first {MAX_PAIRS} of {len(pairs)}; all are in pairs.csv." if len(pairs) > MAX_PAIRS else ""
-    return Table(headings, rows, f"Validation accuracy. ± and p are of the pair alone, p of Holm over all pairs.{left}")
+    return Table(
+        headings, rows, f"Validation accuracy. ± and p are of the pair alone, p of Holm over {_family(findings)}.{left}"
+    )
+
+
+def _family(findings: Findings) -> str:
+    if len(findings.compared) <= MAX_SPOKEN:
+        return "all pairs"
+    return f"the pairs with {findings.compared[0].label}, which are spoken of above, and over all pairs for the others"
 
 
 def relative(folder: Path, root: Path) -> str:

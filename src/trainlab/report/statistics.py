@@ -10,6 +10,8 @@ from trainlab.report.student import quantile, two_sided_p
 LEVEL = 0.95
 NAN = math.nan
 Method = Literal["paired", "Welch", "none"]
+NO_SPREAD = "no spread to measure the noise with"
+_FLOAT_NOISE = 1e-12  # of the values: what is left of equal differences after their subtraction
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Difference:
     """Mean of the first minus the second with half the width of its 95 % interval and the two-sided p.
 
     Attributes:
-        method: `none` where one side has a single value: then ``half_width`` and ``p`` are NaN.
+        method: `none` where no test can be made: then ``half_width`` and ``p`` are NaN.
         seeds: those that were paired.
+        reason: why no test can be made.
     """
 
     mean: float
@@ -39,6 +42,7 @@ class Difference:
     p: float
     method: Method
     seeds: tuple[int, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,51 +71,61 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean, sd, quantile(LEVEL, n - 1) * sd / math.sqrt(n), n)
 
 
-def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
+def difference(first: Mapping[int, float], second: Mapping[int, float], pairable: bool = True) -> Difference:
     """Compare values by seed: paired where both have the same seeds, otherwise Welch's test on all of them.
 
     The same seed draws the same order of batches, so pairing takes that part of the noise out.
+
+    Args:
+        pairable: false where the values of a seed have no more in common than others, as on other images.
     """
     if not first or not second:
-        return Difference(NAN, NAN, NAN, "none")
+        return Difference(NAN, NAN, NAN, "none", reason="no value")
     if min(len(first), len(second)) < 2:
-        return Difference(interval([*first.values()]).mean - interval([*second.values()]).mean, NAN, NAN, "none")
-    if first.keys() == second.keys():
+        return Difference(
+            interval([*first.values()]).mean - interval([*second.values()]).mean, NAN, NAN, "none", reason="one seed"
+        )
+    if pairable and first.keys() == second.keys():
         seeds = tuple(sorted(first))
         return paired([first[s] for s in seeds], [second[s] for s in seeds], seeds)
     return welch([*first.values()], [*second.values()])
 
 
 def paired(first: Sequence[float], second: Sequence[float], seeds: tuple[int, ...] = ()) -> Difference:
-    """Student's t-test on the differences of at least two pairs."""
+    """Student's t-test on the differences of at least two pairs; none where they are all alike."""
     between = interval([a - b for a, b in zip(first, second, strict=True)])
     error = between.sd / math.sqrt(between.n)
-    return Difference(between.mean, between.half_width, _p(between.mean, error, between.n - 1), "paired", seeds)
+    if _is_nothing(error, [*first, *second]):
+        return Difference(between.mean, NAN, NAN, "none", reason=NO_SPREAD)
+    return Difference(
+        between.mean, between.half_width, two_sided_p(between.mean / error, between.n - 1), "paired", seeds
+    )
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Welch's t-test, for unequal variances; at least two values each."""
+    """Welch's t-test, for unequal variances; at least two values each; none where neither side varies."""
     a, b = interval(first), interval(second)
     share_a, share_b = a.sd**2 / a.n, b.sd**2 / b.n
     error = math.sqrt(share_a + share_b)
     mean = a.mean - b.mean
-    if error == 0:
-        return Difference(mean, 0.0, _p(mean, 0.0, a.n + b.n - 2), "Welch")
+    if _is_nothing(error, [*first, *second]):
+        return Difference(mean, NAN, NAN, "none", reason=NO_SPREAD)
     # Welch and Satterthwaite's degrees of freedom; as shares of the sum, so that small variances do not underflow
     u, v = share_a / (share_a + share_b), share_b / (share_a + share_b)
     df = 1 / (u**2 / (a.n - 1) + v**2 / (b.n - 1))
-    return Difference(mean, quantile(LEVEL, df) * error, _p(mean, error, df), "Welch")
+    return Difference(mean, quantile(LEVEL, df) * error, two_sided_p(mean / error, df), "Welch")
 
 
-def ratio(first: Mapping[int, float], second: Mapping[int, float]) -> Ratio:
+def ratio(first: Mapping[int, float], second: Mapping[int, float], pairable: bool = True) -> Ratio:
     """Geometric mean of first over second, its interval that of the difference of the logarithms.
 
-    NaN where a value is not positive and finite.
+    NaN where a value is not positive and finite; without an interval where ``difference`` has none.
     """
     values = [*first.values(), *second.values()]
     if not all(0 < value < math.inf for value in values):
         return Ratio(NAN, NAN, NAN)
-    between = difference({s: math.log(v) for s, v in first.items()}, {s: math.log(v) for s, v in second.items()})
+    ours, theirs = ({seed: math.log(value) for seed, value in side.items()} for side in (first, second))
+    between = difference(ours, theirs, pairable)
     low, high = between.mean - between.half_width, between.mean + between.half_width
     return Ratio(_exp(between.mean), _exp(low), _exp(high))
 
@@ -126,10 +140,9 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _p(mean: float, error: float, df: float) -> float:
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return two_sided_p(mean / error, df)
+def _is_nothing(error: float, values: Sequence[float]) -> bool:
+    """Whether a standard error is zero but for the rounding of ``values``; a mean over it would claim anything."""
+    return error <= _FLOAT_NOISE * max(map(abs, values))
 
 
 def _variance(values: Sequence[float], mean: float) -> float:

@@ -23,7 +23,7 @@ def runs_table(runs: Sequence[Run], root: Path) -> Table:
         collapse_padding=True,
     )
     table.add_column("run", overflow="fold")
-    for heading in ("val loss", "val acc", "test acc", "best epoch", "epochs", "s/epoch"):
+    for heading in ("val loss", "val acc", "test acc", "best epoch", "epochs", "median s/epoch"):
         table.add_column(heading, justify="right", max_width=7)  # two lines of heading, one of figures
     table.add_column("status", overflow="fold")
     shared = _shared_overrides(runs)

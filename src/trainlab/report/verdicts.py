@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from trainlab.report.comparisons import Pair
-from trainlab.report.convergence import Reached, convergence
-from trainlab.report.groups import Group
-from trainlab.report.statistics import Interval, Ratio, ratio
+from trainlab.report.comparisons import ALPHA, OTHER_IMAGES, Pair
+from trainlab.report.convergence import Convergence, Reached, convergence
+from trainlab.report.groups import Group, saw_other_images
+from trainlab.report.statistics import NO_SPREAD, Interval, Ratio, ratio
 
 MAX_NAMED = 10
 
@@ -14,33 +14,43 @@ MAX_NAMED = 10
 def better(pair: Pair) -> str:
     """Whether the model is better, by validation accuracy."""
     good, bad, by = pair.ordered()
-    single = [group.label for group in (good, bad) if len(group.runs) < 2]
-    if pair.difference.method == "none":
-        has = f"{' and '.join(single)} {'have' if len(single) > 1 else 'has'} one seed"
-        return (
-            f"{good.label} and {bad.label}: nothing can be claimed, {has} "
-            f"(the means are {points(by)} points apart, {good.label} ahead)."
-        )
-    how = f"95 %; {_method(pair)}; p = {p_value(pair.p)}{_holm(pair)}"
+    if pair.difference.reason == OTHER_IMAGES:
+        return not_compared(good, bad)
+    if not pair.is_tested:
+        apart = f"the means are {points(by)} points apart, {good.label} ahead" if by else "the means are the same"
+        return f"{good.label} and {bad.label}: nothing can be claimed, {_why_not(pair)} ({apart})."
+    how = f"95 %; {_method(pair)}; {_p(pair)}"
     if pair.is_clear:
         return f"{good.label} is better than {bad.label} by {_by(pair, by)} points ({how})."
+    if pair.difference.p < ALPHA:
+        return (
+            f"{good.label} is {_by(pair, by)} points ahead of {bad.label}, but among {pair.tests} pairs that may be "
+            f"chance ({how}): add seeds."
+        )
     return f"{good.label} and {bad.label} cannot be told apart with {_seeds(pair)} ({_by(pair, by)} points, {how})."
 
 
 def told_apart(pairs: Sequence[Pair]) -> list[str]:
     """A sentence a pair, what is clear first. Groups with one seed share a sentence, and so do many unclear pairs."""
     clear = [pair for pair in pairs if pair.is_clear]
-    unclear = [pair for pair in pairs if pair.difference.method != "none" and not pair.is_clear]
+    unclear = [pair for pair in pairs if pair.is_tested and not pair.is_clear]
     said = [better(pair) for pair in clear[:MAX_NAMED]]
     if len(clear) > MAX_NAMED:
         said.append(f"{len(clear) - MAX_NAMED} more differences are larger than the noise: see the table of all pairs.")
     common = set.intersection(*({pair.first.label, pair.second.label} for pair in unclear)) if unclear else set()
     if len(unclear) > MAX_NAMED and len(common) == 1:
         (one,) = common
-        others = [pair.second.label if pair.first.label == one else pair.first.label for pair in unclear]
-        said.append(f"{one} cannot be told apart from {_some(others)} (Holm over {unclear[0].tests} pairs).")
+        said.append(
+            f"{one} cannot be told apart from {_some([_lead(pair, one) for pair in unclear])} (in brackets the points "
+            f"that {one} is ahead, 95 %; Holm over {unclear[0].tests} pairs): add seeds."
+        )
     else:
         said += map(better, unclear)
+    said += [better(pair) for pair in pairs if pair.difference.reason == NO_SPREAD][:MAX_NAMED]
+    others = [pair for pair in pairs if pair.difference.reason == OTHER_IMAGES]
+    said += (
+        map(better, others) if len(others) <= MAX_NAMED else [f"{len(others)} pairs are not compared: other images."]
+    )
     single = {g.label: g for pair in pairs for g in (pair.first, pair.second) if len(g.runs) == 1}
     if single:
         has = "have one seed each" if len(single) > 1 else "has one seed"
@@ -50,35 +60,48 @@ def told_apart(pairs: Sequence[Pair]) -> list[str]:
 
 def converging(first: Group, second: Group) -> str:
     """Whether the second converges faster: what it takes to the first one's best validation loss."""
+    if saw_other_images(first, second):
+        return not_compared(first, second)
     found = convergence(first, second)
     if found is None:
         return f"There is no validation loss by epoch to compare {first.label} and {second.label} with."
     mark = f"{first.label}'s best validation loss ({found.target:.4f})"
     own = f"{first.label} itself took {_took(found.first)}"
-    if found.second.never == found.second.n:
-        every = "its one run" if found.second.n == 1 else f"any of its {found.second.n} runs"
-        return f"{second.label} never reached {mark} in {every}; {own}."
-    reached = f"{second.label} reached {mark} after {_took(found.second)}; {own}."
+    both = _to_common(found, first, second)
+    n, did = found.second.n, found.second.n - found.second.never
+    if not did:
+        every = "its one run" if n == 1 else f"any of its {n} runs"
+        return f"{second.label} never reached {mark} in {every}; {own}. {both}"
     if found.second.never:
-        never = f"{found.second.never} of {found.second.n} runs"
-        return f"{reached} But {second.label} never reached it in {never}, so no ratio is given."
-    epochs, seconds = _share(found.epochs_ratio, "epochs"), _share(found.seconds_ratio, "seconds")
-    return f"{reached} {second.label} takes {epochs} and {seconds}{_one_seed(first, second)}."
+        some = f"{second.label} reached {mark} in {did} of {n} runs, after {_took(found.second)}; {own}."
+        return f"{some} No ratio is given of runs that are chosen by having reached it. {both}"
+    asked = f"{_share(found.epochs_ratio, 'epochs')} and {_share(found.seconds_ratio, 'seconds')}"
+    return f"{second.label} reached {mark} after {_took(found.second)}; {own}: {asked}. {both}"
 
 
 def cost(first: Group, second: Group) -> str:
     """What an epoch costs."""
+    if saw_other_images(first, second):
+        return not_compared(first, second)
     a, b = first.of("time", "epoch_s"), second.of("time", "epoch_s")
     if not a or not b:
         return f"There are no times to compare {first.label} and {second.label} with."
     times = ratio(b, a)
     each = f"{number(second.summary('time', 'epoch_s'))} s against {number(first.summary('time', 'epoch_s'))} s"
-    unclear = "" if times.is_clear or math.isnan(times.low) else "; it may as well be the same"
+    if math.isnan(times.low):
+        unclear = _no_claim(first, second)
+    else:
+        unclear = "" if times.is_clear else "; no difference is shown by these runs"
     within = "" if math.isnan(times.low) else f" ({_range(times)})"
     return (
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
-        f"{each}{unclear}{_one_seed(first, second)}."
+        f"{each}{unclear}."
     )
+
+
+def not_compared(first: Group, second: Group) -> str:
+    """Of two groups whose figures are of other images."""
+    return f"{first.label} and {second.label} are not compared: other images (their data digests differ)."
 
 
 def number(of: Interval, digits: int = 1) -> str:
@@ -95,10 +118,14 @@ def points(fraction: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """Two digits that say something."""
+    """Two digits that say something, three near the line; never zero, which no test can show."""
     if math.isnan(p):
         return "-"
-    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}" if p > 1e-9 else "0"
+    if p < 1e-9:
+        return "< 1e-9"
+    if f"{p:.3f}" == f"{ALPHA:.3f}" and p < ALPHA:
+        return f"{p:.4f}" if p < 0.04995 else "< 0.05"  # not rounded over the line
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -107,7 +134,7 @@ def _some(labels: Sequence[str]) -> str:
 
 
 def _by(pair: Pair, by: float) -> str:
-    digits = 1 if min(by, pair.difference.half_width) >= 0.001 else 2
+    digits = 1 if min(abs(by), pair.difference.half_width) >= 0.001 else 2
     return f"{100 * by:.{digits}f} ± {100 * pair.difference.half_width:.{digits}f}"
 
 
@@ -117,8 +144,29 @@ def _method(pair: Pair) -> str:
     return f"paired t over seeds {_listed(pair.difference.seeds)}"
 
 
-def _holm(pair: Pair) -> str:
-    return f", Holm over {pair.tests} pairs" if pair.tests > 1 else ""
+def _p(pair: Pair) -> str:
+    alone = _is(pair.difference.p)
+    return f"p {alone} alone, {p_value(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {alone}"
+
+
+def _is(p: float) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _why_not(pair: Pair) -> str:
+    if pair.difference.reason == NO_SPREAD:
+        return f"there is {NO_SPREAD}"
+    groups = pair.ordered()[:2]
+    single = [group.label for group in groups if len(group.of("metrics", "val_acc")) < 2]
+    return f"{' and '.join(single)} {'have one seed each' if len(single) > 1 else 'has one seed'}"
+
+
+def _lead(pair: Pair, of: str) -> str:
+    """The other group of a pair, and how far ahead of it ``of`` is."""
+    ahead = pair.difference.mean if pair.first.label == of else -pair.difference.mean
+    other = pair.second.label if pair.first.label == of else pair.first.label
+    return f"{other} ({_by(pair, ahead)})"
 
 
 def _listed(seeds: tuple[int, ...]) -> str:
@@ -134,19 +182,39 @@ def _seeds(pair: Pair) -> str:
 
 
 def _took(reached: Reached) -> str:
-    text = f"{number(reached.epochs)} epochs"
-    if reached.seconds.n:
-        text += f" ({number(reached.seconds, 0 if reached.seconds.mean >= 10 else 1)} s)"
-    return text
+    """Means where all runs of several got there, otherwise what each took."""
+    digits = 0 if reached.seconds.n and reached.seconds.mean >= 10 else 1
+    if not reached.never and reached.n > 2:
+        text = f"{number(reached.epochs)} epochs"
+        return f"{text} ({number(reached.seconds, digits)} s)" if reached.seconds.n else text
+    epochs = _and([f"{epochs:.0f}" for epochs, _ in reached.each])
+    seconds = [f"{s:.{digits}f}" for _, s in reached.each if math.isfinite(s)]
+    text = f"{epochs} epoch{'' if epochs == '1' else 's'}"
+    return f"{text} ({_and(seconds)} s)" if len(seconds) == len(reached.each) else text
 
 
-def _share(of: Ratio, unit: str) -> str:
+def _and(texts: Sequence[str]) -> str:
+    if len(texts) > MAX_NAMED:
+        return _some(texts)
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+
+def _to_common(found: Convergence, first: Group, second: Group) -> str:
+    """What the second takes to a loss that is no more the one's than the other's: where "faster" can be said."""
+    why_not = _no_claim(first, second)
+    epochs = _share(found.common_epochs_ratio, "epochs", why_not)
+    seconds = _share(found.common_seconds_ratio, "seconds", why_not)
+    return f"To the higher of the two best losses ({found.common:.4f}) {second.label} takes {epochs} and {seconds}."
+
+
+def _share(of: Ratio, unit: str, why_not: str | None = None) -> str:
+    """A ratio; whether it is clear, or why that cannot be said, only where ``why_not`` is given."""
     if math.isnan(of.value):
         return f"an unknown share of the {unit}"
     if math.isnan(of.low):
-        return f"{of.value:.2f} times the {unit}"
-    verdict = "not clearly different" if not of.is_clear else "faster" if of.value < 1 else "slower"
-    return f"{of.value:.2f} times the {unit} ({_range(of)}: {verdict})"
+        return f"{of.value:.2f} times the {unit}{why_not or ''}"
+    verdict = ": not clearly different" if not of.is_clear else ": faster" if of.value < 1 else ": slower"
+    return f"{of.value:.2f} times the {unit} ({_range(of)}{'' if why_not is None else verdict})"
 
 
 def _range(of: Ratio) -> str:
@@ -154,5 +222,6 @@ def _range(of: Ratio) -> str:
     return f"95 %: {of.low:.2f} to {high}"
 
 
-def _one_seed(first: Group, second: Group) -> str:
-    return " (one seed: no claim)" if min(len(first.runs), len(second.runs)) < 2 else ""
+def _no_claim(first: Group, second: Group) -> str:
+    """Why a ratio of two groups has no interval."""
+    return f" ({'one seed' if min(len(first.runs), len(second.runs)) < 2 else 'no spread'}: no claim)"

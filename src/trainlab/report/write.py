@@ -33,6 +33,7 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None) -> Pat
 def write_report_on(runs: Sequence[Run], folders: Sequence[Path], output_dir: Path | None = None) -> Path:
     """The same of runs that are read already."""
     to = output_dir or folders[0]
+    to.mkdir(parents=True, exist_ok=True)  # first, so that an error names it
     findings = find(folders, runs)
     pictures = draw_all(findings.groups)
     files = {
