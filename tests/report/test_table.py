@@ -15,8 +15,13 @@ def a_run(name: str, *overrides: str, status: str = "completed", **fields) -> Ru
 
 def cells(runs: list[Run], root: str = "/outputs") -> list[list[str]]:
     """The rows of the table, as texts."""
-    table = runs_table(runs, Path(root))
+    table = runs_table(runs, Path(root)).renderables[0]
     return [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)]
+
+
+def reasons(runs: list[Run]) -> list[str]:
+    """The lines below the table."""
+    return [str(line) for line in runs_table(runs, Path("/outputs")).renderables[1:]]
 
 
 def test_a_row_holds_the_figures_of_the_best_checkpoint_with_epochs_counted_from_one():
@@ -37,13 +42,16 @@ def test_a_run_that_nothing_sets_apart_goes_by_its_folder():
 
 def test_a_failure_gives_its_reason_and_leaves_no_figure():
     error = {"type": "Diverged", "message": "the loss is not finite at step 7", "traceback": "t.txt"}
-    row = cells([a_run("a", "optim.lr=9", status="diverged", metrics={"epochs": 0}, error=error)])[0]
-    assert row == ["optim.lr=9", "-", "-", "-", "-", "0", "-", "diverged: the loss is not finite at step 7"]
+    run = a_run("a", "optim.lr=9", status="diverged", metrics={"epochs": 0}, error=error)
+    assert cells([run]) == [["optim.lr=9", "-", "-", "-", "-", "0", "-", "diverged"]]
+    assert reasons([run]) == ["optim.lr=9: the loss is not finite at step 7"]
+    assert reasons([a_run("b", metrics=METRICS)]) == []
 
 
 def test_a_broken_result_has_a_row_with_the_problem():
-    row = cells([Run(Path("/outputs/bad"), None, "result.json is damaged")])[0]
-    assert row == ["bad", *["-"] * 6, "result.json is damaged"]
+    run = Run(Path("/outputs/bad"), None, "result.json is damaged")
+    assert cells([run]) == [["bad", *["-"] * 6, "unreadable"]]
+    assert reasons([run]) == ["bad: result.json is damaged"]
 
 
 def test_brackets_are_shown_as_they_are_and_taken_for_no_markup():
@@ -53,7 +61,7 @@ def test_brackets_are_shown_as_they_are_and_taken_for_no_markup():
     with console.capture() as shown:
         console.print(runs_table([run], Path("/outputs")))
     assert "model.dense=[64]" in shown.get()
-    assert "failed: no image in [/data/pets]" in shown.get()
+    assert "model.dense=[64]: no image in [/data/pets]" in shown.get()
 
 
 def test_figures_stay_whole_on_a_terminal_of_80_columns():

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from trainlab.report.runs import Run
 from trainlab.results import telling
 
 
-def runs_table(runs: Sequence[Run], root: Path) -> Table:
-    """A row a run, in the order given, by what sets them apart; folders relative to ``root``.
+def runs_table(runs: Sequence[Run], root: Path) -> Group:
+    """A row a run, in the order given, by what sets them apart, and below it why runs failed; folders under ``root``.
 
     Runs are to be chosen by the validation columns; the test column is there to be reported.
     """
@@ -25,21 +27,31 @@ def runs_table(runs: Sequence[Run], root: Path) -> Table:
     table.add_column("run", overflow="fold")
     for heading in ("val loss", "val acc", "test acc", "best epoch", "epochs", "median s/epoch"):
         table.add_column(heading, justify="right", max_width=7)  # two lines of heading, one of figures
-    table.add_column("status", overflow="fold")
+    table.add_column("status", no_wrap=True)
     shared = _shared_overrides(runs)
     for run in runs:
         table.add_row(*map(escape, _row(run, root, shared)))
-    return table
+    reasons = [(_name(run, root, shared), _reason(run)) for run in runs]
+    return Group(table, *(Text(f"{name}: {reason}", overflow="fold") for name, reason in reasons if reason))
+
+
+def _name(run: Run, root: Path, shared: set[str]) -> str:
+    own = [o for o in telling(run.result.overrides) if o not in shared] if run.result else []
+    return " ".join(own) or _relative(run.folder, root)
+
+
+def _reason(run: Run) -> str:
+    """Why it came to no good end; empty where it did."""
+    if run.result is None:
+        return run.problem or ""
+    return run.result.error.get("message", "no reason given") if run.result.error else ""
 
 
 def _row(run: Run, root: Path, shared: set[str]) -> list[str]:
+    name = _name(run, root, shared)
     if run.result is None:
-        return [_relative(run.folder, root), *["-"] * 6, run.problem or ""]
+        return [name, *["-"] * 6, "unreadable"]
     metrics, time = run.result.metrics, run.result.time
-    name = " ".join(o for o in telling(run.result.overrides) if o not in shared) or _relative(run.folder, root)
-    status = run.result.status
-    if run.result.error:
-        status += f": {run.result.error.get('message', 'no reason given')}"
     return [
         name,
         f"{metrics['val_loss']:.4f}" if "val_loss" in metrics else "-",
@@ -48,7 +60,7 @@ def _row(run: Run, root: Path, shared: set[str]) -> list[str]:
         str(metrics["best_epoch"] + 1) if "best_epoch" in metrics else "-",
         str(metrics.get("epochs", "-")),
         f"{time['epoch_s']:.1f}" if "epoch_s" in time else "-",
-        status,
+        run.result.status,
     ]
 
 
