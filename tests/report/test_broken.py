@@ -138,7 +138,8 @@ def test_a_figure_that_is_not_finite_is_none(study: Path, no_figures: None, key:
     assert (run.folder.name, run.reason, run.is_completed) == ("elu,2", f"{key} is not finite", True)
     for name in ("report.md", "runs.csv"):
         assert not re.search(r"\b(nan|inf)\b", (study / name).read_text()), name
-    shown = [str(cell) for column in runs_table(find_runs([study]), study).renderables[0].columns for cell in column.cells]
+    table = runs_table(find_runs([study]), study).renderables[0]
+    shown = [str(cell) for column in table.columns for cell in column.cells]
     assert not any("nan" in cell or "inf" in cell for cell in shown)
 
 
