@@ -19,7 +19,6 @@ setup: .venv/.installed ## build .venv from the lock file
 
 demo: setup ## compare four networks on an embedded data set; no download, a minute of training
 	$(BIN)/python src/train.py -m model=elu_he,bn,selu,alpha_dropout experiment=demo name=demo
-	$(BIN)/python src/report.py outputs/demo
 	@printf '\nTo look at the curves:\n\n    %s\n\n' '$(BIN)/tensorboard --logdir outputs'
 
 test: setup ## the test suite
