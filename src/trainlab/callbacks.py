@@ -5,7 +5,9 @@ import math
 import signal
 import statistics
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,9 +32,13 @@ class EpochLog(Callback):
         epoch_s: wall seconds of every epoch of the run, resumed ones too, from the end of the one before: training
             steps, validation, and writing what the epoch before left to write, its checkpoints.
         images_per_s: training images a second of its training steps.
+
+    Args:
+        clock: seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self.epoch_s: list[float] = []
         self.images_per_s: list[float] = []
         self._trained: float | None = None
@@ -50,7 +56,7 @@ class EpochLog(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._start, self._trained = time.perf_counter(), None
+        self._start, self._trained = self._clock(), None
         if self._end is None:
             self._end = self._start
 
@@ -58,14 +64,14 @@ class EpochLog(Callback):
         """Note when the training steps of the epoch have ended, on the device too."""
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
-        self._trained = time.perf_counter()
+        self._trained = self._clock()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the row and the line."""
         assert isinstance(pl_module, Classifier)
         loss, right, count = pl_module.train_sums().tolist()
         assert self._end is not None
-        previous_end, self._end = self._end, time.perf_counter()
+        previous_end, self._end = self._end, self._clock()
         self.epoch_s.append(self._end - previous_end)
         self.images_per_s.append(count / ((self._trained or self._end) - self._start))
         group = trainer.optimizers[0].param_groups[0]
@@ -195,7 +201,9 @@ class StopOnInterrupt(Callback):
         self._previous: Any = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C."""
+        """Take over Ctrl-C; off the main thread it is another's to take."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         self._previous = signal.signal(signal.SIGINT, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -43,9 +43,18 @@ class FlatParameters:
         torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
         self.parameter.grad = self._gradient
 
+    def move_to(self, values: Tensor, gradient: Tensor) -> None:
+        """Lie in ``values`` from now on and have gradients in ``gradient``, both like ``parameter``."""
+        self.parameter.data = values.copy_(self.parameter.detach())
+        self._gradient, self._gradient_views = gradient, self._views(gradient)
+        self.parameter.grad = gradient
+        for part, view in zip(self._parts, self._views(values), strict=True):
+            part.data = view
+
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
-        """The parts of ``flat``, a tensor like ``parameter``, by the names that the network has for them."""
+        """The parts of ``flat`` (..., P), tensors like ``parameter``, by the names that the network has for them."""
         return dict(zip(self._names, self._views(flat), strict=True))
 
     def _views(self, flat: Tensor) -> list[Tensor]:
-        return [chunk.view(s) for chunk, s in zip(flat.split(self._sizes), self._shapes, strict=True)]
+        chunks = flat.split(self._sizes, dim=-1)
+        return [chunk.view(*flat.shape[:-1], *s) for chunk, s in zip(chunks, self._shapes, strict=True)]

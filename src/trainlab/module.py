@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from trainlab.compiled import CompiledStep
+from trainlab.data.batches import Batches
 from trainlab.flat import FlatParameters
 from trainlab.optimizers import CLIPPINGS
 from trainlab.randomness import CounterDraws
@@ -37,10 +38,13 @@ class Classifier(lightning.LightningModule):
         gradient_clip_val: largest norm (or value) of the gradient; None or 0 for any.
         gradient_clip_algorithm: "norm" or "value".
         accumulate_grad_batches: batches whose gradients are summed for a step.
+        train_epoch: makes all steps of an epoch, as a member of a population, in the place of this module.
 
     Raises:
         ValueError: an argument is out of range.
     """
+
+    flat: FlatParameters
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Classifier(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
         accumulate_grad_batches: int = 1,
+        train_epoch: Callable[["Classifier"], None] | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
@@ -75,7 +80,7 @@ class Classifier(lightning.LightningModule):
         self.network = network
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
-        self._compile = compile
+        self._compile, self._train_epoch = compile, train_epoch
         self._clip: Callable[[Tensor], Tensor] | None = None
         if gradient_clip_val:
             self._clip = partial(CLIPPINGS[gradient_clip_algorithm], limit=gradient_clip_val)
@@ -92,13 +97,13 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over all parameters laid end to end, and its schedule over the steps of the whole run."""
-        self._flat = FlatParameters(self.network)
-        optimizer = self._build_optimizer([self._flat.parameter])
+        self.flat = FlatParameters(self.network)
+        optimizer = self._build_optimizer([self.flat.parameter])
         self._whole_step, self._forward = None, self._objective
-        if self._compile:
+        if self._compile and self._train_epoch is None:
             # Gradients of several batches, processes or scales meet between backward and update.
             if self._accumulate == 1 and self.trainer.world_size == 1 and self.trainer.precision != "16-mixed":
-                self._whole_step = CompiledStep(self.network, self._loss, self._flat, optimizer, self._clip)
+                self._whole_step = CompiledStep(self.network, self._loss, self.flat, optimizer, self._clip)
             else:
                 self._forward = torch.compile(self._objective, dynamic=False)
         self._schedule = self._build_scheduler(optimizer, self._total_steps())
@@ -118,6 +123,17 @@ class Classifier(lightning.LightningModule):
         steps = math.ceil(trainer.num_training_batches / self._accumulate) * trainer.max_epochs  # type: ignore[operator]
         return min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+        return int(self.trainer.num_training_batches)
+
+    @property
+    def batches(self) -> Batches:
+        """Those of the epoch it is at."""
+        assert isinstance(self.trainer.train_dataloader, Batches)
+        return self.trainer.train_dataloader
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make room for float64 weights; Lightning converts the network only after it has loaded them."""
         if self.trainer.precision == "64-true":
@@ -125,7 +141,7 @@ class Classifier(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Make room for the losses of an epoch; tell the random layers which rows of a batch this process has."""
-        self._losses = torch.zeros(int(self.trainer.num_training_batches), device=self.device)
+        self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self._train_correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self._optimizer = cast(LightningOptimizer, self.optimizers())
         for draws in self._draws:
@@ -138,8 +154,15 @@ class Classifier(lightning.LightningModule):
         self._checked = 0  # losses of the epoch that are known to be finite
         self.val_metrics = {}
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Let a population make the epoch, if this is a member of one."""
+        if self._train_epoch is not None:
+            self._train_epoch(self)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """A step on a batch; the sums stay on the device."""
+        if self._train_epoch is not None:
+            return  # it is made, and so are all of the epoch
         images, labels = batch
         for draws in self._draws:
             draws.step.fill_(self.current_epoch * len(self._losses) + batch_idx)
@@ -155,9 +178,9 @@ class Classifier(lightning.LightningModule):
             loss, correct = (self._forward if full else self._objective)(images, labels)
             self.manual_backward(loss / self._accumulate)
             if (batch_idx + 1) % self._accumulate == 0 or batch_idx + 1 == len(self._losses):
-                self._flat.gather_gradients()
+                self.flat.gather_gradients()
                 self._optimizer.step()
-                self._flat.zero_grad()
+                self.flat.zero_grad()
                 self._step_schedule("step")
         self._losses[batch_idx] = loss.detach()
         self._train_correct += correct
@@ -171,6 +194,25 @@ class Classifier(lightning.LightningModule):
         logits = at_least_float32(logits)
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return loss, (logits.detach().argmax(1) == labels).sum()
+
+    def update(self) -> None:
+        """Make the optimizer's step with the gradient that lies in ``flat``, and the schedule's."""
+        if self._clip:
+            self.flat.parameter.grad = self._clip(self.flat.parameter.grad)  # type: ignore[arg-type]
+        self._optimizer.optimizer.step()
+        self._step_schedule("step")
+
+    def take_epoch(self, losses: Tensor, correct: Tensor, sizes: list[int]) -> None:
+        """Take the sums of an epoch whose steps a population has made.
+
+        Args:
+            losses: (steps,) mean loss of each batch; fewer than all where it was given up as not finite.
+            correct: () int64, how many answers were right.
+            sizes: images of each batch.
+        """
+        self._losses[: len(losses)] = losses
+        self._train_correct += correct
+        self._sizes = sizes
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Stop a training whose loss is not finite."""
@@ -207,7 +249,7 @@ class Classifier(lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient, after a mixed-precision one was unscaled."""
         if self._clip:
-            self._flat.parameter.grad = self._clip(self._flat.parameter.grad)  # type: ignore[arg-type]
+            self.flat.parameter.grad = self._clip(self.flat.parameter.grad)  # type: ignore[arg-type]
 
     def train_sums(self) -> Tensor:
         """(3,) float64: sum of losses, number right, number of images of the epoch, over all processes."""

@@ -35,6 +35,22 @@ def scramble(x: Tensor) -> Tensor:
     return x.bitwise_xor_(x >> 16)
 
 
+def counter_draws(key: Tensor, step: Tensor, elements: Tensor) -> Tensor:
+    """Uniform 32-bit integers as a function of (key, step, element).
+
+    Args:
+        key: int64 (..., 2).
+        step: int64 (...).
+        elements: int64, of two dimensions.
+
+    Returns:
+        int64 in [0, 2**32), elements of each key: (..., *elements.shape).
+    """
+    first, second = scramble(key ^ step[..., None])[..., None, None].unbind(-3)
+    draws = scramble(elements ^ first)
+    return scramble(draws.add_(second).bitwise_and_(_MASK))
+
+
 class CounterDraws(nn.Module):
     """Independent uniform 32-bit integers as a function of (seed, place, step, element).
 
@@ -66,6 +82,4 @@ class CounterDraws(nn.Module):
             elements = row[:, None] * columns + torch.arange(columns, device=self.key.device)
             if not torch.compiler.is_compiling():  # a graph may not leave its tensors behind
                 self.elements = elements
-        first, second = scramble(self.key ^ self.step).unbind()
-        draws = scramble(elements[:rows] ^ first)
-        return scramble(draws.add_(second).bitwise_and_(_MASK)).view(shape)
+        return counter_draws(self.key, self.step, elements[:rows]).view(shape)

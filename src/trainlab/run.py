@@ -30,6 +30,7 @@ from trainlab.files import write_atomically
 from trainlab.hyperparameters import hyperparameters
 from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
+from trainlab.population.together import Member
 from trainlab.provenance import device_name, provenance
 from trainlab.results import Result, describe, fingerprint
 from trainlab.run_folder import (
@@ -72,18 +73,24 @@ class Parts:
         return [logger for logger in self.loggers if isinstance(logger, TensorBoard)]
 
 
-def run(cfg: DictConfig, overrides: list[str]) -> Result:
+def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> Result:
     """Train, choose the best checkpoint on validation data, test it, and leave all of it in ``cfg.run_dir``.
+
+    Args:
+        cfg: composed configuration.
+        overrides: that it was composed with.
+        member: of a population, if this run is one; its thread is this one.
 
     Raises:
         ValueError, OSError: a setting cannot be; nothing has been trained.
         Diverged, Interrupted: `result.json` has that status.
     """
-    started = time.perf_counter()
+    clock = member.seconds if member else time.perf_counter
+    started = clock()
     config, folder = resolved(cfg), Path(cfg.run_dir)
     quiet()
     with nothing_left(folder):
-        parts = build(cfg)
+        parts = build(cfg, member)
     if not is_main_process():
         return _follow(parts, config, folder)
     with claimed(folder), nothing_left(folder):
@@ -108,7 +115,9 @@ def run(cfg: DictConfig, overrides: list[str]) -> Result:
                 result.status = "completed"
             finally:
                 before_s = previous.time.get("total_s", 0.0) if previous else 0.0
-                _summarize(result, parts, before_s + time.perf_counter() - started)
+                _summarize(result, parts, before_s + clock() - started)
+                if member and result.time:
+                    result.time["population"] = member.shared
         log.info("%s", describe(result, folder))
         return result
 
@@ -121,8 +130,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     return config
 
 
-def build(cfg: DictConfig) -> Parts:
-    """All objects of a run, checked against each other. Reads no image and writes nothing."""
+def build(cfg: DictConfig, member: Member | None = None) -> Parts:
+    """All objects of a run, alone or as ``member``, checked against each other. Reads no image and writes nothing."""
     check_arguments(provenance, {"seed": cfg.seed}, "")
     check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
     name = Path(str(cfg.name or ""))
@@ -157,10 +166,17 @@ def build(cfg: DictConfig) -> Parts:
         raise ValueError(f"a setting of the schedule must not be 0 ({error}); set scheduler.*") from None
     steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
-    module = Classifier(network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps)
+    train_epoch = member.train_epoch if member else None
+    module = Classifier(
+        network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps, train_epoch=train_epoch
+    )
 
+    clock = {"clock": member.seconds} if member else {}
     named = {name: _construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
-    checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog()
+    checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
+    if member:
+        member.share(data)
+        member.interrupt = interrupt
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [epochs, interrupt, *named.values()]

@@ -50,19 +50,31 @@ class Batches:
         return -(-len(self._shard(self.indices)) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        device = self.images.device
-        rows = self.images.flatten(1)  # rows are copied whole; indexing in four dimensions goes pixel by pixel
-        order = self._shard(self._order()).to(device)
-        draws = None
-        if self.augmentation is not None:
-            draws = self.augmentation.draw(len(self.images), self.epoch).to(device)
-        for chosen in order.split(self.batch_size):
-            images = rows.index_select(0, chosen).view(-1, *self.images.shape[1:])
-            if self.augmentation is not None and draws is not None:
-                images = augment(images, draws[chosen], self.augmentation.crop_padding)
-            yield images, self.labels.index_select(0, chosen)
+        draws = self.draws()
+        for chosen in self._shard(self.order()).to(self.images.device).split(self.batch_size):
+            yield self.gather(chosen, None if draws is None else draws[chosen])
 
-    def _order(self) -> Tensor:
+    def gather(self, chosen: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The images with the indices ``chosen`` (B,), augmented by their ``draws`` (B, 3) if any, and their labels."""
+        rows = self.images.flatten(1)  # rows are copied whole; indexing in four dimensions goes pixel by pixel
+        images = rows.index_select(0, chosen).view(-1, *self.images.shape[1:])
+        if self.augmentation is not None and draws is not None:
+            images = augment(images, draws, self.augmentation.crop_padding)
+        return images, self.labels.index_select(0, chosen)
+
+    def draws(self) -> Tensor | None:
+        """Draws (N, 3) of the epoch for every image, on its device; None without augmentation."""
+        if self.augmentation is None:
+            return None
+        return self.augmentation.draw(len(self.images), self.epoch).to(self.images.device)
+
+    @property
+    def stream(self) -> tuple[int | None, int]:
+        """What order and augmentation of the epoch follow from."""
+        return self.order_seed, self.epoch
+
+    def order(self) -> Tensor:
+        """Indices of the subset in the order of the epoch, for all processes together."""
         if self.order_seed is None:
             return self.indices
         draws = generator(self.order_seed, "order", self.epoch)

@@ -75,6 +75,12 @@ class ImageData(lightning.LightningDataModule, ABC):
         self.augmentation = Augmentation(flip, crop_padding, seed) if flip or crop_padding else None
         self.seed = seed
         self._images: Images | None = None
+        self._statistics: tuple[Tensor, Tensor] | None = None
+        self._source: ImageData | None = None
+
+    def share(self, source: "ImageData") -> None:
+        """Have the images, split and statistics of ``source``, whose settings differ in the seed alone."""
+        self._source = source
 
     @property
     @abstractmethod
@@ -115,6 +121,9 @@ class ImageData(lightning.LightningDataModule, ABC):
     @property
     def images(self) -> Images:
         """The data set, read once."""
+        if self._images is None and self._source is not None:
+            self._images = self._source.images
+            self._train_indices, self._val_indices = self._source._train_indices, self._source._val_indices
         if self._images is None:
             self._images = self.read()
             self._check_sizes(len(self._images.train))
@@ -144,6 +153,13 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (C, H, W) of every feature over the training split, in pixel values 0 to 255."""
+        if self._source is not None:
+            return self._source.statistics()
+        if self._statistics is None:
+            self._statistics = self._compute_statistics()
+        return self._statistics
+
+    def _compute_statistics(self) -> tuple[Tensor, Tensor]:
         images = self.images.train
         total = torch.zeros(self.image_shape, dtype=torch.float64)
         squares = torch.zeros_like(total)

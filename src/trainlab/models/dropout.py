@@ -37,7 +37,12 @@ class Dropout(nn.Module):
 
     def keep(self, shape: torch.Size) -> Tensor:
         """The mask of this step, bool, True where an element is kept."""
-        return self.draws(shape) >= round(self.rate * 2**32)
+        return self.draws(shape) >= self.threshold
+
+    @property
+    def threshold(self) -> int:
+        """Draws below it are of elements that are dropped."""
+        return round(self.rate * 2**32)
 
     def extra_repr(self) -> str:
         """The rate, for ``print(network)``."""

@@ -1,0 +1,1 @@
+"""Trainings that differ only in numbers, made together as one batched model."""

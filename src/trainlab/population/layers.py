@@ -1,0 +1,195 @@
+"""The layers of M networks of one architecture as functions of their stacked tensors.
+
+Axes: M members, B images of a batch, D features. A layer takes x (M, B, D) and returns the same for its units.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainlab.models.activations import RReLU
+from trainlab.models.dropout import SELU_MINIMUM, AlphaDropout, Dropout
+from trainlab.randomness import CounterDraws, counter_draws
+
+ELEMENTWISE = (
+    *(nn.ELU, nn.SELU, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Mish),
+    nn.Identity,
+)
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """What a pass through the layers works with.
+
+    Attributes:
+        values: parameters, running statistics and constants (M, ...) by name.
+        steps: (M,) int64, the step that each member draws for.
+        gradients: where a backward pass puts those of parameters; None where torch.func.grad collects them.
+        root: a scalar that needs a gradient, so that there is a backward pass; needed with ``gradients`` alone.
+    """
+
+    values: Mapping[str, Tensor]
+    steps: Tensor
+    gradients: Mapping[str, Tensor] | None = None
+    root: Tensor | None = None
+
+    def parameter(self, name: str) -> Tensor:
+        """A parameter (M, ...) that autograd knows of."""
+        if self.gradients is None:
+            return self.values[name]
+        return _Parameter.apply(self.root, self.values[name], self.gradients[name])
+
+
+Layer = Callable[[Tensor, Tensors], Tensor]
+
+
+class _Parameter(torch.autograd.Function):
+    """A stacked parameter whose gradient goes to a place of its own: one copy, nothing to be zeroed or gathered."""
+
+    @staticmethod
+    def forward(ctx: Any, root: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+        ctx.gradient = gradient
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[None, None, None]:
+        ctx.gradient.copy_(outputs[0])
+        return None, None, None
+
+
+class _Linear(torch.autograd.Function):
+    """`_Parameter` and product in one, so that the weight's gradient is computed in the order in which it lies."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, root: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, to_weight: Tensor, to_bias: Any
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.to_weight, ctx.to_bias = to_weight, to_bias
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[None, Tensor | None, None, None, None, None]:
+        (output,), (x, weight) = outputs, ctx.saved_tensors
+        ctx.to_weight.copy_(torch.bmm(output.transpose(1, 2), x))
+        if ctx.to_bias is not None:
+            torch.sum(output, 1, out=ctx.to_bias)
+        return None, torch.bmm(output, weight) if ctx.needs_input_grad[1] else None, None, None, None, None
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if bias is None:
+        return torch.bmm(x, weight.transpose(1, 2))
+    return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+
+
+def _linear(name: str, layer: nn.Linear) -> Layer:
+    weight, bias = f"{name}.weight", f"{name}.bias" if layer.bias is not None else None
+
+    def apply(x: Tensor, tensors: Tensors) -> Tensor:
+        values, gradients = tensors.values, tensors.gradients
+        if gradients is None:
+            return _product(x, values[weight], values[bias] if bias else None)
+        biases = (values[bias], gradients[bias]) if bias else (None, None)
+        return _Linear.apply(tensors.root, x, values[weight], biases[0], gradients[weight], biases[1])
+
+    return apply
+
+
+def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
+    """With the statistics of each member's own batch; the running ones in ``values`` are changed."""
+
+    def apply(x: Tensor, tensors: Tensors) -> Tensor:
+        members, images, units = x.shape
+        running = (tensors.values[f"{name}.{key}"].view(-1) for key in ("running_mean", "running_var"))
+        weights = (tensors.parameter(f"{name}.{key}").reshape(-1) for key in ("weight", "bias"))
+        columns = x.transpose(0, 1).reshape(images, members * units)
+        normal = functional.batch_norm(columns, *running, *weights, True, layer.momentum, layer.eps)
+        tensors.values[f"{name}.num_batches_tracked"].add_(1)
+        return normal.view(images, members, units).transpose(0, 1)
+
+    return apply
+
+
+def _prelu(name: str, layer: nn.PReLU) -> Layer:
+    return lambda x, tensors: torch.where(x > 0, x, tensors.parameter(f"{name}.weight")[:, :, None] * x)
+
+
+def _draws(name: str, x: Tensor, tensors: Tensors) -> Tensor:
+    """Draws (M, B, D), those of `CounterDraws` for each member."""
+    images, units = x.shape[1:]
+    elements = torch.arange(images * units, device=x.device).view(images, units)
+    return counter_draws(tensors.values[f"{name}.key"], tensors.steps, elements)
+
+
+def _rrelu(name: str, layer: RReLU) -> Layer:
+    def apply(x: Tensor, tensors: Tensors) -> Tensor:
+        share = _draws(f"{name}.draws", x, tensors).to(x.dtype) / 2**32
+        return torch.where(x >= 0, x, x * (layer.lower + (layer.upper - layer.lower) * share))
+
+    return apply
+
+
+def _keep(name: str, x: Tensor, tensors: Tensors) -> Tensor:
+    return _draws(f"{name}.draws", x, tensors) >= tensors.values[f"{name}.threshold"]
+
+
+def _dropout(name: str, layer: Dropout) -> Layer:
+    return lambda x, tensors: x * (_keep(name, x, tensors).to(x.dtype) / tensors.values[f"{name}.kept"])
+
+
+def _alpha_dropout(name: str, layer: AlphaDropout) -> Layer:
+    def apply(x: Tensor, tensors: Tensors) -> Tensor:
+        gain, bias = tensors.values[f"{name}.gain"], tensors.values[f"{name}.shift"]
+        return torch.where(_keep(name, x, tensors), x * gain + bias, SELU_MINIMUM * gain + bias)
+
+    return apply
+
+
+_STACKED: dict[type[nn.Module], Callable[[str, Any], Layer | None]] = {
+    nn.Linear: _linear,
+    nn.BatchNorm1d: _batch_norm,
+    nn.PReLU: _prelu,
+    RReLU: _rrelu,
+    Dropout: _dropout,
+    AlphaDropout: _alpha_dropout,
+    nn.Flatten: lambda name, layer: None,  # images come in flat
+    **{kind: lambda name, layer: lambda x, tensors: layer(x) for kind in ELEMENTWISE},
+}
+
+
+def stacked_layers(network: nn.Sequential, prefix: str) -> list[Layer]:
+    """The layers of ``network`` and of all like it.
+
+    Raises:
+        ValueError: there is none for a kind of layer.
+    """
+    layers = []
+    for name, layer in network.named_children():
+        if type(layer) not in _STACKED:
+            raise ValueError(f"a population has no layer {type(layer).__name__}; set sweep.population=off")
+        layers.append(_STACKED[type(layer)](f"{prefix}.{name}", layer))
+    return [layer for layer in layers if layer]
+
+
+def constants(networks: Sequence[nn.Module], dtype: torch.dtype) -> dict[str, Tensor]:
+    """What sets the layers of ``networks`` apart but is not trained: keys of random draws (M, 2), rates (M, 1, 1)."""
+    found: dict[str, Tensor] = {}
+    for name, layer in networks[0].named_modules():
+        alike: list[Any] = [network.get_submodule(name) for network in networks]
+        if isinstance(layer, CounterDraws):
+            found[f"{name}.key"] = torch.stack([one.key for one in alike])
+        if isinstance(layer, Dropout):
+            columns: dict[str, tuple[list[Any], torch.dtype]] = {
+                "threshold": ([one.threshold for one in alike], torch.int64),
+                "kept": ([1 - one.rate for one in alike], dtype),
+            }
+            if isinstance(layer, AlphaDropout):
+                columns |= {"gain": ([one.gain for one in alike], dtype), "shift": ([one.bias for one in alike], dtype)}
+            for key, (numbers, kind) in columns.items():
+                found[f"{name}.{key}"] = torch.tensor(numbers, dtype=kind).view(-1, 1, 1)
+    return found

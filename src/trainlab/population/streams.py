@@ -1,0 +1,51 @@
+"""Batches of an epoch for several members. Those with one seed, at one epoch, share them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainlab.data.batches import Batches
+
+
+class Streams:
+    """The batches that S streams of one data set give M members.
+
+    Args:
+        batches: of each member (M), on one device; they differ in seed and epoch alone.
+    """
+
+    def __init__(self, batches: Sequence[Batches]) -> None:
+        self._batches = batches[0]
+        first: dict[tuple[int | None, int], Batches] = {}
+        for one in batches:
+            first.setdefault(one.stream, one)
+        numbers = {stream: number for number, stream in enumerate(first)}
+        self.count = len(first)
+        device = self._batches.images.device
+        self.of_member = torch.tensor([numbers[one.stream] for one in batches], device=device)
+        self._orders = torch.stack([one.order() for one in first.values()]).to(device)  # (S, N)
+        draws = [one.draws() for one in first.values()]
+        self._draws = [d for d in draws if d is not None]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def batch(self, number: int) -> tuple[Tensor, Tensor]:
+        """Uint8 images (S * B, C, H, W) of all streams and int64 labels (S, B)."""
+        size = self._batches.batch_size
+        chosen = self._orders[:, number * size : (number + 1) * size]
+        draws = None
+        if self._draws:
+            draws = torch.cat([own[indices] for own, indices in zip(self._draws, chosen, strict=True)])
+        images, labels = self._batches.gather(chosen.flatten(), draws)
+        return images, labels.view(chosen.shape)
+
+    def to_members(self, streams: Tensor) -> Tensor:
+        """(M, ...) of what streams have (S, ...); without a copy where all have one, or each its own."""
+        members = len(self.of_member)
+        if self.count == 1:
+            return streams.expand(members, *streams.shape[1:])
+        if self.count == members:
+            return streams
+        return streams.index_select(0, self.of_member)

@@ -1,0 +1,185 @@
+"""Trainings that go on in threads, one at a time, and whose epochs are made all at once.
+
+Each member is a whole run of its own, with Lightning's loops, callbacks and loggers. Only the steps of an epoch are not
+its own: it waits for them until all members have come to theirs. So what it leaves is what it would leave alone.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from trainlab.callbacks import StopOnInterrupt
+from trainlab.data import ImageData
+from trainlab.module import Classifier
+from trainlab.population.progress import count_epoch
+from trainlab.population.stack import Stack
+from trainlab.population.streams import Streams
+
+Work = Callable[["Member"], Any]
+
+
+class Member:
+    """A training of a population, seen from its own thread."""
+
+    def __init__(self, work: Work, population: "Population") -> None:
+        self._population = population
+        self._mine, self._theirs = threading.Semaphore(0), threading.Semaphore(0)  # whose turn it is
+        self._thread = threading.Thread(target=self._live, args=(work,), daemon=True)
+        self._spent, self._since = 0.0, None  # type: tuple[float, float | None]
+        self._error: BaseException | None = None
+        self.interrupt: StopOnInterrupt | None = None
+        self.module: Classifier | None = None  # while it waits for its epoch
+        self.outcome: Any = None  # what the work returned or raised
+
+    def seconds(self) -> float:
+        """Time spent on this member: its own and its share of the epochs."""
+        return self._spent + (time.perf_counter() - self._since if self._since is not None else 0.0)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """How many members the population has, and its wall seconds so far."""
+        return {"members": len(self._population.members), "wall_s": time.perf_counter() - self._population.started}
+
+    def share(self, data: ImageData) -> None:
+        """Let ``data`` have the images of the first member."""
+        first = self._population.data
+        if first is None:
+            self._population.data = data
+        else:
+            data.share(first)
+
+    def train_epoch(self, module: Classifier) -> None:
+        """Wait until the steps of the epoch that ``module`` is at have been made."""
+        self.module = module
+        self._theirs.release()
+        self._mine.acquire()
+        self.module = None
+        if self._error:
+            raise self._error
+
+    def go_on(self, error: BaseException | None = None, share_s: float = 0.0) -> None:
+        """From the outside: let it run, or end by ``error``, until it waits again or has come to its end."""
+        self._error = error
+        self._spent += share_s
+        self._since = time.perf_counter()
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._mine.release()
+        self._theirs.acquire()
+        self._spent += time.perf_counter() - self._since
+        self._since = None
+
+    def _live(self, work: Work) -> None:
+        _use_threads(self._population.threads)
+        try:
+            self.outcome = work(self)
+        except BaseException as error:
+            self.outcome = error
+        self._theirs.release()
+
+
+class Population:
+    """Trains members to their ends.
+
+    Ctrl-C lets all end their epoch; a second one ends all at once.
+
+    Args:
+        works: what each does. It calls `Member.train_epoch` for every epoch.
+    """
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self.started = time.perf_counter()
+        self.threads = torch.get_num_threads()
+        self.members = [Member(work, self) for work in works]
+        self.data: ImageData | None = None  # of the first member
+        self._stacks: list[Stack] = []
+        self._presses = 0
+
+    def run(self) -> list[Any]:
+        """What each work returned, or the exception that it raised."""
+        with self._interrupts(), ThreadPoolExecutor(self.threads, initializer=lambda: _use_threads(1)) as pool:
+            for member in self.members:
+                member.go_on()
+            while waiting := [member for member in self.members if member.module]:
+                error, start = None, time.perf_counter()
+                try:
+                    self._train_epoch([member.module for member in waiting if member.module], pool)
+                except Exception as failure:
+                    error = failure
+                except SIGTERMException as stopped:
+                    error = stopped
+                share_s = (time.perf_counter() - start) / len(waiting)
+                for member in waiting:
+                    member.go_on(error, share_s)
+        return [member.outcome for member in self.members]
+
+    def _train_epoch(self, modules: list[Classifier], pool: ThreadPoolExecutor) -> None:
+        """Make the steps of an epoch of all ``modules``."""
+        if {module for stack in self._stacks for module in stack.members} != set(modules):
+            self._stacks = [Stack(part) for part in _parts(modules, self.threads)]
+        with _default_dtype(modules[0].flat.parameter.dtype):
+            if len(self._stacks) == 1:
+                self._train_stack(self._stacks[0])
+            else:
+                list(pool.map(self._train_stack, self._stacks))
+
+    def _train_stack(self, stack: Stack) -> None:
+        streams = Streams([module.batches for module in stack.members])
+        losses, correct, sizes = stack.train_epoch(streams, stack.members[0].steps_per_epoch, self._check_presses)
+        for module, own, right in zip(stack.members, losses.unbind(1), correct, strict=True):
+            module.take_epoch(own, right, sizes)
+            count_epoch(module.trainer, module.steps_per_epoch)
+
+    def _check_presses(self) -> None:
+        if self._presses > 1:
+            raise SIGTERMException
+
+    @contextlib.contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        def press(*_: Any) -> None:
+            self._presses += 1
+            for member in self.members:
+                if member.interrupt:
+                    member.interrupt.interrupted = True
+
+        before = signal.signal(signal.SIGINT, press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _parts(modules: Sequence[Classifier], threads: int) -> list[list[Classifier]]:
+    """Members for each thread of the processor, those with the same batches together; on a GPU all in one.
+
+    One model a thread, with a thread for its arithmetic, is faster than one model whose small operations are divided.
+    """
+    count = min(threads, len(modules)) if modules[0].device.type == "cpu" else 1
+    ordered = sorted(modules, key=lambda module: module.batches.stream)
+    ends = [len(ordered) * part // count for part in range(count + 1)]
+    return [ordered[start:end] for start, end in pairwise(ends)]
+
+
+def _use_threads(count: int) -> None:
+    """Let this thread divide its operations among ``count``."""
+    torch.get_num_threads()  # what it starts with is found at the first call, and would overwrite what is set before
+    torch.set_num_threads(count)
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
