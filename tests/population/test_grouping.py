@@ -1,6 +1,7 @@
 """Which trainings go together, over sweeps drawn at random and rule by rule."""
 
 import random
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -11,17 +12,24 @@ from trainlab.population.fitness import CONVOLUTIONAL, TRAINER_SETTINGS, unfit
 from trainlab.population.grouping import LONELY, Candidate, Group, comparable, differing, groups, parts
 
 
-@pytest.fixture
-def config(tmp_path):
-    """The resolved configuration of a run with overrides."""
+@cache
+def composed(*options):
+    """`train.yaml` with options of groups, unresolved."""
+    register_resolvers()
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides=["name=run", "run_dir=nowhere", *options])
+    OmegaConf.set_struct(cfg, False)
+    return cfg
 
-    def resolved(*overrides):
-        register_resolvers()
-        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            cfg = compose("train", overrides=["name=run", f"run_dir={tmp_path}", *overrides])
-        return OmegaConf.to_container(cfg, resolve=True)
 
-    return resolved
+def config(*overrides):
+    """The resolved configuration of a run with overrides, of groups first."""
+    options = [o for o in overrides if (PROJECT / "conf" / o.partition("=")[0]).is_dir()]
+    settings = [o.lstrip("+") for o in overrides if o not in options and not o.startswith("~")]
+    plain = OmegaConf.to_container(OmegaConf.merge(composed(*options), OmegaConf.from_dotlist(settings)), resolve=True)
+    for key in (o.removeprefix("~").split(".") for o in overrides if o.startswith("~")):
+        del plain[key[0]][key[1]]
+    return plain
 
 
 # What settings can be in a sweep: values that go together are in one list, kinds of them beside each other.
@@ -152,7 +160,7 @@ APART = [
 
 
 @pytest.mark.parametrize("override", TOGETHER + APART)
-def test_what_goes_with_the_defaults(override, config):
+def test_what_goes_with_the_defaults(override):
     jobs = [config(), config(override)]
     assert [unfit(job, 1) for job in jobs] == ["", ""]
     made = groups([Candidate(number, comparable(job)) for number, job in enumerate(jobs)])
@@ -177,7 +185,7 @@ def test_what_goes_with_the_defaults(override, config):
         (["data=image_folder", "data.root=/a"], "data.cache_dir=/a", "data.cache_dir=/b", False),
     ],
 )
-def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other, together, config):
+def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other, together):
     pair = [Candidate(i, comparable(config(*shared, override))) for i, override in enumerate((one, other))]
     assert (len(groups(pair)) == 1) is together
 
@@ -212,11 +220,11 @@ def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other
         ("logger.csv=null", ""),
     ],
 )
-def test_who_cannot_be_a_member(override, reason, config):
+def test_who_cannot_be_a_member(override, reason):
     assert unfit(config(override), devices=1) == reason
 
 
-def test_who_trains_on_more_than_one_device_cannot_be_a_member(config):
+def test_who_trains_on_more_than_one_device_cannot_be_a_member():
     assert unfit(config(), devices=2) == "trainer.devices is 2"
 
 
@@ -257,5 +265,5 @@ def test_optimizers_are_those_whose_step_is_known():
         ([["optim.weight_decay=0"], ["optim.weight_decay=0.0"]], []),
     ],
 )
-def test_members_differ_in(overrides, names, config):
+def test_members_differ_in(overrides, names):
     assert differing([comparable(config(*own)) for own in overrides]) == names

@@ -50,7 +50,9 @@ def _reasons(config: Config, devices: int) -> Iterator[str]:
         yield "ckpt_path is set"
     yield from _of_optimizer(config["optim"])
     yield from _of_trainer(config["trainer"])
-    yield from (f"callbacks.{name} is set" for name, callback in config["callbacks"].items() if _unknown(name, callback))
+    yield from (
+        f"callbacks.{name} is set" for name, callback in config["callbacks"].items() if _unknown(name, callback)
+    )
     for group in ("callbacks", "logger"):
         for name, part in config[group].items():
             if part and not part["_target_"].startswith("trainlab."):

@@ -2,14 +2,16 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from trainlab.results import settings
 
 Settings = Mapping[str, Any]  # leaves by dotted key
+T = TypeVar("T")
 
 LONELY = "differs from all others in more than numbers"
-CAPPED = "no more go together"
+CAPPED = "at most {} go together"
 
 # Not in a fingerprint, but shared by all that one process trains.
 _SHARED = (
@@ -87,15 +89,15 @@ def groups(candidates: Sequence[Candidate], most: int | None = None) -> list[Gro
         if len(members) == 1:
             made.append(Group(numbers, members[0].unfit or LONELY))
         else:
-            made += [Group(part, CAPPED if len(part) == 1 else "") for part in parts(numbers, most)]
+            made += [Group(part, CAPPED.format(most) if len(part) == 1 else "") for part in parts(numbers, most)]
     return sorted(made, key=lambda group: group.numbers[0])
 
 
-def parts(numbers: Sequence[int], most: int | None) -> list[tuple[int, ...]]:
-    """``numbers`` in their order, in as few parts of at most ``most`` as there can be, sizes equal or one apart."""
-    count = -(-len(numbers) // most) if most else 1
-    ends = [len(numbers) * i // count for i in range(count + 1)]
-    return [tuple(numbers[start:end]) for start, end in zip(ends, ends[1:], strict=False)]
+def parts(members: Sequence[T], most: int | None) -> list[tuple[T, ...]]:
+    """``members`` in their order, in as few parts of at most ``most`` as there can be, sizes equal or one apart."""
+    count = -(-len(members) // most) if most else 1
+    ends = [len(members) * i // count for i in range(count + 1)]
+    return [tuple(members[start:end]) for start, end in pairwise(ends)]
 
 
 def differing(members: Sequence[Settings]) -> list[str]:
