@@ -1,6 +1,8 @@
 """What the system says of its memory, read from files of the same shape."""
 
-from trainlab.sweep.memory import host_memory
+import torch
+
+from trainlab.sweep.memory import gpu_memory, host_memory
 
 
 def write(root, **files):
@@ -41,3 +43,12 @@ def test_memory_ends_at_the_limit_of_an_older_control_group(tmp_path):
     }
     write(tmp_path / "sys" / "fs" / "cgroup" / "memory", **own)
     assert host_memory(tmp_path) == 2004
+
+
+def test_memory_of_gpus_is_that_of_the_fullest(monkeypatch):
+    free = [(700, 1000), (300, 2000), (500, 500)]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free.__getitem__)
+    assert gpu_memory() == 300
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert gpu_memory() is None
