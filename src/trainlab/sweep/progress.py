@@ -80,7 +80,7 @@ class LiveTable:
 
     def say(self, text: str) -> None:
         """A line above the table."""
-        self._console.print(escape(text))
+        self._console.print(escape(text), highlight=False)
 
     def close(self) -> None:
         """Take it away."""
