@@ -23,6 +23,7 @@ IRRELEVANT = [
     "ckpt_path=last",
     "sweep.jobs=2",
     "sweep.on_failure=stop",
+    "sweep.population=off",
     "compile=true",
     "logger.csv=null",
     "callbacks.progress=null",

@@ -308,6 +308,10 @@ def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_others_start(script
     [
         ("sweep.jobs=0", "jobs must be an integer of at least 1, got 0; set sweep.jobs"),
         ("sweep.on_failure=panic", "on_failure must be continue or stop, got 'panic'; set sweep.on_failure"),
+        (
+            "sweep.population=1.5",
+            "population must be auto, off or an integer of at least 2, got 1.5; set sweep.population",
+        ),
         ("sweep.retry_failed=maybe", "retry_failed must be true or false, got 'maybe'; set sweep.retry_failed"),
     ],
 )

@@ -93,6 +93,13 @@ def test_the_global_generator_is_not_drawn_from(settings):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_scale_of_the_initializer_is_that_of_the_hidden_layers():
+    plain, scaled = (CNN(SHAPE, **SMALL, **more).state_dict() for more in ({}, {"initializer_scale": 0.5}))
+    for key, value in plain.items():
+        factor = 0.5 if key.endswith("weight") and "output" not in key else 1.0
+        assert torch.equal(scaled[key], value * factor), key
+
+
 def test_alpha_dropout_is_warned_of_where_it_cannot_work():
     with pytest.warns(UserWarning, match="alpha dropout will not .*activation is relu"):
         CNN(SHAPE, **{**SMALL, "dropout": [0.0, 0.1]}, dropout_kind="alpha", initializer="lecun_normal")
@@ -111,6 +118,7 @@ def test_alpha_dropout_is_warned_of_where_it_cannot_work():
         ("activation", "swish"),
         ("initializer", "xavier"),
         ("output_initializer", "xavier"),
+        ("initializer_scale", 0.0),
         ("batch_norm_momentum", 0.0),
         ("dropout_kind", "beta"),
     ],

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainlab.models.initializers import INITIALIZERS, check_initializer, initialize, variance
+from trainlab.models.initializers import INITIALIZERS, check_initializer, check_scale, initialize, variance
 
 # (fan in, fan out) of each layer; a kernel of 3 x 3 multiplies both by 9.
 LAYERS = {
@@ -62,6 +62,23 @@ def test_weights_follow_from_seed_and_place_alone():
     assert torch.equal(weights(), first)
     assert not torch.equal(weights(seed=1), first)
     assert not torch.equal(weights(place="there"), first)
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_a_scale_multiplies_every_weight(name):
+    plain, same, quarter = (nn.Linear(30, 20) for _ in range(3))
+    initialize(plain, name, 0, "here")
+    initialize(same, name, 0, "here", scale=1.0)
+    initialize(quarter, name, 0, "here", scale=0.25)  # a power of two, so that nothing is rounded
+    assert torch.equal(same.weight, plain.weight)
+    assert torch.equal(quarter.weight, plain.weight / 4)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
+def test_a_scale_that_is_none_is_an_error(scale):
+    message = rf"^initializer_scale must be positive and finite, got {scale}; set model\.initializer_scale$"
+    with pytest.raises(ValueError, match=message):
+        check_scale(scale)
 
 
 @pytest.mark.parametrize("key", ["initializer", "output_initializer"])

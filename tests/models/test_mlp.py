@@ -84,6 +84,13 @@ def test_initializers_go_where_they_belong():
     assert output.abs().max() <= math.sqrt(6 / 800) * (1 + 1e-6)
 
 
+def test_the_scale_of_the_initializer_is_that_of_the_hidden_layers():
+    plain, scaled = (MLP(SHAPE, depth=3, **more).state_dict() for more in ({}, {"initializer_scale": 0.5}))
+    for key, value in plain.items():
+        factor = 0.5 if key.endswith("weight") and "output" not in key else 1.0
+        assert torch.equal(scaled[key], value * factor), key
+
+
 def test_weights_follow_from_seed_and_layer_alone():
     torch.manual_seed(1)
     small = MLP(SHAPE, 0, depth=3).state_dict()
@@ -125,6 +132,7 @@ def test_dropout_layers_draw_masks_of_their_own():
         ("activation", "swish"),
         ("initializer", "xavier"),
         ("output_initializer", "xavier"),
+        ("initializer_scale", 0.0),
         ("batch_norm_momentum", 0.0),
         ("batch_norm_momentum", 1.1),
         ("dropout", 1.0),

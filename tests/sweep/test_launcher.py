@@ -114,6 +114,15 @@ def test_a_job_that_dies_is_a_failure_of_its_own(hydra_restore_singletons, hydra
         ({"jobs": 0}, "jobs must be an integer of at least 1, got 0; set sweep.jobs"),
         ({"jobs": True}, "jobs must be an integer of at least 1, got True; set sweep.jobs"),
         ({"on_failure": "panic"}, "on_failure must be continue or stop, got 'panic'; set sweep.on_failure"),
+        ({"population": 0}, "population must be auto, off or an integer of at least 2, got 0; set sweep.population"),
+        (
+            {"population": "3"},
+            "population must be auto, off or an integer of at least 2, got '3'; set sweep.population",
+        ),
+        (
+            {"population": 2.0},
+            "population must be auto, off or an integer of at least 2, got 2.0; set sweep.population",
+        ),
         ({"retry_failed": 1}, "retry_failed must be true or false, got 1; set sweep.retry_failed"),
     ],
 )
@@ -121,6 +130,29 @@ def test_settings_are_checked(settings, message):
     with pytest.raises(ValueError) as caught:
         ProcessLauncher(**settings)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "population, most",
+    [("auto", None), (True, None), ("off", 1), (False, 1), (1, 1), (2, 2), (30, 30)],
+)
+def test_how_many_trainings_go_together(population, most):
+    assert ProcessLauncher(population=population).most_together == most
+
+
+@pytest.mark.parametrize("override, most", [("", None), ("off", 1), ("false", 1), ("auto", None), ("8", 8)])
+def test_the_setting_of_a_sweep_reaches_the_launcher(override, most):
+    from hydra import compose, initialize_config_dir
+    from hydra.utils import instantiate
+
+    from trainlab.cli import register_resolvers
+
+    register_resolvers()
+    overrides = [f"sweep.population={override}"] if override else []
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides=overrides, return_hydra_config=True)
+    assert instantiate({**cfg.hydra.launcher, "population": cfg.sweep.population}).most_together == most
+    assert cfg.hydra.launcher._get_node("population")._value() == "${sweep.population}"
 
 
 def test_a_failed_sweep_is_told_in_full():

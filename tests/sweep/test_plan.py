@@ -1,15 +1,18 @@
 """Plans, shares of the machine and estimates: arithmetic, without processes."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from trainlab.population.grouping import LONELY
 from trainlab.sweep.execute import Share, State, carry_out, share_of
+from trainlab.sweep.memory import Memory
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan
-from trainlab.sweep.progress import LiveTable, seconds_left, shown_jobs, summary
+from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
 
 
 def job(number, todo=RUN, folder=Path("nowhere"), **more):
@@ -19,6 +22,83 @@ def job(number, todo=RUN, folder=Path("nowhere"), **more):
 def test_what_has_ended_is_in_no_item():
     jobs = [job(0, KEEP), job(1, RUN), job(2, CONTINUE), job(3, RETRY), job(4, KEEP)]
     assert [[j.number for j in item.jobs] for item in plan(jobs)] == [[1], [2], [3]]
+
+
+GIB = 2**30
+
+
+def members(count, width=100, first=0, **more):
+    """Jobs that can be trained together, of 1 GiB each."""
+    return [
+        job(number, settings={"seed": number, "model.width": width}, member_bytes=GIB, **more)
+        for number in range(first, first + count)
+    ]
+
+
+def numbers(items):
+    return [[j.number for j in item.jobs] for item in items]
+
+
+def sizes(items):
+    return [len(item.jobs) for item in items]
+
+
+def test_off_is_one_by_one():
+    assert plan(members(3), most=1) == [Item((j,)) for j in members(3)]
+
+
+def test_jobs_go_together_whatever_is_to_be_done_with_them():
+    jobs = [job(i, todo, settings={"seed": i}) for i, todo in enumerate((KEEP, RUN, CONTINUE, RETRY, KEEP))]
+    assert plan(jobs, most=None) == [Item(tuple(jobs[1:4]))]
+
+
+def test_items_are_in_the_order_of_their_first_jobs_and_those_alone_say_why():
+    jobs = [*members(2), *members(2, width=50, first=2), *members(1, width=20, first=4), *members(2, first=5)]
+    jobs[3] = replace(jobs[3], unfit="trainer.max_steps is set")
+    items = plan(jobs, most=None)
+    assert numbers(items) == [[0, 1, 5, 6], [2], [3], [4]]
+    assert [item.reason for item in items] == ["", LONELY, "trainer.max_steps is set", LONELY]
+
+
+@pytest.mark.parametrize(
+    "most, free, slots, gpus, on_gpu, expected",
+    [
+        (None, None, 1, 0, False, [12]),
+        (5, None, 1, 0, False, [4, 4, 4]),
+        (None, 10, 1, 0, False, [4, 4, 4]),  # half of 10 GiB hold 5 jobs of 1 GiB: three nearly equal groups
+        (None, 24, 1, 0, False, [12]),
+        (None, 23, 1, 0, False, [6, 6]),
+        (None, 48, 2, 0, False, [6, 6]),  # would go together, but two run at once
+        (None, 16, 2, 0, False, [4, 4, 4]),  # half, and of that a half for each
+        (3, 16, 2, 0, False, [3, 3, 3, 3]),
+        (None, 3, 1, 0, False, [1] * 12),
+        (None, 1, 1, 0, False, [1] * 12),  # too little even for one, which is tried all the same
+        (None, None, 3, 0, False, [3, 3, 6]),
+        (None, None, 20, 0, False, [1] * 12),
+        (None, 24, 3, 1, True, [12]),  # one GPU carries out one item at a time
+        (None, 24, 2, 2, True, [6, 6]),  # each has the memory of a GPU for itself
+        (None, 24, 2, 8, True, [6, 6]),
+    ],
+)
+def test_groups_have_room_in_memory_and_leave_no_slot_empty(most, free, slots, gpus, on_gpu, expected):
+    free = None if free is None else free * GIB
+    memory = Memory(gpu=free, host=1) if on_gpu else Memory(host=free, gpu=1)
+    items = plan(members(12, on_gpu=on_gpu), most, memory, slots, gpus)
+    assert sorted(sizes(items)) == expected
+    assert [n for part in numbers(items) for n in part] == list(range(12))  # neighbours stay together
+    assert all(bool(item.reason) == (len(item.jobs) == 1) for item in items)
+
+
+def test_the_reason_of_a_job_that_was_split_off():
+    assert [item.reason for item in plan(members(3), most=2)] == ["at most 2 go together", ""]
+    assert {item.reason for item in plan(members(3), None, Memory(host=2 * GIB))} == {"there is no memory for two"}
+    assert {item.reason for item in plan(members(3), None, slots=3)} == {"3 run at once"}
+
+
+def test_a_job_of_two_devices_counts_for_two():
+    jobs = [*members(6), job(6, devices=2, unfit="trainer.devices is 2")]
+    assert sizes(plan(jobs, None, slots=3)) == [6, 1]
+    assert sizes(plan(jobs, None, slots=4)) == [3, 3, 1]
 
 
 def test_a_job_is_called_by_what_sets_it_apart():
@@ -97,6 +177,86 @@ def test_the_time_left_is_that_of_what_is_still_to_come(tmp_path):
     (tmp_path / "1" / "metrics.csv").write_text("epoch\n0\n1\n")
     # two of ten epochs in 40 s: 160 left
     assert seconds_left(state, 1040.0) == (160 + 300) / 2
+
+
+def together(folder, *sizes, slots=1):
+    """State of a sweep of items of so many jobs."""
+    jobs = [job(number, folder=folder, max_epochs=10) for number in range(sum(sizes))]
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    items = [Item(tuple(jobs[end - size : end])) for end, size in zip(ends, sizes, strict=True)]
+    return State(jobs, slots, items)
+
+
+def test_jobs_that_run_together_take_their_time_at_once(tmp_path):
+    state = together(tmp_path, 3, 3, 3)
+    for number in range(3):
+        state.outcomes[number], state.seconds[number] = Outcome("completed", {}), 100.0
+    state.started = dict.fromkeys(range(3, 6), 1000.0)
+    # 100 s an item: 60 left of the one that runs, and another to come.
+    assert seconds_left(state, 1040.0) == 60 + 100
+    for number, epochs in ((3, 2), (4, 4), (5, 1)):  # two have stopped early; 4 of 10 epochs are done
+        (tmp_path / str(number)).mkdir()
+        rows = "".join(f"{epoch}\n" for epoch in range(epochs))
+        (tmp_path / str(number) / "metrics.csv").write_text(f"epoch\n{rows}")
+    assert seconds_left(state, 1040.0) == 60 + 100
+    state.started = dict.fromkeys(range(3, 6), 960.0)
+    assert seconds_left(state, 1040.0) == 120 + 100  # 4 of 10 in 80 s
+
+
+def test_an_item_of_another_size_takes_as_much_a_job(tmp_path):
+    state = together(tmp_path, 4, 1, 1)
+    for number in range(4):
+        state.outcomes[number], state.seconds[number] = Outcome("completed", {}), 100.0
+    assert seconds_left(state, 0.0) == 25 + 25
+    state.outcomes[4], state.seconds[4] = Outcome("completed", {}), 70.0
+    assert seconds_left(state, 0.0) == 70  # now there is one of its size
+
+
+def test_a_job_of_several_is_charged_with_its_own_share(tmp_path, capsys):
+    state = together(tmp_path, 2, 1)
+    for number, total_s in ((0, 7.0), (1, None), (2, 7.0)):
+        state.outcomes[number], state.seconds[number] = Outcome("completed", {}, total_s), 100.0
+        assert state.took(number) == (7.0 if number == 0 else 100.0)
+    Lines(state).ended(state.jobs[0], state)
+    assert capsys.readouterr().out.splitlines()[-1] == "1/3 seed=0   7 s   completed"
+
+
+def test_what_was_done_in_an_earlier_sweep_took_what_is_on_record(tmp_path):
+    state = together(tmp_path, 1)
+    state.outcomes[0] = Outcome("completed", {}, 12.0)
+    assert state.took(0) == 12.0
+
+
+@pytest.mark.parametrize("height", [12, 24, 40])
+def test_a_table_has_room_for_others_where_hundreds_run(height, tmp_path):
+    state = together(tmp_path, 400, *(1 for _ in range(100)))
+    for number in range(450, 500):
+        state.outcomes[number], state.seconds[number] = Outcome("completed", {}), 1.0
+    state.outcomes[460] = Outcome("failed", {}, reason="a reason")
+    state.started = dict.fromkeys(range(400), 0.0)
+    shown = [j.number for j in shown_jobs(state, height - 8)]
+    assert len(shown) == height - 8
+    assert sum(number < 400 for number in shown) == (height - 8) // 2
+    assert {400, 460} <= set(shown)  # what comes next, what failed
+    everything_runs = together(tmp_path, 400)
+    everything_runs.started = dict.fromkeys(range(400), 0.0)
+    assert len(shown_jobs(everything_runs, height - 8)) == height - 8
+
+
+def test_the_end_of_an_item_is_told_when_none_of_its_jobs_runs_any_more(tmp_path):
+    state = together(tmp_path, 3)
+    seen = []
+
+    class Watch:
+        tick = say = lambda *_: None
+
+        def ended(self, job, state):
+            seen.append((job.number, dict(state.started), sorted(state.seconds)))
+
+    for one in state.jobs:
+        one.folder.mkdir()
+    assert not carry_out(state.items, lambda item, share: None, state, 0, stop_early=False, watch=Watch())
+    assert seen == [(number, {}, [0, 1, 2]) for number in range(3)]
 
 
 @pytest.mark.parametrize("height", [12, 24, 40])

@@ -21,8 +21,10 @@ from trainlab.report.write import write_report
 from trainlab.sweep.check import count_gpus, look_at, mistakes_told, same_folders
 from trainlab.sweep.execute import Share, State, carry_out
 from trainlab.sweep.folder import claimed_by_sweep
+from trainlab.sweep.memory import Memory, gpu_memory, host_memory
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan
+from trainlab.sweep.preview import plan_told
 from trainlab.sweep.process import Forked, wait_for
 from trainlab.sweep.progress import summary, watcher
 
@@ -30,9 +32,22 @@ _JOBS_A_CHECK = 25  # worth a process of their own
 
 
 def launch_trainings(
-    jobs: Jobs, job_overrides: Sequence[Sequence[str]], at_once: int, stop_early: bool, retry_failed: bool
+    jobs: Jobs,
+    job_overrides: Sequence[Sequence[str]],
+    at_once: int,
+    stop_early: bool,
+    retry_failed: bool,
+    most_together: int | None,
 ) -> list[JobReturn]:
     """Run all jobs that have not come to their end; one return each, in their order.
+
+    Args:
+        jobs: as Hydra composes them.
+        job_overrides: of each.
+        at_once: items of the plan that run at once.
+        stop_early: whether the first failure ends the sweep.
+        retry_failed: whether to try again what failed in an earlier sweep.
+        most_together: jobs that are trained as one; None for as many as memory holds.
 
     Raises:
         SweepFailed: some jobs cannot be, or another sweep has the folder; none was started.
@@ -40,11 +55,14 @@ def launch_trainings(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was begun is put away
     with claimed_by_sweep(jobs.sweep_dir):
-        found, gpus = _checked(jobs, job_overrides, retry_failed)
-        state = State(found, at_once)
+        found, gpus, gpu_bytes = _checked(jobs, job_overrides, retry_failed, most_together != 1)
+        items = plan(found, most_together, Memory(host_memory(), gpu_bytes), at_once, gpus)
+        state = State(found, at_once, items)
         watch = watcher(state)
         try:
-            interrupted = carry_out(plan(found), partial(_work, jobs), state, gpus, stop_early, watch)
+            if most_together != 1 and len(state.waiting) > 1:
+                watch.say(plan_told(items, found))
+            interrupted = carry_out(items, partial(_work, jobs), state, gpus, stop_early, watch)
         finally:
             watch.close()
         _report(found, jobs.sweep_dir)
@@ -54,35 +72,46 @@ def launch_trainings(
     return _returns(jobs, state)
 
 
-def _checked(jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: bool) -> tuple[list[Job], int]:
-    """All jobs, and how many GPUs there are; found out in other processes, since this one must not touch torch."""
+def _checked(
+    jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: bool, measure: bool
+) -> tuple[list[Job], int, int | None]:
+    """All jobs, how many GPUs there are, and the memory of those, if it is to be measured.
+
+    Found out in other processes, since this one must not touch torch.
+    """
     numbers = range(len(job_overrides))
     ways = max(1, min(os.cpu_count() or 1, len(numbers) // _JOBS_A_CHECK))
     if len(numbers) > 2 * _JOBS_A_CHECK:
         print(f"checking {len(numbers)} jobs", flush=True)  # a tenth or two of a second each
-    checks = [Forked(partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed)) for i in range(ways)]
+    checks = [
+        Forked(partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure)) for i in range(ways)
+    ]
     found: list[Job] = []
     mistakes: dict[int, str] = {}
     statuses, gpus = {1}, 0
+    measured: list[int] = []
     for returned in wait_for(checks):
         if returned is None:
             raise SweepFailed("the check of the jobs came to no end; none was started")
-        fine, wrong, gpus = returned
+        fine, wrong, gpus, gpu_bytes = returned
         found += fine
+        measured += [gpu_bytes] if gpu_bytes is not None else []
         mistakes |= {number: message for number, (_, message) in wrong.items()}
         statuses |= {status for status, _ in wrong.values()}
     found.sort(key=lambda job: job.number)
     mistakes |= same_folders(found)
     if mistakes:
         raise SweepFailed(mistakes_told(mistakes, job_overrides), max(statuses))
-    return found, gpus
+    return found, gpus, max(measured, default=None)  # each check takes some for itself
 
 
-Checked = tuple[list[Job], dict[int, tuple[int, str]], int]
+Checked = tuple[list[Job], dict[int, tuple[int, str]], int, int | None]
 
 
-def _check(jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int], retry_failed: bool) -> Checked:
-    """In a process of its own: jobs that can be; exit status and message for those that cannot; how many GPUs."""
+def _check(
+    jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int], retry_failed: bool, measure: bool
+) -> Checked:
+    """In a process of its own: jobs that can be; exit status and message for those that cannot; GPUs, their memory."""
     found, mistakes = [], {}
     for number in numbers:
         overrides = job_overrides[number]
@@ -93,7 +122,8 @@ def _check(jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence
             found.append(job)
         except Exception as error:
             mistakes[number] = _explained(error)
-    return found, mistakes, count_gpus()
+    on_gpus = any(job.on_gpu for job in found)
+    return found, mistakes, count_gpus(), gpu_memory() if measure and on_gpus else None
 
 
 def _explained(error: Exception) -> tuple[int, str]:
@@ -106,6 +136,10 @@ def _explained(error: Exception) -> tuple[int, str]:
 
 def _work(jobs: Jobs, item: Item, share: Share) -> dict[str, str] | None:
     """In the item's process: run its job, all output to its log. Returns the exception that ended it, if any."""
+    if len(item.jobs) > 1:
+        from hydra_plugins.trainlab_launcher._together import train_together
+
+        return train_together(jobs, item, share)
     (job,) = item.jobs
     try:
         job.folder.mkdir(parents=True, exist_ok=True)

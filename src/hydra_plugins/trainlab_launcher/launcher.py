@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -19,12 +20,19 @@ class ProcessLauncher(Launcher):
         jobs: at once.
         on_failure: continue or stop; of trainings only.
         retry_failed: whether to try again what failed in an earlier sweep; of trainings only.
+        population: how many trainings that differ only in numbers are trained together at most: a number, or "auto"
+            for as many as memory holds, or "off" for one.
         trainings: whether jobs are this project's trainings. They are all checked before the first starts, skipped
             where they are completed, and recorded in `result.json`. Other applications' jobs are just run.
     """
 
     def __init__(
-        self, jobs: int = 1, on_failure: str = "continue", retry_failed: bool = False, trainings: bool = False
+        self,
+        jobs: int = 1,
+        on_failure: str = "continue",
+        retry_failed: bool = False,
+        population: int | str = "auto",
+        trainings: bool = False,
     ) -> None:
         if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
             raise ValueError(f"jobs must be an integer of at least 1, got {jobs!r}; set sweep.jobs")
@@ -33,6 +41,7 @@ class ProcessLauncher(Launcher):
         if not isinstance(retry_failed, bool):
             raise ValueError(f"retry_failed must be true or false, got {retry_failed!r}; set sweep.retry_failed")
         self.jobs, self.on_failure, self.retry_failed, self.trainings = jobs, on_failure, retry_failed, trainings
+        self.most_together = _most_together(population)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives."""
@@ -50,7 +59,21 @@ class ProcessLauncher(Launcher):
         with quick_imports():
             from hydra_plugins.trainlab_launcher._trainings import launch_trainings
 
-        return launch_trainings(jobs, job_overrides, self.jobs, self.on_failure == "stop", self.retry_failed)
+        return launch_trainings(
+            jobs, job_overrides, self.jobs, self.on_failure == "stop", self.retry_failed, self.most_together
+        )
+
+
+def _most_together(population: Any) -> int | None:
+    """How many trainings go together at most; None for no limit but memory. True and False are YAML's on and off."""
+    if population is True or population == "auto":
+        return None
+    if population is False or population == "off":
+        return 1
+    if not isinstance(population, int) or population < 1:
+        told = "population must be auto, off or an integer of at least 2"
+        raise ValueError(f"{told}, got {population!r}; set sweep.population")
+    return population
 
 
 @dataclass

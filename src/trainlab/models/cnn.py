@@ -9,7 +9,7 @@ from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
-from trainlab.models.initializers import check_initializer, initialize
+from trainlab.models.initializers import check_initializer, check_scale, initialize
 from trainlab.models.scaling import InputScaling
 from trainlab.models.self_normalization import warn_if_broken
 
@@ -28,6 +28,7 @@ class CNN(nn.Module):
         activation: a name in ``activations.ACTIVATIONS``.
         initializer: a name in ``initializers.INITIALIZERS``, for all but the output layer.
         output_initializer: the same for the output layer.
+        initializer_scale: factor of the deviation that the initializer gives the hidden layers.
         batch_norm: normalize before every activation; the layer before it has no bias.
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
         dropout: rate after each stage's pooling and, last, after each dense layer: one number a stage and one more.
@@ -51,6 +52,7 @@ class CNN(nn.Module):
         activation: str = "relu",
         initializer: str = "he_normal",
         output_initializer: str = "glorot_uniform",
+        initializer_scale: float = 1.0,
         batch_norm: bool = False,
         batch_norm_momentum: float = 0.1,
         dropout: Sequence[float] = (0.0, 0.0, 0.0),
@@ -76,6 +78,7 @@ class CNN(nn.Module):
         check_activation(activation)
         check_initializer(initializer, "initializer")
         check_initializer(output_initializer, "output_initializer")
+        check_scale(initializer_scale)
         for rate in dropout:
             check_dropout(rate, dropout_kind)
         warn_if_broken(
@@ -91,7 +94,7 @@ class CNN(nn.Module):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
 
         def add(name: str, layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> None:
-            initialize(layer, initializer, seed, name)
+            initialize(layer, initializer, seed, name, initializer_scale)
             layers[name] = layer
             if batch_norm:
                 layers[f"norm_{name}"] = norm

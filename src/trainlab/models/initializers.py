@@ -22,17 +22,26 @@ def check_initializer(name: str, key: str) -> None:
         raise ValueError(f"{key} must be one of {', '.join(INITIALIZERS)}, got {name!r}; set model.{key}")
 
 
+def check_scale(scale: float) -> None:
+    """Raise ValueError, naming the config key, unless ``scale`` can be a factor of a deviation."""
+    if not 0 < scale < math.inf:
+        raise ValueError(f"initializer_scale must be positive and finite, got {scale}; set model.initializer_scale")
+
+
 def variance(name: str, fan_in: int, fan_out: int) -> float:
     """The variance that the initializer ``name`` gives a weight."""
     return _VARIANCE[name.split("_")[0]](fan_in, fan_out)
 
 
 @torch.no_grad()
-def initialize(layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str) -> None:
-    """Draw the weights of ``layer`` from (seed, place) by the rule ``name``; set its bias, if any, to zero."""
+def initialize(layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str, scale: float = 1.0) -> None:
+    """Draw the weights of ``layer`` from (seed, place) by the rule ``name``; set its bias, if any, to zero.
+
+    ``scale`` multiplies the deviation of the rule.
+    """
     receptive_field = math.prod(layer.weight.shape[2:])
     fan_in, fan_out = layer.weight.shape[1] * receptive_field, layer.weight.shape[0] * receptive_field
-    deviation = math.sqrt(variance(name, fan_in, fan_out))
+    deviation = scale * math.sqrt(variance(name, fan_in, fan_out))
     layer.weight.copy_(_standard(name, layer.weight.shape, generator(seed, "weights", place)) * deviation)
     if layer.bias is not None:
         layer.bias.zero_()

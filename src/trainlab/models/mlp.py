@@ -8,7 +8,7 @@ from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
-from trainlab.models.initializers import check_initializer, initialize
+from trainlab.models.initializers import check_initializer, check_scale, initialize
 from trainlab.models.scaling import InputScaling
 from trainlab.models.self_normalization import warn_if_broken
 
@@ -29,6 +29,7 @@ class MLP(nn.Module):
         activation: a name in ``activations.ACTIVATIONS``.
         initializer: a name in ``initializers.INITIALIZERS``, for the hidden layers.
         output_initializer: the same for the output layer; logits are linear, so Glorot's by default.
+        initializer_scale: factor of the deviation that the initializer gives the hidden layers.
         batch_norm: normalize before every activation.
         batch_norm_input: normalize the scaled pixels too.
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
@@ -52,6 +53,7 @@ class MLP(nn.Module):
         activation: str = "elu",
         initializer: str = "he_normal",
         output_initializer: str = "glorot_uniform",
+        initializer_scale: float = 1.0,
         batch_norm: bool = False,
         batch_norm_input: bool = False,
         batch_norm_momentum: float = 0.1,
@@ -73,6 +75,7 @@ class MLP(nn.Module):
         check_activation(activation)
         check_initializer(initializer, "initializer")
         check_initializer(output_initializer, "output_initializer")
+        check_scale(initializer_scale)
         check_dropout(dropout, dropout_kind)
         warn_if_broken(
             activation,
@@ -90,7 +93,7 @@ class MLP(nn.Module):
             layers["norm_0"] = nn.BatchNorm1d(features, momentum=batch_norm_momentum)
         for i in range(1, depth + 1):
             layers[f"linear_{i}"] = linear = skip_init(nn.Linear, features, width, bias=not batch_norm)
-            initialize(linear, initializer, seed, f"linear_{i}")
+            initialize(linear, initializer, seed, f"linear_{i}", initializer_scale)
             if batch_norm:
                 layers[f"norm_{i}"] = nn.BatchNorm1d(width, momentum=batch_norm_momentum)
             layers[f"activation_{i}"] = build_activation(activation, seed, f"activation_{i}")

@@ -16,6 +16,8 @@ from trainlab.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_floa
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.streams import Streams
 
+ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
+
 
 class Stack:
     """M members as one model. Their networks stay what they are, views of its rows.
@@ -33,8 +35,7 @@ class Stack:
         networks: list[Any] = [member.network for member in members]
         self._scaling = cast(InputScaling, networks[0].scaling)
         self._layers = stacked_layers(networks[0].layers, "layers")
-        self.values = first.new_empty(len(members), first.numel())
-        self.gradients = torch.zeros_like(self.values)
+        self.values, self.gradients = _rows(members), _rows(members)
         for member, values, gradient in zip(members, self.values, self.gradients, strict=True):
             member.flat.move_to(values, gradient)
         self.running = _stack_running_statistics(networks)
@@ -104,6 +105,13 @@ def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tens
     of_label = logs.gather(-1, labels[..., None]).squeeze(-1)
     losses = -((1 - smoothing) * of_label + smoothing * logs.mean(-1)).mean(-1)
     return losses, (logits.detach().argmax(-1) == labels).sum(-1)
+
+
+def _rows(members: Sequence[Classifier]) -> Tensor:
+    """Zeros (M, P). Each row starts where a tensor of its own would: products round by how their factors are aligned."""
+    first = members[0].flat.parameter
+    aligned = -(-first.numel() * first.element_size() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES // first.element_size()
+    return first.new_zeros(len(members), aligned)[:, : first.numel()]
 
 
 def _stack_running_statistics(networks: Sequence[Any]) -> dict[str, Tensor]:

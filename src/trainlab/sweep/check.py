@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from trainlab.population.fitness import unfit
+from trainlab.population.grouping import comparable
 from trainlab.results import Result, fingerprint
-from trainlab.run import build, quiet, resolved
+from trainlab.run import Parts, build, quiet, resolved
 from trainlab.run_folder import earlier_run, start_checkpoint
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
@@ -41,7 +44,23 @@ def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool)
         todo=RETRY if failed else CONTINUE if previous else RUN,
         devices=parts.trainer.world_size,
         on_gpu=parts.trainer.strategy.root_device.type != "cpu",
+        settings=comparable(config),
+        unfit=unfit(config, parts.trainer.world_size),
+        member_bytes=_member_bytes(parts, 8 if str(cfg.trainer.precision).startswith("64") else 4),
     )
+
+
+def _member_bytes(parts: Parts, itemsize: int) -> int:
+    """Memory that a member of a population takes, roughly and rather too much.
+
+    Six tensors have the parameters' size: themselves, the gradient, up to three of the optimizer's state, and the best
+    weights or a copy on its way to a checkpoint. Eight have the size of a layer's output for a batch: what the linear
+    layer, the normalization, the activation and dropout put out, and a gradient of each; times four for what lies
+    between operations, in evaluation with larger batches, and in pieces too small to be used again.
+    """
+    weights = sum(p.numel() for p in parts.network.parameters())
+    features = sum(layer.out_features for layer in parts.network.modules() if isinstance(layer, nn.Linear))
+    return itemsize * (6 * weights + 4 * 8 * parts.data.batch_size * features)
 
 
 def same_folders(jobs: Sequence[Job]) -> dict[int, str]:

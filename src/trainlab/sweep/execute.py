@@ -76,14 +76,17 @@ class State:
 
     Attributes:
         jobs: all of them.
+        items: those of the jobs that are to be done.
         outcomes: by number; WAITING before the start and during the run.
         started: when those that run were started, by number and time.monotonic.
-        seconds: that each job took which ended in this sweep.
+        seconds: that each job took which ended in this sweep; those who were trained together took them all at once.
         slots: how many items can run at once.
     """
 
-    def __init__(self, jobs: Sequence[Job], slots: int) -> None:
+    def __init__(self, jobs: Sequence[Job], slots: int, items: Sequence[Item] | None = None) -> None:
         self.jobs, self.slots = jobs, slots
+        self.items = [Item((job,)) for job in jobs if job.todo != KEEP] if items is None else items
+        self._together = {job.number for item in self.items if len(item.jobs) > 1 for job in item.jobs}
         self.outcomes = {
             job.number: recorded_outcome(job.folder) if job.todo == KEEP else Outcome(WAITING, {}) for job in jobs
         }
@@ -95,6 +98,12 @@ class State:
         """Jobs that have not started."""
         waits = (job for job in self.jobs if self.outcomes[job.number].status == WAITING)
         return [job for job in waits if job.number not in self.started]
+
+    def took(self, number: int) -> float | None:
+        """Seconds that an ended job is to be charged with; its share, where it was trained together with others."""
+        total_s = self.outcomes[number].total_s
+        seconds = total_s if number in self._together else None
+        return next((s for s in (seconds, self.seconds.get(number), total_s) if s is not None), None)
 
 
 def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher) -> bool:
@@ -185,6 +194,7 @@ def _end(one: _Running, state: State, stopped: bool, watch: Watcher) -> None:
     for job in one.item.jobs:
         state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
         state.outcomes[job.number] = settle(job, one.before[job.number], status, one.process.returned, stopped)
+    for job in one.item.jobs:  # none of them is taken for running any more
         watch.ended(job, state)
 
 

@@ -17,9 +17,10 @@ from trainlab.metrics_csv import read_rows
 from trainlab.results import STATUSES
 from trainlab.sweep.execute import State
 from trainlab.sweep.outcome import WAITING, Outcome
-from trainlab.sweep.plan import Job, labels
+from trainlab.sweep.plan import Item, Job, labels
 
 _REFRESH_S = 0.5
+_DRAWING = 0.05  # share of the time, at most; a picture of hundreds of jobs that run takes hundreds of files
 _STYLES = {"completed": "green", "failed": "red", "diverged": "red", "interrupted": "yellow", "running": "cyan"}
 
 
@@ -37,7 +38,7 @@ class Lines:
     def ended(self, job: Job, state: State) -> None:
         """The line."""
         outcome = state.outcomes[job.number]
-        place, took = f"{job.number + 1}/{self._count}", _duration(state.seconds[job.number])
+        place, took = f"{job.number + 1}/{self._count}", _duration(state.took(job.number) or 0.0)
         figures = f"   val {_figures(outcome.metrics)}" if "val_loss" in outcome.metrics else ""
         reason = f": {outcome.reason}" if outcome.reason else ""
         self.say(f"{place} {self._labels[job.number]}{figures}   {took}   {outcome.status}{reason}")
@@ -63,22 +64,23 @@ class LiveTable:
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
-        self._drawn = 0.0
+        self._due = 0.0
         self._live.start()
 
     def tick(self, state: State) -> None:
         """Draw it anew, if it is time."""
-        if time.monotonic() - self._drawn >= _REFRESH_S:
+        begun = time.monotonic()
+        if begun >= self._due:
             self._live.update(self._picture(state), refresh=True)
-            self._drawn = time.monotonic()
+            self._due = begun + max(_REFRESH_S, (time.monotonic() - begun) / _DRAWING)
 
     def ended(self, job: Job, state: State) -> None:
         """Draw it anew."""
-        self._drawn = 0.0
+        self._due = 0.0
 
     def say(self, text: str) -> None:
         """A line above the table."""
-        self._console.print(escape(text))
+        self._console.print(escape(text), highlight=False)
 
     def close(self) -> None:
         """Take it away."""
@@ -94,7 +96,7 @@ class LiveTable:
         shown = shown_jobs(state, self._console.height - 8)
         for job in shown:
             outcome = state.outcomes[job.number]
-            metrics, seconds, status = rows.get(job.number) or _ended_row(outcome, state.seconds.get(job.number))
+            metrics, seconds, status = rows.get(job.number) or _ended_row(outcome, state.took(job.number))
             val_loss, val_acc = _figures(metrics).split() if "val_loss" in metrics else ("-", "-")
             style = _STYLES.get("running" if job.number in rows else outcome.status, "default")
             told = f"[{style}]{escape(status)}[/]"
@@ -138,7 +140,10 @@ def _labels(state: State) -> dict[int, str]:
 
 
 def shown_jobs(state: State, room: int) -> list[Job]:
-    """At most ``room`` jobs, in their order: those that run, that failed, that ended last, that come next."""
+    """At most ``room`` jobs, in their order: those that run, that failed, that ended last, that come next.
+
+    Where more run than there is room for, half of it is for the others.
+    """
     room = max(room, 1)
     if len(state.jobs) <= room:
         return list(state.jobs)
@@ -147,27 +152,53 @@ def shown_jobs(state: State, room: int) -> list[Job]:
     failed = [number for number, outcome in state.outcomes.items() if outcome.failed]
     last = list(reversed(state.seconds))
     following = [job.number for job in state.waiting[: max(1, room // 4)]]
-    chosen = list(dict.fromkeys([*running, *following, *failed[-(room // 2) :], *last]))[:room]
+    first = running if len(running) <= room else running[: -(-room // 2)]
+    chosen = list(dict.fromkeys([*first, *following, *failed[-(room // 2) :], *last, *running]))[:room]
     return [by_number[number] for number in sorted(chosen)]
 
 
 def seconds_left(state: State, now: float) -> float | None:
-    """An estimate, from the jobs that have ended and the epochs of those that run; None before there is any."""
-    took = [seconds for number, seconds in state.seconds.items() if not state.outcomes[number].reason]
-    by_number = {job.number: job for job in state.jobs}
-    shares = {n: share for n in state.started if (share := _share_done(by_number[n])) is not None}
-    guesses = {n: (now - state.started[n]) / share for n, share in shares.items() if share > 0}
-    if not took and not guesses:
+    """An estimate, from the items that have ended and the epochs of those that run; None before there is any.
+
+    An item takes what others of its size take. Where there are none, it takes what others take a job.
+    """
+    to_come = {job.number for job in state.waiting}
+    waiting = [item for item in state.items if item.jobs[0].number in to_come]
+    running = [item for item in state.items if item.jobs[0].number in state.started]
+    ended = [item for item in state.items if item.jobs[0].number in state.seconds]
+    passed = [now - state.started[item.jobs[0].number] for item in running]
+    known = [
+        (len(item.jobs), state.seconds[item.jobs[0].number])
+        for item in ended
+        if not all(state.outcomes[job.number].reason for job in item.jobs)
+    ]
+    shares = [_share_done(item) for item in running]
+    guesses = [seconds / share if share else None for seconds, share in zip(passed, shares, strict=True)]
+    guessed = [(len(i.jobs), guess) for i, guess in zip(running, guesses, strict=True) if guess is not None]
+    if not known and not guessed:
         return None
-    usual = sum(took) / len(took) if took else sum(guesses.values()) / len(guesses)
-    running = [max(0.0, guesses.get(n, usual) - (now - start)) for n, start in state.started.items()]
-    at_once = min(state.slots, len(running) + len(state.waiting)) or 1
-    return max([*running, (sum(running) + usual * len(state.waiting)) / at_once])
+
+    def usual(item: Item) -> float:
+        size = len(item.jobs)
+        for found in (known, guessed):
+            if same := [seconds for jobs, seconds in found if jobs == size]:
+                return sum(same) / len(same)
+        found = known or guessed
+        return size * sum(seconds for _, seconds in found) / sum(jobs for jobs, _ in found)
+
+    whole = [usual(item) if guess is None else guess for item, guess in zip(running, guesses, strict=True)]
+    left = [max(0.0, seconds - gone) for seconds, gone in zip(whole, passed, strict=True)]
+    at_once = min(state.slots, len(running) + len(waiting)) or 1
+    return max([*left, (sum(left) + sum(map(usual, waiting))) / at_once])
 
 
-def _share_done(job: Job) -> float | None:
-    """Share of a job's epochs that are done; a resumed job's earlier epochs took no time now, but that evens out."""
-    return _epochs(job) / job.max_epochs if job.max_epochs else None
+def _share_done(item: Item) -> float | None:
+    """Share of an item's epochs that are done; a resumed job's earlier epochs took no time now, but that evens out.
+
+    Jobs that are trained together go on until the last of them ends; who has come furthest shows how far that is.
+    """
+    limits = [job.max_epochs for job in item.jobs]
+    return max(map(_epochs, item.jobs)) / max(n or 0 for n in limits) if all(limits) else None
 
 
 def _epochs(job: Job) -> int:
@@ -186,7 +217,6 @@ def _running_row(job: Job, state: State) -> tuple[dict[str, Any], str, str]:
 
 
 def _ended_row(outcome: Outcome, seconds: float | None) -> tuple[dict[str, Any], str, str]:
-    seconds = outcome.total_s if seconds is None else seconds
     reason = f": {outcome.reason}" if outcome.reason else ""
     return outcome.metrics, _duration(seconds) if seconds is not None else "", outcome.status + reason
 

@@ -1,0 +1,81 @@
+"""Which trainings a population can take at all, and why not the others."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Config = Mapping[str, Any]
+
+# Why a network of this kind is trained by itself.
+CONVOLUTIONAL = "convolutional networks are no faster together"
+
+OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RMSprop", "SGD"))
+CALLBACKS = ("early_stopping", "checkpoint", "progress", "pictures")
+TRAINER_SETTINGS = (
+    *("_target_", "accelerator", "devices", "strategy", "precision", "max_epochs", "min_epochs", "max_steps"),
+    *("max_time", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches", "limit_train_batches"),
+    *("limit_val_batches", "overfit_batches", "sync_batchnorm", "deterministic", "profiler", "num_sanity_val_steps"),
+    *("use_distributed_sampler", "enable_checkpointing", "enable_model_summary", "enable_progress_bar"),
+)
+# Values that a population's training can do. The first is that of a setting which is left out.
+_SET_UNLESS = {
+    "max_steps": (-1,),
+    "max_time": (None, ""),
+    "accumulate_grad_batches": (1, None),
+    "overfit_batches": (0,),
+    "profiler": (None,),
+}
+_MUST_BE = {"precision": ("32-true", "64-true", "32", "64", 32, 64, None), "strategy": ("auto",)}
+_MUST_NOT_BE_0 = ("limit_train_batches", "max_epochs")
+
+
+def unfit(config: Config, devices: int) -> str:
+    """Why a training cannot be a member of a population, in the words of its settings; "" if it can.
+
+    Args:
+        config: resolved.
+        devices: that it trains with.
+    """
+    return next(_reasons(config, devices), "")
+
+
+def _reasons(config: Config, devices: int) -> Iterator[str]:
+    model = config["model"]["_target_"]
+    if model == "trainlab.models.CNN":
+        yield CONVOLUTIONAL
+    elif model != "trainlab.models.MLP":
+        yield f"model is {model}"
+    if devices > 1:
+        yield f"trainer.devices is {devices}"
+    if config.get("ckpt_path") is not None:
+        yield "ckpt_path is set"
+    yield from _of_optimizer(config["optim"])
+    yield from _of_trainer(config["trainer"])
+    yield from (
+        f"callbacks.{name} is set" for name, callback in config["callbacks"].items() if _unknown(name, callback)
+    )
+    for group in ("callbacks", "logger"):
+        for name, part in config[group].items():
+            if part and not part["_target_"].startswith("trainlab."):
+                yield f"{group}.{name} is {part['_target_']}"
+
+
+def _unknown(name: str, callback: Any) -> bool:
+    return bool(callback) and name not in CALLBACKS
+
+
+def _of_optimizer(optim: Config) -> Iterator[str]:
+    if optim["_target_"] not in OPTIMIZERS:
+        yield f"optim is {optim['_target_']}"
+    if optim.get("maximize"):
+        yield "optim.maximize is set"
+
+
+def _of_trainer(trainer: Config) -> Iterator[str]:
+    yield from (f"trainer.{key} is set" for key in trainer if key not in TRAINER_SETTINGS)
+    if trainer["_target_"] != "lightning.Trainer":
+        yield f"trainer is {trainer['_target_']}"
+    yield from (f"trainer.{key} is set" for key, can in _SET_UNLESS.items() if trainer.get(key, can[0]) not in can)
+    yield from (f"trainer.{key} is 0" for key in _MUST_NOT_BE_0 if trainer.get(key) == 0)
+    for key, can in _MUST_BE.items():
+        if trainer.get(key, can[0]) not in can:
+            yield f"trainer.{key} is {trainer[key]}"

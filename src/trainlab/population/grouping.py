@@ -1,0 +1,144 @@
+"""Which trainings go together: those that one batched model can compute side by side, since they differ in numbers."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from trainlab.results import settings
+
+Settings = Mapping[str, Any]  # leaves by dotted key
+T = TypeVar("T")
+
+LONELY = "differs from all others in more than numbers"
+CAPPED = "at most {} go together"
+
+# Not in a fingerprint, but shared by all that one process trains.
+_SHARED = (
+    *("compile", "trainer.accelerator", "trainer.strategy"),
+    *("data.root", "data.cache_dir"),
+)
+# Each member has its own.
+_OWN = (
+    *("seed", "model.seed", "data.seed", "label_smoothing"),
+    *("model.initializer", "model.output_initializer", "model.initializer_scale"),
+    *("trainer.max_epochs", "trainer.min_epochs"),
+    *("callbacks.early_stopping", "callbacks.checkpoint"),
+)
+# Zero and null switch something off, a layer or a tensor of the optimizer's state; other values are each member's own.
+_SWITCHES = (
+    *("model.dropout", "trainer.gradient_clip_val"),
+    *("optim.momentum", "scheduler.base_momentum", "scheduler.max_momentum"),
+)
+_NUMBERS = ("optim.", "scheduler.")  # numbers under these are each member's own; names and switches are shared
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A training that may go with others.
+
+    Attributes:
+        number: tells it from the others.
+        settings: see ``comparable``.
+        unfit: why it cannot be a member of a population; "" if it can.
+    """
+
+    number: int
+    settings: Settings
+    unfit: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trainings that go together.
+
+    Attributes:
+        numbers: of its candidates, ascending.
+        reason: why there is only one.
+    """
+
+    numbers: tuple[int, ...]
+    reason: str = ""
+
+
+def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of the resolved ``config`` by which trainings are told apart: what decides a result, and _SHARED."""
+    found = settings(config)
+    for key in _SHARED:
+        section, _, name = key.rpartition(".")
+        found[key] = (config[section] if section else config).get(name)
+    return found
+
+
+def groups(candidates: Sequence[Candidate], most: int | None = None) -> list[Group]:
+    """Every candidate in one group, in the order of the groups' first numbers.
+
+    Members of a group differ only in what each can have for itself. The groups do not depend on the candidates' order.
+
+    Args:
+        candidates: with numbers of their own.
+        most: members of a group; more are split into nearly equal ones.
+    """
+    found: dict[Hashable, list[Candidate]] = {}
+    for candidate in sorted(candidates, key=lambda candidate: candidate.number):
+        kind = ("alone", candidate.number) if candidate.unfit else _kind(candidate.settings)
+        found.setdefault(kind, []).append(candidate)
+    made = []
+    for members in found.values():
+        numbers = tuple(member.number for member in members)
+        if len(members) == 1:
+            made.append(Group(numbers, members[0].unfit or LONELY))
+        else:
+            made += [Group(part, CAPPED.format(most) if len(part) == 1 else "") for part in parts(numbers, most)]
+    return sorted(made, key=lambda group: group.numbers[0])
+
+
+def parts(members: Sequence[T], most: int | None) -> list[tuple[T, ...]]:
+    """``members`` in their order, in as few parts of at most ``most`` as there can be, sizes equal or one apart."""
+    count = -(-len(members) // most) if most else 1
+    ends = [len(members) * i // count for i in range(count + 1)]
+    return [tuple(members[start:end]) for start, end in pairwise(ends)]
+
+
+def differing(members: Sequence[Settings]) -> list[str]:
+    """Keys in which the members of a group differ, in their order; without seeds that merely follow ``seed``."""
+    keys = dict.fromkeys(key for member in members for key in member)
+    found = [key for key in keys if len({_frozen(member.get(key)) for member in members}) > 1]
+    follow = [key for key in ("model.seed", "data.seed") if all(m.get(key) == m.get("seed") for m in members)]
+    told = [_section_off(key, members) for key in found if key not in follow]
+    return list(dict.fromkeys(told))
+
+
+def _section_off(key: str, members: Sequence[Settings]) -> str:
+    """The section that ``key`` is in, where some member has all of it off; else ``key``."""
+    section = key.rpartition(".")[0]
+    return section if section and any(section in member for member in members) else key
+
+
+def _kind(settings: Settings) -> Hashable:
+    """What members of a group have in common."""
+    return frozenset((key, _common(key, value)) for key, value in settings.items() if not _is_own(key))
+
+
+def _is_own(key: str) -> bool:
+    return key in _OWN or key.startswith(("callbacks.early_stopping.", "callbacks.checkpoint."))
+
+
+def _common(key: str, value: Any) -> Hashable:
+    if key in _SWITCHES:
+        return bool(value)
+    return _shape(value) if key.startswith(_NUMBERS) else _frozen(value)
+
+
+def _shape(value: Any) -> Hashable:
+    """A value without its numbers."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(map(_shape, value))
+    return float if isinstance(value, int | float) and not isinstance(value, bool) else _frozen(value)
+
+
+def _frozen(value: Any) -> Hashable:
+    """A value to compare: 1 is 1.0, and not True."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(map(_frozen, value))
+    return (type(value).__name__, str(value)) if isinstance(value, bool | Mapping) else value

@@ -1,0 +1,269 @@
+"""Which trainings go together, over sweeps drawn at random and rule by rule."""
+
+import random
+from functools import cache
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from trainlab.cli import PROJECT, register_resolvers
+from trainlab.population.fitness import CONVOLUTIONAL, TRAINER_SETTINGS, unfit
+from trainlab.population.grouping import LONELY, Candidate, Group, comparable, differing, groups, parts
+
+
+@cache
+def composed(*options):
+    """`train.yaml` with options of groups, unresolved."""
+    register_resolvers()
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides=["name=run", "run_dir=nowhere", *options])
+    OmegaConf.set_struct(cfg, False)
+    return cfg
+
+
+def config(*overrides):
+    """The resolved configuration of a run with overrides, of groups first."""
+    options = [o for o in overrides if (PROJECT / "conf" / o.partition("=")[0]).is_dir()]
+    settings = [o.lstrip("+") for o in overrides if o not in options and not o.startswith("~")]
+    plain = OmegaConf.to_container(OmegaConf.merge(composed(*options), OmegaConf.from_dotlist(settings)), resolve=True)
+    for key in (o.removeprefix("~").split(".") for o in overrides if o.startswith("~")):
+        del plain[key[0]][key[1]]
+    return plain
+
+
+# What settings can be in a sweep: values that go together are in one list, kinds of them beside each other.
+KINDS = {
+    "seed": [[1, 2, 3]],
+    "label_smoothing": [[0, 0.1]],
+    "optim.lr": [[1, 1e-3, 1e-4]],
+    "optim.betas": [[[0.9, 0.999], [0.8, 1 / 3]]],
+    "optim.nesterov": [[True], [False]],
+    "optim.momentum": [[0, 0.0], [0.9, 1]],
+    "optim._target_": [["torch.optim.SGD"], ["torch.optim.Adam"]],
+    "scheduler.patience": [[2, 5, 5.0]],
+    "scheduler.mode": [["min"], ["max"]],
+    "model.width": [[16], [17]],
+    "model.batch_norm": [[True], [False]],
+    "model.dropout": [[0.0, 0], [0.1, 0.5]],
+    "model.initializer_scale": [[0.5, 1.0, 2]],
+    "callbacks.early_stopping.patience": [[2, 3]],
+    "trainer.max_epochs": [[2, 3, 4]],
+    "trainer.gradient_clip_val": [[None, 0], [1.0, 2]],
+    "trainer.accelerator": [["cpu"], ["gpu"]],
+    "compile": [[True], [False]],
+    "data.batch_size": [[16], [32]],
+}
+
+
+def drawn(draw: random.Random) -> tuple[list[Candidate], dict[int, tuple]]:
+    """Jobs of a sweep over a few settings, and by number what decides with whom each goes."""
+    swept = draw.sample(sorted(KINDS), draw.randint(1, 5))
+    candidates, kinds = [], {}
+    for number in draw.sample(range(1000), draw.randint(1, 40)):
+        settings, kind = {key: KINDS[key][0][0] for key in KINDS}, []
+        for key in swept:
+            which = draw.randrange(len(KINDS[key]))
+            settings[key] = draw.choice(KINDS[key][which])
+            kind.append(which)
+        reason = "a reason" if draw.random() < 0.1 else ""
+        candidates.append(Candidate(number, settings, reason))
+        kinds[number] = ("unfit", number) if reason else tuple(kind)
+    return candidates, kinds
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_any_sweep(seed):
+    draw = random.Random(seed)
+    candidates, kinds = drawn(draw)
+    by_number = {candidate.number: candidate for candidate in candidates}
+    whole, most = groups(candidates), draw.randint(1, 10)
+
+    assert sorted(n for group in whole for n in group.numbers) == sorted(by_number)  # each in one
+    assert {frozenset(g.numbers) for g in whole} == {
+        frozenset(n for n in kinds if kinds[n] == kind) for kind in kinds.values()
+    }
+    assert [g.numbers[0] for g in whole] == sorted(g.numbers[0] for g in whole)
+    assert all(list(g.numbers) == sorted(g.numbers) for g in whole)
+    for group in whole:
+        reason = by_number[group.numbers[0]].unfit or LONELY
+        assert group.reason == (reason if len(group.numbers) == 1 else "")
+    assert groups(draw.sample(candidates, len(candidates))) == whole
+
+    capped = groups(candidates, most)
+    assert sorted(n for group in capped for n in group.numbers) == sorted(by_number)
+    assert all(len(group.numbers) <= most for group in capped)
+    assert all((len(group.numbers) == 1) == bool(group.reason) for group in capped)
+    for group in whole:
+        pieces = [g.numbers for g in capped if set(g.numbers) <= set(group.numbers)]
+        assert tuple(n for piece in pieces for n in piece) == group.numbers
+        assert len(pieces) == -(-len(group.numbers) // most)  # as few as there can be
+        assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+
+
+def test_parts_are_nearly_equal():
+    assert parts(range(7), None) == [(0, 1, 2, 3, 4, 5, 6)]
+    assert [len(part) for part in parts(range(7), 3)] == [2, 2, 3]
+    assert [len(part) for part in parts(range(7), 7)] == [7]
+    assert parts((4, 9), 1) == [(4,), (9,)]
+
+
+TOGETHER = [
+    "seed=2",
+    "model.seed=7",
+    "data.seed=7",
+    "label_smoothing=0.1",
+    "optim.lr=1",
+    "optim.betas=[0.5,0.6]",
+    "optim.eps=1",
+    "optim.weight_decay=0.1",
+    "optim.momentum_decay=0",
+    "model.initializer=lecun_uniform",
+    "model.output_initializer=he_normal",
+    "model.initializer_scale=2",
+    "callbacks.early_stopping.patience=3",
+    "callbacks.early_stopping.monitor=val/acc",
+    "callbacks.early_stopping=null",
+    "callbacks.checkpoint.monitor=val/acc",
+    "callbacks.pictures.num_images=4",
+    "trainer.max_epochs=5",
+    "trainer.min_epochs=2",
+    "trainer.gradient_clip_val=0",
+    "logger.csv=null",
+    "name=other",
+    "sweep.jobs=3",
+]
+APART = [
+    "optim=adam",
+    "optim=adamw",
+    "+optim.amsgrad=true",
+    "optim.decoupled_weight_decay=true",
+    "scheduler=plateau",
+    "model.depth=4",
+    "model.activation=relu",
+    "model.batch_norm=true",
+    "model.batch_norm_momentum=0.2",
+    "model.dropout=0.1",
+    "model.standardize=true",
+    "data.batch_size=64",
+    "data.flip=true",
+    "data.split_seed=3",
+    "data=shapes",
+    "data.root=/elsewhere",
+    "trainer.gradient_clip_val=1",
+    "trainer.gradient_clip_algorithm=value",
+    "trainer.limit_val_batches=0.5",
+    "trainer.precision=64-true",
+    "trainer.accelerator=cpu",
+    "compile=true",
+]
+
+
+@pytest.mark.parametrize("override", TOGETHER + APART)
+def test_what_goes_with_the_defaults(override):
+    jobs = [config(), config(override)]
+    assert [unfit(job, 1) for job in jobs] == ["", ""]
+    made = groups([Candidate(number, comparable(job)) for number, job in enumerate(jobs)])
+    assert made == ([Group((0, 1))] if override in TOGETHER else [Group((0,), LONELY), Group((1,), LONELY)])
+
+
+@pytest.mark.parametrize(
+    "shared, one, other, together",
+    [
+        (["optim=sgd"], "optim.momentum=0.9", "optim.momentum=0.5", True),
+        (["optim=sgd"], "optim.momentum=0.9", "optim.momentum=0", False),
+        (["optim=rmsprop"], "optim.alpha=0.9", "optim.alpha=0", True),
+        (["model=alpha_dropout"], "model.dropout=0.1", "model.dropout=0.2", True),
+        (["scheduler=one_cycle"], "scheduler.pct_start=0.3", "scheduler.pct_start=0.5", True),
+        (["scheduler=one_cycle"], "scheduler.three_phase=true", "scheduler.three_phase=false", False),
+        (["scheduler=one_cycle"], "scheduler.max_momentum=0", "scheduler.max_momentum=0.9", False),
+        (["scheduler=plateau"], "scheduler.patience=0", "scheduler.patience=3", True),
+        (["scheduler=plateau"], "scheduler.monitor=val/acc", "scheduler.monitor=val/loss", False),
+        (["scheduler=cosine"], "scheduler.warmup_steps=0", "scheduler.warmup_steps=10", True),
+        (["trainer.gradient_clip_val=1"], "trainer.gradient_clip_val=2", "trainer.gradient_clip_val=0.5", True),
+        (["data=image_folder", "data.root=/a"], "data.cache_dir=/a", "data.cache_dir=/a", True),
+        (["data=image_folder", "data.root=/a"], "data.cache_dir=/a", "data.cache_dir=/b", False),
+    ],
+)
+def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other, together):
+    pair = [Candidate(i, comparable(config(*shared, override))) for i, override in enumerate((one, other))]
+    assert (len(groups(pair)) == 1) is together
+
+
+@pytest.mark.parametrize(
+    "override, reason",
+    [
+        ("model=cnn", CONVOLUTIONAL),
+        ("model._target_=my.Net", "model is my.Net"),
+        ("optim._target_=torch.optim.Adagrad", "optim is torch.optim.Adagrad"),
+        ("+optim.maximize=true", "optim.maximize is set"),
+        ("+optim.maximize=false", ""),
+        ("trainer.max_steps=100", "trainer.max_steps is set"),
+        ("trainer.max_time=00:01:00:00", "trainer.max_time is set"),
+        ("trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches is set"),
+        ("trainer.overfit_batches=10", "trainer.overfit_batches is set"),
+        ("trainer.profiler=simple", "trainer.profiler is set"),
+        ("~trainer.precision", ""),
+        ("trainer.precision=16-mixed", "trainer.precision is 16-mixed"),
+        ("trainer.precision=64", ""),
+        ("trainer.limit_train_batches=0", "trainer.limit_train_batches is 0"),
+        ("trainer.limit_train_batches=0.5", ""),
+        ("trainer.max_epochs=0", "trainer.max_epochs is 0"),
+        ("trainer.max_epochs=null", ""),
+        ("trainer.strategy=fsdp", "trainer.strategy is fsdp"),
+        ("trainer._target_=my.Trainer", "trainer is my.Trainer"),
+        ("+trainer.val_check_interval=0.5", "trainer.val_check_interval is set"),
+        ("ckpt_path=last", "ckpt_path is set"),
+        ("+callbacks.mine={_target_: my.Callback}", "callbacks.mine is set"),
+        ("callbacks.early_stopping._target_=my.Stop", "callbacks.early_stopping is my.Stop"),
+        ("+logger.mine={_target_: my.Logger}", "logger.mine is my.Logger"),
+        ("logger.csv=null", ""),
+    ],
+)
+def test_who_cannot_be_a_member(override, reason):
+    assert unfit(config(override), devices=1) == reason
+
+
+def test_who_trains_on_more_than_one_device_cannot_be_a_member():
+    assert unfit(config(), devices=2) == "trainer.devices is 2"
+
+
+def test_settings_of_the_trainer_are_those_of_its_option():
+    assert set(TRAINER_SETTINGS) == set(OmegaConf.load(PROJECT / "conf" / "trainer" / "auto.yaml"))
+
+
+def test_optimizers_are_those_whose_step_is_known():
+    import torch
+
+    from trainlab.optimizers import rule_for
+    from trainlab.population.fitness import OPTIMIZERS
+
+    every = [value for value in vars(torch.optim).values() if isinstance(value, type)]
+    known = set()
+    for kind in every:
+        if kind is torch.optim.Optimizer or not issubclass(kind, torch.optim.Optimizer):
+            continue
+        try:
+            rule_for(kind([torch.nn.Parameter(torch.zeros(1, 1))], lr=0.1))
+        except ValueError:
+            continue
+        known.add(f"torch.optim.{kind.__name__}")
+    assert known == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize(
+    "overrides, names",
+    [
+        ([["seed=1"], ["seed=2"]], ["seed"]),
+        ([["seed=1"], ["seed=2", "model.seed=5"]], ["seed", "model.seed"]),
+        ([["model.seed=1"], ["model.seed=2"]], ["model.seed"]),
+        ([["optim.lr=1e-3", "seed=2"], ["optim.lr=1e-4"]], ["seed", "optim.lr"]),
+        ([["optim.betas=[0.9,0.99]"], ["optim.betas=[0.9,0.999]"]], ["optim.betas"]),
+        ([["callbacks.early_stopping.patience=2"], []], ["callbacks.early_stopping.patience"]),
+        ([["callbacks.early_stopping=null"], []], ["callbacks.early_stopping"]),
+        ([["trainer.max_epochs=3"], ["trainer.min_epochs=1"]], ["trainer.max_epochs", "trainer.min_epochs"]),
+        ([["optim.weight_decay=0"], ["optim.weight_decay=0.0"]], []),
+    ],
+)
+def test_members_differ_in(overrides, names):
+    assert differing([comparable(config(*own)) for own in overrides]) == names
