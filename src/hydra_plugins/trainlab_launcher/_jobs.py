@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,12 @@ class Jobs:
             config.hydra.job.id = config.hydra.job.num = self.first + index
         return config
 
-    def run(self, overrides: Sequence[str], index: int) -> JobReturn:
-        """Run the task function on a job, in this process."""
+    def run(self, overrides: Sequence[str], index: int, task_function: TaskFunction | None = None) -> JobReturn:
+        """Run a task function, the application's unless another is given, on a job, in this process."""
         setup_globals()
         return run_job(
             hydra_context=self.hydra_context,
-            task_function=self.task_function,
+            task_function=task_function or self.task_function,
             config=self.compose(overrides, index),
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
@@ -80,6 +81,22 @@ class Jobs:
             *(() if any(o.startswith("name=") for o in overrides) else (f"name={_quoted(str(self.config.name))}",)),
             *("hydra.mode=RUN", f"hydra.run.dir={_quoted(str(folder))}"),
         ]
+
+
+def told(error: Exception) -> dict[str, str]:
+    """An exception in a form that can be sent."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def write_output_to(path: Path) -> None:
+    """Append all that this process writes to a file."""
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
 
 
 def _quoted(value: str) -> str:

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from rich.console import Console
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
-from hydra_plugins.trainlab_launcher._jobs import Jobs
+from hydra_plugins.trainlab_launcher._jobs import Jobs, told, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
@@ -134,8 +134,8 @@ def _explained(error: Exception) -> tuple[int, str]:
     return status, message.removeprefix("error: ")
 
 
-def _work(jobs: Jobs, item: Item, share: Share) -> dict[str, str] | None:
-    """In the item's process: run its job, all output to its log. Returns the exception that ended it, if any."""
+def _work(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
+    """In the item's process: run its jobs, all output to their logs. Returns the errors that ended them, by number."""
     if len(item.jobs) > 1:
         from hydra_plugins.trainlab_launcher._together import train_together
 
@@ -143,30 +143,16 @@ def _work(jobs: Jobs, item: Item, share: Share) -> dict[str, str] | None:
     (job,) = item.jobs
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
-        _write_to(job.folder / f"{jobs.config.hydra.job.name}.log")
+        write_output_to(job.folder / f"{jobs.config.hydra.job.name}.log")
         share.take(processes=job.devices)
         overrides = [*job.overrides, *jobs.quiet()]
         if job.devices > 1:
             _run_command(jobs.command(overrides, job.folder))
-            return None
+            return {}
         returned = jobs.run(overrides, job.number)
     except Exception as error:
-        return _told(error)
-    return _told(returned._return_value) if returned.status is JobStatus.FAILED else None
-
-
-def _told(error: Exception) -> dict[str, str]:
-    return {
-        "type": type(error).__name__,
-        "message": str(error),
-        "traceback": "".join(traceback.format_exception(error)),
-    }
-
-
-def _write_to(path: Path) -> None:
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        return {job.number: told(error)}
+    return {job.number: told(returned._return_value)} if returned.status is JobStatus.FAILED else {}
 
 
 def _run_command(command: Sequence[str]) -> None:

@@ -77,6 +77,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         self._images: Images | None = None
         self._statistics: tuple[Tensor, Tensor] | None = None
         self._source: ImageData | None = None
+        self._indices: tuple[Tensor, Tensor]  # of training and validation images
 
     def share(self, source: "ImageData") -> None:
         """Have the images, split and statistics of ``source``, whose settings differ in the seed alone."""
@@ -121,15 +122,13 @@ class ImageData(lightning.LightningDataModule, ABC):
     @property
     def images(self) -> Images:
         """The data set, read once."""
-        if self._images is None and self._source is not None:
+        if self._source is not None:
             self._images = self._source.images
-            self._train_indices, self._val_indices = self._source._train_indices, self._source._val_indices
+            self._indices = self._source._indices
         if self._images is None:
             self._images = self.read()
             self._check_sizes(len(self._images.train))
-            self._train_indices, self._val_indices = split(
-                self._images.train_labels, self.val_size, self.val_split, self.split_seed
-            )
+            self._indices = split(self._images.train_labels, self.val_size, self.val_split, self.split_seed)
         return self._images
 
     @property
@@ -163,12 +162,12 @@ class ImageData(lightning.LightningDataModule, ABC):
         images = self.images.train
         total = torch.zeros(self.image_shape, dtype=torch.float64)
         squares = torch.zeros_like(total)
-        for chosen in self._train_indices.split(1000):
+        for chosen in self._indices[0].split(1000):
             chunk = images[chosen.to(images.device)].cpu().double()
             total += chunk.sum(0)
             squares += chunk.square_().sum(0)
-        mean = total / len(self._train_indices)
-        variance = (squares / len(self._train_indices) - mean.square()).clamp_(min=0)
+        mean = total / len(self._indices[0])
+        variance = (squares / len(self._indices[0]) - mean.square()).clamp_(min=0)
         return mean.float(), variance.sqrt().float()
 
     def train_dataloader(self) -> Batches:
@@ -178,7 +177,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         return Batches(
             images.train,
             images.train_labels,
-            self._train_indices,
+            self._indices[0],
             self.batch_size,
             order_seed=None if overfit else self.seed,
             augmentation=self.augmentation,
@@ -192,7 +191,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         return Batches(
             images.train,
             images.train_labels,
-            self._val_indices,
+            self._indices[1],
             self.eval_batch_size,
             rank=self._rank,
             world_size=self._world_size,

@@ -105,10 +105,11 @@ def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
 
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
         members, images, units = x.shape
-        running = (tensors.values[f"{name}.{key}"].view(-1) for key in ("running_mean", "running_var"))
-        weights = (tensors.parameter(f"{name}.{key}").reshape(-1) for key in ("weight", "bias"))
+        mean, var = (tensors.values[f"{name}.{key}"].view(-1) for key in ("running_mean", "running_var"))
+        weight, bias = (tensors.parameter(f"{name}.{key}").reshape(-1) for key in ("weight", "bias"))
         columns = x.transpose(0, 1).reshape(images, members * units)
-        normal = functional.batch_norm(columns, *running, *weights, True, layer.momentum, layer.eps)
+        assert layer.momentum is not None
+        normal = functional.batch_norm(columns, mean, var, weight, bias, True, layer.momentum, layer.eps)
         tensors.values[f"{name}.num_batches_tracked"].add_(1)
         return normal.view(images, members, units).transpose(0, 1)
 

@@ -108,7 +108,7 @@ def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tens
 
 
 def _rows(members: Sequence[Classifier]) -> Tensor:
-    """Zeros (M, P). Each row starts where a tensor of its own would: products round by how their factors are aligned."""
+    """Zeros (M, P). Each row starts where a tensor of its own would: how factors are aligned decides how they round."""
     first = members[0].flat.parameter
     aligned = -(-first.numel() * first.element_size() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES // first.element_size()
     return first.new_zeros(len(members), aligned)[:, : first.numel()]

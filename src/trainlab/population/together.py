@@ -110,13 +110,12 @@ class Population:
             for member in self.members:
                 member.go_on()
             while waiting := [member for member in self.members if member.module]:
-                error, start = None, time.perf_counter()
+                error: BaseException | None = None
+                start = time.perf_counter()
                 try:
                     self._train_epoch([member.module for member in waiting if member.module], pool)
-                except Exception as failure:
+                except (Exception, SIGTERMException) as failure:
                     error = failure
-                except SIGTERMException as stopped:
-                    error = stopped
                 share_s = (time.perf_counter() - start) / len(waiting)
                 for member in waiting:
                     member.go_on(error, share_s)

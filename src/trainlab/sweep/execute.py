@@ -15,6 +15,7 @@ from trainlab.sweep.outcome import WAITING, Outcome, on_disk, recorded_outcome, 
 from trainlab.sweep.plan import KEEP, Item, Job
 from trainlab.sweep.process import POLL_S, Forked
 
+_MEMBERS_S = 1.0  # between two looks at the members of populations
 _GRACE_S = 5.0  # from the second Ctrl-C to the end of patience
 
 # Of another launcher, or of a run around this one: a job that believed them would wait for processes that never come.
@@ -46,7 +47,7 @@ class Share:
             torch.set_num_threads(each)
 
 
-Work = Callable[[Item, Share], Any]  # runs in the item's process; returns None or the error that ended it
+Work = Callable[[Item, Share], Any]  # runs in the item's process; returns the errors that ended jobs, by number
 
 
 class Watcher(Protocol):
@@ -125,11 +126,16 @@ def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
     waiting, running = deque(items), list[_Running]()
     free, cards = set(range(state.slots)), set(range(gpus))
     stopping, deadline = 0, float("inf")  # how often the running ones were told to stop
+    look_at_members = 0.0
     with _presses() as presses:
         try:
             while running or (waiting and not stopping and not presses):
                 while waiting and not stopping and not presses and _fits(waiting[0], state, free, cards, gpus):
                     running.append(_start(waiting.popleft(), work, state, free, cards))
+                if time.monotonic() > look_at_members:
+                    look_at_members = time.monotonic() + _MEMBERS_S
+                    for one in running:
+                        _end_members(one, state, watch)
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     free.update(one.slots)
@@ -191,11 +197,26 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
 def _end(one: _Running, state: State, stopped: bool, watch: Watcher) -> None:
     status = one.process.poll()
     assert status is not None
-    for job in one.item.jobs:
+    errors = one.process.returned or {}
+    ending = [job for job in one.item.jobs if job.number in state.started]
+    for job in ending:
         state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
-        state.outcomes[job.number] = settle(job, one.before[job.number], status, one.process.returned, stopped)
-    for job in one.item.jobs:  # none of them is taken for running any more
+        state.outcomes[job.number] = settle(job, one.before[job.number], status, errors.get(job.number), stopped)
+    for job in ending:  # none of them is taken for running any more
         watch.ended(job, state)
+
+
+def _end_members(one: _Running, state: State, watch: Watcher) -> None:
+    """Note which members of a population have come to their ends, while others go on."""
+    if len(one.item.jobs) == 1:
+        return
+    for job in one.item.jobs:
+        if job.number in state.started and on_disk(job.folder) != one.before[job.number]:
+            outcome = recorded_outcome(job.folder)
+            if outcome.status in ("completed", "diverged", "failed"):
+                state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
+                state.outcomes[job.number] = outcome
+                watch.ended(job, state)
 
 
 def share_of(slots: int, of: int, cards: Sequence[int]) -> Share:
