@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
 
-.PHONY: help setup demo test test-all check lint types format bench lock clean
+.PHONY: help setup demo test test-all check lint types format bench bench-population lock clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; set PYTHON=")'
@@ -40,8 +40,12 @@ format: setup ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## time beside other trainers: make bench IMAGES=folder with train/ and test/ of CIFAR-10
+bench: setup ## time beside other trainers, and populations: IMAGES=folder with train/ and test/ of CIFAR-10
 	$(BIN)/python benchmarks/throughput.py --images "$(IMAGES)"
+	$(BIN)/python benchmarks/population.py --images "$(IMAGES)"
+
+bench-population: setup ## time sweeps trained together beside run by run: IMAGES= as for bench; BENCH=--quick
+	$(BIN)/python benchmarks/population.py --images "$(IMAGES)" $(BENCH)
 
 lock: ## write requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

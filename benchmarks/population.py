@@ -1,0 +1,166 @@
+"""Times sweeps that are trained as one model beside the same sweeps trained run by run; prints tables of Markdown.
+
+    .venv/bin/python benchmarks/population.py --images DIR [--quick] [--out FILE]
+
+DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_IMAGES is its default. Three parts:
+
+- sweeps: ten learning rates at batch 32 by the real command line, with everything logged that it logs by default.
+  `sweep.population=off` comes before every other contestant that takes long, so that each has a neighbour: a machine's
+  speed drifts. All its runs cost the same, so one is timed and taken ten times; --all-solo times them all.
+- growth: populations of 1 to 40, a member's time and memory. By default epochs of 200 steps.
+- gpu: populations of 1, 16 and 64, where there is a GPU.
+
+Each measurement is a process of its own. Its first epoch warms up (a compiled one compiles in it) and is left out.
+Seconds are `epoch_s` of a run's `metrics.csv`, for a member of a population its share; beside them stands what the
+clock on the wall says, from the run's own log. Where epochs are cut short, the seconds of a full one are those measured
+plus those of the steps left out: validation, checkpoints and logs weigh what they weigh in a full one.
+
+What fails is "failed: reason", the others go on, and the exit status is 1. Run it on an otherwise idle machine.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from child import Failed, run_child
+from contestants import CACHE, HERE
+from population_goals import COMPILED, ONE, SOLO, TOGETHER, Measurements
+from population_table import Probe, draw_growth, render
+from throughput import positive, progress
+from trainings import Trained, Workload, train_population, train_sweep
+
+PARTS = ("sweeps", "growth", "gpu")
+MODES = ("eager", "compiled")
+ORDER = (SOLO, ONE, TOGETHER, SOLO, COMPILED)  # of a round
+QUICK = {
+    **{"variants": ["elu_he"], "rounds": 1, "epochs": 1, "steps": 100},
+    **{"growth": [1, 5, 10, 40], "growth_steps": 50, "growth_modes": ["eager"], "gpu_members": [1, 16]},
+}
+_PROBE = """
+import json, torch
+gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+print(json.dumps({"threads": torch.get_num_threads(), "gpu": gpu}))
+"""
+
+
+@dataclass
+class Bench:
+    """Measures, and notes what came out of it or went wrong."""
+
+    args: argparse.Namespace
+    work: Workload
+    taken: Measurements = field(default_factory=Measurements)
+
+    def sweeps(self) -> None:
+        """All contestants of each network in turn, ``rounds`` times."""
+        for variant in self.args.variants:
+            for number in range(self.args.rounds):
+                for name in ORDER:
+                    label = f"{variant}, round {number + 1} of {self.args.rounds}: {name}"
+                    measured = self._measure(label, lambda v=variant, n=name: self._contestant(v, n))
+                    if measured:
+                        self.taken.sweeps.setdefault((variant, name), []).append(measured)
+
+    def _contestant(self, variant: str, name: str) -> Trained:
+        members, steps = self.args.members, self.args.steps
+        if name == ONE:
+            return train_population(self.work, variant, 1, compiled=False, steps=steps)
+        if name == SOLO:
+            runs = members if self.args.all_solo else min(members, self.args.solo_runs)
+            return train_sweep(self.work, variant, runs, together=False, steps=steps)
+        return train_sweep(self.work, variant, members, together=True, compiled=name == COMPILED, steps=steps)
+
+    def growth(self) -> None:
+        """Populations of all sizes on the processor; eager and compiled ones of a size are neighbours."""
+        for members in self.args.growth:
+            for mode in self.args.growth_modes:
+                self._population(self.taken.growth, "cpu", mode, members, self.args.growth_steps or None)
+
+    def gpu(self) -> None:
+        """Populations of all sizes on a GPU."""
+        for members in self.args.gpu_members:
+            for mode in MODES:
+                self._population(self.taken.gpu, "gpu", mode, members, self.args.steps)
+
+    def _population(
+        self, to: dict[tuple[str, int], Trained], trainer: str, mode: str, members: int, steps: int | None
+    ) -> None:
+        def train() -> Trained:
+            return train_population(self.work, "elu_he", members, mode == "compiled", steps, trainer)
+
+        if measured := self._measure(f"{trainer}, {members} together, {mode}", train):
+            to[mode, members] = measured
+
+    def _measure(self, label: str, train: Callable[[], Trained]) -> Trained | None:
+        progress(label, end=": ")
+        try:
+            measured = train()
+        except Failed as failure:
+            self.taken.failures[label] = str(failure)
+            progress(f"failed: {failure}")
+            return None
+        progress(" ".join(f"{s:.2f}" for s in measured.epoch_s) + " s a member's epoch")
+        return measured
+
+
+def main() -> int:
+    """Measure, print, and return the exit status."""
+    args = parse_args()
+    # Of this checkout, whatever the interpreter has installed.
+    environment = {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])}
+    if args.threads:
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(args.threads))
+    CACHE.mkdir(exist_ok=True)
+    probe = Probe(**json.loads(run_child([sys.executable, "-c", _PROBE], environment).output))
+    bench = Bench(args, Workload(args.images, args.epochs, environment))
+    for part in args.parts:
+        if part != "gpu" or probe.gpu:
+            getattr(bench, part)()
+    text = render(bench.taken, args, probe)
+    print(text)
+    if args.out:
+        args.out.write_text(text + "\n")
+        if bench.taken.growth:
+            sys.path.insert(0, str(HERE.parent / "src"))
+            draw_growth(bench.taken.growth, args.out.with_suffix(".png"))
+    return 1 if bench.taken.failures else 0
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line; what is given goes before what --quick stands for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, default=os.environ.get("TRAINLAB_IMAGES") or None, metavar="DIR")
+    parser.add_argument("--data", choices=("images", "shapes"), default="images", help="shapes: embedded, to try this")
+    parser.add_argument("--quick", action="store_true", help="one network, short epochs, little that is compiled")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--variants", nargs="+", choices=("elu_he", "bn"), default=["elu_he", "bn"])
+    parser.add_argument("--rounds", type=positive, default=1, help="of the sweeps")
+    parser.add_argument("--epochs", type=positive, default=2, help="timed epochs of a run, after the first")
+    parser.add_argument("--steps", type=positive, help="of an epoch of sweeps and on a GPU; all if not given")
+    parser.add_argument("--members", type=positive, default=10, help="learning rates of a sweep")
+    parser.add_argument("--solo-runs", type=positive, default=1, help="runs timed of a sweep that is not together")
+    parser.add_argument("--all-solo", action="store_true", help="time all of its runs")
+    parser.add_argument("--growth", nargs="+", type=positive, default=[1, 5, 10, 20, 40], metavar="MEMBERS")
+    parser.add_argument("--growth-steps", type=int, default=200, help="of an epoch there; 0 for all")
+    parser.add_argument("--growth-modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--gpu-members", nargs="+", type=positive, default=[1, 16, 64], metavar="MEMBERS")
+    parser.add_argument("--threads", type=positive, help="of every process; torch's own default if not given")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page there, and a curve beside it as .png")
+    if parser.parse_args().quick:
+        parser.set_defaults(**QUICK)
+    args = parser.parse_args()
+    if args.data == "shapes":
+        args.images = None
+    elif not args.images:
+        parser.exit(2, "give --images DIR or set TRAINLAB_IMAGES: CIFAR-10 as train/<class>/*, test/<class>/*\n")
+    else:
+        args.images = args.images.resolve()
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

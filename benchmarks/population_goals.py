@@ -1,0 +1,117 @@
+"""What populations are to reach, and whether they do: rows of a table of Markdown."""
+
+import argparse
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from trainings import Trained
+
+SOLO = "one by one"
+ONE = "population of one"
+TOGETHER = "together"
+COMPILED = "together, compile=true"
+CONTESTANTS = (SOLO, ONE, TOGETHER, COMPILED)
+
+RATIOS = {TOGETHER: 0.5, COMPILED: 0.45, ONE: 1.1}  # each to SOLO
+MEMORY_BETWEEN = (5, 40)  # members
+COPIES = 6  # of a member's parameters that there may be
+GPU_ONE_S = 0.6
+GPU_RATIOS = {16: 1.5, 64: 3.0}  # of an epoch of all members to that of one
+
+Populations = Mapping[tuple[str, int], Trained]  # by "eager" or "compiled", and members
+
+
+@dataclass
+class Measurements:
+    """All that was measured.
+
+    Attributes:
+        sweeps: by network and contestant, a training a time it was its turn.
+        growth: populations on the processor, by "eager" or "compiled" and members.
+        gpu: the same on a GPU.
+        failures: reasons, by what failed.
+    """
+
+    sweeps: dict[tuple[str, str], list[Trained]] = field(default_factory=dict)
+    growth: dict[tuple[str, int], Trained] = field(default_factory=dict)
+    gpu: dict[tuple[str, int], Trained] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def goals(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
+    """The whole table."""
+    yield "| measured | network | goal | result | by the wall clock | met |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    yield from ratios(taken, args)
+    yield from memory(taken.growth)
+    yield from gpu(taken.gpu)
+
+
+def ratios(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
+    """Rows: each contestant over the runs one by one."""
+    for variant in args.variants if "sweeps" in args.parts else ():
+        solo = taken.sweeps.get((variant, SOLO))
+        for name, limit in RATIOS.items():
+            runs = 1 if name == ONE else args.members
+            theirs = f"{runs} {SOLO}" if runs > 1 else "the same run by itself"
+            start = f"| {f'{runs} ' if runs > 1 else ''}{name} / {theirs} | {variant} | ≤ {limit:g}"
+            ours = taken.sweeps.get((variant, name))
+            if not ours or not solo:
+                yield f"{start} | not measured | | |"
+                continue
+            a, b = runs * full_s(ours), runs * full_s(solo)
+            wall = statistics.median(t.wall_s for t in ours) / statistics.median(t.wall_s for t in solo)
+            yield f"{start} | {a / b:.2f} ({a:.2f} s / {b:.2f} s an epoch) | {wall:.2f} | {met(a / b <= limit)} |"
+
+
+def full_s(trained: list[Trained]) -> float:
+    """Seconds of a member's full epoch, median over all epochs."""
+    return statistics.median(s for one in trained for s in one.full_s)
+
+
+def met(yes: bool) -> str:
+    """In a word."""
+    return "yes" if yes else "**no**"
+
+
+def memory(populations: Populations) -> Iterator[str]:
+    """Rows: what a member more takes."""
+    for mode, few, many in _memory_pairs(populations):
+        members = many.members - few.members
+        limit = memory_limit(few)
+        each = ((many.resident_bytes or 0) - (few.resident_bytes or 0)) / members
+        peak = (many.peak_bytes - few.peak_bytes) / members
+        yield (
+            f"| memory of a member more, {mode}: ({many.members} - {few.members} members) / {members} | elu_he "
+            f"| ≤ {limit / 1e6:.1f} MB | {each / 1e6:.1f} MB resident ({peak / 1e6:.1f} MB at the peak) "
+            f"| | {met(each <= limit)} |"
+        )
+
+
+def memory_limit(one: Trained) -> int:
+    """Bytes that a member may take."""
+    return COPIES * 4 * one.weights + one.activations_bytes
+
+
+def _memory_pairs(populations: Populations) -> Iterator[tuple[str, Trained, Trained]]:
+    for mode in ("eager", "compiled"):
+        few, many = (populations.get((mode, members)) for members in MEMORY_BETWEEN)
+        if few and many and few.resident_bytes and many.resident_bytes:
+            yield mode, few, many
+
+
+def gpu(populations: Populations) -> Iterator[str]:
+    """Rows: one member in seconds, more in ratios to it."""
+    for mode in ("eager", "compiled"):
+        one = populations.get((mode, 1))
+        if not one:
+            continue
+        one_s = full_s([one])
+        start = f"| GPU, {mode}: epoch of 1 member | elu_he | ≤ {GPU_ONE_S} s"
+        yield f"{start} | {one_s:.2f} s | {one.wall_s:.2f} s | {met(one_s <= GPU_ONE_S)} |"
+        for members, limit in GPU_RATIOS.items():
+            if more := populations.get((mode, members)):
+                all_s, wall = members * full_s([more]), members * more.wall_s / one.wall_s
+                start = f"| GPU, {mode}: epoch of {members} members / of 1 | elu_he | ≤ {limit:g}"
+                yield f"{start} | {all_s / one_s:.2f} ({all_s:.2f} s) | {wall:.2f} | {met(all_s / one_s <= limit)} |"

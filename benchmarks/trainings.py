@@ -1,0 +1,205 @@
+"""How a sweep or a population is started, and what is found of its time and memory afterwards."""
+
+import csv
+import json
+import re
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+
+from child import Failed, run_child
+from contestants import CACHE, HERE, NUM_TRAIN_IMAGES
+
+BATCH_SIZE = 32
+NUM_SHAPES = 5_000  # training images of data=shapes
+_EPOCH = " INFO trainlab.callbacks: epoch "
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What all trainings share.
+
+    Attributes:
+        images: the image folder; None for the embedded data set.
+        epochs: to be timed, after one to warm up.
+        environment: variables that set the number of threads.
+    """
+
+    images: Path | None
+    epochs: int
+    environment: dict[str, str]
+
+    @property
+    def num_images(self) -> int:
+        """Of a full epoch."""
+        return NUM_TRAIN_IMAGES if self.images else NUM_SHAPES
+
+    def overrides(self, variant: str, compiled: bool, steps: int | None, trainer: str = "cpu") -> list[str]:
+        """Of every training. ``steps``: of an epoch; None for all that there are."""
+        images = ["data=shapes"]
+        if self.images:
+            images = ["data=image_folder", f"data.root={self.images}", f"data.cache_dir={CACHE}"]
+        return [
+            *images,
+            f"data.batch_size={BATCH_SIZE}",
+            f"model={variant}",
+            f"compile={str(compiled).lower()}",
+            f"trainer={trainer}",
+            f"trainer.max_epochs={self.epochs + 1}",
+            *((f"trainer.limit_train_batches={steps}",) if steps else ()),
+            "callbacks.early_stopping=null",
+        ]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Trainings of one process. A member's epoch is its share of an epoch, where it was trained with others.
+
+    Attributes:
+        members: how many there were.
+        steps: of an epoch.
+        epoch_s: a member's seconds of each timed epoch, the mean over the members.
+        full_s: the same for an epoch of all images: the training steps that were left out are added.
+        step_s: a member's seconds a training step, of each timed epoch.
+        wall_s: by the clock, of a member's epoch: from the first epoch's end to the last one's.
+        whole_s: the same to the end of the runs, with their tests, pictures and last checkpoints.
+        weights: parameters of a member.
+        activations_bytes: see `activations`.
+        resident_bytes: as the first member's last epoch ends; None where that is not asked for or not known.
+        peak_bytes: the largest resident set.
+    """
+
+    members: int
+    steps: int
+    epoch_s: list[float]
+    full_s: list[float]
+    step_s: list[float]
+    wall_s: float
+    whole_s: float
+    weights: int
+    activations_bytes: int
+    resident_bytes: int | None
+    peak_bytes: int
+
+
+def learning_rates(count: int) -> str:
+    """From 2e-5 to 5e-4, each the same factor above the one before."""
+    return ",".join(f"{2e-5 * 25 ** (i / max(1, count - 1)):.4e}" for i in range(count))
+
+
+def train_sweep(
+    work: Workload, variant: str, members: int, together: bool, compiled: bool = False, steps: int | None = None
+) -> Trained:
+    """A sweep over learning rates by the real command line, one training after the other or all as one.
+
+    Raises:
+        Failed: it ended with an error, or its jobs were put together in another way.
+    """
+    command = [
+        *(sys.executable, HERE.parent / "src" / "train.py", "-m"),
+        *work.overrides(variant, compiled, steps),
+        f"optim.lr={learning_rates(members)}",
+        f"sweep.population={members if together else 'off'}",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        done = run_child([*command, f"output_dir={folder}", "name=sweep"], work.environment)
+        return found(Path(folder), members if together else 1, work, done.peak_bytes)
+
+
+def train_population(
+    work: Workload, variant: str, members: int, compiled: bool, steps: int | None, trainer: str = "cpu"
+) -> Trained:
+    """A population of any size; see `one_population.py`.
+
+    Raises:
+        Failed: it ended with an error.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        resident = Path(folder) / "resident"
+        command = [
+            *(sys.executable, HERE / "one_population.py", folder, learning_rates(members)),
+            *work.overrides(variant, compiled, steps, trainer),
+            f"+callbacks.resident={{_target_: resident.Resident, path: {resident}}}",
+        ]
+        done = run_child(command, work.environment)
+        return found(Path(folder), members, work, done.peak_bytes)
+
+
+def found(folder: Path, together: int, work: Workload, peak_bytes: int) -> Trained:
+    """What trainings in ``folder``, ``together`` at once, have left behind.
+
+    Raises:
+        Failed: they are not as they were asked for.
+    """
+    runs = sorted(path.parent for path in folder.rglob("result.json"))
+    for run in runs:
+        result = json.loads((run / "result.json").read_text())
+        at_once = result["time"].get("population", {}).get("members", 1)
+        if at_once != together:
+            raise Failed(f"{at_once} were trained together, and not {together}")
+    tables = [_rows(run / "metrics.csv")[1:] for run in runs]
+    if not tables or {len(rows) for rows in tables} != {work.epochs}:
+        raise Failed(f"{[len(rows) for rows in tables]} epochs after the first, {work.epochs} were asked for")
+    steps = int(tables[0][0]["step"]) // 2  # of the second epoch's row
+    images = min(work.num_images, steps * BATCH_SIZE)
+    epochs = list(zip(*tables, strict=True))
+    epoch_s = [statistics.fmean(float(row["epoch_s"]) for row in rows) for rows in epochs]
+    train_s = [statistics.fmean(images / float(row["images_per_s"]) for row in rows) for rows in epochs]
+    left_out = work.num_images / images - 1
+    logs = [_moments(run / "train.log") for run in runs]
+    trained_as_one = [logs] if together > 1 else [[log] for log in logs]
+    resident = folder / "resident"
+    return Trained(
+        members=len(runs),
+        steps=steps,
+        epoch_s=epoch_s,
+        full_s=[epoch + train * left_out for epoch, train in zip(epoch_s, train_s, strict=True)],
+        step_s=[s / steps for s in train_s],
+        wall_s=_a_member_epoch([min(log[1] for log in part) - _start(part) for part in trained_as_one], tables),
+        whole_s=_a_member_epoch([max(log[2] for log in part) - _start(part) for part in trained_as_one], tables),
+        weights=int(tables[0][0]["parameters"]),
+        activations_bytes=activations(runs[0] / "config.yaml"),
+        resident_bytes=int(resident.read_text().split()[0]) if resident.exists() else None,
+        peak_bytes=peak_bytes,
+    )
+
+
+def activations(config: Path) -> int:
+    """Bytes that a member keeps of a batch for the backward pass.
+
+    They are of each hidden layer what the linear layer, the normalization if there is one, and the activation put out,
+    and the logits. The images are not among them: members that differ in their learning rates share them.
+    """
+    settings = yaml.safe_load(config.read_text())
+    model, images = settings["model"], settings["data"]["batch_size"]
+    tensors = 3 if model["batch_norm"] else 2
+    return 4 * images * (tensors * model["depth"] * model["width"] + model["num_classes"])
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _start(logs: Sequence[tuple[float, float, float]]) -> float:
+    return min(log[0] for log in logs)
+
+
+def _a_member_epoch(seconds: Sequence[float], tables: Sequence[Sequence[object]]) -> float:
+    return sum(seconds) / sum(map(len, tables))
+
+
+def _moments(log: Path) -> tuple[float, float, float]:
+    """When a run's first epoch ended, when its last one did, and when it wrote its last line."""
+    lines = re.findall(r"^(\d\S+ \d\S+)(.*)", log.read_text(), re.MULTILINE)
+    times = [datetime.strptime(time, "%Y-%m-%d %H:%M:%S,%f").timestamp() for time, _ in lines]
+    epochs = [time for time, (_, rest) in zip(times, lines, strict=True) if rest.startswith(_EPOCH)]
+    if not epochs:
+        raise Failed(f"{log.name} has no line about an epoch")
+    return epochs[0], epochs[-1], times[-1]
