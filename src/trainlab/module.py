@@ -80,10 +80,10 @@ class Classifier(lightning.LightningModule):
         self.network = network
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
-        self._compile, self._train_epoch = compile, train_epoch
-        self._clip: Callable[[Tensor], Tensor] | None = None
+        self.compile_step, self._train_epoch = compile, train_epoch
+        self.clip: partial[Tensor] | None = None
         if gradient_clip_val:
-            self._clip = partial(CLIPPINGS[gradient_clip_algorithm], limit=gradient_clip_val)
+            self.clip = partial(CLIPPINGS[gradient_clip_algorithm], limit=gradient_clip_val)
         self._accumulate = accumulate_grad_batches
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
         self.val_metrics: dict[str, float] = {}  # of this epoch; empty until it is validated
@@ -100,16 +100,16 @@ class Classifier(lightning.LightningModule):
         self.flat = FlatParameters(self.network)
         optimizer = self._build_optimizer([self.flat.parameter])
         self._whole_step, self._forward = None, self._objective
-        if self._compile and self._train_epoch is None:
+        if self.compile_step and self._train_epoch is None:
             # Gradients of several batches, processes or scales meet between backward and update.
             if self._accumulate == 1 and self.trainer.world_size == 1 and self.trainer.precision != "16-mixed":
-                self._whole_step = CompiledStep(self.network, self._loss, self.flat, optimizer, self._clip)
+                self._whole_step = CompiledStep(self.network, self._loss, self.flat, optimizer, self.clip)
             else:
                 self._forward = torch.compile(self._objective, dynamic=False)
         self._schedule = self._build_scheduler(optimizer, self._total_steps())
         if self._schedule is None:
             return optimizer
-        # Lightning saves it; `_step_schedule` steps it.
+        # Lightning saves it; `step_schedule` steps it.
         return {"optimizer": optimizer, "lr_scheduler": {key: self._schedule[key] for key in ("scheduler", "interval")}}
 
     def _total_steps(self) -> int:
@@ -122,6 +122,16 @@ class Classifier(lightning.LightningModule):
             return int(batches)
         steps = math.ceil(trainer.num_training_batches / self._accumulate) * trainer.max_epochs  # type: ignore[operator]
         return min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """torch's own, over ``flat``."""
+        return self._optimizer.optimizer
+
+    @property
+    def has_stepped(self) -> bool:
+        """Whether the optimizer has made its first step."""
+        return bool(self.optimizer.state.get(self.flat.parameter))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -173,7 +183,7 @@ class Classifier(lightning.LightningModule):
             steps = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress  # `global_step`
             steps.increment_ready()
             steps.increment_completed()
-            self._step_schedule("step")
+            self.step_schedule("step")
         else:
             loss, correct = (self._forward if full else self._objective)(images, labels)
             self.manual_backward(loss / self._accumulate)
@@ -181,7 +191,7 @@ class Classifier(lightning.LightningModule):
                 self.flat.gather_gradients()
                 self._optimizer.step()
                 self.flat.zero_grad()
-                self._step_schedule("step")
+                self.step_schedule("step")
         self._losses[batch_idx] = loss.detach()
         self._train_correct += correct
         self._sizes.append(len(labels))
@@ -197,10 +207,10 @@ class Classifier(lightning.LightningModule):
 
     def update(self) -> None:
         """Make the optimizer's step with the gradient that lies in ``flat``, and the schedule's."""
-        if self._clip:
-            self.flat.parameter.grad = self._clip(self.flat.parameter.grad)  # type: ignore[arg-type]
-        self._optimizer.optimizer.step()
-        self._step_schedule("step")
+        if self.clip:
+            self.flat.parameter.grad = self.clip(self.flat.parameter.grad)
+        self.optimizer.step()
+        self.step_schedule("step")
 
     def take_epoch(self, losses: Tensor, correct: Tensor, sizes: list[int]) -> None:
         """Take the sums of an epoch whose steps a population has made.
@@ -235,9 +245,10 @@ class Classifier(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
         self._check_losses()
-        self._step_schedule("epoch")
+        self.step_schedule("epoch")
 
-    def _step_schedule(self, interval: str) -> None:
+    def step_schedule(self, interval: str) -> None:
+        """Step a schedule that counts in ``interval``, "step" or "epoch"."""
         if self._schedule is None or self._schedule["interval"] != interval:
             return
         scheduler, monitor = self._schedule["scheduler"], self._schedule.get("monitor")
@@ -248,8 +259,8 @@ class Classifier(lightning.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient, after a mixed-precision one was unscaled."""
-        if self._clip:
-            self.flat.parameter.grad = self._clip(self.flat.parameter.grad)  # type: ignore[arg-type]
+        if self.clip:
+            self.flat.parameter.grad = self.clip(self.flat.parameter.grad)
 
     def train_sums(self) -> Tensor:
         """(3,) float64: sum of losses, number right, number of images of the epoch, over all processes."""

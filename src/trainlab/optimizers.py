@@ -21,7 +21,8 @@ class Rule:
 
     Attributes:
         scalars: (settings, state) -> the numbers of the next step; counts the step in ``state``.
-        update: (parameter, gradient, state, scalars) -> None; changes the parameter and ``state`` in place.
+        update: (parameter, gradient, state, scalars) -> None; changes the parameter and ``state`` in place. The
+            parameter may be a population's (M, P); each scalar is then (M, 1).
         tensors: names of the state that has the parameter's shape, and those that ``settings`` switch on.
     """
 
@@ -156,14 +157,15 @@ def rule_for(optimizer: torch.optim.Optimizer) -> Rule:
     return _RULES[type(optimizer)]
 
 
-def clip_norm(gradient: Tensor, limit: float) -> Tensor:
-    """Scale ``gradient`` to a norm of at most ``limit``, as torch.nn.utils.clip_grad_norm_ does."""
-    return gradient * (limit / (torch.linalg.vector_norm(gradient) + 1e-6)).clamp(max=1)
+def clip_norm(gradient: Tensor, limit: float | Tensor) -> Tensor:
+    """Scale each row of ``gradient`` (..., P) to a norm of at most ``limit``; torch.nn.utils.clip_grad_norm_."""
+    norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
+    return gradient * (limit / (norm + 1e-6)).clamp(max=1)
 
 
-def clip_value(gradient: Tensor, limit: float) -> Tensor:
+def clip_value(gradient: Tensor, limit: float | Tensor) -> Tensor:
     """Every element in [-limit, limit]."""
-    return gradient.clamp(-limit, limit)
+    return gradient.clamp(-limit, limit)  # type: ignore[arg-type]
 
 
 CLIPPINGS = {"norm": clip_norm, "value": clip_value}

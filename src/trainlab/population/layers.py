@@ -87,13 +87,20 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
 
 
+def _transposed_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`_product` in the order in which autograd computes the weight's gradient as it lies."""
+    columns = x.transpose(1, 2)
+    product = torch.bmm(weight, columns) if bias is None else torch.baddbmm(bias[:, :, None], weight, columns)
+    return product.transpose(1, 2)
+
+
 def _linear(name: str, layer: nn.Linear) -> Layer:
     weight, bias = f"{name}.weight", f"{name}.bias" if layer.bias is not None else None
 
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
         values, gradients = tensors.values, tensors.gradients
         if gradients is None:
-            return _product(x, values[weight], values[bias] if bias else None)
+            return _transposed_product(x, values[weight], values[bias] if bias else None)
         biases = (values[bias], gradients[bias]) if bias else (None, None)
         return _Linear.apply(tensors.root, x, values[weight], biases[0], gradients[weight], biases[1])
 

@@ -15,6 +15,7 @@ from trainlab.models.scaling import InputScaling
 from trainlab.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.streams import Streams
+from trainlab.population.whole_step import WholeStep
 
 ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
 
@@ -30,8 +31,8 @@ class Stack:
     """
 
     def __init__(self, members: Sequence[Classifier]) -> None:
-        self.members = members
-        first = members[0].flat.parameter
+        self.members, self.flat = members, members[0].flat
+        first = self.flat.parameter
         networks: list[Any] = [member.network for member in members]
         self._scaling = cast(InputScaling, networks[0].scaling)
         self._layers = stacked_layers(networks[0].layers, "layers")
@@ -42,67 +43,77 @@ class Stack:
         self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
         smoothing = [member.label_smoothing for member in members]
         self._smoothing = torch.tensor(smoothing, dtype=first.dtype, device=first.device)[:, None]
+        # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
+        self._in_one = members[0].compile_step or first.device.type == "cuda"
+        self._whole_step: WholeStep | None = None
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
     def train_epoch(
-        self, streams: Streams, steps: int, before_step: Callable[[], None]
+        self, moving: set[Classifier], steps: int, before_step: Callable[[], None]
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """Make ``steps`` steps of each member, fewer if none has a finite loss any more.
+        """Make ``steps`` steps of the members ``moving``, fewer if none has a finite loss any more.
 
         A member whose loss is not finite stands still from the next check on.
 
         Args:
-            streams: batches of the epoch.
+            moving: all members, or those that have not left.
             steps: to be made.
             before_step: called before each; what it raises ends the epoch.
 
         Returns:
             losses (steps, M), number of right answers (M,), images of each batch.
         """
-        device = self.values.device
-        losses = torch.zeros(steps, len(self.members), device=device)
-        correct = torch.zeros(len(self.members), dtype=torch.int64, device=device)
+        device, count = self.values.device, len(self.members)
+        some = next(iter(moving))
+        streams = Streams([(member if member in moving else some).batches for member in self.members])
+        losses = torch.zeros(steps, count, device=device)
+        correct = torch.zeros(count, dtype=torch.int64, device=device)
         # Draws go by the step of the whole training.
         first = torch.tensor([member.current_epoch * steps for member in self.members], device=device)
         sizes: list[int] = []
-        moving = list(self.members)
         for step in range(steps):
             before_step()
             images, labels = streams.batch(step)
-            loss, right = self._backward(images, labels, streams, first + step)
-            for member in moving:
-                member.update()
+            x = streams.to_members(self._scaling(images).view(*labels.shape, -1))
+            loss, right = self._step(moving, first + step, x, streams.to_members(labels))
             losses[step] = loss
             correct += right
             sizes.append(labels.shape[1])
             if (step + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
-                finite = losses[: step + 1].isfinite().all(0).tolist()
-                moving = [member for member, fine in zip(self.members, finite, strict=True) if fine]
+                finite = dict(zip(self.members, losses[: step + 1].isfinite().all(0).tolist(), strict=True))
+                moving = {member for member in moving if finite[member]}
                 if not moving:
                     break
         return losses[: len(sizes)], correct, sizes
 
-    def _backward(self, images: Tensor, labels: Tensor, streams: Streams, steps: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the members' gradients into ``gradients``; loss (M,) and how many answers are right (M,)."""
-        flat = self.members[0].flat
-        values = flat.by_name(self.values) | self.running | self.constants
-        tensors = Tensors(values, steps, flat.by_name(self.gradients), self._root)
-        loss, right = self.objective(images, labels, streams, tensors)
+    def _step(self, moving: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A step; loss and number of right answers of each member (M,) before it."""
+        if self._whole_step is None and self._in_one and all(member.has_stepped for member in self.members):
+            self._whole_step, self._full = WholeStep(self), labels.shape[1]
+        # A last, smaller batch is not worth a compilation of its own.
+        if self._whole_step is not None and labels.shape[1] == self._full:
+            return self._whole_step(moving, steps, x, labels)
+        values = {**self.flat.by_name(self.values), **self.running, **self.constants}
+        gradients = self.flat.by_name(self.gradients)
+        loss, right = self.objective(x, labels, Tensors(values, steps, gradients, self._root))
         loss.sum().backward()
+        for member in moving:
+            member.update()
         return loss.detach(), right
 
-    def objective(self, images: Tensor, labels: Tensor, streams: Streams, tensors: Tensors) -> tuple[Tensor, Tensor]:
+    def objective(self, x: Tensor, labels: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Mean loss of each member's batch (M,), and how many of it are right (M,)."""
-        x = streams.to_members(self._scaling(images).view(*labels.shape, -1))
         for layer in self._layers:
             x = layer(x, tensors)
-        return mean_losses(at_least_float32(x), streams.to_members(labels), self._smoothing)
+        return mean_losses(at_least_float32(x), labels, self._smoothing)
 
 
 def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy (M,) of logits (M, B, C), with torch's label smoothing (M, 1); right answers (M,)."""
     logs = functional.log_softmax(logits, -1)
-    of_label = logs.gather(-1, labels[..., None]).squeeze(-1)
+    # No `gather`: compiled for the processor, its derivative fails (pytorch issue 196570).
+    is_label = labels[..., None] == torch.arange(logits.shape[-1], device=labels.device)
+    of_label = torch.where(is_label, logs, 0).sum(-1)
     losses = -((1 - smoothing) * of_label + smoothing * logs.mean(-1)).mean(-1)
     return losses, (logits.detach().argmax(-1) == labels).sum(-1)
 

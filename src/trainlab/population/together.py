@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -21,8 +22,8 @@ from trainlab.data import ImageData
 from trainlab.module import Classifier
 from trainlab.population.progress import count_epoch
 from trainlab.population.stack import Stack
-from trainlab.population.streams import Streams
 
+_FULL_ENOUGH = 0.75  # share of a compiled stack's rows that have members
 Work = Callable[["Member"], Any]
 
 
@@ -123,20 +124,25 @@ class Population:
 
     def _train_epoch(self, modules: list[Classifier], pool: ThreadPoolExecutor) -> None:
         """Make the steps of an epoch of all ``modules``."""
-        if {module for stack in self._stacks for module in stack.members} != set(modules):
+        held, moving = {module for stack in self._stacks for module in stack.members}, set(modules)
+        # Rows that members leave are closed up at once, or where that means another compilation, when it is worth it.
+        most_held = len(moving) / _FULL_ENOUGH if modules[0].compile_step else len(moving)
+        if not moving <= held or len(held) > most_held:
             self._stacks = [Stack(part) for part in _parts(modules, self.threads)]
         with _default_dtype(modules[0].flat.parameter.dtype):
             if len(self._stacks) == 1:
-                self._train_stack(self._stacks[0])
+                self._train_stack(self._stacks[0], moving)
             else:
-                list(pool.map(self._train_stack, self._stacks))
+                list(pool.map(partial(self._train_stack, moving=moving), self._stacks))
 
-    def _train_stack(self, stack: Stack) -> None:
-        streams = Streams([module.batches for module in stack.members])
-        losses, correct, sizes = stack.train_epoch(streams, stack.members[0].steps_per_epoch, self._check_presses)
+    def _train_stack(self, stack: Stack, moving: set[Classifier]) -> None:
+        here = moving & set(stack.members)
+        steps = stack.members[0].steps_per_epoch
+        losses, correct, sizes = stack.train_epoch(here, steps, self._check_presses)
         for module, own, right in zip(stack.members, losses.unbind(1), correct, strict=True):
-            module.take_epoch(own, right, sizes)
-            count_epoch(module.trainer, module.steps_per_epoch)
+            if module in here:
+                module.take_epoch(own, right, sizes)
+                count_epoch(module.trainer, steps)
 
     def _check_presses(self) -> None:
         if self._presses > 1:
@@ -158,11 +164,13 @@ class Population:
 
 
 def _parts(modules: Sequence[Classifier], threads: int) -> list[list[Classifier]]:
-    """Members for each thread of the processor, those with the same batches together; on a GPU all in one.
+    """Members for each thread of the processor, those with the same batches together; all in one on a GPU or compiled.
 
     One model a thread, with a thread for its arithmetic, is faster than one model whose small operations are divided.
+    Compiled operations are fewer, and do not let other threads of Python run.
     """
-    count = min(threads, len(modules)) if modules[0].device.type == "cpu" else 1
+    alone = modules[0].compile_step or modules[0].device.type != "cpu"
+    count = 1 if alone else min(threads, len(modules))
     ordered = sorted(modules, key=lambda module: module.batches.stream)
     ends = [len(ordered) * part // count for part in range(count + 1)]
     return [ordered[start:end] for start, end in pairwise(ends)]
