@@ -10,6 +10,10 @@ class FlatParameters:
     torch's optimizers are elementwise, so a step on ``parameter`` is the step that they would make on each of its
     parts. Gradients are computed in the parts and gathered by ``gather_gradients``.
 
+    Attributes:
+        parameter: (P,).
+        gradient: (P,), that of ``parameter`` before anything like clipping.
+
     Args:
         network: parameters on one device and of one type.
 
@@ -25,8 +29,8 @@ class FlatParameters:
         if len(kinds) != 1:
             raise ValueError(f"the trainable parameters must be of one type on one device, got {kinds or 'none'}")
         self.parameter = nn.Parameter(torch.cat([p.detach().flatten() for p in self._parts]))
-        self._gradient = torch.zeros_like(self.parameter)
-        self._gradient_views = self._views(self._gradient)
+        self.gradient = torch.zeros_like(self.parameter)
+        self._gradient_views = self._views(self.gradient)
         for part, view in zip(self._parts, self._views(self.parameter.detach()), strict=True):
             part.data = view
 
@@ -38,15 +42,15 @@ class FlatParameters:
     def gather_gradients(self) -> None:
         """Copy the gradients of the parts into ``parameter.grad``; a part without one counts as zero."""
         if any(part.grad is None for part in self._parts):
-            self._gradient.zero_()
+            self.gradient.zero_()
         pairs = [(v, p.grad) for v, p in zip(self._gradient_views, self._parts, strict=True) if p.grad is not None]
         torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
-        self.parameter.grad = self._gradient
+        self.parameter.grad = self.gradient
 
     def move_to(self, values: Tensor, gradient: Tensor) -> None:
         """Lie in ``values`` from now on and have gradients in ``gradient``, both like ``parameter``."""
         self.parameter.data = values.copy_(self.parameter.detach())
-        self._gradient, self._gradient_views = gradient, self._views(gradient)
+        self.gradient, self._gradient_views = gradient, self._views(gradient)
         self.parameter.grad = gradient
         for part, view in zip(self._parts, self._views(values), strict=True):
             part.data = view

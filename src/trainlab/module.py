@@ -207,8 +207,8 @@ class Classifier(lightning.LightningModule):
 
     def update(self) -> None:
         """Make the optimizer's step with the gradient that lies in ``flat``, and the schedule's."""
-        if self.clip:
-            self.flat.parameter.grad = self.clip(self.flat.parameter.grad)
+        gradient = self.flat.gradient
+        self.flat.parameter.grad = self.clip(gradient) if self.clip else gradient
         self.optimizer.step()
         self.step_schedule("step")
 
