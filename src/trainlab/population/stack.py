@@ -103,7 +103,9 @@ def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tens
     """Mean cross-entropy (M,) of logits (M, B, C), with torch's label smoothing (M, 1); right answers (M,)."""
     logs = functional.log_softmax(logits, -1)
     of_label = logs.gather(-1, labels[..., None]).squeeze(-1)
-    losses = -((1 - smoothing) * of_label + smoothing * logs.mean(-1)).mean(-1)
+    # Not 0 times the mean, which may be infinite.
+    spread = torch.where(smoothing > 0, smoothing * logs.mean(-1), 0)
+    losses = -((1 - smoothing) * of_label + spread).mean(-1)
     return losses, (logits.detach().argmax(-1) == labels).sum(-1)
 
 
