@@ -197,8 +197,9 @@ class Classifier(lightning.LightningModule):
 
     def update(self) -> None:
         """Make the optimizer's step with the gradient that lies in ``flat``, and the schedule's."""
-        if self._clip:
-            self.flat.parameter.grad = self._clip(self.flat.parameter.grad)  # type: ignore[arg-type]
+        gradient = self.flat.parameter.grad
+        if self._clip and gradient is not None:
+            gradient.copy_(self._clip(gradient))  # where the next step's will lie, too
         self._optimizer.optimizer.step()
         self._step_schedule("step")
 

@@ -29,6 +29,10 @@ TIMES = ("epoch_s", "images_per_s")
 # the batch; in batches of 4 one near zero comes up every few steps, in layer after layer, and rounding of 1e-17 after
 # one step is 1e-6 after 50 and as large as the weights after 200, in two solo runs that sum differently too.
 TOLERANCE = 1e-9
+# torch computes most numbers of a tensor 32 or 16 at a time and those left at its end one by one, with an exponential
+# that rounds otherwise. With full batches alone, of 16 times 20 units, none is left, whatever the number of members:
+# on one thread a member then comes to the same bits in any company.
+BITWISE = ("data.num_train=900",)
 
 
 @cache
@@ -118,6 +122,11 @@ def assert_same_run(ours: Path, theirs: Path, tolerance: float = TOLERANCE) -> N
     ]
     results = [Result.read(folder) for folder in (ours, theirs)]
     assert results[0] and results[1]
-    far += deviations(results[0].metrics, results[1].metrics, "metrics")
+    figures = [dict(result.metrics) for result in results if result]
+    losses = [figure.pop("test_loss") for figure in figures]
+    # The test is in float32; where weights differ in the last bits, some round up and others down.
+    assert abs(losses[0] - losses[1]) <= (1e-6 if tolerance else 0)
+    far += deviations(*figures, "metrics")
     assert results[0].status == results[1].status
-    assert max(far)[0] <= tolerance, sorted(far)[-5:]
+    far = sorted(one for one in far if not one[0] <= tolerance)
+    assert not far, far[-5:]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from members import TOLERANCE, alone, assert_same_run, config, together
+from members import BITWISE, TOLERANCE, alone, assert_same_run, config, together
 
 from trainlab.population.streams import Streams
 from trainlab.run import run
@@ -47,13 +47,14 @@ def runs_of(name, folder):
 @pytest.mark.parametrize("precision", ["64-true", pytest.param("32-true", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_member_comes_to_the_same_whoever_joins_leaves_or_changes_places(kind, precision, tmp_path):
-    common = [*KINDS[kind], "trainer.max_epochs=2", f"trainer.precision={precision}"]
+    common = [*KINDS[kind], *BITWISE, "trainer.max_epochs=2", f"trainer.precision={precision}"]
     train_groups(common, tmp_path, GROUPS)
     for name, times in {"first": 7, "second": 3, "third": 4, "fourth": 2}.items():
         first, *others = runs_of(name, tmp_path)
         assert len(others) == times - 1
-        for other in others:  # bit for bit on one thread: each member's products are products of their own
-            assert_same_run(other, first, tolerance=0.0)
+        for other in others:
+            # torch normalizes a batch of all members' units, and sums some of them 4 at a time.
+            assert_same_run(other, first, TOLERANCE if "bn" in kind else 0.0)
 
 
 def test_the_number_of_threads_changes_nothing(tmp_path):

@@ -60,9 +60,11 @@ def assert_equal(works, folder, tolerance=1e-9):
 
 def cells():
     """All of the matrix; the default suite has half of it, each pair of two axes."""
+    found = []
     for (i, model), (j, optimizer), (k, schedule) in product(*map(enumerate, (MODELS, OPTIMIZERS, SCHEDULES))):
         marks = [pytest.mark.slow] if (i + j + k) % 2 else []
-        yield pytest.param(model, optimizer, schedule, marks=marks, id=f"{model}, {optimizer}, {schedule}")
+        found.append(pytest.param(model, optimizer, schedule, marks=marks, id=f"{model}, {optimizer}, {schedule}"))
+    return found
 
 
 @pytest.mark.parametrize(("model", "optimizer", "schedule"), cells())
@@ -123,6 +125,7 @@ def test_what_a_few_trainings_have(case, tmp_path):
 
 
 FULL = ["model.depth=20", "model.width=100", "data.image_size=32", "data.num_train=1699", "data.batch_size=32"]
+FOUR = ("elu_he", "bn", "selu_lecun", "alpha_dropout")
 TRAINED = {
     "nadam": ["optim=nadam", "optim.lr=3e-4"],
     "sgd one_cycle": ["optim=sgd", "optim.lr=5e-3", "scheduler=one_cycle"],
@@ -130,7 +133,7 @@ TRAINED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "trained"), product(("elu_he", "bn", "selu_lecun", "alpha_dropout"), TRAINED))
+@pytest.mark.parametrize(("model", "trained"), [*product(FOUR, TRAINED)])
 def test_networks_of_full_size(model, trained, tmp_path):
     common = [f"model={model}", *FULL, *TRAINED[trained]]
     assert_equal([common, [*common, "seed=2", "label_smoothing=0.1"]], tmp_path)
