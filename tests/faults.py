@@ -1,12 +1,19 @@
-"""What can go wrong in a training, for jobs of real sweeps: ``+callbacks.fault={_target_: faults.Fault, ...}``."""
+"""What can go wrong in a training, for jobs of real sweeps.
+
+``+callbacks.fault={_target_: faults.Fault, ...}`` for jobs alone, ``data._target_=faults.SlowShapes`` in populations.
+"""
 
 import os
 import signal
 import sys
+import threading
 import time
 
 import torch
 from lightning.pytorch.callbacks import Callback
+
+from trainlab.data.batches import Batches
+from trainlab.data.shapes import Shapes
 
 
 class Fault(Callback):
@@ -46,3 +53,28 @@ class Fault(Callback):
         """Kill the second process of a job."""
         if os.environ.get("LOCAL_RANK") == "1":
             self._kill()
+
+
+class SlowShapes(Shapes):
+    """Pictures whose training batches take a while, which is a setting of the data and not a callback.
+
+    FAULTS_SLEEP seconds are slept for every batch. What is computed for all members of a population is computed in the
+    main thread; the batch number FAULTS_BREAK that is drawn there fails.
+    """
+
+    def train_dataloader(self):
+        given = super().train_dataloader()
+        settings = {"order_seed": given.order_seed, "augmentation": given.augmentation}
+        return _SlowBatches(given.images, given.labels, given.indices, given.batch_size, **settings)
+
+
+class _SlowBatches(Batches):
+    drawn = 0
+
+    def gather(self, chosen, draws):
+        time.sleep(float(os.environ.get("FAULTS_SLEEP", "0")))
+        if threading.current_thread() is threading.main_thread():
+            if self.drawn == int(os.environ.get("FAULTS_BREAK", "-1")):
+                raise RuntimeError("the dog ate the batch")
+            _SlowBatches.drawn += 1
+        return super().gather(chosen, draws)
