@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from trainlab.checkpoints import load_checkpoint
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.metrics_csv import read_rows
-from trainlab.population.together import Member, Population
+from trainlab.population.together import Population
 from trainlab.results import Result
 from trainlab.run import run
 
@@ -65,10 +65,8 @@ def alone(folder: Path, *overrides: str, compile: bool = False) -> Any:
 def together(folders: Mapping[Path, Sequence[str]], compile: bool = False) -> list[Any]:
     """The results of the members of a population, by folder and overrides, or what ended each."""
 
-    def work(folder: Path, overrides: Sequence[str], member: Member) -> Result:
-        return run(config(folder, *overrides, compile=compile), list(overrides), member)
-
-    return Population([partial(work, *one) for one in folders.items()]).run()
+    configs = {folder: config(folder, *overrides, compile=compile) for folder, overrides in folders.items()}
+    return Population([partial(run, configs[folder], list(overrides)) for folder, overrides in folders.items()]).run()
 
 
 def deviations(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[float, str]]:
