@@ -103,7 +103,11 @@ def saved(folder: Path, name: str = "last") -> dict[str, Any]:
     """All of a checkpoint but where it lies."""
     checkpoint = load_checkpoint(folder / "checkpoints" / f"{name}.ckpt")
     about = checkpoint["trainlab"]
-    places = {key: value for key, value in about["config"].items() if key not in ("run_dir", "callbacks", "logger")}
+    places = {
+        key: value
+        for key, value in about["config"].items()
+        if key not in ("run_dir", "ckpt_path", "callbacks", "logger")
+    }
     return checkpoint | {"trainlab": about | {"config": places}}
 
 

@@ -118,7 +118,12 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("case", MORE)
+IN_DEFAULT_SUITE = ("prelu", "rrelu", "batch_norm_input", "cosine after warmup", "plateau", "clipped by norm")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[] if case in IN_DEFAULT_SUITE else pytest.mark.slow) for case in MORE]
+)
 def test_what_a_few_trainings_have(case, tmp_path):
     common, own = MORE[case]
     assert_equal([[*common, *settings] for settings in own], tmp_path)
@@ -126,9 +131,11 @@ def test_what_a_few_trainings_have(case, tmp_path):
 
 FULL = ["model.depth=20", "model.width=100", "data.image_size=32", "data.num_train=1699", "data.batch_size=32"]
 FOUR = ("elu_he", "bn", "selu_lecun", "alpha_dropout")
+# Twenty layers amplify. At 3e-4 a solo run of elu_he with NAdam differs by 1e-2 after 200 steps from one whose rate is
+# the next floating-point number, and one of bn by 1e-3; at 5e-5 by 4e-15 and 1e-11. With SGD it is 1 at 5e-3.
 TRAINED = {
-    "nadam": ["optim=nadam", "optim.lr=3e-4"],
-    "sgd one_cycle": ["optim=sgd", "optim.lr=5e-3", "scheduler=one_cycle"],
+    "nadam": ["optim=nadam", "optim.lr=5e-5"],
+    "sgd one_cycle": ["optim=sgd", "optim.lr=5e-4", "scheduler=one_cycle"],
 }
 
 

@@ -66,7 +66,7 @@ def continued(folder):
     return sorted(re.findall(r"last\.ckpt after epoch (\d+)", logs))
 
 
-@pytest.mark.parametrize("killed", ["the process that trains", "the launcher"])
+@pytest.mark.parametrize("killed", [pytest.param("the process that trains", marks=pytest.mark.slow), "the launcher"])
 def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
@@ -92,6 +92,7 @@ def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undistur
     assert_as_undisturbed(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_members_at_different_epochs_go_on_together_and_each_alone(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
@@ -114,6 +115,7 @@ def test_members_at_different_epochs_go_on_together_and_each_alone(undisturbed, 
     assert_as_undisturbed(tmp_path / "copy", undisturbed)
 
 
+@pytest.mark.slow
 def test_jobs_begun_alone_go_on_together(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start(*arguments, "sweep.population=off", "sweep.jobs=4", **SLOW)
