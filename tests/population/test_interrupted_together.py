@@ -8,9 +8,9 @@ import time
 
 import pytest
 from members import TOLERANCE, deviations
-from sweeping import Sweep, eventually, figures, in_session, results, start, sweep
 
 from conftest import STEPS
+from sweeping import Sweep, eventually, figures, in_session, results, start, sweep
 from trainlab.metrics_csv import read_rows
 
 EPOCHS = 3

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from members import alone, rows, saved, together
-from sweeping import sweep
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from sweeping import sweep
 from trainlab.evaluation import evaluate_checkpoint
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
