@@ -49,7 +49,7 @@ def members(model, optimizer, schedule):
 
 def assert_equal(works, folder, tolerance=1e-9):
     """Each of the works comes to the same alone and together with the others."""
-    for i, result in enumerate(together({folder / f"together_{i}": work for i, work in enumerate(works)})):
+    for result in together({folder / f"together_{i}": work for i, work in enumerate(works)}):
         if isinstance(result, BaseException):
             raise result
     for i, work in enumerate(works):

@@ -116,5 +116,5 @@ def test_a_loss_that_is_finite_alone_is_finite_together():
 
 
 def test_a_layer_that_cannot_be_stacked_is_refused_by_its_name():
-    with pytest.raises(ValueError, match="a population has no layer Conv2d; set sweep.population=off"):
+    with pytest.raises(ValueError, match=r"a population has no layer Conv2d; set sweep\.population=off"):
         stacked_layers(nn.Sequential(nn.Linear(2, 2), nn.Conv2d(3, 3, 3)), "layers")
