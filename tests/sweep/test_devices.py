@@ -3,8 +3,8 @@
 import signal
 
 import pytest
-from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 
+from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 from trainlab.metrics_csv import read_rows
 
 pytestmark = pytest.mark.ddp

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from sweeping import FAULT, REPORT, results, sweep
 
 WHAT = ("nothing", "raise", "leave", "exit", "kill", "memory")

@@ -5,8 +5,8 @@ import os
 import subprocess
 
 import pytest
-from sweeping import figures, results, sweep
 
+from sweeping import figures, results, sweep
 from trainlab.results import Result
 
 

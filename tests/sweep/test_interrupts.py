@@ -5,8 +5,8 @@ import signal
 import time
 
 import pytest
-from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 
+from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
 

@@ -111,10 +111,11 @@ class Stack:
 def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy (M,) of logits (M, B, C), with torch's label smoothing (M, 1); right answers (M,)."""
     logs = functional.log_softmax(logits, -1)
-    # No `gather`: compiled for the processor, its derivative fails (pytorch issue 196570).
     is_label = labels[..., None] == torch.arange(logits.shape[-1], device=labels.device)
     of_label = torch.where(is_label, logs, 0).sum(-1)
-    losses = -((1 - smoothing) * of_label + smoothing * logs.mean(-1)).mean(-1)
+    # Not 0 times the mean, which may be infinite.
+    spread = torch.where(smoothing > 0, smoothing * logs.mean(-1), 0)
+    losses = -((1 - smoothing) * of_label + spread).mean(-1)
     return losses, (logits.detach().argmax(-1) == labels).sum(-1)
 
 

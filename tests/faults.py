@@ -1,0 +1,80 @@
+"""What can go wrong in a training, for jobs of real sweeps.
+
+``+callbacks.fault={_target_: faults.Fault, ...}`` for jobs alone, ``data._target_=faults.SlowShapes`` in populations.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from trainlab.data.batches import Batches
+from trainlab.data.shapes import Shapes
+
+
+class Fault(Callback):
+    """Does ``what`` before a step, unless the environment variable FAULTS is "off".
+
+    FAULTS_SLEEP seconds are slept before every step.
+    """
+
+    def __init__(self, what: str = "nothing", step: int = 25) -> None:
+        self.what, self.step = what, step
+        self.sleep_s = float(os.environ.get("FAULTS_SLEEP", "0"))
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        time.sleep(self.sleep_s)
+        if trainer.global_step == self.step and os.environ.get("FAULTS") != "off":
+            getattr(self, f"_{self.what}")()
+
+    def _nothing(self):
+        pass
+
+    def _raise(self):
+        raise RuntimeError("the cat pulled the plug\nand ran")
+
+    def _leave(self):
+        sys.exit(4)
+
+    def _exit(self):
+        os._exit(3)
+
+    def _kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _memory(self):
+        torch.empty(2**50)
+
+    def _rank(self):
+        """Kill the second process of a job."""
+        if os.environ.get("LOCAL_RANK") == "1":
+            self._kill()
+
+
+class SlowShapes(Shapes):
+    """Pictures whose training batches take a while, which is a setting of the data and not a callback.
+
+    FAULTS_SLEEP seconds are slept for every batch. What is computed for all members of a population is computed in the
+    main thread; the batch number FAULTS_BREAK that is drawn there fails.
+    """
+
+    def train_dataloader(self):
+        given = super().train_dataloader()
+        settings = {"order_seed": given.order_seed, "augmentation": given.augmentation}
+        return _SlowBatches(given.images, given.labels, given.indices, given.batch_size, **settings)
+
+
+class _SlowBatches(Batches):
+    drawn = 0
+
+    def gather(self, chosen, draws):
+        time.sleep(float(os.environ.get("FAULTS_SLEEP", "0")))
+        if threading.current_thread() is threading.main_thread():
+            if self.drawn == int(os.environ.get("FAULTS_BREAK", "-1")):
+                raise RuntimeError("the dog ate the batch")
+            _SlowBatches.drawn += 1
+        return super().gather(chosen, draws)

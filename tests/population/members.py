@@ -1,0 +1,134 @@
+"""Small trainings, each alone or as members of a population, in this process; and what they leave, compared."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from trainlab.checkpoints import load_checkpoint
+from trainlab.cli import PROJECT, register_resolvers
+from trainlab.metrics_csv import read_rows
+from trainlab.population.together import Population
+from trainlab.results import Result
+from trainlab.run import run
+
+STEPS = 50  # an epoch: 799 images in batches of 16, the last of 15
+SMALL = (
+    *("data.image_size=16", "data.num_train=899", "data.val_size=100", "data.num_test=50", "data.batch_size=16"),
+    *("model.depth=5", "model.width=20", "trainer.max_epochs=4", "trainer.precision=64-true"),
+)
+TIMES = ("epoch_s", "images_per_s")
+# A population sums in another order, so each step differs by float64's rounding, 1e-16 of what it computes. Training
+# amplifies that: 200 steps make at most 1e-12 of it here, and 1e-9 is less than any mistake in a formula would leave.
+# It stays so little because the batches have 16 images. Batch normalization divides by the deviation of a unit over
+# the batch; in batches of 4 one near zero comes up every few steps, in layer after layer, and rounding of 1e-17 after
+# one step is 1e-6 after 50 and as large as the weights after 200, in two solo runs that sum differently too.
+TOLERANCE = 1e-9
+# torch computes most numbers of a tensor 32 or 16 at a time and those left at its end one by one, with an exponential
+# that rounds otherwise. With full batches alone, of 16 times 20 units, none is left, whatever the number of members:
+# on one thread a member then comes to the same bits in any company.
+BITWISE = ("data.num_train=900",)
+
+
+@cache
+def _composed(*options: str) -> DictConfig:
+    register_resolvers()
+    base = ("data=shapes", "trainer=cpu", "logger.tensorboard=null", "callbacks.pictures=null", "name=small")
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides=[*base, "run_dir=nowhere", *options])
+    OmegaConf.set_struct(cfg, False)
+    return cfg
+
+
+def config(folder: Path, *overrides: str, compile: bool = False) -> DictConfig:
+    """The configuration of a small run in ``folder``."""
+    options = [o for o in overrides if (PROJECT / "conf" / o.partition("=")[0]).is_dir()]
+    settings = [*SMALL, *(o for o in overrides if o not in options), f"run_dir={folder}", f"compile={compile}"]
+    merged = OmegaConf.merge(_composed(*options), OmegaConf.from_dotlist(settings))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def alone(folder: Path, *overrides: str, compile: bool = False) -> Any:
+    """The result of a run, or what ended it."""
+    try:
+        return run(config(folder, *overrides, compile=compile), list(overrides))
+    except BaseException as error:
+        return error
+
+
+def together(folders: Mapping[Path, Sequence[str]], compile: bool = False) -> list[Any]:
+    """The results of the members of a population, by folder and overrides, or what ended each."""
+
+    configs = {folder: config(folder, *overrides, compile=compile) for folder, overrides in folders.items()}
+    return Population([partial(run, configs[folder], list(overrides)) for folder, overrides in folders.items()]).run()
+
+
+def deviations(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[float, str]]:
+    """How far numbers are from each other, and where; infinitely, where they cannot be compared or are not finite."""
+    numbers = (int, float)
+    if type(ours) is not type(theirs):
+        yield math.inf, place
+    elif isinstance(ours, torch.Tensor):
+        if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+            yield math.inf, place
+        elif ours.numel():
+            far = float((ours.double() - theirs.double()).abs().max())
+            yield (far if math.isfinite(far) else math.inf), place
+    elif isinstance(ours, Mapping):
+        keys = [key for key in ours if key not in TIMES]
+        if keys != [key for key in theirs if key not in TIMES]:
+            yield math.inf, place
+        else:
+            for key in keys:
+                yield from deviations(ours[key], theirs[key], f"{place}.{key}")
+    elif isinstance(ours, list | tuple):
+        if len(ours) != len(theirs):
+            yield math.inf, place
+        else:
+            for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
+                yield from deviations(x, y, f"{place}[{i}]")
+    elif isinstance(ours, numbers) and not isinstance(ours, bool) and math.isfinite(ours):
+        yield abs(ours - theirs), place
+    elif ours != theirs:
+        yield math.inf, place
+
+
+def saved(folder: Path, name: str = "last") -> dict[str, Any]:
+    """All of a checkpoint but where it lies."""
+    checkpoint = load_checkpoint(folder / "checkpoints" / f"{name}.ckpt")
+    about = checkpoint["trainlab"]
+    places = {
+        key: value
+        for key, value in about["config"].items()
+        if key not in ("run_dir", "ckpt_path", "callbacks", "logger")
+    }
+    return checkpoint | {"trainlab": about | {"config": places}}
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    """`metrics.csv` but for the times."""
+    return [{k: float(v) for k, v in row.items() if k not in TIMES} for row in read_rows(folder / "metrics.csv")]
+
+
+def assert_same_run(ours: Path, theirs: Path, tolerance: float = TOLERANCE) -> None:
+    """Both folders hold checkpoints, rows and results that differ by rounding at most, times aside."""
+    far = [
+        *(found for name in ("last", "best") for found in deviations(saved(ours, name), saved(theirs, name), name)),
+        *deviations(rows(ours), rows(theirs), "metrics.csv"),
+    ]
+    results = [Result.read(folder) for folder in (ours, theirs)]
+    assert results[0] and results[1]
+    figures = [dict(result.metrics) for result in results if result]
+    losses = [figure.pop("test_loss") for figure in figures]
+    # The test is in float32; where weights differ in the last bits, some round up and others down.
+    assert abs(losses[0] - losses[1]) <= (1e-6 if tolerance else 0)
+    far += deviations(*figures, "metrics")
+    assert results[0].status == results[1].status
+    far = sorted(one for one in far if not one[0] <= tolerance)
+    assert not far, far[-5:]

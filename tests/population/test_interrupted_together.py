@@ -1,0 +1,199 @@
+"""Sweeps of populations that are interrupted, killed or run into trouble. The same command comes to the same."""
+
+import os
+import re
+import shutil
+import signal
+import time
+
+import pytest
+from members import TOLERANCE, deviations
+
+from conftest import STEPS
+from sweeping import Sweep, eventually, figures, in_session, results, start, sweep
+from trainlab.metrics_csv import read_rows
+
+EPOCHS = 3
+SETTINGS = (
+    *("data._target_=faults.SlowShapes", "trainer.precision=64-true", f"trainer.max_epochs={EPOCHS}", "name=study"),
+    "optim=adam",
+)
+JOBS = (*SETTINGS, "optim.lr=1e-3,5e-4", "seed=1,2")
+SLOW = {"FAULTS_SLEEP": "0.05"}  # a step, so that an epoch takes a second
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = sweep(*JOBS, f"output_dir={folder}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(result["time"]["population"]["members"] == 4 for result in results(folder / "study").values())
+    return figures(folder / "study")
+
+
+def assert_as_undisturbed(folder, undisturbed):
+    found = figures(folder / "study")
+    assert found.keys() == undisturbed.keys()
+    for name, (status, metrics, rows) in found.items():
+        expected_status, expected_metrics, expected_rows = undisturbed[name]
+        assert status == expected_status == "completed"
+        numbers = [[{k: float(v) for k, v in row.items()} for row in table] for table in (rows, expected_rows)]
+        rest = [{k: v for k, v in m.items() if k != "test_loss"} for m in (metrics, expected_metrics)]
+        far = max([*deviations(*numbers), *deviations(*rest)])
+        assert far[0] <= TOLERANCE, (name, far)
+        assert metrics["test_loss"] == pytest.approx(expected_metrics["test_loss"], rel=1e-6)  # in float32
+
+
+def epochs_of(folder):
+    return {path.parent.name: len(read_rows(path)) for path in folder.glob("study/*/metrics.csv")}
+
+
+def in_the_middle_of_the_second_epoch(folder) -> bool:
+    """Waits for it: an epoch has ended for all four, and half a second has gone by."""
+    reached = eventually(lambda: list(epochs_of(folder).values()) == [1] * 4)
+    time.sleep(0.5)
+    return reached
+
+
+def trainer_of(process: Sweep) -> int:
+    (found,) = (pid for pid in in_session(process.pid) if pid != process.pid)
+    return found
+
+
+def continued(folder):
+    """From which epoch each run went on, as its log says."""
+    logs = "".join(path.read_text() for path in folder.glob("study/*/train.log"))
+    return sorted(re.findall(r"last\.ckpt after epoch (\d+)", logs))
+
+
+@pytest.mark.parametrize("killed", [pytest.param("the process that trains", marks=pytest.mark.slow), "the launcher"])
+def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}")
+    process = start(*arguments, **SLOW)
+    assert in_the_middle_of_the_second_epoch(tmp_path)
+    if killed == "the launcher":
+        process.send(signal.SIGKILL)
+        process.finish()
+        statuses, more = {"running"}, []
+    else:
+        os.kill(trainer_of(process), signal.SIGKILL)
+        done = process.finish()
+        assert done.returncode == 1
+        assert "4 jobs: 4 failed" in done.stderr
+        found = results(tmp_path / "study").values()
+        usual = "killed by signal 9 (SIGKILL); out of memory is the usual reason"
+        assert {result["error"]["message"] for result in found} == {usual}
+        statuses, more = {"failed"}, ["sweep.retry_failed=true"]
+    assert {result["status"] for result in results(tmp_path / "study").values()} == statuses
+    assert list(epochs_of(tmp_path).values()) == [1] * 4
+
+    assert sweep(*arguments, *more).returncode == 0
+    assert continued(tmp_path) == ["1"] * 4
+    assert_as_undisturbed(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_members_at_different_epochs_go_on_together_and_each_alone(undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}")
+    process = start(*arguments, **SLOW)
+    assert in_the_middle_of_the_second_epoch(tmp_path)
+    folders = sorted(tmp_path.glob("study/*/checkpoints"))
+    older = {folder: (folder / "last.ckpt").read_bytes() for folder in folders}
+    assert eventually(lambda: list(epochs_of(tmp_path).values()) == [2] * 4)
+    time.sleep(0.5)
+    process.send(signal.SIGKILL)
+    process.finish()
+    (folders[0] / "last.ckpt").unlink()
+    (folders[1] / "last.ckpt").write_bytes(older[folders[1]])
+    shutil.copytree(tmp_path, tmp_path / "copy")
+
+    assert sweep(*arguments).returncode == 0
+    assert continued(tmp_path) == ["1", "2", "2"]
+    assert_as_undisturbed(tmp_path, undisturbed)
+    assert sweep(*JOBS, f"output_dir={tmp_path / 'copy'}", "sweep.population=off").returncode == 0
+    assert continued(tmp_path / "copy") == ["1", "2", "2"]
+    assert_as_undisturbed(tmp_path / "copy", undisturbed)
+
+
+@pytest.mark.slow
+def test_jobs_begun_alone_go_on_together(undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}")
+    process = start(*arguments, "sweep.population=off", "sweep.jobs=4", **SLOW)
+    assert in_the_middle_of_the_second_epoch(tmp_path)
+    process.send(signal.SIGKILL)
+    process.finish()
+    assert sweep(*arguments).returncode == 0
+    found = results(tmp_path / "study").values()
+    assert all(result["time"]["population"]["members"] == 4 for result in found)
+    assert_as_undisturbed(tmp_path, undisturbed)
+
+
+def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}")
+    process = start(*arguments, **SLOW)
+    assert in_the_middle_of_the_second_epoch(tmp_path)
+    process.send(signal.SIGINT)
+    stopped = process.finish()
+    assert stopped.returncode == 130
+    told = "interrupted: 4 jobs: 4 interrupted; the same command goes on from here"
+    assert stopped.stderr.splitlines()[-1] == told
+    found = results(tmp_path / "study").values()
+    assert [(r["status"], r["metrics"]["epochs"], r["metrics"]["stop_reason"]) for r in found] == [
+        ("interrupted", 2, "interrupted")
+    ] * 4
+    assert list(epochs_of(tmp_path).values()) == [2] * 4
+    resumed = sweep(*arguments)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert continued(tmp_path) == ["2"] * 4
+    assert_as_undisturbed(tmp_path, undisturbed)
+
+
+def test_a_second_ctrl_c_ends_all_members_at_once(undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}")
+    process = start(*arguments, FAULTS_SLEEP="0.3")  # an epoch takes 6 seconds
+    assert eventually(lambda: list(epochs_of(tmp_path).values()) == [1] * 4)
+    time.sleep(2)
+    process.send(signal.SIGINT)
+    time.sleep(0.5)
+    process.send(signal.SIGINT)
+    began = time.monotonic()
+    stopped = process.finish()
+    assert time.monotonic() - began < 3
+    assert stopped.returncode == 130
+    assert {result["status"] for result in results(tmp_path / "study").values()} == {"interrupted"}
+    assert list(epochs_of(tmp_path).values()) == [1] * 4
+    assert sweep(*arguments).returncode == 0
+    assert_as_undisturbed(tmp_path, undisturbed)
+
+
+def test_trouble_of_one_member_is_its_own(undisturbed, tmp_path):
+    """Where its last checkpoint should lie there is a folder."""
+    name = sorted(undisturbed)[1]
+    (tmp_path / "study" / name / "checkpoints" / "last.ckpt" / "in the way").mkdir(parents=True)
+    done = sweep(*JOBS, f"output_dir={tmp_path}")
+    assert done.returncode == 1
+    assert "4 jobs: 3 completed, 1 failed" in done.stderr
+    found = figures(tmp_path / "study")
+    assert {other: status for other, (status, *_) in found.items()} == {
+        other: "failed" if other == name else "completed" for other in undisturbed
+    }
+    (failed,) = (result for result in results(tmp_path / "study").values() if result["status"] == "failed")
+    assert failed["error"]["type"] == "IsADirectoryError"
+    shutil.rmtree(tmp_path / "study" / name / "checkpoints")
+    assert sweep(*JOBS, f"output_dir={tmp_path}", "sweep.retry_failed=true").returncode == 0
+    assert_as_undisturbed(tmp_path, undisturbed)
+
+
+def test_an_error_in_the_steps_is_that_of_all_members(undisturbed, tmp_path):
+    arguments = (*JOBS, f"output_dir={tmp_path}")
+    done = sweep(*arguments, FAULTS_BREAK=str(STEPS + 5))  # in the second epoch
+    assert done.returncode == 1
+    assert "4 jobs: 4 failed" in done.stderr
+    found = results(tmp_path / "study").values()
+    errors = {(result["error"]["type"], result["error"]["message"]) for result in found}
+    assert errors == {("RuntimeError", "the dog ate the batch")}
+    assert [result["metrics"]["epochs"] for result in found] == [1] * 4
+    for path in tmp_path.glob("study/*/traceback.txt"):
+        assert "in gather" in path.read_text()
+    assert sweep(*arguments, "sweep.retry_failed=true").returncode == 0
+    assert_as_undisturbed(tmp_path, undisturbed)

@@ -1,0 +1,112 @@
+"""Members that go on from checkpoints: at different epochs, begun alone, or going on alone."""
+
+from functools import partial
+
+import pytest
+from members import alone, assert_same_run, config, together
+
+from trainlab.module import Classifier
+from trainlab.population.together import Population
+from trainlab.results import Result
+from trainlab.run import run
+
+CASES = {
+    "nadam": ["optim=nadam", "optim.lr=1e-3"],
+    "bn, one cycle": ["model=bn", "optim=sgd", "optim.lr=5e-3", "scheduler=one_cycle"],
+    "dropout, plateau": [
+        *("model=alpha_dropout", "optim=adam", "optim.lr=1e-3", "data.flip=true"),
+        *("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.5"),
+    ],
+}
+SEEDS = (1, 1, 2)
+SOME = pytest.mark.parametrize(
+    "works", [pytest.param(c, marks=pytest.mark.slow if c == "nadam" else []) for c in CASES], indirect=True
+)
+
+
+def cut_short(works, epochs):
+    """Train together; each member fails at the start of its own epoch of ``epochs``."""
+
+    def work(cfg, overrides, epoch, member):
+        train_epoch = member.train_epoch
+
+        def cut(module):
+            if module.current_epoch == epoch:
+                raise RuntimeError("power cut")
+            train_epoch(module)
+
+        member.train_epoch = cut
+        return run(cfg, overrides, member)
+
+    pairs = zip(works.items(), epochs, strict=True)
+    results = Population([partial(work, config(f, *o), list(o), epoch) for (f, o), epoch in pairs]).run()
+    assert [str(result) for result in results] == ["power cut"] * len(epochs)
+    assert [Result.read(folder).metrics["epochs"] for folder in works] == list(epochs)
+
+
+@pytest.fixture
+def works(request, tmp_path):
+    """Overrides of three runs by folder."""
+    common = CASES[request.param]
+    return {tmp_path / str(i): [*common, f"seed={s}", f"label_smoothing=0.{i}"] for i, s in enumerate(SEEDS)}
+
+
+def assert_same_as_undisturbed(works):
+    for folder, overrides in works.items():
+        whole = folder.with_name(f"{folder.name}_alone")
+        assert not isinstance(alone(whole, *overrides), BaseException)
+        assert_same_run(folder, whole)
+
+
+@SOME
+def test_members_at_different_epochs_go_on_together(works):
+    cut_short(works, (1, 2, 3))
+    for result in together(works):
+        assert not isinstance(result, BaseException)
+    assert_same_as_undisturbed(works)
+
+
+@SOME
+def test_a_member_goes_on_alone(works):
+    cut_short(works, (1, 2, 2))
+    for folder, overrides in works.items():
+        assert not isinstance(alone(folder, *overrides), BaseException)
+    assert_same_as_undisturbed(works)
+
+
+@SOME
+def test_runs_begun_alone_go_on_together(works, monkeypatch):
+    start = Classifier.on_train_epoch_start
+    for (folder, overrides), epoch in zip(works.items(), (1, 3, 2), strict=True):
+
+        def cut(self, epoch=epoch):
+            if self.current_epoch == epoch:
+                raise RuntimeError("power cut")
+            start(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Classifier, "on_train_epoch_start", cut)
+            assert str(alone(folder, *overrides)) == "power cut"
+    for result in together(works):
+        assert not isinstance(result, BaseException)
+    assert_same_as_undisturbed(works)
+
+
+def test_a_finished_run_takes_more_epochs_as_a_member(tmp_path):
+    works = {tmp_path / str(i): ["optim=nadam", "optim.lr=1e-3", f"seed={i}"] for i in (1, 2)}
+    together({folder: [*overrides, "trainer.max_epochs=2"] for folder, overrides in works.items()})
+    together({folder: [*overrides, "ckpt_path=last"] for folder, overrides in works.items()})
+    for folder, overrides in works.items():
+        alone(tmp_path / f"{folder.name}_alone", *overrides)
+        assert_same_run(folder, tmp_path / f"{folder.name}_alone")
+
+
+def test_an_error_of_one_members_own_leaves_the_others_what_they_would_be(tmp_path):
+    works = {tmp_path / str(i): ["optim=nadam", f"seed={i}", "trainer.max_epochs=2"] for i in range(3)}
+    (tmp_path / "1" / "metrics.csv" / "in the way").mkdir(parents=True)
+    results = together(works)
+    assert isinstance(results[1], IsADirectoryError)
+    assert Result.read(tmp_path / "1").status == "failed"
+    for i in (0, 2):
+        alone(tmp_path / f"{i}_alone", *works[tmp_path / str(i)])
+        assert_same_run(tmp_path / str(i), tmp_path / f"{i}_alone")
