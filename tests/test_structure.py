@@ -24,7 +24,14 @@ FLOORS = (
         *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
         *("trainlab.models", "trainlab.scheduler", "trainlab.compiled"),
     ),
-    ("trainlab.files", "trainlab.flat", "trainlab.hyperparameters", "trainlab.optimizers", "trainlab.randomness"),
+    (
+        "trainlab.captured",
+        "trainlab.files",
+        "trainlab.flat",
+        "trainlab.hyperparameters",
+        "trainlab.optimizers",
+        "trainlab.randomness",
+    ),
     ("trainlab",),
 )
 

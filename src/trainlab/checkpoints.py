@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from trainlab.data import ImageData
@@ -24,8 +25,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``checkpoint``, tensors and plain values only."""
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
+        torch.save(apply_to_collection(checkpoint, Tensor, _own), buffer)
         write_atomically(Path(path), buffer.getvalue())
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A tensor with memory of its own: torch saves all of what a view is part of, like a whole population."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.detach().clone()
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Log lines on a console that may show a progress bar."""
+"""What people see on a console that may show a progress bar."""
 
 import logging
 import sys
+import warnings
 
 from tqdm.auto import tqdm
 
@@ -13,3 +14,11 @@ class BarHandler(logging.Handler):
         """Write ``record``."""
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
+
+
+def quiet() -> None:
+    """Keep from the console what Lightning says of itself."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in ("LeafSpec", "smaller than the logging interval", "requested to overfit", "sync_dist=True"):
+        warnings.filterwarnings("ignore", message=f".*{message}.*")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 import lightning
@@ -15,7 +14,7 @@ from torch.optim import Optimizer
 from trainlab.compiled import CompiledStep
 from trainlab.data.batches import Batches
 from trainlab.flat import FlatParameters
-from trainlab.optimizers import CLIPPINGS
+from trainlab.optimizers import clipping
 from trainlab.randomness import CounterDraws
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), int64 labels (B,)
@@ -61,15 +60,6 @@ class Classifier(lightning.LightningModule):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}; set label_smoothing")
-        if gradient_clip_val is not None and not gradient_clip_val >= 0:
-            raise ValueError(
-                f"gradient_clip_val must be at least 0, got {gradient_clip_val}; set trainer.gradient_clip_val"
-            )
-        if gradient_clip_algorithm not in CLIPPINGS:
-            raise ValueError(
-                f"gradient_clip_algorithm must be norm or value, got {gradient_clip_algorithm!r}; "
-                "set trainer.gradient_clip_algorithm"
-            )
         if accumulate_grad_batches < 1:
             raise ValueError(
                 f"accumulate_grad_batches must be at least 1, got {accumulate_grad_batches}; "
@@ -81,9 +71,7 @@ class Classifier(lightning.LightningModule):
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
         self.compile_step, self._train_epoch = compile, train_epoch
-        self.clip: partial[Tensor] | None = None
-        if gradient_clip_val:
-            self.clip = partial(CLIPPINGS[gradient_clip_algorithm], limit=gradient_clip_val)
+        self.clip = clipping(gradient_clip_algorithm, gradient_clip_val)
         self._accumulate = accumulate_grad_batches
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
         self.val_metrics: dict[str, float] = {}  # of this epoch; empty until it is validated

@@ -6,6 +6,7 @@ training can go from one to the other at any step.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -180,4 +181,19 @@ def clip_value(gradient: Tensor, limit: float | Tensor) -> Tensor:
     return gradient.clamp(-limit, limit)  # type: ignore[arg-type]
 
 
-CLIPPINGS = {"norm": clip_norm, "value": clip_value}
+_CLIPPINGS = {"norm": clip_norm, "value": clip_value}
+
+
+def clipping(algorithm: str, limit: float | None) -> partial[Tensor] | None:
+    """The function that clips a gradient; None where ``limit`` is None or 0.
+
+    Raises:
+        ValueError: there is no such algorithm or limit.
+    """
+    if limit is not None and not limit >= 0:
+        raise ValueError(f"gradient_clip_val must be at least 0, got {limit}; set trainer.gradient_clip_val")
+    if algorithm not in _CLIPPINGS:
+        raise ValueError(
+            f"gradient_clip_algorithm must be norm or value, got {algorithm!r}; set trainer.gradient_clip_algorithm"
+        )
+    return partial(_CLIPPINGS[algorithm], limit=limit) if limit else None

@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch import nn
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO, load_checkpoint, rebuild_network
 from trainlab.checks import check_arguments, check_devices
+from trainlab.console import quiet
 from trainlab.data import ImageData
 from trainlab.evaluation import evaluate
 from trainlab.files import write_atomically
@@ -294,11 +294,3 @@ def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     if parts.interrupt.interrupted:
         raise Interrupted
     return Result("completed", fingerprint(config), [])
-
-
-def quiet() -> None:
-    """Keep from the console what Lightning says of itself."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in ("LeafSpec", "smaller than the logging interval", "requested to overfit", "sync_dist=True"):
-        warnings.filterwarnings("ignore", message=f".*{message}.*")

@@ -59,10 +59,10 @@ def assert_equal(works, folder, tolerance=1e-9):
 
 
 def cells():
-    """All of the matrix; the default suite has half of it, each pair of two axes."""
+    """All of the matrix; the default suite has a fifth of it, each model with every schedule, each optimizer."""
     found = []
     for (i, model), (j, optimizer), (k, schedule) in product(*map(enumerate, (MODELS, OPTIMIZERS, SCHEDULES))):
-        marks = [pytest.mark.slow] if (i + j + k) % 2 else []
+        marks = [] if (i + 3 * j + 2 * k) % 5 == 0 else [pytest.mark.slow]
         found.append(pytest.param(model, optimizer, schedule, marks=marks, id=f"{model}, {optimizer}, {schedule}"))
     return found
 

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainlab.console import quiet
 from trainlab.population.fitness import unfit
 from trainlab.population.grouping import comparable
 from trainlab.results import Result, fingerprint
-from trainlab.run import Parts, build, quiet, resolved
+from trainlab.run import Parts, build, resolved
 from trainlab.run_folder import earlier_run, start_checkpoint
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
