@@ -79,7 +79,7 @@ def test_members_of_one_seed_share_their_batches(seeds, count, tmp_path, monkeyp
             super().__init__(batches)
             made.append(self.count)
 
-    monkeypatch.setattr("trainlab.population.together.Streams", Counted)
+    monkeypatch.setattr("trainlab.population.stack.Streams", Counted)
     works = {tmp_path / str(i): [f"seed={seed}", "trainer.max_epochs=2"] for i, seed in enumerate(seeds)}
     together(works)
     assert made == [count] * 2
