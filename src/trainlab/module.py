@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from trainlab.compiled import CompiledStep
 from trainlab.data.batches import Batches
 from trainlab.flat import FlatParameters
-from trainlab.optimizers import clipping
+from trainlab.optimizers import clipping, has_rule
 from trainlab.randomness import CounterDraws
+from trainlab.whole_step import WholeStep
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), int64 labels (B,)
 STEPS_BETWEEN_LOSS_CHECKS = 100  # each check waits for the device
@@ -87,12 +87,15 @@ class Classifier(lightning.LightningModule):
         """The optimizer over all parameters laid end to end, and its schedule over the steps of the whole run."""
         self.flat = FlatParameters(self.network)
         optimizer = self._build_optimizer([self.flat.parameter])
-        self._whole_step, self._forward = None, self._objective
-        if self.compile_step and self._train_epoch is None:
+        self._whole_step: WholeStep | None = None
+        self._forward = self._objective
+        captured = self.device.type == "cuda" and has_rule(optimizer) and self.trainer.precision.endswith("-true")
+        if (self.compile_step or captured) and self._train_epoch is None:
             # Gradients of several batches, processes or scales meet between backward and update.
             if self._accumulate == 1 and self.trainer.world_size == 1 and self.trainer.precision != "16-mixed":
-                self._whole_step = CompiledStep(self.network, self._loss, self.flat, optimizer, self.clip)
-            else:
+                step = WholeStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
+                self._whole_step = step
+            elif self.compile_step:
                 self._forward = torch.compile(self._objective, dynamic=False)
         self._schedule = self._build_scheduler(optimizer, self._total_steps())
         if self._schedule is None:

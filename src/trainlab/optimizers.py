@@ -158,6 +158,15 @@ def rule_for(optimizer: torch.optim.Optimizer) -> Rule:
     return _RULES[type(optimizer)]
 
 
+def has_rule(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether ``rule_for`` knows ``optimizer``."""
+    try:
+        rule_for(optimizer)
+    except ValueError:
+        return False
+    return True
+
+
 def clip_norm(gradient: Tensor, limit: float | Tensor) -> Tensor:
     """Scale each row of ``gradient`` (..., P) to a norm of at most ``limit``; torch.nn.utils.clip_grad_norm_."""
     return gradient * (limit / (row_norms(gradient) + 1e-6)).clamp(max=1)

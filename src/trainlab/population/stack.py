@@ -14,8 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from trainlab.models.scaling import InputScaling
 from trainlab.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
 from trainlab.population.layers import Tensors, constants, stacked_layers
+from trainlab.population.stack_step import StackStep
 from trainlab.population.streams import Streams
-from trainlab.population.whole_step import WholeStep
 
 ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
 
@@ -45,7 +45,7 @@ class Stack:
         self._smoothing = torch.tensor(smoothing, dtype=first.dtype, device=first.device)[:, None]
         # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
         self._in_one = members[0].compile_step or first.device.type == "cuda"
-        self._whole_step: WholeStep | None = None
+        self._stack_step: StackStep | None = None
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
     def train_epoch(
@@ -88,11 +88,11 @@ class Stack:
 
     def _step(self, moving: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A step; loss and number of right answers of each member (M,) before it."""
-        if self._whole_step is None and self._in_one and all(member.has_stepped for member in self.members):
-            self._whole_step, self._full = WholeStep(self), labels.shape[1]
+        if self._stack_step is None and self._in_one and all(member.has_stepped for member in self.members):
+            self._stack_step, self._full = StackStep(self), labels.shape[1]
         # A last, smaller batch is not worth a compilation of its own.
-        if self._whole_step is not None and labels.shape[1] == self._full:
-            return self._whole_step(moving, steps, x, labels)
+        if self._stack_step is not None and labels.shape[1] == self._full:
+            return self._stack_step(moving, steps, x, labels)
         values = {**self.flat.by_name(self.values), **self.running, **self.constants}
         gradients = self.flat.by_name(self.gradients)
         loss, right = self.objective(x, labels, Tensors(values, steps, gradients, self._root))

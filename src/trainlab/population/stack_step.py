@@ -1,6 +1,6 @@
 """A step of a whole stack as one function: forward, backward, clipping and the optimizers' updates of all members."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +12,7 @@ from trainlab.flat import FlatParameters
 from trainlab.module import Classifier
 from trainlab.optimizers import rule_for
 from trainlab.population.layers import Tensors
+from trainlab.whole_step import compiled
 
 
 class Model(Protocol):
@@ -35,7 +36,7 @@ class Model(Protocol):
         """Losses (M,), which are minimized, and numbers of right answers (M,)."""
 
 
-class WholeStep:
+class StackStep:
     """Steps of all members of ``model``; compiled if they ask for it, captured on a GPU.
 
     The tensors of the optimizers' states become rows of matrices (M, P), too; their numbers stay where they are.
@@ -64,13 +65,7 @@ class WholeStep:
                 buffer.copy_(fresh[name])
             return losses, right
 
-        function: Callable[..., Any] = step
-        if first.compile_step:
-            # As in `CompiledStep`: nothing but what goes in changes, and no graph is taken for another's.
-            step.__code__ = step.__code__.replace()
-            options: Any = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
-            function = torch.compile(step, dynamic=False, fullgraph=True, options=options)
-        self._step, self._dtype = Captured(function), values.dtype
+        self._step, self._dtype = Captured(compiled(step) if first.compile_step else step), values.dtype
 
     def _stack_state(self) -> dict[str, Tensor]:
         """Tensors of the optimizers' states as rows (M, P)."""

@@ -1,6 +1,7 @@
-"""A training step as one compiled graph: forward, backward, clipping and the optimizer's update."""
+"""A training step as one graph, compiled or captured: forward, backward, clipping and the optimizer's update."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch.func import functional_call, grad_and_value
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from trainlab.captured import Captured
 from trainlab.flat import FlatParameters
 from trainlab.optimizers import rule_for
 
@@ -16,8 +18,8 @@ Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # logits, labels 
 Clip = Callable[[Tensor], Tensor]
 
 
-class CompiledStep:
-    """A step of ``optimizer`` on a network whose parameters lie end to end.
+class WholeStep:
+    """A step of ``optimizer`` on a network whose parameters lie end to end; on a GPU captured as a CUDA graph.
 
     The state stays in ``optimizer.state``, in torch's format. Its entries are there once torch has made a first step.
 
@@ -26,13 +28,20 @@ class CompiledStep:
         objective: what is minimized, and what is counted.
         flat: the network's parameters; ``optimizer`` has them as its only one.
         clip: applied to the gradient before the update.
+        compile: whether to compile it.
 
     Raises:
-        ValueError: the optimizer's step cannot be compiled.
+        ValueError: there is no rule for the optimizer.
     """
 
     def __init__(
-        self, network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer, clip: Clip | None
+        self,
+        network: nn.Module,
+        objective: Objective,
+        flat: FlatParameters,
+        optimizer: Optimizer,
+        clip: Clip | None,
+        compile: bool,
     ) -> None:
         self._rule = rule_for(optimizer)
         self._optimizer, self._parameter = optimizer, flat.parameter
@@ -65,12 +74,8 @@ class CompiledStep:
                 buffer.copy_(fresh[name])
             return value, correct
 
-        # Nothing but the images changes while a network trains. Before every step torch would look for changes in
-        # hundreds of places, up to 0.6 ms; it is told to look at tensors alone. So that it can never take this graph
-        # for that of another network, the code that graphs are filed under is this instance's own.
-        step.__code__ = step.__code__.replace()
-        tensors_alone = torch.compiler.keep_tensor_guards_unsafe
-        self._step = torch.compile(step, dynamic=False, fullgraph=True, options={"guard_filter_fn": tensors_alone})
+        self._step: Callable[..., tuple[Tensor, Tensor]] = compiled(step) if compile else step
+        self._captured: Captured | None = None
 
     @property
     def ready(self) -> bool:
@@ -83,7 +88,19 @@ class CompiledStep:
         (settings,) = self._optimizer.param_groups
         state = self._optimizer.state[self._parameter]
         scalars = torch.tensor(self._rule.scalars(settings, state), dtype=self._parameter.dtype)
-        tensors = {name: state[name] for name in self._rule.tensors(settings)}
-        return self._step(
-            self._parameter.detach(), tensors, self._running, scalars.to(self._parameter.device), images, labels
-        )
+        if self._captured is None:  # now the state has its place in memory
+            tensors = {name: state[name] for name in self._rule.tensors(settings)}
+            self._captured = Captured(partial(self._step, self._parameter.detach(), tensors, self._running))
+        return self._captured(scalars.to(images.device), images, labels)
+
+
+def compiled(step: Any) -> Callable[..., Any]:
+    """``step`` as one compiled graph, for inputs of the shapes that they first have.
+
+    Nothing but the inputs may change while a network trains. Before every step torch would look for changes in hundreds
+    of places, up to 0.6 ms; it is told to look at tensors alone. So that it can never take this graph for that of
+    another network, the code that graphs are filed under is the function's own.
+    """
+    step.__code__ = step.__code__.replace()
+    tensors_alone = torch.compiler.keep_tensor_guards_unsafe
+    return torch.compile(step, dynamic=False, fullgraph=True, options={"guard_filter_fn": tensors_alone})
