@@ -134,7 +134,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     """All objects of a run, alone or as ``member``, checked against each other. Reads no image and writes nothing."""
     check_arguments(provenance, {"seed": cfg.seed}, "")
     check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
-    name = Path(str(cfg.name or ""))
+    name = Path("" if cfg.name is None else str(cfg.name))
     if not name.parts or name.is_absolute() or ".." in name.parts:
         raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)

@@ -144,6 +144,15 @@ def test_a_members_best_checkpoint_has_its_test_figures(model, tmp_path):
         assert saved(folder, "best")["trainlab"]["config"]["seed"] == int(Path(folder).name)
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_members_checkpoint_is_as_large_as_that_of_a_run_alone(compile, tmp_path):
+    work = ["optim=nadam", "optim.lr=1e-3", "model.width=40", "trainer.max_epochs=1"]
+    together({tmp_path / str(seed): [*work, f"seed={seed}"] for seed in range(4)}, compile=compile)
+    alone(tmp_path / "alone", *work, "seed=0")
+    sizes = [(tmp_path / name / "checkpoints" / "last.ckpt").stat().st_size for name in ("0", "3", "alone")]
+    assert max(sizes) < 1.02 * min(sizes)
+
+
 def test_seconds_of_the_members_are_those_of_the_population(tmp_path):
     works = {tmp_path / str(i): [f"optim.lr={i}e-3", "optim=sgd"] for i in range(1, 6)}
     results = together(works)

@@ -1,0 +1,60 @@
+"""Compiled populations: members come to what their runs alone, eager ones, come to."""
+
+import pytest
+from members import alone, assert_same_run, together
+
+NADAM = ["optim=nadam", "optim.lr=1e-3"]
+# What all members have, and what each has of its own.
+CASES = {
+    "batch normalization, clipped by norm": (
+        ["model=bn", *NADAM, "trainer.gradient_clip_val=1"],
+        [["seed=1"], ["trainer.gradient_clip_val=0.1", "seed=2"], ["optim.lr=5e-4"]],
+    ),
+    "alpha dropout, 1cycle": (
+        ["model=alpha_dropout", "model.dropout_after=every", "optim=sgd", "optim.lr=5e-3", "scheduler=one_cycle"],
+        [["seed=1"], ["model.dropout=0.2", "optim.momentum=0.8"]],
+    ),
+    "decay, smoothing, clipped by value": (
+        ["optim=adamw", "optim.lr=1e-3", "trainer.gradient_clip_val=0.01", "trainer.gradient_clip_algorithm=value"],
+        [["label_smoothing=0.1"], ["optim.weight_decay=0.1", "optim.betas=[0.8,0.99]"]],
+    ),
+    "prelu, rmsprop, plateau": (
+        ["model.activation=prelu", "optim=rmsprop", "optim.lr=1e-4", "optim.momentum=0.9", "scheduler=plateau"],
+        [["scheduler.patience=0"], ["scheduler.patience=1", "optim.alpha=0.9"]],
+    ),
+}
+
+
+def assert_equal(works, folder):
+    """Each of the works comes to the same compiled with the others as eager and alone."""
+    for result in together({folder / f"together_{i}": work for i, work in enumerate(works)}, compile=True):
+        assert not isinstance(result, BaseException), result
+    for i, work in enumerate(works):
+        assert not isinstance(alone(folder / f"alone_{i}", *work), BaseException)
+        assert_same_run(folder / f"together_{i}", folder / f"alone_{i}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_members_are_those_of_eager_runs(case, tmp_path):
+    common, own = CASES[case]
+    assert_equal([[*common, *settings] for settings in own], tmp_path)
+
+
+def test_members_leave_and_the_others_go_on(tmp_path):
+    # The first leaves its row idle, the second closes the rows up, which compiles for the two that are left.
+    epochs = (1, 2, 3, 3, 3)
+    common = [*NADAM, "model.depth=2", "model.width=8"]
+    assert_equal([[*common, f"seed={i}", f"trainer.max_epochs={n}"] for i, n in enumerate(epochs)], tmp_path)
+
+
+def test_a_compiled_members_checkpoint_is_gone_on_with(tmp_path):
+    work = [*NADAM, "model.depth=2", "model.width=8"]
+    members = {tmp_path / str(seed): [*work, f"seed={seed}"] for seed in (1, 2)}
+    for more in (["trainer.max_epochs=2"], ["ckpt_path=last"]):
+        results = together({folder: [*member, *more] for folder, member in members.items()}, compile=True)
+        assert not any(isinstance(result, BaseException) for result in results), results
+    for folder, member in members.items():
+        whole = folder.with_name(f"{folder.name} alone")
+        assert not isinstance(alone(whole, *member), BaseException)
+        assert_same_run(folder, whole)
