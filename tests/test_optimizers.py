@@ -62,6 +62,56 @@ def test_hundreds_of_scheduled_steps_equal_torchs(case):
         torch.testing.assert_close(our_state[name], value, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_rows_with_numbers_of_their_own_equal_torchs(case):
+    """Three members of a population: every number differs, the kind of optimizer does not."""
+    kind, settings = CASES[case]
+
+    def own(value, member):
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, tuple):
+            return tuple(own(v, member) for v in value)
+        return value * (1 - member / 10)
+
+    start = torch.randn(3, 50, generator=generator(0, "start"), dtype=torch.float64)
+    theirs = [torch.nn.Parameter(row.clone()) for row in start]
+    optimizers = []
+    for member, row in enumerate(theirs):
+        numbers = {"eps": 1e-8, "betas": (0.9, 0.999), "alpha": 0.99, "momentum_decay": 4e-3, **settings}
+        known = {k: own(v, member) for k, v in numbers.items() if k in kind([row], lr=1.0).defaults}
+        optimizers.append(kind([row], lr=1e-3 * (member + 1), **known))
+    rule, draws = rule_for(optimizers[0]), generator(0, "gradients")
+    for step in range(STEPS):
+        gradients = torch.randn(3, 50, generator=draws, dtype=torch.float64) + torch.stack([*map(torch.detach, theirs)])
+        if step == 1:  # torch has made their first step; the rows go on from there by the rule
+            rows = torch.stack([row.detach().clone() for row in theirs])
+            states = [
+                {k: v.clone() for k, v in o.state[row].items() if v is not None}
+                for o, row in zip(optimizers, theirs, strict=True)
+            ]
+            names = rule.tensors(optimizers[0].param_groups[0])
+            stacked = {name: torch.stack([state[name] for state in states]) for name in names}
+        for optimizer, row, gradient in zip(optimizers, theirs, gradients, strict=True):
+            schedule(optimizer, step)
+            row.grad = gradient.clone()
+            optimizer.step()
+        if step:
+            groups = [optimizer.param_groups[0] for optimizer in optimizers]
+            scalars = [rule.scalars(group, state) for group, state in zip(groups, states, strict=True)]
+            rule.update(rows, gradients, stacked, torch.tensor(scalars, dtype=torch.float64).t()[..., None])
+    # As for a single one.
+    torch.testing.assert_close(rows, torch.stack([row.detach() for row in theirs]), rtol=0, atol=1e-12)
+    assert float((rows - start).abs().min()) > 1e-4, "every element has moved"
+
+
+def test_rows_are_clipped_each_by_its_own():
+    rows = torch.tensor([[3.0, -4.0], [30.0, -40.0]])
+    limits = torch.tensor([[2.5], [100.0]])
+    torch.testing.assert_close(clip_norm(rows, limits), torch.tensor([[1.5, -2.0], [30.0, -40.0]]), rtol=1e-6, atol=0)
+    assert torch.equal(clip_value(rows, limits), torch.tensor([[2.5, -2.5], [30.0, -40.0]]))
+
+
 def test_norm_and_value_are_clipped_as_torch_does():
     gradient = torch.tensor([3.0, -4.0])
     assert torch.equal(clip_value(gradient, 3.5), torch.tensor([3.0, -3.5]))
