@@ -106,7 +106,7 @@ def saved(folder: Path, name: str = "last") -> dict[str, Any]:
     places = {
         key: value
         for key, value in about["config"].items()
-        if key not in ("run_dir", "ckpt_path", "callbacks", "logger")
+        if key not in ("run_dir", "ckpt_path", "callbacks", "logger", "compile")
     }
     return checkpoint | {"trainlab": about | {"config": places}}
 

@@ -108,7 +108,7 @@ def mounted(folder, options):
 
 def test_a_disk_that_fills_up_fails_its_jobs_with_the_reason_and_the_sweep_goes_on_later(tmp_path):
     """Room for one run, with two checkpoints of 600 kB each, and not for two."""
-    arguments = ("seed=1,2", "name=study")
+    arguments = ("seed=1,2", "name=study", "sweep.population=off")
     assert sweep(*arguments, f"output_dir={tmp_path / 'roomy'}").returncode == 0
     with mounted(tmp_path / "disk", "size=2m") as disk:
         full = sweep(*arguments, f"output_dir={disk}")
