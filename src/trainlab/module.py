@@ -120,11 +120,6 @@ class Classifier(lightning.LightningModule):
         return self._optimizer.optimizer
 
     @property
-    def has_stepped(self) -> bool:
-        """Whether the optimizer has made its first step."""
-        return bool(self.optimizer.state.get(self.flat.parameter))
-
-    @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
         return int(self.trainer.num_training_batches)

@@ -167,6 +167,13 @@ def has_rule(optimizer: torch.optim.Optimizer) -> bool:
     return True
 
 
+def has_state(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the tensors that its rule works with are there, as they are from torch's first step on."""
+    (settings,) = optimizer.param_groups
+    state = optimizer.state.get(settings["params"][0], {})
+    return all(isinstance(state.get(name), Tensor) for name in rule_for(optimizer).tensors(settings))
+
+
 def clip_norm(gradient: Tensor, limit: float | Tensor) -> Tensor:
     """Scale each row of ``gradient`` (..., P) to a norm of at most ``limit``; torch.nn.utils.clip_grad_norm_."""
     return gradient * (limit / (row_norms(gradient) + 1e-6)).clamp(max=1)

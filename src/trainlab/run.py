@@ -176,7 +176,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
     if member:
         member.share(data)
-        member.interrupt = interrupt
+        member.listen(interrupt)
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [epochs, interrupt, *named.values()]

@@ -1,6 +1,6 @@
 """A training step as one graph, compiled or captured: forward, backward, clipping and the optimizer's update."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from trainlab.captured import Captured
 from trainlab.flat import FlatParameters
-from trainlab.optimizers import rule_for
+from trainlab.optimizers import has_state, rule_for
 
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # logits, labels -> loss, how many are right
 Clip = Callable[[Tensor], Tensor]
@@ -79,19 +79,25 @@ class WholeStep:
 
     @property
     def ready(self) -> bool:
-        """Whether torch has made the first step."""
-        return bool(self._optimizer.state.get(self._parameter))
+        """Whether torch has made the first step, where it makes tensors in it."""
+        return has_state(self._optimizer)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step; loss and number of right answers before it."""
         (settings,) = self._optimizer.param_groups
         state = self._optimizer.state[self._parameter]
-        scalars = torch.tensor(self._rule.scalars(settings, state), dtype=self._parameter.dtype)
+        scalars = to_device(self._rule.scalars(settings, state), self._parameter)
         if self._captured is None:  # now the state has its place in memory
             tensors = {name: state[name] for name in self._rule.tensors(settings)}
             self._captured = Captured(partial(self._step, self._parameter.detach(), tensors, self._running))
-        return self._captured(scalars.to(images.device), images, labels)
+        return self._captured(scalars, images, labels)
+
+
+def to_device(numbers: Sequence[Any], like: Tensor) -> Tensor:
+    """A tensor of ``numbers`` beside ``like`` and of its type, without waiting for the device."""
+    on_gpu = like.device.type == "cuda"
+    return torch.tensor(numbers, dtype=like.dtype, pin_memory=on_gpu).to(like.device, non_blocking=on_gpu)
 
 
 def compiled(step: Any) -> Callable[..., Any]:

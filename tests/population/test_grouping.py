@@ -267,3 +267,9 @@ def test_optimizers_are_those_whose_step_is_known():
 )
 def test_members_differ_in(overrides, names):
     assert differing([comparable(config(*own)) for own in overrides]) == names
+
+
+def test_a_batch_and_all_batches_do_not_go_together():
+    settings = [comparable(config(f"trainer.limit_train_batches={limit}")) for limit in ("1", "1.0", "1")]
+    found = groups([Candidate(number, one) for number, one in enumerate(settings)])
+    assert [group.numbers for group in found] == [(0, 2), (1,)]

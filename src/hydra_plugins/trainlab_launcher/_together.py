@@ -18,48 +18,53 @@ from trainlab.sweep.plan import Item, Job
 def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
     """In the item's process: train its jobs. Returns the errors that ended them, by number.
 
-    What they log goes to the log of each; what is written past that, to `population.log` in the folder of the sweep.
+    What they log goes to the log of each; what else is said, to `population_N.log` in the folder of the sweep, N being
+    the number of the first of them.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    log = jobs.sweep_dir / "population.log"
+    log = jobs.sweep_dir / f"population_{item.jobs[0].number + 1}.log"
     write_output_to(log)
     share.take(processes=1)
     logging.captureWarnings(True)
-    handlers: list[logging.Handler] = []
+    handlers: list[logging.Handler] = [logging.StreamHandler()]  # of what is no member's
+    handlers[0].addFilter(lambda record: not hasattr(_of_thread, "handlers"))
     population = Population([partial(_work, jobs, job, handlers) for job in item.jobs])
-    try:
-        outcomes = population.run()
-    finally:
-        if log.exists() and not log.stat().st_size:
-            log.unlink()
+    outcomes = population.run()
+    if not log.stat().st_size:
+        log.unlink()
     if any(isinstance(outcome, KeyboardInterrupt) for outcome in outcomes):
         raise KeyboardInterrupt
-    failed = zip(item.jobs, outcomes, strict=True)
-    return {job.number: told(outcome) for job, outcome in failed if isinstance(outcome, Exception)}
+    return {job.number: error for job, error in zip(item.jobs, outcomes, strict=True) if error}
 
 
-def _work(jobs: Jobs, job: Job, handlers: list[logging.Handler], member: Member) -> None:
-    """Run a job in the thread of ``member``. Raises what ended it."""
+_of_thread = threading.local()  # `handlers` of the member whose thread it is
+
+
+def _work(jobs: Jobs, job: Job, handlers: list[logging.Handler], member: Member) -> dict[str, str] | None:
+    """Run a job in the thread of ``member``. Returns the error that ended it, if any."""
 
     def task(cfg: DictConfig) -> Result:
         _log_own(handlers)
         return run(cfg, list(job.overrides), member)
 
-    returned = jobs.run([*job.overrides, *jobs.quiet()], job.number, task)
-    if returned.status is JobStatus.FAILED:
-        raise returned._return_value
+    try:
+        returned = jobs.run([*job.overrides, *jobs.quiet()], job.number, task)
+    except Exception as error:
+        return told(error)
+    finally:
+        for handler in getattr(_of_thread, "handlers", []):
+            handlers.remove(handler)
+            logging.root.removeHandler(handler)
+            handler.close()
+    return told(returned._return_value) if returned.status is JobStatus.FAILED else None
 
 
 def _log_own(handlers: list[logging.Handler]) -> None:
     """Give the handlers that Hydra has just put up what this thread logs, and leave those of other threads in place."""
-    thread = threading.get_ident()
-
-    def of_this_thread(record: logging.LogRecord) -> bool:
-        return record.thread == thread
-
-    for handler in logging.root.handlers:
-        handler.addFilter(of_this_thread)
-    handlers += logging.root.handlers
+    own = _of_thread.handlers = logging.root.handlers[:]
+    for handler in own:
+        handler.addFilter(lambda record: getattr(_of_thread, "handlers", None) is own)
+    handlers += own
     logging.root.handlers[:] = handlers

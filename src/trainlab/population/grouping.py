@@ -127,6 +127,8 @@ def _is_own(key: str) -> bool:
 def _common(key: str, value: Any) -> Hashable:
     if key in _SWITCHES:
         return bool(value)
+    if key.startswith("trainer.limit_"):  # 1 is a batch, 1.0 is all of them
+        return type(value).__name__, value
     return _shape(value) if key.startswith(_NUMBERS) else _frozen(value)
 
 

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainlab.models.scaling import InputScaling
 from trainlab.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
+from trainlab.optimizers import has_state
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.stack_step import StackStep
 from trainlab.population.streams import Streams
@@ -88,8 +89,8 @@ class Stack:
 
     def _step(self, moving: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A step; loss and number of right answers of each member (M,) before it."""
-        if self._stack_step is None and self._in_one and all(member.has_stepped for member in self.members):
-            self._stack_step, self._full = StackStep(self), labels.shape[1]
+        if self._stack_step is None and self._in_one and all(has_state(member.optimizer) for member in self.members):
+            self._stack_step, self._full = StackStep(self), self.members[0].batches.batch_size
         # A last, smaller batch is not worth a compilation of its own.
         if self._stack_step is not None and labels.shape[1] == self._full:
             return self._stack_step(moving, steps, x, labels)

@@ -12,7 +12,7 @@ from trainlab.flat import FlatParameters
 from trainlab.module import Classifier
 from trainlab.optimizers import rule_for
 from trainlab.population.layers import Tensors
-from trainlab.whole_step import compiled
+from trainlab.whole_step import compiled, to_device
 
 
 class Model(Protocol):
@@ -65,7 +65,7 @@ class StackStep:
                 buffer.copy_(fresh[name])
             return losses, right
 
-        self._step, self._dtype = Captured(compiled(step) if first.compile_step else step), values.dtype
+        self._step, self._values = Captured(compiled(step) if first.compile_step else step), values
 
     def _stack_state(self) -> dict[str, Tensor]:
         """Tensors of the optimizers' states as rows (M, P)."""
@@ -92,8 +92,8 @@ class StackStep:
         """
         columns = {member: self._scalars(member) for member in moving}
         nothing = [0.0] * len(next(iter(columns.values())))
-        scalars = torch.tensor([columns.get(member, nothing) for member in self._members], dtype=self._dtype)
-        result = self._step(scalars.t()[..., None].contiguous().to(x.device), steps, x, labels)
+        scalars = to_device([columns.get(member, nothing) for member in self._members], self._values)
+        result = self._step(scalars.t()[..., None].contiguous(), steps, x, labels)
         for member in moving:
             member.step_schedule("step")
         return result

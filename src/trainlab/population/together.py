@@ -6,6 +6,7 @@ its own: it waits for them until all members have come to theirs. So what it lea
 
 import contextlib
 import ctypes
+import gc
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ from trainlab.population.progress import count_epoch
 from trainlab.population.stack import Stack
 
 _M_ARENA_MAX = -8  # in malloc.h
+_FEWEST_IN_A_STACK = 2  # of several
 _FULL_ENOUGH = 0.75  # share of a compiled stack's rows that have members
 Work = Callable[["Member"], Any]
 
@@ -38,7 +41,9 @@ class Member:
         self._thread = threading.Thread(target=self._live, args=(work,), daemon=True)
         self._spent, self._since = 0.0, None  # type: tuple[float, float | None]
         self._error: BaseException | None = None
-        self.interrupt: StopOnInterrupt | None = None
+        self._trace: TracebackType | None = None
+        self._interrupt: StopOnInterrupt | None = None
+        self._data: ImageData | None = None
         self.module: Classifier | None = None  # while it waits for its epoch
         self.outcome: Any = None  # what the work returned or raised
 
@@ -51,9 +56,24 @@ class Member:
         """How many members the population has, and its wall seconds so far."""
         return {"members": len(self._population.members), "wall_s": time.perf_counter() - self._population.started}
 
+    @property
+    def begun(self) -> bool:
+        """Whether its thread has been started."""
+        return self._thread.ident is not None
+
+    def listen(self, interrupt: StopOnInterrupt) -> None:
+        """Tell ``interrupt`` of a Ctrl-C, also of one that has been."""
+        self._interrupt = interrupt
+        interrupt.interrupted = self._population.interrupted
+
+    def press(self) -> None:
+        """Let it end its epoch."""
+        if self._interrupt:
+            self._interrupt.interrupted = True
+
     def share(self, data: ImageData) -> None:
         """Let ``data`` have the images of the first member."""
-        first = self._population.data
+        self._data, first = data, self._population.data
         if first is None:
             self._population.data = data
         else:
@@ -66,17 +86,17 @@ class Member:
         self._mine.acquire()
         self.module = None
         if self._error:
-            raise self._error
+            raise self._error.with_traceback(self._trace)  # others have raised it, too
 
     def go_on(self, error: BaseException | None = None, share_s: float = 0.0) -> None:
         """From the outside: let it run, or end by ``error``, until it waits again or has come to its end."""
-        self._error = error
+        self._error, self._trace = error, error.__traceback__ if error else None
         self._spent += share_s
         self._since = time.perf_counter()
-        if self._thread.ident is None:
-            self._thread.start()
-        else:
+        if self.begun:
             self._mine.release()
+        else:
+            self._thread.start()
         self._theirs.acquire()
         self._spent += time.perf_counter() - self._since
         self._since = None
@@ -86,14 +106,17 @@ class Member:
         try:
             self.outcome = work(self)
         except BaseException as error:
-            self.outcome = error
+            self.outcome = error.with_traceback(None)  # which would keep all that it went through
+        self._interrupt = None  # it knows the module
+        if self._data:  # which others may go on with
+            self._data.trainer = None
         self._theirs.release()
 
 
 class Population:
     """Trains members to their ends.
 
-    Ctrl-C lets all end their epoch; a second one ends all at once.
+    Ctrl-C lets all end their epoch; a second one, or SIGTERM, ends all at once.
 
     Args:
         works: what each does. It calls `Member.train_epoch` for every epoch.
@@ -108,11 +131,19 @@ class Population:
         self._stacks: list[Stack] = []
         self._presses = 0
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether there was a Ctrl-C."""
+        return self._presses > 0
+
     def run(self) -> list[Any]:
         """What each work returned, or the exception that it raised."""
-        with self._interrupts(), ThreadPoolExecutor(self.threads, initializer=lambda: _use_threads(1)) as pool:
+        with self._interrupts(), ThreadPoolExecutor(self.threads) as pool:
             for member in self.members:
-                member.go_on()
+                if self.interrupted:
+                    member.outcome = KeyboardInterrupt()
+                else:
+                    member.go_on()
             while waiting := [member for member in self.members if member.module]:
                 error: BaseException | None = None
                 start = time.perf_counter()
@@ -131,6 +162,8 @@ class Population:
         # Rows that members leave are closed up at once, or where that means another compilation, when it is worth it.
         most_held = len(moving) / _FULL_ENOUGH if modules[0].compile_step else len(moving)
         if not moving <= held or len(held) > most_held:
+            self._stacks = []
+            gc.collect()  # those who have left, before others take their place
             self._stacks = [Stack(part) for part in _parts(modules, self.threads)]
         with _default_dtype(modules[0].flat.parameter.dtype):
             if len(self._stacks) == 1:
@@ -140,7 +173,8 @@ class Population:
 
     def _train_stack(self, stack: Stack, moving: set[Classifier]) -> None:
         here = moving & set(stack.members)
-        steps = stack.members[0].steps_per_epoch
+        (steps,) = {module.steps_per_epoch for module in here}
+        _use_threads(max(1, self.threads // len(self._stacks)))
         losses, correct, sizes = stack.train_epoch(here, steps, self._check_presses)
         for module, own, right in zip(stack.members, losses.unbind(1), correct, strict=True):
             if module in here:
@@ -153,27 +187,27 @@ class Population:
 
     @contextlib.contextmanager
     def _interrupts(self) -> Iterator[None]:
-        def press(*_: Any) -> None:
-            self._presses += 1
+        def press(number: int, _: Any) -> None:
+            self._presses += 1 if number == signal.SIGINT else 2
             for member in self.members:
-                if member.interrupt:
-                    member.interrupt.interrupted = True
+                member.press()
 
-        before = signal.signal(signal.SIGINT, press)
+        before = {number: signal.signal(number, press) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _parts(modules: Sequence[Classifier], threads: int) -> list[list[Classifier]]:
     """Members for each thread of the processor, those with the same batches together; all in one on a GPU or compiled.
 
-    One model a thread, with a thread for its arithmetic, is faster than one model whose small operations are divided.
-    Compiled operations are fewer, and do not let other threads of Python run.
+    A model a thread, with one for its arithmetic, is faster than one whose small operations are divided, if it has
+    members enough. Compiled operations are fewer, and do not let other threads of Python run.
     """
     alone = modules[0].compile_step or modules[0].device.type != "cpu"
-    count = 1 if alone else min(threads, len(modules))
+    count = 1 if alone else max(1, min(threads, len(modules) // _FEWEST_IN_A_STACK))
     ordered = sorted(modules, key=lambda module: module.batches.stream)
     ends = [len(ordered) * part // count for part in range(count + 1)]
     return [ordered[start:end] for start, end in pairwise(ends)]

@@ -1,0 +1,68 @@
+"""The threads of a population: Ctrl-C while they start, and nothing kept of who has left."""
+
+import functools
+import gc
+import os
+import signal
+import weakref
+
+from members import alone, config, together
+
+from trainlab.module import Classifier
+from trainlab.population.stack_step import StackStep
+from trainlab.population.together import Population
+from trainlab.run import run
+
+NADAM = ("optim=nadam", "optim.lr=1e-3", "model.depth=2", "model.width=8")
+
+
+def test_ctrl_c_while_members_start_holds_for_all_of_them(tmp_path):
+    def work(number):
+        def train(member):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            return run(config(tmp_path / str(number), *NADAM, f"seed={number}"), [], member)
+
+        return train
+
+    outcomes = Population([work(number) for number in range(4)]).run()
+    assert all(isinstance(outcome, KeyboardInterrupt) for outcome in outcomes)
+    epochs = [len((tmp_path / str(i) / "metrics.csv").read_text().splitlines()) - 1 for i in (0, 1)]
+    assert epochs == [1, 1]
+    assert not (tmp_path / "2").exists() and not (tmp_path / "3").exists()
+
+
+def test_nothing_is_kept_of_members_that_have_left(tmp_path, monkeypatch):
+    made, init = [], Classifier.__init__
+
+    @functools.wraps(init)  # whose signature says what it takes
+    def noted(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(Classifier, "__init__", noted)
+    left = []
+
+    def watched(member, folder, epochs):
+        result = run(config(folder, *NADAM, f"trainer.max_epochs={epochs}"), [], member)
+        if epochs == 4:
+            gc.collect()
+            left.append(sum(one() is not None for one in made))
+        return result
+
+    works = [lambda member, n=n: watched(member, tmp_path / str(n), n) for n in (1, 2, 3, 4)]
+    results = Population(works).run()
+    failed = [result for result in results if isinstance(result, BaseException)]
+    assert not failed, failed
+    assert left == [1]
+
+
+def test_steps_without_state_are_compiled_too(tmp_path, monkeypatch):
+    made, init = [], StackStep.__init__
+    monkeypatch.setattr(StackStep, "__init__", lambda self, model: made.append(self) or init(self, model))
+    work = ["optim=sgd", "optim.momentum=0", "optim.lr=1e-2", "model.depth=2", "model.width=8", "trainer.max_epochs=1"]
+    results = together({tmp_path / str(i): [*work, f"seed={i}"] for i in range(2)}, compile=True)
+    assert len(made) == 1
+    for i, result in enumerate(results):
+        expected = alone(tmp_path / f"{i} alone", *work, f"seed={i}")
+        assert abs(result.metrics["val_loss"] - expected.metrics["val_loss"]) < 1e-9
