@@ -102,7 +102,7 @@ class Member:
         self._since = None
 
     def _live(self, work: Work) -> None:
-        _use_threads(self._population.threads)
+        _use_threads(1)  # with a second set of threads OpenMP would let those of the steps sleep
         try:
             self.outcome = work(self)
         except BaseException as error:
