@@ -84,7 +84,7 @@ def _become(argv: list[str], environment: dict[str, str], out: Path, err: Path) 
     torch.set_num_threads(1)  # the library has read OMP_NUM_THREADS long ago
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
-    sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115
+    sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for the rest of the process)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, str(HERE))
     sys.argv = [str(PROJECT / "src" / "train.py"), *argv]

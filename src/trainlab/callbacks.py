@@ -284,7 +284,7 @@ class Pictures(Callback):
             return
         from trainlab.pictures import image_grid  # matplotlib takes a while to import
 
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it unseen
         assert isinstance(data, ImageData)
         images, labels = self._batch
         for logger in trainer.loggers:

@@ -111,7 +111,8 @@ class Classifier(lightning.LightningModule):
             return 0
         if self._accumulate == 1 or trainer.max_epochs == -1:
             return int(batches)
-        steps = math.ceil(trainer.num_training_batches / self._accumulate) * trainer.max_epochs  # type: ignore[operator]
+        assert trainer.max_epochs is not None
+        steps = math.ceil(trainer.num_training_batches / self._accumulate) * trainer.max_epochs
         return min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
 
     @property

@@ -194,7 +194,7 @@ def _(x: Tensor) -> Tensor:
 
 def clip_value(gradient: Tensor, limit: float | Tensor) -> Tensor:
     """Every element in [-limit, limit]."""
-    return gradient.clamp(-limit, limit)  # type: ignore[arg-type]
+    return gradient.clamp(-limit, limit)  # type: ignore[arg-type]  # either is declared, not both
 
 
 _CLIPPINGS = {"norm": clip_norm, "value": clip_value}

@@ -33,12 +33,12 @@ def provenance(seed: int) -> dict[str, Any]:
     }
 
 
-def device_name(device: torch.device) -> str:
-    """The accelerator's name, or the processor's kind and the number of threads."""
+def device_name(device: torch.device, threads: int) -> str:
+    """The accelerator's name, or the processor's kind and the number of ``threads``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
-        return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+        return f"cpu ({platform.machine()}, {threads} threads)"
     return device.type
 
 

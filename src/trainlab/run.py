@@ -115,7 +115,8 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                 result.status = "completed"
             finally:
                 before_s = previous.time.get("total_s", 0.0) if previous else 0.0
-                _summarize(result, parts, before_s + clock() - started)
+                threads = member.threads if member else torch.get_num_threads()
+                _summarize(result, parts, before_s + clock() - started, threads)
                 if member and result.time:
                     result.time["population"] = member.shared
         log.info("%s", describe(result, folder))
@@ -234,7 +235,7 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
     finally:
         parts.interrupt.give_back()
-    if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]
+    if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]  # Lightning sets it unseen
         log.info(summary)
     if not parts.trainer.global_step:
         raise ValueError(
@@ -255,7 +256,7 @@ def _test(result: Result, parts: Parts) -> None:
         write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
 
 
-def _summarize(result: Result, parts: Parts, total_s: float) -> None:
+def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> None:
     """Metrics of the best epoch and times, as far as the training came."""
     best, trainer = parts.checkpoint.best, parts.trainer
     result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": _stop_reason(result, parts)}
@@ -266,7 +267,7 @@ def _summarize(result: Result, parts: Parts, total_s: float) -> None:
             "total_s": total_s,
             "epoch_s": parts.epochs.median_epoch_s,
             "images_per_s": parts.epochs.median_images_per_s,
-            "device": device_name(trainer.strategy.root_device),
+            "device": device_name(trainer.strategy.root_device, threads),
         }
 
 

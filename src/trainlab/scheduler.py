@@ -45,7 +45,7 @@ def one_cycle(
         pct_start=pct_start,
         div_factor=div_factor,
         final_div_factor=final_div_factor,
-        anneal_strategy=anneal_strategy,  # type: ignore[arg-type]
+        anneal_strategy=anneal_strategy,  # type: ignore[arg-type]  # torch checks it
         three_phase=three_phase,
         cycle_momentum=cycle_momentum,
         base_momentum=base_momentum,
@@ -88,7 +88,7 @@ def plateau(
     """Multiply the rate by ``factor`` once ``monitor`` has not improved in more than ``patience`` epochs."""
     scheduler = ReduceLROnPlateau(
         optimizer,
-        mode=mode,  # type: ignore[arg-type]
+        mode=mode,  # type: ignore[arg-type]  # torch checks it
         factor=factor,
         patience=patience,
         threshold=threshold,

@@ -80,7 +80,7 @@ class WholeStep:
     @property
     def ready(self) -> bool:
         """Whether torch has made the first step, where it makes tensors in it."""
-        return has_state(self._optimizer)
+        return self._captured is not None or has_state(self._optimizer)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

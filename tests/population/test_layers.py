@@ -23,7 +23,6 @@ LAYERS = {
     "batch norm": lambda seed: nn.BatchNorm1d(UNITS, momentum=0.3),
     "dropout": lambda seed: build_dropout(0.1 * seed, "ordinary", seed, "here"),
     "alpha dropout": lambda seed: build_dropout(0.1 * seed, "alpha", seed, "here"),
-    "identity": lambda seed: nn.Identity(),
     **{name: lambda seed, name=name: build_activation(name, seed, "here") for name in ACTIVATIONS},
 }
 

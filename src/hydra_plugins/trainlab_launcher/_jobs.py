@@ -74,7 +74,7 @@ class Jobs:
         }
         of_hydra = [o for o in self.config.hydra.overrides.hydra if not o.lstrip("+~").startswith(_OF_THE_SWEEP)]
         return [
-            *(sys.executable, os.path.abspath(sys.argv[0])),  # noqa: PTH100
+            *(sys.executable, str(Path(sys.argv[0]).absolute())),
             *(part for flag, value in flags.items() if value for part in (flag, value)),
             *of_hydra,
             *overrides,

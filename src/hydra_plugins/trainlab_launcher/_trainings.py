@@ -198,7 +198,7 @@ def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
         completed = outcome.status == "completed"
         returned = JobReturn(
             overrides=list(job.overrides),
-            working_dir=os.getcwd(),  # noqa: PTH109
+            working_dir=str(Path.cwd()),
             task_name=JobRuntime.instance().get("name"),
             status=JobStatus.COMPLETED if completed else JobStatus.FAILED,
         )

@@ -173,6 +173,7 @@ class ImageData(lightning.LightningDataModule, ABC):
     def train_dataloader(self) -> Batches:
         """Shuffled and augmented batches of the training split; in one order when overfitting on purpose."""
         images = self.images
+        # Lightning sets it unseen.
         overfit = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
         return Batches(
             images.train,

@@ -15,10 +15,7 @@ from trainlab.models.activations import RReLU
 from trainlab.models.dropout import SELU_MINIMUM, AlphaDropout, Dropout
 from trainlab.randomness import CounterDraws, counter_draws
 
-ELEMENTWISE = (
-    *(nn.ELU, nn.SELU, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Mish),
-    nn.Identity,
-)
+ELEMENTWISE = (nn.ELU, nn.SELU, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Mish)
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,13 @@ class Stack:
         networks: list[Any] = [member.network for member in members]
         self._scaling = cast(InputScaling, networks[0].scaling)
         self._layers = stacked_layers(networks[0].layers, "layers")
-        self.values, self.gradients = _rows(members), _rows(members)
-        for member, values, gradient in zip(members, self.values, self.gradients, strict=True):
+        self.values, gradients = _rows(members), _rows(members)
+        for member, values, gradient in zip(members, self.values, gradients, strict=True):
             member.flat.move_to(values, gradient)
         self.running = _stack_running_statistics(networks)
         self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
+        self._by_name = {**self.flat.by_name(self.values), **self.running, **self.constants}
+        self._gradients = self.flat.by_name(gradients)
         smoothing = [member.label_smoothing for member in members]
         self._smoothing = torch.tensor(smoothing, dtype=first.dtype, device=first.device)[:, None]
         # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
@@ -94,9 +96,7 @@ class Stack:
         # A last, smaller batch is not worth a compilation of its own.
         if self._stack_step is not None and labels.shape[1] == self._full:
             return self._stack_step(moving, steps, x, labels)
-        values = {**self.flat.by_name(self.values), **self.running, **self.constants}
-        gradients = self.flat.by_name(self.gradients)
-        loss, right = self.objective(x, labels, Tensors(values, steps, gradients, self._root))
+        loss, right = self.objective(x, labels, Tensors(self._by_name, steps, self._gradients, self._root))
         loss.sum().backward()
         for member in moving:
             member.update()

@@ -11,8 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from types import TracebackType
 from typing import Any
@@ -55,6 +54,11 @@ class Member:
     def shared(self) -> dict[str, Any]:
         """How many members the population has, and its wall seconds so far."""
         return {"members": len(self._population.members), "wall_s": time.perf_counter() - self._population.started}
+
+    @property
+    def threads(self) -> int:
+        """Of the processor, for all members together."""
+        return self._population.threads
 
     @property
     def begun(self) -> bool:
@@ -169,7 +173,10 @@ class Population:
             if len(self._stacks) == 1:
                 self._train_stack(self._stacks[0], moving)
             else:
-                list(pool.map(partial(self._train_stack, moving=moving), self._stacks))
+                epochs = [pool.submit(self._train_stack, stack, moving) for stack in self._stacks]
+                wait(epochs)  # all, also where one fails: its members end only when nobody trains any more
+                for epoch in epochs:
+                    epoch.result()
 
     def _train_stack(self, stack: Stack, moving: set[Classifier]) -> None:
         here = moving & set(stack.members)
