@@ -7,13 +7,15 @@ DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_
 - sweeps: ten learning rates at batch 32 by the real command line, with everything logged that it logs by default.
   `sweep.population=off` comes before every other contestant that takes long, so that each has a neighbour: a machine's
   speed drifts. All its runs cost the same, so one is timed and taken ten times; --all-solo times them all.
-- growth: populations of 1 to 40, a member's time and memory. By default epochs of 200 steps.
+- growth: populations of 1 to 40 in a process with one thread, as a sweep starts one a core; a member's time and memory.
+  By default epochs of 200 steps.
 - gpu: populations of 1, 16 and 64, where there is a GPU.
 
-Each measurement is a process of its own. Its first epoch warms up (a compiled one compiles in it) and is left out.
-Seconds are `epoch_s` of a run's `metrics.csv`, for a member of a population its share; beside them stands what the
-clock on the wall says, from the run's own log. Where epochs are cut short, the seconds of a full one are those measured
-plus those of the steps left out: validation, checkpoints and logs weigh what they weigh in a full one.
+Each measurement is a command of its own. Its first epoch warms up (a compiled one compiles in it) and is left out.
+Seconds are `epoch_s` of a run's `metrics.csv`, for a member of a population its share, divided by the populations that
+the sweep trains at the same time; beside them stands what the clock on the wall says, from the runs' own logs. Where
+epochs are cut short, the seconds of a full one are those measured plus those of the steps left out: validation,
+checkpoints and logs weigh what they weigh in a full one.
 
 What fails is "failed: reason", the others go on, and the exit status is 1. Run it on an otherwise idle machine.
 """
@@ -23,7 +25,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from child import Failed, run_child
@@ -76,21 +78,29 @@ class Bench:
 
     def growth(self) -> None:
         """Populations of all sizes on the processor; eager and compiled ones of a size are neighbours."""
+        one_thread = replace(self.work, environment=self.work.environment | threads(1))
         for members in self.args.growth:
             for mode in self.args.growth_modes:
-                self._population(self.taken.growth, "cpu", mode, members, self.args.growth_steps or None)
+                steps = self.args.growth_steps or None
+                self._population(one_thread, self.taken.growth, "cpu", mode, members, steps)
 
     def gpu(self) -> None:
         """Populations of all sizes on a GPU."""
         for members in self.args.gpu_members:
             for mode in MODES:
-                self._population(self.taken.gpu, "gpu", mode, members, self.args.steps)
+                self._population(self.work, self.taken.gpu, "gpu", mode, members, self.args.steps)
 
     def _population(
-        self, to: dict[tuple[str, int], Trained], trainer: str, mode: str, members: int, steps: int | None
+        self,
+        work: Workload,
+        to: dict[tuple[str, int], Trained],
+        trainer: str,
+        mode: str,
+        members: int,
+        steps: int | None,
     ) -> None:
         def train() -> Trained:
-            return train_population(self.work, "elu_he", members, mode == "compiled", steps, trainer)
+            return train_population(work, "elu_he", members, mode == "compiled", steps, trainer)
 
         if measured := self._measure(f"{trainer}, {members} together, {mode}", train):
             to[mode, members] = measured
@@ -113,7 +123,7 @@ def main() -> int:
     # Of this checkout, whatever the interpreter has installed.
     environment = {"PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE)])}
     if args.threads:
-        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(args.threads))
+        environment |= threads(args.threads)
     CACHE.mkdir(exist_ok=True)
     probe = Probe(**json.loads(run_child([sys.executable, "-c", _PROBE], environment).output))
     bench = Bench(args, Workload(args.images, args.epochs, environment))
@@ -128,6 +138,11 @@ def main() -> int:
             sys.path.insert(0, str(HERE.parent / "src"))
             draw_growth(bench.taken.growth, args.out.with_suffix(".png"))
     return 1 if bench.taken.failures else 0
+
+
+def threads(count: int) -> dict[str, str]:
+    """Variables of an environment in which torch uses ``count``."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(count))
 
 
 def parse_args() -> argparse.Namespace:
@@ -148,7 +163,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--growth-steps", type=int, default=200, help="of an epoch there; 0 for all")
     parser.add_argument("--growth-modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--gpu-members", nargs="+", type=positive, default=[1, 16, 64], metavar="MEMBERS")
-    parser.add_argument("--threads", type=positive, help="of every process; torch's own default if not given")
+    parser.add_argument("--threads", type=positive, help="of a command; torch's own default if not given")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the page there, and a curve beside it as .png")
     if parser.parse_args().quick:
         parser.set_defaults(**QUICK)

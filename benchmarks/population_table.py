@@ -34,7 +34,7 @@ def render(taken: Measurements, args: argparse.Namespace, probe: Probe) -> str:
     if taken.sweeps:
         lines += ["", *sweeps(taken, args)]
     if taken.growth:
-        lines += ["", *growth("On the processor, elu_he", taken.growth), "", *bars(taken.growth)]
+        lines += ["", *growth("On one thread of the processor, elu_he", taken.growth), "", *bars(taken.growth)]
         lines += ["", *memory_arithmetic(taken.growth)]
     if taken.gpu:
         lines += ["", *growth(f"On {probe.gpu}, elu_he", taken.gpu)]
@@ -62,10 +62,11 @@ def heading(args: argparse.Namespace, probe: Probe) -> Iterator[str]:
 def sweeps(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
     """A row for every network and contestant."""
     yield "Seconds of a member's epoch: median (smallest to largest) of n, and by the clock on the wall: from the first"
-    yield "epoch's end to the last one's, and to the runs' ends with their tests and pictures."
+    yield "epoch's end to the last one's, and to the runs' ends with their tests and pictures. At once: populations in"
+    yield "a process each. Memory: the largest resident set of one process."
     yield ""
-    yield "| network | contestant | full epoch | epoch as timed | wall | wall, to the end | n | steps | peak memory |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield "| network | contestant | at once | full epoch | epoch as timed | wall | wall, to end | n | steps | memory |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for variant in args.variants:
         for name in CONTESTANTS:
             if all_of_it := taken.sweeps.get((variant, name)):
@@ -73,7 +74,8 @@ def sweeps(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
                 wall, whole = (statistics.median(getattr(t, key) for t in all_of_it) for key in ("wall_s", "whole_s"))
                 peak = max(t.peak_bytes for t in all_of_it)
                 yield (
-                    f"| {variant} | {name} | {spread([s for t in all_of_it for s in t.full_s])} | {spread(epoch_s)} "
+                    f"| {variant} | {name} | {all_of_it[0].populations} "
+                    f"| {spread([s for t in all_of_it for s in t.full_s])} | {spread(epoch_s)} "
                     f"| {wall:.2f} | {whole:.2f} | {len(epoch_s)} | {all_of_it[0].steps} | {peak / 1e9:.2f} GB |"
                 )
 
@@ -81,7 +83,7 @@ def sweeps(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
 def growth(title: str, populations: Populations) -> Iterator[str]:
     """A row for every population."""
     steps = next(iter(populations.values())).steps
-    yield f"{title}: a population of every size, epochs of {steps} steps. Of a member: milliseconds a training step,"
+    yield f"{title}: one population of every size, epochs of {steps} steps. Of a member: milliseconds a training step,"
     yield "seconds of an epoch as timed, by the clock on the wall, and of a full one. Resident memory of the process:"
     yield "as the first member's last epoch ends, and at its most, tests and pictures included."
     yield ""

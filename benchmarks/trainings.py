@@ -59,10 +59,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Trained:
-    """Trainings of one process. A member's epoch is its share of an epoch, where it was trained with others.
+    """Trainings of a sweep. A member's epoch is its share of an epoch, where others were trained at the same time.
 
     Attributes:
         members: how many there were.
+        populations: that were trained at the same time, in a process each.
         steps: of an epoch.
         epoch_s: a member's seconds of each timed epoch, the mean over the members.
         full_s: the same for an epoch of all images: the training steps that were left out are added.
@@ -76,6 +77,7 @@ class Trained:
     """
 
     members: int
+    populations: int
     steps: int
     epoch_s: list[float]
     full_s: list[float]
@@ -132,31 +134,28 @@ def train_population(
 
 
 def found(folder: Path, together: int, work: Workload, peak_bytes: int) -> Trained:
-    """What trainings in ``folder``, ``together`` at once, have left behind.
+    """What trainings in ``folder`` have left behind: one after the other, or ``together`` in one population or several.
 
     Raises:
         Failed: they are not as they were asked for.
     """
     runs = sorted(path.parent for path in folder.rglob("result.json"))
-    for run in runs:
-        result = json.loads((run / "result.json").read_text())
-        at_once = result["time"].get("population", {}).get("members", 1)
-        if at_once != together:
-            raise Failed(f"{at_once} were trained together, and not {together}")
+    populations = _populations(runs, together)
     tables = [_rows(run / "metrics.csv")[1:] for run in runs]
     if not tables or {len(rows) for rows in tables} != {work.epochs}:
         raise Failed(f"{[len(rows) for rows in tables]} epochs after the first, {work.epochs} were asked for")
     steps = int(tables[0][0]["step"]) // 2  # of the second epoch's row
     images = min(work.num_images, steps * BATCH_SIZE)
     epochs = list(zip(*tables, strict=True))
-    epoch_s = [statistics.fmean(float(row["epoch_s"]) for row in rows) for rows in epochs]
-    train_s = [statistics.fmean(images / float(row["images_per_s"]) for row in rows) for rows in epochs]
+    epoch_s = [statistics.fmean(float(row["epoch_s"]) for row in rows) / populations for rows in epochs]
+    train_s = [statistics.fmean(images / float(row["images_per_s"]) for row in rows) / populations for rows in epochs]
     left_out = work.num_images / images - 1
     logs = [_moments(run / "train.log") for run in runs]
     trained_as_one = [logs] if together > 1 else [[log] for log in logs]
     resident = folder / "resident"
     return Trained(
         members=len(runs),
+        populations=populations,
         steps=steps,
         epoch_s=epoch_s,
         full_s=[epoch + train * left_out for epoch, train in zip(epoch_s, train_s, strict=True)],
@@ -168,6 +167,17 @@ def found(folder: Path, together: int, work: Workload, peak_bytes: int) -> Train
         resident_bytes=int(resident.read_text().split()[0]) if resident.exists() else None,
         peak_bytes=peak_bytes,
     )
+
+
+def _populations(runs: Sequence[Path], together: int) -> int:
+    """How many populations ``runs`` were trained in at the same time; 1 if there was none."""
+    sizes = []
+    for run in runs:
+        result = json.loads((run / "result.json").read_text())
+        sizes.append(result["time"].get("population", {}).get("members", 1))
+        if (sizes[-1] > 1) != (together > 1):
+            raise Failed(f"{sizes[-1]} trained together where {together} were to be")
+    return round(sum(1 / size for size in sizes)) if together > 1 else 1
 
 
 def activations(config: Path) -> int:

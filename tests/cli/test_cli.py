@@ -306,7 +306,7 @@ def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_others_start(script
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("sweep.jobs=0", "jobs must be an integer of at least 1, got 0; set sweep.jobs"),
+        ("sweep.jobs=0", "jobs must be auto or an integer of at least 1, got 0; set sweep.jobs"),
         ("sweep.on_failure=panic", "on_failure must be continue or stop, got 'panic'; set sweep.on_failure"),
         (
             "sweep.population=1.5",

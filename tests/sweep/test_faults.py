@@ -56,7 +56,7 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
     folder, done = study
     lines = done.stdout.splitlines()
     plan, told, table, report = lines[:2], lines[2:14], lines[14:-1], lines[-1]
-    assert plan[0] == "plan: 12 jobs, each alone"
+    assert plan[0] == "plan: 12 jobs, each alone, 2 at once"
     assert plan[1].startswith("  12 alone: callbacks.fault is set: optim.lr=")
     assert report == f"report: {folder / 'report.html'}"
     assert sorted(line.split("/12 ")[0] for line in told) == sorted(str(i + 1) for i in range(12))

@@ -111,8 +111,8 @@ def test_a_job_that_dies_is_a_failure_of_its_own(hydra_restore_singletons, hydra
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"jobs": 0}, "jobs must be an integer of at least 1, got 0; set sweep.jobs"),
-        ({"jobs": True}, "jobs must be an integer of at least 1, got True; set sweep.jobs"),
+        ({"jobs": 0}, "jobs must be auto or an integer of at least 1, got 0; set sweep.jobs"),
+        ({"jobs": True}, "jobs must be auto or an integer of at least 1, got True; set sweep.jobs"),
         ({"on_failure": "panic"}, "on_failure must be continue or stop, got 'panic'; set sweep.on_failure"),
         ({"population": 0}, "population must be auto, off or an integer of at least 2, got 0; set sweep.population"),
         (

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from trainlab.population.grouping import LONELY
 from trainlab.sweep.execute import Share, State, carry_out, share_of
-from trainlab.sweep.memory import Memory
+from trainlab.sweep.machine import Memory
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
 
 
@@ -93,6 +93,32 @@ def test_the_reason_of_a_job_that_was_split_off():
     assert [item.reason for item in plan(members(3), most=2)] == ["at most 2 go together", ""]
     assert {item.reason for item in plan(members(3), None, Memory(host=2 * GIB))} == {"there is no memory for two"}
     assert {item.reason for item in plan(members(3), None, slots=3)} == {"3 run at once"}
+
+
+@pytest.mark.parametrize(
+    "count, most, free, threads, gpus, on_gpu, expected",
+    [
+        (12, None, None, 4, 0, False, 4),  # a thread each
+        (3, None, None, 4, 0, False, 3),
+        (12, None, 7, 4, 0, False, 3),  # half of 7 GiB hold what three processes take besides their members
+        (12, None, 1, 4, 0, False, 1),
+        (12, 1, None, 4, 0, False, 1),  # none are trained together: one by one, with all threads
+        (1, None, None, 4, 0, False, 1),
+        (12, None, 1, 4, 2, True, 2),  # a GPU each
+        (12, 1, None, 4, 2, True, 2),
+        (1, None, None, 4, 2, True, 1),
+        (12, None, None, 4, 0, True, 1),  # an accelerator that is not counted
+    ],
+)
+def test_how_many_run_at_once_where_nobody_says_it(count, most, free, threads, gpus, on_gpu, expected):
+    memory = Memory(host=None if free is None else free * GIB)
+    assert slots_for(members(count, on_gpu=on_gpu), most, memory, threads, gpus) == expected
+
+
+def test_jobs_that_have_ended_take_no_slot():
+    jobs = [replace(one, todo=KEEP) for one in members(3)] + members(2, first=3)
+    assert slots_for(jobs, None, Memory(), 8, 0) == 2
+    assert slots_for(jobs[:3], None, Memory(), 8, 0) == 1
 
 
 def test_a_job_of_two_devices_counts_for_two():

@@ -80,3 +80,9 @@ def test_a_plan_of_anything_is_told_in_a_dozen_lines():
     assert "  and 34 more populations" in told
     assert "  alone: model.depth=0 (reason 0)" in told
     assert told[-1] == "  and 37 more alone, for other reasons"
+
+
+def test_how_many_run_at_once_is_told():
+    jobs = sweep_of(*(f"seed={s}" for s in range(4)))
+    assert plan_told(plan(jobs, None, slots=2), jobs, 2).startswith("plan: 4 jobs in 2 populations, 2 at once\n")
+    assert plan_told(plan(jobs, None), jobs, 1).startswith("plan: 4 jobs in 1 population\n")

@@ -18,12 +18,12 @@ from trainlab.cli import SweepFailed, explain
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
 from trainlab.report.write import write_report
-from trainlab.sweep.check import count_gpus, look_at, mistakes_told, same_folders
+from trainlab.sweep.check import look_at, mistakes_told, same_folders
 from trainlab.sweep.execute import Share, State, carry_out
 from trainlab.sweep.folder import claimed_by_sweep
-from trainlab.sweep.memory import Memory, gpu_memory, host_memory
+from trainlab.sweep.machine import Memory, count_gpus, count_threads, gpu_memory, host_memory
 from trainlab.sweep.outcome import WAITING
-from trainlab.sweep.plan import Item, Job, plan
+from trainlab.sweep.plan import Item, Job, plan, slots_for
 from trainlab.sweep.preview import plan_told
 from trainlab.sweep.process import Forked, wait_for
 from trainlab.sweep.progress import summary, watcher
@@ -34,7 +34,7 @@ _JOBS_A_CHECK = 25  # worth a process of their own
 def launch_trainings(
     jobs: Jobs,
     job_overrides: Sequence[Sequence[str]],
-    at_once: int,
+    at_once: int | None,
     stop_early: bool,
     retry_failed: bool,
     most_together: int | None,
@@ -44,7 +44,7 @@ def launch_trainings(
     Args:
         jobs: as Hydra composes them.
         job_overrides: of each.
-        at_once: items of the plan that run at once.
+        at_once: items of the plan that run at once; None for as many as is fast.
         stop_early: whether the first failure ends the sweep.
         retry_failed: whether to try again what failed in an earlier sweep.
         most_together: jobs that are trained as one; None for as many as memory holds.
@@ -56,12 +56,14 @@ def launch_trainings(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was begun is put away
     with claimed_by_sweep(jobs.sweep_dir):
         found, gpus, gpu_bytes = _checked(jobs, job_overrides, retry_failed, most_together != 1)
-        items = plan(found, most_together, Memory(host_memory(), gpu_bytes), at_once, gpus)
-        state = State(found, at_once, items)
+        memory = Memory(host_memory(), gpu_bytes)
+        slots = at_once or slots_for(found, most_together, memory, count_threads(), gpus)
+        items = plan(found, most_together, memory, slots, gpus)
+        state = State(found, slots, items)
         watch = watcher(state)
         try:
             if most_together != 1 and len(state.waiting) > 1:
-                watch.say(plan_told(items, found))
+                watch.say(plan_told(items, found, min(slots, len(items))))
             interrupted = carry_out(items, partial(_work, jobs), state, gpus, stop_early, watch)
         finally:
             watch.close()

@@ -17,7 +17,7 @@ class ProcessLauncher(Launcher):
     """Runs each job in a process of its own.
 
     Args:
-        jobs: at once.
+        jobs: at once; "auto" for as many trainings as is fast, and one of what is no training.
         on_failure: continue or stop; of trainings only.
         retry_failed: whether to try again what failed in an earlier sweep; of trainings only.
         population: how many trainings that differ only in numbers are trained together at most: a number, or "auto"
@@ -28,19 +28,20 @@ class ProcessLauncher(Launcher):
 
     def __init__(
         self,
-        jobs: int = 1,
+        jobs: int | str = 1,
         on_failure: str = "continue",
         retry_failed: bool = False,
         population: int | str = "auto",
         trainings: bool = False,
     ) -> None:
-        if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
-            raise ValueError(f"jobs must be an integer of at least 1, got {jobs!r}; set sweep.jobs")
+        if jobs != "auto" and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
+            raise ValueError(f"jobs must be auto or an integer of at least 1, got {jobs!r}; set sweep.jobs")
         if on_failure not in ("continue", "stop"):
             raise ValueError(f"on_failure must be continue or stop, got {on_failure!r}; set sweep.on_failure")
         if not isinstance(retry_failed, bool):
             raise ValueError(f"retry_failed must be true or false, got {retry_failed!r}; set sweep.retry_failed")
-        self.jobs, self.on_failure, self.retry_failed, self.trainings = jobs, on_failure, retry_failed, trainings
+        self.jobs = None if isinstance(jobs, str) else jobs
+        self.on_failure, self.retry_failed, self.trainings = on_failure, retry_failed, trainings
         self.most_together = _most_together(population)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -55,7 +56,7 @@ class ProcessLauncher(Launcher):
         if not self.trainings:
             from hydra_plugins.trainlab_launcher._any import launch
 
-            return launch(jobs, job_overrides, self.jobs)
+            return launch(jobs, job_overrides, self.jobs or 1)
         with quick_imports():
             from hydra_plugins.trainlab_launcher._trainings import launch_trainings
 

@@ -72,20 +72,16 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[None, Tensor | None, None, None, None, None]:
         (output,), (x, weight) = outputs, ctx.saved_tensors
-        ctx.to_weight.copy_(torch.bmm(output.transpose(1, 2), x))
+        columns = output.transpose(1, 2)
+        torch.bmm(columns, x, out=ctx.to_weight)
         if ctx.to_bias is not None:
-            torch.sum(output, 1, out=ctx.to_bias)
-        return None, torch.bmm(output, weight) if ctx.needs_input_grad[1] else None, None, None, None, None
+            torch.sum(columns, 2, out=ctx.to_bias)
+        to_x = torch.bmm(weight.transpose(1, 2), columns).transpose(1, 2) if ctx.needs_input_grad[1] else None
+        return None, to_x, None, None, None, None
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if bias is None:
-        return torch.bmm(x, weight.transpose(1, 2))
-    return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
-
-
-def _transposed_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`_product` in the order in which autograd computes the weight's gradient as it lies."""
+    """The units of (M, B, D) lie apart, the images of one beside each other: a small batch is multiplied faster so."""
     columns = x.transpose(1, 2)
     product = torch.bmm(weight, columns) if bias is None else torch.baddbmm(bias[:, :, None], weight, columns)
     return product.transpose(1, 2)
@@ -97,7 +93,7 @@ def _linear(name: str, layer: nn.Linear) -> Layer:
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
         values, gradients = tensors.values, tensors.gradients
         if gradients is None:
-            return _transposed_product(x, values[weight], values[bias] if bias else None)
+            return _product(x, values[weight], values[bias] if bias else None)
         biases = (values[bias], gradients[bias]) if bias else (None, None)
         return _Linear.apply(tensors.root, x, values[weight], biases[0], gradients[weight], biases[1])
 
@@ -111,11 +107,11 @@ def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
         members, images, units = x.shape
         mean, var = (tensors.values[f"{name}.{key}"].view(-1) for key in ("running_mean", "running_var"))
         weight, bias = (tensors.parameter(f"{name}.{key}").reshape(-1) for key in ("weight", "bias"))
-        columns = x.transpose(0, 1).reshape(images, members * units)
+        rows = x.transpose(1, 2).reshape(1, members * units, images)
         assert layer.momentum is not None
-        normal = functional.batch_norm(columns, mean, var, weight, bias, True, layer.momentum, layer.eps)
+        normal = functional.batch_norm(rows, mean, var, weight, bias, True, layer.momentum, layer.eps)
         tensors.values[f"{name}.num_batches_tracked"].add_(1)
-        return normal.view(images, members, units).transpose(0, 1)
+        return normal.view(members, units, images).transpose(1, 2)
 
     return apply
 

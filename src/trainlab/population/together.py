@@ -11,8 +11,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
@@ -26,7 +24,6 @@ from trainlab.population.progress import count_epoch
 from trainlab.population.stack import Stack
 
 _M_ARENA_MAX = -8  # in malloc.h
-_FEWEST_IN_A_STACK = 2  # of several
 _FULL_ENOUGH = 0.75  # share of a compiled stack's rows that have members
 Work = Callable[["Member"], Any]
 
@@ -106,7 +103,8 @@ class Member:
         self._since = None
 
     def _live(self, work: Work) -> None:
-        _use_threads(1)  # with a second set of threads OpenMP would let those of the steps sleep
+        torch.get_num_threads()  # finds what a thread starts with, which would overwrite what is set before
+        torch.set_num_threads(1)  # with a second set of threads OpenMP would let those of the steps sleep
         try:
             self.outcome = work(self)
         except BaseException as error:
@@ -132,7 +130,7 @@ class Population:
         self.threads = torch.get_num_threads()
         self.members = [Member(work, self) for work in works]
         self.data: ImageData | None = None  # of the first member
-        self._stacks: list[Stack] = []
+        self._stack: Stack | None = None
         self._presses = 0
 
     @property
@@ -142,7 +140,7 @@ class Population:
 
     def run(self) -> list[Any]:
         """What each work returned, or the exception that it raised."""
-        with self._interrupts(), ThreadPoolExecutor(self.threads) as pool:
+        with self._interrupts():
             for member in self.members:
                 if self.interrupted:
                     member.outcome = KeyboardInterrupt()
@@ -152,7 +150,7 @@ class Population:
                 error: BaseException | None = None
                 start = time.perf_counter()
                 try:
-                    self._train_epoch([member.module for member in waiting if member.module], pool)
+                    self._train_epoch([member.module for member in waiting if member.module])
                 except (Exception, SIGTERMException) as failure:
                     error = failure
                 share_s = (time.perf_counter() - start) / len(waiting)
@@ -160,31 +158,20 @@ class Population:
                     member.go_on(error, share_s)
         return [member.outcome for member in self.members]
 
-    def _train_epoch(self, modules: list[Classifier], pool: ThreadPoolExecutor) -> None:
+    def _train_epoch(self, modules: list[Classifier]) -> None:
         """Make the steps of an epoch of all ``modules``."""
-        held, moving = {module for stack in self._stacks for module in stack.members}, set(modules)
+        held, moving = set(self._stack.members if self._stack else ()), set(modules)
         # Rows that members leave are closed up at once, or where that means another compilation, when it is worth it.
         most_held = len(moving) / _FULL_ENOUGH if modules[0].compile_step else len(moving)
-        if not moving <= held or len(held) > most_held:
-            self._stacks = []
+        if self._stack is None or not moving <= held or len(held) > most_held:
+            self._stack = None
             gc.collect()  # those who have left, before others take their place
-            self._stacks = [Stack(part) for part in _parts(modules, self.threads)]
+            self._stack = Stack(modules)
+        (steps,) = {module.steps_per_epoch for module in modules}
         with _default_dtype(modules[0].flat.parameter.dtype):
-            if len(self._stacks) == 1:
-                self._train_stack(self._stacks[0], moving)
-            else:
-                epochs = [pool.submit(self._train_stack, stack, moving) for stack in self._stacks]
-                wait(epochs)  # all, also where one fails: its members end only when nobody trains any more
-                for epoch in epochs:
-                    epoch.result()
-
-    def _train_stack(self, stack: Stack, moving: set[Classifier]) -> None:
-        here = moving & set(stack.members)
-        (steps,) = {module.steps_per_epoch for module in here}
-        _use_threads(max(1, self.threads // len(self._stacks)))
-        losses, correct, sizes = stack.train_epoch(here, steps, self._check_presses)
-        for module, own, right in zip(stack.members, losses.unbind(1), correct, strict=True):
-            if module in here:
+            losses, correct, sizes = self._stack.train_epoch(moving, steps, self._check_presses)
+        for module, own, right in zip(self._stack.members, losses.unbind(1), correct, strict=True):
+            if module in moving:
                 module.take_epoch(own, right, sizes)
                 count_epoch(module.trainer, steps)
 
@@ -207,29 +194,10 @@ class Population:
                 signal.signal(number, handler)
 
 
-def _parts(modules: Sequence[Classifier], threads: int) -> list[list[Classifier]]:
-    """Members for each thread of the processor, those with the same batches together; all in one on a GPU or compiled.
-
-    A model a thread, with one for its arithmetic, is faster than one whose small operations are divided, if it has
-    members enough. Compiled operations are fewer, and do not let other threads of Python run.
-    """
-    alone = modules[0].compile_step or modules[0].device.type != "cpu"
-    count = 1 if alone else max(1, min(threads, len(modules) // _FEWEST_IN_A_STACK))
-    ordered = sorted(modules, key=lambda module: module.batches.stream)
-    ends = [len(ordered) * part // count for part in range(count + 1)]
-    return [ordered[start:end] for start, end in pairwise(ends)]
-
-
 def _share_free_memory() -> None:
     """Let threads use what others have freed: glibc keeps it for each of them, some 10 MB a member."""
     with contextlib.suppress(OSError, AttributeError):  # where there is another C library
         ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 1)
-
-
-def _use_threads(count: int) -> None:
-    """Let this thread divide its operations among ``count``."""
-    torch.get_num_threads()  # what it starts with is found at the first call, and would overwrite what is set before
-    torch.set_num_threads(count)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from trainlab.console import quiet
@@ -88,8 +87,3 @@ def mistakes_told(mistakes: Mapping[int, str], job_overrides: Sequence[Sequence[
 
 def _indented(message: str) -> str:
     return "\n    ".join(message.splitlines())
-
-
-def count_gpus() -> int:
-    """CUDA devices that can be seen."""
-    return torch.cuda.device_count()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
+from trainlab.sweep.machine import count_threads
 from trainlab.sweep.outcome import WAITING, Outcome, on_disk, recorded_outcome, settle
 from trainlab.sweep.plan import KEEP, Item, Job
 from trainlab.sweep.process import POLL_S, Forked
@@ -223,11 +224,9 @@ def share_of(slots: int, of: int, cards: Sequence[int]) -> Share:
     """The share of an item that has ``slots`` of ``of``, and some of the GPUs that can be seen."""
     if of == 1:
         return Share()
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(asked) if asked.isdecimal() else os.cpu_count() or 1
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else None
-    return Share(max(1, threads * slots // of), ",".join(names[i] if names else str(i) for i in cards) or None)
+    return Share(max(1, count_threads() * slots // of), ",".join(names[i] if names else str(i) for i in cards) or None)
 
 
 @contextmanager

@@ -7,12 +7,13 @@ from typing import Any
 
 from trainlab.population.grouping import CAPPED, Candidate, groups, parts
 from trainlab.results import telling
-from trainlab.sweep.memory import Memory
+from trainlab.sweep.machine import Memory
 
 KEEP = "keep"  # it has come to an end: completed, or failed and not to be tried again
 RUN = "run"
 CONTINUE = "continue"
 RETRY = "retry"
+_PROCESS_BYTES = 2**30  # torch and CIFAR-10
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,28 @@ def plan(
         items += [_item(part, alone) for part in parts(members, cap)]
     on_gpus = gpus > 0 and all(item.on_gpu for item in items)
     return sorted(_spread(items, min(at_once, gpus) if on_gpus else at_once), key=lambda item: item.jobs[0].number)
+
+
+def slots_for(jobs: Sequence[Job], most: int | None, memory: Memory, threads: int, gpus: int) -> int:
+    """How many items run at once where nobody says it: one a GPU.
+
+    On the processor, one a thread of it if any jobs are trained together: processes with a thread each are faster than
+    one whose small operations are divided. Else one, as a job by itself would run.
+
+    Args:
+        jobs: of the sweep.
+        most: to be trained together; None for as many as memory holds.
+        memory: that is free. Half of it holds what a process takes besides its members.
+        threads: of the processor.
+        gpus: how many there are.
+    """
+    todo = [job for job in jobs if job.todo != KEEP]
+    if any(job.on_gpu for job in todo):
+        return max(1, min(gpus, len(todo)))
+    if all(len(item.jobs) == 1 for item in plan(jobs, most, memory)):
+        return 1
+    room = threads if memory.host is None else memory.host // 2 // _PROCESS_BYTES
+    return max(1, min(threads, room, len(todo)))
 
 
 def _item(jobs: tuple[Job, ...], alone: str) -> Item:

@@ -10,11 +10,12 @@ from trainlab.sweep.plan import Item, Job, labels
 _POPULATIONS_TOLD, _REASONS_TOLD, _JOBS_TOLD = 6, 3, 3
 
 
-def plan_told(items: Sequence[Item], jobs: Sequence[Job]) -> str:
-    """The plan of the sweep of ``jobs``, in at most a dozen lines."""
+def plan_told(items: Sequence[Item], jobs: Sequence[Job], at_once: int = 1) -> str:
+    """The plan of the sweep of ``jobs``, in at most a dozen lines; ``at_once`` items run at the same time."""
     together = [item for item in items if len(item.jobs) > 1]
     alone = [item for item in items if len(item.jobs) == 1]
-    return "\n".join([_headline(items, together, alone), *_populations(together, jobs), *_singles(alone, jobs)])
+    headline = _headline(items, together, alone) + (f", {at_once} at once" if at_once > 1 else "")
+    return "\n".join([headline, *_populations(together, jobs), *_singles(alone, jobs)])
 
 
 def _headline(items: Sequence[Item], together: Sequence[Item], alone: Sequence[Item]) -> str:

@@ -1,5 +1,6 @@
-"""Memory that there is for the jobs of a sweep."""
+"""What there is for the jobs of a sweep: memory, threads of the processor, GPUs."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,19 @@ def host_memory(root: Path = Path("/")) -> int | None:
 def gpu_memory() -> int | None:
     """Bytes that are free on the GPU that has least; None where there is none. Starts CUDA in this process."""
     return min((torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())), default=None)
+
+
+def count_gpus() -> int:
+    """CUDA devices that can be seen."""
+    return torch.cuda.device_count()
+
+
+def count_threads() -> int:
+    """Threads that this process may use: one a core of the processor, or what OMP_NUM_THREADS says."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _of_machine(root: Path) -> Iterator[int]:

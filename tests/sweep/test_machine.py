@@ -1,8 +1,10 @@
-"""What the system says of its memory, read from files of the same shape."""
+"""What the system says of its memory, read from files of the same shape, and of its threads."""
+
+import os
 
 import torch
 
-from trainlab.sweep.memory import gpu_memory, host_memory
+from trainlab.sweep.machine import count_threads, gpu_memory, host_memory
 
 
 def write(root, **files):
@@ -52,3 +54,15 @@ def test_memory_of_gpus_is_that_of_the_fullest(monkeypatch):
     assert gpu_memory() == 300
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert gpu_memory() is None
+
+
+def test_threads_are_those_of_openmp_or_the_cores_that_the_process_may_use(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert count_threads() == 3
+    for nothing in ("", "0", "4,2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nothing)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 5, 6, 7, 9}, raising=False)
+        assert count_threads() == 5
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert count_threads() == 12
