@@ -135,3 +135,21 @@ def test_a_loss_that_is_not_finite_only_in_validation_is_found_as_alone(tmp_path
     assert isinstance(solo, Diverged) and "the validation loss is not finite after epoch 0" in str(solo)
     assert str(results[0]) == str(solo)
     assert math.isfinite(results[1].metrics["val_loss"])
+
+
+@pytest.mark.parametrize("model", ["elu_he", "bn", "selu_lecun", "alpha_dropout"])
+def test_at_full_size_the_others_come_to_the_same_bits(model, tmp_path):
+    """20 layers of 100 units, 3 x 32 x 32 pixels, batches of 32 and a last one of 8, as those of CIFAR-10 are."""
+    full = [f"model={model}", "model.depth=20", "model.width=100", "data.image_size=32", "trainer.max_epochs=3"]
+    batches = ["data.num_train=300", "data.val_size=100", "data.batch_size=32", "trainer.precision=32-true"]
+    rates = (1e-4, 5e-4, 1e30, 1e-3)
+
+    def train(folder, rates):
+        works = {folder / str(i): [*full, *batches, f"optim.lr={r}", f"seed={i % 3}"] for i, r in enumerate(rates)}
+        return together(works)
+
+    results = train(tmp_path / "with", rates)
+    assert [isinstance(result, Diverged) for result in results] == [False, False, True, False]
+    train(tmp_path / "without", [1e-4 if rate > 1 else rate for rate in rates])
+    for i in (0, 1, 3):
+        assert_same_run(tmp_path / "with" / str(i), tmp_path / "without" / str(i), tolerance=0.0)
