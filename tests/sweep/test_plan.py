@@ -96,29 +96,27 @@ def test_the_reason_of_a_job_that_was_split_off():
 
 
 @pytest.mark.parametrize(
-    "count, most, free, threads, gpus, on_gpu, expected",
+    "count, free, threads, gpus, on_gpu, expected",
     [
-        (12, None, None, 4, 0, False, 4),  # a thread each
-        (3, None, None, 4, 0, False, 3),
-        (12, None, 7, 4, 0, False, 3),  # half of 7 GiB hold what three processes take besides their members
-        (12, None, 1, 4, 0, False, 1),
-        (12, 1, None, 4, 0, False, 1),  # none are trained together: one by one, with all threads
-        (1, None, None, 4, 0, False, 1),
-        (12, None, 1, 4, 2, True, 2),  # a GPU each
-        (12, 1, None, 4, 2, True, 2),
-        (1, None, None, 4, 2, True, 1),
-        (12, None, None, 4, 0, True, 1),  # an accelerator that is not counted
+        (12, None, 4, 0, False, 4),  # a thread each
+        (3, None, 4, 0, False, 3),
+        (12, 7, 4, 0, False, 3),  # half of 7 GiB hold what three processes take besides their members
+        (12, 1, 4, 0, False, 1),
+        (1, None, 4, 0, False, 1),
+        (12, 1, 4, 2, True, 2),  # a GPU each
+        (1, None, 4, 2, True, 1),
+        (12, None, 4, 0, True, 1),  # an accelerator that is not counted
     ],
 )
-def test_how_many_run_at_once_where_nobody_says_it(count, most, free, threads, gpus, on_gpu, expected):
+def test_how_many_run_at_once_where_nobody_says_it(count, free, threads, gpus, on_gpu, expected):
     memory = Memory(host=None if free is None else free * GIB)
-    assert slots_for(members(count, on_gpu=on_gpu), most, memory, threads, gpus) == expected
+    assert slots_for(members(count, on_gpu=on_gpu), memory, threads, gpus) == expected
 
 
-def test_jobs_that_have_ended_take_no_slot():
+def test_what_goes_on_has_the_threads_that_it_had():
     jobs = [replace(one, todo=KEEP) for one in members(3)] + members(2, first=3)
-    assert slots_for(jobs, None, Memory(), 8, 0) == 2
-    assert slots_for(jobs[:3], None, Memory(), 8, 0) == 1
+    assert slots_for(jobs, Memory(), 8, 0) == slots_for(members(5), Memory(), 8, 0) == 5
+    assert slots_for([replace(one, on_gpu=True) for one in jobs], Memory(), 8, 4) == 2
 
 
 def test_a_job_of_two_devices_counts_for_two():

@@ -57,7 +57,7 @@ def launch_trainings(
     with claimed_by_sweep(jobs.sweep_dir):
         found, gpus, gpu_bytes = _checked(jobs, job_overrides, retry_failed, most_together != 1)
         memory = Memory(host_memory(), gpu_bytes)
-        slots = at_once or slots_for(found, most_together, memory, count_threads(), gpus)
+        slots = at_once or slots_for(found, memory, count_threads(), gpus)
         items = plan(found, most_together, memory, slots, gpus)
         state = State(found, slots, items)
         watch = watcher(state)

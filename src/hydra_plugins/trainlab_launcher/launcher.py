@@ -17,7 +17,7 @@ class ProcessLauncher(Launcher):
     """Runs each job in a process of its own.
 
     Args:
-        jobs: at once; "auto" for as many trainings as is fast, and one of what is no training.
+        jobs: at once; "auto" for a GPU or a core each; one of what is no training.
         on_failure: continue or stop; of trainings only.
         retry_failed: whether to try again what failed in an earlier sweep; of trainings only.
         population: how many trainings that differ only in numbers are trained together at most: a number, or "auto"

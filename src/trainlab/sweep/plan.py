@@ -102,15 +102,15 @@ def plan(
     return sorted(_spread(items, min(at_once, gpus) if on_gpus else at_once), key=lambda item: item.jobs[0].number)
 
 
-def slots_for(jobs: Sequence[Job], most: int | None, memory: Memory, threads: int, gpus: int) -> int:
-    """How many items run at once where nobody says it: one a GPU.
+def slots_for(jobs: Sequence[Job], memory: Memory, threads: int, gpus: int) -> int:
+    """How many items run at once where nobody says it: one a GPU; on the processor one a thread of it.
 
-    On the processor, one a thread of it if any jobs are trained together: processes with a thread each are faster than
-    one whose small operations are divided. Else one, as a job by itself would run.
+    Networks of this size are trained faster by processes with a thread each than by one whose small operations are
+    divided. Jobs that have ended count, too: how sums are divided decides how they round, so what goes on after an
+    interruption goes on with as many threads as before.
 
     Args:
         jobs: of the sweep.
-        most: to be trained together; None for as many as memory holds.
         memory: that is free. Half of it holds what a process takes besides its members.
         threads: of the processor.
         gpus: how many there are.
@@ -118,10 +118,8 @@ def slots_for(jobs: Sequence[Job], most: int | None, memory: Memory, threads: in
     todo = [job for job in jobs if job.todo != KEEP]
     if any(job.on_gpu for job in todo):
         return max(1, min(gpus, len(todo)))
-    if all(len(item.jobs) == 1 for item in plan(jobs, most, memory)):
-        return 1
     room = threads if memory.host is None else memory.host // 2 // _PROCESS_BYTES
-    return max(1, min(threads, room, len(todo)))
+    return max(1, min(threads, room, len(jobs)))
 
 
 def _item(jobs: tuple[Job, ...], alone: str) -> Item:
