@@ -1,0 +1,171 @@
+"""A search: batches of trials through the launcher, until there are enough of them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.utils import JobReturn
+from optuna.trial import FrozenTrial
+
+from hydra_plugins.trainlab_launcher._jobs import Jobs, quoted
+from hydra_plugins.trainlab_launcher._trainings import checked, report_on
+from trainlab.cli import SweepFailed
+from trainlab.files import locked
+from trainlab.results import telling
+from trainlab.sweep.outcome import Outcome, recorded_outcome
+from trainlab.sweep.space import Choice, Dimension, Space, interval, steps
+from trainlab.sweep.study import Settings, Study, reason_of, status_of
+
+if TYPE_CHECKING:
+    from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher
+    from hydra_plugins.trainlab_launcher.optuna_sweeper import OptunaSweeper
+
+_LOCK = ".study.lock"
+_ENDS = ("completed", "pruned", "diverged", "failed")
+_REASONS = 3  # told of failures
+
+
+def search(sweeper: OptunaSweeper, overrides: Sequence[Override]) -> list[JobReturn]:
+    """Run trials until there are as many as asked for, or nothing new is left to try.
+
+    What is told to the study at a batch's end stands in the runs' folders, so that no end of this process loses it.
+
+    Raises:
+        SweepFailed: it cannot be, and no trial was started; or some trials ended by an error, or all badly.
+        KeyboardInterrupt: it was interrupted.
+    """
+    from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher  # Hydra may have loaded it anew
+
+    launcher = sweeper.launcher
+    if not isinstance(launcher, ProcessLauncher) or not launcher.trainings:
+        raise SweepFailed("hydra/sweeper=optuna goes with hydra/launcher=trainlab; leave out hydra/launcher=")
+    launcher.reports = False
+    jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
+    try:
+        space = space_of(overrides)
+        settings = _settings(sweeper, space)
+    except ValueError as error:
+        raise SweepFailed(str(error)) from None
+    corners = dict.fromkeys(tuple(space.overrides(params)) for params in space.corners())
+    checked(jobs, list(corners), retry_failed=False, measure=False)  # of every value that can be named beforehand
+    try:
+        with locked(jobs.sweep_dir / _LOCK, wait=False):
+            return _search(Study(jobs.sweep_dir, space, settings), launcher, sweeper.batch)
+    except BlockingIOError:
+        raise SweepFailed(f"another search is running in {jobs.sweep_dir}; wait for it, or set another name=") from None
+    except ValueError as error:
+        raise SweepFailed(str(error)) from None
+
+
+def space_of(overrides: Sequence[Override]) -> Space:
+    """The space that a command line describes; of two overrides of a key the second holds.
+
+    Raises:
+        ValueError: there is nothing to search, or what is there cannot be searched.
+    """
+    parts: dict[str, str | tuple[str, Dimension]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            if not telling([f"{key}="]):
+                raise ValueError(f"{key} says where or how runs are made, which cannot be searched; give one value")
+            parts[key] = (key, _dimension(key, override))
+        elif override.is_delete():
+            parts[key] = str(override.input_line)
+        else:
+            parts[key] = f"{key}={override.get_value_element_as_str()}"
+    space = Space(tuple(parts.values()))
+    if not space.dimensions:
+        raise ValueError("a search needs a key to search over, such as 'optim.lr=interval(1e-5,1e-2)' or model=bn,selu")
+    return space
+
+
+def _dimension(key: str, override: Override) -> Dimension:
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        assert value.start is not None and value.end is not None
+        return interval(key, value.start, value.end, value.tags)
+    if getattr(value, "tags", None):
+        raise ValueError(f"only an interval can have a tag, got {override.input_line}; set {key}")
+    if isinstance(value, RangeSweep):
+        return steps(key, [float(number) if isinstance(number, float) else number for number in value.range()])
+    return Choice(tuple(dict.fromkeys(override.sweep_string_iterator())))
+
+
+def _settings(sweeper: OptunaSweeper, space: Space) -> Settings:
+    longest = space.dimensions.get("trainer.max_epochs")
+    ends = longest.ends if longest else (sweeper.max_epochs,)
+    max_epochs = max(int(end) if end is not None else -1 for end in ends)
+    if sweeper.pruner == "hyperband" and max_epochs < 1:
+        raise ValueError("the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit")
+    return Settings(sweeper.trials, sweeper.sampler, sweeper.seed, sweeper.pruner, max_epochs)
+
+
+def _search(study: Study, launcher: ProcessLauncher, batch: int) -> list[JobReturn]:
+    if launcher.retry_failed:
+        study.retry_failed()
+    returns: list[JobReturn] = []
+    try:
+        while trials := study.next(batch):
+            try:
+                returns += launcher.launch([_job(study, trial) for trial in trials], trials[0].number)
+            except SweepFailed as failure:
+                if not failure.mistakes:
+                    raise
+                for index, message in failure.mistakes.items():
+                    study.tell(trials[index], Outcome("failed", {}, reason=message))
+                continue  # with the others
+            finally:
+                _tell(study)
+                study.write()
+                print(study.progress(), flush=True)
+            if study.running():
+                raise SweepFailed("a failure stopped the search; the same command goes on from here")
+    finally:
+        report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
+    _say_best(study)
+    _raise_failures(study)
+    return returns
+
+
+def _job(study: Study, trial: FrozenTrial) -> list[str]:
+    """Overrides of a trial's run, with what it needs to take part in the study where that prunes."""
+    settings = study.settings
+    if settings.pruner == "none":
+        return study.overrides(trial)
+    about = f"{{journal:{quoted(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
+    return [*study.overrides(trial), f"sweep.trial={about}max_epochs:{settings.max_epochs}}}"]
+
+
+def _tell(study: Study) -> None:
+    """What has come to its end, by what the runs have left."""
+    for trial in study.running():
+        outcome = recorded_outcome(study.folder_of(trial))
+        if outcome.status in _ENDS:
+            study.tell(trial, outcome)
+
+
+def _say_best(study: Study) -> None:
+    """Number, folder and command of the best trial."""
+    if best := study.best():
+        command = shlex.join(["python", "src/train.py", *telling(study.overrides(best))])
+        print(
+            f"best: trial {best.number}, validation loss {best.value:.4f}\n"
+            f"  in {study.folder_of(best)}\n  again: {command}",
+            flush=True,
+        )
+
+
+def _raise_failures(study: Study) -> None:
+    """Trials that diverge are part of a search over rates; those that end by an error are not."""
+    failed = [trial for trial in study.trials() if status_of(trial) == "failed"]
+    if failed:
+        reasons = "; ".join(f"trial {trial.number}: {reason_of(trial)}" for trial in failed[:_REASONS])
+        more = f"; and {len(failed) - _REASONS} more" if len(failed) > _REASONS else ""
+        again = "the same command with sweep.retry_failed=true tries them again"
+        raise SweepFailed(f"{len(failed)} of {len(study.trials())} trials failed ({reasons}{more}); {again}")
+    if not study.best():
+        raise SweepFailed("no trial was completed, so there is no best one; search over lower values of optim.lr")
