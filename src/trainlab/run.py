@@ -96,7 +96,7 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
         previous = earlier_run(folder, config, cfg.ckpt_path)
         if previous and has_ended(previous, cfg.sweep.trial):
-            log.info(f"already {previous.status}, not trained again\n%s", describe(previous, folder))
+            log.info("already %s, not trained again\n%s", previous.status, describe(previous, folder))
             return previous
         start = start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
         os.environ[START_VARIABLE] = str(start or "")

@@ -56,9 +56,9 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
     return None
 
 
-def has_ended(previous: Result | None, trial: Mapping[str, Any] | None) -> bool:
+def has_ended(previous: Result, trial: Mapping[str, Any] | None) -> bool:
     """Whether there is no more to do: the run is completed, or pruned and a ``trial`` of a search again."""
-    return previous is not None and (previous.status == "completed" or (previous.status == "pruned" and bool(trial)))
+    return previous.status == "completed" or (previous.status == "pruned" and bool(trial))
 
 
 @contextlib.contextmanager
