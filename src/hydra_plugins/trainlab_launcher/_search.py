@@ -1,7 +1,5 @@
 """A search: batches of trials through the launcher, until there are enough of them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,9 +11,10 @@ from optuna.trial import FrozenTrial
 from hydra_plugins.trainlab_launcher._jobs import Jobs, quoted
 from hydra_plugins.trainlab_launcher._trainings import checked, report_on
 from trainlab.cli import SweepFailed
-from trainlab.files import locked
 from trainlab.results import telling
+from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
+from trainlab.sweep.progress import say
 from trainlab.sweep.space import Choice, Dimension, Space, interval, steps
 from trainlab.sweep.study import Settings, Study, reason_of, status_of
 
@@ -28,13 +27,14 @@ _ENDS = ("completed", "pruned", "diverged", "failed")
 _REASONS = 3  # told of failures
 
 
-def search(sweeper: OptunaSweeper, overrides: Sequence[Override]) -> list[JobReturn]:
+def search(sweeper: "OptunaSweeper", overrides: Sequence[Override]) -> list[JobReturn]:
     """Run trials until there are as many as asked for, or nothing new is left to try.
 
     What is told to the study at a batch's end stands in the runs' folders, so that no end of this process loses it.
 
     Raises:
-        SweepFailed: it cannot be, and no trial was started; or some trials ended by an error, or all badly.
+        ValueError: it cannot be, or the folder holds another search; no trial was started.
+        SweepFailed: values cannot be, and no trial was started; or some trials ended by an error, or all badly.
         KeyboardInterrupt: it was interrupted.
     """
     from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher  # Hydra may have loaded it anew
@@ -44,20 +44,12 @@ def search(sweeper: OptunaSweeper, overrides: Sequence[Override]) -> list[JobRet
         raise SweepFailed("hydra/sweeper=optuna goes with hydra/launcher=trainlab; leave out hydra/launcher=")
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
-    try:
-        space = space_of(overrides)
-        settings = _settings(sweeper, space)
-    except ValueError as error:
-        raise SweepFailed(str(error)) from None
+    space = space_of(overrides)
+    settings = _settings(sweeper, space)
     corners = dict.fromkeys(tuple(space.overrides(params)) for params in space.corners())
-    checked(jobs, list(corners), retry_failed=False, measure=False)  # of every value that can be named beforehand
-    try:
-        with locked(jobs.sweep_dir / _LOCK, wait=False):
-            return _search(Study(jobs.sweep_dir, space, settings), launcher, sweeper.batch)
-    except BlockingIOError:
-        raise SweepFailed(f"another search is running in {jobs.sweep_dir}; wait for it, or set another name=") from None
-    except ValueError as error:
-        raise SweepFailed(str(error)) from None
+    checked(jobs, list(corners), retry_failed=False, measure=False)  # all values that can be known beforehand
+    with locked_for(jobs.sweep_dir / _LOCK, "search"):
+        return _search(Study(jobs.sweep_dir, space, settings), launcher, sweeper.batch)
 
 
 def space_of(overrides: Sequence[Override]) -> Space:
@@ -91,11 +83,11 @@ def _dimension(key: str, override: Override) -> Dimension:
     if getattr(value, "tags", None):
         raise ValueError(f"only an interval can have a tag, got {override.input_line}; set {key}")
     if isinstance(value, RangeSweep):
-        return steps(key, [float(number) if isinstance(number, float) else number for number in value.range()])
+        return steps(key, list(value.range()))
     return Choice(tuple(dict.fromkeys(override.sweep_string_iterator())))
 
 
-def _settings(sweeper: OptunaSweeper, space: Space) -> Settings:
+def _settings(sweeper: "OptunaSweeper", space: Space) -> Settings:
     longest = space.dimensions.get("trainer.max_epochs")
     ends = longest.ends if longest else (sweeper.max_epochs,)
     max_epochs = max(int(end) if end is not None else -1 for end in ends)
@@ -104,7 +96,7 @@ def _settings(sweeper: OptunaSweeper, space: Space) -> Settings:
     return Settings(sweeper.trials, sweeper.sampler, sweeper.seed, sweeper.pruner, max_epochs)
 
 
-def _search(study: Study, launcher: ProcessLauncher, batch: int) -> list[JobReturn]:
+def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobReturn]:
     if launcher.retry_failed:
         study.retry_failed()
     returns: list[JobReturn] = []
@@ -121,8 +113,8 @@ def _search(study: Study, launcher: ProcessLauncher, batch: int) -> list[JobRetu
             finally:
                 _tell(study)
                 study.write()
-                print(study.progress(), flush=True)
-            if study.running():
+                say(study.progress())
+            if study.running() or (launcher.on_failure == "stop" and _any_bad(study, trials)):
                 raise SweepFailed("a failure stopped the search; the same command goes on from here")
     finally:
         report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
@@ -148,15 +140,18 @@ def _tell(study: Study) -> None:
             study.tell(trial, outcome)
 
 
+def _any_bad(study: Study, of: Sequence[FrozenTrial]) -> bool:
+    """Whether any of these trials has come to a bad end."""
+    numbers = {trial.number for trial in of}
+    return any(status_of(t) in ("diverged", "failed") for t in study.trials() if t.number in numbers)
+
+
 def _say_best(study: Study) -> None:
     """Number, folder and command of the best trial."""
     if best := study.best():
         command = shlex.join(["python", "src/train.py", *telling(study.overrides(best))])
-        print(
-            f"best: trial {best.number}, validation loss {best.value:.4f}\n"
-            f"  in {study.folder_of(best)}\n  again: {command}",
-            flush=True,
-        )
+        told = f"best: trial {best.number}, validation loss {best.value:.4f}"
+        say(f"{told}\n  in {study.folder_of(best)}\n  again: {command}")
 
 
 def _raise_failures(study: Study) -> None:

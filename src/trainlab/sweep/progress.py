@@ -48,10 +48,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        try:
-            print(text, flush=True)
-        except BrokenPipeError:  # nobody reads any more, as behind `head`; the sweep goes on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(text)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -128,6 +125,14 @@ def watcher(state: State) -> Lines | LiveTable:
     """The table where there is a terminal, else lines."""
     console = Console()
     return LiveTable(state, console) if sys.stdout.isatty() and not console.is_dumb_terminal else Lines(state)
+
+
+def say(text: str) -> None:
+    """Print lines; where nobody reads them any more, as behind `head`, the sweep goes on."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def summary(state: State) -> str:
