@@ -1,6 +1,5 @@
 """A run as the trial of a study whose other trials are known."""
 
-import json
 import zlib
 
 import pytest
@@ -39,8 +38,8 @@ def report(study, trial, losses, first=1):
 
 
 def as_trial(study, trial):
-    about = {"journal": str(study.journal), "number": trial.number, "pruner": study.settings.pruner, "max_epochs": 3}
-    return f"sweep.trial={json.dumps(about)}"
+    about = f"journal:'{study.journal}',number:{trial.number},pruner:{study.settings.pruner},max_epochs:{EPOCHS}"
+    return f"sweep.trial={{{about}}}"
 
 
 @pytest.fixture

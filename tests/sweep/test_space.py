@@ -30,7 +30,7 @@ def space(*arguments):
         ("bn,selu", Choice(("bn", "selu"))),
         ("choice(bn)", Choice(("bn",))),
         ("1e-4,5e-4,1e-4", Choice(("0.0001", "0.0005"))),  # as a sweep over all combinations writes them
-        ("choice([1,2],null,'a b')", Choice(("[1,2]", "null", "'a b'"))),
+        ("[1,2],null,'a b'", Choice(("[1,2]", "null", "'a b'"))),
     ],
 )
 def test_what_is_searched(value, dimension):

@@ -140,7 +140,7 @@ def _age_bar(figure: Figure, panels: Sequence[Axes], age: Normalize) -> None:
     bar = figure.colorbar(ScalarMappable(age, colours), ax=list(panels), shrink=0.8, aspect=26, pad=0.02)
     bar.set_label("trial")
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _map(place: float) -> tuple[float, float, float, float]:
