@@ -10,8 +10,8 @@ from trainlab.journal import STUDY
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.space import Interval, Space
-from trainlab.sweep.study import Settings, Study
+from trainlab.sweep.space import Interval, Settings, Space
+from trainlab.sweep.study import Study
 
 EPOCHS = 3
 SPACE = Space((("optim.lr", Interval(1e-5, 1e-1)),))

@@ -17,14 +17,21 @@ def stop_reason(status: str, trainer: Trainer, callbacks: Iterable[Callback]) ->
         return "error"
     if was_pruned(known):
         return "pruned"
-    for callback in known:
-        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
-            return "early stopping"
-        if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
-            return "max_time"
+    if _stopped_early(known):
+        return "early stopping"
+    if any(isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0 for callback in known):
+        return "max_time"
     return "max_steps" if 0 <= trainer.max_steps <= trainer.global_step else "max_epochs"
 
 
 def was_pruned(callbacks: Iterable[Callback]) -> bool:
-    """Whether a search has ended it before its time. Its callback is not imported here, since that needs Optuna."""
-    return any(getattr(callback, "pruned", False) for callback in callbacks)
+    """Whether a search has ended it before its time, and it would have gone on.
+
+    The callback of a search is told by its attribute: to import it needs Optuna.
+    """
+    known = list(callbacks)
+    return any(getattr(callback, "pruned", False) for callback in known) and not _stopped_early(known)
+
+
+def _stopped_early(callbacks: Iterable[Callback]) -> bool:
+    return any(isinstance(callback, EarlyStopping) and callback.stopped_epoch for callback in callbacks)

@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from optuna.trial import FrozenTrial
 
 from hydra_plugins.trainlab_launcher._jobs import Jobs, quoted
@@ -15,19 +17,18 @@ from trainlab.results import telling
 from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
 from trainlab.sweep.progress import say
-from trainlab.sweep.space import Choice, Dimension, Space, interval, steps
-from trainlab.sweep.study import Settings, Study, reason_of, status_of
+from trainlab.sweep.space import Choice, Dimension, Settings, Space, interval, steps
+from trainlab.sweep.study import Study, reason_of, status_of
 
 if TYPE_CHECKING:
     from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher
-    from hydra_plugins.trainlab_launcher.optuna_sweeper import OptunaSweeper
 
 _LOCK = ".study.lock"
 _ENDS = ("completed", "pruned", "diverged", "failed")
 _REASONS = 3  # told of failures
 
 
-def search(sweeper: "OptunaSweeper", overrides: Sequence[Override]) -> list[JobReturn]:
+def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings, batch: int) -> list[JobReturn]:
     """Run trials until there are as many as asked for, or nothing new is left to try.
 
     What is told to the study at a batch's end stands in the runs' folders, so that no end of this process loses it.
@@ -39,17 +40,16 @@ def search(sweeper: "OptunaSweeper", overrides: Sequence[Override]) -> list[JobR
     """
     from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher  # Hydra may have loaded it anew
 
-    launcher = sweeper.launcher
     if not isinstance(launcher, ProcessLauncher) or not launcher.trainings:
         raise SweepFailed("hydra/sweeper=optuna goes with hydra/launcher=trainlab; leave out hydra/launcher=")
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)
-    settings = _settings(sweeper, space)
+    settings = replace(settings, max_epochs=_longest(settings, space))
     corners = dict.fromkeys(tuple(space.overrides(params)) for params in space.corners())
     checked(jobs, list(corners), retry_failed=False, measure=False)  # all values that can be known beforehand
     with locked_for(jobs.sweep_dir / _LOCK, "search"):
-        return _search(Study(jobs.sweep_dir, space, settings), launcher, sweeper.batch)
+        return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
 
 
 def space_of(overrides: Sequence[Override]) -> Space:
@@ -87,13 +87,13 @@ def _dimension(key: str, override: Override) -> Dimension:
     return Choice(tuple(dict.fromkeys(override.sweep_string_iterator())))
 
 
-def _settings(sweeper: "OptunaSweeper", space: Space) -> Settings:
-    longest = space.dimensions.get("trainer.max_epochs")
-    ends = longest.ends if longest else (sweeper.max_epochs,)
-    max_epochs = max(int(end) if end is not None else -1 for end in ends)
-    if sweeper.pruner == "hyperband" and max_epochs < 1:
+def _longest(settings: Settings, space: Space) -> int:
+    """Epochs of the longest trial; -1 for no limit."""
+    searched = space.dimensions.get("trainer.max_epochs")
+    longest = max(map(int, searched.ends)) if searched else settings.max_epochs
+    if settings.pruner == "hyperband" and longest < 1:
         raise ValueError("the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit")
-    return Settings(sweeper.trials, sweeper.sampler, sweeper.seed, sweeper.pruner, max_epochs)
+    return longest
 
 
 def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobReturn]:

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 
 from trainlab.cli import SweepFailed, quick_imports
+from trainlab.sweep.space import Settings
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("none", "median", "hyperband")
@@ -49,11 +50,11 @@ class OptunaSweeper(BasicSweeper):
             raise ValueError(f"batch must be auto or an integer of at least 1, got {batch!r}; set sweep.batch")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, got {seed!r}; set sweep.seed")
-        self.trials, self.sampler, self.seed, self.pruner, self.max_epochs = trials, sampler, seed, pruner, max_epochs
+        self.settings = Settings(trials, sampler, seed, pruner, max_epochs or -1)
         self.batch = _BATCH if isinstance(batch, str) else batch
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        """Search; returns what the last batch of trials returned.
+        """Search; returns what the trials' runs returned.
 
         Raises:
             SweepFailed: Optuna is missing, there is nothing to search, or trials ended by an error.
@@ -61,9 +62,10 @@ class OptunaSweeper(BasicSweeper):
         _require_optuna()
         with quick_imports():
             from hydra_plugins.trainlab_launcher._search import search
-        assert self.hydra_context is not None
+        assert self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        return search(self, parser.parse_overrides([*self._parse_config(), *arguments]))
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        return search(self.launcher, overrides, self.settings, self.batch)
 
 
 def _require_optuna() -> None:

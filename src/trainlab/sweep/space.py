@@ -1,4 +1,4 @@
-"""What a search draws from: for each key an interval, even steps, or a choice."""
+"""What a search draws from, for each key an interval, even steps, or a choice; and how."""
 
 import itertools
 import math
@@ -142,6 +142,25 @@ class Space:
             return None
         every = [dict(zip(self.dimensions, one, strict=True)) for one in itertools.product(*(v or () for v in values))]
         return [params for params in every if params not in seen]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a space is searched.
+
+    Attributes:
+        trials: that it comes to.
+        sampler: tpe or random.
+        seed: of the sampler.
+        pruner: none, median or hyperband.
+        max_epochs: of the longest trial.
+    """
+
+    trials: int
+    sampler: str
+    seed: int
+    pruner: str
+    max_epochs: int
 
 
 def interval(key: str, low: float, high: float, tags: Collection[str] = ()) -> Interval:

@@ -6,7 +6,7 @@ Needs Optuna, so it is imported by searches alone.
 import json
 import random
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +21,13 @@ from trainlab.pruning import make_pruner
 from trainlab.results import telling
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.sampling import Repeatable, distribution
-from trainlab.sweep.space import Space
+from trainlab.sweep.space import Settings, Space
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
 _MAX_DRAWS = 100  # until something new turns up
 _TOP, _TOP_TRIALS = 0.1, 5  # what importance takes for the best trials: a share, and at least so many
 # User attributes of a trial: how its run ended and why, that it counts for nothing, the failed one that it replaces.
 _STATUS, _REASON, _DROPPED, _REPLACES = "status", "reason", "dropped", "replaces"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a study is made.
-
-    Attributes:
-        trials: that it comes to.
-        sampler: tpe or random.
-        seed: of the sampler.
-        pruner: none, median or hyperband.
-        max_epochs: of the longest trial.
-    """
-
-    trials: int
-    sampler: str
-    seed: int
-    pruner: str
-    max_epochs: int
 
 
 class Study:
@@ -67,17 +48,18 @@ class Study:
         self.journal = folder / JOURNAL
         mend_journal(self.journal)
         self._storage = open_journal(self.journal)
-        self._study = optuna.create_study(
+        make = optuna.load_study if self._storage.get_all_studies() else optuna.create_study
+        self._study = make(
             storage=self._storage,
             study_name=STUDY,
-            load_if_exists=True,
             sampler=Repeatable(settings.sampler, settings.seed, space.dimensions),
             pruner=make_pruner(settings.pruner, settings.max_epochs),
         )
-        about = told(space)
-        if (earlier := self._study.user_attrs.get("about", about)) != about:
+        about, earlier = told(space), self._study.user_attrs.get("about")
+        if earlier is None:
+            self._study.set_user_attr("about", about)
+        elif earlier != about:
             raise ValueError(f"{folder} holds a search over {earlier}; this one is over {about}. Set another name=")
-        self._study.set_user_attr("about", about)
         self._distributions = {key: distribution(dimension) for key, dimension in space.dimensions.items()}
         for trial in self.running():
             if trial.params.keys() != self._distributions.keys():  # killed while it was drawn
@@ -176,7 +158,8 @@ class Study:
                 return True
             self._drop(trial.number)
             if unseen:
-                self._study.enqueue_trial(random.Random(f"{self.settings.seed} {trial.number}").choice(unseen))
+                chosen = random.Random(f"{self.settings.seed} {trial.number}").choice(unseen)
+                self._study.enqueue_trial(dict(chosen))
         return False
 
     def _drop(self, number: int) -> None:
