@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainlab.results import STATUSES
+
 FILE = "study.json"
 _EDGE = 0.05  # of an interval: a best value that lies so near its end asks for a wider one
 
@@ -99,7 +101,8 @@ def read_search(folder: Path) -> Search | None:
 
 def told(search: Search) -> list[str]:
     """What was searched, how far it is, and what to think of the best trial."""
-    counts = ", ".join(f"{n} {status}" for status, n in Counter(t.status for t in search.trials).most_common())
+    counted = Counter(trial.status for trial in search.trials)
+    counts = ", ".join(f"{counted[status]} {status}" for status in STATUSES if counted[status])
     over = "; ".join(f"{key}: {_range(dimension)}" for key, dimension in search.space.items())
     pruned = "" if search.pruner == "none" else f", and ended early by its {search.pruner} pruner"
     said = [

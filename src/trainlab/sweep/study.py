@@ -18,7 +18,7 @@ from trainlab.cli import folder_name
 from trainlab.files import write_atomically
 from trainlab.journal import STUDY, mend_journal, open_journal, trial_id
 from trainlab.pruning import make_pruner
-from trainlab.results import telling
+from trainlab.results import STATUSES, telling
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.sampling import Repeatable, distribution
 from trainlab.sweep.space import Settings, Space
@@ -119,7 +119,7 @@ class Study:
         """How far it is, in a line."""
         trials = self.trials()
         counts = Counter(map(status_of, trials))
-        ends = ", ".join(f"{n} {status}" for status, n in counts.most_common())
+        ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
         line = f"search: {len(trials)} of {self.settings.trials} trials{': ' * bool(ends)}{ends}"
         if best := self.best():
             values = " ".join(f"{key}={value}" for key, value in best.params.items())
