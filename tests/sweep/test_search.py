@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import pytest
+from optuna.study import load_study
 
 from conftest import TINY
 from sweeping import FAULT, eventually, figures, run_folders, start, sweep
 from trainlab.cli import PROJECT, folder_name
+from trainlab.journal import STUDY, open_journal
 from trainlab.metrics_csv import read_rows
 from trainlab.results import telling
 
@@ -142,6 +144,7 @@ def results_of(folder):
     return [json.loads(path.read_text()) for path in folder.glob("*/result.json")]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_it_has_and_nobody_else_gets_in_meanwhile(tmp_path):
     arguments = (*SEARCH, *SPACE[:1], FAULT, "sweep.trials=4", "sweep.batch=2", f"output_dir={tmp_path}")
     process = start(*arguments, FAULTS_SLEEP="0.1")
@@ -186,6 +189,28 @@ def test_trials_that_raise_are_told_and_tried_again(tmp_path):
     assert (again.returncode, again.stderr) == (0, "")
     assert sorted(result["status"] for result in results_of(tmp_path / "study")) == ["completed"] * 3
     assert [trial["status"] for trial in summary(tmp_path / "study")["trials"]] == ["completed"] * 3
+
+
+def test_on_failure_stop_ends_the_search_at_the_first(tmp_path):
+    faults = (FAULT, "+callbacks.fault.what=raise,exit", "sweep.batch=1", "sweep.trials=2", "sweep.on_failure=stop")
+    done = sweep(*SEARCH, *faults, f"output_dir={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr == "error: a failure stopped the search; the same command goes on from here\n"
+    assert [trial["status"] for trial in summary(tmp_path / "study")["trials"]] == ["failed"]
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_a_trial_of_two_processes_tells_its_losses_once(tmp_path):
+    devices = ("trainer.devices=2", "sweep.trials=2", "sweep.pruner=median", f"output_dir={tmp_path}")
+    done = sweep(*SEARCH, SPACE[0], *devices)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / "study"
+    told = load_study(study_name=STUDY, storage=open_journal(folder / "study.journal")).trials
+    for trial, kept in zip(told, summary(folder)["trials"], strict=True):
+        rows = read_rows(folder / kept["folder"] / "metrics.csv")
+        assert trial.intermediate_values == {int(row["epoch"]) + 1: float(row["val/loss"]) for row in rows}
+        assert len(rows) == 2
 
 
 def test_a_value_that_cannot_be_costs_its_trial_alone(tmp_path):

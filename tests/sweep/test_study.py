@@ -51,11 +51,13 @@ def test_a_search_finds_the_lowest_loss_and_rounds_what_it_draws(tmp_path):
     assert study.overrides(best) == [f"optim.lr={best.params['optim.lr']}", "model=bn", "trainer.max_epochs=4"]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_seed_repeats_a_search_and_another_does_not(sampler, tmp_path):
-    first, second = (carry_out(study_in(tmp_path / name, sampler=sampler)) for name in "ab")
+@pytest.mark.parametrize("sampler, pruner", [("tpe", "none"), ("tpe", "hyperband"), ("random", "median")])
+def test_a_seed_repeats_a_search_and_another_does_not(sampler, pruner, tmp_path):
+    settings = {"sampler": sampler, "pruner": pruner}
+    first, second = (carry_out(study_in(tmp_path / name, **settings)) for name in "ab")
+    assert len(first) == 20
     assert first == second
-    assert carry_out(study_in(tmp_path / "c", sampler=sampler, seed=2)) != first
+    assert carry_out(study_in(tmp_path / "c", seed=2, **settings)) != first
 
 
 def test_random_draws_spread_evenly_over_the_logarithm(tmp_path):

@@ -82,7 +82,7 @@ def slices(search: Search, best: Trial) -> Picture:
     completed, pruned = _with_loss(search.of("completed")), _with_loss(search.of("pruned"))
     top, columns = _top(search), min(_COLUMNS, len(keys))
     rows = -(-len(keys) // columns)
-    with canvas(max(6.4, 3.3 * columns), 3.3 * rows + 0.3, columns, rows) as (figure, panels):
+    with canvas(8.6, 3.1 * rows + 0.4, columns, rows) as (figure, panels):
         age = Normalize(0, max(1, max(trial.number for trial in search.trials)))
         for axes, key in zip(panels, keys, strict=False):
             _draw_slice(axes, key, search.space[key], completed, pruned, top, age)
@@ -95,7 +95,7 @@ def slices(search: Search, best: Trial) -> Picture:
         png, svg = rendered(figure)
     kept = f"The {len(keys)} most important of {len(search.space)} settings. " if len(keys) < len(search.space) else ""
     crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
-    caption = f"{kept}A dot a completed trial, the later the darker; ringed: the best.{crosses}"
+    caption = f"{kept}A dot a completed trial, coloured by its number; ringed: the best.{crosses}"
     return Picture(NAMES[2], "Loss against each setting", caption + _cut([*completed, *pruned], top), png, svg)
 
 
