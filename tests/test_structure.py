@@ -17,8 +17,11 @@ MAX_LINES = 300
 FLOORS = (
     ("train", "eval", "report", "hydra_plugins"),
     ("trainlab.run", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
-    ("trainlab.lr_search", "trainlab.population"),
-    ("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints", "trainlab.run_folder"),
+    ("trainlab.lr_search", "trainlab.population", "trainlab.endings"),
+    (
+        *("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints"),
+        *("trainlab.run_folder", "trainlab.pruning"),
+    ),
     ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checks"),
     (
         *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
@@ -29,6 +32,7 @@ FLOORS = (
         "trainlab.files",
         "trainlab.flat",
         "trainlab.hyperparameters",
+        "trainlab.journal",
         "trainlab.optimizers",
         "trainlab.randomness",
     ),

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,12 @@ class SweepFailed(Exception):
 
     Attributes:
         status: exit status.
+        mistakes: what is wrong with jobs that cannot be, by number; then none was started.
     """
 
-    def __init__(self, message: str, status: int = 1) -> None:
+    def __init__(self, message: str, status: int = 1, mistakes: Mapping[int, str] | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.mistakes = status, mistakes or {}
 
 
 class Ended(BaseException):

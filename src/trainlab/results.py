@@ -10,7 +10,7 @@ from typing import Any
 from trainlab.files import write_atomically
 
 Config = Mapping[str, Any]
-STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
+STATUSES = ("running", "completed", "pruned", "diverged", "failed", "interrupted")
 
 # Where a run is kept, what watches it and what machine does it: none of it changes what is trained.
 _NOT_IN_FINGERPRINT = (

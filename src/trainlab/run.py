@@ -15,7 +15,7 @@ import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
-from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -25,6 +25,7 @@ from trainlab.checkpoints import AtomicCheckpointIO, load_checkpoint, rebuild_ne
 from trainlab.checks import check_arguments, check_devices
 from trainlab.console import quiet
 from trainlab.data import ImageData
+from trainlab.endings import stop_reason, was_pruned
 from trainlab.evaluation import evaluate
 from trainlab.files import write_atomically
 from trainlab.hyperparameters import hyperparameters
@@ -37,6 +38,7 @@ from trainlab.run_folder import (
     Interrupted,
     claimed,
     earlier_run,
+    has_ended,
     is_main_process,
     nothing_left,
     recorded,
@@ -45,11 +47,8 @@ from trainlab.run_folder import (
 from trainlab.tensorboard import TensorBoard
 
 log = logging.getLogger(__name__)
-_STEP_SETTINGS = (
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "accumulate_grad_batches",
-)  # of the Trainer, to Classifier
+# Of the Trainer, to Classifier.
+_STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
 
 
@@ -96,8 +95,8 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     with claimed(folder), nothing_left(folder):
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
         previous = earlier_run(folder, config, cfg.ckpt_path)
-        if previous and previous.status == "completed":
-            log.info("already completed, not trained again\n%s", describe(previous, folder))
+        if previous and has_ended(previous, cfg.sweep.trial):
+            log.info("already %s, not trained again\n%s", previous.status, describe(previous, folder))
             return previous
         start = start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
         os.environ[START_VARIABLE] = str(start or "")
@@ -111,8 +110,11 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                 _train(parts, config, start)
                 if parts.interrupt.interrupted:
                     raise Interrupted
-                _test(result, parts)
-                result.status = "completed"
+                if was_pruned(parts.callbacks):
+                    result.status = "pruned"
+                else:
+                    _test(result, parts)
+                    result.status = "completed"
             finally:
                 before_s = previous.time.get("total_s", 0.0) if previous else 0.0
                 threads = member.threads if member else torch.get_num_threads()
@@ -183,6 +185,10 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     callbacks = [epochs, interrupt, *named.values()]
     if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
         callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
+    if cfg.sweep.trial:
+        from trainlab.pruning import Pruning  # which needs Optuna
+
+        callbacks.append(Pruning(**cfg.sweep.trial))
     loggers = [_construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
@@ -259,7 +265,8 @@ def _test(result: Result, parts: Parts) -> None:
 def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> None:
     """Metrics of the best epoch and times, as far as the training came."""
     best, trainer = parts.checkpoint.best, parts.trainer
-    result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": _stop_reason(result, parts)}
+    reason = stop_reason(result.status, trainer, parts.callbacks)
+    result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": reason}
     if best:
         result.metrics |= {"best_epoch": best["epoch"], "val_loss": best["val/loss"], "val_acc": best["val/acc"]}
     if parts.epochs.epoch_s:
@@ -269,20 +276,6 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> No
             "images_per_s": parts.epochs.median_images_per_s,
             "device": device_name(trainer.strategy.root_device, threads),
         }
-
-
-def _stop_reason(result: Result, parts: Parts) -> str:
-    if result.status != "completed" and not parts.interrupt.interrupted:
-        return "error"
-    if parts.interrupt.interrupted:
-        return "interrupted"
-    for callback in parts.callbacks:
-        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
-            return "early stopping"
-        if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
-            return "max_time"
-    max_steps = parts.trainer.max_steps
-    return "max_steps" if 0 <= max_steps <= parts.trainer.global_step else "max_epochs"
 
 
 def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:

@@ -56,6 +56,11 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
     return None
 
 
+def has_ended(previous: Result, trial: Mapping[str, Any] | None) -> bool:
+    """Whether there is no more to do: the run is completed, or pruned and a ``trial`` of a search again."""
+    return previous.status == "completed" or (previous.status == "pruned" and bool(trial))
+
+
 @contextlib.contextmanager
 def recorded(result: Result, folder: Path) -> Iterator[None]:
     """Write the result at the end, whatever the end is."""

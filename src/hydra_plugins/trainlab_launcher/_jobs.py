@@ -78,8 +78,8 @@ class Jobs:
             *(part for flag, value in flags.items() if value for part in (flag, value)),
             *of_hydra,
             *overrides,
-            *(() if any(o.startswith("name=") for o in overrides) else (f"name={_quoted(str(self.config.name))}",)),
-            *("hydra.mode=RUN", f"hydra.run.dir={_quoted(str(folder))}"),
+            *(() if any(o.startswith("name=") for o in overrides) else (f"name={quoted(str(self.config.name))}",)),
+            *("hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"),
         ]
 
 
@@ -99,5 +99,6 @@ def write_output_to(path: Path) -> None:
         os.dup2(file.fileno(), 2)
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A value as Hydra reads it, whatever is in it."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

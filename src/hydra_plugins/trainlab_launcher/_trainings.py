@@ -38,6 +38,7 @@ def launch_trainings(
     stop_early: bool,
     retry_failed: bool,
     most_together: int | None,
+    reports: bool = True,
 ) -> list[JobReturn]:
     """Run all jobs that have not come to their end; one return each, in their order.
 
@@ -48,6 +49,7 @@ def launch_trainings(
         stop_early: whether the first failure ends the sweep.
         retry_failed: whether to try again what failed in an earlier sweep.
         most_together: jobs that are trained as one; None for as many as memory holds.
+        reports: whether their table and the report of the folder come at the end.
 
     Raises:
         SweepFailed: some jobs cannot be, or another sweep has the folder; none was started.
@@ -55,7 +57,7 @@ def launch_trainings(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was begun is put away
     with claimed_by_sweep(jobs.sweep_dir):
-        found, gpus, gpu_bytes = _checked(jobs, job_overrides, retry_failed, most_together != 1)
+        found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
         memory = Memory(host_memory(), gpu_bytes)
         slots = at_once or slots_for(found, memory, count_threads(), gpus)
         items = plan(found, most_together, memory, slots, gpus)
@@ -67,19 +69,23 @@ def launch_trainings(
             interrupted = carry_out(items, partial(_work, jobs), state, gpus, stop_early, watch)
         finally:
             watch.close()
-        _report(found, jobs.sweep_dir)
+        if reports:
+            report_on([job.folder for job in found], jobs.sweep_dir)
     if interrupted:
         print(f"interrupted: {summary(state)}; {_again(jobs)} goes on from here", file=sys.stderr)
         raise KeyboardInterrupt
     return _returns(jobs, state)
 
 
-def _checked(
+def checked(
     jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: bool, measure: bool
 ) -> tuple[list[Job], int, int | None]:
     """All jobs, how many GPUs there are, and the memory of those, if it is to be measured.
 
     Found out in other processes, since this one must not touch torch.
+
+    Raises:
+        SweepFailed: some jobs cannot be.
     """
     numbers = range(len(job_overrides))
     ways = max(1, min(os.cpu_count() or 1, len(numbers) // _JOBS_A_CHECK))
@@ -103,7 +109,7 @@ def _checked(
     found.sort(key=lambda job: job.number)
     mistakes |= same_folders(found)
     if mistakes:
-        raise SweepFailed(mistakes_told(mistakes, job_overrides), max(statuses))
+        raise SweepFailed(mistakes_told(mistakes, job_overrides), max(statuses), mistakes)
     return found, gpus, max(measured, default=None)  # each check takes some for itself
 
 
@@ -170,9 +176,9 @@ def _run_command(command: Sequence[str]) -> None:
     sys.exit(status)
 
 
-def _report(found: Sequence[Job], sweep_dir: Path) -> None:
-    """The table of the sweep's jobs, and the report of all runs in its folder."""
-    folders = [job.folder for job in found if (job.folder / "result.json").exists()]
+def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
+    """The table of the runs in ``folders``, and the report of all in that of the sweep."""
+    folders = [folder for folder in folders if (folder / "result.json").exists()]
     if not folders:
         return
     wide_enough = None if sys.stdout.isatty() else 10_000
@@ -197,7 +203,7 @@ def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
     returns = []
     for job in state.jobs:
         outcome = state.outcomes[job.number]
-        completed = outcome.status == "completed"
+        completed = outcome.status in ("completed", "pruned")
         returned = JobReturn(
             overrides=list(job.overrides),
             working_dir=str(Path.cwd()),

@@ -16,6 +16,10 @@ from trainlab.cli import quick_imports
 class ProcessLauncher(Launcher):
     """Runs each job in a process of its own.
 
+    Attributes:
+        reports: whether each launch of trainings ends with a table and a report. A sweeper that launches again and
+            again makes its own at the end.
+
     Args:
         jobs: at once; "auto" for a GPU or a core each; one of what is no training.
         on_failure: continue or stop; of trainings only.
@@ -43,6 +47,7 @@ class ProcessLauncher(Launcher):
         self.jobs = None if isinstance(jobs, str) else jobs
         self.on_failure, self.retry_failed, self.trainings = on_failure, retry_failed, trainings
         self.most_together = _most_together(population)
+        self.reports = True
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives."""
@@ -60,8 +65,9 @@ class ProcessLauncher(Launcher):
         with quick_imports():
             from hydra_plugins.trainlab_launcher._trainings import launch_trainings
 
+        stop_early = self.on_failure == "stop"
         return launch_trainings(
-            jobs, job_overrides, self.jobs, self.on_failure == "stop", self.retry_failed, self.most_together
+            jobs, job_overrides, self.jobs, stop_early, self.retry_failed, self.most_together, self.reports
         )
 
 

@@ -30,6 +30,10 @@ class GridSweeper(BasicSweeper):
         assert self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        for override in overrides:
+            if override.is_interval_sweep():
+                told = f"an interval has no combinations, got {override.input_line}"
+                raise SweepFailed(f"{told}; set hydra/sweeper=optuna to search it, or give values", 2)
         (jobs,) = self.split_arguments(overrides, None)
         if not isinstance(self.launcher, ProcessLauncher):
             self.validate_batch_is_legal(jobs)

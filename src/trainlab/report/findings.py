@@ -10,6 +10,7 @@ from trainlab.report.comparisons import MAX_SPOKEN, Pair, compare_all
 from trainlab.report.groups import Group, group_runs, held_out_otherwise
 from trainlab.report.origins import best_run, origins, warnings
 from trainlab.report.runs import LONG_EPOCH, Run
+from trainlab.report.search import Search, read_search
 from trainlab.report.settings import differing
 
 MAX_ASKED = 4  # groups: up to so many each pair has the three questions, above it the best against the others
@@ -26,6 +27,7 @@ class Findings:
         keys: settings that differ between the runs.
         groups: those with a completed run first, by mean validation loss.
         pairs: all pairs of groups with a completed run.
+        search: that the runs are trials of, if any.
     """
 
     folders: list[Path]
@@ -36,6 +38,7 @@ class Findings:
     origins: list[tuple[str, list[str]]]
     warnings: list[str]
     best: Run | None
+    search: Search | None = None
     _by_labels: dict[tuple[str, str], Pair] = field(default_factory=dict)
 
     @property
@@ -96,6 +99,7 @@ class Findings:
 def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
     """Group and compare ``runs``."""
     groups = group_runs(runs)
+    search, damage = _search(folders[0])
     keys = differing([run for run in runs if run.result])
     extra = [key for group in groups for key in group.values if key not in keys]
     return Findings(
@@ -105,14 +109,25 @@ def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
         groups,
         compare_all(groups),
         origins(runs),
-        _more_warnings(groups, runs) + warnings(runs, groups),
+        damage + _more_warnings(groups, runs) + warnings(runs, groups),
         best_run(runs),
+        search,
     )
+
+
+def _search(folder: Path) -> tuple[Search | None, list[str]]:
+    """The search that the runs of the first folder are of, or what is wrong with its file."""
+    try:
+        return read_search(folder), []
+    except ValueError as error:
+        return None, [str(error)]
 
 
 def _more_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
     said = []
-    if unfinished := sum(run.status != "completed" for run in runs):
+    if pruned := sum(run.status == "pruned" for run in runs):
+        said.append(f"Ended early by the search, so listed but counted nowhere: {pruned} of {len(runs)} runs.")
+    if unfinished := sum(run.status not in ("completed", "pruned") for run in runs):
         said.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
     if lossless := sum(run.status == "completed" and not run.is_completed for run in runs):
         said.append(f"Completed, but cannot be compared (no finite validation loss): {lossless} of {len(runs)} runs.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from trainlab.report.figures import Picture
 from trainlab.report.findings import QUESTIONS, Findings
 from trainlab.report.origins import repeat_command
+from trainlab.report.search import told
 from trainlab.report.sections import TEST_NOTE, Table, group_table, pair_table, ranking, unfinished
 from trainlab.report.wording import QUESTIONS_NOTE, best_figures, best_in_context, headline, no_best, noise_note, title
 
@@ -15,6 +16,8 @@ def markdown(findings: Findings, pictures: Sequence[Picture], root: Path) -> str
     """The text of `report.md`, which shows the figures under `figures/`; folders relative to ``root``."""
     parts = [f"# {escaped(title(findings))}", escaped(headline(findings))]
     parts += [f"> **Warning:** {escaped(warning)}" for warning in findings.warnings]
+    if findings.search:
+        parts += ["## The search", _list(told(findings.search))]
     if findings.best:
         parts += ["## Best run", escaped(best_figures(findings.best))]
         parts += [text for text in (escaped(best_in_context(findings, findings.best)), TEST_NOTE) if text]

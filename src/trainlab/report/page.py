@@ -12,6 +12,7 @@ from trainlab.report.drawing import shortened
 from trainlab.report.figures import Picture
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings
 from trainlab.report.origins import repeat_command
+from trainlab.report.search import told
 from trainlab.report.sections import TEST_NOTE, Table, group_table, pair_table, ranking, unfinished
 from trainlab.report.wording import QUESTIONS_NOTE, best_figures, best_in_context, headline, no_best, noise_note, title
 
@@ -26,6 +27,8 @@ def page(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
     body = [f"<h1>{escape(title(findings))}</h1>", _paragraph(headline(findings), "lead")]
     if findings.warnings:
         body.append(f'<div class="warning" role="note">{"".join(map(_paragraph, findings.warnings))}</div>')
+    if findings.search:
+        body += [_heading("The search"), _list(told(findings.search))]
     body += _best(findings)
     if sentences := findings.sentences():
         body += [_heading("Which differences are larger than the noise"), _list(sentences)]

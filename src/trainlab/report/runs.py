@@ -76,6 +76,8 @@ class Run:
         parts = [self.problem or "", (self.result.error or {}).get("message", "") if self.result else ""]
         if self.status == "running":
             parts.append("still running, or killed")
+        if self.status == "pruned":
+            parts.append("ended early by the search: other trials were better after as many epochs")
         if self.status == "completed" and not self.is_completed:
             parts.append("no finite validation loss")
         return "; ".join(str(part) for part in [*parts, *self.notes] if part)

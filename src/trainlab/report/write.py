@@ -13,6 +13,8 @@ from trainlab.report.markdown import markdown
 from trainlab.report.origins import repeat_command
 from trainlab.report.page import page
 from trainlab.report.runs import Run, find_runs
+from trainlab.report.search_figures import NAMES as OF_A_SEARCH
+from trainlab.report.search_figures import draw_search
 from trainlab.report.sections import relative
 from trainlab.report.settings import shown, value_of
 
@@ -35,11 +37,11 @@ def write_report_on(runs: Sequence[Run], folders: Sequence[Path], output_dir: Pa
     to = output_dir or folders[0]
     to.mkdir(parents=True, exist_ok=True)  # first, so that an error names it
     findings = find(folders, runs)
-    pictures = draw_all(findings.groups)
+    pictures = (draw_search(findings.search) if findings.search else []) + draw_all(findings.groups)
     files = {
         f"figures/{p.name}.{kind}": content for p in pictures for kind, content in (("png", p.png), ("svg", p.svg))
     }
-    for name in NAMES:
+    for name in (*NAMES, *OF_A_SEARCH):
         for kind in ("png", "svg"):
             if f"figures/{name}.{kind}" not in files:
                 (to / "figures" / f"{name}.{kind}").unlink(missing_ok=True)  # of an earlier report

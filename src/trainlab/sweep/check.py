@@ -22,7 +22,8 @@ _MOST_TOLD = 100
 def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
     """The job that ``run(cfg, overrides)`` would be. Reads no image and writes nothing.
 
-    A run that diverged would do so again, to the bit, and is never tried again.
+    A run that diverged would do so again, to the bit, and is never tried again. One that was pruned has come to its end
+    as a trial of a search; as a job of another sweep it goes on.
 
     Raises:
         ValueError, OSError: it cannot be run; what ``run`` would say.
@@ -31,7 +32,7 @@ def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool)
     folder, config = Path(cfg.run_dir), resolved(cfg)
     limit = cfg.trainer.max_epochs or -1
     job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, max_epochs=limit if limit > 0 else None)
-    ended = ("completed", "diverged") if retry_failed else ("completed", "diverged", "failed")
+    ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(cfg.sweep.trial)
     result = Result.read(folder)
     if result and result.status in ended and result.fingerprint == job.fingerprint:
         return job

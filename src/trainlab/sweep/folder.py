@@ -13,6 +13,28 @@ _PATIENCE_S = 2.0  # the processes of a sweep that was just killed go a moment l
 
 
 @contextlib.contextmanager
+def locked_for(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file, which another ``what`` in its folder would hold.
+
+    Raises:
+        SweepFailed: it does.
+        OSError: the folder cannot be written.
+    """
+    patience = time.monotonic() + _PATIENCE_S
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(path, wait=False))
+                break
+            except BlockingIOError:
+                if time.monotonic() > patience:
+                    told = f"another {what} is running in {path.parent}; wait for it, or set another name="
+                    raise SweepFailed(told) from None
+                time.sleep(0.05)
+        yield
+
+
+@contextlib.contextmanager
 def claimed_by_sweep(folder: Path) -> Iterator[None]:
     """Keep other sweeps out. Where the sweep fails before any job is run, the folder is left as it was.
 
@@ -21,17 +43,7 @@ def claimed_by_sweep(folder: Path) -> Iterator[None]:
         OSError: the folder cannot be written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    with contextlib.ExitStack() as stack:
-        patience = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                stack.enter_context(locked(folder / _LOCK, wait=False))
-                break
-            except BlockingIOError:
-                if time.monotonic() > patience:
-                    told = f"another sweep is running in {folder}; wait for it, or set another name="
-                    raise SweepFailed(told) from None
-                time.sleep(0.05)
+    with locked_for(folder / _LOCK, "sweep"):
         try:
             yield
         finally:

@@ -21,7 +21,10 @@ from trainlab.sweep.plan import Item, Job, labels
 
 _REFRESH_S = 0.5
 _DRAWING = 0.05  # share of the time, at most; a picture of hundreds of jobs that run takes hundreds of files
-_STYLES = {"completed": "green", "failed": "red", "diverged": "red", "interrupted": "yellow", "running": "cyan"}
+_STYLES = {
+    **{"completed": "green", "pruned": "blue", "failed": "red", "diverged": "red"},
+    **{"interrupted": "yellow", "running": "cyan"},
+}
 
 
 class Lines:
@@ -45,10 +48,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        try:
-            print(text, flush=True)
-        except BrokenPipeError:  # nobody reads any more, as behind `head`; the sweep goes on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(text)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -110,7 +110,7 @@ class LiveTable:
         statuses = [outcome.status for number, outcome in state.outcomes.items() if number not in state.started]
         bad = sum(outcome.failed for outcome in state.outcomes.values())
         parts = [
-            f"{statuses.count('completed')} of {len(state.jobs)} done",
+            f"{statuses.count('completed') + statuses.count('pruned')} of {len(state.jobs)} done",
             f"{len(state.started)} running",
             f"{statuses.count('waiting')} waiting",
             f"{bad} failed",
@@ -125,6 +125,14 @@ def watcher(state: State) -> Lines | LiveTable:
     """The table where there is a terminal, else lines."""
     console = Console()
     return LiveTable(state, console) if sys.stdout.isatty() and not console.is_dumb_terminal else Lines(state)
+
+
+def say(text: str) -> None:
+    """Print lines; where nobody reads them any more, as behind `head`, the sweep goes on."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def summary(state: State) -> str:

@@ -1,0 +1,37 @@
+"""Why a training has ended, by what its callbacks say."""
+
+from collections.abc import Iterable
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+
+from trainlab.callbacks import StopOnInterrupt
+
+
+def stop_reason(status: str, trainer: Trainer, callbacks: Iterable[Callback]) -> str:
+    """The reason in a word or two, for `result.json`; ``status`` is what stands there."""
+    known = list(callbacks)
+    if any(isinstance(callback, StopOnInterrupt) and callback.interrupted for callback in known):
+        return "interrupted"
+    if status not in ("completed", "pruned"):
+        return "error"
+    if was_pruned(known):
+        return "pruned"
+    if _stopped_early(known):
+        return "early stopping"
+    if any(isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0 for callback in known):
+        return "max_time"
+    return "max_steps" if 0 <= trainer.max_steps <= trainer.global_step else "max_epochs"
+
+
+def was_pruned(callbacks: Iterable[Callback]) -> bool:
+    """Whether a search has ended it before its time, and it would have gone on.
+
+    The callback of a search is told by its attribute: to import it needs Optuna.
+    """
+    known = list(callbacks)
+    return any(getattr(callback, "pruned", False) for callback in known) and not _stopped_early(known)
+
+
+def _stopped_early(callbacks: Iterable[Callback]) -> bool:
+    return any(isinstance(callback, EarlyStopping) and callback.stopped_epoch for callback in callbacks)

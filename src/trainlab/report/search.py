@@ -1,0 +1,140 @@
+"""A search over settings, as `study.json` in its folder has it: its trials, and what they say."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainlab.results import STATUSES
+
+FILE = "study.json"
+_EDGE = 0.05  # of an interval: a best value that lies so near its end asks for a wider one
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run of a search.
+
+    Attributes:
+        val_loss: of the best epoch; of the last one where it was pruned; None where it failed.
+    """
+
+    number: int
+    status: str
+    val_loss: float | None
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """What values a key was searched over.
+
+    Attributes:
+        low, high: of numbers.
+        log: whether they were searched on a log scale.
+        values: of a choice, else empty.
+    """
+
+    low: float = math.nan
+    high: float = math.nan
+    log: bool = False
+    values: tuple[str, ...] = ()
+
+    def place(self, value: Any) -> float:
+        """Where a number lies between the lowest, 0, and the highest, 1."""
+        low, high, at = (math.log(x) if self.log else float(x) for x in (self.low, self.high, value))
+        return (at - low) / (high - low) if high > low else 0.5
+
+
+@dataclass(frozen=True)
+class Search:
+    """All that is kept of a search.
+
+    Attributes:
+        importance: share of each key in what sets the best trials apart; empty where there are too few.
+    """
+
+    sampler: str
+    seed: int
+    pruner: str
+    planned: int
+    space: Mapping[str, Dimension]
+    trials: Sequence[Trial]
+    importance: Mapping[str, float]
+
+    def of(self, *statuses: str) -> list[Trial]:
+        """Trials that came to such ends."""
+        return [trial for trial in self.trials if trial.status in statuses]
+
+    @property
+    def best(self) -> Trial | None:
+        """The completed trial with the lowest validation loss."""
+        losses = [(trial.val_loss, trial.number, trial) for trial in self.of("completed") if trial.val_loss is not None]
+        return min(losses)[2] if losses else None
+
+
+def read_search(folder: Path) -> Search | None:
+    """The search whose runs are in ``folder``; None where they are of none.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        return Search(
+            **{key: content[key] for key in ("sampler", "seed", "pruner", "planned", "importance")},
+            space={key: _dimension(**about) for key, about in content["space"].items()},
+            trials=[
+                Trial(one["number"], one["status"], _finite(one["val_loss"]), one["params"])
+                for one in content["trials"]
+            ],
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}), so nothing is said of the search") from None
+
+
+def told(search: Search) -> list[str]:
+    """What was searched, how far it is, and what to think of the best trial."""
+    counted = Counter(trial.status for trial in search.trials)
+    counts = ", ".join(f"{counted[status]} {status}" for status in STATUSES if counted[status])
+    over = "; ".join(f"{key}: {_range(dimension)}" for key, dimension in search.space.items())
+    pruned = "" if search.pruner == "none" else f", and ended early by its {search.pruner} pruner"
+    said = [
+        f"{len(search.trials)} of {search.planned} trials: {counts}.",
+        f"Drawn by Optuna's {search.sampler} sampler (seed {search.seed}){pruned}, from {over}.",
+    ]
+    if best := search.best:
+        values = ", ".join(f"{key} = {value}" for key, value in best.params.items())
+        said.append(f"Best: trial {best.number}, validation loss {best.val_loss:.4f}, with {values}.")
+        said += [_at_the_edge(key, best.params[key], search.space[key]) for key in search.space]
+    return [sentence for sentence in said if sentence]
+
+
+def _at_the_edge(key: str, value: Any, dimension: Dimension) -> str:
+    """That a value lies at an end of its interval, if it does."""
+    if dimension.values or not dimension.high > dimension.low or _EDGE < dimension.place(value) < 1 - _EDGE:
+        return ""
+    end, further = ("upper", "higher") if dimension.place(value) > 0.5 else ("lower", "lower")
+    return f"The best {key} lies at the {end} end of what was searched: {further} values may be better."
+
+
+def _range(dimension: Dimension) -> str:
+    if dimension.values:
+        return " or ".join(dimension.values)
+    return f"{dimension.low:g} to {dimension.high:g}{' on a log scale' if dimension.log else ''}"
+
+
+def _dimension(
+    low: float = math.nan, high: float = math.nan, log: bool = False, values: Sequence[str] = (), **_: Any
+) -> Dimension:
+    return Dimension(float(low), float(high), log, tuple(values))
+
+
+def _finite(loss: float | None) -> float | None:
+    return loss if loss is not None and math.isfinite(loss) else None

@@ -1,0 +1,198 @@
+"""A search as a study of Optuna's: which trials come next, what became of them, and what is kept of it.
+
+Needs Optuna, so it is imported by searches alone.
+"""
+
+import json
+import random
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from trainlab.cli import folder_name
+from trainlab.files import write_atomically
+from trainlab.journal import STUDY, mend_journal, open_journal, trial_id
+from trainlab.pruning import make_pruner
+from trainlab.results import STATUSES, telling
+from trainlab.sweep.outcome import Outcome
+from trainlab.sweep.sampling import Repeatable, distribution
+from trainlab.sweep.space import Settings, Space
+
+JOURNAL, SUMMARY = "study.journal", "study.json"
+_MAX_DRAWS = 100  # until something new turns up
+_TOP, _TOP_TRIALS = 0.1, 5  # what importance takes for the best trials: a share, and at least so many
+# User attributes of a trial: how its run ended and why, that it counts for nothing, the failed one that it replaces.
+_STATUS, _REASON, _DROPPED, _REPLACES = "status", "reason", "dropped", "replaces"
+
+
+class Study:
+    """The study in a folder. One process at a time may have it.
+
+    Args:
+        folder: of the sweep; the journal is there.
+        space: what is searched.
+        settings: how.
+
+    Raises:
+        ValueError: the journal is damaged, or of another search.
+    """
+
+    def __init__(self, folder: Path, space: Space, settings: Settings) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.folder, self.space, self.settings = folder, space, settings
+        self.journal = folder / JOURNAL
+        mend_journal(self.journal)
+        self._storage = open_journal(self.journal)
+        make = optuna.load_study if self._storage.get_all_studies() else optuna.create_study
+        self._study = make(
+            storage=self._storage,
+            study_name=STUDY,
+            sampler=Repeatable(settings.sampler, settings.seed, space.dimensions),
+            pruner=make_pruner(settings.pruner, settings.max_epochs),
+        )
+        about, earlier = told(space), self._study.user_attrs.get("about")
+        if earlier is None:
+            self._study.set_user_attr("about", about)
+        elif earlier != about:
+            raise ValueError(f"{folder} holds a search over {earlier}; this one is over {about}. Set another name=")
+        self._distributions = {key: distribution(dimension) for key, dimension in space.dimensions.items()}
+        for trial in self.running():
+            if trial.params.keys() != self._distributions.keys():  # killed while it was drawn
+                self._drop(trial.number)
+
+    def trials(self) -> list[FrozenTrial]:
+        """All that count, by number."""
+        every = self._study.get_trials(deepcopy=False)
+        replaced = {trial.user_attrs.get(_REPLACES) for trial in every}
+        drawn = (trial for trial in every if trial.state is not TrialState.WAITING)
+        return [trial for trial in drawn if trial.number not in replaced and _DROPPED not in trial.user_attrs]
+
+    def running(self) -> list[FrozenTrial]:
+        """Trials whose end is not known."""
+        return [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
+
+    def next(self, batch: int) -> list[FrozenTrial]:
+        """What to run: trials that were cut short, else up to ``batch`` new ones; none where the search is through."""
+        if not self.running():
+            room = min(batch, self.settings.trials - len(self.trials()))
+            all(self._ask() for _ in range(room))  # until nothing new is left
+        return self.running()
+
+    def retry_failed(self) -> None:
+        """Have trials that ended by an error run again, as new trials with the same values."""
+        for trial in self.trials():
+            if status_of(trial) == "failed":
+                self._study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
+
+    def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
+        """Note what became of a trial. One that diverged, or has no validation loss, has failed."""
+        status, reason = outcome.status, outcome.reason
+        loss = outcome.metrics.get("val_loss")
+        if status == "completed" and loss is None:
+            status, reason = "failed", "it has no validation loss"
+        self._note(trial.number, _STATUS, status)
+        self._note(trial.number, _REASON, reason)
+        if status == "completed":
+            self._study.tell(trial.number, loss)
+        else:
+            self._study.tell(trial.number, state=TrialState.PRUNED if status == "pruned" else TrialState.FAIL)
+
+    def best(self) -> FrozenTrial | None:
+        """The completed trial with the lowest validation loss."""
+        completed = any(trial.state is TrialState.COMPLETE for trial in self.trials())
+        return self._study.best_trial if completed else None
+
+    def overrides(self, trial: FrozenTrial) -> list[str]:
+        """Those of a trial's run."""
+        return self.space.overrides(trial.params)
+
+    def folder_of(self, trial: FrozenTrial) -> Path:
+        """That of a trial's run."""
+        return self.folder / folder_name(self.overrides(trial))
+
+    def progress(self) -> str:
+        """How far it is, in a line."""
+        trials = self.trials()
+        counts = Counter(map(status_of, trials))
+        ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+        line = f"search: {len(trials)} of {self.settings.trials} trials{': ' * bool(ends)}{ends}"
+        if best := self.best():
+            values = " ".join(f"{key}={value}" for key, value in best.params.items())
+            line += f"; best validation loss {best.value:.4f} (trial {best.number}: {values})"
+        return line
+
+    def write(self) -> None:
+        """Leave in `study.json` what a report says of it, which knows nothing of Optuna."""
+        content = {
+            **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner")},
+            "planned": self.settings.trials,
+            "space": {key: asdict(dimension) for key, dimension in self.space.dimensions.items()},
+            "trials": [self._summary(trial) for trial in self.trials()],
+            "importance": self.importance(),
+        }
+        write_atomically(self.folder / SUMMARY, (json.dumps(content, indent=1) + "\n").encode())
+
+    def importance(self) -> dict[str, float]:
+        """Share of each key in what sets the best trials apart from all, by PED-ANOVA; nothing of too few trials."""
+        completed = [trial for trial in self.trials() if trial.state is TrialState.COMPLETE]
+        varied = [key for key in self._distributions if len({trial.params[key] for trial in completed}) > 1]
+        if len(completed) < 2 * _TOP_TRIALS or len(varied) < 2:
+            return {}
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=max(_TOP, _TOP_TRIALS / len(completed)))
+        return get_param_importances(self._study, evaluator=evaluator, params=varied)
+
+    def _ask(self) -> bool:
+        """Have a new trial running. Returns whether there was something new left to try."""
+        for _ in range(_MAX_DRAWS):
+            seen = [trial.params for trial in self.trials()]
+            unseen = self.space.unseen(seen)
+            if unseen == [] and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                return False
+            trial = self._study.ask(self._distributions)
+            if _REPLACES in trial.user_attrs or trial.params not in seen:
+                return True
+            self._drop(trial.number)
+            if unseen:
+                chosen = random.Random(f"{self.settings.seed} {trial.number}").choice(unseen)
+                self._study.enqueue_trial(dict(chosen))
+        return False
+
+    def _drop(self, number: int) -> None:
+        """Let a trial count for nothing; Optuna has no other way to take one back."""
+        self._note(number, _DROPPED, True)
+        self._study.tell(number, state=TrialState.FAIL)
+
+    def _note(self, number: int, key: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(trial_id(self._storage, number), key, value)
+
+    def _summary(self, trial: FrozenTrial) -> dict[str, Any]:
+        return {
+            "number": trial.number,
+            "status": status_of(trial),
+            "reason": reason_of(trial),
+            "val_loss": trial.value,
+            "params": trial.params,
+            "folder": self.folder_of(trial).name,
+        }
+
+
+def status_of(trial: FrozenTrial) -> str:
+    """How the trial's run has ended, or that it has not."""
+    return "running" if trial.state is TrialState.RUNNING else str(trial.user_attrs.get(_STATUS))
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Why its run came to no good end."""
+    return str(trial.user_attrs.get(_REASON, ""))
+
+
+def told(space: Space) -> str:
+    """What is searched, and under which fixed settings."""
+    searched = ", ".join(f"{key} in {dimension}" for key, dimension in sorted(space.dimensions.items()))
+    fixed = " ".join(sorted(telling(space.fixed)))
+    return searched + (f" with {fixed}" if fixed else "")

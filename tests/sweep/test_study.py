@@ -1,0 +1,225 @@
+"""A study without any training: what it asks for, and what it makes of what it is told."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from trainlab.sweep.outcome import Outcome
+from trainlab.sweep.space import Choice, Interval, Settings, Space, Steps
+from trainlab.sweep.study import JOURNAL, Study, status_of, told
+
+LR = Space((("optim.lr", Interval(1e-5, 1e-1, log=True)), ("model", Choice(("bn", "selu"))), "trainer.max_epochs=4"))
+SIX = Space((("a", Choice(("1", "2"))), ("b", Steps(0, 2, 1))))
+
+
+def study_in(folder, space=LR, trials=20, sampler="tpe", seed=1, pruner="none"):
+    folder.mkdir(exist_ok=True)
+    return Study(folder, space, Settings(trials, sampler, seed, pruner, 4))
+
+
+def completed(loss):
+    return Outcome("completed", {"val_loss": loss})
+
+
+def parabola(trial):
+    """Lowest at a rate of 1e-3, and a little lower for bn than for selu."""
+    return (math.log10(trial.params["optim.lr"]) + 3) ** 2 + 0.1 * (trial.params["model"] == "selu")
+
+
+def carry_out(study, batch=4, loss=parabola, batches=99):
+    """Batches of a search, each told when it is through."""
+    for _ in range(batches):
+        trials = study.next(batch)
+        if not trials:
+            break
+        for trial in trials:
+            study.tell(trial, completed(loss(trial)))
+    return [trial.params for trial in study.trials()]
+
+
+def test_a_search_finds_the_lowest_loss_and_rounds_what_it_draws(tmp_path):
+    study = study_in(tmp_path, trials=40)
+    drawn = carry_out(study)
+    assert len(drawn) == 40
+    assert all(params["optim.lr"] == float(f"{params['optim.lr']:.4g}") for params in drawn)
+    best = study.best()
+    assert best.value == parabola(best)
+    assert abs(math.log10(best.params["optim.lr"]) + 3) < 0.25  # a twentieth of the interval
+    assert study.overrides(best) == [f"optim.lr={best.params['optim.lr']}", "model=bn", "trainer.max_epochs=4"]
+
+
+@pytest.mark.parametrize("sampler, pruner", [("tpe", "none"), ("tpe", "hyperband"), ("random", "median")])
+def test_a_seed_repeats_a_search_and_another_does_not(sampler, pruner, tmp_path):
+    settings = {"sampler": sampler, "pruner": pruner}
+    first, second = (carry_out(study_in(tmp_path / name, **settings)) for name in "ab")
+    assert len(first) == 20
+    assert first == second
+    assert carry_out(study_in(tmp_path / "c", seed=2, **settings)) != first
+
+
+def test_random_draws_spread_evenly_over_the_logarithm(tmp_path):
+    drawn = carry_out(study_in(tmp_path, trials=200, sampler="random"), batch=200)
+    heights = sorted(math.log10(params["optim.lr"]) for params in drawn)
+    uniform = [-5 + 4 * (i + 0.5) / 200 for i in range(200)]
+    # Kolmogorov's distance; larger than 1.63 / sqrt(200) once in a hundred seeds
+    assert max(abs(a - b) for a, b in zip(heights, uniform, strict=True)) / 4 < 1.63 / math.sqrt(200)
+    assert 70 < sum(params["model"] == "bn" for params in drawn) < 130  # 4 standard deviations of 7.1
+
+
+def test_a_search_that_is_cut_short_asks_for_what_it_would_have_asked_for(tmp_path):
+    whole = carry_out(study_in(tmp_path / "whole"))
+    carry_out(study_in(tmp_path / "cut"), batches=2)
+    left = [trial.number for trial in study_in(tmp_path / "cut").next(4)]  # and killed before any is told
+    again = study_in(tmp_path / "cut")
+    assert [trial.number for trial in again.next(4)] == left == [8, 9, 10, 11]
+    assert carry_out(again) == whole
+
+
+def test_more_trials_go_on_and_fewer_are_none(tmp_path):
+    first = carry_out(study_in(tmp_path, trials=8))
+    assert study_in(tmp_path, trials=4).next(4) == []
+    assert carry_out(study_in(tmp_path, trials=12))[:8] == first
+    assert len(study_in(tmp_path, trials=12).trials()) == 12
+
+
+@pytest.mark.parametrize(
+    "outcome, state, status, value",
+    [
+        (Outcome("completed", {"val_loss": 1.5}), TrialState.COMPLETE, "completed", 1.5),
+        (Outcome("completed", {}), TrialState.FAIL, "failed", None),
+        (Outcome("diverged", {"val_loss": 2.0}, reason="not finite"), TrialState.FAIL, "diverged", None),
+        (Outcome("failed", {}, reason="the cat"), TrialState.FAIL, "failed", None),
+        (Outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was told by an epoch
+    ],
+)
+def test_what_becomes_of_a_trial_is_told(outcome, state, status, value, tmp_path):
+    study = study_in(tmp_path)
+    study.tell(study.next(1)[0], outcome)
+    (trial,) = study_in(tmp_path).trials()
+    assert (trial.state, status_of(trial), trial.value) == (state, status, value)
+    assert study.running() == []
+
+
+def test_failures_do_not_stop_it_and_are_never_best(tmp_path):
+    study = study_in(tmp_path, trials=12)
+    for _ in range(3):
+        for i, trial in enumerate(study.next(4)):
+            study.tell(trial, completed(parabola(trial)) if i else Outcome("diverged", {"val_loss": -9.0}))
+    assert len(study.trials()) == 12
+    assert study.best().value >= 0
+    assert study.progress().startswith("search: 12 of 12 trials: 9 completed, 3 diverged; best validation loss ")
+
+
+def test_a_space_of_six_is_tried_once_each_and_then_at_an_end(tmp_path):
+    drawn = carry_out(study_in(tmp_path, SIX, trials=50), batch=4, loss=lambda trial: trial.params["b"])
+    assert len(drawn) == 6
+    assert len({tuple(params.values()) for params in drawn}) == 6
+    assert study_in(tmp_path, SIX, trials=50).next(4) == []
+
+
+def test_folders_are_one_each(tmp_path):
+    study = study_in(tmp_path, trials=64)
+    carry_out(study, batch=64)
+    assert len({study.folder_of(trial) for trial in study.trials()}) == 64
+
+
+def test_what_failed_is_tried_again_in_its_folder(tmp_path):
+    study = study_in(tmp_path, trials=4)
+    for i, trial in enumerate(study.next(4)):
+        study.tell(trial, Outcome("failed", {}) if i == 2 else completed(1.0))
+    assert study.next(4) == []
+    failed = study.trials()[2]
+
+    study = study_in(tmp_path, trials=4)
+    study.retry_failed()
+    (again,) = study.next(4)
+    assert (again.number, again.params) == (4, failed.params)
+    assert study.folder_of(again) == study.folder_of(failed)
+    study.tell(again, completed(0.5))
+    assert [trial.number for trial in study.trials()] == [0, 1, 3, 4]
+    study.retry_failed()
+    assert study.next(4) == []
+
+
+@pytest.mark.parametrize("bytes_lost", [1, 20, 60])
+def test_half_a_line_and_a_lock_that_a_killed_process_left_do_no_harm(bytes_lost, tmp_path):
+    study = study_in(tmp_path, trials=8)
+    carry_out(study, batches=1)
+    numbers = [trial.number for trial in study.next(4)]
+    path = tmp_path / JOURNAL
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines(keepends=True)[-1][:-bytes_lost])
+    Path(f"{path}.lock").symlink_to(path)
+    again = study_in(tmp_path, trials=8)
+    assert path.read_bytes() == whole
+    assert [trial.number for trial in again.next(4)] == numbers
+    assert len(carry_out(again)) == 8
+    assert len(study_in(tmp_path, trials=8).trials()) == 8  # it can be read to its end
+
+
+def test_a_trial_that_was_killed_while_it_was_drawn_counts_for_nothing(tmp_path):
+    study = study_in(tmp_path, trials=6)
+    carry_out(study, batches=1)
+    path = tmp_path / JOURNAL
+    whole = path.read_bytes()
+    study.next(2)
+    more = path.read_bytes()[len(whole) :].splitlines(keepends=True)
+    path.write_bytes(whole + more[0])  # the trial, and none of its values
+    assert len(carry_out(study_in(tmp_path, trials=6))) == 6
+
+
+def test_another_search_under_the_same_name_is_an_error_that_names_both(tmp_path):
+    study_in(tmp_path)
+    other = Space((("optim.lr", Interval(1e-4, 1e-1, log=True)), "trainer.max_epochs=5", "sweep.jobs=2", "name=x"))
+    with pytest.raises(ValueError) as caught:
+        study_in(tmp_path, other)
+    assert str(caught.value) == (
+        f"{tmp_path} holds a search over model in bn or selu, optim.lr in 1e-05 to 0.1 (log) with trainer.max_epochs=4;"
+        " this one is over optim.lr in 0.0001 to 0.1 (log) with trainer.max_epochs=5. Set another name="
+    )
+
+
+def test_the_order_of_keys_and_where_and_how_do_not_make_another_search():
+    assert told(Space((*reversed(LR.parts), "sweep.jobs=2", "name=x", "output_dir=y"))) == told(LR)
+
+
+def test_a_damaged_journal_is_told_and_not_repaired(tmp_path):
+    carry_out(study_in(tmp_path))
+    path = tmp_path / JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:5], b"nonsense\n", *lines[5:]]))
+    with pytest.raises(ValueError, match=r"study\.journal is damaged \(.*\); remove it to search anew: the runs are"):
+        study_in(tmp_path)
+
+
+def test_importance_is_of_the_key_that_matters(tmp_path):
+    study = study_in(tmp_path, trials=60, sampler="random")
+    carry_out(study, batch=60)
+    shares = study.importance()
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["optim.lr"] > 0.8  # the loss goes from 0 to 4 with it, and by 0.1 with the model
+
+
+def test_nothing_is_said_of_the_importance_in_a_few_trials(tmp_path):
+    study = study_in(tmp_path, trials=9)
+    carry_out(study)
+    assert study.importance() == {}
+
+
+def test_the_summary_has_all_that_counts(tmp_path):
+    study = study_in(tmp_path, trials=4)
+    for i, trial in enumerate(study.next(4)):
+        study.tell(trial, completed(i) if i else Outcome("diverged", {}, reason="not finite"))
+    study.write()
+    summary = json.loads((tmp_path / "study.json").read_text())
+    assert (summary["planned"], summary["sampler"], summary["seed"], summary["pruner"]) == (4, "tpe", 1, "none")
+    assert summary["space"]["optim.lr"] == {"low": 1e-5, "high": 1e-1, "log": True, "whole": False}
+    assert [trial["val_loss"] for trial in summary["trials"]] == [None, 1, 2, 3]
+    first = summary["trials"][0]
+    assert (first["status"], first["reason"]) == ("diverged", "not finite")
+    assert first["folder"] == f"optim.lr={first['params']['optim.lr']},model={first['params']['model']}," + (
+        "trainer.max_epochs=4"
+    )
