@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from trainlab.models.dropout import SELU_MINIMUM, AlphaDropout, Dropout
 from trainlab.randomness import counter_draws, derive_seed, scramble_words
 
-
 # Elements of an activation that a processor has at once; fastest of 2**17 to 2**22 where its cache holds 1 MB a core.
 _IN_CACHE = 2**19
 

@@ -25,7 +25,7 @@ from trainlab.checkpoints import AtomicCheckpointIO, load_checkpoint, rebuild_ne
 from trainlab.checks import check_arguments, check_devices
 from trainlab.console import quiet
 from trainlab.data import ImageData
-from trainlab.evaluation import evaluate
+from trainlab.evaluation.network import evaluate
 from trainlab.files import write_atomically
 from trainlab.hyperparameters import hyperparameters
 from trainlab.models.scaling import InputScaling
