@@ -55,7 +55,7 @@ def sampled(finished):
     return result, folder, figures
 
 
-def test_mc_dropout_beside_deterministic_predictions(sampled, capsys):
+def test_mc_dropout_beside_deterministic_predictions(sampled):
     result, folder, figures = sampled
     assert json.loads((folder / "eval.json").read_text()) == figures
     for key in ("test_loss", "test_acc"):  # the same weights, images and arithmetic as at the end of the training
@@ -86,9 +86,16 @@ def test_mc_dropout_beside_deterministic_predictions(sampled, capsys):
         100 * metrics["accuracy"]["difference"]["value"]
     )
     assert about["cost_of_1000_images"]["samples"] == [1, 2, 5, 10, 20]
-    shown = " ".join(capsys.readouterr().out.split())
-    assert f"{100 * metrics['accuracy']['mc_dropout']['value']:.2f}" in shown
-    assert all(sentence in shown for sentence in about["in_words"])
+
+
+def test_what_a_terminal_shows(finished, capsys):
+    _, folder = finished
+    figures = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu", mc_samples=5)
+    shown = capsys.readouterr().out
+    for side in ("deterministic", "mc_dropout"):
+        assert f"{100 * figures['metrics']['accuracy'][side]['value']:.2f}" in shown
+        assert f"{figures['metrics']['nll'][side]['high']:.4f}" in shown
+    assert set(figures["mc_dropout"]["in_words"]) <= set(shown.splitlines())
 
 
 def test_figures_lie_beside_the_file(sampled, tmp_path: Path):
@@ -163,14 +170,15 @@ def test_without_samples_nothing_is_said_of_mc_dropout(finished):
 def test_mistakes_name_the_settings_of_an_evaluation(finished, tmp_path: Path):
     _, folder = finished
     path = folder / "checkpoints" / "best.ckpt"
-    with pytest.raises(ValueError, match="^eval_batch_size must be at least 1, got 0; set eval_batch_size$"):
+    with pytest.raises(ValueError, match=r"^eval_batch_size must be at least 1, got 0; set eval_batch_size$"):
         evaluate_checkpoint(path, device="cpu", eval_batch_size=0)
-    with pytest.raises(ValueError, match="^mc_samples must be at least 1, got 0; set mc_samples$"):
+    with pytest.raises(ValueError, match=r"^mc_samples must be at least 1, got 0; set mc_samples$"):
         evaluate_checkpoint(path, device="cpu", mc_samples=0)
     checkpoint = load_checkpoint(path)
     checkpoint["trainlab"]["config"]["data"] = {
         "_target_": "trainlab.data.image_folder.ImageFolder",
         "root": str(tmp_path / "gone"),
+        "cache_dir": str(tmp_path),
     }
     torch.save(checkpoint, tmp_path / "moved.ckpt")
     with pytest.raises(FileNotFoundError, match=r"set data_root"):

@@ -86,7 +86,8 @@ def test_words():
         "With MC dropout 52 images become right and 40 wrong: p = 0.25 in McNemar's exact test",
         "MC dropout changes negative log-likelihood by -0.0321, 95 % interval -0.0402 to -0.0240: it is better",
         "MC dropout changes expected calibration error by +1.00 points, 95 % interval +0.50 to +1.50: it is worse",
-        "MC dropout changes predictive entropy by +0.2000, 95 % interval +0.1000 to +0.3000: predictions are less certain",
+        "MC dropout changes predictive entropy by +0.2000, 95 % interval +0.1000 to +0.3000: "
+        "predictions are less certain",
     ]
 
 

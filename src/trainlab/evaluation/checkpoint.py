@@ -78,7 +78,7 @@ def evaluate_checkpoint(
         figures |= _uncertainty(network, data, device, evaluation, mc_samples, mc_seed, out)
         console.print(side_by_side(figures))
         for sentence in (figures["mc_dropout"] or {}).get("in_words", []):
-            console.print(sentence, highlight=False)
+            console.print(sentence, highlight=False, soft_wrap=True)
     write_atomically(out, (json.dumps(figures, indent=2) + "\n").encode())
     log.info("written to %s", out)
     return figures

@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from trainlab.data import Images
 from trainlab.evaluation.comparison import DETERMINISTIC, MC
@@ -32,9 +32,11 @@ def write_figures(
 ) -> None:
     """Draw what there is to show of ``figures``, the content of `eval.json`, as PNG files in ``folder``."""
     sides = {DETERMINISTIC: deterministic, **({MC: mc} if mc else {})}
-    with _figure(4.3 * len(sides), 4.6, len(sides)) as (figure, panels):
+    with _figure(4.3 * len(sides), 4.5, len(sides)) as (figure, panels):
         for axes, (side, scores) in zip(panels, sides.items(), strict=True):
             _reliability(axes, scores, side, figures["metrics"]["ece"][side]["value"])
+        parts = ["bars: accuracy by confidence", "hatched: up to what is claimed", "dark: images, a quarter as high"]
+        figure.suptitle(("; " if mc else "\n").join(parts), fontsize=9)
         write_atomically(folder / "reliability.png", _png(figure))
     with _figure(6.4, 4.2) as (figure, (axes,)):
         _risk_against_coverage(axes, sides, figures["metrics"]["aurc"])
@@ -51,15 +53,15 @@ def _reliability(axes: Axes, scores: Scores, side: str, error: float) -> None:
     """Accuracy by confidence: on the diagonal, the network is right as often as it says."""
     place = bin_of(scores.confidence)
     count = place.bincount(minlength=BINS)
-    right, claimed = (place.bincount(values, BINS) / count for values in (scores.right, scores.confidence))
-    edges = torch.arange(BINS) / BINS
+    right, claimed = ((place.bincount(values, BINS) / count).numpy() for values in (scores.right, scores.confidence))
+    edges, share = (torch.arange(BINS) / BINS).numpy(), (count / count.sum()).numpy()
     bar: dict[str, Any] = {"width": 1 / BINS, "align": "edge"}
     axes.bar(edges, right, color=_COLOURS[side], alpha=0.85, edgecolor="white", label="accuracy", **bar)
     axes.bar(
         edges, claimed - right, bottom=right, color="none", edgecolor="#555555", hatch="////", linewidth=0.5, **bar
     )
     axes.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
-    axes.bar(edges, count / count.sum() / 4, color="black", alpha=0.35, **bar)
+    axes.bar(edges, share / 4, color="black", alpha=0.35, **bar)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", aspect="equal")
     axes.set_title(f"{_NAMES[side]}: calibration error {error:.2%}")
     for axis in (axes.xaxis, axes.yaxis):
@@ -70,7 +72,7 @@ def _risk_against_coverage(axes: Axes, sides: dict[str, Scores], area: dict[str,
     for side, scores in sides.items():
         coverage, risk = risk_coverage(scores.confidence, scores.right)
         label = f"{_NAMES[side]}: area {area[side]['value']:.4f}"
-        axes.plot(coverage, risk, color=_COLOURS[side], linewidth=1.6, label=label)
+        axes.plot(coverage.numpy(), risk.numpy(), color=_COLOURS[side], linewidth=1.6, label=label)
     last = float(risk[-1])
     axes.set(xlim=(0, 1), ylim=(0, max(0.02, 1.15 * last)), title="Errors among the most confident images")
     axes.set(xlabel="coverage: share of images, the most confident first", ylabel="risk: share of errors among them")
@@ -89,10 +91,12 @@ def _accuracy_by_samples(axes: Axes, figures: dict[str, Any]) -> None:
     axes.plot(range(1, len(by_samples) + 1), by_samples, color=_COLOURS[MC], linewidth=1.6, label="MC dropout")
     axes.set(xscale="log", xlabel="samples of MC dropout", ylabel="test accuracy")
     axes.set_xticks(cost["samples"], [str(n) for n in cost["samples"]])
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks([], minor=True)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     price = axes.twinx()
-    price.plot(cost["samples"], cost["ms"], "s:", color="#555555", markersize=4.5, linewidth=1.2, label="cost")
+    price.plot(
+        cost["samples"], cost["ms"], "s:", color="#555555", markersize=4.5, linewidth=1.2, label="cost, right axis"
+    )
     price.axhline(cost["deterministic_ms"], color="#555555", linewidth=0.8, linestyle="--")
     price.set(ylim=(0, 1.1 * cost["ms"][-1]), ylabel="ms for 1,000 images (dashed: deterministic)")
     price.grid(visible=False)

@@ -27,6 +27,7 @@ def side_by_side(figures: dict[str, Any]) -> Table:
         metric = METRICS[key]
         name = f"{metric.name}, %" if metric.percent else metric.name
         table.add_row(name, *(_cell(metric, of.get(side), side) for side in sides))
+        table.add_section()
     return table
 
 
@@ -34,7 +35,7 @@ def _cell(metric: Metric, of: dict[str, float] | None, side: str) -> str:
     if of is None:
         return "-"
     value, low, high = (metric.shown(of[part], "+" if side == DIFFERENCE else "") for part in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+    return f"{value}\n{low} to {high}"
 
 
 def _caption(figures: dict[str, Any]) -> str:
