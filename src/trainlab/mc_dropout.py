@@ -46,7 +46,7 @@ def mc_probabilities(
         raise ValueError(f"mc_samples must be at least 1, got {num_samples}; set mc_samples")
     if not has_dropout(network):
         raise ValueError("MC dropout has nothing to do in a network without dropout; leave out mc_samples")
-    layers = list(network.layers.named_children())  # type: ignore[union-attr,operator]
+    layers = list(network.layers.named_children())  # type: ignore[union-attr]
     first = next(i for i, (_, layer) in enumerate(layers) if isinstance(layer, Dropout))
     rows = torch.arange(len(images), device=images.device) + first_image
     masks = {name: _Masks(layer, seed, name, rows) for name, layer in layers if isinstance(layer, Dropout)}

@@ -94,9 +94,7 @@ def _accuracy_by_samples(axes: Axes, figures: dict[str, Any]) -> None:
     axes.set_xticks([], minor=True)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     price = axes.twinx()
-    price.plot(
-        cost["samples"], cost["ms"], "s:", color="#555555", markersize=4.5, linewidth=1.2, label="cost, right axis"
-    )
+    price.plot(cost["samples"], cost["ms"], "s:", color="#555555", markersize=4.5, label="cost, right axis")
     price.axhline(cost["deterministic_ms"], color="#555555", linewidth=0.8, linestyle="--")
     price.set(ylim=(0, 1.1 * cost["ms"][-1]), ylabel="ms for 1,000 images (dashed: deterministic)")
     price.grid(visible=False)

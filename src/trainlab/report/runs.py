@@ -30,8 +30,8 @@ class Run:
         problem: why it cannot.
         settings: of `config.yaml`, as the fingerprint sees them; empty where they cannot be read.
         curve: of `metrics.csv`; None where there is none.
-        mc_dropout: of `eval.json`; None where its checkpoint was not evaluated with MC dropout.
         notes: what is missing or damaged besides.
+        mc_dropout: of `eval.json`; None where no checkpoint of it was evaluated with MC dropout.
     """
 
     folder: Path
