@@ -21,8 +21,10 @@ def side_by_side(figures: dict[str, Any]) -> Table:
     about = figures["mc_dropout"]
     sides = {DETERMINISTIC: "deterministic"}
     if about:
-        sides |= {MC: f"MC dropout, {about['samples']} sample{'s' * (about['samples'] > 1)}", DIFFERENCE: "difference"}
-    table = Table("test images", *sides.values(), caption=_caption(figures))
+        sides |= {MC: f"MC dropout\n{about['samples']} sample{'s' * (about['samples'] > 1)}", DIFFERENCE: "difference"}
+    table = Table("test images", caption=_caption(figures))
+    for heading in sides.values():
+        table.add_column(heading, no_wrap=True)
     for key, of in figures["metrics"].items():
         metric = METRICS[key]
         name = f"{metric.name}, %" if metric.percent else metric.name
