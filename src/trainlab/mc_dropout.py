@@ -80,7 +80,7 @@ class _Masks:
     """Masks of one dropout layer for the images with the indices ``rows`` (B,): a draw for each (sample, image, unit).
 
     A word of (sample, unit) and a word of (image, unit), each from a key of its own, are joined by exclusive or and
-    scrambled once more: a third of the work of ``counter_draws`` for every draw.
+    scrambled once more, on int32: ``counter_draws`` for every draw would take several times as long.
     """
 
     def __init__(self, layer: Dropout, seed: int, place: str, rows: Tensor) -> None:
