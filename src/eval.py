@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint on the test set: ``python src/eval.py ckpt_path=outputs/.../best.ckpt``."""
+"""Evaluate a checkpoint on the test set: ``python src/eval.py ckpt_path=outputs/.../best.ckpt mc_samples=100``."""
 
 import hydra
 from omegaconf import DictConfig
@@ -12,10 +12,13 @@ def main(cfg: DictConfig) -> None:
     from pathlib import Path
 
     with past_hydra():
+        from trainlab.checks import check_arguments
         from trainlab.evaluation import evaluate_checkpoint
 
+        plain = {key: cfg[key] for key in ("data_root", "eval_batch_size", "device", "mc_samples", "mc_seed")}
+        check_arguments(evaluate_checkpoint, plain, "")
         out = Path(cfg.out) if cfg.out else None
-        evaluate_checkpoint(Path(str(cfg.ckpt_path)), cfg.data_root, cfg.eval_batch_size, cfg.device, out)
+        evaluate_checkpoint(Path(str(cfg.ckpt_path)), out=out, **plain)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ FLOORS = (
     ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checks"),
     (
         *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
-        *("trainlab.models", "trainlab.scheduler", "trainlab.whole_step"),
+        *("trainlab.mc_dropout", "trainlab.models", "trainlab.scheduler", "trainlab.whole_step"),
     ),
     (
         "trainlab.captured",

@@ -138,7 +138,8 @@ def explain(error: Exception) -> tuple[int, str]:
         return 2, _message(_config_error(error))
     if isinstance(error, OSError) and error.errno:
         where = f"{error.filename}: " if error.filename else ""
-        ways_out = "make room there or set output_dir= (data.root= for data) to a folder that can be written"
+        settings = "out= (data_root=" if Path(sys.argv[0]).stem == "eval" else "output_dir= (data.root="
+        ways_out = f"make room there or set {settings} for data) to a place that can be written"
         return 1, _message(f"{where}{error.strerror}; {ways_out}")
     if isinstance(error, OSError | ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
         return 1, _message(str(error))

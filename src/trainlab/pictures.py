@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from trainlab.data import Images
-from trainlab.evaluation import Evaluation
+from trainlab.evaluation.network import Evaluation
 from trainlab.tensorboard import CONFUSION_MATRIX, TEST_IMAGES
 
 

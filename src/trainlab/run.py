@@ -26,7 +26,7 @@ from trainlab.checks import check_arguments, check_devices
 from trainlab.console import quiet
 from trainlab.data import ImageData
 from trainlab.endings import stop_reason, was_pruned
-from trainlab.evaluation import evaluate
+from trainlab.evaluation.network import evaluate
 from trainlab.files import write_atomically
 from trainlab.hyperparameters import hyperparameters
 from trainlab.models.scaling import InputScaling

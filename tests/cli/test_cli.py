@@ -228,6 +228,8 @@ def test_mistakes_beside_a_finished_run_leave_it_alone(mistake: Mistake, script:
         (("ckpt_path=nowhere.ckpt",), 1, "there is no checkpoint nowhere.ckpt; set ckpt_path to a .ckpt file"),
         ((f"ckpt_path={__file__}",), 1, "cannot be read as a checkpoint"),
         (("ckpt_pth=x",), 2, "there is no setting 'ckpt_pth'; did you mean ckpt_path?"),
+        (("ckpt_path=x", "mc_samples=many"), 1, "mc_samples must be an integer or null, got 'many'; set mc_samples"),
+        (("ckpt_path=x", "mc_samples=0"), 1, "mc_samples must be at least 1, got 0; set mc_samples"),
     ],
 )
 def test_evaluation(arguments: tuple[str, ...], status: int, expected: str, mistake: Mistake):

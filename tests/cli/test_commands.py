@@ -89,6 +89,20 @@ def test_evaluation_without_training_gives_the_figures_of_the_training(outputs: 
     assert f"{trained['test_acc']:.2%}" in done.stdout
 
 
+def test_mc_dropout_beside_the_deterministic_predictions(tmp_path: Path):
+    trained = command("train.py", "model=alpha_dropout", *TINY, f"output_dir={tmp_path}", "name=run", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    run = tmp_path / "run"
+    done = command("eval.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", "mc_samples=5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "MC dropout changes accuracy by " in done.stdout
+    assert len(json.loads((run / "eval.json").read_text())["mc_dropout"]["accuracy_by_samples"]) == 5
+    assert len(list((run / "eval_figures").glob("*.png"))) == 4
+    report = command("report.py", str(run), cwd=tmp_path)
+    assert report.returncode == 0, report.stderr
+    assert "MC dropout changes accuracy by " in (run / "report.md").read_text()
+
+
 def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
     done = command("report.py", str(outputs / "lr_study"), cwd=outputs)
     assert done.returncode == 0, done.stderr
@@ -119,7 +133,7 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
     ("script", "expected"),
     [
         ("train.py", ["python src/train.py -m model=bn,selu", "optim.lr=5e-4", "elu_he", "image_folder", "one_cycle"]),
-        ("eval.py", ["python src/eval.py ckpt_path=outputs/NAME/checkpoints/best.ckpt", "data_root"]),
+        ("eval.py", ["python src/eval.py ckpt_path=outputs/NAME/checkpoints/best.ckpt", "data_root", "mc_samples"]),
         ("report.py", ["python src/report.py outputs/lr_study"]),
     ],
 )

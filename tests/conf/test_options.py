@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from trainlab.cli import PROJECT
+from trainlab.evaluation import evaluate_checkpoint
 from trainlab.run import build
 
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
@@ -165,6 +166,16 @@ def test_what_a_run_is_unless_told_otherwise(compose: Compose):
     stopping = cfg.callbacks.early_stopping
     assert (stopping.patience, stopping.monitor, stopping.mode) == (10, "val/loss", "min")
     assert (cfg.seed, cfg.compile, cfg.ckpt_path) == (1, False, None)
+
+
+def test_an_evaluation_unless_told_otherwise():
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("eval", overrides=["ckpt_path=best.ckpt"])
+    parameters = inspect.signature(evaluate_checkpoint).parameters
+    assert cfg == {"ckpt_path": "best.ckpt", **{p.name: p.default for p in list(parameters.values())[1:]}}
+    assert list(parameters)[1:] == ["data_root", "eval_batch_size", "device", "out", "mc_samples", "mc_seed"]
 
 
 def test_elu_he_has_as_many_parameters_as_the_exercise_says(compose: Compose):

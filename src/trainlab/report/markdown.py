@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainlab.report import mc_dropout
 from trainlab.report.figures import Picture
 from trainlab.report.findings import QUESTIONS, Findings
 from trainlab.report.origins import repeat_command
@@ -34,6 +35,12 @@ def markdown(findings: Findings, pictures: Sequence[Picture], root: Path) -> str
             answers = findings.answers(first, second)
             parts += [f"### {escaped(second.label)} beside {escaped(first.label)}"]
             parts += [_list([f"{q} {a}" for q, a in zip(QUESTIONS, answers, strict=True)])]
+    if compared := mc_dropout.compared(findings.runs):
+        parts += [
+            f"## {mc_dropout.TITLE}",
+            _list(mc_dropout.sentences(compared, root)),
+            _table(mc_dropout.table(compared, root)),
+        ]
     if pictures:
         parts += ["## Figures"]
     for picture in pictures:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
+from trainlab.report import mc_dropout
 from trainlab.report.drawing import shortened
 from trainlab.report.figures import Picture
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings
@@ -36,6 +37,12 @@ def page(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
     if findings.groups:
         body += [_heading("Groups: runs that differ only in the seed"), _table(group_table(findings.groups), "groups")]
     body += _questions(findings)
+    if compared := mc_dropout.compared(findings.runs):
+        body += [
+            _heading(mc_dropout.TITLE),
+            _list(mc_dropout.sentences(compared, root)),
+            _table(mc_dropout.table(compared, root), "MC dropout"),
+        ]
     if pictures:
         body += [_heading("Figures"), f'<div class="figures">{"".join(map(_figure, pictures))}</div>']
     body += [_heading("Ranking, by validation loss"), _table(ranking(findings, root), "ranking")]

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from trainlab.report.curves import Curve, read_curve
+from trainlab.report.evaluations import Comparison, read_comparison
 from trainlab.results import STATUSES, Result, settings
 
 _LEFT_BY_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
@@ -30,6 +31,7 @@ class Run:
         settings: of `config.yaml`, as the fingerprint sees them; empty where they cannot be read.
         curve: of `metrics.csv`; None where there is none.
         notes: what is missing or damaged besides.
+        mc_dropout: of `eval.json`; None where no checkpoint of it was evaluated with MC dropout.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
     curve: Curve | None = None
     notes: tuple[str, ...] = ()
+    mc_dropout: Comparison | None = None
 
     @property
     def val_loss(self) -> float:
@@ -116,7 +119,7 @@ def _read(folder: Path) -> Run:
     except (ValueError, OSError) as error:
         return Run(folder, None, str(error))
     notes = _drop_what_is_not_finite(result)
-    leaves, curve = {}, None
+    leaves, curve, comparison = {}, None, None
     try:
         leaves = _read_settings(folder / "config.yaml")
     except ValueError as error:
@@ -126,7 +129,11 @@ def _read(folder: Path) -> Run:
     except ValueError as error:
         if result.status == "completed":  # others may have ended before their first epoch did
             notes.append(str(error))
-    return Run(folder, result, None, leaves, curve, tuple(notes))
+    try:
+        comparison = read_comparison(folder / "eval.json")
+    except ValueError as error:
+        notes.append(str(error))
+    return Run(folder, result, None, leaves, curve, tuple(notes), comparison)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

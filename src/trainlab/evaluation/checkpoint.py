@@ -1,0 +1,176 @@
+"""A checkpoint on the test set of its data, with its dropout off and, if asked for, left on."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
+from trainlab.data import ImageData, Images
+from trainlab.evaluation.comparison import compare, in_words, mcnemar_test
+from trainlab.evaluation.intervals import LEVEL, RESAMPLES
+from trainlab.evaluation.metrics import BINS, Scores, score_images
+from trainlab.evaluation.network import Evaluation, evaluate
+from trainlab.evaluation.sampling import measure_cost, sample
+from trainlab.evaluation.table import by_class, side_by_side
+from trainlab.files import write_atomically
+from trainlab.mc_dropout import has_dropout
+
+log = logging.getLogger(__name__)
+MOST_UNCERTAIN = 32
+
+
+def evaluate_checkpoint(
+    path: Path,
+    data_root: str | None = None,
+    eval_batch_size: int | None = None,
+    device: str = "auto",
+    out: Path | None = None,
+    mc_samples: int | None = None,
+    mc_seed: int = 0,
+) -> dict[str, Any]:
+    """Evaluate a checkpoint on the test set of its data; print the figures and write them.
+
+    Args:
+        path: of the checkpoint; network and data are rebuilt from it.
+        data_root: where the images lie now, if not where they lay.
+        eval_batch_size: images a step; that of the training if None. Bounds the memory, that of MC dropout too.
+        device: "auto", or a torch device.
+        out: file to write; None for `eval.json` in the folder of the run. Figures go into a folder beside it.
+        mc_samples: samples of MC dropout to set beside the deterministic predictions; None for neither.
+        mc_seed: of their masks and of the bootstrap.
+
+    Raises:
+        ValueError, OSError: a setting cannot be, or the data are not what or where they were.
+    """
+    if mc_samples is not None and mc_samples < 1:
+        raise ValueError(f"mc_samples must be at least 1, got {mc_samples}; set mc_samples")
+    if device == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        device = accelerator.type if accelerator else "cpu"
+    checkpoint = load_checkpoint(path)
+    with _own_settings_named():
+        data = _test_data(checkpoint, data_root, eval_batch_size)
+    try:
+        network = rebuild_network(checkpoint).to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device must be one that there is, got {device!r}; set device") from error
+    evaluation = evaluate(network, _batches(data, device), len(data.classes))
+    figures = {
+        "checkpoint": str(path.resolve()),
+        "epoch": checkpoint["epoch"],
+        "data_digest": data.images.digest,
+        "test_loss": evaluation.loss,
+        "test_acc": evaluation.accuracy,
+        "class_acc": dict(zip(data.classes, evaluation.class_accuracy, strict=True)),
+        "confusion": evaluation.confusion.tolist(),
+    }
+    console = Console()
+    console.print(by_class(figures))
+    out = out or path.resolve().parent.parent / "eval.json"
+    if mc_samples is not None:
+        figures |= _uncertainty(network, data, device, evaluation, mc_samples, mc_seed, out)
+        console.print(side_by_side(figures))
+        for sentence in (figures["mc_dropout"] or {}).get("in_words", []):
+            console.print(sentence, highlight=False, soft_wrap=True)
+    write_atomically(out, (json.dumps(figures, indent=2) + "\n").encode())
+    log.info("written to %s", out)
+    return figures
+
+
+def _uncertainty(
+    network: nn.Module,
+    data: ImageData,
+    device: str,
+    evaluation: Evaluation,
+    mc_samples: int,
+    mc_seed: int,
+    out: Path,
+) -> dict[str, Any]:
+    """What comes of ``mc_samples``: metrics with intervals, and the comparison if there is dropout. Writes figures."""
+    from trainlab.evaluation.figures import write_figures  # matplotlib takes a while to import
+
+    probabilities = evaluation.logits.double().softmax(1)
+    if not probabilities.isfinite().all():
+        raise ValueError("the network must put out finite numbers, and does not; set another ckpt_path")
+    deterministic, mc = score_images(probabilities, evaluation.labels), None
+    about: dict[str, Any] | None = None
+    if has_dropout(network):
+        sampled = sample(network, _batches(data, device), mc_samples, mc_seed)
+        probabilities = sampled.probabilities
+        mc = score_images(probabilities, evaluation.labels, sampled.expected_entropy)
+        about = {
+            "samples": mc_samples,
+            "seed": mc_seed,
+            "accuracy_by_samples": (sampled.right / len(probabilities)).tolist(),
+            "cost_of_1000_images": measure_cost(network, next(_batches(data, device))[0], mc_samples, mc_seed),
+            "mcnemar": mcnemar_test(deterministic, mc),
+        }
+    else:
+        log.info("the network has no dropout: MC dropout has nothing to do")
+    compared = compare(deterministic, mc, mc_seed)
+    if about:
+        about["in_words"] = in_words(compared, about["mcnemar"])
+    figures = {
+        "metrics": compared,
+        "intervals": {"level": LEVEL, "resamples": RESAMPLES, "of": "images", "ece_bins": BINS},
+        "mc_dropout": about,
+        "most_uncertain": _most_uncertain(probabilities, mc or deterministic, data.images),
+    }
+    folder = out.with_name(f"{out.stem}_figures")
+    write_figures(folder, deterministic, mc, figures, data.images)
+    log.info("figures in %s", folder)
+    return figures
+
+
+def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> list[dict[str, Any]]:
+    """The images whose predictions have the largest entropy, the largest first."""
+    chosen = scores.entropy.argsort(descending=True, stable=True)[:MOST_UNCERTAIN].tolist()
+    disagreement = scores.mutual_information
+    return [
+        {
+            "image": i,
+            "label": images.classes[images.test_labels[i]],
+            "prediction": images.classes[probabilities[i].argmax()],
+            "entropy": scores.entropy[i].item(),
+            **({} if disagreement is None else {"mutual_information": disagreement[i].item()}),
+        }
+        for i in chosen
+    ]
+
+
+def _test_data(checkpoint: dict[str, Any], data_root: str | None, eval_batch_size: int | None) -> ImageData:
+    """The data of a checkpoint, read, with the classes that it was trained on."""
+    changes = {"root": data_root, "eval_batch_size": eval_batch_size}
+    data = rebuild_data(checkpoint, **{key: value for key, value in changes.items() if value is not None})
+    data.check()
+    if list(data.classes) != checkpoint["trainlab"]["classes"]:
+        raise ValueError(
+            f"the data have the classes {', '.join(data.classes)}, the checkpoint has "
+            f"{', '.join(checkpoint['trainlab']['classes'])}; set data_root to the data it was trained with"
+        )
+    return data
+
+
+def _batches(data: ImageData, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """The test set, on the device."""
+    return ((images.to(device), labels.to(device)) for images, labels in data.test_dataloader())
+
+
+@contextmanager
+def _own_settings_named() -> Iterator[None]:
+    """Have errors name `data_root` and `eval_batch_size`, which are `data.*` for a training."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        kind = FileNotFoundError if isinstance(error, OSError) else ValueError
+        message = str(error).replace("data.root", "data_root").replace("data.eval_batch_size", "eval_batch_size")
+        raise kind(message) from error

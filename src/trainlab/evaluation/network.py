@@ -1,0 +1,56 @@
+"""Loss and accuracy of a network on a set of images."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network does on a set of images. Tensors are on the CPU.
+
+    Attributes:
+        loss: mean cross-entropy in nats.
+        logits: float32 (N, C).
+        labels: int64 (N,).
+        confusion: int64 (C, C), images of class i taken for class j.
+    """
+
+    loss: float
+    logits: Tensor
+    labels: Tensor
+    confusion: Tensor
+
+    @property
+    def predictions(self) -> Tensor:
+        """The class with the largest logit, int64 (N,)."""
+        return self.logits.argmax(1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images that are right, in [0, 1]."""
+        return int(self.confusion.diagonal().sum()) / int(self.confusion.sum())
+
+    @property
+    def class_accuracy(self) -> list[float]:
+        """The same for the images of each class; NaN for a class without images."""
+        return (self.confusion.diagonal().double() / self.confusion.sum(1)).tolist()
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> Evaluation:
+    """Evaluate ``network``, in evaluation mode, in float32, on (images, labels) batches on its device."""
+    network.eval()
+    losses, all_logits, labels = [], [], []
+    for images, batch_labels in batches:
+        logits = network(images)
+        losses.append(functional.cross_entropy(logits, batch_labels, reduction="none").cpu().double())
+        all_logits.append(logits.cpu())
+        labels.append(batch_labels.cpu())
+    logits, label = torch.cat(all_logits), torch.cat(labels)
+    confusion = multiclass_confusion_matrix(logits.argmax(1), label, num_classes)
+    return Evaluation(float(torch.cat(losses).mean()), logits, label, confusion)
