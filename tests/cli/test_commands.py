@@ -89,6 +89,18 @@ def test_evaluation_without_training_gives_the_figures_of_the_training(outputs: 
     assert f"{trained['test_acc']:.2%}" in done.stdout
 
 
+@pytest.mark.parametrize(("format", "name"), [("onnx", "model.onnx"), ("torch_export", "model.pt2")])
+def test_a_network_is_exported_into_the_folder_of_its_run(outputs: Path, format: str, name: str):
+    run = next(iter(runs_of(outputs).values()))
+    done = command("export.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", "--format", format, cwd=outputs)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    where, checked = done.stdout.splitlines()
+    assert where == f"uint8 images (N, 3, 32, 32) -> logits (N, 10): {run / name}"
+    assert checked.startswith("checked on 8 random images: logits differ from the checkpoint's by at most ")
+    assert (run / name).stat().st_size > 0
+
+
 def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
     done = command("report.py", str(outputs / "lr_study"), cwd=outputs)
     assert done.returncode == 0, done.stderr
@@ -121,6 +133,7 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
         ("train.py", ["python src/train.py -m model=bn,selu", "optim.lr=5e-4", "elu_he", "image_folder", "one_cycle"]),
         ("eval.py", ["python src/eval.py ckpt_path=outputs/NAME/checkpoints/best.ckpt", "data_root"]),
         ("report.py", ["python src/report.py outputs/lr_study"]),
+        ("export.py", ["ckpt_path=PATH", "--format {onnx,torch_export}"]),
     ],
 )
 def test_help(script: str, expected: list[str], tmp_path: Path):
