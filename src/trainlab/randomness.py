@@ -35,6 +35,23 @@ def scramble(x: Tensor) -> Tensor:
     return x.bitwise_xor_(x >> 16)
 
 
+def scramble_words(x: Tensor, spare: Tensor) -> Tensor:
+    """``scramble`` on the same 32 bits as int32, in place: about four times as fast on a processor, half the memory.
+
+    Args:
+        x: int32 tensor; overwritten and returned.
+        spare: another of its shape; overwritten.
+    """
+    for shift, multiplier in ((16, _MULTIPLIERS[0]), (15, _MULTIPLIERS[1])):
+        x.bitwise_xor_(_shift_words(x, shift, spare)).mul_(multiplier)
+    return x.bitwise_xor_(_shift_words(x, 16, spare))
+
+
+def _shift_words(x: Tensor, by: int, out: Tensor) -> Tensor:
+    """``x >> by`` with zeros coming in: torch's own shift of int32 repeats the sign."""
+    return torch.bitwise_right_shift(x, by, out=out).bitwise_and_(_MASK >> by)
+
+
 def counter_draws(key: Tensor, step: Tensor, elements: Tensor) -> Tensor:
     """Uniform 32-bit integers as a function of (key, step, element).
 
