@@ -177,5 +177,11 @@ def test_a_table_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "120")
     assert show([UNSURE], top=9, as_json=False) == 0
     rows = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines() if "│" in line]
-    cells = ["b [1].png", "dog 50.0 ± 10.0 %", "owl 30.0 ± 5.0 %", "cat 20.0 ± 1.0 %", "1.250", "0.500"]
-    assert cells in [row[1:-1] for row in rows]
+    assert [row[1:-1] for row in rows] == [
+        ["b [1].png", "dog", "50.0 ± 10.0 %", "1.250", "0.500"],
+        ["", "owl", "30.0 ± 5.0 %", "", ""],
+        ["", "cat", "20.0 ± 1.0 %", "", ""],
+    ]
+    assert show([CERTAIN, CERTAIN], top=1, as_json=False) == 0
+    rows = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [row[1:-1] for row in rows] == [["a.png", "owl", "75.0 %"]] * 2

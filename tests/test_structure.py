@@ -19,6 +19,7 @@ FLOORS = (
     ("trainlab.run", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
     ("trainlab.lr_search", "trainlab.population"),
     ("trainlab.export", "trainlab.predict"),
+    ("trainlab.probe", "trainlab.layer_statistics"),
     ("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints", "trainlab.run_folder"),
     ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checks"),
     (

@@ -53,12 +53,12 @@ class Prediction:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return {"file": str(self.file), "top": rows[:top], **more}
 
-    def in_words(self, top: int) -> list[str]:
+    def in_words(self, top: int) -> list[tuple[str, str]]:
         """The ``top`` most probable classes, each with its probability."""
-        words = [f"{name} {100 * p:.1f}" for name, p in zip(self.classes, self.probabilities, strict=True)]
+        chances = [f"{100 * probability:.1f}" for probability in self.probabilities]
         if self.uncertainty:
-            words = [f"{word} ± {100 * d:.1f}" for word, d in zip(words, self.uncertainty.deviations, strict=True)]
-        return [f"{word} %" for word in words[:top]]
+            chances = [f"{p} ± {100 * d:.1f}" for p, d in zip(chances, self.uncertainty.deviations, strict=True)]
+        return [(name, f"{chance} %") for name, chance in zip(self.classes, chances, strict=True)][:top]
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,27 @@ def show(outcomes: Iterable[Prediction | Unread], top: int, as_json: bool) -> in
 
 
 def _line(prediction: Prediction, top: int) -> str:
-    text = f"{prediction.file}: {', '.join(prediction.in_words(top))}"
-    if (sure := prediction.uncertainty) is None:
+    text = f"{prediction.file}: {', '.join(f'{name} {chance}' for name, chance in prediction.in_words(top))}"
+    if (unsure := prediction.uncertainty) is None:
         return text
-    return f"{text}; entropy {sure.entropy:.3f}, mutual information {sure.mutual_information:.3f} nats"
+    return f"{text}; entropy {unsure.entropy:.3f}, mutual information {unsure.mutual_information:.3f} nats"
 
 
 def _table(predictions: list[Prediction], top: int) -> Table:
-    sure = predictions[0].uncertainty is not None
-    caption = "mean and standard deviation over the samples of MC dropout; uncertainty in nats" if sure else None
-    table = Table("image", caption=caption, caption_justify="left")
-    places = range(1, min(top, len(predictions[0].classes)) + 1)
-    for heading in [*map(str, places), *(["entropy", "mutual information"] if sure else [])]:
-        table.add_column(heading, justify="right")
+    """A row a class, so that long names of files have room beside it."""
+    table = Table()
+    table.add_column("image", overflow="fold")
+    table.add_column("class", overflow="fold")
+    table.add_column("probability", justify="right", no_wrap=True)
+    if predictions[0].uncertainty:
+        table.caption = "mean and standard deviation over the samples of MC dropout; uncertainty in nats"
+        table.add_column("entropy", justify="right", no_wrap=True)
+        table.add_column("mutual information", justify="right")
     for prediction in predictions:
-        cells = [str(prediction.file), *prediction.in_words(top)]
-        if prediction.uncertainty:
-            cells += [f"{prediction.uncertainty.entropy:.3f}", f"{prediction.uncertainty.mutual_information:.3f}"]
-        table.add_row(*map(escape, cells))
+        first, *others = prediction.in_words(top)
+        unsure = prediction.uncertainty
+        figures = [f"{unsure.entropy:.3f}", f"{unsure.mutual_information:.3f}"] if unsure else []
+        table.add_row(*map(escape, (str(prediction.file), *first, *figures)), end_section=not others)
+        for other in others:
+            table.add_row("", *map(escape, other), end_section=other == others[-1])
     return table

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from trainlab.report.curves import Curve, read_curve
+from trainlab.report.layers import Layers, read_layers
 from trainlab.results import STATUSES, Result, settings
 
 _LEFT_BY_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
@@ -30,6 +31,7 @@ class Run:
         settings: of `config.yaml`, as the fingerprint sees them; empty where they cannot be read.
         curve: of `metrics.csv`; None where there is none.
         notes: what is missing or damaged besides.
+        layers: of `activations.csv`; None where there is none.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
     curve: Curve | None = None
     notes: tuple[str, ...] = ()
+    layers: Layers | None = None
 
     @property
     def val_loss(self) -> float:
@@ -114,7 +117,7 @@ def _read(folder: Path) -> Run:
     except (ValueError, OSError) as error:
         return Run(folder, None, str(error))
     notes = _drop_what_is_not_finite(result)
-    leaves, curve = {}, None
+    leaves, curve, layers = {}, None, None
     try:
         leaves = _read_settings(folder / "config.yaml")
     except ValueError as error:
@@ -124,7 +127,11 @@ def _read(folder: Path) -> Run:
     except ValueError as error:
         if result.status == "completed":  # others may have ended before their first epoch did
             notes.append(str(error))
-    return Run(folder, result, None, leaves, curve, tuple(notes))
+    try:
+        layers = read_layers(folder / "activations.csv")
+    except ValueError as error:
+        notes.append(str(error))
+    return Run(folder, result, None, leaves, curve, tuple(notes), layers)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
