@@ -9,7 +9,7 @@ from trainlab.layer_statistics import activations, gradient_norms, layers_of, st
 from trainlab.models import CNN, MLP
 from trainlab.randomness import CounterDraws, generator
 
-NOT_FINITE = [math.nan, math.inf]
+DROPOUT = {"dropout": 0.5, "dropout_kind": "ordinary"}
 
 
 def images(count, shape=(3, 8, 8)):
@@ -47,7 +47,7 @@ def test_a_channel_is_dead_if_each_of_its_pixels_is_the_same_for_all_images():
     assert statistics(values).dead == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("wrong", NOT_FINITE)
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_what_is_not_finite_is_told_and_is_in_no_histogram(wrong):
     found = statistics(torch.tensor([[wrong, 1.0], [wrong, 2.0]]))
     assert not math.isfinite(found.mean)
@@ -67,7 +67,7 @@ def names(network):
 
 
 def test_a_layer_ends_with_its_activation():
-    network = MLP((3, 8, 8), depth=2, width=4, batch_norm=True, batch_norm_input=True, dropout=0.5)
+    network = MLP((3, 8, 8), depth=2, width=4, batch_norm=True, batch_norm_input=True, **DROPOUT)
     assert names(network) == [("norm_0", "BatchNorm1d"), ("linear_1", "ELU"), ("linear_2", "ELU"), ("output", "Linear")]
     cnn = CNN((3, 8, 8), stages=[[4, 4]], dense=[5], padding=True, dropout=[0.5, 0.5], activation="prelu")
     expected = ["conv_1_1", "conv_1_2", "dense_1"]
@@ -110,7 +110,7 @@ def test_gradient_norms_by_hand():
 
 
 def test_the_gradient_is_that_of_the_smoothed_loss_in_training_mode():
-    network = MLP((3, 8, 8), 1, depth=2, width=6, batch_norm=True, dropout=0.5, dropout_kind="ordinary")
+    network = MLP((3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
     layers, labels = layers_of(network), torch.arange(8) % 10
     norms = gradient_norms(network, layers, images(8), labels, 0.3)
     network.train()
@@ -121,7 +121,7 @@ def test_the_gradient_is_that_of_the_smoothed_loss_in_training_mode():
 
 
 def test_the_network_is_left_as_it_was():
-    network = MLP((3, 8, 8), 1, depth=2, width=6, batch_norm=True, dropout=0.5)
+    network = MLP((3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
     for module in network.modules():
         if isinstance(module, CounterDraws):
             module.step.fill_(17)

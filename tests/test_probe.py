@@ -1,5 +1,6 @@
 """The probe tells what goes on in a training and changes nothing of it."""
 
+import math
 import signal
 
 import pytest
@@ -11,6 +12,7 @@ from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.data.shapes import Shapes
 from trainlab.layer_statistics import activations, layers_of
 from trainlab.metrics_csv import read_rows
+from trainlab.module import Diverged
 from trainlab.probe import ActivationProbe
 from trainlab.results import Result, fingerprint
 from trainlab.run import Interrupted, resolved
@@ -163,13 +165,14 @@ def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
         assert histogram.bucket_limit[-1] == pytest.approx(histogram.max)
 
 
-def test_a_network_whose_activations_are_not_finite_is_told_of(train):
-    """Weights of 1e30 overflow in the second layer; the training then diverges, with the first rows on disk."""
-    settings = ("model.initializer_scale=1e25", ON, BOARD)
-    from trainlab.module import Diverged
-
+def test_a_network_whose_activations_are_not_finite_is_told_of(train, tmp_path):
+    """Weights of 1e25 overflow float32 in the second layer; what the first look found is on disk before the loss is."""
     with pytest.raises(Diverged):
-        train(*settings)
+        train("model.initializer_scale=1e25", ON, BOARD)
+    first, second, *_ = rows(tmp_path / "run", "activations.csv")
+    assert math.isfinite(float(first["mean"]))
+    assert not math.isfinite(float(second["mean"]))
+    assert points(tmp_path / "run", f"{LAYERS['mean']}/linear_2")
 
 
 @pytest.mark.parametrize(

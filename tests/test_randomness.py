@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from trainlab.randomness import CounterDraws, derive_seed, generator, scramble
+from trainlab.randomness import CounterDraws, derive_seed, generator, scramble, scramble_words
 
 SHAPE = torch.Size((64, 64))
 COUNT = 64 * 64
@@ -131,3 +131,11 @@ def test_images_and_rows_of_as_many_elements_draw_the_same():
 
 def test_draws_need_no_saving():
     assert not CounterDraws(0, "layer_1").state_dict()
+
+
+def test_scrambled_words_are_the_same_bits():
+    x = torch.randint(2**32, (10_000,), generator=generator(0, "words"))
+    x[:4] = torch.tensor([0, 1, 2**31, 2**32 - 1])
+    words = x.to(torch.int32)
+    assert scramble_words(words, torch.empty_like(words)) is words
+    assert torch.equal(words.long() & 0xFFFFFFFF, scramble(x))

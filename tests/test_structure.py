@@ -18,13 +18,13 @@ FLOORS = (
     ("train", "eval", "report", "export", "predict", "hydra_plugins"),
     ("trainlab.run", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
     ("trainlab.lr_search", "trainlab.population"),
-    ("trainlab.export", "trainlab.predict"),
+    ("trainlab.export", "trainlab.predict", "trainlab.predictions"),
     ("trainlab.probe", "trainlab.layer_statistics"),
     ("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints", "trainlab.run_folder"),
     ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checks"),
     (
         *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
-        *("trainlab.models", "trainlab.scheduler", "trainlab.whole_step"),
+        *("trainlab.mc_dropout", "trainlab.models", "trainlab.scheduler", "trainlab.whole_step"),
     ),
     (
         "trainlab.captured",

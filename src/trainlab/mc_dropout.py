@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from trainlab.models.dropout import SELU_MINIMUM, AlphaDropout, Dropout
 from trainlab.randomness import counter_draws, derive_seed, scramble_words
 
+# Elements of an activation that a processor has at once; fastest of 2**17 to 2**22 where its cache holds 1 MB a core.
+_IN_CACHE = 2**19
+
 
 def has_dropout(network: nn.Module) -> bool:
     """Whether MC dropout has anything to do in ``network``."""
@@ -30,7 +33,7 @@ def mc_probabilities(
     many at a time as need no more memory than the images as floats.
 
     Args:
-        network: `scaling`, then the sequence `layers`, like ``models.MLP`` and ``models.CNN``.
+        network: `scaling`, then the sequence `layers`, like ``models.MLP`` and ``models.CNN``, in float32.
         images: uint8 (B, C, H, W), on the network's device.
         num_samples: S, at least 1.
         seed: another one draws other masks; it need not be that of the training.
@@ -46,14 +49,21 @@ def mc_probabilities(
     layers = list(network.layers.named_children())  # type: ignore[union-attr,operator]
     first = next(i for i, (_, layer) in enumerate(layers) if isinstance(layer, Dropout))
     rows = torch.arange(len(images), device=images.device) + first_image
-    masks = {name: _Masks(seed, name, rows) for name, layer in layers if isinstance(layer, Dropout)}
+    masks = {name: _Masks(layer, seed, name, rows) for name, layer in layers if isinstance(layer, Dropout)}
     with _evaluating(network):
         x = network.scaling(images)  # type: ignore[operator]
         for _, layer in layers[:first]:
             x = layer(x)
-        at_once = max(1, images.numel() // x.numel())
-        samples = torch.arange(num_samples, device=images.device).split(at_once)
+        samples = torch.arange(num_samples, device=images.device).split(_at_once(images, x))
         return torch.cat([_sample(layers[first:], masks, x, some) for some in samples])
+
+
+def _at_once(images: Tensor, x: Tensor) -> int:
+    """How many samples of ``x``, what goes into the first dropout, to compute together."""
+    elements = images.numel()
+    if images.device.type == "cpu":
+        elements = min(elements, _IN_CACHE)
+    return max(1, elements // x.numel())
 
 
 def _sample(layers: list[tuple[str, nn.Module]], masks: dict[str, "_Masks"], x: Tensor, samples: Tensor) -> Tensor:
@@ -61,46 +71,45 @@ def _sample(layers: list[tuple[str, nn.Module]], masks: dict[str, "_Masks"], x: 
     shape = len(samples), len(x)
     for name, layer in layers:
         if isinstance(layer, Dropout):
-            keep = masks[name].keep(layer, samples, x.shape[1:])
-            x = _drop(layer, x.unflatten(0, (-1, shape[1])), keep.to(x.dtype)).flatten(0, 1)
+            x = masks[name].drop(x.unflatten(0, (-1, shape[1])), samples).flatten(0, 1)
         else:
             x = layer(x)
-    return x.float().softmax(-1).view(*shape, -1)
-
-
-def _drop(layer: Dropout, x: Tensor, keep: Tensor) -> Tensor:
-    """What ``layer`` makes of ``x`` (1 or s, B, ...) with the mask ``keep`` (s, B, ...) of zeros and ones, overwritten.
-
-    A dropped unit gets the value ``floor`` (0, or SELU's minimum), then all are scaled and shifted.
-    """
-    if isinstance(layer, AlphaDropout):
-        floor, gain, shift = SELU_MINIMUM, layer.gain, SELU_MINIMUM * layer.gain + layer.bias
-    else:
-        floor, gain, shift = 0.0, 1 / (1 - layer.rate), 0.0
-    return keep.mul_((x - floor).mul_(gain)).add_(shift)
+    # Over rows as short as these, torch's softmax takes ten times as long as over columns.
+    return x.T.contiguous().softmax(0).T.unflatten(0, shape)
 
 
 class _Masks:
-    """Masks of one dropout layer: a draw for each (sample, image, unit).
+    """Masks of one dropout layer for the images with the indices ``rows`` (B,): a draw for each (sample, image, unit).
 
     A word of (sample, unit) and a word of (image, unit), each from a key of its own, are joined by exclusive or and
     scrambled once more: a third of the work of ``counter_draws`` for every draw.
     """
 
-    def __init__(self, seed: int, place: str, rows: Tensor) -> None:
+    def __init__(self, layer: Dropout, seed: int, place: str, rows: Tensor) -> None:
+        self.layer, self.rows = layer, rows
         self.keys = [derive_seed(seed, "mc_dropout", place, of) for of in ("sample", "image")]
-        self.rows = rows
         self.image_words: Tensor | None = None
 
-    def keep(self, layer: Dropout, samples: Tensor, shape: torch.Size) -> Tensor:
-        """The mask (s, B, *shape): 1.0 where a unit is kept, 0.0 where it is dropped."""
+    def drop(self, x: Tensor, samples: Tensor) -> Tensor:
+        """What the layer makes of ``x`` (1 or s, B, ...): (s, B, ...)."""
+        floor, gain, shift = 0.0, 1 / (1 - self.layer.rate), 0.0
+        if isinstance(self.layer, AlphaDropout):
+            floor, gain = SELU_MINIMUM, self.layer.gain
+            shift = floor * gain + self.layer.bias
+        # A dropped unit gets the value `floor`; then all are scaled and shifted.
+        above = (x - floor).mul_(gain)
+        kept = self.keep(samples, x.shape[2:]).bitwise_and_(above.view(torch.int32))
+        return kept.view(torch.float32).add_(shift)
+
+    def keep(self, samples: Tensor, shape: torch.Size) -> Tensor:
+        """The mask (s, B, *shape), int32: all bits are set where a unit is kept, none where it is dropped."""
         if self.image_words is None:
             self.image_words = _words(self.keys[1], self.rows, shape.numel())
         words = _words(self.keys[0], samples, shape.numel())[:, None] ^ self.image_words
-        mask = torch.empty_like(words)
-        scramble_words(words, mask)
-        mask = torch.ge(words, layer.threshold - 2**31, out=mask.view(torch.float32))
-        return mask.unflatten(2, shape)
+        scramble_words(words, torch.empty_like(words))
+        # Of 31 bits, so that the difference to the threshold has its sign: a comparison and a product take longer.
+        words.bitwise_right_shift_(1).sub_(self.layer.threshold // 2 - 2**30)
+        return words.bitwise_right_shift_(31).bitwise_not_().unflatten(2, shape)
 
 
 def _words(key: int, steps: Tensor, columns: int) -> Tensor:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -80,9 +81,15 @@ def by_layer(groups: Mapping[str, Layers]) -> tuple[str, Callable[[Sequence[Axes
                     one.axhline(_KEPT[figure], color="#888888", linewidth=1, linestyle=(0, (4, 2)), zorder=1)
                 for shade, after in zip(shades, epochs, strict=True):
                     name = "before training" if after == 0 else f"after epoch {after}"
-                    style = {"color": shade, "linewidth": 1.5, "marker": ".", "markersize": 4, "label": name}
-                    known = after in layers.by_epochs  # all are in the legend
-                    one.plot(*((places, layers.by_epochs[after][row]) if known else ([], [])), **style)
+                    style: dict[str, Any] = {
+                        "color": shade,
+                        "linewidth": 1.5,
+                        "marker": ".",
+                        "markersize": 4,
+                        "label": name,
+                    }
+                    values = layers.by_epochs[after][row] if after in layers.by_epochs else np.full(len(places), np.nan)
+                    one.plot(places, values, **style)  # with or without a line, all are in the legend
                 one.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
                 one.set_xlim(0.5, len(places) + 0.5)
                 if row == 0:
@@ -120,7 +127,8 @@ def _share_rows(axes: Sequence[Axes], columns: int) -> None:
         if figure == "dead":
             first.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             first.set_ylim(0, max(0.1, 1.05 * first.get_ylim()[1]))
-        if figure == "gradient_norm":
+        lines = [line for one in (first, *others) for line in one.get_lines()]
+        if figure == "gradient_norm" and any((np.asarray(line.get_ydata()) > 0).any() for line in lines):
             first.set_yscale("log")
             first.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             first.yaxis.set_major_formatter("{x:g}")

@@ -131,7 +131,7 @@ def _read(folder: Path) -> Run:
         layers = read_layers(folder / "activations.csv")
     except ValueError as error:
         notes.append(str(error))
-    return Run(folder, result, None, leaves, curve, tuple(notes), layers)
+    return Run(folder, result, None, leaves, curve, tuple(notes), layers=layers)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
