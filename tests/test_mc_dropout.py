@@ -34,12 +34,14 @@ def dropped(x: torch.Tensor, kept: torch.Tensor, rate: float, kind: str) -> torc
     return a * torch.where(kept.bool(), x, SELU_LIMIT) - a * (1 - q) * SELU_LIMIT
 
 
+@torch.no_grad()
 def exact(net: MLP, images: torch.Tensor, rate: float, kind: str, after: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance of the probabilities (B, K), summed over all masks of a network of two layers of four units."""
     layers = net.double().layers
     masks = [torch.tensor(bits, dtype=torch.float64) for bits in itertools.product((0, 1), repeat=4)]
     first_masks = masks if after == "every" else [None]
-    mean, square = torch.zeros(2, len(images), 3, dtype=torch.float64)
+    mean = torch.zeros(len(images), 3, dtype=torch.float64)
+    square = mean.clone()
     for first, last in itertools.product(first_masks, masks):
         x = layers.activation_1(layers.linear_1((images.double() / 255).flatten(1)))
         chance = rate ** (4 - last.sum()) * (1 - rate) ** last.sum()
@@ -185,7 +187,7 @@ def test_a_network_without_dropout_has_nothing_to_sample():
 
 
 def test_no_sample_is_an_error():
-    with pytest.raises(ValueError, match="^mc_samples must be at least 1, got 0; set mc_samples$"):
+    with pytest.raises(ValueError, match=r"^mc_samples must be at least 1, got 0; set mc_samples$"):
         mc_probabilities(network(dropout=0.1), pictures(2), 0)
 
 

@@ -30,7 +30,7 @@ def mc_probabilities(
     Only dropout is on; batch normalization stays in evaluation, and the network is left as it was. A mask follows from
     (seed, layer, number of the sample, index of the image, unit) alone, so neither the size of a batch nor the number
     of samples changes one. What comes before the first dropout is computed once, the samples behind it together, as
-    many at a time as need no more memory than the images as floats.
+    many at a time as fit a processor's cache or, on other devices, need no more memory than the images as floats.
 
     Args:
         network: `scaling`, then the sequence `layers`, like ``models.MLP`` and ``models.CNN``, in float32.
@@ -60,9 +60,7 @@ def mc_probabilities(
 
 def _at_once(images: Tensor, x: Tensor) -> int:
     """How many samples of ``x``, what goes into the first dropout, to compute together."""
-    elements = images.numel()
-    if images.device.type == "cpu":
-        elements = min(elements, _IN_CACHE)
+    elements = _IN_CACHE if x.is_cpu else max(images.numel(), _IN_CACHE)
     return max(1, elements // x.numel())
 
 

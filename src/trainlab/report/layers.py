@@ -73,6 +73,7 @@ def by_layer(groups: Mapping[str, Layers]) -> tuple[str, Callable[[Sequence[Axes
 
     def draw(axes: Sequence[Axes]) -> None:
         shades = colormaps["viridis_r"](np.linspace(0.15, 1, len(epochs)))
+        style: dict[str, Any] = {"linewidth": 1.5, "marker": ".", "markersize": 4}
         for column, (label, layers) in enumerate(groups.items()):
             places = np.arange(1, len(layers.names) + 1)
             for row, figure in enumerate(FIGURES):
@@ -81,15 +82,9 @@ def by_layer(groups: Mapping[str, Layers]) -> tuple[str, Callable[[Sequence[Axes
                     one.axhline(_KEPT[figure], color="#888888", linewidth=1, linestyle=(0, (4, 2)), zorder=1)
                 for shade, after in zip(shades, epochs, strict=True):
                     name = "before training" if after == 0 else f"after epoch {after}"
-                    style: dict[str, Any] = {
-                        "color": shade,
-                        "linewidth": 1.5,
-                        "marker": ".",
-                        "markersize": 4,
-                        "label": name,
-                    }
                     values = layers.by_epochs[after][row] if after in layers.by_epochs else np.full(len(places), np.nan)
-                    one.plot(places, values, **style)  # with or without a line, all are in the legend
+                    # With or without a line, all are in the legend.
+                    one.plot(places, values, color=shade, label=name, **style)
                 one.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
                 one.set_xlim(0.5, len(places) + 0.5)
                 if row == 0:
