@@ -35,11 +35,11 @@ _STYLE: Any = {
 
 @contextmanager
 def canvas(width: float, height: float, columns: int = 1, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of that many inches, with ``columns`` axes side by side in each of ``rows``."""
+    """A figure of that many inches, ``columns`` axes side by side; a scale a row where there are several ``rows``."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+        yield figure, list(figure.subplots(rows, columns, sharey="row" if rows > 1 else False, squeeze=False).flat)
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:

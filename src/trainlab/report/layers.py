@@ -93,12 +93,13 @@ def by_layer(groups: Mapping[str, Layers]) -> tuple[str, Callable[[Sequence[Axes
                 one.tick_params(labelbottom=is_last)
                 if is_last:
                     one.set_xlabel("layer")
-        _share_rows(axes, len(groups))
+        _scale_rows(axes, len(groups))
 
     caption = (
         "The layers from the input on; the last is the output. Mean and standard deviation of the activations over "
         "units and validation images (dashed: what self-normalization keeps), share of units that give the same number "
-        "for every image, and norm of the loss's gradient by the weights of the layer on one training batch."
+        "for every image, and norm of the loss's gradient by the parameters of the layer on one training batch. "
+        "Activations are those of a prediction: batch normalization by running averages, which start at 0 and 1."
     )
     return caption, draw
 
@@ -111,18 +112,15 @@ def chosen(epochs: Sequence[int]) -> list[int]:
     return [epochs[i] for i in sorted({0, *places.tolist()})]
 
 
-def _share_rows(axes: Sequence[Axes], columns: int) -> None:
-    """One scale a row, named at its left."""
+def _scale_rows(axes: Sequence[Axes], columns: int) -> None:
+    """Name the scale that each row shares, and choose its marks."""
     for row, (figure, title) in enumerate(zip(FIGURES, TITLES, strict=True)):
-        first, *others = axes[row * columns : (row + 1) * columns]
+        first, *_ = in_row = axes[row * columns : (row + 1) * columns]
         first.set_ylabel(title)
-        for other in others:
-            other.sharey(first)
-            other.tick_params(labelleft=False)
         if figure == "dead":
             first.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             first.set_ylim(0, max(0.1, 1.05 * first.get_ylim()[1]))
-        lines = [line for one in (first, *others) for line in one.get_lines()]
+        lines = [line for one in in_row for line in one.get_lines()]
         if figure == "gradient_norm" and any((np.asarray(line.get_ydata()) > 0).any() for line in lines):
             first.set_yscale("log")
             first.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
