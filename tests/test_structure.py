@@ -15,9 +15,11 @@ MAX_LINES = 300
 
 # Imports point one way: a module imports those of its own floor and of the floors below it.
 FLOORS = (
-    ("train", "eval", "report", "hydra_plugins"),
+    ("train", "eval", "report", "export", "predict", "hydra_plugins"),
     ("trainlab.run", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
     ("trainlab.lr_search", "trainlab.population", "trainlab.endings"),
+    ("trainlab.export", "trainlab.predict", "trainlab.predictions"),
+    ("trainlab.probe", "trainlab.layer_statistics"),
     (
         *("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints"),
         *("trainlab.run_folder", "trainlab.pruning"),
@@ -77,7 +79,7 @@ def floor(name: str) -> int:
 
 
 def of_project(names: set[str]) -> set[str]:
-    return {name for name in names if is_in(name, "trainlab", "train", "eval", "report", "hydra_plugins")}
+    return {name for name in names if is_in(name, "trainlab", *FLOORS[0])}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

@@ -1,5 +1,6 @@
 """Command lines: folders named by overrides, and a user's mistakes in one or two lines instead of a traceback."""
 
+import argparse
 import difflib
 import gc
 import hashlib
@@ -42,6 +43,29 @@ def register_resolvers() -> None:
     """`${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run."""
     OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
+
+
+def checkpoint_word(word: str) -> Path:
+    """The path in a script's word ``ckpt_path=PATH``, which is written as for Hydra's scripts. For argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is another word.
+    """
+    key, _, path = word.partition("=")
+    if key != "ckpt_path" or not path:
+        raise argparse.ArgumentTypeError(f"write ckpt_path=PATH, got {word!r}")
+    return Path(path)
+
+
+def count_word(word: str) -> int:
+    """The number in a script's word, at least 1. For argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is another word.
+    """
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {word!r}")
+    return int(word)
 
 
 class SweepFailed(Exception):

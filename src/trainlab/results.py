@@ -30,11 +30,12 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.checkpoint.dirpath",
     "callbacks.progress",
     "callbacks.pictures",
+    "callbacks.activations",
 )
 # Overrides that say where and how, not what.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
-    *("data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "logger."),
+    *("data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "callbacks.activations", "logger."),
 )
 
 

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,32 @@ LAYOUT = {
         "learning rate": ["Multiline", ["run/lr$"]],
     }
 }
+# What is seen of each layer, below all else: there is a chart a layer.
+LAYERS = {
+    "mean": "within: activations, mean",
+    "std": "within: activations, standard deviation",
+    "dead": "within: dead units, share",
+    "gradient_norm": "within: gradient, norm",
+}
+HISTOGRAMS = "within: activations"
 _EVENT_FILES = "events.out.tfevents.*"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Numbers by their size.
+
+    Attributes:
+        counts: in bins of equal width from ``low`` to ``high``.
+        total: their sum.
+        squares: the sum of their squares.
+    """
+
+    low: float
+    high: float
+    counts: list[float]
+    total: float
+    squares: float
 
 
 class TensorBoard(Logger):
@@ -108,6 +134,23 @@ class TensorBoard(Logger):
         """Write a point of each series. TensorBoard shows what stands before a slash as one section."""
         for name, value in metrics.items():
             self.experiment.add_scalar(name if "/" in name else f"run/{name}", value, step)
+        self.experiment.flush()
+
+    @rank_zero_only
+    def log_layers(
+        self, figures: Mapping[str, Mapping[str, float]], histograms: Mapping[str, Histogram | None], step: int
+    ) -> None:
+        """Write the figures of each layer, by the keys of ``LAYERS``, and the histogram of its activations."""
+        for layer, found in figures.items():
+            for key, value in found.items():
+                self.experiment.add_scalar(f"{LAYERS[key]}/{layer}", value, step)
+        for layer, of in histograms.items():
+            if of is None:
+                continue
+            width = (of.high - of.low) / len(of.counts)
+            ends = [of.low + width * (i + 1) for i in range(len(of.counts))]
+            summary: Any = (of.low, of.high, sum(of.counts), of.total, of.squares, ends, of.counts)
+            self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", *summary, global_step=step)
         self.experiment.flush()
 
     @rank_zero_only

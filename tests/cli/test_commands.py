@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from trainlab.cli import PROJECT
 
@@ -103,6 +104,38 @@ def test_mc_dropout_beside_the_deterministic_predictions(tmp_path: Path):
     assert "MC dropout changes accuracy by " in (run / "report.md").read_text()
 
 
+@pytest.mark.parametrize(("format", "name"), [("onnx", "model.onnx"), ("torch_export", "model.pt2")])
+def test_a_network_is_exported_into_the_folder_of_its_run(outputs: Path, format: str, name: str):
+    run = next(iter(runs_of(outputs).values()))
+    done = command("export.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", "--format", format, cwd=outputs)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    where, checked = done.stdout.splitlines()
+    assert where == f"uint8 images (N, 3, 32, 32) -> logits (N, 10): {run / name}"
+    assert checked.startswith("checked on 8 random images: logits differ from the checkpoint's by at most ")
+    assert (run / name).stat().st_size > 0
+
+
+def test_images_are_classified_and_what_is_no_image_is_told(outputs: Path, tmp_path: Path):
+    run = next(iter(runs_of(outputs).values()))
+    (tmp_path / "folder").mkdir()
+    for name in ("image.png", "folder/cat.jpg"):
+        Image.new("RGB", (40, 30), "teal").save(tmp_path / name)
+    (tmp_path / "folder" / "notes.txt").write_text("no image")
+    checkpoint = f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}"
+    for paths, status in ((("image.png", "folder/"), 1), (("image.png", "folder/cat.jpg"), 0)):
+        done = command("predict.py", checkpoint, *paths, "--top", "3", "--mc-samples", "50", cwd=tmp_path)
+        assert done.returncode == status, done.stderr
+        assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["image.png", "folder/cat.jpg"]
+        assert done.stdout.count("%") == 6
+        nothing_to_do, *rest = done.stderr.splitlines()
+        assert nothing_to_do == "MC dropout has nothing to do: the network has no dropout"
+        assert rest == ["folder/notes.txt is corrupt or no image"] * status
+    done = command("predict.py", checkpoint, "nowhere.png", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[1].startswith("error: there is no image to classify")
+
+
 def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
     done = command("report.py", str(outputs / "lr_study"), cwd=outputs)
     assert done.returncode == 0, done.stderr
@@ -135,6 +168,8 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
         ("train.py", ["python src/train.py -m model=bn,selu", "optim.lr=5e-4", "elu_he", "image_folder", "one_cycle"]),
         ("eval.py", ["python src/eval.py ckpt_path=outputs/NAME/checkpoints/best.ckpt", "data_root", "mc_samples"]),
         ("report.py", ["python src/report.py outputs/lr_study"]),
+        ("predict.py", ["ckpt_path=PATH", "--top K", "--mc-samples S", "--mc-seed SEED", "--json"]),
+        ("export.py", ["ckpt_path=PATH", "--format {onnx,torch_export}"]),
     ],
 )
 def test_help(script: str, expected: list[str], tmp_path: Path):

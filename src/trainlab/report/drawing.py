@@ -34,12 +34,15 @@ _STYLE: Any = {
 
 
 @contextmanager
-def canvas(width: float, height: float, columns: int = 1, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of that many inches, with ``columns`` axes side by side in each of ``rows``."""
+def canvas(
+    width: float, height: float, columns: int = 1, rows: int = 1, scale_a_row: bool = False
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of that many inches, with ``columns`` axes side by side in each of ``rows``, which may have a scale each."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+        sharey: Any = "row" if scale_a_row else False
+        yield figure, list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).flat)
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:

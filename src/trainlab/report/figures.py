@@ -13,6 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from trainlab.report.curves import Values, band
 from trainlab.report.drawing import COLOURS, MARKERS, MAX_CURVES, canvas, legend_below, rendered, shortened
 from trainlab.report.groups import Group
+from trainlab.report.layers import FIGURES, MAX_GROUPS, by_layer, mean_over_seeds
 from trainlab.report.parallel import parallel_coordinates
 from trainlab.report.settings import shown as shown_value
 from trainlab.report.statistics import interval
@@ -22,7 +23,7 @@ MAX_LR_TICKS = 7
 WILD = 4
 NAMES = (
     *("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"),
-    *("loss_by_lr", "accuracy_by_lr", "parallel_coordinates"),
+    *("loss_by_lr", "accuracy_by_lr", "parallel_coordinates", "layers"),
 )
 
 
@@ -55,6 +56,8 @@ def draw_all(groups: Sequence[Group]) -> list[Picture]:
     if len(varying) >= 3:
         caption, draw = parallel_coordinates(groups, varying)
         pictures.append(_picture("parallel_coordinates", "Settings and what came of them", caption, draw))
+    if any(run.layers for group in groups for run in group.runs.values()):
+        pictures.append(inside(groups))
     return pictures
 
 
@@ -192,6 +195,22 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
         png,
         svg,
     )
+
+
+def inside(groups: Sequence[Group]) -> Picture:
+    """What went on in the layers of the best groups that were looked into, a column a group."""
+    found = {group.label: [run.layers for run in group.runs.values() if run.layers] for group in groups}
+    looked_into = {label: runs for label, runs in found.items() if runs}
+    shown = {label: mean_over_seeds(runs) for label, runs in [*looked_into.items()][:MAX_GROUPS]}
+    caption, draw = by_layer(shown)
+    if len(shown) < len(looked_into):
+        caption = f"The {len(shown)} best of {len(looked_into)} groups by validation loss. {caption}"
+    with canvas(1.2 + 2.4 * len(shown), 8.2, len(shown), len(FIGURES), scale_a_row=True) as (figure, axes):
+        draw(axes)
+        figure.align_ylabels(axes)
+        legend_below(figure, axes[0])
+        png, svg = rendered(figure)
+    return Picture("layers", "Inside the network", caption, png, svg)
 
 
 def without_lr(label: str) -> str:

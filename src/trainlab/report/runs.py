@@ -12,6 +12,7 @@ import yaml
 
 from trainlab.report.curves import Curve, read_curve
 from trainlab.report.evaluations import Comparison, read_comparison
+from trainlab.report.layers import Layers, read_layers
 from trainlab.results import STATUSES, Result, settings
 
 _LEFT_BY_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
@@ -32,6 +33,7 @@ class Run:
         curve: of `metrics.csv`; None where there is none.
         notes: what is missing or damaged besides.
         mc_dropout: of `eval.json`; None where no checkpoint of it was evaluated with MC dropout.
+        layers: of `activations.csv`; None where there is none.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Run:
     curve: Curve | None = None
     notes: tuple[str, ...] = ()
     mc_dropout: Comparison | None = None
+    layers: Layers | None = None
 
     @property
     def val_loss(self) -> float:
@@ -119,7 +122,7 @@ def _read(folder: Path) -> Run:
     except (ValueError, OSError) as error:
         return Run(folder, None, str(error))
     notes = _drop_what_is_not_finite(result)
-    leaves, curve, comparison = {}, None, None
+    leaves, curve, comparison, layers = {}, None, None, None
     try:
         leaves = _read_settings(folder / "config.yaml")
     except ValueError as error:
@@ -133,7 +136,11 @@ def _read(folder: Path) -> Run:
         comparison = read_comparison(folder / "eval.json")
     except ValueError as error:
         notes.append(str(error))
-    return Run(folder, result, None, leaves, curve, tuple(notes), comparison)
+    try:
+        layers = read_layers(folder / "activations.csv")
+    except ValueError as error:
+        notes.append(str(error))
+    return Run(folder, result, None, leaves, curve, tuple(notes), comparison, layers)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""Write a checkpoint's network for other programs: ``python src/export.py ckpt_path=... --format onnx``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from trainlab.cli import checkpoint_word
+
+
+def main() -> None:
+    """Write the file and say where it is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
+    parser.add_argument("--format", required=True, choices=("onnx", "torch_export"), help="onnx needs '.[export]'")
+    parser.add_argument("--out", type=Path, help="file to write; default: model.onnx or model.pt2 in the run's folder")
+    arguments = parser.parse_intermixed_args()
+
+    from trainlab.export import export_checkpoint
+
+    try:
+        export_checkpoint(arguments.ckpt_path, arguments.format, arguments.out)
+    except (OSError, ValueError, ArithmeticError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Image files to predictions of a checkpoint's network, with MC dropout to how sure it is of them."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainlab.checkpoints import load_checkpoint, rebuild_network
+from trainlab.data.decode import decode
+from trainlab.mc_dropout import has_dropout, mc_probabilities
+from trainlab.predictions import Prediction, Uncertainty, Unread
+
+_PIXELS = 2**18  # of a batch: 256 images of 32 x 32
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network in evaluation mode, and what its logits stand for.
+
+    Attributes:
+        size: pixels a side of the images that it takes.
+        mc_samples: networks that drop other units each; None for the whole network alone.
+        mc_seed: which units; that follows from the place of an image among those that could be read, too.
+    """
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    size: int
+    mc_samples: int | None = None
+    mc_seed: int = 0
+
+    @classmethod
+    def load(cls, path: Path, mc_samples: int | None = None, mc_seed: int = 0) -> "Predictor":
+        """That of a checkpoint. Says so where MC dropout has nothing to do.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no checkpoint, or of other than square RGB images; or one sample, which has no spread.
+        """
+        if mc_samples == 1:
+            raise ValueError("a spread takes at least 2 samples, got 1; set --mc-samples")
+        checkpoint = load_checkpoint(path)
+        network, about = rebuild_network(checkpoint), checkpoint["trainlab"]
+        channels, height, width = about["image_shape"]
+        if channels != 3 or height != width:
+            raise ValueError(f"files are read as square RGB images, {path} takes {channels} x {height} x {width}")
+        if mc_samples and not has_dropout(network):
+            print("MC dropout has nothing to do: the network has no dropout", file=sys.stderr)
+            mc_samples = None
+        return cls(network, tuple(about["classes"]), height, mc_samples, mc_seed)
+
+    def predict(self, paths: Iterable[Path]) -> Iterator[Prediction | Unread]:
+        """For each file among ``paths`` and under the folders among them; a batch at a time.
+
+        Raises:
+            ValueError: there is no image at all.
+        """
+        files, count = _files(paths), 0
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            while some := list(islice(files, max(1, _PIXELS // self.size**2))):
+                decoded = list(threads.map(self._decode, some))
+                images = [image for image in decoded if isinstance(image, np.ndarray)]
+                said = iter(self._say(images, first_image=count))
+                count += len(images)
+                for file, image in zip(some, decoded, strict=True):
+                    yield image if isinstance(image, Unread) else Prediction(Path(str(file)), *next(said))
+        if not count:
+            raise ValueError("there is no image to classify; name image files, or folders that hold some")
+
+    def _decode(self, file: Path | Unread) -> np.ndarray | Unread:
+        if isinstance(file, Unread):
+            return file
+        try:
+            return decode(str(file), self.size)
+        except OSError as error:
+            return Unread(f"{file}: {error.strerror or error}")
+        except ValueError as error:
+            return Unread(str(error))
+
+    @torch.inference_mode()
+    def _say(
+        self, images: list[np.ndarray], first_image: int
+    ) -> list[tuple[list[str], list[float], Uncertainty | None]]:
+        """Classes, probabilities and uncertainty of each image (3, size, size)."""
+        if not images:
+            return []
+        batch = torch.from_numpy(np.stack(images))
+        if self.mc_samples is None:
+            probabilities, samples = self.network(batch).double().softmax(1), None
+        else:
+            samples = mc_probabilities(self.network, batch, self.mc_samples, self.mc_seed, first_image).double()
+            probabilities = samples.mean(0)
+        order = probabilities.argsort(dim=1, descending=True, stable=True)
+        names = [[self.classes[label] for label in labels] for labels in order.tolist()]
+        unsure = [None] * len(images) if samples is None else _uncertainties(samples, order)
+        return list(zip(names, probabilities.gather(1, order).tolist(), unsure, strict=True))
+
+
+def _uncertainties(samples: Tensor, order: Tensor) -> list[Uncertainty]:
+    """Of each image, from probabilities (S, B, K), in the ``order`` (B, K) of its classes."""
+    deviations = samples.std(0).gather(1, order)
+    entropies = _entropy(samples.mean(0))
+    informations = entropies - _entropy(samples).mean(0)
+    columns = (deviations.tolist(), entropies.tolist(), informations.tolist())
+    return [Uncertainty(*row) for row in zip(*columns, strict=True)]
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    """Of the last axis, in nats; a probability of 0 adds nothing."""
+    return torch.special.entr(probabilities).sum(-1)
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
+    """The files among ``paths`` and, sorted, those under the folders among them; hidden ones only if they are named."""
+    for path in paths:
+        if not path.is_dir():
+            yield path if path.exists() else Unread(f"{path}: there is no such file or folder")
+            continue
+        closed: list[OSError] = []
+        for folder, subfolders, names in os.walk(path, onerror=closed.append):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+        yield from (Unread(f"{error.filename}: {error.strerror}") for error in closed)

@@ -1,0 +1,123 @@
+"""What a network says of image files, and how that is shown: a table, a line each, or JSON."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What MC dropout adds.
+
+    Attributes:
+        deviations: of the probabilities over the samples, in the order of the prediction's classes.
+        entropy: of the mean probabilities, in nats.
+        mutual_information: of class and network, in nats: the part of the entropy that comes from the samples'
+            disagreement (Houlsby et al., 2011, equation 2).
+    """
+
+    deviations: list[float]
+    entropy: float
+    mutual_information: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of a file.
+
+    Attributes:
+        classes: names, the most probable first.
+        probabilities: of these; with MC dropout their means over the samples.
+    """
+
+    file: Path
+    classes: list[str]
+    probabilities: list[float]
+    uncertainty: Uncertainty | None = None
+
+    def as_json(self, top: int) -> dict[str, Any]:
+        """Plain values, of the ``top`` most probable classes."""
+        columns: dict[str, list[Any]] = {"class": self.classes, "probability": self.probabilities}
+        more: dict[str, float] = {}
+        if self.uncertainty:
+            columns["std"] = self.uncertainty.deviations
+            more["entropy"] = self.uncertainty.entropy
+            more["mutual_information"] = self.uncertainty.mutual_information
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return {"file": str(self.file), "top": rows[:top], **more}
+
+    def in_words(self, top: int) -> list[tuple[str, str]]:
+        """The ``top`` most probable classes, each with its probability."""
+        chances = [f"{100 * probability:.1f}" for probability in self.probabilities]
+        if self.uncertainty:
+            chances = [f"{p} ± {100 * d:.1f}" for p, d in zip(chances, self.uncertainty.deviations, strict=True)]
+        return [(name, f"{chance} %") for name, chance in zip(self.classes, chances, strict=True)][:top]
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A path that there is nothing to say of, and why."""
+
+    reason: str
+
+
+def show(outcomes: Iterable[Prediction | Unread], top: int, as_json: bool) -> int:
+    """Print predictions: a table on a terminal, a line each elsewhere, or JSON; on stderr what could not be read.
+
+    Args:
+        outcomes: all with uncertainty, or none.
+        top: most probable classes to print.
+        as_json: an object a line.
+
+    Returns:
+        Exit status: 1 if anything could not be read.
+    """
+    rows: list[Prediction] = []
+    status = 0
+    for outcome in outcomes:
+        if isinstance(outcome, Unread):
+            print(outcome.reason, file=sys.stderr)
+            status = 1
+        elif as_json:
+            print(json.dumps(outcome.as_json(top)))
+        elif sys.stdout.isatty():
+            rows.append(outcome)
+        else:
+            print(_line(outcome, top))
+    if rows:
+        Console().print(_table(rows, top))
+    return status
+
+
+def _line(prediction: Prediction, top: int) -> str:
+    text = f"{prediction.file}: {', '.join(f'{name} {chance}' for name, chance in prediction.in_words(top))}"
+    if (unsure := prediction.uncertainty) is None:
+        return text
+    return f"{text}; entropy {unsure.entropy:.3f}, mutual information {unsure.mutual_information:.3f} nats"
+
+
+def _table(predictions: list[Prediction], top: int) -> Table:
+    """A row a class, so that long names of files have room beside it."""
+    table = Table()
+    table.add_column("image", overflow="fold")
+    table.add_column("class", overflow="fold")
+    table.add_column("probability", justify="right", no_wrap=True)
+    if predictions[0].uncertainty:
+        table.caption = "mean and standard deviation over the samples of MC dropout; uncertainty in nats"
+        table.add_column("entropy", justify="right", no_wrap=True)
+        table.add_column("mutual information", justify="right")
+    for prediction in predictions:
+        first, *others = prediction.in_words(top)
+        unsure = prediction.uncertainty
+        figures = [f"{unsure.entropy:.3f}", f"{unsure.mutual_information:.3f}"] if unsure else []
+        table.add_row(*map(escape, (str(prediction.file), *first, *figures)), end_section=not others)
+        for other in others:
+            table.add_row("", *map(escape, other), end_section=other == others[-1])
+    return table
