@@ -18,6 +18,7 @@ from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
+from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
 from trainlab.population.together import Member
 from trainlab.provenance import provenance
@@ -49,6 +50,13 @@ class Parts:
         """Those of the loggers that write for TensorBoard."""
         return [logger for logger in self.loggers if isinstance(logger, TensorBoard)]
 
+    def standardize(self) -> None:
+        """Give the network the statistics of the training split, if it scales by them. Reads the images."""
+        scaling = self.network.scaling
+        assert isinstance(scaling, InputScaling)
+        if scaling.standardize:
+            scaling.set_statistics(*self.data.statistics())
+
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """``cfg`` as plain values: what checkpoints hold and fingerprints are made of."""
@@ -66,9 +74,9 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     if not name.parts or name.is_absolute() or ".." in name.parts:
         raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
-    data: ImageData = _construct(cfg, "data")
+    data: ImageData = construct(cfg, "data")
     data.check()
-    network: nn.Module = _construct(cfg, "model", image_shape=data.image_shape)
+    network: nn.Module = construct(cfg, "model", image_shape=data.image_shape)
     if network.num_classes != data.count_classes():
         raise ValueError(
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "
@@ -80,10 +88,10 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
             f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
             "set data.batch_size or data.val_size"
         )
-    optimizer = _construct(cfg, "optim")
+    optimizer = construct(cfg, "optim")
     if (lr := optimizer.keywords.get("lr")) is not None and not 0 < lr < math.inf:
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
-    scheduler = _construct(cfg, "scheduler")
+    scheduler = construct(cfg, "scheduler")
     endless = cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1
     trial = optimizer([nn.Parameter(torch.zeros(1))])
     if inspect.signature(trial.step).parameters["closure"].default is inspect.Parameter.empty:
@@ -94,13 +102,13 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         raise ValueError(f"a setting of the schedule must not be 0 ({error}); set scheduler.*") from None
     steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
-    train_epoch = member.train_epoch if member else None
+    train_epoch = member.train_epoch if member and member.stacked else None
     module = Classifier(
         network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps, train_epoch=train_epoch
     )
 
     clock = {"clock": member.seconds} if member else {}
-    named = {name: _construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
+    named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
     checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
     if member:
         member.share(data)
@@ -110,14 +118,14 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     callbacks = [epochs, interrupt, *named.values()]
     if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
         callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
-    loggers = [_construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
+    loggers = [construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
-    trainer = _construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, **ours)
+    trainer = construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, **ours)
     return Parts(data, network, module, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
 
 
-def _construct(cfg: DictConfig, section: str, **late: Any) -> Any:
+def construct(cfg: DictConfig, section: str, **late: Any) -> Any:
     """The object that a section of ``cfg`` stands for, with arguments that are known only now."""
     settings = OmegaConf.select(cfg, section)
     plain = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))

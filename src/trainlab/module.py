@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import lightning
@@ -48,7 +49,7 @@ class Classifier(lightning.LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer, int], dict[str, Any] | None],
         label_smoothing: float = 0.0,
         compile: bool = False,
@@ -114,6 +115,15 @@ class Classifier(lightning.LightningModule):
         assert trainer.max_epochs is not None
         steps = math.ceil(trainer.num_training_batches / self._accumulate) * trainer.max_epochs
         return min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
+
+    def set_lr(self, lr: float) -> None:
+        """Take another learning rate; before the optimizer is made."""
+        self._build_optimizer = partial(self._build_optimizer, lr=lr)
+
+    @property
+    def loss(self) -> Tensor:
+        """Mean loss () of the latest batch."""
+        return self._losses[len(self._sizes) - 1]
 
     @property
     def optimizer(self) -> Optimizer:

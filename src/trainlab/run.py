@@ -19,7 +19,6 @@ from trainlab.console import quiet
 from trainlab.evaluation import evaluate
 from trainlab.files import write_atomically
 from trainlab.hyperparameters import hyperparameters
-from trainlab.models.scaling import InputScaling
 from trainlab.population.together import Member
 from trainlab.provenance import device_name, provenance
 from trainlab.results import Result, describe, fingerprint
@@ -32,6 +31,7 @@ from trainlab.run_folder import (
     recorded,
     start_checkpoint,
 )
+from trainlab.searched import check_search, find_rate, follow_rate, show_search, take_rate
 
 log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
@@ -54,8 +54,10 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     config, folder = resolved(cfg), Path(cfg.run_dir)
     quiet()
     with nothing_left(folder):
+        check_search(cfg, overrides)
         parts = build(cfg, member)
     if not is_main_process():
+        follow_rate(cfg, config, parts)
         return _follow(parts, config, folder)
     with claimed(folder), nothing_left(folder):
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
@@ -63,14 +65,22 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         if previous and previous.status == "completed":
             log.info("already completed, not trained again\n%s", describe(previous, folder))
             return previous
+        if previous and previous.lr_search:
+            take_rate(cfg, config, parts, result, previous.lr_search)
         start = start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
         os.environ[START_VARIABLE] = str(start or "")
-        write_atomically(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
+        _keep(cfg, result, folder)
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
-        result.write(folder)
         with _shown(parts, result), recorded(result, folder):
             try:
+                if cfg.lr_search and not result.lr_search:
+                    begun = clock()
+                    take_rate(cfg, config, parts, result, find_rate(cfg, parts))
+                    started += clock() - begun  # which the next seed does not spend
+                    _keep(cfg, result, folder)
                 _show(parts, config, start)
+                if result.lr_search:
+                    show_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.data.images.digest
                 _train(parts, config, start)
                 if parts.interrupt.interrupted:
@@ -85,6 +95,12 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     result.time["population"] = member.shared
         log.info("%s", describe(result, folder))
         return result
+
+
+def _keep(cfg: DictConfig, result: Result, folder: Path) -> None:
+    """Leave what the run is made of, so that another process can go on with it."""
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
+    result.write(folder)
 
 
 def _show(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
@@ -113,10 +129,8 @@ def _shown(parts: Parts, result: Result) -> Iterator[None]:
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
     """Fit, from the checkpoint ``start`` if there is one."""
     images = parts.data.images
-    scaling = parts.network.scaling
-    assert isinstance(scaling, InputScaling)
-    if start is None and scaling.standardize:
-        scaling.set_statistics(*parts.data.statistics())
+    if start is None:
+        parts.standardize()
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
     parts.checkpoint.about = about
     try:
