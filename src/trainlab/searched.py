@@ -142,6 +142,9 @@ def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | No
     with open_dict(cfg):
         cfg.seed, cfg.optim.lr = trial.seed, trial.lr
         cfg.trainer.update(trial.trainer)
+        limit = cfg.trainer.limit_train_batches  # a share, or a number
+        if trial.share < 1 and limit is not None:
+            cfg.trainer.limit_train_batches = type(limit)(limit * trial.share)
         if trial.scheduler:
             cfg.scheduler = dict(trial.scheduler)
     parts = build(cfg, member)

@@ -22,6 +22,7 @@ class Trial:
         seed: of the training.
         callbacks: what watches it, and nothing else does.
         trainer: settings of the Trainer; without `max_epochs` and `max_steps` it would have no end.
+        share: of the training batches that an epoch has.
         scheduler: settings of a schedule that takes the place of the run's; None to keep that.
     """
 
@@ -29,6 +30,7 @@ class Trial:
     seed: int
     callbacks: Sequence[Callback]
     trainer: Mapping[str, Any]
+    share: float = 1.0
     scheduler: Mapping[str, Any] | None = None
 
 
@@ -46,8 +48,8 @@ class Found:
         rule: that it was chosen by.
         suggestions: rates by rule.
         curve: what was measured. A range test has `lr` and `losses`, for each seed the smoothed losses, as far as it
-            came. A grid has `lr`, and for each the validation `losses` after each epoch, as far as it came; a loss that
-            is not finite ends them as None.
+            came. A grid has `lr`, and for each the validation `losses`, as far as it came; one that is not finite ends
+            them as None.
     """
 
     method: str

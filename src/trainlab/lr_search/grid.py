@@ -24,14 +24,16 @@ Tried = dict[float, list[float]]  # validation losses after each epoch by rate; 
 class Grid:
     """Trains with each of several rates for a few epochs and takes the one with the lowest validation loss.
 
-    After every epoch the better half goes on (successive halving; Jamieson, Talwalkar, 2016), as far as there are more
-    than one. The best rate's surroundings are tried in the same way.
+    After every epoch the better half goes on (successive halving; Jamieson, Talwalkar, 2016). Then rates between the
+    best one and its neighbours are tried for all of the epochs. What counts is the lowest loss that a rate has come to,
+    as for the checkpoint that a run keeps; single ones scatter.
 
     Args:
         min_lr: lowest rate.
         max_lr: highest rate.
         num_rates: from the one to the other, each the same multiple of the one before.
         epochs: that the last ones are trained for; a schedule spans them.
+        validations_per_epoch: that there are; one that is validated more often is judged with less noise.
         num_refined: rates tried on each side of the best one, between it and its neighbour.
         seed: that the trainings follow from; not that of the run.
         cache_dir: where what was found is kept.
@@ -48,14 +50,16 @@ class Grid:
         max_lr: float = 1e-1,
         num_rates: int = 12,
         epochs: int = 3,
+        validations_per_epoch: int = 2,
         num_refined: int = 1,
         seed: int = 0,
     ) -> None:
         check_range(min_lr, max_lr)
         check_at_least(2, num_rates=num_rates)
-        check_at_least(1, epochs=epochs)
+        check_at_least(1, epochs=epochs, validations_per_epoch=validations_per_epoch)
         check_at_least(0, num_refined=num_refined)
-        self.rates, self.epochs, self.num_refined = log_spaced(min_lr, max_lr, num_rates), epochs, num_refined
+        self.rates, self.num_refined = log_spaced(min_lr, max_lr, num_rates), num_refined
+        self.epochs, self.parts = epochs, validations_per_epoch
         self.seed, self.cache_dir = seed, cache_dir
 
     def search(self, train: Train, alone: str = "") -> Found:
@@ -64,7 +68,7 @@ class Grid:
             log.info("rates are tried one after the other, which takes longer: %s", alone)
         halving = [-(-len(self.rates) // 2**epoch) for epoch in range(self.epochs)]
         around = min(2, len(self.rates) - 1) * self.num_refined
-        with _Progress(sum(halving) + around * self.epochs) as progress:
+        with _Progress((sum(halving) + around * self.epochs) * self.parts) as progress:
             tried = self._try(self.rates, halving, train, not alone, progress)
             between = refined(self.rates, best_of(tried), self.num_refined)
             tried |= self._try(between, [len(between)] * self.epochs, train, not alone, progress)
@@ -79,14 +83,14 @@ class Grid:
     def _try(
         self, rates: Sequence[float], going_on: Sequence[int], train: Train, stacked: bool, progress: "_Progress"
     ) -> Tried:
-        """Train with each of ``rates``; ``going_on[n]`` of them make epoch n."""
+        """Train with each of ``rates``; ``going_on[n]`` of them make epoch n. To Lightning an epoch is several."""
         watches = [_Watch(progress) for _ in rates]
 
         def choose(waiting: list[int]) -> list[int]:
-            epoch = len(watches[waiting[0]].losses)
+            epoch, part = divmod(len(watches[waiting[0]].losses), self.parts)
             ranking = sorted(waiting, key=lambda number: min(watches[number].losses, default=0.0))
             chosen = ranking[: going_on[epoch]]
-            if epoch:
+            if epoch and not part:
                 best, losses = rates[ranking[0]], watches[ranking[0]].losses
                 told = "epoch %d of %d: best of %d rates %.2e, validation loss %.4f; %d go on"
                 log.info(told, epoch, self.epochs, len(waiting), best, min(losses), len(chosen))
@@ -96,7 +100,7 @@ class Grid:
             seed = derive_seed(self.seed, "lr_search")
             callbacks = [watch] if stacked else [_Turn(member), watch]
             try:
-                train(Trial(lr, seed, callbacks, {"max_epochs": self.epochs}), member)
+                train(Trial(lr, seed, callbacks, {"max_epochs": self.epochs * self.parts}, 1 / self.parts), member)
             except LeftOut:
                 pass
             except Diverged:
@@ -151,7 +155,7 @@ class _Watch(Callback):
         """Note the loss."""
         assert isinstance(pl_module, Classifier)
         if "val/loss" not in pl_module.val_metrics:
-            raise ValueError("lr_search=grid needs a validation in every epoch; set trainer.limit_val_batches=1.0")
+            raise ValueError("lr_search=grid is scored by validations; set trainer.limit_val_batches=1.0")
         self.losses.append(pl_module.val_metrics["val/loss"])
 
 
@@ -175,7 +179,7 @@ class _Progress:
     """A bar over the steps of all rates, where there is a terminal.
 
     Args:
-        epochs: that are made in all, one a rate.
+        epochs: Lightning's, of all rates together.
     """
 
     def __init__(self, epochs: int) -> None:

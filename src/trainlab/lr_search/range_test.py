@@ -86,7 +86,7 @@ class RangeTest:
                 curve = _Curve(self.smoothing, self.explosion_factor, bar)
                 seed = derive_seed(self.seed, "lr_search", number)
                 with contextlib.suppress(_Exploded, Diverged):
-                    train(Trial(self.rates[0], seed, [curve], trainer, schedule), None)
+                    train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), None)
                 curves.append(curve.smoothed)
                 bar.update(steps * (number + 1) - bar.n)
         return self.read(curves)

@@ -16,8 +16,8 @@ CAPTIONS = {
     "range_test": "Smoothed training loss while the rate rises step by step; thin lines: seeds. Marked on their mean: "
     "the steepest slope (triangle), two thirds along the valley (square), a tenth of the rate with the lowest loss "
     "(circle), averaged over the seeds; the star is the one that was taken.",
-    "grid": "Validation loss after each epoch, the more epochs the darker; after each of them the worse half was "
-    "dropped. The star is the rate that was taken.",
+    "grid": "Validation losses in the order of training, the later the darker; after each epoch the worse half of "
+    "the rates was dropped. The star is the rate that was taken.",
 }
 _MARKERS = {"steepest": "^", "valley": "s", "tenth_of_minimum": "o"}
 _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the median above it
@@ -71,12 +71,12 @@ def _name_suggestions(axes: Axes, found: Search) -> None:
 def _draw_grid(axes: Axes, found: Search, colour: str) -> Values:
     """Returns the losses drawn."""
     rates, rows = _numbers(found["curve"]["lr"]), [_numbers(row) for row in found["curve"]["losses"]]
-    epochs = max(map(len, rows))
-    for epoch in range(epochs):
-        there = [i for i, row in enumerate(rows) if len(row) > epoch]
-        shade = min(1.0, 0.3 + 0.7 * (epoch + 1) / epochs)
+    validations = max(map(len, rows))
+    for number in range(validations):
+        there = [i for i, row in enumerate(rows) if len(row) > number]
+        shade = min(1.0, 0.3 + 0.7 * (number + 1) / validations)
         style: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.4, "alpha": shade}
-        axes.plot(rates[there], [rows[i][epoch] for i in there], color=colour, **style)
+        axes.plot(rates[there], [rows[i][number] for i in there], color=colour, **style)
     best = [row for lr, row in zip(rates, rows, strict=True) if lr == found["lr"]]
     if best:
         axes.plot(found["lr"], best[0].min(), "*", color=colour, markersize=16, markeredgecolor="white", zorder=3)
