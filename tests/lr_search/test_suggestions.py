@@ -43,6 +43,14 @@ def test_the_slope_is_taken_over_the_logarithm_of_the_rate():
     assert steepest(RATES, losses) == pytest.approx(0.01, rel=1e-6)
 
 
+def test_a_fall_from_where_the_loss_blew_up_is_no_slope_to_train_on():
+    # A fall by 1 around 1e-3, lowest at 1e-1, then up to 10 and steeply down again.
+    losses = [2.3 - 1 / (1 + math.exp(-4 * (decades(lr) + 3))) for lr in RATES]
+    losses = [loss if lr < 0.1 else 10 - decades(lr) * 3 for lr, loss in zip(RATES, losses, strict=True)]
+    assert steepest(RATES, losses) == pytest.approx(1e-3, rel=1e-6)
+    assert steepest([1e-3, 1e-2], [1.0, 2.0]) == 1e-3  # it never falls
+
+
 def test_the_valley_is_left_at_two_thirds():
     # It falls from 1e-4 to 1e-1, three decades; a shorter and deeper fall follows after a rise.
     def loss(lr: float) -> float:

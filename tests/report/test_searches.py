@@ -60,7 +60,8 @@ def test_what_was_taken_is_marked_and_named(found: Any):
     (axes,) = figure.axes
     (star,) = [line for line in axes.lines if line.get_marker() == "*" and len(line.get_xdata())]
     assert star.get_xdata()[0] == found["lr"]
-    assert f"taken: {found['lr']:.2g} ({found['rule']})" in axes.get_legend_handles_labels()[1]
+    rate = {3e-3: "3.0e-3", 1e-3: "1.0e-3"}[found["lr"]]
+    assert f"taken: {rate} ({found['rule']})" in axes.get_legend_handles_labels()[1]
     assert axes.get_xscale() == "log"
     assert axes.get_ylim()[1] < 5  # what exploded is cut off
 

@@ -24,16 +24,16 @@ Tried = dict[float, list[float]]  # validation losses after each epoch by rate; 
 class Grid:
     """Trains with each of several rates for a few epochs and takes the one with the lowest validation loss.
 
-    After every epoch the better half goes on (successive halving; Jamieson, Talwalkar, 2016). Then rates between the
-    best one and its neighbours are tried for all of the epochs. What counts is the lowest loss that a rate has come to,
-    as for the checkpoint that a run keeps; single ones scatter.
+    An epoch halves them (successive halving; Jamieson, Talwalkar, 2016), in steps after each validation. Then rates
+    between the best one and its neighbours are tried in the same way. What counts is the lowest loss that a rate has
+    come to, as for the checkpoint that a run keeps; single ones scatter.
 
     Args:
         min_lr: lowest rate.
         max_lr: highest rate.
         num_rates: from the one to the other, each the same multiple of the one before.
         epochs: that the last ones are trained for; a schedule spans them.
-        validations_per_epoch: that there are; one that is validated more often is judged with less noise.
+        validations_per_epoch: that a rate is judged by, and at which the worst ones are dropped.
         num_refined: rates tried on each side of the best one, between it and its neighbour.
         seed: that the trainings follow from; not that of the run.
         cache_dir: where what was found is kept.
@@ -66,12 +66,11 @@ class Grid:
         """Search; see `Search`."""
         if alone:
             log.info("rates are tried one after the other, which takes longer: %s", alone)
-        halving = [-(-len(self.rates) // 2**epoch) for epoch in range(self.epochs)]
         around = min(2, len(self.rates) - 1) * self.num_refined
-        with _Progress((sum(halving) + around * self.epochs) * self.parts) as progress:
-            tried = self._try(self.rates, halving, train, not alone, progress)
+        with _Progress(sum(self._going_on(len(self.rates))) + sum(self._going_on(around))) as progress:
+            tried = self._try(self.rates, train, not alone, progress)
             between = refined(self.rates, best_of(tried), self.num_refined)
-            tried |= self._try(between, [len(between)] * self.epochs, train, not alone, progress)
+            tried |= self._try(between, train, not alone, progress)
         best = best_of(tried)
         log.info("%s has the lowest validation loss, %.4f", f"{best:.2e}", min(tried[best]))
         if best in (self.rates[0], self.rates[-1]):
@@ -80,20 +79,22 @@ class Grid:
         losses = [[loss if math.isfinite(loss) else None for loss in tried[lr]] for lr in rates]
         return Found("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": losses})
 
-    def _try(
-        self, rates: Sequence[float], going_on: Sequence[int], train: Train, stacked: bool, progress: "_Progress"
-    ) -> Tried:
-        """Train with each of ``rates``; ``going_on[n]`` of them make epoch n. To Lightning an epoch is several."""
-        watches = [_Watch(progress) for _ in rates]
+    def _going_on(self, rates: int) -> list[int]:
+        """How many of the rates make each part of an epoch, from one validation to the next."""
+        return [math.ceil(rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
+
+    def _try(self, rates: Sequence[float], train: Train, stacked: bool, progress: "_Progress") -> Tried:
+        """Train with each of ``rates``, the best ones to the end. To Lightning a part of an epoch is one."""
+        watches, going_on = [_Watch(progress) for _ in rates], self._going_on(len(rates))
 
         def choose(waiting: list[int]) -> list[int]:
-            epoch, part = divmod(len(watches[waiting[0]].losses), self.parts)
+            part = len(watches[waiting[0]].losses)
             ranking = sorted(waiting, key=lambda number: min(watches[number].losses, default=0.0))
-            chosen = ranking[: going_on[epoch]]
-            if epoch and not part:
-                best, losses = rates[ranking[0]], watches[ranking[0]].losses
-                told = "epoch %d of %d: best of %d rates %.2e, validation loss %.4f; %d go on"
-                log.info(told, epoch, self.epochs, len(waiting), best, min(losses), len(chosen))
+            chosen = ranking[: going_on[part]]
+            if part:
+                best, loss = rates[ranking[0]], min(watches[ranking[0]].losses)
+                told = "after %g of %d epochs: best of %d rates %.2e, validation loss %.4f; %d go on"
+                log.info(told, part / self.parts, self.epochs, len(waiting), best, loss, len(chosen))
             return chosen
 
         def work(lr: float, watch: _Watch, member: Member) -> None:

@@ -35,8 +35,14 @@ def smooth(losses: Floats, beta: float) -> list[float]:
 
 
 def steepest(rates: Floats, losses: Floats) -> float:
-    """The rate at which the loss falls fastest by the logarithm of the rate (Smith, 2017, read off by a formula)."""
-    slopes = np.gradient(np.asarray(losses), np.log(rates))
+    """The rate at which the loss falls fastest by the logarithm of the rate, up to where it is lowest.
+
+    What Smith (2017) looks for by eye; beyond its lowest point a loss falls where it blew up before.
+    """
+    end = int(np.argmin(losses)) + 1
+    if end == 1:
+        return float(rates[0])
+    slopes = np.gradient(np.asarray(losses[:end]), np.log(rates[:end]))
     return float(rates[int(slopes.argmin())])
 
 

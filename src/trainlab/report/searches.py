@@ -16,8 +16,8 @@ CAPTIONS = {
     "range_test": "Smoothed training loss while the rate rises step by step; thin lines: seeds. Marked on their mean: "
     "the steepest slope (triangle), two thirds along the valley (square), a tenth of the rate with the lowest loss "
     "(circle), averaged over the seeds; the star is the one that was taken.",
-    "grid": "Validation losses in the order of training, the later the darker; after each epoch the worse half of "
-    "the rates was dropped. The star is the rate that was taken.",
+    "grid": "Validation losses in the order of training, the later the darker; after each the worst rates were "
+    "dropped. The star is the rate that was taken.",
 }
 _MARKERS = {"steepest": "^", "valley": "s", "tenth_of_minimum": "o"}
 _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the median above it
@@ -31,7 +31,7 @@ def draw_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]
         tops = []
         for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLOURS, strict=False):
             losses = draw(axes, found, colour)
-            label = f"{shortened(name)}: {found['lr']:.2g}" if name else f"taken: {found['lr']:.2g} ({found['rule']})"
+            label = f"{shortened(name)}: {_told(found['lr'])}" if name else _taken(found)
             axes.plot([], [], color=colour, marker="*", markersize=11, label=label)
             tops.append(_highest_shown(losses))
         low, high = axes.get_ylim()
@@ -64,8 +64,17 @@ def _draw_range_test(axes: Axes, found: Search, colour: str) -> Values:
 def _name_suggestions(axes: Axes, found: Search) -> None:
     for rule, lr in found["suggestions"].items():
         if rule != found["rule"]:
-            label = f"{rule.replace('_', ' ')}: {lr:.2g}"
+            label = f"{rule.replace('_', ' ')}: {_told(lr)}"
             axes.plot([], [], color=COLOURS[0], marker=_MARKERS.get(rule, "D"), linestyle="", label=label)
+
+
+def _taken(found: Search) -> str:
+    return f"taken: {_told(found['lr'])} ({found['rule']})"
+
+
+def _told(lr: float) -> str:
+    """A rate as "5.9e-5"."""
+    return f"{lr:.1e}".replace("e-0", "e-")
 
 
 def _draw_grid(axes: Axes, found: Search, colour: str) -> Values:
