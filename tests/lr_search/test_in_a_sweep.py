@@ -27,7 +27,8 @@ def assert_searched_once_a_model(folder: Path) -> None:
     assert [result["status"] for result in found] == ["completed"] * 4
     by_model: dict[str, list[Any]] = {}
     for result in found:
-        by_model.setdefault(result["overrides"][0], []).append(result["lr_search"])
+        model = next(override for override in result["overrides"] if override.startswith("model="))
+        by_model.setdefault(model, []).append(result["lr_search"])
     assert len(by_model) == 2
     for first, second in by_model.values():
         assert first == second  # with the seconds it took, so it is one search
