@@ -32,7 +32,7 @@ RANGE_TEST = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_s
 GRID = (
     "lr_search=grid",
     "lr_search.num_rates=3",
-    "lr_search.min_lr=1e-4",
+    "lr_search.min_lr=2e-4",
     "lr_search.max_lr=1e-2",
     "lr_search.epochs=1",
 )

@@ -3,6 +3,7 @@
 import inspect
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.optim import Optimizer
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO
@@ -38,6 +40,7 @@ class Parts:
     data: ImageData
     network: nn.Module
     module: Classifier
+    optimizer: partial[Optimizer]
     callbacks: list[Callback]
     loggers: list[Logger]
     trainer: lightning.Trainer
@@ -49,6 +52,10 @@ class Parts:
     def boards(self) -> list[TensorBoard]:
         """Those of the loggers that write for TensorBoard."""
         return [logger for logger in self.loggers if isinstance(logger, TensorBoard)]
+
+    def set_lr(self, lr: float) -> None:
+        """Have another learning rate, before the optimizer is made."""
+        self.optimizer.keywords["lr"] = lr
 
     def standardize(self) -> None:
         """Give the network the statistics of the training split, if it scales by them. Reads the images."""
@@ -122,7 +129,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
     trainer = construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, **ours)
-    return Parts(data, network, module, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+    return Parts(data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
 
 
 def construct(cfg: DictConfig, section: str, **late: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 import lightning
@@ -45,11 +44,12 @@ class Classifier(lightning.LightningModule):
     """
 
     flat: FlatParameters
+    loss: Tensor  # () mean of the latest batch
 
     def __init__(
         self,
         network: nn.Module,
-        optimizer: Callable[..., Optimizer],
+        optimizer: Callable[[list[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer, int], dict[str, Any] | None],
         label_smoothing: float = 0.0,
         compile: bool = False,
@@ -116,15 +116,6 @@ class Classifier(lightning.LightningModule):
         steps = math.ceil(trainer.num_training_batches / self._accumulate) * trainer.max_epochs
         return min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
 
-    def set_lr(self, lr: float) -> None:
-        """Take another learning rate; before the optimizer is made."""
-        self._build_optimizer = partial(self._build_optimizer, lr=lr)
-
-    @property
-    def loss(self) -> Tensor:
-        """Mean loss () of the latest batch."""
-        return self._losses[len(self._sizes) - 1]
-
     @property
     def optimizer(self) -> Optimizer:
         """torch's own, over ``flat``."""
@@ -189,7 +180,7 @@ class Classifier(lightning.LightningModule):
                 self._optimizer.step()
                 self.flat.zero_grad()
                 self.step_schedule("step")
-        self._losses[batch_idx] = loss.detach()
+        self._losses[batch_idx] = self.loss = loss.detach()
         self._train_correct += correct
         self._sizes.append(len(labels))
 

@@ -19,6 +19,7 @@ from trainlab.lr_search.found import NothingFound, Search, Trial
 from trainlab.population.fitness import unfit
 from trainlab.population.together import Member
 from trainlab.results import Result, fingerprint
+from trainlab.run_folder import earlier_run
 from trainlab.tensorboard import LR_SEARCH
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Res
     """Put the rate that was found where it counts: in the configuration, and in what the optimizer is made from."""
     result.lr_search, lr = found, found["lr"]
     cfg.optim.lr = config["optim"]["lr"] = lr
-    parts.module.set_lr(lr)
+    parts.set_lr(lr)
     os.environ[RATE_VARIABLE] = repr(lr)
     told = ", ".join(f"{rule} {suggestion:.2e}" for rule, suggestion in found["suggestions"].items())
     log.info("learning rate %.3g, found by %s (%s)", lr, found["method"], told)
@@ -92,7 +93,7 @@ def follow_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts) -> None:
             "search with one process first, then leave out lr_search and set optim.lr"
         )
     config["optim"]["lr"] = lr = float(os.environ[RATE_VARIABLE])
-    parts.module.set_lr(lr)
+    parts.set_lr(lr)
 
 
 def search_ahead(cfgs: Iterable[DictConfig]) -> None:
@@ -105,7 +106,7 @@ def search_ahead(cfgs: Iterable[DictConfig]) -> None:
     for cfg in cfgs:
         if not cfg.lr_search:
             continue
-        previous = Result.read(Path(cfg.run_dir))
+        previous = earlier_run(Path(cfg.run_dir), resolved(cfg), cfg.ckpt_path)
         key = fingerprint(resolved(shortened(cfg, 1)))
         if key in done or (previous and previous.lr_search):
             continue
@@ -142,9 +143,11 @@ def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | No
     with open_dict(cfg):
         cfg.seed, cfg.optim.lr = trial.seed, trial.lr
         cfg.trainer.update(trial.trainer)
-        limit = cfg.trainer.limit_train_batches  # a share, or a number
-        if trial.share < 1 and limit is not None:
-            cfg.trainer.limit_train_batches = type(limit)(limit * trial.share)
+        limit = cfg.trainer.limit_train_batches
+        if isinstance(limit, int):  # a number of batches, and else a share of them
+            cfg.trainer.limit_train_batches = max(1, round(limit * trial.share))
+        elif limit is not None:
+            cfg.trainer.limit_train_batches = limit * trial.share
         if trial.scheduler:
             cfg.scheduler = dict(trial.scheduler)
     parts = build(cfg, member)

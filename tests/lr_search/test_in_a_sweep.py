@@ -32,7 +32,7 @@ def assert_searched_once_a_model(folder: Path) -> None:
     assert len(by_model) == 2
     for first, second in by_model.values():
         assert first == second  # with the seconds it took, so it is one search
-        assert first["lr"] in pytest.approx([1e-4, 1e-3, 1e-2])
+        assert any(first["lr"] == pytest.approx(lr) for lr in (1e-4, 1e-3, 1e-2))
     assert len(list((folder / ".lr_search").glob("*.json"))) == 2
     assert len({result["metrics"]["val_loss"] for result in found}) == 4
 
