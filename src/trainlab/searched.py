@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, open_dict
 
@@ -15,7 +16,7 @@ from trainlab.build import Parts, build, construct, resolved
 from trainlab.data import ImageData
 from trainlab.files import write_atomically
 from trainlab.lr_search.cache import cached
-from trainlab.lr_search.found import NothingFound, Search, Trial
+from trainlab.lr_search.found import Means, NothingFound, Search, Trial
 from trainlab.population.fitness import unfit
 from trainlab.population.together import Member
 from trainlab.results import Result, fingerprint
@@ -69,8 +70,11 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
     def train(trial: Trial, member: Member | None) -> None:
         _train(short, parts.data, trial, member)
 
+    on_cpu = parts.trainer.strategy.root_device.type == "cpu"
+    processes = torch.get_num_threads() if on_cpu else 1
+    means = Means(train, unfit(config, 1), processes, len(parts.data.train_dataloader()))
     with isolate_rng():
-        return cached(Path(search.cache_dir), key, lambda: search.search(train, unfit(config, 1)))
+        return cached(Path(search.cache_dir), key, lambda: search.search(means))
 
 
 def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:

@@ -39,6 +39,23 @@ Train = Callable[[Trial, Member | None], None]
 
 
 @dataclass(frozen=True)
+class Means:
+    """What a search has to work with.
+
+    Attributes:
+        train: makes a training.
+        alone: why no two can be made as one; "" if they can.
+        processes: that can compute at once, with a thread each.
+        steps: batches of an epoch; for a progress bar.
+    """
+
+    train: Train
+    alone: str = ""
+    processes: int = 1
+    steps: int = 0
+
+
+@dataclass(frozen=True)
 class Found:
     """What a search has come to; plain values, for JSON.
 
@@ -70,12 +87,8 @@ class Search(Protocol):
     seed: int
     cache_dir: str
 
-    def search(self, train: Train, alone: str) -> Found:
-        """Search with trainings made by ``train``.
-
-        Args:
-            train: makes a training.
-            alone: why no two can be made as one; "" if they can.
+    def search(self, means: Means) -> Found:
+        """Search.
 
         Raises:
             NothingFound: no rate can be trained with.

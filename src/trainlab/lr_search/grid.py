@@ -3,7 +3,7 @@
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, NothingFound, Train, Trial, check_at_least, check_range
+from trainlab.lr_search.found import Found, Means, NothingFound, Trial, check_at_least, check_range
+from trainlab.lr_search.processes import Step, divided
 from trainlab.lr_search.suggestions import log_spaced
 from trainlab.module import Classifier, Diverged
 from trainlab.population.together import LeftOut, Member, Population
@@ -62,15 +63,16 @@ class Grid:
         self.epochs, self.parts = epochs, validations_per_epoch
         self.seed, self.cache_dir = seed, cache_dir
 
-    def search(self, train: Train, alone: str = "") -> Found:
+    def search(self, means: Means) -> Found:
         """Search; see `Search`."""
-        if alone:
-            log.info("rates are tried one after the other, which takes longer: %s", alone)
+        if means.alone:
+            log.info("rates are tried one after the other, which takes longer: %s", means.alone)
         around = min(2, len(self.rates) - 1) * self.num_refined
-        with _Progress(sum(self._going_on(len(self.rates))) + sum(self._going_on(around))) as progress:
-            tried = self._try(self.rates, train, not alone, progress)
-            between = refined(self.rates, best_of(tried), self.num_refined)
-            tried |= self._try(between, train, not alone, progress)
+        parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(around))
+        steps = round(parts * means.steps / self.parts)
+        with tqdm(desc="learning rates", total=steps, leave=False, disable=not sys.stderr.isatty()) as bar:
+            tried = self._try(self.rates, means, bar.update)
+            tried |= self._try(refined(self.rates, best_of(tried), self.num_refined), means, bar.update)
         best = best_of(tried)
         log.info("%s has the lowest validation loss, %.4f", f"{best:.2e}", min(tried[best]))
         if best in (self.rates[0], self.rates[-1]):
@@ -83,32 +85,50 @@ class Grid:
         """How many of the rates make each part of an epoch, from one validation to the next."""
         return [math.ceil(rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
 
-    def _try(self, rates: Sequence[float], train: Train, stacked: bool, progress: "_Progress") -> Tried:
+    def _try(self, rates: Sequence[float], means: Means, step: Step) -> Tried:
         """Train with each of ``rates``, the best ones to the end. To Lightning a part of an epoch is one."""
-        watches, going_on = [_Watch(progress) for _ in rates], self._going_on(len(rates))
+        going_on = self._going_on(len(rates))
 
-        def choose(waiting: list[int]) -> list[int]:
-            part = len(watches[waiting[0]].losses)
-            ranking = sorted(waiting, key=lambda number: min(watches[number].losses, default=0.0))
+        def decide(reports: Mapping[int, Tried]) -> dict[int, list[float]]:
+            """Of the rates that wait, those that go on, by number of the process."""
+            waiting = {lr: losses for report in reports.values() for lr, losses in report.items()}
+            ranking = sorted(waiting, key=lambda lr: min(waiting[lr], default=0.0))
+            part = len(waiting[ranking[0]])
             chosen = ranking[: going_on[part]]
             if part:
-                best, loss = rates[ranking[0]], min(watches[ranking[0]].losses)
                 told = "after %g of %d epochs: best of %d rates %.2e, validation loss %.4f; %d go on"
-                log.info(told, part / self.parts, self.epochs, len(waiting), best, loss, len(chosen))
-            return chosen
+                best = ranking[0], min(waiting[ranking[0]])
+                log.info(told, part / self.parts, self.epochs, len(ranking), *best, len(chosen))
+            return {number: [lr for lr in report if lr in chosen] for number, report in reports.items()}
+
+        processes = 1 if means.alone else min(means.processes, len(rates))
+        if processes <= 1:
+            return self._race(rates, means, lambda report: decide({0: report})[0], step)
+        shares = [rates[number::processes] for number in range(processes)]  # neighbours apart: they last equally long
+        found = divided(shares, lambda rates, ask, step: self._race(rates, means, ask, step), decide, step)
+        return {lr: losses for tried in found for lr, losses in tried.items()}
+
+    def _race(self, rates: Sequence[float], means: Means, ask: Callable[[Tried], Sequence[float]], step: Step) -> Tried:
+        """Train with ``rates`` in this process, as far as ``ask`` lets each go on with the losses it has come to."""
+        watches = [_Watch() for _ in rates]
+
+        def choose(waiting: list[int]) -> list[int]:
+            chosen = ask({rates[number]: watches[number].losses for number in waiting})
+            return [number for number in waiting if rates[number] in chosen]
 
         def work(lr: float, watch: _Watch, member: Member) -> None:
             seed = derive_seed(self.seed, "lr_search")
-            callbacks = [watch] if stacked else [_Turn(member), watch]
+            callbacks = [_Turn(member), watch] if means.alone else [watch]
+            trainer = {"max_epochs": self.epochs * self.parts}
             try:
-                train(Trial(lr, seed, callbacks, {"max_epochs": self.epochs * self.parts}, 1 / self.parts), member)
+                means.train(Trial(lr, seed, callbacks, trainer, 1 / self.parts), member)
             except LeftOut:
                 pass
             except Diverged:
                 watch.losses.append(math.inf)
 
         works = [partial(work, lr, watch) for lr, watch in zip(rates, watches, strict=True)]
-        population = Population(works, choose, progress.step, stacked, at_once=True)
+        population = Population(works, choose, step, stacked=not means.alone, at_once=True)
         outcomes = population.run()
         if population.interrupted:
             raise KeyboardInterrupt
@@ -144,13 +164,8 @@ def refined(rates: Sequence[float], best: float, count: int) -> list[float]:
 class _Watch(Callback):
     """Validation losses of a training, one an epoch."""
 
-    def __init__(self, progress: "_Progress") -> None:
+    def __init__(self) -> None:
         self.losses: list[float] = []
-        self._progress = progress
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell how many steps an epoch has."""
-        self._progress.steps_known(int(trainer.num_training_batches))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the loss."""
@@ -174,29 +189,3 @@ class _Turn(Callback):
     def on_train_batch_start(self, *_: Any) -> None:
         """End where all are to end."""
         self._member.check()
-
-
-class _Progress:
-    """A bar over the steps of all rates, where there is a terminal.
-
-    Args:
-        epochs: Lightning's, of all rates together.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
-        self._bar = tqdm(desc="learning rates", unit="step", leave=False, disable=not sys.stderr.isatty())
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def steps_known(self, steps: int) -> None:
-        """Of an epoch."""
-        self._bar.total = self._epochs * steps
-
-    def step(self, rates: int) -> None:
-        """So many rates make a step."""
-        self._bar.update(rates)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, NothingFound, Train, Trial, check_at_least, check_range
+from trainlab.lr_search.found import Found, Means, NothingFound, Trial, check_at_least, check_range
 from trainlab.lr_search.suggestions import RULES, geometric_mean, log_spaced, smooth
 from trainlab.module import Classifier, Diverged
 from trainlab.randomness import derive_seed
@@ -74,7 +74,7 @@ class RangeTest:
         self.num_seeds, self.smoothing, self.explosion_factor, self.rule = num_seeds, smoothing, explosion_factor, rule
         self.seed, self.cache_dir = seed, cache_dir
 
-    def search(self, train: Train, alone: str = "") -> Found:
+    def search(self, means: Means) -> Found:
         """Search; see `Search`."""
         steps = len(self.rates)
         factor = (self.rates[-1] / self.rates[0]) ** (1 / (steps - 1))
@@ -86,7 +86,7 @@ class RangeTest:
                 curve = _Curve(self.smoothing, self.explosion_factor, bar)
                 seed = derive_seed(self.seed, "lr_search", number)
                 with contextlib.suppress(_Exploded, Diverged):
-                    train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), None)
+                    means.train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), None)
                 curves.append(curve.smoothed)
                 bar.update(steps * (number + 1) - bar.n)
         return self.read(curves)
