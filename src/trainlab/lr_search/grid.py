@@ -50,7 +50,7 @@ class Grid:
         min_lr: float = 1e-5,
         max_lr: float = 1e-1,
         num_rates: int = 12,
-        epochs: int = 2,
+        epochs: int = 3,
         validations_per_epoch: int = 2,
         num_refined: int = 1,
         seed: int = 0,
