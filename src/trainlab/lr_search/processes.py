@@ -1,8 +1,10 @@
 """Work that is divided among forked processes, a thread each, which meet before they go on."""
 
+import contextlib
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 import time
 import warnings
@@ -73,7 +75,7 @@ def _serve(ends: Sequence[Connection], decide: Decide, step: Step) -> list[Any]:
             number = numbers[end]
             try:
                 kind, content = end.recv()
-            except EOFError:
+            except (EOFError, ConnectionError):
                 raise RuntimeError("a process of the search was killed; out of memory is the usual reason") from None
             if kind == "raised":
                 raise content
@@ -90,6 +92,7 @@ def _serve(ends: Sequence[Connection], decide: Decide, step: Step) -> list[Any]:
 
 
 def _child(work: Callable[[Share, Ask, Step], Any], share: Share, connection: Connection, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the parent, which ends its children
     threading.Thread(target=_go_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)  # a forked process has none of OpenMP's others
     made, due = 0, 0.0
@@ -109,7 +112,8 @@ def _child(work: Callable[[Share, Ask, Step], Any], share: Share, connection: Co
         message = ("returned", work(share, ask, step))
     except BaseException as error:
         message = ("raised", _sendable(error))
-    connection.send(message)
+    with contextlib.suppress(BrokenPipeError):  # the parent has stopped listening
+        connection.send(message)
 
 
 def _sendable(error: BaseException) -> BaseException:
