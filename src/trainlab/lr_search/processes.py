@@ -16,7 +16,7 @@ import torch
 
 Share = TypeVar("Share")
 Ask = Callable[[Any], Any]
-Step = Callable[[int], None]
+Step = Callable[[int], object]
 Decide = Callable[[Mapping[int, Any]], Mapping[int, Any]]
 
 _LOOK_S = 1.0  # between two looks whether the parent is there

@@ -150,7 +150,7 @@ class Population:
         self,
         works: Sequence[Work],
         choose: Choose = lambda waiting: waiting,
-        before_step: Callable[[int], None] = lambda members: None,
+        before_step: Callable[[int], object] = lambda members: None,
         stacked: bool = True,
         at_once: bool = False,
     ) -> None:
