@@ -89,14 +89,14 @@ def test_rebuilt_data_are_those_of_the_run_with_the_changes_asked_for(checkpoint
         "torch.save",
         "torch.nn.init.normal_",
         "torch.optim.SGD",
-        "trainlab.run.instantiate",
+        "trainlab.build.instantiate",
         "trainlab.files.write_atomically",
         "trainlab.checkpoints.Path",
     ],
 )
 def test_a_checkpoint_may_not_build_anything_else(target, checkpoint, monkeypatch):
     calls = []
-    for name in ("os.system", "subprocess.run", "trainlab.run.instantiate", "trainlab.files.write_atomically"):
+    for name in ("os.system", "subprocess.run", "trainlab.build.instantiate", "trainlab.files.write_atomically"):
         monkeypatch.setattr(name, lambda *args, **kwargs: calls.append((args, kwargs)))
     for section, rebuild in (("model", rebuild_network), ("data", rebuild_data)):
         evil = copy.deepcopy(checkpoint)

@@ -66,7 +66,17 @@ def test_the_folder_of_a_run_has_what_the_design_says(train):
     }
     written = json.loads((folder / "result.json").read_text())
     assert written == dataclasses.asdict(result)
-    assert list(written) == ["status", "fingerprint", "overrides", "metrics", "time", "provenance", "error"]
+    assert list(written) == [
+        "status",
+        "fingerprint",
+        "overrides",
+        "metrics",
+        "time",
+        "provenance",
+        "error",
+        "lr_search",
+    ]
+    assert written["lr_search"] is None
     assert written["status"] == "completed"
     assert written["overrides"] == ["seed=3", "trainer.max_epochs=1"]
     assert sorted(written["metrics"]) == sorted(METRICS)

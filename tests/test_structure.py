@@ -16,7 +16,7 @@ MAX_LINES = 300
 # Imports point one way: a module imports those of its own floor and of the floors below it.
 FLOORS = (
     ("train", "eval", "report", "export", "predict", "hydra_plugins"),
-    ("trainlab.run", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
+    ("trainlab.run", "trainlab.searched", "trainlab.build", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
     ("trainlab.lr_search", "trainlab.population", "trainlab.endings"),
     ("trainlab.export", "trainlab.predict", "trainlab.predictions"),
     ("trainlab.probe", "trainlab.layer_statistics"),
@@ -94,7 +94,7 @@ def test_no_import_goes_round_in_a_circle():
 
 def test_only_scripts_run_cli_and_plugins_know_hydra():
     who = {name for name, found in IMPORTS.items() if any(is_in(module, "hydra", "omegaconf") for module in found)}
-    allowed = {"train", "eval", "trainlab.run", "trainlab.run_folder", "trainlab.cli"}
+    allowed = {"train", "eval", *(f"trainlab.{name}" for name in ("run", "build", "searched", "run_folder", "cli"))}
     assert {name for name in who if not is_in(name, "hydra_plugins")} <= allowed
 
 

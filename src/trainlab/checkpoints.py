@@ -107,7 +107,7 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
 def _construct(kind: type, config: Mapping[str, Any], **late: Any) -> Any:
     """An object of the class that a plain configuration names, if that is one to be trusted.
 
-    A module's other names are not: `trainlab.run.instantiate` would build anything.
+    A module's other names are not: `trainlab.build.instantiate` would build anything.
     """
     arguments = dict(config) | late
     target = arguments.pop("_target_")

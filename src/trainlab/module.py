@@ -44,6 +44,7 @@ class Classifier(lightning.LightningModule):
     """
 
     flat: FlatParameters
+    loss: Tensor  # () mean of the latest batch
 
     def __init__(
         self,
@@ -179,7 +180,7 @@ class Classifier(lightning.LightningModule):
                 self._optimizer.step()
                 self.flat.zero_grad()
                 self.step_schedule("step")
-        self._losses[batch_idx] = loss.detach()
+        self._losses[batch_idx] = self.loss = loss.detach()
         self._train_correct += correct
         self._sizes.append(len(labels))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,12 +32,17 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.progress",
     "callbacks.pictures",
     "callbacks.activations",
+    "lr_search.cache_dir",
 )
 # Overrides that say where and how, not what.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
-    *("data.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "callbacks.activations", "logger."),
+    *("data.cache_dir=", "lr_search.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "callbacks.activations"),
+    "logger.",
 )
+
+
+_LIST_OF_NUMBERS = re.compile(r"\[\n[\s\d.,eE+\-nul]*\]")  # no text: that has no line breaks in JSON
 
 
 @dataclass
@@ -51,6 +57,8 @@ class Result:
         time: total_s, epoch_s (median), images_per_s, device.
         provenance: command, git commit and whether dirty, versions, seed, data digest.
         error: type, message and traceback file, where there is one.
+        lr_search: where the learning rate was searched, what that came to: method, lr, rule, suggestions, curve,
+            search_s, which total_s does not contain.
     """
 
     status: str
@@ -60,11 +68,13 @@ class Result:
     time: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] | None = None
+    lr_search: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
         """Write `result.json` atomically."""
         assert self.status in STATUSES
-        write_atomically(folder / "result.json", (json.dumps(asdict(self), indent=2) + "\n").encode())
+        text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(asdict(self), indent=2))
+        write_atomically(folder / "result.json", (text + "\n").encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Result | None":
@@ -102,7 +112,7 @@ def telling(overrides: Sequence[str]) -> list[str]:
 
 def fingerprint(config: Config) -> str:
     """Hexadecimal hash of the resolved ``config`` without paths and machine settings."""
-    content = json.dumps(settings(config), sort_keys=True, default=str)
+    content = json.dumps(_deciding(config), sort_keys=True, default=str)
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
@@ -113,7 +123,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 def differences(old: Config, new: Config) -> list[str]:
     """What sets two configurations apart, as "key: old value, now new value"."""
-    before, after = settings(old), settings(new)
+    before, after = _deciding(old), _deciding(new)
     return [
         f"{key}: {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
         for key in sorted(before.keys() | after.keys())
@@ -121,11 +131,19 @@ def differences(old: Config, new: Config) -> list[str]:
     ]
 
 
+def _deciding(config: Config) -> dict[str, Any]:
+    """The settings but for what follows from others: a learning rate that is searched."""
+    found = settings(config)
+    if config.get("lr_search"):
+        found.pop("optim.lr", None)
+    return found
+
+
 def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Leaves of a nested mapping by dotted key, without what is not in the fingerprint."""
     for key, value in config.items():
         path = f"{prefix}{key}"
-        if path in _NOT_IN_FINGERPRINT:
+        if path in _NOT_IN_FINGERPRINT or (path == "lr_search" and not value):  # runs from before there were searches
             continue
         if isinstance(value, Mapping) and value:
             yield from _relevant(value, f"{path}.")

@@ -29,6 +29,7 @@ METRICS = {
 }
 SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns until asked for more
 # Sections stand in alphabetical order: pictures below the curves of val/.
+LR_SEARCH = "view/learning rate search"
 TRAINING_IMAGES, TEST_IMAGES, CONFUSION_MATRIX = "view/training images", "view/test images", "view/confusion matrix"
 LAYOUT = {
     "curves": {
@@ -119,7 +120,7 @@ class TensorBoard(Logger):
         described = [_experiment(), _session_start(hyperparameters), _session_end("")]
         # Of what describes a run TensorBoard believes the first that it finds.
         anew = {value.tag for summary in (layout, *described) for value in summary.value}
-        anew |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX}
+        anew |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
         _forget(self._folder, -1 if step is None else step, anew)
         for summary in (layout, *described[:2]):
             self.experiment.file_writer.add_summary(summary)

@@ -6,11 +6,11 @@ import os
 import signal
 import weakref
 
-from members import alone, config, together
+from members import STEPS, alone, config, together
 
 from trainlab.module import Classifier
 from trainlab.population.stack_step import StackStep
-from trainlab.population.together import Population
+from trainlab.population.together import LeftOut, Population
 from trainlab.run import run
 
 NADAM = ("optim=nadam", "optim.lr=1e-3", "model.depth=2", "model.width=8")
@@ -66,3 +66,36 @@ def test_steps_without_state_are_compiled_too(tmp_path, monkeypatch):
     for i, result in enumerate(results):
         expected = alone(tmp_path / f"{i} alone", *work, f"seed={i}")
         assert abs(result.metrics["val_loss"] - expected.metrics["val_loss"]) < 1e-9
+
+
+def test_members_that_are_not_chosen_leave_and_the_others_go_on_as_ever(tmp_path):
+    asked = []
+
+    def choose(waiting):
+        asked.append(waiting)
+        return [number for number in waiting if number != 1 or len(asked) < 3]
+
+    steps = []
+    works = [lambda member, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], member) for n in (1, 2)]
+    population = Population(works, choose, steps.append)
+    first, second = population.run()
+    assert asked == [[0, 1], [0, 1], [0, 1], [0]]  # four epochs; the second leaves before its third
+    assert isinstance(second, LeftOut)
+    assert steps == [2] * 2 * STEPS + [1] * 2 * STEPS
+    assert first.metrics["epochs"] == 4
+    assert abs(first.metrics["val_loss"] - alone(tmp_path / "alone", *NADAM, "seed=1").metrics["val_loss"]) < 1e-9
+
+
+def test_a_population_with_nothing_to_lose_ends_at_the_first_ctrl_c(tmp_path):
+    pressed = []
+
+    def press(members):
+        pressed.append(members)
+        if len(pressed) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    works = [lambda member, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], member) for n in (1, 2)]
+    population = Population(works, before_step=press, at_once=True)
+    assert all(isinstance(outcome, KeyboardInterrupt) for outcome in population.run())
+    assert population.interrupted
+    assert len(pressed) == 3

@@ -11,6 +11,7 @@ from hydra_plugins.trainlab_launcher._jobs import Jobs, told, write_output_to
 from trainlab.population.together import Member, Population
 from trainlab.results import Result
 from trainlab.run import run
+from trainlab.searched import search_ahead
 from trainlab.sweep.execute import Share
 from trainlab.sweep.plan import Item, Job
 
@@ -30,6 +31,7 @@ def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, 
     logging.captureWarnings(True)
     handlers: list[logging.Handler] = [logging.StreamHandler()]  # of what is no member's
     handlers[0].addFilter(lambda record: not hasattr(_of_thread, "handlers"))
+    _search(jobs, item, handlers[0])
     population = Population([partial(_work, jobs, job, handlers) for job in item.jobs])
     outcomes = population.run()
     if not log.stat().st_size:
@@ -37,6 +39,18 @@ def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, 
     if any(isinstance(outcome, KeyboardInterrupt) for outcome in outcomes):
         raise KeyboardInterrupt
     return {job.number: error for job, error in zip(item.jobs, outcomes, strict=True) if error}
+
+
+def _search(jobs: Jobs, item: Item, handler: logging.Handler) -> None:
+    """Search the learning rates that jobs ask for, each once; the members' threads could not."""
+    before = logging.root.level
+    logging.root.setLevel(logging.INFO)
+    logging.root.addHandler(handler)
+    try:
+        search_ahead(jobs.task_config(job.overrides, job.number) for job in item.jobs)
+    finally:
+        logging.root.removeHandler(handler)
+        logging.root.setLevel(before)
 
 
 _of_thread = threading.local()  # `handlers` of the member whose thread it is

@@ -10,7 +10,8 @@ import gc
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -26,6 +27,11 @@ from trainlab.population.stack import Stack
 _M_ARENA_MAX = -8  # in malloc.h
 _FULL_ENOUGH = 0.75  # share of a compiled stack's rows that have members
 Work = Callable[["Member"], Any]
+Choose = Callable[[list[int]], Collection[int]]
+
+
+class LeftOut(Exception):
+    """A member was not among those who go on."""
 
 
 class Member:
@@ -62,6 +68,11 @@ class Member:
         """Whether its thread has been started."""
         return self._thread.ident is not None
 
+    @property
+    def stacked(self) -> bool:
+        """Whether its epochs are made together with those of the others, and not in its own thread."""
+        return self._population.stacked
+
     def listen(self, interrupt: StopOnInterrupt) -> None:
         """Tell ``interrupt`` of a Ctrl-C, also of one that has been."""
         self._interrupt = interrupt
@@ -89,6 +100,10 @@ class Member:
         if self._error:
             raise self._error.with_traceback(self._trace)  # others have raised it, too
 
+    def check(self) -> None:
+        """Before a step that it makes by itself: raise SIGTERMException if all are to end at once."""
+        self._population.check(1)
+
     def go_on(self, error: BaseException | None = None, share_s: float = 0.0) -> None:
         """From the outside: let it run, or end by ``error``, until it waits again or has come to its end."""
         self._error, self._trace = error, error.__traceback__ if error else None
@@ -104,7 +119,8 @@ class Member:
 
     def _live(self, work: Work) -> None:
         torch.get_num_threads()  # finds what a thread starts with, which would overwrite what is set before
-        torch.set_num_threads(1)  # with a second set of threads OpenMP would let those of the steps sleep
+        # With a second set of threads OpenMP would let those of the steps sleep.
+        torch.set_num_threads(1 if self.stacked else self.threads)
         try:
             self.outcome = work(self)
         except BaseException as error:
@@ -122,9 +138,22 @@ class Population:
 
     Args:
         works: what each does. It calls `Member.train_epoch` for every epoch.
+        choose: is given the numbers of the works that wait for their next epoch, and returns those that go on; the
+            others' `Member.train_epoch` raises LeftOut.
+        before_step: is called with how many members are to make a step together.
+        stacked: whether epochs are made all at once. If not, a work makes its own when `Member.train_epoch` returns,
+            while the others wait, and calls `Member.check` in every step.
+        at_once: whether the first Ctrl-C ends all at once.
     """
 
-    def __init__(self, works: Sequence[Work]) -> None:
+    def __init__(
+        self,
+        works: Sequence[Work],
+        choose: Choose = lambda waiting: waiting,
+        before_step: Callable[[int], object] = lambda members: None,
+        stacked: bool = True,
+        at_once: bool = False,
+    ) -> None:
         self.started = time.perf_counter()
         _share_free_memory()
         self.threads = torch.get_num_threads()
@@ -132,6 +161,7 @@ class Population:
         self.data: ImageData | None = None  # of the first member
         self._stack: Stack | None = None
         self._presses = 0
+        self._choose, self._before_step, self.stacked, self._at_once = choose, before_step, stacked, at_once
 
     @property
     def interrupted(self) -> bool:
@@ -146,17 +176,29 @@ class Population:
                     member.outcome = KeyboardInterrupt()
                 else:
                     member.go_on()
-            while waiting := [member for member in self.members if member.module]:
+            while self._waiting():
+                for member in self._left_out():
+                    member.go_on(LeftOut())
+                waiting = self._waiting()
                 error: BaseException | None = None
                 start = time.perf_counter()
                 try:
-                    self._train_epoch([member.module for member in waiting if member.module])
+                    if self.stacked and waiting:
+                        self._train_epoch([member.module for member in waiting if member.module])
                 except (Exception, SIGTERMException) as failure:
                     error = failure
-                share_s = (time.perf_counter() - start) / len(waiting)
+                share_s = (time.perf_counter() - start) / max(1, len(waiting))
                 for member in waiting:
                     member.go_on(error, share_s)
         return [member.outcome for member in self.members]
+
+    def _waiting(self) -> list[Member]:
+        return [member for member in self.members if member.module]
+
+    def _left_out(self) -> list[Member]:
+        waiting = [number for number, member in enumerate(self.members) if member.module]
+        chosen = self._choose(waiting)
+        return [self.members[number] for number in waiting if number not in chosen]
 
     def _train_epoch(self, modules: list[Classifier]) -> None:
         """Make the steps of an epoch of all ``modules``."""
@@ -169,20 +211,22 @@ class Population:
             self._stack = Stack(modules)
         (steps,) = {module.steps_per_epoch for module in modules}
         with _default_dtype(modules[0].flat.parameter.dtype):
-            losses, correct, sizes = self._stack.train_epoch(moving, steps, self._check_presses)
+            losses, correct, sizes = self._stack.train_epoch(moving, steps, partial(self.check, len(modules)))
         for module, own, right in zip(self._stack.members, losses.unbind(1), correct, strict=True):
             if module in moving:
                 module.take_epoch(own, right, sizes)
                 count_epoch(module.trainer, steps)
 
-    def _check_presses(self) -> None:
+    def check(self, members: int) -> None:
+        """Before a step of so many members: raise SIGTERMException if all are to end at once."""
         if self._presses > 1:
             raise SIGTERMException
+        self._before_step(members)
 
     @contextlib.contextmanager
     def _interrupts(self) -> Iterator[None]:
         def press(number: int, _: Any) -> None:
-            self._presses += 1 if number == signal.SIGINT else 2
+            self._presses += 1 if number == signal.SIGINT and not self._at_once else 2
             for member in self.members:
                 member.press()
 

@@ -15,6 +15,7 @@ from trainlab.report.drawing import COLOURS, MARKERS, MAX_CURVES, canvas, legend
 from trainlab.report.groups import Group
 from trainlab.report.layers import FIGURES, MAX_GROUPS, by_layer, mean_over_seeds
 from trainlab.report.parallel import parallel_coordinates
+from trainlab.report.searches import CAPTIONS, METHODS, draw_searches
 from trainlab.report.settings import shown as shown_value
 from trainlab.report.statistics import interval
 
@@ -23,7 +24,7 @@ MAX_LR_TICKS = 7
 WILD = 4
 NAMES = (
     *("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"),
-    *("loss_by_lr", "accuracy_by_lr", "parallel_coordinates", "layers"),
+    *("loss_by_lr", "accuracy_by_lr", "lr_search_range_test", "lr_search_grid", "parallel_coordinates", "layers"),
 )
 
 
@@ -51,6 +52,7 @@ def draw_all(groups: Sequence[Group]) -> list[Picture]:
         pictures.append(bars(groups))
     if len({group.settings.get("optim.lr") for group in groups}) > 1:
         pictures += [against_lr(groups, "val_loss"), against_lr(groups, "val_acc")]
+    pictures += searches(groups)
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
     if len(varying) >= 3:
@@ -211,6 +213,20 @@ def inside(groups: Sequence[Group]) -> Picture:
         legend_below(figure, axes[0])
         png, svg = rendered(figure)
     return Picture("layers", "Inside the network", caption, png, svg)
+
+
+def searches(groups: Sequence[Group]) -> list[Picture]:
+    """How the learning rates were found that were searched, a figure a method."""
+    found = {group.label: search for group in groups if (search := group.search)}
+    pictures = []
+    for method, title in METHODS.items():
+        of_method = {label: search for label, search in found.items() if search["method"] == method}
+        if of_method:
+            cut = len(of_method) > MAX_CURVES
+            kept = f"The {MAX_CURVES} best of {len(of_method)} groups by validation loss. " if cut else ""
+            _, png, svg = draw_searches(of_method)
+            pictures.append(Picture(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
+    return pictures
 
 
 def without_lr(label: str) -> str:

@@ -58,6 +58,11 @@ class Group:
         return frozenset(str(digest) for digest in found if digest is not None)
 
     @property
+    def search(self) -> dict[str, Any] | None:
+        """Of the learning rate, where there was one; it is the same for all seeds."""
+        return next((run.result.lr_search for run in self.runs.values() if run.result and run.result.lr_search), None)
+
+    @property
     def folders(self) -> list[Path]:
         """Of all its runs."""
         return [run.folder for run in [*self.runs.values(), *self.repeats, *self.others]]

@@ -123,6 +123,12 @@ def _read(folder: Path) -> Run:
         return Run(folder, None, str(error))
     notes = _drop_what_is_not_finite(result)
     leaves, curve, comparison, layers = {}, None, None, None
+    if result.lr_search is not None:
+        try:
+            _check_search(result.lr_search)
+        except ValueError as error:
+            notes.append(str(error))
+            result.lr_search = None
     try:
         leaves = _read_settings(folder / "config.yaml")
     except ValueError as error:
@@ -173,6 +179,21 @@ def _check(result: Result, folder: Path) -> None:
                 require(_is_number(numbers[key]), f"{key} is no number")
     versions = result.provenance.get("versions", {})
     require(isinstance(versions, dict), "versions is no mapping")
+
+
+def _check_search(found: Any) -> None:
+    """Raise ValueError unless ``found`` is what a search of the learning rate leaves."""
+    try:
+        rates, rows = found["curve"]["lr"], found["curve"]["losses"]
+        marks = [found["lr"], *found["suggestions"].values(), *rates]
+        losses = [loss for row in rows for loss in row if loss is not None]
+        fine = all(map(_is_number, [*marks, *losses])) and all(0 < mark < math.inf for mark in marks)
+        many = [len(rows) == len(rates)] if found["method"] == "grid" else [len(row) <= len(rates) for row in rows]
+        fine = fine and bool(losses) and all(rows) and all(many) and found["method"] in ("grid", "range_test")
+    except (KeyError, TypeError, AttributeError):
+        fine = False
+    if not fine:
+        raise ValueError("lr_search of result.json is damaged: in no figure")
 
 
 def _is_number(value: Any) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import nn
 
+from trainlab.build import Parts, build, resolved
 from trainlab.console import quiet
 from trainlab.population.fitness import unfit
 from trainlab.population.grouping import comparable
 from trainlab.results import Result, fingerprint
-from trainlab.run import Parts, build, resolved
 from trainlab.run_folder import earlier_run, start_checkpoint
+from trainlab.searched import check_search
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
 _MOST_TOLD = 100
@@ -36,8 +37,11 @@ def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool)
     result = Result.read(folder)
     if result and result.status in ended and result.fingerprint == job.fingerprint:
         return job
+    check_search(cfg, overrides)
     parts = build(cfg)
     previous = earlier_run(folder, config, cfg.ckpt_path)
+    if previous and previous.lr_search:
+        config["optim"]["lr"] = previous.lr_search["lr"]
     start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
     failed = result is not None and result.status == "failed"
     return replace(

@@ -22,7 +22,7 @@ _GRACE_S = 5.0  # from the second Ctrl-C to the end of patience
 # Of another launcher, or of a run around this one: a job that believed them would wait for processes that never come.
 FOREIGN_VARIABLES = (
     *("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
-    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_START"),
+    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_START", "TRAINLAB_LR"),
 )
 
 

@@ -1,0 +1,142 @@
+"""What a config stands for: the objects of one run, checked against each other."""
+
+import inspect
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from hydra.utils import get_object, instantiate
+from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
+
+from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
+from trainlab.checkpoints import AtomicCheckpointIO
+from trainlab.checks import check_arguments, check_devices
+from trainlab.data import ImageData
+from trainlab.models.scaling import InputScaling
+from trainlab.module import Classifier
+from trainlab.population.together import Member
+from trainlab.provenance import provenance
+from trainlab.tensorboard import TensorBoard
+
+# Of the Trainer, to Classifier.
+_STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
+
+
+@dataclass
+class Parts:
+    """The objects that a config stands for."""
+
+    data: ImageData
+    network: nn.Module
+    module: Classifier
+    optimizer: partial[Optimizer]
+    callbacks: list[Callback]
+    loggers: list[Logger]
+    trainer: lightning.Trainer
+    checkpoint: BestAndLast
+    epochs: EpochLog
+    interrupt: StopOnInterrupt
+
+    @property
+    def boards(self) -> list[TensorBoard]:
+        """Those of the loggers that write for TensorBoard."""
+        return [logger for logger in self.loggers if isinstance(logger, TensorBoard)]
+
+    def set_lr(self, lr: float) -> None:
+        """Have another learning rate, before the optimizer is made."""
+        self.optimizer.keywords["lr"] = lr
+
+    def standardize(self) -> None:
+        """Give the network the statistics of the training split, if it scales by them. Reads the images."""
+        scaling = self.network.scaling
+        assert isinstance(scaling, InputScaling)
+        if scaling.standardize:
+            scaling.set_statistics(*self.data.statistics())
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """``cfg`` as plain values: what checkpoints hold and fingerprints are made of."""
+    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    if "root" in config["data"]:
+        config["data"]["root"] = str(Path(config["data"]["root"]).resolve())  # a checkpoint is read from anywhere
+    return config
+
+
+def build(cfg: DictConfig, member: Member | None = None) -> Parts:
+    """All objects of a run, alone or as ``member``, checked against each other. Reads no image and writes nothing."""
+    check_arguments(provenance, {"seed": cfg.seed}, "")
+    check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
+    name = Path("" if cfg.name is None else str(cfg.name))
+    if not name.parts or name.is_absolute() or ".." in name.parts:
+        raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
+    check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
+    data: ImageData = construct(cfg, "data")
+    data.check()
+    network: nn.Module = construct(cfg, "model", image_shape=data.image_shape)
+    if network.num_classes != data.count_classes():
+        raise ValueError(
+            f"num_classes must be the number of classes of the data, {data.count_classes()}, "
+            f"got {network.num_classes}; set model.num_classes"
+        )
+    last_batch = (data.count_train_images() - data.val_size) % data.batch_size
+    if last_batch == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+        raise ValueError(
+            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
+            "set data.batch_size or data.val_size"
+        )
+    optimizer = construct(cfg, "optim")
+    if (lr := optimizer.keywords.get("lr")) is not None and not 0 < lr < math.inf:
+        raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
+    scheduler = construct(cfg, "scheduler")
+    endless = cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1
+    trial = optimizer([nn.Parameter(torch.zeros(1))])
+    if inspect.signature(trial.step).parameters["closure"].default is inspect.Parameter.empty:
+        raise ValueError(f"{type(trial).__name__} evaluates the loss several times a step; choose another optim")
+    try:
+        scheduler(trial, 0 if endless else 1_000_000)
+    except ZeroDivisionError as error:
+        raise ValueError(f"a setting of the schedule must not be 0 ({error}); set scheduler.*") from None
+    steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
+    check_arguments(Classifier, steps, "trainer")
+    train_epoch = member.train_epoch if member and member.stacked else None
+    module = Classifier(
+        network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps, train_epoch=train_epoch
+    )
+
+    clock = {"clock": member.seconds} if member else {}
+    named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
+    checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
+    if member:
+        member.share(data)
+        member.listen(interrupt)
+    if not isinstance(checkpoint, BestAndLast):
+        raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
+    callbacks = [epochs, interrupt, *named.values()]
+    if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
+        callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
+    if cfg.sweep.trial:
+        from trainlab.pruning import Pruning  # which needs Optuna
+
+        callbacks.append(Pruning(**cfg.sweep.trial))
+    loggers = [construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
+    plugins = [AtomicCheckpointIO()]
+    ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
+    trainer = construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, **ours)
+    return Parts(data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+
+
+def construct(cfg: DictConfig, section: str, **late: Any) -> Any:
+    """The object that a section of ``cfg`` stands for, with arguments that are known only now."""
+    settings = OmegaConf.select(cfg, section)
+    plain = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
+    arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
+    check_arguments(get_object(plain["_target_"]), arguments, section)
+    return instantiate(settings, **late, _convert_="all")

@@ -1,0 +1,70 @@
+"""Searches that were made before, a JSON file each; processes that need the same one make it once."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from trainlab.files import locked, write_atomically
+from trainlab.lr_search.found import Found, NothingFound
+
+log = logging.getLogger(__name__)
+
+
+def cached(folder: Path, key: str, search: Callable[[], Found]) -> dict[str, Any]:
+    """What ``search`` finds, as plain values and with the seconds it took, or what it found before with this ``key``.
+
+    Raises:
+        NothingFound: now or then.
+        ValueError: the file is damaged.
+        OSError: the folder cannot be written.
+    """
+    path = folder / f"{key}.json"
+    if path.exists():
+        log.info("the learning rate was searched before: %s", path)
+    else:
+        with _turn(folder / f"{key}.lock"):
+            if not path.exists():
+                write_atomically(path, json.dumps(_made(search)).encode())
+    return _read(path)
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """The lock; says so if another process has it."""
+    try:
+        with locked(path, wait=False):
+            yield
+        return
+    except BlockingIOError:
+        log.info("another process searches this learning rate; waiting for it")
+    with locked(path):
+        yield
+
+
+def _made(search: Callable[[], Found]) -> dict[str, Any]:
+    start = time.perf_counter()
+    try:
+        found = asdict(search())
+    except NothingFound as error:  # nor would the next seed find anything
+        return {"nothing_found": str(error)}
+    return found | {"search_s": round(time.perf_counter() - start, 2)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        if "nothing_found" in found:
+            raise NothingFound(found["nothing_found"])
+        if not 0 < found["lr"] < math.inf:
+            raise ValueError(f"lr is {found['lr']}")
+        return dict(found)
+    except NothingFound:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({error}); remove it") from None

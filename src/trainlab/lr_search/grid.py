@@ -1,0 +1,191 @@
+"""A population over a logarithmic grid of rates, losers dropped by successive halving, refined around the best."""
+
+import logging
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+from trainlab.lr_search.found import Found, Means, NothingFound, Trial, check_at_least, check_range
+from trainlab.lr_search.processes import Step, divided
+from trainlab.lr_search.suggestions import log_spaced
+from trainlab.module import Classifier, Diverged
+from trainlab.population.together import LeftOut, Member, Population
+from trainlab.randomness import derive_seed
+
+log = logging.getLogger(__name__)
+Tried = dict[float, list[float]]  # validation losses after each epoch by rate; an infinite one ends them
+
+
+class Grid:
+    """Trains with each of several rates for a few epochs and takes the one with the lowest validation loss.
+
+    An epoch halves them (successive halving; Jamieson, Talwalkar, 2016), in steps after each validation. Then rates
+    between the best one and its neighbours are tried in the same way. What counts is the lowest loss that a rate has
+    come to, as for the checkpoint that a run keeps; single ones scatter.
+
+    Args:
+        min_lr: lowest rate.
+        max_lr: highest rate.
+        num_rates: from the one to the other, each the same multiple of the one before.
+        epochs: that the last ones are trained for; a schedule spans them.
+        validations_per_epoch: that a rate is judged by, and at which the worst ones are dropped.
+        num_refined: rates tried on each side of the best one, between it and its neighbour.
+        seed: that the trainings follow from; not that of the run.
+        cache_dir: where what was found is kept.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache_dir: str,
+        min_lr: float = 1e-5,
+        max_lr: float = 1e-1,
+        num_rates: int = 12,
+        epochs: int = 3,
+        validations_per_epoch: int = 2,
+        num_refined: int = 1,
+        seed: int = 0,
+    ) -> None:
+        check_range(min_lr, max_lr)
+        check_at_least(2, num_rates=num_rates)
+        check_at_least(1, epochs=epochs, validations_per_epoch=validations_per_epoch)
+        check_at_least(0, num_refined=num_refined)
+        self.rates, self.num_refined = log_spaced(min_lr, max_lr, num_rates), num_refined
+        self.epochs, self.parts = epochs, validations_per_epoch
+        self.seed, self.cache_dir = seed, cache_dir
+
+    def search(self, means: Means) -> Found:
+        """Search; see `Search`."""
+        if means.alone:
+            log.info("rates are tried one after the other, which takes longer: %s", means.alone)
+        around = min(2, len(self.rates) - 1) * self.num_refined
+        parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(around))
+        steps = round(parts * means.steps / self.parts)
+        with tqdm(desc="learning rates", total=steps, leave=False, disable=not sys.stderr.isatty()) as bar:
+            tried = self._try(self.rates, means, bar.update)
+            tried |= self._try(refined(self.rates, best_of(tried), self.num_refined), means, bar.update)
+        best = best_of(tried)
+        log.info("%s has the lowest validation loss, %.4f", f"{best:.2e}", min(tried[best]))
+        if best in (self.rates[0], self.rates[-1]):
+            log.warning("that is the end of the range; a better rate may lie beyond lr_search.min_lr or max_lr")
+        rates = sorted(tried)
+        losses = [[loss if math.isfinite(loss) else None for loss in tried[lr]] for lr in rates]
+        return Found("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": losses})
+
+    def _going_on(self, rates: int) -> list[int]:
+        """How many of the rates make each part of an epoch, from one validation to the next."""
+        return [math.ceil(rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
+
+    def _try(self, rates: Sequence[float], means: Means, step: Step) -> Tried:
+        """Train with each of ``rates``, the best ones to the end. To Lightning a part of an epoch is one."""
+        going_on = self._going_on(len(rates))
+
+        def decide(reports: Mapping[int, Tried]) -> dict[int, list[float]]:
+            """Of the rates that wait, those that go on, by number of the process."""
+            waiting = {lr: losses for report in reports.values() for lr, losses in report.items()}
+            ranking = sorted(waiting, key=lambda lr: min(waiting[lr], default=0.0))
+            part = len(waiting[ranking[0]])
+            chosen = ranking[: going_on[part]]
+            if part:
+                told = "after %g of %d epochs: best of %d rates %.2e, validation loss %.4f; %d go on"
+                best = ranking[0], min(waiting[ranking[0]])
+                log.info(told, part / self.parts, self.epochs, len(ranking), *best, len(chosen))
+            return {number: [lr for lr in report if lr in chosen] for number, report in reports.items()}
+
+        processes = 1 if means.alone else min(means.processes, len(rates))
+        if processes <= 1:
+            return self._race(rates, means, lambda report: decide({0: report})[0], step)
+        shares = [rates[number::processes] for number in range(processes)]  # neighbours apart: they last equally long
+        found = divided(shares, lambda rates, ask, step: self._race(rates, means, ask, step), decide, step)
+        return {lr: losses for tried in found for lr, losses in tried.items()}
+
+    def _race(self, rates: Sequence[float], means: Means, ask: Callable[[Tried], Sequence[float]], step: Step) -> Tried:
+        """Train with ``rates`` in this process, as far as ``ask`` lets each go on with the losses it has come to."""
+        watches = [_Watch() for _ in rates]
+
+        def choose(waiting: list[int]) -> list[int]:
+            chosen = ask({rates[number]: watches[number].losses for number in waiting})
+            return [number for number in waiting if rates[number] in chosen]
+
+        def work(lr: float, watch: _Watch, member: Member) -> None:
+            seed = derive_seed(self.seed, "lr_search")
+            callbacks = [_Turn(member), watch] if means.alone else [watch]
+            trainer = {"max_epochs": self.epochs * self.parts}
+            try:
+                means.train(Trial(lr, seed, callbacks, trainer, 1 / self.parts), member)
+            except LeftOut:
+                pass
+            except Diverged:
+                watch.losses.append(math.inf)
+
+        works = [partial(work, lr, watch) for lr, watch in zip(rates, watches, strict=True)]
+        population = Population(works, choose, step, stacked=not means.alone, at_once=True)
+        outcomes = population.run()
+        if population.interrupted:
+            raise KeyboardInterrupt
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+        return {lr: watch.losses for lr, watch in zip(rates, watches, strict=True)}
+
+
+def best_of(tried: Tried) -> float:
+    """The rate with the lowest loss among those that were trained longest without diverging.
+
+    Raises:
+        NothingFound: all diverged.
+    """
+    finite = {lr: losses for lr, losses in tried.items() if losses and math.isfinite(losses[-1])}
+    if not finite:
+        raise NothingFound(
+            f"no learning rate from {min(tried):.2g} to {max(tried):.2g} has a finite validation loss; "
+            "set lr_search.min_lr lower or trainer.gradient_clip_val=1"
+        )
+    longest = max(map(len, finite.values()))
+    return min((lr for lr in finite if len(finite[lr]) == longest), key=lambda lr: min(finite[lr]))
+
+
+def refined(rates: Sequence[float], best: float, count: int) -> list[float]:
+    """``count`` rates between ``best`` and each of its neighbours among ``rates``, log-spaced."""
+    place = list(rates).index(best)
+    neighbours = [*rates[max(0, place - 1) : place], *rates[place + 1 : place + 2]]
+    return sorted(lr for neighbour in neighbours for lr in log_spaced(best, neighbour, count + 2)[1:-1])
+
+
+class _Watch(Callback):
+    """Validation losses of a training, one an epoch."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the loss."""
+        assert isinstance(pl_module, Classifier)
+        if "val/loss" not in pl_module.val_metrics:
+            raise ValueError("lr_search=grid is scored by validations; set trainer.limit_val_batches=1.0")
+        self.losses.append(pl_module.val_metrics["val/loss"])
+
+
+class _Turn(Callback):
+    """Lets a member that makes its epochs by itself wait for its turn before each."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait."""
+        assert isinstance(pl_module, Classifier)
+        self._member.train_epoch(pl_module)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """End where all are to end."""
+        self._member.check()

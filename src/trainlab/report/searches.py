@@ -1,0 +1,104 @@
+"""Curves of learning-rate searches, with what they suggest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainlab.report.curves import Values
+from trainlab.report.drawing import COLOURS, MAX_CURVES, canvas, legend_below, rendered, shortened
+
+Search = Mapping[str, Any]  # `lr_search` of a result
+METHODS = {"range_test": "Learning-rate range test", "grid": "Search over a grid of learning rates"}
+CAPTIONS = {
+    "range_test": "Smoothed training loss while the rate rises step by step; thin lines: seeds. Marked on their mean: "
+    "the steepest slope (triangle), two thirds along the valley (square), a tenth of the rate with the lowest loss "
+    "(circle), averaged over the seeds; the star is the one that was taken.",
+    "grid": "Validation losses in the order of training, the later the darker; after each the worst rates were "
+    "dropped. The star is the rate that was taken.",
+}
+_MARKERS = {"steepest": "^", "valley": "s", "tenth_of_minimum": "o"}
+_ROOM = 2.5  # height of the axis above the lowest loss, in heights of the median above it
+
+
+def draw_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]:
+    """The searches of one method by what they are of, as a figure, PNG and SVG."""
+    method = next(iter(searches.values()))["method"]
+    draw = _draw_range_test if method == "range_test" else _draw_grid
+    with canvas(6.4, 3.7) as (figure, (axes,)):
+        tops = []
+        for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLOURS, strict=False):
+            losses = draw(axes, found, colour)
+            label = f"{shortened(name)}: {_told(found['lr'])}" if name else _taken(found)
+            axes.plot([], [], color=colour, marker="*", markersize=11, label=label)
+            tops.append(_highest_shown(losses))
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, min(high, max(tops)))
+        axes.set_xscale("log")
+        axes.set_xlabel("learning rate (optim.lr)")
+        axes.set_ylabel("training loss, smoothed" if method == "range_test" else "validation loss")
+        if len(searches) == 1 and method == "range_test":
+            _name_suggestions(axes, next(iter(searches.values())))
+        legend_below(figure, axes)
+        return figure, *rendered(figure)
+
+
+def _draw_range_test(axes: Axes, found: Search, colour: str) -> Values:
+    """Returns the losses drawn."""
+    rates, rows = _numbers(found["curve"]["lr"]), [_numbers(row) for row in found["curve"]["losses"]]
+    shortest = min(map(len, rows))
+    mean = np.mean([row[:shortest] for row in rows], axis=0)
+    for row in rows:
+        axes.plot(rates[: len(row)], row, color=colour, linewidth=0.7, alpha=0.4)
+    axes.plot(rates[:shortest], mean, color=colour, linewidth=1.6)
+    for rule, lr in found["suggestions"].items():
+        height = np.interp(np.log(lr), np.log(rates[:shortest]), mean)
+        taken = rule == found["rule"]
+        marker, size = ("*", 16) if taken else (_MARKERS.get(rule, "D"), 7)
+        axes.plot(lr, height, marker, color=colour, markersize=size, markeredgecolor="white", zorder=3)
+    return mean
+
+
+def _name_suggestions(axes: Axes, found: Search) -> None:
+    for rule, lr in found["suggestions"].items():
+        if rule != found["rule"]:
+            label = f"{rule.replace('_', ' ')}: {_told(lr)}"
+            axes.plot([], [], color=COLOURS[0], marker=_MARKERS.get(rule, "D"), linestyle="", label=label)
+
+
+def _taken(found: Search) -> str:
+    return f"taken: {_told(found['lr'])} ({found['rule']})"
+
+
+def _told(lr: float) -> str:
+    """A rate as "5.9e-5"."""
+    return f"{lr:.1e}".replace("e-0", "e-")
+
+
+def _draw_grid(axes: Axes, found: Search, colour: str) -> Values:
+    """Returns the losses drawn."""
+    rates, rows = _numbers(found["curve"]["lr"]), [_numbers(row) for row in found["curve"]["losses"]]
+    validations = max(map(len, rows))
+    for number in range(validations):
+        there = [i for i, row in enumerate(rows) if len(row) > number]
+        shade = min(1.0, 0.3 + 0.7 * (number + 1) / validations)
+        style: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.4, "alpha": shade}
+        axes.plot(rates[there], [rows[i][number] for i in there], color=colour, **style)
+    best = [row for lr, row in zip(rates, rows, strict=True) if lr == found["lr"]]
+    if best:
+        axes.plot(found["lr"], best[0].min(), "*", color=colour, markersize=16, markeredgecolor="white", zorder=3)
+    return np.concatenate(rows)
+
+
+def _highest_shown(losses: Values) -> float:
+    """Where to end the axis, so that what exploded does not press the rest flat."""
+    finite = losses[np.isfinite(losses)]
+    low = float(finite.min())
+    return low + max(_ROOM * (float(np.median(finite)) - low), 1.1 * (float(finite[0]) - low), 1e-3)
+
+
+def _numbers(values: Any) -> Values:
+    """As an array; None, of a loss that is not finite, as NaN."""
+    return np.array([np.nan if value is None else value for value in values], dtype=float)

@@ -1,0 +1,166 @@
+"""The learning rate of a run where a search finds it: what it is searched with, and where it goes."""
+
+import contextlib
+import copy
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+from omegaconf import DictConfig, open_dict
+
+from trainlab.build import Parts, build, construct, resolved
+from trainlab.data import ImageData
+from trainlab.files import write_atomically
+from trainlab.lr_search.cache import cached
+from trainlab.lr_search.found import Means, NothingFound, Search, Trial
+from trainlab.population.fitness import unfit
+from trainlab.population.together import Member
+from trainlab.results import Result, fingerprint
+from trainlab.run_folder import earlier_run
+from trainlab.tensorboard import LR_SEARCH
+
+log = logging.getLogger(__name__)
+RATE_VARIABLE = "TRAINLAB_LR"  # tells the processes for other devices which rate was found
+VERSION = 1  # of the search: one that finds other rates with the same settings has another
+# What a short training has in the place of the run's own.
+_SHORT = {
+    "max_epochs": -1,
+    "min_epochs": None,
+    "max_steps": -1,
+    "max_time": None,
+    "profiler": None,
+    "devices": 1,
+    "strategy": "auto",
+}
+
+
+def check_search(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Raise ValueError where a rate is to be searched and the run's is given all the same."""
+    if not cfg.lr_search:
+        return
+    given = [override for override in overrides if override.lstrip("+").startswith("optim.lr=")]
+    if given:
+        raise ValueError(f"lr_search finds the learning rate, got {given[0]} too; leave out one of them")
+    if cfg.ckpt_path is not None:
+        raise ValueError(
+            f"a checkpoint goes on at the learning rate it has, got ckpt_path={cfg.ckpt_path} and lr_search; "
+            "leave out lr_search and set optim.lr as config.yaml of that run has it"
+        )
+    construct(cfg, "lr_search")
+
+
+def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
+    """What the search of a run comes to, now or before: `lr`, and what else `Found` has.
+
+    Nothing of the run itself is used but its images, and no random state is changed.
+
+    Raises:
+        NothingFound: no rate can be trained with.
+        KeyboardInterrupt: it was interrupted.
+    """
+    search: Search = construct(cfg, "lr_search")
+    short = shortened(cfg, parts.trainer.world_size)
+    config = resolved(short)
+    key = fingerprint(config | {"images": parts.data.images.digest, "version": VERSION})
+
+    def train(trial: Trial, member: Member | None) -> None:
+        _train(short, parts.data, trial, member)
+
+    on_cpu = parts.trainer.strategy.root_device.type == "cpu"
+    processes = torch.get_num_threads() if on_cpu else 1
+    means = Means(train, unfit(config, 1), processes, len(parts.data.train_dataloader()))
+    with isolate_rng():
+        return cached(Path(search.cache_dir), key, lambda: search.search(means))
+
+
+def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:
+    """Put the rate that was found where it counts: in the configuration, and in what the optimizer is made from."""
+    result.lr_search, lr = found, found["lr"]
+    cfg.optim.lr = config["optim"]["lr"] = lr
+    parts.set_lr(lr)
+    os.environ[RATE_VARIABLE] = repr(lr)
+    told = ", ".join(f"{rule} {suggestion:.2e}" for rule, suggestion in found["suggestions"].items())
+    log.info("learning rate %.3g, found by %s (%s)", lr, found["method"], told)
+
+
+def follow_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts) -> None:
+    """In a process for another device: take the rate that the main process has found."""
+    if not cfg.lr_search:
+        return
+    if RATE_VARIABLE not in os.environ:
+        raise ValueError(
+            "lr_search needs a main process that starts the others itself, not torchrun or SLURM; "
+            "search with one process first, then leave out lr_search and set optim.lr"
+        )
+    config["optim"]["lr"] = lr = float(os.environ[RATE_VARIABLE])
+    parts.set_lr(lr)
+
+
+def search_ahead(cfgs: Iterable[DictConfig]) -> None:
+    """Search for runs that are to be members of a population, so that their threads find it done: those cannot.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    done = set()
+    for cfg in cfgs:
+        if not cfg.lr_search:
+            continue
+        previous = earlier_run(Path(cfg.run_dir), resolved(cfg), cfg.ckpt_path)
+        key = fingerprint(resolved(shortened(cfg, 1)))
+        if key in done or (previous and previous.lr_search):
+            continue
+        done.add(key)
+        with contextlib.suppress(NothingFound):  # which is kept, and will be said by each run
+            find_rate(cfg, build(cfg))
+
+
+def show_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
+    """Draw what was found, in the folder of the run and in TensorBoard."""
+    from trainlab.report.searches import draw_searches  # matplotlib takes a while to import
+
+    figure, png, _ = draw_searches({"": found})
+    write_atomically(folder / "lr_search.png", png)
+    for board in parts.boards:
+        board.experiment.add_figure(LR_SEARCH, figure, 0)
+
+
+def shortened(cfg: DictConfig, devices: int) -> DictConfig:
+    """``cfg`` for the trainings of its search: without all that only the run itself has."""
+    short = copy.deepcopy(cfg)
+    with open_dict(short):
+        short.seed, short.compile = cfg.lr_search.seed, False
+        short.data.batch_size = cfg.data.batch_size * devices
+        short.trainer.update(_SHORT)
+        short.callbacks = {"checkpoint": {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": "nowhere"}}
+        short.logger = {}
+    return short
+
+
+def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | None) -> None:
+    """Make a training on the images of ``data`` that leaves nothing."""
+    cfg = copy.deepcopy(short)
+    with open_dict(cfg):
+        cfg.seed, cfg.optim.lr = trial.seed, trial.lr
+        cfg.trainer.update(trial.trainer)
+        limit = cfg.trainer.limit_train_batches
+        if isinstance(limit, int):  # a number of batches, and else a share of them
+            cfg.trainer.limit_train_batches = max(1, round(limit * trial.share))
+        elif limit is not None:
+            cfg.trainer.limit_train_batches = limit * trial.share
+        if trial.scheduler:
+            cfg.scheduler = dict(trial.scheduler)
+    parts = build(cfg, member)
+    parts.data.share(data)
+    parts.standardize()
+    parts.trainer.callbacks = list(trial.callbacks)  # type: ignore[attr-defined]  # in the place of checkpoints
+    try:
+        parts.trainer.fit(parts.module, datamodule=parts.data)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning makes an exit of Ctrl-C
+            raise KeyboardInterrupt from None
+        raise

@@ -1,0 +1,46 @@
+"""Searches on the real CIFAR-10 images, as files under TRAINLAB_IMAGES, beside a brute-force sweep of full epochs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainlab.cli import PROJECT
+
+RATES = [1e-5 * 10 ** (i / 3) for i in range(10)]  # up to 1e-2: three a decade
+EPOCHS = 6
+
+
+def train(folder: Path, *arguments: str) -> list[dict]:
+    """Results of runs, by their folders."""
+    command = [
+        *(sys.executable, "src/train.py", *arguments),
+        *("data=image_folder", f"data.root={os.environ['TRAINLAB_IMAGES']}", f"data.cache_dir={folder}/cache"),
+        *(f"output_dir={folder}", "trainer=cpu", "logger.tensorboard=null"),
+    ]
+    # The suite itself may run on one thread; training takes what there is.
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+    name = next(argument for argument in arguments if argument.startswith("name=")).removeprefix("name=")
+    return [json.loads(path.read_text()) for path in sorted(folder.glob(f"{name}/**/result.json"))]
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("model", ["elu_he", "bn", "selu"])
+def test_both_searches_find_a_rate_within_a_factor_3_of_the_best_of_a_sweep(model: str, tmp_path: Path) -> None:
+    rates = ",".join(f"{lr:.4g}" for lr in RATES)
+    brute = train(tmp_path, "-m", f"model={model}", f"optim.lr={rates}", f"trainer.max_epochs={EPOCHS}", "name=brute")
+    losses = {}
+    for result in brute:
+        given = dict(override.split("=", 1) for override in result["overrides"])
+        losses[float(given["optim.lr"])] = result["metrics"]["val_loss"]
+    assert len(losses) == len(RATES)
+    best = min(losses, key=losses.__getitem__)
+    for search in ("range_test", "grid"):
+        (result,) = train(tmp_path, f"model={model}", f"lr_search={search}", "trainer.max_epochs=1", f"name={search}")
+        assert best / 3 <= result["lr_search"]["lr"] <= best * 3, (search, result["lr_search"]["lr"], losses)
