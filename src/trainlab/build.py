@@ -79,6 +79,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
     data: ImageData = construct(cfg, "data")
+    if member:
+        member.share(data)
     data.check()
     network: nn.Module = construct(cfg, "model", image_shape=data.image_shape)
     if network.num_classes != data.count_classes():
@@ -115,7 +117,6 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
     checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
     if member:
-        member.share(data)
         member.listen(interrupt)
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")

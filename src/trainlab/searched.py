@@ -133,7 +133,7 @@ def shortened(cfg: DictConfig, devices: int) -> DictConfig:
     """``cfg`` for the trainings of its search: without all that only the run itself has."""
     short = copy.deepcopy(cfg)
     with open_dict(short):
-        short.seed, short.compile = cfg.lr_search.seed, False
+        short.seed, short.compile, short.sweep.trial = cfg.lr_search.seed, False, None
         short.data.batch_size = cfg.data.batch_size * devices
         short.trainer.update(_SHORT)
         short.callbacks = {"checkpoint": {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": "nowhere"}}

@@ -37,7 +37,7 @@ _STYLE: Any = {
 def canvas(
     width: float, height: float, columns: int = 1, rows: int = 1, scale_a_row: bool = False
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of that many inches, with ``columns`` axes side by side in each of ``rows``; each row may have a scale."""
+    """A figure of that many inches, with ``columns`` axes side by side in each of ``rows``."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
