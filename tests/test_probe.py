@@ -1,14 +1,19 @@
 """The probe tells what goes on in a training and changes nothing of it."""
 
 import math
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from conftest import TINY
 from test_tensorboard import BOARD, points, values
 from trainlab.checkpoints import load_checkpoint, rebuild_network
+from trainlab.cli import PROJECT
 from trainlab.data.shapes import Shapes
 from trainlab.layer_statistics import activations, layers_of
 from trainlab.metrics_csv import read_rows
@@ -66,6 +71,18 @@ def test_a_compiled_training_too(train):
     _, plain = train(*settings, name="plain")
     _, probed = train(*settings, ON, name="probed")
     assert_same_training(probed, plain)
+
+
+@pytest.mark.ddp
+def test_a_training_in_two_processes_too(tmp_path):
+    settings = ("model=bn", *DROPOUT, "trainer.devices=2", "data.flip=true", f"output_dir={tmp_path}")
+    for name, more in {"plain": (), "probed": (ON,)}.items():
+        command = [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *settings, *more, f"name={name}"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150)
+        assert done.returncode == 0, done.stderr
+    assert_same_training(tmp_path / "probed", tmp_path / "plain")
+    assert len(rows(tmp_path / "probed", "activations.csv")) == 3 * 4
 
 
 def test_rows_are_those_of_the_network_at_the_end_of_an_epoch(train):
