@@ -94,7 +94,7 @@ def test_the_losses_are_those_of_a_loop_by_hand(find: Any, compose_config: Any, 
             with torch.no_grad():
                 for parameter in network.parameters():
                     parameter -= lr * parameter.grad
-            expected.append(float(loss))
+            expected.append(loss.item())
     assert losses == pytest.approx(expected, rel=1e-5)  # kept to six digits
 
 

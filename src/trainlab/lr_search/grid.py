@@ -26,8 +26,8 @@ class Grid:
     """Trains with each of several rates for a few epochs and takes the one with the lowest validation loss.
 
     An epoch halves them (successive halving; Jamieson, Talwalkar, 2016), in steps after each validation. Then rates
-    between the best one and its neighbours are tried in the same way. What counts is the lowest loss that a rate has
-    come to, as for the checkpoint that a run keeps; single ones scatter.
+    between the best one and its neighbours are tried in the same way, beside what the best one had come to by then.
+    What counts is the lowest loss that a rate has come to, as for the checkpoint that a run keeps; single ones scatter.
 
     Args:
         min_lr: lowest rate.
@@ -67,12 +67,13 @@ class Grid:
         """Search; see `Search`."""
         if means.alone:
             log.info("rates are tried one after the other, which takes longer: %s", means.alone)
-        around = min(2, len(self.rates) - 1) * self.num_refined
-        parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(around))
+        parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(2 * self.num_refined))
         steps = round(parts * means.steps / self.parts)
         with tqdm(desc="learning rates", total=steps, leave=False, disable=not sys.stderr.isatty()) as bar:
-            tried = self._try(self.rates, means, bar.update)
-            tried |= self._try(refined(self.rates, best_of(tried), self.num_refined), means, bar.update)
+            tried = self._try(self.rates, {}, means, bar.update)
+            best = best_of(tried)
+            between = refined(self.rates, best, self.num_refined)
+            tried |= self._try(between, {best: tried[best]}, means, bar.update)
         best = best_of(tried)
         log.info("%s has the lowest validation loss, %.4f", f"{best:.2e}", min(tried[best]))
         if best in (self.rates[0], self.rates[-1]):
@@ -85,19 +86,23 @@ class Grid:
         """How many of the rates make each part of an epoch, from one validation to the next."""
         return [math.ceil(rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
 
-    def _try(self, rates: Sequence[float], means: Means, step: Step) -> Tried:
-        """Train with each of ``rates``, the best ones to the end. To Lightning a part of an epoch is one."""
-        going_on = self._going_on(len(rates))
+    def _try(self, rates: Sequence[float], known: Tried, means: Means, step: Step) -> Tried:
+        """Train with each of ``rates``, the best of these and of those ``known`` to the end.
+
+        To Lightning a part of an epoch is one.
+        """
+        going_on = self._going_on(len(rates) + len(known))
 
         def decide(reports: Mapping[int, Tried]) -> dict[int, list[float]]:
             """Of the rates that wait, those that go on, by number of the process."""
             waiting = {lr: losses for report in reports.values() for lr, losses in report.items()}
-            ranking = sorted(waiting, key=lambda lr: min(waiting[lr], default=0.0))
-            part = len(waiting[ranking[0]])
+            part = len(next(iter(waiting.values())))
+            so_far = waiting | {lr: losses[:part] for lr, losses in known.items()}
+            ranking = sorted(so_far, key=lambda lr: min(so_far[lr], default=0.0))
             chosen = ranking[: going_on[part]]
             if part:
                 told = "after %g of %d epochs: best of %d rates %.2e, validation loss %.4f; %d go on"
-                best = ranking[0], min(waiting[ranking[0]])
+                best = ranking[0], min(so_far[ranking[0]])
                 log.info(told, part / self.parts, self.epochs, len(ranking), *best, len(chosen))
             return {number: [lr for lr in report if lr in chosen] for number, report in reports.items()}
 
