@@ -6,7 +6,8 @@ DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_
 
 - sweeps: ten learning rates at batch 32 by the real command line, with everything logged that it logs by default.
   `sweep.population=off` comes before every other contestant that takes long, so that each has a neighbour: a machine's
-  speed drifts. All its runs cost the same, so one is timed and taken ten times; --all-solo times them all.
+  speed drifts. All its runs cost the same, so one is timed and taken ten times; --all-solo times them all. That is one
+  run after the other with all threads; beside it stands what a sweep does by itself, a run a core.
 - growth: populations of 1 to 40 in a process with one thread, as a sweep starts one a core; a member's time and memory.
   By default epochs of 200 steps.
 - gpu: populations of 1, 16 and 64, where there is a GPU.
@@ -30,14 +31,14 @@ from pathlib import Path
 
 from child import Failed, run_child
 from contestants import CACHE, HERE
-from population_goals import COMPILED, ONE, SOLO, TOGETHER, Measurements
+from population_goals import COMPILED, ONE, SIDE, SOLO, TOGETHER, Measurements
 from population_table import Probe, draw_growth, render
 from throughput import positive, progress
 from trainings import Trained, Workload, train_population, train_sweep
 
 PARTS = ("sweeps", "growth", "gpu")
 MODES = ("eager", "compiled")
-ORDER = (SOLO, ONE, TOGETHER, SOLO, COMPILED)  # of a round
+ORDER = (SOLO, ONE, TOGETHER, SIDE, SOLO, COMPILED)  # of a round
 QUICK = {
     **{"variants": ["elu_he"], "rounds": 1, "epochs": 1, "steps": 100},
     **{"growth": [1, 5, 10, 40], "growth_steps": 50, "growth_modes": ["eager"], "gpu_members": [1, 16]},
@@ -55,6 +56,7 @@ class Bench:
 
     args: argparse.Namespace
     work: Workload
+    threads: int
     taken: Measurements = field(default_factory=Measurements)
 
     def sweeps(self) -> None:
@@ -71,6 +73,9 @@ class Bench:
         members, steps = self.args.members, self.args.steps
         if name == ONE:
             return train_population(self.work, variant, 1, compiled=False, steps=steps)
+        if name == SIDE:
+            runs = min(members, self.threads)
+            return train_sweep(self.work, variant, runs, together=False, steps=steps, at_once=runs)
         if name == SOLO:
             runs = members if self.args.all_solo else min(members, self.args.solo_runs)
             return train_sweep(self.work, variant, runs, together=False, steps=steps)
@@ -126,7 +131,7 @@ def main() -> int:
         environment |= threads(args.threads)
     CACHE.mkdir(exist_ok=True)
     probe = Probe(**json.loads(run_child([sys.executable, "-c", _PROBE], environment).output))
-    bench = Bench(args, Workload(args.images, args.epochs, environment))
+    bench = Bench(args, Workload(args.images, args.epochs, environment), args.threads or probe.threads)
     for part in args.parts:
         if part != "gpu" or probe.gpu:
             getattr(bench, part)()

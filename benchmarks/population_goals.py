@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from trainings import Trained
 
 SOLO = "one by one"
+SIDE = "side by side, a thread each"
 ONE = "population of one"
 TOGETHER = "together"
 COMPILED = "together, compile=true"
-CONTESTANTS = (SOLO, ONE, TOGETHER, COMPILED)
+CONTESTANTS = (SOLO, SIDE, ONE, TOGETHER, COMPILED)
 
 RATIOS = {TOGETHER: 0.5, COMPILED: 0.45, ONE: 1.1}  # each to SOLO
 MEMORY_BETWEEN = (5, 40)  # members
@@ -44,6 +45,7 @@ def goals(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
     yield "| measured | network | goal | result | by the wall clock | met |"
     yield "| --- | --- | --- | --- | --- | --- |"
     yield from ratios(taken, args)
+    yield from beside_side(taken, args)
     yield from memory(taken.growth)
     yield from gpu(taken.gpu)
 
@@ -63,6 +65,16 @@ def ratios(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
             a, b = runs * full_s(ours), runs * full_s(solo)
             wall = statistics.median(t.wall_s for t in ours) / statistics.median(t.wall_s for t in solo)
             yield f"{start} | {a / b:.2f} ({a:.2f} s / {b:.2f} s an epoch) | {wall:.2f} | {met(a / b <= limit)} |"
+
+
+def beside_side(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
+    """Rows without a goal: what the runs by themselves take as a sweep makes them, one a core."""
+    for variant in args.variants if "sweeps" in args.parts else ():
+        side = taken.sweeps.get((variant, SIDE))
+        for name in (SOLO, TOGETHER, COMPILED):
+            if side and (other := taken.sweeps.get((variant, name))):
+                ratio = full_s(other) / full_s(side)
+                yield f"| {name} / {SIDE} | {variant} | | {ratio:.2f} | | |"
 
 
 def full_s(trained: list[Trained]) -> float:

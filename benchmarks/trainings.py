@@ -63,7 +63,7 @@ class Trained:
 
     Attributes:
         members: how many there were.
-        populations: that were trained at the same time, in a process each.
+        populations: or runs by themselves, that were trained at the same time, in a process each.
         steps: of an epoch.
         epoch_s: a member's seconds of each timed epoch, the mean over the members.
         full_s: the same for an epoch of all images: the training steps that were left out are added.
@@ -96,9 +96,15 @@ def learning_rates(count: int) -> str:
 
 
 def train_sweep(
-    work: Workload, variant: str, members: int, together: bool, compiled: bool = False, steps: int | None = None
+    work: Workload,
+    variant: str,
+    members: int,
+    together: bool,
+    compiled: bool = False,
+    steps: int | None = None,
+    at_once: int = 1,
 ) -> Trained:
-    """A sweep over learning rates by the real command line, one training after the other or all as one.
+    """A sweep over learning rates by the real command line: all as one, or each by itself, ``at_once`` at a time.
 
     Raises:
         Failed: it ended with an error, or its jobs were put together in another way.
@@ -107,11 +113,11 @@ def train_sweep(
         *(sys.executable, HERE.parent / "src" / "train.py", "-m"),
         *work.overrides(variant, compiled, steps),
         f"optim.lr={learning_rates(members)}",
-        f"sweep.population={members if together else 'off'}",
+        *((f"sweep.population={members}",) if together else ("sweep.population=off", f"sweep.jobs={at_once}")),
     ]
     with tempfile.TemporaryDirectory() as folder:
         done = run_child([*command, f"output_dir={folder}", "name=sweep"], work.environment)
-        return found(Path(folder), members if together else 1, work, done.peak_bytes)
+        return found(Path(folder), members if together else 1, work, done.peak_bytes, at_once)
 
 
 def train_population(
@@ -133,14 +139,15 @@ def train_population(
         return found(Path(folder), members, work, done.peak_bytes)
 
 
-def found(folder: Path, together: int, work: Workload, peak_bytes: int) -> Trained:
-    """What trainings in ``folder`` have left behind: one after the other, or ``together`` in one population or several.
+def found(folder: Path, together: int, work: Workload, peak_bytes: int, at_once: int = 1) -> Trained:
+    """What trainings in ``folder`` have left behind: each by itself, ``at_once`` at a time, or ``together`` in
+    populations.
 
     Raises:
         Failed: they are not as they were asked for.
     """
     runs = sorted(path.parent for path in folder.rglob("result.json"))
-    populations = _populations(runs, together)
+    populations = _populations(runs, together) or at_once
     tables = [_rows(run / "metrics.csv")[1:] for run in runs]
     if not tables or {len(rows) for rows in tables} != {work.epochs}:
         raise Failed(f"{[len(rows) for rows in tables]} epochs after the first, {work.epochs} were asked for")
@@ -151,7 +158,7 @@ def found(folder: Path, together: int, work: Workload, peak_bytes: int) -> Train
     train_s = [statistics.fmean(images / float(row["images_per_s"]) for row in rows) / populations for rows in epochs]
     left_out = work.num_images / images - 1
     logs = [_moments(run / "train.log") for run in runs]
-    trained_as_one = [logs] if together > 1 else [[log] for log in logs]
+    trained_at_once = [logs] if together > 1 else [logs[i : i + at_once] for i in range(0, len(logs), at_once)]
     resident = folder / "resident"
     return Trained(
         members=len(runs),
@@ -160,8 +167,8 @@ def found(folder: Path, together: int, work: Workload, peak_bytes: int) -> Train
         epoch_s=epoch_s,
         full_s=[epoch + train * left_out for epoch, train in zip(epoch_s, train_s, strict=True)],
         step_s=[s / steps for s in train_s],
-        wall_s=_a_member_epoch([min(log[1] for log in part) - _start(part) for part in trained_as_one], tables),
-        whole_s=_a_member_epoch([max(log[2] for log in part) - _start(part) for part in trained_as_one], tables),
+        wall_s=_a_member_epoch([min(log[1] for log in part) - _start(part) for part in trained_at_once], tables),
+        whole_s=_a_member_epoch([max(log[2] for log in part) - _start(part) for part in trained_at_once], tables),
         weights=int(tables[0][0]["parameters"]),
         activations_bytes=activations(runs[0] / "config.yaml"),
         resident_bytes=int(resident.read_text().split()[0]) if resident.exists() else None,
@@ -170,14 +177,14 @@ def found(folder: Path, together: int, work: Workload, peak_bytes: int) -> Train
 
 
 def _populations(runs: Sequence[Path], together: int) -> int:
-    """How many populations ``runs`` were trained in at the same time; 1 if there was none."""
+    """How many populations ``runs`` were trained in at the same time; 0 if there was none."""
     sizes = []
     for run in runs:
         result = json.loads((run / "result.json").read_text())
         sizes.append(result["time"].get("population", {}).get("members", 1))
         if (sizes[-1] > 1) != (together > 1):
             raise Failed(f"{sizes[-1]} trained together where {together} were to be")
-    return round(sum(1 / size for size in sizes)) if together > 1 else 1
+    return round(sum(1 / size for size in sizes)) if together > 1 else 0
 
 
 def activations(config: Path) -> int:
