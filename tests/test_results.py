@@ -103,7 +103,7 @@ def test_a_result_reads_back_as_it_was_written(tmp_path):
     result.write(tmp_path)
     assert Result.read(tmp_path) == result
     fields = json.loads((tmp_path / "result.json").read_text())
-    assert list(fields) == ["status", "fingerprint", "overrides", "metrics", "time", "provenance", "error"]
+    assert list(fields) == ["status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search"]
 
 
 @pytest.mark.parametrize(
