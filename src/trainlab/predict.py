@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.data.decode import decode
+from trainlab.evaluation.metrics import entropy
 from trainlab.mc_dropout import has_dropout, mc_probabilities
 from trainlab.predictions import Prediction, Uncertainty, Unread
 
@@ -106,15 +107,10 @@ class Predictor:
 def _uncertainties(samples: Tensor, order: Tensor) -> list[Uncertainty]:
     """Of each image, from probabilities (S, B, K), in the ``order`` (B, K) of its classes."""
     deviations = samples.std(0).gather(1, order)
-    entropies = _entropy(samples.mean(0))
-    informations = entropies - _entropy(samples).mean(0)
+    entropies = entropy(samples.mean(0))
+    informations = entropies - entropy(samples).mean(0)
     columns = (deviations.tolist(), entropies.tolist(), informations.tolist())
     return [Uncertainty(*row) for row in zip(*columns, strict=True)]
-
-
-def _entropy(probabilities: Tensor) -> Tensor:
-    """Of the last axis, in nats; a probability of 0 adds nothing."""
-    return torch.special.entr(probabilities).sum(-1)
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
