@@ -1,0 +1,117 @@
+"""Carries the exercise out: trains, measures, writes the page as it goes. What is there is not done again."""
+
+import json
+import logging
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.page import write_page
+from trainlab.exercise.section import Measurement, NotYet, Section, Setting, Sweep, command, sweeps_of
+from trainlab.files import write_atomically
+
+log = logging.getLogger(__name__)
+PAGE_EVERY_S = 20.0  # while a sweep runs
+INTERRUPTED = 130
+
+
+class Cancelled(Exception):
+    """Ended by Ctrl-C, or by a sweep that could not begin; the exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+class Exercise:
+    """Carries sections out, in their order.
+
+    Args:
+        sections: those that are asked for.
+        all_sections: those of the page; what was done of the others before is shown, too.
+        folder: `outputs/NAME` of the exercise.
+        setting: that it is carried out with.
+        script: `src/train.py`.
+    """
+
+    def __init__(
+        self,
+        sections: Sequence[Section],
+        all_sections: Sequence[Section],
+        folder: Path,
+        setting: Setting,
+        script: Path,
+    ) -> None:
+        self.sections, self.all_sections = sections, all_sections
+        self.folder, self.setting, self.script = folder, setting, script
+        self._times = folder / "seconds.json"
+
+    def run(self) -> Path:
+        """Do all of it. Returns the page.
+
+        Raises:
+            Cancelled: by Ctrl-C, or a sweep's settings are wrong.
+        """
+        for sweep in sweeps_of(self.sections):
+            self._train(sweep)
+        for section in self.sections:
+            for measurement in section.measurements:
+                self._measure(section, measurement)
+        return self._write()
+
+    def _train(self, sweep: Sweep) -> None:
+        """Train what of ``sweep`` is not trained, in a process of its own."""
+        words = [*command(sweep, self.setting, self.folder.name), f"output_dir={self.folder.parent}"]
+        log.info("python src/train.py %s", shlex.join(words[:-1]))
+        started = self._write_now()
+        process = subprocess.Popen([sys.executable, str(self.script), *words])
+        try:
+            while process.poll() is None:
+                time.sleep(0.2)
+                if time.monotonic() - started > PAGE_EVERY_S:
+                    self._add_seconds(sweep.name, time.monotonic() - started)
+                    started = self._write_now()
+        except KeyboardInterrupt:  # which the sweep has got, too: it ends its epoch
+            process.wait()
+            raise Cancelled(INTERRUPTED) from None
+        finally:
+            self._add_seconds(sweep.name, time.monotonic() - started)
+        # 1: some run failed or diverged, which is on record and part of the answer. No run at all is a mistake.
+        if process.returncode not in (0, 1) or not Evidence(self.folder, self.setting).runs(sweep):
+            raise Cancelled(process.returncode or 1)
+
+    def _measure(self, section: Section, measurement: Measurement) -> None:
+        evidence = Evidence(self.folder, self.setting)
+        if evidence.is_measured(measurement.name):
+            return
+        log.info("measuring %s (%s)", measurement.name, section.title)
+        started = self._write_now()
+        try:
+            evidence.keep(measurement.name, measurement.take(evidence))
+        except NotYet as missing:
+            log.warning("not measured: %s: %s", measurement.name, missing)
+        except KeyboardInterrupt:
+            raise Cancelled(INTERRUPTED) from None
+        finally:
+            self._add_seconds(measurement.name, time.monotonic() - started)
+
+    def _write(self) -> Path:
+        return write_page(self.all_sections, Evidence(self.folder, self.setting), self._seconds())
+
+    def _write_now(self) -> float:
+        """Write the page; the moment from which on seconds count."""
+        self._write()
+        return time.monotonic()
+
+    def _seconds(self) -> dict[str, float]:
+        return json.loads(self._times.read_text()) if self._times.exists() else {}
+
+    def _add_seconds(self, name: str, seconds: float) -> None:
+        """Add to what a sweep or a measurement has taken, over all times that it was gone on with."""
+        times = self._seconds()
+        times[name] = times.get(name, 0.0) + seconds
+        write_atomically(self._times, (json.dumps(times, indent=1) + "\n").encode())

@@ -1,0 +1,22 @@
+"""All sections of the exercise, in the order of the page."""
+
+from collections.abc import Sequence
+
+from trainlab.exercise.questions import tuning
+from trainlab.exercise.section import Section
+
+SECTIONS: tuple[Section, ...] = (*tuning.SECTIONS,)
+BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
+
+
+def chosen(words: Sequence[str]) -> list[Section]:
+    """Sections of the parts that ``words`` name, in the order of the page; of those by default, without any.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    parts = list(dict.fromkeys(section.part for section in SECTIONS))
+    for word in words:
+        if word not in parts:
+            raise ValueError(f"there is no part {word!r}; there are: {', '.join(parts)}")
+    return [section for section in SECTIONS if section.part in (words or BY_DEFAULT)]

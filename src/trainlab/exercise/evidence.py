@@ -1,0 +1,124 @@
+"""What is on disk of an exercise: runs of its sweeps, and what was measured."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainlab.exercise.section import Measured, NotYet, Setting, Sweep, seeds_of
+from trainlab.files import write_atomically
+from trainlab.report.groups import Group, group_runs
+from trainlab.report.runs import Run, find_runs
+from trainlab.report.settings import NOT_GIVEN, value_of
+
+ENDED = ("completed", "diverged", "failed", "pruned")
+
+
+class Evidence:
+    """Reads the folder of an exercise. What was read stays; a new object sees what has changed.
+
+    Args:
+        folder: of the exercise, under `outputs/`.
+        setting: that it is carried out with.
+    """
+
+    def __init__(self, folder: Path, setting: Setting) -> None:
+        self.folder, self.setting = folder, setting
+        self._groups: dict[str, list[Group]] = {}
+
+    def runs(self, sweep: Sweep) -> list[Run]:
+        """All runs of a sweep, none if it has not begun."""
+        try:
+            return find_runs([self.folder / sweep.name])
+        except FileNotFoundError:
+            return []
+
+    def groups(self, sweep: Sweep) -> list[Group]:
+        """Runs of a sweep that differ in the seed alone, as groups, by validation loss; those under way, too."""
+        if sweep.name not in self._groups:
+            self._groups[sweep.name] = group_runs(self.runs(sweep))
+        return self._groups[sweep.name]
+
+    def ended_groups(self, sweep: Sweep) -> list[Group]:
+        """All groups of a sweep.
+
+        Raises:
+            NotYet: a run of it has not ended.
+        """
+        groups = self.groups(sweep)
+        if not groups:
+            raise NotYet(f"{sweep.name} has not begun")
+        for group in groups:
+            self._require_end(sweep, group)
+        return groups
+
+    def group(self, sweep: Sweep, **settings: Any) -> Group:
+        """The group of a sweep with these ``settings``, keys with `__` for a dot, once all its runs have ended.
+
+        Raises:
+            NotYet: a run of it has not ended.
+            LookupError: more than one group has them.
+        """
+        wanted = {key.replace("__", "."): value for key, value in settings.items()}
+        found = [group for group in self.groups(sweep) if _has(group, wanted)]
+        if not found:
+            raise NotYet(f"{sweep.name} with {wanted} has not begun")
+        if len(found) > 1:
+            raise LookupError(f"{len(found)} groups of {sweep.name} have {wanted}")
+        self._require_end(sweep, found[0])
+        return found[0]
+
+    def measured(self, name: str) -> Measured:
+        """What the measurement ``name`` left.
+
+        Raises:
+            NotYet: it was not taken.
+        """
+        path = self._path(name)
+        if not path.exists():
+            raise NotYet(f"{name} is not measured")
+        return json.loads(path.read_text())
+
+    def keep(self, name: str, measured: Measured) -> None:
+        """Write what a measurement came to, atomically."""
+        write_atomically(self._path(name), (json.dumps(measured, indent=1) + "\n").encode())
+
+    def is_measured(self, name: str) -> bool:
+        """Whether it was taken."""
+        return self._path(name).exists()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / "measured" / f"{name}.json"
+
+    def _require_end(self, sweep: Sweep, group: Group) -> None:
+        """Raise NotYet unless all seeds of ``group`` have come to an end."""
+        ended = {run.seed for run in [*group.runs.values(), *group.others] if run.status in ENDED}
+        expected = seeds_of(sweep, self.setting)
+        if len(ended) < expected:
+            raise NotYet(f"{group.label}: {len(ended)} of {expected} seeds have ended")
+
+
+def checkpoint_of(run: Run) -> Path:
+    """The best checkpoint of a completed run."""
+    return run.folder / "checkpoints" / "best.ckpt"
+
+
+def diverged(group: Group) -> list[Run]:
+    """Its runs that did."""
+    return [run for run in group.others if run.status == "diverged"]
+
+
+def _has(group: Group, wanted: dict[str, Any]) -> bool:
+    runs: Sequence[Run] = [*group.runs.values(), *group.others]
+    return bool(runs) and all(_same(value_of(runs[0], key), value) for key, value in wanted.items())
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if found == NOT_GIVEN:
+        return wanted is None
+    if isinstance(wanted, float) or isinstance(found, float):
+        try:
+            return float(found) == float(wanted)
+        except (TypeError, ValueError):
+            return False
+    return found == wanted or str(found) == str(wanted)

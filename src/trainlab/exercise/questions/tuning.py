@@ -1,0 +1,286 @@
+"""Question 8: one change at a time to a network of 20 hidden layers of 100 units."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import nan
+
+from trainlab.evaluation import evaluate_checkpoint
+from trainlab.exercise.evidence import Evidence, checkpoint_of
+from trainlab.exercise.section import Answer, Measured, Measurement, Section, Sweep
+from trainlab.exercise.wording import Verdict, accuracy, beside, named, pair_of, verdict
+from trainlab.report.comparisons import compare_all
+from trainlab.report.convergence import convergence
+from trainlab.report.figures import Picture, bars, learning_curves
+from trainlab.report.groups import Group
+from trainlab.report.mc_dropout import table as mc_table
+from trainlab.report.sections import Cell, Table
+from trainlab.report.statistics import difference, ratio
+from trainlab.report.verdicts import better, converging, cost, number, told_apart
+
+ALL = Sweep(
+    "question_8",
+    (
+        "experiment=part_8b_elu_he,part_8c_bn,part_8d_selu,part_8e_alpha_dropout,part_8f_one_cycle",
+        *("lr_search=grid", "seed=1,2,3"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the question.
+
+    Attributes:
+        experiment: option of `conf/experiment/`.
+        name: short, for sentences and figures.
+        change: against the part before.
+        published: validation accuracy in % that others report, of one run each.
+    """
+
+    experiment: str
+    name: str
+    change: str
+    published: tuple[str, str, str]
+
+
+# Published by two worked solutions on the web and the notebook of the book. Solution B's figures are test accuracies of
+# convolutional networks, which were not asked for.
+PARTS = {
+    "8b": Part("part_8b_elu_he", "ELU", "", ("50.06", "42.4 (CNN 70.43)", "46.76")),
+    "8c": Part(
+        "part_8c_bn", "batch norm", "Batch normalization before each activation.", ("52.74", "CNN 69.52", "50.74")
+    ),
+    "8d": Part(
+        "part_8d_selu",
+        "SELU",
+        "SELU, LeCun initialization and standardized inputs in the place of batch normalization.",
+        ("50.02", "CNN 69.91", "50.26"),
+    ),
+    "8e": Part(
+        "part_8e_alpha_dropout",
+        "alpha dropout",
+        "Alpha dropout at a rate of 0.1 before the output layer.",
+        ("49.12", "CNN 69.81", "49.82"),
+    ),
+    "8f": Part(
+        "part_8f_one_cycle", "1cycle", "SGD under a 1cycle schedule in the place of Nadam.", ("49.80", "-", "52.42")
+    ),
+}
+
+
+MC, MC_SAMPLES = "question_8e_mc_dropout", 100
+SIDES = ("deterministic", "mc_dropout")
+
+
+def group_of(evidence: Evidence, key: str) -> Group:
+    """The runs of a part."""
+    return named(evidence.group(ALL, experiment=PARTS[key].experiment), PARTS[key].name)
+
+
+def first(evidence: Evidence) -> Answer:
+    """8b has nothing before it: what it came to."""
+    group = group_of(evidence, "8b")
+    return Answer(
+        [f"{_reached(group)} {_rate(group)}", f"{_stopped(group)}"],
+        figures=[_curves("8b", [group])],
+    )
+
+
+def changed(key: str, before: str, agrees: Callable[[Group, Group], bool | None]) -> Callable[[Evidence], Answer]:
+    """The answer to a part that changes something: faster, better, at what cost?"""
+
+    def answer(evidence: Evidence) -> Answer:
+        old, new = group_of(evidence, before), group_of(evidence, key)
+        said = [f"{_reached(new)} {_rate(new)}"]
+        if new.runs and old.runs:
+            said += [better(pair_of(new, old)), converging(old, new), cost(old, new)]
+        return Answer(said, agrees(old, new) if new.runs and old.runs else None, [_curves(key, [old, new])])
+
+    return answer
+
+
+def _reached(group: Group) -> str:
+    return (
+        f"{group.label}: validation accuracy {accuracy(group.summary('metrics', 'val_acc'))}, test accuracy † "
+        f"{accuracy(group.summary('metrics', 'test_acc'))}, at the epoch with the lowest validation loss."
+    )
+
+
+def _rate(group: Group) -> str:
+    if not group.search:
+        return f"Learning rate {group.settings.get('optim.lr'):g}, given."
+    return f"Learning rate {group.search['lr']:.2g}, found by a grid on validation loss."
+
+
+def _stopped(group: Group) -> str:
+    best = {seed: epoch + 1 for seed, epoch in group.of("metrics", "best_epoch").items()}
+    if not best:
+        return "No run was completed."
+    return (
+        f"The lowest validation loss came at epoch {min(best.values()):.0f} to {max(best.values()):.0f}; an epoch took "
+        f"{number(group.summary('time', 'epoch_s'))} s."
+    )
+
+
+def _curves(key: str, groups: Sequence[Group]) -> Picture:
+    picture = learning_curves(groups, "loss", "epochs")
+    return replace(picture, name=f"{key}_{picture.name}")
+
+
+def mc_dropout(evidence: Evidence) -> Measured:
+    """Test accuracy in % and negative log-likelihood of each seed of 8e, without and with dropout left on."""
+    found: Measured = {}
+    for seed, run in group_of(evidence, "8e").runs.items():
+        figures = evaluate_checkpoint(checkpoint_of(run), mc_samples=MC_SAMPLES)
+        for metric, factor in (("accuracy", 100), ("nll", 1)):
+            for side in SIDES:
+                value = figures["metrics"][metric][side]["value"] * factor
+                found.setdefault(metric, {}).setdefault(side, {})[str(seed)] = value
+    return found
+
+
+def uncertain(evidence: Evidence) -> Answer:
+    """8e's second half: whether leaving dropout on makes better predictions."""
+    found = evidence.measured(MC)
+    if not found:
+        return Answer(["No run of 8e was completed, so there is no dropout to leave on."])
+    plain, sampled = ({int(s): v for s, v in found["accuracy"][side].items()} for side in SIDES)
+    plain_loss, sampled_loss = ({int(s): v for s, v in found["nll"][side].items()} for side in SIDES)
+    with_it, without = "MC dropout", "the same networks without"
+    runs = list(group_of(evidence, "8e").runs.values())
+    gain = verdict(difference(sampled, plain))
+    return Answer(
+        [
+            beside("Test accuracy †", (with_it, sampled), (without, plain), digits=2),
+            beside("Test negative log-likelihood †", (with_it, sampled_loss), (without, plain_loss), "nats", 3),
+        ],
+        {"higher": True, "lower": False, "not distinguishable": False}.get(gain),
+        tables=[("Each seed, intervals over the images", mc_table([r for r in runs if r.mc_dropout], evidence.folder))],
+    )
+
+
+def together(evidence: Evidence) -> Answer:
+    """All parts beside what others report, and which differences are larger than the noise."""
+    groups = {key: group_of(evidence, key) for key in PARTS}
+    done = [group for group in groups.values() if group.runs]
+    if not done:
+        return Answer(["No run was completed."])
+    best = max(done, key=lambda group: group.summary("metrics", "val_acc").mean)
+    headings = [
+        "part",
+        "network",
+        "learning rate",
+        "validation accuracy",
+        "test accuracy †",
+        "best epochs",
+        "s an epoch",
+    ]
+    table = Table(
+        [*headings, "solution A", "solution B", "book's notebook"],
+        [_row(key, group) for key, group in groups.items()],
+        "The last three columns are what others report, % of validation images, of one run each: two solutions from "
+        "the web (B's are test accuracies, mostly of convolutional networks) and the notebook that goes with the book.",
+    )
+    return Answer(
+        [
+            f"{best.label} is ahead with {accuracy(best.summary('metrics', 'val_acc'))} validation accuracy.",
+            *told_apart(compare_all(done)),
+        ],
+        figures=[_curves("8", done), replace(bars(done), name="8_accuracy_bars")],
+        tables=[("All parts", table)],
+    )
+
+
+def _row(key: str, group: Group) -> list[Cell]:
+    part, best = PARTS[key], [epoch + 1 for epoch in group.of("metrics", "best_epoch").values()]
+    val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
+    lr = group.search["lr"] if group.search else group.settings.get("optim.lr", nan)
+    return [
+        (key, key),
+        (part.name, part.name),
+        (f"{lr:.2g}", lr),
+        (accuracy(val), val.mean),
+        (accuracy(test), test.mean),
+        (f"{min(best):.0f} to {max(best):.0f}" if best else "-", min(best, default=nan)),
+        (number(group.summary("time", "epoch_s")), group.summary("time", "epoch_s").mean),
+        *((text, text) for text in part.published),
+    ]
+
+
+def _faster_better_dearer(old: Group, new: Group) -> bool | None:
+    """Whether all three hold clearly of the new one; None where one of them is open."""
+    found, times = convergence(old, new), ratio(new.of("time", "epoch_s"), old.of("time", "epoch_s"))
+    if found is None:
+        return None
+    faster = found.common_epochs_ratio
+    return _all(
+        faster.value < 1 if faster.is_clear else None,
+        _IS_BETTER[verdict(pair_of(new, old).difference)],
+        times.value > 1 if times.is_clear else None,
+    )
+
+
+def _all(*claims: bool | None) -> bool | None:
+    """False if one is; otherwise None if one is."""
+    return False if False in claims else None if None in claims else True
+
+
+def _worse_but_cheaper(old: Group, new: Group) -> bool | None:
+    """Whether the new one clearly is less accurate, and an epoch of it cheaper."""
+    times = ratio(new.of("time", "epoch_s"), old.of("time", "epoch_s"))
+    worse = {"lower": True, "higher": False}.get(verdict(pair_of(new, old).difference))
+    return _all(worse, times.value < 1 if times.is_clear else None)
+
+
+def _is_better(old: Group, new: Group) -> bool | None:
+    """Whether the new one clearly is; False where it clearly is worse."""
+    return _IS_BETTER[verdict(pair_of(new, old).difference)]
+
+
+_IS_BETTER: dict[Verdict, bool | None] = {"higher": True, "lower": False, "not distinguishable": None, "unknown": None}
+
+_TEXTBOOK = {
+    "8c": "Batch normalization converges in fewer epochs and to a better model; each epoch takes longer.",
+    "8d": "A self-normalizing network needs no batch normalization: it is a little worse, and much faster an epoch.",
+    "8e": "Alpha dropout regularizes a self-normalizing network without disturbing it.",
+    "8f": "1cycle trains faster and comes to a better model.",
+}
+_AGREES = {"8c": _faster_better_dearer, "8d": _worse_but_cheaper, "8e": _is_better, "8f": _is_better}
+
+SECTIONS = (
+    Section(
+        "8b",
+        "8",
+        "8a, 8b. Twenty layers, ELU, He initialization, Nadam",
+        "Train 20 hidden layers of 100 units with He initialization, ELU, Nadam and early stopping; search the "
+        "learning rate.",
+        "",
+        first,
+        [ALL],
+    ),
+    *(
+        Section(
+            key,
+            "8",
+            f"{key}. {PARTS[key].change}",
+            f"{PARTS[key].change} Against {PARTS[before].name}: is it converging faster, is it better, and what does "
+            "an epoch cost?",
+            _TEXTBOOK[key],
+            changed(key, before, _AGREES[key]),
+            [ALL],
+        )
+        for before, key in pairwise(PARTS)
+    ),
+    Section(
+        "8e_mc",
+        "8",
+        "8e. MC dropout, without retraining",
+        f"Leave dropout on in {MC_SAMPLES} predictions of each image and take their mean: is it more accurate?",
+        "MC dropout gives more accurate predictions without retraining, and better estimates of their uncertainty.",
+        uncertain,
+        [ALL],
+        [Measurement(MC, mc_dropout)],
+    ),
+    Section("8", "8", "8. All parts beside each other", "Which changes are worth it?", "", together, [ALL]),
+)
