@@ -2,18 +2,14 @@
 
 import html
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-from test_tuning import leave_part
-
+from exercise_results import Leave, leave_part
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.page import page, write_page
 from trainlab.exercise.questions import tuning
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Setting, Sweep
-
-Leave = Callable[..., Path]
 
 
 def text_of(page: str, key: str) -> str:
