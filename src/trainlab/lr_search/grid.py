@@ -11,7 +11,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, Means, NothingFound, Trial, check_at_least, check_range
+from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial, check_at_least
 from trainlab.lr_search.processes import Step, divided
 from trainlab.lr_search.suggestions import log_spaced
 from trainlab.module import Classifier, Diverged
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Tried = dict[float, list[float]]  # validation losses after each epoch by rate; an infinite one ends them
 
 
-class Grid:
+class Grid(Search):
     """Trains with each of several rates for a few epochs and takes the one with the lowest validation loss.
 
     An epoch halves them (successive halving; Jamieson, Talwalkar, 2016), in steps after each validation. Then rates
@@ -55,13 +55,11 @@ class Grid:
         num_refined: int = 1,
         seed: int = 0,
     ) -> None:
-        check_range(min_lr, max_lr)
         check_at_least(2, num_rates=num_rates)
         check_at_least(1, epochs=epochs, validations_per_epoch=validations_per_epoch)
         check_at_least(0, num_refined=num_refined)
-        self.rates, self.num_refined = log_spaced(min_lr, max_lr, num_rates), num_refined
-        self.epochs, self.parts = epochs, validations_per_epoch
-        self.seed, self.cache_dir = seed, cache_dir
+        super().__init__(min_lr, max_lr, num_rates, seed, cache_dir)
+        self.epochs, self.parts, self.num_refined = epochs, validations_per_epoch, num_refined
 
     def search(self, means: Means) -> Found:
         """Search; see `Search`."""

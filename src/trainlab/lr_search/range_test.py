@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, Means, NothingFound, Trial, check_at_least, check_range
-from trainlab.lr_search.suggestions import RULES, geometric_mean, log_spaced, smooth
+from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial, check_at_least
+from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
 from trainlab.module import Classifier, Diverged
 from trainlab.randomness import derive_seed
 
@@ -28,7 +28,7 @@ def rising(optimizer: Optimizer, total_steps: int, *, factor: float) -> dict[str
     return {"scheduler": LambdaLR(optimizer, lambda step: factor**step), "interval": "step"}
 
 
-class RangeTest:
+class RangeTest(Search):
     """Raises the rate exponentially, step by step, and reads the rate to train with off the curve of the training loss.
 
     Args:
@@ -62,7 +62,6 @@ class RangeTest:
         rule: str = "valley",
         seed: int = 0,
     ) -> None:
-        check_range(min_lr, max_lr)
         check_at_least(2 * FEWEST, num_steps=num_steps)
         check_at_least(1, num_seeds=num_seeds)
         if not 0 <= smoothing < 1:
@@ -73,9 +72,8 @@ class RangeTest:
             )
         if rule not in RULES:
             raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}; set lr_search.rule")
-        self.rates = log_spaced(min_lr, max_lr, num_steps)
+        super().__init__(min_lr, max_lr, num_steps, seed, cache_dir)
         self.num_seeds, self.smoothing, self.explosion_factor, self.rule = num_seeds, smoothing, explosion_factor, rule
-        self.seed, self.cache_dir = seed, cache_dir
 
     def search(self, means: Means) -> Found:
         """Search; see `Search`."""
