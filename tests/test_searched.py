@@ -178,6 +178,19 @@ def test_a_run_that_was_cut_short_goes_on_with_its_rate(train: Any, made: list[s
     assert again == result
 
 
+def test_a_run_does_not_go_on_with_a_rate_that_is_damaged(train: Any, tmp_path: Path):
+    settings = (*RANGE_TEST, "trainer.max_epochs=3")
+    with pytest.raises(Interrupted):
+        train(*settings, callbacks=(PressCtrlC(1),))
+    path = tmp_path / "run" / "result.json"
+    content = json.loads(path.read_text())
+    del content["lr_search"]["suggestions"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"result\.json is damaged \(lr_search\); remove it, or set another name="):
+        train(*settings)
+    assert json.loads(path.read_text()) == content
+
+
 def test_changed_settings_of_a_run_are_told_without_the_rate(train: Any):
     train(*RANGE_TEST, "trainer.max_epochs=1")
     with pytest.raises(ValueError, match=r"\(model.width: 16, now 8\)"):

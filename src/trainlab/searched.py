@@ -19,7 +19,7 @@ from trainlab.lr_search.cache import cached
 from trainlab.lr_search.found import Means, NothingFound, Search, Trial
 from trainlab.population.fitness import unfit
 from trainlab.population.together import Member
-from trainlab.results import Result, fingerprint
+from trainlab.results import Result, fingerprint, is_search
 from trainlab.run_folder import earlier_run
 from trainlab.tensorboard import LR_SEARCH
 
@@ -78,7 +78,14 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
 
 
 def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:
-    """Put the rate that was found where it counts: in the configuration, and in what the optimizer is made from."""
+    """Put the rate that was found where it counts: in the configuration, and in what the optimizer is made from.
+
+    Raises:
+        ValueError: it was found before, and what was kept of it is damaged.
+    """
+    if not is_search(found):
+        path = Path(cfg.run_dir) / "result.json"
+        raise ValueError(f"{path} is damaged (lr_search); remove it, or set another name=")
     result.lr_search, lr = found, found["lr"]
     cfg.optim.lr = config["optim"]["lr"] = lr
     parts.set_lr(lr)
