@@ -26,7 +26,7 @@ from trainlab.data import ImageData
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result, fingerprint, settings
 from trainlab.run import Interrupted
-from trainlab.searched import find_rate
+from trainlab.searched import batches_of_epoch, find_rate, shortened
 
 RANGE_TEST = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=2")
 GRID = (
@@ -140,6 +140,30 @@ def test_what_a_search_depends_on_makes_it_anew(change: str, compose_config: Any
         cfg = compose_config(*overrides)
         find_rate(cfg, build(cfg))
     assert made == ["range_test", "grid" if grid else "range_test"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "devices", "batches"),
+    [
+        ((), 1, 19),  # 300 images in batches of 16
+        ((), 2, 10),
+        (("trainer.limit_train_batches=null",), 1, 19),
+        (("trainer.limit_train_batches=7",), 1, 7),
+        (("trainer.limit_train_batches=70",), 1, 19),
+        (("trainer.limit_train_batches=0.5",), 1, 9),
+    ],
+)
+def test_batches_of_an_epoch(overrides: Any, devices: int, batches: int, compose_config: Any):
+    cfg = compose_config(*GRID, *overrides)
+    assert batches_of_epoch(shortened(cfg, devices), build(cfg).data) == batches
+
+
+def test_a_setting_that_only_fits_the_run_is_told_to_be_the_searchs(train: Any):
+    long = ("scheduler=cosine", "scheduler.warmup_steps=30")  # of the 38 steps of the run
+    train(*long, name="given")
+    told = r"warmup_steps must be in \[0, 18\).*set scheduler.warmup_steps \(in a training of lr_search\)"
+    with pytest.raises(ValueError, match=told):
+        train(*long, *GRID)
 
 
 def test_the_fingerprint_is_that_of_what_was_asked_for(train: Any, compose_config: Any):

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import logging
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from trainlab.tensorboard import LR_SEARCH
 
 log = logging.getLogger(__name__)
 RATE_VARIABLE = "TRAINLAB_LR"  # tells the processes for other devices which rate was found
-VERSION = 1  # of the search: one that finds other rates with the same settings has another
+VERSION = 2  # of the search: one that finds other rates with the same settings has another
 # What a short training has in the place of the run's own.
 _SHORT = {
     "max_epochs": -1,
@@ -68,11 +69,14 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
     key = fingerprint(config | {"images": parts.data.images.digest, "version": VERSION})
 
     def train(trial: Trial, member: Member | None) -> None:
-        _train(short, parts.data, trial, member)
+        try:
+            _train(short, parts.data, trial, member)
+        except ValueError as error:  # what fits the run may not fit a training that is shorter
+            raise ValueError(f"{error} (in a training of lr_search)") from error
 
-    on_cpu = parts.trainer.strategy.root_device.type == "cpu"
-    processes = torch.get_num_threads() if on_cpu else 1
-    means = Means(train, unfit(config, 1), processes, len(parts.data.train_dataloader()))
+    device = parts.trainer.strategy.root_device
+    processes = torch.get_num_threads() if device.type == "cpu" else 1
+    means = Means(train, unfit(config, 1), processes, batches_of_epoch(short, parts.data))
     with isolate_rng():
         return cached(Path(search.cache_dir), key, lambda: search.search(means))
 
@@ -148,17 +152,21 @@ def shortened(cfg: DictConfig, devices: int) -> DictConfig:
     return short
 
 
+def batches_of_epoch(short: DictConfig, data: ImageData) -> int:
+    """How many batches of the images of ``data`` a training with the settings ``short`` has in an epoch."""
+    batches = math.ceil(len(data.train_dataloader().indices) / short.data.batch_size)
+    limit = short.trainer.limit_train_batches
+    if isinstance(limit, int):  # a number of batches, and else a share of them
+        return min(limit, batches)
+    return batches if limit is None else int(limit * batches)
+
+
 def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | None) -> None:
     """Make a training on the images of ``data`` that leaves nothing."""
     cfg = copy.deepcopy(short)
     with open_dict(cfg):
         cfg.seed, cfg.optim.lr = trial.seed, trial.lr
         cfg.trainer.update(trial.trainer)
-        limit = cfg.trainer.limit_train_batches
-        if isinstance(limit, int):  # a number of batches, and else a share of them
-            cfg.trainer.limit_train_batches = max(1, round(limit * trial.share))
-        elif limit is not None:
-            cfg.trainer.limit_train_batches = limit * trial.share
         if trial.scheduler:
             cfg.scheduler = dict(trial.scheduler)
     parts = build(cfg, member)

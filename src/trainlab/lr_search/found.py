@@ -25,7 +25,6 @@ class Trial:
         seed: of the training.
         callbacks: what watches it, and nothing else does.
         trainer: settings of the Trainer; without `max_epochs` and `max_steps` it would have no end.
-        share: of the training batches that an epoch has.
         scheduler: settings of a schedule that takes the place of the run's; None to keep that.
     """
 
@@ -33,7 +32,6 @@ class Trial:
     seed: int
     callbacks: Sequence[Callback]
     trainer: Mapping[str, Any]
-    share: float = 1.0
     scheduler: Mapping[str, Any] | None = None
 
 
@@ -49,13 +47,13 @@ class Means:
         train: makes a training.
         alone: why no two can be made as one; "" if they can.
         processes: that can compute at once, with a thread each.
-        steps: batches of an epoch; for a progress bar.
+        batches: of an epoch.
     """
 
     train: Train
-    alone: str = ""
-    processes: int = 1
-    steps: int = 0
+    alone: str
+    processes: int
+    batches: int
 
 
 @dataclass(frozen=True)

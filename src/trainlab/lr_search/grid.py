@@ -34,7 +34,8 @@ class Grid(Search):
         max_lr: highest rate.
         num_rates: from the one to the other, each the same multiple of the one before.
         epochs: that the last ones are trained for; a schedule spans them.
-        validations_per_epoch: that a rate is judged by, and at which the worst ones are dropped.
+        validations_per_epoch: that a rate is judged by, and at which the worst ones are dropped. A schedule that counts
+            epochs, like plateau, counts these.
         num_refined: rates tried on each side of the best one, between it and its neighbour.
         seed: that the trainings follow from; not that of the run.
         cache_dir: where what was found is kept.
@@ -65,9 +66,13 @@ class Grid(Search):
         """Search; see `Search`."""
         if means.alone:
             log.info("rates are tried one after the other, which takes longer: %s", means.alone)
+        if self.parts > means.batches:
+            raise ValueError(
+                f"validations_per_epoch must be at most the {means.batches} batches of an epoch, got {self.parts}; "
+                "set lr_search.validations_per_epoch"
+            )
         parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(2 * self.num_refined))
-        steps = round(parts * means.steps / self.parts)
-        with tqdm(desc="learning rates", total=steps, leave=False, disable=not sys.stderr.isatty()) as bar:
+        with tqdm(desc="learning rates", total=parts * self._batches(means), leave=False, disable=not sys.stderr.isatty()) as bar:
             tried = self._try(self.rates, {}, means, bar.update)
             best = best_of(tried)
             between = refined(self.rates, best, self.num_refined)
@@ -80,8 +85,12 @@ class Grid(Search):
         losses = [[loss if math.isfinite(loss) else None for loss in tried[lr]] for lr in rates]
         return Found("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": losses})
 
+    def _batches(self, means: Means) -> int:
+        """Those of each part of an epoch, from one validation to the next."""
+        return means.batches // self.parts
+
     def _going_on(self, rates: int) -> list[int]:
-        """How many of the rates make each part of an epoch, from one validation to the next."""
+        """How many of the rates make each part of an epoch."""
         return [math.ceil(rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
 
     def _try(self, rates: Sequence[float], known: Tried, means: Means, step: Step) -> Tried:
@@ -122,9 +131,9 @@ class Grid(Search):
         def work(lr: float, watch: _Watch, member: Member) -> None:
             seed = derive_seed(self.seed, "lr_search")
             callbacks = [_Turn(member), watch] if means.alone else [watch]
-            trainer = {"max_epochs": self.epochs * self.parts}
+            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": self._batches(means)}
             try:
-                means.train(Trial(lr, seed, callbacks, trainer, 1 / self.parts), member)
+                means.train(Trial(lr, seed, callbacks, trainer), member)
             except LeftOut:
                 pass
             except Diverged:
