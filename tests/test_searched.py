@@ -26,7 +26,7 @@ from trainlab.data import ImageData
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result, fingerprint, settings
 from trainlab.run import Interrupted
-from trainlab.searched import batches_of_epoch, find_rate, shortened
+from trainlab.searched import batches_of_epoch, find_rate, only, shortened
 
 RANGE_TEST = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=2")
 GRID = (
@@ -156,6 +156,11 @@ def test_what_a_search_depends_on_makes_it_anew(change: str, compose_config: Any
 def test_batches_of_an_epoch(overrides: Any, devices: int, batches: int, compose_config: Any):
     cfg = compose_config(*GRID, *overrides)
     assert batches_of_epoch(shortened(cfg, devices), build(cfg).data) == batches
+
+
+def test_the_search_is_made_on_the_device_of_the_run():
+    assert only(torch.device("cpu")) == 1
+    assert only(torch.device("cuda", 3)) == [3]
 
 
 def test_a_setting_that_only_fits_the_run_is_told_to_be_the_searchs(train: Any):

@@ -75,6 +75,7 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
             raise ValueError(f"{error} (in a training of lr_search)") from error
 
     device = parts.trainer.strategy.root_device
+    short.trainer.devices = only(device)  # which the key does not depend on
     processes = torch.get_num_threads() if device.type == "cpu" else 1
     means = Means(train, unfit(config, 1), processes, batches_of_epoch(short, parts.data))
     with isolate_rng():
@@ -150,6 +151,11 @@ def shortened(cfg: DictConfig, devices: int) -> DictConfig:
         short.callbacks = {"checkpoint": {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": "nowhere"}}
         short.logger = {}
     return short
+
+
+def only(device: torch.device) -> int | list[int]:
+    """Setting of the Trainer that has it train on ``device``, and not on the first of its kind."""
+    return 1 if device.index is None else [device.index]
 
 
 def batches_of_epoch(short: DictConfig, data: ImageData) -> int:

@@ -104,6 +104,7 @@ class RangeTest(Search):
                 f"the loss exploded within {min(map(len, curves))} steps, below a learning rate of "
                 f"{self.rates[min(map(len, curves))]:.2g}; set lr_search.min_lr lower"
             )
+        self._warn_of_ends([curve[first:] for curve in curves], len(self.rates) - first)
         suggestions = {
             name: geometric_mean([rule(self.rates[first : len(curve)], curve[first:]) for curve in curves])
             for name, rule in RULES.items()
@@ -112,6 +113,14 @@ class RangeTest(Search):
         log.info("range test over %d seeds: %s", len(curves), told)
         curve: dict[str, list[Any]] = {"lr": _rounded(self.rates), "losses": [_rounded(curve) for curve in curves]}
         return Found("range_test", suggestions[self.rule], self.rule, suggestions, curve)
+
+    def _warn_of_ends(self, curves: Sequence[Sequence[float]], steps: int) -> None:
+        """Say so where all curves, of so many ``steps`` where none exploded, are lowest at an end of the range."""
+        lowest = [curve.index(min(curve)) for curve in curves]
+        if all(step == steps - 1 for step in lowest):
+            log.warning("the loss falls up to lr_search.max_lr; a better rate may lie beyond it")
+        elif all(step == 0 for step in lowest):
+            log.warning("the loss rises from the first; a better rate may lie below lr_search.min_lr")
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
