@@ -1,11 +1,10 @@
 """The learning rate of a run where a search finds it: what it is searched with, and where it goes."""
 
-import contextlib
 import copy
 import logging
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from trainlab.data import ImageData
 from trainlab.files import write_atomically
 from trainlab.lr_search.cache import cached
 from trainlab.lr_search.found import Means, NothingFound, Search, Trial
+from trainlab.module import Diverged
 from trainlab.population.fitness import unfit
 from trainlab.population.together import Member
 from trainlab.results import Result, fingerprint, is_search
@@ -112,23 +112,37 @@ def follow_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts) -> None:
     parts.set_lr(lr)
 
 
-def search_ahead(cfgs: Iterable[DictConfig]) -> None:
+def search_ahead(cfgs: Sequence[DictConfig]) -> list[Exception | None]:
     """Search for runs that are to be members of a population, so that their threads find it done: those cannot.
+
+    Returns:
+        For each run what went wrong with its search, if anything did: it would with that of its own.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    done = set()
-    for cfg in cfgs:
-        if not cfg.lr_search:
-            continue
+    ends: dict[str, Exception | None] = {}
+    return [_searched(cfg, ends) if cfg.lr_search else None for cfg in cfgs]
+
+
+def _searched(cfg: DictConfig, ends: dict[str, Exception | None]) -> Exception | None:
+    """Search for a run, unless it has a rate or its search is among those that have come to their ``ends``, by key."""
+    try:
         previous = earlier_run(Path(cfg.run_dir), resolved(cfg), cfg.ckpt_path)
-        key = fingerprint(resolved(shortened(cfg, 1)))
-        if key in done or (previous and previous.lr_search):
-            continue
-        done.add(key)
-        with contextlib.suppress(NothingFound):  # which is kept, and will be said by each run
+    except (ValueError, Diverged):  # which the run itself will say
+        return None
+    if previous and previous.lr_search:
+        return None
+    key = fingerprint(resolved(shortened(cfg, 1)))
+    if key not in ends:
+        ends[key] = None
+        try:
             find_rate(cfg, build(cfg))
+        except NothingFound:  # which is kept, and will be said by each run
+            pass
+        except Exception as error:
+            ends[key] = error
+    return ends[key]
 
 
 def show_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
