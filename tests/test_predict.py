@@ -150,6 +150,22 @@ def test_one_sample_has_no_spread(tmp_path):
         Predictor.load(leave_checkpoint(tmp_path, **DROPOUT), mc_samples=1)
 
 
+def test_a_device_that_there_is_not(tmp_path):
+    with pytest.raises(ValueError, match=r"^device must be one that there is, got 'toaster'; set --device$"):
+        Predictor.load(leave_checkpoint(tmp_path), device="toaster")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mc_samples", [None, 20])
+def test_a_gpu_says_the_same(tmp_path, photos, mc_samples):
+    path = leave_checkpoint(tmp_path, **DROPOUT)
+    ours, theirs = ([*Predictor.load(path, mc_samples, device=on).predict([photos[0]])] for on in ("cpu", "auto"))
+    assert Predictor.load(path).device.type == "cuda"
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.classes == other.classes
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)  # sums in another order
+
+
 def test_lines_without_a_terminal(capsys):
     assert show([CERTAIN, Unread("c.txt is no image"), UNSURE], top=2, as_json=False) == 1
     out, err = capsys.readouterr()

@@ -72,7 +72,8 @@ class Grid(Search):
                 "set lr_search.validations_per_epoch"
             )
         parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(2 * self.num_refined))
-        with tqdm(desc="learning rates", total=parts * self._batches(means), leave=False, disable=not sys.stderr.isatty()) as bar:
+        steps = parts * self._batches(means)
+        with tqdm(desc="learning rates", total=steps, leave=False, disable=not sys.stderr.isatty()) as bar:
             tried = self._try(self.rates, {}, means, bar.update)
             best = best_of(tried)
             between = refined(self.rates, best, self.num_refined)
