@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from trainlab.cli import checkpoint_word, count_word
@@ -22,6 +23,9 @@ def main() -> None:
     from trainlab.predict import Predictor
     from trainlab.predictions import show
 
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, TextIOWrapper)
+        stream.reconfigure(errors="backslashreplace")  # names of files can be in any encoding
     try:
         samples, seed = arguments.mc_samples, arguments.mc_seed
         predictor = Predictor.load(arguments.ckpt_path, samples, seed, arguments.device)

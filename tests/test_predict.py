@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_what_is_no_image_is_told_and_the_others_go_on(tmp_path, photos):
     assert len(reasons) == 4
     read = [str(outcome.file.relative_to(folder)) for outcome in outcomes if isinstance(outcome, Prediction)]
     assert read == [places[0], *places[2:], places[0]]
+
+
+def test_paths_that_cannot_even_be_looked_at_are_told_and_the_others_go_on(tmp_path, photos):
+    folder, places, _ = photos
+    os.mkfifo(folder / "3.png")  # nobody will ever write to it
+    (folder / "file.png").write_text("no image")
+    long, through = folder / ("x" * 300), folder / "1.png" / "below.png"
+    outcomes = [*Predictor.load(leave_checkpoint(tmp_path)).predict([long, through, folder])]
+    reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Unread)]
+    assert reasons == [
+        f"{long}: File name too long",
+        f"{through}: Not a directory",
+        f"{folder / '3.png'} is a pipe or a socket, and no image",
+        f"{folder / 'file.png'} is corrupt or no image",
+    ]
+    assert len(outcomes) - len(reasons) == len(places)
 
 
 def test_no_image_at_all_is_an_error(tmp_path):

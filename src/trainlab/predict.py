@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from stat import S_ISDIR
 
 import numpy as np
 import torch
@@ -122,11 +123,24 @@ def _uncertainties(samples: Tensor, order: Tensor) -> list[Uncertainty]:
 def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
     """The files among ``paths`` and, sorted, those under the folders among them; hidden ones only if they are named."""
     for path in paths:
-        if not path.is_dir():
-            yield path if path.exists() else Unread(f"{path}: there is no such file or folder")
+        try:
+            kind = path.stat().st_mode
+        except FileNotFoundError:
+            yield Unread(f"{path}: there is no such file or folder")
+            continue
+        except OSError as error:  # a name that is too long, a folder that is closed
+            yield Unread(f"{path}: {error.strerror}")
+            continue
+        if not S_ISDIR(kind):
+            yield path
             continue
         closed: list[OSError] = []
         for folder, subfolders, names in os.walk(path, onerror=closed.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+            yield from (_within(Path(folder, name)) for name in sorted(names) if not name.startswith("."))
         yield from (Unread(f"{error.filename}: {error.strerror}") for error in closed)
+
+
+def _within(file: Path) -> Path | Unread:
+    """A file that was found in a folder, unless reading it would wait for somebody who writes."""
+    return Unread(f"{file} is a pipe or a socket, and no image") if file.is_fifo() or file.is_socket() else file

@@ -136,6 +136,15 @@ def test_images_are_classified_and_what_is_no_image_is_told(outputs: Path, tmp_p
     assert done.stderr.splitlines()[1].startswith("error: there is no image to classify")
 
 
+def test_names_of_images_can_be_in_any_encoding(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = next(iter(runs_of(outputs).values()))
+    Image.new("RGB", (9, 9), "teal").save(os.fsencode(tmp_path) + b"/gr\xfcn.png")
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    done = command("predict.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", ".", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(r"gr\udcfcn.png: ")
+
+
 def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
     done = command("report.py", str(outputs / "lr_study"), cwd=outputs)
     assert done.returncode == 0, done.stderr
