@@ -78,7 +78,7 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
     short.trainer.devices = only(device)  # which the key does not depend on
     processes = torch.get_num_threads() if device.type == "cpu" else 1
     means = Means(train, unfit(config, 1), processes, batches_of_epoch(short, parts.data))
-    with isolate_rng():
+    with isolate_rng(include_cuda=device.type == "cuda"):  # once CUDA is asked, nothing can be forked
         return cached(Path(search.cache_dir), key, lambda: search.search(means))
 
 
