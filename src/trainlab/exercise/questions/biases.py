@@ -6,6 +6,7 @@ from itertools import count
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
 from trainlab.checkpoints import load_checkpoint
 from trainlab.exercise.evidence import Evidence, checkpoint_of, diverged
@@ -36,23 +37,24 @@ AT_THE_END = "question_2_biases"
 
 
 def measure(evidence: Evidence) -> Measured:
-    """Root of the mean square of each hidden layer's biases in the best checkpoint, by start and seed."""
+    """How large the biases of each hidden layer are in the best checkpoint, by start and seed."""
     return {
         name: {
-            str(seed): _sizes(load_checkpoint(checkpoint_of(run))["state_dict"])
+            str(seed): sizes_of(load_checkpoint(checkpoint_of(run))["state_dict"])
             for seed, run in sorted(group.runs.items())
         }
         for name, group in _groups(evidence).items()
     }
 
 
-def _sizes(state: Mapping[str, "object"]) -> list[float]:
+def sizes_of(state: Mapping[str, Tensor]) -> list[float]:
+    """Root of the mean square of the biases of each hidden layer, by a state dictionary."""
     sizes: list[float] = []
     for i in count(1):
         found = [value for key, value in state.items() if key.endswith(f"layers.linear_{i}.bias")]
         if not found:
             return sizes
-        sizes.append(float(found[0].square().mean().sqrt()))  # type: ignore[attr-defined]
+        sizes.append(float(found[0].square().mean().sqrt()))
     return sizes
 
 

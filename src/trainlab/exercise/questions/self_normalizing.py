@@ -55,6 +55,12 @@ def flow(layers: Layers, epochs: int) -> float:
     return float(norms[0] / norms[-1]) if norms[-1] else nan
 
 
+def course(group: Group) -> dict[int, float]:
+    """Mean validation loss over the epochs by seed: lower where it fell sooner. Whole epochs are too coarse to test."""
+    curves = {seed: run.curve for seed, run in sorted(group.runs.items()) if run.curve}
+    return {seed: float(curve.by_name["val/loss"].mean()) for seed, curve in curves.items()}
+
+
 def answer(evidence: Evidence) -> Answer:
     """Means and deviations layer by layer, dead units, gradients, and who learns faster."""
     all_groups = evidence.ended_groups(SWEEP)
@@ -82,12 +88,13 @@ def answer(evidence: Evidence) -> Answer:
 def _claims(groups: Mapping[str, Group]) -> dict[str, bool | None]:
     """What the textbook says of the three, and whether it holds; None where that cannot be said."""
     means, spreads, shares = (_of(groups, figure) for figure in (from_zero, from_one, dead))
+    courses = {name: course(group) for name, group in groups.items()}
     others = [name for name in (SELU, ELU) if name in groups]
     return {
         f"means nearer 0 than {RELU}'s": _both(_lower(means, name, RELU) for name in others),
         f"{SELU}'s deviation nearest 1": _both(_lower(spreads, SELU, name) for name in (ELU, RELU)),
         f"fewer dead units than {RELU}": _both(_lower(shares, name, RELU) for name in others),
-        f"faster learning than {RELU}": _both(_is_faster(groups, name) for name in others),
+        f"faster learning than {RELU}": _both(_lower(courses, name, RELU) for name in others),
     }
 
 
@@ -114,11 +121,6 @@ def _ratio(groups: Mapping[str, Group], name: str) -> Ratio | None:
     return found.common_epochs_ratio if found else None
 
 
-def _is_faster(groups: Mapping[str, Group], name: str) -> bool | None:
-    ratio = _ratio(groups, name)
-    return None if ratio is None or not ratio.is_clear else ratio.value < 1
-
-
 def _dead(groups: Mapping[str, Group]) -> str:
     shares = _of(groups, dead)
     if not any(value for of in shares.values() for value in of.values()):
@@ -140,22 +142,24 @@ def _flow(groups: Mapping[str, Group]) -> str:
 
 
 def _faster(groups: Mapping[str, Group]) -> str:
-    said = []
+    said = lowest(
+        "Mean validation loss over all epochs", {name: course(group) for name, group in groups.items()}, "", 3
+    )
+    epochs = []
     for name in (SELU, ELU):
         ratio = _ratio(groups, name)
         if ratio is None or ratio.value != ratio.value:
             continue
         if ratio.low != ratio.low:
-            how = "no interval"
+            how = "the same in every seed" if len(groups[name].runs) > 1 else "one seed"
         else:
             word = "no clear difference" if not ratio.is_clear else "faster" if ratio.value < 1 else "slower"
             how = f"95 %: {ratio.low:.2f} to {ratio.high:.2f}: {word}"
-        said.append(f"{name} takes {ratio.value:.2f} times the epochs of {RELU} ({how})")
+        epochs.append(f"{name} takes {ratio.value:.2f} times the epochs of {RELU} ({how})")
     best = max(groups.values(), key=lambda group: group.summary("metrics", "val_acc").mean)
-    ahead = f"the highest validation accuracy is {best.label}'s, {accuracy(best.summary('metrics', 'val_acc'))}."
-    if not said:
-        return ahead.capitalize()
-    return f"To a validation loss that both reach, {' and '.join(said)}; {ahead}"
+    ahead = f"The highest validation accuracy is {best.label}'s, {accuracy(best.summary('metrics', 'val_acc'))}."
+    both = f"To a validation loss that both reach, {' and '.join(epochs)}. " if epochs else ""
+    return f"{said} {both}{ahead}"
 
 
 def _summary(claims: Mapping[str, bool | None]) -> str:
