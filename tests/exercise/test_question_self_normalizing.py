@@ -9,6 +9,7 @@ from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.self_normalizing import NAMES, SWEEP, answer
 from trainlab.exercise.section import NotYet, Setting
 from trainlab.report.statistics import Ratio
+from trainlab.results import Result
 
 HEADER = "epochs,step,layer,mean,std,dead,gradient_norm\n"
 SLOW, QUICK = [2.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4], [1.8, 1.5, 1.3, 1.25, 1.2, 1.2, 1.2]
@@ -67,7 +68,8 @@ def test_what_the_textbook_says(made):
     means, spreads, dead, faster, summary = found.sentences
     # ReLU's seeds are 0.004 apart: half the interval is 4.303 * 0.004 / sqrt(3).
     assert means.startswith(
-        "Distance of a hidden layer's mean from 0 after training: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, ReLU 0.90 ± 0.01; "
+        "At a learning rate of 0.0003 for all. Distance of a hidden layer's mean from 0 after training: "
+        "SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, ReLU 0.90 ± 0.01; "
         "lowest for SELU (p "
     )
     assert "SELU 0.10 ± 0.00, ELU 0.50 ± 0.00, ReLU 1.00 ± 0.01; lowest for SELU" in spreads
@@ -102,9 +104,30 @@ def test_what_cannot_be_told_apart_is_open(made):
     assert found.sentences[-1].startswith("Nothing is shown of means nearer 0")
 
 
+def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp_path):
+    """ELU learns better at 0.001, where its layers are off: those at the shared rate are what counts."""
+    evidence = made()
+    for seed in (1, 2, 3):
+        slow, quick = (tmp_path / SWEEP.name / f"elu,{lr},{seed}" for lr in (3e-4, 1e-3))
+        metrics = [(folder / "metrics.csv").read_text() for folder in (slow, quick)]
+        results = [Result.read(folder) for folder in (slow, quick)]
+        for folder, text, result in zip((quick, slow), metrics, results, strict=True):
+            (folder / "metrics.csv").write_text(text)
+            own = Result.read(folder)
+            own.metrics = result.metrics
+            own.write(folder)
+        look(quick, 5.0, 5.0, 0.9)
+    found = answer(evidence)
+    assert "At a learning rate of 0.0003 for all" in found.sentences[0]
+    assert "ELU 0.20" in found.sentences[0]
+    rows = {(row[0][0], row[1][0]) for row in found.tables[0][1].rows}
+    assert {("SELU", "0.0003 *"), ("ELU", "0.001 *"), ("ReLU", "0.0003 *")} <= rows
+    assert "ELU 1.379" in found.sentences[3]
+
+
 def test_slower_learning_is_said_so(made):
     found = answer(made(selu={"losses": SLOW}, relu={"losses": QUICK}))
-    assert "SELU takes 2.26 times the epochs of ReLU" in found.sentences[3]
+    assert "SELU takes 2.12 times the epochs of ReLU" in found.sentences[3]
     assert found.agrees is False
     assert "The contrary is measured of faster learning than ReLU." in found.sentences[-1]
 
@@ -125,6 +148,7 @@ def test_epochs_have_an_interval_where_seeds_differ(made, monkeypatch, ratio, sa
 def test_a_rate_that_diverged_is_told_and_the_other_is_compared(made):
     found = answer(made(diverged=[("relu", 3e-4)]))
     assert found.sentences[0] == "ReLU at 0.0003 diverged in 3 seeds."
+    assert "At a learning rate of 0.001 for all" in found.sentences[1]
     assert "ReLU 0.90" in found.sentences[1]
 
 
