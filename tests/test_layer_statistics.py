@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainlab.layer_statistics import activations, gradient_norms, layers_of, statistics
+from trainlab.layer_statistics import Layer, activations, gradient_norms, layers_of, statistics, weights_of
 from trainlab.models import CNN, MLP
 from trainlab.randomness import CounterDraws, generator
 
@@ -96,6 +96,55 @@ def test_activations_by_hand():
     for found in (hidden, logits):
         assert (found.mean, found.std) == (pytest.approx(0.5), pytest.approx(math.sqrt(0.75)))
         assert found.dead == 0.5
+
+
+def of_weights(rows, dtype=torch.float32):
+    rows = torch.tensor(rows, dtype=dtype)
+    layer = nn.Linear(rows.shape[1], rows.shape[0], dtype=dtype)
+    with torch.no_grad():
+        layer.weight.copy_(rows)
+    found = weights_of(Layer("one", [layer]))
+    return found.rank, found.distinct_units
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([[1.0, 1.0], [1.0, 1.0]], (1, 1)),  # one value for all
+        ([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]], (1, 3)),  # units that are multiples of one
+        ([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]], (2, 2)),
+        ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]], (2, 3)),
+        ([[0.0, 0.0], [0.0, 0.0]], (0, 1)),
+    ],
+)
+def test_rank_and_distinct_units_by_hand(rows, expected):
+    assert of_weights(rows) == expected
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(1e-7, (1, 1)), (1e-4, (2, 2))])
+def test_rounding_tells_no_units_apart(apart, expected):
+    assert of_weights([[1.0, 1.0], [1.0, 1.0 + apart]], torch.float32) == expected
+
+
+def test_units_that_are_alike_are_found_wherever_they_are():
+    rows = torch.randn(40, 7, generator=generator(0, "rows"))
+    rows = rows[torch.randint(0, 40, (300,), generator=generator(0, "places"))]
+    assert of_weights(rows.tolist()) == (7, len(rows.unique(dim=0)))
+
+
+def test_kernels_are_rows_and_what_has_no_matrix_has_no_figures():
+    conv = nn.Conv2d(2, 3, 3)
+    with torch.no_grad():
+        conv.weight.fill_(0.5)
+        conv.weight[0, 0, 0, 0] = 1.0
+    found = weights_of(Layer("conv", [conv]))
+    assert (found.rank, found.distinct_units) == (2, 2)
+    linear = nn.Linear(2, 2)
+    linear.weight.data[0, 0] = math.nan
+    for part in (nn.BatchNorm1d(4), linear):
+        found = weights_of(Layer("none", [part]))
+        assert math.isnan(found.rank)
+        assert math.isnan(found.distinct_units)
 
 
 def test_gradient_norms_by_hand():

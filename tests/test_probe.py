@@ -96,6 +96,8 @@ def test_rows_are_those_of_the_network_at_the_end_of_an_epoch(train):
     assert {row["step"] for row in told} == {"19"}
     for row, of in zip(told, found, strict=True):
         assert (float(row["mean"]), float(row["std"]), float(row["dead"])) == (of.mean, of.std, of.dead)
+    # Independent weights: rows of each matrix differ, and no more of them depend on each other than there must.
+    assert [(row["rank"], row["distinct_units"]) for row in told] == [("16.0", "16.0")] * 3 + [("10.0", "10.0")]
 
 
 class FirstGradient(Callback):

@@ -1,5 +1,6 @@
 """What goes on in the layers of a network: statistics of their activations, and norms of their gradients."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,19 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Of a layer's weights, a row for all that go into a unit: an output of a dense layer, a channel of a convolution.
+
+    Attributes:
+        rank: of that matrix: how many singular values are more than the rounding of its numbers can make.
+        distinct_units: rows that differ by more than ``SAME`` of the largest weight somewhere.
+    """
+
+    rank: float
+    distinct_units: float
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Of a layer's activations on a batch of images.
 
@@ -62,6 +76,26 @@ def layers_of(network: nn.Module) -> list[Layer]:
         elif not isinstance(part, _BEHIND):
             found[-1].parts.append(part)
     return found
+
+
+@torch.no_grad()
+def weights_of(layer: Layer) -> Weights:
+    """Those of a layer's weights; NaN where it has none, as normalized pixels, or where they are not finite."""
+    weight = getattr(layer.parts[0], "weight", None)
+    if weight is None or weight.dim() < 2 or not weight.isfinite().all():
+        return Weights(math.nan, math.nan)
+    rows = weight.flatten(1).double().cpu()
+    precision = max(rows.shape) * torch.finfo(weight.dtype).eps  # torch's own for a matrix of that type
+    return Weights(float(torch.linalg.matrix_rank(rows, rtol=precision)), float(_distinct(rows)))
+
+
+def _distinct(rows: Tensor) -> int:
+    """How many rows are not as the one before, in an order in which equal ones are neighbours."""
+    # Along a direction that has nothing to do with any weights, only equal rows are equally far.
+    direction = torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype).sqrt().sin()
+    ordered = rows[(rows @ direction).argsort()]
+    apart = (ordered[1:] - ordered[:-1]).abs().amax(1)
+    return 1 + int((apart > SAME * rows.abs().max()).sum())
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from trainlab.data import ImageData
 from trainlab.files import write_atomically
-from trainlab.layer_statistics import activations, gradient_norms, layers_of
+from trainlab.layer_statistics import activations, gradient_norms, layers_of, weights_of
 from trainlab.metrics_csv import read_rows
 from trainlab.module import Classifier
 from trainlab.tensorboard import TensorBoard
@@ -68,8 +69,14 @@ class ActivationProbe(Callback):
         if not trainer.is_global_zero:
             return
         rows = [
-            {"mean": found.mean, "std": found.std, "dead": found.dead, "gradient_norm": norm}
-            for found, norm in zip(statistics, norms, strict=True)
+            {
+                "mean": found.mean,
+                "std": found.std,
+                "dead": found.dead,
+                "gradient_norm": norm,
+                **asdict(weights_of(layer)),
+            }
+            for layer, found, norm in zip(layers, statistics, norms, strict=True)
         ]
         names = [layer.name for layer in layers]
         self._write(epochs, trainer.global_step, names, rows)

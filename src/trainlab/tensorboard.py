@@ -44,6 +44,8 @@ LAYERS = {
     "std": "within: activations, standard deviation",
     "dead": "within: dead units, share",
     "gradient_norm": "within: gradient, norm",
+    "rank": "within: weights, rank",
+    "distinct_units": "within: weights, distinct units",
 }
 HISTOGRAMS = "within: activations"
 _EVENT_FILES = "events.out.tfevents.*"

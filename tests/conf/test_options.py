@@ -38,6 +38,7 @@ OPTIONS = {
         "cnn_bn",
         "cnn_selu",
         "elu_he",
+        "relu_he",
         "selu",
         "selu_lecun",
     },

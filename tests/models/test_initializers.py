@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from trainlab.models.initializers import INITIALIZERS, check_initializer, check_scale, initialize, variance
+from trainlab.models.initializers import (
+    INITIALIZERS,
+    check_bias_initializer,
+    check_initializer,
+    check_scale,
+    initialize,
+    initialize_bias,
+    variance,
+)
 
 # (fan in, fan out) of each layer; a kernel of 3 x 3 multiplies both by 9.
 LAYERS = {
@@ -24,12 +32,12 @@ def weights(seed: int = 0, place: str = "here") -> torch.Tensor:
     return layer.weight
 
 
-def test_every_rule_comes_in_two_distributions():
-    assert set(INITIALIZERS) == {f"{rule}_{shape}" for rule in RULES for shape in ("normal", "uniform")}
+def test_every_rule_comes_in_two_distributions_and_as_one_value():
+    assert set(INITIALIZERS) == {f"{rule}_{shape}" for rule in RULES for shape in ("normal", "uniform", "same")}
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", [name for name in INITIALIZERS if not name.endswith("same")])
 def test_weights_have_the_variance_of_the_rule(name, kind):
     build, fan_in, fan_out = LAYERS[kind]
     layer = build()
@@ -46,6 +54,55 @@ def test_weights_have_the_variance_of_the_rule(name, kind):
     assert ratio == pytest.approx(kurtosis, rel=5 * math.sqrt(35 / 3 / n))
     assert layer.bias is not None
     assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_one_value_a_layer_is_a_draw_of_the_rule(kind, rule):
+    build, fan_in, fan_out = LAYERS[kind]
+    layer, drawn = build(), []
+    for seed in range(300):
+        initialize(layer, f"{rule}_same", seed, "here")
+        assert (layer.weight == layer.weight.flatten()[0]).all()
+        drawn.append(layer.weight.flatten()[0].item())
+    # The mean square of n normal numbers has the relative deviation sqrt(2 / n).
+    mean_square = sum(value**2 for value in drawn) / len(drawn)
+    assert mean_square == pytest.approx(RULES[rule](fan_in, fan_out), rel=5 * math.sqrt(2 / len(drawn)))
+    assert len(set(drawn)) == len(drawn)
+
+
+@pytest.mark.parametrize("name", ["zeros", "constant", "normal"])
+def test_biases_begin_as_they_are_told(name):
+    first, again, other = (nn.Linear(5, 4000) for _ in range(3))
+    for layer, place in ((first, "here"), (again, "here"), (other, "there")):
+        initialize_bias(layer, name, 0, place, 0.25)
+    assert torch.equal(first.bias, again.bias)
+    if name == "normal":
+        # Deviation and mean of n normal numbers are known to sd / sqrt(2 n) and sd / sqrt(n).
+        assert first.bias.std().item() == pytest.approx(0.25, rel=5 / math.sqrt(8000))
+        assert abs(first.bias.mean().item()) < 5 * 0.25 / math.sqrt(4000)
+        assert not torch.equal(first.bias, other.bias)
+    else:
+        assert (first.bias == {"zeros": 0.0, "constant": 0.25}[name]).all()
+
+
+def test_a_layer_without_a_bias_stays_without():
+    layer = nn.Linear(5, 4, bias=False)
+    initialize_bias(layer, "constant", 0, "here", 0.25)
+    assert layer.bias is None
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "message"),
+    [
+        ("ones", 0.1, r"^bias_initializer must be one of zeros, .* got 'ones'; set model\.bias_initializer$"),
+        ("normal", 0.0, r"^bias_scale must be positive and finite, got 0.0; set model\.bias_scale$"),
+        ("constant", math.nan, r"^bias_scale must be positive and finite, got nan; set model\.bias_scale$"),
+    ],
+)
+def test_biases_that_cannot_be_made_are_an_error(name, scale, message):
+    with pytest.raises(ValueError, match=message):
+        check_bias_initializer(name, scale)
 
 
 def test_uniform_weights_are_bounded():

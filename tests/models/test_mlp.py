@@ -91,6 +91,19 @@ def test_the_scale_of_the_initializer_is_that_of_the_hidden_layers():
         assert torch.equal(scaled[key], value * factor), key
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_biases_of_all_linear_layers_begin_as_they_are_told(batch_norm):
+    plain, told = (
+        MLP(SHAPE, depth=3, batch_norm=batch_norm, **more).state_dict()
+        for more in ({}, {"bias_initializer": "constant", "bias_scale": 0.5})
+    )
+    for key, value in plain.items():
+        is_bias = key.endswith("bias") and "norm" not in key  # which shifts by 0 at first
+        assert (told[key] == 0.5).all() if is_bias else torch.equal(told[key], value), key
+    draws = MLP(SHAPE, depth=3, bias_initializer="normal").layers
+    assert not torch.equal(draws.linear_1.bias, draws.linear_2.bias)
+
+
 def test_weights_follow_from_seed_and_layer_alone():
     torch.manual_seed(1)
     small = MLP(SHAPE, 0, depth=3).state_dict()
@@ -133,6 +146,8 @@ def test_dropout_layers_draw_masks_of_their_own():
         ("initializer", "xavier"),
         ("output_initializer", "xavier"),
         ("initializer_scale", 0.0),
+        ("bias_initializer", "ones"),
+        ("bias_scale", 0.0),
         ("batch_norm_momentum", 0.0),
         ("batch_norm_momentum", 1.1),
         ("dropout", 1.0),

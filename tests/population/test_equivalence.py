@@ -81,7 +81,14 @@ MORE = {
     "batch_norm_input": ([*NADAM, "model=bn", "model.batch_norm_input=true"], [["seed=1"], ["seed=2"]]),
     "initializers": (
         [*NADAM],
-        [["model.initializer=he_uniform"], ["model.initializer_scale=0.5"], ["model.output_initializer=he_normal"]],
+        [
+            *(
+                ["model.initializer=he_uniform"],
+                ["model.initializer_scale=0.5"],
+                ["model.output_initializer=he_normal"],
+            ),
+            *(["model.bias_initializer=normal"], ["model.bias_initializer=constant", "model.bias_scale=0.01"]),
+        ],
     ),
     "cosine after warmup": (
         [*NADAM, "scheduler=cosine"],

@@ -45,6 +45,18 @@ def test_rows_are_read_by_epoch_and_layer(leave):
     assert layers.by_epochs[2] == pytest.approx(np.array([expected[figure] for figure in FIGURES]))
 
 
+def test_figures_of_weights_are_read_where_they_are(leave):
+    folder = leave("a", [1.0], [0.5])
+    header = HEADER.rstrip("\n") + ",rank,distinct_units\n"
+    (folder / "activations.csv").write_text(header + "0,0,a,1,2,0,3,nan,nan\n0,0,b,4,5,0,6,7.0,8.0\n")
+    layers = read_layers(folder / "activations.csv")
+    assert layers.by_epochs[0].tolist() == [[1, 4], [2, 5], [0, 0], [3, 6]]
+    assert layers.weights_by_epochs[0] == pytest.approx(np.array([[np.nan, 7], [np.nan, 8]]), nan_ok=True)
+    assert mean_over_seeds([layers, layers]).weights_by_epochs[0][1, 1] == 8
+    look(folder)
+    assert read_layers(folder / "activations.csv").weights_by_epochs == {}
+
+
 def test_without_the_file_there_is_nothing(tmp_path):
     assert read_layers(tmp_path / "activations.csv") is None
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.questions import tuning
+from trainlab.exercise.questions import biases, self_normalizing, symmetry, tuning
 from trainlab.exercise.section import Section
 
-SECTIONS: tuple[Section, ...] = (*tuning.SECTIONS,)
+SECTIONS: tuple[Section, ...] = (
+    *symmetry.SECTIONS,
+    *biases.SECTIONS,
+    *self_normalizing.SECTIONS,
+    *tuning.SECTIONS,
+)
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 
 

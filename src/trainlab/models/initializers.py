@@ -13,7 +13,10 @@ _VARIANCE = {
     "lecun": lambda fan_in, fan_out: 1 / fan_in,  # LeCun et al., 1998; Klambauer et al., 2017, for SELU
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),  # Glorot and Bengio, 2010
 }
-INITIALIZERS = tuple(f"{rule}_{shape}" for rule in _VARIANCE for shape in ("normal", "uniform"))
+# "same" is one draw of the normal distribution for all weights of a layer: its units can then never differ.
+SHAPES = ("normal", "uniform", "same")
+INITIALIZERS = tuple(f"{rule}_{shape}" for rule in _VARIANCE for shape in SHAPES)
+BIAS_INITIALIZERS = ("zeros", "constant", "normal")
 
 
 def check_initializer(name: str, key: str) -> None:
@@ -26,6 +29,16 @@ def check_scale(scale: float) -> None:
     """Raise ValueError, naming the config key, unless ``scale`` can be a factor of a deviation."""
     if not 0 < scale < math.inf:
         raise ValueError(f"initializer_scale must be positive and finite, got {scale}; set model.initializer_scale")
+
+
+def check_bias_initializer(name: str, scale: float) -> None:
+    """Raise ValueError, naming the config key, unless ``name`` and ``scale`` say how biases begin."""
+    if name not in BIAS_INITIALIZERS:
+        raise ValueError(
+            f"bias_initializer must be one of {', '.join(BIAS_INITIALIZERS)}, got {name!r}; set model.bias_initializer"
+        )
+    if not 0 < scale < math.inf:
+        raise ValueError(f"bias_scale must be positive and finite, got {scale}; set model.bias_scale")
 
 
 def variance(name: str, fan_in: int, fan_out: int) -> float:
@@ -47,8 +60,24 @@ def initialize(layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str, s
         layer.bias.zero_()
 
 
+@torch.no_grad()
+def initialize_bias(layer: nn.Linear, name: str, seed: int, place: str, scale: float) -> None:
+    """Let the bias of ``layer``, if any, begin with ``zeros``, a ``constant`` or a ``normal`` draw by (seed, place).
+
+    ``scale`` is the constant, or the deviation of the draws, whose mean is 0.
+    """
+    if layer.bias is None:
+        return
+    if name == "normal":
+        layer.bias.copy_(torch.randn(layer.bias.shape, generator=generator(seed, "biases", place)) * scale)
+    else:
+        layer.bias.fill_(scale if name == "constant" else 0.0)
+
+
 def _standard(name: str, shape: torch.Size, draws: torch.Generator) -> Tensor:
     """Numbers of mean 0 and variance 1 with the distribution that ``name`` ends in."""
+    if name.endswith("_same"):
+        return torch.randn((), generator=draws).expand(shape)
     if name.endswith("_normal"):
         return torch.randn(shape, generator=draws)
     return (torch.rand(shape, generator=draws) * 2 - 1) * math.sqrt(3)

@@ -8,7 +8,13 @@ from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
-from trainlab.models.initializers import check_initializer, check_scale, initialize
+from trainlab.models.initializers import (
+    check_bias_initializer,
+    check_initializer,
+    check_scale,
+    initialize,
+    initialize_bias,
+)
 from trainlab.models.scaling import InputScaling
 from trainlab.models.self_normalization import warn_if_broken
 
@@ -30,6 +36,8 @@ class MLP(nn.Module):
         initializer: a name in ``initializers.INITIALIZERS``, for the hidden layers.
         output_initializer: the same for the output layer; logits are linear, so Glorot's by default.
         initializer_scale: factor of the deviation that the initializer gives the hidden layers.
+        bias_initializer: "zeros", "constant" or "normal", for the biases of all linear layers.
+        bias_scale: the constant, or the deviation of the normal draws; of no effect on zeros.
         batch_norm: normalize before every activation.
         batch_norm_input: normalize the scaled pixels too.
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
@@ -54,6 +62,8 @@ class MLP(nn.Module):
         initializer: str = "he_normal",
         output_initializer: str = "glorot_uniform",
         initializer_scale: float = 1.0,
+        bias_initializer: str = "zeros",
+        bias_scale: float = 0.1,
         batch_norm: bool = False,
         batch_norm_input: bool = False,
         batch_norm_momentum: float = 0.1,
@@ -76,6 +86,7 @@ class MLP(nn.Module):
         check_initializer(initializer, "initializer")
         check_initializer(output_initializer, "output_initializer")
         check_scale(initializer_scale)
+        check_bias_initializer(bias_initializer, bias_scale)
         check_dropout(dropout, dropout_kind)
         warn_if_broken(
             activation,
@@ -94,6 +105,7 @@ class MLP(nn.Module):
         for i in range(1, depth + 1):
             layers[f"linear_{i}"] = linear = skip_init(nn.Linear, features, width, bias=not batch_norm)
             initialize(linear, initializer, seed, f"linear_{i}", initializer_scale)
+            initialize_bias(linear, bias_initializer, seed, f"linear_{i}", bias_scale)
             if batch_norm:
                 layers[f"norm_{i}"] = nn.BatchNorm1d(width, momentum=batch_norm_momentum)
             layers[f"activation_{i}"] = build_activation(activation, seed, f"activation_{i}")
@@ -102,6 +114,7 @@ class MLP(nn.Module):
             features = width
         layers["output"] = output = skip_init(nn.Linear, features, num_classes)
         initialize(output, output_initializer, seed, "output")
+        initialize_bias(output, bias_initializer, seed, "output", bias_scale)
         self.layers = nn.Sequential(layers)
 
     def forward(self, images: Tensor) -> Tensor:

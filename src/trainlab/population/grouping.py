@@ -22,6 +22,7 @@ _SHARED = (
 _OWN = (
     *("seed", "model.seed", "data.seed", "label_smoothing"),
     *("model.initializer", "model.output_initializer", "model.initializer_scale"),
+    *("model.bias_initializer", "model.bias_scale"),
     *("trainer.max_epochs", "trainer.min_epochs"),
     *("callbacks.early_stopping", "callbacks.checkpoint"),
 )

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from trainlab.report.drawing import shortened
 
 FIGURES = ("mean", "std", "dead", "gradient_norm")
 TITLES = ("mean", "standard deviation", "dead units", "gradient norm")
+WEIGHTS = ("rank", "distinct_units")  # of the weight matrix; in no figure of a report
 MAX_GROUPS = 4
 MAX_EPOCHS = 6
 _KEPT = {"mean": 0.0, "std": 1.0}  # by self-normalization
@@ -28,10 +29,12 @@ class Layers:
     Attributes:
         names: of the L layers, in order.
         by_epochs: by number of epochs trained, ascending from 0, the values (4, L) of ``FIGURES``.
+        weights_by_epochs: the same of ``WEIGHTS`` (2, L), NaN where a layer has no matrix; empty where none was kept.
     """
 
     names: tuple[str, ...]
     by_epochs: dict[int, Values]
+    weights_by_epochs: dict[int, Values] = field(default_factory=dict)
 
 
 def read_layers(path: Path) -> Layers | None:
@@ -43,9 +46,10 @@ def read_layers(path: Path) -> Layers | None:
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
+        columns = [*FIGURES, *(WEIGHTS if rows and all(name in rows[0] for name in WEIGHTS) else ())]
         found: dict[int, dict[str, list[float]]] = {}
         for row in rows:
-            found.setdefault(int(row["epochs"]), {})[row["layer"]] = [float(row[figure]) for figure in FIGURES]
+            found.setdefault(int(row["epochs"]), {})[row["layer"]] = [float(row[column]) for column in columns]
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
@@ -53,14 +57,25 @@ def read_layers(path: Path) -> Layers | None:
     names = {tuple(layers) for layers in found.values()}
     if len(names) != 1:
         raise ValueError(f"{path.name} is damaged")
-    return Layers(names.pop(), {epochs: np.array([*layers.values()]).T for epochs, layers in sorted(found.items())})
+    values = {epochs: np.array([*layers.values()]).T for epochs, layers in sorted(found.items())}
+    many = len(FIGURES)
+    weights = {epochs: of[many:] for epochs, of in values.items() if len(of) > many}
+    return Layers(names.pop(), {epochs: of[:many] for epochs, of in values.items()}, weights)
 
 
 def mean_over_seeds(runs: Sequence[Layers]) -> Layers:
     """The mean of all that have the layers of the first, at the epochs that all of them have."""
     alike = [run for run in runs if run.names == runs[0].names]
-    shared = [epochs for epochs in alike[0].by_epochs if all(epochs in run.by_epochs for run in alike)]
-    return Layers(alike[0].names, {e: np.mean([run.by_epochs[e] for run in alike], axis=0) for e in shared})
+    return Layers(
+        alike[0].names,
+        _mean([run.by_epochs for run in alike]),
+        _mean([run.weights_by_epochs for run in alike]),
+    )
+
+
+def _mean(runs: Sequence[Mapping[int, Values]]) -> dict[int, Values]:
+    shared = [epochs for epochs in runs[0] if all(epochs in run for run in runs)]
+    return {epochs: np.mean([run[epochs] for run in runs], axis=0) for epochs in shared}
 
 
 def by_layer(groups: Mapping[str, Layers]) -> tuple[str, Callable[[Sequence[Axes]], None]]:

@@ -1,0 +1,25 @@
+"""What looks into the layers of trainings came to, as one number a seed."""
+
+from collections.abc import Callable, Mapping
+
+from trainlab.report.curves import Values
+from trainlab.report.groups import Group
+from trainlab.report.layers import Layers
+
+OUTPUT = "output"  # the layer that is not hidden
+
+
+def looked_into(group: Group) -> dict[int, Layers]:
+    """By seed, of the completed runs that were looked into."""
+    return {seed: run.layers for seed, run in sorted(group.runs.items()) if run.layers}
+
+
+def by_seed(group: Group, figure: Callable[[Layers], float]) -> dict[int, float]:
+    """A figure of each of those."""
+    return {seed: figure(layers) for seed, layers in looked_into(group).items()}
+
+
+def hidden(layers: Layers, by_epochs: Mapping[int, Values], row: int) -> dict[int, Values]:
+    """A row of figures of the hidden layers alone, by epochs trained."""
+    keep = [name != OUTPUT for name in layers.names]
+    return {epochs: values[row][keep] for epochs, values in sorted(by_epochs.items())}
