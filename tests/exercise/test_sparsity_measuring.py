@@ -30,7 +30,7 @@ def test_every_method_is_measured_for_every_seed(evidence: Evidence):
         *(m.TAUGHT, m.UNTAUGHT),
     }
     assert all(point.seeds.keys() == {1, 2} for point in points.values())
-    dense, pruned = points[m.DENSE, m.AS_TRAINED], points[m.TUNED, "90%"]
+    dense, pruned = points[m.DENSE, m.AS_TRAINED], points[m.TUNED, "90 %"]
     for seed, run in evidence.group(m.START).runs.items():
         assert run.result is not None
         # of the network that the run itself tested
@@ -40,7 +40,7 @@ def test_every_method_is_measured_for_every_seed(evidence: Evidence):
     assert dense.summary("weights").mean == weights and dense.summary("zeros").mean == 0
     assert dense.summary("bytes").mean > 4 * weights
     assert pruned.summary("zeros").mean == pytest.approx(0.9, abs=1 / weights)
-    assert pruned.summary("bytes").mean < 0.2 * dense.summary("bytes").mean
+    assert pruned.summary("bytes").mean < 0.25 * dense.summary("bytes").mean
     assert answer(evidence).figures
 
 

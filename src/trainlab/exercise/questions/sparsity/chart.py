@@ -68,7 +68,7 @@ def zeros_by_layer(points: Sequence[Point]) -> Picture | None:
     with canvas(6.4, 3.7) as (figure, (axes,)):
         for point in shown:
             shares = point.layers()
-            label = f"{point.method}, {point.summary('zeros').mean:.0%} of all"
+            label = f"{point.method}, {100 * point.summary('zeros').mean:.0f} % of all"
             axes.plot(range(1, len(shares) + 1), shares, **_look(point.method), label=label)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("layer, from the input; the last is the output")

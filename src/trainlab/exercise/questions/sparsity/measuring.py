@@ -47,7 +47,8 @@ class Strengths:
     Attributes:
         plan: of fine-tuning, the same for all.
         student: of training a student.
-        shares: of zeros, of magnitude pruning.
+        shares: of zeros, of magnitude pruning without fine-tuning.
+        tuned_shares: those that are fine-tuned, too.
         scheduled: the same of the callback's schedule.
         l1: strengths, in units of the learning rate a step.
         activity: strengths.
@@ -58,6 +59,7 @@ class Strengths:
     plan: Plan
     student: Plan
     shares: tuple[float, ...]
+    tuned_shares: tuple[float, ...]
     scheduled: tuple[float, ...]
     l1: tuple[float, ...]
     activity: tuple[float, ...]
@@ -68,14 +70,15 @@ class Strengths:
 FULL = Strengths(
     plan=Plan(epochs=3, lr=1e-3),
     student=Plan(epochs=6, lr=4e-3),
-    shares=(0.5, 0.8, 0.9, 0.95, 0.98),
+    shares=(0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98),
+    tuned_shares=(0.5, 0.8, 0.9, 0.95, 0.98),
     scheduled=(0.9, 0.98),
     l1=(0.1, 0.2, 0.4),
     activity=(0.0, 0.03),
     ranks=(32, 16, 8),
     widths=(50, 25),
 )
-QUICK = Strengths(Plan(2, 1e-3), Plan(2, 4e-3), (0.5, 0.9), (0.9,), (0.4,), (0.03,), (16,), (50,))
+QUICK = Strengths(Plan(2, 1e-3), Plan(2, 4e-3), (0.2, 0.5, 0.9), (0.5, 0.9), (0.9,), (0.4,), (0.03,), (16,), (50,))
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,11 @@ def dense(start: Start, strengths: Strengths) -> Made:
 def by_magnitude(start: Start, strengths: Strengths) -> Made:
     """Small weights set to zero, without and with fine-tuning, and then int8."""
     for share in strengths.shares:
-        yield PLAIN, f"{share:.0%}", magnitude.pruned(start.network, share)
+        yield PLAIN, f"{100 * share:g} %", magnitude.pruned(start.network, share)
+    for share in strengths.tuned_shares:
         tuned = magnitude.pruned_and_tuned(start.network, share, start.data, strengths.plan)
-        yield TUNED, f"{share:.0%}", tuned
-        yield TUNED_INT8, f"{share:.0%}", int8.quantized(tuned)
+        yield TUNED, f"{100 * share:g} %", tuned
+        yield TUNED_INT8, f"{100 * share:g} %", int8.quantized(tuned)
 
 
 def by_l1(start: Start, strengths: Strengths) -> Made:
@@ -116,7 +120,11 @@ def by_l1(start: Start, strengths: Strengths) -> Made:
 def by_schedule(start: Start, strengths: Strengths) -> Made:
     """The callback's schedule to each share."""
     for share in strengths.scheduled:
-        yield SCHEDULE, f"{share:.0%}", schedule.pruned_by_schedule(start.network, share, start.data, strengths.plan)
+        yield (
+            SCHEDULE,
+            f"{100 * share:g} %",
+            schedule.pruned_by_schedule(start.network, share, start.data, strengths.plan),
+        )
 
 
 def by_rank(start: Start, strengths: Strengths) -> Made:

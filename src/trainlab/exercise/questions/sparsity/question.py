@@ -104,8 +104,8 @@ def not_sparse(points: Sequence[Point], base: Point) -> str:
     if active:
         idle = max(active, key=lambda point: point.summary("idle").mean)
         parts.append(
-            f"Sparse activations leave the file as it is ({_kilobytes(idle)}): up to {idle.summary('idle').mean:.0%} "
-            f"of the hidden units' outputs are zero ({idle.setting}, {_by(idle, base)}), and {_zeros(idle)} of the "
+            f"Sparse activations leave the file as it is ({_kilobytes(idle)}): up to "
+            f"{100 * idle.summary('idle').mean:.0f} % of the hidden units' outputs are zero ({idle.setting}, {_by(idle, base)}), and {_zeros(idle)} of the "
             "weights."
         )
     return " ".join(parts)
