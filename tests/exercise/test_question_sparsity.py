@@ -53,7 +53,9 @@ def keep(tmp_path: Path) -> Callable[..., Evidence]:
         taken: dict[str, Any] = {measurement.name: {} for measurement in m.MEASUREMENTS}
         for i, (method, settings) in enumerate((USUAL | (changes or {})).items()):
             for j, (setting, figures) in enumerate(settings.items()):
-                by_seed = {str(s): figures_of(*figures, noise * NOISE[(s + i + j) % 3 + 1]) for s in seeds}
+                by_seed = {
+                    str(s): figures_of(*figures, noise * (1 + i / 10) * NOISE[(s + i + j) % 3 + 1]) for s in seeds
+                }
                 taken[f"question_6_{WHERE[method]}"].setdefault(method, {})[setting] = by_seed
         for name, of in taken.items():
             evidence.keep(name, of)

@@ -9,8 +9,8 @@ from trainlab.exercise.questions.sparsity import activity, distillation, int8, l
 from trainlab.exercise.questions.sparsity.fine_tuning import Plan, fine_tuned, linear_layers
 from trainlab.models import MLP
 
-PLAN = Plan(epochs=3, lr=1e-2)
-LONG = Plan(epochs=10, lr=3e-2)
+PLAN = Plan(epochs=3, batches=100, lr=1e-2)
+LONG = Plan(epochs=10, batches=100, lr=3e-2)
 
 
 def network_of(**settings) -> MLP:
@@ -48,14 +48,14 @@ def test_fine_tuning_repeats_itself_leaves_its_start_alone_and_draws_nothing(dat
 
 
 def test_fine_tuning_is_adam_with_a_rate_that_falls_to_zero(data: Shapes):
-    network, plan = network_of(batch_norm=False), Plan(2, 1e-3)
+    network, plan = network_of(batch_norm=False), Plan(2, 3, 1e-3)
     tuned = fine_tuned(network, data, plan)
     optimizer, step = torch.optim.Adam(network.parameters(), lr=plan.lr), 0
     for epoch in range(2):
         batches = data.train_dataloader()
         batches.set_epoch(epoch)
-        for images, labels in batches:
-            optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / 8)  # 128 images in batches of 32, twice
+        for images, labels in [*batches][:3]:  # of 4
+            optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / 6)
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(images), labels).backward()
             optimizer.step()
@@ -95,6 +95,7 @@ def test_more_l1_gives_more_zeros_among_weights_alone(data: Shapes):
     network = network_of()
     none, some, more = (l1.l1_regularized(network, strength, data, PLAN) for strength in (0.0, 0.3, 3.0))
     assert states_equal(none, fine_tuned(network, data, PLAN))
+    assert zeros(none) == 0
     assert 0 < zeros(some) < zeros(more)
     assert all((layer.weight != 0).all() for layer in more.modules() if isinstance(layer, nn.BatchNorm1d))
 
@@ -122,6 +123,16 @@ def test_the_callback_prunes_each_layer_and_nothing_else(data: Shapes):
     assert states_equal(network, before)
     assert torch.equal(torch.get_rng_state(), generator)
     assert states_equal(pruned, schedule.pruned_by_schedule(network, 0.9, data, PLAN))
+
+
+def test_the_callback_trains_as_fine_tuning_does_until_it_prunes(data: Shapes):
+    network, plan = network_of(), Plan(1, 3, 1e-2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "cubic", lambda share, epochs: lambda epoch: 0.0)
+        pruned = schedule.pruned_by_schedule(network, 0.9, data, plan)
+    for name, theirs in fine_tuned(network, data, plan).state_dict().items():
+        # Adam over one vector and over each tensor rounds otherwise
+        torch.testing.assert_close(pruned.state_dict()[name], theirs, rtol=0, atol=1e-5)
 
 
 def test_what_the_callback_leaves_was_trained_on_and_not_reset(data: Shapes):

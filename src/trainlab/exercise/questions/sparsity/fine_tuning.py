@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -23,12 +24,18 @@ class Plan:
     """How long and how fast.
 
     Attributes:
-        epochs: over the training images.
+        epochs: each has an order of the images of its own.
+        batches: of an epoch, or all, if that is fewer.
         lr: of the first step; it falls linearly to zero.
     """
 
     epochs: int
+    batches: int
     lr: float
+
+    def steps(self, batches: int) -> int:
+        """All together, where the data have so many batches."""
+        return self.epochs * min(self.batches, batches)
 
 
 def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -53,10 +60,10 @@ def fine_tuned(
     optimizer = torch.optim.Adam([flat.parameter], lr=plan.lr)
     constrain = constraint(flat) if constraint else None
     batches = data.train_dataloader()
-    steps, step = plan.epochs * len(batches), 0
+    steps, step = plan.steps(len(batches)), 0
     for epoch in range(plan.epochs):
         batches.set_epoch(epoch)
-        for images, labels in batches:
+        for images, labels in islice(batches, plan.batches):
             optimizer.param_groups[0]["lr"] = lr = plan.lr * (1 - step / steps)
             loss(network, images, labels).backward()
             flat.gather_gradients()

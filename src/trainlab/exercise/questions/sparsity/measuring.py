@@ -68,17 +68,19 @@ class Strengths:
 
 
 FULL = Strengths(
-    plan=Plan(epochs=3, lr=1e-3),
-    student=Plan(epochs=6, lr=4e-3),
+    plan=Plan(epochs=4, batches=88, lr=2e-3),
+    student=Plan(epochs=8, batches=88, lr=4e-3),
     shares=(0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98),
     tuned_shares=(0.5, 0.8, 0.9, 0.95, 0.98),
     scheduled=(0.9, 0.98),
-    l1=(0.1, 0.2, 0.4),
-    activity=(0.0, 0.03),
+    l1=(0.2, 0.4, 0.8),
+    activity=(0.0, 0.3),
     ranks=(32, 16, 8),
     widths=(50, 25),
 )
-QUICK = Strengths(Plan(2, 1e-3), Plan(2, 4e-3), (0.2, 0.5, 0.9), (0.5, 0.9), (0.9,), (0.4,), (0.03,), (16,), (50,))
+QUICK = Strengths(
+    Plan(2, 8, 1e-3), Plan(2, 8, 4e-3), (0.2, 0.5, 0.9), (0.5, 0.9), (0.9,), (0.4,), (0.03,), (16,), (50,)
+)
 
 
 @dataclass(frozen=True)

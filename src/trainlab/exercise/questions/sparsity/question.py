@@ -105,8 +105,8 @@ def not_sparse(points: Sequence[Point], base: Point) -> str:
         idle = max(active, key=lambda point: point.summary("idle").mean)
         parts.append(
             f"Sparse activations leave the file as it is ({_kilobytes(idle)}): up to "
-            f"{100 * idle.summary('idle').mean:.0f} % of the hidden units' outputs are zero ({idle.setting}, {_by(idle, base)}), and {_zeros(idle)} of the "
-            "weights."
+            f"{100 * idle.summary('idle').mean:.0f} % of the hidden units' outputs are zero ({idle.setting}, "
+            f"{_by(idle, base)}), and {_zeros(idle)} of the weights."
         )
     return " ".join(parts)
 
@@ -199,16 +199,17 @@ SECTIONS = (
             "1cycle schedule; every method starts from it. Methods are fine-tuned alike, for "
             f"{m.FULL.plan.epochs} epochs at a rate that falls from {m.FULL.plan.lr:g} to zero, and so "
             "is the dense network: all are held against the better of the dense network as trained and trained on. "
-            f"Students are trained anew, for {m.FULL.student.epochs} epochs.",
+            f"Students are trained anew, with {m.FULL.student.epochs * m.FULL.student.batches} steps.",
             "A setting loses nothing where its validation accuracy is not lower by more than the noise (p of 0.05, "
             f"paired by seed, of each by itself), nor by more than {100 * MARGIN:.0f} point on average.",
             "Magnitudes are compared over all layers, in units of the root mean square of each; weights that are zero "
             "stay zero in fine-tuning. L1 is a proximal step after each of Adam's: soft thresholding gives exact "
-            "zeros where a subgradient only comes near. Lightning's ModelPruning prunes each layer alike, with its "
+            "zeros where a subgradient only comes near; it leaves off for the last third of the steps. Lightning's ModelPruning prunes each layer alike, with its "
             "resetting of weights (the lottery ticket) switched off. For sparse activations ELU gives way to ReLU.",
             "The file holds every tensor in the smallest of these forms: float32; a bit a weight and what is not zero; "
             "compressed rows with columns of 16 bits; or, where 8 bits and a scale a row give the same numbers, these. "
-            "It was read back and gave the same network. int8 is of the weights, a symmetric scale a row.",
+            "It was read back and gave the same network. Batch normalization and the statistics of the input are in every "
+            "file as they are. int8 is of the weights, a symmetric scale a row.",
         ),
     ),
 )

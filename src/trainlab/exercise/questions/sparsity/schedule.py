@@ -44,7 +44,7 @@ def pruned_by_schedule(network: N, share: float, data: ImageData, plan: Plan) ->
     pruned by itself. And it puts what is left back to where the training began after each pruning (the "lottery
     ticket"), which would undo the fine-tuning.
     """
-    network = deepcopy(network)
+    network = deepcopy(network).train()  # the trainer leaves it in the mode that it finds it in
     callback = ModelPruning(
         "l1_unstructured",
         parameters_to_prune=[(layer, "weight") for layer in linear_layers(network).values()],
@@ -57,6 +57,7 @@ def pruned_by_schedule(network: N, share: float, data: ImageData, plan: Plan) ->
             accelerator="cpu",
             devices=1,
             max_epochs=plan.epochs,
+            limit_train_batches=plan.batches,
             callbacks=[callback],
             logger=False,
             enable_checkpointing=False,
