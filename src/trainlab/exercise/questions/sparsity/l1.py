@@ -26,13 +26,13 @@ def l1_regularized(network: N, strength: float, data: ImageData, plan: Plan) -> 
 
     def shrink(flat: FlatParameters) -> Callable[[float], None]:
         weights = over_weights(flat, {name: torch.ones(()) for name in linear_layers(network)}, others=0.0)
-        kept = torch.ones_like(weights)
+        kept = torch.ones_like(weights, dtype=torch.bool)
 
         def after_step(lr: float) -> None:
             values = flat.parameter.data
             if lr > plan.lr / 3:
                 values.copy_(soft_threshold(values, lr * strength * weights))
-                torch.where(weights > 0, values != 0, 1.0, out=kept)
+                torch.logical_or(values, weights == 0, out=kept)
             else:
                 values.mul_(kept)
 

@@ -204,12 +204,13 @@ SECTIONS = (
             f"paired by seed, of each by itself), nor by more than {100 * MARGIN:.0f} point on average.",
             "Magnitudes are compared over all layers, in units of the root mean square of each; weights that are zero "
             "stay zero in fine-tuning. L1 is a proximal step after each of Adam's: soft thresholding gives exact "
-            "zeros where a subgradient only comes near; it leaves off for the last third of the steps. Lightning's ModelPruning prunes each layer alike, with its "
-            "resetting of weights (the lottery ticket) switched off. For sparse activations ELU gives way to ReLU.",
+            "zeros where a subgradient only comes near; it leaves off for the last third of the steps. Lightning's "
+            "ModelPruning prunes each layer alike, with its resetting of "
+            "weights (the lottery ticket) switched off. For sparse activations ELU gives way to ReLU.",
             "The file holds every tensor in the smallest of these forms: float32; a bit a weight and what is not zero; "
             "compressed rows with columns of 16 bits; or, where 8 bits and a scale a row give the same numbers, these. "
-            "It was read back and gave the same network. Batch normalization and the statistics of the input are in every "
-            "file as they are. int8 is of the weights, a symmetric scale a row.",
+            "It was read back and gave the same network. Batch normalization and the statistics of the input are in "
+            "every file as they are. int8 is of the weights, a symmetric scale a row.",
         ),
     ),
 )
