@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
@@ -36,7 +37,9 @@ def trade_off(points: Sequence[Point], base: Point) -> Picture:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.set_xscale("log")
             axes.invert_xaxis()
-        by_bytes.sharey(by_zeros)
+        limits = [*by_zeros.get_ylim(), *by_bytes.get_ylim()]
+        for axes in (by_zeros, by_bytes):
+            axes.set_ylim(min(limits), max(limits))
         _ticks_of_shares(by_zeros)
         _ticks_of_kilobytes(by_bytes)
         by_zeros.set_ylabel("test accuracy †")
@@ -65,7 +68,7 @@ def zeros_by_layer(points: Sequence[Point]) -> Picture | None:
             shown.append(min(of_method, key=lambda point: abs(point.summary("zeros").mean - _NEAR)))
     if not shown:
         return None
-    with canvas(6.4, 3.7) as (figure, (axes,)):
+    with canvas(9.6, 3.7) as (figure, (axes,)):
         for point in shown:
             shares = point.layers()
             label = f"{point.method}, {100 * point.summary('zeros').mean:.0f} % of all"
@@ -86,7 +89,7 @@ def zeros_by_layer(points: Sequence[Point]) -> Picture | None:
     )
 
 
-def _look(method: str) -> dict[str, object]:
+def _look(method: str) -> dict[str, Any]:
     colour, marker = _STYLES[method]
     dashed = method not in (*SPARSE, m.TUNED_INT8)
     return {
