@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.questions import biases, self_normalizing, symmetry, tuning
+from trainlab.exercise.questions import best, biases, self_normalizing, symmetry, tuning
+from trainlab.exercise.questions.sparsity import question as sparsity
 from trainlab.exercise.section import Section
 
 SECTIONS: tuple[Section, ...] = (
     *symmetry.SECTIONS,
     *biases.SECTIONS,
     *self_normalizing.SECTIONS,
+    *sparsity.SECTIONS,
     *tuning.SECTIONS,
+    *best.SECTIONS,
 )
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from trainlab.checkpoints import load_checkpoint
 from trainlab.exercise.evidence import Evidence, checkpoint_of, diverged
-from trainlab.exercise.section import Answer, Measured, Measurement, Section, Sweep
+from trainlab.exercise.evidence import Measured
+from trainlab.exercise.section import Answer, Measurement, Section
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, named, seeds
 from trainlab.report.comparisons import Pair, compare_all
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered

@@ -8,7 +8,8 @@ import numpy as np
 
 from trainlab.exercise.evidence import Evidence, diverged
 from trainlab.exercise.looks import by_seed, hidden
-from trainlab.exercise.section import Answer, Section, Sweep
+from trainlab.exercise.section import Answer, Section
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, lowest, named, seeds, verdict
 from trainlab.report.convergence import convergence
 from trainlab.report.curves import Values

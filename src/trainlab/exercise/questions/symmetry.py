@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.looks import by_seed, hidden, looked_into
-from trainlab.exercise.section import Answer, Section, Sweep
+from trainlab.exercise.section import Answer, Section
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, amount, beside, named, seeds, verdict
 from trainlab.report.curves import Values
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
