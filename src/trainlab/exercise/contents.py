@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.questions import tuning
+from trainlab.exercise.questions import convolutions, dropout, mistakes, tuning, variants
 from trainlab.exercise.section import Section
 
-SECTIONS: tuple[Section, ...] = (*tuning.SECTIONS,)
+SECTIONS: tuple[Section, ...] = (
+    *dropout.SECTIONS,
+    *tuning.SECTIONS,
+    *mistakes.SECTIONS,
+    *variants.SECTIONS,
+    *convolutions.SECTIONS,
+)
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 
 
