@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
 
-.PHONY: help setup demo test test-all check lint types format bench bench-population lock clean
+.PHONY: help setup demo test test-all check lint types format exercise bench bench-population lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -20,6 +20,9 @@ setup: .venv/.installed ## build .venv from the lock file
 demo: setup ## compare four networks on an embedded data set; no download, a minute of training
 	$(BIN)/python src/train.py -m model=elu_he,bn,selu,alpha_dropout experiment=demo name=demo
 	@printf '\nTo look at the curves:\n\n    %s\n\n' '$(BIN)/tensorboard --logdir outputs'
+
+exercise: setup ## all questions of the exercise, an hour on 2 cores, and its report; QUICK=1 two minutes, IMAGES=folder
+	$(BIN)/python src/exercise.py $(if $(QUICK),--quick,$(if $(IMAGES),data=image_folder data.root="$(IMAGES)"))
 
 test: setup ## the test suite
 	$(BIN)/python -m pytest

@@ -17,7 +17,7 @@ def main() -> None:
     from trainlab.cli import PROJECT
     from trainlab.exercise.carry_out import Cancelled, Exercise
     from trainlab.exercise.contents import SECTIONS, chosen
-    from trainlab.exercise.section import Setting
+    from trainlab.exercise.trainings import Setting
 
     overrides = tuple(word for word in arguments.words if "=" in word)
     try:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from trainlab.cli import checkpoint_word, count_word
@@ -15,14 +16,19 @@ def main() -> None:
     parser.add_argument("--top", type=count_word, default=3, metavar="K", help="most probable classes; default: 3")
     parser.add_argument("--mc-samples", type=count_word, metavar="S", help="MC dropout: how sure the network is")
     parser.add_argument("--mc-seed", type=int, default=0, metavar="SEED", help="another one drops other units")
+    parser.add_argument("--device", default="auto", help="auto cpu cuda mps; default: a GPU if there is one")
     parser.add_argument("--json", action="store_true", help="an object a line, in the place of the table")
     arguments = parser.parse_intermixed_args()
 
     from trainlab.predict import Predictor
     from trainlab.predictions import show
 
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, TextIOWrapper)
+        stream.reconfigure(errors="backslashreplace")  # names of files can be in any encoding
     try:
-        predictor = Predictor.load(arguments.ckpt_path, arguments.mc_samples, arguments.mc_seed)
+        samples, seed = arguments.mc_samples, arguments.mc_seed
+        predictor = Predictor.load(arguments.ckpt_path, samples, seed, arguments.device)
         sys.exit(show(predictor.predict(arguments.paths), arguments.top, arguments.json))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,22 @@ def test_what_is_no_image_is_told_and_the_others_go_on(tmp_path, photos):
     assert read == [places[0], *places[2:], places[0]]
 
 
+def test_paths_that_cannot_even_be_looked_at_are_told_and_the_others_go_on(tmp_path, photos):
+    folder, places, _ = photos
+    os.mkfifo(folder / "3.png")  # nobody will ever write to it
+    (folder / "file.png").write_text("no image")
+    long, through = folder / ("x" * 300), folder / "1.png" / "below.png"
+    outcomes = [*Predictor.load(leave_checkpoint(tmp_path)).predict([long, through, folder])]
+    reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Unread)]
+    assert reasons == [
+        f"{long}: File name too long",
+        f"{through}: Not a directory",
+        f"{folder / '3.png'} is a pipe or a socket, and no image",
+        f"{folder / 'file.png'} is corrupt or no image",
+    ]
+    assert len(outcomes) - len(reasons) == len(places)
+
+
 def test_no_image_at_all_is_an_error(tmp_path):
     predictor = Predictor.load(leave_checkpoint(tmp_path))
     (tmp_path / "empty").mkdir()
@@ -148,6 +165,22 @@ def test_no_image_at_all_is_an_error(tmp_path):
 def test_one_sample_has_no_spread(tmp_path):
     with pytest.raises(ValueError, match="at least 2 samples, got 1; set --mc-samples"):
         Predictor.load(leave_checkpoint(tmp_path, **DROPOUT), mc_samples=1)
+
+
+def test_a_device_that_there_is_not(tmp_path):
+    with pytest.raises(ValueError, match=r"^device must be one that there is, got 'toaster'; set --device$"):
+        Predictor.load(leave_checkpoint(tmp_path), device="toaster")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mc_samples", [None, 20])
+def test_a_gpu_says_the_same(tmp_path, photos, mc_samples):
+    path = leave_checkpoint(tmp_path, **DROPOUT)
+    ours, theirs = ([*Predictor.load(path, mc_samples, device=on).predict([photos[0]])] for on in ("cpu", "auto"))
+    assert Predictor.load(path).device.type == "cuda"
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.classes == other.classes
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)  # sums in another order
 
 
 def test_lines_without_a_terminal(capsys):

@@ -26,7 +26,7 @@ from trainlab.data import ImageData
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result, fingerprint, settings
 from trainlab.run import Interrupted
-from trainlab.searched import find_rate
+from trainlab.searched import batches_of_epoch, find_rate, only, shortened
 
 RANGE_TEST = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=2")
 GRID = (
@@ -142,6 +142,35 @@ def test_what_a_search_depends_on_makes_it_anew(change: str, compose_config: Any
     assert made == ["range_test", "grid" if grid else "range_test"]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "devices", "batches"),
+    [
+        ((), 1, 19),  # 300 images in batches of 16
+        ((), 2, 10),
+        (("trainer.limit_train_batches=null",), 1, 19),
+        (("trainer.limit_train_batches=7",), 1, 7),
+        (("trainer.limit_train_batches=70",), 1, 19),
+        (("trainer.limit_train_batches=0.5",), 1, 9),
+    ],
+)
+def test_batches_of_an_epoch(overrides: Any, devices: int, batches: int, compose_config: Any):
+    cfg = compose_config(*GRID, *overrides)
+    assert batches_of_epoch(shortened(cfg, devices), build(cfg).data) == batches
+
+
+def test_the_search_is_made_on_the_device_of_the_run():
+    assert only(torch.device("cpu")) == 1
+    assert only(torch.device("cuda", 3)) == [3]
+
+
+def test_a_setting_that_only_fits_the_run_is_told_to_be_the_searchs(train: Any):
+    long = ("scheduler=cosine", "scheduler.warmup_steps=30")  # of the 38 steps of the run
+    train(*long, name="given")
+    told = r"warmup_steps must be in \[0, 18\).*set scheduler.warmup_steps \(in a training of lr_search\)"
+    with pytest.raises(ValueError, match=told):
+        train(*long, *GRID)
+
+
 def test_the_fingerprint_is_that_of_what_was_asked_for(train: Any, compose_config: Any):
     asked = fingerprint(resolved(compose_config(*RANGE_TEST)))
     result, folder = train(*RANGE_TEST)
@@ -176,6 +205,19 @@ def test_a_run_that_was_cut_short_goes_on_with_its_rate(train: Any, made: list[s
     assert_same_run(cut, whole)
     again, _ = train(*settings, name="cut")  # completed
     assert again == result
+
+
+def test_a_run_does_not_go_on_with_a_rate_that_is_damaged(train: Any, tmp_path: Path):
+    settings = (*RANGE_TEST, "trainer.max_epochs=3")
+    with pytest.raises(Interrupted):
+        train(*settings, callbacks=(PressCtrlC(1),))
+    path = tmp_path / "run" / "result.json"
+    content = json.loads(path.read_text())
+    del content["lr_search"]["suggestions"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"result\.json is damaged \(lr_search\); remove it, or set another name="):
+        train(*settings)
+    assert json.loads(path.read_text()) == content
 
 
 def test_changed_settings_of_a_run_are_told_without_the_rate(train: Any):

@@ -15,7 +15,8 @@ MAX_LINES = 300
 
 # Imports point one way: a module imports those of its own floor and of the floors below it.
 FLOORS = (
-    ("train", "eval", "report", "export", "predict", "hydra_plugins"),
+    ("train", "eval", "report", "export", "predict", "exercise", "hydra_plugins"),
+    ("trainlab.exercise",),
     ("trainlab.run", "trainlab.searched", "trainlab.build", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
     ("trainlab.lr_search", "trainlab.population", "trainlab.endings"),
     ("trainlab.export", "trainlab.predict", "trainlab.predictions"),

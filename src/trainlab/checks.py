@@ -47,6 +47,22 @@ def check_devices(accelerator: Any, devices: Any) -> None:
         raise ValueError(f"devices must be at most the {there} {what} there are, got {devices}; set trainer.devices")
 
 
+def device_named(word: str, key: str) -> torch.device:
+    """The device that ``word``, the value of the setting ``key``, stands for: "auto" for a GPU if there is one.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if word == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(word)
+        torch.zeros((), device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device must be one that there is, got {word!r}; set {key}") from error
+    return device
+
+
 def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -56,7 +56,7 @@ class Statistics:
 def layers_of(network: nn.Module) -> list[Layer]:
     """The layers of a network of ``trainlab.models``, in order; normalized pixels are one by themselves."""
     found: list[Layer] = []
-    for name, part in network.layers.named_children():  # type: ignore[union-attr]
+    for name, part in network.get_submodule("layers").named_children():
         if isinstance(part, nn.Linear | nn.Conv2d) or (not found and any(True for _ in part.parameters())):
             found.append(Layer(name, [part]))
         elif not isinstance(part, _BEHIND):

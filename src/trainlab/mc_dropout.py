@@ -46,12 +46,12 @@ def mc_probabilities(
         raise ValueError(f"mc_samples must be at least 1, got {num_samples}; set mc_samples")
     if not has_dropout(network):
         raise ValueError("MC dropout has nothing to do in a network without dropout; leave out mc_samples")
-    layers = list(network.layers.named_children())  # type: ignore[union-attr]
+    layers = list(network.get_submodule("layers").named_children())
     first = next(i for i, (_, layer) in enumerate(layers) if isinstance(layer, Dropout))
     rows = torch.arange(len(images), device=images.device) + first_image
     masks = {name: _Masks(layer, seed, name, rows) for name, layer in layers if isinstance(layer, Dropout)}
     with _evaluating(network):
-        x = network.scaling(images)  # type: ignore[operator]
+        x = network.get_submodule("scaling")(images)
         for _, layer in layers[:first]:
             x = layer(x)
         samples = torch.arange(num_samples, device=images.device).split(_at_once(images, x))

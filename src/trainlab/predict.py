@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from stat import S_ISDIR
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainlab.checkpoints import load_checkpoint, rebuild_network
+from trainlab.checks import device_named
 from trainlab.data.decode import decode
 from trainlab.evaluation.metrics import entropy
 from trainlab.mc_dropout import has_dropout, mc_probabilities
@@ -27,6 +29,7 @@ class Predictor:
 
     Attributes:
         size: pixels a side of the images that it takes.
+        device: of the network.
         mc_samples: networks that drop other units each; None for the whole network alone.
         mc_seed: which units; that follows from the place of an image among those that could be read, too.
     """
@@ -34,28 +37,32 @@ class Predictor:
     network: nn.Module
     classes: tuple[str, ...]
     size: int
+    device: torch.device
     mc_samples: int | None = None
     mc_seed: int = 0
 
     @classmethod
-    def load(cls, path: Path, mc_samples: int | None = None, mc_seed: int = 0) -> "Predictor":
-        """That of a checkpoint. Says so where MC dropout has nothing to do.
+    def load(cls, path: Path, mc_samples: int | None = None, mc_seed: int = 0, device: str = "auto") -> "Predictor":
+        """That of a checkpoint, on a ``device`` of torch's, "auto" for a GPU if there is one.
+
+        Says so where MC dropout has nothing to do.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is no checkpoint, or of other than square RGB images; or one sample, which has no spread.
+            ValueError: it is no checkpoint, or of other than square RGB images; or one sample, which has no spread; or
+                there is no such device.
         """
         if mc_samples == 1:
             raise ValueError("a spread takes at least 2 samples, got 1; set --mc-samples")
-        checkpoint = load_checkpoint(path)
-        network, about = rebuild_network(checkpoint), checkpoint["trainlab"]
+        place, checkpoint = device_named(device, "--device"), load_checkpoint(path)
+        network, about = rebuild_network(checkpoint).to(place), checkpoint["trainlab"]
         channels, height, width = about["image_shape"]
         if channels != 3 or height != width:
             raise ValueError(f"files are read as square RGB images, {path} takes {channels} x {height} x {width}")
         if mc_samples and not has_dropout(network):
             print("MC dropout has nothing to do: the network has no dropout", file=sys.stderr)
             mc_samples = None
-        return cls(network, tuple(about["classes"]), height, mc_samples, mc_seed)
+        return cls(network, tuple(about["classes"]), height, place, mc_samples, mc_seed)
 
     def predict(self, paths: Iterable[Path]) -> Iterator[Prediction | Unread]:
         """For each file among ``paths`` and under the folders among them; a batch at a time.
@@ -92,11 +99,11 @@ class Predictor:
         """Classes, probabilities and uncertainty of each image (3, size, size)."""
         if not images:
             return []
-        batch = torch.from_numpy(np.stack(images))
+        batch = torch.from_numpy(np.stack(images)).to(self.device)
         if self.mc_samples is None:
-            probabilities, samples = self.network(batch).double().softmax(1), None
+            probabilities, samples = self.network(batch).cpu().double().softmax(1), None
         else:
-            samples = mc_probabilities(self.network, batch, self.mc_samples, self.mc_seed, first_image).double()
+            samples = mc_probabilities(self.network, batch, self.mc_samples, self.mc_seed, first_image).cpu().double()
             probabilities = samples.mean(0)
         order = probabilities.argsort(dim=1, descending=True, stable=True)
         names = [[self.classes[label] for label in labels] for labels in order.tolist()]
@@ -116,11 +123,24 @@ def _uncertainties(samples: Tensor, order: Tensor) -> list[Uncertainty]:
 def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
     """The files among ``paths`` and, sorted, those under the folders among them; hidden ones only if they are named."""
     for path in paths:
-        if not path.is_dir():
-            yield path if path.exists() else Unread(f"{path}: there is no such file or folder")
+        try:
+            kind = path.stat().st_mode
+        except FileNotFoundError:
+            yield Unread(f"{path}: there is no such file or folder")
+            continue
+        except OSError as error:  # a name that is too long, a folder that is closed
+            yield Unread(f"{path}: {error.strerror}")
+            continue
+        if not S_ISDIR(kind):
+            yield path
             continue
         closed: list[OSError] = []
         for folder, subfolders, names in os.walk(path, onerror=closed.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+            yield from (_within(Path(folder, name)) for name in sorted(names) if not name.startswith("."))
         yield from (Unread(f"{error.filename}: {error.strerror}") for error in closed)
+
+
+def _within(file: Path) -> Path | Unread:
+    """A file that was found in a folder, unless reading it would wait for somebody who writes."""
+    return Unread(f"{file} is a pipe or a socket, and no image") if file.is_fifo() or file.is_socket() else file

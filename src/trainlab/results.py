@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -92,6 +93,30 @@ class Result:
             return cls(**json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); remove it, or set another name=") from None
+
+
+def is_search(found: Any) -> bool:
+    """Whether ``found`` is what a search of the learning rate leaves: `lr_search` of a result."""
+    try:
+        rates, rows = found["curve"]["lr"], found["curve"]["losses"]
+        marks = [found["lr"], found["suggestions"][found["rule"]], *found["suggestions"].values(), *rates]
+        losses = [loss for row in rows for loss in row if loss is not None]
+        fine = all(map(is_number, [*marks, *losses])) and all(0 < mark < math.inf for mark in marks)
+        many = [len(rows) == len(rates)] if found["method"] == "grid" else [len(row) <= len(rates) for row in rows]
+        return fine and bool(losses) and all(rows) and all(many) and found["method"] in ("grid", "range_test")
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value``, read from JSON, can be a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        float(value)  # JSON knows integers that are larger than any float
+    except OverflowError:
+        return False
+    return True
 
 
 def describe(result: Result, folder: Path) -> str:

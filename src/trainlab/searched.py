@@ -1,10 +1,10 @@
 """The learning rate of a run where a search finds it: what it is searched with, and where it goes."""
 
-import contextlib
 import copy
 import logging
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,16 @@ from trainlab.data import ImageData
 from trainlab.files import write_atomically
 from trainlab.lr_search.cache import cached
 from trainlab.lr_search.found import Means, NothingFound, Search, Trial
+from trainlab.module import Diverged
 from trainlab.population.fitness import unfit
 from trainlab.population.together import Member
-from trainlab.results import Result, fingerprint
+from trainlab.results import Result, fingerprint, is_search
 from trainlab.run_folder import earlier_run
 from trainlab.tensorboard import LR_SEARCH
 
 log = logging.getLogger(__name__)
 RATE_VARIABLE = "TRAINLAB_LR"  # tells the processes for other devices which rate was found
-VERSION = 1  # of the search: one that finds other rates with the same settings has another
+VERSION = 2  # of the search: one that finds other rates with the same settings has another
 # What a short training has in the place of the run's own.
 _SHORT = {
     "max_epochs": -1,
@@ -68,17 +69,28 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
     key = fingerprint(config | {"images": parts.data.images.digest, "version": VERSION})
 
     def train(trial: Trial, member: Member | None) -> None:
-        _train(short, parts.data, trial, member)
+        try:
+            _train(short, parts.data, trial, member)
+        except ValueError as error:  # what fits the run may not fit a training that is shorter
+            raise ValueError(f"{error} (in a training of lr_search)") from error
 
-    on_cpu = parts.trainer.strategy.root_device.type == "cpu"
-    processes = torch.get_num_threads() if on_cpu else 1
-    means = Means(train, unfit(config, 1), processes, len(parts.data.train_dataloader()))
-    with isolate_rng():
+    device = parts.trainer.strategy.root_device
+    short.trainer.devices = only(device)  # which the key does not depend on
+    processes = torch.get_num_threads() if device.type == "cpu" else 1
+    means = Means(train, unfit(config, 1), processes, batches_of_epoch(short, parts.data))
+    with isolate_rng(include_cuda=device.type == "cuda"):  # once CUDA is asked, nothing can be forked
         return cached(Path(search.cache_dir), key, lambda: search.search(means))
 
 
 def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:
-    """Put the rate that was found where it counts: in the configuration, and in what the optimizer is made from."""
+    """Put the rate that was found where it counts: in the configuration, and in what the optimizer is made from.
+
+    Raises:
+        ValueError: it was found before, and what was kept of it is damaged.
+    """
+    if not is_search(found):
+        path = Path(cfg.run_dir) / "result.json"
+        raise ValueError(f"{path} is damaged (lr_search); remove it, or set another name=")
     result.lr_search, lr = found, found["lr"]
     cfg.optim.lr = config["optim"]["lr"] = lr
     parts.set_lr(lr)
@@ -100,23 +112,37 @@ def follow_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts) -> None:
     parts.set_lr(lr)
 
 
-def search_ahead(cfgs: Iterable[DictConfig]) -> None:
+def search_ahead(cfgs: Sequence[DictConfig]) -> list[Exception | None]:
     """Search for runs that are to be members of a population, so that their threads find it done: those cannot.
+
+    Returns:
+        For each run what went wrong with its search, if anything did: it would with that of its own.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    done = set()
-    for cfg in cfgs:
-        if not cfg.lr_search:
-            continue
+    ends: dict[str, Exception | None] = {}
+    return [_searched(cfg, ends) if cfg.lr_search else None for cfg in cfgs]
+
+
+def _searched(cfg: DictConfig, ends: dict[str, Exception | None]) -> Exception | None:
+    """Search for a run, unless it has a rate or its search is among those that have come to their ``ends``, by key."""
+    try:
         previous = earlier_run(Path(cfg.run_dir), resolved(cfg), cfg.ckpt_path)
-        key = fingerprint(resolved(shortened(cfg, 1)))
-        if key in done or (previous and previous.lr_search):
-            continue
-        done.add(key)
-        with contextlib.suppress(NothingFound):  # which is kept, and will be said by each run
+    except (ValueError, Diverged):  # which the run itself will say
+        return None
+    if previous and previous.lr_search:
+        return None
+    key = fingerprint(resolved(shortened(cfg, 1)))
+    if key not in ends:
+        ends[key] = None
+        try:
             find_rate(cfg, build(cfg))
+        except NothingFound:  # which is kept, and will be said by each run
+            pass
+        except Exception as error:
+            ends[key] = error
+    return ends[key]
 
 
 def show_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
@@ -141,17 +167,26 @@ def shortened(cfg: DictConfig, devices: int) -> DictConfig:
     return short
 
 
+def only(device: torch.device) -> int | list[int]:
+    """Setting of the Trainer that has it train on ``device``, and not on the first of its kind."""
+    return 1 if device.index is None else [device.index]
+
+
+def batches_of_epoch(short: DictConfig, data: ImageData) -> int:
+    """How many batches of the images of ``data`` a training with the settings ``short`` has in an epoch."""
+    batches = math.ceil(len(data.train_dataloader().indices) / short.data.batch_size)
+    limit = short.trainer.limit_train_batches
+    if isinstance(limit, int):  # a number of batches, and else a share of them
+        return min(limit, batches)
+    return batches if limit is None else int(limit * batches)
+
+
 def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | None) -> None:
     """Make a training on the images of ``data`` that leaves nothing."""
     cfg = copy.deepcopy(short)
     with open_dict(cfg):
         cfg.seed, cfg.optim.lr = trial.seed, trial.lr
         cfg.trainer.update(trial.trainer)
-        limit = cfg.trainer.limit_train_batches
-        if isinstance(limit, int):  # a number of batches, and else a share of them
-            cfg.trainer.limit_train_batches = max(1, round(limit * trial.share))
-        elif limit is not None:
-            cfg.trainer.limit_train_batches = limit * trial.share
         if trial.scheduler:
             cfg.scheduler = dict(trial.scheduler)
     parts = build(cfg, member)

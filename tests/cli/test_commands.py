@@ -136,6 +136,15 @@ def test_images_are_classified_and_what_is_no_image_is_told(outputs: Path, tmp_p
     assert done.stderr.splitlines()[1].startswith("error: there is no image to classify")
 
 
+def test_names_of_images_can_be_in_any_encoding(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = next(iter(runs_of(outputs).values()))
+    Image.new("RGB", (9, 9), "teal").save(os.fsencode(tmp_path) + b"/gr\xfcn.png")
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    done = command("predict.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", ".", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(r"gr\udcfcn.png: ")
+
+
 def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
     done = command("report.py", str(outputs / "lr_study"), cwd=outputs)
     assert done.returncode == 0, done.stderr
@@ -168,7 +177,7 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
         ("train.py", ["python src/train.py -m model=bn,selu", "optim.lr=5e-4", "elu_he", "image_folder", "one_cycle"]),
         ("eval.py", ["python src/eval.py ckpt_path=outputs/NAME/checkpoints/best.ckpt", "data_root", "mc_samples"]),
         ("report.py", ["python src/report.py outputs/lr_study"]),
-        ("predict.py", ["ckpt_path=PATH", "--top K", "--mc-samples S", "--mc-seed SEED", "--json"]),
+        ("predict.py", ["ckpt_path=PATH", "--top K", "--mc-samples S", "--mc-seed SEED", "--device DEVICE", "--json"]),
         ("export.py", ["ckpt_path=PATH", "--format {onnx,torch_export}"]),
     ],
 )

@@ -183,3 +183,25 @@ def test_mistakes_name_the_settings_of_an_evaluation(finished, tmp_path: Path):
     torch.save(checkpoint, tmp_path / "moved.ckpt")
     with pytest.raises(FileNotFoundError, match=r"set data_root"):
         evaluate_checkpoint(tmp_path / "moved.ckpt", device="cpu")
+
+
+def test_what_is_wrong_with_images_points_to_no_setting_of_the_training(finished, tmp_path: Path):
+    _, folder = finished
+    checkpoint = load_checkpoint(folder / "checkpoints" / "best.ckpt")
+    for split in ("train", "test"):
+        for name in checkpoint["trainlab"]["classes"]:
+            (tmp_path / split / name).mkdir(parents=True)
+            (tmp_path / split / name / "1.png").write_text("no image")
+    settings = {"_target_": "trainlab.data.image_folder.ImageFolder", "root": str(tmp_path), "cache_dir": str(tmp_path)}
+    path, told = tmp_path / "other.ckpt", "set data_root to the data it was trained with$"
+    for val_size, expected in ((1, r"1\.png is corrupt or no image; "), (5000, "it is 5000 of 10; ")):
+        checkpoint["trainlab"]["config"]["data"] = {**settings, "val_size": val_size, "batch_size": 1}
+        torch.save(checkpoint, path)
+        with pytest.raises(ValueError, match=expected + told):
+            evaluate_checkpoint(path, device="cpu")
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "meta", "toaster"])
+def test_a_device_that_there_is_not(device: str, finished):
+    with pytest.raises(ValueError, match=f"^device must be one that there is, got '{device}'; set device$"):
+        evaluate_checkpoint(finished[1] / "checkpoints" / "best.ckpt", device=device)

@@ -1,9 +1,12 @@
 """Searches are made once, by whoever comes first."""
 
 import json
+import math
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,10 +72,20 @@ def test_a_search_that_comes_to_no_end_leaves_nothing(outcome: BaseException, tm
     assert search.count == 1
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"lr": -1}', '{"lr": "high"}', '{"lr": NaN}'])
+def kept(**changes: Any) -> str:
+    return json.dumps(asdict(FOUND) | changes)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", "{}", "\xff", '"nothing_found"', '{"lr": 1e-3}', kept()[:-20]),
+        *(kept(lr=-1), kept(lr="high"), kept(lr=math.nan), kept(suggestions={}), kept(curve={}), kept(method="guess")),
+    ],
+)
 def test_a_damaged_file_is_named(content: str, tmp_path: Path):
-    (tmp_path / "a.json").write_text(content)
-    with pytest.raises(ValueError, match=r"a\.json is damaged .*; remove it"):
+    (tmp_path / "a.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a\.json is damaged; remove it"):
         cached(tmp_path, "a", Search())
 
 

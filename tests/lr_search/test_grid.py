@@ -15,6 +15,7 @@ from trainlab.cli import PROJECT, register_resolvers
 from trainlab.lr_search.found import NothingFound
 from trainlab.lr_search.grid import Grid, best_of, refined
 from trainlab.metrics_csv import read_rows
+from trainlab.module import Classifier
 from trainlab.randomness import derive_seed
 from trainlab.searched import find_rate
 
@@ -126,6 +127,26 @@ def test_where_all_diverge_there_is_nothing_to_be_found(find: Any):
 def test_without_validation_there_is_no_score(find: Any):
     with pytest.raises(ValueError, match=r"is scored by validations; set trainer.limit_val_batches"):
         find("trainer.limit_val_batches=0", "lr_search.num_rates=2")
+
+
+@pytest.mark.parametrize("limit", ["null", "5", "0.3"])
+def test_a_validation_comes_after_its_share_of_an_epoch(limit: str, find: Any, monkeypatch: pytest.MonkeyPatch):
+    made: list[int] = []
+
+    def noted(self: Classifier, losses: torch.Tensor, *rest: Any) -> None:
+        made.append(len(losses))
+        take_epoch(self, losses, *rest)
+
+    take_epoch = Classifier.take_epoch
+    monkeypatch.setattr(Classifier, "take_epoch", noted)
+    find("lr_search.num_rates=2", "lr_search.epochs=1", f"trainer.limit_train_batches={limit}")
+    # Half of 19 batches, of 5 and of 0.3 * 19 = 5.7, without what is left over.
+    assert set(made) == {{"null": 9, "5": 2, "0.3": 2}[limit]}
+
+
+def test_there_are_no_more_validations_than_batches(find: Any):
+    with pytest.raises(ValueError, match=r"at most the 19 batches of an epoch, got 20; set lr_search.validations_per"):
+        find("lr_search.validations_per_epoch=20")
 
 
 def test_the_end_of_the_range_is_warned_of(find: Any, caplog: pytest.LogCaptureFixture):

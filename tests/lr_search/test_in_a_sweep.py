@@ -85,6 +85,23 @@ def test_a_killed_sweep_goes_on_with_the_rates_it_had(tmp_path: Path):
         assert ours["metrics"]["val_loss"] == pytest.approx(theirs["metrics"]["val_loss"], rel=1e-6)  # float32
 
 
+def test_a_search_that_fails_fails_the_runs_that_need_it_and_no_other(tmp_path: Path):
+    # A training of the search has 19 steps, the run 38.
+    long = ("scheduler=cosine", "scheduler.warmup_steps=5,30", "seed=1,2")
+    done = sweep(*long, *GRID, "name=study", f"output_dir={tmp_path}")
+    assert done.returncode == 1
+    found = results_of(tmp_path)
+    told = "warmup_steps must be in [0, 19), the steps of the run, got 30"
+    for result in found:
+        fails = "scheduler.warmup_steps=30" in result["overrides"]
+        assert result["status"] == ("failed" if fails else "completed")
+        if fails:
+            assert result["error"]["message"].startswith(told)
+            assert Path(result["error"]["traceback"]).exists()
+    assert len(found) == 4
+    assert done.stdout.count(told) >= 2
+
+
 def test_ctrl_c_in_a_search_starts_no_job(tmp_path: Path):
     process = start(*JOBS, f"output_dir={tmp_path}", "data._target_=faults.SlowShapes", FAULTS_SLEEP="0.2")
     assert eventually(lambda: bool(list((tmp_path / ".lr_search").glob("*.lock"))))

@@ -60,6 +60,20 @@ def test_suggestions_of_known_curves_are_averaged_over_seeds():
     assert len(found.curve["lr"]) == 601 and [len(losses) for losses in found.curve["losses"]] == [601, 601]
 
 
+@pytest.mark.parametrize(
+    ("slopes", "told"),
+    [
+        ((-1, -2), "the loss falls up to lr_search.max_lr; a better rate may lie beyond it"),
+        ((1, 2), "the loss rises from the first; a better rate may lie below lr_search.min_lr"),
+        ((-1, 1), ""),
+    ],
+)
+def test_ends_of_the_range_are_warned_of(slopes: Any, told: str, caplog: pytest.LogCaptureFixture):
+    test = RangeTest(cache_dir="", num_steps=100)
+    test.read([[50 + slope * step / 10 for step in range(100)] for slope in slopes])
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [told] * bool(told)
+
+
 def test_the_losses_are_those_of_a_loop_by_hand(find: Any, compose_config: Any, float64: None):
     """Plain SGD in float64, the rate of each step by the formula, smoothing switched off."""
     settings = (

@@ -31,26 +31,30 @@ def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, 
     logging.captureWarnings(True)
     handlers: list[logging.Handler] = [logging.StreamHandler()]  # of what is no member's
     handlers[0].addFilter(lambda record: not hasattr(_of_thread, "handlers"))
-    _search(jobs, item, handlers[0])
-    population = Population([partial(_work, jobs, job, handlers) for job in item.jobs])
-    outcomes = population.run()
+    errors = _search(jobs, item, handlers[0])
+    members = [job for job in item.jobs if job.number not in errors]
+    outcomes = Population([partial(_work, jobs, job, handlers) for job in members]).run()
     if not log.stat().st_size:
         log.unlink()
     if any(isinstance(outcome, KeyboardInterrupt) for outcome in outcomes):
         raise KeyboardInterrupt
-    return {job.number: error for job, error in zip(item.jobs, outcomes, strict=True) if error}
+    return errors | {job.number: error for job, error in zip(members, outcomes, strict=True) if error}
 
 
-def _search(jobs: Jobs, item: Item, handler: logging.Handler) -> None:
-    """Search the learning rates that jobs ask for, each once; the members' threads could not."""
+def _search(jobs: Jobs, item: Item, handler: logging.Handler) -> dict[int, dict[str, str]]:
+    """Search the learning rates that jobs ask for, each once; the members' threads could not.
+
+    Returns the errors that ended searches, by number of the jobs that need what they were to find.
+    """
     before = logging.root.level
     logging.root.setLevel(logging.INFO)
     logging.root.addHandler(handler)
     try:
-        search_ahead(jobs.task_config(job.overrides, job.number) for job in item.jobs)
+        ends = search_ahead([jobs.task_config(job.overrides, job.number) for job in item.jobs])
     finally:
         logging.root.removeHandler(handler)
         logging.root.setLevel(before)
+    return {job.number: told(error) for job, error in zip(item.jobs, ends, strict=True) if error}
 
 
 _of_thread = threading.local()  # `handlers` of the member whose thread it is

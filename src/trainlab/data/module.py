@@ -139,7 +139,13 @@ class ImageData(lightning.LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         """Put the images on the training device."""
         assert self.trainer is not None
-        device = self.trainer.strategy.root_device
+        self._put_on(self.trainer.strategy.root_device)
+
+    def _put_on(self, device: torch.device) -> None:
+        """Move the images, and with them those of all that share them."""
+        if self._source is not None:
+            self._source._put_on(device)
+            return
         images = self.images
         self._images = Images(
             images.train.to(device),

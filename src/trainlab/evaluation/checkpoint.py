@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
+from trainlab.checks import device_named
 from trainlab.data import ImageData, Images
 from trainlab.evaluation.comparison import compare, in_words, mcnemar_test
 from trainlab.evaluation.intervals import LEVEL, RESAMPLES
@@ -24,6 +26,7 @@ from trainlab.mc_dropout import has_dropout
 
 log = logging.getLogger(__name__)
 MOST_UNCERTAIN = 32
+_OF_TRAINING = re.compile(r"(to leave such files out )?set data\.\w+(=\w+)?$")  # how messages about data end
 
 
 def evaluate_checkpoint(
@@ -51,17 +54,12 @@ def evaluate_checkpoint(
     """
     if mc_samples is not None and mc_samples < 1:
         raise ValueError(f"mc_samples must be at least 1, got {mc_samples}; set mc_samples")
-    if device == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        device = accelerator.type if accelerator else "cpu"
+    place = device_named(device, "device")
     checkpoint = load_checkpoint(path)
     with _own_settings_named():
         data = _test_data(checkpoint, data_root, eval_batch_size)
-    try:
-        network = rebuild_network(checkpoint).to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be one that there is, got {device!r}; set device") from error
-    evaluation = evaluate(network, _batches(data, device), len(data.classes))
+    network = rebuild_network(checkpoint).to(place)
+    evaluation = evaluate(network, _batches(data, place), len(data.classes))
     figures = {
         "checkpoint": str(path.resolve()),
         "epoch": checkpoint["epoch"],
@@ -75,7 +73,7 @@ def evaluate_checkpoint(
     console.print(by_class(figures))
     out = out or path.resolve().parent.parent / "eval.json"
     if mc_samples is not None:
-        figures |= _uncertainty(network, data, device, evaluation, mc_samples, mc_seed, out)
+        figures |= _uncertainty(network, data, place, evaluation, mc_samples, mc_seed, out)
         console.print(side_by_side(figures))
         for sentence in (figures["mc_dropout"] or {}).get("in_words", []):
             console.print(sentence, highlight=False, soft_wrap=True)
@@ -87,7 +85,7 @@ def evaluate_checkpoint(
 def _uncertainty(
     network: nn.Module,
     data: ImageData,
-    device: str,
+    device: torch.device,
     evaluation: Evaluation,
     mc_samples: int,
     mc_seed: int,
@@ -158,14 +156,14 @@ def _test_data(checkpoint: dict[str, Any], data_root: str | None, eval_batch_siz
     return data
 
 
-def _batches(data: ImageData, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(data: ImageData, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """The test set, on the device."""
     return ((images.to(device), labels.to(device)) for images, labels in data.test_dataloader())
 
 
 @contextmanager
 def _own_settings_named() -> Iterator[None]:
-    """Have errors name `data_root` and `eval_batch_size`, which are `data.*` for a training."""
+    """Have errors name settings of an evaluation, and not `data.*` of the training, which stay as they were."""
     try:
         yield
     except (ValueError, FileNotFoundError) as error:
@@ -173,4 +171,4 @@ def _own_settings_named() -> Iterator[None]:
             raise
         kind = FileNotFoundError if isinstance(error, OSError) else ValueError
         message = str(error).replace("data.root", "data_root").replace("data.eval_batch_size", "eval_batch_size")
-        raise kind(message) from error
+        raise kind(_OF_TRAINING.sub("set data_root to the data it was trained with", message)) from error

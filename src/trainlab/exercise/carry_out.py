@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.page import write_page
-from trainlab.exercise.section import Measurement, NotYet, Section, Setting, Sweep, command, sweeps_of
+from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.page import answer_of, write_page
+from trainlab.exercise.section import Measurement, Section, sweeps_of
+from trainlab.exercise.trainings import Setting, Sweep, command
 from trainlab.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,19 @@ class Exercise:
 
         Raises:
             Cancelled: by Ctrl-C, or a sweep's settings are wrong.
+            ValueError: a section has no answer after all.
         """
         for sweep in sweeps_of(self.sections):
             self._train(sweep)
         for section in self.sections:
             for measurement in section.measurements:
                 self._measure(section, measurement)
-        return self._write()
+        page = self._write()
+        evidence = Evidence(self.folder, self.setting)
+        for section in self.sections:
+            if isinstance(missing := answer_of(section, evidence), str):
+                raise ValueError(f"{section.title}: no answer, {missing}; the others are in {page}")
+        return page
 
     def _train(self, sweep: Sweep) -> None:
         """Train what of ``sweep`` is not trained, in a process of its own."""

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainlab.exercise.section import Measured, NotYet, Setting, Sweep, seeds_of
+from trainlab.exercise.trainings import Setting, Sweep, seeds_of
 from trainlab.files import write_atomically
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import Run, find_runs
 from trainlab.report.settings import NOT_GIVEN, value_of
 
+Measured = dict[str, Any]  # what a measurement leaves; JSON
 ENDED = ("completed", "diverged", "failed", "pruned")
+
+
+class NotYet(Exception):
+    """What an answer is made of is not there; says what is missing."""
 
 
 class Evidence:

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.section import Answer, NotYet, Section, command, sweeps_of
+from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.section import Answer, Section, sweeps_of
+from trainlab.exercise.trainings import command
 from trainlab.files import write_atomically
 from trainlab.report.elements import escape, figure, paragraph, table
 from trainlab.report.origins import origins
@@ -40,7 +41,7 @@ def write_page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping
 
 def page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float]) -> str:
     """The text of the page."""
-    answers = [_answer(section, evidence) for section in sections]
+    answers = [answer_of(section, evidence) for section in sections]
     body = [f"<h1>{escape(TITLE)}</h1>", paragraph(_INTRODUCTION, "lead")]
     if evidence.setting.quick:
         body.append(f'<div class="warning" role="note">{paragraph(_QUICK)}</div>')
@@ -54,7 +55,7 @@ def page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, 
     )
 
 
-def _answer(section: Section, evidence: Evidence) -> Answer | str:
+def answer_of(section: Section, evidence: Evidence) -> Answer | str:
     """The answer, or what is missing."""
     try:
         return section.answer(evidence)

@@ -1,35 +1,12 @@
 """What a section of the exercise is: trainings, measurements, and an answer made from what they left."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from trainlab.exercise.evidence import Evidence, Measured
+from trainlab.exercise.trainings import Sweep
 from trainlab.report.figures import Picture
 from trainlab.report.sections import Table
-
-if TYPE_CHECKING:
-    from trainlab.exercise.evidence import Evidence
-
-Measured = dict[str, Any]  # what a measurement leaves; JSON
-
-
-class NotYet(Exception):
-    """What an answer is made of is not there; says what is missing."""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Trainings that `python src/train.py -m` makes.
-
-    Attributes:
-        name: of the folder in that of the exercise; sections with the same sweep share it.
-        overrides: of all its runs, `key=value`.
-        quick: what takes their place, key by key, or is added, in the quick version.
-    """
-
-    name: str
-    overrides: tuple[str, ...]
-    quick: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +19,7 @@ class Measurement:
     """
 
     name: str
-    take: "Callable[[Evidence], Measured]"
+    take: Callable[[Evidence], Measured]
 
 
 @dataclass(frozen=True)
@@ -83,47 +60,10 @@ class Section:
     title: str
     question: str
     textbook: str
-    answer: "Callable[[Evidence], Answer]"
+    answer: Callable[[Evidence], Answer]
     sweeps: Sequence[Sweep] = ()
     measurements: Sequence[Measurement] = ()
     notes: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How the exercise is carried out.
-
-    Attributes:
-        quick: on a small data set, to see what comes out; none of its figures mean anything.
-        overrides: of every training, from the command line: where the images are, say.
-    """
-
-    quick: bool = False
-    overrides: tuple[str, ...] = ()
-
-
-# Of the quick version: a small embedded data set, two seeds, two short epochs.
-QUICK = (
-    *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
-    *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
-)
-
-
-def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
-    """All overrides of a sweep; later ones take the place of earlier ones with the same key."""
-    given = [*sweep.overrides, *((*QUICK, *sweep.quick) if setting.quick else ()), *setting.overrides]
-    return list({override.partition("=")[0].lstrip("+"): override for override in given}.values())
-
-
-def command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
-    """The words of the command line that trains a sweep under ``name``, after `python src/train.py`."""
-    return ["-m", *overrides_of(sweep, setting), f"name={name}/{sweep.name}"]
-
-
-def seeds_of(sweep: Sweep, setting: Setting) -> int:
-    """How many seeds each group of a sweep has."""
-    by_key: Mapping[str, str] = dict(o.split("=", 1) for o in overrides_of(sweep, setting))
-    return len(by_key.get("seed", "1").split(","))
 
 
 def sweeps_of(sections: Sequence[Section]) -> list[Sweep]:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 from trainlab.files import locked, write_atomically
 from trainlab.lr_search.found import Found, NothingFound
+from trainlab.results import is_search
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +59,10 @@ def _made(search: Callable[[], Found]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
-        if "nothing_found" in found:
-            raise NothingFound(found["nothing_found"])
-        if not 0 < found["lr"] < math.inf:
-            raise ValueError(f"lr is {found['lr']}")
-        return dict(found)
-    except NothingFound:
-        raise
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it") from None
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and "nothing_found" in found:
+        raise NothingFound(str(found["nothing_found"]))
+    if not is_search(found):
+        raise ValueError(f"{path} is damaged; remove it, and the learning rate is searched anew")
+    return dict(found)

@@ -1,11 +1,14 @@
 """What a search is given and what it comes to."""
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
+from trainlab.lr_search.suggestions import log_spaced
 from trainlab.population.together import Member
 
 
@@ -22,7 +25,6 @@ class Trial:
         seed: of the training.
         callbacks: what watches it, and nothing else does.
         trainer: settings of the Trainer; without `max_epochs` and `max_steps` it would have no end.
-        share: of the training batches that an epoch has.
         scheduler: settings of a schedule that takes the place of the run's; None to keep that.
     """
 
@@ -30,7 +32,6 @@ class Trial:
     seed: int
     callbacks: Sequence[Callback]
     trainer: Mapping[str, Any]
-    share: float = 1.0
     scheduler: Mapping[str, Any] | None = None
 
 
@@ -46,13 +47,13 @@ class Means:
         train: makes a training.
         alone: why no two can be made as one; "" if they can.
         processes: that can compute at once, with a thread each.
-        steps: batches of an epoch; for a progress bar.
+        batches: of an epoch.
     """
 
     train: Train
-    alone: str = ""
-    processes: int = 1
-    steps: int = 0
+    alone: str
+    processes: int
+    batches: int
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,30 @@ class Found:
     curve: dict[str, list[Any]] = field(default_factory=dict)
 
 
-class Search(Protocol):
+class Search(ABC):
     """Searches a learning rate.
 
-    Attributes:
+    Args:
+        min_lr: lowest rate.
+        max_lr: highest rate.
+        count: rates from the one to the other, each the same multiple of the one before.
         seed: that its trainings follow from; not that of the run.
         cache_dir: where what was found is kept.
+
+    Raises:
+        ValueError: there is no range to search.
     """
 
-    seed: int
-    cache_dir: str
+    def __init__(self, min_lr: float, max_lr: float, count: int, seed: int, cache_dir: str) -> None:
+        if not 0 < min_lr < max_lr < math.inf:
+            raise ValueError(
+                f"min_lr must be above 0 and below max_lr, got {min_lr} and {max_lr}; "
+                "set lr_search.min_lr, lr_search.max_lr"
+            )
+        self.rates = log_spaced(min_lr, max_lr, count)
+        self.seed, self.cache_dir = seed, cache_dir
 
+    @abstractmethod
     def search(self, means: Means) -> Found:
         """Search.
 
@@ -94,15 +108,6 @@ class Search(Protocol):
             NothingFound: no rate can be trained with.
             KeyboardInterrupt: it was interrupted.
         """
-
-
-def check_range(min_lr: float, max_lr: float) -> None:
-    """Raise ValueError unless there is a range to search."""
-    if not 0 < min_lr < max_lr < float("inf"):
-        raise ValueError(
-            f"min_lr must be above 0 and below max_lr, got {min_lr} and {max_lr}; "
-            "set lr_search.min_lr, lr_search.max_lr"
-        )
 
 
 def check_at_least(least: int, **settings: int) -> None:

@@ -11,7 +11,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, Means, NothingFound, Trial, check_at_least, check_range
+from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial, check_at_least
 from trainlab.lr_search.processes import Step, divided
 from trainlab.lr_search.suggestions import log_spaced
 from trainlab.module import Classifier, Diverged
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Tried = dict[float, list[float]]  # validation losses after each epoch by rate; an infinite one ends them
 
 
-class Grid:
+class Grid(Search):
     """Trains with each of several rates for a few epochs and takes the one with the lowest validation loss.
 
     An epoch halves them (successive halving; Jamieson, Talwalkar, 2016), in steps after each validation. Then rates
@@ -34,7 +34,8 @@ class Grid:
         max_lr: highest rate.
         num_rates: from the one to the other, each the same multiple of the one before.
         epochs: that the last ones are trained for; a schedule spans them.
-        validations_per_epoch: that a rate is judged by, and at which the worst ones are dropped.
+        validations_per_epoch: that a rate is judged by, and at which the worst ones are dropped. A schedule that counts
+            epochs, like plateau, counts these.
         num_refined: rates tried on each side of the best one, between it and its neighbour.
         seed: that the trainings follow from; not that of the run.
         cache_dir: where what was found is kept.
@@ -55,20 +56,23 @@ class Grid:
         num_refined: int = 1,
         seed: int = 0,
     ) -> None:
-        check_range(min_lr, max_lr)
         check_at_least(2, num_rates=num_rates)
         check_at_least(1, epochs=epochs, validations_per_epoch=validations_per_epoch)
         check_at_least(0, num_refined=num_refined)
-        self.rates, self.num_refined = log_spaced(min_lr, max_lr, num_rates), num_refined
-        self.epochs, self.parts = epochs, validations_per_epoch
-        self.seed, self.cache_dir = seed, cache_dir
+        super().__init__(min_lr, max_lr, num_rates, seed, cache_dir)
+        self.epochs, self.parts, self.num_refined = epochs, validations_per_epoch, num_refined
 
     def search(self, means: Means) -> Found:
         """Search; see `Search`."""
         if means.alone:
             log.info("rates are tried one after the other, which takes longer: %s", means.alone)
+        if self.parts > means.batches:
+            raise ValueError(
+                f"validations_per_epoch must be at most the {means.batches} batches of an epoch, got {self.parts}; "
+                "set lr_search.validations_per_epoch"
+            )
         parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(2 * self.num_refined))
-        steps = round(parts * means.steps / self.parts)
+        steps = parts * self._batches(means)
         with tqdm(desc="learning rates", total=steps, leave=False, disable=not sys.stderr.isatty()) as bar:
             tried = self._try(self.rates, {}, means, bar.update)
             best = best_of(tried)
@@ -82,8 +86,12 @@ class Grid:
         losses = [[loss if math.isfinite(loss) else None for loss in tried[lr]] for lr in rates]
         return Found("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": losses})
 
+    def _batches(self, means: Means) -> int:
+        """Those of each part of an epoch, from one validation to the next."""
+        return means.batches // self.parts
+
     def _going_on(self, rates: int) -> list[int]:
-        """How many of the rates make each part of an epoch, from one validation to the next."""
+        """How many of the rates make each part of an epoch."""
         return [math.ceil(rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
 
     def _try(self, rates: Sequence[float], known: Tried, means: Means, step: Step) -> Tried:
@@ -124,9 +132,9 @@ class Grid:
         def work(lr: float, watch: _Watch, member: Member) -> None:
             seed = derive_seed(self.seed, "lr_search")
             callbacks = [_Turn(member), watch] if means.alone else [watch]
-            trainer = {"max_epochs": self.epochs * self.parts}
+            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": self._batches(means)}
             try:
-                means.train(Trial(lr, seed, callbacks, trainer, 1 / self.parts), member)
+                means.train(Trial(lr, seed, callbacks, trainer), member)
             except LeftOut:
                 pass
             except Diverged:

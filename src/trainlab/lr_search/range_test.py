@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, Means, NothingFound, Trial, check_at_least, check_range
-from trainlab.lr_search.suggestions import RULES, geometric_mean, log_spaced, smooth
+from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial, check_at_least
+from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
 from trainlab.module import Classifier, Diverged
 from trainlab.randomness import derive_seed
 
@@ -28,7 +28,7 @@ def rising(optimizer: Optimizer, total_steps: int, *, factor: float) -> dict[str
     return {"scheduler": LambdaLR(optimizer, lambda step: factor**step), "interval": "step"}
 
 
-class RangeTest:
+class RangeTest(Search):
     """Raises the rate exponentially, step by step, and reads the rate to train with off the curve of the training loss.
 
     Args:
@@ -62,7 +62,6 @@ class RangeTest:
         rule: str = "valley",
         seed: int = 0,
     ) -> None:
-        check_range(min_lr, max_lr)
         check_at_least(2 * FEWEST, num_steps=num_steps)
         check_at_least(1, num_seeds=num_seeds)
         if not 0 <= smoothing < 1:
@@ -73,9 +72,8 @@ class RangeTest:
             )
         if rule not in RULES:
             raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}; set lr_search.rule")
-        self.rates = log_spaced(min_lr, max_lr, num_steps)
+        super().__init__(min_lr, max_lr, num_steps, seed, cache_dir)
         self.num_seeds, self.smoothing, self.explosion_factor, self.rule = num_seeds, smoothing, explosion_factor, rule
-        self.seed, self.cache_dir = seed, cache_dir
 
     def search(self, means: Means) -> Found:
         """Search; see `Search`."""
@@ -106,6 +104,7 @@ class RangeTest:
                 f"the loss exploded within {min(map(len, curves))} steps, below a learning rate of "
                 f"{self.rates[min(map(len, curves))]:.2g}; set lr_search.min_lr lower"
             )
+        self._warn_of_ends([curve[first:] for curve in curves], len(self.rates) - first)
         suggestions = {
             name: geometric_mean([rule(self.rates[first : len(curve)], curve[first:]) for curve in curves])
             for name, rule in RULES.items()
@@ -114,6 +113,14 @@ class RangeTest:
         log.info("range test over %d seeds: %s", len(curves), told)
         curve: dict[str, list[Any]] = {"lr": _rounded(self.rates), "losses": [_rounded(curve) for curve in curves]}
         return Found("range_test", suggestions[self.rule], self.rule, suggestions, curve)
+
+    def _warn_of_ends(self, curves: Sequence[Sequence[float]], steps: int) -> None:
+        """Say so where all curves, of so many ``steps`` where none exploded, are lowest at an end of the range."""
+        lowest = [curve.index(min(curve)) for curve in curves]
+        if all(step == steps - 1 for step in lowest):
+            log.warning("the loss falls up to lr_search.max_lr; a better rate may lie beyond it")
+        elif all(step == 0 for step in lowest):
+            log.warning("the loss rises from the first; a better rate may lie below lr_search.min_lr")
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

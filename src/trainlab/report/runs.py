@@ -2,10 +2,10 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -13,7 +13,9 @@ import yaml
 from trainlab.report.curves import Curve, read_curve
 from trainlab.report.evaluations import Comparison, read_comparison
 from trainlab.report.layers import Layers, read_layers
-from trainlab.results import STATUSES, Result, settings
+from trainlab.results import STATUSES, Result, is_number, is_search, settings
+
+Left = TypeVar("Left")
 
 _LEFT_BY_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
 _PARTS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
@@ -122,31 +124,24 @@ def _read(folder: Path) -> Run:
     except (ValueError, OSError) as error:
         return Run(folder, None, str(error))
     notes = _drop_what_is_not_finite(result)
-    leaves, curve, comparison, layers = {}, None, None, None
-    if result.lr_search is not None:
-        try:
-            _check_search(result.lr_search)
-        except ValueError as error:
-            notes.append(str(error))
-            result.lr_search = None
-    try:
-        leaves = _read_settings(folder / "config.yaml")
-    except ValueError as error:
-        notes.append(str(error))
-    try:
-        curve = read_curve(folder / "metrics.csv")
-    except ValueError as error:
-        if result.status == "completed":  # others may have ended before their first epoch did
-            notes.append(str(error))
-    try:
-        comparison = read_comparison(folder / "eval.json")
-    except ValueError as error:
-        notes.append(str(error))
-    try:
-        layers = read_layers(folder / "activations.csv")
-    except ValueError as error:
-        notes.append(str(error))
+    if result.lr_search is not None and not is_search(result.lr_search):
+        notes.append("lr_search of result.json is damaged: in no figure")
+        result.lr_search = None
+    leaves = _left(_read_settings, folder / "config.yaml", notes) or {}
+    # Those that are not completed may have ended before their first epoch did.
+    curve = _left(read_curve, folder / "metrics.csv", notes if result.status == "completed" else [])
+    comparison = _left(read_comparison, folder / "eval.json", notes)
+    layers = _left(read_layers, folder / "activations.csv", notes)
     return Run(folder, result, None, leaves, curve, tuple(notes), comparison, layers)
+
+
+def _left(read: Callable[[Path], Left], path: Path, notes: list[str]) -> Left | None:
+    """What ``read`` finds in a file; None, and a note, where it is damaged."""
+    try:
+        return read(path)
+    except ValueError as error:
+        notes.append(str(error))
+        return None
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -176,34 +171,9 @@ def _check(result: Result, folder: Path) -> None:
     for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
         for key in keys:
             if key in numbers:
-                require(_is_number(numbers[key]), f"{key} is no number")
+                require(is_number(numbers[key]), f"{key} is no number")
     versions = result.provenance.get("versions", {})
     require(isinstance(versions, dict), "versions is no mapping")
-
-
-def _check_search(found: Any) -> None:
-    """Raise ValueError unless ``found`` is what a search of the learning rate leaves."""
-    try:
-        rates, rows = found["curve"]["lr"], found["curve"]["losses"]
-        marks = [found["lr"], *found["suggestions"].values(), *rates]
-        losses = [loss for row in rows for loss in row if loss is not None]
-        fine = all(map(_is_number, [*marks, *losses])) and all(0 < mark < math.inf for mark in marks)
-        many = [len(rows) == len(rates)] if found["method"] == "grid" else [len(row) <= len(rates) for row in rows]
-        fine = fine and bool(losses) and all(rows) and all(many) and found["method"] in ("grid", "range_test")
-    except (KeyError, TypeError, AttributeError):
-        fine = False
-    if not fine:
-        raise ValueError("lr_search of result.json is damaged: in no figure")
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        float(value)  # JSON knows integers that are larger than any float
-    except OverflowError:
-        return False
-    return True
 
 
 def _drop_what_is_not_finite(result: Result) -> list[str]:

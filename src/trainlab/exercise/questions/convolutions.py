@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
-from trainlab.exercise.section import Answer, Measured, Measurement, Section, Sweep
+from trainlab.exercise.section import Answer, Measurement, Section
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, all_hold, named
 from trainlab.report.comparisons import compare_all
 from trainlab.report.figures import bars, learning_curves

@@ -8,8 +8,9 @@ import numpy as np
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.dropout_costs import NONE, PASS, PLACES, SAMPLES, VARIANTS, predictions, steps
-from trainlab.exercise.section import Answer, Measurement, Section, Sweep
+from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.timing import times_as_long
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, all_hold, named, times
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, rendered
 from trainlab.report.figures import Picture, learning_curves

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.section import Measured
+from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.timing import alternating, one_thread
 from trainlab.flat import FlatParameters
 from trainlab.mc_dropout import mc_probabilities

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from trainlab.evaluation import evaluate_checkpoint
-from trainlab.exercise.evidence import checkpoint_of
-from trainlab.exercise.section import Answer, Measured
+from trainlab.exercise.evidence import Measured, checkpoint_of
+from trainlab.exercise.section import Answer
 from trainlab.exercise.wording import beside, verdict
 from trainlab.report.mc_dropout import table
 from trainlab.report.runs import Run

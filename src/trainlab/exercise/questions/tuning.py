@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import nan
 
-from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.evidence import Evidence, Measured, diverged
 from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
-from trainlab.exercise.section import Answer, Measured, Measurement, Section, Sweep
+from trainlab.exercise.section import Answer, Measurement, Section
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import Verdict, accuracy, all_hold, named, pair_of, verdict
 from trainlab.report.comparisons import compare_all
 from trainlab.report.convergence import convergence
@@ -80,7 +81,7 @@ def first(evidence: Evidence) -> Answer:
     """8b has nothing before it: what it came to."""
     group = group_of(evidence, "8b")
     return Answer(
-        [f"{_reached(group)} {_rate(group)}", f"{_stopped(group)}"],
+        [f"{_reached(group)} {_rate(group)}", *filter(None, [_stopped(group)])],
         figures=[_curves("8b", [group])],
     )
 
@@ -99,6 +100,8 @@ def changed(key: str, before: str, agrees: Callable[[Group, Group], bool | None]
 
 
 def _reached(group: Group) -> str:
+    if not group.runs:
+        return f"{group.label}: no run was completed, {len(diverged(group))} of {len(group.others)} diverged."
     return (
         f"{group.label}: validation accuracy {accuracy(group.summary('metrics', 'val_acc'))}, test accuracy † "
         f"{accuracy(group.summary('metrics', 'test_acc'))}, at the epoch with the lowest validation loss."
@@ -112,11 +115,11 @@ def _rate(group: Group) -> str:
 
 
 def _stopped(group: Group) -> str:
-    best = {seed: epoch + 1 for seed, epoch in group.of("metrics", "best_epoch").items()}
+    best = [epoch + 1 for epoch in group.of("metrics", "best_epoch").values()]
     if not best:
-        return "No run was completed."
+        return ""
     return (
-        f"The lowest validation loss came at epoch {min(best.values()):.0f} to {max(best.values()):.0f}; an epoch took "
+        f"The lowest validation loss came at epoch {min(best):.0f} to {max(best):.0f}; an epoch took "
         f"{number(group.summary('time', 'epoch_s'))} s."
     )
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.tuning import ALL, PARTS, group_of
-from trainlab.exercise.section import Answer, Section, Sweep
+from trainlab.exercise.section import Answer, Section
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, named, pair_of, verdict
 from trainlab.report.figures import learning_curves
 from trainlab.report.groups import Group

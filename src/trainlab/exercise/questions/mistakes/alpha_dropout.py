@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
-from trainlab.exercise.evidence import Evidence, checkpoint_of
+from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of
 from trainlab.exercise.questions.mistakes.networks import curves
 from trainlab.exercise.questions.mistakes.trainings import NOTE, SWEEP, network
-from trainlab.exercise.section import Answer, Measured, Measurement, Section
+from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.wording import beside, verdict
 from trainlab.models import MLP
 from trainlab.models.dropout import Dropout

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
 from trainlab.evaluation.network import evaluate
-from trainlab.exercise.evidence import Evidence, checkpoint_of
+from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of
 from trainlab.exercise.questions.dropout import SWEEP
-from trainlab.exercise.section import Answer, Measured, Measurement, Section
+from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.randomness import generator
 from trainlab.report.drawing import COLOURS, canvas, rendered
 from trainlab.report.figures import Picture
@@ -110,8 +110,8 @@ def looks(found: Measured) -> str:
     return (
         f"Chosen among {found['runs']} runs by {found['images']:,} test images, the best run looks {mean:.2f} points "
         f"too good (middle 95 % of {len(found['too_good']):,} splits: {low:.2f} to {high:.2f}; {clear}). That is "
-        f"{less} than the ±{noise:.1f} points by which an accuracy of so many images is uncertain anyway, and comes on top "
-        f"of it; the runs themselves lie within {spread:.1f} points."
+        f"{less} than the ±{noise:.1f} points by which an accuracy of so many images is uncertain anyway, and comes on "
+        f"top of it; the runs themselves lie within {spread:.1f} points."
     )
 
 

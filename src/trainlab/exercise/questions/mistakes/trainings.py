@@ -1,7 +1,7 @@
 """What is trained to show the mistakes: three passes over the images, since that is enough to see them."""
 
 from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.section import Sweep
+from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import named
 from trainlab.report.groups import Group
 

@@ -1,0 +1,56 @@
+"""What the exercise trains: sweeps of `src/train.py`, and how their settings come about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Trainings that `python src/train.py -m` makes.
+
+    Attributes:
+        name: of the folder in that of the exercise; sections with the same sweep share it.
+        overrides: of all its runs, `key=value`.
+        quick: what takes their place, key by key, or is added, in the quick version.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    quick: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the exercise is carried out.
+
+    Attributes:
+        quick: on a small data set, to see what comes out; none of its figures mean anything.
+        overrides: of every training, from the command line: where the images are, say.
+    """
+
+    quick: bool = False
+    overrides: tuple[str, ...] = ()
+
+
+# Of the quick version: a small embedded data set, two seeds, two short epochs.
+QUICK = (
+    *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
+    *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
+)
+
+
+def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
+    """All overrides of a sweep; later ones take the place of earlier ones with the same key."""
+    given = [*sweep.overrides, *((*QUICK, *sweep.quick) if setting.quick else ()), *setting.overrides]
+    return list({override.partition("=")[0].lstrip("+"): override for override in given}.values())
+
+
+def command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
+    """The words of the command line that trains a sweep under ``name``, after `python src/train.py`."""
+    return ["-m", *overrides_of(sweep, setting), f"name={name}/{sweep.name}"]
+
+
+def seeds_of(sweep: Sweep, setting: Setting) -> int:
+    """How many seeds each group of a sweep has."""
+    by_key: Mapping[str, str] = dict(o.split("=", 1) for o in overrides_of(sweep, setting))
+    return len(by_key.get("seed", "1").split(","))

@@ -1,0 +1,61 @@
+"""What a person sees of the exercise's report, from results that are made up."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exercise_results import MC, leave_part
+from trainlab.exercise.contents import SECTIONS
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.page import write_page
+from trainlab.exercise.questions import tuning
+from trainlab.exercise.trainings import Setting
+
+pytestmark = pytest.mark.browser
+
+PHONE = 390  # pixels
+
+
+@pytest.fixture
+def exercise(leave: Callable[..., Path], tmp_path: Path) -> Path:
+    for i, key in enumerate(tuning.PARTS):
+        leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
+    evidence = Evidence(tmp_path, Setting())
+    evidence.keep(tuning.MC, MC)
+    return write_page(SECTIONS, evidence, {"question_8": 1200.0})
+
+
+def test_it_opens_offline_and_its_contents_lead_to_every_section(open_page, exercise: Path):
+    opened = open_page(exercise)
+    assert opened.errors == []
+    assert [address for address in opened.requests if not address.startswith("data:")] == [exercise.as_uri()]
+    links = opened.page.locator("nav a")
+    assert links.count() == len(SECTIONS)
+    for section in SECTIONS:
+        opened.page.locator(f"nav a[href='#{section.key}']").click()
+        assert opened.page.locator(f"section[id='{section.key}'] h2").evaluate(
+            "e => { const r = e.getBoundingClientRect(); return r.top >= 0 && r.top < innerHeight; }"
+        )
+
+
+def test_its_figures_are_drawn_and_captioned(open_page, exercise: Path):
+    page = open_page(exercise).page
+    pictures = page.locator("figure img")
+    assert pictures.count() >= 7
+    pictures.evaluate_all("all => Promise.all(all.map(e => e.decode()))")
+    assert pictures.evaluate_all("all => all.every(e => e.naturalWidth > 200)")
+    assert all(len(text) > 40 for text in page.locator("figcaption").all_inner_texts())
+
+
+def test_it_fits_a_phone(open_page, exercise: Path):
+    opened = open_page(exercise)
+    opened.page.set_viewport_size({"width": PHONE, "height": 800})
+    opened.page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert opened.overflow_px() <= 0
+
+
+def test_commands_can_be_read(open_page, exercise: Path):
+    page = open_page(exercise).page
+    page.locator("section[id='8c'] summary").click()
+    assert "python src/train.py -m experiment=part_8b_elu_he" in page.locator("section[id='8c'] pre").inner_text()

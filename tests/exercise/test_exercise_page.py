@@ -1,0 +1,64 @@
+"""A made-up set of results gives the report that is known to follow from it."""
+
+import html
+import re
+from pathlib import Path
+
+from exercise_results import Leave, leave_part
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.page import page, write_page
+from trainlab.exercise.questions import tuning
+from trainlab.exercise.section import Answer, Section
+from trainlab.exercise.trainings import Setting, Sweep
+
+
+def text_of(page: str, key: str) -> str:
+    """What a reader sees of a section's answer."""
+    (section,) = re.findall(rf'<section id="{key}">(.*?)</section>', page, re.DOTALL)
+    (answer,) = re.findall(r'<div class="answer">(.*?)</div>', section, re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", " ", answer)).replace("\xa0", " ").strip()
+
+
+def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
+    leave_part(leave, "8b", [0.500, 0.502, 0.501], epochs=12)
+    leave_part(leave, "8c", [0.530, 0.533, 0.531], epoch_s=3.0)
+    seconds = {"question_8": 1234.0}
+    text = page(tuning.SECTIONS, Evidence(tmp_path, Setting(overrides=("data.root=/images",))), seconds)
+    assert text_of(text, "8b") == (
+        "ELU: validation accuracy 50.1 ± 0.2 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the epoch with "
+        "the lowest validation loss. Learning rate 0.0001, given.  The lowest validation loss came at epoch 13 to 15; "
+        "an epoch took 2.0 ± 0.0 s."
+    )
+    assert text_of(text, "8c").startswith("batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds)")
+    assert "as the textbook has it" in text
+    # What is not there says so, in its place and in the contents.
+    assert text.count("Not there yet: ") == 5 == text.count('<span class="faint">not there yet</span>')
+    assert text.count('<a href="#8d">') == 1
+    # What repeats it, and what it took.
+    assert "python src/exercise.py 8 data.root=/images" in text
+    assert "python src/train.py -m experiment=part_8b_elu_he,part_8c_bn" in text
+    assert "It took 20.6 minutes" in text
+    # Offline: nothing is fetched from anywhere.
+    assert not re.search(r'(src|href)="(https?:)?//', text)
+    assert "quick version" not in text
+
+
+def test_the_quick_version_warns_of_itself(tmp_path: Path):
+    path = write_page([], Evidence(tmp_path, Setting(quick=True)), {})
+    assert path == tmp_path / "exercise.html"
+    assert "none of its figures mean anything" in path.read_text()
+
+
+def test_an_answer_against_the_textbook_is_marked(tmp_path: Path):
+    def made_up(agrees: bool | None) -> Section:
+        answer = Answer(["It is 1 < 2."], agrees)
+        return Section(f"q{agrees}", "1", "A title", "A question?", "The book.", lambda _: answer, [Sweep("s", ())])
+
+    text = page([made_up(True), made_up(False), made_up(None)], Evidence(tmp_path, Setting()), {})
+    for kind, words in (
+        ("agrees", "as the textbook has it"),
+        ("contradicts", "contradicts the textbook"),
+        ("open", "open"),
+    ):
+        assert text.count(f'<span class="verdict {kind}">{words}</span>') == 1
+    assert "It is 1 &lt; 2." in text

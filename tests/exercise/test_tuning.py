@@ -1,0 +1,114 @@
+"""The answers of question 8, from results that are made up."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from exercise_results import MC, Leave, leave_part
+from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.questions import tuning
+from trainlab.exercise.section import Answer
+from trainlab.exercise.trainings import Setting
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Callable[[], Evidence]:
+    return lambda: Evidence(tmp_path, Setting())
+
+
+def answer(key: str, evidence: Evidence) -> Answer:
+    (section,) = (section for section in tuning.SECTIONS if section.key == key)
+    return section.answer(evidence)
+
+
+def test_a_part_has_no_answer_before_both_sides_have_ended(leave: Leave, evidence: Callable[[], Evidence]):
+    leave_part(leave, "8c", [0.52, 0.525, 0.53])
+    with pytest.raises(NotYet, match="has not begun"):
+        answer("8c", evidence())
+
+
+def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidence: Callable[[], Evidence]):
+    leave_part(leave, "8b", [0.500, 0.502, 0.501], epoch_s=2.0, epochs=12)
+    leave_part(leave, "8c", [0.530, 0.533, 0.531], epoch_s=3.0, epochs=4)
+    found = answer("8c", evidence())
+    assert found.agrees is True
+    assert found.sentences[0].startswith("batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds), test accuracy † 25.0")
+    assert found.sentences[1].startswith("batch norm is better than ELU by 3.0 ± 0.1 points (95 %; paired t over seeds")
+    assert "batch norm takes 0.29 times the epochs" in found.sentences[2]
+    assert found.sentences[3].startswith("An epoch of batch norm takes 1.50 times as long as one of ELU")
+    assert [picture.name for picture in found.figures] == ["8c_loss_by_epoch"]
+
+
+def test_what_is_clearly_worse_contradicts_it(leave: Leave, evidence: Callable[[], Evidence]):
+    leave_part(leave, "8b", [0.500, 0.502, 0.501], epochs=12)
+    leave_part(leave, "8c", [0.480, 0.483, 0.481], epoch_s=3.0, epochs=4)
+    found = answer("8c", evidence())
+    assert found.agrees is False
+    assert found.sentences[1].startswith("ELU is better than batch norm by 2.0")
+
+
+def test_what_cannot_be_told_apart_leaves_it_open(leave: Leave, evidence: Callable[[], Evidence]):
+    leave_part(leave, "8b", [0.500, 0.502, 0.501], epochs=12)
+    leave_part(leave, "8c", [0.480, 0.523, 0.501], epoch_s=3.0, epochs=4)
+    found = answer("8c", evidence())
+    assert found.agrees is None
+    assert found.sentences[1].startswith("batch norm and ELU cannot be told apart with 3 seeds")
+
+
+@pytest.mark.parametrize(
+    ("selu", "epoch_s", "agrees"),
+    [
+        ([0.500, 0.503, 0.501], 2.0, True),  # worse and cheaper
+        ([0.540, 0.543, 0.541], 2.0, False),  # better
+        ([0.500, 0.503, 0.501], 4.0, False),  # dearer
+        ([0.500, 0.563, 0.531], 2.0, None),
+    ],
+)
+def test_selu_beside_batch_normalization(
+    leave: Leave, evidence: Callable[[], Evidence], selu: Sequence[float], epoch_s: float, agrees: bool | None
+):
+    leave_part(leave, "8c", [0.530, 0.532, 0.531], epoch_s=3.0)
+    leave_part(leave, "8d", selu, epoch_s=epoch_s)
+    assert answer("8d", evidence()).agrees is agrees
+
+
+def test_mc_dropout_that_changes_nothing_contradicts_the_claim(leave: Leave, evidence: Callable[[], Evidence]):
+    leave_part(leave, "8e", [0.5, 0.5, 0.5])
+    evidence().keep(tuning.MC, MC)
+    found = answer("8e_mc", evidence())
+    assert found.agrees is False
+    assert found.sentences[0].startswith(
+        "Test accuracy † of MC dropout and the same networks without cannot be told apart (0.00 ± 0.25 points"
+    )
+    assert found.sentences[1].startswith(
+        "Test negative log-likelihood † of MC dropout is 0.048 ± 0.007 nats lower than of the same networks without"
+    )
+
+
+def test_mc_dropout_that_helps_agrees(leave: Leave, evidence: Callable[[], Evidence]):
+    leave_part(leave, "8e", [0.5, 0.5, 0.5])
+    better = {"1": 51.0, "2": 51.5, "3": 51.1}
+    evidence().keep(tuning.MC, MC | {"accuracy": MC["accuracy"] | {"mc_dropout": better}})
+    assert answer("8e_mc", evidence()).agrees is True
+
+
+def test_all_parts_beside_what_others_report(leave: Leave, evidence: Callable[[], Evidence]):
+    for i, key in enumerate(tuning.PARTS):
+        leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
+    found = answer("8", evidence())
+    assert found.sentences[0] == "1cycle is ahead with 54.1 ± 0.4 % (3 seeds) validation accuracy."
+    assert len(found.sentences) == 1 + 10
+    ((_, table),) = found.tables
+    assert [row[0][0] for row in table.rows] == ["8b", "8c", "8d", "8e", "8f"]
+    assert [cell[0] for cell in table.rows[0][-3:]] == ["50.06", "42.4 (CNN 70.43)", "46.76"]
+
+
+def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable[[], Evidence]):
+    leave_part(leave, "8b", [0.5, 0.5, 0.5])
+    for seed in (1, 2, 3):
+        overrides = (f"experiment={tuning.PARTS['8c'].experiment}", f"seed={seed}")
+        leave(f"question_8/c{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, part="8c")
+    found = answer("8c", evidence())
+    assert found.agrees is None
+    assert found.sentences == ["batch norm: no run was completed, 3 of 3 diverged. Learning rate 0.0001, given."]

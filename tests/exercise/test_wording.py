@@ -1,0 +1,41 @@
+import pytest
+
+from trainlab.exercise.wording import accuracy, amount, beside, verdict
+from trainlab.report.statistics import difference, interval
+
+LOW, HIGH = {1: 50.0, 2: 50.2, 3: 50.1}, {1: 52.0, 2: 52.3, 3: 52.2}
+NOISY = {1: 49.0, 2: 51.5, 3: 50.0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (HIGH, LOW, "higher"),
+        (LOW, HIGH, "lower"),
+        (NOISY, LOW, "not distinguishable"),
+        ({1: 50.0}, {1: 52.0}, "unknown"),
+        ({1: 52.0, 2: 52.0}, {1: 50.0, 2: 50.0}, "unknown"),
+    ],
+)
+def test_a_verdict_for_each_outcome(first: dict[int, float], second: dict[int, float], said: str):
+    assert verdict(difference(first, second)) == said
+
+
+def test_sentences_say_by_how_much_and_whether_it_counts():
+    # Differences 2.0, 2.1, 2.1: mean 2.067, sd 0.0577, times t(2) = 4.303 over sqrt(3): 0.143
+    higher = "Accuracy of A is 2.1 ± 0.1 points higher than of B (95 %, paired t, p = 0.0003)."
+    assert beside("Accuracy", ("A", HIGH), ("B", LOW)) == higher
+    assert beside("Accuracy", ("B", LOW), ("A", HIGH)).startswith("Accuracy of B is 2.1 ± 0.1 points lower than of A")
+    assert beside("Accuracy", ("A", NOISY), ("B", LOW)).startswith("Accuracy of A and B cannot be told apart (0.1 ±")
+    assert beside("Accuracy", ("A", {1: 1.0}), ("B", {1: 2.0})) == (
+        "Accuracy of A and B (1.0 and 2.0 points): nothing can be claimed, one seed."
+    )
+
+
+def test_figures_with_their_interval_and_seeds():
+    assert accuracy(interval([0.50, 0.51, 0.52])) == "51.0 ± 2.5 % (3 seeds)"
+    assert accuracy(interval([0.5])) == "50.0 % (1 seed)"
+    assert accuracy(interval([])) == "no completed run"
+    assert amount(interval([1.0, 2.0]), "s") == "1.5 ± 6.4 s (2 seeds)"
+    assert amount(interval([2.0]), "") == "2.0 (1 seed)"
+    assert amount(interval([]), "s") == "no figure"
