@@ -66,7 +66,8 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
     variant = VARIANTS[experiment]
     old, new = group_of(evidence, variant.part), group(evidence, experiment)
     if not new.runs or not old.runs:
-        return Answer([price(new, old)[0]])
+        said, costs = price(new, old)
+        return Answer([said], variant.harms if costs else None)
     return Answer(
         [reached(new), better(pair_of(new, old)), converging(old, new), cost(old, new)],
         agrees(new, old, variant.harms),
