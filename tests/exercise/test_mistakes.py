@@ -155,7 +155,7 @@ def test_alpha_dropout_under_elu(
     found = answer("mistake_alpha_dropout", evidence)
     assert found.agrees is agrees
     assert said in found.sentences[0]
-    assert found.sentences[1] == "Under SELU it changes -0.9 ± 0.1 points, more than the noise."
+    assert found.sentences[1] == "Under SELU it changes by -0.9 ± 0.1 points, more than the noise."
     assert found.sentences[3] == (
         "Mean and deviation behind the last hidden layer, before training, are 0.00 and 1.02 under SELU (without "
         "dropout 0.00 and 1.00) and 0.20 and 0.45 under ELU (without dropout 0.10 and 0.90)."
@@ -175,13 +175,15 @@ def test_alpha_dropout_where_all_runs_diverged(leave: Leave, evidence: Evidence)
 
 def test_effects_that_are_noise_or_unknown():
     assert alpha_dropout.effect("ELU", {1: 1.0, 2: -1.0, 3: 0.5}) == (
-        "Under ELU it changes +0.2 ± 2.6 points, not larger than the noise."
+        "Under ELU it changes by +0.2 ± 2.6 points, not larger than the noise."
     )
-    assert alpha_dropout.effect("ELU", {1: -1.0}).startswith("Under ELU it changes -1.0 points, of which nothing can")
+    assert alpha_dropout.effect("ELU", {1: -1.0}).startswith(
+        "Under ELU it changes by -1.0 points, of which nothing can"
+    )
 
 
 def test_a_spike_begins_above_the_mark_and_ends_below_it():
-    means = [1.0] * 10 + [1.19, 1.3, 2.0, 1.21, 1.1] + [1.0] * 3 + [1.5]
+    means = [1.0] * 10 + [1.09, 1.3, 2.0, 1.11, 1.1] + [1.0] * 3 + [1.5]
     assert spikes.spikes(means) == [spikes.Spike(11, 14, 2.0), spikes.Spike(18, 19, 1.5)]
 
 

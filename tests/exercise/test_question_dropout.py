@@ -72,7 +72,10 @@ def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Eviden
     # 8/4, 9/4, 10/5: the cube root of 9 is 2.08
     assert epochs.startswith("The lowest validation loss came after 8 to 10 epochs with rate 0.5, after 4 to 5 with no")
     assert ": 2.08 times (95 %: " in epochs and epochs.endswith("as many, slower.")
-    assert "costs nothing that matters (1.00 times" in predictions
+    assert (
+        "with dropout off takes 1.00 times (95 %: 0.95 to 1.05) as long as without, nothing that matters;"
+        in predictions
+    )
     assert "1, 10, 100 samples of MC dropout take 1.1, 2.0, 12.0 passes with dropout after the last" in predictions
     assert predictions.endswith("what lies before the first dropout is computed once for all samples.")
     assert [picture.name for picture in found.figures] == ["loss_by_epoch", "7_costs"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from matplotlib.ticker import MaxNLocator
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
 from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of
@@ -68,7 +69,7 @@ def under_elu(evidence: Evidence) -> Answer:
     sentences = [effect(name, changes[name]) for name in DROPPED]
     agrees = None
     if all(changes.values()):
-        what = "The change by alpha dropout of 0.1 after every layer in validation accuracy"
+        what = "The change that alpha dropout of 0.1 after every layer brings to the validation accuracy"
         sentences = [beside(what, ("ELU", changes["ELU"]), ("SELU", changes["SELU"])), *sentences]
         agrees = {"lower": True, "higher": False}.get(verdict(difference(changes["ELU"], changes["SELU"])))
     pairs = [group for name in DROPPED for group in (without[name], with_it[name])]
@@ -92,20 +93,21 @@ def effect(name: str, changes: Mapping[int, float]) -> str:
     none = dict.fromkeys(changes, 0.0)
     found = difference(changes, none)
     said = verdict(found)
-    by = f"{found.mean:+.1f} ± {found.half_width:.1f} points"
+    mean = f"{found.mean:+.1f}"
     if said == "unknown":
-        return f"Under {name} it changes {found.mean:+.1f} points, of which nothing can be claimed: {found.reason}."
+        return f"Under {name} it changes by {mean} points, of which nothing can be claimed: {found.reason}."
     noise = "not larger than the noise" if said == "not distinguishable" else "more than the noise"
-    return f"Under {name} it changes {by}, {noise}."
+    return f"Under {name} it changes by {mean} ± {found.half_width:.1f} points, {noise}."
 
 
 def kept(found: Measured) -> str:
     """Mean and deviation at the end of the untrained network, with dropout on."""
-    parts = [
-        f"{found[name]['on']['mean'][-1]:.2f} and {found[name]['on']['std'][-1]:.2f} under {name} (without dropout "
-        f"{found[name]['off']['mean'][-1]:.2f} and {found[name]['off']['std'][-1]:.2f})"
-        for name in DROPPED
-    ]
+
+    def last(name: str, side: str) -> str:
+        mean, std = (round(found[name][side][key][-1], 2) + 0.0 for key in ("mean", "std"))  # no -0.00
+        return f"{mean:.2f} and {std:.2f}"
+
+    parts = [f"{last(name, 'on')} under {name} (without dropout {last(name, 'off')})" for name in DROPPED]
     return f"Mean and deviation behind the last hidden layer, before training, are {' and '.join(parts)}."
 
 
@@ -122,6 +124,7 @@ def layers(found: Measured) -> Picture:
                     one.plot(x, values, style, color=COLOURS[i], marker=MARKERS[i], markersize=3.5, label=label)
             one.set_title(title)
             one.set_xlabel("hidden layer")
+            one.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes[0])
         png, svg = rendered(figure)
     return Picture(

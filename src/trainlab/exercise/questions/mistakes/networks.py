@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.mistakes.price import price
@@ -49,7 +50,7 @@ def statistics_before(found: Mapping[str, Layers]) -> str:
     """What comes out of the first and the last hidden layer before the training."""
     parts = []
     for label, layers in found.items():
-        mean, std = (layers.by_epochs[0][row] for row in (MEAN, STD))
+        mean, std = (layers.by_epochs[0][row].round(2) + 0.0 for row in (MEAN, STD))  # no -0.00
         parts.append(
             f"{mean[0]:.2f} and {std[0]:.2f} after the first and {mean[-2]:.2f} and {std[-2]:.2f} after the last "
             f"hidden layer with {label}"
@@ -70,7 +71,8 @@ def left(wrong: Group, mild: Group) -> str:
 def curves(prefix: str, groups: Sequence[Group], metric: str) -> Picture:
     """Learning curves, under a name of their own."""
     picture = learning_curves(groups, metric, "epochs")
-    return replace(picture, name=f"{prefix}_{picture.name}")
+    caption = f"{picture.caption} An epoch is half of the images here."
+    return replace(picture, name=f"{prefix}_{picture.name}", caption=caption)
 
 
 def by_layer(found: Mapping[str, Layers]) -> Picture:
@@ -92,6 +94,7 @@ def by_layer(found: Mapping[str, Layers]) -> Picture:
                     )
             one.set_title(title)
             one.set_xlabel("hidden layer")
+            one.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes[0])
         png, svg = rendered(figure)
     return Picture(
