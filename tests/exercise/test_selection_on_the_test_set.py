@@ -75,9 +75,9 @@ def test_too_good_in_nearly_all_splits(evidence: Evidence):
     # 1.96 * 100 * sqrt(0.46 * 0.54 / 5000) = 1.38
     assert found.sentences[0] == (
         "Chosen among 12 runs by 5,000 test images, the best run looks 0.50 points too good (middle 95 % of 1,000 "
-        "splits: 0.40 to 0.60), in 100% of the splits at all and never worse than it is. That is less than the ±1.4 points "
-        "by which an accuracy of so many images is uncertain anyway, and comes on top of it; the runs themselves lie within 2.0 "
-        "points."
+        "splits: 0.40 to 0.60), in 100% of the splits at all and never worse than it is. That is less than the ±1.4 "
+        "points by which an accuracy of so many images is uncertain anyway, and comes on top of it; the runs "
+        "themselves lie within 2.0 points."
     )
     assert "is 0.10 points worse than the one by validation loss (+0.10 points for the latter" in found.sentences[1]
     assert found.sentences[1].endswith("in 25% of the splits both choose the same run.")

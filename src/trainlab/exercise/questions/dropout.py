@@ -180,8 +180,8 @@ def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[f
         "7_costs",
         "What dropout costs",
         "Left: a training step with dropout over one without, in each round (grey, far ones cut off) and on the mean "
-        "with its 95 % interval. Right: predictions with MC dropout over one with dropout off; below the dashed line samples share "
-        "work.",
+        "with its 95 % interval. Right: predictions with MC dropout over one with dropout off; below the dashed line "
+        "samples share work.",
         png,
         svg,
     )
