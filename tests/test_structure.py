@@ -20,7 +20,7 @@ FLOORS = (
     ("trainlab.run", "trainlab.searched", "trainlab.build", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
     ("trainlab.lr_search", "trainlab.population", "trainlab.endings"),
     ("trainlab.export", "trainlab.predict", "trainlab.predictions"),
-    ("trainlab.probe", "trainlab.layer_statistics"),
+    ("trainlab.probe", "trainlab.layer_statistics", "trainlab.step_losses"),
     (
         *("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints"),
         *("trainlab.run_folder", "trainlab.pruning"),

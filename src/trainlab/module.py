@@ -250,17 +250,21 @@ class Classifier(lightning.LightningModule):
         if self.clip:
             self.flat.parameter.grad = self.clip(self.flat.parameter.grad)
 
+    @property
+    def losses_of_epoch(self) -> Tensor:
+        """Mean loss of each batch of the epoch so far, on the CPU."""
+        return self._losses[: len(self._sizes)].cpu()
+
     def train_sums(self) -> Tensor:
         """(3,) float64: sum of losses, number right, number of images of the epoch, over all processes."""
         sizes = torch.tensor(self._sizes, dtype=torch.float64)
-        loss = (self._losses[: len(sizes)].cpu().double() * sizes).sum()
+        loss = (self.losses_of_epoch.double() * sizes).sum()
         return self._reduce(torch.stack([loss, self._train_correct.cpu().double(), sizes.sum()]))
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of the validation."""
         self._check_losses()
-        # Apple's GPUs have no float64.
-        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        kind = torch.float32 if self.device.type == "mps" else torch.float64  # which Apple's GPUs lack
         self._val = torch.zeros(3, device=self.device, dtype=kind)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

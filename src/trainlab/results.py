@@ -33,12 +33,14 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.progress",
     "callbacks.pictures",
     "callbacks.activations",
+    "callbacks.step_losses",
     "lr_search.cache_dir",
 )
 # Overrides that say where and how, not what.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "lr_search.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "callbacks.activations"),
+    "callbacks.step_losses",
     "logger.",
 )
 

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from run_folders import leave_run
-from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.evidence import Evidence, NotYet
 from trainlab.exercise.questions.biases import AT_THE_END, NAMES, SWEEP, answer, sizes_of
-from trainlab.exercise.evidence import NotYet
 from trainlab.exercise.trainings import Setting
 
 ZERO = (0.500, 0.502, 0.498, 0.503, 0.499, 0.501)

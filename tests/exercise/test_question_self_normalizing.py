@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from run_folders import leave_run
-from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.evidence import Evidence, NotYet
 from trainlab.exercise.questions.self_normalizing import NAMES, SWEEP, answer
-from trainlab.exercise.evidence import NotYet
 from trainlab.exercise.trainings import Setting
 from trainlab.report.statistics import Ratio
 from trainlab.results import Result

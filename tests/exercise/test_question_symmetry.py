@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from run_folders import leave_run
-from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.evidence import Evidence, NotYet
 from trainlab.exercise.questions.symmetry import INDEPENDENT, OUTPUT_INDEPENDENT, SAME, STARTS, SWEEP, answer
-from trainlab.exercise.evidence import NotYet
 from trainlab.exercise.trainings import Setting
 
 HEADER = "epochs,step,layer,mean,std,dead,gradient_norm,rank,distinct_units\n"

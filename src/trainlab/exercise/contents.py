@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.questions import best, biases, self_normalizing, symmetry, tuning
+from trainlab.exercise.questions import (
+    best,
+    biases,
+    convolutions,
+    dropout,
+    mistakes,
+    self_normalizing,
+    symmetry,
+    tuning,
+    variants,
+)
 from trainlab.exercise.questions.sparsity import question as sparsity
 from trainlab.exercise.section import Section
 
@@ -11,8 +21,12 @@ SECTIONS: tuple[Section, ...] = (
     *biases.SECTIONS,
     *self_normalizing.SECTIONS,
     *sparsity.SECTIONS,
+    *dropout.SECTIONS,
     *tuning.SECTIONS,
+    *variants.SECTIONS,
+    *convolutions.SECTIONS,
     *best.SECTIONS,
+    *mistakes.SECTIONS,
 )
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 

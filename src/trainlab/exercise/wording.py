@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isnan
 from typing import Literal
 
 from trainlab.report.comparisons import ALPHA, Pair, compare_all
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Difference, Interval, difference, holm, interval
+from trainlab.report.statistics import Difference, Interval, Ratio, difference, holm, interval
 from trainlab.report.verdicts import number, p_value
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
@@ -36,6 +37,19 @@ def verdict(between: Difference) -> Verdict:
     if between.p >= ALPHA:
         return "not distinguishable"
     return "higher" if between.mean > 0 else "lower"
+
+
+def all_hold(*claims: bool | None) -> bool | None:
+    """False if one does not; otherwise None if one is open."""
+    return False if False in claims else None if None in claims else True
+
+
+def times(of: Ratio) -> str:
+    """ "1.43 times (95 %: 1.40 to 1.46)"."""
+    if isnan(of.value):
+        return "an unknown number of times"
+    within = "" if isnan(of.low) else f" (95 %: {of.low:.2f} to {of.high:.2f})"
+    return f"{of.value:.2f} times{within}"
 
 
 def accuracy(of: Interval) -> str:

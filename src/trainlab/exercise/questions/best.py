@@ -22,7 +22,9 @@ def answer(evidence: Evidence) -> Answer:
     if not group.runs:
         return Answer(["No run was completed."])
     test, val = group.summary("metrics", "test_acc"), group.summary("metrics", "val_acc")
-    pictures = [replace(learning_curves([group], metric, "epochs"), name=f"best_{metric}") for metric in ("loss", "acc")]
+    pictures = [
+        replace(learning_curves([group], metric, "epochs"), name=f"best_{metric}") for metric in ("loss", "acc")
+    ]
     return Answer(
         [
             f"Test accuracy † {accuracy(test)}, validation accuracy {accuracy(val)}.",

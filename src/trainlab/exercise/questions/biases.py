@@ -9,8 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from trainlab.checkpoints import load_checkpoint
-from trainlab.exercise.evidence import Evidence, checkpoint_of, diverged
-from trainlab.exercise.evidence import Measured
+from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of, diverged
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, named, seeds

@@ -5,18 +5,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import nan
 
-from trainlab.evaluation import evaluate_checkpoint
-from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of, diverged
+from trainlab.exercise.evidence import Evidence, Measured, diverged
+from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import Verdict, accuracy, beside, named, pair_of, verdict
+from trainlab.exercise.wording import Verdict, accuracy, all_hold, named, pair_of, verdict
 from trainlab.report.comparisons import compare_all
 from trainlab.report.convergence import convergence
 from trainlab.report.figures import Picture, bars, learning_curves
 from trainlab.report.groups import Group
-from trainlab.report.mc_dropout import table as mc_table
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import difference, ratio
+from trainlab.report.statistics import ratio
 from trainlab.report.verdicts import better, converging, cost, number, told_apart
 
 ALL = Sweep(
@@ -70,8 +69,7 @@ PARTS = {
 }
 
 
-MC, MC_SAMPLES = "question_8e_mc_dropout", 100
-SIDES = ("deterministic", "mc_dropout")
+MC = "question_8e_mc_dropout"
 
 
 def group_of(evidence: Evidence, key: str) -> Group:
@@ -132,35 +130,13 @@ def _curves(key: str, groups: Sequence[Group]) -> Picture:
 
 
 def mc_dropout(evidence: Evidence) -> Measured:
-    """Test accuracy in % and negative log-likelihood of each seed of 8e, without and with dropout left on."""
-    found: Measured = {}
-    for seed, run in group_of(evidence, "8e").runs.items():
-        figures = evaluate_checkpoint(checkpoint_of(run), mc_samples=MC_SAMPLES)
-        for metric, factor in (("accuracy", 100), ("nll", 1)):
-            for side in SIDES:
-                value = figures["metrics"][metric][side]["value"] * factor
-                found.setdefault(metric, {}).setdefault(side, {})[str(seed)] = value
-    return found
+    """Each seed of 8e, without and with dropout left on."""
+    return left_on(group_of(evidence, "8e").runs.values())
 
 
 def uncertain(evidence: Evidence) -> Answer:
     """8e's second half: whether leaving dropout on makes better predictions."""
-    found = evidence.measured(MC)
-    if not found:
-        return Answer(["No run of 8e was completed, so there is no dropout to leave on."])
-    plain, sampled = ({int(s): v for s, v in found["accuracy"][side].items()} for side in SIDES)
-    plain_loss, sampled_loss = ({int(s): v for s, v in found["nll"][side].items()} for side in SIDES)
-    with_it, without = "MC dropout", "the same networks without"
-    runs = list(group_of(evidence, "8e").runs.values())
-    gain = verdict(difference(sampled, plain))
-    return Answer(
-        [
-            beside("Test accuracy †", (with_it, sampled), (without, plain), digits=2),
-            beside("Test negative log-likelihood †", (with_it, sampled_loss), (without, plain_loss), "nats", 3),
-        ],
-        {"higher": True, "lower": False, "not distinguishable": False}.get(gain),
-        tables=[("Each seed, intervals over the images", mc_table([r for r in runs if r.mc_dropout], evidence.folder))],
-    )
+    return whether_better("8e", evidence.measured(MC), group_of(evidence, "8e").runs.values(), evidence.folder)
 
 
 def together(evidence: Evidence) -> Answer:
@@ -217,23 +193,18 @@ def _faster_better_dearer(old: Group, new: Group) -> bool | None:
     if found is None:
         return None
     faster = found.common_epochs_ratio
-    return _all(
+    return all_hold(
         faster.value < 1 if faster.is_clear else None,
         _IS_BETTER[verdict(pair_of(new, old).difference)],
         times.value > 1 if times.is_clear else None,
     )
 
 
-def _all(*claims: bool | None) -> bool | None:
-    """False if one is; otherwise None if one is."""
-    return False if False in claims else None if None in claims else True
-
-
 def _worse_but_cheaper(old: Group, new: Group) -> bool | None:
     """Whether the new one clearly is less accurate, and an epoch of it cheaper."""
     times = ratio(new.of("time", "epoch_s"), old.of("time", "epoch_s"))
     worse = {"lower": True, "higher": False}.get(verdict(pair_of(new, old).difference))
-    return _all(worse, times.value < 1 if times.is_clear else None)
+    return all_hold(worse, times.value < 1 if times.is_clear else None)
 
 
 def _is_better(old: Group, new: Group) -> bool | None:
@@ -279,7 +250,7 @@ SECTIONS = (
         "8e_mc",
         "8",
         "8e. MC dropout, without retraining",
-        f"Leave dropout on in {MC_SAMPLES} predictions of each image and take their mean: is it more accurate?",
+        f"Leave dropout on in {SAMPLES} predictions of each image and take their mean: is it more accurate?",
         "MC dropout gives more accurate predictions without retraining, and better estimates of their uncertainty.",
         uncertain,
         [ALL],

@@ -1,0 +1,152 @@
+"""The convolutional networks of another solution, beside what it reports of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from trainlab.exercise.evidence import Evidence, Measured
+from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
+from trainlab.exercise.section import Answer, Measurement, Section
+from trainlab.exercise.trainings import Sweep
+from trainlab.exercise.wording import accuracy, all_hold, named
+from trainlab.report.comparisons import compare_all
+from trainlab.report.figures import bars, learning_curves
+from trainlab.report.groups import Group
+from trainlab.report.sections import Cell, Table
+from trainlab.report.verdicts import number, told_apart
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of them; test accuracy in % that the other solution reports, of one run."""
+
+    name: str
+    published: float
+
+
+NETWORKS = {
+    "cnn": Network("CNN", 70.4),
+    "cnn_bn": Network("CNN, batch norm", 69.5),
+    "cnn_selu": Network("CNN, SELU", 69.9),
+    "cnn_alpha_dropout": Network("CNN, alpha dropout", 69.8),
+}
+SWEEP = Sweep(
+    "cnn", (f"experiment={','.join(NETWORKS)}", "seed=1,2,3"), ("trainer.max_epochs=1", "data.num_train=1000")
+)
+MC_SEEDS = (1, 2, 3)
+MC_LABEL = NETWORKS["cnn_alpha_dropout"].name
+
+
+def group(evidence: Evidence, experiment: str) -> Group:
+    """The runs of one of ``NETWORKS``."""
+    return named(evidence.group(SWEEP, experiment=experiment), NETWORKS[experiment].name)
+
+
+def answer(evidence: Evidence) -> Answer:
+    """All four, beside each other and what is reported."""
+    groups = {experiment: group(evidence, experiment) for experiment in NETWORKS}
+    done = [of for of in groups.values() if of.runs]
+    if not done:
+        return Answer(["No run was completed."])
+    curves = replace(learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
+    return Answer(
+        [beside_published(groups), *told_apart(compare_all(done))],
+        all_hold(*(beats(of, NETWORKS[experiment].published) for experiment, of in groups.items())),
+        [curves, replace(bars(done), name="cnn_bars")],
+        [("The convolutional networks", table(groups))],
+    )
+
+
+def beats(of: Group, published: float) -> bool | None:
+    """Whether the mean's interval lies above what is reported; False below, None where that is in it."""
+    found = of.summary("metrics", "test_acc")
+    low, high = 100 * (found.mean - found.half_width), 100 * (found.mean + found.half_width)
+    return True if low > published else False if high < published else None
+
+
+def beside_published(groups: Mapping[str, Group]) -> str:
+    """Test accuracies beside those reported."""
+    words = {True: "above", False: "below", None: "not clearly apart from"}
+    parts = []
+    for experiment, of in groups.items():
+        published = NETWORKS[experiment].published
+        if not of.runs:
+            parts.append(f"{of.label} no completed run")
+            continue
+        test = of.summary("metrics", "test_acc")
+        parts.append(f"{of.label} {accuracy(test)}, {words[beats(of, published)]} the {published} % reported")
+    return f"Test accuracy †: {'; '.join(parts)}."
+
+
+def table(groups: Mapping[str, Group]) -> Table:
+    """A line a network."""
+    rows: list[list[Cell]] = []
+    for experiment, of in groups.items():
+        val, test, epoch = (
+            of.summary(*key) for key in (("metrics", "val_acc"), ("metrics", "test_acc"), ("time", "epoch_s"))
+        )
+        published = NETWORKS[experiment].published
+        rows.append(
+            [
+                (of.label, of.label),
+                (accuracy(val), val.mean),
+                (accuracy(test), test.mean),
+                (f"{published}", published),
+                (number(epoch), epoch.mean),
+            ]
+        )
+    headings = ["network", "validation accuracy", "test accuracy †", "reported, test", "s an epoch"]
+    return Table(
+        headings, rows, "Reported: % of the test images, one run each, without flips and with a constant rate."
+    )
+
+
+def mc_of_seed(seed: int) -> Measurement:
+    """MC dropout of one seed: minutes each."""
+
+    def take(evidence: Evidence) -> Measured:
+        return left_on([run for s, run in group(evidence, "cnn_alpha_dropout").runs.items() if s == seed])
+
+    return Measurement(f"cnn_mc_dropout_{seed}", take)
+
+
+def merged(parts: list[Measured]) -> Measured:
+    """What was measured of each seed, as one."""
+    found: Measured = {}
+    for part in parts:
+        for metric, sides in part.items():
+            for side, values in sides.items():
+                found.setdefault(metric, {}).setdefault(side, {}).update(values)
+    return found
+
+
+def uncertain(evidence: Evidence) -> Answer:
+    """MC dropout of the last network."""
+    found = merged([evidence.measured(f"cnn_mc_dropout_{seed}") for seed in MC_SEEDS])
+    of = group(evidence, "cnn_alpha_dropout")
+    return whether_better(MC_LABEL, found, of.runs.values(), evidence.folder)
+
+
+SECTIONS = (
+    Section(
+        "cnn",
+        "cnn",
+        "Convolutional networks of another solution",
+        "The network that was not asked for: two or four convolutions in the place of 20 dense layers. Does it reach "
+        "what others report of it?",
+        "",
+        answer,
+        [SWEEP],
+        notes=["With horizontal flips and AdamW under a 1cycle schedule; the other solution has neither."],
+    ),
+    Section(
+        "cnn_mc",
+        "cnn",
+        "MC dropout of the convolutional network",
+        f"Leave alpha dropout on in {SAMPLES} predictions of each image: is their mean more accurate? The other "
+        "solution reports 69.81 % with and without.",
+        "MC dropout gives more accurate predictions without retraining.",
+        uncertain,
+        [SWEEP],
+        [mc_of_seed(seed) for seed in MC_SEEDS],
+    ),
+)

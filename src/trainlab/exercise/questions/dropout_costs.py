@@ -1,0 +1,94 @@
+"""What dropout costs a training step and a prediction: measured on the network of 20 layers of 100 units."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainlab.exercise.evidence import Evidence, Measured
+from trainlab.exercise.timing import alternating, one_thread
+from trainlab.flat import FlatParameters
+from trainlab.mc_dropout import mc_probabilities
+from trainlab.models import MLP
+from trainlab.randomness import CounterDraws, generator
+
+RATE, BATCH, PREDICTED = 0.1, 32, 250
+NONE = "none"
+VARIANTS = {
+    NONE: {},
+    **{
+        f"{where}, {kind}": {"dropout": RATE, "dropout_after": where, "dropout_kind": kind}
+        for where in ("last", "every")
+        for kind in ("ordinary", "alpha")
+    },
+}
+PLACES = {"last": VARIANTS["last, alpha"], "every": VARIANTS["every, alpha"]}
+SAMPLES = (1, 10, 100)
+PASS = "one pass"
+
+
+def steps(evidence: Evidence) -> Measured:
+    """Milliseconds of a training step by variant, a number a round."""
+    images, labels = _batch(BATCH)
+    actions = {name: _step(network_with(**settings), images, labels) for name, settings in VARIANTS.items()}
+    with one_thread():
+        return dict(alternating(actions, rounds=5 if evidence.setting.quick else 60, times=8))
+
+
+@torch.inference_mode()
+def predictions(evidence: Evidence) -> Measured:
+    """Milliseconds of predictions by variant, with dropout off and left on, a number a round."""
+    images, _ = _batch(PREDICTED)
+    networks = {name: network_with(**settings).eval() for name, settings in {NONE: {}, **PLACES}.items()}
+    single = {f"{name}, {PASS}": _prediction(network, images) for name, network in networks.items()}
+    sampled = {
+        f"{name}, {samples}": _samples(networks[name], images, samples)
+        for name in PLACES
+        for samples in SAMPLES[: 2 if evidence.setting.quick else None]
+    }
+    rounds = (3, 3) if evidence.setting.quick else (60, 12)
+    with one_thread():
+        alone = alternating(single, rounds[0], times=5)
+        beside = alternating(
+            {**{f"{name}, {PASS}": single[f"{name}, {PASS}"] for name in PLACES}, **sampled}, rounds[1]
+        )
+    return {"inference": alone, "mc_dropout": beside}
+
+
+def network_with(**settings: object) -> MLP:
+    """SELU, LeCun initialization, inputs standardized as if all values of a pixel were equally frequent."""
+    network = MLP(seed=1, activation="selu", initializer="lecun_normal", standardize=True, **settings)  # type: ignore[arg-type]
+    shape = network.scaling.gain.shape
+    network.scaling.set_statistics(torch.full(shape, 127.5), torch.full(shape, 73.9))  # of 0 to 255: 256 / sqrt(12)
+    return network
+
+
+def _batch(size: int) -> tuple[Tensor, Tensor]:
+    draws = generator(0, "timed images")
+    return torch.randint(256, (size, 3, 32, 32), dtype=torch.uint8, generator=draws), torch.arange(size) % 10
+
+
+def _step(network: MLP, images: Tensor, labels: Tensor) -> Callable[[], object]:
+    """A step of NAdam as a training makes it."""
+    flat = FlatParameters(network)
+    optimizer = torch.optim.NAdam([flat.parameter], lr=1e-6)
+    draws = [module for module in network.modules() if isinstance(module, CounterDraws)]
+
+    def step() -> None:
+        for draw in draws:
+            draw.step += 1
+        functional.cross_entropy(network(images), labels).backward()
+        flat.gather_gradients()
+        optimizer.step()
+        flat.zero_grad()
+
+    return step
+
+
+def _prediction(network: MLP, images: Tensor) -> Callable[[], object]:
+    return lambda: network(images).softmax(1)
+
+
+def _samples(network: MLP, images: Tensor, samples: int) -> Callable[[], object]:
+    return lambda: mc_probabilities(network, images, samples).mean(0)

@@ -1,0 +1,45 @@
+"""MC dropout of trained networks, without retraining: what it is measured by, and whether it is better."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from trainlab.evaluation import evaluate_checkpoint
+from trainlab.exercise.evidence import Measured, checkpoint_of
+from trainlab.exercise.section import Answer
+from trainlab.exercise.wording import beside, verdict
+from trainlab.report.mc_dropout import table
+from trainlab.report.runs import Run
+from trainlab.report.statistics import difference
+
+SAMPLES = 100
+SIDES = ("deterministic", "mc_dropout")
+
+
+def left_on(runs: Collection[Run]) -> Measured:
+    """Test accuracy in % and negative log-likelihood of each run by its seed, without and with dropout left on."""
+    found: Measured = {}
+    for run in runs:
+        figures = evaluate_checkpoint(checkpoint_of(run), mc_samples=SAMPLES)
+        for metric, factor in (("accuracy", 100), ("nll", 1)):
+            for side in SIDES:
+                value = figures["metrics"][metric][side]["value"] * factor
+                found.setdefault(metric, {}).setdefault(side, {})[str(run.seed)] = value
+    return found
+
+
+def whether_better(name: str, found: Measured, runs: Collection[Run], root: Path) -> Answer:
+    """What ``left_on`` says of the ``runs`` of the part ``name``; folders are shown relative to ``root``."""
+    if not found:
+        return Answer([f"No run of {name} was completed, so there is no dropout to leave on."])
+    plain, sampled = ({int(s): v for s, v in found["accuracy"][side].items()} for side in SIDES)
+    plain_loss, sampled_loss = ({int(s): v for s, v in found["nll"][side].items()} for side in SIDES)
+    with_it, without = "MC dropout", "the same networks without"
+    gain = verdict(difference(sampled, plain))
+    return Answer(
+        [
+            beside("Test accuracy †", (with_it, sampled), (without, plain), digits=2),
+            beside("Test negative log-likelihood †", (with_it, sampled_loss), (without, plain_loss), "nats", 3),
+        ],
+        {"higher": True, "lower": False, "not distinguishable": False}.get(gain),
+        tables=[("Each seed, intervals over the images", table([r for r in runs if r.mc_dropout], root))],
+    )

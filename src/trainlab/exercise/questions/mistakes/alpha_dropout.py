@@ -1,0 +1,154 @@
+"""A mistake: alpha dropout in a network that is not self-normalizing."""
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from matplotlib.ticker import MaxNLocator
+
+from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
+from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of
+from trainlab.exercise.questions.mistakes.networks import curves
+from trainlab.exercise.questions.mistakes.trainings import NOTE, SWEEP, network
+from trainlab.exercise.section import Answer, Measurement, Section
+from trainlab.exercise.wording import beside, verdict
+from trainlab.models import MLP
+from trainlab.models.dropout import Dropout
+from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
+from trainlab.report.figures import Picture
+from trainlab.report.groups import Group
+from trainlab.report.statistics import difference
+
+LAYERS, IMAGES = "mistake_alpha_dropout_layers", 1000
+DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
+
+
+def measure_layers(evidence: Evidence) -> Measured:
+    """Mean and deviation of what each hidden layer puts out before any training, with dropout off and on."""
+    found: Measured = {}
+    for name, experiment in DROPPED.items():
+        runs = list(network(evidence, experiment).runs.values())
+        if not runs:
+            continue
+        checkpoint = load_checkpoint(checkpoint_of(runs[0]))
+        data = rebuild_data(checkpoint)
+        held_out = data.val_dataloader()
+        places = held_out.indices[
+            torch.linspace(0, len(held_out.indices) - 1, min(IMAGES, len(held_out.indices))).long()
+        ]
+        settings = {key: value for key, value in checkpoint["trainlab"]["config"]["model"].items() if key != "_target_"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is a mistake is what is measured
+            before = MLP(data.image_shape, **settings)
+        before.scaling.load_state_dict(rebuild_network(checkpoint).scaling.state_dict())  # type: ignore[union-attr]
+        found[name] = {"off": _by_layer(before.eval(), held_out.images[places])}
+        found[name]["on"] = _by_layer(before.train(), held_out.images[places])
+    return found
+
+
+@torch.no_grad()
+def _by_layer(before: MLP, images: torch.Tensor) -> dict[str, list[float]]:
+    """Mean and deviation over images and units behind each dropout."""
+    means, deviations = [], []
+    x = before.scaling(images)
+    for layer in before.layers:
+        x = layer(x)
+        if isinstance(layer, Dropout):
+            means.append(float(x.mean()))
+            deviations.append(float(x.std()))
+    return {"mean": means, "std": deviations}
+
+
+def under_elu(evidence: Evidence) -> Answer:
+    """What alpha dropout changes under ELU, beside what it changes under SELU."""
+    with_it = {name: network(evidence, experiment) for name, experiment in DROPPED.items()}
+    without = {"SELU": network(evidence, "part_8d_selu"), "ELU": network(evidence, "part_8b_elu_he")}
+    found = evidence.measured(LAYERS)
+    changes = {name: change(with_it[name], without[name]) for name in DROPPED}
+    sentences = [effect(name, changes[name]) for name in DROPPED]
+    agrees = None
+    if all(changes.values()):
+        what = "The change that alpha dropout of 0.1 after every layer brings to the validation accuracy"
+        sentences = [beside(what, ("ELU", changes["ELU"]), ("SELU", changes["SELU"])), *sentences]
+        agrees = {"lower": True, "higher": False}.get(verdict(difference(changes["ELU"], changes["SELU"])))
+    pairs = [group for name in DROPPED for group in (without[name], with_it[name])]
+    figures = [curves("mistake_elu", pairs, "acc")]
+    if set(found) == set(DROPPED):
+        sentences.append(kept(found))
+        figures.append(layers(found))
+    return Answer(sentences, agrees, figures)
+
+
+def change(with_it: Group, without: Group) -> dict[int, float]:
+    """Points of validation accuracy that alpha dropout brings, by seed."""
+    ours, theirs = (group.of("metrics", "val_acc") for group in (with_it, without))
+    return {seed: 100 * (ours[seed] - theirs[seed]) for seed in ours.keys() & theirs.keys()}
+
+
+def effect(name: str, changes: Mapping[int, float]) -> str:
+    """Of alpha dropout in one network."""
+    if not changes:
+        return f"Under {name} there are no two runs to compare."
+    none = dict.fromkeys(changes, 0.0)
+    found = difference(changes, none)
+    said = verdict(found)
+    mean = f"{found.mean:+.1f}"
+    if said == "unknown":
+        return f"Under {name} it changes by {mean} points, of which nothing can be claimed: {found.reason}."
+    noise = "not larger than the noise" if said == "not distinguishable" else "more than the noise"
+    return f"Under {name} it changes by {mean} ± {found.half_width:.1f} points, {noise}."
+
+
+def kept(found: Measured) -> str:
+    """Mean and deviation at the end of the untrained network, with dropout on."""
+
+    def last(name: str, side: str) -> str:
+        mean, std = (round(found[name][side][key][-1], 2) + 0.0 for key in ("mean", "std"))  # no -0.00
+        return f"{mean:.2f} and {std:.2f}"
+
+    parts = [f"{last(name, 'on')} under {name} (without dropout {last(name, 'off')})" for name in DROPPED]
+    return f"Mean and deviation behind the last hidden layer, before training, are {' and '.join(parts)}."
+
+
+def layers(found: Measured) -> Picture:
+    """Mean and deviation by layer, with dropout and without."""
+    with canvas(8.6, 3.2, 2) as (figure, axes):
+        for one, key, title, wanted in zip(axes, ("mean", "std"), ("mean", "standard deviation"), (0, 1), strict=True):
+            one.axhline(wanted, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
+            for i, name in enumerate(DROPPED):
+                for side, style in (("on", "-"), ("off", ":")):
+                    values = found[name][side][key]
+                    label = f"{name}, {'alpha dropout' if side == 'on' else 'none'}"
+                    x = np.arange(1, len(values) + 1)
+                    one.plot(x, values, style, color=COLOURS[i], marker=MARKERS[i], markersize=3.5, label=label)
+            one.set_title(title)
+            one.set_xlabel("hidden layer")
+            one.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend_below(figure, axes[0])
+        png, svg = rendered(figure)
+    return Picture(
+        "mistake_elu_layers",
+        "Alpha dropout, layer by layer, before training",
+        "Mean and standard deviation behind each hidden layer of the untrained networks, over units and validation "
+        "images. Where the solid line leaves the dotted one, alpha dropout changes the statistics that it is there to "
+        "keep; dashed: 0 and 1.",
+        png,
+        svg,
+    )
+
+
+SECTIONS = (
+    Section(
+        "mistake_alpha_dropout",
+        "mistakes",
+        "Mistake: alpha dropout under ELU",
+        "Put alpha dropout into the network of 8b, with ELU and He initialization. What does it cost beside what the "
+        "same dropout costs under SELU?",
+        "Alpha dropout keeps mean and variance under SELU and LeCun initialization alone; elsewhere it harms.",
+        under_elu,
+        [SWEEP],
+        [Measurement(LAYERS, measure_layers)],
+        [NOTE, "Each network has its own learning rate: 5e-4 under SELU, 1e-4 under ELU."],
+    ),
+)

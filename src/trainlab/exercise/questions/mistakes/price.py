@@ -1,0 +1,43 @@
+"""What a mistake costs, in words, and whether that is more than the noise."""
+
+from math import isnan
+
+from trainlab.exercise.evidence import diverged
+from trainlab.exercise.wording import pair_of, seeds, verdict
+from trainlab.report.groups import Group
+from trainlab.report.statistics import Difference
+from trainlab.report.verdicts import p_value
+
+
+def price(wrong: Group, right: Group) -> tuple[str, bool | None]:
+    """What ``wrong`` costs of validation accuracy beside ``right``; whether it clearly does, None where open."""
+    lost = len(diverged(wrong))
+    if not wrong.runs:
+        of = len(wrong.others)
+        if lost and lost == of:
+            return f"It costs everything: all {of} runs of {wrong.label} diverged.", True
+        return f"No run of {wrong.label} was completed.", None
+    if not right.runs:
+        return f"No run of {right.label} was completed, so there is nothing to set {wrong.label} beside.", None
+    between = pair_of(wrong, right).difference
+    left_out = f" {lost} of {lost + len(wrong.runs)} runs of {wrong.label} diverged and are left out." if lost else ""
+    said, costs = _costs(wrong.label, right.label, between, len(wrong.runs))
+    return said + left_out, costs
+
+
+def _costs(wrong: str, right: str, between: Difference, n: int) -> tuple[str, bool | None]:
+    beside = f"{wrong} beside {right}"
+    points = f"{100 * abs(between.mean):.1f} ± {100 * between.half_width:.1f} points of validation accuracy"
+    p = p_value(between.p)
+    how = f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
+    match verdict(between):
+        case "lower":
+            return f"It costs {points}, more than the noise ({beside}, {how}).", True
+        case "higher":
+            return f"It costs nothing here: {wrong} is {points} ahead, more than the noise ({beside}, {how}).", False
+        case "not distinguishable":
+            signed = f"{100 * between.mean:+.1f} ± {100 * between.half_width:.1f} points of validation accuracy"
+            return f"What it costs is not larger than the noise of {seeds(n)} ({beside}: {signed}, {how}).", None
+    why = between.reason or "too few seeds"
+    mean = "" if isnan(between.mean) else f" ({100 * between.mean:+.1f} points)"
+    return f"{beside}{mean}: nothing can be claimed, {why}.", None

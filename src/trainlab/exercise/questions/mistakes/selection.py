@@ -1,0 +1,178 @@
+"""A mistake: choosing by the test set, and reporting what it says of the choice."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
+from trainlab.evaluation.network import evaluate
+from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of
+from trainlab.exercise.questions.dropout import SWEEP
+from trainlab.exercise.section import Answer, Measurement, Section
+from trainlab.randomness import generator
+from trainlab.report.drawing import COLOURS, canvas, rendered
+from trainlab.report.figures import Picture
+
+CHOICES = "mistake_test_set"
+SPLITS = 1000
+ROUNDING = 1e-3  # points; half of an image in 50,000
+FEWEST = 2  # runs to choose among
+TEXTBOOK = "Figures of the images that one has chosen by are too good; choose by validation images, and test once."
+
+
+def measure(evidence: Evidence) -> Measured:
+    """Choose among the runs of question 7 by half of the test images, many times; report on that half and the other."""
+    runs = [run for group in evidence.ended_groups(SWEEP) for run in group.runs.values()]
+    if len(runs) < FEWEST:
+        return {"runs": len(runs)}
+    right, data = [], None
+    for run in runs:
+        checkpoint = load_checkpoint(checkpoint_of(run))
+        data = data or rebuild_data(checkpoint)  # all have the same test images
+        found = evaluate(rebuild_network(checkpoint), data.test_dataloader(), len(data.classes))
+        right.append(found.predictions == found.labels)
+    assert all(run.result for run in runs)
+    validated = torch.tensor([run.result.metrics["val_loss"] for run in runs])  # type: ignore[union-attr]
+    return choices(torch.stack(right), validated)
+
+
+def choices(right: Tensor, val_loss: Tensor, splits: int = SPLITS, seed: int = 0) -> Measured:
+    """What choosing by half of the test images does, over random halves; all in points.
+
+    A split is used both ways round, so that one half being easier than the other does not count: what is left is what
+    comes of having chosen.
+
+    Args:
+        right: bool (R, N), whether each run has each test image right.
+        val_loss: (R,), by which the runs would have been chosen.
+
+    Returns:
+        `too_good`: what the choice's own half says of it less what the other half says; `lost`: what the other half
+        says of the choice by validation loss less what it says of the choice by the test half; both by split.
+        `by_number`: mean of `too_good` by how many runs there are to choose among. `same`: share of splits in which
+        both choose the same run. `accuracy`: of each run on all test images, in %.
+    """
+    number, images = right.shape
+    draws = generator(seed, "halves")
+    half = images // 2
+    chosen_by_validation = int(val_loss.argmin())
+    inside, outside = torch.zeros(splits, 2, number), torch.zeros(splits, 2, number)  # accuracies in points
+    for split in range(splits):
+        order = torch.randperm(images, generator=draws)
+        both = [100 * right[:, part].float().mean(1) for part in (order[:half], order[half : 2 * half])]
+        inside[split], outside[split] = torch.stack(both), torch.stack(both[::-1])
+    best = inside.argmax(2, keepdim=True)
+    too_good = (inside - outside).gather(2, best).mean((1, 2))
+    lost = (outside[:, :, chosen_by_validation] - outside.gather(2, best)[..., 0]).mean(1)
+    return {
+        "runs": number,
+        "images": half,
+        "accuracy": (100 * right.float().mean(1)).tolist(),
+        "too_good": too_good.tolist(),
+        "lost": lost.tolist(),
+        "same": float((best == chosen_by_validation).float().mean()),
+        "by_number": {str(n): _among(inside, outside, n, draws) for n in range(1, number + 1)},
+    }
+
+
+def _among(inside: Tensor, outside: Tensor, n: int, draws: torch.Generator) -> float:
+    """Mean of what choosing among ``n`` runs, drawn anew for each split, makes too good."""
+    splits, _, number = inside.shape
+    drawn = torch.rand(splits, 1, number, generator=draws).argsort(2)[..., :n].expand(-1, 2, -1)
+    ours, theirs = inside.gather(2, drawn), outside.gather(2, drawn)
+    return float((ours - theirs).gather(2, ours.argmax(2, keepdim=True)).mean())
+
+
+def answer(evidence: Evidence) -> Answer:
+    """How much too good the chosen run looks."""
+    found = evidence.measured(CHOICES)
+    if found["runs"] < FEWEST:
+        return Answer([f"There is nothing to choose among: {found['runs']} runs were completed."])
+    return Answer([looks(found), costs(found)], True if positive(found) > 0.5 else None, [drawn(found)])
+
+
+def positive(found: Measured) -> float:
+    """Share of the splits in which the choice looks too good; it never looks worse than it is."""
+    return sum(value > ROUNDING for value in found["too_good"]) / len(found["too_good"])
+
+
+def middle(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, and the ends of the middle 95 %."""
+    of = torch.tensor(values, dtype=torch.float64)
+    low, high = of.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return float(of.mean()), low, high
+
+
+def looks(found: Measured) -> str:
+    """How much too good, beside the noise of so many images."""
+    mean, low, high = middle(found["too_good"])
+    best = max(found["accuracy"]) / 100
+    noise = 196 * (best * (1 - best) / found["images"]) ** 0.5
+    spread = max(found["accuracy"]) - min(found["accuracy"])
+    less = "less" if mean < noise else "more"
+    return (
+        f"Chosen among {found['runs']} runs by {found['images']:,} test images, the best run looks {mean:.2f} points "
+        f"too good (middle 95 % of {len(found['too_good']):,} splits: {low:.2f} to {high:.2f}), in "
+        f"{positive(found):.0%} of the splits at all and never worse than it is. That is "
+        f"{less} than the ±{noise:.1f} points by which an accuracy of so many images is uncertain anyway, and comes on "
+        f"top of it; the runs themselves lie within {spread:.1f} points."
+    )
+
+
+def costs(found: Measured) -> str:
+    """Whether the choice itself is worse than by validation images."""
+    mean, low, high = middle(found["lost"])
+    if low > 0:
+        said = f"is {mean:.2f} points worse than the one by validation loss"
+    elif high < 0:
+        said = f"is {-mean:.2f} points better than the one by validation loss"
+    else:
+        said = "cannot be told from the one by validation loss"
+    return (
+        f"On the other half, which neither has seen, that choice {said} ({mean:+.2f} points for the latter, "
+        f"{low:+.2f} to {high:+.2f}); in {found['same']:.0%} of the splits both choose the same run."
+    )
+
+
+def drawn(found: Measured) -> Picture:
+    """By how many runs there are, and over the splits."""
+    with canvas(8.6, 3.2, 2) as (figure, (left, right)):
+        numbers = [int(n) for n in found["by_number"]]
+        left.plot(numbers, list(found["by_number"].values()), color=COLOURS[0], marker="o", markersize=4)
+        left.axhline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
+        left.set_xlabel("runs to choose among")
+        left.set_ylabel("points too good")
+        right.hist(found["too_good"], bins=30, color=COLOURS[5])
+        right.axvline(middle(found["too_good"])[0], color=COLOURS[1])
+        right.set_xlabel(f"points too good, among {found['runs']} runs")
+        right.set_ylabel("splits")
+        png, svg = rendered(figure)
+    return Picture(
+        "mistake_test_set_choices",
+        "Chosen by the test set",
+        "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the number "
+        "of runs that there are to choose among; with one there is no choice. Right: the same over random halves of "
+        "the test set, orange the mean.",
+        png,
+        svg,
+    )
+
+
+SECTIONS = (
+    Section(
+        "mistake_test_set",
+        "mistakes",
+        "Mistake: selecting on the test set",
+        "Take the run, of all rates and seeds of question 7, that does best on test images, and report that figure. "
+        "How much too good does it look?",
+        TEXTBOOK,
+        answer,
+        [SWEEP],
+        [Measurement(CHOICES, measure)],
+        [
+            "Half of the test images are chosen by, the other half tells the truth; each split is used both ways "
+            "round, so that an easier half does not count. Nothing else on this page is chosen by them."
+        ],
+    ),
+)

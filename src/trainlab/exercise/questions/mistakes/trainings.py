@@ -1,0 +1,35 @@
+"""What is trained to show the mistakes: three passes over the images, since that is enough to see them."""
+
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.trainings import Sweep
+from trainlab.exercise.wording import named
+from trainlab.report.groups import Group
+
+NOTE = (
+    "Three passes over the images, validated after each half: the differences are of trainings that short. Accuracies "
+    "are those at the lowest validation loss. With alpha dropout after every layer the accuracy goes on rising after "
+    "it, while the loss rises, too."
+)
+LABELS = {
+    "part_8b_elu_he": "ELU, lr 1e-4",
+    "mistake_learning_rate": "ELU, lr 1e-3",
+    "part_8d_selu": "SELU",
+    "mistake_selu_raw_inputs": "SELU, raw inputs",
+    "selu_alpha_dropout_every_layer": "SELU, alpha dropout 0.1",
+    "mistake_half_dropped_everywhere": "SELU, alpha dropout 0.5",
+    "mistake_alpha_dropout_under_elu": "ELU, alpha dropout 0.1",
+}
+SWEEP = Sweep(
+    "mistakes",
+    (
+        *(f"experiment={','.join(LABELS)}", "seed=1,2,3"),
+        *("trainer.max_epochs=6", "trainer.limit_train_batches=0.5"),
+        *("callbacks.activations.every_epochs=6", "callbacks.step_losses.keep=true"),
+    ),
+    ("callbacks.activations.every_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
+)
+
+
+def network(evidence: Evidence, experiment: str) -> Group:
+    """The runs of one of ``LABELS``."""
+    return named(evidence.group(SWEEP, experiment=experiment), LABELS[experiment])

@@ -1,0 +1,124 @@
+"""Networks of other worked solutions, each beside the part of question 8 that it varies."""
+
+from dataclasses import dataclass, replace
+
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.questions.mistakes.price import price
+from trainlab.exercise.questions.tuning import ALL, PARTS, group_of
+from trainlab.exercise.section import Answer, Section
+from trainlab.exercise.trainings import Sweep
+from trainlab.exercise.wording import accuracy, named, pair_of, verdict
+from trainlab.report.figures import learning_curves
+from trainlab.report.groups import Group
+from trainlab.report.sections import Cell, Table
+from trainlab.report.statistics import difference
+from trainlab.report.verdicts import better, converging, cost, number
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network of another solution.
+
+    Attributes:
+        name: short, for sentences and figures.
+        part: of question 8 that it is set beside.
+        change: against it.
+        textbook: what is to be expected, "" where that is nothing.
+        harms: whether that is a loss; None where nothing is expected.
+    """
+
+    name: str
+    part: str
+    change: str
+    textbook: str = ""
+    harms: bool | None = None
+
+
+VARIANTS = {
+    "variant_bn_input": Variant("batch norm, input too", "8c", "The input is batch-normalized, too."),
+    "variant_elu_alpha_dropout": Variant(
+        "ELU, alpha dropout 0.5",
+        "8b",
+        "Alpha dropout of 0.5 after every layer, under ELU and He initialization.",
+        "Alpha dropout keeps statistics under SELU alone, and 0.5 after 20 layers leaves nothing to learn from.",
+        True,
+    ),
+    "variant_bn_elu_alpha_dropout": Variant(
+        "batch norm, ELU, alpha dropout 0.2",
+        "8c",
+        "Alpha dropout of 0.2 after every layer, under batch normalization and ELU.",
+        "Alpha dropout keeps statistics under SELU alone; batch normalization makes up for some of it.",
+        True,
+    ),
+    "variant_swish": Variant(
+        "Swish",
+        "8b",
+        "Swish (SiLU) in the place of ELU, as the book's own notebook has it.",
+        "Swish does better than ELU in deep networks.",
+        False,
+    ),
+}
+SWEEP = Sweep("variants", (f"experiment={','.join(VARIANTS)}", "lr_search=grid", "seed=1,2,3"))
+
+
+def answer_of(experiment: str, evidence: Evidence) -> Answer:
+    """Whether the variant is better or worse than the part that it varies."""
+    variant = VARIANTS[experiment]
+    old, new = group_of(evidence, variant.part), group(evidence, experiment)
+    if not new.runs or not old.runs:
+        said, costs = price(new, old)
+        return Answer([said], variant.harms if costs else None)
+    return Answer(
+        [reached(new), better(pair_of(new, old)), converging(old, new), cost(old, new)],
+        agrees(new, old, variant.harms),
+        [replace(learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
+        [("Beside the part", table(experiment, old, new))],
+    )
+
+
+def group(evidence: Evidence, experiment: str) -> Group:
+    """The runs of a variant."""
+    return named(evidence.group(SWEEP, experiment=experiment), VARIANTS[experiment].name)
+
+
+def reached(of: Group) -> str:
+    """What it came to, and at which learning rate."""
+    lr = f"{of.search['lr']:.2g}, found by a grid" if of.search else f"{of.settings.get('optim.lr', 0):g}, given"
+    return (
+        f"{of.label}: validation accuracy {accuracy(of.summary('metrics', 'val_acc'))}, test accuracy † "
+        f"{accuracy(of.summary('metrics', 'test_acc'))}, learning rate {lr}."
+    )
+
+
+def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
+    """Whether the clear difference, if there is one, is the one expected."""
+    said = verdict(difference(new.of("metrics", "val_acc"), old.of("metrics", "val_acc")))
+    if harms is None or said not in ("higher", "lower"):
+        return None
+    return (said == "lower") is harms
+
+
+def table(experiment: str, old: Group, new: Group) -> Table:
+    """Both, line by line."""
+    rows: list[list[Cell]] = []
+    for name, of in ((f"{VARIANTS[experiment].part}: {PARTS[VARIANTS[experiment].part].name}", old), (new.label, new)):
+        val, test, epoch = (
+            of.summary(*key) for key in (("metrics", "val_acc"), ("metrics", "test_acc"), ("time", "epoch_s"))
+        )
+        rows.append([(name, name), (accuracy(val), val.mean), (accuracy(test), test.mean), (number(epoch), epoch.mean)])
+    return Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
+
+
+def _section(experiment: str, variant: Variant) -> Section:
+    return Section(
+        experiment,
+        "variants",
+        f"Another solution: {variant.name}",
+        f"{variant.change} Beside {variant.part}: is it better, is it converging faster, and what does an epoch cost?",
+        variant.textbook,
+        lambda evidence: answer_of(experiment, evidence),
+        [SWEEP, ALL],
+    )
+
+
+SECTIONS = tuple(_section(experiment, variant) for experiment, variant in VARIANTS.items())

@@ -1,0 +1,52 @@
+"""Times of things that are to be told apart, on a machine that does other things besides."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from trainlab.report.statistics import Ratio, ratio
+
+
+def alternating(
+    actions: Mapping[str, Callable[[], object]],
+    rounds: int,
+    times: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Milliseconds of each action, one for each of ``rounds``: the median of ``times`` in a row.
+
+    The actions take turns within a round, so that what else the machine does meets all of them; each round begins with
+    another one. A round before the first is not counted.
+    """
+    names = list(actions)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(-1, rounds):
+        start = i % len(names)
+        for name in names[start:] + names[:start]:
+            taken = []
+            for _ in range(times):
+                begun = clock()
+                actions[name]()
+                taken.append(1000 * (clock() - begun))
+            if i >= 0:
+                found[name].append(statistics.median(taken))
+    return found
+
+
+def times_as_long(first: Sequence[float], second: Sequence[float]) -> Ratio:
+    """What the first takes over what the second takes, round by round."""
+    return ratio(dict(enumerate(first)), dict(enumerate(second)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: two in a small network wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

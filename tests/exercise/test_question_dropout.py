@@ -1,0 +1,195 @@
+"""Question 7: the words that follow from times and epochs which are made up."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.questions import dropout, dropout_costs
+from trainlab.exercise.timing import alternating, one_thread, times_as_long
+from trainlab.exercise.trainings import Setting
+from trainlab.exercise.wording import all_hold, times
+from trainlab.report.statistics import Ratio
+
+Leave = Callable[..., Path]
+EPOCHS = {0.0: (4, 4, 5), 0.1: (5, 5, 6), 0.2: (6, 6, 7), 0.5: (8, 9, 10)}
+
+
+def around(value: float) -> list[float]:
+    """Three rounds whose mean logarithm is that of ``value``."""
+    return [value / 1.01, value, value * 1.01]
+
+
+def taken(last: float, every: float) -> dict[str, list[float]]:
+    return {
+        "none": around(2.0)[::-1],
+        **{f"last, {kind}": around(2.0 * last) for kind in ("ordinary", "alpha")},
+        **{f"every, {kind}": around(2.0 * every) for kind in ("ordinary", "alpha")},
+    }
+
+
+def predicted(off: float = 1.0, last: Sequence[float] = (1.1, 2, 12), every: Sequence[float] = (1.2, 11, 110)):
+    passes = {f"{name}, one pass": around(3.0)[::-1] for name in ("last", "every")}
+    sampled = {
+        f"{name}, {n}": around(3.0 * factor)
+        for name, factors in (("last", last), ("every", every))
+        for n, factor in zip((1, 10, 100), factors, strict=True)
+    }
+    inference = {"none, one pass": around(3.0)[::-1], **{f"{n}, one pass": around(3 * off) for n in ("last", "every")}}
+    return {"inference": inference, "mc_dropout": {**passes, **sampled}}
+
+
+def leave_rates(leave: Leave, epochs: dict[float, Sequence[int]] = EPOCHS, after: int = 2) -> None:
+    for rate, bests in epochs.items():
+        for seed, best in enumerate(bests, 1):
+            falls = [2.0 - 0.01 * i for i in range(best)]
+            losses = [*falls, *[falls[-1] + 0.1] * after]
+            accuracies = [0.4 + 0.001 * seed] * len(losses)
+            overrides = (f"model.dropout={rate}", f"seed={seed}")
+            leave(f"question_7/{rate},{seed}", losses, accuracies, seed=seed, overrides=overrides, dropout=rate)
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    found = Evidence(tmp_path, Setting())
+    found.keep(dropout.STEPS, taken(1.1, 2.0))
+    found.keep(dropout.PREDICTIONS, predicted())
+    return found
+
+
+def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Evidence):
+    leave_rates(leave)
+    found = dropout.answer(evidence)
+    # ten samples after the last layer cost two passes, not ten
+    assert found.agrees is False
+    steps, epochs, predictions = found.sentences
+    assert steps.startswith(
+        "A training step takes 1.10 times (95 %: 1.05 to 1.16) as long with alpha dropout after the"
+    )
+    assert "and 2.00 times (95 %: 1.90 to 2.10) with it after each of the 20" in steps
+    # 8/4, 9/4, 10/5: the cube root of 9 is 2.08
+    assert epochs.startswith("The lowest validation loss came after 8 to 10 epochs with rate 0.5, after 4 to 5 with no")
+    assert ": 2.08 times (95 %: " in epochs and epochs.endswith("as many, slower.")
+    assert (
+        "with dropout off takes 1.00 times (95 %: 0.95 to 1.05) as long as without, nothing that matters;"
+        in predictions
+    )
+    assert "1, 10, 100 samples of MC dropout take 1.1, 2.0, 12.0 passes with dropout after the last" in predictions
+    assert predictions.endswith("what lies before the first dropout is computed once for all samples.")
+    assert [picture.name for picture in found.figures] == ["loss_by_epoch", "7_costs"]
+    (_, rates), (_, variants) = found.tables
+    assert [row[0][0] for row in rates.rows] == ["0", "0.1", "0.2", "0.5"]
+    assert len(variants.rows) == 5 + 3 + 6
+
+
+def test_all_that_the_textbook_has(leave: Leave, evidence: Evidence):
+    leave_rates(leave)
+    evidence.keep(dropout.PREDICTIONS, predicted(last=(1.1, 10.5, 101)))
+    found = dropout.answer(evidence)
+    assert found.agrees is True
+    assert "computed once" not in found.sentences[2]
+
+
+def test_open_where_epochs_cannot_be_told_apart(leave: Leave, evidence: Evidence):
+    leave_rates(leave, EPOCHS | {0.5: (3, 9, 4)})
+    evidence.keep(dropout.PREDICTIONS, predicted(last=(1.1, 10.5, 101)))
+    found = dropout.answer(evidence)
+    assert found.agrees is None
+    assert found.sentences[1].endswith("as many, no difference that these runs show.")
+
+
+def test_fewer_epochs_contradict_it(leave: Leave, evidence: Evidence):
+    leave_rates(leave, {0.0: (8, 9, 10), 0.1: (5, 5, 6), 0.2: (6, 6, 7), 0.5: (4, 4, 5)})
+    evidence.keep(dropout.PREDICTIONS, predicted(last=(1.1, 10.5, 101)))
+    found = dropout.answer(evidence)
+    assert found.agrees is False
+    assert found.sentences[1].endswith("as many, faster.")
+
+
+def test_a_training_that_ends_at_its_best_says_so(leave: Leave, evidence: Evidence):
+    leave_rates(leave, after=0)
+    assert (
+        "(the training ended before it rose again with rate 0.5 and no dropout)"
+        in dropout.answer(evidence).sentences[1]
+    )
+
+
+def test_equal_ratios_claim_nothing(leave: Leave, evidence: Evidence):
+    leave_rates(leave, EPOCHS | {0.0: (4, 4, 4), 0.5: (8, 8, 8)})
+    assert dropout.answer(evidence).sentences[1].endswith("2.00 times as many, nothing can be claimed.")
+
+
+def test_runs_that_diverged(leave: Leave, evidence: Evidence):
+    leave_rates(leave, {rate: epochs for rate, epochs in EPOCHS.items() if rate < 0.5})
+    for seed in (1, 2, 3):
+        overrides = ("model.dropout=0.5", f"seed={seed}")
+        leave(f"question_7/x{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, dropout=0.5)
+    found = dropout.answer(evidence)
+    assert found.sentences[1] == "No run with rate 0.5 was completed, so epochs cannot be compared."
+    assert found.agrees is False  # since samples share work
+
+
+def test_predictions_that_cost_something():
+    off = predicted(off=1.2)["inference"]
+    assert dropout.is_free(off) is False
+    assert "with dropout off takes 1.20 times (95 %" in dropout.prediction_costs(off, predicted()["mc_dropout"])
+    assert dropout.is_free(predicted(off=1.03)["inference"])  # less than anybody minds
+
+
+@pytest.mark.parametrize(("ten", "verdict"), [(2.0, False), (10.0, True), (6.5, None)])
+def test_whether_samples_cost_passes(ten: float, verdict: bool | None):
+    assert dropout.costs_all_samples(predicted(last=(1, ten, 100))["mc_dropout"]) is verdict
+
+
+def test_actions_take_turns_and_the_first_round_does_not_count():
+    now, order = [0.0], []
+
+    def action(name: str, lasts: float) -> Callable[[], None]:
+        def act() -> None:
+            order.append(name)
+            now[0] += lasts * (100 if len(order) <= 4 else 1)  # the first round is slow
+
+        return act
+
+    found = alternating({"a": action("a", 1.0), "b": action("b", 2.0)}, rounds=3, times=2, clock=lambda: now[0])
+    assert found == {"a": [1000.0] * 3, "b": [2000.0] * 3}
+    assert "".join(order[4:]) == "aabb" + "bbaa" + "aabb"
+    assert times_as_long(found["b"], found["a"]).value == pytest.approx(2)
+
+
+def test_one_thread_and_then_as_many_as_before():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+def test_words_for_ratios_and_claims():
+    nan = float("nan")
+    assert times(Ratio(1.4321, 1.4, 1.5)) == "1.43 times (95 %: 1.40 to 1.50)"
+    assert times(Ratio(2.0, nan, nan)) == "2.00 times"
+    assert times(Ratio(nan, nan, nan)) == "an unknown number of times"
+    assert [all_hold(True, True), all_hold(True, None), all_hold(None, False)] == [True, None, False]
+
+
+def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
+    found = dropout_costs.predictions(Evidence(tmp_path, Setting(quick=True)))
+    assert set(found["mc_dropout"]) == {f"{p}, {n}" for p in ("last", "every") for n in ("one pass", 1, 10)}
+    steps = dropout_costs.steps(Evidence(tmp_path, Setting(quick=True)))
+    assert list(steps) == ["none", "last, ordinary", "last, alpha", "every, ordinary", "every, alpha"]
+    assert all(len(rounds) == 5 and min(rounds) > 0 for rounds in steps.values())
+
+
+def test_the_timed_step_trains_and_draws_anew():
+    network = dropout_costs.network_with(dropout=0.5, dropout_after="every", dropout_kind="ordinary")
+    images, labels = dropout_costs._batch(8)
+    before = network.layers.linear_1.weight.clone()
+    step = dropout_costs._step(network, images, labels)
+    step()
+    step()
+    assert not torch.equal(network.layers.linear_1.weight, before)
+    assert int(network.layers.dropout_1.draws.step) == 2

@@ -1,0 +1,102 @@
+"""How much too good a choice by the test set looks, of runs for which that can be worked out."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.questions.mistakes import selection
+from trainlab.exercise.trainings import Setting
+
+IMAGES = 1000
+
+
+def equally_good(runs: int) -> torch.Tensor:
+    """Each has half of the images right, others than the rest."""
+    draws = torch.Generator().manual_seed(0)
+    order = torch.rand(runs, IMAGES, generator=draws).argsort(1)
+    return order < IMAGES // 2
+
+
+def test_a_choice_among_equally_good_runs_looks_as_much_too_good_as_the_highest_of_so_many_draws():
+    found = selection.choices(equally_good(4), torch.arange(4.0))
+    # A half of 500 of 1,000 images, drawn without replacement, of which 500 are right: the deviation of its accuracy is
+    # 50 / sqrt(500) * sqrt(500 / 999) = 1.58 points, and the other half has as much less. The highest of four normal
+    # draws is 1.0294 deviations above their mean. 1,000 splits and runs that overlap by chance: a tenth.
+    assert math.fsum(found["too_good"]) / 1000 == pytest.approx(2 * 1.0294 * 1.58, rel=0.1)
+    assert min(found["too_good"]) >= -1e-4  # by its own half a choice cannot look worse than the other half's
+    assert found["by_number"]["4"] == pytest.approx(math.fsum(found["too_good"]) / 1000, abs=1e-4)
+    # of two 0.5642 deviations, of three 0.8463
+    assert found["by_number"]["2"] == pytest.approx(2 * 0.5642 * 1.58, rel=0.15)
+    assert found["by_number"]["3"] == pytest.approx(2 * 0.8463 * 1.58, rel=0.15)
+    assert found["by_number"]["1"] == pytest.approx(0, abs=1e-4)
+    assert found["accuracy"] == [50.0] * 4
+    # what is best on one half is worst on the other, where the sum is the same: then the choice loses
+    assert math.fsum(found["lost"]) / 1000 > 0
+
+
+def test_runs_that_are_the_same_leave_no_choice():
+    found = selection.choices(equally_good(1).repeat(3, 1), torch.tensor([1.0, 2.0, 3.0]))
+    assert found["too_good"] == pytest.approx([0.0] * selection.SPLITS, abs=1e-4)
+    assert found["lost"] == pytest.approx([0.0] * selection.SPLITS, abs=1e-4)
+
+
+def test_a_run_that_is_far_ahead_is_chosen_by_all():
+    right = equally_good(3)
+    right[1] = True
+    found = selection.choices(right, torch.tensor([1.0, 0.5, 3.0]), splits=50)
+    assert found["same"] == 1.0
+    assert found["too_good"] == pytest.approx([0.0] * 50, abs=1e-4)
+
+
+def test_the_same_halves_every_time():
+    right = equally_good(3)
+    assert selection.choices(right, torch.arange(3.0)) == selection.choices(right, torch.arange(3.0))
+
+
+def measured(too_good: list[float], lost: list[float]) -> dict:
+    return {
+        **{"runs": 12, "images": 5000, "accuracy": [45.0, 46.0, 44.0], "too_good": too_good, "lost": lost},
+        **{"same": 0.25, "by_number": {"1": 0.0, "2": 0.2, "3": 0.3}},
+    }
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    return Evidence(tmp_path, Setting())
+
+
+def test_too_good_in_nearly_all_splits(evidence: Evidence):
+    evidence.keep(selection.CHOICES, measured([0.4] * 500 + [0.6] * 500, [0.1] * 1000))
+    found = selection.answer(evidence)
+    assert found.agrees is True
+    # 1.96 * 100 * sqrt(0.46 * 0.54 / 5000) = 1.38
+    assert found.sentences[0] == (
+        "Chosen among 12 runs by 5,000 test images, the best run looks 0.50 points too good (middle 95 % of 1,000 "
+        "splits: 0.40 to 0.60), in 100% of the splits at all and never worse than it is. That is less than the ±1.4 "
+        "points by which an accuracy of so many images is uncertain anyway, and comes on top of it; the runs "
+        "themselves lie within 2.0 points."
+    )
+    assert "is 0.10 points worse than the one by validation loss (+0.10 points for the latter" in found.sentences[1]
+    assert found.sentences[1].endswith("in 25% of the splits both choose the same run.")
+
+
+def test_nothing_in_some_splits_and_choices_that_cannot_be_told_apart(evidence: Evidence):
+    evidence.keep(selection.CHOICES, measured([0.0] * 600 + [5.0] * 400, [-0.1] * 500 + [0.1] * 500))
+    found = selection.answer(evidence)
+    assert found.agrees is None
+    assert "in 40% of the splits at all" in found.sentences[0]
+    assert "That is more than the ±1.4 points" in found.sentences[0]
+    assert "cannot be told from the one by validation loss" in found.sentences[1]
+
+
+def test_a_choice_that_is_better(evidence: Evidence):
+    evidence.keep(selection.CHOICES, measured([0.4] * 1000, [-0.1] * 1000))
+    assert "is 0.10 points better than the one by validation loss" in selection.answer(evidence).sentences[1]
+
+
+def test_nothing_to_choose_among(evidence: Evidence):
+    evidence.keep(selection.CHOICES, {"runs": 1})
+    assert selection.answer(evidence).sentences == ["There is nothing to choose among: 1 runs were completed."]

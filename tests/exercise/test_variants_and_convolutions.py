@@ -1,0 +1,135 @@
+"""What is said of other solutions' networks, from results that are made up."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from exercise_results import MC, leave_part
+from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.questions import convolutions, variants
+from trainlab.exercise.questions.mc_dropout import whether_better
+from trainlab.exercise.section import Answer
+from trainlab.exercise.trainings import Setting
+from trainlab.results import Result
+
+Leave = Callable[..., Path]
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    return Evidence(tmp_path, Setting())
+
+
+def leave_runs(
+    leave: Leave, sweep: str, experiment: str, accuracies: Sequence[float], status: str = "completed", test: float = 0.0
+) -> None:
+    for seed, accuracy in enumerate(accuracies, 1):
+        folder = leave(
+            f"{sweep}/{experiment},{seed}",
+            [2.0, 1.9 - accuracy],
+            [accuracy / 2, accuracy],
+            seed=seed,
+            epoch_s=3 + 0.001 * seed,
+            status=status,
+            overrides=(f"experiment={experiment}", f"seed={seed}"),
+            name_of_network=experiment,
+        )
+        if test and (result := Result.read(folder)):
+            result.metrics["test_acc"] = test + 0.001 * seed
+            result.write(folder)
+
+
+def answer(key: str, evidence: Evidence) -> Answer:
+    (section,) = (s for s in (*variants.SECTIONS, *convolutions.SECTIONS) if s.key == key)
+    return section.answer(evidence)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "accuracies", "agrees"),
+    [
+        ("variant_swish", (0.53, 0.533, 0.532), True),
+        ("variant_swish", (0.48, 0.483, 0.482), False),
+        ("variant_swish", (0.48, 0.523, 0.502), None),
+        ("variant_elu_alpha_dropout", (0.48, 0.483, 0.482), True),
+        ("variant_elu_alpha_dropout", (0.53, 0.533, 0.532), False),
+        ("variant_bn_input", (0.53, 0.533, 0.532), None),  # nothing is expected of it
+    ],
+)
+def test_a_variant_beside_its_part(
+    leave: Leave, evidence: Evidence, experiment: str, accuracies: Sequence[float], agrees: bool | None
+):
+    leave_part(leave, variants.VARIANTS[experiment].part, [0.500, 0.502, 0.501])
+    leave_runs(leave, "variants", experiment, accuracies)
+    found = answer(experiment, evidence)
+    assert found.agrees is agrees
+    assert found.sentences[0].startswith(f"{variants.VARIANTS[experiment].name}: validation accuracy ")
+    assert len(found.sentences) == 4
+    ((_, table),) = found.tables
+    assert len(table.rows) == 2
+
+
+def test_a_variant_that_diverged(leave: Leave, evidence: Evidence):
+    leave_part(leave, "8b", [0.500, 0.502, 0.501])
+    leave_runs(leave, "variants", "variant_elu_alpha_dropout", (0.1, 0.1, 0.1), "diverged")
+    found = answer("variant_elu_alpha_dropout", evidence)
+    assert found.sentences == ["It costs everything: all 3 runs of ELU, alpha dropout 0.5 diverged."]
+    assert found.agrees is True  # which is what is expected of it
+
+
+def test_a_variant_waits_for_its_part(leave: Leave, evidence: Evidence):
+    leave_runs(leave, "variants", "variant_swish", (0.5, 0.5, 0.5))
+    with pytest.raises(NotYet, match="question_8"):
+        answer("variant_swish", evidence)
+
+
+@pytest.mark.parametrize(
+    ("tests", "agrees", "words"),
+    [
+        ((0.72, 0.72, 0.72, 0.72), True, "CNN 72.2 ± 0.2 % (3 seeds), above the 70.4 % reported"),
+        ((0.60, 0.72, 0.72, 0.72), False, "CNN 60.2 ± 0.2 % (3 seeds), below the 70.4 % reported"),
+        ((0.702, 0.72, 0.72, 0.72), None, "CNN 70.4 ± 0.2 % (3 seeds), not clearly apart from the 70.4 % reported"),
+    ],
+)
+def test_convolutional_networks_beside_what_is_reported(
+    leave: Leave, evidence: Evidence, tests: Sequence[float], agrees: bool | None, words: str
+):
+    for experiment, test in zip(convolutions.NETWORKS, tests, strict=True):
+        leave_runs(leave, "cnn", experiment, (0.700, 0.705, 0.703), test=test)
+    found = answer("cnn", evidence)
+    assert found.agrees is agrees
+    assert words in found.sentences[0]
+
+
+def test_convolutional_networks_of_which_some_or_all_diverged(leave: Leave, evidence: Evidence):
+    leave_runs(leave, "cnn", "cnn", (0.700, 0.705, 0.703), test=0.72)
+    for experiment in list(convolutions.NETWORKS)[1:]:
+        leave_runs(leave, "cnn", experiment, (0.1, 0.1, 0.1), "diverged")
+    found = answer("cnn", evidence)
+    assert found.agrees is None
+    assert "CNN, SELU no completed run" in found.sentences[0]
+
+
+def test_convolutional_networks_that_all_diverged(leave: Leave, evidence: Evidence):
+    for experiment in convolutions.NETWORKS:
+        leave_runs(leave, "cnn", experiment, (0.1, 0.1, 0.1), "diverged")
+    assert answer("cnn", evidence).sentences == ["No run was completed."]
+
+
+def test_mc_dropout_of_seeds_that_were_measured_apart(leave: Leave, evidence: Evidence):
+    leave_runs(leave, "cnn", "cnn_alpha_dropout", (0.7, 0.7, 0.7))
+    for seed in convolutions.MC_SEEDS:
+        part = {m: {side: {str(seed): of[str(seed)]} for side, of in sides.items()} for m, sides in MC.items()}
+        evidence.keep(f"cnn_mc_dropout_{seed}", part)
+    found = answer("cnn_mc", evidence)
+    assert found == whether_better("", MC, [], evidence.folder)
+    assert found.agrees is False
+
+
+def test_mc_dropout_of_nothing(leave: Leave, evidence: Evidence):
+    leave_runs(leave, "cnn", "cnn_alpha_dropout", (0.7, 0.7, 0.7), "diverged")
+    for seed in convolutions.MC_SEEDS:
+        evidence.keep(f"cnn_mc_dropout_{seed}", {})
+    assert answer("cnn_mc", evidence).sentences == [
+        "No run of CNN, alpha dropout was completed, so there is no dropout to leave on."
+    ]
