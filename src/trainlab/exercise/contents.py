@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from trainlab.exercise.questions import tuning
+from trainlab.exercise.questions.activations import sections as activations
+from trainlab.exercise.questions.momentum import sections as momentum
 from trainlab.exercise.section import Section
 
-SECTIONS: tuple[Section, ...] = (*tuning.SECTIONS,)
+SECTIONS: tuple[Section, ...] = (*activations.SECTIONS, *momentum.SECTIONS, *tuning.SECTIONS)
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 
 
