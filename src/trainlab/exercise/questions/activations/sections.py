@@ -51,7 +51,8 @@ def ahead(ranked: Sequence[Group]) -> str:
     tests = pairs[0].tests if pairs else 0
     parts = [f"clearly behind, in points: {listed(clear)}"] if clear else []
     parts += [f"not told apart from it: {listed(open_)}"] if open_ else []
-    return f"{said}; {'; '.join(parts)} (95 %, Holm over {tests} pairs)." if parts else f"{said}."
+    how = f"95 %, Holm over {tests} pairs" if tests > 1 else "95 %"
+    return f"{said}; {'; '.join(parts)} ({how})." if parts else f"{said}."
 
 
 def failed(groups: Mapping[str, Group]) -> list[str]:
