@@ -93,17 +93,22 @@ NEAR_MID = (0.304, 0.301, 0.302)  # not told apart from MID
             LOW,
             HIGH,
             MID,
-            "is ahead of none by +20.0 points at one learning rate; +10.0 points of it stay where the pace",
+            "gains +20.0 points over no momentum; +10.0 points of it stay where the pace",
         ),
         (
             LOW,
             MID,
             HIGH,
-            "+10.1 points at one learning rate; none of it stays where the pace is kept (-10.0 points): it",
+            "+10.1 points over no momentum; none of it stays where the pace is kept (-10.0 points): it",
         ),
         (LOW, MID, NEAR_MID, "nothing that could be told apart stays where the pace is kept (-0.0 points): it was the"),
-        (HIGH, MID, LOW, "is behind none at one learning rate (-10.0 points), and ahead of it where the pace is kept"),
-        (NEAR_MID, MID, NEAR_MID, "not told apart from none at one learning rate (-0.0 points), and not told apart"),
+        (HIGH, MID, LOW, "is behind no momentum (-10.0 points), and where the pace is kept ahead of it"),
+        (
+            NEAR_MID,
+            MID,
+            NEAR_MID,
+            "not told apart from no momentum (-0.0 points), and where the pace is kept not told apart",
+        ),
     ],
 )
 def test_what_is_due_to_the_momentum(arms: Callable[..., tuple[Groups, Groups]], none, usual, paced, said: str):
@@ -118,7 +123,7 @@ def one(value: float) -> Values:
 
 def test_one_seed_tells_nothing_of_what_is_due(arms: Callable[..., tuple[Groups, Groups]]):
     found = network.due(*arms({0.0: one(0.2), 0.9: one(0.3)}, {0.0: one(0.25)}))
-    assert "not tested against none at one learning rate (+10.0 points), and not told apart from it" in found
+    assert "not tested against no momentum (+10.0 points), and where the pace is kept not told apart" in found
 
 
 def test_what_is_due_cannot_be_said_without_runs(arms: Callable[..., tuple[Groups, Groups]]):
@@ -167,11 +172,11 @@ BOWL = of_bowl({0.0: 226, 0.9: 84, 0.99999: None}, {0.0: 0.0, 0.9: 0.37, 0.99999
 def test_the_bowl_in_a_sentence():
     assert sections.bowl_told(BOWL) == (
         "In the bowl a momentum of 0.9 is the first to stay within 1 % of the start's distance, after 84 steps and 37 "
-        "% beyond the minimum; without it takes 226, and 0.99999 runs 100 % beyond it, and is there not in 20,000 "
-        "steps (by theory after 921,000)."
+        "% beyond the minimum; without it takes 226, and 0.99999 runs 100 % beyond it and has not settled in "
+        "20,000 steps (by theory it will after 921,000)."
     )
     late = of_bowl({0.0: 226, 0.9: 84, 0.99999: 19000}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
-    assert sections.bowl_told(late).endswith("and is there after 19,000 steps.")
+    assert sections.bowl_told(late).endswith("and settles after 19,000 steps.")
     none = of_bowl({0.0: None, 0.9: None, 0.99999: None}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
     assert sections.bowl_told(none).startswith("In the bowl no momentum is within 1 %")
 

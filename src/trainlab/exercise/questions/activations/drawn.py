@@ -13,8 +13,6 @@ from trainlab.report.statistics import Ratio
 
 _FAINT = "#BBBBBB"
 _COLUMNS = 4
-# Where a name stands, in points from its marker, so that few of them cross: above on the right, below on the right, ...
-_PLACES = ((6, 5), (6, -12), (-6, 5), (-6, -12))
 
 
 def curves(groups: Mapping[str, Group]) -> Picture:
@@ -55,38 +53,42 @@ def _highest(drawn: Mapping[str, Band]) -> float:
 
 
 def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Picture:
-    """Accuracy with its interval against the time of a step, ReLU's being 1."""
-    with canvas(6.4, 4.0) as (figure, (axes,)):
-        shown = [(key, group) for key, group in groups.items() if group.runs and (key in costs or key == "relu")]
-        shown.sort(key=lambda item: costs[item[0]].value if item[0] in costs else 1.0)
-        for place, (key, group) in enumerate(shown):
+    """Accuracy and the time of a step beside each other, a row a group, the most accurate on top."""
+    shown = [(key, group) for key, group in groups.items() if group.runs]
+    shown.sort(key=lambda item: -item[1].summary("metrics", "val_acc").mean)
+    with canvas(8.6, 1.0 + 0.3 * len(shown), 2) as (figure, (left, right)):
+        for row, (key, group) in enumerate(shown):
             found = group.summary("metrics", "val_acc")
-            cost = costs.get(key)
-            x = cost.value if cost else 1.0
-            aside = [[x - cost.low], [cost.high - x]] if cost and not math.isnan(cost.low) else None
             spread = None if math.isnan(found.half_width) else found.half_width
-            colour = COLOURS[place % len(COLOURS)]
-            axes.errorbar(x, found.mean, yerr=spread, xerr=aside, fmt="o", color=colour, capsize=3, markersize=6)
-            dx, dy = _PLACES[place % len(_PLACES)]
-            axes.annotate(
-                group.label,
-                (x, found.mean),
-                (dx, dy),
-                textcoords="offset points",
-                ha="left" if dx > 0 else "right",
-                fontsize=9,
-                color=colour,
-            )
-        axes.margins(0.12)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_xlabel("time of a training step, ReLU = 1")
-        axes.set_ylabel("validation accuracy")
+            left.errorbar(found.mean, row, xerr=spread, fmt="o", color=COLOURS[0], capsize=4, markersize=6)
+            seeds = [*group.of("metrics", "val_acc").values()]
+            left.plot(seeds, [row + 0.25] * len(seeds), "|", color=COLOURS[1], markersize=7, markeredgewidth=1.5)
+            if cost := costs.get(key):
+                ends = [[cost.value - cost.low], [cost.high - cost.value]]
+                right.errorbar(
+                    *(cost.value, row),
+                    xerr=None if math.isnan(cost.low) else ends,
+                    fmt="s",
+                    color=COLOURS[2],
+                    capsize=4,
+                    markersize=6,
+                )
+        right.axvline(1, color="#7F7F7F", linewidth=1, linestyle="--")
+        left.set_yticks(range(len(shown)), [group.label for _, group in shown])
+        left.invert_yaxis()
+        right.sharey(left)
+        right.tick_params(labelleft=False)
+        left.xaxis.set_major_formatter(PercentFormatter(1.0))
+        left.set_xlabel("validation accuracy")
+        right.set_xlabel("time of a training step, ReLU = 1")
+        for one in (left, right):
+            one.grid(axis="y", visible=False)
         png, svg = rendered(figure)
     return Picture(
         "4_price",
         "What an activation gives, and what it costs",
-        "Up is more accurate, left is cheaper. Bars: 95 % intervals, of accuracy over the seeds, of time over rounds "
-        "in which all activations made steps in turn.",
+        "Left: mean over the seeds with its 95 % interval, orange ticks the seeds. Right: the time of a step over that "
+        "with ReLU (dashed), its interval over rounds in which all activations made steps in turn.",
         png,
         svg,
     )

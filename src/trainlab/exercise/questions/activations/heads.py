@@ -15,7 +15,7 @@ from trainlab.models import MLP
 from trainlab.randomness import derive_seed, generator
 
 HEADS = ("softmax", "logistic")
-LR, BATCH, EVAL_BATCH = 5e-4, 64, 1000
+LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,9 @@ def failed(groups: Mapping[str, Group]) -> list[str]:
         chance = 1 / group.settings.get("model.num_classes", 10)
         found = group.summary("metrics", "val_acc")
         if group.runs and found.mean <= GUESSING * chance:
-            said.append(f"{group.label} learned nothing: {outcome(group)}, where guessing has {100 * chance:.0f} %.")
+            said.append(f"Nothing was learned with {group.label}: {outcome(group)}; guessing has {100 * chance:.0f} %.")
         elif group.others:
-            said.append(f"{group.label} was not always trained to the end: {outcome(group)}.")
+            said.append(f"Not all runs with {group.label} came to the end: {outcome(group)}.")
     return said
 
 
@@ -79,7 +79,7 @@ def cost(groups: Mapping[str, Group], times: Mapping[str, list[float]], costs: M
     alike = [groups[key].label for key in ranked if not costs[key].is_clear]
     parts = [f"{listed(texts)} times that" for texts in (dearer, cheaper) if texts]
     parts += [f"{listed(alike)} cannot be told apart from it"] if alike else []
-    return [f"A training step of one network with ReLU takes {relu:.1f} ms; {'; '.join(parts)}."]
+    return [f"A training step with ReLU takes {relu:.1f} ms; {'; '.join(parts)}."]
 
 
 def _outcomes(groups: Sequence[Group]) -> str:
@@ -94,11 +94,11 @@ def _table(
 ) -> Table:
     keys = {group.label: key for key, group in groups.items()}
     rest = [group for group in groups.values() if group not in ranked]
-    headings = ["activation", "initializer", "learning rate", "validation accuracy", "test accuracy †", "ms a step"]
+    headings = ["activation", "initializer", "rate", "validation accuracy", "test accuracy †", "ms a step"]
     return Table(
-        [*headings, "times ReLU"],
+        [*headings, "to ReLU"],
         [_row(group, times.get(keys[group.label], []), costs.get(keys[group.label])) for group in [*ranked, *rest]],
-        f"Means over the seeds with 95 % intervals; a step is of one network and {BATCH} images, on this machine.",
+        f"Means over the seeds with 95 % intervals; a step is of one network and {BATCH} images, on one thread.",
     )
 
 
@@ -121,7 +121,11 @@ def _row(group: Group, times: Sequence[float], relative_cost: Ratio | None) -> l
 def _claims_table(found: Sequence[Claim]) -> Table:
     words = {True: "holds", False: "contradicted", None: "open"}
     rows: list[list[Cell]] = [[(text, text) for text in (c.says, c.found, words[c.holds])] for c in found]
-    return Table(["the book says", "measured", "here"], rows, "Holm's correction over the pairs of this table.")
+    return Table(
+        ["the book says", "measured", "here"],
+        rows,
+        "Holm's correction over the pairs with SELU, and over the neighbours in the book's order.",
+    )
 
 
 SECTIONS = (

@@ -57,7 +57,8 @@ def distances(found: dict[str, Any]) -> Picture:
         axes.set_yscale("log")
         axes.set_xlabel("steps, from 1")
         axes.set_ylabel("farthest it still comes")
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         legend_below(figure, axes)
         png, svg = rendered(figure)
     return Picture(

@@ -75,12 +75,12 @@ def due(rate: ByMomentum, pace: ByMomentum) -> str:
             "the higher pace",
             "unknown": f"what stays of it where the pace is kept cannot be told ({told[1]})",
         }[at_pace]
-        return f"A momentum of {USUAL:g} is ahead of none by {told[0]} at one learning rate; {rest}."
+        return f"At one learning rate a momentum of {USUAL:g} gains {told[0]} over no momentum; {rest}."
     word = {"lower": "behind", "not distinguishable": "not told apart from", "unknown": "not tested against"}[at_rate]
     kept = {"higher": "ahead of", "lower": "behind"}.get(at_pace, "not told apart from")
     return (
-        f"A momentum of {USUAL:g} is {word} none at one learning rate ({told[0]}), and {kept} it where the pace is "
-        f"kept ({told[1]})."
+        f"At one learning rate a momentum of {USUAL:g} is {word} no momentum ({told[0]}), and where the pace is kept "
+        f"{kept} it ({told[1]})."
     )
 
 

@@ -41,16 +41,16 @@ def bowl_told(bowl: dict[str, Any]) -> str:
     first = min(bowl, key=lambda momentum: _settled(bowl[momentum]))
     extreme = bowl[f"{EXTREME:g}"]
     late = (
-        f"after {extreme['settled']:,} steps"
+        f"settles after {extreme['settled']:,} steps"
         if extreme["settled"] is not None
-        else f"not in {extreme['taken']:,} steps (by theory after {_rounded(extreme['predicted'])})"
+        else f"has not settled in {extreme['taken']:,} steps (by theory it will after {_rounded(extreme['predicted'])})"
     )
     if bowl[first]["settled"] is None:
         return f"In the bowl no momentum is within 1 % of the start's distance in {extreme['taken']:,} steps."
     return (
         f"In the bowl a momentum of {first} is the first to stay within 1 % of the start's distance, after "
         f"{bowl[first]['settled']:,} steps and {100 * bowl[first]['overshoot']:.0f} % beyond the minimum; without it "
-        f"takes {_steps(bowl['0'])}, and {EXTREME:g} runs {100 * extreme['overshoot']:.0f} % beyond it, and is there "
+        f"takes {_steps(bowl['0'])}, and {EXTREME:g} runs {100 * extreme['overshoot']:.0f} % beyond it and "
         f"{late}."
     )
 
@@ -69,7 +69,7 @@ def _settled(of: dict[str, Any]) -> float:
 
 
 def _steps(of: dict[str, Any]) -> str:
-    return f"more than {of['taken']:,} steps" if of["settled"] is None else f"{of['settled']:,}"
+    return f"over {of['taken']:,}" if of["settled"] is None else f"{of['settled']:,}"
 
 
 def _rounded(steps: float) -> str:
@@ -91,12 +91,13 @@ def _table(bowl: dict[str, Any], rate: ByMomentum, pace: ByMomentum) -> Table:
                 _accuracy(pace, value),
             ]
         )
-    headings = ["momentum", "steps in the bowl", "by theory", "beyond the minimum"]
+    headings = ["momentum", "steps", "by theory", "beyond"]
     return Table(
-        [*headings, f"network, rate {RATE:g}", f"network, pace {PACE:g}"],
+        [*headings, f"at rate {RATE:g}", f"at pace {PACE:g}"],
         rows,
-        "Steps: until it stays within 1 % of the start's distance. By theory: by the slower mode's factor a step. "
-        "Network: validation accuracy at the epoch with the lowest validation loss, mean over the seeds.",
+        "Steps in the bowl until it stays within 1 % of the start's distance, and by theory from the slower mode's "
+        "factor a step. Beyond: how far it runs past the minimum, as a share of the start's distance. At rate and "
+        "pace: the network's validation accuracy at the epoch with the lowest validation loss, mean over the seeds.",
     )
 
 
