@@ -101,7 +101,7 @@ NEAR_MID = (0.304, 0.301, 0.302)  # not told apart from MID
             HIGH,
             "+10.1 points over no momentum; none of it stays where the pace is kept (-10.0 points): it",
         ),
-        (LOW, MID, NEAR_MID, "nothing that could be told apart stays where the pace is kept (-0.0 points): it was the"),
+        (LOW, MID, NEAR_MID, "nothing that could be told apart stays where the pace is kept (-0.0 points): as far as"),
         (HIGH, MID, LOW, "is behind no momentum (-10.0 points), and where the pace is kept ahead of it"),
         (
             NEAR_MID,

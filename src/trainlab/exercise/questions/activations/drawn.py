@@ -78,7 +78,8 @@ def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Picture:
         left.invert_yaxis()
         right.sharey(left)
         right.tick_params(labelleft=False)
-        left.xaxis.set_major_formatter(PercentFormatter(1.0))
+        left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        left.locator_params(axis="x", nbins=6)
         left.set_xlabel("validation accuracy")
         right.set_xlabel("time of a training step, ReLU = 1")
         for one in (left, right):

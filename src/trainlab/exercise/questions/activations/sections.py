@@ -5,7 +5,7 @@ from math import nan
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.activations import outputs
-from trainlab.exercise.questions.activations.claims import Claim, agreement, claims, told
+from trainlab.exercise.questions.activations.claims import MATTERS, Claim, agreement, claims, told
 from trainlab.exercise.questions.activations.drawn import curves, price
 from trainlab.exercise.questions.activations.steps import BATCH, NAME, relative, step_times
 from trainlab.exercise.questions.activations.trained import ALL, groups_by_activation
@@ -74,12 +74,20 @@ def cost(groups: Mapping[str, Group], times: Mapping[str, list[float]], costs: M
         return []
     relu = interval(times["relu"]).mean
     ranked = sorted(costs, key=lambda key: -costs[key].value)
-    dearer = [f"{groups[key].label} {costs[key].value:.2f}" for key in ranked if costs[key].low > 1]
-    cheaper = [f"{groups[key].label} {costs[key].value:.2f}" for key in ranked if costs[key].high < 1]
-    alike = [groups[key].label for key in ranked if not costs[key].is_clear]
-    parts = [f"{listed(texts)} times that" for texts in (dearer, cheaper) if texts]
-    parts += [f"{listed(alike)} cannot be told apart from it"] if alike else []
+    dearer = [key for key in ranked if costs[key].low > 1 + MATTERS]
+    cheaper = [key for key in ranked if costs[key].high < 1 - MATTERS]
+    alike = [costs[key].value for key in ranked if key not in dearer and key not in cheaper]
+    named = [listed([f"{groups[key].label} {costs[key].value:.2f}" for key in some]) for some in (dearer, cheaper)]
+    parts = [f"{some} times that" for some in named if some]
+    if alike:
+        which = f"the other{'s' if len(alike) > 1 else ''} {_range(alike)} times that"
+        parts.append(f"{which}, not clearly more than {100 * MATTERS:.0f} % off")
     return [f"A training step with ReLU takes {relu:.1f} ms; {'; '.join(parts)}."]
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _outcomes(groups: Sequence[Group]) -> str:

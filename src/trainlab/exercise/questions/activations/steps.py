@@ -37,9 +37,11 @@ def _in_turn(evidence: Evidence) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {key: [] for key in trainings}
     for step in trainings.values():  # the first ones find their memory
         _milliseconds(step), _milliseconds(step)
-    for _ in range(rounds):
-        for key, step in trainings.items():
-            times[key].append(min(_milliseconds(step) for _ in range(steps)))
+    keys = [*trainings]
+    for number in range(rounds):
+        first = number % max(1, len(keys))
+        for key in keys[first:] + keys[:first]:
+            times[key].append(min(_milliseconds(trainings[key]) for _ in range(steps)))
     return times
 
 

@@ -71,8 +71,8 @@ def due(rate: ByMomentum, pace: ByMomentum) -> str:
         rest = {
             "higher": f"{told[1]} of it stay where the pace is kept: momentum helps by more than a higher rate",
             "lower": f"none of it stays where the pace is kept ({told[1]}): it was the higher pace alone",
-            "not distinguishable": f"nothing that could be told apart stays where the pace is kept ({told[1]}): it was "
-            "the higher pace",
+            "not distinguishable": f"nothing that could be told apart stays where the pace is kept ({told[1]}): as "
+            "far as can be told it was the higher pace",
             "unknown": f"what stays of it where the pace is kept cannot be told ({told[1]})",
         }[at_pace]
         return f"At one learning rate a momentum of {USUAL:g} gains {told[0]} over no momentum; {rest}."
