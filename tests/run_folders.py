@@ -40,11 +40,16 @@ def leave_run(
     epoch_s: float = 2.0,
     status: str = "completed",
     error: dict[str, str] | None = None,
+    optim: dict[str, Any] | None = None,
     **more: Any,
 ) -> Path:
-    """A run whose validation losses and accuracies by epoch are given; `provenance_` keys replace those there."""
+    """A run whose validation losses and accuracies by epoch are given; `provenance_` keys replace those there.
+
+    ``optim`` has more settings of the optimizer, ``more`` of the model.
+    """
     replaced = {key[11:]: more.pop(key) for key in list(more) if key.startswith("provenance_")}
     config = config_of(seed, activation, lr, **more)
+    config["optim"] |= optim or {}
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.dump(config, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
     lines = [

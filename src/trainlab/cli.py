@@ -39,10 +39,20 @@ def quoted(argument: str) -> str:
     return argument if "=" not in value or set(value) & set("'\"") or key.startswith("-") else f"{key}='{value}'"
 
 
+def same_pace(lr: float, momentum: float) -> float:
+    """A learning rate for SGD with a momentum: equal gradients g add up to steps of lr * g / (1 - momentum)."""
+    return float(f"{lr * (1 - momentum):.6g}")  # 0.01 and not 0.00999...: it names folders and groups
+
+
 def register_resolvers() -> None:
-    """`${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run."""
+    """What interpolations of a config can ask for besides other keys.
+
+    `${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run;
+    `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without.
+    """
     OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
+    OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
 
 
 def checkpoint_word(word: str) -> Path:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from trainlab.cli import PROJECT
 from trainlab.evaluation import evaluate_checkpoint
+from trainlab.models.activations import ACTIVATIONS
 from trainlab.run import build
 
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
@@ -35,6 +36,7 @@ OPTIONS = {
         "part_8d_selu",
         "part_8e_alpha_dropout",
         "part_8f_one_cycle",
+        "question_4_activations",
         "selu_alpha_dropout_every_layer",
         "variant_bn_elu_alpha_dropout",
         "variant_bn_input",
@@ -42,7 +44,7 @@ OPTIONS = {
         "variant_swish",
     },
     "logger": {"default"},
-    "lr_search": {"grid", "none", "range_test"},
+    "lr_search": {"coarse", "grid", "none", "range_test"},
     "model": {
         "alpha_dropout",
         "bn",
@@ -115,7 +117,8 @@ def test_keys_and_defaults_are_those_of_the_constructor(option: str, compose: Co
     plain = OmegaConf.to_container(compose(option), resolve=True)
     found = list(targets(plain[group])) if group in plain else []
     assert found or group in ("experiment", "debug") or option == "lr_search=none"
-    base = name in ("elu_he", "cnn") or group != "model"  # the other models are variants of these two
+    # the other models are variants of these two, and coarse is one of grid
+    base = name in ("elu_he", "cnn") or (group != "model" and name != "coarse")
     for path, target, arguments in found:
         parameters = inspect.signature(target).parameters
         assert set(arguments) <= set(parameters), path
@@ -221,6 +224,22 @@ def test_variants_differ_from_their_base_in_what_they_say(compose: Compose):
     assert changes("bn") == {"batch_norm": True}
     assert changes("selu_lecun") == changes("selu") == self_normalizing
     assert changes("alpha_dropout") == {**self_normalizing, "dropout": 0.1}
+
+
+def test_a_coarse_search_is_a_grid_with_less_of_everything(compose: Compose):
+    grid, coarse = compose("lr_search=grid").lr_search, compose("lr_search=coarse").lr_search
+    changed = {key for key in grid if grid[key] != coarse[key]}
+    assert changed == {"min_lr", "max_lr", "num_rates", "epochs"}
+    assert coarse.num_rates < grid.num_rates
+    assert coarse.epochs < grid.epochs
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_has_an_initializer_that_fits(activation: str, compose: Compose):
+    cfg = compose("experiment=question_4_activations", f"model.activation={activation}")
+    rule = {"selu": "lecun", "tanh": "glorot", "sigmoid": "glorot"}.get(activation, "he")
+    assert cfg.model.initializer == f"{rule}_normal"
+    assert (cfg.model.depth, cfg.model.standardize) == (20, True)
 
 
 def test_cpu_gpu_and_ddp_are_auto_but_for_the_device(compose: Compose):

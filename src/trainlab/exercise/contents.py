@@ -13,6 +13,8 @@ from trainlab.exercise.questions import (
     tuning,
     variants,
 )
+from trainlab.exercise.questions.activations import sections as activations
+from trainlab.exercise.questions.momentum import sections as momentum
 from trainlab.exercise.questions.sparsity import question as sparsity
 from trainlab.exercise.section import Section
 
@@ -20,6 +22,8 @@ SECTIONS: tuple[Section, ...] = (
     *symmetry.SECTIONS,
     *biases.SECTIONS,
     *self_normalizing.SECTIONS,
+    *activations.SECTIONS,
+    *momentum.SECTIONS,
     *sparsity.SECTIONS,
     *dropout.SECTIONS,
     *tuning.SECTIONS,

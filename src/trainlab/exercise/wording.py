@@ -1,6 +1,7 @@
 """Words that follow from figures: one thing beside another, and whether the difference is larger than the noise."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from typing import Literal
@@ -8,7 +9,7 @@ from typing import Literal
 from trainlab.report.comparisons import ALPHA, Pair, compare_all
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Difference, Interval, Ratio, difference, holm, interval
-from trainlab.report.verdicts import number, p_value
+from trainlab.report.verdicts import number, p_value, points
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
 
@@ -28,6 +29,34 @@ def pair_of(first: Group, second: Group) -> Pair:
     if not pairs:
         raise ValueError(f"{first.label} or {second.label} has no completed run")
     return pairs[0]
+
+
+def family(groups: Sequence[tuple[Group, Group]]) -> list[Pair]:
+    """The comparisons of these pairs by validation accuracy, Holm's correction over them and no others."""
+    pairs = [pair_of(*two) for two in groups]
+    tests = sum(pair.is_tested for pair in pairs)
+    ps = holm([pair.difference.p for pair in pairs])
+    return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, ps, strict=True)]
+
+
+def corrected(pair: Pair) -> Verdict:
+    """Of the first beside the second, by the p that is corrected."""
+    if not pair.is_tested:
+        return "unknown"
+    if not pair.is_clear:
+        return "not distinguishable"
+    return "higher" if pair.difference.mean > 0 else "lower"
+
+
+def listed(texts: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def margin(pair: Pair) -> str:
+    """How far the two are apart: "2.1 ± 0.4"."""
+    spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
+    return f"{points(abs(pair.difference.mean))}{spread}"
 
 
 def verdict(between: Difference) -> Verdict:
@@ -58,6 +87,14 @@ def accuracy(of: Interval) -> str:
         return "no completed run"
     spread = "" if of.n == 1 else f" ± {100 * of.half_width:.1f}"
     return f"{100 * of.mean:.1f}{spread} % ({seeds(of.n)})"
+
+
+def outcome(group: Group) -> str:
+    """What the runs of a group came to: "50.1 ± 0.4 % (3 seeds)", "41.0 % (1 seed), 2 runs diverged"."""
+    lost = Counter(run.status for run in group.others)
+    parts = [accuracy(group.summary("metrics", "val_acc"))] if group.runs or not lost else []
+    parts += [f"{count} run{'' if count == 1 else 's'} {status}" for status, count in lost.items()]
+    return ", ".join(parts)
 
 
 def amount(of: Interval, unit: str, digits: int = 1) -> str:

@@ -1,0 +1,95 @@
+"""The figures of the comparison of activations."""
+
+import math
+from collections.abc import Mapping
+
+from matplotlib.ticker import PercentFormatter
+
+from trainlab.report.curves import Band, band
+from trainlab.report.drawing import COLOURS, canvas, rendered
+from trainlab.report.figures import Picture
+from trainlab.report.groups import Group
+from trainlab.report.statistics import Ratio
+
+_FAINT = "#BBBBBB"
+_COLUMNS = 4
+
+
+def curves(groups: Mapping[str, Group]) -> Picture:
+    """Validation accuracy by epoch, an axes a group with all others in grey."""
+    bands = {
+        key: band([run.curve for run in group.runs.values() if run.curve], "val/acc") for key, group in groups.items()
+    }
+    drawn = {key: lines for key, lines in bands.items() if len(lines.x)}
+    columns = min(_COLUMNS, max(1, len(drawn)))
+    rows = max(1, math.ceil(len(drawn) / columns))
+    with canvas(2.1 * columns, 1.75 * rows + 0.3, columns, rows) as (figure, axes):
+        for one in axes[len(drawn) :]:
+            one.set_visible(False)
+        for place, (one, (key, lines)) in enumerate(zip(axes, drawn.items(), strict=False)):
+            for other in drawn.values():
+                one.plot(other.x, other.mean, color=_FAINT, linewidth=0.7)
+            one.fill_between(lines.x, lines.low, lines.high, color=COLOURS[0], alpha=0.25, linewidth=0)
+            one.plot(lines.x, lines.mean, color=COLOURS[0], linewidth=2)
+            one.set_title(groups[key].label, fontsize=10)
+            one.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            one.set_ylim(0, 1.08 * _highest(drawn))
+            one.tick_params(labelsize=8, labelleft=place % columns == 0, labelbottom=place + columns >= len(drawn))
+        figure.supxlabel("epochs", fontsize=10)
+        figure.supylabel("validation accuracy", fontsize=10)
+        png, svg = rendered(figure)
+    return Picture(
+        "4_curves",
+        "How each activation learns",
+        "Blue: mean over the seeds, with a band from the lowest to the highest one; grey: the other activations, on "
+        "the same axes. See which rise at once, which late, and which not at all.",
+        png,
+        svg,
+    )
+
+
+def _highest(drawn: Mapping[str, Band]) -> float:
+    return max(float(lines.high.max()) for lines in drawn.values())
+
+
+def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Picture:
+    """Accuracy and the time of a step beside each other, a row a group, the most accurate on top."""
+    shown = [(key, group) for key, group in groups.items() if group.runs]
+    shown.sort(key=lambda item: -item[1].summary("metrics", "val_acc").mean)
+    with canvas(8.6, 1.0 + 0.3 * len(shown), 2) as (figure, (left, right)):
+        for row, (key, group) in enumerate(shown):
+            found = group.summary("metrics", "val_acc")
+            spread = None if math.isnan(found.half_width) else found.half_width
+            left.errorbar(found.mean, row, xerr=spread, fmt="o", color=COLOURS[0], capsize=4, markersize=6)
+            seeds = [*group.of("metrics", "val_acc").values()]
+            left.plot(seeds, [row + 0.25] * len(seeds), "|", color=COLOURS[1], markersize=7, markeredgewidth=1.5)
+            if cost := costs.get(key):
+                ends = [[cost.value - cost.low], [cost.high - cost.value]]
+                right.errorbar(
+                    *(cost.value, row),
+                    xerr=None if math.isnan(cost.low) else ends,
+                    fmt="s",
+                    color=COLOURS[2],
+                    capsize=4,
+                    markersize=6,
+                )
+        right.axvline(1, color="#7F7F7F", linewidth=1, linestyle="--")
+        left.set_yticks(range(len(shown)), [group.label for _, group in shown])
+        left.invert_yaxis()
+        right.sharey(left)
+        right.tick_params(labelleft=False)
+        left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        left.locator_params(axis="x", nbins=6)
+        left.set_xlabel("validation accuracy")
+        right.set_xlabel("time of a training step, ReLU = 1")
+        for one in (left, right):
+            one.grid(axis="y", visible=False)
+        png, svg = rendered(figure)
+    return Picture(
+        "4_price",
+        "What an activation gives, and what it costs",
+        "Left: mean over the seeds with its 95 % interval, orange ticks the seeds. Right: the time of a step over that "
+        "with ReLU (dashed), its interval over rounds in which all activations made steps in turn.",
+        png,
+        svg,
+    )

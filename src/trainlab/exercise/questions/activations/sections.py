@@ -1,0 +1,157 @@
+"""Question 4 and how it is answered."""
+
+from collections.abc import Mapping, Sequence
+from math import nan
+
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.questions.activations import outputs
+from trainlab.exercise.questions.activations.claims import MATTERS, Claim, agreement, claims, told
+from trainlab.exercise.questions.activations.drawn import curves, price
+from trainlab.exercise.questions.activations.steps import BATCH, NAME, relative, step_times
+from trainlab.exercise.questions.activations.trained import ALL, groups_by_activation
+from trainlab.exercise.section import Answer, Measurement, Section
+from trainlab.exercise.wording import accuracy, family, listed, margin, outcome
+from trainlab.report.groups import Group
+from trainlab.report.sections import Cell, Table
+from trainlab.report.statistics import Ratio, interval
+
+GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned nothing
+
+
+def answer(evidence: Evidence) -> Answer:
+    """Who is ahead, who learned nothing, what the book says, what a step costs."""
+    groups = groups_by_activation(evidence)
+    times = evidence.measured(NAME)["ms"]
+    costs = relative(times)
+    ranked = ranking(groups)
+    if not ranked:
+        return Answer([f"No run was completed: {_outcomes(list(groups.values()))}."])
+    found = claims(groups, costs)
+    return Answer(
+        [ahead(ranked), *failed(groups), told(found), *cost(groups, times, costs)],
+        agreement(found),
+        [curves({key: group for key, group in groups.items() if group.runs}), price(groups, costs)],
+        [("All activations", _table(groups, ranked, times, costs)), ("What the book says", _claims_table(found))],
+    )
+
+
+def ranking(groups: Mapping[str, Group]) -> list[Group]:
+    """Groups with a completed run, the most accurate first."""
+    done = [group for group in groups.values() if group.of("metrics", "val_acc")]
+    return sorted(done, key=lambda group: -group.summary("metrics", "val_acc").mean)
+
+
+def ahead(ranked: Sequence[Group]) -> str:
+    """The most accurate one, and which others are told apart from it."""
+    best, *others = ranked
+    said = f"{best.label} is ahead with {accuracy(best.summary('metrics', 'val_acc'))} validation accuracy"
+    pairs = family([(best, other) for other in others])
+    clear = [f"{pair.second.label} (by {margin(pair)})" for pair in pairs if pair.is_clear]
+    open_ = [f"{pair.second.label} ({margin(pair)})" for pair in pairs if not pair.is_clear]
+    tests = pairs[0].tests if pairs else 0
+    parts = [f"clearly behind, in points: {listed(clear)}"] if clear else []
+    parts += [f"not told apart from it: {listed(open_)}"] if open_ else []
+    how = f"95 %, Holm over {tests} pairs" if tests > 1 else "95 %"
+    return f"{said}; {'; '.join(parts)} ({how})." if parts else f"{said}."
+
+
+def failed(groups: Mapping[str, Group]) -> list[str]:
+    """Which activations learned nothing, or have runs that were not completed."""
+    said = []
+    for group in groups.values():
+        chance = 1 / group.settings.get("model.num_classes", 10)
+        found = group.summary("metrics", "val_acc")
+        if group.runs and found.mean <= GUESSING * chance:
+            said.append(f"Nothing was learned with {group.label}: {outcome(group)}; guessing has {100 * chance:.0f} %.")
+        elif group.others:
+            said.append(f"Not all runs with {group.label} came to the end: {outcome(group)}.")
+    return said
+
+
+def cost(groups: Mapping[str, Group], times: Mapping[str, list[float]], costs: Mapping[str, Ratio]) -> list[str]:
+    """What a step takes with ReLU, and how many times that with the others, the dearest first."""
+    if not costs:
+        return []
+    relu = interval(times["relu"]).mean
+    ranked = sorted(costs, key=lambda key: -costs[key].value)
+    dearer = [key for key in ranked if costs[key].low > 1 + MATTERS]
+    cheaper = [key for key in ranked if costs[key].high < 1 - MATTERS]
+    alike = [costs[key].value for key in ranked if key not in dearer and key not in cheaper]
+    named = [listed([f"{groups[key].label} {costs[key].value:.2f}" for key in some]) for some in (dearer, cheaper)]
+    parts = [f"{some} times that" for some in named if some]
+    if alike:
+        which = f"the other{'s' if len(alike) > 1 else ''} {_range(alike)} times that"
+        parts.append(f"{which}, not clearly more than {100 * MATTERS:.0f} % off")
+    return [f"A training step with ReLU takes {relu:.1f} ms; {'; '.join(parts)}."]
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _outcomes(groups: Sequence[Group]) -> str:
+    return "; ".join(f"{group.label}: {outcome(group)}" for group in groups)
+
+
+def _table(
+    groups: Mapping[str, Group],
+    ranked: Sequence[Group],
+    times: Mapping[str, list[float]],
+    costs: Mapping[str, Ratio],
+) -> Table:
+    keys = {group.label: key for key, group in groups.items()}
+    rest = [group for group in groups.values() if group not in ranked]
+    headings = ["activation", "initializer", "rate", "validation accuracy", "test accuracy †", "ms a step"]
+    return Table(
+        [*headings, "to ReLU"],
+        [_row(group, times.get(keys[group.label], []), costs.get(keys[group.label])) for group in [*ranked, *rest]],
+        f"Means over the seeds with 95 % intervals; a step is of one network and {BATCH} images, on one thread.",
+    )
+
+
+def _row(group: Group, times: Sequence[float], relative_cost: Ratio | None) -> list[Cell]:
+    lr = group.search["lr"] if group.search else group.settings.get("optim.lr", nan)
+    val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
+    ms = interval(times).mean
+    ratio = relative_cost.value if relative_cost else 1.0
+    return [
+        (group.label, group.label),
+        (str(group.settings.get("model.initializer")),) * 2,
+        (f"{lr:.2g}", lr),
+        (outcome(group), val.mean),
+        (accuracy(test), test.mean),
+        (f"{ms:.1f}", ms),
+        (f"{ratio:.2f}", ratio),
+    ]
+
+
+def _claims_table(found: Sequence[Claim]) -> Table:
+    words = {True: "holds", False: "contradicted", None: "open"}
+    rows: list[list[Cell]] = [[(text, text) for text in (c.says, c.found, words[c.holds])] for c in found]
+    return Table(
+        ["the book says", "measured", "here"],
+        rows,
+        "Holm's correction over the pairs with SELU, and over the neighbours in the book's order.",
+    )
+
+
+SECTIONS = (
+    Section(
+        "4",
+        "4",
+        "4. Which activation?",
+        "When is SELU the one to use, when leaky ReLU and its variants, ReLU, ELU, tanh, the logistic function, or the "
+        "newer GELU, Swish and Mish? Each in the same network of 20 hidden layers, at a learning rate of its own.",
+        "In deep dense networks SELU is a good default, and in general SELU > ELU > leaky ReLU and its variants > ReLU "
+        "> tanh > logistic. ReLU is simple and fast. The logistic function and tanh are for outputs.",
+        answer,
+        [ALL],
+        [Measurement(NAME, step_times)],
+        [
+            "Inputs are standardized for all. He initialization for ReLU and what is like it, LeCun's for SELU, "
+            "Glorot's for tanh and the logistic function. Nadam under a cosine schedule, two passes over the images.",
+        ],
+    ),
+    *outputs.SECTIONS,
+)

@@ -1,0 +1,126 @@
+"""Softmax beside logistic outputs: what is trained and counted, and the answer that follows from the figures."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.questions.activations import heads, outputs
+from trainlab.exercise.trainings import Setting
+
+
+@pytest.fixture
+def single() -> heads.Examples:
+    """Thirty images of three classes, each filled with the number of its class."""
+    labels = torch.arange(30) % 3
+    images = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4).contiguous()
+    return heads.Examples(images, torch.nn.functional.one_hot(labels, 3).float())
+
+
+def test_pairs_are_of_two_classes_side_by_side(single: heads.Examples):
+    found = heads.pairs(single, 1, "here")
+    assert found.images.shape == (30, 3, 4, 8)
+    assert found.present.sum(1).tolist() == [2.0] * 30
+    for image, present in zip(found.images, found.present, strict=True):
+        assert sorted({int(image[0, 0, 0]), int(image[0, 0, 7])}) == present.nonzero().flatten().tolist()
+    again, others = heads.pairs(single, 1, "here"), heads.pairs(single, 2, "here")
+    assert torch.equal(found.images, again.images)
+    assert not torch.equal(found.images, others.images)
+
+
+def test_every_image_comes_once_an_epoch(single: heads.Examples):
+    batches = [*heads.epochs(single, False, 1, 2)]
+    assert sum(len(batch.images) for batch in batches) == 60
+    seen = torch.cat([batch.present for batch in batches])
+    assert seen.sum(0).tolist() == [20.0, 20.0, 20.0]
+
+
+def test_both_losses_by_hand():
+    logits = torch.tensor([[0.0, 0.0, 0.0]])
+    present = torch.tensor([[1.0, 1.0, 0.0]])
+    assert heads.loss(logits, present, "softmax").item() == pytest.approx(torch.tensor(3.0).log().item())
+    assert heads.loss(logits, present, "logistic").item() == pytest.approx(3 * torch.tensor(2.0).log().item())
+
+
+def test_a_pair_is_learned_by_logistic_outputs_and_cannot_be_by_softmax(single: heads.Examples):
+    pairs = heads.pairs(single, 0, "validation")
+    mean, std = torch.full((3, 4, 8), 1.0), torch.full((3, 4, 8), 0.8)
+    found = {}
+    for head in heads.HEADS:
+        batches = heads.epochs(single, True, 1, 200)
+        network = heads.trained(batches, head, (mean, std), 3, 1)
+        found[head] = heads.probabilities(network, pairs.images, head)
+    shares = {head: outputs._of_two_classes(of, pairs.present) for head, of in found.items()}
+    assert shares["logistic"]["both"] == shares["logistic"]["exactly"] == 100
+    assert shares["softmax"]["both"] == 0
+    assert shares["softmax"]["top"] == 100
+    assert found["softmax"].sum(1).tolist() == pytest.approx([1.0] * 30)
+
+
+def test_figures_of_probabilities_by_hand():
+    found = torch.tensor([[0.6, 0.7, 0.1], [0.6, 0.7, 0.8], [0.9, 0.2, 0.3]])
+    present = torch.tensor([[1.0, 1, 0], [1, 1, 0], [1, 0, 1]])
+    two = outputs._of_two_classes(found, present)
+    assert two == pytest.approx({"both": 200 / 3, "exactly": 100 / 3, "top": 200 / 3})
+    one = outputs._of_one_class(found, torch.tensor([[0.0, 1, 0], [0, 1, 0], [1, 0, 0]]))
+    assert one["accuracy"] == pytest.approx(200 / 3)
+    assert one["sum"] == pytest.approx((1.4 + 2.1 + 1.4) / 3)
+    counts = outputs._histograms(found, heads.Examples(torch.zeros(3), present), 1)
+    assert sum(counts["sum"]) == sum(counts["lesser"]) == 3
+    assert counts["lesser"][int(0.6 * outputs.BINS)] == 2  # 0.6, 0.6 and 0.3
+
+
+def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], both: tuple[float, ...]) -> tuple[dict, dict]:
+    def by_seed(values: tuple[float, ...]) -> dict[str, float]:
+        return {str(seed): value for seed, value in enumerate(values, 1)}
+
+    ones, spread = by_seed((1.0,) * 3), by_seed((0.98, 1.0, 1.02))
+    low, high = by_seed((0.6, 0.61, 0.62)), by_seed((1.4, 1.41, 1.42))
+    histograms = {name: {head: [5, 5] for head in heads.HEADS} for name in ("sum", "lesser")}
+    one = {
+        "accuracy": {"softmax": by_seed(softmax), "logistic": by_seed(logistic)},
+        "sum": {"softmax": ones, "logistic": spread},
+        "low": {"softmax": ones, "logistic": low},
+        "high": {"softmax": ones, "logistic": high},
+    }
+    zero = by_seed((0.0,) * 3)
+    two = {
+        "both": {"softmax": zero, "logistic": by_seed(both)},
+        "exactly": {"softmax": zero, "logistic": by_seed((4.0, 4.2, 4.1))},
+        "top": {"softmax": by_seed((20.0, 20.4, 21.0)), "logistic": by_seed((20.1, 20.3, 21.2))},
+    }
+    return tuple({"figures": of, "histograms": histograms, "images": 5000} for of in (one, two))  # type: ignore
+
+
+@pytest.mark.parametrize(
+    ("softmax", "both", "agrees", "said"),
+    [
+        ((48.0, 48.2, 48.1), (5.0, 5.3, 5.1), True, "cannot be told apart"),
+        ((44.0, 44.2, 44.0), (5.0, 5.3, 5.1), False, "lower than of logistic outputs"),
+        ((52.0, 52.3, 52.1), (5.0, 5.3, 5.1), True, "higher than of logistic outputs"),
+        ((48.0, 48.2, 48.1), (0.0, 9.0, 0.1), None, "cannot be told apart"),
+    ],
+)
+def test_the_answer(
+    tmp_path: Path, softmax: tuple[float, ...], both: tuple[float, ...], agrees: bool | None, said: str
+):
+    evidence = Evidence(tmp_path, Setting())
+    one, two = measured(softmax, (48.1, 48.0, 48.2), both)
+    evidence.keep(outputs.EXCLUSIVE, one)
+    with pytest.raises(NotYet):
+        outputs.answer(evidence)
+    evidence.keep(outputs.SEVERAL, two)
+    answer = outputs.answer(evidence)
+    assert answer.agrees is agrees
+    assert said in answer.sentences[0]
+    assert (
+        "those of logistic outputs to 1.00 ± 0.05 (3 seeds) in the mean, and to 0.61 to 1.41 for" in answer.sentences[0]
+    )
+    assert "in none (3 seeds) with softmax" in answer.sentences[1]
+    assert [cells[2][0] for cells in answer.tables[0][1].rows][3:] == ["0.0 ± 0.0 (3 seeds)", "20.5 ± 1.3 (3 seeds)"]
+
+
+def test_without_a_run_there_are_no_images_to_measure_on(tmp_path: Path):
+    with pytest.raises(NotYet, match="no run was completed"):
+        outputs.exclusive(Evidence(tmp_path, Setting()))
