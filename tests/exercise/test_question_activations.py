@@ -51,8 +51,8 @@ def test_one_alone_is_compared_with_nothing(groups_of: Callable[..., Groups]):
 def test_what_learned_nothing_and_what_diverged(groups_of: Callable[..., Groups]):
     groups = groups_of(selu=0.46, sigmoid=0.10, tanh=None)
     assert sections.failed(groups) == [
-        "Not all runs with tanh came to the end: 3 runs diverged.",
-        "Nothing was learned with logistic: 10.1 ± 0.3 % (3 seeds); guessing has 10 %.",
+        "Nothing was learned with logistic (10.1 ± 0.3 % (3 seeds)); guessing has 10 %.",
+        "Not all runs came to the end with tanh (3 runs diverged).",
     ]
 
 
@@ -99,11 +99,11 @@ def test_what_was_not_trained_is_left_out_of_the_order(groups_of: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "holds"), [(0.98, 0.99, True), (0.8, 0.9, False), (0.95, 1.05, None), (float("nan"), 1.0, None)]
+    ("low", "high", "holds"), [(0.91, 0.95, True), (0.8, 0.89, False), (0.85, 1.05, None), (float("nan"), 1.0, None)]
 )
 def test_whether_relu_is_the_fastest(low: float, high: float, holds: bool | None):
     (found,) = claims({}, {"tanh": Ratio((low + high) / 2, low, high), "rrelu": Ratio(1.9, 1.8, 2.0)})
-    assert (found.says, found.holds) == ("none is faster than ReLU", holds)
+    assert (found.says, found.holds) == ("none is a tenth faster than ReLU", holds)
 
 
 def test_claims_in_one_sentence():
@@ -122,8 +122,8 @@ def test_what_a_step_costs(groups_of: Callable[..., Groups]):
     # the geometric mean of 8.8 / 8, 8.9 / 8.1 and 9.1 / 8.2
     assert costs["selu"].value == pytest.approx((8.8 / 8 * 8.9 / 8.1 * 9.1 / 8.2) ** (1 / 3))
     assert sections.cost(groups, TIMES, costs) == [
-        "A training step with ReLU takes 8.1 ms; SELU 1.10 times that; ELU 0.50 times that; the other 1.00 times that, "
-        "not clearly more than 3 % off."
+        "A training step with ReLU takes 8.1 ms; ELU 0.50 times that; the others 1.00 to 1.10 times that, not "
+        "clearly more than 10 % off."
     ]
     assert steps.relative({"selu": [1.0, 2.0]}) == {}
     assert sections.cost(groups, {}, {}) == []

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from trainlab.report.curves import Band, band
 from trainlab.report.drawing import COLOURS, canvas, rendered
@@ -34,6 +34,7 @@ def curves(groups: Mapping[str, Group]) -> Picture:
             one.set_title(groups[key].label, fontsize=10)
             one.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             one.set_ylim(0, 1.08 * _highest(drawn))
+            one.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             one.tick_params(labelsize=8, labelleft=place % columns == 0, labelbottom=place + columns >= len(drawn))
         figure.supxlabel("epochs", fontsize=10)
         figure.supylabel("validation accuracy", fontsize=10)

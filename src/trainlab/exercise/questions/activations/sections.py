@@ -57,15 +57,16 @@ def ahead(ranked: Sequence[Group]) -> str:
 
 def failed(groups: Mapping[str, Group]) -> list[str]:
     """Which activations learned nothing, or have runs that were not completed."""
-    said = []
+    nothing, lost, chance = [], [], 0.0
     for group in groups.values():
         chance = 1 / group.settings.get("model.num_classes", 10)
         found = group.summary("metrics", "val_acc")
         if group.runs and found.mean <= GUESSING * chance:
-            said.append(f"Nothing was learned with {group.label}: {outcome(group)}; guessing has {100 * chance:.0f} %.")
+            nothing.append(f"{group.label} ({outcome(group)})")
         elif group.others:
-            said.append(f"Not all runs with {group.label} came to the end: {outcome(group)}.")
-    return said
+            lost.append(f"{group.label} ({outcome(group)})")
+    said = [f"Nothing was learned with {listed(nothing)}; guessing has {100 * chance:.0f} %."] if nothing else []
+    return said + ([f"Not all runs came to the end with {listed(lost)}."] if lost else [])
 
 
 def cost(groups: Mapping[str, Group], times: Mapping[str, list[float]], costs: Mapping[str, Ratio]) -> list[str]:
