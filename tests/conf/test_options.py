@@ -26,6 +26,7 @@ OPTIONS = {
         "cnn_alpha_dropout",
         "cnn_bn",
         "cnn_selu",
+        "best_20x100",
         "demo",
         "mistake_alpha_dropout_under_elu",
         "mistake_half_dropped_everywhere",
