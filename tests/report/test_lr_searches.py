@@ -91,3 +91,10 @@ def test_a_damaged_search_is_noted_and_the_run_counts(search: Any, leave_searche
     assert run.is_completed
     assert "lr_search of result.json is damaged" in run.reason
     assert searches(group_runs([run])) == []
+
+
+def test_what_explodes_widens_the_axis_to_neither_side():
+    wild = GRID | {"curve": GRID["curve"] | {"losses": [[2.2], [1.9, 1.7], [1.8, 1.6], [400.0]]}}
+    figure, _, _ = draw_searches({"": wild})
+    low, high = figure.axes[0].get_ylim()
+    assert 1.5 < low < 1.6 and 2.2 < high < 3.2

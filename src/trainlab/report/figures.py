@@ -217,7 +217,10 @@ def inside(groups: Sequence[Group]) -> Picture:
 
 def searches(groups: Sequence[Group]) -> list[Picture]:
     """How the learning rates were found that were searched, a figure a method."""
-    found = {group.label: search for group in groups if (search := group.search)}
+    searched = [group for group in groups if group.search]
+    short = [without_lr(group.label) for group in searched]
+    names = short if len(set(short)) == len(short) else [group.label for group in searched]
+    found = {name: group.search for name, group in zip(names, searched, strict=True) if group.search}
     pictures = []
     for method, title in METHODS.items():
         of_method = {label: search for label, search in found.items() if search["method"] == method}

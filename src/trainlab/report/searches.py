@@ -20,6 +20,7 @@ CAPTIONS = {
     "dropped. The star is the rate that was taken.",
 }
 _MARKERS = {"steepest": "^", "valley": "s", "tenth_of_minimum": "o"}
+_MARGIN = 0.05  # below the lowest loss, of the axis's length
 _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the median above it
 
 
@@ -28,14 +29,15 @@ def draw_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]
     method = next(iter(searches.values()))["method"]
     draw = _draw_range_test if method == "range_test" else _draw_grid
     with canvas(6.4, 3.7) as (figure, (axes,)):
-        tops = []
+        lows, tops = [], []
         for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLOURS, strict=False):
             losses = draw(axes, found, colour)
             label = f"{shortened(name)}: {_told(found['lr'])}" if name else _taken(found)
             axes.plot([], [], color=colour, marker="*", markersize=11, label=label)
+            lows.append(float(np.nanmin(losses)))
             tops.append(_highest_shown(losses))
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, min(high, max(tops)))
+        low, top = min(lows), min(axes.get_ylim()[1], max(tops))
+        axes.set_ylim(low - _MARGIN * (top - low), top)
         axes.set_xscale("log")
         axes.set_xlabel("learning rate (optim.lr)")
         axes.set_ylabel("training loss, smoothed" if method == "range_test" else "validation loss")
