@@ -25,7 +25,7 @@ exercise: setup ## all questions of the exercise, an hour on 2 cores, and its re
 	$(BIN)/python src/exercise.py $(if $(QUICK),--quick,$(if $(IMAGES),data=image_folder data.root="$(IMAGES)"))
 
 test: setup ## the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-all: setup ## with the slow tests
 	$(BIN)/python -m pytest -m 'not gpu and not realdata'
