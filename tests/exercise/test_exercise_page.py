@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from exercise_results import Leave, leave_part
+from trainlab.exercise.answers import Answers
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.page import page, write_page
 from trainlab.exercise.questions import tuning
@@ -23,7 +24,7 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     leave_part(leave, "8b", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.530, 0.533, 0.531], epoch_s=3.0)
     seconds = {"question_8": 1234.0}
-    text = page(tuning.SECTIONS, Evidence(tmp_path, Setting(overrides=("data.root=/images",))), seconds)
+    text = page(tuning.SECTIONS, Evidence(tmp_path, Setting(overrides=("data.root=/images",))), seconds, Answers())
     assert text_of(text, "8b") == (
         "ELU: validation accuracy 50.1 ± 0.2 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the epoch with "
         "the lowest validation loss. Learning rate 0.0001, given.  The lowest validation loss came at epoch 13 to 15; "

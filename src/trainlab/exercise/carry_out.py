@@ -9,8 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainlab.exercise.answers import Answers
 from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.page import answer_of, write_page
+from trainlab.exercise.page import write_page
 from trainlab.exercise.section import Measurement, Section, sweeps_of
 from trainlab.exercise.trainings import Setting, Sweep, command
 from trainlab.files import write_atomically
@@ -50,6 +51,7 @@ class Exercise:
         self.sections, self.all_sections = sections, all_sections
         self.folder, self.setting, self.script = folder, setting, script
         self._times = folder / "seconds.json"
+        self._answers = Answers()
 
     def run(self) -> Path:
         """Do all of it. Returns the page.
@@ -63,10 +65,11 @@ class Exercise:
         for section in self.sections:
             for measurement in section.measurements:
                 self._measure(section, measurement)
+        self._answers = Answers()  # all made again, once: nothing on the page is older than what is on disk
         page = self._write()
         evidence = Evidence(self.folder, self.setting)
         for section in self.sections:
-            if isinstance(missing := answer_of(section, evidence), str):
+            if isinstance(missing := self._answers.of(section, evidence), str):
                 raise ValueError(f"{section.title}: no answer, {missing}; the others are in {page}")
         return page
 
@@ -107,7 +110,7 @@ class Exercise:
             self._add_seconds(measurement.name, time.monotonic() - started)
 
     def _write(self) -> Path:
-        return write_page(self.all_sections, Evidence(self.folder, self.setting), self._seconds())
+        return write_page(self.all_sections, Evidence(self.folder, self.setting), self._seconds(), self._answers)
 
     def _write_now(self) -> float:
         """Write the page; the moment from which on seconds count."""

@@ -12,6 +12,7 @@ from trainlab.report.runs import Run, find_runs
 from trainlab.report.settings import NOT_GIVEN, value_of
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
+State = frozenset[tuple[str, int]]  # files, and when they were last written
 ENDED = ("completed", "diverged", "failed", "pruned")
 
 
@@ -91,6 +92,12 @@ class Evidence:
     def is_measured(self, name: str) -> bool:
         """Whether it was taken."""
         return self._path(name).exists()
+
+    def state(self, sweeps: Sequence[Sweep], measurements: Sequence[str]) -> State:
+        """Changes when a run of ``sweeps`` begins, ends or is evaluated, or one of ``measurements`` is taken."""
+        left = [path for sweep in sweeps for path in (self.folder / sweep.name).glob("*/[re]*.json")]
+        files = [*left, *(self._path(name) for name in measurements)]
+        return frozenset((str(path), path.stat().st_mtime_ns) for path in files if path.exists())
 
     def _path(self, name: str) -> Path:
         return self.folder / "measured" / f"{name}.json"

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 
-from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.answers import Answers
+from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.section import Answer, Section, sweeps_of
 from trainlab.exercise.trainings import command
 from trainlab.files import write_atomically
@@ -32,16 +33,25 @@ _QUICK = (
 _AGREES = {True: "as the textbook has it", False: "contradicts the textbook", None: "open"}
 
 
-def write_page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float]) -> Path:
-    """Write the page of what is there of ``sections``; ``seconds`` that each sweep and measurement took. Its path."""
+def write_page(
+    sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float], answers: Answers | None = None
+) -> Path:
+    """Write the page of what is there of ``sections``; its path.
+
+    Args:
+        sections: in their order.
+        evidence: what is there.
+        seconds: that each sweep and measurement took.
+        answers: given before, so that they need not be made again.
+    """
     path = evidence.folder / "exercise.html"
-    write_atomically(path, page(sections, evidence, seconds).encode())
+    write_atomically(path, page(sections, evidence, seconds, answers or Answers()).encode())
     return path
 
 
-def page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float]) -> str:
+def page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float], given: Answers) -> str:
     """The text of the page."""
-    answers = [answer_of(section, evidence) for section in sections]
+    answers = [given.of(section, evidence) for section in sections]
     body = [f"<h1>{escape(TITLE)}</h1>", paragraph(_INTRODUCTION, "lead")]
     if evidence.setting.quick:
         body.append(f'<div class="warning" role="note">{paragraph(_QUICK)}</div>')
@@ -53,14 +63,6 @@ def page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, 
         body="\n".join(body),
         script=(_REPORT / "tables.js").read_text(),
     )
-
-
-def answer_of(section: Section, evidence: Evidence) -> Answer | str:
-    """The answer, or what is missing."""
-    try:
-        return section.answer(evidence)
-    except NotYet as missing:
-        return str(missing)
 
 
 def _contents(sections: Sequence[Section], answers: Sequence[Answer | str]) -> str:
