@@ -18,9 +18,10 @@ from trainlab.exercise.trainings import Setting, Sweep
 SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))
 # In the place of train.py: leaves the runs that it is told to, and ends with a status.
 TRAIN = """
-import sys
+import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
+time.sleep({seconds})
 from run_folders import leave_run
 words = dict(word.split("=", 1) for word in sys.argv[2:])
 folder = Path(words["output_dir"]) / words["name"]
@@ -33,9 +34,11 @@ sys.exit({status})
 """
 
 
-def exercise(tmp_path: Path, sections: Sequence[Section], seeds: Sequence[int] = (1, 2), status: int = 0) -> Exercise:
+def exercise(
+    tmp_path: Path, sections: Sequence[Section], seeds: Sequence[int] = (1, 2), status: int = 0, seconds: float = 0.0
+) -> Exercise:
     script = tmp_path / "train.py"
-    script.write_text(TRAIN.format(tests=str(PROJECT / "tests"), seeds=list(seeds), status=status))
+    script.write_text(TRAIN.format(tests=str(PROJECT / "tests"), seeds=list(seeds), status=status, seconds=seconds))
     return Exercise(sections, sections, tmp_path / "outputs" / "study", Setting(), script)
 
 
@@ -103,7 +106,7 @@ def test_the_page_is_written_while_a_sweep_runs(tmp_path: Path, monkeypatch: pyt
     written = []
     monkeypatch.setattr(carry_out, "PAGE_EVERY_S", 0.1)
     monkeypatch.setattr(Exercise, "_write", lambda self: written.append(1) or tmp_path)
-    exercise(tmp_path, [section()]).run()
+    exercise(tmp_path, [section()], seconds=1.0).run()
     assert len(written) > 2  # before, at least once while it ran, after
 
 
