@@ -30,6 +30,8 @@ def main() -> None:
         print(f"report: {exercise.run()}")
     except Cancelled as cancelled:
         sys.exit(cancelled.status)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

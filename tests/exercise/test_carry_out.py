@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from run_folders import leave_run
 from trainlab.cli import PROJECT
 from trainlab.exercise import carry_out
 from trainlab.exercise.carry_out import Cancelled, Exercise
@@ -100,6 +101,48 @@ def test_a_measurement_that_lacks_something_is_left_for_later(tmp_path: Path, ca
         exercise(tmp_path, [section(Measurement("one", take))]).run()
     assert "not measured: one: no checkpoint" in caplog.text
     assert not Evidence(tmp_path / "outputs" / "study", Setting()).is_measured("one")
+
+
+def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path):
+    taken = []
+
+    def take(evidence: Evidence) -> Measured:
+        taken.append(len(evidence.runs(SWEEP)))
+        return {}
+
+    def anew(evidence: Evidence) -> Answer:
+        return Answer([str(evidence.measured("one"))])
+
+    sections = [Section("q", "1", "A question", "What?", "", anew, [SWEEP], [Measurement("one", take)])]
+    exercise(tmp_path, sections).run()
+    leave_run(tmp_path / "outputs" / "study" / "sweep" / "3", [1.0], [0.5], seed=3)
+    exercise(tmp_path, sections).run()
+    exercise(tmp_path, sections).run()
+    assert taken == [2, 3]
+
+
+def test_a_fault_in_a_measurement_or_an_answer_takes_no_other_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    def fault(evidence: Evidence) -> Measured:
+        raise RuntimeError("no such layer")
+
+    wrong = Section("w", "1", "Wrong", "What?", "", lambda evidence: Answer([str(1 / 0)]), [SWEEP])
+    sections = [section(Measurement("one", fault), Measurement("two", lambda evidence: {"two": 2})), wrong]
+    with pytest.raises(ValueError, match="A question: no answer, one is not measured"):
+        exercise(tmp_path, sections).run()
+    assert "no such layer" in caplog.text
+    evidence = Evidence(tmp_path / "outputs" / "study", Setting())
+    assert evidence.measured("two") == {"two": 2}
+    assert "it could not be made (ZeroDivisionError" in (evidence.folder / "exercise.html").read_text()
+
+
+def test_other_settings_are_refused_in_the_same_folder(tmp_path: Path):
+    exercise(tmp_path, [section()]).run()
+    other = exercise(tmp_path, [section()])
+    other.setting = Setting(overrides=("data.root=/elsewhere",))
+    with pytest.raises(
+        ValueError, match=r"sweep was trained with other settings \(optim.lr=1e-4 seed=1,2\); give those"
+    ):
+        other.run()
 
 
 def test_the_page_is_written_while_a_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -73,11 +73,11 @@ def test_selu_beside_batch_normalization(
     assert answer("8d", evidence()).agrees is agrees
 
 
-def test_mc_dropout_that_changes_nothing_contradicts_the_claim(leave: Leave, evidence: Callable[[], Evidence]):
+def test_mc_dropout_that_changes_nothing_leaves_the_claim_open(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8e", [0.5, 0.5, 0.5])
     evidence().keep(tuning.MC, MC)
     found = answer("8e_mc", evidence())
-    assert found.agrees is False
+    assert found.agrees is None
     assert found.sentences[0].startswith(
         "Test accuracy † of MC dropout and the same networks without cannot be told apart (0.00 ± 0.25 points"
     )
@@ -98,7 +98,13 @@ def test_all_parts_beside_what_others_report(leave: Leave, evidence: Callable[[]
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
     found = answer("8", evidence())
     assert found.sentences[0] == "1cycle is ahead with 54.1 ± 0.4 % (3 seeds) validation accuracy."
-    assert len(found.sentences) == 1 + 10
+    # Means 50.1, 51.1, 52.1, 53.1, 54.1 with ± 0.4: 8b's interval holds 50.06, 8c's lies below 52.74.
+    assert found.sentences[1].startswith(
+        "Validation accuracy beside the best that others report: 8b (ELU) 50.1 ± 0.4 % (3 seeds), not clearly apart "
+        "from the 50.06 % reported; 8c (batch norm) 51.1 ± 0.4 % (3 seeds), below the 52.74 % reported; 8d (SELU) 52.1 "
+        "± 0.4 % (3 seeds), above the 50.26 % reported; "
+    )
+    assert len(found.sentences) == 2 + 10
     ((_, table),) = found.tables
     assert [row[0][0] for row in table.rows] == ["8b", "8c", "8d", "8e", "8f"]
     assert [cell[0] for cell in table.rows[0][-3:]] == ["50.06", "42.4 (CNN 70.43)", "46.76"]

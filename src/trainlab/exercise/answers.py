@@ -1,7 +1,11 @@
 """Answers to sections, made anew only where what they are made of has changed: most of the time goes into figures."""
 
+import logging
+
 from trainlab.exercise.evidence import Evidence, NotYet, State
 from trainlab.exercise.section import Answer, Section
+
+log = logging.getLogger(__name__)
 
 
 class Answers:
@@ -24,3 +28,6 @@ def _answer(section: Section, evidence: Evidence) -> Answer | str:
         return section.answer(evidence)
     except NotYet as missing:
         return str(missing)
+    except Exception as error:  # a fault in one answer takes no other with it; the exercise fails at its end
+        log.exception("the answer to %s could not be made", section.title)
+        return f"it could not be made ({type(error).__name__}: {error})"

@@ -13,7 +13,7 @@ from trainlab.exercise.answers import Answers
 from trainlab.exercise.evidence import Evidence, NotYet
 from trainlab.exercise.page import write_page
 from trainlab.exercise.section import Measurement, Section, sweeps_of
-from trainlab.exercise.trainings import Setting, Sweep, command
+from trainlab.exercise.trainings import Setting, Sweep, command, overrides_of
 from trainlab.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,9 @@ class Exercise:
 
         Raises:
             Cancelled: by Ctrl-C, or a sweep's settings are wrong.
-            ValueError: a section has no answer after all.
+            ValueError: the folder is of other settings, or a section has no answer after all.
         """
+        self._claim_folder()
         for sweep in sweeps_of(self.sections):
             self._train(sweep)
         for section in self.sections:
@@ -77,18 +78,23 @@ class Exercise:
         """Train what of ``sweep`` is not trained, in a process of its own."""
         words = [*command(sweep, self.setting, self.folder.name), f"output_dir={self.folder.parent}"]
         log.info("python src/train.py %s", shlex.join(words[:-1]))
-        started = self._write_now()
+        self._write()
+        started = time.monotonic()
         process = subprocess.Popen([sys.executable, str(self.script), *words])
         try:
+            written = started
             while process.poll() is None:
                 time.sleep(0.2)
-                if time.monotonic() - started > PAGE_EVERY_S:
-                    self._add_seconds(sweep.name, time.monotonic() - started)
-                    started = self._write_now()
+                if time.monotonic() - written > PAGE_EVERY_S:
+                    self._write()
+                    written = time.monotonic()
         except KeyboardInterrupt:  # which the sweep has got, too: it ends its epoch
             process.wait()
             raise Cancelled(INTERRUPTED) from None
         finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
             self._add_seconds(sweep.name, time.monotonic() - started)
         # 1: some run failed or diverged, which is on record and part of the answer. No run at all is a mistake.
         if process.returncode not in (0, 1) or not Evidence(self.folder, self.setting).runs(sweep):
@@ -96,26 +102,42 @@ class Exercise:
 
     def _measure(self, section: Section, measurement: Measurement) -> None:
         evidence = Evidence(self.folder, self.setting)
-        if evidence.is_measured(measurement.name):
+        of = evidence.what_ran(section.sweeps)
+        if evidence.is_measured(measurement.name, of):
             return
         log.info("measuring %s (%s)", measurement.name, section.title)
-        started = self._write_now()
+        self._write()
+        started = time.monotonic()
         try:
-            evidence.keep(measurement.name, measurement.take(evidence))
+            evidence.keep(measurement.name, measurement.take(evidence), of)
         except NotYet as missing:
             log.warning("not measured: %s: %s", measurement.name, missing)
         except KeyboardInterrupt:
             raise Cancelled(INTERRUPTED) from None
+        except Exception:  # the others are measured; without it the section has no answer, which fails at the end
+            log.exception("not measured: %s", measurement.name)
         finally:
             self._add_seconds(measurement.name, time.monotonic() - started)
 
+    def _claim_folder(self) -> None:
+        """Keep what is trained here beside it, so that other settings never come among the same figures.
+
+        Raises:
+            ValueError: what was trained here before had other settings.
+        """
+        path = self.folder / "settings.json"
+        before = json.loads(path.read_text()) if path.exists() else {}
+        now = {sweep.name: overrides_of(sweep, self.setting) for sweep in sweeps_of(self.sections)}
+        for name, overrides in now.items():
+            if before.get(name, overrides) != overrides:
+                raise ValueError(
+                    f"{self.folder / name} was trained with other settings ({shlex.join(before[name])}); give those, "
+                    "set another --name, or remove that folder and its line in settings.json"
+                )
+        write_atomically(path, (json.dumps(before | now, indent=1) + "\n").encode())
+
     def _write(self) -> Path:
         return write_page(self.all_sections, Evidence(self.folder, self.setting), self._seconds(), self._answers)
-
-    def _write_now(self) -> float:
-        """Write the page; the moment from which on seconds count."""
-        self._write()
-        return time.monotonic()
 
     def _seconds(self) -> dict[str, float]:
         return json.loads(self._times.read_text()) if self._times.exists() else {}

@@ -1,5 +1,6 @@
 """What is on disk of an exercise: runs of its sweeps, and what was measured."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,15 +84,26 @@ class Evidence:
         path = self._path(name)
         if not path.exists():
             raise NotYet(f"{name} is not measured")
-        return json.loads(path.read_text())
+        return json.loads(path.read_text())["figures"]
 
-    def keep(self, name: str, measured: Measured) -> None:
-        """Write what a measurement came to, atomically."""
-        write_atomically(self._path(name), (json.dumps(measured, indent=1) + "\n").encode())
+    def keep(self, name: str, measured: Measured, of: str = "") -> None:
+        """Write what a measurement came to, atomically, with what it was taken ``of``."""
+        content = {"of": of, "figures": measured}
+        write_atomically(self._path(name), (json.dumps(content, indent=1) + "\n").encode())
 
-    def is_measured(self, name: str) -> bool:
-        """Whether it was taken."""
-        return self._path(name).exists()
+    def is_measured(self, name: str, of: str = "") -> bool:
+        """Whether it was taken, of just that."""
+        path = self._path(name)
+        return path.exists() and json.loads(path.read_text())["of"] == of
+
+    def what_ran(self, sweeps: Sequence[Sweep]) -> str:
+        """Changes with the runs of ``sweeps`` and how they ended; for measurements, which are taken of them."""
+        found = [
+            f"{sweep.name}/{run.folder.name} {run.status} {run.result.fingerprint if run.result else ''}"
+            for sweep in sweeps
+            for run in self.runs(sweep)
+        ]
+        return hashlib.blake2b("\n".join(sorted(found)).encode(), digest_size=8).hexdigest()
 
     def state(self, sweeps: Sequence[Sweep], measurements: Sequence[str]) -> State:
         """Changes when a run of ``sweeps`` begins, ends or is evaluated, or one of ``measurements`` is taken."""

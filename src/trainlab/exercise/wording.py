@@ -89,6 +89,24 @@ def accuracy(of: Interval) -> str:
     return f"{100 * of.mean:.1f}{spread} % ({seeds(of.n)})"
 
 
+def beats(of: Interval, reported: float) -> bool | None:
+    """Whether the interval of a mean accuracy lies above a figure in %; False below, None where that is in it."""
+    if not of.n or isnan(of.half_width):
+        return None
+    low, high = 100 * (of.mean - of.half_width), 100 * (of.mean + of.half_width)
+    return True if low > reported else False if high < reported else None
+
+
+def beside_reported(what: str, found: Mapping[str, tuple[Interval, float]]) -> str:
+    """A sentence on mean accuracies, by name, beside what others report of one run each, in %."""
+    words = {True: "above", False: "below", None: "not clearly apart from"}
+    parts = [
+        f"{name} {accuracy(of)}{f', {words[beats(of, reported)]} the {reported} % reported' if of.n else ''}"
+        for name, (of, reported) in found.items()
+    ]
+    return f"{what}: {'; '.join(parts)}."
+
+
 def outcome(group: Group) -> str:
     """What the runs of a group came to: "50.1 ± 0.4 % (3 seeds)", "41.0 % (1 seed), 2 runs diverged"."""
     lost = Counter(run.status for run in group.others)

@@ -54,9 +54,5 @@ SECTIONS = (
         "",
         answer,
         [RECIPE],
-        notes=[
-            "The recipe was found by the project's own search, on validation accuracy and loss alone; "
-            "conf/experiment/best_20x100.yaml says how."
-        ],
     ),
 )

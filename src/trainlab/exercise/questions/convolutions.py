@@ -7,7 +7,7 @@ from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, all_hold, named
+from trainlab.exercise.wording import accuracy, all_hold, beats, beside_reported, named
 from trainlab.report.comparisons import compare_all
 from trainlab.report.figures import bars, learning_curves
 from trainlab.report.groups import Group
@@ -47,34 +47,14 @@ def answer(evidence: Evidence) -> Answer:
     done = [of for of in groups.values() if of.runs]
     if not done:
         return Answer(["No run was completed."])
+    tests = {of.label: (of.summary("metrics", "test_acc"), NETWORKS[key].published) for key, of in groups.items()}
     curves = replace(learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
     return Answer(
-        [beside_published(groups), *told_apart(compare_all(done))],
-        all_hold(*(beats(of, NETWORKS[experiment].published) for experiment, of in groups.items())),
+        [beside_reported("Test accuracy †", tests), *told_apart(compare_all(done))],
+        all_hold(*(beats(of, reported) for of, reported in tests.values())),
         [curves, replace(bars(done), name="cnn_bars")],
         [("The convolutional networks", table(groups))],
     )
-
-
-def beats(of: Group, published: float) -> bool | None:
-    """Whether the mean's interval lies above what is reported; False below, None where that is in it."""
-    found = of.summary("metrics", "test_acc")
-    low, high = 100 * (found.mean - found.half_width), 100 * (found.mean + found.half_width)
-    return True if low > published else False if high < published else None
-
-
-def beside_published(groups: Mapping[str, Group]) -> str:
-    """Test accuracies beside those reported."""
-    words = {True: "above", False: "below", None: "not clearly apart from"}
-    parts = []
-    for experiment, of in groups.items():
-        published = NETWORKS[experiment].published
-        if not of.runs:
-            parts.append(f"{of.label} no completed run")
-            continue
-        test = of.summary("metrics", "test_acc")
-        parts.append(f"{of.label} {accuracy(test)}, {words[beats(of, published)]} the {published} % reported")
-    return f"Test accuracy †: {'; '.join(parts)}."
 
 
 def table(groups: Mapping[str, Group]) -> Table:

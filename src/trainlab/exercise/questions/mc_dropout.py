@@ -40,6 +40,6 @@ def whether_better(name: str, found: Measured, runs: Collection[Run], root: Path
             beside("Test accuracy †", (with_it, sampled), (without, plain), digits=2),
             beside("Test negative log-likelihood †", (with_it, sampled_loss), (without, plain_loss), "nats", 3),
         ],
-        {"higher": True, "lower": False, "not distinguishable": False}.get(gain),
+        {"higher": True, "lower": False}.get(gain),
         tables=[("Each seed, intervals over the images", table([r for r in runs if r.mc_dropout], root))],
     )

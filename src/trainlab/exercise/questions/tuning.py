@@ -1,6 +1,6 @@
 """Question 8: one change at a time to a network of 20 hidden layers of 100 units."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import nan
@@ -9,13 +9,13 @@ from trainlab.exercise.evidence import Evidence, Measured, diverged
 from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import Verdict, accuracy, all_hold, named, pair_of, verdict
+from trainlab.exercise.wording import Verdict, accuracy, all_hold, beside_reported, named, pair_of, verdict
 from trainlab.report.comparisons import compare_all
 from trainlab.report.convergence import convergence
 from trainlab.report.figures import Picture, bars, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import ratio
+from trainlab.report.statistics import Interval, ratio
 from trainlab.report.verdicts import better, converging, cost, number, told_apart
 
 ALL = Sweep(
@@ -25,6 +25,9 @@ ALL = Sweep(
         *("lr_search=grid", "seed=1,2,3"),
     ),
 )
+
+
+OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
 
 
 @dataclass(frozen=True)
@@ -167,11 +170,21 @@ def together(evidence: Evidence) -> Answer:
     return Answer(
         [
             f"{best.label} is ahead with {accuracy(best.summary('metrics', 'val_acc'))} validation accuracy.",
+            beside_reported("Validation accuracy beside the best that others report", _reported(groups)),
             *told_apart(compare_all(done)),
         ],
         figures=[_curves("8", done), replace(bars(done), name="8_accuracy_bars")],
         tables=[("All parts", table)],
     )
+
+
+def _reported(groups: Mapping[str, Group]) -> dict[str, tuple[Interval, float]]:
+    """Validation accuracy of each part, and the highest that others report of a dense network."""
+    found = {}
+    for key, group in groups.items():
+        best = max(float(PARTS[key].published[i]) for i in OF_DENSE_NETWORKS)
+        found[f"{key} ({group.label})"] = (group.summary("metrics", "val_acc"), best)
+    return found
 
 
 def _row(key: str, group: Group) -> list[Cell]:
