@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from exercise_results import Leave, leave_part
-from trainlab.exercise.answers import Answers
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.page import page, write_page
 from trainlab.exercise.questions import tuning
@@ -24,7 +23,7 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     leave_part(leave, "8b", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.530, 0.533, 0.531], epoch_s=3.0)
     seconds = {"question_8": 1234.0}
-    text = page(tuning.SECTIONS, Evidence(tmp_path, Setting(overrides=("data.root=/images",))), seconds, Answers())
+    text = page(tuning.SECTIONS, Evidence(tmp_path, Setting(overrides=("data.root=/images",))), seconds)
     assert text_of(text, "8b") == (
         "ELU: validation accuracy 50.1 ± 0.2 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the epoch with "
         "the lowest validation loss. Learning rate 0.0001, given.  The lowest validation loss came at epoch 13 to 15; "
@@ -36,7 +35,7 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     assert text.count("Not there yet: ") == 5 == text.count('<span class="faint">not there yet</span>')
     assert text.count('<a href="#8d">') == 1
     # What repeats it, and what it took.
-    assert "python src/exercise.py 8 data.root=/images" in text
+    assert f"python src/exercise.py 8 --name {tmp_path.name} data.root=/images" in text
     assert "python src/train.py -m experiment=part_8b_elu_he,part_8c_bn" in text
     assert "It took 20.6 minutes" in text
     # Offline: nothing is fetched from anywhere.

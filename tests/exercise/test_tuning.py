@@ -117,4 +117,4 @@ def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable
         leave(f"question_8/c{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, part="8c")
     found = answer("8c", evidence())
     assert found.agrees is None
-    assert found.sentences == ["batch norm: no run was completed, 3 of 3 diverged. Learning rate 0.0001, given."]
+    assert found.sentences == ["batch norm: no run was completed, 3 of 3 diverged."]

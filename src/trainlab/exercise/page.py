@@ -21,10 +21,11 @@ _PARTS = Path(__file__).parent
 _REPORT = _PARTS.parent / "report"
 _INTRODUCTION = (
     "Questions 1 to 8 of the exercises of chapter 11 of Aurélien Géron's Hands-On Machine Learning: a dense network of "
-    "20 hidden layers of 100 units on CIFAR-10, one change at a time. Each answer below is made from what was "
-    "measured, by rules: no sentence with a figure in it was written by hand. ± is half the width of a 95 % interval "
-    "over the seeds (Student's t); a difference counts where p is below 0.05. Choices are made on 5,000 images held "
-    "out for validation; figures marked † are of the test set, which is read once a run, after all choices."
+    "20 hidden layers of 100 units on CIFAR-10. The sentences of each answer are made from what was measured, by "
+    "rules. ± is half the width of a 95 % interval over the seeds (Student's t), unless it is said of what else; a "
+    "difference counts where p is below 0.05. Choices are made on images held out for validation; figures marked † "
+    "are of the test set and take no part in any. Seconds of runs that were trained together are shares of one clock: "
+    "their spread says nothing of the noise of another hour."
 )
 _QUICK = (
     "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "
@@ -45,13 +46,16 @@ def write_page(
         answers: given before, so that they need not be made again.
     """
     path = evidence.folder / "exercise.html"
-    write_atomically(path, page(sections, evidence, seconds, answers or Answers()).encode())
+    write_atomically(path, page(sections, evidence, seconds, answers).encode())
     return path
 
 
-def page(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float], given: Answers) -> str:
+def page(
+    sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float], given: Answers | None = None
+) -> str:
     """The text of the page."""
-    answers = [given.of(section, evidence) for section in sections]
+    known = given or Answers()
+    answers = [known.of(section, evidence) for section in sections]
     body = [f"<h1>{escape(TITLE)}</h1>", paragraph(_INTRODUCTION, "lead")]
     if evidence.setting.quick:
         body.append(f'<div class="warning" role="note">{paragraph(_QUICK)}</div>')
@@ -105,7 +109,9 @@ def _how(section: Section, evidence: Evidence, seconds: Mapping[str, float]) -> 
     names = [sweep.name for sweep in section.sweeps] + [measurement.name for measurement in section.measurements]
     took = sum(seconds.get(name, 0.0) for name in names)
     quick = ["--quick"] if evidence.setting.quick else []
-    commands = [shlex.join(["python", "src/exercise.py", section.part, *quick, *evidence.setting.overrides])]
+    usual = evidence.folder.name == ("exercise_quick" if quick else "exercise")
+    name = [] if usual else ["--name", evidence.folder.name]
+    commands = [shlex.join(["python", "src/exercise.py", section.part, *quick, *name, *evidence.setting.overrides])]
     for sweep in section.sweeps:
         commands.append(shlex.join(["python", "src/train.py", *command(sweep, evidence.setting, evidence.folder.name)]))
     time = f" It took {_minutes(took)}, with what other sections share." if took else ""
