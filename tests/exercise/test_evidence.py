@@ -45,3 +45,18 @@ def test_measurements_are_kept_and_found_again(evidence: Callable[[], Evidence])
     evidence().keep("sparsity", {"zeros": [0.5, 0.9]})
     assert evidence().is_measured("sparsity")
     assert evidence().measured("sparsity") == {"zeros": [0.5, 0.9]}
+
+
+def test_a_sweep_that_is_not_through_has_no_groups_to_choose_from(
+    leave: Callable[..., Path], evidence: Callable[[], Evidence]
+):
+    for seed in (1, 2):
+        leave(f"rates/{seed}", [1.0], [0.4], seed=seed, lr=1e-3)
+    evidence().set_under_way("rates", True)
+    with pytest.raises(NotYet, match="rates is not through"):
+        evidence().ended_groups(SWEEP)
+    assert len(evidence().group(SWEEP, optim__lr=1e-3).runs) == 2  # a group that has ended can be shown
+    evidence().set_under_way("other", True)
+    evidence().set_under_way("rates", False)
+    assert evidence().under_way() == ["other"]
+    assert len(evidence().ended_groups(SWEEP)) == 1

@@ -78,6 +78,8 @@ class Exercise:
         """Train what of ``sweep`` is not trained, in a process of its own."""
         words = [*command(sweep, self.setting, self.folder.name), f"output_dir={self.folder.parent}"]
         log.info("python src/train.py %s", shlex.join(words[:-1]))
+        evidence = Evidence(self.folder, self.setting)
+        evidence.set_under_way(sweep.name, True)
         self._write()
         started = time.monotonic()
         process = subprocess.Popen([sys.executable, str(self.script), *words])
@@ -97,8 +99,9 @@ class Exercise:
                 process.wait()
             self._add_seconds(sweep.name, time.monotonic() - started)
         # 1: some run failed or diverged, which is on record and part of the answer. No run at all is a mistake.
-        if process.returncode not in (0, 1) or not Evidence(self.folder, self.setting).runs(sweep):
+        if process.returncode not in (0, 1) or not evidence.runs(sweep):
             raise Cancelled(process.returncode or 1)
+        evidence.set_under_way(sweep.name, False)
 
     def _measure(self, section: Section, measurement: Measurement) -> None:
         evidence = Evidence(self.folder, self.setting)

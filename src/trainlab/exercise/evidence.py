@@ -50,8 +50,10 @@ class Evidence:
         """All groups of a sweep.
 
         Raises:
-            NotYet: a run of it has not ended.
+            NotYet: a run of it has not ended, or not even begun.
         """
+        if sweep.name in self.under_way():
+            raise NotYet(f"{sweep.name} is not through")
         groups = self.groups(sweep)
         if not groups:
             raise NotYet(f"{sweep.name} has not begun")
@@ -74,6 +76,17 @@ class Evidence:
             raise LookupError(f"{len(found)} groups of {sweep.name} have {wanted}")
         self._require_end(sweep, found[0])
         return found[0]
+
+    def under_way(self) -> list[str]:
+        """Names of sweeps that were begun and have not come to their end, in this process or one before."""
+        path = self.folder / "under_way.json"
+        return json.loads(path.read_text()) if path.exists() else []
+
+    def set_under_way(self, name: str, is_under_way: bool) -> None:
+        """Say that the sweep ``name`` begins, or has come to its end."""
+        others = [other for other in self.under_way() if other != name]
+        content = [*others, name] if is_under_way else others
+        write_atomically(self.folder / "under_way.json", (json.dumps(content) + "\n").encode())
 
     def measured(self, name: str) -> Measured:
         """What the measurement ``name`` left.
@@ -109,7 +122,8 @@ class Evidence:
         """Changes when a run of ``sweeps`` begins, ends or is evaluated, or one of ``measurements`` is taken."""
         left = [path for sweep in sweeps for path in (self.folder / sweep.name).glob("*/[re]*.json")]
         files = [*left, *(self._path(name) for name in measurements)]
-        return frozenset((str(path), path.stat().st_mtime_ns) for path in files if path.exists())
+        under_way = [(f"{name} is not through", 0) for name in self.under_way()]
+        return frozenset([*under_way, *((str(path), path.stat().st_mtime_ns) for path in files if path.exists())])
 
     def _path(self, name: str) -> Path:
         return self.folder / "measured" / f"{name}.json"
