@@ -162,6 +162,7 @@ def _picture(zeros: Group, pairs: Sequence[Pair], sizes: Measured) -> Picture:
             each = [100 * (theirs[seed] - ours[seed]) for seed in sorted(ours.keys() & theirs.keys())]
             half = 100 * pair.difference.half_width
             style = {"color": COLOURS[i + 1], "marker": MARKERS[i + 1], "capsize": 4, "markersize": 7, "linestyle": ""}
+            # The style is declared piece by piece, not as a mapping.
             left.errorbar(-100 * _lead(zeros, pair), i, xerr=half if half == half else None, **style)  # type: ignore[arg-type]
             left.plot(each, [i + 0.2] * len(each), "|", color="#333333", markersize=9)
         left.set_yticks(

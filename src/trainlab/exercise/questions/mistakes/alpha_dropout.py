@@ -41,6 +41,7 @@ def measure_layers(evidence: Evidence) -> Measured:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is a mistake is what is measured
             before = MLP(data.image_shape, **settings)
+        # A module's parts are declared as tensors or modules; this one is a module.
         before.scaling.load_state_dict(rebuild_network(checkpoint).scaling.state_dict())  # type: ignore[union-attr]
         found[name] = {"off": _by_layer(before.eval(), held_out.images[places])}
         found[name]["on"] = _by_layer(before.train(), held_out.images[places])

@@ -33,6 +33,7 @@ def measure(evidence: Evidence) -> Measured:
         found = evaluate(rebuild_network(checkpoint), data.test_dataloader(), len(data.classes))
         right.append(found.predictions == found.labels)
     assert all(run.result for run in runs)
+    # Runs that are completed have a result.
     validated = torch.tensor([run.result.metrics["val_loss"] for run in runs])  # type: ignore[union-attr]
     return choices(torch.stack(right), validated)
 
