@@ -14,11 +14,12 @@ def main(cfg: DictConfig) -> None:
     with past_hydra():
         from trainlab.checks import check_arguments
         from trainlab.evaluation import evaluate_checkpoint
+        from trainlab.evaluation.table import show
 
         plain = {key: cfg[key] for key in ("data_root", "eval_batch_size", "device", "mc_samples", "mc_seed")}
         check_arguments(evaluate_checkpoint, plain, "")
         out = Path(cfg.out) if cfg.out else None
-        evaluate_checkpoint(Path(str(cfg.ckpt_path)), out=out, **plain)
+        show(evaluate_checkpoint(Path(str(cfg.ckpt_path)), out=out, **plain))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.data.shapes import Shapes
 from trainlab.evaluation import evaluate_checkpoint
+from trainlab.evaluation.table import show
 from trainlab.mc_dropout import mc_probabilities
 
 
@@ -33,6 +34,8 @@ def test_a_checkpoint_is_evaluated_on_all_test_images(finished, capsys):
     assert figures["epoch"] == result.metrics["best_epoch"]
     assert figures["data_digest"] == test.digest == result.provenance["data_digest"]
     assert json.loads((folder / "eval.json").read_text()) == figures
+    assert capsys.readouterr().out == ""  # the script shows it
+    show(figures)
     shown = capsys.readouterr().out
     assert f"{figures['test_acc']:.2%}" in shown
     assert all(name in shown for name in test.classes)
@@ -91,6 +94,8 @@ def test_mc_dropout_beside_deterministic_predictions(sampled):
 def test_what_a_terminal_shows(finished, capsys):
     _, folder = finished
     figures = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu", mc_samples=5)
+    assert capsys.readouterr().out == ""
+    show(figures)
     shown = capsys.readouterr().out
     for side in ("deterministic", "mc_dropout"):
         assert f"{100 * figures['metrics']['accuracy'][side]['value']:.2f}" in shown
@@ -155,6 +160,8 @@ def test_a_network_without_dropout_has_its_deterministic_figures(train, caplog, 
     assert figures["metrics"]["accuracy"]["deterministic"]["value"] == pytest.approx(result.metrics["test_acc"])
     left = {path.name for path in (folder / "eval_figures").iterdir()}
     assert left == {"reliability.png", "risk_coverage.png", "most_uncertain.png"}
+    capsys.readouterr()
+    show(figures)
     assert "MC dropout," not in capsys.readouterr().out
 
 

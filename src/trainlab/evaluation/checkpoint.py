@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
@@ -20,7 +19,6 @@ from trainlab.evaluation.intervals import LEVEL, RESAMPLES
 from trainlab.evaluation.metrics import BINS, Scores, score_images
 from trainlab.evaluation.network import Evaluation, evaluate
 from trainlab.evaluation.sampling import measure_cost, sample
-from trainlab.evaluation.table import by_class, side_by_side
 from trainlab.files import write_atomically
 from trainlab.mc_dropout import has_dropout
 
@@ -38,7 +36,7 @@ def evaluate_checkpoint(
     mc_samples: int | None = None,
     mc_seed: int = 0,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on the test set of its data; print the figures and write them.
+    """Evaluate a checkpoint on the test set of its data; write the figures and return them.
 
     Args:
         path: of the checkpoint; network and data are rebuilt from it.
@@ -69,14 +67,9 @@ def evaluate_checkpoint(
         "class_acc": dict(zip(data.classes, evaluation.class_accuracy, strict=True)),
         "confusion": evaluation.confusion.tolist(),
     }
-    console = Console()
-    console.print(by_class(figures))
     out = out or path.resolve().parent.parent / "eval.json"
     if mc_samples is not None:
         figures |= _uncertainty(network, data, place, evaluation, mc_samples, mc_seed, out)
-        console.print(side_by_side(figures))
-        for sentence in (figures["mc_dropout"] or {}).get("in_words", []):
-            console.print(sentence, highlight=False, soft_wrap=True)
     write_atomically(out, (json.dumps(figures, indent=2) + "\n").encode())
     log.info("written to %s", out)
     return figures

@@ -1,10 +1,21 @@
-"""Tables of an evaluation for a terminal."""
+"""An evaluation on a terminal."""
 
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from trainlab.evaluation.comparison import DETERMINISTIC, DIFFERENCE, MC, METRICS, Metric
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print what `evaluate_checkpoint` returns: the accuracies, and with MC dropout what can be claimed of it."""
+    console = Console()
+    console.print(by_class(figures))
+    if "metrics" in figures:
+        console.print(side_by_side(figures))
+        for sentence in (figures["mc_dropout"] or {}).get("in_words", []):
+            console.print(sentence, highlight=False, soft_wrap=True)
 
 
 def by_class(figures: dict[str, Any]) -> Table:
