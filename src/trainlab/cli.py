@@ -44,6 +44,30 @@ def same_pace(lr: float, momentum: float) -> float:
     return float(f"{lr * (1 - momentum):.6g}")  # 0.01 and not 0.00999...: it names folders and groups
 
 
+def values_of(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """What a sweep takes for each key, as Hydra reads its overrides: one value where it is not swept over.
+
+    Raises:
+        ValueError: one cannot be read, or its values cannot be counted.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides([*map(quoted, overrides)])
+    except HydraException as error:
+        raise ValueError(_config_error(error)) from None
+    found = {}
+    for override in parsed:
+        if not override.is_sweep_override():
+            found[override.key_or_group] = [str(override.value())]
+        elif override.is_choice_sweep() or override.is_range_sweep():
+            found[override.key_or_group] = [*override.sweep_string_iterator()]
+        else:
+            raise ValueError(f"the values of {override.input_line} cannot be counted; give them one by one")
+    return found
+
+
 def register_resolvers() -> None:
     """What interpolations of a config can ask for besides other keys.
 

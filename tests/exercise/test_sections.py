@@ -1,8 +1,10 @@
+import importlib
+
 import pytest
 
 from trainlab.exercise.contents import BY_DEFAULT, SECTIONS, chosen
 from trainlab.exercise.section import sweeps_of
-from trainlab.exercise.trainings import QUICK, Setting, Sweep, command, overrides_of, seeds_of
+from trainlab.exercise.trainings import QUICK, Setting, Sweep, command, overrides_of, runs_of, seeds_of
 
 SWEEP = Sweep("rates", ("model=bn", "optim.lr=1e-4,1e-3", "seed=1,2,3"), quick=("optim.lr=1e-3",))
 
@@ -21,6 +23,29 @@ def test_the_quick_version_is_small_everywhere():
     assert seeds_of(Sweep("one", ("model=bn",)), Setting()) == 1
 
 
+@pytest.mark.parametrize(
+    ("seed", "count"), [("1,2", 2), ("range(1,13)", 12), ("7", 1), ("choice(4,5,6)", 3), ("range(0,10,5)", 2)]
+)
+def test_seeds_are_counted_as_hydra_reads_them(seed: str, count: int):
+    setting = Setting(overrides=(f"seed={seed}",))
+    assert seeds_of(SWEEP, setting) == count
+    assert runs_of(SWEEP, setting) == 2 * count  # two rates
+
+
+def test_a_list_is_one_value_and_so_is_what_stands_in_quotes():
+    sweep = Sweep("lists", ("model.widths=[1,2],[3,4]", "model.activation='a,b'", "data.root=/a=b/c,d"))
+    assert runs_of(sweep, Setting()) == 2
+    assert runs_of(Sweep("one", ()), Setting()) == 1
+
+
+def test_what_the_exercise_sets_by_itself_cannot_be_set():
+    with pytest.raises(ValueError, match=r"name= is the exercise's own; .* --name NAME"):
+        Setting(overrides=("name=mine",))
+    with pytest.raises(ValueError, match="--quick is of a small embedded data set"):
+        Setting(quick=True, overrides=("data=image_folder", "data.root=/images"))
+    assert Setting(overrides=("data=image_folder",)).overrides == ("data=image_folder",)
+
+
 def test_the_command_names_the_folder_so_that_it_resumes():
     words = command(SWEEP, Setting(), "exercise")
     assert words[0] == "-m" and words[-1] == "name=exercise/rates"
@@ -31,6 +56,13 @@ def test_parts_are_chosen_in_the_order_of_the_page():
     assert {section.part for section in chosen(["8"])} == {"8"}
     with pytest.raises(ValueError, match=r"there is no part '9'; there are: .*8"):
         chosen(["9"])
+    with pytest.raises(ValueError, match="there is no part '8c'; it belongs to part 8"):
+        chosen(["8c"])
+
+
+def test_the_help_names_every_part():
+    help_ = importlib.import_module("exercise").PARTS
+    assert all(part in help_ for part in {section.part for section in SECTIONS} - set("12345678"))
 
 
 def test_keys_sweeps_and_measurements_are_unlike_each_other():

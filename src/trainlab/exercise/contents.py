@@ -42,7 +42,9 @@ def chosen(words: Sequence[str]) -> list[Section]:
         ValueError: there is no such part.
     """
     parts = list(dict.fromkeys(section.part for section in SECTIONS))
+    whole = {section.key: section.part for section in SECTIONS}
     for word in words:
         if word not in parts:
-            raise ValueError(f"there is no part {word!r}; there are: {', '.join(parts)}")
+            of = f"it belongs to part {whole[word]}" if word in whole else f"there are: {', '.join(parts)}"
+            raise ValueError(f"there is no part {word!r}; {of}")
     return [section for section in SECTIONS if section.part in (words or BY_DEFAULT)]

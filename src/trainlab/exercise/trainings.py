@@ -1,7 +1,9 @@
 """What the exercise trains: sweeps of `src/train.py`, and how their settings come about."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
+
+from trainlab.cli import values_of
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,20 @@ class Setting:
     Attributes:
         quick: on a small data set, to see what comes out; none of its figures mean anything.
         overrides: of every training, from the command line: where the images are, say.
+
+    Raises:
+        ValueError: they name the folder of a sweep, or other images than those of the quick version.
     """
 
     quick: bool = False
     overrides: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        keys = [override.partition("=")[0].lstrip("+") for override in self.overrides]
+        if own := [key for key in ("name", "output_dir") if key in keys]:
+            raise ValueError(f"{own[0]}= is the exercise's own; its folder under outputs/ is named by --name NAME")
+        if self.quick and "data" in keys:
+            raise ValueError("--quick is of a small embedded data set; leave --quick out to train on other images")
 
 
 # Of the quick version: a small embedded data set, two seeds, two short epochs.
@@ -53,5 +65,13 @@ def command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
 
 def seeds_of(sweep: Sweep, setting: Setting) -> int:
     """How many seeds each group of a sweep has."""
-    by_key: Mapping[str, str] = dict(o.split("=", 1) for o in overrides_of(sweep, setting))
-    return len(by_key.get("seed", "1").split(","))
+    return len(values_of(overrides_of(sweep, setting)).get("seed", ["1"]))
+
+
+def runs_of(sweep: Sweep, setting: Setting) -> int:
+    """How many runs a sweep makes: all combinations.
+
+    Raises:
+        ValueError: an override cannot be read.
+    """
+    return prod(map(len, values_of(overrides_of(sweep, setting)).values()))
