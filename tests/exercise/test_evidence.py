@@ -47,6 +47,39 @@ def test_measurements_are_kept_and_found_again(evidence: Callable[[], Evidence])
     assert evidence().measured("sparsity") == {"zeros": [0.5, 0.9]}
 
 
+def test_no_answer_is_made_of_a_group_with_a_run_that_failed(
+    leave: Callable[..., Path], evidence: Callable[[], Evidence]
+):
+    for seed in (1, 2):
+        leave(f"rates/a{seed}", [1.0], [0.4], seed=seed, lr=1e-3)
+    leave("rates/b1", [1.0], [0.4], seed=1, lr=1e-4)
+    error = {"type": "OSError", "message": "no room\non the disk"}
+    leave("rates/b2", [1.0], [0.4], seed=2, lr=1e-4, status="failed", error=error)
+    with pytest.raises(NotYet, match=r"0\.0001: 1 run failed \(no room\)$"):
+        evidence().group(SWEEP, optim__lr=1e-4)
+    with pytest.raises(NotYet, match=r"^rates: 1 run failed \(no room\)$"):
+        evidence().ended_groups(SWEEP)
+    assert len(evidence().group(SWEEP, optim__lr=1e-3).runs) == 2  # the other group says what it says
+
+
+def test_a_state_is_never_newer_than_what_was_read(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
+    leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3)
+    before = evidence().state([SWEEP], [])
+    one = evidence()
+    assert len(one.runs(SWEEP)) == 1
+    leave("rates/2", [1.0], [0.4], seed=2, lr=1e-3)
+    assert one.state([SWEEP], []) == before != evidence().state([SWEEP], [])
+
+
+def test_other_sweeps_change_no_state(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
+    leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3)
+    before = evidence().state([SWEEP], ["size"])
+    evidence().set_under_way("other", True)
+    assert evidence().state([SWEEP], ["size"]) == before
+    evidence().set_under_way("rates", True)
+    assert evidence().state([SWEEP], ["size"]) != before
+
+
 def test_a_sweep_that_is_not_through_has_no_groups_to_choose_from(
     leave: Callable[..., Path], evidence: Callable[[], Evidence]
 ):

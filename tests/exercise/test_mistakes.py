@@ -12,6 +12,7 @@ from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.mistakes.trainings import LABELS, SWEEP, network
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
+from trainlab.exercise.wording import named
 
 Leave = Callable[..., Path]
 RIGHT = (0.450, 0.455, 0.452)
@@ -70,9 +71,9 @@ def test_the_price_of_runs_that_did_not_come_to_an_end(leave: Leave, evidence: E
     leave_network(leave, "part_8d_selu", RIGHT)
     leave_network(leave, "mistake_selu_raw_inputs", RIGHT, "diverged")
     leave_network(leave, "mistake_learning_rate", RIGHT, "failed")
-    right, lost, failed = (
-        network(evidence, name) for name in ("part_8d_selu", "mistake_selu_raw_inputs", "mistake_learning_rate")
-    )
+    right, lost = (network(evidence, name) for name in ("part_8d_selu", "mistake_selu_raw_inputs"))
+    (failed,) = (group for group in evidence.groups(SWEEP) if {run.status for run in group.others} == {"failed"})
+    failed = named(failed, LABELS["mistake_learning_rate"])
     assert price(lost, right) == ("It costs everything: all 3 runs of SELU, raw inputs diverged.", True)
     assert price(failed, right) == ("No run of ELU, lr 1e-3 was completed.", None)
     assert price(right, failed) == (

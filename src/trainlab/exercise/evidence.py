@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from trainlab.report.settings import NOT_GIVEN, value_of
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
 State = frozenset[tuple[str, int]]  # files, and when they were last written
-ENDED = ("completed", "diverged", "failed", "pruned")
+ENDED = ("completed", "diverged")  # not "failed": an error says nothing of what was to be tried
 
 
 class NotYet(Exception):
@@ -31,14 +31,23 @@ class Evidence:
 
     def __init__(self, folder: Path, setting: Setting) -> None:
         self.folder, self.setting = folder, setting
+        self._runs: dict[str, list[Run]] = {}
         self._groups: dict[str, list[Group]] = {}
+        self._left: dict[str, list[tuple[str, int]]] = {}
 
     def runs(self, sweep: Sweep) -> list[Run]:
         """All runs of a sweep, none if it has not begun."""
-        try:
-            return find_runs([self.folder / sweep.name])
-        except FileNotFoundError:
-            return []
+        if sweep.name not in self._runs:
+            self._left_by(sweep)  # first: what is read may be newer than its state, and never older
+            try:
+                self._runs[sweep.name] = find_runs([self.folder / sweep.name])
+            except FileNotFoundError:
+                self._runs[sweep.name] = []
+        return self._runs[sweep.name]
+
+    def failed(self, sweep: Sweep) -> list[Run]:
+        """Its runs that an error ended. No answer is made of a group that one of them belongs to."""
+        return [run for run in self.runs(sweep) if run.status == "failed"]
 
     def groups(self, sweep: Sweep) -> list[Group]:
         """Runs of a sweep that differ in the seed alone, as groups, by validation loss; those under way, too."""
@@ -50,10 +59,12 @@ class Evidence:
         """All groups of a sweep.
 
         Raises:
-            NotYet: a run of it has not ended, or not even begun.
+            NotYet: a run of it has not ended, or not even begun, or has failed.
         """
         if sweep.name in self.under_way():
             raise NotYet(f"{sweep.name} is not through")
+        if failed := self.failed(sweep):
+            raise NotYet(f"{sweep.name}: {told(failed)}")
         groups = self.groups(sweep)
         if not groups:
             raise NotYet(f"{sweep.name} has not begun")
@@ -120,17 +131,26 @@ class Evidence:
 
     def state(self, sweeps: Sequence[Sweep], measurements: Sequence[str]) -> State:
         """Changes when a run of ``sweeps`` begins, ends or is evaluated, or one of ``measurements`` is taken."""
-        left = [path for sweep in sweeps for path in (self.folder / sweep.name).glob("*/[re]*.json")]
-        files = [*left, *(self._path(name) for name in measurements)]
-        under_way = [(f"{name} is not through", 0) for name in self.under_way()]
-        return frozenset([*under_way, *((str(path), path.stat().st_mtime_ns) for path in files if path.exists())])
+        names = {sweep.name for sweep in sweeps}
+        under_way = [(f"{name} is not through", 0) for name in self.under_way() if name in names]
+        left = [file for sweep in sweeps for file in self._left_by(sweep)]
+        return frozenset([*under_way, *left, *_written(map(self._path, measurements))])
+
+    def _left_by(self, sweep: Sweep) -> list[tuple[str, int]]:
+        """What the runs of a sweep had left when it was first looked at."""
+        if sweep.name not in self._left:
+            self._left[sweep.name] = _written((self.folder / sweep.name).glob("*/[re]*.json"))
+        return self._left[sweep.name]
 
     def _path(self, name: str) -> Path:
         return self.folder / "measured" / f"{name}.json"
 
     def _require_end(self, sweep: Sweep, group: Group) -> None:
         """Raise NotYet unless all seeds of ``group`` have come to an end."""
-        ended = {run.seed for run in [*group.runs.values(), *group.others] if run.status in ENDED}
+        runs = [*group.runs.values(), *group.others]
+        if failed := [run for run in runs if run.status == "failed"]:
+            raise NotYet(f"{group.label}: {told(failed)}")
+        ended = {run.seed for run in runs if run.status in ENDED}
         expected = seeds_of(sweep, self.setting)
         if len(ended) < expected:
             raise NotYet(f"{group.label}: {len(ended)} of {expected} seeds have ended")
@@ -141,9 +161,20 @@ def checkpoint_of(run: Run) -> Path:
     return run.folder / "checkpoints" / "best.ckpt"
 
 
+def told(failed: Sequence[Run]) -> str:
+    """How many runs an error ended, and the first of the errors: "2 runs failed (no space left on device)"."""
+    reason = failed[0].reason.partition("\n")[0] or "no reason is on record"
+    return f"{len(failed)} run{'s' if len(failed) > 1 else ''} failed ({reason})"
+
+
 def diverged(group: Group) -> list[Run]:
     """Its runs that did."""
     return [run for run in group.others if run.status == "diverged"]
+
+
+def _written(paths: Iterable[Path]) -> list[tuple[str, int]]:
+    """Those of the files that are there, and when they were written."""
+    return [(str(path), path.stat().st_mtime_ns) for path in paths if path.exists()]
 
 
 def _has(group: Group, wanted: dict[str, Any]) -> bool:
