@@ -3,26 +3,30 @@
 import json
 import logging
 import shlex
-import subprocess
-import sys
 import time
+from collections import deque
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 from trainlab.exercise.answers import Answers
-from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.evidence import ENDED, Evidence, NotYet, told
+from trainlab.exercise.folder import claimed
 from trainlab.exercise.page import write_page
+from trainlab.exercise.processes import Running
 from trainlab.exercise.section import Measurement, Section, sweeps_of
-from trainlab.exercise.trainings import Setting, Sweep, command, overrides_of
+from trainlab.exercise.trainings import Setting, Sweep, command, runs_of
 from trainlab.files import write_atomically
 
 log = logging.getLogger(__name__)
-PAGE_EVERY_S = 20.0  # while a sweep runs
+PAGE_EVERY_S = 20.0
+POLL_S = 0.2
+QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; others have all cores for themselves
 INTERRUPTED = 130
 
 
 class Cancelled(Exception):
-    """Ended by Ctrl-C, or by a sweep that could not begin; the exit status."""
+    """Ended by Ctrl-C, or by a sweep that came to no end; the exit status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"exit status {status}")
@@ -52,55 +56,76 @@ class Exercise:
         self.folder, self.setting, self.script = folder, setting, script
         self._times = folder / "seconds.json"
         self._answers = Answers()
+        self._written = -inf
 
     def run(self) -> Path:
         """Do all of it. Returns the page.
 
         Raises:
-            Cancelled: by Ctrl-C, or a sweep's settings are wrong.
-            ValueError: the folder is of other settings, or a section has no answer after all.
+            Cancelled: by Ctrl-C, or a sweep came to no end.
+            ValueError: the folder is of another exercise, a setting cannot be read, or a section has no answer.
         """
-        self._claim_folder()
-        for sweep in sweeps_of(self.sections):
-            self._train(sweep)
-        for section in self.sections:
-            for measurement in section.measurements:
-                self._measure(section, measurement)
-        self._answers = Answers()  # all made again, once: nothing on the page is older than what is on disk
-        page = self._write()
-        evidence = Evidence(self.folder, self.setting)
-        for section in self.sections:
-            if isinstance(missing := self._answers.of(section, evidence), str):
-                raise ValueError(f"{section.title}: no answer, {missing}; the others are in {page}")
+        sweeps = sweeps_of(self.sections)
+        with claimed(self.folder, sweeps, self.setting):
+            self._train(sweeps)
+            for section in self.sections:
+                for measurement in section.measurements:
+                    self._measure(section, measurement)
+            page, evidence = self._write(), Evidence(self.folder, self.setting)
+        answers = [(section, self._answers.of(section, evidence)) for section in self.sections]
+        lacking = [f"{section.title}: {answer}" for section, answer in answers if isinstance(answer, str)]
+        if lacking:
+            raise ValueError("\n  ".join([f"not all have an answer; the others are in {page}", *lacking]))
         return page
 
-    def _train(self, sweep: Sweep) -> None:
-        """Train what of ``sweep`` is not trained, in a process of its own."""
-        words = [*command(sweep, self.setting, self.folder.name), f"output_dir={self.folder.parent}"]
-        log.info("python src/train.py %s", shlex.join(words[:-1]))
-        evidence = Evidence(self.folder, self.setting)
-        evidence.set_under_way(sweep.name, True)
-        self._write()
-        started = time.monotonic()
-        process = subprocess.Popen([sys.executable, str(self.script), *words])
+    def _train(self, sweeps: Sequence[Sweep]) -> None:
+        """Train what of them is not trained."""
+        waiting, running = deque(sweeps), list[Running]()
+        at_once = QUICK_AT_ONCE if self.setting.quick else 1
         try:
-            written = started
-            while process.poll() is None:
-                time.sleep(0.2)
-                if time.monotonic() - written > PAGE_EVERY_S:
-                    self._write()
-                    written = time.monotonic()
-        except KeyboardInterrupt:  # which the sweep has got, too: it ends its epoch
-            process.wait()
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    running.append(self._start(waiting.popleft()))
+                for one in [one for one in running if one.has_ended]:
+                    running.remove(one)
+                    self._end(one)
+                self._write_now_and_then()
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:  # which the sweeps have got, too: they end their epochs
+            for one in running:
+                one.wait()
             raise Cancelled(INTERRUPTED) from None
         finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-            self._add_seconds(sweep.name, time.monotonic() - started)
-        # 1: some run failed or diverged, which is on record and part of the answer. No run at all is a mistake.
-        if process.returncode not in (0, 1) or not evidence.runs(sweep):
-            raise Cancelled(process.returncode or 1)
+            for one in running:
+                one.stop()
+                self._add_seconds(one.sweep.name, one.seconds)
+
+    def _start(self, sweep: Sweep) -> Running:
+        words = command(sweep, self.setting, self.folder.name)
+        log.info("python src/train.py %s", shlex.join(words))
+        Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
+        output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
+        words += [f"output_dir={self.folder.parent}", "sweep.retry_failed=true"]
+        return Running(sweep, self.script, words, output)
+
+    def _end(self, one: Running) -> None:
+        """See what became of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
+
+        Raises:
+            Cancelled: a run that it should have made has come to no end.
+        """
+        status, sweep = one.wait(), one.sweep
+        self._add_seconds(sweep.name, one.seconds)
+        evidence = Evidence(self.folder, self.setting)
+        failed = evidence.failed(sweep)
+        expected = runs_of(sweep, self.setting)
+        missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
+        if missing > 0:
+            log.error("%s: %d of %d runs have come to no end", sweep.name, missing, expected)
+        if missing > 0 or status not in (0, 1):
+            raise Cancelled(status or 1)
+        if failed:
+            log.warning("%s: %s; the same command tries again", sweep.name, told(failed))
         evidence.set_under_way(sweep.name, False)
 
     def _measure(self, section: Section, measurement: Measurement) -> None:
@@ -109,7 +134,7 @@ class Exercise:
         if evidence.is_measured(measurement.name, of):
             return
         log.info("measuring %s (%s)", measurement.name, section.title)
-        self._write()
+        self._write_now_and_then()
         started = time.monotonic()
         try:
             evidence.keep(measurement.name, measurement.take(evidence), of)
@@ -122,25 +147,14 @@ class Exercise:
         finally:
             self._add_seconds(measurement.name, time.monotonic() - started)
 
-    def _claim_folder(self) -> None:
-        """Keep what is trained here beside it, so that other settings never come among the same figures.
-
-        Raises:
-            ValueError: what was trained here before had other settings.
-        """
-        path = self.folder / "settings.json"
-        before = json.loads(path.read_text()) if path.exists() else {}
-        now = {sweep.name: overrides_of(sweep, self.setting) for sweep in sweeps_of(self.sections)}
-        for name, overrides in now.items():
-            if before.get(name, overrides) != overrides:
-                raise ValueError(
-                    f"{self.folder / name} was trained with other settings ({shlex.join(before[name])}); give those, "
-                    "set another --name, or remove that folder and its line in settings.json"
-                )
-        write_atomically(path, (json.dumps(before | now, indent=1) + "\n").encode())
+    def _write_now_and_then(self) -> None:
+        if time.monotonic() - self._written > PAGE_EVERY_S:
+            self._write()
 
     def _write(self) -> Path:
-        return write_page(self.all_sections, Evidence(self.folder, self.setting), self._seconds(), self._answers)
+        page = write_page(self.all_sections, Evidence(self.folder, self.setting), self._seconds(), self._answers)
+        self._written = time.monotonic()
+        return page
 
     def _seconds(self) -> dict[str, float]:
         return json.loads(self._times.read_text()) if self._times.exists() else {}

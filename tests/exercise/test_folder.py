@@ -1,0 +1,64 @@
+"""Who works in the folder of an exercise, and with which settings."""
+
+from pathlib import Path
+
+import pytest
+
+from trainlab.exercise.folder import claimed
+from trainlab.exercise.trainings import Setting, Sweep
+
+SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))
+
+
+def claim(folder: Path, *overrides: str, sweep: Sweep = SWEEP) -> None:
+    with claimed(folder, [sweep], Setting(overrides=overrides)):
+        (folder / sweep.name).mkdir(exist_ok=True)  # something was trained
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (("data.root=/a",), ("data.root=/b",), "with data.root=/a and without data.root=/b; give what"),
+        ((), ("data.root=/b",), "without data.root=/b; give what was given then"),
+        (("trainer=cpu", "data.root=/a"), ("data.root=/a",), "with trainer=cpu; give what"),
+        (("trainer=cpu", "compile=true"), ("compile=true", "trainer=cpu"), "with its settings in another order, optim"),
+    ],
+)
+def test_other_settings_are_refused_in_the_same_folder(
+    tmp_path: Path, before: tuple[str, ...], now: tuple[str, ...], said: str
+):
+    claim(tmp_path, *before)
+    claim(tmp_path, *before)
+    with pytest.raises(ValueError, match=f"sweep was trained {said}"):
+        claim(tmp_path, *now)
+    claim(tmp_path, *now, sweep=Sweep("another", ()))  # only what is trained there has settings
+
+
+def test_settings_that_nothing_was_trained_with_are_forgotten(tmp_path: Path):
+    with claimed(tmp_path, [SWEEP], Setting(overrides=("data.rot=/a",))):
+        pass  # the sweep refuses a mistyped key, and leaves no folder
+    claim(tmp_path, "data.root=/a")
+    with pytest.raises(ValueError, match=r"with data.root=/a and without data.root=/b"):
+        claim(tmp_path, "data.root=/b")
+
+
+def test_how_a_sweep_is_carried_out_is_no_setting(tmp_path: Path):
+    claim(tmp_path)
+    claim(tmp_path, "sweep.jobs=1")
+
+
+def test_settings_that_cannot_be_read_are_told_at_once(tmp_path: Path):
+    with pytest.raises(ValueError, match="cannot read the argument 'seed=1,,2'"):
+        claim(tmp_path, "seed=1,,2")
+    with pytest.raises(ValueError, match=r"optim.lr=interval\(1e-5,1e-3\) cannot be counted"):
+        claim(tmp_path, "optim.lr=interval(1e-5,1e-3)")
+    assert not (tmp_path / "settings.json").exists()
+
+
+def test_two_exercises_do_not_work_in_one_folder(tmp_path: Path):
+    with (
+        claimed(tmp_path, [SWEEP], Setting()),
+        pytest.raises(ValueError, match=r"another exercise is running in .*; wait for it"),
+    ):
+        claim(tmp_path)
+    claim(tmp_path)
