@@ -35,8 +35,8 @@ def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidenc
     assert found.agrees is True
     assert found.sentences[0].startswith("batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds), test accuracy † 25.0")
     assert found.sentences[1].startswith("batch norm is better than ELU by 3.0 ± 0.1 points (95 %; paired t over seeds")
-    assert "batch norm takes 0.29 times the epochs" in found.sentences[2]
-    assert found.sentences[3].startswith("An epoch of batch norm takes 1.50 times as long as one of ELU")
+    assert "batch norm takes 0.29 times (95 %: " in found.sentences[2]
+    assert found.sentences[3] == "An epoch of batch norm takes 1.50 times as long as one of ELU: 3.0 s against 2.0 s."
     assert [picture.name for picture in found.figures] == ["8c_loss_by_epoch"]
 
 
@@ -71,6 +71,49 @@ def test_selu_beside_batch_normalization(
     leave_part(leave, "8c", [0.530, 0.532, 0.531], epoch_s=3.0)
     leave_part(leave, "8d", selu, epoch_s=epoch_s)
     assert answer("8d", evidence()).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("dropout", "agrees"),
+    [([0.530, 0.533, 0.531], True), ([0.480, 0.483, 0.481], False), ([0.480, 0.523, 0.501], None)],
+)
+def test_alpha_dropout_generalizes_better_or_not(
+    leave: Leave, evidence: Callable[[], Evidence], dropout: Sequence[float], agrees: bool | None
+):
+    leave_part(leave, "8d", [0.500, 0.502, 0.501])
+    leave_part(leave, "8e", dropout)
+    assert answer("8e", evidence()).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "epochs", "epoch_s", "agrees"),
+    [
+        ([0.530, 0.533, 0.531], 4, 2.0, True),  # better, in 4 epochs instead of 13 to 15
+        ([0.530, 0.533, 0.531], 12, 2.0, None),  # better, in as many
+        ([0.530, 0.533, 0.531], 4, 20.0, False),  # better, in fewer epochs that take ten times as long
+        ([0.480, 0.483, 0.481], 4, 2.0, False),  # sooner, and worse
+        ([0.480, 0.523, 0.501], 4, 2.0, None),  # sooner, and no more accurate than by chance
+    ],
+)
+def test_1cycle_is_to_be_sooner_and_better(
+    leave: Leave,
+    evidence: Callable[[], Evidence],
+    accuracies: Sequence[float],
+    epochs: int,
+    epoch_s: float,
+    agrees: bool | None,
+):
+    leave_part(leave, "8e", [0.500, 0.502, 0.501], epochs=12)
+    leave_part(leave, "8f", accuracies, epoch_s=epoch_s, epochs=epochs)
+    assert answer("8f", evidence()).agrees is agrees
+
+
+def test_seconds_of_seeds_that_share_a_clock_have_no_interval(leave: Leave, evidence: Callable[[], Evidence]):
+    for i, key in enumerate(tuning.PARTS):
+        leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i], epoch_s=2.0 + i)
+    assert answer("8b", evidence()).sentences[1] == "The lowest validation loss came at epoch 4; an epoch took 2.0 s."
+    ((_, table),) = answer("8", evidence()).tables
+    assert [row[6][0] for row in table.rows] == ["2.0", "3.0", "4.0", "5.0", "6.0"]
 
 
 def test_mc_dropout_that_changes_nothing_leaves_the_claim_open(leave: Leave, evidence: Callable[[], Evidence]):

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from exercise_results import MC, leave_part
-from trainlab.exercise.evidence import Evidence, NotYet
+from trainlab.exercise.evidence import Evidence, Measured, NotYet
 from trainlab.exercise.questions import convolutions, variants
 from trainlab.exercise.questions.mc_dropout import whether_better
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
+from trainlab.report.runs import Run
 from trainlab.results import Result
 
 Leave = Callable[..., Path]
@@ -118,18 +119,40 @@ def test_convolutional_networks_that_all_diverged(leave: Leave, evidence: Eviden
 
 def test_mc_dropout_of_seeds_that_were_measured_apart(leave: Leave, evidence: Evidence):
     leave_runs(leave, "cnn", "cnn_alpha_dropout", (0.7, 0.7, 0.7))
-    for seed in convolutions.MC_SEEDS:
-        part = {m: {side: {str(seed): of[str(seed)]} for side, of in sides.items()} for m, sides in MC.items()}
-        evidence.keep(f"cnn_mc_dropout_{seed}", part)
+    evidence.keep(convolutions.MC, MC)
     found = answer("cnn_mc", evidence)
     assert found == whether_better("", MC, [], evidence.folder)
     assert found.agrees is None
 
 
+@pytest.mark.parametrize("seeds", [(1, 2, 3), (1, 2)])
+def test_mc_dropout_is_measured_of_the_seeds_that_there_are_and_of_none_twice(
+    leave: Leave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: Sequence[int]
+):
+    evidence = Evidence(tmp_path, Setting(overrides=(f"seed={','.join(map(str, seeds))}",)))
+    leave_runs(leave, "cnn", "cnn_alpha_dropout", [0.7 for _ in seeds])
+    taken = []
+
+    def left_on(runs: Sequence[Run]) -> Measured:
+        (run,) = runs
+        taken.append(run.seed)
+        if taken == [1, 2]:
+            raise KeyboardInterrupt
+        seed = str(run.seed)
+        return {m: {side: {seed: of[seed]} for side, of in sides.items()} for m, sides in MC.items()}
+
+    monkeypatch.setattr(convolutions, "left_on", left_on)
+    with pytest.raises(KeyboardInterrupt):
+        convolutions.mc_dropout(evidence)
+    found = convolutions.mc_dropout(evidence)
+    assert taken == [1, 2, *seeds[1:]]
+    wanted = {str(seed) for seed in seeds}
+    assert found == {m: {s: {k: v for k, v in of.items() if k in wanted} for s, of in x.items()} for m, x in MC.items()}
+
+
 def test_mc_dropout_of_nothing(leave: Leave, evidence: Evidence):
     leave_runs(leave, "cnn", "cnn_alpha_dropout", (0.7, 0.7, 0.7), "diverged")
-    for seed in convolutions.MC_SEEDS:
-        evidence.keep(f"cnn_mc_dropout_{seed}", {})
+    evidence.keep(convolutions.MC, convolutions.mc_dropout(evidence))
     assert answer("cnn_mc", evidence).sentences == [
         "No run of CNN, alpha dropout was completed, so there is no dropout to leave on."
     ]

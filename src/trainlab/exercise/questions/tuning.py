@@ -5,18 +5,28 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import nan
 
-from trainlab.exercise.evidence import Evidence, Measured, diverged
+from trainlab.exercise.evidence import Evidence, Measured
+from trainlab.exercise.outcomes import (
+    an_epoch,
+    best_epochs,
+    cells,
+    converging,
+    epoch_s,
+    is_dearer,
+    reached,
+    takes_fewer_epochs,
+    takes_less_time,
+)
 from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import Verdict, accuracy, all_hold, beside_reported, named, pair_of, verdict
+from trainlab.exercise.wording import accuracy, all_hold, beside_reported, holds, named, pair_of, verdict
 from trainlab.report.comparisons import compare_all
-from trainlab.report.convergence import convergence
 from trainlab.report.figures import Picture, bars, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import Interval, ratio
-from trainlab.report.verdicts import better, converging, cost, number, told_apart
+from trainlab.report.statistics import Interval
+from trainlab.report.verdicts import better, told_apart
 
 ALL = Sweep(
     "question_8",
@@ -26,8 +36,6 @@ ALL = Sweep(
     ),
 )
 
-
-CLOSE = 1.1  # ratio of times up to which none is called longer
 OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
 
 
@@ -74,8 +82,6 @@ PARTS = {
         ("49.80", "-", "52.42"),
     ),
 }
-
-
 MC = "question_8e_mc_dropout"
 
 
@@ -87,10 +93,10 @@ def group_of(evidence: Evidence, key: str) -> Group:
 def first(evidence: Evidence) -> Answer:
     """8b has nothing before it: what it came to."""
     group = group_of(evidence, "8b")
-    return Answer(
-        [f"{_reached(group)} {_rate(group)}".strip(), *filter(None, [_stopped(group)])],
-        figures=[_curves("8b", [group])],
-    )
+    said = [reached(group)]
+    if group.runs:
+        said.append(f"The lowest validation loss came at epoch {best_epochs(group)}; an epoch took {epoch_s(group)} s.")
+    return Answer(said, figures=[_curves("8b", [group])])
 
 
 def changed(key: str, before: str, agrees: Callable[[Group, Group], bool | None]) -> Callable[[Evidence], Answer]:
@@ -98,39 +104,12 @@ def changed(key: str, before: str, agrees: Callable[[Group, Group], bool | None]
 
     def answer(evidence: Evidence) -> Answer:
         old, new = group_of(evidence, before), group_of(evidence, key)
-        said = [f"{_reached(new)} {_rate(new)}".strip()]
+        said = [reached(new)]
         if new.runs and old.runs:
-            said += [better(pair_of(new, old)), converging(old, new), cost(old, new)]
+            said += [better(pair_of(new, old)), converging(old, new), an_epoch(old, new)]
         return Answer(said, agrees(old, new) if new.runs and old.runs else None, [_curves(key, [old, new])])
 
     return answer
-
-
-def _reached(group: Group) -> str:
-    if not group.runs:
-        return f"{group.label}: no run was completed, {len(diverged(group))} of {len(group.others)} diverged."
-    return (
-        f"{group.label}: validation accuracy {accuracy(group.summary('metrics', 'val_acc'))}, test accuracy † "
-        f"{accuracy(group.summary('metrics', 'test_acc'))}, at the epoch with the lowest validation loss."
-    )
-
-
-def _rate(group: Group) -> str:
-    if not group.runs:
-        return ""
-    if not group.search:
-        return f"Learning rate {group.settings.get('optim.lr'):g}, given."
-    return f"Learning rate {group.search['lr']:.2g}, found by a grid on validation loss."
-
-
-def _stopped(group: Group) -> str:
-    best = [epoch + 1 for epoch in group.of("metrics", "best_epoch").values()]
-    if not best:
-        return ""
-    return (
-        f"The lowest validation loss came at epoch {min(best):.0f} to {max(best):.0f}; an epoch took "
-        f"{number(group.summary('time', 'epoch_s'))} s."
-    )
 
 
 def _curves(key: str, groups: Sequence[Group]) -> Picture:
@@ -191,60 +170,51 @@ def _reported(groups: Mapping[str, Group]) -> dict[str, tuple[Interval, float]]:
 
 
 def _row(key: str, group: Group) -> list[Cell]:
-    part, best = PARTS[key], [epoch + 1 for epoch in group.of("metrics", "best_epoch").values()]
-    val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
+    part, best = PARTS[key], group.of("metrics", "best_epoch").values()
+    val, test, time = cells(group)
     lr = group.search["lr"] if group.search else group.settings.get("optim.lr", nan)
     return [
         (key, key),
         (part.name, part.name),
         (f"{lr:.2g}", lr),
-        (accuracy(val), val.mean),
-        (accuracy(test), test.mean),
-        (f"{min(best):.0f} to {max(best):.0f}" if best else "-", min(best, default=nan)),
-        (number(group.summary("time", "epoch_s")), group.summary("time", "epoch_s").mean),
+        val,
+        test,
+        (best_epochs(group), min(best, default=nan)),
+        time,
         *((text, text) for text in part.published),
     ]
 
 
-def _faster_better_dearer(old: Group, new: Group) -> bool | None:
-    """Whether all three hold of the new one; None where one of them is open."""
-    found = convergence(old, new)
-    if found is None:
-        return None
-    faster = found.common_epochs_ratio
-    better = _IS_BETTER[verdict(pair_of(new, old).difference)]
-    return all_hold(faster.value < 1 if faster.is_clear else None, better, _dearer(old, new))
+def is_better(old: Group, new: Group) -> bool | None:
+    """Whether the new one is more accurate; False where it is less, None where neither is clear."""
+    return holds(verdict(pair_of(new, old).difference), "higher")
+
+
+def _in_fewer_epochs_better_and_dearer(old: Group, new: Group) -> bool | None:
+    return all_hold(takes_fewer_epochs(old, new), is_better(old, new), is_dearer(old, new))
 
 
 def _worse_but_cheaper(old: Group, new: Group) -> bool | None:
-    """Whether the new one clearly is less accurate, and an epoch of it cheaper."""
-    worse = {"lower": True, "higher": False}.get(verdict(pair_of(new, old).difference))
-    return all_hold(worse, _dearer(new, old))
+    return all_hold(is_better(new, old), is_dearer(new, old))
 
 
-def _dearer(old: Group, new: Group) -> bool | None:
-    """Whether an epoch of the new one takes longer; None where they are close.
-
-    Seeds that are trained together share a clock, so that no test over them says anything: a margin does.
-    """
-    times = ratio(new.of("time", "epoch_s"), old.of("time", "epoch_s")).value
-    return True if times > CLOSE else False if times < 1 / CLOSE else None
+def _sooner_and_better(old: Group, new: Group) -> bool | None:
+    return all_hold(takes_less_time(old, new), is_better(old, new))
 
 
-def _is_better(old: Group, new: Group) -> bool | None:
-    """Whether the new one clearly is; False where it clearly is worse."""
-    return _IS_BETTER[verdict(pair_of(new, old).difference)]
-
-
-_IS_BETTER: dict[Verdict, bool | None] = {"higher": True, "lower": False, "not distinguishable": None, "unknown": None}
-
-_TEXTBOOK = {
-    "8c": "Batch normalization converges in fewer epochs and to a better model; each epoch takes longer.",
-    "8d": "A self-normalizing network needs no batch normalization: it is a little worse, and much faster an epoch.",
-    "8e": "Alpha dropout regularizes a self-normalizing network without disturbing it.",
-    "8f": "1cycle trains faster and comes to a better model.",
+# What the book has of each change, and the rule for all that the sentence says.
+CLAIMS: dict[str, tuple[str, Callable[[Group, Group], bool | None]]] = {
+    "8c": (
+        "Batch normalization converges in fewer epochs and to a better model; each epoch takes longer.",
+        _in_fewer_epochs_better_and_dearer,
+    ),
+    "8d": (
+        "A self-normalizing network does without batch normalization: not as accurate, but an epoch takes less time.",
+        _worse_but_cheaper,
+    ),
+    "8e": ("With alpha dropout a self-normalizing network generalizes better.", is_better),
+    "8f": ("1cycle takes less time to as low a loss, and comes to a better model.", _sooner_and_better),
 }
-_AGREES = {"8c": _faster_better_dearer, "8d": _worse_but_cheaper, "8e": _is_better, "8f": _is_better}
 
 SECTIONS = (
     Section(
@@ -264,8 +234,8 @@ SECTIONS = (
             f"{key}. {PARTS[key].change}",
             f"{PARTS[key].change} Against {PARTS[before].name}: is it converging faster, is it better, and what does "
             "an epoch cost?",
-            _TEXTBOOK[key],
-            changed(key, before, _AGREES[key]),
+            CLAIMS[key][0],
+            changed(key, before, CLAIMS[key][1]),
             [ALL],
         )
         for before, key in pairwise(PARTS)

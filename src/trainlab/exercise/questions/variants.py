@@ -3,16 +3,16 @@
 from dataclasses import dataclass, replace
 
 from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.outcomes import an_epoch, cells, converging, reached
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.tuning import ALL, PARTS, group_of
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, named, pair_of, verdict
+from trainlab.exercise.wording import holds, named, pair_of, verdict
 from trainlab.report.figures import learning_curves
 from trainlab.report.groups import Group
-from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import difference
-from trainlab.report.verdicts import better, converging, cost, number
+from trainlab.report.sections import Table
+from trainlab.report.verdicts import better
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
         said, costs = price(new, old)
         return Answer([said], variant.harms if costs else None)
     return Answer(
-        [reached(new), better(pair_of(new, old)), converging(old, new), cost(old, new)],
+        [reached(new), better(pair_of(new, old)), converging(old, new), an_epoch(old, new)],
         agrees(new, old, variant.harms),
         [replace(learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
         [("Beside the part", table(experiment, old, new))],
@@ -81,31 +81,15 @@ def group(evidence: Evidence, experiment: str) -> Group:
     return named(evidence.group(SWEEP, experiment=experiment), VARIANTS[experiment].name)
 
 
-def reached(of: Group) -> str:
-    """What it came to, and at which learning rate."""
-    lr = f"{of.search['lr']:.2g}, found by a grid" if of.search else f"{of.settings.get('optim.lr', 0):g}, given"
-    return (
-        f"{of.label}: validation accuracy {accuracy(of.summary('metrics', 'val_acc'))}, test accuracy † "
-        f"{accuracy(of.summary('metrics', 'test_acc'))}, learning rate {lr}."
-    )
-
-
 def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
     """Whether the clear difference, if there is one, is the one expected."""
-    said = verdict(difference(new.of("metrics", "val_acc"), old.of("metrics", "val_acc")))
-    if harms is None or said not in ("higher", "lower"):
-        return None
-    return (said == "lower") is harms
+    return None if harms is None else holds(verdict(pair_of(new, old).difference), "lower" if harms else "higher")
 
 
 def table(experiment: str, old: Group, new: Group) -> Table:
     """Both, line by line."""
-    rows: list[list[Cell]] = []
-    for name, of in ((f"{VARIANTS[experiment].part}: {PARTS[VARIANTS[experiment].part].name}", old), (new.label, new)):
-        val, test, epoch = (
-            of.summary(*key) for key in (("metrics", "val_acc"), ("metrics", "test_acc"), ("time", "epoch_s"))
-        )
-        rows.append([(name, name), (accuracy(val), val.mean), (accuracy(test), test.mean), (number(epoch), epoch.mean)])
+    part = VARIANTS[experiment].part
+    rows = [[(name, name), *cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))]
     return Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
 
 
