@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from trainlab.report.curves import Values
 from trainlab.report.groups import Group
-from trainlab.report.layers import Layers
+from trainlab.report.layers import Layers, mean_over_seeds
 
 OUTPUT = "output"  # the layer that is not hidden
 
@@ -12,6 +12,12 @@ OUTPUT = "output"  # the layer that is not hidden
 def looked_into(group: Group) -> dict[int, Layers]:
     """By seed, of the completed runs that were looked into."""
     return {seed: run.layers for seed, run in sorted(group.runs.items()) if run.layers}
+
+
+def mean_look(group: Group) -> Layers | None:
+    """Figures of the layers, the mean over the seeds; None where no run was looked into."""
+    found = [*looked_into(group).values()]
+    return mean_over_seeds(found) if found else None
 
 
 def by_seed(group: Group, figure: Callable[[Layers], float]) -> dict[int, float]:

@@ -1,6 +1,5 @@
-"""What a training step costs under each activation: in turn, in processor time, so that all see the same machine."""
+"""What a training step costs under each activation."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,47 +8,28 @@ from torch.nn.functional import cross_entropy
 
 from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.questions.activations.trained import groups_by_activation
+from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.models import MLP
 from trainlab.randomness import generator
-from trainlab.report.statistics import Ratio, ratio
+from trainlab.report.statistics import Ratio
 
 NAME = "question_4_steps"
 BATCH, ROUNDS, STEPS = 32, 20, 8
 
 
 def step_times(evidence: Evidence) -> Measured:
-    """Milliseconds of a step on one thread by activation, a figure a round: the shortest of a few steps in a row.
-
-    What else the machine does can only make a step longer.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return {"ms": _in_turn(evidence)}
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _in_turn(evidence: Evidence) -> dict[str, list[float]]:
+    """Milliseconds of a step on one thread by activation, a number a round."""
     rounds, steps = (3, 2) if evidence.setting.quick else (ROUNDS, STEPS)
     trainings = {key: _training(group.settings) for key, group in groups_by_activation(evidence).items()}
-    times: dict[str, list[float]] = {key: [] for key in trainings}
-    for step in trainings.values():  # the first ones find their memory
-        _milliseconds(step), _milliseconds(step)
-    keys = [*trainings]
-    for number in range(rounds):
-        first = number % max(1, len(keys))
-        for key in keys[first:] + keys[:first]:
-            times[key].append(min(_milliseconds(trainings[key]) for _ in range(steps)))
-    return times
+    with one_thread():
+        return {"ms": alternating(trainings, rounds, steps)}
 
 
 def relative(times: Mapping[str, list[float]]) -> dict[str, Ratio]:
     """Time of a step over that with ReLU in the same round, with an interval over the rounds."""
     if "relu" not in times:
         return {}
-    relu = dict(enumerate(times["relu"]))
-    return {key: ratio(dict(enumerate(own)), relu) for key, own in times.items() if key != "relu"}
+    return {key: times_as_long(own, times["relu"]) for key, own in times.items() if key != "relu"}
 
 
 def _training(settings: Mapping[str, Any]) -> Callable[[], None]:
@@ -69,9 +49,3 @@ def _training(settings: Mapping[str, Any]) -> Callable[[], None]:
         optimizer.step()
 
     return step
-
-
-def _milliseconds(step: Callable[[], None]) -> float:
-    started = time.process_time()  # another process that has the core does not count
-    step()
-    return 1000 * (time.process_time() - started)

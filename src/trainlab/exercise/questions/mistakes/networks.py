@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.looks import mean_look
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.mistakes.trainings import NOTE, SWEEP, network
 from trainlab.exercise.section import Answer, Section
@@ -14,7 +15,7 @@ from trainlab.exercise.wording import accuracy
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
-from trainlab.report.layers import Layers, mean_over_seeds
+from trainlab.report.layers import Layers
 
 MEAN, STD = 0, 1  # rows of a look into layers
 
@@ -23,7 +24,7 @@ def raw_inputs(evidence: Evidence) -> Answer:
     """SELU with pixels in [0, 1]."""
     right, wrong = network(evidence, "part_8d_selu"), network(evidence, "mistake_selu_raw_inputs")
     said, costs = price(wrong, right)
-    found = {group.label: layers for group in (right, wrong) if (layers := looked_into(group))}
+    found = {group.label: layers for group in (right, wrong) if (layers := mean_look(group))}
     figures = [curves("mistake_selu", [right, wrong], "acc")]
     sentences = [said]
     if len(found) == 2:
@@ -38,12 +39,6 @@ def half_dropped(evidence: Evidence) -> Answer:
     mild = network(evidence, "selu_alpha_dropout_every_layer")
     said, costs = price(wrong, right)
     return Answer([said, left(wrong, mild)], costs, [curves("mistake_half", [right, mild, wrong], "acc")])
-
-
-def looked_into(group: Group) -> Layers | None:
-    """Figures of the layers, the mean over the seeds."""
-    found = [run.layers for run in group.runs.values() if run.layers]
-    return mean_over_seeds(found) if found else None
 
 
 def statistics_before(found: Mapping[str, Layers]) -> str:
