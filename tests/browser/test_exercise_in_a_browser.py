@@ -48,11 +48,20 @@ def test_its_figures_are_drawn_and_captioned(open_page, exercise: Path):
     assert all(len(text) > 40 for text in page.locator("figcaption").all_inner_texts())
 
 
-def test_it_fits_a_phone(open_page, exercise: Path):
-    opened = open_page(exercise)
-    opened.page.set_viewport_size({"width": PHONE, "height": 800})
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_reads_well_in_the_dark(open_page, exercise: Path, scheme: str):
+    opened = open_page(exercise, width=PHONE, scheme=scheme)
     opened.page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
     assert opened.overflow_px() <= 0
+    assert (opened.luminance() < 0.1) is (scheme == "dark")
+    assert opened.faint() == []
+
+
+def test_figures_are_no_larger_than_drawn_and_wide_ones_scroll_on_a_phone(open_page, exercise: Path):
+    wide = open_page(exercise, width=1280).page.locator("figure img")
+    assert wide.evaluate_all("all => all.every(e => e.clientWidth <= e.naturalWidth)")
+    narrow = open_page(exercise, width=PHONE).page.locator("figure img")
+    assert narrow.evaluate_all("all => all.every(e => e.clientWidth >= 400)")  # small letters would not be read
 
 
 def test_commands_can_be_read(open_page, exercise: Path):

@@ -32,7 +32,7 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     assert text_of(text, "8c").startswith("batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds)")
     assert "as the textbook has it" in text
     # What is not there says so, in its place and in the contents.
-    assert text.count("Not there yet: ") == 5 == text.count('<span class="faint">not there yet</span>')
+    assert text.count("No answer yet: ") == 5 == text.count('<span class="faint">no answer yet</span>')
     assert text.count('<a href="#8d">') == 1
     # What repeats it, and what it took.
     assert f"python src/exercise.py 8 --name {tmp_path.name} data.root=/images" in text
@@ -61,4 +61,5 @@ def test_an_answer_against_the_textbook_is_marked(tmp_path: Path):
         ("open", "open"),
     ):
         assert text.count(f'<span class="verdict {kind}">{words}</span>') == 1
+        assert text.count(f'</a> <span class="faint">{words}</span></li>') == 1  # in the contents
     assert "It is 1 &lt; 2." in text

@@ -6,19 +6,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from string import Template
 
 from trainlab.exercise.answers import Answers
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.section import Answer, Section, sweeps_of
 from trainlab.exercise.trainings import command
 from trainlab.files import write_atomically
-from trainlab.report.elements import escape, figure, paragraph, table
+from trainlab.report.elements import definitions, document, escape, figure, heading, paragraph, table
 from trainlab.report.origins import origins
 
 TITLE = "Twenty layers, measured"
-_PARTS = Path(__file__).parent
-_REPORT = _PARTS.parent / "report"
 _INTRODUCTION = (
     "Questions 1 to 8 of the exercises of chapter 11 of Aurélien Géron's Hands-On Machine Learning: a dense network of "
     "20 hidden layers of 100 units on CIFAR-10. The sentences of each answer are made from what was measured, by "
@@ -31,7 +28,11 @@ _QUICK = (
     "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "
     "none of its figures mean anything."
 )
-_AGREES = {True: "as the textbook has it", False: "contradicts the textbook", None: "open"}
+_AGREES = {
+    True: ("agrees", "as the textbook has it"),
+    False: ("contradicts", "contradicts the textbook"),
+    None: ("open", "open"),
+}
 
 
 def write_page(
@@ -60,21 +61,18 @@ def page(
     if evidence.setting.quick:
         body.append(f'<div class="warning" role="note">{paragraph(_QUICK)}</div>')
     body += [_contents(sections, answers), *_sections(sections, answers, evidence, seconds)]
-    body += ["<h2>What ran</h2>", _origins(sections, evidence)]
-    return Template((_PARTS / "page.html").read_text()).substitute(
-        title=escape(TITLE),
-        style=(_REPORT / "page.css").read_text() + (_PARTS / "page.css").read_text(),
-        body="\n".join(body),
-        script=(_REPORT / "tables.js").read_text(),
-    )
+    body += [heading("What ran"), _origins(sections, evidence)]
+    return document(TITLE, body, style=(Path(__file__).parent / "page.css").read_text())
 
 
 def _contents(sections: Sequence[Section], answers: Sequence[Answer | str]) -> str:
     items = []
     for section, answer in zip(sections, answers, strict=True):
-        state = "" if isinstance(answer, Answer) else ' <span class="faint">not there yet</span>'
-        items.append(f'<li><a href="#{section.key}">{escape(section.title)}</a>{state}</li>')
-    return f'<nav aria-label="Contents"><ul class="contents">{"".join(items)}</ul></nav>'
+        book = _AGREES[answer.agrees][1] if isinstance(answer, Answer) and section.textbook else ""
+        state = "no answer yet" if isinstance(answer, str) else book
+        faint = f' <span class="faint">{state}</span>' if state else ""
+        items.append(f'<li><a href="#{section.key}">{escape(section.title)}</a>{faint}</li>')
+    return f'<nav id="contents" aria-label="Contents"><ul class="contents">{"".join(items)}</ul></nav>'
 
 
 def _sections(
@@ -83,18 +81,19 @@ def _sections(
     return [
         f'<section id="{section.key}"><h2>{escape(section.title)}</h2>'
         f"{paragraph(section.question, 'question')}"
-        f"{_shown(section, answer)}{_how(section, evidence, seconds)}</section>"
+        f"{_shown(section, answer)}{_how(section, evidence, seconds)}"
+        '<p class="note"><a href="#contents">Contents</a></p></section>'
         for section, answer in zip(sections, answers, strict=True)
     ]
 
 
 def _shown(section: Section, answer: Answer | str) -> str:
     if isinstance(answer, str):
-        return paragraph(f"Not there yet: {answer}.", "note")
+        return paragraph(f"No answer yet: {answer}.", "note")
     book = ""
     if section.textbook:
-        kind = {True: "agrees", False: "contradicts", None: "open"}[answer.agrees]
-        verdict = f'<span class="verdict {kind}">{_AGREES[answer.agrees]}</span>'
+        kind, words = _AGREES[answer.agrees]
+        verdict = f'<span class="verdict {kind}">{words}</span>'
         book = f'<p class="note"><b>The textbook:</b> {escape(section.textbook)} {verdict}</p>'
     said = "".join(paragraph(sentence) for sentence in answer.sentences)
     parts = [f'<div class="answer">{said}</div>', book]
@@ -129,11 +128,6 @@ def _minutes(seconds: float) -> str:
 
 def _origins(sections: Sequence[Section], evidence: Evidence) -> str:
     runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
-    parts = [
-        f"<dt>written</dt><dd>{datetime.now().astimezone():%Y-%m-%d %H:%M}</dd>",
-        f"<dt>runs</dt><dd>{len(runs)}</dd>",
-    ]
-    for name, values in origins(runs):
-        if name != "command":  # which stand with each section
-            parts.append(f"<dt>{escape(name)}</dt>{''.join(f'<dd>{escape(value)}</dd>' for value in values[:5])}")
-    return f'<dl class="origins">{"".join(parts)}</dl>'
+    known = [(name, values) for name, values in origins(runs) if name != "command"]  # which stand with each section
+    written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    return definitions([("written", [written]), ("runs", [str(len(runs))]), *known], 5)

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from trainlab.report.svg import compact
+
 # Okabe and Ito's colours but their yellow, which is faint on white, and three of Tol's: told apart by the colour-blind.
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
@@ -59,11 +61,11 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 def rendered(figure: Figure) -> tuple[bytes, bytes]:
     """PNG and SVG."""
     with matplotlib.rc_context(_STYLE):
-        png, svg = io.BytesIO(), io.BytesIO()
+        png, svg = io.BytesIO(), io.StringIO()
         figure.savefig(png, format="png", dpi=150)
         figure.set_layout_engine("none")  # it is laid out: not once more
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-    return png.getvalue(), svg.getvalue()
+        figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    return png.getvalue(), compact(svg.getvalue()).encode()
 
 
 def shortened(text: str, length: int = 48) -> str:

@@ -4,20 +4,36 @@ import base64
 import html
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from string import Template
 
 from trainlab.report.drawing import shortened
 from trainlab.report.figures import Picture
 from trainlab.report.sections import Table
+from trainlab.report.svg import address
 
-MAX_SVG_BYTES = 400_000  # above it the page holds the PNG instead
+_PARTS = Path(__file__).parent
+MAX_SVG_BYTES = 200_000  # above it the page holds the PNG instead
 LABELS = ("group", "more accurate", "less accurate")
 MAX_LABEL = 48
 
 
+def document(title: str, body: Sequence[str], script: str = "", style: str = "") -> str:
+    """A page that needs nothing else, with tables that sort; ``script`` and ``style`` are added to what all have."""
+    return Template((_PARTS / "page.html").read_text()).substitute(
+        title=escape(title),
+        style=(_PARTS / "page.css").read_text() + style,
+        body="\n".join(body),
+        script="\n".join([(_PARTS / "tables.js").read_text(), script]),
+    )
+
+
 def figure(picture: Picture) -> str:
     """A figure that is in the text itself, with its title and caption."""
-    kind, content = ("svg+xml", picture.svg) if len(picture.svg) <= MAX_SVG_BYTES else ("png", picture.png)
-    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    if len(picture.svg) <= MAX_SVG_BYTES:
+        source = address(picture.svg.decode())
+    else:
+        source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
     return (
         f'<figure id="{picture.name}"><figcaption><b>{escape(picture.title)}.</b> '
         f"{escape(picture.caption)}</figcaption>"
@@ -75,6 +91,15 @@ def paragraph(text: str, kind: str = "") -> str:
 def bullets(texts: Sequence[str]) -> str:
     """A list."""
     return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
+def definitions(of: Sequence[tuple[str, Sequence[str]]], most: int, rest: str = "") -> str:
+    """Names with their values, of many the first ones; ``rest`` says where the others are."""
+    parts = []
+    for name, values in of:
+        shown = [*values[:most], *([f"and {len(values) - most} more{rest}"] if len(values) > most else [])]
+        parts.append(f"<dt>{escape(name)}</dt>{''.join(f'<dd>{escape(value)}</dd>' for value in shown)}")
+    return f'<dl class="origins">{"".join(parts)}</dl>'
 
 
 def escape(text: str) -> str:

@@ -4,10 +4,9 @@ import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 
 from trainlab.report import mc_dropout
-from trainlab.report.elements import bullets, escape, figure, heading, paragraph, table
+from trainlab.report.elements import bullets, definitions, document, escape, figure, heading, paragraph, table
 from trainlab.report.figures import Picture
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings
 from trainlab.report.origins import repeat_command
@@ -46,14 +45,9 @@ def page(findings: Findings, pictures: Sequence[Picture], root: Path) -> str:
         body += [heading("Not completed, or damaged"), table(problems, "not completed, or damaged")]
     if findings.pairs:
         body += [heading("All pairs"), table(pair_table(findings), "all pairs")]
-    body += [heading("What ran"), _origins(findings)]
-    return Template((_PARTS / "page.html").read_text()).substitute(
-        title=escape(title(findings)),
-        style=(_PARTS / "page.css").read_text(),
-        body="\n".join(body),
-        answers=_answers(findings),
-        script="\n".join((_PARTS / name).read_text() for name in ("tables.js", "questions.js")),
-    )
+    body += [heading("What ran"), definitions(findings.origins, 10, ", see runs.csv")]
+    body.append(f'<script type="application/json" id="answers">{_answers(findings)}</script>')
+    return document(title(findings), body, (_PARTS / "questions.js").read_text())
 
 
 def _best(findings: Findings) -> list[str]:
@@ -108,11 +102,3 @@ def _answers(findings: Findings) -> str:
 def _answer(answers: Sequence[str]) -> str:
     pairs = zip(QUESTIONS, answers, strict=True)
     return f"<dl>{''.join(f'<dt>{escape(q)}</dt><dd>{escape(a)}</dd>' for q, a in pairs)}</dl>"
-
-
-def _origins(findings: Findings) -> str:
-    parts = []
-    for name, values in findings.origins:
-        shown = values[:10] + ([f"and {len(values) - 10} more, see runs.csv"] if len(values) > 10 else [])
-        parts.append(f"<dt>{escape(name)}</dt>{''.join(f'<dd>{escape(value)}</dd>' for value in shown)}")
-    return f'<dl class="origins">{"".join(parts)}</dl>'
