@@ -27,9 +27,9 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     assert text_of(text, "8b") == (
         "ELU: validation accuracy 50.1 ± 0.2 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the epoch with "
         "the lowest validation loss. Learning rate 0.0001, given.  The lowest validation loss came at epoch 13 to 15; "
-        "an epoch took 2.0 s."
+        "an epoch took 2.0 ± 0.0 s."
     )
-    assert text_of(text, "8c").startswith("batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds)")
+    assert text_of(text, "8c").startswith("Batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds)")
     assert "as the textbook has it" in text
     # What is not there says so, in its place and in the contents.
     assert text.count("No answer yet: ") == 5 == text.count('<span class="faint">no answer yet</span>')

@@ -10,6 +10,7 @@ from trainlab.exercise.evidence import Evidence, NotYet
 from trainlab.exercise.questions import tuning
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
+from trainlab.results import Result
 
 
 @pytest.fixture
@@ -35,8 +36,8 @@ def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidenc
     assert found.agrees is True
     assert found.sentences[0].startswith("batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds), test accuracy † 25.0")
     assert found.sentences[1].startswith("batch norm is better than ELU by 3.0 ± 0.1 points (95 %; paired t over seeds")
-    assert "batch norm takes 0.29 times (95 %: " in found.sentences[2]
-    assert found.sentences[3] == "An epoch of batch norm takes 1.50 times as long as one of ELU: 3.0 s against 2.0 s."
+    assert "batch norm takes 0.29 times the epochs" in found.sentences[2]
+    assert found.sentences[3].startswith("An epoch of batch norm takes 1.50 times as long as one of ELU")
     assert [picture.name for picture in found.figures] == ["8c_loss_by_epoch"]
 
 
@@ -108,9 +109,16 @@ def test_1cycle_is_to_be_sooner_and_better(
     assert answer("8f", evidence()).agrees is agrees
 
 
-def test_seconds_of_seeds_that_share_a_clock_have_no_interval(leave: Leave, evidence: Callable[[], Evidence]):
+def test_seconds_of_seeds_that_share_a_clock_have_no_interval(
+    leave: Leave, tmp_path: Path, evidence: Callable[[], Evidence]
+):
     for i, key in enumerate(tuning.PARTS):
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i], epoch_s=2.0 + i)
+    for path in tmp_path.glob("*/*/result.json"):
+        result = Result.read(path.parent)
+        assert result
+        result.time["population"] = {"members": 3, "wall_s": 60.0}
+        result.write(path.parent)
     assert answer("8b", evidence()).sentences[1] == "The lowest validation loss came at epoch 4; an epoch took 2.0 s."
     ((_, table),) = answer("8", evidence()).tables
     assert [row[6][0] for row in table.rows] == ["2.0", "3.0", "4.0", "5.0", "6.0"]

@@ -82,7 +82,7 @@ def _sections(
         f'<section id="{section.key}"><h2>{escape(section.title)}</h2>'
         f"{paragraph(section.question, 'question')}"
         f"{_shown(section, answer)}{_how(section, evidence, seconds)}"
-        '<p class="note"><a href="#contents">Contents</a></p></section>'
+        '<p class="note"><a href="#contents">↑ Contents</a></p></section>'
         for section, answer in zip(sections, answers, strict=True)
     ]
 
@@ -95,7 +95,7 @@ def _shown(section: Section, answer: Answer | str) -> str:
         kind, words = _AGREES[answer.agrees]
         verdict = f'<span class="verdict {kind}">{words}</span>'
         book = f'<p class="note"><b>The textbook:</b> {escape(section.textbook)} {verdict}</p>'
-    said = "".join(paragraph(sentence) for sentence in answer.sentences)
+    said = "".join(paragraph(sentence[:1].upper() + sentence[1:]) for sentence in answer.sentences)
     parts = [f'<div class="answer">{said}</div>', book]
     parts += [f"<h3>{escape(name)}</h3>{table(of, name)}" for name, of in answer.tables]
     if answer.figures:

@@ -7,11 +7,8 @@ from math import nan
 
 from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.outcomes import (
-    an_epoch,
     best_epochs,
     cells,
-    converging,
-    epoch_s,
     is_dearer,
     reached,
     takes_fewer_epochs,
@@ -26,7 +23,7 @@ from trainlab.report.figures import Picture, bars, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import Interval
-from trainlab.report.verdicts import better, told_apart
+from trainlab.report.verdicts import better, converging, cost, seconds_an_epoch, told_apart
 
 ALL = Sweep(
     "question_8",
@@ -61,24 +58,24 @@ class Part:
 PARTS = {
     "8b": Part("part_8b_elu_he", "ELU", "", ("50.06", "42.4 (CNN 70.43)", "46.76")),
     "8c": Part(
-        "part_8c_bn", "batch norm", "Batch normalization before each activation.", ("52.74", "CNN 69.52", "50.74")
+        "part_8c_bn", "batch norm", "Batch normalization before each activation", ("52.74", "CNN 69.52", "50.74")
     ),
     "8d": Part(
         "part_8d_selu",
         "SELU",
-        "SELU, LeCun initialization and standardized inputs in the place of batch normalization.",
+        "SELU, LeCun initialization and standardized inputs in the place of batch normalization",
         ("50.02", "CNN 69.91", "50.26"),
     ),
     "8e": Part(
         "part_8e_alpha_dropout",
         "alpha dropout",
-        "Alpha dropout at a rate of 0.1 before the output layer.",
+        "Alpha dropout at a rate of 0.1 before the output layer",
         ("49.12", "CNN 69.81", "49.82"),
     ),
     "8f": Part(
         "part_8f_one_cycle",
         "1cycle",
-        "SGD under a 1cycle schedule, with weight decay and batches of 128.",
+        "SGD under a 1cycle schedule, with weight decay and batches of 128",
         ("49.80", "-", "52.42"),
     ),
 }
@@ -95,7 +92,9 @@ def first(evidence: Evidence) -> Answer:
     group = group_of(evidence, "8b")
     said = [reached(group)]
     if group.runs:
-        said.append(f"The lowest validation loss came at epoch {best_epochs(group)}; an epoch took {epoch_s(group)} s.")
+        said.append(
+            f"The lowest validation loss came at epoch {best_epochs(group)}; an epoch took {seconds_an_epoch(group)} s."
+        )
     return Answer(said, figures=[_curves("8b", [group])])
 
 
@@ -106,7 +105,7 @@ def changed(key: str, before: str, agrees: Callable[[Group, Group], bool | None]
         old, new = group_of(evidence, before), group_of(evidence, key)
         said = [reached(new)]
         if new.runs and old.runs:
-            said += [better(pair_of(new, old)), converging(old, new), an_epoch(old, new)]
+            said += [better(pair_of(new, old)), converging(old, new), cost(old, new)]
         return Answer(said, agrees(old, new) if new.runs and old.runs else None, [_curves(key, [old, new])])
 
     return answer
@@ -216,6 +215,21 @@ CLAIMS: dict[str, tuple[str, Callable[[Group, Group], bool | None]]] = {
     "8f": ("1cycle takes less time to as low a loss, and comes to a better model.", _sooner_and_better),
 }
 
+
+def _changed(before: str, key: str) -> Section:
+    textbook, agrees = CLAIMS[key]
+    return Section(
+        key,
+        "8",
+        f"{key}. {PARTS[key].change}",
+        f"Beside {PARTS[before].name}: does it converge faster, is it better, and what does an epoch cost?",
+        textbook,
+        changed(key, before, agrees),
+        [ALL],
+    )
+
+
+_CHANGED = {key: _changed(before, key) for before, key in pairwise(PARTS)}
 SECTIONS = (
     Section(
         "8b",
@@ -227,19 +241,7 @@ SECTIONS = (
         first,
         [ALL],
     ),
-    *(
-        Section(
-            key,
-            "8",
-            f"{key}. {PARTS[key].change}",
-            f"{PARTS[key].change} Against {PARTS[before].name}: is it converging faster, is it better, and what does "
-            "an epoch cost?",
-            CLAIMS[key][0],
-            changed(key, before, CLAIMS[key][1]),
-            [ALL],
-        )
-        for before, key in pairwise(PARTS)
-    ),
+    *(_CHANGED[key] for key in ("8c", "8d", "8e")),
     Section(
         "8e_mc",
         "8",
@@ -250,5 +252,6 @@ SECTIONS = (
         [ALL],
         [Measurement(MC, mc_dropout)],
     ),
+    _CHANGED["8f"],
     Section("8", "8", "8. All parts beside each other", "Which changes are worth it?", "", together, [ALL]),
 )

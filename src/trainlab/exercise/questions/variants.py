@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.outcomes import an_epoch, cells, converging, reached
+from trainlab.exercise.outcomes import cells, reached
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.tuning import ALL, PARTS, group_of
 from trainlab.exercise.section import Answer, Section
@@ -12,7 +12,7 @@ from trainlab.exercise.wording import holds, named, pair_of, verdict
 from trainlab.report.figures import learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import Table
-from trainlab.report.verdicts import better
+from trainlab.report.verdicts import better, converging, cost
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
         said, costs = price(new, old)
         return Answer([said], variant.harms if costs else None)
     return Answer(
-        [reached(new), better(pair_of(new, old)), converging(old, new), an_epoch(old, new)],
+        [reached(new), better(pair_of(new, old)), converging(old, new), cost(old, new)],
         agrees(new, old, variant.harms),
         [replace(learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
         [("Beside the part", table(experiment, old, new))],
