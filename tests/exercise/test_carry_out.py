@@ -118,6 +118,13 @@ def test_a_sweep_that_comes_to_no_end_ends_the_exercise(
     assert Evidence(tmp_path / "outputs" / "study", Setting()).under_way() == ["sweep"]
 
 
+def test_a_sweep_of_which_all_runs_fail_ends_the_exercise(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with pytest.raises(Cancelled) as ended:
+        exercise(tmp_path, [section()], {1: "failed", 2: "failed"}, status=1).run()
+    assert ended.value.status == 1
+    assert "sweep: 2 runs failed (no room)" in caplog.text
+
+
 def test_a_sweep_that_ends_otherwise_ends_the_exercise_whatever_it_left(tmp_path: Path):
     with pytest.raises(Cancelled) as ended:
         exercise(tmp_path, [section()], status=3).run()

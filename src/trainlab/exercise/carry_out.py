@@ -112,7 +112,7 @@ class Exercise:
         """See what became of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
 
         Raises:
-            Cancelled: a run that it should have made has come to no end.
+            Cancelled: a run that it should have made has come to no end, or all have failed.
         """
         status, sweep = one.wait(), one.sweep
         self._add_seconds(sweep.name, one.seconds)
@@ -122,10 +122,10 @@ class Exercise:
         missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
         if missing > 0:
             log.error("%s: %d of %d runs have come to no end", sweep.name, missing, expected)
-        if missing > 0 or status not in (0, 1):
-            raise Cancelled(status or 1)
         if failed:
             log.warning("%s: %s; the same command tries again", sweep.name, told(failed))
+        if missing > 0 or status not in (0, 1) or len(failed) == expected:  # what ends all runs would end others, too
+            raise Cancelled(status or 1)
         evidence.set_under_way(sweep.name, False)
 
     def _measure(self, section: Section, measurement: Measurement) -> None:

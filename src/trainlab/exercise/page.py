@@ -1,7 +1,6 @@
 """`exercise.html`: every question with its answer, figures and commands, as far as they are there."""
 
 import html
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -114,11 +113,11 @@ def _how(section: Section, evidence: Evidence, seconds: Mapping[str, float]) -> 
     for sweep in section.sweeps:
         commands.append(shlex.join(["python", "src/train.py", *command(sweep, evidence.setting, evidence.folder.name)]))
     time = f" It took {_minutes(took)}, with what other sections share." if took else ""
-    notes = "".join(paragraph(note, "note") for note in section.notes)
+    notes, lines = "".join(paragraph(note, "note") for note in section.notes), "\n".join(commands)
     return (
         f"<details><summary>How to repeat this</summary>{notes}"
         f"{paragraph('The first command does all of it, and goes on where it was cut short.' + time, 'note')}"
-        f"<pre tabindex=0>{html.escape(os.linesep.join(commands))}</pre></details>"
+        f"<pre tabindex=0>{html.escape(lines)}</pre></details>"
     )
 
 
