@@ -1,6 +1,7 @@
 """What the exercise trains: sweeps of `src/train.py`, and how their settings come about."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 from trainlab.cli import values_of
@@ -65,7 +66,7 @@ def command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
 
 def seeds_of(sweep: Sweep, setting: Setting) -> int:
     """How many seeds each group of a sweep has."""
-    return len(values_of(overrides_of(sweep, setting)).get("seed", ["1"]))
+    return _counts(sweep, setting).get("seed", 1)
 
 
 def runs_of(sweep: Sweep, setting: Setting) -> int:
@@ -74,4 +75,10 @@ def runs_of(sweep: Sweep, setting: Setting) -> int:
     Raises:
         ValueError: an override cannot be read.
     """
-    return prod(map(len, values_of(overrides_of(sweep, setting)).values()))
+    return prod(_counts(sweep, setting).values())
+
+
+@cache  # every group that is looked up asks for it
+def _counts(sweep: Sweep, setting: Setting) -> dict[str, int]:
+    """How many values each key has."""
+    return {key: len(values) for key, values in values_of(overrides_of(sweep, setting)).items()}
