@@ -1,5 +1,3 @@
-import importlib
-
 import pytest
 
 from trainlab.exercise.contents import BY_DEFAULT, SECTIONS, chosen
@@ -58,11 +56,6 @@ def test_parts_are_chosen_in_the_order_of_the_page():
         chosen(["9"])
     with pytest.raises(ValueError, match="there is no part '8c'; it belongs to part 8"):
         chosen(["8c"])
-
-
-def test_the_help_names_every_part():
-    help_ = importlib.import_module("exercise").PARTS
-    assert all(part in help_ for part in {section.part for section in SECTIONS} - set("12345678"))
 
 
 def test_keys_sweeps_and_measurements_are_unlike_each_other():

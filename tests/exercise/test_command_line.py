@@ -1,0 +1,81 @@
+"""`python src/exercise.py`, as far as it trains nothing."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainlab.exercise.carry_out import Cancelled, Exercise
+from trainlab.exercise.contents import SECTIONS
+
+exercise = importlib.import_module("exercise")
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    """The exit status, or the message that it ends with."""
+    monkeypatch.setattr(sys, "argv", ["exercise.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        exercise.main()
+    return ended.value.code
+
+
+def test_the_help_names_every_part():
+    assert all(part in exercise.PARTS for part in {section.part for section in SECTIONS} - set("12345678"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("9",), "error: there is no part '9'; there are: 1, 2, "),
+        (("8c",), "error: there is no part '8c'; it belongs to part 8"),
+        (("8", "name=mine"), "error: name= is the exercise's own; its folder under outputs/ is named by --name NAME"),
+        (("--quick", "data=image_folder"), "error: --quick is of a small embedded data set; leave --quick out"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+):
+    assert called(monkeypatch, *words) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [
+        (Cancelled(3), 3),
+        (KeyboardInterrupt(), 130),
+        (ValueError("not all have an answer"), "error: not all have an answer"),
+    ],
+)
+def test_how_it_ends(monkeypatch: pytest.MonkeyPatch, raised: BaseException, status: int | str):
+    def run(self: Exercise) -> Path:
+        raise raised
+
+    monkeypatch.setattr(Exercise, "run", run)
+    assert called(monkeypatch, "8") == status
+
+
+@pytest.mark.parametrize(
+    ("words", "folder", "parts"),
+    [
+        ((), "exercise", {*"12345678", "mistakes"}),
+        (("--quick", "8"), "exercise_quick", {"8"}),
+        (("cnn", "--name", "mine", "seed=1,2", "best"), "mine", {"cnn", "best"}),
+    ],
+)
+def test_what_is_carried_out_and_where(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    folder: str,
+    parts: set[str],
+):
+    ran: list[Exercise] = []
+    monkeypatch.setattr(Exercise, "run", lambda self: ran.append(self) or Path("page.html"))
+    monkeypatch.setattr(sys, "argv", ["exercise.py", *words])
+    exercise.main()
+    assert (ran[0].folder.name, ran[0].setting.quick) == (folder, "--quick" in words)
+    assert {section.part for section in ran[0].sections} == parts
+    assert ran[0].setting.overrides == tuple(word for word in words if "=" in word)
+    assert capsys.readouterr().out == "report: page.html\n"
