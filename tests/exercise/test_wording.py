@@ -1,7 +1,7 @@
 import pytest
 
-from trainlab.exercise.wording import accuracy, amount, beside, verdict
-from trainlab.report.statistics import difference, interval
+from trainlab.exercise.wording import accuracy, amount, beside, holds, loses_nothing, verdict
+from trainlab.report.statistics import Difference, difference, interval
 
 LOW, HIGH = {1: 50.0, 2: 50.2, 3: 50.1}, {1: 52.0, 2: 52.3, 3: 52.2}
 NOISY = {1: 49.0, 2: 51.5, 3: 50.0}
@@ -39,3 +39,32 @@ def test_figures_with_their_interval_and_seeds():
     assert amount(interval([1.0, 2.0]), "s") == "1.5 ± 6.4 s (2 seeds)"
     assert amount(interval([2.0]), "") == "2.0 (1 seed)"
     assert amount(interval([]), "s") == "no figure"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_higher", "is_lower"),
+    [("higher", True, False), ("lower", False, True), ("not distinguishable", None, None), ("unknown", None, None)],
+)
+def test_a_verdict_is_the_one_wanted_or_its_contrary_or_open(said, is_higher: bool | None, is_lower: bool | None):
+    assert (holds(said, "higher"), holds(said, "lower")) == (is_higher, is_lower)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "p", "nothing"),
+    [
+        (0.0, 0.009, 1.0, True),
+        (0.0, 0.011, 1.0, None),  # no loss is shown, but there is room for one
+        (-0.004, 0.005, 0.08, True),
+        (-0.004, 0.007, 0.2, None),
+        (-0.004, 0.002, 0.01, False),  # small, and larger than the noise
+        (-0.05, 0.01, 0.001, False),
+        (0.02, 0.01, 0.01, True),  # a gain is no loss
+    ],
+)
+def test_no_loss_is_claimed_where_the_interval_has_no_room_for_one(mean, half_width, p, nothing: bool | None):
+    assert loses_nothing(Difference(mean, half_width, p, "paired")) is nothing
+
+
+def test_a_corrected_p_decides_whether_a_loss_is_clear():
+    assert loses_nothing(Difference(-0.004, 0.0035, 0.03, "paired"), p=0.06) is True
+    assert loses_nothing(Difference(-0.004, float("nan"), float("nan"), "none")) is None

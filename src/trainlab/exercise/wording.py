@@ -12,6 +12,7 @@ from trainlab.report.statistics import Difference, Interval, Ratio, difference, 
 from trainlab.report.verdicts import number, p_value, points
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
+SMALL = 0.01  # of accuracy: a loss of up to a point is called none. A choice, made for all questions alike
 
 
 def named(group: Group, label: str) -> Group:
@@ -66,6 +67,28 @@ def verdict(between: Difference) -> Verdict:
     if between.p >= ALPHA:
         return "not distinguishable"
     return "higher" if between.mean > 0 else "lower"
+
+
+def holds(said: Verdict, wanted: Literal["higher", "lower"]) -> bool | None:
+    """Whether a verdict is the one ``wanted``; False where it is the contrary, None where it is open."""
+    return said == wanted if said in ("higher", "lower") else None
+
+
+def loses_nothing(change: Difference, p: float | None = None) -> bool | None:
+    """Whether a change of accuracy, a fraction, is no loss.
+
+    False where it is one that is larger than the noise. True where it is none, and the two-sided 95 % interval has no
+    room for a loss of more than ``SMALL``. None where there is room, or no interval: finding no loss is not enough.
+
+    Args:
+        change: of what is asked about less what it is held against.
+        p: of ``change``, where it is one of several tests and corrected.
+    """
+    if change.method == "none":
+        return None
+    if change.mean < 0 and (change.p if p is None else p) < ALPHA:
+        return False
+    return True if change.half_width - change.mean <= SMALL else None
 
 
 def all_hold(*claims: bool | None) -> bool | None:
