@@ -10,7 +10,7 @@ from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions import dropout, dropout_costs
 from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.exercise.trainings import Setting
-from trainlab.exercise.wording import all_hold, times
+from trainlab.exercise.wording import times
 from trainlab.report.statistics import Ratio
 
 Leave = Callable[..., Path]
@@ -168,12 +168,11 @@ def test_one_thread_and_then_as_many_as_before():
     torch.set_num_threads(before)
 
 
-def test_words_for_ratios_and_claims():
+def test_words_for_ratios():
     nan = float("nan")
     assert times(Ratio(1.4321, 1.4, 1.5)) == "1.43 times (95 %: 1.40 to 1.50)"
     assert times(Ratio(2.0, nan, nan)) == "2.00 times"
     assert times(Ratio(nan, nan, nan)) == "an unknown number of times"
-    assert [all_hold(True, True), all_hold(True, None), all_hold(None, False)] == [True, None, False]
 
 
 def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
