@@ -88,8 +88,24 @@ def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evide
     leave(
         "mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network="mistake_selu_raw_inputs"
     )
-    said, _ = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu"))
-    assert said.endswith(" 1 of 3 runs of SELU, raw inputs diverged and are left out.")
+    wrong, right = network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu")
+    said, costs = price(wrong, right)
+    assert said.endswith(" 1 of 3 runs of SELU, raw inputs diverged: the figure is of the other 2.")
+    assert costs is True  # what is left is worse, too
+    said, costs = price(right, wrong)  # what is left of the one that is set beside is worse: that shows nothing of all
+    assert said.startswith("It costs nothing here") and costs is False
+
+
+def test_what_is_better_but_for_runs_that_diverged_is_open(leave: Leave, evidence: Evidence):
+    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "mistake_selu_raw_inputs", (0.48, 0.484))
+    overrides = ("experiment=mistake_selu_raw_inputs", "seed=3")
+    leave(
+        "mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network="mistake_selu_raw_inputs"
+    )
+    wrong, right = network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu")
+    assert price(wrong, right)[1] is None
+    assert price(right, wrong)[1] is None
 
 
 def test_raw_inputs_with_a_look_into_the_layers(leave: Leave, evidence: Evidence):

@@ -66,6 +66,12 @@ def margin(pair: Pair) -> str:
     return f"{points(abs(pair.difference.mean))}{spread}"
 
 
+def signed(between: Difference) -> str:
+    """A difference of accuracies in points: "+1.2 ± 0.4", without an interval "+1.2"."""
+    spread = "" if between.method == "none" else f" ± {100 * between.half_width:.1f}"
+    return f"{100 * between.mean:+.1f}{spread}"
+
+
 def verdict(between: Difference) -> Verdict:
     """Of the first beside the second; "unknown" where there is no test."""
     if between.method == "none":

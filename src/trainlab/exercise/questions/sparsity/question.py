@@ -17,9 +17,8 @@ from trainlab.exercise.questions.sparsity.points import (
     sparser,
 )
 from trainlab.exercise.section import Answer, Section
-from trainlab.exercise.wording import SMALL, accuracy, all_hold, seeds
+from trainlab.exercise.wording import SMALL, accuracy, all_hold, seeds, signed
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import Difference
 
 _NAMES = {
     m.PLAIN: "zeroing the smallest weights",
@@ -85,7 +84,7 @@ def how_small(points: Sequence[Point], base: Point) -> str:
     return (
         f"The smallest file that keeps it is {best.method} at {best.setting}: {_kilobytes(best)} beside "
         f"{_kilobytes(base)} of the dense network, {times:.1f} times smaller, with "
-        f"{_signed(change(best, base, 'test_acc'))} points of test accuracy † ({seeds(len(best.seeds))})."
+        f"{signed(change(best, base, 'test_acc'))} points of test accuracy † ({seeds(len(best.seeds))})."
     )
 
 
@@ -150,7 +149,7 @@ def _row(point: Point, base: Point) -> list[Cell]:
         (f"{weights:,.0f}", weights),
         (f"{size / 1000:,.0f}", size),
         (accuracy(val), val.mean),
-        ("-" if point is base else _signed(between), between.mean),
+        ("-" if point is base else signed(between), between.mean),
         (said, said),
         (accuracy(test), test.mean),
     ]
@@ -166,12 +165,7 @@ def _kilobytes(point: Point) -> str:
 
 
 def _by(point: Point, base: Point) -> str:
-    return f"{_signed(change(point, base))} points"
-
-
-def _signed(between: Difference) -> str:
-    spread = "" if between.method == "none" else f" ± {100 * between.half_width:.1f}"
-    return f"{100 * between.mean:+.1f}{spread}"
+    return f"{signed(change(point, base))} points"
 
 
 SECTIONS = (
