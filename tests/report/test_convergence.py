@@ -8,6 +8,7 @@ from trainlab.report.convergence import convergence, reach
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
 from trainlab.report.verdicts import converging, cost
+from trainlab.results import Result
 
 
 def two(folder: Path) -> tuple[Group, Group]:
@@ -92,6 +93,31 @@ def test_a_cost_that_no_run_shows_is_not_said_to_be_the_same(leave, tmp_path: Pa
         leave(f"elu{seed}", [1.0], [0.5], seed, "elu", epoch_s=elu_s)
         leave(f"selu{seed}", [1.0], [0.5], seed, "selu", epoch_s=selu_s)
     assert cost(*two(tmp_path)).endswith("; no difference is shown by these runs.")
+
+
+def test_runs_that_were_trained_together_have_no_interval_of_times(leave, tmp_path: Path):
+    for seed, last in ((1, 8), (2, 9), (3, 10)):
+        members = {"elu": 3, "selu": 1}  # a population of one has its clock for itself
+        for model, losses, epoch_s in (
+            ("elu", np.linspace(2, 1, last), 2.0 + 0.1 * seed),
+            ("selu", np.array([2.0, 0.9, 0.95]), 4.0 + 0.1 * seed),
+        ):
+            folder = leave(f"{model}{seed}", losses, [0.5] * len(losses), seed, model, epoch_s=epoch_s)
+            result = Result.read(folder)
+            result.time["population"] = {"members": members[model], "wall_s": 60.0}
+            result.write(folder)
+    elu, selu = two(tmp_path)
+    assert (elu.shares_clock, selu.shares_clock) == (True, False)
+    # 4.1 / 2.1, 4.2 / 2.2 and 4.3 / 2.3: the cube root of 6.968 is 1.91
+    assert cost(elu, selu) == (
+        "An epoch of selu takes 1.91 times as long as one of elu: 4.2 ± 0.2 s against 2.2 s (runs trained together "
+        "share a clock: no claim)."
+    )
+    said = converging(elu, selu)
+    assert "elu itself took 9.0 ± 2.5 epochs (20 s): 0.22 times the epochs (95 %: 0.17 to 0.29) and 0.43 times" in said
+    # 8.2 / 16.8, 8.4 / 19.8 and 8.6 / 23
+    assert "0.43 times the seconds. To the" in said
+    assert said.endswith("times the seconds (runs trained together share a clock: no claim).")
 
 
 def test_some_that_get_there_are_given_one_by_one(leave, tmp_path: Path):

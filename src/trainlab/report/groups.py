@@ -46,6 +46,12 @@ class Group:
         return interval([*self.of(kind, name).values()])
 
     @cached_property
+    def shares_clock(self) -> bool:
+        """Whether runs of it were trained as one with others: their times are shares of one clock, without noise."""
+        times = (run.result.time for run in self.runs.values() if run.result)
+        return any((time.get("population") or {}).get("members", 1) > 1 for time in times)
+
+    @cached_property
     def val_loss(self) -> float:
         """Mean over the seeds; infinite without any."""
         losses = self.of("metrics", "val_loss").values()

@@ -66,17 +66,18 @@ def converging(first: Group, second: Group) -> str:
     if found is None:
         return f"There is no validation loss by epoch to compare {first.label} and {second.label} with."
     mark = f"{first.label}'s best validation loss ({found.target:.4f})"
-    own = f"{first.label} itself took {_took(found.first)}"
+    own = f"{first.label} itself took {_took(found.first, first)}"
     both = _to_common(found, first, second)
     n, did = found.second.n, found.second.n - found.second.never
     if not did:
         every = "its one run" if n == 1 else f"any of its {n} runs"
         return f"{second.label} never reached {mark} in {every}; {own}. {both}"
     if found.second.never:
-        some = f"{second.label} reached {mark} in {did} of {n} runs, after {_took(found.second)}; {own}."
+        some = f"{second.label} reached {mark} in {did} of {n} runs, after {_took(found.second, second)}; {own}."
         return f"{some} No ratio is given of runs that are chosen by having reached it. {both}"
-    asked = f"{_share(found.epochs_ratio, 'epochs')} and {_share(found.seconds_ratio, 'seconds')}"
-    return f"{second.label} reached {mark} after {_took(found.second)}; {own}: {asked}. {both}"
+    seconds = _timed(found.seconds_ratio, first, second)
+    asked = f"{_share(found.epochs_ratio, 'epochs')} and {_share(seconds, 'seconds')}"
+    return f"{second.label} reached {mark} after {_took(found.second, second)}; {own}: {asked}. {both}"
 
 
 def cost(first: Group, second: Group) -> str:
@@ -86,10 +87,10 @@ def cost(first: Group, second: Group) -> str:
     a, b = first.of("time", "epoch_s"), second.of("time", "epoch_s")
     if not a or not b:
         return f"There are no times to compare {first.label} and {second.label} with."
-    times = ratio(b, a)
-    each = f"{number(second.summary('time', 'epoch_s'))} s against {number(first.summary('time', 'epoch_s'))} s"
+    times = _timed(ratio(b, a), first, second)
+    each = f"{seconds_an_epoch(second)} s against {seconds_an_epoch(first)} s"
     if math.isnan(times.low):
-        unclear = _no_claim(first, second)
+        unclear = _no_claim(first, second, timed=True)
     else:
         unclear = "" if times.is_clear else "; no difference is shown by these runs"
     within = "" if math.isnan(times.low) else f" ({_range(times)})"
@@ -97,6 +98,12 @@ def cost(first: Group, second: Group) -> str:
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
         f"{each}{unclear}."
     )
+
+
+def seconds_an_epoch(group: Group) -> str:
+    """Mean, with its interval over the seeds where each had a clock of its own."""
+    found = group.summary("time", "epoch_s")
+    return f"{found.mean:.1f}" if group.shares_clock else number(found)
 
 
 def not_compared(first: Group, second: Group) -> str:
@@ -109,7 +116,7 @@ def number(of: Interval, digits: int = 1) -> str:
     if of.n == 0:
         return "-"
     spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}f}"
-    return f"{of.mean:.{digits}f}{spread}"
+    return f"{of.mean:z.{digits}f}{spread}"  # z: no "-0.0"
 
 
 def points(fraction: float) -> str:
@@ -181,16 +188,23 @@ def _seeds(pair: Pair) -> str:
     return f"{a} seeds" if a == b else f"{a} and {b} seeds"
 
 
-def _took(reached: Reached) -> str:
+def _timed(of: Ratio, first: Group, second: Group) -> Ratio:
+    """A ratio of times, without an interval where that would be over shares of one clock."""
+    return Ratio(of.value, math.nan, math.nan) if first.shares_clock or second.shares_clock else of
+
+
+def _took(reached: Reached, group: Group) -> str:
     """Means where all runs of several got there, otherwise what each took."""
     digits = 0 if reached.seconds.n and reached.seconds.mean >= 10 else 1
     if not reached.never and reached.n > 2:
         text = f"{number(reached.epochs)} epochs"
-        return f"{text} ({number(reached.seconds, digits)} s)" if reached.seconds.n else text
+        alone = f"{reached.seconds.mean:.{digits}f}"
+        seconds = alone if group.shares_clock else number(reached.seconds, digits)
+        return f"{text} ({seconds} s)" if reached.seconds.n else text
     epochs = _and([f"{epochs:.0f}" for epochs, _ in reached.each])
-    seconds = [f"{s:.{digits}f}" for _, s in reached.each if math.isfinite(s)]
+    of_each = [f"{s:.{digits}f}" for _, s in reached.each if math.isfinite(s)]
     text = f"{epochs} epoch{'' if epochs == '1' else 's'}"
-    return f"{text} ({_and(seconds)} s)" if len(seconds) == len(reached.each) else text
+    return f"{text} ({_and(of_each)} s)" if len(of_each) == len(reached.each) else text
 
 
 def _and(texts: Sequence[str]) -> str:
@@ -201,9 +215,9 @@ def _and(texts: Sequence[str]) -> str:
 
 def _to_common(found: Convergence, first: Group, second: Group) -> str:
     """What the second takes to a loss that is no more the one's than the other's: where "faster" can be said."""
-    why_not = _no_claim(first, second)
-    epochs = _share(found.common_epochs_ratio, "epochs", why_not)
-    seconds = _share(found.common_seconds_ratio, "seconds", why_not)
+    epochs = _share(found.common_epochs_ratio, "epochs", _no_claim(first, second))
+    timed = _timed(found.common_seconds_ratio, first, second)
+    seconds = _share(timed, "seconds", _no_claim(first, second, timed=True))
     return f"To the higher of the two best losses ({found.common:.4f}) {second.label} takes {epochs} and {seconds}."
 
 
@@ -222,6 +236,8 @@ def _range(of: Ratio) -> str:
     return f"95 %: {of.low:.2f} to {high}"
 
 
-def _no_claim(first: Group, second: Group) -> str:
-    """Why a ratio of two groups has no interval."""
+def _no_claim(first: Group, second: Group, timed: bool = False) -> str:
+    """Why a ratio of two groups has no interval; ``timed`` where it is one of times."""
+    if timed and (first.shares_clock or second.shares_clock):
+        return " (runs trained together share a clock: no claim)"
     return f" ({'one seed' if min(len(first.runs), len(second.runs)) < 2 else 'no spread'}: no claim)"

@@ -23,7 +23,7 @@ from trainlab.report.groups import Group
 from trainlab.report.statistics import difference, interval
 from trainlab.report.verdicts import number
 
-LAYERS, IMAGES = "mistake_alpha_dropout_layers", 1000
+LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
 
 
