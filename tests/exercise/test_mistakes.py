@@ -1,9 +1,11 @@
 """What the mistakes cost, in words, from results that are made up."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions import mistakes
@@ -12,6 +14,7 @@ from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.mistakes.trainings import LABELS, SWEEP, network
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
+from trainlab.models import MLP
 
 Leave = Callable[..., Path]
 RIGHT = (0.450, 0.455, 0.452)
@@ -185,6 +188,32 @@ def test_alpha_dropout_under_elu(
         "± 0.13), 2 seeds."
     )
     assert [picture.name for picture in found.figures] == ["mistake_elu_accuracy_by_epoch", "mistake_elu_layers"]
+
+
+@pytest.mark.parametrize(
+    ("activation", "initializer", "kept"), [("selu", "lecun_normal", True), ("relu", "he_normal", False)]
+)
+def test_layers_are_looked_into_without_dropout_and_with_it(activation: str, initializer: str, kept: bool):
+    """Alpha dropout keeps 0 and 1 where a layer has them, whatever it drops: under SELU, and not under ReLU."""
+    dropout = {"dropout": 0.5, "dropout_after": "every", "dropout_kind": "alpha"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it does not fit ReLU
+        network = MLP(
+            (3, 8, 8),
+            1,
+            depth=1,
+            width=1000,
+            activation=activation,
+            initializer=initializer,
+            standardize=True,
+            **dropout,
+        )
+    network.scaling.set_statistics(torch.full((3, 8, 8), 127.5), torch.full((3, 8, 8), 73.9))
+    images = torch.randint(256, (200, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = alpha_dropout.off_and_on(network, images)
+    assert found["off"] != found["on"]
+    moved = [abs(found["on"][key][0] - found["off"][key][0]) for key in ("mean", "std")]
+    assert (max(moved) < 0.05) is kept
 
 
 def test_alpha_dropout_where_all_runs_diverged(leave: Leave, evidence: Evidence):

@@ -57,8 +57,8 @@ def test_symmetry_that_is_kept_and_costs_accuracy_is_what_the_textbook_says(made
     half, without = found.figures[0].caption, found.tables[0][1].note
     assert kept == (
         "With one value for all weights of a layer, every hidden layer had one distinct unit and weights of a rank of "
-        "1 at most, before training and after each epoch (3 seeds). With independent weights a layer has 30.0 ± 0.0, "
-        "and a rank of 30.0 ± 0.0, after the last epoch."
+        "1 at most, before training and after each epoch (3 seeds). With independent weights a layer has 30.0 ± 0.0 "
+        "of them, and a rank of 30.0 ± 0.0, after the last epoch."
     )
     assert worse.startswith("Validation accuracy of one value a layer is 25.0 ± 2.5 points lower than of independent")
     assert "the last hidden layer comes to 28.0 ± 0.0 distinct units with weights of rank 1.0 ± 0.0, and those" in half

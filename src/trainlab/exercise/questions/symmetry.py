@@ -108,7 +108,7 @@ def _usual(group: Group) -> str:
     if not looked_into(group):
         return ""
     units, rank = map(number, _at_end(group, np.mean))
-    return f"With independent weights a layer has {units}, and a rank of {rank}, after the last epoch."
+    return f"With independent weights a layer has {units} of them, and a rank of {rank}, after the last epoch."
 
 
 def _half(group: Group) -> str:

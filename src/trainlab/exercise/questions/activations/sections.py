@@ -18,11 +18,11 @@ from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import Ratio, interval
 from trainlab.report.verdicts import number
 
-GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned nothing
+GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned next to nothing
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Who is ahead, who learned nothing, what the book says, what a step costs."""
+    """Who is ahead, who learned next to nothing, what the book says, what a step costs."""
     groups = groups_by_activation(evidence)
     taken = evidence.measured(NAME)["ms"]
     costs = relative(taken)
@@ -64,7 +64,7 @@ def _names(pairs: Sequence[Pair]) -> str:
 
 
 def failed(groups: Mapping[str, Group]) -> list[str]:
-    """Which activations learned nothing, or have runs that were not completed."""
+    """Which activations learned next to nothing, or have runs that were not completed."""
     nothing, lost, chance = [], [], 0.0
     for group in groups.values():
         chance = 1 / group.settings.get("model.num_classes", 10)
@@ -73,7 +73,8 @@ def failed(groups: Mapping[str, Group]) -> list[str]:
             nothing.append(f"{group.label} ({outcome(group)})")
         elif group.others:
             lost.append(f"{group.label} ({outcome(group)})")
-    said = [f"Nothing was learned with {listed(nothing)}; guessing has {100 * chance:.0f} %."] if nothing else []
+    mark = f"At most {GUESSING:g} times the {100 * chance:.0f} % of guessing"
+    said = [f"{mark}: {listed(nothing)}."] if nothing else []
     return said + ([f"Not all runs came to the end with {listed(lost)}."] if lost else [])
 
 

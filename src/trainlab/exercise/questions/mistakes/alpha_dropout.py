@@ -38,9 +38,8 @@ def measure_layers(evidence: Evidence) -> Measured:
             held_out = data.val_dataloader()
             count = len(held_out.indices)
             places = held_out.indices[torch.linspace(0, count - 1, min(IMAGES, count)).long()]
-            before = _untrained(checkpoint, data)
-            for side, of in (("off", before.eval()), ("on", before.train())):
-                for key, values in _by_layer(of, held_out.images[places]).items():
+            for side, figures in off_and_on(_untrained(checkpoint, data), held_out.images[places]).items():
+                for key, values in figures.items():
                     found.setdefault(name, {}).setdefault(side, {}).setdefault(key, {})[str(seed)] = values
     return found
 
@@ -53,6 +52,11 @@ def _untrained(checkpoint: dict[str, Any], data: ImageData) -> MLP:
     # A module's parts are declared as tensors or modules; this one is a module.
     before.scaling.load_state_dict(rebuild_network(checkpoint).scaling.state_dict())  # type: ignore[union-attr]
     return before
+
+
+def off_and_on(before: MLP, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
+    """Mean and deviation behind each dropout, without it and with it."""
+    return {side: _by_layer(before.train(side == "on"), images) for side in ("off", "on")}
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Question 6: three ways to a sparse model, and others that only make one smaller."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.sparsity import measuring as m
@@ -17,7 +17,7 @@ from trainlab.exercise.questions.sparsity.points import (
     sparser,
 )
 from trainlab.exercise.section import Answer, Section
-from trainlab.exercise.wording import SMALL, accuracy, all_hold, seeds, signed
+from trainlab.exercise.wording import SMALL, accuracy, all_hold, listed, seeds, signed
 from trainlab.report.sections import Cell, Table
 
 _NAMES = {
@@ -28,9 +28,9 @@ _NAMES = {
 }
 _SAID = {True: "kept", False: "lost", None: "cannot be told"}
 _BESIDE_L1 = {
-    True: "keeps the accuracy with as many zeros as {} loses it with",
-    False: "loses it with as many as {} keeps it with",
-    None: "cannot be told from {} in how many it bears",
+    True: "keeps it with as many zeros as {} loses it with",
+    False: "loses it with as many zeros as {} keeps it with",
+    None: "cannot be told from {} in how many zeros it bears",
 }
 
 
@@ -63,15 +63,23 @@ def how_sparse(points: Sequence[Point], base: Point) -> str:
         found += [f"loses it from {_zeros(lost)} on ({_by(lost, base)})"] if lost else []
         parts.append(f"{name} {' and '.join(found) or 'cannot be said to keep it or lose it at any setting'}")
     dense = accuracy(base.summary("val_acc"))
-    return f"Of the dense network's validation accuracy of {dense}: {'; '.join(parts)}."
+    return f"The dense network has a validation accuracy of {dense}; {'; '.join(parts)}."
 
 
 def l1_beside(points: Sequence[Point], base: Point) -> str:
     """Whether L1 bears more zeros than zeroing small weights, with as much training and with none."""
-    parts = []
-    for method, name in ((m.PLAIN, "zeroing alone"), (m.TUNED, "zeroing with as much training")):
-        parts.append(_BESIDE_L1[sparser(points, m.L1, method, base)].format(name))
+    found = {
+        name: sparser(points, m.L1, method, base)
+        for method, name in ((m.PLAIN, "zeroing alone"), (m.TUNED, "zeroing with as much training"))
+    }
+    parts = [
+        words.format(listed(names)) for is_sparser, words in _BESIDE_L1.items() if (names := _with(found, is_sparser))
+    ]
     return f"L1 {' and '.join(parts)}."
+
+
+def _with(found: Mapping[str, bool | None], is_sparser: bool | None) -> list[str]:
+    return [name for name, value in found.items() if value is is_sparser]
 
 
 def how_small(points: Sequence[Point], base: Point) -> str:
