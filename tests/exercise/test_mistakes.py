@@ -1,9 +1,11 @@
 """What the mistakes cost, in words, from results that are made up."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions import mistakes
@@ -13,6 +15,7 @@ from trainlab.exercise.questions.mistakes.trainings import LABELS, SWEEP, networ
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 from trainlab.exercise.wording import named
+from trainlab.models import MLP
 
 Leave = Callable[..., Path]
 RIGHT = (0.450, 0.455, 0.452)
@@ -89,8 +92,24 @@ def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evide
     leave(
         "mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network="mistake_selu_raw_inputs"
     )
-    said, _ = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu"))
-    assert said.endswith(" 1 of 3 runs of SELU, raw inputs diverged and are left out.")
+    wrong, right = network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu")
+    said, costs = price(wrong, right)
+    assert said.endswith(" 1 of 3 runs of SELU, raw inputs diverged: the figure is of the other 2.")
+    assert costs is True  # what is left is worse, too
+    said, costs = price(right, wrong)  # what is left of the one that is set beside is worse: that shows nothing of all
+    assert said.startswith("It costs nothing here") and costs is False
+
+
+def test_what_is_better_but_for_runs_that_diverged_is_open(leave: Leave, evidence: Evidence):
+    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "mistake_selu_raw_inputs", (0.48, 0.484))
+    overrides = ("experiment=mistake_selu_raw_inputs", "seed=3")
+    leave(
+        "mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network="mistake_selu_raw_inputs"
+    )
+    wrong, right = network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu")
+    assert price(wrong, right)[1] is None
+    assert price(right, wrong)[1] is None
 
 
 def test_raw_inputs_with_a_look_into_the_layers(leave: Leave, evidence: Evidence):
@@ -117,7 +136,7 @@ def test_half_of_everything_dropped(leave: Leave, evidence: Evidence):
     found = answer("mistake_half_dropped", evidence)
     assert found.agrees is True
     assert found.sentences[1] == (
-        "Such a network reaches 10.0 ± 0.2 % (3 seeds) validation accuracy, no better than guessing one of ten "
+        "Such a network reaches 10.0 ± 0.2 % (3 seeds) validation accuracy, not told apart from guessing one of ten "
         "classes; with 0.1 after every layer it is 40.5 ± 1.2 % (3 seeds)."
     )
 
@@ -131,9 +150,15 @@ def test_half_of_everything_dropped_and_nothing_left(leave: Leave, evidence: Evi
     assert found.sentences[1] == "There is no accuracy to speak of."
 
 
+def of_two_seeds(mean: Sequence[float], std: Sequence[float]) -> dict[str, dict[str, list[float]]]:
+    """By seed, of layers which are as much below as above."""
+    both = {"mean": mean, "std": std}
+    return {key: {"1": [v - 0.01 for v in of], "2": [v + 0.01 for v in of]} for key, of in both.items()}
+
+
 LAYERS = {
-    "SELU": {"off": {"mean": [0.0] * 3, "std": [1.0] * 3}, "on": {"mean": [0.0] * 3, "std": [1.0, 1.0, 1.02]}},
-    "ELU": {"off": {"mean": [0.1] * 3, "std": [0.9] * 3}, "on": {"mean": [0.2] * 3, "std": [0.7, 0.6, 0.45]}},
+    "SELU": {"off": of_two_seeds([0.0] * 3, [1.0] * 3), "on": of_two_seeds([0.0] * 3, [1.0, 1.0, 1.02])},
+    "ELU": {"off": of_two_seeds([0.1] * 3, [0.9] * 3), "on": of_two_seeds([0.2] * 3, [0.7, 0.6, 0.45])},
 }
 
 
@@ -156,12 +181,40 @@ def test_alpha_dropout_under_elu(
     found = answer("mistake_alpha_dropout", evidence)
     assert found.agrees is agrees
     assert said in found.sentences[0]
-    assert found.sentences[1] == "Under SELU it changes by -0.9 ± 0.1 points, more than the noise."
-    assert found.sentences[3] == (
-        "Mean and deviation behind the last hidden layer, before training, are 0.00 and 1.02 under SELU (without "
-        "dropout 0.00 and 1.00) and 0.20 and 0.45 under ELU (without dropout 0.10 and 0.90)."
+    assert found.sentences[1].startswith("Under SELU it changes by -0.9 ± 0.1 points, more than the noise. Under ELU")
+    # Two seeds 0.02 apart: 12.706 * 0.0141 / sqrt(2) = 0.127.
+    assert found.figures[1].caption.endswith(
+        "Mean and deviation behind the last hidden layer are 0.00 ± 0.13 and 1.02 ± 0.13 under SELU (without dropout "
+        "0.00 ± 0.13 and 1.00 ± 0.13) and 0.20 ± 0.13 and 0.45 ± 0.13 under ELU (without dropout 0.10 ± 0.13 and 0.90 "
+        "± 0.13), 2 seeds."
     )
     assert [picture.name for picture in found.figures] == ["mistake_elu_accuracy_by_epoch", "mistake_elu_layers"]
+
+
+@pytest.mark.parametrize(
+    ("activation", "initializer", "kept"), [("selu", "lecun_normal", True), ("relu", "he_normal", False)]
+)
+def test_layers_are_looked_into_without_dropout_and_with_it(activation: str, initializer: str, kept: bool):
+    """Alpha dropout keeps 0 and 1 where a layer has them, whatever it drops: under SELU, and not under ReLU."""
+    dropout = {"dropout": 0.5, "dropout_after": "every", "dropout_kind": "alpha"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it does not fit ReLU
+        network = MLP(
+            (3, 8, 8),
+            1,
+            depth=1,
+            width=1000,
+            activation=activation,
+            initializer=initializer,
+            standardize=True,
+            **dropout,
+        )
+    network.scaling.set_statistics(torch.full((3, 8, 8), 127.5), torch.full((3, 8, 8), 73.9))
+    images = torch.randint(256, (200, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = alpha_dropout.off_and_on(network, images)
+    assert found["off"] != found["on"]
+    moved = [abs(found["on"][key][0] - found["off"][key][0]) for key in ("mean", "std")]
+    assert (max(moved) < 0.05) is kept
 
 
 def test_alpha_dropout_where_all_runs_diverged(leave: Leave, evidence: Evidence):
@@ -171,7 +224,7 @@ def test_alpha_dropout_where_all_runs_diverged(leave: Leave, evidence: Evidence)
     evidence.keep(alpha_dropout.LAYERS, {"SELU": LAYERS["SELU"]})
     found = answer("mistake_alpha_dropout", evidence)
     assert found.agrees is None
-    assert found.sentences[1] == "Under ELU there are no two runs to compare."
+    assert found.sentences[0].endswith("Under ELU there are no two runs to compare.")
 
 
 def test_effects_that_are_noise_or_unknown():
@@ -236,6 +289,16 @@ def test_spikes_of_runs_that_left_nothing(leave: Leave, evidence: Evidence):
     leave_network(leave, "mistake_learning_rate", RIGHT, "diverged")
     found = answer("mistake_learning_rate", evidence)
     assert "ELU, lr 1e-4, no run left its losses" in found.sentences[0]
+    assert found.agrees is None
+
+
+def test_runs_that_are_too_short_have_no_spikes_to_count(leave: Leave, evidence: Evidence):
+    leave_losses(leave_network(leave, "part_8b_elu_he", RIGHT), [[1.0]] * 3)
+    leave_losses(leave_network(leave, "mistake_learning_rate", (0.40, 0.404, 0.403)), [[1.0] * 10, [1.0] * 10, CALM])
+    found = answer("mistake_learning_rate", evidence)
+    assert found.sentences[0] == (
+        "Spikes of the training loss: ELU, lr 1e-4, too few steps to tell a spike; ELU, lr 1e-3, none in 1 seed."
+    )
     assert found.agrees is None
 
 

@@ -10,7 +10,7 @@ from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions import dropout, dropout_costs
 from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.exercise.trainings import Setting
-from trainlab.exercise.wording import all_hold, times
+from trainlab.exercise.wording import times
 from trainlab.report.statistics import Ratio
 
 Leave = Callable[..., Path]
@@ -70,13 +70,13 @@ def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Eviden
     )
     assert "and 2.00 times (95 %: 1.90 to 2.10) with it after each of the 20" in steps
     # 8/4, 9/4, 10/5: the cube root of 9 is 2.08
-    assert epochs.startswith("The lowest validation loss came after 8 to 10 epochs with rate 0.5, after 4 to 5 with no")
-    assert ": 2.08 times (95 %: " in epochs and epochs.endswith("as many, slower.")
+    assert epochs.startswith("The lowest validation loss came after 9.0 ± 2.5 epochs with rate 0.5, after 4.3 ± 1.4 w")
     assert (
-        "with dropout off takes 1.00 times (95 %: 0.95 to 1.05) as long as without, nothing that matters;"
-        in predictions
+        ": 2.08 times (95 %: " in epochs
+        and "as many, more (3 seeds). With what a step takes that is 2.29 times" in epochs
     )
-    assert "1, 10, 100 samples of MC dropout take 1.1, 2.0, 12.0 passes with dropout after the last" in predictions
+    assert "with dropout off takes 1.00 times (95 %: 0.95 to 1.05) as long as without, " in predictions
+    assert "10 samples of MC dropout take 2.00 times (95 %: 1.90 to 2.10) one pass with dropout" in predictions
     assert predictions.endswith("what lies before the first dropout is computed once for all samples.")
     assert [picture.name for picture in found.figures] == ["loss_by_epoch", "7_costs"]
     (_, rates), (_, variants) = found.tables
@@ -84,41 +84,68 @@ def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Eviden
     assert len(variants.rows) == 5 + 3 + 6
 
 
+AS_IT_SAYS = predicted(off=0.98, last=(1.1, 10.5, 101))
+NO_STEP = taken(1.0, 2.0)  # dropout after the last layer costs a step nothing
+
+
 def test_all_that_the_textbook_has(leave: Leave, evidence: Evidence):
     leave_rates(leave)
-    evidence.keep(dropout.PREDICTIONS, predicted(last=(1.1, 10.5, 101)))
+    evidence.keep(dropout.STEPS, NO_STEP)
+    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
     found = dropout.answer(evidence)
+    # epochs 2, 2.25 and 2 times: 1.76 to 2.46; with steps of 0.95 to 1.05 times 1.74 to 2.48
+    assert found.sentences[1].endswith("2.08 times (95 %: 1.74 to 2.48) the time: about twofold.")
     assert found.agrees is True
     assert "computed once" not in found.sentences[2]
 
 
 def test_open_where_epochs_cannot_be_told_apart(leave: Leave, evidence: Evidence):
     leave_rates(leave, EPOCHS | {0.5: (3, 9, 4)})
-    evidence.keep(dropout.PREDICTIONS, predicted(last=(1.1, 10.5, 101)))
+    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
     found = dropout.answer(evidence)
     assert found.agrees is None
-    assert found.sentences[1].endswith("as many, no difference that these runs show.")
+    assert "as many, no difference that these runs show (3 seeds)." in found.sentences[1]
+    assert found.sentences[1].endswith("the time: whether that is about twofold is not shown.")
 
 
-def test_fewer_epochs_contradict_it(leave: Leave, evidence: Evidence):
-    leave_rates(leave, {0.0: (8, 9, 10), 0.1: (5, 5, 6), 0.2: (6, 6, 7), 0.5: (4, 4, 5)})
-    evidence.keep(dropout.PREDICTIONS, predicted(last=(1.1, 10.5, 101)))
+@pytest.mark.parametrize(
+    ("none", "half", "word"), [((8, 9, 10), (4, 4, 5), "fewer"), ((2, 2, 2), (11, 12, 13), "more")]
+)
+def test_far_from_twofold_contradicts_it(leave: Leave, evidence: Evidence, none, half, word: str):
+    leave_rates(leave, {0.0: none, 0.1: (5, 5, 6), 0.2: (6, 6, 7), 0.5: half})
+    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
     found = dropout.answer(evidence)
     assert found.agrees is False
-    assert found.sentences[1].endswith("as many, faster.")
+    assert f"as many, {word} (3 seeds)." in found.sentences[1]
+    assert found.sentences[1].endswith("the time: not about twofold.")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_about"),
+    [
+        (1.5, 2.7, True),
+        (1.3, 2.7, None),
+        (1.5, 2.9, None),
+        (1.0, 1.4, False),  # below the root of two
+        (2.9, 4.0, False),  # above twice that
+        (float("nan"), float("nan"), None),
+    ],
+)
+def test_about_twofold_is_a_range(low: float, high: float, is_about: bool | None):
+    assert dropout.about(Ratio((low + high) / 2, low, high), 2) is is_about
 
 
 def test_a_training_that_ends_at_its_best_says_so(leave: Leave, evidence: Evidence):
     leave_rates(leave, after=0)
-    assert (
-        "(the training ended before it rose again with rate 0.5 and no dropout)"
-        in dropout.answer(evidence).sentences[1]
-    )
+    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
+    found = dropout.answer(evidence)
+    assert "(the training ended before it rose again with rate 0.5 and no dropout)" in found.sentences[1]
+    assert "the time" not in found.sentences[1] and found.agrees is None
 
 
 def test_equal_ratios_claim_nothing(leave: Leave, evidence: Evidence):
     leave_rates(leave, EPOCHS | {0.0: (4, 4, 4), 0.5: (8, 8, 8)})
-    assert dropout.answer(evidence).sentences[1].endswith("2.00 times as many, nothing can be claimed.")
+    assert "2.00 times as many, nothing can be claimed (3 seeds)." in dropout.answer(evidence).sentences[1]
 
 
 def test_runs_that_diverged(leave: Leave, evidence: Evidence):
@@ -131,16 +158,27 @@ def test_runs_that_diverged(leave: Leave, evidence: Evidence):
     assert found.agrees is False  # since samples share work
 
 
-def test_predictions_that_cost_something():
-    off = predicted(off=1.2)["inference"]
-    assert dropout.is_free(off) is False
-    assert "with dropout off takes 1.20 times (95 %" in dropout.prediction_costs(off, predicted()["mc_dropout"])
-    assert dropout.is_free(predicted(off=1.03)["inference"])  # less than anybody minds
+@pytest.mark.parametrize(
+    ("off", "free", "said"),
+    [
+        (1.2, False, "more than 5 % more"),
+        (0.98, True, "at most 5 % more"),
+        (1.04, None, "whether more than 5 % is not"),
+    ],
+)
+def test_whether_predictions_are_free(off: float, free: bool | None, said: str):
+    """Three rounds a percent apart, each against others in another order: an interval of about 5 % to each side."""
+    inference = predicted(off=off)["inference"]
+    assert dropout.is_free(inference) is free
+    assert said in dropout.prediction_costs(inference, predicted()["mc_dropout"])
 
 
-@pytest.mark.parametrize(("ten", "verdict"), [(2.0, False), (10.0, True), (6.5, None)])
+@pytest.mark.parametrize(("ten", "verdict"), [(2.0, False), (10.0, True), (7.2, None), (20.0, False)])
 def test_whether_samples_cost_passes(ten: float, verdict: bool | None):
-    assert dropout.costs_all_samples(predicted(last=(1, ten, 100))["mc_dropout"]) is verdict
+    sampled = predicted(last=(1, ten, 100))["mc_dropout"]
+    assert dropout.costs_all_samples(sampled) is verdict
+    inference = predicted()["inference"]
+    assert ("computed once" in dropout.prediction_costs(inference, sampled)) is (ten == 2.0)
 
 
 def test_actions_take_turns_the_shortest_of_each_counts_and_the_first_round_does_not():
@@ -169,12 +207,11 @@ def test_one_thread_and_then_as_many_as_before():
     torch.set_num_threads(before)
 
 
-def test_words_for_ratios_and_claims():
+def test_words_for_ratios():
     nan = float("nan")
     assert times(Ratio(1.4321, 1.4, 1.5)) == "1.43 times (95 %: 1.40 to 1.50)"
     assert times(Ratio(2.0, nan, nan)) == "2.00 times"
     assert times(Ratio(nan, nan, nan)) == "an unknown number of times"
-    assert [all_hold(True, True), all_hold(True, None), all_hold(None, False)] == [True, None, False]
 
 
 def test_what_is_timed_is_what_it_is_called(tmp_path: Path):

@@ -71,7 +71,7 @@ def test_figures_of_probabilities_by_hand():
     assert counts["lesser"][int(0.6 * outputs.BINS)] == 2  # 0.6, 0.6 and 0.3
 
 
-def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], both: tuple[float, ...]) -> tuple[dict, dict]:
+def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], top: tuple[float, ...]) -> tuple[dict, dict]:
     def by_seed(values: tuple[float, ...]) -> dict[str, float]:
         return {str(seed): value for seed, value in enumerate(values, 1)}
 
@@ -86,27 +86,30 @@ def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], both: tupl
     }
     zero = by_seed((0.0,) * 3)
     two = {
-        "both": {"softmax": zero, "logistic": by_seed(both)},
+        "both": {"softmax": zero, "logistic": by_seed((5.0, 5.3, 5.1))},
         "exactly": {"softmax": zero, "logistic": by_seed((4.0, 4.2, 4.1))},
-        "top": {"softmax": by_seed((20.0, 20.4, 21.0)), "logistic": by_seed((20.1, 20.3, 21.2))},
+        "top": {"softmax": by_seed((20.0, 20.4, 21.0)), "logistic": by_seed(top)},
     }
     return tuple({"figures": of, "histograms": histograms, "images": 5000} for of in (one, two))  # type: ignore
 
 
+BETTER, ALIKE, WORSE = (25.0, 25.3, 26.0), (20.1, 20.3, 21.2), (15.0, 15.3, 16.1)
+
+
 @pytest.mark.parametrize(
-    ("softmax", "both", "agrees", "said"),
+    ("softmax", "top", "agrees", "said"),
     [
-        ((48.0, 48.2, 48.1), (5.0, 5.3, 5.1), True, "cannot be told apart"),
-        ((44.0, 44.2, 44.0), (5.0, 5.3, 5.1), False, "lower than of logistic outputs"),
-        ((52.0, 52.3, 52.1), (5.0, 5.3, 5.1), True, "higher than of logistic outputs"),
-        ((48.0, 48.2, 48.1), (0.0, 9.0, 0.1), None, "cannot be told apart"),
+        ((48.0, 48.2, 48.1), BETTER, True, "cannot be told apart"),
+        ((44.0, 44.2, 44.0), BETTER, False, "lower than of logistic outputs"),
+        ((52.0, 52.3, 52.1), BETTER, True, "higher than of logistic outputs"),
+        ((46.0, 50.2, 48.1), BETTER, None, "cannot be told apart"),  # with room for a loss of more than a point
+        ((48.0, 48.2, 48.1), ALIKE, None, "cannot be told apart"),  # whatever the share above one half is
+        ((48.0, 48.2, 48.1), WORSE, False, "cannot be told apart"),
     ],
 )
-def test_the_answer(
-    tmp_path: Path, softmax: tuple[float, ...], both: tuple[float, ...], agrees: bool | None, said: str
-):
+def test_the_answer(tmp_path: Path, softmax: tuple[float, ...], top: tuple[float, ...], agrees: bool | None, said: str):
     evidence = Evidence(tmp_path, Setting())
-    one, two = measured(softmax, (48.1, 48.0, 48.2), both)
+    one, two = measured(softmax, (48.1, 48.0, 48.2), top)
     evidence.keep(outputs.EXCLUSIVE, one)
     with pytest.raises(NotYet):
         outputs.answer(evidence)
@@ -117,8 +120,13 @@ def test_the_answer(
     assert (
         "those of logistic outputs to 1.00 ± 0.05 (3 seeds) in the mean, and to 0.61 to 1.41 for" in answer.sentences[0]
     )
-    assert "in none (3 seeds) with softmax" in answer.sentences[1]
+    assert "Both get more than one half in 5.1 ± 0.4 % (3 seeds) of the pairs with logistic" in answer.sentences[1]
+    assert "with softmax they cannot, by arithmetic" in answer.sentences[1]
     assert [cells[2][0] for cells in answer.tables[0][1].rows][3:] == ["0.0 ± 0.0 (3 seeds)", "20.5 ± 1.3 (3 seeds)"]
+
+
+def test_shares_that_are_all_zero_are_none():
+    assert outputs.share({1: 0.0, 2: 0.0}) == "none (2 seeds)"
 
 
 def test_without_a_run_there_are_no_images_to_measure_on(tmp_path: Path):

@@ -53,20 +53,22 @@ def test_symmetry_that_is_kept_and_costs_accuracy_is_what_the_textbook_says(made
     found = answer(made(**{OUTPUT_INDEPENDENT: {"rank": (1, 1), "units": (1, 28)}}))
     # Seed by seed 0.15 - 0.4, 0.17 - 0.41 and 0.16 - 0.42.
     assert found.agrees is True
-    kept, worse, half, without = found.sentences
+    kept, worse = found.sentences
+    half, without = found.figures[0].caption, found.tables[0][1].note
     assert kept == (
-        "With one value for all weights of a layer, every hidden layer had one distinct unit and weights of rank 1, "
-        "before training and after each epoch (3 seeds). With independent weights it has 30, and a rank of 30, after "
-        "the last epoch."
+        "With one value for all weights of a layer, every hidden layer had one distinct unit and weights of a rank of "
+        "1 at most, before training and after each epoch (3 seeds). With independent weights a layer has 30.0 ± 0.0 "
+        "of them, and a rank of 30.0 ± 0.0, after the last epoch."
     )
     assert worse.startswith("Validation accuracy of one value a layer is 25.0 ± 2.5 points lower than of independent")
-    assert "the last hidden layer comes to 28 distinct units with weights of rank 1, and those below keep one" in half
+    assert "the last hidden layer comes to 28.0 ± 0.0 distinct units with weights of rank 1.0 ± 0.0, and those" in half
+    assert "and those below keep one unit" in half
     assert "reaches 16.0 ± 2.5 % (3 seeds) and independent weights 41.0 ± 2.5 % (3 seeds): equal weights add" in without
     assert "90 ± 0 % (3 seeds) of the hidden units" in without
     assert [picture.name for picture in found.figures] == ["1_symmetry", "1_accuracy_by_epoch"]
     [(_, table)] = found.tables
     assert len(table.rows) == 2 * len(STARTS)
-    assert [text for text, _ in table.rows[2][:4]] == ["with", OUTPUT_INDEPENDENT, "14.5", "1.0"]
+    assert [text for text, _ in table.rows[2][:4]] == ["with", OUTPUT_INDEPENDENT, "14.5 ± 0.0", "1.0 ± 0.0"]
 
 
 def test_symmetry_that_is_broken_contradicts_it(made):
@@ -94,23 +96,23 @@ def test_symmetry_that_costs_nothing_is_not_what_it_says(made, accuracies, agree
 
 def test_what_independent_weights_of_the_output_layer_come_to(made):
     evidence = made(**{OUTPUT_INDEPENDENT: {"rank": (2, 2), "units": (4, 9)}})
-    assert "those below come to as many as 4" in answer(evidence).sentences[2]
+    assert "those below come to as many as 4" in answer(evidence).figures[0].caption
 
 
 def test_last_units_that_stay_alike_under_such_an_output_layer(made):
-    assert "the last hidden layer keeps one unit, and those below keep one unit" in answer(made()).sentences[2]
+    assert "the last hidden layer keeps one unit, and those below keep one unit" in answer(made()).figures[0].caption
 
 
 def test_a_network_that_does_not_saturate_is_not_said_to(made, tmp_path):
     evidence = made()
     for folder in (tmp_path / SWEEP.name).glob(f"False,{SAME},*"):
         look(folder, dead=0.1)
-    assert "saturate" not in answer(evidence).sentences[3]
+    assert "saturate" not in answer(evidence).tables[0][1].note
 
 
 def test_runs_that_diverged_without_normalization_are_counted(made):
-    said = answer(made(plain={SAME: ()})).sentences
-    assert said[3] == "Without batch normalization one value a layer diverged in 3 seeds."
+    note = answer(made(plain={SAME: ()})).tables[0][1].note
+    assert "Without batch normalization one value a layer diverged in 3 seeds." in note
 
 
 @pytest.mark.parametrize("name", [SAME, INDEPENDENT])

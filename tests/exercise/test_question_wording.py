@@ -7,8 +7,9 @@ import pytest
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.trainings import Setting, Sweep
-from trainlab.exercise.wording import corrected, family, listed, margin, outcome
+from trainlab.exercise.wording import all_hold, corrected, family, listed, margin, outcome, together
 from trainlab.report.groups import Group
+from trainlab.report.statistics import Difference
 
 SWEEP = Sweep("study", ("seed=1,2,3",))
 
@@ -49,3 +50,20 @@ def test_what_runs_came_to(groups: dict[str, Group]):
     assert listed([]) == ""
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_several_differences_are_corrected_together():
+    clear, near, none = (
+        Difference(1.0, 0.3, 0.004, "paired"),
+        Difference(-1.0, 0.9, 0.03, "paired"),
+        Difference(0.0, float("nan"), float("nan"), "none"),
+    )
+    # Holm over the two that are tests: twice the smaller p, the larger as it is.
+    assert together([clear, none, near])[::2] == [("higher", 0.008), ("lower", 0.03)]
+    assert together([clear, none, near])[1][0] == "unknown"
+    another = Difference(1.0, 0.9, 0.03, "paired")
+    assert [said for said, _ in together([near, another])] == ["not distinguishable"] * 2  # 0.06 each
+
+
+def test_claims_together():
+    assert [all_hold(True, True), all_hold(True, None), all_hold(None, False), all_hold()] == [True, None, False, None]

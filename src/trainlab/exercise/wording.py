@@ -9,7 +9,7 @@ from typing import Literal
 from trainlab.report.comparisons import ALPHA, Pair, compare_all
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Difference, Interval, Ratio, difference, holm, interval
-from trainlab.report.verdicts import number, p_value, points
+from trainlab.report.verdicts import p_value, points
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
 SMALL = 0.01  # of accuracy: a loss of up to a point is called none. A choice, made for all questions alike
@@ -49,6 +49,12 @@ def corrected(pair: Pair) -> Verdict:
     return "higher" if pair.difference.mean > 0 else "lower"
 
 
+def together(differences: Sequence[Difference]) -> list[tuple[Verdict, float]]:
+    """What is said of each of several differences, and its p, by Holm's correction over all of them."""
+    ps = holm([one.p for one in differences])
+    return [(verdict(replace(one, p=p)), p) for one, p in zip(differences, ps, strict=True)]
+
+
 def listed(texts: Sequence[str]) -> str:
     """ "a, b and c"."""
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
@@ -58,6 +64,12 @@ def margin(pair: Pair) -> str:
     """How far the two are apart: "2.1 ± 0.4"."""
     spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
     return f"{points(abs(pair.difference.mean))}{spread}"
+
+
+def signed(between: Difference) -> str:
+    """A difference of accuracies in points: "+1.2 ± 0.4", without an interval "+1.2"."""
+    spread = "" if between.method == "none" else f" ± {100 * between.half_width:.1f}"
+    return f"{100 * between.mean:+.1f}{spread}"
 
 
 def verdict(between: Difference) -> Verdict:
@@ -92,8 +104,8 @@ def loses_nothing(change: Difference, p: float | None = None) -> bool | None:
 
 
 def all_hold(*claims: bool | None) -> bool | None:
-    """False if one does not; otherwise None if one is open."""
-    return False if False in claims else None if None in claims else True
+    """False if one does not; otherwise None if one is open, or there is none."""
+    return False if False in claims else None if None in claims or not claims else True
 
 
 def times(of: Ratio) -> str:
@@ -175,25 +187,3 @@ def beside(
     if said == "not distinguishable":
         return f"{what} of {name} and {other} cannot be told apart ({by}, {how})."
     return f"{what} of {name} is {by} {said} than of {other} ({how})."
-
-
-def lowest(what: str, of: Mapping[str, Mapping[int, float]], unit: str = "", digits: int = 2) -> str:
-    """A sentence on which of several is lowest in ``what``, from values by seed: clearly, by Holm over the others.
-
-    "Distance from 0: A 0.10 ± 0.02, B 0.31 ± 0.05; lowest for A (95 %, p = 0.01)."
-    """
-    found = {name: interval([*values.values()]) for name, values in of.items() if values}
-    if not found:
-        return f"{what}: no figure."
-    listed = ", ".join(f"{name} {number(value, digits)}{unit and f' {unit}'}" for name, value in found.items())
-    first = min(found, key=lambda name: found[name].mean)
-    others = [name for name in found if name != first]
-    between = [difference(of[first], of[name]) for name in others]
-    ps = holm([one.p for one in between])
-    if not others or all(one.method == "none" for one in between):
-        return f"{what}: {listed}."
-    alike = [name for name, p in zip(others, ps, strict=True) if not p < ALPHA]
-    if not alike:
-        worst = p_value(max(ps))
-        return f"{what}: {listed}; lowest for {first} (p {worst if worst.startswith('<') else f'= {worst}'})."
-    return f"{what}: {listed}; {first} cannot be told apart from {' and '.join(alike)}."

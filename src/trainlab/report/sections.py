@@ -13,7 +13,7 @@ from trainlab.report.groups import Group
 from trainlab.report.runs import Run
 from trainlab.report.settings import given, shown, value_of
 from trainlab.report.statistics import Interval
-from trainlab.report.verdicts import number, p_value
+from trainlab.report.verdicts import number, p_value, seconds_an_epoch
 
 MAX_PAIRS = 300
 TEST_NOTE = "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
@@ -82,12 +82,13 @@ def group_table(groups: Sequence[Group]) -> Table:
                 _spread(group.summary("metrics", "val_loss"), 4),
                 _percent(group.summary("metrics", "test_acc")),
                 _figure(best.mean + 1, ".1f"),
-                _spread(group.summary("time", "epoch_s"), 1),
+                (seconds_an_epoch(group), group.summary("time", "epoch_s").mean),
             ]
         )
     note = (
         "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the "
-        f"standard deviation. {_disagreement(groups)}{TEST_NOTE}"
+        "standard deviation; seconds of runs that were trained together share a clock and have no interval. "
+        f"{_disagreement(groups)}{TEST_NOTE}"
     )
     return Table(headings, rows, note)
 

@@ -12,8 +12,8 @@ from trainlab.checkpoints import load_checkpoint
 from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of, diverged
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, named, seeds
-from trainlab.report.comparisons import Pair, compare_all
+from trainlab.exercise.wording import SMALL, accuracy, all_hold, family, loses_nothing, named, seeds
+from trainlab.report.comparisons import Pair
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
@@ -33,7 +33,6 @@ SWEEP = Sweep(
 )
 NAMES = {"zeros": "zero biases", "constant": f"biases of {SCALE}", "normal": f"random biases (deviation {SCALE})"}
 ZEROS = "zeros"
-SMALL = 0.01  # accuracy that zero may cost before it is said to do harm
 AT_THE_END = "question_2_biases"
 
 
@@ -68,16 +67,20 @@ def answer(evidence: Evidence) -> Answer:
         for group in groups.values()
         if diverged(group)
     ]
-    zeros, done = groups[ZEROS], [group for group in groups.values() if group.runs]
-    pairs = [pair for pair in compare_all(done) if zeros in (pair.first, pair.second)]
-    if not pairs:
-        return Answer([*lost, "There is nothing to compare zero biases with: no run was completed."], tables=[table])
+    done = [group for group in groups.values() if group.runs]
+    others = [group for group in done if group is not groups[ZEROS]]
+    if not groups[ZEROS].runs or not others:
+        without = "another start" if groups[ZEROS].runs else groups[ZEROS].label
+        return Answer([" ".join([*lost, f"No run with {without} was completed: nothing to compare."])], tables=[table])
+    pairs = family([(groups[ZEROS], other) for other in others])
     curves = replace(learning_curves(done, "loss", "epochs"), name="2_loss_by_epoch")
-    said = [*lost, *(_capital(better(pair)) for pair in pairs), _bound(zeros, pairs), _grown(sizes.get(ZEROS, {}))]
+    drawn = _picture(pairs, sizes)
+    grown = replace(drawn, caption=f"{drawn.caption} {_grown(sizes.get(ZEROS, {}))}".strip())
+    said = [" ".join([*lost, *(_capital(better(pair)) for pair in pairs)]), _bound(pairs)]
     return Answer(
         [sentence for sentence in said if sentence],
-        _agrees(zeros, pairs),
-        [_picture(zeros, pairs, sizes), curves],
+        all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs)),
+        [grown, curves],
         [table],
     )
 
@@ -86,38 +89,19 @@ def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _lead(zeros: Group, pair: Pair) -> float:
-    """How far ahead zero biases are."""
-    return pair.difference.mean if pair.first is zeros else -pair.difference.mean
-
-
-def _bound(zeros: Group, pairs: Sequence[Pair]) -> str:
-    """What the intervals leave room for, where no difference is clear."""
-    tested = [pair for pair in pairs if pair.is_tested]
-    if not tested or any(pair.is_clear for pair in pairs):
+def _bound(pairs: Sequence[Pair]) -> str:
+    """What the intervals leave room for, where none of them is without room."""
+    tested = [pair.difference for pair in pairs if pair.is_tested]
+    most = max((between.half_width - between.mean for between in tested), default=0.0)
+    if most <= 0 or any(loses_nothing(pair.difference, pair.p) is False for pair in pairs):
         return ""
-    most = _most(zeros, tested)
-    enough = "so zero does no harm" if most < SMALL else f"and {seeds(len(zeros.runs))} cannot rule that out"
-    side = "less" if most < SMALL else "more"
+    n = min(len(group.runs) for pair in pairs for group in (pair.first, pair.second))
+    enough = "so zero does no harm" if most <= SMALL else f"and {seeds(n)} cannot rule that out"
+    side = "no more" if most <= SMALL else "more"
     return (
         f"Another start is better than zero by {100 * most:.1f} points at most (upper end of the 95 % intervals), "
-        f"{side} than a point, {enough}."
+        f"{side} than {100 * SMALL:.0f} point, {enough}."
     )
-
-
-def _most(zeros: Group, pairs: Sequence[Pair]) -> float:
-    """By how much another start may be better than zero: the highest end of the intervals."""
-    return max(pair.difference.half_width - _lead(zeros, pair) for pair in pairs)
-
-
-def _agrees(zeros: Group, pairs: Sequence[Pair]) -> bool | None:
-    """Whether zero does no harm: not clearly worse than any, and there is no room left for much."""
-    if any(pair.is_clear and _lead(zeros, pair) < 0 for pair in pairs):
-        return False
-    if not all(pair.is_tested for pair in pairs):
-        return None
-    open_ones = [pair for pair in pairs if not pair.is_clear]
-    return True if not open_ones or _most(zeros, open_ones) < SMALL else None
 
 
 def _grown(by_seed: Mapping[str, Sequence[float]]) -> str:
@@ -151,23 +135,19 @@ def _table(groups: Sequence[Group]) -> Table:
     return Table(["start", "validation accuracy", "validation loss", "test accuracy †"], rows, TEST_NOTE)
 
 
-def _picture(zeros: Group, pairs: Sequence[Pair], sizes: Measured) -> Picture:
+def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
     """Differences seed by seed with their intervals, and the size of biases at the end by layer."""
     with canvas(8.6, 3.6, columns=2) as (figure, (left, right)):
-        ours = zeros.of("metrics", "val_acc")
         left.axvline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
         for i, pair in enumerate(pairs):
-            other = pair.second if pair.first is zeros else pair.first
-            theirs = other.of("metrics", "val_acc")
+            ours, theirs = (group.of("metrics", "val_acc") for group in (pair.first, pair.second))
             each = [100 * (theirs[seed] - ours[seed]) for seed in sorted(ours.keys() & theirs.keys())]
             half = 100 * pair.difference.half_width
             style = {"color": COLOURS[i + 1], "marker": MARKERS[i + 1], "capsize": 4, "markersize": 7, "linestyle": ""}
             # The style is declared piece by piece, not as a mapping.
-            left.errorbar(-100 * _lead(zeros, pair), i, xerr=half if half == half else None, **style)  # type: ignore[arg-type]
+            left.errorbar(-100 * pair.difference.mean, i, xerr=half if half == half else None, **style)  # type: ignore[arg-type]
             left.plot(each, [i + 0.2] * len(each), "|", color="#333333", markersize=9)
-        left.set_yticks(
-            range(len(pairs)), [(p.second if p.first is zeros else p.first).label.partition(" (")[0] for p in pairs]
-        )
+        left.set_yticks(range(len(pairs)), [pair.second.label.partition(" (")[0] for pair in pairs])
         left.set_ylim(len(pairs) - 0.4, -0.6)
         left.grid(axis="y", visible=False)
         left.set_xlabel("points of accuracy ahead of zero biases")
@@ -192,8 +172,9 @@ def _picture(zeros: Group, pairs: Sequence[Pair], sizes: Measured) -> Picture:
         "2_differences",
         "What the start of the biases changes",
         "Left: difference in validation accuracy to zero biases, mean with its 95 % interval (Student's t, paired by "
-        "seed: the same weights and batches), and each seed as a tick; an interval that crosses the dashed line shows "
-        "nothing. Right: root of the mean square of each layer's biases at the best epoch, mean over the seeds.",
+        "seed: the same weights and batches), and each seed as a tick; see how far beyond the dashed line an interval "
+        "reaches: so much better a start may be. Right: root of the mean square of each layer's biases at the best "
+        "epoch, mean over the seeds.",
         png,
         svg,
     )
@@ -211,7 +192,8 @@ SECTIONS = (
         [Measurement(AT_THE_END, measure)],
         (
             "7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs are compared where they "
-            "have settled; six seeds.",
+            f"have settled; six seeds. Zero does no harm where no other start is better by more than the noise, and "
+            f"the 95 % intervals have no room for more than {100 * SMALL:.0f} point, a margin that is a choice.",
         ),
     ),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.outcomes import cells
-from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
+from trainlab.exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import all_hold, beats, beside_reported, named
@@ -115,7 +115,7 @@ SECTIONS = (
         "MC dropout of the convolutional network",
         f"Leave alpha dropout on in {SAMPLES} predictions of each image: is their mean more accurate? The other "
         "solution reports 69.81 % with and without.",
-        "MC dropout gives more accurate predictions without retraining, and better estimates of their uncertainty.",
+        TEXTBOOK,
         uncertain,
         [SWEEP],
         [Measurement(MC, mc_dropout)],

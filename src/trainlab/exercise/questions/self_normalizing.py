@@ -1,24 +1,24 @@
 """Question 3: SELU, ELU and ReLU in the same deep network. What is better about those that go below zero?"""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import nan
 
 import numpy as np
 
+from trainlab.exercise.claims import Claim, told
 from trainlab.exercise.evidence import Evidence, diverged
 from trainlab.exercise.looks import by_seed, hidden
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, lowest, named, seeds, verdict
-from trainlab.report.convergence import convergence
+from trainlab.exercise.wording import accuracy, all_hold, holds, named, seeds, together
 from trainlab.report.curves import Values
 from trainlab.report.figures import inside, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.layers import FIGURES, Layers
 from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.statistics import Ratio, difference, interval
-from trainlab.report.verdicts import number
+from trainlab.report.statistics import difference, interval
+from trainlab.report.verdicts import number, p_value
 
 SWEEP = Sweep(
     "question_3",
@@ -75,19 +75,18 @@ def answer(evidence: Evidence) -> Answer:
     at_rate = [group for group in all_groups if group.settings.get("optim.lr") == rate]
     alike = {n: group for a, n in NAMES.items() if (group := _best(at_rate, a, n)) and group.runs}
     claims = _claims(done, alike)
+    reached = "; ".join(f"{name} {accuracy(of.summary('metrics', 'val_acc'))}" for name, of in done.items())
     said = [
-        *lost,
-        f"At a learning rate of {rate:g} for all. "
-        + lowest("Distance of a hidden layer's mean from 0 after training", _of(alike, from_zero)),
-        lowest("Distance of its standard deviation from 1", _of(alike, from_one)),
-        f"{_dead(alike)} {_flow(alike)}",
-        _faster(done),
-        _summary(claims),
+        " ".join([*lost, told(claims)]),
+        f"Layers are compared at a learning rate of {rate:g} for all, speed at the better rate of each; there the "
+        f"validation accuracy is: {reached}.",
     ]
-    shown = [*done.values()]
-    curves = replace(learning_curves(shown, "loss", "epochs"), name="3_loss_by_epoch")
-    looks = [replace(inside([*alike.values()]), name="3_layers")] if any(_of(alike, dead).values()) else []
-    return Answer([sentence for sentence in said if sentence], _all(claims), [*looks, curves], [table])
+    curves = replace(learning_curves([*done.values()], "loss", "epochs"), name="3_loss_by_epoch")
+    looks = []
+    if any(_of(alike, dead).values()):
+        layers = inside([*alike.values()])
+        looks = [replace(layers, name="3_layers", caption=f"{layers.caption} {_flow(alike)}".strip())]
+    return Answer(said, all_hold(*(claim.holds for claim in claims)), [*looks, curves], [table])
 
 
 def shared_rate(groups: Sequence[Group]) -> float:
@@ -96,52 +95,42 @@ def shared_rate(groups: Sequence[Group]) -> float:
     return min(rates, key=lambda rate: sum(g.val_loss for g in groups if g.settings["optim.lr"] == rate))
 
 
-def _claims(groups: Mapping[str, Group], alike: Mapping[str, Group]) -> dict[str, bool | None]:
-    """What the textbook says of the three, and whether it holds; None where that cannot be said.
+def _claims(groups: Mapping[str, Group], alike: Mapping[str, Group]) -> list[Claim]:
+    """What the textbook says of the three, and whether it holds.
 
     Args:
         groups: each at the rate that is the best for it.
         alike: at the same rate.
     """
-    means, spreads, shares = (_of(alike, figure) for figure in (from_zero, from_one, dead))
+    beside_relu = [(name, RELU) for name in (SELU, ELU)]
+    beside_selu = [(SELU, name) for name in (ELU, RELU)]
     courses = {name: course(group) for name, group in groups.items()}
-    others = [name for name in (SELU, ELU) if name in groups]
-    return {
-        f"means nearer 0 than {RELU}'s": _both(_lower(means, name, RELU) for name in others),
-        f"{SELU}'s deviation nearest 1": _both(_lower(spreads, SELU, name) for name in (ELU, RELU)),
-        f"fewer dead units than {RELU}": _both(_lower(shares, name, RELU) for name in others),
-        f"faster learning than {RELU}": _both(_lower(courses, name, RELU) for name in others),
-    }
+    shares = _of(alike, dead)
+    return [
+        _lower(f"means nearer 0 than {RELU}'s", "distance", _of(alike, from_zero), beside_relu),
+        _lower(f"{SELU}'s deviation nearest 1", "distance", _of(alike, from_one), beside_selu),
+        _lower(f"fewer dead units than {RELU}", "share in %", shares, beside_relu, 1),
+        _lower(f"faster learning than {RELU}", "mean loss over the epochs", courses, beside_relu, 3),
+    ]
 
 
-def _both(claims: Iterable[bool | None]) -> bool | None:
-    """False if one is; otherwise None if one is, or there is none."""
-    found = list(claims)
-    return False if False in found else True if found and all(found) else None
-
-
-def _all(claims: Mapping[str, bool | None]) -> bool | None:
-    return _both(claims.values())
-
-
-def _lower(of: Mapping[str, Mapping[int, float]], name: str, other: str) -> bool | None:
-    """Whether one is clearly lower; False where it clearly is higher."""
-    return {"lower": True, "higher": False}.get(verdict(difference(of.get(name, {}), of.get(other, {}))))
-
-
-def _ratio(groups: Mapping[str, Group], name: str) -> Ratio | None:
-    """Epochs to a loss that both reach, over those of ReLU."""
-    if name not in groups or RELU not in groups:
-        return None
-    found = convergence(groups[RELU], groups[name])
-    return found.common_epochs_ratio if found else None
-
-
-def _dead(groups: Mapping[str, Group]) -> str:
-    shares = _of(groups, dead)
-    if not any(value for of in shares.values() for value in of.values()):
-        return "No hidden unit is dead after training, whatever the activation."
-    return lowest("Dead hidden units after training", shares, "%", 1)
+def _lower(
+    says: str, what: str, of: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]], digits: int = 2
+) -> Claim:
+    """That the first of each of ``pairs`` is lower; Holm's correction over them, in the words and in the verdict."""
+    found = {name: interval([*values.values()]) for name, values in of.items() if values}
+    if not found:
+        return Claim(says, "no figure", None)
+    if not any(value for values in of.values() for value in values.values()):
+        return Claim(says, f"{what} 0 with all", None)
+    tested = together([difference(of.get(first, {}), of.get(second, {})) for first, second in pairs])
+    means = ", ".join(f"{name} {number(mean, digits)}" for name, mean in found.items())
+    ps = ", ".join(f"{a} beside {b} {p_value(p)}" for (a, b), (_, p) in zip(pairs, tested, strict=True) if p == p)
+    return Claim(
+        says,
+        f"{what}: {means}{f'; p: {ps}' if ps else ''}",
+        all_hold(*(holds(said, "lower") for said, _ in tested)),
+    )
 
 
 def _flow(groups: Mapping[str, Group]) -> str:
@@ -155,37 +144,6 @@ def _flow(groups: Mapping[str, Group]) -> str:
     if not parts:
         return ""
     return f"The norm of the first layer's gradient over that of the last hidden layer is {'; '.join(parts)}."
-
-
-def _faster(groups: Mapping[str, Group]) -> str:
-    said = lowest(
-        "Mean validation loss over all epochs", {name: course(group) for name, group in groups.items()}, "", 3
-    )
-    epochs = []
-    for name in (SELU, ELU):
-        ratio = _ratio(groups, name)
-        if ratio is None or ratio.value != ratio.value:
-            continue
-        if ratio.low != ratio.low:
-            how = "the same in every seed" if len(groups[name].runs) > 1 else "one seed"
-        else:
-            word = "no clear difference" if not ratio.is_clear else "faster" if ratio.value < 1 else "slower"
-            how = f"95 %: {ratio.low:.2f} to {ratio.high:.2f}: {word}"
-        epochs.append(f"{name} takes {ratio.value:.2f} times the epochs of {RELU} ({how})")
-    best = max(groups.values(), key=lambda group: group.summary("metrics", "val_acc").mean)
-    ahead = f"The highest validation accuracy is {best.label}'s, {accuracy(best.summary('metrics', 'val_acc'))}."
-    both = f"To a validation loss that both reach, {' and '.join(epochs)}. " if epochs else ""
-    return f"{said} {both}{ahead}"
-
-
-def _summary(claims: Mapping[str, bool | None]) -> str:
-    words = {True: "It holds here", False: "The contrary is measured of", None: "Nothing is shown of"}
-    parts = []
-    for state, word in words.items():
-        of_state = [name for name, holds in claims.items() if holds is state]
-        if of_state:
-            parts.append(f"{word}{':' if state else ''} {', '.join(of_state)}.")
-    return " ".join(parts)
 
 
 def _best(groups: Sequence[Group], activation: str, name: str) -> Group | None:
@@ -251,8 +209,9 @@ SECTIONS = (
         notes=(
             "The same standardized inputs for all three; LeCun initialization for SELU, He's for the others; 7 epochs "
             "of 160 batches of 128 images at two learning rates. Layers are compared at the rate at which the three "
-            "together have the lower validation loss, since a higher one drives means and deviations further off; how "
-            "fast they learn, each at the better rate for it. Figures of layers are of 256 validation images.",
+            "together have the lower validation loss, speed at the better rate for each. Figures of layers are of 256 "
+            "validation images, after the last epoch, over the hidden layers. Each claim is two comparisons, paired by "
+            "seed, with Holm's correction over them.",
         ),
     ),
 )

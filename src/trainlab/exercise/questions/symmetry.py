@@ -1,8 +1,7 @@
 """Question 1: all weights of a layer one value, drawn by He's rule. Is symmetry ever broken?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import nan
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.looks import by_seed, hidden, looked_into
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, amount, beside, named, seeds, verdict
+from trainlab.exercise.wording import accuracy, amount, beside, holds, named, seeds, verdict
 from trainlab.report.curves import Values
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.layers import FIGURES, WEIGHTS, Layers, mean_over_seeds
 from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.statistics import difference, interval
+from trainlab.report.statistics import Interval, difference, interval
+from trainlab.report.verdicts import number
 
 SWEEP = Sweep(
     "question_1",
@@ -71,7 +71,8 @@ def symmetry(group: Group) -> Symmetry | None:
 def answer(evidence: Evidence) -> Answer:
     """Whether units ever came to differ, and what it costs that they do not."""
     normed, plain = ({name: _group(evidence, name, batch_norm) for name in STARTS} for batch_norm in (True, False))
-    table = ("Each network and each start", _table(normed, plain))
+    without = _without_norm(plain[SAME], plain[INDEPENDENT])
+    table = ("Each network and each start", _table(normed, plain, without))
     same, independent = normed[SAME], normed[INDEPENDENT]
     found = symmetry(same)
     if found is None or not independent.runs:
@@ -80,24 +81,15 @@ def answer(evidence: Evidence) -> Answer:
     said = [
         f"{_kept(found, same)} {_usual(independent)}",
         beside("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
-        _half(normed[OUTPUT_INDEPENDENT]),
-        _without_norm(plain[SAME], plain[INDEPENDENT]),
     ]
     shown = [group for group in normed.values() if group.runs]
     curves = replace(learning_curves(shown, "acc", "epochs"), name="1_accuracy_by_epoch")
     return Answer(
-        [sentence for sentence in said if sentence],
-        _agrees(found, verdict(difference(ours, theirs))),
-        [_picture([group for group in shown if looked_into(group)]), curves],
+        said,
+        False if found.units > 1 else holds(verdict(difference(ours, theirs)), "lower"),
+        [_picture([group for group in shown if looked_into(group)], _half(normed[OUTPUT_INDEPENDENT])), curves],
         [table],
     )
-
-
-def _agrees(found: Symmetry, said: str) -> bool | None:
-    """Whether no unit ever differed and the network was clearly worse for it."""
-    if found.units > 1 or said == "higher":
-        return False
-    return True if said == "lower" else None
 
 
 def _kept(found: Symmetry, group: Group) -> str:
@@ -107,27 +99,26 @@ def _kept(found: Symmetry, group: Group) -> str:
             f"than one distinct unit, one of them to {found.units:.0f}, and the rank to {found.rank:.0f}."
         )
     return (
-        f"With one value for all weights of a layer, every hidden layer had one distinct unit and weights of rank "
-        f"{found.rank:.0f}, before training and after each epoch ({seeds(len(looked_into(group)))})."
+        "With one value for all weights of a layer, every hidden layer had one distinct unit and weights of a rank of "
+        f"{found.rank:.0f} at most, before training and after each epoch ({seeds(len(looked_into(group)))})."
     )
 
 
 def _usual(group: Group) -> str:
     if not looked_into(group):
         return ""
-    mean = mean_over_seeds([*looked_into(group).values()])
-    units, rank = (_last(mean, row).mean() for row in (DISTINCT, RANK))
-    return f"With independent weights it has {units:.0f}, and a rank of {rank:.0f}, after the last epoch."
+    units, rank = map(number, _at_end(group, np.mean))
+    return f"With independent weights a layer has {units} of them, and a rank of {rank}, after the last epoch."
 
 
 def _half(group: Group) -> str:
     """What independent weights of the output layer change: they tell the last hidden units apart, and no others."""
     if not looked_into(group):
         return ""
-    mean = mean_over_seeds([*looked_into(group).values()])
-    units, rank = (float(_last(mean, row)[-1]) for row in (DISTINCT, RANK))
+    units, rank = _at_end(group, lambda of: of[-1])
     below = max(by_seed(group, lambda layers: float(_most(layers, DISTINCT)[:-1].max(initial=1))).values())
-    last = f"comes to {units:.0f} distinct units with weights of rank {rank:.0f}" if units > 1 else "keeps one unit"
+    apart = f"comes to {number(units)} distinct units with weights of rank {number(rank)}"
+    last = apart if units.mean > 1 else "keeps one unit"
     rest = "those below keep one unit" if below <= 1 else f"those below come to as many as {below:.0f}"
     return (
         f"If the output layer alone has independent weights, the last hidden layer {last}, and {rest}: validation "
@@ -174,13 +165,19 @@ def _last(layers: Layers, row: int) -> Values:
     return hidden(layers, layers.weights_by_epochs, row)[_end(layers)]
 
 
+def _at_end(group: Group, of_layers: Callable[[Values], float]) -> list[Interval]:
+    """Distinct units and rank after the last epoch, as one number a seed."""
+    runs = looked_into(group).values()
+    return [interval([float(of_layers(_last(layers, row))) for layers in runs]) for row in (DISTINCT, RANK)]
+
+
 def _most(layers: Layers, row: int) -> Values:
     """The most that each hidden layer had at any look."""
     return np.array([*hidden(layers, layers.weights_by_epochs, row).values()]).max(axis=0)
 
 
-def _picture(groups: Sequence[Group]) -> Picture:
-    """Distinct units and rank, layer by layer at the end and epoch by epoch over all layers."""
+def _picture(groups: Sequence[Group], half: str) -> Picture:
+    """Distinct units and rank, layer by layer at the end and epoch by epoch over all layers; ``half`` says of which."""
     with canvas(8.6, 5.6, columns=2, rows=2) as (figure, axes):
         for i, group in enumerate(groups):
             mean = mean_over_seeds([*looked_into(group).values()])
@@ -205,26 +202,24 @@ def _picture(groups: Sequence[Group]) -> Picture:
         "Distinct units and rank",
         "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
         "distinct if its weights differ from those of any other by more than rounding; the rank counts singular values "
-        "that rounding cannot make. An output layer with independent weights tells the units of the last hidden layer "
-        "apart, but each of them still sees one and the same number: the rank stays 1.",
+        f"that rounding cannot make. {half}".strip(),
         png,
         svg,
     )
 
 
-def _table(normed: Mapping[str, Group], plain: Mapping[str, Group]) -> Table:
+def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str) -> Table:
     rows = [_row(network, group) for network, of in (("with", normed), ("without", plain)) for group in of.values()]
     headings = ["batch norm.", "start", "distinct units", "rank", "validation accuracy", "test accuracy †"]
-    note = "Distinct units and rank: mean over the hidden layers and seeds, after the last epoch. "
-    return Table(headings, rows, note + TEST_NOTE)
+    note = (
+        "Distinct units and rank: mean over the hidden layers, with its interval over the seeds, after the last epoch."
+    )
+    return Table(headings, rows, " ".join(filter(None, [note, without, TEST_NOTE])))
 
 
 def _row(network: str, group: Group) -> list[Cell]:
     cells: list[Cell] = [(network, network), (group.label, group.label)]
-    for row in (DISTINCT, RANK):
-        values = [float(_last(layers, row).mean()) for layers in looked_into(group).values()]
-        mean = interval(values).mean if values else nan
-        cells.append((f"{mean:.1f}" if values else "-", mean))
+    cells += [(number(found), found.mean) for found in _at_end(group, np.mean)]
     for name in ("val_acc", "test_acc"):
         summary = group.summary("metrics", name)
         cells.append((accuracy(summary), summary.mean))

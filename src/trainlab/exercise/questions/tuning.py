@@ -14,7 +14,7 @@ from trainlab.exercise.outcomes import (
     takes_fewer_epochs,
     takes_less_time,
 )
-from trainlab.exercise.questions.mc_dropout import SAMPLES, left_on, whether_better
+from trainlab.exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, all_hold, beside_reported, holds, named, pair_of, verdict
@@ -247,7 +247,7 @@ SECTIONS = (
         "8",
         "8e. MC dropout, without retraining",
         f"Leave dropout on in {SAMPLES} predictions of each image and take their mean: is it more accurate?",
-        "MC dropout gives more accurate predictions without retraining, and better estimates of their uncertainty.",
+        TEXTBOOK,
         uncertain,
         [ALL],
         [Measurement(MC, mc_dropout)],

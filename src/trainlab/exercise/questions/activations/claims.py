@@ -1,32 +1,17 @@
 """What the book says of activations, claim by claim, beside what was measured."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import pairwise
 
+from trainlab.exercise.claims import Claim
 from trainlab.exercise.questions.activations.trained import NAMES
-from trainlab.exercise.wording import corrected, family, listed, margin
+from trainlab.exercise.wording import all_hold, corrected, family, holds, loses_nothing, margin, times
 from trainlab.report.comparisons import Pair
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Ratio
 
 ORDER = ("selu", "elu", "leaky_relu", "relu", "tanh", "sigmoid")  # the book's, best first
-MATTERS = 0.1  # a share of a step's time; what is less is no reason to choose an activation
-_HOLDS = {"higher": True, "lower": False, "not distinguishable": None, "unknown": None}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One of the book's, and whether it holds here; None where that is open.
-
-    Attributes:
-        says: "SELU over ELU".
-        found: the figures behind it.
-    """
-
-    says: str
-    found: str
-    holds: bool | None
+MATTERS = 0.1  # a share of a step's time that is called dearer or cheaper; a choice
 
 
 def claims(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> list[Claim]:
@@ -40,6 +25,7 @@ def claims(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> list[Clai
 
 
 def _default(groups: Mapping[str, Group]) -> list[Claim]:
+    """Holds where each interval leaves so little room, since finding no better one would not be enough."""
     selu = groups.get("selu")
     others = [group for group in groups.values() if group is not selu and group.runs]
     if not selu or not selu.runs or not others:
@@ -48,15 +34,14 @@ def _default(groups: Mapping[str, Group]) -> list[Claim]:
     rival = min(pairs, key=lambda pair: pair.difference.mean)
     behind = "behind" if rival.difference.mean >= 0 else "ahead"
     found = f"the best of the others, {rival.second.label}, is {margin(rival)} points {behind}"
-    if any(corrected(pair) == "lower" for pair in pairs):
-        return [Claim("no other is better than SELU", found, False)]
-    return [Claim("no other is better than SELU", found, True if rival.difference.mean >= 0 else None)]
+    as_good = all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs))
+    return [Claim("no other is better than SELU", found, as_good)]
 
 
 def _over(pair: Pair) -> Claim:
     ahead = "ahead" if pair.difference.mean > 0 else "behind"
     said = f"{margin(pair)} points {ahead}" if pair.difference.mean else "the same"
-    return Claim(f"{pair.first.label} over {pair.second.label}", said, _HOLDS[corrected(pair)])
+    return Claim(f"{pair.first.label} over {pair.second.label}", said, holds(corrected(pair), "higher"))
 
 
 def _fastest(costs: Mapping[str, Ratio]) -> list[Claim]:
@@ -64,26 +49,8 @@ def _fastest(costs: Mapping[str, Ratio]) -> list[Claim]:
     if not others:
         return []
     cheapest = min(others, key=lambda key: others[key].value)
-    found = (
-        f"a step with {NAMES[cheapest]}, the cheapest of the others, takes {others[cheapest].value:.2f} times as long"
-    )
+    found = f"a step with {NAMES[cheapest]}, the cheapest of the others, takes {times(others[cheapest])} as long"
     if any(ratio.high < 1 - MATTERS for ratio in others.values()):
         return [Claim("none is a tenth faster than ReLU", found, False)]
     as_slow = all(ratio.low > 1 - MATTERS for ratio in others.values())
     return [Claim("none is a tenth faster than ReLU", found, True if as_slow else None)]
-
-
-def told(found: Sequence[Claim]) -> str:
-    """A sentence on which claims hold, which do not, and which are open."""
-    parts = [
-        f"{word}: {listed([f'{claim.says} ({claim.found})' for claim in found if claim.holds is holds])}"
-        for holds, word in ((True, "holds"), (False, "contradicted"), (None, "open"))
-        if any(claim.holds is holds for claim in found)
-    ]
-    return f"Of what the book says, {'; '.join(parts)}." if parts else "There is nothing to hold the book against."
-
-
-def agreement(found: Sequence[Claim]) -> bool | None:
-    """False if one is contradicted, True if all hold."""
-    holds = [claim.holds for claim in found]
-    return False if False in holds else None if None in holds or not holds else True

@@ -43,7 +43,7 @@ def curves(groups: Mapping[str, Group]) -> Picture:
         "4_curves",
         "How each activation learns",
         "Blue: mean over the seeds, with a band from the lowest to the highest one; grey: the other activations, on "
-        "the same axes. See which rise at once, which late, and which not at all.",
+        "the same axes. See which rise at once, which late, and whether some do not at all.",
         png,
         svg,
     )

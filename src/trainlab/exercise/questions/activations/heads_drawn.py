@@ -31,9 +31,9 @@ def outputs_drawn(one: dict[str, Any], two: dict[str, Any], highest_sum: float) 
     return Picture(
         "4_outputs",
         "What the outputs say",
-        "Left and middle: softmax always adds up to one, also where two classes are there; logistic outputs add up to "
-        "about as many classes as there are (dashed). Right: the less probable one of the two right classes, which "
-        "softmax never puts above one half.",
+        "Left and middle: a softmax adds up to one by definition, also where two classes are there; see whether "
+        "logistic outputs add up to as many as there are (dashed). Right: the less probable one of the two right "
+        "classes, which a softmax cannot put above one half; see how often logistic outputs do.",
         png,
         svg,
     )

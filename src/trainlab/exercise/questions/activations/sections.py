@@ -3,35 +3,38 @@
 from collections.abc import Mapping, Sequence
 from math import nan
 
+from trainlab.exercise.claims import Claim, told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.activations import outputs
-from trainlab.exercise.questions.activations.claims import MATTERS, Claim, agreement, claims, told
+from trainlab.exercise.questions.activations.claims import MATTERS, claims
 from trainlab.exercise.questions.activations.drawn import curves, price
 from trainlab.exercise.questions.activations.steps import BATCH, NAME, relative, step_times
 from trainlab.exercise.questions.activations.trained import ALL, groups_by_activation
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.wording import accuracy, family, listed, margin, outcome
+from trainlab.exercise.wording import SMALL, accuracy, all_hold, family, listed, margin, outcome, times
+from trainlab.report.comparisons import Pair
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import Ratio, interval
+from trainlab.report.verdicts import number
 
-GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned nothing
+GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned next to nothing
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Who is ahead, who learned nothing, what the book says, what a step costs."""
+    """Who is ahead, who learned next to nothing, what the book says, what a step costs."""
     groups = groups_by_activation(evidence)
-    times = evidence.measured(NAME)["ms"]
-    costs = relative(times)
+    taken = evidence.measured(NAME)["ms"]
+    costs = relative(taken)
     ranked = ranking(groups)
     if not ranked:
         return Answer([f"No run was completed: {_outcomes(list(groups.values()))}."])
     found = claims(groups, costs)
     return Answer(
-        [ahead(ranked), *failed(groups), told(found), *cost(groups, times, costs)],
-        agreement(found),
+        [" ".join([ahead(ranked), *failed(groups)]), told(found), *cost(groups, taken, costs)],
+        all_hold(*(claim.holds for claim in found)),
         [curves({key: group for key, group in groups.items() if group.runs}), price(groups, costs)],
-        [("All activations", _table(groups, ranked, times, costs)), ("What the book says", _claims_table(found))],
+        [("All activations", _table(groups, ranked, taken, costs)), ("What the book says", _claims_table(found))],
     )
 
 
@@ -46,17 +49,22 @@ def ahead(ranked: Sequence[Group]) -> str:
     best, *others = ranked
     said = f"{best.label} is ahead with {accuracy(best.summary('metrics', 'val_acc'))} validation accuracy"
     pairs = family([(best, other) for other in others])
-    clear = [f"{pair.second.label} (by {margin(pair)})" for pair in pairs if pair.is_clear]
+    clear = [pair for pair in pairs if pair.is_clear]
     open_ = [f"{pair.second.label} ({margin(pair)})" for pair in pairs if not pair.is_clear]
     tests = pairs[0].tests if pairs else 0
-    parts = [f"clearly behind, in points: {listed(clear)}"] if clear else []
-    parts += [f"not told apart from it: {listed(open_)}"] if open_ else []
-    how = f"95 %, Holm over {tests} pairs" if tests > 1 else "95 %"
+    parts = [f"not told apart from it, in points: {listed(open_)}"] if open_ else []
+    parts += [f"clearly behind it by {margin(clear[0])} points and more: {_names(clear)}"] if clear[1:] else []
+    parts += [f"clearly behind it: {clear[0].second.label} by {margin(clear[0])} points"] if len(clear) == 1 else []
+    how = f"95 %, paired by seed, Holm over {tests} pairs" if tests > 1 else "95 %, paired by seed"
     return f"{said}; {'; '.join(parts)} ({how})." if parts else f"{said}."
 
 
+def _names(pairs: Sequence[Pair]) -> str:
+    return listed([pair.second.label for pair in pairs])
+
+
 def failed(groups: Mapping[str, Group]) -> list[str]:
-    """Which activations learned nothing, or have runs that were not completed."""
+    """Which activations learned next to nothing, or have runs that were not completed."""
     nothing, lost, chance = [], [], 0.0
     for group in groups.values():
         chance = 1 / group.settings.get("model.num_classes", 10)
@@ -65,30 +73,32 @@ def failed(groups: Mapping[str, Group]) -> list[str]:
             nothing.append(f"{group.label} ({outcome(group)})")
         elif group.others:
             lost.append(f"{group.label} ({outcome(group)})")
-    said = [f"Nothing was learned with {listed(nothing)}; guessing has {100 * chance:.0f} %."] if nothing else []
+    mark = f"At most {GUESSING:g} times the {100 * chance:.0f} % of guessing"
+    said = [f"{mark}: {listed(nothing)}."] if nothing else []
     return said + ([f"Not all runs came to the end with {listed(lost)}."] if lost else [])
 
 
-def cost(groups: Mapping[str, Group], times: Mapping[str, list[float]], costs: Mapping[str, Ratio]) -> list[str]:
+def cost(groups: Mapping[str, Group], taken: Mapping[str, list[float]], costs: Mapping[str, Ratio]) -> list[str]:
     """What a step takes with ReLU, and how many times that with the others, the dearest first."""
     if not costs:
         return []
-    relu = interval(times["relu"]).mean
+    relu = interval(taken["relu"])
     ranked = sorted(costs, key=lambda key: -costs[key].value)
-    dearer = [key for key in ranked if costs[key].low > 1 + MATTERS]
-    cheaper = [key for key in ranked if costs[key].high < 1 - MATTERS]
-    alike = [costs[key].value for key in ranked if key not in dearer and key not in cheaper]
-    named = [listed([f"{groups[key].label} {costs[key].value:.2f}" for key in some]) for some in (dearer, cheaper)]
-    parts = [f"{some} times that" for some in named if some]
-    if alike:
-        which = f"the other{'s' if len(alike) > 1 else ''} {_range(alike)} times that"
-        parts.append(f"{which}, not clearly more than {100 * MATTERS:.0f} % off")
-    return [f"A training step with ReLU takes {relu:.1f} ms; {'; '.join(parts)}."]
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
-    return low if low == high else f"{low} to {high}"
+    sides = {
+        "dearer": [key for key in ranked if costs[key].low > 1 + MATTERS],
+        f"within {100 * MATTERS:.0f} %": [
+            key for key in ranked if costs[key].low >= 1 - MATTERS and costs[key].high <= 1 + MATTERS
+        ],
+        "cheaper": [key for key in ranked if costs[key].high < 1 - MATTERS],
+    }
+    sides["not to be told"] = [key for key in ranked if not any(key in keys for keys in sides.values())]
+    parts = [
+        f"{word}: {listed([f'{groups[key].label} {times(costs[key])}' for key in keys])}"
+        for word, keys in sides.items()
+        if keys
+    ]
+    each = f"{number(relu)} ms ({relu.n} rounds)"
+    return [f"A training step with ReLU takes {each}; {'; '.join(parts)}."]
 
 
 def _outcomes(groups: Sequence[Group]) -> str:
@@ -98,7 +108,7 @@ def _outcomes(groups: Sequence[Group]) -> str:
 def _table(
     groups: Mapping[str, Group],
     ranked: Sequence[Group],
-    times: Mapping[str, list[float]],
+    taken: Mapping[str, list[float]],
     costs: Mapping[str, Ratio],
 ) -> Table:
     keys = {group.label: key for key, group in groups.items()}
@@ -106,24 +116,24 @@ def _table(
     headings = ["activation", "initializer", "rate", "validation accuracy", "test accuracy †", "ms a step"]
     return Table(
         [*headings, "to ReLU"],
-        [_row(group, times.get(keys[group.label], []), costs.get(keys[group.label])) for group in [*ranked, *rest]],
-        f"Means over the seeds with 95 % intervals; a step is of one network and {BATCH} images, on one thread.",
+        [_row(group, taken.get(keys[group.label], []), costs.get(keys[group.label])) for group in [*ranked, *rest]],
+        f"Means over the seeds with 95 % intervals; a step is of one network and {BATCH} images, on one thread, "
+        "its interval over rounds in which all take turns.",
     )
 
 
-def _row(group: Group, times: Sequence[float], relative_cost: Ratio | None) -> list[Cell]:
+def _row(group: Group, taken: Sequence[float], relative_cost: Ratio | None) -> list[Cell]:
     lr = group.search["lr"] if group.search else group.settings.get("optim.lr", nan)
     val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
-    ms = interval(times).mean
-    ratio = relative_cost.value if relative_cost else 1.0
+    ms = interval(taken)
     return [
         (group.label, group.label),
         (str(group.settings.get("model.initializer")),) * 2,
         (f"{lr:.2g}", lr),
         (outcome(group), val.mean),
         (accuracy(test), test.mean),
-        (f"{ms:.1f}", ms),
-        (f"{ratio:.2f}", ratio),
+        (number(ms), ms.mean),
+        (times(relative_cost), relative_cost.value) if relative_cost else ("1", 1.0),
     ]
 
 
@@ -133,7 +143,10 @@ def _claims_table(found: Sequence[Claim]) -> Table:
     return Table(
         ["the book says", "measured", "here"],
         rows,
-        "Holm's correction over the pairs with SELU, and over the neighbours in the book's order.",
+        "Holm's correction over the pairs with SELU, and over the neighbours in the book's order. No other is better "
+        "than SELU where none clearly is, and the 95 % intervals have no room for one that is more than "
+        f"{100 * SMALL:.0f} point better; steps that are less than {100 * MATTERS:.0f} % apart count as alike. Both "
+        "margins are choices.",
     )
 
 

@@ -2,50 +2,61 @@
 
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.ticker import MaxNLocator
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
+from trainlab.data import ImageData
 from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of
 from trainlab.exercise.questions.mistakes.networks import curves
 from trainlab.exercise.questions.mistakes.trainings import NOTE, SWEEP, network
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.wording import beside, verdict
+from trainlab.exercise.wording import beside, holds, seeds, verdict
 from trainlab.models import MLP
 from trainlab.models.dropout import Dropout
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture
 from trainlab.report.groups import Group
-from trainlab.report.statistics import difference
+from trainlab.report.statistics import difference, interval
+from trainlab.report.verdicts import number
 
-LAYERS, IMAGES = "mistake_alpha_dropout_layers", 1000
+LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
 
 
 def measure_layers(evidence: Evidence) -> Measured:
-    """Mean and deviation of what each hidden layer puts out before any training, with dropout off and on."""
+    """Mean and deviation of what each hidden layer puts out before any training, with dropout off and on, by seed."""
     found: Measured = {}
+    data: ImageData | None = None
     for name, experiment in DROPPED.items():
-        runs = list(network(evidence, experiment).runs.values())
-        if not runs:
-            continue
-        checkpoint = load_checkpoint(checkpoint_of(runs[0]))
-        data = rebuild_data(checkpoint)
-        held_out = data.val_dataloader()
-        places = held_out.indices[
-            torch.linspace(0, len(held_out.indices) - 1, min(IMAGES, len(held_out.indices))).long()
-        ]
-        settings = {key: value for key, value in checkpoint["trainlab"]["config"]["model"].items() if key != "_target_"}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is a mistake is what is measured
-            before = MLP(data.image_shape, **settings)
-        # A module's parts are declared as tensors or modules; this one is a module.
-        before.scaling.load_state_dict(rebuild_network(checkpoint).scaling.state_dict())  # type: ignore[union-attr]
-        found[name] = {"off": _by_layer(before.eval(), held_out.images[places])}
-        found[name]["on"] = _by_layer(before.train(), held_out.images[places])
+        for seed, run in sorted(network(evidence, experiment).runs.items()):
+            checkpoint = load_checkpoint(checkpoint_of(run))
+            data = data or rebuild_data(checkpoint)  # all have the same validation images
+            held_out = data.val_dataloader()
+            count = len(held_out.indices)
+            places = held_out.indices[torch.linspace(0, count - 1, min(IMAGES, count)).long()]
+            for side, figures in off_and_on(_untrained(checkpoint, data), held_out.images[places]).items():
+                for key, values in figures.items():
+                    found.setdefault(name, {}).setdefault(side, {}).setdefault(key, {})[str(seed)] = values
     return found
+
+
+def _untrained(checkpoint: dict[str, Any], data: ImageData) -> MLP:
+    settings = {key: value for key, value in checkpoint["trainlab"]["config"]["model"].items() if key != "_target_"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is a mistake is what is measured
+        before = MLP(data.image_shape, **settings)
+    # A module's parts are declared as tensors or modules; this one is a module.
+    before.scaling.load_state_dict(rebuild_network(checkpoint).scaling.state_dict())  # type: ignore[union-attr]
+    return before
+
+
+def off_and_on(before: MLP, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
+    """Mean and deviation behind each dropout, without it and with it."""
+    return {side: _by_layer(before.train(side == "on"), images) for side in ("off", "on")}
 
 
 @torch.no_grad()
@@ -67,16 +78,15 @@ def under_elu(evidence: Evidence) -> Answer:
     without = {"SELU": network(evidence, "part_8d_selu"), "ELU": network(evidence, "part_8b_elu_he")}
     found = evidence.measured(LAYERS)
     changes = {name: change(with_it[name], without[name]) for name in DROPPED}
-    sentences = [effect(name, changes[name]) for name in DROPPED]
+    sentences = [" ".join(effect(name, changes[name]) for name in DROPPED)]
     agrees = None
     if all(changes.values()):
         what = "The change that alpha dropout of 0.1 after every layer brings to the validation accuracy"
         sentences = [beside(what, ("ELU", changes["ELU"]), ("SELU", changes["SELU"])), *sentences]
-        agrees = {"lower": True, "higher": False}.get(verdict(difference(changes["ELU"], changes["SELU"])))
+        agrees = holds(verdict(difference(changes["ELU"], changes["SELU"])), "lower")
     pairs = [group for name in DROPPED for group in (without[name], with_it[name])]
     figures = [curves("mistake_elu", pairs, "acc")]
     if set(found) == set(DROPPED):
-        sentences.append(kept(found))
         figures.append(layers(found))
     return Answer(sentences, agrees, figures)
 
@@ -105,11 +115,12 @@ def kept(found: Measured) -> str:
     """Mean and deviation at the end of the untrained network, with dropout on."""
 
     def last(name: str, side: str) -> str:
-        mean, std = (round(found[name][side][key][-1], 2) + 0.0 for key in ("mean", "std"))  # no -0.00
-        return f"{mean:.2f} and {std:.2f}"
+        means, stds = ([values[-1] for values in found[name][side][key].values()] for key in ("mean", "std"))
+        return f"{number(interval(means), 2)} and {number(interval(stds), 2)}"
 
     parts = [f"{last(name, 'on')} under {name} (without dropout {last(name, 'off')})" for name in DROPPED]
-    return f"Mean and deviation behind the last hidden layer, before training, are {' and '.join(parts)}."
+    n = seeds(min(len(found[name]["on"]["mean"]) for name in DROPPED))
+    return f"Mean and deviation behind the last hidden layer are {' and '.join(parts)}, {n}."
 
 
 def layers(found: Measured) -> Picture:
@@ -119,10 +130,13 @@ def layers(found: Measured) -> Picture:
             one.axhline(wanted, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
             for i, name in enumerate(DROPPED):
                 for side, style in (("on", "-"), ("off", ":")):
-                    values = found[name][side][key]
+                    by_layer = [interval(of) for of in zip(*found[name][side][key].values(), strict=True)]
+                    mean = np.array([of.mean for of in by_layer])
+                    half = np.nan_to_num([of.half_width for of in by_layer])
                     label = f"{name}, {'alpha dropout' if side == 'on' else 'none'}"
-                    x = np.arange(1, len(values) + 1)
-                    one.plot(x, values, style, color=COLOURS[i], marker=MARKERS[i], markersize=3.5, label=label)
+                    x = np.arange(1, len(mean) + 1)
+                    one.plot(x, mean, style, color=COLOURS[i], marker=MARKERS[i], markersize=3.5, label=label)
+                    one.fill_between(x, mean - half, mean + half, color=COLOURS[i], alpha=0.2, linewidth=0)
             one.set_title(title)
             one.set_xlabel("hidden layer")
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -132,8 +146,8 @@ def layers(found: Measured) -> Picture:
         "mistake_elu_layers",
         "Alpha dropout, layer by layer, before training",
         "Mean and standard deviation behind each hidden layer of the untrained networks, over units and validation "
-        "images. Where the solid line leaves the dotted one, alpha dropout changes the statistics that it is there to "
-        "keep; dashed: 0 and 1.",
+        "images; bands are 95 % intervals over the seeds. Where the solid line leaves the dotted one, alpha dropout "
+        f"changes the statistics that it is there to keep; dashed: 0 and 1. {kept(found)}",
         png,
         svg,
     )

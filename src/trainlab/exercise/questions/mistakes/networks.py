@@ -18,6 +18,7 @@ from trainlab.report.groups import Group
 from trainlab.report.layers import Layers
 
 MEAN, STD = 0, 1  # rows of a look into layers
+GUESSING = 0.1  # accuracy
 
 
 def raw_inputs(evidence: Evidence) -> Answer:
@@ -58,7 +59,8 @@ def left(wrong: Group, mild: Group) -> str:
     if not wrong.runs:
         return "There is no accuracy to speak of."
     reached = wrong.summary("metrics", "val_acc")
-    chance = ", no better than guessing one of ten classes" if reached.mean < 0.12 else ""
+    is_chance = reached.mean - reached.half_width <= GUESSING
+    chance = ", not told apart from guessing one of ten classes" if is_chance else ""
     other = f"; with 0.1 after every layer it is {accuracy(mild.summary('metrics', 'val_acc'))}" if mild.runs else ""
     return f"Such a network reaches {accuracy(reached)} validation accuracy{chance}{other}."
 

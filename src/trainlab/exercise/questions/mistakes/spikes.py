@@ -21,7 +21,9 @@ BLOCK, BEFORE, ABOVE = 20, 10, 1.1  # calm trainings stay below 1.08; chosen on 
 SHOWN = 3.5
 RULE = (
     f"A spike begins where the mean loss of {BLOCK} steps is more than {ABOVE:g} times the median of the {BEFORE} such "
-    f"means before it, and ends where it is no more. The factor was chosen with such runs in sight."
+    f"means before it, and ends where it is no more. The factor was chosen with such runs in sight, so that the count "
+    "shows what a spike is and is no test; the verdict asks whether each run of the one rate has more than any of the "
+    "other."
 )
 
 
@@ -95,19 +97,25 @@ def counted(means: Mapping[str, BySeed]) -> str:
 
 
 def _count(runs: BySeed) -> str:
-    if not runs:
-        return "no run left its losses"
-    found = [spikes(of) for of in runs.values()]
+    found = _found(runs)
+    if not found:
+        return "no run left its losses" if not runs else "too few steps to tell a spike"
     numbers = [len(spikes_of) for spikes_of in found]
     tops = [spike.top for spikes_of in found for spike in spikes_of]
     each = f"{min(numbers)} to {max(numbers)}" if min(numbers) < max(numbers) else f"{numbers[0] or 'none'}"
     highest = f", up to a loss of {max(tops):.1f}" if tops else ""
-    return f"{each} in each of {seeds(len(runs))}{highest}"
+    where = f"in each of {seeds(len(found))}" if len(found) > 1 else f"in {seeds(1)}"
+    return f"{each} {where}{highest}"
+
+
+def _found(runs: BySeed) -> list[list[Spike]]:
+    """Spikes of each run that is long enough to have one."""
+    return [spikes(of) for of in runs.values() if len(of) > BEFORE]
 
 
 def more_spikes(right: BySeed, wrong: BySeed) -> bool | None:
     """Whether each run of the second has more spikes than any of the first; None where some have."""
-    low, high = ([len(spikes(of)) for of in runs.values()] for runs in (right, wrong))
+    low, high = ([len(of_run) for of_run in _found(runs)] for runs in (right, wrong))
     if not low or not high:
         return None
     return True if min(high) > max(low) else False if max(high) <= min(low) else None

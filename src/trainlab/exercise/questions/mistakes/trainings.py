@@ -7,8 +7,7 @@ from trainlab.report.groups import Group
 
 NOTE = (
     "Three passes over the images, validated after each half: the differences are of trainings that short. Accuracies "
-    "are those at the lowest validation loss. With alpha dropout after every layer the accuracy goes on rising after "
-    "it, while the loss rises, too."
+    "are those at the lowest validation loss, which need not be the highest ones."
 )
 LABELS = {
     "part_8b_elu_he": "ELU, lr 1e-4",

@@ -38,8 +38,8 @@ def bowls(found: dict[str, Any]) -> Picture:
         "5_bowls",
         f"{DRAWN_STEPS} steps in a bowl",
         f"From the circle to the minimum (cross) at the same learning rate of {LR:g}; a dot a step, grey lines of "
-        "equal height. Without momentum it creeps along the bottom; with 0.9 it swings a little and is there; near 1 "
-        "it runs up the other side nearly as high as it started, and goes on doing so.",
+        "equal height. See which creeps along the bottom, which swings a little and is there, and how far up the other "
+        "side each runs.",
         png,
         svg,
     )
@@ -65,7 +65,7 @@ def distances(found: dict[str, Any]) -> Picture:
         "5_distances",
         "How far from the minimum it still comes",
         "In % of the start's distance, at this step or any later one, so that swings through the minimum do not count "
-        "as having arrived. Dashed: 1 %. See the momentum that arrives first, and those that do not in this time.",
+        "as having arrived. Dashed: 1 %. See which momentum arrives first, and whether some do not in this time.",
         png,
         svg,
     )

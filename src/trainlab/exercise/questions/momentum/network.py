@@ -1,11 +1,12 @@
 """The deep network under SGD with six momenta, at one learning rate and at rates that keep the pace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from trainlab.cli import same_pace
-from trainlab.exercise.evidence import Evidence, diverged
+from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import listed, named, outcome, pair_of, verdict
+from trainlab.exercise.wording import named, pair_of, signed, verdict
 from trainlab.report.groups import Group
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
@@ -50,14 +51,24 @@ def _where(evidence: Evidence, rates: Mapping[float, float]) -> dict[float, Grou
     return {m: named(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
 
 
-def rate_told(groups: ByMomentum) -> str:
-    """What came of each momentum at one learning rate."""
-    return f"The deep network, at a learning rate of {RATE:g} for all: {_outcomes(groups)}."
+def extreme(groups: ByMomentum) -> tuple[str, bool | None]:
+    """What the extreme momentum costs beside the usual one, and whether it clearly does."""
+    if USUAL not in groups or EXTREME not in groups:
+        return f"There are no runs with {USUAL:g} and {EXTREME:g}.", None
+    return price(groups[EXTREME], groups[USUAL])
 
 
-def pace_told(groups: ByMomentum) -> str:
-    """The same at rates that keep the pace."""
-    return f"At rates of {PACE:g} (1 - momentum), which keep the pace: {_outcomes(groups)}."
+def extreme_told(rate: ByMomentum, pace: ByMomentum) -> str:
+    """The same at one rate and at one pace, in words."""
+    return (
+        f"The deep network with {EXTREME:g} in the place of {USUAL:g}, at a learning rate of {RATE:g} for all: "
+        f"{_lower_case(extreme(rate)[0])} At {PACE:g} (1 - momentum), which keeps the pace: "
+        f"{_lower_case(extreme(pace)[0])}"
+    )
+
+
+def _lower_case(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def due(rate: ByMomentum, pace: ByMomentum) -> str:
@@ -66,13 +77,12 @@ def due(rate: ByMomentum, pace: ByMomentum) -> str:
         return "What is due to the momentum and what to the pace cannot be said: runs without or with 0.9 are missing."
     gains = [pair_of(groups[USUAL], groups[0.0]).difference for groups in (rate, pace)]
     at_rate, at_pace = (verdict(gain) for gain in gains)
-    told = [f"{100 * gain.mean:+.1f} points" for gain in gains]
+    told = [f"{signed(gain)} points" for gain in gains]
     if at_rate == "higher":
         rest = {
             "higher": f"{told[1]} of it stay where the pace is kept: momentum helps by more than a higher rate",
             "lower": f"none of it stays where the pace is kept ({told[1]}): it was the higher pace alone",
-            "not distinguishable": f"nothing that could be told apart stays where the pace is kept ({told[1]}): as "
-            "far as can be told it was the higher pace",
+            "not distinguishable": f"whether any of it stays where the pace is kept is not shown ({told[1]})",
             "unknown": f"what stays of it where the pace is kept cannot be told ({told[1]})",
         }[at_pace]
         return f"At one learning rate a momentum of {USUAL:g} gains {told[0]} over no momentum; {rest}."
@@ -82,20 +92,3 @@ def due(rate: ByMomentum, pace: ByMomentum) -> str:
         f"At one learning rate a momentum of {USUAL:g} is {word} no momentum ({told[0]}), and where the pace is kept "
         f"{kept} it ({told[1]})."
     )
-
-
-def is_worse(groups: ByMomentum) -> bool | None:
-    """Whether the extreme momentum clearly is worse than the usual one; it is where it alone has runs that diverged."""
-    usual, extreme = groups.get(USUAL), groups.get(EXTREME)
-    if not usual or not usual.runs or not extreme:
-        return None
-    if diverged(extreme) and not usual.others:
-        return True
-    if not extreme.runs:
-        return None
-    return {"lower": True, "higher": False}.get(verdict(pair_of(extreme, usual).difference))
-
-
-def _outcomes(groups: ByMomentum) -> str:
-    said: Sequence[str] = [f"{momentum:g}: {outcome(group)}" for momentum, group in groups.items()]
-    return listed(said) if said else "nothing"

@@ -16,12 +16,11 @@ from trainlab.exercise.questions.momentum.network import (
     at_one_pace,
     at_one_rate,
     due,
-    is_worse,
-    pace_told,
-    rate_told,
+    extreme,
+    extreme_told,
 )
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.wording import outcome
+from trainlab.exercise.wording import all_hold, outcome
 from trainlab.report.sections import Cell, Table
 
 
@@ -29,7 +28,7 @@ def answer(evidence: Evidence) -> Answer:
     """The bowl, the network at one rate, the network at one pace."""
     bowl, rate, pace = evidence.measured(NAME), at_one_rate(evidence), at_one_pace(evidence)
     return Answer(
-        [bowl_told(bowl), rate_told(rate), f"{pace_told(pace)} {due(rate, pace)}"],
+        [bowl_told(bowl), extreme_told(rate, pace), due(rate, pace)],
         agrees(bowl, rate, pace),
         [bowls(bowl), distances(bowl), curves(rate, pace)],
         [("By momentum", _table(bowl, rate, pace))],
@@ -39,29 +38,28 @@ def answer(evidence: Evidence) -> Answer:
 def bowl_told(bowl: dict[str, Any]) -> str:
     """Who arrives first, and how far beyond the minimum and how late the extreme one is."""
     first = min(bowl, key=lambda momentum: _settled(bowl[momentum]))
-    extreme = bowl[f"{EXTREME:g}"]
+    high = bowl[f"{EXTREME:g}"]
     late = (
-        f"settles after {extreme['settled']:,} steps"
-        if extreme["settled"] is not None
-        else f"has not settled in {extreme['taken']:,} steps (by theory it will after {_rounded(extreme['predicted'])})"
+        f"settles after {high['settled']:,} steps"
+        if high["settled"] is not None
+        else f"has not settled in {high['taken']:,} steps (by theory it will after {_rounded(high['predicted'])})"
     )
     if bowl[first]["settled"] is None:
-        return f"In the bowl no momentum is within 1 % of the start's distance in {extreme['taken']:,} steps."
+        return f"In the bowl no momentum is within 1 % of the start's distance in {high['taken']:,} steps."
     return (
         f"In the bowl a momentum of {first} is the first to stay within 1 % of the start's distance, after "
         f"{bowl[first]['settled']:,} steps and {100 * bowl[first]['overshoot']:.0f} % beyond the minimum; without it "
-        f"takes {_steps(bowl['0'])}, and {EXTREME:g} runs {100 * extreme['overshoot']:.0f} % beyond it and "
+        f"takes {_steps(bowl['0'])}, and {EXTREME:g} runs {100 * high['overshoot']:.0f} % beyond it and "
         f"{late}."
     )
 
 
 def agrees(bowl: dict[str, Any], rate: ByMomentum, pace: ByMomentum) -> bool | None:
     """Whether a momentum too close to 1 overshoots more and arrives later than the usual one, and trains worse."""
-    usual, extreme = bowl[f"{USUAL:g}"], bowl[f"{EXTREME:g}"]
-    if usual["overshoot"] >= extreme["overshoot"] or _settled(usual) >= _settled(extreme):
+    usual, high = bowl[f"{USUAL:g}"], bowl[f"{EXTREME:g}"]
+    if usual["overshoot"] >= high["overshoot"] or _settled(usual) >= _settled(high):
         return False
-    worse = is_worse(rate), is_worse(pace)
-    return False if False in worse else None if None in worse else True
+    return all_hold(extreme(rate)[1], extreme(pace)[1])
 
 
 def _settled(of: dict[str, Any]) -> float:

@@ -1,16 +1,13 @@
-"""What the measurements say of each method at each setting, and whether that loses accuracy."""
+"""What the measurements say of each method at each setting, and whether that keeps the accuracy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.questions.sparsity.measuring import DENSE, MEASUREMENTS
-from trainlab.exercise.wording import verdict
+from trainlab.exercise.wording import loses_nothing
 from trainlab.report.statistics import Difference, Interval, difference, interval
-
-MARGIN = 0.01  # of accuracy, a mean loss of more is one, however large the noise
-Keeps = Literal["keeps", "loses", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -64,31 +61,61 @@ def baseline(points: Sequence[Point]) -> Point | None:
     return max(dense, key=lambda point: point.summary("val_acc").mean, default=None)
 
 
-def change(point: Point, base: Point) -> Difference:
-    """In validation accuracy, a fraction."""
-    return difference(point.of("val_acc"), base.of("val_acc"))
+def change(point: Point, base: Point, figure: str = "val_acc") -> Difference:
+    """In validation accuracy, or another figure, a fraction."""
+    return difference(point.of(figure), base.of(figure))
 
 
-def keeps(point: Point, base: Point) -> Keeps:
-    """Whether it loses nothing: not distinguishably less accurate, and not by more than the margin on average."""
-    between = change(point, base)
-    if between.method == "none":
-        return "unknown"
-    return "loses" if verdict(between) == "lower" or between.mean < -MARGIN else "keeps"
+def keeps(point: Point, base: Point) -> bool | None:
+    """Whether it keeps the accuracy of the dense network; None where that cannot be told, as where a seed diverged."""
+    found = loses_nothing(change(point, base))
+    return None if found and point.diverged else found
 
 
 def largest_kept(points: Sequence[Point], method: str, base: Point) -> Point | None:
-    """The setting of ``method`` with most zeros that loses nothing, nor does any with fewer."""
+    """The setting of ``method`` with most zeros that keeps the accuracy, as does any with fewer.
+
+    Settings are tried in that order up to the first that does not, so that none of the method is picked out of many.
+    """
     best = None
-    of_method = [point for point in points if point.method == method and point.seeds]
-    for point in sorted(of_method, key=lambda point: point.summary("zeros").mean):
-        if keeps(point, base) != "keeps":
+    for point in _by_zeros(points, method):
+        if not keeps(point, base):
             break
         best = point
     return best
 
 
+def first_lost(points: Sequence[Point], method: str, base: Point) -> Point | None:
+    """The setting of ``method`` with fewest zeros that loses accuracy, as does any with more."""
+    found = None
+    for point in reversed(_by_zeros(points, method)):
+        if keeps(point, base) is not False:
+            break
+        found = point
+    return found
+
+
+def sparser(points: Sequence[Point], method: str, other: str, base: Point) -> bool | None:
+    """Whether ``method`` keeps the accuracy with as many zeros as ``other`` loses it with.
+
+    False where it is the other way round, None where it is neither.
+    """
+    if _keeps_where_lost(points, method, other, base):
+        return True
+    return False if _keeps_where_lost(points, other, method, base) else None
+
+
 def smallest_kept(points: Sequence[Point], base: Point) -> Point | None:
-    """The smallest file of all that lose nothing."""
-    kept = [point for point in points if point.seeds and keeps(point, base) == "keeps"]
+    """The smallest file of all that keep the accuracy."""
+    kept = [point for point in points if point.seeds and keeps(point, base)]
     return min(kept, key=lambda point: point.summary("bytes").mean, default=None)
+
+
+def _keeps_where_lost(points: Sequence[Point], method: str, other: str, base: Point) -> bool:
+    kept, lost = largest_kept(points, method, base), first_lost(points, other, base)
+    return kept is not None and lost is not None and kept.summary("zeros").mean >= lost.summary("zeros").mean
+
+
+def _by_zeros(points: Sequence[Point], method: str) -> list[Point]:
+    of_method = [point for point in points if point.method == method and point.seeds]
+    return sorted(of_method, key=lambda point: point.summary("zeros").mean)

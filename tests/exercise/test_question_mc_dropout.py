@@ -1,0 +1,40 @@
+"""Whether MC dropout is better: by accuracy and by likelihood, from figures that are made up."""
+
+from pathlib import Path
+
+import pytest
+
+from trainlab.exercise.questions.mc_dropout import whether_better
+
+PLAIN, BETTER, WORSE, ALIKE = (50.0, 50.4, 50.1), (51.0, 51.5, 51.1), (49.0, 49.5, 49.1), (49.9, 50.5, 50.1)
+LOSS, LOWER, HIGHER, SAME = (1.50, 1.51, 1.52), (1.45, 1.46, 1.475), (1.55, 1.56, 1.575), (1.49, 1.52, 1.52)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "agrees"),
+    [
+        (BETTER, LOWER, True),
+        (WORSE, LOWER, False),
+        (BETTER, HIGHER, False),
+        (ALIKE, LOWER, None),
+        (BETTER, SAME, None),
+    ],
+)
+def test_both_have_to_be_better(tmp_path: Path, accuracy, loss, agrees: bool | None):
+    def sides(plain, sampled) -> dict[str, dict[str, float]]:
+        return {
+            side: {str(seed): value for seed, value in enumerate(values, 1)}
+            for side, values in (("deterministic", plain), ("mc_dropout", sampled))
+        }
+
+    found = whether_better("8e", {"accuracy": sides(PLAIN, accuracy), "nll": sides(LOSS, loss)}, [], tmp_path)
+    assert found.agrees is agrees
+    assert len(found.sentences) == 2
+
+
+def test_without_a_run_nothing_is_said(tmp_path: Path):
+    found = whether_better("8e", {}, [], tmp_path)
+    assert (found.agrees, found.sentences) == (
+        None,
+        ["No run of 8e was completed, so there is no dropout to leave on."],
+    )
