@@ -36,7 +36,9 @@ def folder_name(overrides: Sequence[str]) -> str:
 def quoted(argument: str) -> str:
     """``key=value`` with quotes, where Hydra needs them, around a value that has "=" in it, like a run's folder."""
     key, _, value = argument.partition("=")
-    return argument if "=" not in value or set(value) & set("'\"") or key.startswith("-") else f"{key}='{value}'"
+    is_call = re.fullmatch(r"\w+\(.*\)", value)  # range(0,10,step=5), tag(a=1,2)
+    has_quotes = bool(set(value) & set("'\""))
+    return argument if "=" not in value or is_call or has_quotes or key.startswith("-") else f"{key}='{value}'"
 
 
 def same_pace(lr: float, momentum: float) -> float:

@@ -275,7 +275,15 @@ def test_a_folder_name_is_one_folder():
 
 def test_a_path_with_the_names_of_overrides_in_it_needs_no_quotes():
     assert quoted("ckpt_path=outputs/model=bn,seed=2/a.ckpt") == "ckpt_path='outputs/model=bn,seed=2/a.ckpt'"
-    for fine in ("model=bn", "optim.lr=1e-4,5e-4", "ckpt_path='a=b'", "-m", "--config-dir=a=b", "+a={b: c}"):
+    for fine in (
+        "model=bn",
+        "optim.lr=1e-4,5e-4",
+        "ckpt_path='a=b'",
+        "-m",
+        "--config-dir=a=b",
+        "+a={b: c}",
+        "seed=range(0,9,step=3)",
+    ):
         assert quoted(fine) == fine
 
 
