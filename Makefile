@@ -21,7 +21,7 @@ demo: setup ## compare four networks on an embedded data set; no download, a min
 	$(BIN)/python src/train.py -m model=elu_he,bn,selu,alpha_dropout experiment=demo name=demo
 	@printf '\nTo look at the curves:\n\n    %s\n\n' '$(BIN)/tensorboard --logdir outputs'
 
-exercise: setup ## all questions of the exercise, an hour or more on 2 cores, and its report; QUICK=1 three minutes, IMAGES=folder
+exercise: setup ## all questions of the exercise, an hour or more on 2 cores, and its report; QUICK=1 two minutes, IMAGES=folder
 	$(BIN)/python src/exercise.py $(if $(filter-out 0,$(QUICK)),--quick,$(if $(IMAGES),data=image_folder data.root="$(IMAGES)"))
 
 test: setup ## the test suite
