@@ -16,6 +16,7 @@ from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 from trainlab.exercise.wording import named
 from trainlab.models import MLP
+from trainlab.report.groups import Group
 
 Leave = Callable[..., Path]
 RIGHT = (0.450, 0.455, 0.452)
@@ -85,14 +86,18 @@ def test_the_price_of_runs_that_did_not_come_to_an_end(leave: Leave, evidence: E
     )
 
 
-def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evidence):
+def one_diverged_beside_right(leave: Leave, evidence: Evidence, accuracies: tuple[float, ...]) -> tuple[Group, Group]:
+    """SELU on raw inputs, two runs completed and one diverged, and SELU on standardized ones."""
+    name = "mistake_selu_raw_inputs"
     leave_network(leave, "part_8d_selu", RIGHT)
-    leave_network(leave, "mistake_selu_raw_inputs", (0.40, 0.404))
-    overrides = ("experiment=mistake_selu_raw_inputs", "seed=3")
-    leave(
-        "mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network="mistake_selu_raw_inputs"
-    )
-    wrong, right = network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu")
+    leave_network(leave, name, accuracies)
+    overrides = (f"experiment={name}", "seed=3")
+    leave("mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network=name)
+    return network(evidence, name), network(evidence, "part_8d_selu")
+
+
+def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evidence):
+    wrong, right = one_diverged_beside_right(leave, evidence, (0.40, 0.404))
     said, costs = price(wrong, right)
     assert said.endswith(" 1 of 3 runs of SELU, raw inputs diverged: the figure is of the other 2.")
     assert costs is True  # what is left is worse, too
@@ -101,13 +106,7 @@ def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evide
 
 
 def test_what_is_better_but_for_runs_that_diverged_is_open(leave: Leave, evidence: Evidence):
-    leave_network(leave, "part_8d_selu", RIGHT)
-    leave_network(leave, "mistake_selu_raw_inputs", (0.48, 0.484))
-    overrides = ("experiment=mistake_selu_raw_inputs", "seed=3")
-    leave(
-        "mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network="mistake_selu_raw_inputs"
-    )
-    wrong, right = network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu")
+    wrong, right = one_diverged_beside_right(leave, evidence, (0.48, 0.484))
     assert price(wrong, right)[1] is None
     assert price(right, wrong)[1] is None
 

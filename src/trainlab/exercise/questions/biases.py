@@ -145,7 +145,8 @@ def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
             half = 100 * pair.difference.half_width
             style = {"color": COLOURS[i + 1], "marker": MARKERS[i + 1], "capsize": 4, "markersize": 7, "linestyle": ""}
             # The style is declared piece by piece, not as a mapping.
-            left.errorbar(-100 * pair.difference.mean, i, xerr=half if half == half else None, **style)  # type: ignore[arg-type]
+            error = half if half == half else None
+            left.errorbar(-100 * pair.difference.mean, i, xerr=error, **style)  # type: ignore[arg-type]  # style is of many types
             left.plot(each, [i + 0.2] * len(each), "|", color="#333333", markersize=9)
         left.set_yticks(range(len(pairs)), [pair.second.label.partition(" (")[0] for pair in pairs])
         left.set_ylim(len(pairs) - 0.4, -0.6)

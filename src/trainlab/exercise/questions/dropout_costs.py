@@ -59,7 +59,8 @@ def predictions(evidence: Evidence) -> Measured:
 def network_with(**settings: object) -> MLP:
     """SELU, LeCun initialization, inputs standardized as if all values of a pixel were equally frequent."""
     # The settings are of several types, each that of its argument.
-    network = MLP(seed=1, activation="selu", initializer="lecun_normal", standardize=True, **settings)  # type: ignore[arg-type]
+    selu = {"activation": "selu", "initializer": "lecun_normal", "standardize": True}
+    network = MLP(seed=1, **selu, **settings)  # type: ignore[arg-type]  # settings are of many types
     shape = network.scaling.gain.shape
     network.scaling.set_statistics(torch.full(shape, 127.5), torch.full(shape, 73.9))  # of 0 to 255: 256 / sqrt(12)
     return network

@@ -50,7 +50,8 @@ def _untrained(checkpoint: dict[str, Any], data: ImageData) -> MLP:
         warnings.simplefilter("ignore")  # that it is a mistake is what is measured
         before = MLP(data.image_shape, **settings)
     # A module's parts are declared as tensors or modules; this one is a module.
-    before.scaling.load_state_dict(rebuild_network(checkpoint).scaling.state_dict())  # type: ignore[union-attr]
+    scaling = rebuild_network(checkpoint).scaling
+    before.scaling.load_state_dict(scaling.state_dict())  # type: ignore[union-attr]  # nn.Module does not declare it
     return before
 
 

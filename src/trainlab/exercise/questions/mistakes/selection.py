@@ -33,9 +33,9 @@ def measure(evidence: Evidence) -> Measured:
         data = data or rebuild_data(checkpoint)  # all have the same test images
         found = evaluate(rebuild_network(checkpoint), data.test_dataloader(), len(data.classes))
         right.append(found.predictions == found.labels)
-    assert all(run.result for run in runs)
-    # Runs that are completed have a result.
-    validated = torch.tensor([run.result.metrics["val_loss"] for run in runs])  # type: ignore[union-attr]
+    results = [run.result for run in runs if run.result]
+    assert len(results) == len(runs)  # those that are completed have one
+    validated = torch.tensor([result.metrics["val_loss"] for result in results])
     return choices(torch.stack(right), validated)
 
 
