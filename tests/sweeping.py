@@ -20,6 +20,7 @@ import torch
 from conftest import TINY
 from trainlab.cli import PROJECT
 from trainlab.metrics_csv import read_rows
+from trainlab.sweep import divide
 
 HERE = Path(__file__).parent
 FAULT = "+callbacks.fault={_target_: faults.Fault}"
@@ -56,6 +57,10 @@ class Sweep:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._told[0].read_text() if self._told[0].exists() else ""
+
     def finish(self, timeout_s: float = 280) -> "Done":
         """Its end. Nothing that it started is left."""
         self._process.join(timeout_s)
@@ -87,6 +92,7 @@ def _become(argv: list[str], environment: dict[str, str], out: Path, err: Path) 
     sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for the rest of the process)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, str(HERE))
+    divide.WORTH_S = float(environment.get("WORTH_S", divide.WORTH_S))
     sys.argv = [str(PROJECT / "src" / "train.py"), *argv]
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")

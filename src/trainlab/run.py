@@ -92,11 +92,11 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     _test(result, parts)
                     result.status = "completed"
             finally:
-                before_s = previous.time.get("total_s", 0.0) if previous else 0.0
+                before = previous.time if previous else {}
                 threads = member.threads if member else torch.get_num_threads()
-                _summarize(result, parts, before_s + clock() - started, threads)
-                if member and result.time:
-                    result.time["population"] = member.shared
+                _summarize(result, parts, before.get("total_s", 0.0) + clock() - started, threads)
+                if result.time and (shared := _shared(before.get("population"), member)):
+                    result.time["population"] = shared
         log.info("%s", describe(result, folder))
         return result
 
@@ -176,6 +176,14 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> No
             "images_per_s": parts.epochs.median_images_per_s,
             "device": device_name(trainer.strategy.root_device, threads),
         }
+
+
+def _shared(before: dict[str, Any] | None, member: Member | None) -> dict[str, Any] | None:
+    """Members of the largest population that the run was in, and the wall seconds of all of them."""
+    now = member.shared if member else None
+    if not before or not now:
+        return before or now
+    return {"members": max(before["members"], now["members"]), "wall_s": before["wall_s"] + now["wall_s"]}
 
 
 def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:

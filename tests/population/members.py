@@ -1,15 +1,18 @@
 """Small trainings, each alone or as members of a population, in this process; and what they leave, compared."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from sweeping import figures
 from trainlab.checkpoints import load_checkpoint
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.metrics_csv import read_rows
@@ -132,3 +135,22 @@ def assert_same_run(ours: Path, theirs: Path, tolerance: float = TOLERANCE) -> N
     assert results[0].status == results[1].status
     far = sorted(one for one in far if not one[0] <= tolerance)
     assert not far, far[-5:]
+
+
+def assert_as_undisturbed(folder, undisturbed):
+    found = figures(folder / "study")
+    assert found.keys() == undisturbed.keys()
+    for name, (status, metrics, rows) in found.items():
+        expected_status, expected_metrics, expected_rows = undisturbed[name]
+        assert status == expected_status == "completed"
+        numbers = [[{k: float(v) for k, v in row.items()} for row in table] for table in (rows, expected_rows)]
+        rest = [{k: v for k, v in m.items() if k != "test_loss"} for m in (metrics, expected_metrics)]
+        far = max([*deviations(*numbers), *deviations(*rest)])
+        assert far[0] <= TOLERANCE, (name, far)
+        assert metrics["test_loss"] == pytest.approx(expected_metrics["test_loss"], rel=1e-6)  # in float32
+
+
+def continued(folder):
+    """From which epoch each run went on, as its log says."""
+    logs = "".join(path.read_text() for path in folder.glob("study/*/train.log"))
+    return sorted(re.findall(r"last\.ckpt after epoch (\d+)", logs))

@@ -1,13 +1,12 @@
 """Sweeps of populations that are interrupted, killed or run into trouble. The same command comes to the same."""
 
 import os
-import re
 import shutil
 import signal
 import time
 
 import pytest
-from members import TOLERANCE, deviations
+from members import assert_as_undisturbed, continued
 
 from conftest import STEPS
 from sweeping import Sweep, eventually, figures, in_session, results, start, sweep
@@ -31,19 +30,6 @@ def undisturbed(tmp_path_factory):
     return figures(folder / "study")
 
 
-def assert_as_undisturbed(folder, undisturbed):
-    found = figures(folder / "study")
-    assert found.keys() == undisturbed.keys()
-    for name, (status, metrics, rows) in found.items():
-        expected_status, expected_metrics, expected_rows = undisturbed[name]
-        assert status == expected_status == "completed"
-        numbers = [[{k: float(v) for k, v in row.items()} for row in table] for table in (rows, expected_rows)]
-        rest = [{k: v for k, v in m.items() if k != "test_loss"} for m in (metrics, expected_metrics)]
-        far = max([*deviations(*numbers), *deviations(*rest)])
-        assert far[0] <= TOLERANCE, (name, far)
-        assert metrics["test_loss"] == pytest.approx(expected_metrics["test_loss"], rel=1e-6)  # in float32
-
-
 def epochs_of(folder):
     return {path.parent.name: len(read_rows(path)) for path in folder.glob("study/*/metrics.csv")}
 
@@ -58,12 +44,6 @@ def in_the_middle_of_the_second_epoch(folder) -> bool:
 def trainer_of(process: Sweep) -> int:
     (found,) = (pid for pid in in_session(process.pid) if pid != process.pid)
     return found
-
-
-def continued(folder):
-    """From which epoch each run went on, as its log says."""
-    logs = "".join(path.read_text() for path in folder.glob("study/*/train.log"))
-    return sorted(re.findall(r"last\.ckpt after epoch (\d+)", logs))
 
 
 @pytest.mark.parametrize("killed", [pytest.param("the process that trains", marks=pytest.mark.slow), "the launcher"])

@@ -19,7 +19,7 @@ from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
 from trainlab.report.write import write_report
 from trainlab.sweep.check import look_at, mistakes_told, same_folders
-from trainlab.sweep.execute import Share, State, carry_out
+from trainlab.sweep.execute import Share, carry_out
 from trainlab.sweep.folder import claimed_by_sweep
 from trainlab.sweep.machine import Memory, count_gpus, count_threads, gpu_memory, host_memory
 from trainlab.sweep.outcome import WAITING
@@ -27,6 +27,7 @@ from trainlab.sweep.plan import Item, Job, plan, slots_for
 from trainlab.sweep.preview import plan_told
 from trainlab.sweep.process import Forked, wait_for
 from trainlab.sweep.progress import summary, watcher
+from trainlab.sweep.state import State
 
 _JOBS_A_CHECK = 25  # worth a process of their own
 

@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 import torch
 
+from trainlab.sweep.divide import can_be_divided, divided
 from trainlab.sweep.machine import count_threads
-from trainlab.sweep.outcome import WAITING, Outcome, on_disk, recorded_outcome, settle
-from trainlab.sweep.plan import KEEP, Item, Job
+from trainlab.sweep.outcome import on_disk, recorded_outcome, settle
+from trainlab.sweep.plan import Item, Job
 from trainlab.sweep.process import POLL_S, Forked
+from trainlab.sweep.state import State
 
 _MEMBERS_S = 1.0  # between two looks at the members of populations
 _GRACE_S = 5.0  # from the second Ctrl-C to the end of patience
@@ -54,10 +56,10 @@ Work = Callable[[Item, Share], Any]  # runs in the item's process; returns the e
 class Watcher(Protocol):
     """Who shows how it goes."""
 
-    def tick(self, state: "State") -> None:
+    def tick(self, state: State) -> None:
         """Now and then."""
 
-    def ended(self, job: Job, state: "State") -> None:
+    def ended(self, job: Job, state: State) -> None:
         """A job has come to its end."""
 
     def say(self, text: str) -> None:
@@ -71,41 +73,12 @@ class _Running:
     slots: list[int]
     cards: list[int]
     before: dict[int, bytes | None]
+    divides: bool = False  # it ends its epoch, and what is left of it goes on in parts
 
-
-class State:
-    """How far a sweep has come.
-
-    Attributes:
-        jobs: all of them.
-        items: those of the jobs that are to be done.
-        outcomes: by number; WAITING before the start and during the run.
-        started: when those that run were started, by number and time.monotonic.
-        seconds: that each job took which ended in this sweep; those who were trained together took them all at once.
-        slots: how many items can run at once.
-    """
-
-    def __init__(self, jobs: Sequence[Job], slots: int, items: Sequence[Item] | None = None) -> None:
-        self.jobs, self.slots = jobs, slots
-        self.items = [Item((job,)) for job in jobs if job.todo != KEEP] if items is None else items
-        self._together = {job.number for item in self.items if len(item.jobs) > 1 for job in item.jobs}
-        self.outcomes = {
-            job.number: recorded_outcome(job.folder) if job.todo == KEEP else Outcome(WAITING, {}) for job in jobs
-        }
-        self.started: dict[int, float] = {}
-        self.seconds: dict[int, float] = {}
-
-    @property
-    def waiting(self) -> list[Job]:
-        """Jobs that have not started."""
-        waits = (job for job in self.jobs if self.outcomes[job.number].status == WAITING)
-        return [job for job in waits if job.number not in self.started]
-
-    def took(self, number: int) -> float | None:
-        """Seconds that an ended job is to be charged with; its share, where it was trained together with others."""
-        total_s = self.outcomes[number].total_s
-        seconds = total_s if number in self._together else None
-        return next((s for s in (seconds, self.seconds.get(number), total_s) if s is not None), None)
+    def stop(self, at_once: bool = False) -> None:
+        """Let it end its epoch, or end at once; the second signal is understood as that."""
+        if at_once or not self.divides:
+            self.process.send(signal.SIGINT)
 
 
 def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher) -> bool:
@@ -137,18 +110,20 @@ def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
                     look_at_members = time.monotonic() + _MEMBERS_S
                     for one in running:
                         _end_members(one, state, watch)
+                    if free and not waiting and not stopping and not presses:
+                        _divide(running, len(free) + 1, state, watch)
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     free.update(one.slots)
                     cards.update(one.cards)
-                    _end(one, state, stopped=stopping > 0, watch=watch)
+                    waiting += _end(one, state, bool(stopping or presses), len(free), watch)
                 failed = stop_early and any(o.failed and n in state.seconds for n, o in state.outcomes.items())
                 wanted = min(2, len(presses) + int(failed))
                 while stopping < wanted and running:
                     stopping += 1
                     watch.say(_ANNOUNCEMENTS[stopping - 1])
                     for one in running:
-                        one.process.send(signal.SIGINT)
+                        one.stop(at_once=stopping == 2)
                     deadline = time.monotonic() + _GRACE_S if stopping == 2 else deadline
                 stopping = max(stopping, wanted)
                 if time.monotonic() > deadline:
@@ -195,7 +170,19 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
     return _Running(item, process, slots, own, before)
 
 
-def _end(one: _Running, state: State, stopped: bool, watch: Watcher) -> None:
+def _divide(running: Sequence[_Running], parts: int, state: State, watch: Watcher) -> None:
+    """Let the item with most left end its epoch, so that it goes on in parts; one after the other."""
+    if any(one.divides for one in running):
+        return
+    largest = max(running, key=lambda one: len(state.left_of(one.item)), default=None)
+    if largest and can_be_divided(left := state.left_of(largest.item), time.monotonic() - largest.process.started):
+        largest.stop()
+        largest.divides = True
+        watch.say(f"nothing else waits: {len(left)} that are trained together go on in {min(parts, len(left))} parts")
+
+
+def _end(one: _Running, state: State, stopped: bool, slots: int, watch: Watcher) -> list[Item]:
+    """Note how the item's jobs have ended. Returns what goes on with them in so many slots, if it was divided."""
     status = one.process.poll()
     assert status is not None
     errors = one.process.returned or {}
@@ -203,8 +190,14 @@ def _end(one: _Running, state: State, stopped: bool, watch: Watcher) -> None:
     for job in ending:
         state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
         state.outcomes[job.number] = settle(job, one.before[job.number], status, errors.get(job.number), stopped)
+    going_on = [job for job in ending if state.outcomes[job.number].status == "interrupted"]
+    parts = divided(going_on, slots) if one.divides and not stopped and going_on else []
+    if parts:
+        state.replace(one.item, parts)
     for job in ending:  # none of them is taken for running any more
-        watch.ended(job, state)
+        if not parts or job not in going_on:
+            watch.ended(job, state)
+    return parts
 
 
 def _end_members(one: _Running, state: State, watch: Watcher) -> None:

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from trainlab.metrics_csv import read_rows
 from trainlab.results import STATUSES
-from trainlab.sweep.execute import State
 from trainlab.sweep.outcome import WAITING, Outcome
 from trainlab.sweep.plan import Item, Job, labels
+from trainlab.sweep.state import State
 
 _REFRESH_S = 0.5
 _DRAWING = 0.05  # share of the time, at most; a picture of hundreds of jobs that run takes hundreds of files
