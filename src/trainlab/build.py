@@ -120,13 +120,14 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         member.listen(interrupt)
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
-    callbacks = [epochs, interrupt, *named.values()]
+    callbacks = [epochs, *named.values()]
     if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
         callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
     if cfg.sweep.trial:
         from trainlab.pruning import Pruning  # which needs Optuna
 
         callbacks.append(Pruning(**cfg.sweep.trial))
+    callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
     loggers = [construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above

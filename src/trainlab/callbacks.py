@@ -173,13 +173,16 @@ class EarlyStopping(callbacks.EarlyStopping):
     An epoch that is not validated does not count.
     """
 
+    _reached = False  # a threshold, before the run was resumed
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
+        self._reached = bool(state_dict["stopped_epoch"]) and state_dict["wait_count"] < state_dict["patience"]
         super().load_state_dict(state_dict | {"patience": self.patience, "stopped_epoch": 0})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make no epoch more if the last one was the one to stop after."""
-        if self.wait_count >= max(1, self.patience):
+        if self._reached or self.wait_count >= max(1, self.patience):
             trainer.should_stop, self.stopped_epoch = True, trainer.current_epoch - 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

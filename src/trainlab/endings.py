@@ -5,16 +5,14 @@ from collections.abc import Iterable
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 
-from trainlab.callbacks import StopOnInterrupt
+from trainlab.run_folder import is_interruption
 
 
-def stop_reason(status: str, trainer: Trainer, callbacks: Iterable[Callback]) -> str:
-    """The reason in a word or two, for `result.json`; ``status`` is what stands there."""
+def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Iterable[Callback]) -> str:
+    """The reason in a word or two, for `result.json`; ``error`` is what has ended the run, if anything has."""
     known = list(callbacks)
-    if any(isinstance(callback, StopOnInterrupt) and callback.interrupted for callback in known):
-        return "interrupted"
-    if status not in ("completed", "pruned"):
-        return "error"
+    if error:
+        return "interrupted" if is_interruption(error) else "error"
     if was_pruned(known):
         return "pruned"
     if _stopped_early(known):

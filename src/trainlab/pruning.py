@@ -27,8 +27,8 @@ def make_pruner(name: str, max_epochs: int) -> BasePruner:
 class Pruning(Callback):
     """Tells the validation loss after every epoch, and ends the training where the pruner says so.
 
-    Never after the last epoch, nor where the run is interrupted. What was decided stands in the journal, so that a
-    trial that is cut short and goes on ends where it would have. Early stopping decides after this, and has the say.
+    Never after the last epoch. What was decided stands in the journal, so that a trial that is cut short and goes on
+    ends where it would have. Early stopping has the say.
 
     Attributes:
         pruned: whether it has ended the training.

@@ -57,7 +57,8 @@ class Result:
         fingerprint: see ``fingerprint``.
         overrides: of this run, as given.
         metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
-        time: total_s, epoch_s (median), images_per_s, device.
+        time: total_s, epoch_s (median), images_per_s, device; population, of one that was trained together with others:
+            members of the largest, wall_s of all.
         provenance: command, git commit and whether dirty, versions, seed, data digest.
         error: type, message and traceback file, where there is one.
         lr_search: where the learning rate was searched, what that came to: method, lr, rule, suggestions, curve,

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,10 +93,10 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     _test(result, parts)
                     result.status = "completed"
             finally:
-                before = previous.time if previous else {}
+                before, now_s = previous.time if previous else {}, clock() - started
                 threads = member.threads if member else torch.get_num_threads()
-                _summarize(result, parts, before.get("total_s", 0.0) + clock() - started, threads)
-                if result.time and (shared := _shared(before.get("population"), member)):
+                _summarize(result, parts, before.get("total_s", 0.0) + now_s, threads)
+                if result.time and (shared := _shared(before.get("population"), member, now_s)):
                     result.time["population"] = shared
         log.info("%s", describe(result, folder))
         return result
@@ -165,7 +166,7 @@ def _test(result: Result, parts: Parts) -> None:
 def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> None:
     """Metrics of the best epoch and times, as far as the training came."""
     best, trainer = parts.checkpoint.best, parts.trainer
-    reason = stop_reason(result.status, trainer, parts.callbacks)
+    reason = stop_reason(sys.exception(), trainer, parts.callbacks)
     result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": reason}
     if best:
         result.metrics |= {"best_epoch": best["epoch"], "val_loss": best["val/loss"], "val_acc": best["val/acc"]}
@@ -178,11 +179,11 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> No
         }
 
 
-def _shared(before: dict[str, Any] | None, member: Member | None) -> dict[str, Any] | None:
-    """Members of the largest population that the run was in, and the wall seconds of all of them."""
-    now = member.shared if member else None
-    if not before or not now:
-        return before or now
+def _shared(before: dict[str, Any] | None, member: Member | None, now_s: float) -> dict[str, Any] | None:
+    """Members of the largest population that the run was in, and the wall seconds of all that it was trained in."""
+    if not before:
+        return member.shared if member else None
+    now = member.shared if member else {"members": 1, "wall_s": now_s}
     return {"members": max(before["members"], now["members"]), "wall_s": before["wall_s"] + now["wall_s"]}
 
 

@@ -67,9 +67,7 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # Lightning makes an exit of Ctrl-C.
-        cause = error.__context__ if isinstance(error, SystemExit) else None
-        interrupted = isinstance(error, KeyboardInterrupt | SIGTERMException) or isinstance(cause, KeyboardInterrupt)
+        interrupted = is_interruption(error)
         result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
         if not interrupted:
             result.error = {
@@ -83,6 +81,12 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
             raise Interrupted from error
         raise
     result.write(folder)
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether an exception comes of Ctrl-C or SIGTERM; Lightning makes an exit of the former."""
+    cause = error.__context__ if isinstance(error, SystemExit) else None
+    return isinstance(error, KeyboardInterrupt | SIGTERMException) or isinstance(cause, KeyboardInterrupt)
 
 
 @contextlib.contextmanager

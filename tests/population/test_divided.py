@@ -1,21 +1,24 @@
 """A population is divided where a part of the machine has nothing else to do. Its members come to the same."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from members import assert_as_undisturbed, continued
 
 from sweeping import eventually, figures, run_folders, start, sweep
+from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
 from trainlab.sweep.divide import can_be_divided, divided
 from trainlab.sweep.plan import CONTINUE, RUN, Job
 
 JOBS = (
     *("data._target_=faults.SlowShapes", "trainer.precision=64-true", "name=study", "optim=adam"),
-    *("trainer.max_epochs=1,5", "seed=1,2,3", "sweep.jobs=2"),
+    *("trainer.max_epochs=1,5", "seed=1,2,3,4", "sweep.jobs=2", "callbacks.early_stopping=null"),
 )
-SLOW = {"FAULTS_SLEEP": "0.05", "WORTH_S": "0"}  # a step, so that an epoch takes a second
-TOLD = "nothing else waits: 3 that are trained together go on in 2 parts"
+WORTH_IT = {"WORTH_S": "0", "OMP_NUM_THREADS": "2"}
+SLOW = WORTH_IT | {"FAULTS_SLEEP": "0.05"}  # a step, so that an epoch takes a second
+TOLD = "nothing else waits: 4 that are trained together end their epoch and go on in parts"
 
 
 @pytest.fixture(scope="module")
@@ -31,51 +34,68 @@ def test_an_idle_slot_takes_half_and_members_come_to_the_same(undisturbed, tmp_p
     done = sweep(*JOBS, f"output_dir={tmp_path}", **SLOW)
     assert (done.returncode, done.stderr) == (0, "")
     assert TOLD in done.stdout.splitlines()
-    assert len(continued(tmp_path)) >= 3
+    assert len(continued(tmp_path)) == 4
     assert_as_undisturbed(tmp_path, undisturbed)
     ends = [line for line in done.stdout.splitlines() if line.endswith(("completed", "interrupted"))]
-    assert len(ends) == 6, "a line for each that has come to its end, and none for those that went on"
+    assert len(ends) == 8, "a line for each that has come to its end, and none for those that went on"
     found = [Result.read(folder) for folder in run_folders(tmp_path / "study")]
-    assert [result.time["population"]["members"] for result in found] == [3] * 6
+    assert [result.time["population"]["members"] for result in found] == [4] * 8
     last = max(found, key=lambda result: result.metrics["epochs"])
     assert last.time["population"]["wall_s"] > last.metrics["epochs"], "of the population and its part"
 
 
+def epochs_of(folder):
+    return sorted(len(read_rows(path)) for path in folder.glob("study/*/metrics.csv"))
+
+
 def test_ctrl_c_while_it_is_divided_is_like_any_other(undisturbed, tmp_path):
-    process = start(*JOBS, f"output_dir={tmp_path}", FAULTS_SLEEP="0.2", WORTH_S="0")
+    process = start(*JOBS, f"output_dir={tmp_path}", **WORTH_IT, FAULTS_SLEEP="0.2")
     assert eventually(lambda: TOLD in process.output())
+    made = max(epochs_of(tmp_path))
     process.send(signal.SIGINT)
     stopped = process.finish()
     assert stopped.returncode == 130
-    told = "interrupted: 6 jobs: 3 completed, 3 interrupted; the same command goes on from here"
+    told = "interrupted: 8 jobs: 4 completed, 4 interrupted; the same command goes on from here"
     assert stopped.stderr.splitlines()[-1] == told
-    assert len(set(continued(tmp_path))) == 0
+    assert epochs_of(tmp_path) == [1] * 4 + [made + 1] * 4, "the epoch that was under way"
+    assert continued(tmp_path) == []
 
     assert sweep(*JOBS, f"output_dir={tmp_path}").returncode == 0
-    assert len(continued(tmp_path)) == 3
+    assert continued(tmp_path) == [str(made + 1)] * 4
     assert_as_undisturbed(tmp_path, undisturbed)
 
 
-def job(number, folder, epochs=1, **more):
-    (folder / str(number)).mkdir()
-    (folder / str(number) / "metrics.csv").write_text("epoch\n" + "".join(f"{epoch}\n" for epoch in range(epochs)))
-    return Job(number, (), folder / str(number), "f", RUN, **more)
+def jobs(count, **more):
+    return [Job(number, (), Path("nowhere"), "f", RUN, **more) for number in range(count)]
 
 
-def test_who_has_made_an_epoch_on_the_processor_can_be_divided_after_a_minute(tmp_path):
-    jobs = [job(number, tmp_path) for number in range(3)]
-    assert can_be_divided(jobs, 60)
-    assert not can_be_divided(jobs, 59)
-    assert not can_be_divided(jobs[:1], 60)
-    assert not can_be_divided([*jobs, job(3, tmp_path, epochs=0)], 60)
-    assert not can_be_divided([*jobs, job(4, tmp_path, on_gpu=True)], 60)
+@pytest.mark.parametrize(
+    "left, epochs, begun, seconds, expected",
+    [
+        (jobs(4), [3, 3, 3, 3], [0, 0, 0, 0], 60, True),
+        (jobs(3), [3, 3, 3], [0, 0, 0], 60, False),  # parts are of two
+        (jobs(4), [3, 3, 3, 3], [0, 0, 0, 0], 59, False),
+        (jobs(4), [3, 3, 3, 0], [0, 0, 0, 0], 60, False),  # one has not made an epoch
+        (jobs(4), [3, 3, 3, 2], [0, 0, 0, 2], 60, False),  # nor this one, since it was started
+        (jobs(4, on_gpu=True), [3, 3, 3, 3], [0, 0, 0, 0], 60, False),
+        (jobs(4, max_epochs=7), [3, 3, 3, 3], [0, 0, 0, 0], 60, True),  # 80 seconds to come
+        (jobs(4, max_epochs=6), [3, 3, 3, 3], [0, 0, 0, 0], 60, False),  # as long as it takes to be worth it
+        (jobs(4, max_epochs=6), [3, 3, 3, 2], [0, 0, 0, 0], 60, True),
+        (jobs(4, settings={"compile": True}), [3, 3, 3, 3], [0, 0, 0, 0], 299, False),
+        (jobs(4, settings={"compile": True}), [3, 3, 3, 3], [0, 0, 0, 0], 300, True),
+        (jobs(4, settings={"trainer.min_epochs": 4}), [3, 3, 3, 3], [0, 0, 0, 0], 60, False),
+        (jobs(4, settings={"trainer.min_epochs": 3}), [3, 3, 3, 3], [0, 0, 0, 0], 60, True),
+    ],
+)
+def test_when_it_is_worth_it(left, epochs, begun, seconds, expected):
+    assert can_be_divided(left, epochs, begun, seconds) == expected
 
 
 @pytest.mark.parametrize(
     "count, parts, expected",
-    [(5, 2, [[0, 2, 4], [1, 3]]), (5, 3, [[0, 3], [1, 4], [2]]), (2, 4, [[0], [1]]), (1, 2, [[0]])],
+    [(5, 2, [[0, 2, 4], [1, 3]]), (7, 3, [[0, 3, 6], [1, 4], [2, 5]]), (4, 4, [[0, 2], [1, 3]]), (1, 2, [[0]])],
 )
-def test_parts_are_nearly_equal_and_go_on(count, parts, expected, tmp_path):
-    items = divided([job(number, tmp_path) for number in range(count)], parts)
+def test_parts_are_nearly_equal_and_go_on(count, parts, expected):
+    items = divided(jobs(count), parts)
     assert [[one.number for one in item.jobs] for item in items] == expected
     assert {one.todo for item in items for one in item.jobs} == {CONTINUE}

@@ -16,7 +16,7 @@ from trainlab.sweep.machine import count_threads
 from trainlab.sweep.outcome import on_disk, recorded_outcome, settle
 from trainlab.sweep.plan import Item, Job
 from trainlab.sweep.process import POLL_S, Forked
-from trainlab.sweep.state import State
+from trainlab.sweep.state import State, epochs_of
 
 _MEMBERS_S = 1.0  # between two looks at the members of populations
 _GRACE_S = 5.0  # from the second Ctrl-C to the end of patience
@@ -110,8 +110,8 @@ def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
                     look_at_members = time.monotonic() + _MEMBERS_S
                     for one in running:
                         _end_members(one, state, watch)
-                    if free and not waiting and not stopping and not presses:
-                        _divide(running, len(free) + 1, state, watch)
+                    if not waiting and not stopping and not presses:
+                        _divide(running, len(free), state, watch)
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     free.update(one.slots)
@@ -166,19 +166,28 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
         return work(item, share)
 
     process = Forked(in_child)
-    state.started |= {job.number: process.started for job in item.jobs}
+    state.start(item, process.started)
     return _Running(item, process, slots, own, before)
 
 
-def _divide(running: Sequence[_Running], parts: int, state: State, watch: Watcher) -> None:
-    """Let the item with most left end its epoch, so that it goes on in parts; one after the other."""
-    if any(one.divides for one in running):
+def _divide(running: Sequence[_Running], free: int, state: State, watch: Watcher) -> None:
+    """Let the item with most left end its epoch, so that it goes on in parts where slots are free and threads idle."""
+    idle = min(free, count_threads() - (state.slots - free))
+    if idle < 1 or any(one.divides for one in running):
         return
-    largest = max(running, key=lambda one: len(state.left_of(one.item)), default=None)
-    if largest and can_be_divided(left := state.left_of(largest.item), time.monotonic() - largest.process.started):
+    can_be = [one for one in running if _can_be_divided(one, state)]
+    if can_be:
+        largest = max(can_be, key=lambda one: len(state.left_of(one.item)))
         largest.stop()
         largest.divides = True
-        watch.say(f"nothing else waits: {len(left)} that are trained together go on in {min(parts, len(left))} parts")
+        left = len(state.left_of(largest.item))
+        watch.say(f"nothing else waits: {left} that are trained together end their epoch and go on in parts")
+
+
+def _can_be_divided(one: _Running, state: State) -> bool:
+    left = state.left_of(one.item)
+    begun = [state.begun[job.number] for job in left]
+    return can_be_divided(left, [epochs_of(job) for job in left], begun, time.monotonic() - one.process.started)
 
 
 def _end(one: _Running, state: State, stopped: bool, slots: int, watch: Watcher) -> list[Item]:

@@ -17,7 +17,7 @@ from trainlab.metrics_csv import read_rows
 from trainlab.results import STATUSES
 from trainlab.sweep.outcome import WAITING, Outcome
 from trainlab.sweep.plan import Item, Job, labels
-from trainlab.sweep.state import State
+from trainlab.sweep.state import State, epochs_of
 
 _REFRESH_S = 0.5
 _DRAWING = 0.05  # share of the time, at most; a picture of hundreds of jobs that run takes hundreds of files
@@ -180,7 +180,7 @@ def seconds_left(state: State, now: float) -> float | None:
         for item in ended
         if not all(state.outcomes[job.number].reason for job in item.jobs)
     ]
-    shares = [_share_done(item) for item in running]
+    shares = [_share_done(item, state) for item in running]
     guesses = [seconds / share if share else None for seconds, share in zip(passed, shares, strict=True)]
     guessed = [(len(i.jobs), guess) for i, guess in zip(running, guesses, strict=True) if guess is not None]
     if not known and not guessed:
@@ -200,18 +200,17 @@ def seconds_left(state: State, now: float) -> float | None:
     return max([*left, (sum(left) + sum(map(usual, waiting))) / at_once])
 
 
-def _share_done(item: Item) -> float | None:
-    """Share of an item's epochs that are done; a resumed job's earlier epochs took no time now, but that evens out.
+def _share_done(item: Item, state: State) -> float | None:
+    """Share of the epochs that an item had to make when it was started.
 
     Jobs that are trained together go on until the last of them ends; who has come furthest shows how far that is.
     """
     limits = [job.max_epochs for job in item.jobs]
-    return max(map(_epochs, item.jobs)) / max(n or 0 for n in limits) if all(limits) else None
-
-
-def _epochs(job: Job) -> int:
-    rows = read_rows(job.folder / "metrics.csv")
-    return int(rows[-1]["epoch"]) + 1 if rows else 0
+    if not all(limits):
+        return None
+    begun = min(state.begun.get(job.number, 0) for job in item.jobs)
+    done = max(map(epochs_of, item.jobs)) - begun
+    return done / max(1, max(n or 0 for n in limits) - begun)
 
 
 def _running_row(job: Job, state: State) -> tuple[dict[str, Any], str, str]:
