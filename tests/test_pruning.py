@@ -1,5 +1,6 @@
 """A run as the trial of a study whose other trials are known."""
 
+import signal
 import zlib
 
 import pytest
@@ -9,6 +10,7 @@ from trainlab.checkpoints import load_checkpoint
 from trainlab.journal import STUDY
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
+from trainlab.run import Interrupted
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.space import Interval, Settings, Space
 from trainlab.sweep.study import Study
@@ -113,6 +115,16 @@ def test_a_run_that_was_killed_after_it_was_pruned_makes_no_epoch_more(alone, tr
     assert (again.status, again.metrics) == ("pruned", result.metrics)
 
 
+def test_a_run_that_is_interrupted_is_judged_by_the_epoch_that_it_ends_with(alone, train, tmp_path):
+    _, losses = alone
+    study, trial = study_with(tmp_path, [9.0, min(losses[:2]) - 0.5, 0.0])
+    setting = as_trial(study, trial)
+    with pytest.raises(Interrupted):
+        train(f"trainer.max_epochs={EPOCHS}", setting, callbacks=(PressCtrlC(1),))
+    result, _ = train(f"trainer.max_epochs={EPOCHS}", setting)
+    assert (result.status, result.metrics["epochs"]) == ("pruned", 2)
+
+
 def test_a_run_that_was_killed_before_it_saved_the_epoch_makes_that_one_again(alone, train, tmp_path):
     _, losses = alone
     study, trial = study_with(tmp_path, [0.0, 0.0, 0.0])
@@ -144,6 +156,17 @@ def test_nothing_is_pruned_before_five_trials_are_completed(alone, train, tmp_pa
     (trial,) = study.next(1)
     result, _ = train(f"trainer.max_epochs={EPOCHS}", as_trial(study, trial))
     assert result.status == "completed"
+
+
+class PressCtrlC(Callback):
+    """Ctrl-C in an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            signal.raise_signal(signal.SIGINT)
 
 
 class Known(Callback):

@@ -6,7 +6,9 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from trainlab.callbacks import StopOnInterrupt
 from trainlab.checkpoints import load_checkpoint
+from trainlab.evaluation import evaluate
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
 from trainlab.run import Interrupted
@@ -151,6 +153,39 @@ def test_more_patience_continues_a_run_that_was_stopped_early(train):
     result, longer = train(*patient, "ckpt_path=last", name="longer")
     assert result.metrics["epochs"] == 5
     assert rows(longer) == rows(whole)
+
+
+def test_a_run_interrupted_as_it_reached_a_threshold_is_at_its_end(train):
+    _, other = train(*NADAM, f"trainer.max_epochs={EPOCHS}", name="other")
+    first, second, *_ = (float(row["val/loss"]) for row in rows(other))
+    assert second < first
+    settings = [*NADAM, f"trainer.max_epochs={EPOCHS}", f"+callbacks.early_stopping.stopping_threshold={second + 1e-6}"]
+    _, whole = train(*settings, name="whole")
+    with pytest.raises(Interrupted):
+        train(*settings, name="cut", callbacks=(PressCtrlC(1),))
+    result, cut = train(*settings, name="cut")
+    assert (result.metrics["epochs"], result.metrics["stop_reason"]) == (2, "early stopping")
+    assert_same_run(cut, whole)
+
+
+class PressTooLate(Callback):
+    """Ctrl-C that reaches a run of a population while it is tested."""
+
+    def __init__(self, monkeypatch):
+        self.monkeypatch = monkeypatch
+
+    def on_fit_end(self, trainer, pl_module):
+        def press(*arguments):
+            (interrupt,) = (callback for callback in trainer.callbacks if isinstance(callback, StopOnInterrupt))
+            interrupt.interrupted = True
+            return evaluate(*arguments)
+
+        self.monkeypatch.setattr("trainlab.run.evaluate", press)
+
+
+def test_a_run_that_is_interrupted_as_it_is_tested_has_ended_for_another_reason(train, monkeypatch):
+    result, _ = train(*NADAM, callbacks=(PressTooLate(monkeypatch),))
+    assert (result.status, result.metrics["stop_reason"]) == ("completed", "max_epochs")
 
 
 class Damage(Callback):
