@@ -7,8 +7,7 @@ from trainlab.sweep.plan import CONTINUE, Item, Job
 
 WORTH_S = 60.0  # that an item has run, and goes on; to end it and to start its parts takes some five seconds
 _COMPILED = 5  # times as long, since each part compiles anew
-# Of a part. One that goes on by itself would be computed in another way, and its figures would depend on the clock by
-# more than the sums that an undivided population makes in another order.
+# Of a part. One job by itself is computed by other code, so that its rounding would depend on the clock.
 FEWEST = 2
 
 
