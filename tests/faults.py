@@ -55,6 +55,17 @@ class Fault(Callback):
             self._kill()
 
 
+class PressCtrlC(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 5:
+            signal.raise_signal(signal.SIGINT)
+
+
 class SlowShapes(Shapes):
     """Pictures whose training batches take a while, which is a setting of the data and not a callback.
 

@@ -1,11 +1,11 @@
 """A run as the trial of a study whose other trials are known."""
 
-import signal
 import zlib
 
 import pytest
 from lightning.pytorch.callbacks import Callback
 
+from faults import PressCtrlC
 from trainlab.checkpoints import load_checkpoint
 from trainlab.journal import STUDY
 from trainlab.metrics_csv import read_rows
@@ -156,17 +156,6 @@ def test_nothing_is_pruned_before_five_trials_are_completed(alone, train, tmp_pa
     (trial,) = study.next(1)
     result, _ = train(f"trainer.max_epochs={EPOCHS}", as_trial(study, trial))
     assert result.status == "completed"
-
-
-class PressCtrlC(Callback):
-    """Ctrl-C in an epoch."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.current_epoch == self.epoch and batch_idx == 1:
-            signal.raise_signal(signal.SIGINT)
 
 
 class Known(Callback):

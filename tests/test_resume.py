@@ -1,11 +1,10 @@
 """A training that was cut short and continued is, bit for bit on the CPU, the one that was not."""
 
-import signal
-
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from faults import PressCtrlC
 from trainlab.callbacks import StopOnInterrupt
 from trainlab.checkpoints import load_checkpoint
 from trainlab.evaluation import evaluate
@@ -31,17 +30,6 @@ CASES = {
     # Not NAdam: torch keeps its product of momenta in float32 and makes it float64 when it loads it.
     "float64": ["optim=adam", "optim.lr=2e-3", "trainer.precision=64-true"],
 }
-
-
-class PressCtrlC(Callback):
-    """Ctrl-C in the middle of an epoch."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.current_epoch == self.epoch and batch_idx == 5:
-            signal.raise_signal(signal.SIGINT)
 
 
 class PowerCut(Callback):
