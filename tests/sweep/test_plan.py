@@ -228,6 +228,17 @@ def test_jobs_that_run_together_take_their_time_at_once(tmp_path):
     assert seconds_left(state, 1040.0) == 120 + 100  # 4 of 10 in 80 s
 
 
+def test_epochs_of_before_do_not_count_for_what_goes_on(tmp_path):
+    """Of 10 epochs 6 were made before; the next two took 100 s, so two more take as long."""
+    state = state_of(tmp_path, 1)
+    path = state.jobs[0].folder / "metrics.csv"
+    path.parent.mkdir()
+    path.write_text("epoch\n" + "".join(f"{epoch}\n" for epoch in range(6)))
+    state.start(state.items[0], 1000.0)
+    path.write_text("epoch\n" + "".join(f"{epoch}\n" for epoch in range(8)))
+    assert seconds_left(state, 1100.0) == pytest.approx(100.0)
+
+
 def test_an_item_of_another_size_takes_as_much_a_job(tmp_path):
     state = together(tmp_path, 4, 1, 1)
     for number in range(4):
