@@ -47,13 +47,21 @@ class FlatParameters:
         torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
         self.parameter.grad = self.gradient
 
-    def move_to(self, values: Tensor, gradient: Tensor) -> None:
-        """Lie in ``values`` from now on and have gradients in ``gradient``, both like ``parameter``."""
+    def move_to(self, values: Tensor) -> None:
+        """Lie in ``values``, like ``parameter``, from now on."""
         self.parameter.data = values.copy_(self.parameter.detach())
-        self.gradient, self._gradient_views = gradient, self._views(gradient)
-        self.parameter.grad = gradient
         for part, view in zip(self._parts, self._views(values), strict=True):
             part.data = view
+
+    def put_gradient(self, gradient: Tensor) -> None:
+        """Have gradients in ``gradient``, like ``parameter``, from now on."""
+        self.gradient, self._gradient_views = gradient, self._views(gradient)
+        self.parameter.grad = gradient
+
+    def drop_gradient(self) -> None:
+        """Hold no memory for gradients, until some is put there."""
+        self.gradient, self._gradient_views = self.gradient.new_empty(0), []
+        self.parameter.grad = None
 
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
         """The parts of ``flat`` (..., P), tensors like ``parameter``, by the names that the network has for them."""

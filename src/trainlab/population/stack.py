@@ -37,13 +37,13 @@ class Stack:
         networks: list[Any] = [member.network for member in members]
         self._scaling = cast(InputScaling, networks[0].scaling)
         self._layers = stacked_layers(networks[0].layers, "layers")
-        self.values, gradients = _rows(members), _rows(members)
-        for member, values, gradient in zip(members, self.values, gradients, strict=True):
-            member.flat.move_to(values, gradient)
+        self.values = _rows(members)
+        for member, values in zip(members, self.values, strict=True):
+            member.flat.move_to(values)
         self.running = _stack_running_statistics(networks)
         self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
         self._by_name = {**self.flat.by_name(self.values), **self.running, **self.constants}
-        self._gradients = self.flat.by_name(gradients)
+        self._gradients: dict[str, Tensor] = {}
         smoothing = [member.label_smoothing for member in members]
         self._smoothing = torch.tensor(smoothing, dtype=first.dtype, device=first.device)[:, None]
         # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
@@ -96,11 +96,26 @@ class Stack:
         # A last, smaller batch is not worth a compilation of its own.
         if self._stack_step is not None and labels.shape[1] == self._full:
             return self._stack_step(moving, steps, x, labels)
+        if not self._gradients:
+            self._make_gradients()
         loss, right = self.objective(x, labels, Tensors(self._by_name, steps, self._gradients, self._root))
         loss.sum().backward()
         for member in moving:
             member.update()
+        if self._in_one:  # a step in one has gradients of its own, and this was an exception
+            self._drop_gradients()
         return loss.detach(), right
+
+    def _make_gradients(self) -> None:
+        gradients = _rows(self.members)
+        for member, gradient in zip(self.members, gradients, strict=True):
+            member.flat.put_gradient(gradient)
+        self._gradients = self.flat.by_name(gradients)
+
+    def _drop_gradients(self) -> None:
+        for member in self.members:
+            member.flat.drop_gradient()
+        self._gradients = {}
 
     def objective(self, x: Tensor, labels: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Mean loss of each member's batch (M,), and how many of it are right (M,)."""
