@@ -64,18 +64,18 @@ def test_all_have_keys_and_anchors_of_their_own():
     ],
 )
 def test_the_price(leave: Leave, evidence: Evidence, wrong: Sequence[float], said: str, costs: bool | None):
-    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "mistake_selu_raw_inputs", wrong)
-    found = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "part_8d_selu"))
+    found = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
     assert found[0].startswith(said)
     assert found[1] is costs
 
 
 def test_the_price_of_runs_that_did_not_come_to_an_end(leave: Leave, evidence: Evidence):
-    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "mistake_selu_raw_inputs", RIGHT, "diverged")
     leave_network(leave, "mistake_learning_rate", RIGHT, "failed")
-    right, lost = (network(evidence, name) for name in ("part_8d_selu", "mistake_selu_raw_inputs"))
+    right, lost = (network(evidence, name) for name in ("plain_selu", "mistake_selu_raw_inputs"))
     (failed,) = (group for group in evidence.groups(SWEEP) if {run.status for run in group.others} == {"failed"})
     failed = named(failed, LABELS["mistake_learning_rate"])
     assert price(lost, right) == ("It costs everything: all 3 runs of SELU, raw inputs diverged.", True)
@@ -89,11 +89,11 @@ def test_the_price_of_runs_that_did_not_come_to_an_end(leave: Leave, evidence: E
 def one_diverged_beside_right(leave: Leave, evidence: Evidence, accuracies: tuple[float, ...]) -> tuple[Group, Group]:
     """SELU on raw inputs, two runs completed and one diverged, and SELU on standardized ones."""
     name = "mistake_selu_raw_inputs"
-    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, name, accuracies)
     overrides = (f"experiment={name}", "seed=3")
     leave("mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network=name)
-    return network(evidence, name), network(evidence, "part_8d_selu")
+    return network(evidence, name), network(evidence, "plain_selu")
 
 
 def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evidence):
@@ -112,7 +112,7 @@ def test_what_is_better_but_for_runs_that_diverged_is_open(leave: Leave, evidenc
 
 
 def test_raw_inputs_with_a_look_into_the_layers(leave: Leave, evidence: Evidence):
-    for experiment, mean, std in (("part_8d_selu", 0.0, 1.0), ("mistake_selu_raw_inputs", -0.5, 0.3)):
+    for experiment, mean, std in (("plain_selu", 0.0, 1.0), ("mistake_selu_raw_inputs", -0.5, 0.3)):
         for folder in leave_network(leave, experiment, [a - (std < 1) * 0.05 * a for a in RIGHT]):
             rows = [f"{epochs},0,linear_{i},{mean},{std + 0.01 * i},0,1\n" for epochs in (0, 6) for i in (1, 2)] + [
                 f"{epochs},0,output,9,9,0,1\n" for epochs in (0, 6)
@@ -129,7 +129,7 @@ def test_raw_inputs_with_a_look_into_the_layers(leave: Leave, evidence: Evidence
 
 
 def test_half_of_everything_dropped(leave: Leave, evidence: Evidence):
-    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "selu_alpha_dropout_every_layer", (0.40, 0.41, 0.405))
     leave_network(leave, "mistake_half_dropped_everywhere", (0.100, 0.101, 0.099))
     found = answer("mistake_half_dropped", evidence)
@@ -141,7 +141,7 @@ def test_half_of_everything_dropped(leave: Leave, evidence: Evidence):
 
 
 def test_half_of_everything_dropped_and_nothing_left(leave: Leave, evidence: Evidence):
-    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "selu_alpha_dropout_every_layer", (0.40, 0.41, 0.405))
     leave_network(leave, "mistake_half_dropped_everywhere", RIGHT, "diverged")
     found = answer("mistake_half_dropped", evidence)
@@ -172,9 +172,9 @@ LAYERS = {
 def test_alpha_dropout_under_elu(
     leave: Leave, evidence: Evidence, under_elu: Sequence[float], agrees: bool | None, said: str
 ):
-    leave_network(leave, "part_8d_selu", RIGHT)
+    leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "selu_alpha_dropout_every_layer", (0.441, 0.445, 0.443))  # about a point less
-    leave_network(leave, "part_8b_elu_he", (0.400, 0.403, 0.401))
+    leave_network(leave, "plain_elu_he", (0.400, 0.403, 0.401))
     leave_network(leave, "mistake_alpha_dropout_under_elu", under_elu)
     evidence.keep(alpha_dropout.LAYERS, LAYERS)
     found = answer("mistake_alpha_dropout", evidence)
@@ -217,7 +217,7 @@ def test_layers_are_looked_into_without_dropout_and_with_it(activation: str, ini
 
 
 def test_alpha_dropout_where_all_runs_diverged(leave: Leave, evidence: Evidence):
-    for experiment in ("part_8d_selu", "selu_alpha_dropout_every_layer", "part_8b_elu_he"):
+    for experiment in ("plain_selu", "selu_alpha_dropout_every_layer", "plain_elu_he"):
         leave_network(leave, experiment, RIGHT)
     leave_network(leave, "mistake_alpha_dropout_under_elu", RIGHT, "diverged")
     evidence.keep(alpha_dropout.LAYERS, {"SELU": LAYERS["SELU"]})
@@ -274,7 +274,7 @@ CALM, ONE, TWO = [1.0] * 14, [1.0] * 12 + [3.0, 1.0], [1.0] * 11 + [1.5, 1.0, 5.
     ],
 )
 def test_spikes_at_a_high_rate(leave: Leave, evidence: Evidence, losses, accuracies, agrees, said: str):
-    leave_losses(leave_network(leave, "part_8b_elu_he", RIGHT), [CALM] * 3)
+    leave_losses(leave_network(leave, "plain_elu_he", RIGHT), [CALM] * 3)
     leave_losses(leave_network(leave, "mistake_learning_rate", accuracies), losses)
     found = answer("mistake_learning_rate", evidence)
     assert found.agrees is agrees
@@ -284,7 +284,7 @@ def test_spikes_at_a_high_rate(leave: Leave, evidence: Evidence, losses, accurac
 
 
 def test_spikes_of_runs_that_left_nothing(leave: Leave, evidence: Evidence):
-    leave_network(leave, "part_8b_elu_he", RIGHT)
+    leave_network(leave, "plain_elu_he", RIGHT)
     leave_network(leave, "mistake_learning_rate", RIGHT, "diverged")
     found = answer("mistake_learning_rate", evidence)
     assert "ELU, lr 1e-4, no run left its losses" in found.sentences[0]
@@ -292,7 +292,7 @@ def test_spikes_of_runs_that_left_nothing(leave: Leave, evidence: Evidence):
 
 
 def test_runs_that_are_too_short_have_no_spikes_to_count(leave: Leave, evidence: Evidence):
-    leave_losses(leave_network(leave, "part_8b_elu_he", RIGHT), [[1.0]] * 3)
+    leave_losses(leave_network(leave, "plain_elu_he", RIGHT), [[1.0]] * 3)
     leave_losses(leave_network(leave, "mistake_learning_rate", (0.40, 0.404, 0.403)), [[1.0] * 10, [1.0] * 10, CALM])
     found = answer("mistake_learning_rate", evidence)
     assert found.sentences[0] == (

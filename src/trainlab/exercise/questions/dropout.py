@@ -24,7 +24,7 @@ RATES = (0.0, 0.1, 0.2, 0.5)
 SWEEP = Sweep(
     "question_7",
     (
-        *("experiment=part_8d_selu", "model.dropout=0,0.1,0.2,0.5", "model.dropout_kind=ordinary", "seed=1,2,3"),
+        *("experiment=plain_selu", "model.dropout=0,0.1,0.2,0.5", "model.dropout_kind=ordinary", "seed=1,2,3"),
         *("data.val_size=35000", "data.batch_size=128", "optim.lr=2e-4"),
         *("trainer.max_epochs=16", "callbacks.early_stopping.patience=4"),
     ),

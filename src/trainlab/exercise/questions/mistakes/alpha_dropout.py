@@ -76,7 +76,7 @@ def _by_layer(before: MLP, images: torch.Tensor) -> dict[str, list[float]]:
 def under_elu(evidence: Evidence) -> Answer:
     """What alpha dropout changes under ELU, beside what it changes under SELU."""
     with_it = {name: network(evidence, experiment) for name, experiment in DROPPED.items()}
-    without = {"SELU": network(evidence, "part_8d_selu"), "ELU": network(evidence, "part_8b_elu_he")}
+    without = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
     found = evidence.measured(LAYERS)
     changes = {name: change(with_it[name], without[name]) for name in DROPPED}
     sentences = [" ".join(effect(name, changes[name]) for name in DROPPED)]

@@ -23,7 +23,7 @@ GUESSING = 0.1  # accuracy
 
 def raw_inputs(evidence: Evidence) -> Answer:
     """SELU with pixels in [0, 1]."""
-    right, wrong = network(evidence, "part_8d_selu"), network(evidence, "mistake_selu_raw_inputs")
+    right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_selu_raw_inputs")
     said, costs = price(wrong, right)
     found = {group.label: layers for group in (right, wrong) if (layers := mean_look(group))}
     figures = [curves("mistake_selu", [right, wrong], "acc")]
@@ -36,7 +36,7 @@ def raw_inputs(evidence: Evidence) -> Answer:
 
 def half_dropped(evidence: Evidence) -> Answer:
     """Alpha dropout of 0.5 after each layer."""
-    right, wrong = network(evidence, "part_8d_selu"), network(evidence, "mistake_half_dropped_everywhere")
+    right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
     mild = network(evidence, "selu_alpha_dropout_every_layer")
     said, costs = price(wrong, right)
     return Answer([said, left(wrong, mild)], costs, [curves("mistake_half", [right, mild, wrong], "acc")])

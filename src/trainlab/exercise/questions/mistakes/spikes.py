@@ -27,7 +27,7 @@ RULE = (
 )
 
 
-RIGHT, WRONG = "part_8b_elu_he", "mistake_learning_rate"
+RIGHT, WRONG = "plain_elu_he", "mistake_learning_rate"
 BySeed = Mapping[int, Sequence[float]]  # mean losses of blocks
 
 

@@ -10,9 +10,9 @@ NOTE = (
     "are those at the lowest validation loss, which need not be the highest ones."
 )
 LABELS = {
-    "part_8b_elu_he": "ELU, lr 1e-4",
+    "plain_elu_he": "ELU, lr 1e-4",
     "mistake_learning_rate": "ELU, lr 1e-3",
-    "part_8d_selu": "SELU",
+    "plain_selu": "SELU",
     "mistake_selu_raw_inputs": "SELU, raw inputs",
     "selu_alpha_dropout_every_layer": "SELU, alpha dropout 0.1",
     "mistake_half_dropped_everywhere": "SELU, alpha dropout 0.5",
