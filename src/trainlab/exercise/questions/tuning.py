@@ -58,7 +58,10 @@ class Part:
 PARTS = {
     "8b": Part("part_8b_elu_he", "ELU", "", ("50.06", "42.4 (CNN 70.43)", "46.76")),
     "8c": Part(
-        "part_8c_bn", "batch norm", "Batch normalization before each activation, and no weight decay", ("52.74", "CNN 69.52", "50.74")
+        "part_8c_bn",
+        "batch norm",
+        "Batch normalization before each activation, and no weight decay",
+        ("52.74", "CNN 69.52", "50.74"),
     ),
     "8d": Part(
         "part_8d_selu",
