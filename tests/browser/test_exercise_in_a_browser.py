@@ -67,4 +67,7 @@ def test_figures_are_no_larger_than_drawn_and_wide_ones_scroll_on_a_phone(open_p
 def test_commands_can_be_read(open_page, exercise: Path):
     page = open_page(exercise).page
     page.locator("section[id='8c'] summary").click()
-    assert "python src/train.py -m experiment=part_8b_elu_he" in page.locator("section[id='8c'] pre").inner_text()
+    assert (
+        "python src/train.py -m experiment=plain_elu_he,part_8b_elu_he"
+        in page.locator("section[id='8c'] pre").inner_text()
+    )

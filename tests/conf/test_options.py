@@ -37,6 +37,8 @@ OPTIONS = {
         "part_8d_selu",
         "part_8e_alpha_dropout",
         "part_8f_one_cycle",
+        "plain_elu_he",
+        "plain_selu",
         "question_4_activations",
         "selu_alpha_dropout_every_layer",
         "variant_bn_elu_alpha_dropout",
