@@ -153,7 +153,7 @@ SECTIONS = (
         "mistake_learning_rate",
         "mistakes",
         "Mistake: a learning rate of 1e-3 for the plain network",
-        "Train the network of 8b with the default rate of many libraries. What becomes of the loss, and what does it "
+        "Train the plain network with the default rate of many libraries. What becomes of the loss, and what does it "
         "cost?",
         "At 1e-3 the loss of the plain network jumps up again and again, and it ends less accurate than at 1e-4.",
         too_high,
