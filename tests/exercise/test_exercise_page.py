@@ -28,8 +28,8 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     assert text_of(text, "8b") == (
         "ELU: validation accuracy 51.1 ± 0.4 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the epoch with "
         "the lowest validation loss. Learning rate 0.0001, given.  The lowest validation loss came at epoch 13 to 15; "
-        "an epoch took 2.0 ± 0.0 s.  That is in batches of 128 with weight decay, beside batches of 32 without. ELU is better "
-        "than plain ELU by 1.0 ± 0.1 points (95 %; paired t over seeds 1, 2, 3; p = 0.001)."
+        "an epoch took 2.0 ± 0.0 s.  That is in batches of 128 with weight decay, beside batches of 32 without. ELU is "
+        "better than plain ELU by 1.0 ± 0.1 points (95 %; paired t over seeds 1, 2, 3; p = 0.001)."
     )
     assert text_of(text, "8c").startswith("Batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds)")
     assert "as the textbook has it" in text
