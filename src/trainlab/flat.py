@@ -12,7 +12,7 @@ class FlatParameters:
 
     Attributes:
         parameter: (P,).
-        gradient: (P,), that of ``parameter`` before anything like clipping.
+        gradient: (P,), that of ``parameter`` before anything like clipping; empty after ``move_to``.
 
     Args:
         network: parameters on one device and of one type.
@@ -48,20 +48,12 @@ class FlatParameters:
         self.parameter.grad = self.gradient
 
     def move_to(self, values: Tensor) -> None:
-        """Lie in ``values``, like ``parameter``, from now on."""
+        """Lie in ``values``, like ``parameter``, from now on. Gradients are then the matter of who made the room."""
         self.parameter.data = values.copy_(self.parameter.detach())
-        for part, view in zip(self._parts, self._views(values), strict=True):
-            part.data = view
-
-    def put_gradient(self, gradient: Tensor) -> None:
-        """Have gradients in ``gradient``, like ``parameter``, from now on."""
-        self.gradient, self._gradient_views = gradient, self._views(gradient)
-        self.parameter.grad = gradient
-
-    def drop_gradient(self) -> None:
-        """Hold no memory for gradients, until some is put there."""
         self.gradient, self._gradient_views = self.gradient.new_empty(0), []
         self.parameter.grad = None
+        for part, view in zip(self._parts, self._views(values), strict=True):
+            part.data = view
 
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
         """The parts of ``flat`` (..., P), tensors like ``parameter``, by the names that the network has for them."""

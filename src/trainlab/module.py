@@ -193,11 +193,11 @@ class Classifier(lightning.LightningModule):
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return loss, (logits.detach().argmax(1) == labels).sum()
 
-    def update(self) -> None:
-        """Make the optimizer's step with the gradient that lies in ``flat``, and the schedule's."""
-        gradient = self.flat.gradient
+    def update(self, gradient: Tensor) -> None:
+        """Make the optimizer's step with ``gradient`` (P,), that of all parameters, and the schedule's."""
         self.flat.parameter.grad = self.clip(gradient) if self.clip else gradient
         self.optimizer.step()
+        self.flat.parameter.grad = None
         self.step_schedule("step")
 
     def take_epoch(self, losses: Tensor, correct: Tensor, sizes: list[int]) -> None:

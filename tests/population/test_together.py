@@ -6,9 +6,11 @@ import os
 import signal
 import weakref
 
+import pytest
 from members import STEPS, alone, config, together
 
 from trainlab.module import Classifier
+from trainlab.population.stack import Stack
 from trainlab.population.stack_step import StackStep
 from trainlab.population.together import LeftOut, Population
 from trainlab.run import run
@@ -66,6 +68,28 @@ def test_steps_without_state_are_compiled_too(tmp_path, monkeypatch):
     for i, result in enumerate(results):
         expected = alone(tmp_path / f"{i} alone", *work, f"seed={i}")
         assert abs(result.metrics["val_loss"] - expected.metrics["val_loss"]) < 1e-9
+
+
+@pytest.mark.parametrize("optimizer", [NADAM, ("optim=sgd", "optim.momentum=0", "model.depth=2", "model.width=8")])
+def test_a_compiled_population_holds_no_gradients_between_its_steps(optimizer, tmp_path, monkeypatch):
+    held, steps, step = [], [], Stack._step
+
+    def watched(self, moving, *rest):
+        result = step(self, moving, *rest)
+        steps.append(len(moving))
+        held.append(self._gradients is not None)
+        held.extend(len(member.flat.gradient) for member in self.members)
+        held.extend(member.flat.parameter.grad is not None for member in self.members)
+        return result
+
+    monkeypatch.setattr(Stack, "_step", watched)
+    work = [*optimizer, "data.num_train=228", "trainer.max_epochs=2"]  # 8 full batches; the last is no smaller
+    folders = {tmp_path / str(i): [*work, f"seed={i}"] for i in range(2)}
+    assert [getattr(result, "status", result) for result in together(folders, compile=True)] == ["completed"] * 2
+    resumed = {folder: [*members, "trainer.max_epochs=3", "ckpt_path=last"] for folder, members in folders.items()}
+    assert [getattr(result, "status", result) for result in together(resumed, compile=True)] == ["completed"] * 2
+    assert steps == [2] * 24
+    assert not any(held)
 
 
 def test_members_that_are_not_chosen_leave_and_the_others_go_on_as_ever(tmp_path):

@@ -43,7 +43,7 @@ class Stack:
         self.running = _stack_running_statistics(networks)
         self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
         self._by_name = {**self.flat.by_name(self.values), **self.running, **self.constants}
-        self._gradients: dict[str, Tensor] = {}
+        self._gradients: tuple[Tensor, dict[str, Tensor]] | None = None  # (M, P), and its parts by name
         smoothing = [member.label_smoothing for member in members]
         self._smoothing = torch.tensor(smoothing, dtype=first.dtype, device=first.device)[:, None]
         # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
@@ -96,26 +96,19 @@ class Stack:
         # A last, smaller batch is not worth a compilation of its own.
         if self._stack_step is not None and labels.shape[1] == self._full:
             return self._stack_step(moving, steps, x, labels)
-        if not self._gradients:
-            self._make_gradients()
-        loss, right = self.objective(x, labels, Tensors(self._by_name, steps, self._gradients, self._root))
+        gradients, by_name = kept = self._gradients or self._make_gradients()
+        loss, right = self.objective(x, labels, Tensors(self._by_name, steps, by_name, self._root))
         loss.sum().backward()
-        for member in moving:
-            member.update()
-        if self._in_one:  # a step in one has gradients of its own, and this was an exception
-            self._drop_gradients()
+        for member, gradient in zip(self.members, gradients, strict=True):
+            if member in moving:
+                member.update(gradient)
+        # A step in one has gradients of its own, and this was an exception.
+        self._gradients = None if self._in_one else kept
         return loss.detach(), right
 
-    def _make_gradients(self) -> None:
+    def _make_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
         gradients = _rows(self.members)
-        for member, gradient in zip(self.members, gradients, strict=True):
-            member.flat.put_gradient(gradient)
-        self._gradients = self.flat.by_name(gradients)
-
-    def _drop_gradients(self) -> None:
-        for member in self.members:
-            member.flat.drop_gradient()
-        self._gradients = {}
+        return gradients, self.flat.by_name(gradients)
 
     def objective(self, x: Tensor, labels: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Mean loss of each member's batch (M,), and how many of it are right (M,)."""
