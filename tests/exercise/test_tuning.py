@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from exercise_results import MC, Leave, leave_part
+from trainlab.cli import PROJECT, register_resolvers
 from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions import tuning
+from trainlab.exercise.questions import tuning, variants
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 from trainlab.results import Result
@@ -30,7 +34,7 @@ def test_a_part_has_no_answer_before_both_sides_have_ended(leave: Leave, evidenc
 
 
 def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidence: Callable[[], Evidence]):
-    leave_part(leave, "8a", [0.500, 0.502, 0.501], epoch_s=2.0, epochs=12)
+    leave_part(leave, "8b, plain", [0.500, 0.502, 0.501], epoch_s=2.0, epochs=12)
     leave_part(leave, "8c", [0.530, 0.533, 0.531], epoch_s=3.0, epochs=4)
     found = answer("8c", evidence())
     assert found.agrees is True
@@ -44,7 +48,7 @@ def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidenc
 
 
 def test_what_is_clearly_worse_contradicts_it(leave: Leave, evidence: Callable[[], Evidence]):
-    leave_part(leave, "8a", [0.500, 0.502, 0.501], epochs=12)
+    leave_part(leave, "8b, plain", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.480, 0.483, 0.481], epoch_s=3.0, epochs=4)
     found = answer("8c", evidence())
     assert found.agrees is False
@@ -52,7 +56,7 @@ def test_what_is_clearly_worse_contradicts_it(leave: Leave, evidence: Callable[[
 
 
 def test_what_cannot_be_told_apart_leaves_it_open(leave: Leave, evidence: Callable[[], Evidence]):
-    leave_part(leave, "8a", [0.500, 0.502, 0.501], epochs=12)
+    leave_part(leave, "8b, plain", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.480, 0.523, 0.501], epoch_s=3.0, epochs=4)
     found = answer("8c", evidence())
     assert found.agrees is None
@@ -80,12 +84,13 @@ def test_selu_beside_batch_normalization(
 
 
 def test_what_larger_batches_and_weight_decay_do(leave: Leave, evidence: Callable[[], Evidence]):
-    leave_part(leave, "8a", [0.490, 0.492, 0.491])
+    leave_part(leave, "8b, plain", [0.490, 0.492, 0.491])
     leave_part(leave, "8b", [0.500, 0.503, 0.501])
     found = answer("8b", evidence())
     assert found.sentences[0].startswith("ELU: validation accuracy 50.1 ± 0.4 % (3 seeds)")
     assert found.sentences[2].startswith(
-        "That is in batches of 128 with weight decay, beside batches of 32 without. ELU is better than plain ELU by 1.0"
+        "ELU is trained in batches of 128 with a weight decay of 3e-3, plain ELU in batches of 32 without. ELU is "
+        "better than plain ELU by 1.0"
     )
     leave_part(leave, "8c", [0.530, 0.532, 0.531])
     leave_part(leave, "8d, plain", [0.500, 0.503, 0.501])
@@ -142,7 +147,7 @@ def test_seconds_of_seeds_that_share_a_clock_have_no_interval(
         result.write(path.parent)
     assert answer("8b", evidence()).sentences[1] == "The lowest validation loss came at epoch 4; an epoch took 3.0 s."
     ((_, table),) = answer("8", evidence()).tables
-    assert [row[6][0] for row in table.rows] == ["2.0", "3.0", "4.0", "5.0", "6.0", "7.0", "8.0"]
+    assert [row[7][0] for row in table.rows] == ["2.0", "3.0", "4.0", "5.0", "6.0", "7.0", "8.0"]
 
 
 def test_mc_dropout_that_changes_nothing_leaves_the_claim_open(leave: Leave, evidence: Callable[[], Evidence]):
@@ -176,18 +181,61 @@ def test_all_parts_beside_what_others_report(leave: Leave, evidence: Callable[[]
         "% reported; 8c (batch norm) 52.1 ± 0.4 % (3 seeds), below the 52.74 % reported; 8d (SELU) 54.1 ± 0.4 % (3 "
         "seeds), above the 50.26 % reported; "
     )
-    assert len(found.sentences) == 2 + 10
+    assert len(found.sentences) == 3 + 3 + 6  # pairs of three plain networks, and of the four others
     ((_, table),) = found.tables
-    assert [row[0][0] for row in table.rows] == ["8a", "8b", "8c", "8d, plain", "8d", "8e", "8f"]
+    assert [row[0][0] for row in table.rows] == ["8b, plain", "8b", "8c", "8d, plain", "8d", "8e", "8f"]
     assert [cell[0] for cell in table.rows[0][-3:]] == ["", "", ""]
     assert [cell[0] for cell in table.rows[1][-3:]] == ["50.06", "42.4 (CNN 70.43)", "46.76"]
 
 
 def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable[[], Evidence]):
-    leave_part(leave, "8a", [0.5, 0.5, 0.5])
+    leave_part(leave, "8b, plain", [0.5, 0.5, 0.5])
     for seed in (1, 2, 3):
         overrides = (f"experiment={tuning.PARTS['8c'].experiment}", f"seed={seed}")
         leave(f"question_8/c{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, part="8c")
     found = answer("8c", evidence())
     assert found.agrees is None
     assert found.sentences == ["batch norm: no run was completed, 3 of 3 diverged."]
+
+
+def differing(*experiments: str) -> set[str]:
+    """Settings in which two differ; the rate is searched for each."""
+    register_resolvers()
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        old, new = (leaves(compose("train", [f"experiment={name}", "name=x", "run_dir=x"])) for name in experiments)
+    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)} - {"optim.lr"}
+
+
+def leaves(node: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(node, DictConfig):
+        return {path: node}
+    return {name: value for key in node for name, value in leaves(node[key], f"{path}.{key}".strip(".")).items()}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ("8b, plain", "8b", {"data.batch_size", "optim.weight_decay"}),
+        ("8d, plain", "8d", {"data.batch_size", "optim.weight_decay"}),
+        (*tuning.COMPARED["8c"], {"model.batch_norm"}),
+        (
+            *tuning.COMPARED["8d"],
+            {"model.batch_norm", "model.activation", "model.initializer", "model.standardize"},
+        ),
+        (*tuning.COMPARED["8e"], {"model.dropout"}),
+    ],
+)
+def test_what_is_compared_differs_in_the_change_alone(before: str, after: str, changes: set[str]):
+    assert differing(*(tuning.PARTS[key].experiment for key in (before, after))) == changes
+
+
+def test_1cycle_differs_in_optimizer_schedule_and_length_alone():
+    found = differing(*(tuning.PARTS[key].experiment for key in tuning.COMPARED["8f"]))
+    assert {key.partition(".")[0] for key in found - {"trainer.max_epochs"}} == {"optim", "scheduler"}
+    assert "optim.weight_decay" not in found
+
+
+@pytest.mark.parametrize("experiment", variants.VARIANTS)
+def test_a_variant_is_trained_as_its_part(experiment: str):
+    part = tuning.PARTS[variants.VARIANTS[experiment].part].experiment
+    assert {key.partition(".")[0] for key in differing(part, experiment)} == {"model"}

@@ -71,7 +71,7 @@ def test_a_variant_beside_its_part(
 
 
 def test_a_variant_that_diverged(leave: Leave, evidence: Evidence):
-    leave_part(leave, "8a", [0.500, 0.502, 0.501])
+    leave_part(leave, "8b, plain", [0.500, 0.502, 0.501])
     leave_runs(leave, "variants", "variant_elu_alpha_dropout", (0.1, 0.1, 0.1), "diverged")
     found = answer("variant_elu_alpha_dropout", evidence)
     assert found.sentences == ["It costs everything: all 3 runs of ELU, alpha dropout 0.5 diverged."]

@@ -38,7 +38,7 @@ VARIANTS = {
     "variant_bn_input": Variant("batch norm, input too", "8c", "The input is batch-normalized, too."),
     "variant_elu_alpha_dropout": Variant(
         "ELU, alpha dropout 0.5",
-        "8a",
+        "8b, plain",
         "Alpha dropout of 0.5 after every layer, under ELU and He initialization.",
         "Alpha dropout keeps statistics under SELU alone, and 0.5 after 20 layers leaves nothing to learn from.",
         True,
@@ -52,7 +52,7 @@ VARIANTS = {
     ),
     "variant_swish": Variant(
         "Swish",
-        "8a",
+        "8b, plain",
         "Swish (SiLU) in the place of ELU, as the book's own notebook has it.",
         "Swish does better than ELU in deep networks.",
         False,
@@ -98,7 +98,8 @@ def _section(experiment: str, variant: Variant) -> Section:
         experiment,
         "variants",
         f"Another solution: {variant.name}",
-        f"{variant.change} Beside {variant.part}: is it better, is it converging faster, and what does an epoch cost?",
+        f"{variant.change} Beside {PARTS[variant.part].name}: is it better, is it converging faster, and what does an "
+        "epoch cost?",
         variant.textbook,
         lambda evidence: answer_of(experiment, evidence),
         [SWEEP, ALL],

@@ -159,7 +159,7 @@ SECTIONS = (
         "mistake_alpha_dropout",
         "mistakes",
         "Mistake: alpha dropout under ELU",
-        "Put alpha dropout into the plain network, with ELU and He initialization. What does it cost beside what the "
+        "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost beside what the "
         "same dropout costs under SELU?",
         "Alpha dropout keeps mean and variance under SELU and LeCun initialization alone; elsewhere it harms.",
         under_elu,

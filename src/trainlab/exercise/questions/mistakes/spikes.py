@@ -153,8 +153,8 @@ SECTIONS = (
         "mistake_learning_rate",
         "mistakes",
         "Mistake: a learning rate of 1e-3 for the plain network",
-        "Train the plain network with the default rate of many libraries. What becomes of the loss, and what does it "
-        "cost?",
+        "Train plain ELU, the network of 8b in batches of 32, at the default rate of many libraries. What becomes of "
+        "the loss, and what does it cost?",
         "At 1e-3 the loss of the plain network jumps up again and again, and it ends less accurate than at 1e-4.",
         too_high,
         [SWEEP],
