@@ -15,7 +15,7 @@ def evidence(tmp_path: Path) -> Callable[[], Evidence]:
 
 
 def test_a_group_is_there_once_all_its_seeds_have_ended(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
-    with pytest.raises(NotYet, match=r"rates with {'optim.lr': 0.001} has not begun"):
+    with pytest.raises(NotYet, match=r"rates with optim.lr=0.001 has not begun"):
         evidence().group(SWEEP, optim__lr=1e-3)
     leave("rates/a", [1.0, 0.9], [0.4, 0.5], seed=1, lr=1e-3)
     leave("rates/b", [1.0], [0.4], seed=2, lr=1e-3, status="running")

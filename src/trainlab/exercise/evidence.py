@@ -82,7 +82,7 @@ class Evidence:
         wanted = {key.replace("__", "."): value for key, value in settings.items()}
         found = [group for group in self.groups(sweep) if _has(group, wanted)]
         if not found:
-            raise NotYet(f"{sweep.name} with {wanted} has not begun")
+            raise NotYet(f"{sweep.name} with {' '.join(f'{k}={v}' for k, v in wanted.items())} has not begun")
         if len(found) > 1:
             raise LookupError(f"{len(found)} groups of {sweep.name} have {wanted}")
         self._require_end(sweep, found[0])
