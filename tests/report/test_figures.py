@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainlab.report.drawing import COLOURS, MAX_CURVES, shortened
-from trainlab.report.figures import NAMES, draw_all, highest_shown, learning_curves, without_lr
+from trainlab.report.drawing import COLOURS, MAX_CURVES, canvas, shortened
+from trainlab.report.figures import NAMES, cut_off, draw_all, highest_shown, learning_curves, without_lr
 from trainlab.report.groups import group_runs
 from trainlab.report.parallel import place
 from trainlab.report.runs import find_runs
@@ -102,3 +102,13 @@ def test_the_caption_says_what_is_cut_and_what_is_left_out(leave, tmp_path: Path
         leave(f"m{i}", [2.0, 1.0], [0.3, 0.4], 1, f"m{i}")
     caption = learning_curves(group_runs(find_runs([tmp_path])), "acc", "epochs").caption
     assert caption.endswith(" Training is left out where there are more than 4 groups.")
+
+
+def test_an_axis_that_is_cut_off_at_the_top_begins_just_below_what_is_shown():
+    with canvas(3, 3) as (_, (axes,)):
+        axes.plot([1, 2, 3], [2.0, 1.0, 90.0])
+        assert axes.get_ylim()[0] < -3  # 5 % of all that there is
+        cut_off(axes, 2.5)
+        assert axes.get_ylim() == pytest.approx((1.0 - 0.05 * 1.5, 2.5))
+        cut_off(axes, 100.0)
+        assert axes.get_ylim() == pytest.approx((1.0 - 0.05 * 1.5, 2.5))

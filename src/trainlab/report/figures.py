@@ -22,6 +22,7 @@ from trainlab.report.statistics import interval
 MAX_TRAINING_CURVES = 4
 MAX_LR_TICKS = 7
 WILD = 4
+ROOM_BELOW = 0.05  # of an axis, matplotlib's own
 NAMES = (
     *("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"),
     *("loss_by_lr", "accuracy_by_lr", "lr_search_range_test", "lr_search_grid", "parallel_coordinates", "layers"),
@@ -86,8 +87,7 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
             means.append(lines.mean)
         _accuracy_axis(axes) if metric == "acc" else axes.set_ylabel("loss")
         top = highest_shown(means) if metric == "loss" else math.inf
-        if top < axes.get_ylim()[1]:
-            axes.set_ylim(top=top)
+        cut_off(axes, top)
         over = [group.label for group, mean in zip(shown, means, strict=True) if len(mean) and mean.max() > top]
         axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
         axes.set_xlim(left=0)
@@ -108,6 +108,13 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
         png,
         svg,
     )
+
+
+def cut_off(axes: Axes, top: float) -> None:
+    """End the vertical axis at ``top`` if it goes beyond, with the usual room below what is shown then."""
+    if top < axes.get_ylim()[1]:
+        lowest = axes.dataLim.y0
+        axes.set_ylim(lowest - ROOM_BELOW * (top - lowest), top)
 
 
 def highest_shown(means: Sequence[Values]) -> float:
