@@ -9,7 +9,7 @@ from exercise_results import MC, leave_part
 from trainlab.exercise.contents import SECTIONS
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.page import write_page
-from trainlab.exercise.questions import tuning
+from trainlab.exercise.questions import parts, tuning
 from trainlab.exercise.trainings import Setting
 
 pytestmark = pytest.mark.browser
@@ -19,7 +19,7 @@ PHONE = 390  # pixels
 
 @pytest.fixture
 def exercise(leave: Callable[..., Path], tmp_path: Path) -> Path:
-    for i, key in enumerate(tuning.PARTS):
+    for i, key in enumerate(parts.PARTS):
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
     evidence = Evidence(tmp_path, Setting())
     evidence.keep(tuning.MC, MC)

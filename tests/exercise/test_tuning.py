@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from exercise_results import MC, Leave, leave_part
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions import tuning, variants
+from trainlab.exercise.questions import parts, tuning, variants
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 from trainlab.results import Result
@@ -138,7 +138,7 @@ def test_1cycle_is_to_be_sooner_and_better(
 def test_seconds_of_seeds_that_share_a_clock_have_no_interval(
     leave: Leave, tmp_path: Path, evidence: Callable[[], Evidence]
 ):
-    for i, key in enumerate(tuning.PARTS):
+    for i, key in enumerate(parts.PARTS):
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i], epoch_s=2.0 + i)
     for path in tmp_path.glob("*/*/result.json"):
         result = Result.read(path.parent)
@@ -171,7 +171,7 @@ def test_mc_dropout_that_helps_agrees(leave: Leave, evidence: Callable[[], Evide
 
 
 def test_all_parts_beside_what_others_report(leave: Leave, evidence: Callable[[], Evidence]):
-    for i, key in enumerate(tuning.PARTS):
+    for i, key in enumerate(parts.PARTS):
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
     found = answer("8", evidence())
     assert found.sentences[0] == "1cycle is ahead with 56.1 ± 0.4 % (3 seeds) validation accuracy."
@@ -191,7 +191,7 @@ def test_all_parts_beside_what_others_report(leave: Leave, evidence: Callable[[]
 def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8b, plain", [0.5, 0.5, 0.5])
     for seed in (1, 2, 3):
-        overrides = (f"experiment={tuning.PARTS['8c'].experiment}", f"seed={seed}")
+        overrides = (f"experiment={parts.PARTS['8c'].experiment}", f"seed={seed}")
         leave(f"question_8/c{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, part="8c")
     found = answer("8c", evidence())
     assert found.agrees is None
@@ -217,25 +217,25 @@ def leaves(node: Any, path: str = "") -> dict[str, Any]:
     [
         ("8b, plain", "8b", {"data.batch_size", "optim.weight_decay"}),
         ("8d, plain", "8d", {"data.batch_size", "optim.weight_decay"}),
-        (*tuning.COMPARED["8c"], {"model.batch_norm"}),
+        (*parts.COMPARED["8c"], {"model.batch_norm"}),
         (
-            *tuning.COMPARED["8d"],
+            *parts.COMPARED["8d"],
             {"model.batch_norm", "model.activation", "model.initializer", "model.standardize"},
         ),
-        (*tuning.COMPARED["8e"], {"model.dropout"}),
+        (*parts.COMPARED["8e"], {"model.dropout"}),
     ],
 )
 def test_what_is_compared_differs_in_the_change_alone(before: str, after: str, changes: set[str]):
-    assert differing(*(tuning.PARTS[key].experiment for key in (before, after))) == changes
+    assert differing(*(parts.PARTS[key].experiment for key in (before, after))) == changes
 
 
 def test_1cycle_differs_in_optimizer_schedule_and_length_alone():
-    found = differing(*(tuning.PARTS[key].experiment for key in tuning.COMPARED["8f"]))
+    found = differing(*(parts.PARTS[key].experiment for key in parts.COMPARED["8f"]))
     assert {key.partition(".")[0] for key in found - {"trainer.max_epochs"}} == {"optim", "scheduler"}
     assert "optim.weight_decay" not in found
 
 
 @pytest.mark.parametrize("experiment", variants.VARIANTS)
 def test_a_variant_is_trained_as_its_part(experiment: str):
-    part = tuning.PARTS[variants.VARIANTS[experiment].part].experiment
+    part = parts.PARTS[variants.VARIANTS[experiment].part].experiment
     assert {key.partition(".")[0] for key in differing(part, experiment)} == {"model"}

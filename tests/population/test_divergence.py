@@ -79,8 +79,8 @@ def updates(monkeypatch):
     made = {}
     update = Classifier.update
 
-    def noted(self):
-        update(self)
+    def noted(self, gradient):
+        update(self, gradient)
         made.setdefault(self, []).append(self.flat.parameter.detach().clone())
 
     monkeypatch.setattr(Classifier, "update", noted)

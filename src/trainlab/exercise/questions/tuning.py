@@ -1,7 +1,7 @@
 """Question 8: one change at a time to a network of 20 hidden layers of 100 units."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import nan
 
 from trainlab.exercise.evidence import Evidence, Measured
@@ -14,9 +14,9 @@ from trainlab.exercise.outcomes import (
     takes_less_time,
 )
 from trainlab.exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
+from trainlab.exercise.questions.parts import ALL, COMPARED, PARTS, PLAIN, RECIPE, RECIPED, group_of
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, all_hold, beside_reported, holds, named, pair_of, verdict
+from trainlab.exercise.wording import accuracy, all_hold, beside_reported, holds, pair_of, verdict
 from trainlab.report.comparisons import compare_all
 from trainlab.report.figures import Picture, bars, learning_curves
 from trainlab.report.groups import Group
@@ -24,73 +24,14 @@ from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import Interval
 from trainlab.report.verdicts import better, converging, cost, seconds_an_epoch, told_apart
 
-ALL = Sweep(
-    "question_8",
-    (
-        "experiment=plain_elu_he,part_8b_elu_he,part_8c_bn,plain_selu,part_8d_selu,part_8e_alpha_dropout,"
-        "part_8f_one_cycle",
-        *("lr_search=grid", "seed=1,2,3"),
-    ),
-)
-
 OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
-
-
-@dataclass(frozen=True)
-class Part:
-    """Networks of the question that differ in the seed alone.
-
-    Attributes:
-        experiment: option of `conf/experiment/`.
-        name: short, for sentences and figures.
-        change: what sets it apart, where a section is on that.
-        published: validation accuracy in % that others report, of one run each; () where they have none.
-    """
-
-    experiment: str
-    name: str
-    change: str
-    published: tuple[str, ...]
-
-
-# Published by two worked solutions on the web and the notebook of the book. Solution B's figures are test accuracies of
-# convolutional networks, which were not asked for.
-PARTS = {
-    "8b, plain": Part("plain_elu_he", "plain ELU", "", ()),
-    "8b": Part("part_8b_elu_he", "ELU", "", ("50.06", "42.4 (CNN 70.43)", "46.76")),
-    "8c": Part(
-        "part_8c_bn", "batch norm", "Batch normalization before each activation", ("52.74", "CNN 69.52", "50.74")
-    ),
-    "8d, plain": Part(
-        "plain_selu",
-        "plain SELU",
-        "SELU, LeCun initialization and standardized inputs in the place of batch normalization",
-        (),
-    ),
-    "8d": Part("part_8d_selu", "SELU", "", ("50.02", "CNN 69.91", "50.26")),
-    "8e": Part(
-        "part_8e_alpha_dropout",
-        "alpha dropout",
-        "Alpha dropout at a rate of 0.1 before the output layer",
-        ("49.12", "CNN 69.81", "49.82"),
-    ),
-    "8f": Part("part_8f_one_cycle", "1cycle", "SGD under a 1cycle schedule of 15 epochs", ("49.80", "-", "52.42")),
-}
-RECIPE = "batches of 128 with a weight decay of 3e-3"
 RECIPES = (
     f"There are two recipes, and sections compare networks of one recipe. Plain, the exercise's own: batches of 32, no "
     f"weight decay. The other, {RECIPE}, was found on validation data for the networks without batch normalization; "
     "with batch normalization, trials with it ended early and low, so 8c is plain. Each network has a learning rate of "
     "its own. 8f has another optimizer than 8e, too, and 15 epochs instead of early stopping, as the exercise asks."
 )
-PLAIN = ("8b, plain", "8c", "8d, plain")
-RECIPED = tuple(key for key in PARTS if key not in PLAIN)
 MC = "question_8e_mc_dropout"
-
-
-def group_of(evidence: Evidence, key: str) -> Group:
-    """The runs of a part."""
-    return named(evidence.group(ALL, experiment=PARTS[key].experiment), PARTS[key].name)
 
 
 def first(evidence: Evidence) -> Answer:
@@ -251,10 +192,6 @@ CLAIMS: dict[str, tuple[str, Callable[[Group, Group], bool | None]]] = {
     "8e": ("With alpha dropout a self-normalizing network generalizes better.", is_better),
     "8f": ("1cycle takes less time to as low a loss, and comes to a better model.", _sooner_and_better),
 }
-
-
-# What each section compares: networks that differ in one change.
-COMPARED = {"8c": ("8b, plain", "8c"), "8d": ("8c", "8d, plain"), "8e": ("8d", "8e"), "8f": ("8e", "8f")}
 
 
 def _changed(key: str) -> Section:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.outcomes import cells, reached
 from trainlab.exercise.questions.mistakes.price import price
-from trainlab.exercise.questions.tuning import ALL, PARTS, group_of
+from trainlab.exercise.questions.parts import ALL, PARTS, group_of
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import holds, named, pair_of, verdict
