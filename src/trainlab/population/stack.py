@@ -37,17 +37,18 @@ class Stack:
         networks: list[Any] = [member.network for member in members]
         self._scaling = cast(InputScaling, networks[0].scaling)
         self._layers = stacked_layers(networks[0].layers, "layers")
+        # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
+        self._in_one = members[0].compile_step or first.device.type == "cuda"
         self.values = _rows(members)
+        # Before the members give up what they had in their place, of which the optimizers' states are made.
+        self._gradients = None if self._in_one else self._make_gradients()
         for member, values in zip(members, self.values, strict=True):
             member.flat.move_to(values)
         self.running = _stack_running_statistics(networks)
         self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
         self._by_name = {**self.flat.by_name(self.values), **self.running, **self.constants}
-        self._gradients: tuple[Tensor, dict[str, Tensor]] | None = None  # (M, P), and its parts by name
         smoothing = [member.label_smoothing for member in members]
         self._smoothing = torch.tensor(smoothing, dtype=first.dtype, device=first.device)[:, None]
-        # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
-        self._in_one = members[0].compile_step or first.device.type == "cuda"
         self._stack_step: StackStep | None = None
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
@@ -107,6 +108,7 @@ class Stack:
         return loss.detach(), right
 
     def _make_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """Room for them (M, P), and its parts by name."""
         gradients = _rows(self.members)
         return gradients, self.flat.by_name(gradients)
 
