@@ -29,7 +29,7 @@ RECIPES = (
     f"There are two recipes, and sections compare networks of one recipe. Plain, the exercise's own: batches of 32, no "
     f"weight decay. The other, {RECIPE}, was found on validation data for the networks without batch normalization; "
     "with batch normalization, trials with it ended early and low, so 8c is plain. Each network has a learning rate of "
-    "its own. 8f has another optimizer than 8e, too, and 15 epochs instead of early stopping, as the exercise asks."
+    "its own. 8f has another optimizer than 8e, too, and 15 epochs instead of early stopping, as in the book's own notebook."
 )
 MC = "question_8e_mc_dropout"
 
