@@ -20,7 +20,10 @@ def config_of(seed: int, activation: str, lr: float, **more: Any) -> dict[str, A
         "output_dir": "/outputs",
         "seed": seed,
         "label_smoothing": 0.0,
-        "model": {"_target_": "trainlab.models.MLP", "seed": seed, "activation": activation, "depth": 20, **more},
+        "model": {
+            **{"_target_": "trainlab.models.MLP", "seed": seed, "num_classes": 10, "activation": activation},
+            **{"depth": 20, **more},
+        },
         "optim": {"_target_": "torch.optim.NAdam", "lr": lr, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},
         "data": {"root": f"/images/{seed}", "batch_size": 32, "val_size": 5000, "split_seed": 0, "seed": seed},
         "trainer": {"accelerator": "auto", "devices": 1, **{f"setting_{i}": i for i in range(40)}},

@@ -1,6 +1,7 @@
 """What is said of trained networks beside each other, from results that are made up."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from trainlab.exercise import outcomes
 from trainlab.exercise.wording import named
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
+from trainlab.report.statistics import Ratio
+from trainlab.report.verdicts import converging
 from trainlab.results import Result
 
 
@@ -34,37 +37,45 @@ def group(leave: Callable[..., Path], tmp_path: Path) -> Callable[..., Group]:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "epoch_s", "fewer", "less"),
+    ("epochs", "step", "fewer", "less"),
     [
-        ((5, 5, 6), 2.0, True, True),
-        ((5, 5, 6), 8.0, True, False),  # four times as long an epoch: the lower end of the interval is above 1.1
-        ((5, 5, 6), 4.0, True, None),
-        ((10, 13, 10), 2.0, None, None),
-        ((10, 13, 10), 0.2, None, True),
-        ((20, 25, 21), 2.0, False, False),
-        ((20, 25, 21), 0.2, False, True),
+        ((5, 5, 6), (0.99, 1.01), True, True),
+        ((5, 5, 6), (3.9, 4.1), True, False),  # four times as long a step: the lower end of the interval is above 1
+        ((5, 5, 6), (1.9, 2.1), True, None),
+        ((10, 13, 10), (0.99, 1.01), None, None),
+        ((10, 13, 10), (0.09, 0.11), None, True),
+        ((20, 25, 21), (0.99, 1.01), False, False),
+        ((20, 25, 21), (0.09, 0.11), False, True),
         ((20, 25, 21), None, False, None),
-        ((5,), 2.0, None, None),
+        ((5,), (0.99, 1.01), None, None),
     ],
 )
 def test_fewer_epochs_and_less_time_are_two_things(
-    group: Callable[..., Group], epochs: Sequence[int], epoch_s: float | None, fewer: bool | None, less: bool | None
+    group: Callable[..., Group],
+    epochs: Sequence[int],
+    step: tuple[float, float] | None,
+    fewer: bool | None,
+    less: bool | None,
 ):
-    old, new = group("old", (10, 12, 11)[: len(epochs)]), group("new", epochs, epoch_s)
+    old, new = group("old", (10, 12, 11)[: len(epochs)]), group("new", epochs)
     assert outcomes.takes_fewer_epochs(old, new) is fewer
-    assert outcomes.takes_less_time(old, new) is less
+    assert outcomes.takes_less_time(old, new, step and Ratio(sum(step) / 2, *step)) is less
 
 
 def test_nothing_is_claimed_of_runs_that_did_not_come_to_an_end(group: Callable[..., Group]):
     three, lost = group("three", (10, 12, 11)), group("lost", (3,), status="diverged")
     assert outcomes.takes_fewer_epochs(three, lost) is None
-    assert outcomes.takes_less_time(three, lost) is None
-    assert outcomes.is_dearer(three, lost) is None
+    assert outcomes.takes_less_time(three, lost, Ratio(1.0, 0.9, 1.1)) is None
 
 
-@pytest.mark.parametrize(("epoch_s", "dearer"), [(2.3, True), (2.1, None), (1.9, None), (1.7, False), (None, None)])
-def test_an_epoch_is_dearer_beyond_a_margin(group: Callable[..., Group], epoch_s: float | None, dearer: bool | None):
-    assert outcomes.is_dearer(group("old", (3, 4, 5)), group("new", (3, 4, 5), epoch_s)) is dearer
+def test_what_never_beats_guessing_is_not_said_to_converge(group: Callable[..., Group]):
+    old, new = group("old", (10, 12, 11)), group("new", (5, 5, 6))
+    assert not outcomes.never_beats_guessing(new)
+    assert outcomes.converges(old, new) == converging(old, new)
+    lost = replace(new, settings=new.settings | {"model.num_classes": 2})  # ln 2 is below its lowest loss, 1.0
+    assert outcomes.never_beats_guessing(lost)
+    assert outcomes.converges(old, lost) == "The validation loss of new never fell below 0.69, that of guessing."
+    assert not outcomes.never_beats_guessing(group("no", (3,), status="diverged"))
 
 
 def test_what_a_group_came_to(group: Callable[..., Group]):
@@ -75,6 +86,9 @@ def test_what_a_group_came_to(group: Callable[..., Group]):
     )
     assert outcomes.best_epochs(old) == "10 to 12"
     assert outcomes.best_epochs(group("even", (4, 4))) == "4"
+    assert outcomes.peaks(old) == (
+        "The lowest validation loss came at epoch 10 to 12, the highest validation accuracy at epoch 1."
+    )
     assert outcomes.cells(old) == [
         ("50.0 ± 0.0 % (3 seeds)", 0.5),
         ("25.0 ± 0.0 % (3 seeds)", 0.25),
@@ -86,15 +100,27 @@ def test_what_a_group_came_to(group: Callable[..., Group]):
 
 
 @pytest.mark.parametrize(
-    ("method", "words"), [("grid", "found by a grid on validation loss"), ("range_test", "found by a range test")]
+    ("method", "lr", "words"),
+    [
+        ("grid", 1e-3, "Learning rate 0.001, found by a grid from 1e-04 to 1e-02 on validation loss."),
+        (
+            "grid",
+            1e-2,
+            "Learning rate 0.01, found by a grid from 1e-04 to 1e-02 on validation loss. That is the end of the range: "
+            "better ones may lie beyond.",
+        ),
+        ("range_test", 1e-3, "Learning rate 0.001, found by a range test."),
+    ],
 )
-def test_how_a_rate_was_found(group: Callable[..., Group], tmp_path: Path, method: str, words: str):
+def test_how_a_rate_was_found(group: Callable[..., Group], tmp_path: Path, method: str, lr: float, words: str):
     group("searched", (3, 4))
     for seed in (1, 2):
         result = Result.read(tmp_path / "searched" / str(seed))
         assert result
-        curve = {"lr": [1e-4, 1e-3], "losses": [[2.0], [1.0]]}
-        result.lr_search = {"method": method, "lr": 1e-3, "rule": "r", "suggestions": {"r": 1e-3}, "curve": curve}
+        curve = {"lr": [1e-4, 1e-3, 1e-2], "losses": [[2.0], [1.0], [1.5]]}
+        result.lr_search = {"method": method, "lr": lr, "rule": "r", "suggestions": {"r": lr}, "curve": curve}
         result.write(tmp_path / "searched" / str(seed))
     (found,) = group_runs(find_runs([tmp_path / "searched"]))
-    assert outcomes.reached(found).endswith(f"Learning rate 0.001, {words}.")
+    assert outcomes.reached(found).endswith(words)
+    longer = replace(found, settings=found.settings | {"lr_search.epochs": 3})
+    assert ("trainings of up to 3 epochs" in outcomes.learning_rate(longer)) is (method == "grid")

@@ -1,7 +1,5 @@
 """Whether MC dropout is better: by accuracy and by likelihood, from figures that are made up."""
 
-from pathlib import Path
-
 import pytest
 
 from trainlab.exercise.questions.mc_dropout import whether_better
@@ -20,20 +18,22 @@ LOSS, LOWER, HIGHER, SAME = (1.50, 1.51, 1.52), (1.45, 1.46, 1.475), (1.55, 1.56
         (BETTER, SAME, None),
     ],
 )
-def test_both_have_to_be_better(tmp_path: Path, accuracy, loss, agrees: bool | None):
+def test_both_have_to_be_better(accuracy, loss, agrees: bool | None):
     def sides(plain, sampled) -> dict[str, dict[str, float]]:
         return {
             side: {str(seed): value for seed, value in enumerate(values, 1)}
             for side, values in (("deterministic", plain), ("mc_dropout", sampled))
         }
 
-    found = whether_better("8e", {"accuracy": sides(PLAIN, accuracy), "nll": sides(LOSS, loss)}, [], tmp_path)
+    found = whether_better("8e", {"accuracy": sides(PLAIN, accuracy), "nll": sides(LOSS, loss)})
     assert found.agrees is agrees
     assert len(found.sentences) == 2
+    ((_, table),) = found.tables
+    assert [cell[1] for cell in table.rows[1]] == [2, PLAIN[1], accuracy[1], LOSS[1], loss[1]]
 
 
-def test_without_a_run_nothing_is_said(tmp_path: Path):
-    found = whether_better("8e", {}, [], tmp_path)
+def test_without_a_run_nothing_is_said():
+    found = whether_better("8e", {})
     assert (found.agrees, found.sentences) == (
         None,
         ["No run of 8e was completed, so there is no dropout to leave on."],

@@ -62,8 +62,13 @@ def test_a_variant_beside_its_part(
 ):
     leave_part(leave, variants.VARIANTS[experiment].part, [0.500, 0.502, 0.501])
     leave_runs(leave, "variants", experiment, accuracies)
+    with pytest.raises(NotYet, match="variants_steps"):
+        answer(experiment, evidence)
+    part = variants.VARIANTS[experiment].part
+    evidence.keep(variants.STEPS, {part: [2.0, 2.1, 2.0], experiment: [3.0, 3.1, 3.0]})
     found = answer(experiment, evidence)
     assert found.agrees is agrees
+    assert found.sentences[3].startswith(f"A training step of {variants.VARIANTS[experiment].name} takes 1.49 times")
     assert found.sentences[0].startswith(f"{variants.VARIANTS[experiment].name}: validation accuracy ")
     assert len(found.sentences) == 4
     ((_, table),) = found.tables
@@ -121,7 +126,7 @@ def test_mc_dropout_of_seeds_that_were_measured_apart(leave: Leave, evidence: Ev
     leave_runs(leave, "cnn", "cnn_alpha_dropout", (0.7, 0.7, 0.7))
     evidence.keep(convolutions.MC, MC)
     found = answer("cnn_mc", evidence)
-    assert found == whether_better("", MC, [], evidence.folder)
+    assert found == whether_better("", MC)
     assert found.agrees is None
 
 

@@ -46,7 +46,7 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
     found = learning_curves(groups, "loss", "epochs")
     assert found.svg == learning_curves(groups, "loss", "epochs").svg  # the same figure is the same file
     assert colours_in(found.svg) == set(COLOURS)
-    assert found.caption.startswith(f"The {MAX_CURVES} best of 12 groups by validation loss.")
+    assert f" The {MAX_CURVES} best of 12 groups by validation loss. Line: mean" in found.caption
 
 
 def test_colours_are_told_apart_without_hue():

@@ -34,7 +34,9 @@ def test_a_seed_of_a_part_that_was_set_by_hand_is_a_setting(leave, tmp_path: Pat
     run = leave("a", [1.0], [0.5], seed=1, overrides=())
     other = leave("b", [1.0], [0.5], seed=2, overrides=("model.seed=7", "seed=2"))
     config = (other / "config.yaml").read_text()
-    (other / "config.yaml").write_text(config.replace("  depth: 20\n  seed: 2\n", "  depth: 20\n  seed: 7\n"))
+    (other / "config.yaml").write_text(
+        config.replace("  num_classes: 10\n  seed: 2\n", "  num_classes: 10\n  seed: 7\n")
+    )
     assert (run / "config.yaml").read_text() != (other / "config.yaml").read_text()
     assert len(groups_in(tmp_path)) == 2
 

@@ -97,7 +97,7 @@ def test_a_figure_has_a_column_a_group_and_a_line_an_epoch(leave, tmp_path):
     look(leave("b", [0.9], [0.5], 1, "selu"), layers=2)
     leave("c", [0.8], [0.5], 1, "relu")  # was not looked into
     picture = pictures_of(tmp_path)["layers"]
-    assert picture.caption.startswith("The layers from the input on")
+    assert "The layers from the input on" in picture.caption
     groups = {group.label: group for group in group_runs(find_runs([tmp_path]))}
     shown = {name: mean_over_seeds([r.layers for r in groups[name].runs.values()]) for name in ("elu", "selu")}
     with canvas(6, 8, 2, 4, scale_a_row=True) as (_, axes):

@@ -1,18 +1,18 @@
-"""What the textbook says, claim by claim, beside what was measured."""
+"""What is usually said, claim by claim, beside what was measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainlab.exercise.wording import listed
+from trainlab.exercise.wording import all_hold, listed
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One of the textbook's, and whether it holds here; None where that is open.
+    """One that is usually made, and whether it holds here; None where that is open.
 
     Attributes:
         says: "SELU over ELU".
-        found: the figures behind it.
+        found: the figures behind it, "" where they stand elsewhere.
     """
 
     says: str
@@ -21,10 +21,19 @@ class Claim:
 
 
 def told(found: Sequence[Claim]) -> str:
-    """A sentence on which claims hold, which do not, and which are open."""
+    """Which claims hold, which do not, and which are open, a sentence each."""
     parts = [
-        f"{word}: {listed([f'{claim.says} ({claim.found})' for claim in found if claim.holds is holds])}"
-        for holds, word in ((True, "holds"), (False, "contradicted"), (None, "open"))
+        f"{word}: {listed([_text(claim) for claim in found if claim.holds is holds])}."
+        for holds, word in ((True, "These claims hold here"), (False, "Contradicted"), (None, "Open"))
         if any(claim.holds is holds for claim in found)
     ]
-    return f"Of what the book says, {'; '.join(parts)}." if parts else "There is nothing to hold the book against."
+    return " ".join(parts) if parts else "There is no claim to hold the figures against."
+
+
+def all_of(found: Sequence[Claim]) -> bool | None:
+    """Whether all hold; False if one is contradicted, None if one is open."""
+    return all_hold(*(claim.holds for claim in found))
+
+
+def _text(claim: Claim) -> str:
+    return f"{claim.says} ({claim.found})" if claim.found else claim.says

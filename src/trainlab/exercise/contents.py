@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from trainlab.exercise.questions import (
+    all_parts,
     best,
     biases,
     convolutions,
@@ -27,6 +28,7 @@ SECTIONS: tuple[Section, ...] = (
     *sparsity.SECTIONS,
     *dropout.SECTIONS,
     *tuning.SECTIONS,
+    all_parts.SECTION,
     *variants.SECTIONS,
     *convolutions.SECTIONS,
     *best.SECTIONS,

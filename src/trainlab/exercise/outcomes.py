@@ -1,41 +1,68 @@
 """What trained networks came to, and whether one converges faster than another or costs more.
 
-Epochs have intervals over the seeds. Seconds have none: seeds that are trained together share a clock, so their spread
-says nothing of what another hour would show. A margin stands in its place.
+Epochs have intervals over the seeds. Seconds of an epoch have none: seeds that are trained together share a clock, so
+their spread says nothing of what another hour would show. Steps that are timed in turn stand in their place.
 """
 
-from math import nan
+from collections.abc import Sequence
+from math import log
+
+import numpy as np
 
 from trainlab.exercise.evidence import diverged
 from trainlab.exercise.wording import accuracy
 from trainlab.report.convergence import convergence
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell
-from trainlab.report.statistics import ratio
-from trainlab.report.verdicts import seconds_an_epoch
-
-CLOSE = 1.1  # ratio of times up to which none is called longer
-_FOUND = {"grid": "by a grid on validation loss", "range_test": "by a range test"}
+from trainlab.report.statistics import Ratio
+from trainlab.report.verdicts import converging, seconds_an_epoch
 
 
 def reached(group: Group) -> str:
     """What a group came to, and at which learning rate."""
     if not group.runs:
         return f"{group.label}: no run was completed, {len(diverged(group))} of {len(group.others)} diverged."
-    if group.search:
-        rate = f"{group.search['lr']:.2g}, found {_FOUND[group.search['method']]}"
-    else:
-        rate = f"{group.settings['optim.lr']:g}, given"
     val, test = (accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
     return (
         f"{group.label}: validation accuracy {val}, test accuracy † {test}, at the epoch with the lowest validation "
-        f"loss. Learning rate {rate}."
+        f"loss. {learning_rate(group)}"
     )
+
+
+def learning_rate(group: Group) -> str:
+    """A sentence on where the learning rate is from, and on a search whose answer lies at the end of its range."""
+    search = group.search
+    if not search:
+        return f"Learning rate {group.settings['optim.lr']:g}, given."
+    rate = f"Learning rate {search['lr']:.2g}"
+    if search["method"] == "range_test":
+        return f"{rate}, found by a range test."
+    tried, epochs = search["curve"]["lr"], group.settings.get("lr_search.epochs")
+    length = f", in trainings of up to {epochs} epochs" if epochs else ""
+    at_the_end = not min(tried) < search["lr"] < max(tried)
+    warning = " That is the end of the range: better ones may lie beyond." if at_the_end else ""
+    return f"{rate}, found by a grid from {min(tried):.0e} to {max(tried):.0e} on validation loss{length}.{warning}"
 
 
 def best_epochs(group: Group) -> str:
     """Epochs with the lowest validation loss: "13 to 15"."""
-    found = [round(epoch + 1) for epoch in group.of("metrics", "best_epoch").values()]
+    return _range([round(epoch + 1) for epoch in group.of("metrics", "best_epoch").values()])
+
+
+def peaks(group: Group) -> str:
+    """A sentence on when the validation loss was lowest, and the accuracy highest."""
+    highest = [
+        round(float(run.curve.epochs[np.nanargmax(run.curve.by_name["val/acc"])]))
+        for run in group.runs.values()
+        if run.curve
+    ]
+    return (
+        f"The lowest validation loss came at epoch {best_epochs(group)}, the highest validation accuracy at epoch "
+        f"{_range(highest)}."
+    )
+
+
+def _range(found: Sequence[int]) -> str:
     if not found:
         return "-"
     return f"{min(found)} to {max(found)}" if min(found) < max(found) else f"{found[0]}"
@@ -51,32 +78,35 @@ def cells(group: Group) -> list[Cell]:
     ]
 
 
-def is_dearer(old: Group, new: Group) -> bool | None:
-    """Whether an epoch of the new one takes longer; False where it takes less time, None where they are close."""
-    less = _epoch_ratio(new, old)
-    return _is_less(less, less, CLOSE)
-
-
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
     """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
     found = convergence(old, new)
-    return _is_less(found.common_epochs_ratio.low, found.common_epochs_ratio.high, 1) if found else None
+    return _is_less(found.common_epochs_ratio.low, found.common_epochs_ratio.high) if found else None
 
 
-def takes_less_time(old: Group, new: Group) -> bool | None:
-    """The same in seconds: the interval of the epochs times what an epoch takes, and by more than the margin."""
-    found, each = convergence(old, new), _epoch_ratio(old, new)
-    return (
-        _is_less(found.common_epochs_ratio.low * each, found.common_epochs_ratio.high * each, CLOSE) if found else None
-    )
+def takes_less_time(old: Group, new: Group, step: Ratio | None) -> bool | None:
+    """The same in time: the interval of the epochs times that of a ``step``, new over old, of batches of one size."""
+    found = convergence(old, new)
+    if found is None or step is None:
+        return None
+    epochs = found.common_epochs_ratio
+    return _is_less(epochs.low * step.low, epochs.high * step.high)
 
 
-def _epoch_ratio(old: Group, new: Group) -> float:
-    """What an epoch of the new one takes over what one of the old one takes; NaN where that is not known."""
-    ours, theirs = new.of("time", "epoch_s"), old.of("time", "epoch_s")
-    return ratio(ours, theirs).value if ours and theirs else nan
+def never_beats_guessing(group: Group) -> bool:
+    """Whether the validation loss of no run fell below that of naming all classes as equally probable."""
+    bests = [run.curve.best_val_loss for run in group.runs.values() if run.curve]
+    return bool(bests) and min(bests) >= log(group.settings["model.num_classes"])
 
 
-def _is_less(low: float, high: float, margin: float) -> bool | None:
-    """Whether a ratio in an interval is below 1 by the margin; False where it is above, None where neither is clear."""
-    return True if high < 1 / margin else False if low > margin else None
+def converges(old: Group, new: Group) -> str:
+    """Whether the new one converges faster, where it learns anything."""
+    if never_beats_guessing(new):
+        mark = log(new.settings["model.num_classes"])
+        return f"The validation loss of {new.label} never fell below {mark:.2f}, that of guessing."
+    return converging(old, new)
+
+
+def _is_less(low: float, high: float) -> bool | None:
+    """Whether a ratio in an interval is below 1; False where it is above, None where neither is clear."""
+    return True if high < 1 else False if low > 1 else None

@@ -28,7 +28,7 @@ class Answer:
 
     Attributes:
         sentences: two or three, made from the figures by rules.
-        agrees: whether the measurement says what the textbook says; None where it cannot tell.
+        agrees: whether the measurement says what is usually said; None where it cannot tell.
         figures: with captions that say what to see.
         tables: with a name each.
     """

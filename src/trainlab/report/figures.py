@@ -94,8 +94,12 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
         legend_below(figure, axes)
         png, svg = rendered(figure)
     kept = f"The {len(shown)} best of {len(drawn)} groups by validation loss. " if len(shown) < len(drawn) else ""
+    see = {
+        "loss": "The further down a line comes, the better is the model; the sooner, the faster it converges.",
+        "acc": "The higher a line comes, the better is the model; the sooner, the faster it converges.",
+    }[metric]
     dotted = (
-        " Dotted: training, which runs with dropout and before the epoch's end."
+        f" Dotted: training, {_training_is(shown)}. Where it improves on and the line does not, the model overfits."
         if with_training
         else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
     )
@@ -103,11 +107,25 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
     return Picture(
         f"{'loss' if metric == 'loss' else 'accuracy'}_by_{against.rstrip('s')}",
         f"Validation {word} against {against}",
-        f"{kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed where some of the seeds "
-        f"have stopped.{dotted}{cut}",
+        f"{see} {kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed where some of the "
+        f"seeds have stopped.{dotted}{cut}",
         png,
         svg,
     )
+
+
+def _training_is(groups: Sequence[Group]) -> str:
+    """What sets the figures of training apart from those of validation."""
+    of = {key for group in groups for key, value in group.settings.items() if np.any(value)}
+    others = [
+        word
+        for word, keys in (
+            ("with dropout", {"model.dropout"}),
+            ("of augmented images", {"data.flip", "data.crop_padding"}),
+        )
+        if of & keys
+    ]
+    return ", ".join(["averaged over each epoch while the weights change", *others])
 
 
 def cut_off(axes: Axes, top: float) -> None:
@@ -155,7 +173,11 @@ def bars(groups: Sequence[Group]) -> Picture:
             one.set_xlabel("validation accuracy")
 
     kept = f"The {len(shown)} best of {len(groups)} groups by validation loss. " if len(shown) < len(groups) else ""
-    caption = f"{kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. Orange ticks: seeds."
+    caption = (
+        "Left: how little the groups differ beside what they have in common. Right: whether they differ by more than "
+        f"their seeds do. {kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. Orange "
+        "ticks: seeds."
+    )
     return _picture("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.1 + 0.32 * len(shown)), 2)
 
 

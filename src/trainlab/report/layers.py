@@ -111,7 +111,8 @@ def by_layer(groups: Mapping[str, Layers]) -> tuple[str, Callable[[Sequence[Axes
         _scale_rows(axes, len(groups))
 
     caption = (
-        "The layers from the input on; the last is the output. Mean and standard deviation of the activations over "
+        "See whether deviation and gradient stay level from layer to layer, or shrink and grow. The layers from the "
+        "input on; the last is the output. Mean and standard deviation of the activations over "
         "units and validation images (dashed: what self-normalization keeps), share of units that give the same number "
         "for every image, and norm of the loss's gradient by the parameters of the layer on one training batch. "
         "Activations are those of a prediction: batch normalization by running averages, which start at 0 and 1."

@@ -67,17 +67,21 @@ def converging(first: Group, second: Group) -> str:
         return f"There is no validation loss by epoch to compare {first.label} and {second.label} with."
     mark = f"{first.label}'s best validation loss ({found.target:.4f})"
     own = f"{first.label} itself took {_took(found.first, first)}"
-    both = _to_common(found, first, second)
+    same_mark = found.common == found.target  # for each seed the first one's own best
+    both = "" if same_mark else f" {_to_common(found, first, second)}"
     n, did = found.second.n, found.second.n - found.second.never
     if not did:
         every = "its one run" if n == 1 else f"any of its {n} runs"
-        return f"{second.label} never reached {mark} in {every}; {own}. {both}"
+        return f"{second.label} never reached {mark} in {every}; {own}.{both}"
     if found.second.never:
         some = f"{second.label} reached {mark} in {did} of {n} runs, after {_took(found.second, second)}; {own}."
-        return f"{some} No ratio is given of runs that are chosen by having reached it. {both}"
+        return f"{some} No ratio is given of runs that are chosen by having reached it.{both}"
     seconds = _timed(found.seconds_ratio, first, second)
-    asked = f"{_share(found.epochs_ratio, 'epochs')} and {_share(seconds, 'seconds')}"
-    return f"{second.label} reached {mark} after {_took(found.second, second)}; {own}: {asked}. {both}"
+    why_not, why_no_seconds = _no_claim(first, second), _no_claim(first, second, timed=True)
+    of_epochs = _share(found.epochs_ratio, "epochs", why_not if same_mark else None)
+    of_seconds = _share(seconds, "seconds", why_no_seconds if same_mark else None)
+    asked = f"{of_epochs} and {of_seconds}"
+    return f"{second.label} reached {mark} after {_took(found.second, second)}; {own}: {asked}.{both}"
 
 
 def cost(first: Group, second: Group) -> str:

@@ -1,14 +1,13 @@
 """MC dropout of trained networks, without retraining: what it is measured by, and whether it is better."""
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
 from trainlab.evaluation import evaluate_checkpoint
 from trainlab.exercise.evidence import Measured, checkpoint_of
 from trainlab.exercise.section import Answer
 from trainlab.exercise.wording import all_hold, beside, holds, verdict
-from trainlab.report.mc_dropout import table
 from trainlab.report.runs import Run
+from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import difference
 
 SAMPLES = 100
@@ -17,6 +16,7 @@ TEXTBOOK = (
     "negative log-likelihood)."
 )
 SIDES = ("deterministic", "mc_dropout")
+DIGITS = (2, 2, 3, 3)  # of the columns of the table
 
 
 def left_on(runs: Collection[Run]) -> Measured:
@@ -31,8 +31,8 @@ def left_on(runs: Collection[Run]) -> Measured:
     return found
 
 
-def whether_better(name: str, found: Measured, runs: Collection[Run], root: Path) -> Answer:
-    """What ``left_on`` says of the ``runs`` of the part ``name``; folders are shown relative to ``root``."""
+def whether_better(name: str, found: Measured) -> Answer:
+    """What ``left_on`` says of the runs of the part ``name``."""
     if not found:
         return Answer([f"No run of {name} was completed, so there is no dropout to leave on."])
     plain, sampled = ({int(s): v for s, v in found["accuracy"][side].items()} for side in SIDES)
@@ -47,5 +47,22 @@ def whether_better(name: str, found: Measured, runs: Collection[Run], root: Path
             holds(verdict(difference(sampled, plain)), "higher"),
             holds(verdict(difference(sampled_loss, plain_loss)), "lower"),
         ),
-        tables=[("Each seed, intervals over the images", table([r for r in runs if r.mc_dropout], root))],
+        tables=[("Each seed, dropout off and left on", table(plain, sampled, plain_loss, sampled_loss))],
+    )
+
+
+def table(*columns: Mapping[int, float]) -> Table:
+    """A line a seed: accuracy without and with dropout left on, negative log-likelihood without and with."""
+    rows: list[list[Cell]] = [
+        [
+            (str(seed), float(seed)),
+            *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in zip(columns, DIGITS, strict=True)),
+        ]
+        for seed in columns[0]
+    ]
+    return Table(
+        ["seed", "accuracy †, %", "with MC dropout †, %", "negative log-likelihood †, nats", "with MC dropout †, nats"],
+        rows,
+        "The negative log-likelihood is the mean of -ln(probability given to the right class): the lower, the better "
+        "are the probabilities.",
     )
