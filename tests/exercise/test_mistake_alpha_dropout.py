@@ -81,8 +81,8 @@ def test_a_cost_is_cut_off_at_guessing(leave: Leave, evidence: Evidence):
     found = leave_dropped(leave, evidence, UNDER_SELU, (0.100, 0.102, 0.099))
     assert found.agrees is True  # the cost that is cut off is the larger one
     assert found.sentences[1].endswith(
-        "With it ELU is not told apart from guessing one of ten classes (10.0 ± 0.4 % (3 seeds)): it cannot lose more, "
-        "and what it costs is cut off there."
+        "With alpha dropout ELU is not told apart from guessing one of ten classes (10.0 ± 0.4 % (3 seeds)): it cannot "
+        "fall lower, so its cost is cut off there."
     )
 
 
@@ -100,8 +100,8 @@ def test_what_else_two_networks_differ_in(leave: Leave, evidence: Evidence):
             leave(f"mistakes/{name}{seed}", [2.0], [0.4], seed, lr=lr, overrides=overrides, initializer=initializer)
     groups = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
     assert otherwise(groups) == (
-        "The two networks differ in initialization (SELU lecun_normal and ELU he_normal) and learning rate (SELU "
-        "0.0005 and ELU 0.0001), too, so not all of this need be due to the activation."
+        "The two networks differ in initialization (SELU lecun_normal, ELU he_normal) and learning rate (SELU "
+        "0.0005, ELU 0.0001), too, so not all of this need be due to the activation."
     )
     assert otherwise({"SELU": groups["SELU"]}) == ""
 
@@ -116,8 +116,10 @@ def test_what_dropout_changes_behind_the_last_layer():
     }
     # Differences -0.2, -0.199 and -0.2; those of the deviation of SELU have no spread, and show nothing.
     assert moved(found).endswith(
-        "Before training, under SELU it changes neither by more than the noise and under ELU it changes the mean by "
-        "-0.20 ± 0.00."
+        "Before training, under SELU no change of either is shown and under ELU it changes the mean by -0.20 ± 0.00."
+    )
+    assert moved({"SELU": found["SELU"], "ELU": found["SELU"]}).endswith(
+        "Before training no change of either is shown, neither under SELU nor under ELU."
     )
 
 

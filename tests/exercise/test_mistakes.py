@@ -43,7 +43,7 @@ def test_raw_inputs_with_a_look_into_the_layers(leave: Leave, evidence: Evidence
     )
     assert found.sentences[1] == (
         "Before training, mean and deviation are -0.50 and 0.31 after the first hidden layer and -0.50 and 0.32 after "
-        "the last one on raw inputs (on standardized ones 0.00 and 1.01 and 0.00 and 1.02). The layers do not bring "
+        "the last one on raw inputs (on standardized ones 0.00 and 1.01, then 0.00 and 1.02). The layers do not bring "
         "them back to within 0.1 of the 0 and 1 that SELU is made for in every run."
     )
     assert [picture.name for picture in found.figures] == ["mistake_selu_accuracy_by_epoch", "mistake_selu_layers"]

@@ -214,8 +214,9 @@ def test_most_runs_lost_and_the_last_at_guessing_is_a_cost(arms: Callable[..., t
     rate, _ = arms({0.9: MID, 0.99999: one(0.099)}, {})
     assert network.extreme(rate) == (
         "2 of 3 runs of momentum 0.99999 diverged, none of 3 of momentum 0.9. The other one reached 9.9 %, no more "
-        "than guessing one of ten classes, and less than any run of momentum 0.9. So all runs of the one end worse "
-        "than all of the other; these are counts, without an interval.",
+        "than guessing one of ten classes, and less than any run of momentum 0.9. A run that diverged "
+        "counts as the worst, so every run of the one is worse than every run of the other. These are counts, without "
+        "an interval.",
         True,
     )
     assert sections.agrees(BOWL, rate) is True
@@ -282,7 +283,7 @@ def test_the_whole_answer_and_whether_it_is_the_books(arms: Callable[..., tuple[
     assert len(answer.sentences) == 4
     assert [picture.name for picture in answer.figures] == ["5_bowls", "5_distances", "5_curves"]
     caption = answer.figures[2].caption
-    assert "Not all of their runs came to the end: one rate, 0.99999." in caption
+    assert "Not all of their runs came to the end: at one rate with 0.99999." in caption
     assert "in 1,407 steps they cover 0.7 % with 0.99999 of the way at that speed." in caption
     ((_, table),) = answer.tables
     assert table.rows[2][4][0] == "3 runs diverged"

@@ -147,7 +147,7 @@ SECTIONS = (
         "Mistake: alpha dropout under ELU",
         "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost beside what the "
         "same dropout costs under SELU?",
-        "Alpha dropout is for SELU, and under another activation it costs more accuracy.",
+        "Alpha dropout is made for SELU; in the ELU network it costs more accuracy.",
         under_elu,
         [SWEEP],
         [Measurement(LAYERS, measure_layers)],

@@ -61,8 +61,8 @@ def cut_off(with_it: Mapping[str, Group]) -> list[str]:
     """Which of the networks cannot lose more, a sentence each."""
     reached = {name: group.summary("metrics", "val_acc") for name, group in with_it.items() if group.runs}
     return [
-        f"With it {name} is not told apart from guessing one of ten classes ({accuracy(of)}): it cannot lose more, and "
-        "what it costs is cut off there."
+        f"With alpha dropout {name} is not told apart from guessing one of ten classes ({accuracy(of)}): it cannot "
+        "fall lower, so its cost is cut off there."
         for name, of in reached.items()
         if at_guessing(of)
     ]
@@ -87,7 +87,7 @@ def otherwise(without: Mapping[str, Group]) -> str:
     """What else the two networks differ in, so that a difference need not be the activation's."""
     keys = {"model.initializer": "initialization", "optim.lr": "learning rate"}
     apart = [
-        f"{word} ({listed([f'{name} {_shown(group.settings.get(key))}' for name, group in without.items()])})"
+        f"{word} ({', '.join(f'{name} {_shown(group.settings.get(key))}' for name, group in without.items())})"
         for key, word in keys.items()
         if len({str(group.settings.get(key)) for group in without.values()}) > 1
     ]
@@ -104,19 +104,23 @@ def moved(found: Measured) -> str:
     """Whether dropout changes mean and deviation behind the last hidden layer, before training."""
     words = {"mean": "the mean", "std": "the deviation"}
     tested = [(name, key) for name in found for key in words]
-    between = [difference(*(_last(found[name][side][key]) for side in ("on", "off"))) for name, key in tested]
-    parts = []
-    for name in found:
-        clear = [
+    between = [difference(_last(found[name]["on"][key]), _last(found[name]["off"][key])) for name, key in tested]
+    clear = {
+        name: [
             f"{words[key]} by {one.mean:+.2f} ± {one.half_width:.2f}"
             for (of, key), one, (said, _) in zip(tested, between, together(between), strict=True)
             if of == name and said in ("higher", "lower")
         ]
-        parts.append(f"under {name} it changes {listed(clear) if clear else 'neither by more than the noise'}")
-    return (
-        "Mean and deviation behind the last hidden layer are what alpha dropout is there to keep. Before training, "
-        f"{' and '.join(parts)}."
-    )
+        for name in found
+    }
+    told = "Mean and deviation behind the last hidden layer are what alpha dropout is there to keep. Before training"
+    if not any(clear.values()):
+        return f"{told} no change of either is shown, neither under {' nor under '.join(found)}."
+    parts = [
+        f"under {name} it changes {listed(its)}" if its else f"under {name} no change of either is shown"
+        for name, its in clear.items()
+    ]
+    return f"{told}, {' and '.join(parts)}."
 
 
 def _last(by_seed: Mapping[str, list[float]]) -> dict[int, float]:

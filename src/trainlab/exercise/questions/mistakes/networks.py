@@ -51,7 +51,7 @@ def half_dropped(evidence: Evidence) -> Answer:
 def statistics_before(right: Sequence[Layers], wrong: Sequence[Layers]) -> str:
     """What comes out of the first and the last hidden layer before the training, and whether SELU brings it back."""
     first, last = (_before(wrong, layer) for layer in (0, -2))  # the last of all is the output
-    usual = " and ".join(_before(right, layer) for layer in (0, -2))
+    usual = ", then ".join(_before(right, layer) for layer in (0, -2))
     return (
         f"Before training, mean and deviation are {first} after the first hidden layer and {last} after the last one "
         f"on raw inputs (on standardized ones {usual}). {_brought_back(wrong)}"

@@ -84,7 +84,10 @@ def curves(rate: ByMomentum, pace: ByMomentum) -> Picture:
         legend_below(figure, axes[0] if len(rate) >= len(pace) else axes[1])
         png, svg = rendered(figure)
     lost = [
-        f"{title}, {m:g}" for title, of in (("one rate", rate), ("one final speed", pace)) for m in of if of[m].others
+        f"at {title} with {m:g}"
+        for title, of in (("one rate", rate), ("one final speed", pace))
+        for m in of
+        if of[m].others
     ]
     ended = f" Not all of their runs came to the end: {'; '.join(lost)}." if lost else ""
     return Picture(
