@@ -40,13 +40,13 @@ def shifted(by: float) -> tuple[float, ...]:
 def test_no_difference_with_little_room_for_one_is_what_the_textbook_says(made):
     found = answer(made())
     assert found.agrees is True
-    assert "Zero biases and biases of 0.1 cannot be told apart with 6 seeds" in found.sentences[0]
-    assert "Zero biases and random biases (deviation 0.1) cannot be told apart" in found.sentences[0]
+    assert "A bias of zero and a bias of 0.1 cannot be told apart with 6 seeds" in found.sentences[0]
+    assert "A bias of zero and a random bias (deviation 0.1) cannot be told apart" in found.sentences[0]
     assert "Holm over 2 pairs" in found.sentences[0]  # those that are spoken of
     # Differences of neighbours: 0.2, -0.4, 0.5, -0.4, 0.2, -0.1 points; mean 0, sd 0.363, and t of 5 degrees is 2.571.
     assert found.sentences[1:] == [
-        "Another start is better than zero by 0.4 points at most (upper end of the 95 % intervals), no more than "
-        "1 point, so zero does no harm."
+        "The 95 % intervals leave room for another start to be up to 0.4 points better. Up to 1 point is called "
+        "harmless here, so zero does no harm."
     ]
     # The mean square of 0.1 and 0.2 is 0.025.
     assert "have a size of 0.158 ± 0.000 at the best epoch" in found.figures[0].caption
@@ -57,37 +57,39 @@ def test_no_difference_with_little_room_for_one_is_what_the_textbook_says(made):
 def test_no_difference_with_room_for_a_large_one_leaves_it_open(made):
     found = answer(made(constant=(0.47, 0.53, 0.49, 0.51, 0.48, 0.52)))
     assert found.agrees is None
-    assert "more than 1 point, and 6 seeds cannot rule that out" in found.sentences[1]
+    # Of the differences to zero the mean is 0.05 points, and half the interval 2.571 * 2.245 / sqrt(6) = 2.36.
+    assert "leave room for another start to be up to 2.3 points better. Up to 1 point is" in found.sentences[1]
+    assert "so 6 seeds cannot show that zero does no harm." in found.sentences[1]
 
 
 def test_a_start_that_is_clearly_better_contradicts_it(made):
     found = answer(made(normal=shifted(0.02)))
     assert found.agrees is False
-    assert "Random biases (deviation 0.1) is better than zero biases by 2.0" in " ".join(found.sentences)
-    assert "Another start" not in " ".join(found.sentences)
+    assert "A random bias (deviation 0.1) is better than a bias of zero by 2.0" in " ".join(found.sentences)
+    assert "leave room" not in " ".join(found.sentences)
 
 
 def test_a_start_that_is_clearly_worse_does_not(made):
     found = answer(made(normal=shifted(-0.02), constant=shifted(-0.02)))
     assert found.agrees is True
-    assert "Zero biases is better than" in found.sentences[0]
+    assert "A bias of zero is better than" in found.sentences[0]
     assert len(found.sentences) == 1  # no other start can be better
 
 
 def test_a_start_that_is_clearly_worse_leaves_the_other_open(made):
     found = answer(made(normal=shifted(-0.02), constant=(0.47, 0.53, 0.49, 0.51, 0.48, 0.52)))
     assert found.agrees is None
-    assert "6 seeds cannot rule that out" in found.sentences[1]
+    assert "6 seeds cannot show that zero does no harm" in found.sentences[1]
 
 
 def test_a_start_that_diverged_is_counted_and_the_other_compared(made):
     found = answer(made(constant=()))
-    assert found.sentences[0].startswith("Biases of 0.1 diverged in 6 seeds. Zero biases and random biases")
+    assert found.sentences[0].startswith("6 of 6 runs with a bias of 0.1 diverged. A bias of zero and a random bias")
     assert "cannot be told apart" in found.sentences[0]
 
 
 @pytest.mark.parametrize(
-    ("told", "missing"), [({"zeros": ()}, "zero biases"), ({"constant": (), "normal": ()}, "another start")]
+    ("told", "missing"), [({"zeros": ()}, "a bias of zero"), ({"constant": (), "normal": ()}, "another start")]
 )
 def test_with_nothing_to_compare_it_says_what_is_missing(made, told, missing: str):
     found = answer(made(**told))

@@ -7,7 +7,8 @@ import pytest
 from run_folders import leave_run
 from trainlab.exercise.claims import Claim
 from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.self_normalizing import NAMES, SWEEP, _lower, answer
+from trainlab.exercise.questions.normalizing_claims import NAMES, fate, is_kept, lower, who_keeps
+from trainlab.exercise.questions.self_normalizing import SWEEP, answer
 from trainlab.exercise.trainings import Setting
 from trainlab.results import Result
 
@@ -65,57 +66,143 @@ def made(tmp_path):
 def test_what_the_textbook_says(made):
     found = answer(made())
     assert found.agrees is True
-    said, reached = found.sentences
-    # ReLU's seeds are 0.004 apart: half the interval is 4.303 * 0.004 / sqrt(3).
-    assert said.startswith(
-        "Of what the book says, holds: means nearer 0 than ReLU's (distance: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, ReLU "
-        "0.90 ± 0.01; p: SELU beside ReLU "
+    said, keeping, gradients, reached = found.sentences
+    assert said == (
+        "Of what is usually said, holds: means nearer 0 than ReLU's, SELU keeps a mean of 0 and a deviation of 1, "
+        "fewer dead units than ReLU and faster learning than ReLU."
     )
-    assert "SELU's deviation nearest 1 (distance: SELU 0.10 ± 0.00, ELU 0.50 ± 0.00, ReLU 1.00 ± 0.01; p: SELU" in said
-    assert "fewer dead units than ReLU (share in %: SELU 0.0 ± 0.0, ELU 0.0 ± 0.0, ReLU 20.0 ± 1.0; p: " in said
-    # Of QUICK the mean is 9.45 / 7, and with a first epoch of 1.8 more for the last 1.2 10.05 / 7.
-    assert "faster learning than ReLU (mean loss over the epochs: SELU 1.379 ± 0.125, ELU 1.379 ± 0.127, ReLU" in said
+    assert keeping == (
+        "After training SELU's mean is 0.10 ± 0.00 off 0 and its deviation 0.10 ± 0.00 off 1: SELU keeps both within "
+        "0.25, and SELU comes nearest to a deviation of 1."
+    )
+    assert gradients == (
+        "After training the norm of the gradient in the first layer over that in the last hidden one is 4.00 ± 0.00 "
+        "with SELU, 4.00 ± 0.00 with ELU and 4.00 ± 0.00 with ReLU. With SELU, ELU and ReLU it stays within a factor "
+        "of 10 in every run, also before training: it does not vanish or explode."
+    )
     assert reached == (
-        "Layers are compared at a learning rate of 0.0003 for all, speed at the better rate of each; there the "
-        "validation accuracy is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds); ReLU 55.7 ± 1.5 % (3 seeds)."
+        "Layers are compared at a learning rate of 0.0003 for all, speed at the better rate of each. At the better "
+        "rates the validation accuracy is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds); ReLU 55.7 ± 1.5 % "
+        "(3 seeds)."
     )
-    assert "2.00 ± 0.00 before training and 4.00 ± 0.00 after it for SELU" in found.figures[0].caption
+    # ReLU's seeds are 0.004 apart: half the interval is 4.303 * 0.004 / sqrt(3).
+    (_, by_claim), (_, table) = found.tables
+    assert [row[1][0] for row in by_claim.rows[:3]] == [
+        "off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, ReLU 0.90 ± 0.01",
+        "deviation off by: SELU 0.10 ± 0.00, ELU 0.50 ± 0.00, ReLU 1.00 ± 0.01; SELU's mean off by 0.10 ± 0.00",
+        "share in %: SELU 0.0 ± 0.0, ELU 0.0 ± 0.0, ReLU 20.0 ± 1.0",
+    ]
+    # Of QUICK the mean is 9.45 / 7, and with a first epoch of 1.8 more for the last 1.2 10.05 / 7.
+    assert by_claim.rows[3][1][0].startswith("mean loss over the epochs: SELU 1.379 ± 0.125, ELU 1.379 ± 0.127, ReLU")
+    assert by_claim.rows[0][2][0].startswith("SELU beside ReLU ")
+    assert {row[3][0] for row in by_claim.rows} == {"holds"}
+    assert "gradient over the last hidden one's is 2.00 ± 0.00 with SELU; 2.00" in found.figures[0].caption
     assert [picture.name for picture in found.figures] == ["3_layers", "3_loss_by_epoch"]
-    [(_, table)] = found.tables
     assert sorted(row[1][0] for row in table.rows) == ["0.0003 *"] * 3 + ["0.001"] * 3
 
 
 def test_the_contrary_of_what_it_says(made):
     found = answer(made(relu={**TEXTBOOK["relu"], "mean": 0.05, "std": 1.05, "dead": 0.0, "losses": QUICK}, **WORSE))
     assert found.agrees is False
-    assert found.sentences[0].startswith(
-        "Of what the book says, contradicted: means nearer 0 than ReLU's (distance: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, "
-        "ReLU 0.05"
+    assert found.sentences[0] == (
+        "Of what is usually said, contradicted: means nearer 0 than ReLU's, SELU keeps a mean of 0 and a deviation "
+        "of 1 and faster learning than ReLU; open: fewer dead units than ReLU."
     )
-    assert "open: fewer dead units than ReLU (share in % 0 with all)." in found.sentences[0]
+    assert "does not come nearest to a deviation of 1." in found.sentences[1]
+    assert found.tables[0][1].rows[2][1][0] == "share in % 0 with all"
 
 
 def test_what_cannot_be_told_apart_is_open(made):
     alike = {"mean": 0.5, "std": 1.5, "dead": 0.0, "losses": QUICK}
     found = answer(made(selu=alike, elu=alike, relu=alike))
-    assert found.agrees is None
-    assert found.sentences[0].startswith("Of what the book says, open: means nearer 0 than ReLU's (")
-    assert "share in % 0 with all" in found.sentences[0]
+    assert found.sentences[0] == (
+        "Of what is usually said, contradicted: SELU keeps a mean of 0 and a deviation of 1; open: means nearer 0 than "
+        "ReLU's, fewer dead units than ReLU and faster learning than ReLU."
+    )
+    assert found.sentences[1].endswith(
+        "none keeps both within 0.25, and SELU is not shown to come nearest to a deviation of 1."
+    )
+
+
+def test_nearest_is_not_kept(made):
+    """Half a unit off, with the others farther: nearest, and no more."""
+    found = answer(made(selu={**TEXTBOOK["selu"], "std": 1.4}))
+    assert found.agrees is False
+    assert "contradicted: SELU keeps a mean of 0 and a deviation of 1." in found.sentences[0]
+    assert found.sentences[1] == (
+        "After training SELU's mean is 0.10 ± 0.00 off 0 and its deviation 0.40 ± 0.00 off 1: none keeps both within "
+        "0.25, and SELU comes nearest to a deviation of 1."
+    )
+
+
+NEAR, FAR = {1: 0.1, 2: 0.11, 3: 0.1}, {1: 0.5, 2: 0.53, 3: 0.5}
+WIDE = {1: 0.1, 2: 0.3, 3: 0.35}  # 0.25, with 4.303 * 0.13 / sqrt(3) to each side
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "kept"),
+    [
+        (NEAR, NEAR, True),
+        (FAR, NEAR, False),
+        (NEAR, FAR, False),
+        (NEAR, WIDE, None),
+        (FAR, WIDE, False),
+        (NEAR, {1: 0.1}, None),
+        (NEAR, {}, None),
+    ],
+)
+def test_what_is_kept(mean, deviation, kept: bool | None):
+    assert is_kept({"SELU": mean}, {"SELU": deviation}, "SELU") is kept
+
+
+def test_who_keeps_mean_and_deviation():
+    means = dict.fromkeys(NAMES.values(), NEAR)
+    assert who_keeps(means, {"SELU": FAR, "ELU": NEAR, "ReLU": {1: 0.09, 2: 0.11, 3: 0.1}}) == (
+        "ELU and ReLU keep both within 0.25, and SELU does not come nearest to a deviation of 1"
+    )
+    assert who_keeps(means, {"SELU": WIDE, "ELU": FAR, "ReLU": FAR}).startswith(
+        "that one keeps both within 0.25 is not shown, and SELU "
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([0.2, 5.0], [2.0, 9.0], "neither"),
+        ([2.0, 2.0], [0.05, 0.09], "vanishes"),
+        ([20.0, 11.0], [2.0, 2.0], "explodes"),
+        ([2.0, 2.0], [2.0, 11.0], "differs"),
+        ([2.0, float("nan")], [2.0, 2.0], "unknown"),
+    ],
+)
+def test_the_fate_of_a_gradient(before, after, said: str):
+    assert fate([before, after]) == said
+
+
+def test_gradients_that_vanish_in_some_networks(made, tmp_path):
+    evidence = made()
+    for seed in (1, 2, 3):
+        path = tmp_path / SWEEP.name / f"relu,0.0003,{seed}" / "activations.csv"
+        path.write_text(path.read_text().replace(",4\n", ",0.01\n"))
+    told = answer(evidence).sentences[2]
+    assert "and 0.01 ± 0.00 with ReLU. With SELU and ELU it stays within a factor of 10 in every run" in told
+    assert told.endswith("With ReLU it vanishes, to less than 1/10 in every run.")
 
 
 def test_words_and_verdict_have_one_p():
     """Differences -1, -1.1 and -1.7: t is 1.267 / 0.219, and p 0.029 alone, 0.057 by Holm where two are alike."""
     relu = {1: 3.0, 2: 3.0, 3: 3.0}
-    lower = {1: 2.0, 2: 1.9, 3: 1.3}
-    alone = _lower("x", "loss", {"SELU": lower, "ReLU": relu}, [("SELU", "ReLU")])
-    assert (alone.holds, alone.found.endswith("p: SELU beside ReLU 0.029")) == (True, True)
-    both = _lower("x", "loss", {"SELU": lower, "ELU": lower, "ReLU": relu}, [("SELU", "ReLU"), ("ELU", "ReLU")])
-    assert (both.holds, both.found.endswith("p: SELU beside ReLU 0.057, ELU beside ReLU 0.057")) == (None, True)
+    lower_by = {1: 2.0, 2: 1.9, 3: 1.3}
+    alone, p = lower("x", "loss", {"SELU": lower_by, "ReLU": relu}, [("SELU", "ReLU")])
+    assert (alone.holds, p) == (True, "SELU beside ReLU 0.029")
+    pairs = [("SELU", "ReLU"), ("ELU", "ReLU")]
+    both, ps = lower("x", "loss", {"SELU": lower_by, "ELU": lower_by, "ReLU": relu}, pairs)
+    assert (both.holds, ps) == (None, "SELU beside ReLU 0.057, ELU beside ReLU 0.057")
 
 
 def test_nothing_is_said_of_what_is_not_there():
-    assert _lower("x", "loss", {}, [("SELU", "ReLU")]) == Claim("x", "no figure", None)
-    assert _lower("x", "loss", {"SELU": {1: 1.0}}, [("SELU", "ReLU")]) == Claim("x", "loss: SELU 1.00", None)
+    assert lower("x", "loss", {}, [("SELU", "ReLU")]) == (Claim("x", "no figure", None), "")
+    assert lower("x", "loss", {"SELU": {1: 1.0}}, [("SELU", "ReLU")]) == (Claim("x", "loss: SELU 1.00", None), "")
 
 
 def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp_path):
@@ -132,31 +219,33 @@ def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp
             own.write(folder)
         look(quick, 5.0, 5.0, 0.9)
     found = answer(evidence)
-    assert "compared at a learning rate of 0.0003 for all" in found.sentences[1]
-    assert "ELU 0.20" in found.sentences[0]
-    rows = {(row[0][0], row[1][0]) for row in found.tables[0][1].rows}
+    assert "compared at a learning rate of 0.0003 for all" in found.sentences[3]
+    measured = [row[1][0] for row in found.tables[0][1].rows]
+    assert "ELU 0.20" in measured[0]
+    rows = {(row[0][0], row[1][0]) for row in found.tables[1][1].rows}
     assert {("SELU", "0.0003 *"), ("ELU", "0.001 *"), ("ReLU", "0.0003 *")} <= rows
-    assert "ELU 1.379" in found.sentences[0]
+    assert "ELU 1.379" in measured[3]
 
 
 def test_slower_learning_contradicts(made):
     found = answer(made(selu={"losses": SLOW}, relu={"losses": QUICK}))
     assert found.agrees is False
-    assert "contradicted: faster learning than ReLU (" in found.sentences[0]
+    assert "contradicted: faster learning than ReLU." in found.sentences[0]
 
 
 def test_a_rate_that_diverged_is_told_and_the_other_is_compared(made):
     found = answer(made(diverged=[("relu", 3e-4)]))
-    assert found.sentences[0].startswith("ReLU at 0.0003 diverged in 3 seeds. Of what the book says")
-    assert "compared at a learning rate of 0.001 for all" in found.sentences[1]
-    assert "ReLU 0.90" in found.sentences[0]
+    assert found.sentences[0].startswith("3 runs of ReLU at 0.0003 diverged. Of what is usually said")
+    assert "compared at a learning rate of 0.001 for all" in found.sentences[3]
+    assert "ReLU 0.90" in found.tables[0][1].rows[0][1][0]
 
 
 def test_an_activation_without_a_run_is_left_out(made):
     found = answer(made(diverged=["relu"]))
     assert found.agrees is None
-    assert "open: means nearer 0 than ReLU's (distance: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00)" in found.sentences[0]
-    assert found.sentences[1].endswith("is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds).")
+    assert "open: means nearer 0 than ReLU's, SELU keeps a mean of 0" in found.sentences[0]
+    assert found.tables[0][1].rows[0][1][0] == "off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00"
+    assert found.sentences[3].endswith("is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds).")
 
 
 def test_without_a_completed_run_nothing_is_said(made):
@@ -167,7 +256,9 @@ def test_without_a_completed_run_nothing_is_said(made):
 def test_without_looks_the_curves_are_what_is_left(made):
     found = answer(made(looks=False))
     assert [picture.name for picture in found.figures] == ["3_loss_by_epoch"]
-    assert "open: means nearer 0 than ReLU's (no figure), " in found.sentences[0]
+    assert "open: means nearer 0 than ReLU's, " in found.sentences[0]
+    assert [row[1][0] for row in found.tables[0][1].rows[:3]] == ["no figure"] * 3
+    assert len(found.sentences) == 2
 
 
 def test_seeds_that_have_not_ended_are_waited_for(made):

@@ -56,14 +56,14 @@ def test_symmetry_that_is_kept_and_costs_accuracy_is_what_the_textbook_says(made
     kept, worse = found.sentences
     half, without = found.figures[0].caption, found.tables[0][1].note
     assert kept == (
-        "With one value for all weights of a layer, every hidden layer had one distinct unit and weights of a rank of "
-        "1 at most, before training and after each epoch (3 seeds). With independent weights a layer has 30.0 ± 0.0 "
-        "of them, and a rank of 30.0 ± 0.0, after the last epoch."
+        "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank 1 at "
+        "most, before training and after each epoch (3 seeds). With independent weights a layer has 30.0 ± 0.0 "
+        "distinct units and weights of rank 30.0 ± 0.0 after the last epoch."
     )
     assert worse.startswith("Validation accuracy of one value a layer is 25.0 ± 2.5 points lower than of independent")
     assert "the last hidden layer comes to 28.0 ± 0.0 distinct units with weights of rank 1.0 ± 0.0, and those" in half
     assert "and those below keep one unit" in half
-    assert "reaches 16.0 ± 2.5 % (3 seeds) and independent weights 41.0 ± 2.5 % (3 seeds): equal weights add" in without
+    assert "reaches 16.0 ± 2.5 % (3 seeds) and independent weights 41.0 ± 2.5 % (3 seeds). Equal weights add" in without
     assert "90 ± 0 % (3 seeds) of the hidden units" in without
     assert [picture.name for picture in found.figures] == ["1_symmetry", "1_accuracy_by_epoch"]
     [(_, table)] = found.tables
@@ -75,10 +75,10 @@ def test_symmetry_that_is_broken_contradicts_it(made):
     found = answer(made(**{SAME: {"rank": (1, 3), "units": (1, 7)}}))
     assert found.agrees is False
     assert (
-        "symmetry was broken: 1 hidden layers came to more than one distinct unit, one of them to 7"
+        "symmetry was broken: 1 hidden layer has more than one distinct unit. The most that a layer has are 7, and the"
         in found.sentences[0]
     )
-    assert "the rank to 3" in found.sentences[0]
+    assert "highest rank of its weights is 3." in found.sentences[0]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_network_that_does_not_saturate_is_not_said_to(made, tmp_path):
 
 def test_runs_that_diverged_without_normalization_are_counted(made):
     note = answer(made(plain={SAME: ()})).tables[0][1].note
-    assert "Without batch normalization one value a layer diverged in 3 seeds." in note
+    assert "Without batch normalization 3 runs with one value a layer diverged." in note
 
 
 @pytest.mark.parametrize("name", [SAME, INDEPENDENT])

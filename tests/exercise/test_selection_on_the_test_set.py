@@ -74,14 +74,15 @@ def test_too_good_by_more_than_the_last_digit(evidence: Evidence):
     assert found.agrees is True
     # 1.96 * 100 * sqrt(0.46 * 0.54 / 5000) = 1.38
     assert found.sentences[0] == (
-        "Chosen among these 12 runs by 5,000 test images, the best run looks 0.50 points too good on average over "
-        "1,000 splits of these images, which shows in an accuracy given to 0.1 points. That is less than the ±1.4 "
-        "points by which an accuracy of so many images is uncertain anyway, and comes on top of it; the runs "
+        "Chosen among these 12 runs by 5,000 test images, the best run looks 0.50 points too good, on average over "
+        "1,000 splits of the test images. That shows in an accuracy given to 0.1 points. It is less than the ±1.4 "
+        "points by which an accuracy of so many images is uncertain anyway, and comes on top of it. The runs "
         "themselves lie within 2.0 points."
     )
     assert found.sentences[1] == (
-        "On the other half, which neither has seen, that choice has 0.10 points less than the one by validation loss, "
-        "on the same average; in 25 % of the splits both choose the same run."
+        "On the other half of the images, which neither choice has seen, the run chosen by test images is 0.10 points "
+        "less accurate than the one chosen by validation loss, on the same average. In 25 % of the splits "
+        "both choose the same run."
     )
 
 
@@ -90,13 +91,13 @@ def test_too_good_by_what_does_not_show(evidence: Evidence):
     found = selection.answer(evidence)
     assert found.agrees is False
     assert "looks 0.04 points too good" in found.sentences[0]
-    assert "which does not show in an accuracy given to 0.1 points" in found.sentences[0]
-    assert "that choice has 0.10 points more than the one by validation loss" in found.sentences[1]
+    assert "That does not show in an accuracy given to 0.1 points" in found.sentences[0]
+    assert "is 0.10 points more accurate than the one chosen" in found.sentences[1]
 
 
 def test_too_good_by_more_than_the_noise(evidence: Evidence):
     evidence.keep(selection.CHOICES, measured([0.0] * 600 + [5.0] * 400, [-0.1] * 500 + [0.1] * 500))
-    assert "That is more than the ±1.4 points" in selection.answer(evidence).sentences[0]
+    assert "It is more than the ±1.4 points" in selection.answer(evidence).sentences[0]
 
 
 def test_nothing_to_choose_among(evidence: Evidence):

@@ -31,8 +31,13 @@ SWEEP = Sweep(
     ),
     ("trainer.limit_train_batches=10", "model.depth=5"),
 )
-NAMES = {"zeros": "zero biases", "constant": f"biases of {SCALE}", "normal": f"random biases (deviation {SCALE})"}
+NAMES = {
+    "zeros": "a bias of zero",
+    "constant": f"a bias of {SCALE}",
+    "normal": f"a random bias (deviation {SCALE})",
+}
 ZEROS = "zeros"
+SEE_CURVES = "Compare the heights at which the lines end, and whether their bands lie on one another."
 AT_THE_END = "question_2_biases"
 
 
@@ -63,7 +68,7 @@ def answer(evidence: Evidence) -> Answer:
     groups, sizes = _groups(evidence), evidence.measured(AT_THE_END)
     table = ("The three starts", _table([*groups.values()]))
     lost = [
-        f"{_capital(group.label)} diverged in {seeds(len(diverged(group)))}."
+        f"{len(diverged(group))} of {len(diverged(group)) + len(group.runs)} runs with {group.label} diverged."
         for group in groups.values()
         if diverged(group)
     ]
@@ -73,7 +78,8 @@ def answer(evidence: Evidence) -> Answer:
         without = "another start" if groups[ZEROS].runs else groups[ZEROS].label
         return Answer([" ".join([*lost, f"No run with {without} was completed: nothing to compare."])], tables=[table])
     pairs = family([(groups[ZEROS], other) for other in others])
-    curves = replace(learning_curves(done, "loss", "epochs"), name="2_loss_by_epoch")
+    learning = learning_curves(done, "loss", "epochs")
+    curves = replace(learning, name="2_loss_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
     drawn = _picture(pairs, sizes)
     grown = replace(drawn, caption=f"{drawn.caption} {_grown(sizes.get(ZEROS, {}))}".strip())
     said = [" ".join([*lost, *(_capital(better(pair)) for pair in pairs)]), _bound(pairs)]
@@ -96,11 +102,10 @@ def _bound(pairs: Sequence[Pair]) -> str:
     if most <= 0 or any(loses_nothing(pair.difference, pair.p) is False for pair in pairs):
         return ""
     n = min(len(group.runs) for pair in pairs for group in (pair.first, pair.second))
-    enough = "so zero does no harm" if most <= SMALL else f"and {seeds(n)} cannot rule that out"
-    side = "no more" if most <= SMALL else "more"
+    so = "zero does no harm" if most <= SMALL else f"{seeds(n)} cannot show that zero does no harm"
     return (
-        f"Another start is better than zero by {100 * most:.1f} points at most (upper end of the 95 % intervals), "
-        f"{side} than {100 * SMALL:.0f} point, {enough}."
+        f"The 95 % intervals leave room for another start to be up to {100 * most:.1f} points better. Up to "
+        f"{100 * SMALL:.0f} point is called harmless here, so {so}."
     )
 
 
@@ -110,8 +115,8 @@ def _grown(by_seed: Mapping[str, Sequence[float]]) -> str:
         return ""
     size = interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_seed.values()])
     return (
-        f"Training moves biases by itself: those that began at zero have a size of {number(size, 3)} at the best epoch "
-        f"(root of the mean square over all hidden layers), where the other starts had {SCALE}."
+        f"Training moves the biases: those that began at zero have a size of {number(size, 3)} at the best epoch (root "
+        f"of the mean square over all hidden layers); the other starts began with {SCALE}."
     )
 
 
@@ -151,7 +156,7 @@ def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
         left.set_yticks(range(len(pairs)), [pair.second.label.partition(" (")[0] for pair in pairs])
         left.set_ylim(len(pairs) - 0.4, -0.6)
         left.grid(axis="y", visible=False)
-        left.set_xlabel("points of accuracy ahead of zero biases")
+        left.set_xlabel("points of accuracy ahead of a bias of zero")
         for i, (name, by_seed) in enumerate(sizes.items()):
             if by_seed:
                 mean = np.mean([*by_seed.values()], axis=0)
@@ -172,10 +177,10 @@ def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
     return Picture(
         "2_differences",
         "What the start of the biases changes",
-        "Left: difference in validation accuracy to zero biases, mean with its 95 % interval (Student's t, paired by "
-        "seed: the same weights and batches), and each seed as a tick; see how far beyond the dashed line an interval "
-        "reaches: so much better a start may be. Right: root of the mean square of each layer's biases at the best "
-        "epoch, mean over the seeds.",
+        "Left: difference in validation accuracy to a bias of zero, mean with its 95 % interval (Student's t, paired "
+        "by seed: the same weights and batches), and each seed as a tick. See how far to the right of the dashed line "
+        "an interval reaches: so much better a start may be. Right: root of the mean square of each layer's biases at "
+        "the best epoch, mean over the seeds. See whether the starts are still told apart.",
         png,
         svg,
     )
@@ -187,7 +192,7 @@ SECTIONS = (
         "2",
         "2. Biases that begin at zero",
         "Is it in order to begin with all biases zero, or is a small constant or a random number better?",
-        "Zero is fine: it is the weights that break the symmetry. Random biases do, too; it makes little difference.",
+        "Zero is fine. Random biases are fine, too: it makes little difference.",
         answer,
         [SWEEP],
         [Measurement(AT_THE_END, measure)],

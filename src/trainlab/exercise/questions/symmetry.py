@@ -40,6 +40,7 @@ STARTS = {
 INDEPENDENT, SAME, OUTPUT_INDEPENDENT, _ = STARTS
 RANK, DISTINCT = (WEIGHTS.index(name) for name in ("rank", "distinct_units"))
 TITLES = {DISTINCT: "distinct units", RANK: "rank of the weights"}
+SEE_CURVES = "Compare the heights at which the lines level off: do those that begin with one value a layer stay below?"
 DEAD = FIGURES.index("dead")
 MARK = 50.0  # % of dead units from which on the network is said to tell images no more apart
 
@@ -83,7 +84,8 @@ def answer(evidence: Evidence) -> Answer:
         beside("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
     ]
     shown = [group for group in normed.values() if group.runs]
-    curves = replace(learning_curves(shown, "acc", "epochs"), name="1_accuracy_by_epoch")
+    learning = learning_curves(shown, "acc", "epochs")
+    curves = replace(learning, name="1_accuracy_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
     return Answer(
         said,
         False if found.units > 1 else holds(verdict(difference(ours, theirs)), "lower"),
@@ -95,11 +97,12 @@ def answer(evidence: Evidence) -> Answer:
 def _kept(found: Symmetry, group: Group) -> str:
     if found.units > 1:
         return (
-            f"With one value for all weights of a layer symmetry was broken: {found.broken} hidden layers came to more "
-            f"than one distinct unit, one of them to {found.units:.0f}, and the rank to {found.rank:.0f}."
+            f"With one value for all weights of a layer symmetry was broken: {found.broken} hidden "
+            f"layer{' has' if found.broken == 1 else 's have'} more than one distinct unit. The most that a layer "
+            f"has are {found.units:.0f}, and the highest rank of its weights is {found.rank:.0f}."
         )
     return (
-        "With one value for all weights of a layer, every hidden layer had one distinct unit and weights of a rank of "
+        "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank "
         f"{found.rank:.0f} at most, before training and after each epoch ({seeds(len(looked_into(group)))})."
     )
 
@@ -108,7 +111,9 @@ def _usual(group: Group) -> str:
     if not looked_into(group):
         return ""
     units, rank = map(number, _at_end(group, np.mean))
-    return f"With independent weights a layer has {units} of them, and a rank of {rank}, after the last epoch."
+    return (
+        f"With independent weights a layer has {units} distinct units and weights of rank {rank} after the last epoch."
+    )
 
 
 def _half(group: Group) -> str:
@@ -131,7 +136,7 @@ def _without_norm(same: Group, independent: Group) -> str:
     diverged = [run for run in same.others if run.status == "diverged"]
     start = "Without batch normalization"
     if not same.runs:
-        return f"{start} one value a layer diverged in {seeds(len(diverged))}." if diverged else ""
+        return f"{start} {len(diverged)} runs with one value a layer diverged." if diverged else ""
     dead = by_seed(same, lambda layers: 100 * float(hidden(layers, layers.by_epochs, DEAD)[_end(layers)].mean()))
     reached = (
         f"{start} one value a layer reaches {accuracy(same.summary('metrics', 'val_acc'))} and independent weights "
@@ -140,8 +145,8 @@ def _without_norm(same: Group, independent: Group) -> str:
     share = interval([*dead.values()])
     if share.n and share.mean >= MARK:
         return (
-            f"{reached}: equal weights add up instead of cancelling, so sums saturate, and {amount(share, '%', 0)} of "
-            "the hidden units give the same number for every image."
+            f"{reached}. Equal weights add up instead of cancelling, so the sums saturate, and {amount(share, '%', 0)} "
+            "of the hidden units give the same number for every image."
         )
     return f"{reached}."
 
@@ -202,7 +207,7 @@ def _picture(groups: Sequence[Group], half: str) -> Picture:
         "Distinct units and rank",
         "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
         "distinct if its weights differ from those of any other by more than rounding; the rank counts singular values "
-        f"that rounding cannot make. {half}".strip(),
+        f"that rounding cannot make. See which lines stay at 1, where all units of a layer are one. {half}".strip(),
         png,
         svg,
     )

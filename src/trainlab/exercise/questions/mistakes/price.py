@@ -5,35 +5,89 @@ from math import isnan
 from trainlab.exercise.evidence import diverged
 from trainlab.exercise.wording import pair_of, seeds, signed, verdict
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Difference
+from trainlab.report.statistics import Difference, Interval
 from trainlab.report.verdicts import p_value
+
+GUESSING = 0.1  # accuracy, of ten classes
+FEWEST = 3  # runs a side: if all of one end worse than all of the other, chance does that in 1 of 20 orders
 
 
 def price(wrong: Group, right: Group) -> tuple[str, bool | None]:
     """What ``wrong`` costs of validation accuracy beside ``right``; whether it clearly does, None where open.
 
-    Where some runs diverged the figure is of the others, which says nothing in favour of the network that lost them.
+    Where some runs diverged the points are of the others, which says nothing in favour of the network that lost them.
     """
-    lost = len(diverged(wrong))
     if not right.runs:
         return f"No run of {right.label} was completed, so there is nothing to set {wrong.label} beside.", None
     if not wrong.runs:
-        of = len(wrong.others)
-        if lost and lost == of:
-            return f"It costs everything: all {of} runs of {wrong.label} diverged.", True
-        return f"No run of {wrong.label} was completed.", None
+        return _nothing_left(wrong, right)
+    counts = _counts(wrong, right)
+    if loses_most(wrong, right):
+        return f"{counts} {_rest(wrong, right)}", True
     between = pair_of(wrong, right).difference
     said, costs = _costs(wrong.label, right.label, between, len(wrong.runs))
-    said += "".join(map(_left_out, (wrong, right)))
+    if costs and at_guessing(wrong.summary("metrics", "val_acc")):
+        said += " That is down to guessing one of ten classes, below which it cannot cost more."
+    if not counts:
+        return said, costs
+    said = f"{counts} Of the others: {said[:1].lower()}{said[1:]}"
     favoured = right if costs else wrong
-    return said, None if diverged(favoured) else costs
+    if costs is None or not diverged(favoured):
+        return said, costs
+    return f"{said} They do not speak for the runs of {favoured.label} that diverged, so it is left open.", None
 
 
-def _left_out(group: Group) -> str:
-    lost, left = len(diverged(group)), len(group.runs)
-    if not lost:
+def loses_most(wrong: Group, right: Group) -> bool:
+    """Whether most runs of ``wrong`` diverged and none of ``right``, and each that is left is worse than any of it.
+
+    Then all runs of the one end worse than all of the other, by counting: no interval is claimed.
+    """
+    lost, ours, theirs = len(diverged(wrong)), _accuracies(wrong), _accuracies(right)
+    if diverged(right) or min(lost + len(ours), len(theirs)) < FEWEST:
+        return False
+    return lost > len(ours) and max(ours, default=0.0) < min(theirs)
+
+
+def at_guessing(of: Interval) -> bool:
+    """Whether a mean accuracy is not above that of guessing, by its interval; of one run by itself."""
+    return not of.mean - (0.0 if isnan(of.half_width) else of.half_width) > GUESSING
+
+
+def _nothing_left(wrong: Group, right: Group) -> tuple[str, bool | None]:
+    lost, of = len(diverged(wrong)), len(wrong.others)
+    if not lost or lost < of:
+        return f"No run of {wrong.label} was completed.", None
+    if diverged(right):
+        return f"{_counts(wrong, right)} So it is left open what is due to the one that lost all.", None
+    return f"It costs everything: all {of} runs of {wrong.label} diverged.", True
+
+
+def _counts(wrong: Group, right: Group) -> str:
+    """How many runs of each diverged; "" where none did."""
+    lost, others = len(diverged(wrong)), len(diverged(right))
+    if not lost and not others:
         return ""
-    return f" {lost} of {left + len(group.others)} runs of {group.label} diverged: the figure is of the other {left}."
+    of, of_others = lost + len(wrong.runs), others + len(right.runs)
+    return (
+        f"{lost or 'None'} of {of} runs of {wrong.label} diverged, {others or 'none'} of {of_others} of {right.label}."
+    )
+
+
+def _rest(wrong: Group, right: Group) -> str:
+    """What became of the few runs that are left."""
+    reached = _accuracies(wrong)
+    which = "The other one" if len(reached) == 1 else f"The other {len(reached)}"
+    most = "" if len(reached) == 1 else " at most"
+    guess = ", no more than guessing one of ten classes" if max(reached) <= GUESSING else ""
+    return (
+        f"{which} reached {100 * max(reached):.1f} %{most}{guess}, and less than any run of {right.label}. A run "
+        "that diverged counts as the worst, so every run of the one is worse than every run of the other. These are "
+        "counts, without an interval."
+    )
+
+
+def _accuracies(group: Group) -> list[float]:
+    return [*group.of("metrics", "val_acc").values()]
 
 
 def _costs(wrong: str, right: str, between: Difference, n: int) -> tuple[str, bool | None]:
@@ -51,4 +105,4 @@ def _costs(wrong: str, right: str, between: Difference, n: int) -> tuple[str, bo
             return f"What it costs is not larger than the noise of {seeds(n)} ({beside}: {found}, {how}).", None
     why = between.reason or "too few seeds"
     mean = "" if isnan(between.mean) else f" ({100 * between.mean:+.1f} points)"
-    return f"{beside}{mean}: nothing can be claimed, {why}.", None
+    return f"Nothing can be claimed of {beside}{mean}: {why}.", None

@@ -106,12 +106,12 @@ def looks(found: Measured) -> str:
     noise = 196 * (best * (1 - best) / found["images"]) ** 0.5
     spread = max(found["accuracy"]) - min(found["accuracy"])
     less = "less" if mean < noise else "more"
-    seen = "which shows" if mean >= VISIBLE else "which does not show"
+    seen = "shows" if mean >= VISIBLE else "does not show"
     return (
         f"Chosen among these {found['runs']} runs by {found['images']:,} test images, the best run looks {mean:.2f} "
-        f"points too good on average over {len(found['too_good']):,} splits of these images, {seen} in an accuracy "
-        f"given to {VISIBLE:g} points. That is {less} than the ±{noise:.1f} points by which an accuracy of so many "
-        f"images is uncertain anyway, and comes on top of it; the runs themselves lie within {spread:.1f} points."
+        f"points too good, on average over {len(found['too_good']):,} splits of the test images. That {seen} in an "
+        f"accuracy given to {VISIBLE:g} points. It is {less} than the ±{noise:.1f} points by which an accuracy of so "
+        f"many images is uncertain anyway, and comes on top of it. The runs themselves lie within {spread:.1f} points."
     )
 
 
@@ -120,8 +120,9 @@ def costs(found: Measured) -> str:
     mean = mean_of(found["lost"])
     side = "less" if mean >= 0 else "more"
     return (
-        f"On the other half, which neither has seen, that choice has {abs(mean):.2f} points {side} than the one by "
-        f"validation loss, on the same average; in {100 * found['same']:.0f} % of the splits both choose the same run."
+        f"On the other half of the images, which neither choice has seen, the run chosen by test images is "
+        f"{abs(mean):.2f} points {side} accurate than the one chosen by validation loss, on the same average. In "
+        f"{100 * found['same']:.0f} % of the splits both choose the same run."
     )
 
 
@@ -143,7 +144,8 @@ def drawn(found: Measured) -> Picture:
         "Chosen by the test set",
         "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the number "
         "of runs that there are to choose among; with one there is no choice. Right: the same over random halves of "
-        "the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by and told by.",
+        "the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by and told by. "
+        "See how the points grow with the runs to choose among.",
         png,
         svg,
     )

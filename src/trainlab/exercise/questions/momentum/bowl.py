@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -73,6 +74,12 @@ def farthest_yet(points: Points) -> list[float]:
     for step in range(len(distances) - 2, -1, -1):
         distances[step] = max(distances[step], distances[step + 1])
     return distances
+
+
+def passes(points: Points) -> int:
+    """How often it runs past the minimum, along the bowl, by more than ``NEAR`` of the start's distance along it."""
+    beyond = [x > 0 for x, _ in points if abs(x) > NEAR * START[0]]
+    return sum(a is not b for a, b in pairwise(beyond))
 
 
 def factor(momentum: float) -> float:

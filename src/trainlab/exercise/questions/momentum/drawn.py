@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from trainlab.exercise.questions.momentum.bowl import CURVATURES, DRAWN_STEPS, LR, NEAR, START
-from trainlab.exercise.questions.momentum.network import ByMomentum
+from trainlab.exercise.questions.momentum.network import ENOUGH, ByMomentum, percent, steps_of, way
+from trainlab.exercise.wording import listed
 from trainlab.report.curves import band
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture
@@ -37,9 +38,9 @@ def bowls(found: dict[str, Any]) -> Picture:
     return Picture(
         "5_bowls",
         f"{DRAWN_STEPS} steps in a bowl",
-        f"From the circle to the minimum (cross) at the same learning rate of {LR:g}; a dot a step, grey lines of "
-        "equal height. See which creeps along the bottom, which swings a little and is there, and how far up the other "
-        "side each runs.",
+        f"From the circle to the minimum (cross), all at a learning rate of {LR:g}; each dot is a step, the grey "
+        "lines are of equal height. See which creeps along the bottom, which swings a little and is there, and how far "
+        "up the other side each runs.",
         png,
         svg,
     )
@@ -64,17 +65,17 @@ def distances(found: dict[str, Any]) -> Picture:
     return Picture(
         "5_distances",
         "How far from the minimum it still comes",
-        "In % of the start's distance, at this step or any later one, so that swings through the minimum do not count "
-        "as having arrived. Dashed: 1 %. See which momentum arrives first, and whether some do not in this time.",
+        "In % of the start's distance, at this step or any later one, so that a swing through the minimum does not "
+        "count as having arrived. Dashed: 1 %. See which momentum gets below it first, and whether some never do.",
         png,
         svg,
     )
 
 
 def curves(rate: ByMomentum, pace: ByMomentum) -> Picture:
-    """Validation accuracy of the deep network by epoch, at one rate and at one pace."""
+    """Validation accuracy of the deep network by epoch, at one rate and at one final speed."""
     with canvas(8.6, 3.6, 2, scale_a_row=True) as (figure, axes):
-        for one, groups, title in zip(axes, (rate, pace), ("one learning rate", "one pace"), strict=True):
+        for one, groups, title in zip(axes, (rate, pace), ("one learning rate", "one final speed"), strict=True):
             _draw(one, groups)
             one.set_title(title)
             one.set_xlabel("epochs")
@@ -82,17 +83,32 @@ def curves(rate: ByMomentum, pace: ByMomentum) -> Picture:
         axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
         legend_below(figure, axes[0] if len(rate) >= len(pace) else axes[1])
         png, svg = rendered(figure)
-    lost = [f"{title}, {m:g}" for title, of in (("one rate", rate), ("one pace", pace)) for m in of if of[m].others]
+    lost = [
+        f"at {title} with {m:g}"
+        for title, of in (("one rate", rate), ("one final speed", pace))
+        for m in of
+        if of[m].others
+    ]
     ended = f" Not all of their runs came to the end: {'; '.join(lost)}." if lost else ""
     return Picture(
         "5_curves",
         "The deep network",
-        "Left: one learning rate for all, so that a higher momentum is also a higher pace. Right: the rate lowered so "
-        "that equal gradients add up to the same. Line: mean over the seeds; band: from the lowest to the highest. "
-        f"Short epochs of a few hundred steps.{ended}",
+        "Left: one learning rate for all, so that a higher momentum is also a higher speed. Right: the rate lowered so "
+        f"that equal gradients lead to the same final speed.{_slow(pace)} Line: mean over the seeds; band: from the "
+        f"lowest to the highest. Epochs are short, of a few hundred steps.{ended} See left which momentum learns "
+        "fastest and which fall back or stay at guessing, and right which have hardly begun.",
         png,
         svg,
     )
+
+
+def _slow(pace: ByMomentum) -> str:
+    """Which momenta do not come to the final speed in the steps that there are."""
+    steps = steps_of(pace)
+    short = [f"{percent(way(m, steps))} with {m:g}" for m in pace if steps and way(m, steps) < ENOUGH]
+    if not short:
+        return ""
+    return f" High momenta come to it late: in {steps:,} steps they cover {listed(short)} of the way at that speed."
 
 
 def _draw(axes: Axes, groups: ByMomentum) -> None:

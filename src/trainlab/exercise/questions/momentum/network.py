@@ -1,5 +1,6 @@
-"""The deep network under SGD with six momenta, at one learning rate and at rates that keep the pace."""
+"""The deep network under SGD with six momenta, at one learning rate and at rates that give one final speed."""
 
+import csv
 from collections.abc import Mapping
 
 from trainlab.cli import same_pace
@@ -22,6 +23,7 @@ ALL = Sweep(
     ),
     quick=("optim.momentum=0,0.9,0.99999", "model.depth=3", "trainer.limit_train_batches=20"),
 )
+ENOUGH = 0.9  # of the way: from that on the final speed is said to be kept. A choice
 ByMomentum = Mapping[float, Group]
 
 
@@ -51,6 +53,25 @@ def _where(evidence: Evidence, rates: Mapping[float, float]) -> dict[float, Grou
     return {m: named(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
 
 
+def speed(momentum: float, steps: int) -> float:
+    """What equal gradients have come to after so many steps, as a share of the final speed lr g / (1 - momentum)."""
+    return 1 - momentum**steps
+
+
+def way(momentum: float, steps: int) -> float:
+    """How far they have carried it, as a share of the way at the final speed: the mean of ``speed`` over the steps."""
+    return 1 - momentum * speed(momentum, steps) / (steps * (1 - momentum))
+
+
+def steps_of(groups: ByMomentum) -> int:
+    """Steps that the longest of the completed runs made; 0 where there is none."""
+    made = [0]
+    for run in (run for group in groups.values() for run in group.runs.values() if run.curve):
+        with (run.folder / "metrics.csv").open(newline="") as file:
+            made += [int(row["step"]) for row in csv.DictReader(file) if row.get("step")]
+    return max(made)
+
+
 def extreme(groups: ByMomentum) -> tuple[str, bool | None]:
     """What the extreme momentum costs beside the usual one, and whether it clearly does."""
     if USUAL not in groups or EXTREME not in groups:
@@ -58,13 +79,34 @@ def extreme(groups: ByMomentum) -> tuple[str, bool | None]:
     return price(groups[EXTREME], groups[USUAL])
 
 
-def extreme_told(rate: ByMomentum, pace: ByMomentum) -> str:
-    """The same at one rate and at one pace, in words."""
+def at_rate_told(rate: ByMomentum) -> str:
+    """The extreme momentum in the network at one learning rate, in words."""
     return (
         f"The deep network with {EXTREME:g} in the place of {USUAL:g}, at a learning rate of {RATE:g} for all: "
-        f"{_lower_case(extreme(rate)[0])} At {PACE:g} (1 - momentum), which keeps the pace: "
-        f"{_lower_case(extreme(pace)[0])}"
+        f"{_lower_case(extreme(rate)[0])}"
     )
+
+
+def at_pace_told(pace: ByMomentum) -> str:
+    """The same where the rate is lowered, and what of the final speed so many steps come to."""
+    told = (
+        f"With the learning rate lowered to {PACE:g} (1 - momentum), equal gradients lead to the same final speed, but "
+        "only after about 1/(1 - momentum) steps."
+    )
+    steps = steps_of(pace)
+    if not steps:
+        return f"{told} {extreme(pace)[0]}"
+    covered = way(EXTREME, steps)
+    told += (
+        f" In these {steps:,} steps {EXTREME:g} comes to {percent(speed(EXTREME, steps))} of it and covers "
+        f"{percent(covered)} of the way. {extreme(pace)[0]}"
+    )
+    return told if covered >= ENOUGH else f"{told} This can show that it starts slowly, and nothing of overshooting."
+
+
+def percent(share: float) -> str:
+    """Two digits or more: "0.6 %", "42 %"."""
+    return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
 
 
 def _lower_case(sentence: str) -> str:
@@ -72,23 +114,26 @@ def _lower_case(sentence: str) -> str:
 
 
 def due(rate: ByMomentum, pace: ByMomentum) -> str:
-    """What of the gain by a usual momentum is left where the pace is kept."""
+    """What of the gain by a usual momentum is left where the final speed is the same."""
     if not all(groups.get(momentum) and groups[momentum].runs for groups in (rate, pace) for momentum in (0.0, USUAL)):
-        return "What is due to the momentum and what to the pace cannot be said: runs without or with 0.9 are missing."
+        return f"Whether {USUAL:g} helps by more than its speed cannot be said: runs without or with it are missing."
     gains = [pair_of(groups[USUAL], groups[0.0]).difference for groups in (rate, pace)]
     at_rate, at_pace = (verdict(gain) for gain in gains)
     told = [f"{signed(gain)} points" for gain in gains]
     if at_rate == "higher":
         rest = {
-            "higher": f"{told[1]} of it stay where the pace is kept: momentum helps by more than a higher rate",
-            "lower": f"none of it stays where the pace is kept ({told[1]}): it was the higher pace alone",
-            "not distinguishable": f"whether any of it stays where the pace is kept is not shown ({told[1]})",
-            "unknown": f"what stays of it where the pace is kept cannot be told ({told[1]})",
+            "higher": f"{told[1].lstrip('+')} stay, so momentum helps by more than a higher rate would",
+            "lower": f"nothing of that stays ({told[1]}), so it came of the higher speed alone",
+            "not distinguishable": f"it is not shown that any of that stays ({told[1]})",
+            "unknown": f"it cannot be told what of that stays ({told[1]})",
         }[at_pace]
-        return f"At one learning rate a momentum of {USUAL:g} gains {told[0]} over no momentum; {rest}."
+        return (
+            f"At one learning rate a momentum of {USUAL:g} is {told[0].lstrip('+')} ahead of no momentum. Where the "
+            f"rate is lowered so that the final speed is the same, {rest}."
+        )
     word = {"lower": "behind", "not distinguishable": "not told apart from", "unknown": "not tested against"}[at_rate]
     kept = {"higher": "ahead of", "lower": "behind"}.get(at_pace, "not told apart from")
     return (
-        f"At one learning rate a momentum of {USUAL:g} is {word} no momentum ({told[0]}), and where the pace is kept "
-        f"{kept} it ({told[1]})."
+        f"At one learning rate a momentum of {USUAL:g} is {word} no momentum ({told[0]}). Where the rate is lowered so "
+        f"that the final speed is the same, it is {kept} it ({told[1]})."
     )
