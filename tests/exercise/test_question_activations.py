@@ -164,7 +164,7 @@ def test_what_is_said_of_the_search_is_what_is_set():
     experiment = yaml.safe_load((PROJECT / "conf" / "experiment" / "question_4_activations.yaml").read_text())
     assert (conf["num_rates"], conf["min_lr"], conf["max_lr"], conf["epochs"]) == (6, "3e-5", "1e-2", 2)
     assert experiment["trainer"]["limit_train_batches"] == 300
-    (note,) = sections.SECTIONS[0].notes
+    note, _ = sections.SECTIONS[0].notes
     assert "six rates from 3e-5 to 1e-2, and one on each side of the best, for 2 epochs of 300 batches" in note
 
 

@@ -116,6 +116,7 @@ def test_the_answer(tmp_path: Path, softmax: tuple[float, ...], top: tuple[float
     evidence.keep(outputs.SEVERAL, two)
     answer = outputs.answer(evidence)
     assert answer.agrees is agrees
+    assert len(answer.sentences) == 3
     assert said in answer.sentences[0]
     assert (
         "add up to 1.00 ± 0.05 (3 seeds) in the mean over the images; for nine images in ten the sum lies between 0.61 "
@@ -124,6 +125,22 @@ def test_the_answer(tmp_path: Path, softmax: tuple[float, ...], top: tuple[float
     assert "more than one half in 5.1 ± 0.4 % (3 seeds) of the pairs with logistic outputs." in answer.sentences[1]
     assert "With softmax they never can" in answer.sentences[1]
     assert [cells[2][0] for cells in answer.tables[0][1].rows][3:] == ["0.0 ± 0.0 (3 seeds)", "20.5 ± 1.3 (3 seeds)"]
+
+
+def test_each_claim_has_a_verdict_of_its_own():
+    def found(softmax: tuple[float, ...], top: tuple[float, ...]) -> list[tuple[str, bool | None]]:
+        sides = [
+            {"softmax": dict(enumerate(first)), "logistic": dict(enumerate(second))}
+            for first, second in ((softmax, (48.1, 48.0, 48.2)), ((20.0, 20.4, 21.0), top))
+        ]
+        return [(claim.found, claim.holds) for claim in outputs.claims(*sides)]
+
+    # 0.1, 0.1 and 0.2 points: mean 0.13, deviation 0.058, times 4.303 / sqrt(3)
+    assert found((48.2, 48.1, 48.4), ALIKE) == [
+        ("+0.1 ± 0.1 points beside logistic outputs", True),
+        ("+0.1 ± 0.4 points beside softmax", None),
+    ]
+    assert [holds for _, holds in found((44.0, 44.2, 44.0), BETTER)] == [False, True]
 
 
 SOFTMAX = {1: 20.0, 2: 20.4, 3: 21.0}

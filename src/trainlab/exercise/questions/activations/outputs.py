@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data
+from trainlab.exercise.claims import Claim, told
 from trainlab.exercise.evidence import Evidence, Measured, NotYet, checkpoint_of
 from trainlab.exercise.questions.activations.heads import (
     HEADS,
@@ -19,7 +20,7 @@ from trainlab.exercise.questions.activations.heads import (
 from trainlab.exercise.questions.activations.heads_drawn import outputs_drawn
 from trainlab.exercise.questions.activations.trained import ALL
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.wording import SMALL, all_hold, amount, beside, holds, loses_nothing, seeds, verdict
+from trainlab.exercise.wording import SMALL, all_hold, amount, beside, holds, loses_nothing, seeds, signed, verdict
 from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import difference, interval
 from trainlab.report.verdicts import p_value
@@ -105,6 +106,7 @@ def answer(evidence: Evidence) -> Answer:
     accuracy, sums = _values(one, "accuracy"), _values(one, "sum")
     low, high = (interval([*_values(one, name)["logistic"].values()]).mean for name in ("low", "high"))
     both, top = _values(two, "both"), _values(two, "top")
+    found = claims(accuracy, top)
     return Answer(
         [
             f"{beside('Exclusive classes: validation accuracy', *_sides(accuracy))} The ten probabilities of a softmax "
@@ -113,21 +115,37 @@ def answer(evidence: Evidence) -> Answer:
             f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
             f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two shares "
             "of one are not both more than half of it.",
+            told(found),
         ],
-        agrees(accuracy, top),
+        all_hold(*(claim.holds for claim in found)),
         [outputs_drawn(one, two, HIGHEST_SUM)],
         [("Both outputs for both tasks", _table(one, two))],
     )
 
 
-def agrees(accuracy: dict[str, Values], top: dict[str, Values]) -> bool | None:
-    """Whether softmax loses nothing for exclusive classes, and logistic outputs rank two right classes higher.
+def claims(accuracy: dict[str, Values], top: dict[str, Values]) -> list[Claim]:
+    """That softmax loses nothing for exclusive classes, and that logistic outputs rank two right classes higher.
 
     Whether both of two classes get more than one half proves nothing: with softmax it is impossible by arithmetic.
     """
-    shares = {head: {seed: value / 100 for seed, value in of.items()} for head, of in accuracy.items()}
-    exclusive_classes = loses_nothing(difference(shares["softmax"], shares["logistic"]))
-    return all_hold(exclusive_classes, holds(verdict(difference(top["logistic"], top["softmax"])), "higher"))
+    shares, ranks = (
+        {head: {seed: value / 100 for seed, value in of.items()} for head, of in values.items()}
+        for values in (accuracy, top)
+    )
+    exclusive_classes = difference(shares["softmax"], shares["logistic"])
+    two_classes = difference(ranks["logistic"], ranks["softmax"])
+    return [
+        Claim(
+            "softmax loses no accuracy where classes exclude each other",
+            f"{signed(exclusive_classes)} points beside logistic outputs",
+            loses_nothing(exclusive_classes),
+        ),
+        Claim(
+            "logistic outputs find two right classes more often",
+            f"{signed(two_classes)} points beside softmax",
+            holds(verdict(two_classes), "higher"),
+        ),
+    ]
 
 
 def two_most_probable(top: dict[str, Values]) -> str:
@@ -178,10 +196,10 @@ _ROWS = (
 
 def _table(one: Measured, two: Measured) -> Table:
     rows: list[list[Cell]] = []
-    for task, name, told, digits in _ROWS:
+    for task, name, figure, digits in _ROWS:
         values = _values(one if name in one["figures"] else two, name)
         means = [interval([*values[head].values()]) for head in HEADS]
-        rows.append([(task, task), (told, told), *((amount(mean, "", digits), mean.mean) for mean in means)])
+        rows.append([(task, task), (figure, figure), *((amount(mean, "", digits), mean.mean) for mean in means)])
     note = (
         f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation. By arithmetic the sum of a "
         "softmax is one, and no two of its probabilities are above one half."

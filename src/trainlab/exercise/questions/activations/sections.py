@@ -102,6 +102,7 @@ SECTIONS = (
             "is searched for each activation, by trainings that are shorter still: six rates from 3e-5 to 1e-2, and "
             "one on each side of the best, for 2 epochs of 300 batches (less than half of the images) at most; the "
             "worse ones end sooner. So a rate is the best of a short search, and no more.",
+            "A small difference can be clear where a larger one is not: what counts is how alike it is in all seeds.",
         ],
     ),
     *outputs.SECTIONS,

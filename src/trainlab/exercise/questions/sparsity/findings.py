@@ -16,7 +16,7 @@ from trainlab.exercise.wording import accuracy, listed, seeds, signed
 
 NAMES = {
     m.PLAIN: "zeroing the smallest weights",
-    m.TUNED: "the same with fine-tuning",
+    m.TUNED: "zeroing with fine-tuning",
     m.L1: "L1",
     m.SCHEDULE: "pruning by Lightning's schedule",
 }
@@ -58,10 +58,10 @@ def at_a_high_share(points: Sequence[Point], base: Point) -> str:
     for method, name in NAMES.items():
         nearest = min(by_zeros(points, method), key=_from_high, default=None)
         if nearest and _from_high(nearest) <= NEAR:
-            there.append(f"{signed(change(nearest, base))} by {name} ({shown_share(nearest)})")
+            there.append(f"{name} {signed(change(nearest, base))} ({shown_share(nearest)})")
     if len(there) < 2:
         return ""
-    return f"With about {100 * HIGH:.0f} % zeros the accuracy changes by so many points: {'; '.join(there)}."
+    return f"With about {100 * HIGH:.0f} % zeros the change in points is: {'; '.join(there)}."
 
 
 def _from_high(point: Point) -> float:

@@ -100,6 +100,13 @@ def _told(found: Sequence[Beside]) -> str:
     """What decides, or what does not."""
     verdict = _of_point(found)
     shown = [one for one in found if one.better is verdict]
-    parts = [f"{signed(one.between)} points beside it at {shown_share(one.second)}" for one in shown]
-    neither = ", neither is shown to be better" if verdict is None else ""
+    parts = [f"{signed(one.between)} points beside it at {_place(one)}" for one in shown]
+    neither = ": not shown which is better" if verdict is None else ""
     return f"at {shown_share(found[0].first)} zeros {' and '.join(parts)}{neither}"
+
+
+def _place(one: Beside) -> str:
+    """How many zeros the second has beside the first: "fewer (50 %)"."""
+    as_many, no_more = _has_as_many(one.second, one.first), _has_as_many(one.first, one.second)
+    word = "as many" if as_many and no_more else "more" if as_many else "fewer"
+    return f"{word} ({shown_share(one.second)})"
