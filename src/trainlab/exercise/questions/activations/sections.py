@@ -56,16 +56,18 @@ def _table(
     keys = {group.label: key for key, group in groups.items()}
     rest = [group for group in groups.values() if group not in ranked]
     headings = ["activation", "initializer", "learning rate", "validation accuracy", "test accuracy †", "ms a step"]
-    note = (
-        "Accuracies are means over the seeds with 95 % intervals, at the epoch with the lowest validation loss. "
-        f"{how_searched(ranked)} A step is of one network and {BATCH} images, on one thread; its mean and the interval "
-        f"of it are over rounds in which all activations take turns, the shortest of {STEPS} steps each. {CLOCK} "
-        f"{TEST_NOTE}"
-    )
+    parts = [
+        "Accuracies are means over the seeds with 95 % intervals, at the epoch with the lowest validation loss.",
+        how_searched(ranked),
+        f"A step is of one network and {BATCH} images, on one thread; its mean and the interval of it are over rounds "
+        f"in which all activations take turns, the shortest of {STEPS} steps each.",
+        CLOCK,
+        TEST_NOTE,
+    ]
     return Table(
         [*headings, "beside ReLU"],
         [_row(group, taken.get(keys[group.label], []), costs.get(keys[group.label])) for group in [*ranked, *rest]],
-        note,
+        " ".join(filter(None, parts)),
     )
 
 
