@@ -116,13 +116,61 @@ def test_the_answer(tmp_path: Path, softmax: tuple[float, ...], top: tuple[float
     evidence.keep(outputs.SEVERAL, two)
     answer = outputs.answer(evidence)
     assert answer.agrees is agrees
+    assert len(answer.sentences) == 3
     assert said in answer.sentences[0]
     assert (
-        "those of logistic outputs to 1.00 ± 0.05 (3 seeds) in the mean, and to 0.61 to 1.41 for" in answer.sentences[0]
+        "add up to 1.00 ± 0.05 (3 seeds) in the mean over the images; for nine images in ten the sum lies between 0.61 "
+        "and 1.41." in answer.sentences[0]
     )
-    assert "Both get more than one half in 5.1 ± 0.4 % (3 seeds) of the pairs with logistic" in answer.sentences[1]
-    assert "with softmax they cannot, by arithmetic" in answer.sentences[1]
+    assert "more than one half in 5.1 ± 0.4 % (3 seeds) of the pairs with logistic outputs." in answer.sentences[1]
+    assert "With softmax they never can" in answer.sentences[1]
     assert [cells[2][0] for cells in answer.tables[0][1].rows][3:] == ["0.0 ± 0.0 (3 seeds)", "20.5 ± 1.3 (3 seeds)"]
+
+
+def test_each_claim_has_a_verdict_of_its_own():
+    def found(softmax: tuple[float, ...], top: tuple[float, ...]) -> list[tuple[str, bool | None]]:
+        sides = [
+            {"softmax": dict(enumerate(first)), "logistic": dict(enumerate(second))}
+            for first, second in ((softmax, (48.1, 48.0, 48.2)), ((20.0, 20.4, 21.0), top))
+        ]
+        return [(claim.found, claim.holds) for claim in outputs.claims(*sides)]
+
+    # 0.1, 0.1 and 0.2 points: mean 0.13, deviation 0.058, times 4.303 / sqrt(3)
+    assert found((48.2, 48.1, 48.4), ALIKE) == [
+        ("+0.1 ± 0.1 points beside logistic outputs", True),
+        ("+0.1 ± 0.4 points beside softmax", None),
+    ]
+    assert [holds for _, holds in found((44.0, 44.2, 44.0), BETTER)] == [False, True]
+
+
+SOFTMAX = {1: 20.0, 2: 20.4, 3: 21.0}
+
+
+@pytest.mark.parametrize(
+    ("logistic", "said"),
+    [
+        # 5.0, 4.9 and 5.0 points more: mean 4.97, sd 0.058, 4.303 * 0.058 / sqrt(3) = 0.14
+        ({1: 25.0, 2: 25.3, 3: 26.0}, "the two most probable classes are the two right ones more often with logistic"),
+        ({1: 15.0, 2: 15.3, 3: 16.1}, "the two right ones less often with logistic outputs, by 5.0 ± 0.2 points (95 %"),
+        (
+            {1: 20.1, 2: 20.3, 3: 21.2},
+            "how often the two most probable classes are the two right ones differs by 0.1 ± 0.4 points between "
+            "softmax and logistic outputs: no difference shown (95 %, paired t, p = 0.53).",
+        ),
+    ],
+)
+def test_how_often_the_two_most_probable_are_the_right_ones(logistic: dict[int, float], said: str):
+    assert said in outputs.two_most_probable({"softmax": SOFTMAX, "logistic": logistic})
+
+
+def test_one_seed_compares_nothing():
+    said = outputs.two_most_probable({"softmax": {1: 20.0}, "logistic": {1: 25.0}})
+    assert said.endswith("(20.0 % and 25.0 % with softmax and logistic outputs) cannot be compared: one seed.")
+
+
+def test_it_says_which_command_makes_its_networks():
+    (section,) = outputs.SECTIONS
+    assert "The first command alone makes the networks of this section" in section.notes[-1]
 
 
 def test_shares_that_are_all_zero_are_none():

@@ -8,6 +8,8 @@ import torch
 
 from trainlab.report.statistics import Ratio, ratio
 
+CLOCK = "Times are those of the process on the processor: while another one has the core, the clock stands still."
+
 
 def alternating(
     actions: Mapping[str, Callable[[], object]],

@@ -1,17 +1,18 @@
 """What dropout costs a training step and a prediction: measured on the network of 20 layers of 100 units."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from trainlab.exercise.evidence import Evidence, Measured
-from trainlab.exercise.timing import alternating, one_thread
+from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.flat import FlatParameters
 from trainlab.mc_dropout import mc_probabilities
 from trainlab.models import MLP
 from trainlab.randomness import CounterDraws, generator
+from trainlab.report.statistics import Ratio
 
 RATE, BATCH, PREDICTED = 0.1, 32, 250
 NONE = "none"
@@ -23,9 +24,11 @@ VARIANTS = {
         for kind in ("ordinary", "alpha")
     },
 }
+WHERE = {"last": "after the last hidden layer", "every": "after every hidden layer"}
 PLACES = {"last": VARIANTS["last, alpha"], "every": VARIANTS["every, alpha"]}
 SAMPLES = (1, 10, 100)
 PASS = "one pass"
+STEPS_IN_A_ROW, PREDICTIONS_IN_A_ROW = 8, 5  # the shortest counts
 
 
 def steps(evidence: Evidence) -> Measured:
@@ -33,7 +36,7 @@ def steps(evidence: Evidence) -> Measured:
     images, labels = _batch(BATCH)
     actions = {name: _step(network_with(**settings), images, labels) for name, settings in VARIANTS.items()}
     with one_thread():
-        return dict(alternating(actions, rounds=5 if evidence.setting.quick else 60, times=8))
+        return dict(alternating(actions, rounds=5 if evidence.setting.quick else 60, times=STEPS_IN_A_ROW))
 
 
 @torch.inference_mode()
@@ -49,11 +52,16 @@ def predictions(evidence: Evidence) -> Measured:
     }
     rounds = (3, 3) if evidence.setting.quick else (60, 12)
     with one_thread():
-        alone = alternating(single, rounds[0], times=5)
+        alone = alternating(single, rounds[0], times=PREDICTIONS_IN_A_ROW)
         beside = alternating(
             {**{f"{name}, {PASS}": single[f"{name}, {PASS}"] for name in PLACES}, **sampled}, rounds[1]
         )
     return {"inference": alone, "mc_dropout": beside}
+
+
+def mc_ratio(sampled: Mapping[str, Sequence[float]], place: str, samples: int) -> Ratio:
+    """Of so many samples over one pass with dropout off."""
+    return times_as_long(sampled[f"{place}, {samples}"], sampled[f"{place}, {PASS}"])
 
 
 def network_with(**settings: object) -> MLP:

@@ -89,8 +89,9 @@ def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Picture:
     return Picture(
         "4_price",
         "What an activation gives, and what it costs",
-        "Left: mean over the seeds with its 95 % interval, orange ticks the seeds. Right: the time of a step over that "
-        "with ReLU (dashed), its interval over rounds in which all activations made steps in turn.",
+        "Left: mean over the seeds with its 95 % interval, orange ticks the seeds. Right: the processor time of a step "
+        "over that with ReLU (dashed), its interval over rounds in which all activations made steps in turn. See "
+        "whether those on top are also those that cost more.",
         png,
         svg,
     )

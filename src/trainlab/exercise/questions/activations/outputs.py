@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data
+from trainlab.exercise.claims import Claim, told
 from trainlab.exercise.evidence import Evidence, Measured, NotYet, checkpoint_of
 from trainlab.exercise.questions.activations.heads import (
     HEADS,
@@ -19,9 +20,10 @@ from trainlab.exercise.questions.activations.heads import (
 from trainlab.exercise.questions.activations.heads_drawn import outputs_drawn
 from trainlab.exercise.questions.activations.trained import ALL
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.wording import SMALL, all_hold, amount, beside, holds, loses_nothing, seeds, verdict
+from trainlab.exercise.wording import SMALL, all_hold, amount, beside, holds, loses_nothing, seeds, signed, verdict
 from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import difference, interval
+from trainlab.report.verdicts import p_value
 
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
 SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000
@@ -104,30 +106,63 @@ def answer(evidence: Evidence) -> Answer:
     accuracy, sums = _values(one, "accuracy"), _values(one, "sum")
     low, high = (interval([*_values(one, name)["logistic"].values()]).mean for name in ("low", "high"))
     both, top = _values(two, "both"), _values(two, "top")
-    ranked = beside("the share whose two most probable classes are the right ones", *_sides(top))
+    found = claims(accuracy, top)
     return Answer(
         [
             f"{beside('Exclusive classes: validation accuracy', *_sides(accuracy))} The ten probabilities of a softmax "
-            f"add up to one by definition, those of logistic outputs to {amount_of(sums['logistic'])} in the mean, and "
-            f"to {low:.2f} to {high:.2f} for nine images in ten.",
-            f"Two right classes: {ranked} Both get more than one half in {share(both['logistic'])} of the pairs with "
-            "logistic outputs; with softmax they cannot, by arithmetic: two shares of one are not both more than half "
-            "of it.",
+            f"add up to one by definition. Those of logistic outputs add up to {amount_of(sums['logistic'])} in the "
+            f"mean over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
+            f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
+            f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two shares "
+            "of one are not both more than half of it.",
+            told(found),
         ],
-        agrees(accuracy, top),
+        all_hold(*(claim.holds for claim in found)),
         [outputs_drawn(one, two, HIGHEST_SUM)],
         [("Both outputs for both tasks", _table(one, two))],
     )
 
 
-def agrees(accuracy: dict[str, Values], top: dict[str, Values]) -> bool | None:
-    """Whether softmax loses nothing for exclusive classes, and logistic outputs rank two right classes higher.
+def claims(accuracy: dict[str, Values], top: dict[str, Values]) -> list[Claim]:
+    """That softmax loses nothing for exclusive classes, and that logistic outputs rank two right classes higher.
 
     Whether both of two classes get more than one half proves nothing: with softmax it is impossible by arithmetic.
     """
-    shares = {head: {seed: value / 100 for seed, value in of.items()} for head, of in accuracy.items()}
-    exclusive_classes = loses_nothing(difference(shares["softmax"], shares["logistic"]))
-    return all_hold(exclusive_classes, holds(verdict(difference(top["logistic"], top["softmax"])), "higher"))
+    shares, ranks = (
+        {head: {seed: value / 100 for seed, value in of.items()} for head, of in values.items()}
+        for values in (accuracy, top)
+    )
+    exclusive_classes = difference(shares["softmax"], shares["logistic"])
+    two_classes = difference(ranks["logistic"], ranks["softmax"])
+    return [
+        Claim(
+            "softmax loses no accuracy where classes exclude each other",
+            f"{signed(exclusive_classes)} points beside logistic outputs",
+            loses_nothing(exclusive_classes),
+        ),
+        Claim(
+            "logistic outputs find two right classes more often",
+            f"{signed(two_classes)} points beside softmax",
+            holds(verdict(two_classes), "higher"),
+        ),
+    ]
+
+
+def two_most_probable(top: dict[str, Values]) -> str:
+    """How often the two most probable classes are the two right ones, with logistic outputs beside softmax."""
+    between = difference(top["logistic"], top["softmax"])
+    said = verdict(between)
+    what = "how often the two most probable classes are the two right ones"
+    if said == "unknown":
+        means = " and ".join(f"{interval([*top[head].values()]).mean:.1f} %" for head in HEADS)
+        return f"{what} ({means} with softmax and logistic outputs) cannot be compared: {between.reason}."
+    by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points"
+    p = p_value(between.p)
+    how = f"95 %, paired t, p {p if p.startswith('<') else f'= {p}'}"
+    if said == "not distinguishable":
+        return f"{what} differs by {by} between softmax and logistic outputs: no difference shown ({how})."
+    more = "more" if said == "higher" else "less"
+    return f"the two most probable classes are the two right ones {more} often with logistic outputs, by {by} ({how})."
 
 
 def amount_of(values: Values) -> str:
@@ -161,10 +196,10 @@ _ROWS = (
 
 def _table(one: Measured, two: Measured) -> Table:
     rows: list[list[Cell]] = []
-    for task, name, told, digits in _ROWS:
+    for task, name, figure, digits in _ROWS:
         values = _values(one if name in one["figures"] else two, name)
         means = [interval([*values[head].values()]) for head in HEADS]
-        rows.append([(task, task), (told, told), *((amount(mean, "", digits), mean.mean) for mean in means)])
+        rows.append([(task, task), (figure, figure), *((amount(mean, "", digits), mean.mean) for mean in means)])
     note = (
         f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation. By arithmetic the sum of a "
         "softmax is one, and no two of its probabilities are above one half."
@@ -186,10 +221,13 @@ SECTIONS = (
         [
             "A network of two hidden layers of 100 units, SELU, two epochs of Nadam at one learning rate for all. Two "
             "classes at once: two images of different classes side by side, 32 x 64 pixels, the target of softmax one "
-            "half for each. Logistic outputs are trained by binary cross-entropy, summed over the classes. "
+            "half for each. Logistic outputs are trained by binary cross-entropy, summed over the classes.",
             "The verdict rests on what could come out either way: that softmax loses no accuracy for exclusive classes "
-            f"(none is clear, and the 95 % interval has no room for more than {100 * SMALL:.0f} point), and that the "
-            "two right classes are more often the two most probable ones with logistic outputs.",
+            f"(no loss is clear, and the 95 % interval has no room for one of more than {100 * SMALL:.0f} point), and "
+            "that with logistic outputs the two right classes are more often the two most probable ones.",
+            "The first command alone makes the networks of this section, after those of the activations, "
+            "since it reads the images, and which of them are held out, from one of their checkpoints. The second "
+            "command trains just those other networks, and none of this section's.",
         ],
     ),
 )

@@ -21,7 +21,7 @@ _NEAR = 0.9  # the share at which layers are compared
 
 
 def trade_off(points: Sequence[Point], base: Point) -> Picture:
-    """Test accuracy against share of zeros and against bytes."""
+    """Validation accuracy against share of zeros and against bytes."""
     with canvas(9.6, 4.4, 2) as (figure, (by_zeros, by_bytes)):
         for method in (*SPARSE, *SMALL, m.ACTIVE):
             of_method = [point for point in points if point.method == method and point.seeds]
@@ -33,7 +33,7 @@ def trade_off(points: Sequence[Point], base: Point) -> Picture:
             else:
                 _line(by_bytes, method, of_method, [point.summary("bytes").mean / 1000 for point in of_method])
         for axes in (by_zeros, by_bytes):
-            _level(axes, base.summary("test_acc"))
+            _level(axes, base.summary("val_acc"))
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.set_xscale("log")
             axes.invert_xaxis()
@@ -42,7 +42,7 @@ def trade_off(points: Sequence[Point], base: Point) -> Picture:
             axes.set_ylim(min(limits), max(limits))
         _ticks_of_shares(by_zeros)
         _ticks_of_kilobytes(by_bytes)
-        by_zeros.set_ylabel("test accuracy †")
+        by_zeros.set_ylabel("validation accuracy")
         by_zeros.set_xlabel("share of zeros")
         by_bytes.set_xlabel("kB on disk")
         legend_below(figure, by_bytes)
@@ -50,10 +50,11 @@ def trade_off(points: Sequence[Point], base: Point) -> Picture:
     return Picture(
         "6_trade_off",
         "Accuracy against share of zeros and against bytes on disk",
-        "Both scales grow sparser, or smaller, to the right: the further right a line stays on the grey level of the "
-        "dense network, the better. Mean over the seeds with its 95 % interval. Left: solid lines are zeros among the "
-        "weights; the dashed one is zeros among the activations, whose weights are all there. Right: what is dashed is "
-        "smaller without being sparse; sparse activations are as large as the dense network and not drawn.",
+        "Validation accuracy, as in the answer. Both scales grow sparser, or smaller, to the right: the further right "
+        "a line stays on the grey level of the dense network, the better. See which line is the higher where two pass "
+        "the same share. Mean over the seeds with its 95 % interval. Left: solid lines are zeros among the weights; "
+        "the dashed one is zeros among the activations, whose weights are all there. Right: what is dashed is smaller "
+        "without being sparse; sparse activations are as large as the dense network and not drawn.",
         png,
         svg,
     )
@@ -81,9 +82,10 @@ def zeros_by_layer(points: Sequence[Point]) -> Picture | None:
     return Picture(
         "6_zeros_by_layer",
         "Where the zeros are",
-        "Each method at the setting with nearest to 90 % zeros, mean over the seeds. The first layer holds more than "
-        "half of all weights, so the share of all is mostly its. Magnitudes are in units of their layer's root mean "
-        "square; the schedule prunes each layer alike.",
+        "Each method at its setting that is nearest to 90 % zeros, mean over the seeds. See whether a line is level, "
+        "or some layers have fewer zeros than others. The first layer holds more than half of all weights, so it "
+        "decides most of the share of all. For zeroing, magnitudes are in units of their layer's root mean square; the "
+        "schedule prunes each layer alike.",
         png,
         svg,
     )
@@ -101,7 +103,7 @@ def _look(method: str) -> dict[str, Any]:
 def _line(axes: Axes, method: str, points: Sequence[Point], x: Sequence[float]) -> None:
     if not points:
         return
-    accuracy = [point.summary("test_acc") for point in points]
+    accuracy = [point.summary("val_acc") for point in points]
     spread = [0.0 if math.isnan(figure.half_width) else figure.half_width for figure in accuracy]
     means = [figure.mean for figure in accuracy]
     axes.errorbar(x, means, yerr=spread if any(spread) else None, capsize=3, label=method, **_look(method))

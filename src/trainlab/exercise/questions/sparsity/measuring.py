@@ -39,6 +39,7 @@ DENSE, PLAIN, TUNED, L1, SCHEDULE = "dense", "magnitude", "magnitude, tuned", "L
 LOW_RANK, ACTIVE, INT8 = "low rank", "sparse activations", "int8"
 TUNED_INT8, TAUGHT, UNTAUGHT = "magnitude, tuned, int8", "distilled student", "student by itself"
 AS_TRAINED, LONGER = "as trained", "trained on"
+NO_PENALTY = "strength 0"  # of sparse activations
 
 
 @dataclass(frozen=True)

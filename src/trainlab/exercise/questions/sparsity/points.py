@@ -78,7 +78,7 @@ def largest_kept(points: Sequence[Point], method: str, base: Point) -> Point | N
     Settings are tried in that order up to the first that does not, so that none of the method is picked out of many.
     """
     best = None
-    for point in _by_zeros(points, method):
+    for point in by_zeros(points, method):
         if not keeps(point, base):
             break
         best = point
@@ -88,21 +88,11 @@ def largest_kept(points: Sequence[Point], method: str, base: Point) -> Point | N
 def first_lost(points: Sequence[Point], method: str, base: Point) -> Point | None:
     """The setting of ``method`` with fewest zeros that loses accuracy, as does any with more."""
     found = None
-    for point in reversed(_by_zeros(points, method)):
+    for point in reversed(by_zeros(points, method)):
         if keeps(point, base) is not False:
             break
         found = point
     return found
-
-
-def sparser(points: Sequence[Point], method: str, other: str, base: Point) -> bool | None:
-    """Whether ``method`` keeps the accuracy with as many zeros as ``other`` loses it with.
-
-    False where it is the other way round, None where it is neither.
-    """
-    if _keeps_where_lost(points, method, other, base):
-        return True
-    return False if _keeps_where_lost(points, other, method, base) else None
 
 
 def smallest_kept(points: Sequence[Point], base: Point) -> Point | None:
@@ -111,11 +101,7 @@ def smallest_kept(points: Sequence[Point], base: Point) -> Point | None:
     return min(kept, key=lambda point: point.summary("bytes").mean, default=None)
 
 
-def _keeps_where_lost(points: Sequence[Point], method: str, other: str, base: Point) -> bool:
-    kept, lost = largest_kept(points, method, base), first_lost(points, other, base)
-    return kept is not None and lost is not None and kept.summary("zeros").mean >= lost.summary("zeros").mean
-
-
-def _by_zeros(points: Sequence[Point], method: str) -> list[Point]:
+def by_zeros(points: Sequence[Point], method: str) -> list[Point]:
+    """The networks of ``method``, the one with fewest zeros first."""
     of_method = [point for point in points if point.method == method and point.seeds]
     return sorted(of_method, key=lambda point: point.summary("zeros").mean)

@@ -1,37 +1,25 @@
 """Question 6: three ways to a sparse model, and others that only make one smaller."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from trainlab.exercise.claims import told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.sparsity import measuring as m
 from trainlab.exercise.questions.sparsity.chart import trade_off, zeros_by_layer
-from trainlab.exercise.questions.sparsity.points import (
-    Point,
-    baseline,
-    change,
-    first_lost,
-    keeps,
-    largest_kept,
-    points_of,
-    smallest_kept,
-    sparser,
+from trainlab.exercise.questions.sparsity.findings import (
+    at_a_high_share,
+    how_l1_was_tried,
+    how_small,
+    how_sparse,
+    not_sparse,
 )
+from trainlab.exercise.questions.sparsity.like_shares import ALIKE, MOST, claims
+from trainlab.exercise.questions.sparsity.points import Point, baseline, change, keeps, points_of
 from trainlab.exercise.section import Answer, Section
-from trainlab.exercise.wording import SMALL, accuracy, all_hold, listed, seeds, signed
+from trainlab.exercise.wording import SMALL, accuracy, all_hold, signed
 from trainlab.report.sections import Cell, Table
 
-_NAMES = {
-    m.PLAIN: "zeroing the smallest weights",
-    m.TUNED: "the same with fine-tuning",
-    m.L1: "L1",
-    m.SCHEDULE: "pruning by Lightning's schedule",
-}
 _SAID = {True: "kept", False: "lost", None: "cannot be told"}
-_BESIDE_L1 = {
-    True: "keeps it with as many zeros as {} loses it with",
-    False: "loses it with as many zeros as {} keeps it with",
-    None: "cannot be told from {} in how many zeros it bears",
-}
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -40,89 +28,20 @@ def answer(evidence: Evidence) -> Answer:
     base = baseline(points)
     if base is None:
         return Answer(["No run was completed, so there is no trained network to make sparse."])
-    said = [f"{how_sparse(points, base)} {l1_beside(points, base)}", how_small(points, base), not_sparse(points, base)]
+    found = claims(points)
+    said = [
+        f"{how_sparse(points, base)} {at_a_high_share(points, base)}".strip(),
+        f"{told(found)} {how_l1_was_tried(points)}".strip(),
+        how_small(points, base),
+        not_sparse(points, base),
+    ]
     pictures = [trade_off(points, base), zeros_by_layer(points)]
     return Answer(
         [sentence for sentence in said if sentence],
-        as_the_textbook(points, base),
+        all_hold(*(claim.holds for claim in found)),
         [picture for picture in pictures if picture],
         [("All methods", table(points, base))],
     )
-
-
-def how_sparse(points: Sequence[Point], base: Point) -> str:
-    """Up to which share of zeros each method keeps the accuracy, and from which on it loses it."""
-    parts = []
-    for method, name in _NAMES.items():
-        of_method = [point for point in points if point.method == method and point.seeds]
-        kept, lost = largest_kept(points, method, base), first_lost(points, method, base)
-        if not of_method:
-            parts.append(f"{name} has no network with finite weights")
-            continue
-        found = [f"keeps it up to {_zeros(kept)} zeros ({_by(kept, base)})"] if kept else []
-        found += [f"loses it from {_zeros(lost)} on ({_by(lost, base)})"] if lost else []
-        parts.append(f"{name} {' and '.join(found) or 'cannot be said to keep it or lose it at any setting'}")
-    dense = accuracy(base.summary("val_acc"))
-    return f"The dense network has a validation accuracy of {dense}; {'; '.join(parts)}."
-
-
-def l1_beside(points: Sequence[Point], base: Point) -> str:
-    """Whether L1 bears more zeros than zeroing small weights, with as much training and with none."""
-    found = {
-        name: sparser(points, m.L1, method, base)
-        for method, name in ((m.PLAIN, "zeroing alone"), (m.TUNED, "zeroing with as much training"))
-    }
-    parts = [
-        words.format(listed(names)) for is_sparser, words in _BESIDE_L1.items() if (names := _with(found, is_sparser))
-    ]
-    return f"L1 {' and '.join(parts)}."
-
-
-def _with(found: Mapping[str, bool | None], is_sparser: bool | None) -> list[str]:
-    return [name for name, value in found.items() if value is is_sparser]
-
-
-def how_small(points: Sequence[Point], base: Point) -> str:
-    """The smallest file that keeps the accuracy; it was chosen by validation images, so the test images say more."""
-    others = [point for point in points if point.method != m.DENSE]
-    best, dense = smallest_kept(others, base), base.summary("bytes").mean
-    if best is None:
-        return f"No file smaller than the {_kilobytes(base)} of the dense network can be said to keep the accuracy."
-    times = dense / best.summary("bytes").mean
-    return (
-        f"The smallest file that keeps it is {best.method} at {best.setting}: {_kilobytes(best)} beside "
-        f"{_kilobytes(base)} of the dense network, {times:.1f} times smaller, with "
-        f"{signed(change(best, base, 'test_acc'))} points of test accuracy † ({seeds(len(best.seeds))})."
-    )
-
-
-def not_sparse(points: Sequence[Point], base: Point) -> str:
-    """What shrinks a network without making it sparse, and what is sparse about activations."""
-    parts = []
-    small = [p for p in points if p.method in (m.LOW_RANK, m.INT8, m.TAUGHT, m.UNTAUGHT) and p.seeds]
-    if small:
-        most = max(small, key=lambda point: point.summary("zeros").mean)
-        parts.append(
-            "Low-rank factors, int8 and narrower students are smaller, not sparse: at most "
-            f"{_zeros(most)} of their weights are zero ({most.method}, {most.setting})."
-        )
-    active = [point for point in points if point.method == m.ACTIVE and point.seeds]
-    if active:
-        idle = max(active, key=lambda point: point.summary("idle").mean)
-        parts.append(
-            f"Sparse activations leave all weights in the file ({_kilobytes(idle)}): up to "
-            f"{100 * idle.summary('idle').mean:.0f} % of the hidden units' outputs are zero ({idle.setting}, "
-            f"{_by(idle, base)})."
-        )
-    return " ".join(parts)
-
-
-def as_the_textbook(points: Sequence[Point], base: Point) -> bool | None:
-    """Whether L1 bears more zeros than zeroing the small weights of the trained network, fine-tuned or not.
-
-    L1 trains on, so that beside weights that are zeroed and left at that it has more than its penalty to its credit.
-    """
-    return all_hold(*(sparser(points, m.L1, method, base) for method in (m.PLAIN, m.TUNED)))
 
 
 def table(points: Sequence[Point], base: Point) -> Table:
@@ -163,19 +82,6 @@ def _row(point: Point, base: Point) -> list[Cell]:
     ]
 
 
-def _zeros(point: Point) -> str:
-    share = point.summary("zeros").mean
-    return f"{100 * share:.0f} %" if share in (0, 1) or 0.01 <= share < 0.985 else f"{100 * share:.1f} %"
-
-
-def _kilobytes(point: Point) -> str:
-    return f"{point.summary('bytes').mean / 1000:,.0f} kB"
-
-
-def _by(point: Point, base: Point) -> str:
-    return f"{signed(change(point, base))} points"
-
-
 SECTIONS = (
     Section(
         "6",
@@ -201,8 +107,14 @@ SECTIONS = (
             "first that does not keep it, from the most down to the first that does not lose it; no correction is made "
             "over methods. The smallest file is picked from all of them by validation images, so its accuracy is given "
             "of the test images.",
-            "L1 trains on for as long as others are fine-tuned, so it is held against zeroing with as much training, "
-            "and against zeroing alone, too.",
+            f"L1 is compared with zeroing where both are sparse, with {100 * MOST:.0f} % of the weights zero or more. "
+            "Each network of L1 is set beside the nearest of the other with no more zeros, and the nearest with no "
+            f"fewer; shares within {100 * ALIKE:.0f} point count as equal. A network is better where it is clearly "
+            "more accurate although it has as many zeros or more. Nothing is read off between two shares, since the "
+            "accuracy does not fall along a straight line. What is clear is decided by Holm's correction over the "
+            "pairs of each claim; the ± shown are of one pair alone. A claim holds where it does at each strength of "
+            "L1, and is contradicted where it is at one. L1 trains on for as long as others are fine-tuned, so it is "
+            "held against zeroing with as much training, and against zeroing alone, too.",
             "Magnitudes are compared over all layers, in units of the root mean square of each; weights that are zero "
             "stay zero in fine-tuning. L1 is a proximal step after each of Adam's: soft thresholding gives exact "
             "zeros where a subgradient only comes near; it leaves off for the last third of the steps. Lightning's "
