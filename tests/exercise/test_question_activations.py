@@ -231,8 +231,8 @@ def test_whether_relu_is_the_fastest(low: float, high: float, holds: bool | None
 
 def test_claims_in_one_sentence():
     found = [Claim("a over b", "x", True), Claim("b over c", "y", False), Claim("c over d", "z", None)]
-    assert told(found) == "Of what the book says, holds: a over b (x); contradicted: b over c (y); open: c over d (z)."
-    assert told([]) == "There is nothing to hold the book against."
+    assert told(found) == "These claims hold here: a over b (x). Contradicted: b over c (y). Open: c over d (z)."
+    assert told([]) == "There is no claim to hold the figures against."
 
 
 def test_what_a_step_costs(groups_of: Callable[..., Groups]):
