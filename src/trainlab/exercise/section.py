@@ -27,7 +27,7 @@ class Answer:
     """To the question of a section.
 
     Attributes:
-        sentences: two or three, made from the figures by rules.
+        sentences: paragraphs, made from the figures by rules; few.
         agrees: whether the measurement says what is usually said; None where it cannot tell.
         figures: with captions that say what to see.
         tables: with a name each.
