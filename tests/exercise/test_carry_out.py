@@ -159,6 +159,19 @@ def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path)
     assert taken == [2, 3]
 
 
+def test_what_was_measured_of_other_runs_is_no_answer_where_it_cannot_be_taken_again(tmp_path: Path):
+    def take(evidence: Evidence) -> Measured:
+        if len(evidence.runs(SWEEP)) > 2:
+            raise RuntimeError("a fault")
+        return {}
+
+    sections = [section(Measurement("one", take))]
+    exercise(tmp_path, sections).run()
+    leave_run(tmp_path / "outputs" / "study" / "sweep" / "3", [1.0], [0.5], seed=3)
+    with pytest.raises(ValueError, match="one is not measured"):
+        exercise(tmp_path, sections).run()
+
+
 def test_a_fault_in_a_measurement_or_an_answer_takes_no_other_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     def fault(evidence: Evidence) -> Measured:
         raise RuntimeError("no such layer")

@@ -46,7 +46,7 @@ def test_who_is_ahead_and_who_is_told_apart_from_it(groups_of: Callable[..., Gro
     said = ranked.ahead(ranked.ranking(groups))
     assert said == (
         "SELU is ahead with 46.1 ± 0.2 % (3 seeds) validation accuracy; in points, clearly behind it (p below 0.05 by "
-        "Holm over 2 pairs): ReLU (6.0 ± 0.0); not told apart from it: ELU (0.07 ± 0.6). ± is half the 95 % interval "
+        "Holm over 3 pairs): ReLU (6.0 ± 0.0); not told apart from it: ELU (0.07 ± 0.6). ± is half the 95 % interval "
         "of one pair alone, not corrected for the others, paired by seed."
     )
 
@@ -57,7 +57,7 @@ NEAR = {"selu": (0.46, 0.462, 0.461), "elu": (0.45, 0.442, 0.446)}
 
 def test_what_is_behind_but_may_be_chance_among_so_many_pairs(groups_of: Callable[..., Groups]):
     said = ranked.ahead(ranked.ranking(groups_of(**NEAR, tanh=(0.4588, 0.4631, 0.4582))))
-    assert "; in points, behind it, but among 2 pairs that may be chance: ELU (1.5 ± 1.2; p 0.035 alone, 0.070" in said
+    assert "; in points, behind it, but among 3 pairs that may be chance: ELU (1.5 ± 1.2; p 0.035 alone, 0.1" in said
     assert "by Holm); not told apart from it: tanh (" in said
     assert "clearly" not in said
 
@@ -231,7 +231,7 @@ def test_whether_relu_is_the_fastest(low: float, high: float, holds: bool | None
 
 def test_claims_in_one_sentence():
     found = [Claim("a over b", "x", True), Claim("b over c", "y", False), Claim("c over d", "z", None)]
-    assert told(found) == "These claims hold here: a over b (x). Contradicted: b over c (y). Open: c over d (z)."
+    assert told(found) == "Holds here: a over b (x). Contradicted: b over c (y). Open: c over d (z)."
     assert told([]) == "There is no claim to hold the figures against."
 
 

@@ -215,8 +215,8 @@ def test_most_runs_lost_and_the_last_at_guessing_is_a_cost(arms: Callable[..., t
     assert network.extreme(rate) == (
         "2 of 3 runs of momentum 0.99999 diverged, none of 3 of momentum 0.9. The other one reached 9.9 %, no more "
         "than guessing one of ten classes, and less than any run of momentum 0.9. A run that diverged "
-        "counts as the worst, so every run of the one is worse than every run of the other. These are counts, without "
-        "an interval.",
+        "counts as the worst, so every run of the one is worse than every run of the other, which chance does in 1 of "
+        "20 orders of three and three. These are counts, without an interval.",
         True,
     )
     assert sections.agrees(BOWL, rate) is True
@@ -284,7 +284,8 @@ def test_the_whole_answer_and_whether_it_is_the_books(arms: Callable[..., tuple[
     assert [picture.name for picture in answer.figures] == ["5_bowls", "5_distances", "5_curves"]
     caption = answer.figures[2].caption
     assert "Not all of their runs came to the end: at one rate with 0.99999." in caption
-    assert "in 1,407 steps they cover 0.7 % with 0.99999 of the way at that speed." in caption
+    assert "Of the way that they would go at that speed, 1,407 steps cover: " in caption
+    assert "0.99999 0.7 %." in caption
     ((_, table),) = answer.tables
     assert table.rows[2][4][0] == "3 runs diverged"
     # 1 - 0.9 / (1407 * 0.1) = 0.9936

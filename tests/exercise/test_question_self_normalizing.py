@@ -7,7 +7,7 @@ import pytest
 from run_folders import leave_run
 from trainlab.exercise.claims import Claim
 from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.normalizing_claims import NAMES, fate, is_kept, lower, who_keeps
+from trainlab.exercise.questions.normalizing_claims import NAMES, fate, fates_told, is_kept, lower, who_keeps
 from trainlab.exercise.questions.self_normalizing import SWEEP, answer
 from trainlab.exercise.trainings import Setting
 from trainlab.results import Result
@@ -68,8 +68,8 @@ def test_what_the_textbook_says(made):
     assert found.agrees is True
     said, keeping, gradients, reached = found.sentences
     assert said == (
-        "Of what is usually said, holds: means nearer 0 than ReLU's, SELU keeps a mean of 0 and a deviation of 1, "
-        "fewer dead units than ReLU and faster learning than ReLU."
+        "Holds here: means nearer 0 than ReLU's; SELU keeps a mean of 0 and a deviation of 1; fewer dead units than "
+        "ReLU; faster learning than ReLU."
     )
     assert keeping == (
         "After training SELU's mean is 0.10 ± 0.00 off 0 and its deviation 0.10 ± 0.00 off 1: SELU keeps both within "
@@ -78,7 +78,7 @@ def test_what_the_textbook_says(made):
     assert gradients == (
         "After training the norm of the gradient in the first layer over that in the last hidden one is 4.00 ± 0.00 "
         "with SELU, 4.00 ± 0.00 with ELU and 4.00 ± 0.00 with ReLU. With SELU, ELU and ReLU it stays within a factor "
-        "of 10 in every run, also before training: it does not vanish or explode."
+        "of 10 in every run. Before training: With SELU, ELU and ReLU it stays within a factor of 10 in every run."
     )
     assert reached == (
         "Layers are compared at a learning rate of 0.0003 for all, speed at the better rate of each. At the better "
@@ -105,8 +105,8 @@ def test_the_contrary_of_what_it_says(made):
     found = answer(made(relu={**TEXTBOOK["relu"], "mean": 0.05, "std": 1.05, "dead": 0.0, "losses": QUICK}, **WORSE))
     assert found.agrees is False
     assert found.sentences[0] == (
-        "Of what is usually said, contradicted: means nearer 0 than ReLU's, SELU keeps a mean of 0 and a deviation "
-        "of 1 and faster learning than ReLU; open: fewer dead units than ReLU."
+        "Contradicted: means nearer 0 than ReLU's; SELU keeps a mean of 0 and a deviation of 1; faster learning than "
+        "ReLU. Open: fewer dead units than ReLU."
     )
     assert "does not come nearest to a deviation of 1." in found.sentences[1]
     assert found.tables[0][1].rows[2][1][0] == "share in % 0 with all"
@@ -116,8 +116,8 @@ def test_what_cannot_be_told_apart_is_open(made):
     alike = {"mean": 0.5, "std": 1.5, "dead": 0.0, "losses": QUICK}
     found = answer(made(selu=alike, elu=alike, relu=alike))
     assert found.sentences[0] == (
-        "Of what is usually said, contradicted: SELU keeps a mean of 0 and a deviation of 1; open: means nearer 0 than "
-        "ReLU's, fewer dead units than ReLU and faster learning than ReLU."
+        "Contradicted: SELU keeps a mean of 0 and a deviation of 1. Open: means nearer 0 than ReLU's; fewer dead units "
+        "than ReLU; faster learning than ReLU."
     )
     assert found.sentences[1].endswith(
         "none keeps both within 0.25, and SELU is not shown to come nearest to a deviation of 1."
@@ -128,7 +128,7 @@ def test_nearest_is_not_kept(made):
     """Half a unit off, with the others farther: nearest, and no more."""
     found = answer(made(selu={**TEXTBOOK["selu"], "std": 1.4}))
     assert found.agrees is False
-    assert "contradicted: SELU keeps a mean of 0 and a deviation of 1." in found.sentences[0]
+    assert "Contradicted: SELU keeps a mean of 0 and a deviation of 1." in found.sentences[0]
     assert found.sentences[1] == (
         "After training SELU's mean is 0.10 ± 0.00 off 0 and its deviation 0.40 ± 0.00 off 1: none keeps both within "
         "0.25, and SELU comes nearest to a deviation of 1."
@@ -166,17 +166,20 @@ def test_who_keeps_mean_and_deviation():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("ratios", "said"),
     [
-        ([0.2, 5.0], [2.0, 9.0], "neither"),
-        ([2.0, 2.0], [0.05, 0.09], "vanishes"),
-        ([20.0, 11.0], [2.0, 2.0], "explodes"),
-        ([2.0, 2.0], [2.0, 11.0], "differs"),
-        ([2.0, float("nan")], [2.0, 2.0], "unknown"),
+        ([0.2, 5.0, 9.0], "neither"),
+        ([0.05, 0.09], "vanishes"),
+        ([20.0, 11.0], "explodes"),
+        ([2.0, 11.0], "differs"),
+        ([2.0, float("nan")], "unknown"),
     ],
 )
-def test_the_fate_of_a_gradient(before, after, said: str):
-    assert fate([before, after]) == said
+def test_the_fate_of_a_gradient(ratios, said: str):
+    assert fate(ratios) == said
+    (told,) = fates_told({"SELU": said})
+    words = {"neither": "stays within", "differs": "in some runs and not", "unknown": "cannot be given"}
+    assert words.get(said, said) in told
 
 
 def test_gradients_that_vanish_in_some_networks(made, tmp_path):
@@ -186,7 +189,7 @@ def test_gradients_that_vanish_in_some_networks(made, tmp_path):
         path.write_text(path.read_text().replace(",4\n", ",0.01\n"))
     told = answer(evidence).sentences[2]
     assert "and 0.01 ± 0.00 with ReLU. With SELU and ELU it stays within a factor of 10 in every run" in told
-    assert told.endswith("With ReLU it vanishes, to less than 1/10 in every run.")
+    assert "With ReLU it vanishes, to less than 1/10 in every run. Before training: With SELU, ELU and ReLU it" in told
 
 
 def test_words_and_verdict_have_one_p():
@@ -230,12 +233,12 @@ def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp
 def test_slower_learning_contradicts(made):
     found = answer(made(selu={"losses": SLOW}, relu={"losses": QUICK}))
     assert found.agrees is False
-    assert "contradicted: faster learning than ReLU." in found.sentences[0]
+    assert "Contradicted: faster learning than ReLU." in found.sentences[0]
 
 
 def test_a_rate_that_diverged_is_told_and_the_other_is_compared(made):
     found = answer(made(diverged=[("relu", 3e-4)]))
-    assert found.sentences[0].startswith("3 runs of ReLU at 0.0003 diverged. Of what is usually said")
+    assert found.sentences[0].startswith("3 runs of ReLU at 0.0003 diverged. Holds here: ")
     assert "compared at a learning rate of 0.001 for all" in found.sentences[3]
     assert "ReLU 0.90" in found.tables[0][1].rows[0][1][0]
 
@@ -243,7 +246,7 @@ def test_a_rate_that_diverged_is_told_and_the_other_is_compared(made):
 def test_an_activation_without_a_run_is_left_out(made):
     found = answer(made(diverged=["relu"]))
     assert found.agrees is None
-    assert "open: means nearer 0 than ReLU's, SELU keeps a mean of 0" in found.sentences[0]
+    assert "Open: means nearer 0 than ReLU's; SELU keeps a mean of 0" in found.sentences[0]
     assert found.tables[0][1].rows[0][1][0] == "off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00"
     assert found.sentences[3].endswith("is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds).")
 
@@ -256,7 +259,7 @@ def test_without_a_completed_run_nothing_is_said(made):
 def test_without_looks_the_curves_are_what_is_left(made):
     found = answer(made(looks=False))
     assert [picture.name for picture in found.figures] == ["3_loss_by_epoch"]
-    assert "open: means nearer 0 than ReLU's, " in found.sentences[0]
+    assert "Open: means nearer 0 than ReLU's; " in found.sentences[0]
     assert [row[1][0] for row in found.tables[0][1].rows[:3]] == ["no figure"] * 3
     assert len(found.sentences) == 2
 

@@ -2,11 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch.nn.functional import cross_entropy
 
 from trainlab.exercise import step_costs
+from trainlab.exercise.step_costs import drawn_batch, training_step
+from trainlab.models import MLP
+from trainlab.randomness import CounterDraws
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
 
@@ -27,6 +34,37 @@ def test_a_step_is_that_of_the_run(leave: Callable[..., Path], tmp_path: Path):
     assert min(found["deep"]) > max(found["shallow"])
 
 
+@pytest.mark.parametrize(
+    ("network", "make"),
+    [
+        ({"batch_norm": True}, partial(torch.optim.NAdam, lr=1e-2, weight_decay=3e-3)),
+        ({"dropout": 0.5, "dropout_after": "every"}, partial(torch.optim.SGD, lr=1e-1, momentum=0.9, nesterov=True)),
+    ],
+)
+def test_a_timed_step_is_the_one_that_trains(network: dict[str, Any], make: Callable[..., torch.optim.Optimizer]):
+    """The same steps by torch's optimizer over the parameters one by one, with the masks of a training's steps."""
+    timed, plain = (MLP(seed=1, depth=3, standardize=True, **network) for _ in range(2))
+    images, labels = drawn_batch(16)
+    step = training_step(timed, make, images, labels)
+    plain.scaling.load_state_dict(timed.scaling.state_dict())
+    optimizer = make(plain.parameters())
+    for count in range(1, 4):
+        step()
+        for module in plain.modules():
+            if isinstance(module, CounterDraws):
+                module.step.fill_(count)
+        optimizer.zero_grad()
+        cross_entropy(plain(images), labels).backward()
+        optimizer.step()
+    torch.testing.assert_close(timed.state_dict(), plain.state_dict())
+
+
+def test_nothing_is_timed_where_nothing_was_completed(leave: Callable[..., Path], tmp_path: Path):
+    leave("one", [2.0], [0.1])
+    (group,) = group_runs(find_runs([tmp_path]))
+    assert step_costs.step_times({"none": replace(group, runs={})}, rounds=3) == {}
+
+
 @pytest.mark.parametrize(("old", "new", "dearer"), [("a", "b", True), ("b", "a", False), ("a", "c", None)])
 def test_dearer_is_what_the_interval_says(old: str, new: str, dearer: bool | None):
     assert step_costs.is_dearer(step_costs.compared(MS, old, new)) is dearer
@@ -41,6 +79,6 @@ def test_what_was_not_measured_is_not_compared():
 def test_a_sentence_has_ratio_interval_and_times():
     assert step_costs.told(MS, ("a", "ELU"), ("b", "batch norm")) == (
         "A training step of batch norm takes 1.50 times as long as one of ELU (95 % over 3 rounds, in turn: 1.47 to "
-        "1.52): 3.0 against 2.0 ms of processor time."
+        "1.52): 3.0 against 2.0 ms of processor time, each by itself on one thread."
     )
-    assert step_costs.told(MS, ("a", "ELU"), ("c", "SELU")).endswith("processor time; no difference is shown.")
+    assert step_costs.told(MS, ("a", "ELU"), ("c", "SELU")).endswith("one thread; up to 5 % count as none.")

@@ -49,6 +49,20 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
     assert f" The {MAX_CURVES} best of 12 groups by validation loss. Line: mean" in found.caption
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"dropout": [0.0, 0.0]}, "averaged over each epoch while the weights change. Where"),
+        ({"dropout": [0.0, 0.5]}, "weights change, with dropout where there is any. Where"),
+        ({"dropout": 0.1, "stages": [[32, 32], [64]]}, "weights change, with dropout where there is any. Where"),
+    ],
+)
+def test_the_caption_says_what_sets_training_apart(leave, tmp_path: Path, settings: dict[str, object], words: str):
+    leave("m", [2.0, 1.0], [0.3, 0.4], 1, "m", **settings)
+    caption = learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
+    assert f"Dotted: training, {words}" in caption or f" {words}" in caption
+
+
 def test_colours_are_told_apart_without_hue():
     """Each two differ by lightness or by blue against yellow, which the red-green blind see."""
     rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLOURS])

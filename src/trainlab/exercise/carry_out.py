@@ -136,6 +136,7 @@ class Exercise:
         log.info("measuring %s (%s)", measurement.name, section.title)
         self._write_now_and_then()
         started = time.monotonic()
+        evidence.forget(measurement.name)  # what was taken of other runs is no answer if this fails
         try:
             evidence.keep(measurement.name, measurement.take(evidence), of)
         except NotYet as missing:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainlab.exercise.wording import all_hold, listed
+from trainlab.exercise.wording import all_hold
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Claim:
 def told(found: Sequence[Claim]) -> str:
     """Which claims hold, which do not, and which are open, a sentence each."""
     parts = [
-        f"{word}: {listed([_text(claim) for claim in found if claim.holds is holds])}."
-        for holds, word in ((True, "These claims hold here"), (False, "Contradicted"), (None, "Open"))
+        f"{word}: {'; '.join(_text(claim) for claim in found if claim.holds is holds)}."
+        for holds, word in ((True, "Holds here"), (False, "Contradicted"), (None, "Open"))
         if any(claim.holds is holds for claim in found)
     ]
     return " ".join(parts) if parts else "There is no claim to hold the figures against."

@@ -115,6 +115,10 @@ class Evidence:
         content = {"of": of, "figures": measured}
         write_atomically(self._path(name), (json.dumps(content, indent=1) + "\n").encode())
 
+    def forget(self, name: str) -> None:
+        """Remove what a measurement came to, if it was taken."""
+        self._path(name).unlink(missing_ok=True)
+
     def is_measured(self, name: str, of: str = "") -> bool:
         """Whether it was taken, of just that."""
         path = self._path(name)

@@ -10,6 +10,7 @@ from math import log
 import numpy as np
 
 from trainlab.exercise.evidence import diverged
+from trainlab.exercise.timing import product
 from trainlab.exercise.wording import accuracy
 from trainlab.report.convergence import convergence
 from trainlab.report.groups import Group
@@ -25,8 +26,16 @@ def reached(group: Group) -> str:
     val, test = (accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
     return (
         f"{group.label}: validation accuracy {val}, test accuracy † {test}, at the epoch with the lowest validation "
-        f"loss. {learning_rate(group)}"
+        f"loss. {learning_rate(group)}{_lost(group)}"
     )
+
+
+def _lost(group: Group) -> str:
+    """How many runs diverged, if any did."""
+    lost = len(diverged(group))
+    if not lost:
+        return ""
+    return f" {lost} of {lost + len(group.runs)} runs diverged: means are of the others, so no claim is made of it."
 
 
 def learning_rate(group: Group) -> str:
@@ -37,11 +46,22 @@ def learning_rate(group: Group) -> str:
     rate = f"Learning rate {search['lr']:.2g}"
     if search["method"] == "range_test":
         return f"{rate}, found by a range test."
-    tried, epochs = search["curve"]["lr"], group.settings.get("lr_search.epochs")
+    (low, high), epochs = range_searched(group), group.settings.get("lr_search.epochs")
     length = f", in trainings of up to {epochs} epochs" if epochs else ""
-    at_the_end = not min(tried) < search["lr"] < max(tried)
-    warning = " That is the end of the range: better ones may lie beyond." if at_the_end else ""
-    return f"{rate}, found by a grid from {min(tried):.0e} to {max(tried):.0e} on validation loss{length}.{warning}"
+    warning = " That is the end of the range: better ones may lie beyond." if is_at_an_end(group) else ""
+    return f"{rate}, found by a grid from {low:.0e} to {high:.0e} on validation loss{length}.{warning}"
+
+
+def is_at_an_end(group: Group) -> bool:
+    """Whether the rate found is the lowest or the highest of those tried, so that a better one may lie beyond."""
+    return group.search is not None and group.search["lr"] in range_searched(group)
+
+
+def range_searched(group: Group) -> tuple[float, float]:
+    """The lowest and the highest rate that was tried, of a group with a search."""
+    assert group.search is not None
+    tried = group.search["curve"]["lr"]
+    return min(tried), max(tried)
 
 
 def best_epochs(group: Group) -> str:
@@ -89,8 +109,8 @@ def takes_less_time(old: Group, new: Group, step: Ratio | None) -> bool | None:
     found = convergence(old, new)
     if found is None or step is None:
         return None
-    epochs = found.common_epochs_ratio
-    return _is_less(epochs.low * step.low, epochs.high * step.high)
+    ratio = product(found.common_epochs_ratio, step)
+    return _is_less(ratio.low, ratio.high)
 
 
 def never_beats_guessing(group: Group) -> bool:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import exp, hypot, log
 
 import torch
 
@@ -41,6 +42,13 @@ def alternating(
 def times_as_long(first: Sequence[float], second: Sequence[float]) -> Ratio:
     """What the first takes over what the second takes, round by round."""
     return ratio(dict(enumerate(first)), dict(enumerate(second)))
+
+
+def product(first: Ratio, second: Ratio) -> Ratio:
+    """Of two that were measured apart, so that the squares of their relative uncertainties add up."""
+    value = first.value * second.value
+    within = exp(hypot(*(log(of.high / of.value) for of in (first, second))))
+    return Ratio(value, value / within, value * within)
 
 
 @contextmanager

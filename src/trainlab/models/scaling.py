@@ -14,9 +14,14 @@ class InputScaling(nn.Module):
     gain: Tensor
     shift: Tensor
 
-    def __init__(self, image_shape: tuple[int, int, int], standardize: bool) -> None:
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        standardize: bool,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         super().__init__()
-        self.standardize = standardize
+        self.standardize, self.memory_format = standardize, memory_format
         if standardize:
             self.register_buffer("gain", torch.full(image_shape, torch.nan))
             self.register_buffer("shift", torch.full(image_shape, torch.nan))
@@ -33,5 +38,7 @@ class InputScaling(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Floats (B, C, H, W)."""
         if self.standardize:
-            return torch.addcmul(self.shift, images.to(self.gain.dtype), self.gain)
-        return images.to(torch.get_default_dtype()).mul_(1 / 255)
+            scaled = torch.addcmul(self.shift, images.to(self.gain.dtype), self.gain)
+        else:
+            scaled = images.to(torch.get_default_dtype()).mul_(1 / 255)
+        return scaled.contiguous(memory_format=self.memory_format)

@@ -99,7 +99,8 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
         "acc": "The higher a line comes, the better is the model; the sooner, the faster it converges.",
     }[metric]
     dotted = (
-        f" Dotted: training, {_training_is(shown)}. Where it improves on and the line does not, the model overfits."
+        f" Dotted: training, {_training_is(shown)}. Where it goes on improving and the line does not, the model "
+        "overfits."
         if with_training
         else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
     )
@@ -116,14 +117,18 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
 
 def _training_is(groups: Sequence[Group]) -> str:
     """What sets the figures of training apart from those of validation."""
-    of = {key for group in groups for key, value in group.settings.items() if np.any(value)}
+
+    def any_has(*keys: str) -> bool:
+        return any(np.any(group.settings.get(key, 0)) for group in groups for key in keys)
+
     others = [
         word
         for word, keys in (
-            ("with dropout", {"model.dropout"}),
-            ("of augmented images", {"data.flip", "data.crop_padding"}),
+            ("with dropout where there is any", ["model.dropout"]),
+            ("of augmented images", ["data.flip", "data.crop_padding"]),
+            ("with smoothed labels", ["label_smoothing"]),
         )
-        if of & keys
+        if any_has(*keys)
     ]
     return ", ".join(["averaged over each epoch while the weights change", *others])
 
@@ -174,7 +179,7 @@ def bars(groups: Sequence[Group]) -> Picture:
 
     kept = f"The {len(shown)} best of {len(groups)} groups by validation loss. " if len(shown) < len(groups) else ""
     caption = (
-        "Left: how little the groups differ beside what they have in common. Right: whether they differ by more than "
+        "Left: how much the groups differ beside what they have in common. Right: whether they differ by more than "
         f"their seeds do. {kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. Orange "
         "ticks: seeds."
     )

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 
-from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.evidence import Evidence, diverged
 from trainlab.exercise.outcomes import best_epochs, cells
 from trainlab.exercise.questions.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
 from trainlab.exercise.questions.tuning import RECIPES, STEPS, curves, measured_steps, steps
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import compared
-from trainlab.exercise.wording import accuracy, beside_reported, listed, margin
+from trainlab.exercise.wording import accuracy, beside_reported, margin
 from trainlab.report.comparisons import Pair
 from trainlab.report.convergence import convergence
 from trainlab.report.figures import bars
@@ -33,10 +33,10 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(
         [
             *worth(changes),
-            f"The highest validation accuracy has {best.label}: {accuracy(best.summary('metrics', 'val_acc'))}.",
+            f"{best.label} has the highest validation accuracy: {accuracy(best.summary('metrics', 'val_acc'))}.",
             beside_reported("Validation accuracy beside the best that others report", _reported(groups)),
             "What others report is of one run each, whose noise is not known, in batches of 32 without weight decay "
-            "but in 8f. Networks with decay are trained otherwise than theirs.",
+            "except in 8f. Networks with decay are trained otherwise than theirs.",
             *(better(pair) for pair in recipes.values()),
         ],
         figures=[curves("8", done), replace(bars(done), name="8_accuracy_bars")],
@@ -48,15 +48,18 @@ def worth(changes: Mapping[str, Pair]) -> list[str]:
     """Which changes are larger than the noise, and which are not; nothing where there is none."""
     sides: dict[str, list[str]] = {"brings": [], "costs": [], "open": []}
     for key, pair in changes.items():
-        side = "open" if not pair.is_clear else "brings" if pair.difference.mean > 0 else "costs"
-        tested = f"{margin(pair)} points {'ahead' if pair.difference.mean > 0 else 'behind'}"
-        sides[side].append(f"{pair.first.label} ({key}) over {pair.second.label}, {tested}")
+        lost = diverged(pair.first) or diverged(pair.second)
+        side = "open" if lost or not pair.is_clear else "brings" if pair.difference.mean > 0 else "costs"
+        tested = f"{margin(pair)} points {'ahead of' if pair.difference.mean > 0 else 'behind'}"
+        sides[side].append(f"{pair.first.label} ({key}), {tested} {pair.second.label}")
     words = {
         "brings": "Worth it by accuracy, more than the noise",
-        "costs": "Costs accuracy, more than the noise",
+        "costs": "At a cost in accuracy, more than the noise",
         "open": "Not shown to matter with these seeds",
     }
-    return [f"{words[side]}: {listed(found)}." for side, found in sides.items() if found]
+    said = [f"{words[side]}: {'; '.join(found)}." for side, found in sides.items() if found]
+    tests = next((pair.tests for pair in changes.values()), 0)
+    return [*said[:-1], f"{said[-1]} Noise is judged by Holm over {tests} pairs; ± is of one alone."] if said else []
 
 
 def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
@@ -79,8 +82,9 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
     return Table(
         ["part", "network", "beside", "points of validation accuracy", "p by Holm", "epochs, ratio", "a step, ratio"],
         rows,
-        "Epochs: to the higher of the two best validation losses, with a 95 % interval over the seeds. A step: time of "
-        "the processor, with one over rounds in turn. Below 1 the network takes less than the one beside it.",
+        "Points: ± is of one pair alone, p is corrected for all. Epochs: to the higher of the two best validation "
+        "losses, with a 95 % interval over the seeds. A step: time of the processor, with one over rounds in turn. "
+        "Below 1 the network takes less than the one beside it.",
     )
 
 

@@ -1,17 +1,17 @@
 """Question 7: what dropout costs in training and in predictions, and what MC dropout costs."""
 
 from collections.abc import Mapping, Sequence
-from math import exp, hypot, isnan, log, nan, sqrt
+from math import isnan, nan, sqrt
 
-from trainlab.exercise.claims import Claim, told
+from trainlab.exercise.claims import Claim, all_of, told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.dropout_costs import NONE, PASS, PLACES, WHERE, mc_ratio, predictions, steps
 from trainlab.exercise.questions.dropout_epochs import epochs_ratio, is_cut, to_the_best
 from trainlab.exercise.questions.dropout_shown import by_rate, by_variant, costs, curves
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.timing import times_as_long
+from trainlab.exercise.timing import product, times_as_long
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import all_hold, named, times
+from trainlab.exercise.wording import named, times
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Ratio
 
@@ -50,9 +50,9 @@ def answer(evidence: Evidence) -> Answer:
         [
             step_costs(taken),
             f"{to_the_best(without, half)} {altogether(slower)}".strip(),
-            f"{told(found)} {rounds(inference, sampled)}",
+            " ".join([told(found), *why_cheap(sampled), rounds(inference, sampled)]),
         ],
-        all_hold(*(claim.holds for claim in found)),
+        all_of(found),
         [curves(done), costs(taken, sampled)] if done else [costs(taken, sampled)],
         [("Rates", by_rate(groups)), ("Times", by_variant(taken, inference, sampled))],
     )
@@ -77,15 +77,13 @@ def step_costs(taken: Times) -> str:
 def time_ratio(first: Group, second: Group, taken: Times) -> Ratio:
     """Time to the lowest validation loss, the second's over the first's: that of epochs times that of a step.
 
-    Of steps with ordinary dropout before the output layer, as it is trained here. The two are measured apart, so the
-    squares of their relative uncertainties add up. NaN where a training ended before its loss rose again.
+    Of steps with ordinary dropout before the output layer, as it is trained here. NaN where a training ended before
+    its loss rose again.
     """
     epochs, step = epochs_ratio(first, second), times_as_long(taken["last, ordinary"], taken[NONE])
     if is_cut(first) or is_cut(second) or isnan(epochs.value):
         return Ratio(nan, nan, nan)
-    value = epochs.value * step.value
-    within = exp(hypot(*(log(of.high / of.value) for of in (epochs, step))))
-    return Ratio(value, value / within, value * within)
+    return product(epochs, step)
 
 
 def altogether(found: Ratio) -> str:
@@ -93,7 +91,7 @@ def altogether(found: Ratio) -> str:
     if isnan(found.value):
         return ""
     words = {True: "about twofold", False: "not about twofold", None: "whether that is about twofold is not shown"}
-    return f"Times what a step takes, that makes {times(found)} the time: {words[about(found, 2)]}."
+    return f"Multiplied by the time of a step, that makes {times(found)} the time: {words[about(found, 2)]}."
 
 
 def about(found: Ratio, mark: float) -> bool | None:
@@ -125,9 +123,17 @@ def _samples_cost(sampled: Times, place: str) -> Claim:
     found, n = mc_ratio(sampled, place, MC_SAMPLES), MC_SAMPLES
     says = f"{n} samples of MC dropout {WHERE[place]} take about {n} times as long as one prediction"
     marks = f"about {n} is from {n / ABOUT:.1f} to {n * ABOUT:.1f}"
-    why = ", because samples share the layers before the dropout; a loop over whole predictions would not"
-    is_shared = found.high < n / ABOUT
-    return Claim(says, f"{times(found)}; {marks}{why if is_shared else ''}", about(found, n))
+    return Claim(says, f"{times(found)}; {marks}", about(found, n))
+
+
+def why_cheap(sampled: Times) -> list[str]:
+    """Why samples cost less than a prediction each, where dropout is before the output layer alone and they do."""
+    if mc_ratio(sampled, "last", MC_SAMPLES).high >= MC_SAMPLES / ABOUT:
+        return []
+    return [
+        "With dropout before the output layer alone, the samples share all layers before it, which are computed once; "
+        "a loop over whole predictions would compute them for every sample."
+    ]
 
 
 def is_free(inference: Times) -> bool | None:

@@ -1,20 +1,19 @@
 """What dropout costs a training step and a prediction: measured on the network of 20 layers of 100 units."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from trainlab.exercise.evidence import Evidence, Measured
+from trainlab.exercise.step_costs import drawn_batch, training_step
 from trainlab.exercise.timing import alternating, one_thread, times_as_long
-from trainlab.flat import FlatParameters
 from trainlab.mc_dropout import mc_probabilities
 from trainlab.models import MLP
-from trainlab.randomness import CounterDraws, generator
 from trainlab.report.statistics import Ratio
 
-RATE, BATCH, PREDICTED = 0.1, 32, 250
+RATE, BATCH, PREDICTED = 0.1, 128, 250
 NONE = "none"
 VARIANTS = {
     NONE: {},
@@ -33,8 +32,11 @@ STEPS_IN_A_ROW, PREDICTIONS_IN_A_ROW = 8, 5  # the shortest counts
 
 def steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step by variant, a number a round."""
-    images, labels = _batch(BATCH)
-    actions = {name: _step(network_with(**settings), images, labels) for name, settings in VARIANTS.items()}
+    images, labels = drawn_batch(BATCH)
+    nadam = partial(torch.optim.NAdam, lr=1e-6)
+    actions = {
+        name: training_step(network_with(**settings), nadam, images, labels) for name, settings in VARIANTS.items()
+    }
     with one_thread():
         return dict(alternating(actions, rounds=5 if evidence.setting.quick else 60, times=STEPS_IN_A_ROW))
 
@@ -42,7 +44,7 @@ def steps(evidence: Evidence) -> Measured:
 @torch.inference_mode()
 def predictions(evidence: Evidence) -> Measured:
     """Milliseconds of predictions by variant, with dropout off and left on, a number a round."""
-    images, _ = _batch(PREDICTED)
+    images, _ = drawn_batch(PREDICTED)
     networks = {name: network_with(**settings).eval() for name, settings in {NONE: {}, **PLACES}.items()}
     single = {f"{name}, {PASS}": _prediction(network, images) for name, network in networks.items()}
     sampled = {
@@ -72,28 +74,6 @@ def network_with(**settings: object) -> MLP:
     shape = network.scaling.gain.shape
     network.scaling.set_statistics(torch.full(shape, 127.5), torch.full(shape, 73.9))  # of 0 to 255: 256 / sqrt(12)
     return network
-
-
-def _batch(size: int) -> tuple[Tensor, Tensor]:
-    draws = generator(0, "timed images")
-    return torch.randint(256, (size, 3, 32, 32), dtype=torch.uint8, generator=draws), torch.arange(size) % 10
-
-
-def _step(network: MLP, images: Tensor, labels: Tensor) -> Callable[[], object]:
-    """A step of NAdam as a training makes it."""
-    flat = FlatParameters(network)
-    optimizer = torch.optim.NAdam([flat.parameter], lr=1e-6)
-    draws = [module for module in network.modules() if isinstance(module, CounterDraws)]
-
-    def step() -> None:
-        for draw in draws:
-            draw.step += 1
-        functional.cross_entropy(network(images), labels).backward()
-        flat.gather_gradients()
-        optimizer.step()
-        flat.zero_grad()
-
-    return step
 
 
 def _prediction(network: MLP, images: Tensor) -> Callable[[], object]:

@@ -1,11 +1,12 @@
 """What is usually said of SELU, ELU and ReLU, claim by claim, beside what their layers and curves came to."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import inf, isnan, nan
 
 import numpy as np
 
-from trainlab.exercise.claims import Claim
+from trainlab.exercise.claims import Claim, told
 from trainlab.exercise.looks import by_seed, hidden
 from trainlab.exercise.wording import all_hold, holds, listed, together
 from trainlab.report.curves import Values
@@ -130,12 +131,7 @@ def who_keeps(means: Figures, deviations: Figures) -> str:
 
 def told_briefly(found: Sequence[Tested]) -> str:
     """Which claims hold, which do not and which are open, without the figures, which the table has."""
-    parts = [
-        f"{word}: {listed([claim.says for claim, _ in found if claim.holds is holds])}"
-        for holds, word in ((True, "holds"), (False, "contradicted"), (None, "open"))
-        if any(claim.holds is holds for claim, _ in found)
-    ]
-    return f"Of what is usually said, {'; '.join(parts)}."
+    return told([replace(claim, found="") for claim, _ in found])
 
 
 def keeping_told(groups: Mapping[str, Group]) -> str:
@@ -157,32 +153,42 @@ def gradients_told(groups: Mapping[str, Group]) -> str:
     if not found:
         return ""
     ends = [f"{number(interval([*end.values()]), 2)} with {name}" for name, (_, end) in found.items()]
-    fates = {name: fate([[*look.values()] for look in looks]) for name, looks in found.items()}
+    what = "the norm of the gradient in the first layer over that in the last hidden one"
+    return " ".join(
+        [
+            f"After training {what} is {listed(ends)}.",
+            *fates_told({name: fate([*end.values()]) for name, (_, end) in found.items()}),
+            "Before training:",
+            *fates_told({name: fate([*start.values()]) for name, (start, _) in found.items()}),
+        ]
+    )
+
+
+def fates_told(fates: Mapping[str, str]) -> list[str]:
+    """What becomes of the gradient, a sentence for each kind."""
     words = {
-        "neither": f"stays within a factor of {FLOW} in every run, also before training: it does not vanish or explode",
+        "neither": f"stays within a factor of {FLOW} in every run",
         "vanishes": f"vanishes, to less than 1/{FLOW} in every run",
         "explodes": f"explodes, to more than {FLOW} times in every run",
         "differs": f"is within a factor of {FLOW} in some runs and not in others",
         "unknown": "cannot be given, since in some run no gradient comes to the last hidden layer",
     }
-    parts = [
+    return [
         f"With {listed([name for name, its in fates.items() if its == key])} it {said}."
         for key, said in words.items()
         if key in fates.values()
     ]
-    end = f"the norm of the gradient in the first layer over that in the last hidden one is {listed(ends)}"
-    return " ".join([f"After training {end}.", *parts])
 
 
-def fate(looks: Sequence[Sequence[float]]) -> str:
-    """What becomes of a gradient, by first layer over last in the runs, before training and after it."""
-    if any(isnan(ratio) for look in looks for ratio in look):
+def fate(ratios: Sequence[float]) -> str:
+    """What becomes of a gradient, by first layer over last in the runs."""
+    if any(isnan(ratio) for ratio in ratios):
         return "unknown"
-    if any(all(ratio < 1 / FLOW for ratio in look) for look in looks):
+    if all(ratio < 1 / FLOW for ratio in ratios):
         return "vanishes"
-    if any(all(ratio > FLOW for ratio in look) for look in looks):
+    if all(ratio > FLOW for ratio in ratios):
         return "explodes"
-    return "neither" if all(1 / FLOW <= ratio <= FLOW for look in looks for ratio in look) else "differs"
+    return "neither" if all(1 / FLOW <= ratio <= FLOW for ratio in ratios) else "differs"
 
 
 def claims_table(found: Sequence[Tested]) -> Table:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nan
 
+from trainlab.exercise.claims import all_of
 from trainlab.exercise.evidence import Evidence, diverged
 from trainlab.exercise.looks import by_seed
 from trainlab.exercise.questions.normalizing_claims import (
@@ -23,7 +24,7 @@ from trainlab.exercise.questions.normalizing_claims import (
 )
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, all_hold, named
+from trainlab.exercise.wording import accuracy, named
 from trainlab.report.figures import inside, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import TEST_NOTE, Cell, Table
@@ -75,7 +76,7 @@ def answer(evidence: Evidence) -> Answer:
         figures.insert(0, replace(layers, name="3_layers", caption=caption))
     return Answer(
         [sentence for sentence in said if sentence],
-        all_hold(*(claim.holds for claim, _ in found)),
+        all_of([claim for claim, _ in found]),
         figures,
         [("What is usually said", claims_table(found)), table],
     )

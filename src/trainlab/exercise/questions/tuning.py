@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from trainlab.exercise.claims import Claim, all_of, told
-from trainlab.exercise.evidence import Evidence, Measured
+from trainlab.exercise.evidence import Evidence, Measured, diverged
 from trainlab.exercise.outcomes import converges, peaks, reached, takes_fewer_epochs, takes_less_time
 from trainlab.exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
 from trainlab.exercise.questions.parts import (
@@ -89,6 +89,8 @@ def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evid
         if pair:
             steps = measured_steps(evidence)
             found = claims(Change(old, new, pair, compared(steps, before, after)))
+            if diverged(old) or diverged(new):
+                found = [replace(claim, holds=None) for claim in found]  # those that are left are a choice
             said += [better(pair), f"{peaks(new)} {converges(old, new)}"]
             said += [told_cost(steps, (before, old.label), (after, new.label)), told(found)]
             agrees = all_of(found)
@@ -132,29 +134,30 @@ def uncertain(evidence: Evidence) -> Answer:
 
 
 def _batch_normalization(of: Change) -> list[Claim]:
+    new, old = of.new.label, of.old.label
     return [
-        Claim("it converges in fewer epochs", "", takes_fewer_epochs(of.old, of.new)),
-        Claim("to a better model", "", of.is_better),
-        Claim("each step takes longer", "", is_dearer(of.step)),
+        Claim(f"{new} takes fewer epochs than {old} to as low a loss", "", takes_fewer_epochs(of.old, of.new)),
+        Claim(f"{new} is better than {old}", "", of.is_better),
+        Claim(f"a step of {new} takes longer", "", is_dearer(of.step)),
     ]
 
 
 def _self_normalization(of: Change) -> list[Claim]:
     dearer = is_dearer(of.step)
     return [
-        Claim("it is less accurate", "", holds(corrected(of.pair), "lower")),
-        Claim("a step takes less time", "", None if dearer is None else not dearer),
+        Claim(f"{of.new.label} is less accurate than {of.old.label}", "", holds(corrected(of.pair), "lower")),
+        Claim(f"a step of {of.new.label} takes less time", "", None if dearer is None else not dearer),
     ]
 
 
 def _alpha_dropout(of: Change) -> list[Claim]:
-    return [Claim("it is better", "", of.is_better)]
+    return [Claim(f"{of.new.label} is better than {of.old.label}", "", of.is_better)]
 
 
 def _one_cycle(of: Change) -> list[Claim]:
     return [
-        Claim("it takes less time to as low a loss", "", takes_less_time(of.old, of.new, of.step)),
-        Claim("it comes to a better model", "", of.is_better),
+        Claim(f"{of.new.label} takes less time to as low a loss", "", takes_less_time(of.old, of.new, of.step)),
+        Claim(f"{of.new.label} is better than {of.old.label}", "", of.is_better),
     ]
 
 

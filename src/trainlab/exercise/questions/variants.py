@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from trainlab.exercise.evidence import Evidence, Measured
+from trainlab.exercise.evidence import Evidence, Measured, diverged
 from trainlab.exercise.outcomes import cells, converges, peaks, reached
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.parts import ALL, PARTS, group_of
@@ -70,7 +70,8 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
     if not new.runs or not old.runs:
         said, has_a_price = price(new, old)
         return Answer([said], variant.harms if has_a_price else None)
-    steps = {} if SWEEP.name in evidence.under_way() else evidence.measured(STEPS)
+    is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
+    steps = {} if is_training else evidence.measured(STEPS)
     costs = told(steps, (variant.part, old.label), (experiment, new.label))
     return Answer(
         [reached(new), better(pair_of(new, old)), f"{peaks(new)} {converges(old, new)}", costs],
@@ -93,7 +94,9 @@ def group(evidence: Evidence, experiment: str) -> Group:
 
 
 def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
-    """Whether the clear difference, if there is one, is the one expected."""
+    """Whether the clear difference, if there is one, is the one expected; None if runs of either diverged."""
+    if diverged(new) or diverged(old):
+        return None
     return None if harms is None else holds(verdict(pair_of(new, old).difference), "lower" if harms else "higher")
 
 

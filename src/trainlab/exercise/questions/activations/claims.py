@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from trainlab.exercise.claims import Claim
-from trainlab.exercise.questions.activations.rates import is_at_an_end
+from trainlab.exercise.outcomes import is_at_an_end
 from trainlab.exercise.questions.activations.trained import NAMES
 from trainlab.exercise.wording import SMALL, all_hold, corrected, family, holds, listed, loses_nothing, margin, times
 from trainlab.report.comparisons import ALPHA, Pair

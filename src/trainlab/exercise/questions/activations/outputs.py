@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trainlab.checkpoints import load_checkpoint, rebuild_data
-from trainlab.exercise.claims import Claim, told
+from trainlab.exercise.claims import Claim, all_of, told
 from trainlab.exercise.evidence import Evidence, Measured, NotYet, checkpoint_of
 from trainlab.exercise.questions.activations.heads import (
     HEADS,
@@ -20,7 +20,7 @@ from trainlab.exercise.questions.activations.heads import (
 from trainlab.exercise.questions.activations.heads_drawn import outputs_drawn
 from trainlab.exercise.questions.activations.trained import ALL
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.wording import SMALL, all_hold, amount, beside, holds, loses_nothing, seeds, signed, verdict
+from trainlab.exercise.wording import SMALL, amount, beside, holds, loses_nothing, seeds, signed, verdict
 from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import difference, interval
 from trainlab.report.verdicts import p_value
@@ -117,7 +117,7 @@ def answer(evidence: Evidence) -> Answer:
             "of one are not both more than half of it.",
             told(found),
         ],
-        all_hold(*(claim.holds for claim in found)),
+        all_of(found),
         [outputs_drawn(one, two, HIGHEST_SUM)],
         [("Both outputs for both tasks", _table(one, two))],
     )

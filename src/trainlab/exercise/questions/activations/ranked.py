@@ -1,6 +1,7 @@
 """Which activation is ahead, which others are told apart from it, and what that says of a choice."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from trainlab.exercise.questions.activations.claims import MATTERS, both_ps, may_be_chance
 from trainlab.exercise.wording import accuracy, family, listed, margin, outcome
@@ -19,8 +20,8 @@ def ranking(groups: Mapping[str, Group]) -> list[Group]:
 
 
 def against_the_best(ranked: Sequence[Group]) -> list[Pair]:
-    """The best one beside each other, Holm's correction over these."""
-    return family([(ranked[0], other) for other in ranked[1:]])
+    """The best one beside each other; Holm's correction over all pairs, since these figures tell which is the best."""
+    return [pair for pair in family(list(combinations(ranked, 2))) if pair.first is ranked[0]]
 
 
 def choice(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> str:

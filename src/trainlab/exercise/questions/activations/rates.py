@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import nan
 
+from trainlab.exercise.outcomes import is_at_an_end, range_searched
 from trainlab.exercise.wording import listed
 from trainlab.report.groups import Group
 
@@ -10,11 +11,6 @@ from trainlab.report.groups import Group
 def rate_of(group: Group) -> float:
     """The one that was found, or given."""
     return float(group.search["lr"] if group.search else group.settings.get("optim.lr", nan))
-
-
-def is_at_an_end(group: Group) -> bool:
-    """Whether the rate found is the lowest or the highest of those tried, so that a better one may lie beyond."""
-    return group.search is not None and group.search["lr"] in _range(group)
 
 
 def at_the_ends(groups: Sequence[Group]) -> list[str]:
@@ -34,7 +30,7 @@ def how_searched(groups: Sequence[Group]) -> str:
     searched = [group for group in groups if group.search]
     if not searched:
         return ""
-    ranges = sorted({_range(group) for group in searched})
+    ranges = sorted({range_searched(group) for group in searched})
     spans = listed([f"{low:.2g} to {high:.2g}" for low, high in ranges])
     settings = searched[0].settings
     epochs, batches = (settings.get(key) for key in ("lr_search.epochs", "trainer.limit_train_batches"))
@@ -42,9 +38,3 @@ def how_searched(groups: Sequence[Group]) -> str:
     length += f" of {batches} batches at most" if epochs and isinstance(batches, int) else ""
     starred = "; * at an end of the range, beyond which a better one may lie" if any(map(is_at_an_end, groups)) else ""
     return f"The rate is the one with the lowest validation loss among several from {spans}{length}{starred}."
-
-
-def _range(group: Group) -> tuple[float, float]:
-    assert group.search is not None
-    tried = group.search["curve"]["lr"]
-    return min(tried), max(tried)

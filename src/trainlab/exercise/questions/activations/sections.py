@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from trainlab.exercise.claims import told
+from trainlab.exercise.claims import all_of, told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.activations import outputs
 from trainlab.exercise.questions.activations.claims import claims, claims_table
@@ -13,7 +13,7 @@ from trainlab.exercise.questions.activations.steps import BATCH, NAME, STEPS, co
 from trainlab.exercise.questions.activations.trained import ALL, groups_by_activation
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.timing import CLOCK
-from trainlab.exercise.wording import accuracy, all_hold, outcome, times
+from trainlab.exercise.wording import accuracy, outcome, times
 from trainlab.report.groups import Group
 from trainlab.report.sections import TEST_NOTE, Cell, Table
 from trainlab.report.statistics import Ratio, interval
@@ -37,7 +37,7 @@ def answer(evidence: Evidence) -> Answer:
     ]
     return Answer(
         [sentence for sentence in said if sentence],
-        all_hold(*(claim.holds for claim in found)),
+        all_of(found),
         [curves({key: group for key, group in groups.items() if group.runs}), price(groups, costs)],
         [("All activations", _table(groups, ranked, taken, costs)), ("What is usually said", claims_table(found))],
     )

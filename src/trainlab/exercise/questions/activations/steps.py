@@ -1,18 +1,18 @@
 """What a training step costs under each activation."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.questions.activations.claims import MATTERS
 from trainlab.exercise.questions.activations.trained import groups_by_activation
+from trainlab.exercise.step_costs import drawn_batch, training_step
 from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.exercise.wording import listed, times
 from trainlab.models import MLP
-from trainlab.randomness import generator
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Ratio, interval
 from trainlab.report.verdicts import number
@@ -71,16 +71,4 @@ def _training(settings: Mapping[str, Any]) -> Callable[[], None]:
     """A step of the network that a run was made with, alone, under Nadam, on a batch that is drawn once."""
     model = {key.removeprefix("model."): value for key, value in settings.items() if key.startswith("model.")}
     network = MLP(**{key: value for key, value in model.items() if key not in ("_target_", "seed")})
-    shape = (3, 32, 32)
-    network.scaling.set_statistics(torch.full(shape, 127.0), torch.full(shape, 64.0))
-    draws = generator(0, "steps")
-    images = torch.randint(0, 256, (BATCH, *shape), generator=draws, dtype=torch.uint8)
-    labels = torch.randint(0, network.num_classes, (BATCH,), generator=draws)
-    optimizer = torch.optim.NAdam(network.parameters(), lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        cross_entropy(network(images), labels).backward()
-        optimizer.step()
-
-    return step
+    return training_step(network, partial(torch.optim.NAdam, lr=1e-4), *drawn_batch(BATCH, network.num_classes))

@@ -61,8 +61,8 @@ def cut_off(with_it: Mapping[str, Group]) -> list[str]:
     """Which of the networks cannot lose more, a sentence each."""
     reached = {name: group.summary("metrics", "val_acc") for name, group in with_it.items() if group.runs}
     return [
-        f"With alpha dropout {name} is not told apart from guessing one of ten classes ({accuracy(of)}): it cannot "
-        "fall lower, so its cost is cut off there."
+        f"With alpha dropout {name} does about as well as guessing one of ten classes ({accuracy(of)}): it cannot fall "
+        "much lower, so its cost is cut off there."
         for name, of in reached.items()
         if at_guessing(of)
     ]

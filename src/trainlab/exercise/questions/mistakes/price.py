@@ -9,6 +9,7 @@ from trainlab.report.statistics import Difference, Interval
 from trainlab.report.verdicts import p_value
 
 GUESSING = 0.1  # accuracy, of ten classes
+NEXT_TO_NOTHING = 1.5  # times that: up to there a network has learned next to nothing; a choice
 FEWEST = 3  # runs a side: if all of one end worse than all of the other, chance does that in 1 of 20 orders
 
 
@@ -27,7 +28,7 @@ def price(wrong: Group, right: Group) -> tuple[str, bool | None]:
     between = pair_of(wrong, right).difference
     said, costs = _costs(wrong.label, right.label, between, len(wrong.runs))
     if costs and at_guessing(wrong.summary("metrics", "val_acc")):
-        said += " That is down to guessing one of ten classes, below which it cannot cost more."
+        said += " That is down to about guessing one of ten classes, below which it cannot cost more."
     if not counts:
         return said, costs
     said = f"{counts} Of the others: {said[:1].lower()}{said[1:]}"
@@ -49,8 +50,8 @@ def loses_most(wrong: Group, right: Group) -> bool:
 
 
 def at_guessing(of: Interval) -> bool:
-    """Whether a mean accuracy is not above that of guessing, by its interval; of one run by itself."""
-    return not of.mean - (0.0 if isnan(of.half_width) else of.half_width) > GUESSING
+    """Whether a mean accuracy is no more than a little above that of guessing, and all of its interval."""
+    return of.mean + (0.0 if isnan(of.half_width) else of.half_width) <= NEXT_TO_NOTHING * GUESSING
 
 
 def _nothing_left(wrong: Group, right: Group) -> tuple[str, bool | None]:
@@ -59,6 +60,8 @@ def _nothing_left(wrong: Group, right: Group) -> tuple[str, bool | None]:
         return f"No run of {wrong.label} was completed.", None
     if diverged(right):
         return f"{_counts(wrong, right)} So it is left open what is due to the one that lost all.", None
+    if min(of, len(right.runs)) < FEWEST:
+        return f"{_counts(wrong, right)} Of so few runs nothing is claimed.", None
     return f"It costs everything: all {of} runs of {wrong.label} diverged.", True
 
 
@@ -81,8 +84,8 @@ def _rest(wrong: Group, right: Group) -> str:
     guess = ", no more than guessing one of ten classes" if max(reached) <= GUESSING else ""
     return (
         f"{which} reached {100 * max(reached):.1f} %{most}{guess}, and less than any run of {right.label}. A run "
-        "that diverged counts as the worst, so every run of the one is worse than every run of the other. These are "
-        "counts, without an interval."
+        "that diverged counts as the worst, so every run of the one is worse than every run of the other, which chance "
+        "does in 1 of 20 orders of three and three. These are counts, without an interval."
     )
 
 

@@ -9,7 +9,6 @@ from matplotlib.ticker import PercentFormatter
 
 from trainlab.exercise.questions.momentum.bowl import CURVATURES, DRAWN_STEPS, LR, NEAR, START
 from trainlab.exercise.questions.momentum.network import ENOUGH, ByMomentum, percent, steps_of, way
-from trainlab.exercise.wording import listed
 from trainlab.report.curves import band
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture
@@ -105,10 +104,13 @@ def curves(rate: ByMomentum, pace: ByMomentum) -> Picture:
 def _slow(pace: ByMomentum) -> str:
     """Which momenta do not come to the final speed in the steps that there are."""
     steps = steps_of(pace)
-    short = [f"{percent(way(m, steps))} with {m:g}" for m in pace if steps and way(m, steps) < ENOUGH]
+    short = [f"{m:g} {percent(way(m, steps))}" for m in pace if steps and way(m, steps) < ENOUGH]
     if not short:
         return ""
-    return f" High momenta come to it late: in {steps:,} steps they cover {listed(short)} of the way at that speed."
+    return (
+        f" High momenta come to it late. Of the way that they would go at that speed, {steps:,} steps cover: "
+        f"{', '.join(short)}."
+    )
 
 
 def _draw(axes: Axes, groups: ByMomentum) -> None:

@@ -7,7 +7,7 @@ from trainlab.cli import same_pace
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import named, pair_of, signed, verdict
+from trainlab.exercise.wording import Verdict, named, pair_of, signed, verdict
 from trainlab.report.groups import Group
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
@@ -131,8 +131,12 @@ def due(rate: ByMomentum, pace: ByMomentum) -> str:
             f"At one learning rate a momentum of {USUAL:g} is {told[0].lstrip('+')} ahead of no momentum. Where the "
             f"rate is lowered so that the final speed is the same, {rest}."
         )
-    word = {"lower": "behind", "not distinguishable": "not told apart from", "unknown": "not tested against"}[at_rate]
-    kept = {"higher": "ahead of", "lower": "behind"}.get(at_pace, "not told apart from")
+    places: dict[Verdict, str] = {
+        **{"higher": "ahead of", "lower": "behind"},
+        **{"not distinguishable": "not told apart from", "unknown": "not tested against"},
+    }
+    word = places[at_rate]
+    kept = places[at_pace]
     return (
         f"At one learning rate a momentum of {USUAL:g} is {word} no momentum ({told[0]}). Where the rate is lowered so "
         f"that the final speed is the same, it is {kept} it ({told[1]})."

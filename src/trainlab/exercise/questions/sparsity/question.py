@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.claims import told
+from trainlab.exercise.claims import all_of, told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.sparsity import measuring as m
 from trainlab.exercise.questions.sparsity.chart import trade_off, zeros_by_layer
@@ -16,7 +16,7 @@ from trainlab.exercise.questions.sparsity.findings import (
 from trainlab.exercise.questions.sparsity.like_shares import ALIKE, MOST, claims
 from trainlab.exercise.questions.sparsity.points import Point, baseline, change, keeps, points_of
 from trainlab.exercise.section import Answer, Section
-from trainlab.exercise.wording import SMALL, accuracy, all_hold, signed
+from trainlab.exercise.wording import SMALL, accuracy, signed
 from trainlab.report.sections import Cell, Table
 
 _SAID = {True: "kept", False: "lost", None: "cannot be told"}
@@ -38,7 +38,7 @@ def answer(evidence: Evidence) -> Answer:
     pictures = [trade_off(points, base), zeros_by_layer(points)]
     return Answer(
         [sentence for sentence in said if sentence],
-        all_hold(*(claim.holds for claim in found)),
+        all_of(found),
         [picture for picture in pictures if picture],
         [("All methods", table(points, base))],
     )
