@@ -23,6 +23,7 @@ def exercise(leave: Callable[..., Path], tmp_path: Path) -> Path:
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
     evidence = Evidence(tmp_path, Setting())
     evidence.keep(tuning.MC, MC)
+    evidence.keep(tuning.STEPS, {key: [2.0, 2.0 + 0.01 * i, 2.0] for i, key in enumerate(parts.PARTS, 1)})
     return write_page(SECTIONS, evidence, {"question_8": 1200.0})
 
 
