@@ -77,8 +77,8 @@ def test_what_the_textbook_says(made):
     )
     assert gradients == (
         "After training the norm of the gradient in the first layer over that in the last hidden one is 4.00 ± 0.00 "
-        "with SELU, 4.00 ± 0.00 with ELU and 4.00 ± 0.00 with ReLU. With SELU, ELU and ReLU it stays within a factor "
-        "of 10 in every run. Before training: With SELU, ELU and ReLU it stays within a factor of 10 in every run."
+        "with SELU, 4.00 ± 0.00 with ELU and 4.00 ± 0.00 with ReLU. Then it stays within a factor of 10 in every run "
+        "with SELU, ELU and ReLU. Before training it stays within a factor of 10 in every run with SELU, ELU and ReLU."
     )
     assert reached == (
         "Layers are compared at a learning rate of 0.0003 for all, speed at the better rate of each. At the better "
@@ -177,7 +177,7 @@ def test_who_keeps_mean_and_deviation():
 )
 def test_the_fate_of_a_gradient(ratios, said: str):
     assert fate(ratios) == said
-    (told,) = fates_told({"SELU": said})
+    (told,) = fates_told("Then", {"SELU": said})
     words = {"neither": "stays within", "differs": "in some runs and not", "unknown": "cannot be given"}
     assert words.get(said, said) in told
 
@@ -188,8 +188,8 @@ def test_gradients_that_vanish_in_some_networks(made, tmp_path):
         path = tmp_path / SWEEP.name / f"relu,0.0003,{seed}" / "activations.csv"
         path.write_text(path.read_text().replace(",4\n", ",0.01\n"))
     told = answer(evidence).sentences[2]
-    assert "and 0.01 ± 0.00 with ReLU. With SELU and ELU it stays within a factor of 10 in every run" in told
-    assert "With ReLU it vanishes, to less than 1/10 in every run. Before training: With SELU, ELU and ReLU it" in told
+    assert "and 0.01 ± 0.00 with ReLU. Then it stays within a factor of 10 in every run with SELU and ELU." in told
+    assert "Then it vanishes, to less than 1/10 in every run with ReLU. Before training it stays" in told
 
 
 def test_words_and_verdict_have_one_p():

@@ -1,6 +1,6 @@
 import pytest
 
-from trainlab.exercise.wording import accuracy, amount, beside, holds, loses_nothing, verdict
+from trainlab.exercise.wording import accuracy, amount, beside, holds, loses_nothing, paragraph, verdict
 from trainlab.report.statistics import Difference, difference, interval
 
 LOW, HIGH = {1: 50.0, 2: 50.2, 3: 50.1}, {1: 52.0, 2: 52.3, 3: 52.2}
@@ -68,3 +68,7 @@ def test_no_loss_is_claimed_where_the_interval_has_no_room_for_one(mean, half_wi
 def test_a_corrected_p_decides_whether_a_loss_is_clear():
     assert loses_nothing(Difference(-0.004, 0.0035, 0.03, "paired"), p=0.06) is True
     assert loses_nothing(Difference(-0.004, float("nan"), float("nan"), "none")) is None
+
+
+def test_sentences_in_a_row_begin_with_a_capital():
+    assert paragraph("one is so.", "", "two is not.") == "One is so. Two is not."

@@ -60,6 +60,11 @@ def listed(texts: Sequence[str]) -> str:
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
+def paragraph(*sentences: str) -> str:
+    """Sentences in a row, each with a capital first."""
+    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in sentences if sentence)
+
+
 def margin(pair: Pair) -> str:
     """How far the two are apart: "2.1 ± 0.4"."""
     spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""

@@ -157,15 +157,14 @@ def gradients_told(groups: Mapping[str, Group]) -> str:
     return " ".join(
         [
             f"After training {what} is {listed(ends)}.",
-            *fates_told({name: fate([*end.values()]) for name, (_, end) in found.items()}),
-            "Before training:",
-            *fates_told({name: fate([*start.values()]) for name, (start, _) in found.items()}),
+            *fates_told("Then", {name: fate([*end.values()]) for name, (_, end) in found.items()}),
+            *fates_told("Before training", {name: fate([*start.values()]) for name, (start, _) in found.items()}),
         ]
     )
 
 
-def fates_told(fates: Mapping[str, str]) -> list[str]:
-    """What becomes of the gradient, a sentence for each kind."""
+def fates_told(when: str, fates: Mapping[str, str]) -> list[str]:
+    """What becomes of the gradient then, a sentence for each kind."""
     words = {
         "neither": f"stays within a factor of {FLOW} in every run",
         "vanishes": f"vanishes, to less than 1/{FLOW} in every run",
@@ -174,7 +173,7 @@ def fates_told(fates: Mapping[str, str]) -> list[str]:
         "unknown": "cannot be given, since in some run no gradient comes to the last hidden layer",
     }
     return [
-        f"With {listed([name for name, its in fates.items() if its == key])} it {said}."
+        f"{when} it {said} with {listed([name for name, its in fates.items() if its == key])}."
         for key, said in words.items()
         if key in fates.values()
     ]

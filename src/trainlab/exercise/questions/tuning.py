@@ -19,7 +19,7 @@ from trainlab.exercise.questions.parts import (
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import compared, is_dearer, step_times
 from trainlab.exercise.step_costs import told as told_cost
-from trainlab.exercise.wording import corrected, holds
+from trainlab.exercise.wording import corrected, holds, paragraph
 from trainlab.report.comparisons import Pair
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
@@ -72,7 +72,7 @@ def beside_plain(evidence: Evidence, key: str) -> list[str]:
     if pair is None:
         return []
     change = f"{pair.first.label} is trained in {RECIPE}, {pair.second.label} in batches of 32 without."
-    return [f"{change} {better(pair)}"]
+    return [paragraph(change, better(pair))]
 
 
 def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evidence], Answer]:
@@ -91,7 +91,7 @@ def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evid
             found = claims(Change(old, new, pair, compared(steps, before, after)))
             if diverged(old) or diverged(new):
                 found = [replace(claim, holds=None) for claim in found]  # those that are left are a choice
-            said += [better(pair), f"{peaks(new)} {converges(old, new)}"]
+            said += [better(pair), paragraph(peaks(new), converges(old, new))]
             said += [told_cost(steps, (before, old.label), (after, new.label)), told(found)]
             agrees = all_of(found)
         if key != after:

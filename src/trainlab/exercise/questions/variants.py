@@ -9,7 +9,7 @@ from trainlab.exercise.questions.parts import ALL, PARTS, group_of
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import step_times, told
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import holds, named, pair_of, verdict
+from trainlab.exercise.wording import holds, named, pair_of, paragraph, verdict
 from trainlab.report.figures import learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import Table
@@ -74,7 +74,7 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
     steps = {} if is_training else evidence.measured(STEPS)
     costs = told(steps, (variant.part, old.label), (experiment, new.label))
     return Answer(
-        [reached(new), better(pair_of(new, old)), f"{peaks(new)} {converges(old, new)}", costs],
+        [reached(new), better(pair_of(new, old)), paragraph(peaks(new), converges(old, new)), costs],
         agrees(new, old, variant.harms),
         [replace(learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
         [("Beside the part", table(experiment, old, new))],
