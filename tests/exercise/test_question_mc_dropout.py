@@ -30,6 +30,7 @@ def test_both_have_to_be_better(accuracy, loss, agrees: bool | None):
     assert len(found.sentences) == 2
     ((_, table),) = found.tables
     assert [cell[1] for cell in table.rows[1]] == [2, PLAIN[1], accuracy[1], LOSS[1], loss[1]]
+    assert [cell[0] for cell in table.rows[-1][:2]] == ["mean", "50.17"]
 
 
 def test_without_a_run_nothing_is_said():

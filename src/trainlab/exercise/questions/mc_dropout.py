@@ -1,6 +1,7 @@
 """MC dropout of trained networks, without retraining: what it is measured by, and whether it is better."""
 
 from collections.abc import Collection, Mapping
+from math import nan
 
 from trainlab.evaluation import evaluate_checkpoint
 from trainlab.exercise.evidence import Measured, checkpoint_of
@@ -8,7 +9,7 @@ from trainlab.exercise.section import Answer
 from trainlab.exercise.wording import all_hold, beside, holds, verdict
 from trainlab.report.runs import Run
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import difference
+from trainlab.report.statistics import difference, interval
 
 SAMPLES = 100
 TEXTBOOK = (
@@ -52,14 +53,13 @@ def whether_better(name: str, found: Measured) -> Answer:
 
 
 def table(*columns: Mapping[int, float]) -> Table:
-    """A line a seed: accuracy without and with dropout left on, negative log-likelihood without and with."""
+    """A line a seed and one of means: accuracy without and with dropout left on, then negative log-likelihood."""
     rows: list[list[Cell]] = [
-        [
-            (str(seed), float(seed)),
-            *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in zip(columns, DIGITS, strict=True)),
-        ]
+        [(str(seed), seed), *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in zip(columns, DIGITS, strict=True))]
         for seed in columns[0]
     ]
+    means = [interval([*of.values()]).mean for of in columns]
+    rows.append([("mean", nan), *((f"{mean:.{d}f}", mean) for mean, d in zip(means, DIGITS, strict=True))])
     return Table(
         ["seed", "accuracy †, %", "with MC dropout †, %", "negative log-likelihood †, nats", "with MC dropout †, nats"],
         rows,
