@@ -86,6 +86,12 @@ def verdict(between: Difference) -> Verdict:
     return "higher" if between.mean > 0 else "lower"
 
 
+def how_tested(between: Difference) -> str:
+    """ "95 %, paired t, p = 0.01"."""
+    p = p_value(between.p)
+    return f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
+
+
 def holds(said: Verdict, wanted: Literal["higher", "lower"]) -> bool | None:
     """Whether a verdict is the one ``wanted``; False where it is the contrary, None where it is open."""
     return said == wanted if said in ("higher", "lower") else None
@@ -187,8 +193,7 @@ def beside(
         why = between.reason or "too few seeds"
         return f"{what} of {name} and {other} ({means} {unit}): nothing can be claimed, {why}."
     by = f"{abs(between.mean):.{digits}f} ± {between.half_width:.{digits}f} {unit}"
-    p = p_value(between.p)
-    how = f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
+    how = how_tested(between)
     if said == "not distinguishable":
         return f"{what} of {name} and {other} cannot be told apart ({by}, {how})."
     return f"{what} of {name} is {by} {said} than of {other} ({how})."

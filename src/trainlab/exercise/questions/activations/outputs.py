@@ -20,10 +20,9 @@ from trainlab.exercise.questions.activations.heads import (
 from trainlab.exercise.questions.activations.heads_drawn import outputs_drawn
 from trainlab.exercise.questions.activations.trained import ALL
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.wording import SMALL, amount, beside, holds, loses_nothing, seeds, signed, verdict
+from trainlab.exercise.wording import SMALL, amount, beside, holds, how_tested, loses_nothing, seeds, signed, verdict
 from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import difference, interval
-from trainlab.report.verdicts import p_value
 
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
 SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000
@@ -157,8 +156,7 @@ def two_most_probable(top: dict[str, Values]) -> str:
         means = " and ".join(f"{interval([*top[head].values()]).mean:.1f} %" for head in HEADS)
         return f"{what} ({means} with softmax and logistic outputs) cannot be compared: {between.reason}."
     by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points"
-    p = p_value(between.p)
-    how = f"95 %, paired t, p {p if p.startswith('<') else f'= {p}'}"
+    how = how_tested(between)
     if said == "not distinguishable":
         return f"{what} differs by {by} between softmax and logistic outputs: no difference shown ({how})."
     more = "more" if said == "higher" else "less"

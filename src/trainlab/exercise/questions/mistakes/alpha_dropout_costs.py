@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from trainlab.exercise.evidence import Measured
 from trainlab.exercise.questions.mistakes.price import at_guessing
-from trainlab.exercise.wording import accuracy, holds, listed, together, verdict
+from trainlab.exercise.wording import accuracy, holds, how_tested, listed, together, verdict
 from trainlab.report.groups import Group
 from trainlab.report.statistics import difference, interval
-from trainlab.report.verdicts import p_value
 
 Changes = Mapping[str, Mapping[int, float]]  # points of accuracy by seed, by activation
 
@@ -31,8 +30,7 @@ def costs_more(changes: Changes, with_it: Mapping[str, Group]) -> tuple[str, boo
             None,
         )
     by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points of validation accuracy"
-    p = p_value(between.p)
-    how = f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
+    how = how_tested(between)
     if said == "not distinguishable":
         return f"What {what[0].lower()}{what[1:]} costs ELU and SELU cannot be told apart ({by}, {how}).", None
     more, less = ("ELU", "SELU") if said == "lower" else ("SELU", "ELU")

@@ -3,10 +3,9 @@
 from math import isnan
 
 from trainlab.exercise.evidence import diverged
-from trainlab.exercise.wording import pair_of, seeds, signed, verdict
+from trainlab.exercise.wording import how_tested, pair_of, seeds, signed, verdict
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Difference, Interval
-from trainlab.report.verdicts import p_value
 
 GUESSING = 0.1  # accuracy, of ten classes
 NEXT_TO_NOTHING = 1.5  # times that: up to there a network has learned next to nothing; a choice
@@ -96,8 +95,7 @@ def _accuracies(group: Group) -> list[float]:
 def _costs(wrong: str, right: str, between: Difference, n: int) -> tuple[str, bool | None]:
     beside = f"{wrong} beside {right}"
     points = f"{100 * abs(between.mean):.1f} ± {100 * between.half_width:.1f} points of validation accuracy"
-    p = p_value(between.p)
-    how = f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
+    how = how_tested(between)
     match verdict(between):
         case "lower":
             return f"It costs {points}, more than the noise ({beside}, {how}).", True
