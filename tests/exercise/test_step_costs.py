@@ -73,12 +73,12 @@ def test_dearer_is_what_the_interval_says(old: str, new: str, dearer: bool | Non
 def test_what_was_not_measured_is_not_compared():
     assert step_costs.compared(MS, "a", "z") is None
     assert step_costs.is_dearer(None) is None
-    assert step_costs.told(MS, ("a", "ELU"), ("z", "SELU")) == "What a step of SELU costs was not measured."
+    assert step_costs.cost_told(MS, ("a", "ELU"), ("z", "SELU")) == "What a step of SELU costs was not measured."
 
 
 def test_a_sentence_has_ratio_interval_and_times():
-    assert step_costs.told(MS, ("a", "ELU"), ("b", "batch norm")) == (
+    assert step_costs.cost_told(MS, ("a", "ELU"), ("b", "batch norm")) == (
         "A training step of batch norm takes 1.50 times as long as one of ELU (95 % over 3 rounds, in turn: 1.47 to "
         "1.52): 3.0 against 2.0 ms of processor time, each by itself on one thread."
     )
-    assert step_costs.told(MS, ("a", "ELU"), ("c", "SELU")).endswith("one thread; up to 5 % count as none.")
+    assert step_costs.cost_told(MS, ("a", "ELU"), ("c", "SELU")).endswith("one thread; up to 5 % count as none.")

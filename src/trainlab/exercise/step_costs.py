@@ -38,7 +38,7 @@ def compared(found: Measured, old: str, new: str) -> Ratio | None:
     return times_as_long(found[new], found[old]) if old in found and new in found else None
 
 
-def told(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> str:
+def cost_told(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> str:
     """A sentence on what a step of ``new`` costs beside one of ``old``: (key in ``found``, label)."""
     ratio = compared(found, old[0], new[0])
     if ratio is None:

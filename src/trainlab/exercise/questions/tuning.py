@@ -17,8 +17,7 @@ from trainlab.exercise.questions.parts import (
     pairs_of,
 )
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.step_costs import compared, is_dearer, step_times
-from trainlab.exercise.step_costs import told as told_cost
+from trainlab.exercise.step_costs import compared, cost_told, is_dearer, step_times
 from trainlab.exercise.wording import corrected, holds, paragraph
 from trainlab.report.comparisons import Pair
 from trainlab.report.figures import Picture, learning_curves
@@ -92,7 +91,7 @@ def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evid
             if diverged(old) or diverged(new):
                 found = [replace(claim, holds=None) for claim in found]  # those that are left are a choice
             said += [better(pair), paragraph(peaks(new), converges(old, new))]
-            said += [told_cost(steps, (before, old.label), (after, new.label)), told(found)]
+            said += [cost_told(steps, (before, old.label), (after, new.label)), told(found)]
             agrees = all_of(found)
         if key != after:
             said += [reached(part), *beside_plain(evidence, key)]

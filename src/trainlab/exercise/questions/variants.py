@@ -7,7 +7,7 @@ from trainlab.exercise.outcomes import cells, converges, peaks, reached
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.parts import ALL, PARTS, group_of
 from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.step_costs import step_times, told
+from trainlab.exercise.step_costs import cost_told, step_times
 from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import holds, named, pair_of, paragraph, verdict
 from trainlab.report.figures import learning_curves
@@ -72,7 +72,7 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
         return Answer([said], variant.harms if has_a_price else None)
     is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
     steps = {} if is_training else evidence.measured(STEPS)
-    costs = told(steps, (variant.part, old.label), (experiment, new.label))
+    costs = cost_told(steps, (variant.part, old.label), (experiment, new.label))
     return Answer(
         [reached(new), better(pair_of(new, old)), paragraph(peaks(new), converges(old, new)), costs],
         agrees(new, old, variant.harms),
