@@ -59,13 +59,14 @@ def test_fewer_epochs_and_less_time_are_two_things(
 ):
     old, new = group("old", (10, 12, 11)[: len(epochs)]), group("new", epochs)
     assert outcomes.takes_fewer_epochs(old, new) is fewer
-    assert outcomes.takes_less_time(old, new, step and Ratio(sum(step) / 2, *step)) is less
+    time = outcomes.time_to_as_low(old, new, step and Ratio(sum(step) / 2, *step))
+    assert outcomes.is_less(time) is less
 
 
 def test_nothing_is_claimed_of_runs_that_did_not_come_to_an_end(group: Callable[..., Group]):
     three, lost = group("three", (10, 12, 11)), group("lost", (3,), status="diverged")
     assert outcomes.takes_fewer_epochs(three, lost) is None
-    assert outcomes.takes_less_time(three, lost, Ratio(1.0, 0.9, 1.1)) is None
+    assert outcomes.time_to_as_low(three, lost, Ratio(1.0, 0.9, 1.1)) is None
 
 
 def test_what_never_beats_guessing_is_not_said_to_converge(group: Callable[..., Group]):

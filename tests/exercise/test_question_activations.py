@@ -152,9 +152,9 @@ def test_a_rate_at_an_end_of_the_range_is_flagged(groups_of: Callable[..., Group
     )
     assert rates.how_searched([high]).endswith("0.01; * at an end of the range, beyond which a better one may lie.")
     assert rates.how_searched([groups["tanh"]]) == ""
-    row = sections._row(high, [1.0, 1.1], None)
+    row = sections._row(high, [1.0, 1.1])
     assert row[2] == ("0.01 *", 0.01)
-    assert sections._row(inside, [1.0, 1.1], None)[2] == ("0.001", 1e-3)
+    assert sections._row(inside, [1.0, 1.1])[2] == ("0.001", 1e-3)
     over = {claim.says: claim.found for claim in claims({"tanh": low, "sigmoid": high}, {})}
     assert over["tanh over logistic"].endswith("; the rate of tanh and logistic is at the end of the range searched")
 
@@ -281,6 +281,11 @@ def test_the_whole_answer(groups_of: Callable[..., Groups], tmp_path: Path):
     assert [name for name, _ in answer.tables] == ["All activations", "What is usually said"]
     assert [cells[0][0] for cells in answer.tables[0][1].rows] == ["SELU", "ReLU", "ELU", "logistic"]
     assert all(len(picture.svg) < 100_000 for picture in answer.figures)
+    beside_relu = [cells[-1][0] for cells in answer.tables[0][1].rows]
+    assert beside_relu[1] == "1"
+    assert "-" not in beside_relu
+    evidence.keep(steps.NAME, {"ms": {key: TIMES[key] for key in ("relu", "selu", "elu")}})
+    assert [cells[-1][0] for cells in sections.answer(evidence).tables[0][1].rows][1::2] == ["1", "-"]
 
 
 def test_no_run_was_completed(groups_of: Callable[..., Groups], tmp_path: Path):

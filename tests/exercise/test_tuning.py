@@ -1,6 +1,8 @@
 """The answers of question 8, from results that are made up."""
 
+import re
 from collections.abc import Callable, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +145,16 @@ def test_1cycle_is_to_be_sooner_and_better(
 ):
     leave_part(leave, "8e", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8f", accuracies, epochs=epochs)
-    assert answer("8f", evidence(), **{"8f": step}).agrees is agrees
+    found = answer("8f", evidence(), **{"8f": step})
+    assert found.agrees is agrees
+    claim = re.search(
+        r"(Holds here|Contradicted|Open): [^.]*less time to as low a loss "
+        r"\(\S+ times(?: \(95 %: (\S+) to (\S+)\))? as long, epochs times step\)",
+        found.sentences[-1],
+    )
+    assert claim, found.sentences
+    low, high = float(claim[2] or nan), float(claim[3] or nan)  # none where no seed differs
+    assert claim[1] == ("Holds here" if high < 1 else "Contradicted" if low > 1 else "Open")
 
 
 def test_seconds_of_seeds_that_share_a_clock_have_no_interval(

@@ -101,16 +101,16 @@ def cells(group: Group) -> list[Cell]:
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
     """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
     found = convergence(old, new)
-    return _is_less(found.common_epochs_ratio.low, found.common_epochs_ratio.high) if found else None
+    return is_less(found.common_epochs_ratio if found else None)
 
 
-def takes_less_time(old: Group, new: Group, step: Ratio | None) -> bool | None:
-    """The same in time: the interval of the epochs times that of a ``step``, new over old, of batches of one size."""
+def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
+    """Time of the new one to that loss over the old one's: epochs times ``step``, new over old, of batches of one size.
+
+    None where one of them has no completed run, or no step was timed.
+    """
     found = convergence(old, new)
-    if found is None or step is None:
-        return None
-    ratio = product(found.common_epochs_ratio, step)
-    return _is_less(ratio.low, ratio.high)
+    return product(found.common_epochs_ratio, step) if found and step else None
 
 
 def never_beats_guessing(group: Group) -> bool:
@@ -127,6 +127,8 @@ def converges(old: Group, new: Group) -> str:
     return converging(old, new)
 
 
-def _is_less(low: float, high: float) -> bool | None:
-    """Whether a ratio in an interval is below 1; False where it is above, None where neither is clear."""
-    return True if high < 1 else False if low > 1 else None
+def is_less(ratio: Ratio | None) -> bool | None:
+    """Whether a ratio is below 1 with its whole interval; False where above, None where neither is clear."""
+    if ratio is None:
+        return None
+    return True if ratio.high < 1 else False if ratio.low > 1 else None

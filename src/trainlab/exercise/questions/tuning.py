@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from trainlab.exercise.claims import Claim, all_of, told
 from trainlab.exercise.evidence import Evidence, Measured, diverged
-from trainlab.exercise.outcomes import converges, peaks, reached, takes_fewer_epochs, takes_less_time
+from trainlab.exercise.outcomes import converges, is_less, peaks, reached, takes_fewer_epochs, time_to_as_low
 from trainlab.exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
 from trainlab.exercise.questions.parts import (
     ALL,
@@ -18,7 +18,7 @@ from trainlab.exercise.questions.parts import (
 )
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import compared, cost_told, is_dearer, step_times
-from trainlab.exercise.wording import corrected, holds, paragraph
+from trainlab.exercise.wording import corrected, holds, paragraph, times
 from trainlab.report.comparisons import Pair
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
@@ -154,8 +154,10 @@ def _alpha_dropout(of: Change) -> list[Claim]:
 
 
 def _one_cycle(of: Change) -> list[Claim]:
+    time = time_to_as_low(of.old, of.new, of.step)
+    figure = f"{times(time)} as long, epochs times step" if time else ""
     return [
-        Claim(f"{of.new.label} takes less time to as low a loss", "", takes_less_time(of.old, of.new, of.step)),
+        Claim(f"{of.new.label} takes less time to as low a loss", figure, is_less(time)),
         Claim(f"{of.new.label} is better than {of.old.label}", "", of.is_better),
     ]
 

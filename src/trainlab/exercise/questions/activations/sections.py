@@ -1,6 +1,7 @@
 """Question 4 and how it is answered."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 
 from trainlab.exercise.claims import all_of, told
 from trainlab.exercise.evidence import Evidence
@@ -9,7 +10,7 @@ from trainlab.exercise.questions.activations.claims import claims, claims_table
 from trainlab.exercise.questions.activations.drawn import curves, price
 from trainlab.exercise.questions.activations.ranked import PASSES, ahead, choice, failed, ranking
 from trainlab.exercise.questions.activations.rates import at_the_ends, how_searched, is_at_an_end, rate_of
-from trainlab.exercise.questions.activations.steps import BATCH, NAME, STEPS, cost, relative, step_times
+from trainlab.exercise.questions.activations.steps import NAME, STEPS, cost, measure, relative
 from trainlab.exercise.questions.activations.trained import ALL, groups_by_activation
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.timing import CLOCK
@@ -55,23 +56,24 @@ def _table(
 ) -> Table:
     keys = {group.label: key for key, group in groups.items()}
     rest = [group for group in groups.values() if group not in ranked]
+    shown = [(keys[group.label], group) for group in [*ranked, *rest]]
     headings = ["activation", "initializer", "learning rate", "validation accuracy", "test accuracy †", "ms a step"]
     parts = [
         "Accuracies are means over the seeds with 95 % intervals, at the epoch with the lowest validation loss.",
         how_searched(ranked),
-        f"A step is of one network and {BATCH} images, on one thread; its mean and the interval of it are over rounds "
-        f"in which all activations take turns, the shortest of {STEPS} steps each.",
+        "A step is of one network and a batch of the size it is trained with, on one thread; its mean and the interval "
+        f"of it are over rounds in which all activations take turns, the shortest of {STEPS} steps each.",
         CLOCK,
         TEST_NOTE,
     ]
     return Table(
         [*headings, "beside ReLU"],
-        [_row(group, taken.get(keys[group.label], []), costs.get(keys[group.label])) for group in [*ranked, *rest]],
+        [[*_row(group, taken.get(key, [])), _beside_relu(key, costs)] for key, group in shown],
         " ".join(filter(None, parts)),
     )
 
 
-def _row(group: Group, taken: Sequence[float], relative_cost: Ratio | None) -> list[Cell]:
+def _row(group: Group, taken: Sequence[float]) -> list[Cell]:
     lr = rate_of(group)
     val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
     ms = interval(taken)
@@ -82,8 +84,13 @@ def _row(group: Group, taken: Sequence[float], relative_cost: Ratio | None) -> l
         (outcome(group), val.mean),
         (accuracy(test), test.mean),
         (number(ms), ms.mean),
-        (times(relative_cost), relative_cost.value) if relative_cost else ("1", 1.0),
     ]
+
+
+def _beside_relu(key: str, costs: Mapping[str, Ratio]) -> Cell:
+    if key in costs:
+        return times(costs[key]), costs[key].value
+    return ("1", 1.0) if key == "relu" and costs else ("-", nan)
 
 
 SECTIONS = (
@@ -97,7 +104,7 @@ SECTIONS = (
         "> tanh > logistic. ReLU is simple and fast. The logistic function and tanh are for outputs.",
         answer,
         [ALL],
-        [Measurement(NAME, step_times)],
+        [Measurement(NAME, measure)],
         [
             "Inputs are standardized for all. He initialization for ReLU and what is like it, LeCun's for SELU, "
             f"Glorot's for tanh and the logistic function. Nadam under a cosine schedule, {PASSES}. The learning rate "

@@ -1,32 +1,25 @@
 """What a training step costs under each activation."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
-
-import torch
+from collections.abc import Mapping
 
 from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.questions.activations.claims import MATTERS
 from trainlab.exercise.questions.activations.trained import groups_by_activation
-from trainlab.exercise.step_costs import drawn_batch, training_step
-from trainlab.exercise.timing import alternating, one_thread, times_as_long
+from trainlab.exercise.step_costs import step_times
+from trainlab.exercise.timing import times_as_long
 from trainlab.exercise.wording import listed, times
-from trainlab.models import MLP
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Ratio, interval
 from trainlab.report.verdicts import number
 
 NAME = "question_4_steps"
-BATCH, ROUNDS, STEPS = 32, 20, 8
+ROUNDS, STEPS = 20, 8
 
 
-def step_times(evidence: Evidence) -> Measured:
-    """Milliseconds of a step on one thread by activation, a number a round."""
+def measure(evidence: Evidence) -> Measured:
+    """Milliseconds of a step of each network by activation, as its runs make it."""
     rounds, steps = (3, 2) if evidence.setting.quick else (ROUNDS, STEPS)
-    trainings = {key: _training(group.settings) for key, group in groups_by_activation(evidence).items()}
-    with one_thread():
-        return {"ms": alternating(trainings, rounds, steps)}
+    return {"ms": step_times(groups_by_activation(evidence), rounds, steps)}
 
 
 def relative(taken: Mapping[str, list[float]]) -> dict[str, Ratio]:
@@ -65,10 +58,3 @@ def _side(of: Ratio) -> str:
     if of.low >= 1 - MATTERS and of.high <= 1 + MATTERS:
         return _WITHIN
     return _SOME_DEARER if of.low > 1 else _SOME_CHEAPER if of.high < 1 else _OPEN
-
-
-def _training(settings: Mapping[str, Any]) -> Callable[[], None]:
-    """A step of the network that a run was made with, alone, under Nadam, on a batch that is drawn once."""
-    model = {key.removeprefix("model."): value for key, value in settings.items() if key.startswith("model.")}
-    network = MLP(**{key: value for key, value in model.items() if key not in ("_target_", "seed")})
-    return training_step(network, partial(torch.optim.NAdam, lr=1e-4), *drawn_batch(BATCH, network.num_classes))
