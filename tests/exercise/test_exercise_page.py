@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from exercise_results import Leave, leave_part
@@ -68,3 +69,13 @@ def test_an_answer_against_what_is_usually_said_is_marked(tmp_path: Path):
         assert text.count(f'<span class="verdict {kind}">{words}</span>') == 1
         assert text.count(f'</a> <span class="faint">{words}</span></li>') == 1  # in the contents
     assert "It is 1 &lt; 2." in text
+
+
+def test_details_stand_below_the_answer_and_not_in_it(tmp_path: Path):
+    answer = Answer(["in short."], details=["more of it.", ""])
+    section = Section("q", "1", "A title", "A question?", "", lambda _: answer, [Sweep("s", ())])
+    text = page([section], Evidence(tmp_path, Setting()), {})
+    assert text_of(text, "q") == "In short."
+    assert '<h3>In detail</h3><div class="details"><p>More of it.</p></div>' in text
+    short = replace(section, answer=lambda _: Answer(["in short."]))
+    assert "In detail" not in page([short], Evidence(tmp_path, Setting()), {})

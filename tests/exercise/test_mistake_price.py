@@ -113,7 +113,7 @@ def test_most_runs_lost(leave: Leave, evidence: Evidence, wrong, lost: int, righ
         )
         assert left in said
         assert "guessing" not in said
-        assert said.endswith("These are counts, without an interval.")
+        assert said.endswith("(these are counts, without an interval).")
         assert costs is True
 
 

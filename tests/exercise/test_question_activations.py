@@ -86,9 +86,9 @@ def test_which_to_use_as_far_as_the_figures_carry_it(groups_of: Callable[..., Gr
     groups = groups_of(selu=0.46, elu=(0.459, 0.464, 0.458), relu=0.40)
     costs = {"selu": Ratio(1.2, 1.15, 1.3), "elu": Ratio(1.12, 1.05, 1.2)}
     assert ranked.choice(ranked.ranking(groups), costs, groups) == (
-        "After two passes over the images these runs speak for SELU in this network; ELU is not told apart from it and "
-        f"may do as well; ReLU is clearly behind. Only SELU is shown to take more than 10 % more time a step than "
-        f"ReLU. {LONGER}"
+        "After two passes over the images these runs speak for SELU in this network, with 46.1 ± 0.2 % (3 seeds) "
+        "validation accuracy; ELU is not told apart from it and may do as well; ReLU is clearly behind. Only SELU is "
+        f"shown to take more than 10 % more time a step than ReLU. {LONGER}"
     )
     cheap = {"elu": Ratio(1.0, 0.9, 1.1)}
     said = ranked.choice(ranked.ranking(groups), cheap, groups)
@@ -100,14 +100,16 @@ def test_what_may_be_chance_is_no_advice(groups_of: Callable[..., Groups]):
     groups = groups_of(**NEAR, tanh=(0.4588, 0.4631, 0.4582))
     assert ranked.choice(ranked.ranking(groups), {}, groups) == (
         "After two passes over the images these runs do not say which activation to use in this network: none is "
-        "clearly behind SELU, which is ahead."
+        "clearly behind SELU, which is ahead with 46.1 ± 0.2 % (3 seeds) validation accuracy."
     )
 
 
 def test_what_is_clearly_behind_is_advice(groups_of: Callable[..., Groups]):
     groups = groups_of(**NEAR, mish=(0.30, 0.302, 0.3015))
     said = ranked.choice(ranked.ranking(groups), {}, groups)
-    assert "speak for SELU in this network; ELU and Mish are clearly behind. Longer" in said  # 0.035, the larger of two
+    assert (
+        "% (3 seeds) validation accuracy; ELU and Mish are clearly behind. Longer" in said
+    )  # 0.035, the larger of two
 
 
 def test_what_is_clearly_behind_and_what_may_be_chance(groups_of: Callable[..., Groups]):
@@ -276,7 +278,10 @@ def test_the_whole_answer(groups_of: Callable[..., Groups], tmp_path: Path):
         sections.answer(evidence)
     evidence.keep(steps.NAME, {"ms": TIMES})
     answer = sections.answer(evidence)
-    assert len(answer.sentences) == 4
+    assert "these runs speak for SELU in this network, with 46.1 ± 0.2 % (3 seeds) validation" in answer.sentences[0]
+    assert answer.sentences[1].startswith("Holds here: ")
+    assert answer.details[0].startswith("SELU is ahead with 46.1 ± ")
+    assert answer.details[1].startswith("A training step with ReLU takes 8.1 ± 0.2 ms")
     assert answer.agrees is False
     assert [name for name, _ in answer.tables] == ["All activations", "What is usually said"]
     assert [cells[0][0] for cells in answer.tables[0][1].rows] == ["SELU", "ReLU", "ELU", "logistic"]

@@ -45,7 +45,7 @@ def test_no_difference_with_little_room_for_one_is_what_the_textbook_says(made):
     assert "Holm over 2 pairs" in found.sentences[0]  # those that are spoken of
     # Differences of neighbours: 0.2, -0.4, 0.5, -0.4, 0.2, -0.1 points; mean 0, sd 0.363, and t of 5 degrees is 2.571.
     assert found.sentences[1:] == [
-        "The 95 % intervals leave room for another start to be up to 0.4 points better. Up to 1 point is called "
+        "The 95 % intervals leave room for another start to be up to 0.4 points better; up to 1 point is called "
         "harmless here, so zero does no harm."
     ]
     # The mean square of 0.1 and 0.2 is 0.025.
@@ -58,7 +58,7 @@ def test_no_difference_with_room_for_a_large_one_leaves_it_open(made):
     found = answer(made(constant=(0.47, 0.53, 0.49, 0.51, 0.48, 0.52)))
     assert found.agrees is None
     # Of the differences to zero the mean is 0.05 points, and half the interval 2.571 * 2.245 / sqrt(6) = 2.36.
-    assert "leave room for another start to be up to 2.3 points better. Up to 1 point is" in found.sentences[1]
+    assert "leave room for another start to be up to 2.3 points better; up to 1 point is" in found.sentences[1]
     assert "so 6 seeds cannot show that zero does no harm." in found.sentences[1]
 
 

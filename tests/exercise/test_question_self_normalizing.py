@@ -9,6 +9,7 @@ from trainlab.exercise.claims import Claim
 from trainlab.exercise.evidence import Evidence, NotYet
 from trainlab.exercise.questions.normalizing_claims import NAMES, fate, fates_told, is_kept, lower, who_keeps
 from trainlab.exercise.questions.self_normalizing import SWEEP, answer
+from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 from trainlab.results import Result
 
@@ -63,14 +64,20 @@ def made(tmp_path):
     return leave
 
 
+def verdicts(found: Answer) -> list[str]:
+    """Of each claim: nearness of means, what SELU keeps, dead units, learning."""
+    return [str(row[-1][0]) for row in found.tables[0][1].rows]
+
+
 def test_what_the_textbook_says(made):
     found = answer(made())
     assert found.agrees is True
-    said, keeping, gradients, reached = found.sentences
-    assert said == (
-        "Holds here: means nearer 0 than ReLU's; SELU keeps a mean of 0 and a deviation of 1; fewer dead units than "
-        "ReLU; faster learning than ReLU."
+    (said,), (keeping, gradients, reached) = found.sentences, found.details
+    assert said.startswith(
+        "Holds here: means nearer 0 than ReLU's (off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, ReLU 0.90 ± 0.01); SELU "
+        "keeps a mean of 0 and a deviation of 1 (deviation off by: SELU 0.10 ± 0.00, "
     )
+    assert "); fewer dead units than ReLU (share in %: SELU 0.0 ± 0.0, ELU 0.0 ± 0.0, ReLU 20.0 ± 1.0); faster" in said
     assert keeping == (
         "After training SELU's mean is 0.10 ± 0.00 off 0 and its deviation 0.10 ± 0.00 off 1: SELU keeps both within "
         "0.25, and SELU comes nearest to a deviation of 1."
@@ -104,22 +111,18 @@ def test_what_the_textbook_says(made):
 def test_the_contrary_of_what_it_says(made):
     found = answer(made(relu={**TEXTBOOK["relu"], "mean": 0.05, "std": 1.05, "dead": 0.0, "losses": QUICK}, **WORSE))
     assert found.agrees is False
-    assert found.sentences[0] == (
-        "Contradicted: means nearer 0 than ReLU's; SELU keeps a mean of 0 and a deviation of 1; faster learning than "
-        "ReLU. Open: fewer dead units than ReLU."
-    )
-    assert "does not come nearest to a deviation of 1." in found.sentences[1]
+    assert verdicts(found) == ["contradicted", "contradicted", "open", "contradicted"]
+    assert found.sentences[0].endswith(" Open: fewer dead units than ReLU (share in % 0 with all).")
+    assert "does not come nearest to a deviation of 1." in found.details[0]
     assert found.tables[0][1].rows[2][1][0] == "share in % 0 with all"
 
 
 def test_what_cannot_be_told_apart_is_open(made):
     alike = {"mean": 0.5, "std": 1.5, "dead": 0.0, "losses": QUICK}
     found = answer(made(selu=alike, elu=alike, relu=alike))
-    assert found.sentences[0] == (
-        "Contradicted: SELU keeps a mean of 0 and a deviation of 1. Open: means nearer 0 than ReLU's; fewer dead units "
-        "than ReLU; faster learning than ReLU."
-    )
-    assert found.sentences[1].endswith(
+    assert verdicts(found) == ["open", "contradicted", "open", "open"]
+    assert found.sentences[0].startswith("Contradicted: SELU keeps a mean of 0 and a deviation of 1 (")
+    assert found.details[0].endswith(
         "none keeps both within 0.25, and SELU is not shown to come nearest to a deviation of 1."
     )
 
@@ -128,8 +131,8 @@ def test_nearest_is_not_kept(made):
     """Half a unit off, with the others farther: nearest, and no more."""
     found = answer(made(selu={**TEXTBOOK["selu"], "std": 1.4}))
     assert found.agrees is False
-    assert "Contradicted: SELU keeps a mean of 0 and a deviation of 1." in found.sentences[0]
-    assert found.sentences[1] == (
+    assert verdicts(found) == ["holds", "contradicted", "holds", "holds"]
+    assert found.details[0] == (
         "After training SELU's mean is 0.10 ± 0.00 off 0 and its deviation 0.40 ± 0.00 off 1: none keeps both within "
         "0.25, and SELU comes nearest to a deviation of 1."
     )
@@ -187,7 +190,7 @@ def test_gradients_that_vanish_in_some_networks(made, tmp_path):
     for seed in (1, 2, 3):
         path = tmp_path / SWEEP.name / f"relu,0.0003,{seed}" / "activations.csv"
         path.write_text(path.read_text().replace(",4\n", ",0.01\n"))
-    told = answer(evidence).sentences[2]
+    told = answer(evidence).details[1]
     assert "and 0.01 ± 0.00 with ReLU. Then it stays within a factor of 10 in every run with SELU and ELU." in told
     assert "Then it vanishes, to less than 1/10 in every run with ReLU. Before training it stays" in told
 
@@ -222,7 +225,7 @@ def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp
             own.write(folder)
         look(quick, 5.0, 5.0, 0.9)
     found = answer(evidence)
-    assert "compared at a learning rate of 0.0003 for all" in found.sentences[3]
+    assert "compared at a learning rate of 0.0003 for all" in found.details[2]
     measured = [row[1][0] for row in found.tables[0][1].rows]
     assert "ELU 0.20" in measured[0]
     rows = {(row[0][0], row[1][0]) for row in found.tables[1][1].rows}
@@ -233,22 +236,22 @@ def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp
 def test_slower_learning_contradicts(made):
     found = answer(made(selu={"losses": SLOW}, relu={"losses": QUICK}))
     assert found.agrees is False
-    assert "Contradicted: faster learning than ReLU." in found.sentences[0]
+    assert verdicts(found)[3] == "contradicted"
 
 
 def test_a_rate_that_diverged_is_told_and_the_other_is_compared(made):
     found = answer(made(diverged=[("relu", 3e-4)]))
     assert found.sentences[0].startswith("3 runs of ReLU at 0.0003 diverged. Holds here: ")
-    assert "compared at a learning rate of 0.001 for all" in found.sentences[3]
+    assert "compared at a learning rate of 0.001 for all" in found.details[2]
     assert "ReLU 0.90" in found.tables[0][1].rows[0][1][0]
 
 
 def test_an_activation_without_a_run_is_left_out(made):
     found = answer(made(diverged=["relu"]))
     assert found.agrees is None
-    assert "Open: means nearer 0 than ReLU's; SELU keeps a mean of 0" in found.sentences[0]
+    assert verdicts(found) == ["open"] * 4
     assert found.tables[0][1].rows[0][1][0] == "off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00"
-    assert found.sentences[3].endswith("is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds).")
+    assert found.details[2].endswith("is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds).")
 
 
 def test_without_a_completed_run_nothing_is_said(made):
@@ -259,9 +262,9 @@ def test_without_a_completed_run_nothing_is_said(made):
 def test_without_looks_the_curves_are_what_is_left(made):
     found = answer(made(looks=False))
     assert [picture.name for picture in found.figures] == ["3_loss_by_epoch"]
-    assert "Open: means nearer 0 than ReLU's; " in found.sentences[0]
+    assert verdicts(found)[:3] == ["open"] * 3
     assert [row[1][0] for row in found.tables[0][1].rows[:3]] == ["no figure"] * 3
-    assert len(found.sentences) == 2
+    assert [paragraph for paragraph in found.details if paragraph] == [found.details[2]]
 
 
 def test_seeds_that_have_not_ended_are_waited_for(made):

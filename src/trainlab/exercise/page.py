@@ -97,12 +97,17 @@ def _shown(section: Section, answer: Answer | str) -> str:
         kind, words = _AGREES[answer.agrees]
         verdict = f'<span class="verdict {kind}">{words}</span>'
         book = f'<p class="note"><b>Usually said:</b> {escape(section.textbook)} {verdict}</p>'
-    said = "".join(paragraph(sentence[:1].upper() + sentence[1:]) for sentence in answer.sentences)
-    parts = [f'<div class="answer">{said}</div>', book]
+    parts = [f'<div class="answer">{_paragraphs(answer.sentences)}</div>', book]
     parts += [f"<h3>{escape(name)}</h3>{table(of, name)}" for name, of in answer.tables]
     if answer.figures:
         parts.append(f'<div class="figures">{"".join(map(figure, answer.figures))}</div>')
+    if answer.details:
+        parts.append(f'<h3>In detail</h3><div class="details">{_paragraphs(answer.details)}</div>')
     return "".join(parts)
+
+
+def _paragraphs(sentences: Sequence[str]) -> str:
+    return "".join(paragraph(sentence[:1].upper() + sentence[1:]) for sentence in sentences if sentence)
 
 
 def _how(section: Section, evidence: Evidence, seconds: Mapping[str, float]) -> str:

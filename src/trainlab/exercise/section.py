@@ -27,16 +27,18 @@ class Answer:
     """To the question of a section.
 
     Attributes:
-        sentences: paragraphs, made from the figures by rules; few.
+        sentences: two or three, or short paragraphs, made from the figures by rules.
         agrees: whether the measurement says what is usually said; None where it cannot tell.
         figures: with captions that say what to see.
         tables: with a name each.
+        details: further paragraphs, for those who want to know more than the answer.
     """
 
     sentences: Sequence[str]
     agrees: bool | None = None
     figures: Sequence[Picture] = ()
     tables: Sequence[tuple[str, Table]] = ()
+    details: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

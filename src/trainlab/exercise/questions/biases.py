@@ -104,7 +104,7 @@ def _bound(pairs: Sequence[Pair]) -> str:
     n = min(len(group.runs) for pair in pairs for group in (pair.first, pair.second))
     so = "zero does no harm" if most <= SMALL else f"{seeds(n)} cannot show that zero does no harm"
     return (
-        f"The 95 % intervals leave room for another start to be up to {100 * most:.1f} points better. Up to "
+        f"The 95 % intervals leave room for another start to be up to {100 * most:.1f} points better; up to "
         f"{100 * SMALL:.0f} point is called harmless here, so {so}."
     )
 

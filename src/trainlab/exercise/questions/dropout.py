@@ -47,14 +47,15 @@ def answer(evidence: Evidence) -> Answer:
     slower = time_ratio(without, half, taken)
     found = claims(slower, inference, sampled)
     return Answer(
-        [
-            step_costs(taken),
-            f"{to_the_best(without, half)} {altogether(slower)}".strip(),
-            " ".join([told(found), *why_cheap(sampled), rounds(inference, sampled)]),
-        ],
+        [told(found)],
         all_of(found),
         [curves(done), costs(taken, sampled)] if done else [costs(taken, sampled)],
         [("Rates", by_rate(groups)), ("Times", by_variant(taken, inference, sampled))],
+        [
+            step_costs(taken),
+            f"{to_the_best(without, half)} {altogether(slower)}".strip(),
+            " ".join([*why_cheap(sampled), rounds(inference, sampled)]),
+        ],
     )
 
 

@@ -1,18 +1,16 @@
 """What is usually said of SELU, ELU and ReLU, claim by claim, beside what their layers and curves came to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from math import inf, isnan, nan
 
 import numpy as np
 
-from trainlab.exercise.claims import Claim, told
+from trainlab.exercise.claims import Claim
 from trainlab.exercise.looks import by_seed, hidden
 from trainlab.exercise.wording import all_hold, holds, listed, together
 from trainlab.report.curves import Values
 from trainlab.report.groups import Group
 from trainlab.report.layers import FIGURES, Layers
-from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import difference, interval
 from trainlab.report.verdicts import number, p_value
 
@@ -129,11 +127,6 @@ def who_keeps(means: Figures, deviations: Figures) -> str:
     return f"{who}, and {SELU} {comes} nearest to a deviation of 1"
 
 
-def told_briefly(found: Sequence[Tested]) -> str:
-    """Which claims hold, which do not and which are open, without the figures, which the table has."""
-    return told([replace(claim, found="") for claim, _ in found])
-
-
 def keeping_told(groups: Mapping[str, Group]) -> str:
     """Whether mean and deviation are kept, in a sentence; "" where SELU has no figures."""
     means, deviations = of(groups, from_zero), of(groups, from_one)
@@ -188,21 +181,6 @@ def fate(ratios: Sequence[float]) -> str:
     if all(ratio > FLOW for ratio in ratios):
         return "explodes"
     return "neither" if all(1 / FLOW <= ratio <= FLOW for ratio in ratios) else "differs"
-
-
-def claims_table(found: Sequence[Tested]) -> Table:
-    """Claim by claim, with the figures."""
-    words = {True: "holds", False: "contradicted", None: "open"}
-    rows: list[list[Cell]] = [
-        [(text, text) for text in (claim.says, claim.found, ps or "-", words[claim.holds])] for claim, ps in found
-    ]
-    return Table(
-        ["usually said", "measured", "p", "here"],
-        rows,
-        "After the last epoch, mean over the hidden layers; p paired by seed, by Holm's correction over the two "
-        f"comparisons of a claim. {SELU} keeps mean and deviation where the whole intervals of both are within "
-        f"{KEPT:g} of 0 and 1, a margin that is a choice, and its deviation is nearer 1 than that of the others.",
-    )
 
 
 def _at_end(layers: Layers, row: int) -> Values:

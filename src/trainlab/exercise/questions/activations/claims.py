@@ -9,12 +9,18 @@ from trainlab.exercise.questions.activations.trained import NAMES
 from trainlab.exercise.wording import SMALL, all_hold, corrected, family, holds, listed, loses_nothing, margin, times
 from trainlab.report.comparisons import ALPHA, Pair
 from trainlab.report.groups import Group
-from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import Ratio
 from trainlab.report.verdicts import p_value
 
 ORDER = ("selu", "elu", "leaky_relu", "relu", "tanh", "sigmoid")  # the usual one, best first
 MATTERS = 0.1  # a share of a step's time that is called dearer or cheaper; a choice
+RULES = (
+    "± is half the 95 % interval of one pair alone, not corrected. The verdict is: by Holm's correction over the pairs "
+    "with SELU, and over those of neighbours in the usual order. A difference that is clear alone and not by Holm may "
+    "be chance, and leaves the claim open. No other is better than SELU where none clearly is, and the intervals have "
+    f"no room for one that is more than {100 * SMALL:.0f} point better. ReLU is fast where no other takes "
+    f"{100 * MATTERS:.0f} % less time a step, or more. Both margins are choices."
+)
 
 
 def claims(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> list[Claim]:
@@ -74,18 +80,3 @@ def _fast(costs: Mapping[str, Ratio]) -> list[Claim]:
         return [Claim("ReLU is fast", found, False)]
     as_slow = all(ratio.low > 1 - MATTERS for ratio in others.values())
     return [Claim("ReLU is fast", found, True if as_slow else None)]
-
-
-def claims_table(found: list[Claim]) -> Table:
-    """Each with what was measured."""
-    words = {True: "holds", False: "contradicted", None: "open"}
-    rows: list[list[Cell]] = [[(text, text) for text in (c.says, c.found, words[c.holds])] for c in found]
-    return Table(
-        ["usually said", "measured", "here"],
-        rows,
-        "± is half the 95 % interval of one pair alone, not corrected. The verdict is: by Holm's correction over the "
-        "pairs with SELU, and over those of neighbours in the usual order. A difference that is clear alone and not by "
-        "Holm may be chance, and leaves the claim open. No other is better than SELU where none clearly is, and the "
-        f"intervals have no room for one that is more than {100 * SMALL:.0f} point better. ReLU is fast where no other "
-        f"takes {100 * MATTERS:.0f} % less time a step, or more. Both margins are choices.",
-    )

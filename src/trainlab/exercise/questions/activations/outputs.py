@@ -107,6 +107,10 @@ def answer(evidence: Evidence) -> Answer:
     both, top = _values(two, "both"), _values(two, "top")
     found = claims(accuracy, top)
     return Answer(
+        [told(found)],
+        all_of(found),
+        [outputs_drawn(one, two, HIGHEST_SUM)],
+        [("Both outputs for both tasks", _table(one, two))],
         [
             f"{beside('Exclusive classes: validation accuracy', *_sides(accuracy))} The ten probabilities of a softmax "
             f"add up to one by definition. Those of logistic outputs add up to {amount_of(sums['logistic'])} in the "
@@ -114,11 +118,7 @@ def answer(evidence: Evidence) -> Answer:
             f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
             f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two shares "
             "of one are not both more than half of it.",
-            told(found),
         ],
-        all_of(found),
-        [outputs_drawn(one, two, HIGHEST_SUM)],
-        [("Both outputs for both tasks", _table(one, two))],
     )
 
 

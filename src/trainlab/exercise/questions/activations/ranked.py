@@ -30,13 +30,13 @@ def choice(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mapping[
     if not pairs:
         return ""
     clear, chance, alike, _ = sorted_out(pairs)
-    best = ranked[0].label
+    best, reached = ranked[0].label, accuracy(ranked[0].summary("metrics", "val_acc"))
     if not clear:
         return (
             f"After {PASSES} these runs do not say which activation to use in this network: none is clearly behind "
-            f"{best}, which is ahead."
+            f"{best}, which is ahead with {reached} validation accuracy."
         )
-    said = f"After {PASSES} these runs speak for {best} in this network"
+    said = f"After {PASSES} these runs speak for {best} in this network, with {reached} validation accuracy"
     if alike:
         said += f"; {_are(alike)} not told apart from it and may do as well"
     if chance:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from math import nan
 
-from trainlab.exercise.claims import all_of, told
+from trainlab.exercise.claims import all_of, claims_table, told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.activations import outputs
-from trainlab.exercise.questions.activations.claims import claims, claims_table
+from trainlab.exercise.questions.activations.claims import RULES, claims
 from trainlab.exercise.questions.activations.drawn import curves, price
 from trainlab.exercise.questions.activations.ranked import PASSES, ahead, choice, failed, ranking
 from trainlab.exercise.questions.activations.rates import at_the_ends, how_searched, is_at_an_end, rate_of
@@ -30,17 +30,12 @@ def answer(evidence: Evidence) -> Answer:
     if not ranked:
         return Answer([f"No run was completed: {_outcomes(list(groups.values()))}."])
     found = claims(groups, costs)
-    said = [
-        choice(ranked, costs, groups),
-        " ".join([ahead(ranked), *failed(groups), *at_the_ends(ranked)]),
-        told(found),
-        *cost(groups, taken, costs),
-    ]
     return Answer(
-        [sentence for sentence in said if sentence],
+        [choice(ranked, costs, groups) or ahead(ranked), told(found, figures=False)],
         all_of(found),
         [curves({key: group for key, group in groups.items() if group.runs}), price(groups, costs)],
-        [("All activations", _table(groups, ranked, taken, costs)), ("What is usually said", claims_table(found))],
+        [("All activations", _table(groups, ranked, taken, costs)), claims_table(found, RULES)],
+        [" ".join([ahead(ranked), *failed(groups), *at_the_ends(ranked)]), *cost(groups, taken, costs)],
     )
 
 

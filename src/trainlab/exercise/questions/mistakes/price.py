@@ -82,9 +82,9 @@ def _rest(wrong: Group, right: Group) -> str:
     most = "" if len(reached) == 1 else " at most"
     guess = ", no more than guessing one of ten classes" if max(reached) <= GUESSING else ""
     return (
-        f"{which} reached {100 * max(reached):.1f} %{most}{guess}, and less than any run of {right.label}. A run "
-        "that diverged counts as the worst, so every run of the one is worse than every run of the other, which chance "
-        "does in 1 of 20 orders of three and three. These are counts, without an interval."
+        f"{which} reached {100 * max(reached):.1f} %{most}{guess}, and less than any run of {right.label}: with those "
+        "that diverged as the worst, every run of the one is worse than every run of the other, which chance does in 1 "
+        "of 20 orders of three and three (these are counts, without an interval)."
     )
 
 

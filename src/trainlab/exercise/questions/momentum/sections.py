@@ -32,10 +32,11 @@ def answer(evidence: Evidence) -> Answer:
     """The bowl, the network at one rate, the network at one final speed."""
     bowl, rate, pace = evidence.measured(NAME), at_one_rate(evidence), at_one_pace(evidence)
     return Answer(
-        [bowl_told(bowl), f"{at_rate_told(rate)}{why_open(bowl, rate)}", at_pace_told(pace), due(rate, pace)],
+        [bowl_told(bowl), f"{at_rate_told(rate)}{why_open(bowl, rate)}"],
         agrees(bowl, rate),
         [bowls(bowl), distances(bowl), curves(rate, pace)],
         [("By momentum", _table(bowl, rate, pace))],
+        [at_pace_told(pace), due(rate, pace)],
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.claims import all_of, told
+from trainlab.exercise.claims import all_of, claims_table, told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.sparsity import measuring as m
 from trainlab.exercise.questions.sparsity.chart import trade_off, zeros_by_layer
@@ -29,18 +29,13 @@ def answer(evidence: Evidence) -> Answer:
     if base is None:
         return Answer(["No run was completed, so there is no trained network to make sparse."])
     found = claims(points)
-    said = [
-        f"{how_sparse(points, base)} {at_a_high_share(points, base)}".strip(),
-        f"{told(found)} {how_l1_was_tried(points)}".strip(),
-        how_small(points, base),
-        not_sparse(points, base),
-    ]
     pictures = [trade_off(points, base), zeros_by_layer(points)]
     return Answer(
-        [sentence for sentence in said if sentence],
+        [how_sparse(points, base), told(found, figures=False), how_small(points, base)],
         all_of(found),
         [picture for picture in pictures if picture],
-        [("All methods", table(points, base))],
+        [claims_table(found, how_l1_was_tried(points)), ("All methods", table(points, base))],
+        [at_a_high_share(points, base), not_sparse(points, base)],
     )
 
 

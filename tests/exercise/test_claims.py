@@ -1,0 +1,42 @@
+"""What is usually said, claim by claim."""
+
+from trainlab.exercise.claims import Claim, all_of, claims_table, told
+
+FOUND = [
+    Claim("SELU is ahead", "1.2 ± 0.3 points", True),
+    Claim("ReLU is fast", "", True),
+    Claim("tanh is slow", "0.9 times", False),
+    Claim("ELU is ahead", "0.1 ± 0.3 points", None),
+]
+
+
+def test_a_sentence_for_each_verdict():
+    assert told(FOUND) == (
+        "Holds here: SELU is ahead (1.2 ± 0.3 points); ReLU is fast. Contradicted: tanh is slow (0.9 times). Open: ELU "
+        "is ahead (0.1 ± 0.3 points)."
+    )
+    assert told(FOUND, figures=False) == (
+        "Holds here: SELU is ahead; ReLU is fast. Contradicted: tanh is slow. Open: ELU is ahead."
+    )
+    assert told(FOUND[:2], figures=False) == "Holds here: SELU is ahead; ReLU is fast."
+    assert told([]) == "There is no claim to hold the figures against."
+
+
+def test_one_that_is_contradicted_is_enough():
+    assert all_of(FOUND) is False
+    assert all_of(FOUND[:2]) is True
+    assert all_of([*FOUND[:2], FOUND[3]]) is None
+
+
+def test_the_table_has_a_column_for_p_where_there_is_one():
+    name, table = claims_table(FOUND, "How.")
+    assert (name, table.note) == ("What is usually said", "How.")
+    assert table.headings == ["usually said", "measured", "here"]
+    assert [[text for text, _ in row] for row in table.rows[1:3]] == [
+        ["ReLU is fast", "", "holds"],
+        ["tanh is slow", "0.9 times", "contradicted"],
+    ]
+    _, table = claims_table(FOUND, "How.", ["0.01", "", "0.2", ""])
+    assert table.headings == ["usually said", "measured", "p", "here"]
+    assert [row[2][0] for row in table.rows] == ["0.01", "-", "0.2", "-"]
+    assert table.rows[3][3][0] == "open"
