@@ -103,7 +103,7 @@ NEAR_MID = (0.304, 0.301, 0.302)  # not told apart from MID
             HIGH,
             "is the same, nothing of that stays (-10.0 ± 0.1 points), so it came of the higher speed alone.",
         ),
-        (LOW, MID, NEAR_MID, "it is not shown that any of that stays (-0.0 ± 0.9 points)."),
+        (LOW, MID, NEAR_MID, "it is not shown that any of that stays (+0.0 ± 0.9 points)."),
         (
             HIGH,
             MID,
@@ -115,7 +115,7 @@ NEAR_MID = (0.304, 0.301, 0.302)  # not told apart from MID
             NEAR_MID,
             MID,
             NEAR_MID,
-            "the same, it is not told apart from it (-0.0 ± 0.9 points).",
+            "the same, it is not told apart from it (+0.0 ± 0.9 points).",
         ),
     ],
 )

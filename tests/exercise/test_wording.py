@@ -1,6 +1,6 @@
 import pytest
 
-from trainlab.exercise.wording import accuracy, amount, beside, holds, loses_nothing, paragraph, verdict
+from trainlab.exercise.wording import accuracy, amount, beside, holds, loses_nothing, paragraph, signed, verdict
 from trainlab.report.statistics import Difference, difference, interval
 
 LOW, HIGH = {1: 50.0, 2: 50.2, 3: 50.1}, {1: 52.0, 2: 52.3, 3: 52.2}
@@ -30,6 +30,12 @@ def test_sentences_say_by_how_much_and_whether_it_counts():
     assert beside("Accuracy", ("A", {1: 1.0}), ("B", {1: 2.0})) == (
         "Accuracy of A and B (1.0 and 2.0 points): nothing can be claimed, one seed."
     )
+
+
+def test_differences_have_a_sign_and_zero_is_never_below_zero():
+    assert signed(Difference(-0.012, 0.004, 0.01, "paired")) == "-1.2 ± 0.4"
+    assert signed(Difference(-0.0004, 0.004, 0.9, "paired")) == "+0.0 ± 0.4"
+    assert signed(Difference(0.012, float("nan"), float("nan"), "none")) == "+1.2"
 
 
 def test_figures_with_their_interval_and_seeds():

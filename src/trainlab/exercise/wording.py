@@ -74,7 +74,7 @@ def margin(pair: Pair) -> str:
 def signed(between: Difference) -> str:
     """A difference of accuracies in points: "+1.2 ± 0.4", without an interval "+1.2"."""
     spread = "" if between.method == "none" else f" ± {100 * between.half_width:.1f}"
-    return f"{100 * between.mean:+.1f}{spread}"
+    return f"{100 * between.mean:+z.1f}{spread}"  # z: never "-0.0"
 
 
 def verdict(between: Difference) -> Verdict:

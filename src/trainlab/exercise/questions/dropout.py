@@ -47,14 +47,13 @@ def answer(evidence: Evidence) -> Answer:
     slower = time_ratio(without, half, taken)
     found = claims(slower, inference, sampled)
     return Answer(
-        [told(found)],
+        [step_costs(taken), told(found)],
         all_of(found),
         [curves(done), costs(taken, sampled)] if done else [costs(taken, sampled)],
         [("Rates", by_rate(groups)), ("Times", by_variant(taken, inference, sampled))],
         [
-            step_costs(taken),
             f"{to_the_best(without, half)} {altogether(slower)}".strip(),
-            " ".join([*why_cheap(sampled), rounds(inference, sampled)]),
+            " ".join([*why_cheap(sampled), rounds(taken, inference, sampled)]),
         ],
     )
 
@@ -70,8 +69,7 @@ def step_costs(taken: Times) -> str:
     )
     return (
         f"With alpha dropout after the last hidden layer a training step takes {times(last)} as long as without any "
-        f"dropout; with it after each of the 20 layers {times(every)}, and with ordinary dropout there {times(plain)}. "
-        f"That is processor time; the 95 % are over {len(taken[NONE])} rounds, not over seeds."
+        f"dropout; with it after each of the 20 layers {times(every)}, and with ordinary dropout there {times(plain)}."
     )
 
 
@@ -147,10 +145,13 @@ def _off(inference: Times) -> Ratio:
     return times_as_long(inference[f"every, {PASS}"], inference[f"{NONE}, {PASS}"])
 
 
-def rounds(inference: Times, sampled: Times) -> str:
-    """What the intervals of predictions are over."""
-    alone, beside = (len(next(iter(of.values()))) for of in (inference, sampled))
-    return f"The 95 % of predictions are over {alone} rounds, those of MC dropout over {beside}."
+def rounds(taken: Times, inference: Times, sampled: Times) -> str:
+    """What the intervals of times are over."""
+    steps, alone, beside = (len(next(iter(of.values()))) for of in (taken, inference, sampled))
+    return (
+        f"Times are those of the processor. The 95 % of steps are over {steps} rounds, those of predictions over "
+        f"{alone}, those of MC dropout over {beside}, those of epochs over seeds."
+    )
 
 
 SECTIONS = (
