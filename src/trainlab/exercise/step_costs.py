@@ -1,5 +1,6 @@
 """What a training step of one network costs beside one of another."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pydoc import locate
@@ -89,7 +90,10 @@ def drawn_batch(size: int, classes: int = 10) -> tuple[Tensor, Tensor]:
 
 def _step_of(settings: Mapping[str, Any]) -> Callable[[], None]:
     """A step of the network, the optimizer and the size of a batch that a run has."""
-    network, make = MLP(**_of(settings, "model")), cast(Any, locate(settings["optim._target_"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the network: its trainings have given them
+        network = MLP(**_of(settings, "model"))
+    make = cast(Any, locate(settings["optim._target_"]))
     batch = drawn_batch(settings["data.batch_size"], network.num_classes)
     return training_step(network, partial(make, **_of(settings, "optim")), *batch)
 
