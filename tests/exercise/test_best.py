@@ -29,12 +29,12 @@ def group(leave: Callable[..., Path], tmp_path: Path) -> Group:
 
 def test_the_recipe_is_read_from_the_settings(group: Group):
     assert recipe(group) == (
-        "The recipe: ELU with batch normalization and he normal initialization; AdamW under a 1cycle schedule up to "
+        "The recipe: ELU with batch normalization and He normal initialization; AdamW under a 1cycle schedule up to "
         "0.006, weight decay 0.04; 100 epochs in batches of 256; flips and crops of the training images."
     )
     plain = {"data.flip": False, "data.crop_padding": 0, "model.batch_norm": False, "scheduler._target_": "x.constant"}
     assert recipe(replace(group, settings=group.settings | plain)) == (
-        "The recipe: ELU with he normal initialization; AdamW at 0.006, weight decay 0.04; 100 epochs in batches of "
+        "The recipe: ELU with He normal initialization; AdamW at 0.006, weight decay 0.04; 100 epochs in batches of "
         "256."
     )
 

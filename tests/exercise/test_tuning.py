@@ -204,12 +204,14 @@ def test_all_parts_beside_what_others_report(leave: Leave, evidence: Callable[[]
     )
     assert found.sentences[1] == "1cycle has the highest validation accuracy: 56.1 ± 0.4 % (3 seeds)."
     # Means from 50.1 to 56.1 with ± 0.4: 8c's interval lies below 52.74.
-    assert found.sentences[2].startswith(
+    assert found.details[0].startswith(
         "Validation accuracy beside the best that others report: plain ELU 50.1 ± 0.4 % (3 seeds), not clearly apart "
         "from the 50.06 % reported; ELU with decay 51.1 ± 0.4 % (3 seeds), above the 50.06 % reported; batch norm 52.1 "
         "± 0.4 % (3 seeds), below the 52.74 % reported; "
     )
-    assert len(found.sentences) == 4 + 2  # what the recipe does for two networks
+    assert len(found.sentences) == 2
+    assert found.details[2].startswith("ELU with decay is better than plain ELU by 1.01 ± 0.03 points")
+    assert ". SELU with decay is better than plain SELU by 1.01 ± 0.03 points" in found.details[2]
     (_, gains), (_, table) = found.tables
     assert [row[0][0] for row in gains.rows] == ["8c", "8d", "8e", "8f"]
     assert [cell[0] for cell in gains.rows[0][1:4]] == ["batch norm", "plain ELU", "+2.0 ± 0.1"]

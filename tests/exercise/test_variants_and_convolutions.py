@@ -105,6 +105,21 @@ def test_convolutional_networks_beside_what_is_reported(
     found = answer("cnn", evidence)
     assert found.agrees is agrees
     assert words in found.sentences[0]
+    assert len(found.sentences) == 1
+
+
+def test_what_is_clear_of_convolutional_networks_is_in_the_answer(leave: Leave, evidence: Evidence):
+    for i, experiment in enumerate(convolutions.NETWORKS):
+        by_seed = (0.700, 0.705, 0.703) if i else (0.600, 0.606, 0.601)
+        leave_runs(
+            leave, "cnn", experiment, tuple(value + 0.001 * (i * j % 3) for j, value in enumerate(by_seed)), test=0.7
+        )
+    found = answer("cnn", evidence)
+    assert [sentence.partition(" by ")[0] for sentence in found.sentences[1:]] == [
+        f"{name} is better than CNN" for name in ("CNN, batch norm", "CNN, SELU", "CNN, alpha dropout")
+    ]
+    assert len(found.details) == 3
+    assert all("is better than" not in sentence for sentence in found.details)
 
 
 def test_convolutional_networks_of_which_some_or_all_diverged(leave: Leave, evidence: Evidence):

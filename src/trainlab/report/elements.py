@@ -14,6 +14,7 @@ from trainlab.report.svg import address
 
 _PARTS = Path(__file__).parent
 MAX_SVG_BYTES = 200_000  # above it the page holds the PNG instead
+PROSE = ("reason", "measured", "p")  # columns whose text, if it is text, goes over several lines
 LABELS = ("group", "more accurate", "less accurate")
 MAX_LABEL = 48
 
@@ -49,7 +50,7 @@ def table(of: Table, name: str) -> str:
         " ".join(
             ["number"] * is_number
             + ["test"] * ("†" in heading)
-            + [heading] * (heading == "reason")
+            + ["prose"] * (heading in PROSE and not is_number)
             + ["label"] * (heading in LABELS)
         )
         for is_number, heading in zip(numeric, of.headings, strict=True)

@@ -10,7 +10,7 @@ from trainlab.exercise.questions.parts import ALL, COMPARED, OF_RECIPE, PARTS, g
 from trainlab.exercise.questions.tuning import RECIPES, STEPS, curves, measured_steps, steps
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import compared
-from trainlab.exercise.wording import accuracy, beside_reported, margin
+from trainlab.exercise.wording import accuracy, beside_reported, margin, paragraph
 from trainlab.report.comparisons import Pair
 from trainlab.report.convergence import convergence
 from trainlab.report.figures import bars
@@ -34,13 +34,15 @@ def answer(evidence: Evidence) -> Answer:
         [
             *worth(changes),
             f"{best.label} has the highest validation accuracy: {accuracy(best.summary('metrics', 'val_acc'))}.",
-            beside_reported("Validation accuracy beside the best that others report", _reported(groups)),
-            "What others report is of one run each, whose noise is not known, in batches of 32 without weight decay "
-            "except in 8f. Networks with decay are trained otherwise than theirs.",
-            *(better(pair) for pair in recipes.values()),
         ],
         figures=[curves("8", done), replace(bars(done), name="8_accuracy_bars")],
         tables=[("What each change brings", gains(evidence, changes)), ("All parts", _all(groups))],
+        details=[
+            beside_reported("Validation accuracy beside the best that others report", _reported(groups)),
+            "What others report is of one run each, whose noise is not known, in batches of 32 without weight decay "
+            "except in 8f. Networks with decay are trained otherwise than theirs.",
+            paragraph(*(better(pair) for pair in recipes.values())),
+        ],
     )
 
 

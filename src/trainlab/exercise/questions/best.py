@@ -59,8 +59,9 @@ def recipe(group: Group) -> str:
     steps = "under a 1cycle schedule up to" if str(of["scheduler._target_"]).endswith("one_cycle") else "at"
     norm = "batch normalization and " if of["model.batch_norm"] else ""
     changes = [text for key, text in (("data.flip", "flips"), ("data.crop_padding", "crops")) if of[key]]
+    start = str(of["model.initializer"]).replace("_", " ").capitalize()
     return (
-        f"The recipe: {of['model.activation'].upper()} with {norm}{of['model.initializer'].replace('_', ' ')} "
+        f"The recipe: {of['model.activation'].upper()} with {norm}{start} "
         f"initialization; {name} {steps} {of['optim.lr']:g}, weight decay {of['optim.weight_decay']:g}; "
         f"{of['trainer.max_epochs']} epochs in batches of {of['data.batch_size']}"
         f"{f'; {listed(changes)} of the training images' if changes else ''}."

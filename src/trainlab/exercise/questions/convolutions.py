@@ -13,7 +13,7 @@ from trainlab.report.comparisons import compare_all
 from trainlab.report.figures import bars, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
-from trainlab.report.verdicts import told_apart
+from trainlab.report.verdicts import better, told_apart
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,14 @@ def answer(evidence: Evidence) -> Answer:
     if not done:
         return Answer(["No run was completed."])
     tests = {of.label: (of.summary("metrics", "test_acc"), NETWORKS[key].published) for key, of in groups.items()}
+    pairs = compare_all(done)
     curves = replace(learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
     return Answer(
-        [beside_reported("Test accuracy †", tests), *told_apart(compare_all(done))],
+        [beside_reported("Test accuracy †", tests), *(better(pair) for pair in pairs if pair.is_clear)],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
         [curves, replace(bars(done), name="cnn_bars")],
         [("The convolutional networks", table(groups))],
+        told_apart([pair for pair in pairs if not pair.is_clear]),
     )
 
 
