@@ -14,7 +14,7 @@ from trainlab.report.svg import address
 
 _PARTS = Path(__file__).parent
 MAX_SVG_BYTES = 200_000  # above it the page holds the PNG instead
-PROSE = ("reason", "measured", "p")  # columns whose text, if it is text, goes over several lines
+PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 LABELS = ("group", "more accurate", "less accurate")
 MAX_LABEL = 48
 
