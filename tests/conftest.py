@@ -1,5 +1,6 @@
 """Tiny runs: a few hundred pictures, three layers of 16 units, on one thread."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from trainlab.run import build, run
 
 pytest_plugins = ["chromium"]
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; what is started would, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NUM_TRAIN, NUM_VAL, BATCH_SIZE = 300, 100, 16
 STEPS = 19  # an epoch: 18 batches of 16 and one of 12

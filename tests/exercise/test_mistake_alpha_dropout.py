@@ -100,7 +100,7 @@ def test_what_else_two_networks_differ_in(leave: Leave, evidence: Evidence):
             leave(f"mistakes/{name}{seed}", [2.0], [0.4], seed, lr=lr, overrides=overrides, initializer=initializer)
     groups = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
     assert otherwise(groups) == (
-        "The two networks differ in initialization (SELU lecun_normal, ELU he_normal) and learning rate (SELU "
+        "The two networks differ in initialization (SELU LeCun normal, ELU He normal) and learning rate (SELU "
         "0.0005, ELU 0.0001), too, so not all of this need be due to the activation."
     )
     assert otherwise({"SELU": groups["SELU"]}) == ""

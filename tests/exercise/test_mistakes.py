@@ -133,7 +133,7 @@ CALM, ONE, TWO = [1.0] * 14, [1.0] * 12 + [3.0, 1.0], [1.0] * 11 + [1.5, 1.0, 5.
     [
         ([ONE, TWO, TWO], (0.40, 0.404, 0.403), True, "1 to 2 spikes in each of 3 runs, the highest at a loss of 5.0."),
         ([ONE, TWO, CALM], (0.40, 0.404, 0.403), None, "1 to 2 spikes in 2 of 3 runs, the highest at a loss of 5.0."),
-        ([ONE, CALM, CALM], (0.40, 0.404, 0.403), None, "one spike in 1 of 3 runs, the highest at a loss of 3.0."),
+        ([ONE, CALM, CALM], (0.40, 0.404, 0.403), None, "one spike in 1 of 3 runs, at a loss of 3.0."),
         ([TWO] * 3, (0.40, 0.404, 0.403), True, "2 spikes in each of 3 runs, the highest at a loss of 5.0."),
         ([CALM] * 3, (0.40, 0.404, 0.403), False, "none in 3 runs."),
         ([ONE, TWO, TWO], (0.48, 0.486, 0.483), False, "1 to 2"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 
 import pytest
@@ -69,15 +70,30 @@ def test_nothing_is_claimed_of_runs_that_did_not_come_to_an_end(group: Callable[
     assert outcomes.time_to_as_low(three, lost, Ratio(1.0, 0.9, 1.1)) is None
 
 
-def test_what_does_not_beat_guessing_is_not_said_to_converge(group: Callable[..., Group]):
+def test_time_is_epochs_times_a_step_and_so_is_its_interval(group: Callable[..., Group]):
     old, new = group("old", (10, 12, 11)), group("new", (5, 5, 6))
+    time = outcomes.time_to_as_low(old, new, Ratio(0.8, 0.7, 0.9))
+    assert time
+    # 5 / 10, 5 / 12 and 6 / 11: 0.4843. Their logarithms deviate by 0.1375, times 4.303 / sqrt(3): 0.3415; ln(9 / 8) is
+    # 0.1178, and the root of the sum of the squares 0.3612.
+    assert time.value == pytest.approx(0.8 * 0.4843, rel=1e-3)
+    assert (time.low, time.high) == pytest.approx((0.3875 / exp(0.3612), 0.3875 * exp(0.3612)), rel=1e-3)
+
+
+def test_what_does_not_beat_guessing_is_not_compared_in_speed(group: Callable[..., Group]):
+    old, new, step = group("old", (10, 12, 11)), group("new", (5, 5, 6)), Ratio(1.0, 0.9, 1.1)
     assert outcomes.converges(old, new) == converging(old, new)
+    assert outcomes.takes_fewer_epochs(old, new)
     lost = replace(new, settings=new.settings | {"model.num_classes": 2})  # ln 2 is below its lowest loss, 1.0
-    assert outcomes.converges(old, lost) == "The validation loss of new never fell below 0.69, that of guessing."
+    never = "The validation loss of new never fell below 0.69, that of guessing."
+    assert outcomes.converges(old, lost) == outcomes.converges(lost, old) == never
+    for pair in ((old, lost), (lost, old)):
+        assert outcomes.takes_fewer_epochs(*pair) is outcomes.time_to_as_low(*pair, step) is None
     assert new.runs[1].curve
     new.runs[1].curve.by_name["val/loss"][:] = 2.5  # of ten classes: ln 10 is 2.30
     some = "The validation loss of new fell below 2.30, that of guessing, in 2 of 3 runs."
     assert outcomes.converges(old, new) == some
+    assert outcomes.takes_fewer_epochs(old, new) is None
     none = group("no", (3,), status="diverged")
     assert outcomes.converges(old, none) == converging(old, none)
 

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from trainlab.cli import PROJECT
-from trainlab.exercise.claims import Claim, told
 from trainlab.exercise.evidence import Evidence, NotYet
 from trainlab.exercise.questions.activations import ranked, rates, sections, steps
 from trainlab.exercise.questions.activations.claims import ORDER, claims
@@ -116,8 +115,8 @@ def test_what_is_clearly_behind_and_what_may_be_chance(groups_of: Callable[..., 
     groups = groups_of(**NEAR, mish=(0.30, 0.302, 0.3015), silu=(0.4588, 0.4631, 0.4582))
     said = ranked.choice(ranked.ranking(groups), {}, groups)
     assert (
-        "; Swish is not told apart from it and may do as well; that ELU is behind it may be chance; Mish is clearly "
-        "behind. " in said
+        "; Swish is not told apart from it and may do as well; that ELU is behind it may be chance among 6 pairs; Mish "
+        "is clearly behind. " in said
     )
 
 
@@ -158,7 +157,9 @@ def test_a_rate_at_an_end_of_the_range_is_flagged(groups_of: Callable[..., Group
     assert row[2] == ("0.01 *", 0.01)
     assert sections._row(inside, [1.0, 1.1])[2] == ("0.001", 1e-3)
     over = {claim.says: claim.found for claim in claims({"tanh": low, "sigmoid": high}, {})}
-    assert over["tanh over logistic"].endswith("; the rate of tanh and logistic is at the end of the range searched")
+    assert over["tanh is better than logistic"].endswith(
+        "; the rate of tanh and logistic is at the end of the range searched"
+    )
 
 
 def test_what_is_said_of_the_search_is_what_is_set():
@@ -177,23 +178,29 @@ def test_the_book_is_held_against_each_neighbour(groups_of: Callable[..., Groups
     found = {claim.says: claim for claim in claims(groups, {})}
     assert [*found] == [
         "no other is better than SELU",
-        *("SELU over ELU", "ELU over leaky ReLU", "leaky ReLU over ReLU", "ReLU over tanh", "tanh over logistic"),
+        *(
+            "SELU is better than ELU",
+            "ELU is better than leaky ReLU",
+            "leaky ReLU is better than ReLU",
+            "ReLU is better than tanh",
+            "tanh is better than logistic",
+        ),
     ]
     assert {name: claim.holds for name, claim in found.items()} == {
         "no other is better than SELU": True,
-        "SELU over ELU": True,
-        "ELU over leaky ReLU": False,
-        "leaky ReLU over ReLU": None,
-        "ReLU over tanh": True,
-        "tanh over logistic": True,
+        "SELU is better than ELU": True,
+        "ELU is better than leaky ReLU": False,
+        "leaky ReLU is better than ReLU": None,
+        "ReLU is better than tanh": True,
+        "tanh is better than logistic": True,
     }
-    assert found["ELU over leaky ReLU"].found.endswith("points behind")
-    assert found["leaky ReLU over ReLU"].found == "the same"
+    assert found["ELU is better than leaky ReLU"].found.endswith("points behind")
+    assert found["leaky ReLU is better than ReLU"].found == "the same"
 
 
 def test_a_neighbour_that_may_be_ahead_by_chance_says_so(groups_of: Callable[..., Groups]):
     found = {claim.says: claim for claim in claims(groups_of(**NEAR, leaky_relu=(0.445, 0.447, 0.441)), {})}
-    near = found["SELU over ELU"]
+    near = found["SELU is better than ELU"]
     assert near.found == "1.5 ± 1.2 points ahead, but among 2 pairs that may be chance (p 0.035 alone, 0.070 by Holm)"
     assert near.holds is None
 
@@ -219,7 +226,7 @@ def test_whether_selu_is_a_good_default(groups_of: Callable[..., Groups], mish, 
 
 def test_what_was_not_trained_is_left_out_of_the_order(groups_of: Callable[..., Groups]):
     found = claims(groups_of(selu=0.46, relu=0.40, tanh=None), {})
-    assert [claim.says for claim in found] == ["no other is better than SELU", "SELU over ReLU"]
+    assert [claim.says for claim in found] == ["no other is better than SELU", "SELU is better than ReLU"]
     assert ORDER[0] == "selu"
 
 
@@ -231,10 +238,23 @@ def test_whether_relu_is_the_fastest(low: float, high: float, holds: bool | None
     assert (found.says, found.holds) == ("ReLU is fast", holds)
 
 
-def test_claims_in_one_sentence():
-    found = [Claim("a over b", "x", True), Claim("b over c", "y", False), Claim("c over d", "z", None)]
-    assert told(found) == "Holds here: a over b (x). Contradicted: b over c (y). Open: c over d (z)."
-    assert told([]) == "There is no claim to hold the figures against."
+def test_all_activations_are_timed(groups_of: Callable[..., Groups], tmp_path: Path):
+    groups_of(selu=0.46, relu=0.40, tanh=None)
+    evidence = Evidence(tmp_path, Setting(quick=True))
+    found = steps.measure(evidence)
+    assert found.keys() == {"ms"}
+    assert {name: len(of) for name, of in found["ms"].items()} == {"selu": 3, "relu": 3}
+    evidence.keep(steps.NAME, found)
+    assert sections.answer(evidence).details[1].startswith("A training step with ReLU takes ")
+
+
+def test_one_activation_is_told_once(groups_of: Callable[..., Groups], tmp_path: Path):
+    groups_of(selu=0.46)
+    evidence = Evidence(tmp_path, Setting())
+    evidence.keep(steps.NAME, {"ms": {"selu": TIMES["selu"]}})
+    answer = sections.answer(evidence)
+    assert answer.sentences[0] == "SELU is ahead with 46.1 ± 0.2 % (3 seeds) validation accuracy."
+    assert not any("is ahead" in paragraph for paragraph in answer.details)
 
 
 def test_what_a_step_costs(groups_of: Callable[..., Groups]):
@@ -279,7 +299,10 @@ def test_the_whole_answer(groups_of: Callable[..., Groups], tmp_path: Path):
     evidence.keep(steps.NAME, {"ms": TIMES})
     answer = sections.answer(evidence)
     assert "these runs speak for SELU in this network, with 46.1 ± 0.2 % (3 seeds) validation" in answer.sentences[0]
-    assert answer.sentences[1].startswith("Holds here: ")
+    assert answer.sentences[1] == (
+        "Holds here: no other is better than SELU; SELU is better than ELU; ReLU is better than logistic. "
+        "Contradicted: ELU is better than ReLU; ReLU is fast."
+    )
     assert answer.details[0].startswith("SELU is ahead with 46.1 ± ")
     assert answer.details[1].startswith("A training step with ReLU takes 8.1 ± 0.2 ms")
     assert answer.agrees is False

@@ -122,6 +122,9 @@ def test_what_cannot_be_told_apart_is_open(made):
     found = answer(made(selu=alike, elu=alike, relu=alike))
     assert verdicts(found) == ["open", "contradicted", "open", "open"]
     assert found.sentences[0].startswith("Contradicted: SELU keeps a mean of 0 and a deviation of 1 (")
+    assert "faster learning than ReLU (mean loss over the epochs: " in found.sentences[0]
+    assert "; p by Holm: SELU beside ReLU " in found.sentences[0]
+    assert "p by Holm" not in found.sentences[0].partition(" Open: ")[0]  # it is said where it leaves a claim open
     assert found.details[0].endswith(
         "none keeps both within 0.25, and SELU is not shown to come nearest to a deviation of 1."
     )

@@ -1,5 +1,6 @@
 """What a training step costs: timed of networks that are trained in no time, and told of figures that are made up."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -32,6 +33,16 @@ def test_a_step_is_that_of_the_run(leave: Callable[..., Path], tmp_path: Path):
     assert found.keys() == groups.keys()
     assert {len(times) for times in found.values()} == {3}
     assert min(found["deep"]) > max(found["shallow"])
+
+
+def test_what_a_training_warned_of_is_not_said_again(leave: Callable[..., Path], tmp_path: Path):
+    leave("one", [2.0], [0.1], activation="elu", dropout=0.1, dropout_kind="alpha")
+    (group,) = group_runs(find_runs([tmp_path]))
+    with pytest.warns(UserWarning, match="alpha dropout will not keep"):
+        MLP(activation="elu", dropout=0.1, dropout_kind="alpha")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert step_costs.step_times({"one": group}, rounds=1, times=1).keys() == {"one"}
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,11 @@ def test_what_is_clear_of_convolutional_networks_is_in_the_answer(leave: Leave, 
         )
     found = answer("cnn", evidence)
     assert [sentence.partition(" by ")[0] for sentence in found.sentences[1:]] == [
-        f"{name} is better than CNN" for name in ("CNN, batch norm", "CNN, SELU", "CNN, alpha dropout")
+        f"By validation accuracy {name} is better than CNN"
+        for name in ("CNN, batch norm", "CNN, SELU", "CNN, alpha dropout")
     ]
-    assert len(found.details) == 3
+    assert found.details[0] == "Other pairs, by validation accuracy:"
+    assert len(found.details) == 4
     assert all("is better than" not in sentence for sentence in found.details)
 
 

@@ -1,7 +1,19 @@
 import pytest
 
-from trainlab.exercise.wording import accuracy, amount, beside, holds, loses_nothing, paragraph, signed, verdict
-from trainlab.report.statistics import Difference, difference, interval
+from trainlab.exercise.wording import (
+    accuracy,
+    amount,
+    beside,
+    holds,
+    initializer_name,
+    loses_nothing,
+    paragraph,
+    signed,
+    times,
+    verdict,
+)
+from trainlab.models.initializers import INITIALIZERS
+from trainlab.report.statistics import Difference, Ratio, difference, interval
 
 LOW, HIGH = {1: 50.0, 2: 50.2, 3: 50.1}, {1: 52.0, 2: 52.3, 3: 52.2}
 NOISY = {1: 49.0, 2: 51.5, 3: 50.0}
@@ -36,6 +48,18 @@ def test_differences_have_a_sign_and_zero_is_never_below_zero():
     assert signed(Difference(-0.012, 0.004, 0.01, "paired")) == "-1.2 ± 0.4"
     assert signed(Difference(-0.0004, 0.004, 0.9, "paired")) == "+0.0 ± 0.4"
     assert signed(Difference(0.012, float("nan"), float("nan"), "none")) == "+1.2"
+
+
+def test_ratios_and_intervals_out_of_all_proportion():
+    assert times(Ratio(0.9, 0.8, 1.1)) == "0.90 times (95 %: 0.80 to 1.10)"
+    assert times(Ratio(0.9, 0.0, 1e11)) == "0.90 times (95 %: 0.00 to more than 1000)"
+    assert times(Ratio(0.9, float("nan"), float("nan"))) == "0.90 times"
+
+
+def test_initializers_by_the_names_of_their_authors():
+    assert {initializer_name(name) for name in INITIALIZERS if name.endswith("_normal")} == {
+        *("He normal", "LeCun normal", "Glorot normal")
+    }
 
 
 def test_figures_with_their_interval_and_seeds():

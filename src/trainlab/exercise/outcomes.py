@@ -12,7 +12,7 @@ import numpy as np
 from trainlab.exercise.evidence import diverged
 from trainlab.exercise.timing import product
 from trainlab.exercise.wording import accuracy
-from trainlab.report.convergence import convergence
+from trainlab.report.convergence import Convergence, convergence
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell
 from trainlab.report.statistics import Ratio
@@ -98,30 +98,55 @@ def cells(group: Group) -> list[Cell]:
     ]
 
 
+def converging_alike(old: Group, new: Group) -> Convergence | None:
+    """How fast both come to losses of each other; None where a run of one of them does not beat guessing."""
+    return convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
+
+
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
     """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
-    found = convergence(old, new)
+    found = converging_alike(old, new)
     return is_less(found.common_epochs_ratio if found else None)
 
 
 def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
     """Time of the new one to that loss over the old one's: epochs times ``step``, new over old, of batches of one size.
 
-    None where one of them has no completed run, or no step was timed.
+    None where there is nothing to compare, or no step was timed.
     """
-    found = convergence(old, new)
+    found = converging_alike(old, new)
     return product(found.common_epochs_ratio, step) if found and step else None
 
 
+def beats_guessing(group: Group) -> bool:
+    """Whether the validation loss of every run fell below that of naming all classes as equally probable."""
+    return _below(group) == len(_bests(group))
+
+
 def converges(old: Group, new: Group) -> str:
-    """Whether the new one converges faster, where all of its runs learn anything."""
-    bests = [run.curve.best_val_loss for run in new.runs.values() if run.curve]
-    mark = log(new.settings["model.num_classes"])  # loss of naming all classes as equally probable
-    below = sum(best < mark for best in bests)
-    if below == len(bests):
-        return converging(old, new)
-    often = f"fell below {mark:.2f}, that of guessing, in {below} of {len(bests)} runs" if below else ""
-    return f"The validation loss of {new.label} {often or f'never fell below {mark:.2f}, that of guessing'}."
+    """Whether the new one converges faster, where all runs of both learn anything."""
+    told = [_guessing(group) for group in (old, new) if not beats_guessing(group)]
+    return " ".join(told) if told else converging(old, new)
+
+
+def _guessing(group: Group) -> str:
+    """How many runs fell below the loss of guessing."""
+    below, of = _below(group), len(_bests(group))
+    often = f"fell below {_mark(group):.2f}, that of guessing, in {below} of {of} runs"
+    never = f"never fell below {_mark(group):.2f}, that of guessing"
+    return f"The validation loss of {group.label} {often if below else never}."
+
+
+def _below(group: Group) -> int:
+    return sum(best < _mark(group) for best in _bests(group))
+
+
+def _bests(group: Group) -> list[float]:
+    return [run.curve.best_val_loss for run in group.runs.values() if run.curve]
+
+
+def _mark(group: Group) -> float:
+    return log(group.settings["model.num_classes"])
 
 
 def is_less(ratio: Ratio | None) -> bool | None:

@@ -18,6 +18,7 @@ from trainlab.models import MLP
 from trainlab.randomness import CounterDraws, generator
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Ratio, interval
+from trainlab.report.verdicts import bounds
 
 SHAPE = (3, 32, 32)
 MATTERS = 0.05  # of a step's time: the same network differs by almost so much between processes
@@ -49,7 +50,7 @@ def cost_told(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> st
     clear = f"; up to {100 * MATTERS:.0f} % count as none" if is_dearer(ratio) is None else ""
     return (
         f"A training step of {new[1]} takes {ratio.value:.2f} times as long as one of {old[1]} (95 % over {rounds} "
-        f"rounds, in turn: {ratio.low:.2f} to {ratio.high:.2f}): {ours:.1f} against {theirs:.1f} ms of processor time, "
+        f"rounds, in turn: {bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, "
         f"each by itself on one thread{clear}."
     )
 

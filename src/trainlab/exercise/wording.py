@@ -9,7 +9,7 @@ from typing import Literal
 from trainlab.report.comparisons import ALPHA, Pair, compare_all
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Difference, Interval, Ratio, difference, holm, interval
-from trainlab.report.verdicts import p_value, points
+from trainlab.report.verdicts import bounds, p_value, points
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
 SMALL = 0.01  # of accuracy: a loss of up to a point is called none. A choice, made for all questions alike
@@ -123,8 +123,14 @@ def times(of: Ratio) -> str:
     """ "1.43 times (95 %: 1.40 to 1.46)"."""
     if isnan(of.value):
         return "an unknown number of times"
-    within = "" if isnan(of.low) else f" (95 %: {of.low:.2f} to {of.high:.2f})"
+    within = "" if isnan(of.low) else f" (95 %: {bounds(of)})"
     return f"{of.value:.2f} times{within}"
+
+
+def initializer_name(setting: str) -> str:
+    """ "LeCun normal" for `lecun_normal`."""
+    rule, _, shape = setting.partition("_")
+    return f"{ {'he': 'He', 'lecun': 'LeCun', 'glorot': 'Glorot'}[rule] } {shape}"
 
 
 def accuracy(of: Interval) -> str:

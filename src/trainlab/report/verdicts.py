@@ -97,7 +97,7 @@ def cost(first: Group, second: Group) -> str:
         unclear = _no_claim(first, second, timed=True)
     else:
         unclear = "" if times.is_clear else "; no difference is shown by these runs"
-    within = "" if math.isnan(times.low) else f" ({_range(times)})"
+    within = "" if math.isnan(times.low) else f" (95 %: {bounds(times)})"
     return (
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
         f"{each}{unclear}."
@@ -123,19 +123,26 @@ def number(of: Interval, digits: int = 1) -> str:
     return f"{of.mean:z.{digits}f}{spread}"  # z: no "-0.0"
 
 
+def bounds(of: Ratio) -> str:
+    """ "0.36 to 0.94": of an interval; what is out of all proportion is not given in digits."""
+    return f"{of.low:.2f} to {f'{of.high:.2f}' if of.high < 1000 else 'more than 1000'}"
+
+
 def points(fraction: float) -> str:
     """A difference of accuracies in percentage points."""
     return f"{100 * fraction:.{1 if abs(fraction) >= 0.001 else 2}f}"
 
 
 def p_value(p: float) -> str:
-    """Two digits that say something, three near the line; never zero, which no test can show."""
+    """Two digits that say something, more near the line; never zero, which no test can show."""
     if math.isnan(p):
         return "-"
     if p < 1e-9:
         return "< 1e-9"
-    if f"{p:.3f}" == f"{ALPHA:.3f}" and p < ALPHA:
-        return f"{p:.4f}" if p < 0.04995 else "< 0.05"  # not rounded over the line
+    if f"{p:.3f}" == f"{ALPHA:.3f}":  # near the line, over which nothing is rounded
+        if f"{p:.4f}" != f"{ALPHA:.4f}":
+            return f"{p:.4f}"
+        return f"< {ALPHA:g}" if p < ALPHA else f"{ALPHA:g}"
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
@@ -232,12 +239,7 @@ def _share(of: Ratio, unit: str, why_not: str | None = None) -> str:
     if math.isnan(of.low):
         return f"{of.value:.2f} times the {unit}{why_not or ''}"
     verdict = ": not clearly different" if not of.is_clear else ": faster" if of.value < 1 else ": slower"
-    return f"{of.value:.2f} times the {unit} ({_range(of)}{'' if why_not is None else verdict})"
-
-
-def _range(of: Ratio) -> str:
-    high = f"{of.high:.2f}" if of.high < 1000 else "more than 1000"
-    return f"95 %: {of.low:.2f} to {high}"
+    return f"{of.value:.2f} times the {unit} (95 %: {bounds(of)}{'' if why_not is None else verdict})"
 
 
 def _no_claim(first: Group, second: Group, timed: bool = False) -> str:

@@ -5,19 +5,18 @@ from dataclasses import replace
 from math import nan
 
 from trainlab.exercise.evidence import Evidence, diverged
-from trainlab.exercise.outcomes import best_epochs, cells
+from trainlab.exercise.outcomes import best_epochs, cells, converging_alike
 from trainlab.exercise.questions.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
 from trainlab.exercise.questions.tuning import RECIPES, STEPS, curves, measured_steps, steps
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import compared
 from trainlab.exercise.wording import accuracy, beside_reported, margin, paragraph
 from trainlab.report.comparisons import Pair
-from trainlab.report.convergence import convergence
 from trainlab.report.figures import bars
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
 from trainlab.report.statistics import Interval, Ratio
-from trainlab.report.verdicts import better, p_value
+from trainlab.report.verdicts import better, bounds, p_value
 
 OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
 
@@ -68,7 +67,7 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
     """A line a change: accuracy, epochs and the time of a step."""
     steps, rows = measured_steps(evidence), []
     for key, pair in changes.items():
-        found = convergence(pair.second, pair.first)
+        found = converging_alike(pair.second, pair.first)
         by = 100 * pair.difference.mean
         spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
         row: list[Cell] = [
@@ -93,7 +92,7 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
 def _ratio(of: Ratio | None) -> Cell:
     if of is None or of.value != of.value:
         return ("-", nan)
-    within = "" if of.low != of.low else f" ({of.low:.2f} to {of.high:.2f})"
+    within = "" if of.low != of.low else f" ({bounds(of)})"
     return (f"{of.value:.2f}{within}", of.value)
 
 

@@ -6,7 +6,7 @@ from math import isnan
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Sweep
-from trainlab.exercise.wording import accuracy, listed, named
+from trainlab.exercise.wording import accuracy, initializer_name, listed, named
 from trainlab.report.figures import learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Interval
@@ -59,7 +59,7 @@ def recipe(group: Group) -> str:
     steps = "under a 1cycle schedule up to" if str(of["scheduler._target_"]).endswith("one_cycle") else "at"
     norm = "batch normalization and " if of["model.batch_norm"] else ""
     changes = [text for key, text in (("data.flip", "flips"), ("data.crop_padding", "crops")) if of[key]]
-    start = str(of["model.initializer"]).replace("_", " ").capitalize()
+    start = initializer_name(of["model.initializer"])
     return (
         f"The recipe: {of['model.activation'].upper()} with {norm}{start} "
         f"initialization; {name} {steps} {of['optim.lr']:g}, weight decay {of['optim.weight_decay']:g}; "

@@ -49,13 +49,15 @@ def answer(evidence: Evidence) -> Answer:
         return Answer(["No run was completed."])
     tests = {of.label: (of.summary("metrics", "test_acc"), NETWORKS[key].published) for key, of in groups.items()}
     pairs = compare_all(done)
+    clear = [f"By validation accuracy {better(pair)}" for pair in pairs if pair.is_clear]
+    others = told_apart([pair for pair in pairs if not pair.is_clear])
     curves = replace(learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
     return Answer(
-        [beside_reported("Test accuracy †", tests), *(better(pair) for pair in pairs if pair.is_clear)],
+        [beside_reported("Test accuracy †", tests), *clear],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
         [curves, replace(bars(done), name="cnn_bars")],
         [("The convolutional networks", table(groups))],
-        told_apart([pair for pair in pairs if not pair.is_clear]),
+        ["Other pairs, by validation accuracy:", *others] if others else [],
     )
 
 

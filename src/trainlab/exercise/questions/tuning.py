@@ -155,7 +155,7 @@ def _alpha_dropout(of: Change) -> list[Claim]:
 
 def _one_cycle(of: Change) -> list[Claim]:
     time = time_to_as_low(of.old, of.new, of.step)
-    figure = f"{times(time)} as long, epochs times step" if time else ""
+    figure = f"{times(time)} as long: ratio of epochs, over seeds, times that of a step, over rounds" if time else ""
     return [
         Claim(f"{of.new.label} takes less time to as low a loss", figure, is_less(time)),
         Claim(f"{of.new.label} is better than {of.old.label}", "", of.is_better),

@@ -62,7 +62,7 @@ def _over(pair: Pair) -> Claim:
     said = f"{margin(pair)} points {ahead}" if pair.difference.mean else "the same"
     ends = [group.label for group in (pair.first, pair.second) if is_at_an_end(group)]
     edge = f"; the rate of {listed(ends)} is at the end of the range searched" if ends else ""
-    says = f"{pair.first.label} over {pair.second.label}"
+    says = f"{pair.first.label} is better than {pair.second.label}"
     return Claim(says, f"{said}{_doubt(pair)}{edge}", holds(corrected(pair), "higher"))
 
 

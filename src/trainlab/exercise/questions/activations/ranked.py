@@ -40,7 +40,7 @@ def choice(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mapping[
     if alike:
         said += f"; {_are(alike)} not told apart from it and may do as well"
     if chance:
-        said += f"; that {_are(chance)} behind it may be chance"
+        said += f"; that {_are(chance)} behind it may be chance among {chance[0].tests} pairs"
     said += f"; {_are(clear)} clearly behind"
     return " ".join(
         [f"{said}.", *_dear(costs, groups), "Longer trainings, which may rank them otherwise, were not made."]

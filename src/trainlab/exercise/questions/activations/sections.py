@@ -30,12 +30,13 @@ def answer(evidence: Evidence) -> Answer:
     if not ranked:
         return Answer([f"No run was completed: {_outcomes(list(groups.values()))}."])
     found = claims(groups, costs)
+    advice, first = choice(ranked, costs, groups), ahead(ranked)
     return Answer(
-        [choice(ranked, costs, groups) or ahead(ranked), told(found, figures=False)],
+        [advice or first, told(found, figures=False)],
         all_of(found),
         [curves({key: group for key, group in groups.items() if group.runs}), price(groups, costs)],
         [("All activations", _table(groups, ranked, taken, costs)), claims_table(found, RULES)],
-        [" ".join([ahead(ranked), *failed(groups), *at_the_ends(ranked)]), *cost(groups, taken, costs)],
+        [" ".join([*([first] if advice else []), *failed(groups), *at_the_ends(ranked)]), *cost(groups, taken, costs)],
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from trainlab.exercise.evidence import Measured
 from trainlab.exercise.questions.mistakes.price import at_guessing
-from trainlab.exercise.wording import accuracy, holds, how_tested, listed, together, verdict
+from trainlab.exercise.wording import accuracy, holds, how_tested, initializer_name, listed, together, verdict
 from trainlab.report.groups import Group
 from trainlab.report.statistics import difference, interval
 
@@ -95,7 +95,7 @@ def otherwise(without: Mapping[str, Group]) -> str:
 
 
 def _shown(setting: object) -> str:
-    return f"{setting:g}" if isinstance(setting, float) else str(setting)
+    return f"{setting:g}" if isinstance(setting, float) else initializer_name(str(setting))
 
 
 def moved(found: Measured) -> str:

@@ -109,7 +109,8 @@ def _count(runs: BySeed) -> str:
     each = f"{few} to {many} spikes" if few < many else "one spike" if few == 1 else f"{few} spikes"
     where = f"in {len(numbers)} of {runs_of}" if len(numbers) < len(found) else f"in each of {runs_of}"
     highest = max(spike.top for spikes_of in found for spike in spikes_of)
-    return f"{each} {where if len(found) > 1 else f'in {runs_of}'}, the highest at a loss of {highest:.1f}"
+    top = "at a loss" if sum(numbers) == 1 else "the highest at a loss"
+    return f"{each} {where if len(found) > 1 else f'in {runs_of}'}, {top} of {highest:.1f}"
 
 
 def _found(runs: BySeed) -> list[list[Spike]]:

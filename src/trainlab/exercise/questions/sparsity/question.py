@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.claims import all_of, claims_table, told
+from trainlab.exercise.claims import all_of, told
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.sparsity import measuring as m
 from trainlab.exercise.questions.sparsity.chart import trade_off, zeros_by_layer
@@ -31,11 +31,11 @@ def answer(evidence: Evidence) -> Answer:
     found = claims(points)
     pictures = [trade_off(points, base), zeros_by_layer(points)]
     return Answer(
-        [how_sparse(points, base), told(found, figures=False), how_small(points, base)],
+        [how_sparse(points, base), told(found), how_small(points, base)],
         all_of(found),
         [picture for picture in pictures if picture],
-        [claims_table(found, how_l1_was_tried(points)), ("All methods", table(points, base))],
-        [at_a_high_share(points, base), not_sparse(points, base)],
+        [("All methods", table(points, base))],
+        [at_a_high_share(points, base), how_l1_was_tried(points), not_sparse(points, base)],
     )
 
 
