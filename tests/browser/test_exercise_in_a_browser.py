@@ -9,7 +9,8 @@ from exercise_results import MC, leave_part
 from trainlab.exercise.contents import SECTIONS
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.page import write_page
-from trainlab.exercise.questions import parts, tuning
+from trainlab.exercise.questions.tuning import parts
+from trainlab.exercise.questions.tuning import sections as tuning
 from trainlab.exercise.trainings import Setting
 
 pytestmark = pytest.mark.browser

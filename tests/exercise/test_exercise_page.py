@@ -8,7 +8,7 @@ from pathlib import Path
 from exercise_results import Leave, leave_part
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.page import page, write_page
-from trainlab.exercise.questions import tuning
+from trainlab.exercise.questions.tuning import sections as tuning
 from trainlab.exercise.section import Answer, Section
 from trainlab.exercise.trainings import Setting, Sweep
 

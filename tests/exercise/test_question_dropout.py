@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions import dropout, dropout_costs
+from trainlab.exercise.questions.dropout import costs as dropout_costs
+from trainlab.exercise.questions.dropout import sections as dropout
 from trainlab.exercise.step_costs import drawn_batch, training_step
 from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.exercise.trainings import Setting

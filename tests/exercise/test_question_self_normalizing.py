@@ -7,8 +7,8 @@ import pytest
 from run_folders import leave_run
 from trainlab.exercise.claims import Claim
 from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.normalizing_claims import NAMES, fate, fates_told, is_kept, lower, who_keeps
-from trainlab.exercise.questions.self_normalizing import SWEEP, answer
+from trainlab.exercise.questions.self_normalizing.claims import NAMES, fate, fates_told, is_kept, lower, who_keeps
+from trainlab.exercise.questions.self_normalizing.sections import SWEEP, answer
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 from trainlab.results import Result

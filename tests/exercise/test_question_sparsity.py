@@ -21,7 +21,7 @@ from trainlab.exercise.questions.sparsity.points import (
     points_of,
     smallest_kept,
 )
-from trainlab.exercise.questions.sparsity.question import answer
+from trainlab.exercise.questions.sparsity.sections import answer
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 

@@ -8,7 +8,7 @@ import pytest
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions.sparsity import measuring as m
 from trainlab.exercise.questions.sparsity.points import points_of
-from trainlab.exercise.questions.sparsity.question import answer
+from trainlab.exercise.questions.sparsity.sections import answer
 from trainlab.exercise.trainings import Setting
 
 

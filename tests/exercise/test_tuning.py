@@ -11,7 +11,9 @@ from omegaconf import DictConfig
 from exercise_results import MC, Leave, leave_part
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions import all_parts, parts, tuning, variants
+from trainlab.exercise.questions import variants
+from trainlab.exercise.questions.tuning import all_parts, parts
+from trainlab.exercise.questions.tuning import sections as tuning
 from trainlab.exercise.section import Answer
 from trainlab.exercise.trainings import Setting
 from trainlab.results import Result

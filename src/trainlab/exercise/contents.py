@@ -2,21 +2,14 @@
 
 from collections.abc import Sequence
 
-from trainlab.exercise.questions import (
-    all_parts,
-    best,
-    biases,
-    convolutions,
-    dropout,
-    mistakes,
-    self_normalizing,
-    symmetry,
-    tuning,
-    variants,
-)
+from trainlab.exercise.questions import best, biases, convolutions, mistakes, symmetry, variants
 from trainlab.exercise.questions.activations import sections as activations
+from trainlab.exercise.questions.dropout import sections as dropout
 from trainlab.exercise.questions.momentum import sections as momentum
-from trainlab.exercise.questions.sparsity import question as sparsity
+from trainlab.exercise.questions.self_normalizing import sections as self_normalizing
+from trainlab.exercise.questions.sparsity import sections as sparsity
+from trainlab.exercise.questions.tuning import all_parts
+from trainlab.exercise.questions.tuning import sections as tuning
 from trainlab.exercise.section import Section
 
 SECTIONS: tuple[Section, ...] = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from trainlab.exercise.evidence import Evidence, Measured, diverged
 from trainlab.exercise.outcomes import cells, converges, peaks, reached
 from trainlab.exercise.questions.mistakes.price import price
-from trainlab.exercise.questions.parts import ALL, PARTS, group_of
+from trainlab.exercise.questions.tuning.parts import ALL, PARTS, group_of
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import cost_told, step_times
 from trainlab.exercise.trainings import Sweep

@@ -9,7 +9,7 @@ from torch import Tensor
 from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
 from trainlab.evaluation.network import evaluate
 from trainlab.exercise.evidence import Evidence, Measured, checkpoint_of
-from trainlab.exercise.questions.dropout import SWEEP
+from trainlab.exercise.questions.dropout.sections import SWEEP
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.randomness import generator
 from trainlab.report.drawing import COLOURS, canvas, rendered

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainlab.exercise.questions.dropout_costs import (
+from trainlab.exercise.questions.dropout.costs import (
     BATCH,
     NONE,
     PASS,
@@ -20,7 +20,7 @@ from trainlab.exercise.questions.dropout_costs import (
     WHERE,
     mc_ratio,
 )
-from trainlab.exercise.questions.dropout_epochs import epochs_ratio, epochs_to_best, mean_epochs
+from trainlab.exercise.questions.dropout.epochs import epochs_ratio, epochs_to_best, mean_epochs
 from trainlab.exercise.timing import CLOCK, times_as_long
 from trainlab.exercise.wording import accuracy, times
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, rendered

@@ -7,7 +7,7 @@ from math import nan
 from trainlab.exercise.claims import Claim, all_of, claims_table, told
 from trainlab.exercise.evidence import Evidence, diverged
 from trainlab.exercise.looks import by_seed
-from trainlab.exercise.questions.normalizing_claims import (
+from trainlab.exercise.questions.self_normalizing.claims import (
     FLOW,
     KEPT,
     NAMES,

@@ -5,9 +5,9 @@ from math import isnan, nan, sqrt
 
 from trainlab.exercise.claims import Claim, all_of, told
 from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions.dropout_costs import NONE, PASS, PLACES, WHERE, mc_ratio, predictions, steps
-from trainlab.exercise.questions.dropout_epochs import epochs_ratio, is_cut, to_the_best
-from trainlab.exercise.questions.dropout_shown import by_rate, by_variant, costs, curves
+from trainlab.exercise.questions.dropout.costs import NONE, PASS, PLACES, WHERE, mc_ratio, predictions, steps
+from trainlab.exercise.questions.dropout.epochs import epochs_ratio, is_cut, to_the_best
+from trainlab.exercise.questions.dropout.shown import by_rate, by_variant, costs, curves
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.timing import product, times_as_long
 from trainlab.exercise.trainings import Sweep

@@ -6,8 +6,8 @@ from math import nan
 
 from trainlab.exercise.evidence import Evidence, diverged
 from trainlab.exercise.outcomes import best_epochs, cells, converging_alike
-from trainlab.exercise.questions.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
-from trainlab.exercise.questions.tuning import RECIPES, STEPS, curves, measured_steps, steps
+from trainlab.exercise.questions.tuning.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
+from trainlab.exercise.questions.tuning.sections import RECIPES, STEPS, curves, measured_steps, steps
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.step_costs import compared
 from trainlab.exercise.wording import accuracy, beside_reported, margin, paragraph

@@ -7,7 +7,7 @@ from trainlab.exercise.claims import Claim, all_of, told
 from trainlab.exercise.evidence import Evidence, Measured, diverged
 from trainlab.exercise.outcomes import converges, is_less, peaks, reached, takes_fewer_epochs, time_to_as_low
 from trainlab.exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
-from trainlab.exercise.questions.parts import (
+from trainlab.exercise.questions.tuning.parts import (
     ALL,
     COMPARED,
     OF_RECIPE,

@@ -1,0 +1,1 @@
+"""Question 3: networks that keep mean and deviation by themselves."""
