@@ -98,14 +98,14 @@ def cells(group: Group) -> list[Cell]:
     ]
 
 
-def converging_alike(old: Group, new: Group) -> Convergence | None:
+def convergence_past_guessing(old: Group, new: Group) -> Convergence | None:
     """How fast both come to losses of each other; None where a run of one of them does not beat guessing."""
     return convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
     """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
-    found = converging_alike(old, new)
+    found = convergence_past_guessing(old, new)
     return is_less(found.common_epochs_ratio if found else None)
 
 
@@ -114,7 +114,7 @@ def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
 
     None where there is nothing to compare, or no step was timed.
     """
-    found = converging_alike(old, new)
+    found = convergence_past_guessing(old, new)
     return product(found.common_epochs_ratio, step) if found and step else None
 
 

@@ -94,8 +94,8 @@ def otherwise(without: Mapping[str, Group]) -> str:
     return f"The two networks differ in {listed(apart)}, too, so not all of this need be due to the activation."
 
 
-def _shown(setting: object) -> str:
-    return f"{setting:g}" if isinstance(setting, float) else initializer_name(str(setting))
+def _shown(setting: str | float | None) -> str:
+    return initializer_name(setting) if isinstance(setting, str) else f"{setting:g}" if setting else "unknown"
 
 
 def moved(found: Measured) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import nan
 
 from trainlab.exercise.evidence import Evidence, diverged
-from trainlab.exercise.outcomes import best_epochs, cells, converging_alike
+from trainlab.exercise.outcomes import best_epochs, cells, convergence_past_guessing
 from trainlab.exercise.questions.tuning.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
 from trainlab.exercise.questions.tuning.sections import RECIPES, STEPS, curves, measured_steps, steps
 from trainlab.exercise.section import Answer, Measurement, Section
@@ -67,7 +67,7 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
     """A line a change: accuracy, epochs and the time of a step."""
     steps, rows = measured_steps(evidence), []
     for key, pair in changes.items():
-        found = converging_alike(pair.second, pair.first)
+        found = convergence_past_guessing(pair.second, pair.first)
         by = 100 * pair.difference.mean
         spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
         row: list[Cell] = [
