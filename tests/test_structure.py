@@ -11,7 +11,6 @@ from trainlab.cli import PROJECT
 
 SOURCE = PROJECT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
-MAX_LINES = 300
 
 # Imports point one way: a module imports those of its own floor and of the floors below it.
 FLOORS = (
@@ -119,7 +118,6 @@ def test_sweep_is_imported_by_the_plugins_alone():
             assert not [other for other in found if is_in(other, "trainlab.sweep")], name
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_files_are_small_and_named_for_what_they_hold(path: Path):
-    assert len(path.read_text().splitlines()) <= MAX_LINES
-    assert not re.search(r"util|helper|common|misc", str(path.relative_to(SOURCE)))
+def test_files_are_named_for_what_they_hold():
+    vague = [path for path in FILES if re.search(r"util|helper|common|misc", str(path.relative_to(SOURCE)))]
+    assert vague == []
