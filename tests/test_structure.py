@@ -35,6 +35,7 @@ FLOORS = (
         "trainlab.flat",
         "trainlab.hyperparameters",
         "trainlab.journal",
+        "trainlab.lightning_internals",
         "trainlab.optimizers",
         "trainlab.randomness",
     ),

@@ -20,6 +20,7 @@ from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
+from trainlab.lightning_internals import make_trainer
 from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
 from trainlab.population.together import Member
@@ -131,7 +132,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     loggers = [construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
-    trainer = construct(cfg, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins, **ours)
+    objects = {"callbacks": callbacks, "logger": loggers, "plugins": plugins}
+    trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
     return Parts(data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
 
 
