@@ -32,7 +32,13 @@ CASES = {
     "nadam": (["optim=nadam", "optim.lr=2e-3"], NADAM, {}),
     "sgd one_cycle": (["optim=sgd", "optim.lr=0.05", "scheduler=one_cycle"], SGD, {"one_cycle": True}),
     "adam clipped": (["optim=adam", "optim.lr=2e-3", "trainer.gradient_clip_val=5"], ADAM, {"max_norm": 5.0}),
-    "adam accumulated": (["optim=adam", "optim.lr=2e-3", "trainer.accumulate_grad_batches=2"], ADAM, {"every": 2}),
+    # 19 batches an epoch, the last one smaller: a step of three is left, and one of all.
+    "adam accumulated": (["optim=adam", "optim.lr=2e-3", "trainer.accumulate_grad_batches=4"], ADAM, {"every": 4}),
+    "sgd, a step an epoch": (
+        ["optim=sgd", "optim.lr=0.05", "trainer.accumulate_grad_batches=100"],
+        SGD,
+        {"every": 100},
+    ),
     "nadam smoothed": (["optim=nadam", "optim.lr=2e-3", "label_smoothing=0.2"], NADAM, {"smoothing": 0.2}),
 }
 
@@ -71,9 +77,10 @@ def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, sm
         order = train[torch.randperm(NUM_TRAIN, generator=generator(1, "order", epoch))]
         row = {"train/loss": 0.0, "train/acc": 0.0}
         for i, chosen in enumerate(order.split(BATCH_SIZE)):
+            of_step = len(order[i // every * every * BATCH_SIZE :][: every * BATCH_SIZE])
             logits = network.layers(images[chosen].to(dtype) / 255)
             losses = negative_log_likelihoods(logits, all_labels[chosen], smoothing)
-            (losses.mean() / every).backward()
+            (losses.sum() / of_step).backward()
             row["train/loss"] += float(losses.detach().sum()) / NUM_TRAIN
             row["train/acc"] += int((logits.argmax(1) == all_labels[chosen]).sum()) / NUM_TRAIN
             if (i + 1) % every == 0 or i + 1 == STEPS:

@@ -32,6 +32,7 @@ FLOORS = (
     (
         "trainlab.captured",
         "trainlab.files",
+        "trainlab.foreign_callbacks",
         "trainlab.flat",
         "trainlab.hyperparameters",
         "trainlab.journal",

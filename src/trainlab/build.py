@@ -1,6 +1,5 @@
 """What a config stands for: the objects of one run, checked against each other."""
 
-import inspect
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +19,11 @@ from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
+from trainlab.foreign_callbacks import check_callback
 from trainlab.lightning_internals import make_trainer
 from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
+from trainlab.optimizers import tried
 from trainlab.population.together import Member
 from trainlab.provenance import provenance
 from trainlab.tensorboard import TensorBoard
@@ -79,6 +80,9 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     if not name.parts or name.is_absolute() or ".." in name.parts:
         raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
+    on_cpu = cfg.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
+    if on_cpu and str(cfg.trainer.precision) in ("16", "16-mixed"):
+        raise ValueError(f"precision={cfg.trainer.precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
     data: ImageData = construct(cfg, "data")
     if member:
         member.share(data)
@@ -100,9 +104,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
     scheduler = construct(cfg, "scheduler")
     endless = cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1
-    trial = optimizer([nn.Parameter(torch.zeros(1))])
-    if inspect.signature(trial.step).parameters["closure"].default is inspect.Parameter.empty:
-        raise ValueError(f"{type(trial).__name__} evaluates the loss several times a step; choose another optim")
+    trial = tried(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
     try:
         scheduler(trial, 0 if endless else 1_000_000)
     except ZeroDivisionError as error:
@@ -116,6 +118,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
 
     clock = {"clock": member.seconds} if member else {}
     named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
+    for name, callback in named.items():
+        check_callback(callback, f"callbacks.{name}", on_cpu)
     checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
     if member:
         member.listen(interrupt)
@@ -134,6 +138,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
     objects = {"callbacks": callbacks, "logger": loggers, "plugins": plugins}
     trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
+    if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
+        module.double()
     return Parts(data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
 
 

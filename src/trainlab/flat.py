@@ -1,14 +1,22 @@
-"""The parameters of a network laid end to end: an optimizer step is then a few operations, not a few hundred."""
+"""What an optimizer trains: the parameters of a network laid end to end, where it is elementwise, or as they are.
+
+A step on parameters laid end to end is a few operations, not a few hundred.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainlab.optimizers import is_elementwise
 
 
 class FlatParameters:
     """One parameter that holds all trainable parameters of a network; those become views of it.
 
-    torch's optimizers are elementwise, so a step on ``parameter`` is the step that they would make on each of its
-    parts. Gradients are computed in the parts and gathered by ``gather_gradients``.
+    A step of an elementwise optimizer on ``parameter`` is the step that it would make on each of its parts. Gradients
+    are computed in the parts and gathered by ``gather_gradients``.
 
     Attributes:
         parameter: (P,).
@@ -47,6 +55,21 @@ class FlatParameters:
         torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
         self.parameter.grad = self.gradient
 
+    def show_gradients(self) -> None:
+        """Have the parts see what was gathered as their gradients, so that others can read and change them."""
+        for part, view in zip(self._parts, self._gradient_views, strict=True):
+            part.grad = view
+
+    def scale_gradients(self, factor: float) -> None:
+        """Multiply the gradient by ``factor``."""
+        assert self.parameter.grad is not None
+        self.parameter.grad *= factor
+
+    def clip_gradients(self, clip: Callable[[Tensor], Tensor]) -> None:
+        """Put ``clip`` of the gradient in its place."""
+        assert self.parameter.grad is not None
+        self.parameter.grad = clip(self.parameter.grad)
+
     def move_to(self, values: Tensor) -> None:
         """Lie in ``values``, like ``parameter``, from now on. Gradients are then the matter of who made the room."""
         self.parameter.data = values.copy_(self.parameter.detach())
@@ -61,4 +84,53 @@ class FlatParameters:
 
     def _views(self, flat: Tensor) -> list[Tensor]:
         chunks = flat.split(self._sizes, dim=-1)
-        return [chunk.view(*flat.shape[:-1], *s) for chunk, s in zip(chunks, self._shapes, strict=True)]
+        return [chunk.view((*flat.shape[:-1], *s)) for chunk, s in zip(chunks, self._shapes, strict=True)]
+
+
+class SeparateParameters:
+    """The trainable parameters of a network as they are; a parameter without gradient keeps None.
+
+    Attributes:
+        parameters: to be trained.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def gather_gradients(self) -> None:
+        """Nothing: the optimizer has the parameters themselves."""
+
+    def show_gradients(self) -> None:
+        """Nothing: each parameter has its gradient."""
+
+    def scale_gradients(self, factor: float) -> None:
+        """Multiply all gradients by ``factor``."""
+        torch._foreach_mul_(self._gradients, factor)
+
+    def clip_gradients(self, clip: Callable[[Tensor], Tensor]) -> None:
+        """Put ``clip`` of all gradients, laid end to end, in their place."""
+        gradients = self._gradients
+        clipped = clip(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, clipped.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    @property
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
+
+def trained_by(
+    build: Callable[[list[nn.Parameter]], Optimizer], network: nn.Module
+) -> tuple[FlatParameters | SeparateParameters, Optimizer]:
+    """The optimizer that ``build`` makes for a network, and what it trains: flat parameters where that is the same."""
+    separate = SeparateParameters(network)
+    optimizer = build(separate.parameters)
+    if not is_elementwise(optimizer) or len({(p.dtype, p.device) for p in separate.parameters}) != 1:
+        return separate, optimizer
+    flat = FlatParameters(network)
+    return flat, build([flat.parameter])

@@ -12,7 +12,8 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from trainlab.data.batches import Batches
-from trainlab.flat import FlatParameters
+from trainlab.flat import FlatParameters, SeparateParameters, trained_by
+from trainlab.foreign_callbacks import watches_gradients
 from trainlab.optimizers import clipping, has_rule
 from trainlab.randomness import CounterDraws
 from trainlab.whole_step import WholeStep
@@ -36,14 +37,16 @@ class Classifier(lightning.LightningModule):
         compile: compile the training step.
         gradient_clip_val: largest norm (or value) of the gradient; None or 0 for any.
         gradient_clip_algorithm: "norm" or "value".
-        accumulate_grad_batches: batches whose gradients are summed for a step.
+        accumulate_grad_batches: batches of a step, whose gradient is that of the mean loss of all their images; the
+            last step of an epoch has those that are left.
         train_epoch: makes all steps of an epoch, as a member of a population, in the place of this module.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    flat: FlatParameters
+    trained: FlatParameters | SeparateParameters
+    _sizes: list[int]  # images of each batch
     loss: Tensor  # () mean of the latest batch
 
     def __init__(
@@ -69,6 +72,7 @@ class Classifier(lightning.LightningModule):
         # Lightning's own loop around each step costs 0.3 ms, a tenth of a small network's step.
         self.automatic_optimization = False
         self.network = network
+        self._losses, self._sizes, self._checked = torch.zeros(0), [], 0  # of the epoch so far
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
         self.compile_step, self._train_epoch = compile, train_epoch
@@ -85,19 +89,22 @@ class Classifier(lightning.LightningModule):
             super().__setattr__(name, value)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over all parameters laid end to end, and its schedule over the steps of the whole run."""
-        self.flat = FlatParameters(self.network)
-        optimizer = self._build_optimizer([self.flat.parameter])
+        """The optimizer over all parameters, and its schedule over the steps of the whole run."""
+        self.trained, optimizer = trained_by(self._build_optimizer, self.network)
         self._whole_step: WholeStep | None = None
         self._forward = self._objective
-        captured = self.device.type == "cuda" and has_rule(optimizer) and self.trainer.precision.endswith("-true")
-        if (self.compile_step or captured) and self._train_epoch is None:
-            # Gradients of several batches, processes or scales meet between backward and update.
-            if self._accumulate == 1 and self.trainer.world_size == 1 and self.trainer.precision != "16-mixed":
-                step = WholeStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
-                self._whole_step = step
-            elif self.compile_step:
-                self._forward = torch.compile(self._objective, dynamic=False)
+        self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
+        # Gradients of several batches, processes or scales meet between backward and update; callbacks see them there.
+        in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
+        in_one = in_one and self._accumulate == 1 and self.trainer.world_size == 1
+        captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
+        if self._train_epoch is not None:
+            pass  # a population makes the steps
+        elif in_one and self.trainer.precision != "16-mixed" and (self.compile_step or captured):
+            step = WholeStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
+            self._whole_step = step
+        elif self.compile_step:
+            self._forward = torch.compile(self._objective, dynamic=False)
         self._schedule = self._build_scheduler(optimizer, self._total_steps())
         if self._schedule is None:
             return optimizer
@@ -117,8 +124,14 @@ class Classifier(lightning.LightningModule):
         return min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
 
     @property
+    def flat(self) -> FlatParameters:
+        """What the optimizer trains, where that is flat; so it is in populations and whole steps."""
+        assert isinstance(self.trained, FlatParameters)
+        return self.trained
+
+    @property
     def optimizer(self) -> Optimizer:
-        """torch's own, over ``flat``."""
+        """torch's own, over ``trained``."""
         return self._optimizer.optimizer
 
     @property
@@ -132,15 +145,11 @@ class Classifier(lightning.LightningModule):
         assert isinstance(self.trainer.train_dataloader, Batches)
         return self.trainer.train_dataloader
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make room for float64 weights; Lightning converts the network only after it has loaded them."""
-        if self.trainer.precision == "64-true":
-            self.double()
-
     def on_train_start(self) -> None:
         """Make room for the losses of an epoch; tell the random layers which rows of a batch this process has."""
         self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self._train_correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._images_of_full_step, self._images_of_step = self._accumulate * self.batches.batch_size, 0
         self._optimizer = cast(LightningOptimizer, self.optimizers())
         for draws in self._draws:
             draws.row_offset, draws.row_stride = self.trainer.global_rank, self.trainer.world_size
@@ -174,15 +183,31 @@ class Classifier(lightning.LightningModule):
             self.step_schedule("step")
         else:
             loss, correct = (self._forward if full else self._objective)(images, labels)
-            self.manual_backward(loss / self._accumulate)
+            self._sum_gradients(loss, len(labels))
             if (batch_idx + 1) % self._accumulate == 0 or batch_idx + 1 == len(self._losses):
-                self.flat.gather_gradients()
-                self._optimizer.step()
-                self.flat.zero_grad()
-                self.step_schedule("step")
+                self._make_step()
         self._losses[batch_idx] = self.loss = loss.detach()
         self._train_correct += correct
         self._sizes.append(len(labels))
+
+    def _sum_gradients(self, loss: Tensor, images: int) -> None:
+        """Add the gradient of a batch to those of the step so far, weighted as in a step of full batches."""
+        if self._accumulate > 1:
+            loss = loss * (images / self._images_of_full_step)
+            self._images_of_step += images
+        self.manual_backward(loss)
+
+    def _make_step(self) -> None:
+        self.trained.gather_gradients()
+        if self._accumulate > 1:
+            if self._images_of_step != self._images_of_full_step:  # the last step of an epoch
+                self.trained.scale_gradients(self._images_of_full_step / self._images_of_step)
+            self._images_of_step = 0
+        if self._watched:
+            self.trained.show_gradients()
+        self._optimizer.step()
+        self.trained.zero_grad()
+        self.step_schedule("step")
 
     def _objective(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return self._loss(self.network(images), labels)
@@ -233,6 +258,7 @@ class Classifier(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
         self._check_losses()
+        self._share_buffers()  # of an epoch without validation
         self.step_schedule("epoch")
 
     def step_schedule(self, interval: str) -> None:
@@ -246,9 +272,11 @@ class Classifier(lightning.LightningModule):
             scheduler.step(self.val_metrics[monitor])
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradient, after a mixed-precision one was unscaled."""
+        """Clip the gradient, after a mixed-precision one was unscaled and callbacks have seen it."""
+        if self._watched:
+            self.trained.gather_gradients()
         if self.clip:
-            self.flat.parameter.grad = self.clip(self.flat.parameter.grad)
+            self.trained.clip_gradients(self.clip)
 
     @property
     def losses_of_epoch(self) -> Tensor:
@@ -261,9 +289,16 @@ class Classifier(lightning.LightningModule):
         loss = (self.losses_of_epoch.double() * sizes).sum()
         return self._reduce(torch.stack([loss, self._train_correct.cpu().double(), sizes.sum()]))
 
+    def _share_buffers(self) -> None:
+        """Have the buffers of process 0 in all: under manual optimization, Lightning has each process keep its own."""
+        if self.trainer.world_size > 1:
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
     def on_validation_epoch_start(self) -> None:
-        """Start the sums of the validation."""
+        """Start the sums of the validation, of one network in all processes."""
         self._check_losses()
+        self._share_buffers()
         kind = torch.float32 if self.device.type == "mps" else torch.float64  # which Apple's GPUs lack
         self._val = torch.zeros(3, device=self.device, dtype=kind)
 

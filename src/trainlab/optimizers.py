@@ -4,13 +4,15 @@ Formulas are those of torch.optim's documentation. The tensors of a step are tho
 training can go from one to the other at any step.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 Settings = Mapping[str, Any]  # a parameter group
 State = dict[str, Tensor]
@@ -131,15 +133,62 @@ def _rmsprop_tensors(settings: Settings) -> tuple[str, ...]:
 
 
 _ADAM = Rule(_adam_scalars, _adam_update, _adam_tensors)
-_RULES: dict[type[torch.optim.Optimizer], Rule] = {
+_RULES: dict[type[Optimizer], Rule] = {
     torch.optim.Adam: _ADAM,
     torch.optim.AdamW: _ADAM,
     torch.optim.NAdam: Rule(_nadam_scalars, _nadam_update, lambda _: ("exp_avg", "exp_avg_sq")),
     torch.optim.RMSprop: Rule(_rmsprop_scalars, _rmsprop_update, _rmsprop_tensors),
 }
 
+# A step of these on a vector is the step on each of its elements. Nothing of the kind is known of others, subclasses
+# of these among them.
+ELEMENTWISE: tuple[type[Optimizer], ...] = (
+    *(torch.optim.Adadelta, torch.optim.Adagrad, torch.optim.Adam, torch.optim.Adamax, torch.optim.AdamW),
+    *(torch.optim.ASGD, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.Rprop, torch.optim.SGD),
+)
 
-def rule_for(optimizer: torch.optim.Optimizer) -> Rule:
+
+def is_elementwise(optimizer: Optimizer) -> bool:
+    """Whether ``optimizer`` makes the same step on all its parameters laid end to end."""
+    return type(optimizer) in ELEMENTWISE and len(optimizer.param_groups) == 1
+
+
+def tried(build: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.Parameter], on_cpu: bool) -> Optimizer:
+    """The optimizer that ``build`` makes for ``parameters``. One like it has made a step on others.
+
+    Raises:
+        ValueError: it takes no such parameters, or can make no step of training with its settings.
+    """
+    if not parameters:
+        raise ValueError("the network must have trainable parameters, got none; set another model")
+    try:
+        optimizer = build(parameters)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{_first_line(error)}; set optim.* or choose another optim") from error
+    name = type(optimizer).__name__
+    if inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
+        raise ValueError(f"{name} evaluates the loss several times a step; choose another optim")
+    if optimizer.defaults.get("capturable") and not on_cpu:
+        return optimizer  # which can be tried on a GPU alone
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.ones(2, 2)
+    try:
+        build([parameter]).step()
+    except Exception as error:
+        keys = [key for key, value in optimizer.defaults.items() if value is True]
+        settings, where = (", ".join(f"{key}=true" for key in keys), ", ".join(f"optim.{key}" for key in keys))
+        raise ValueError(
+            f"{name} cannot make a step{' with ' * bool(keys)}{settings} ({_first_line(error)}); "
+            f"{f'leave out {where}' if keys else 'choose another optim'}"
+        ) from error
+    return optimizer
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def rule_for(optimizer: Optimizer) -> Rule:
     """The rule of ``optimizer``, which has one parameter group.
 
     Raises:
@@ -158,7 +207,7 @@ def rule_for(optimizer: torch.optim.Optimizer) -> Rule:
     return _RULES[type(optimizer)]
 
 
-def has_rule(optimizer: torch.optim.Optimizer) -> bool:
+def has_rule(optimizer: Optimizer) -> bool:
     """Whether ``rule_for`` knows ``optimizer``."""
     try:
         rule_for(optimizer)
@@ -167,7 +216,7 @@ def has_rule(optimizer: torch.optim.Optimizer) -> bool:
     return True
 
 
-def has_state(optimizer: torch.optim.Optimizer) -> bool:
+def has_state(optimizer: Optimizer) -> bool:
     """Whether the tensors that its rule works with are there, as they are from torch's first step on."""
     (settings,) = optimizer.param_groups
     state = optimizer.state.get(settings["params"][0], {})
