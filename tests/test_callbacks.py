@@ -1,4 +1,5 @@
 import math
+import re
 import signal
 import sys
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ import pytest
 from torch import nn
 from torch.optim import SGD
 
-from trainlab.callbacks import BestAndLast, ProgressBar, StopOnInterrupt
+from trainlab.callbacks import BestAndLast, EarlyStopping, ProgressBar, StopOnInterrupt
 from trainlab.module import Classifier
 from trainlab.scheduler import constant
 
@@ -55,17 +56,13 @@ def follow(keeper, values, monitor="val/loss"):
     ],
 )
 def test_the_best_is_the_first_of_the_best_finite_values(mode, values, best_at, tmp_path):
-    keeper = BestAndLast(str(tmp_path), mode=mode)
-    assert follow(keeper, values) == best_at
+    monitor = {"min": "val/loss", "max": "val/acc"}[mode]
+    keeper = BestAndLast(str(tmp_path), monitor)
+    assert follow(keeper, values, monitor) == best_at
     if best_at:
-        assert keeper.best == {"epoch": best_at[-1], "val/loss": values[best_at[-1]]}
+        assert keeper.best == {"epoch": best_at[-1], monitor: values[best_at[-1]]}
     else:
         assert keeper.best == {}
-
-
-def test_another_metric_can_be_watched(tmp_path):
-    keeper = BestAndLast(str(tmp_path), monitor="val/acc", mode="max")
-    assert follow(keeper, [0.1, 0.3, 0.2], "val/acc") == [0, 1]
 
 
 def test_without_the_metric_there_is_no_best(tmp_path):
@@ -83,9 +80,28 @@ def test_the_best_so_far_is_taken_over_with_its_checkpoint_only(tmp_path):
     assert follow(elsewhere, [2.0]) == [0]
 
 
-def test_an_unknown_mode_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"mode must be min or max, got 'most'; set callbacks.checkpoint.mode"):
-        BestAndLast(str(tmp_path), mode="most")
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (
+            lambda: BestAndLast("", mode="most"),
+            "mode must be min, max or null, got 'most'; set callbacks.check",
+        ),
+        (
+            lambda: BestAndLast("", "val/acc", "min"),
+            "mode must be max for monitor=val/acc, got 'min'; set callbacks.checkpoint.mode=null or another",
+        ),
+        (lambda: BestAndLast("", "loss"), "monitor must be one of val/loss, val/acc, got 'loss'; set callbacks.check"),
+        (lambda: EarlyStopping("val/acc", mode="min"), "mode must be max for monitor=val/acc"),
+        (lambda: EarlyStopping("val/loss", patience=-1), "patience must be at least 0, got -1; set callbacks.early"),
+        (lambda: EarlyStopping("val/loss", min_delta=-0.1), "min_delta must be at least 0, got -0.1"),
+        (lambda: EarlyStopping("val/loss", min_delta=math.nan), "min_delta must be at least 0, got"),
+        (lambda: ProgressBar(0), "refresh_steps must be at least 1, got 0; set callbacks.progress.refresh_steps"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make, rule):
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        make()
 
 
 @pytest.fixture

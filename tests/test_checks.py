@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,6 @@ def target(
     pair: tuple[float, float] = (0.0, 1.0),
     sizes: Sequence[Sequence[int]] = (),
     rate: Literal[16, "bf16"] = 16,
-    monitor: str = "val/loss",
     anything: Any = None,
 ) -> None:
     pass
@@ -26,7 +26,7 @@ def target(
     [
         {},
         {"n": -3, "x": 2, "on": True, "name": None, "pair": [0, 0.5], "sizes": [[1, 2], []], "rate": "bf16"},
-        {"x": 1e-4, "name": "a", "monitor": "val/acc", "anything": object()},
+        {"x": 1e-4, "name": "a", "anything": object()},
         {"x": {"_target_": "torch.ones"}},
     ],
 )
@@ -50,7 +50,8 @@ def test_takes_what_the_signature_takes(arguments: dict[str, Any]):
         ("pair", [0.1, "b"], "a list of 2, each a number"),
         ("sizes", [32], r"a list, each a list, each an integer, got \[32\]"),
         ("rate", 7, "16 or bf16, got 7"),
-        ("monitor", "loss", "one of val/loss, val/acc, got 'loss'"),
+        ("x", math.nan, "finite, got nan"),
+        ("pair", [0.0, math.inf], r"finite, got \[0.0, inf\]"),
     ],
 )
 def test_names_the_rule_the_value_and_the_key(key: str, value: Any, rule: str):

@@ -93,7 +93,7 @@ def test_plateau_halves_when_patience_runs_out():
 
 def test_plateau_can_watch_an_accuracy():
     optimizer = sgd()
-    config = plateau(optimizer, 100, monitor="val/acc", mode="max", patience=0, factor=0.1)
+    config = plateau(optimizer, 100, monitor="val/acc", patience=0, factor=0.1)
     for accuracy in [0.5, 0.6, 0.55]:
         config["scheduler"].step(accuracy)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(LR / 10)
@@ -115,3 +115,19 @@ def test_cosine_needs_a_known_number_of_steps(steps):
 def test_cosine_warms_up_for_less_than_the_run(warmup):
     with pytest.raises(ValueError, match=rf"\[0, 10\).* got {warmup}; set scheduler\.warmup_steps"):
         cosine(sgd(), 10, warmup_steps=warmup)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"patience": -1}, "patience must be at least 0, got -1"),
+        ({"min_lr": math.inf}, "min_lr must be at least 0, got inf"),
+        ({"threshold": -1e-4}, "threshold must be at least 0"),
+        ({"cooldown": -1}, "cooldown must be at least 0"),
+        ({"factor": 1.0}, r"factor must be in \(0, 1\), got 1.0; set scheduler\.factor"),
+        ({"monitor": "val/acc", "mode": "min"}, "mode must be max for monitor=val/acc"),
+    ],
+)
+def test_settings_of_plateau_out_of_range_are_refused(settings, rule):
+    with pytest.raises(ValueError, match=rule):
+        plateau(sgd(), 100, **settings)

@@ -24,13 +24,14 @@ FLOORS = (
         *("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints"),
         *("trainlab.run_folder", "trainlab.pruning"),
     ),
-    ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checks"),
+    ("trainlab.module", "trainlab.data", "trainlab.results"),
     (
         *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
         *("trainlab.mc_dropout", "trainlab.models", "trainlab.scheduler", "trainlab.whole_step"),
     ),
     (
         "trainlab.captured",
+        "trainlab.checks",
         "trainlab.files",
         "trainlab.foreign_callbacks",
         "trainlab.flat",
@@ -39,6 +40,7 @@ FLOORS = (
         "trainlab.lightning_internals",
         "trainlab.optimizers",
         "trainlab.randomness",
+        "trainlab.val_metrics",
     ),
     ("trainlab",),
 )

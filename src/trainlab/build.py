@@ -27,6 +27,7 @@ from trainlab.optimizers import tried
 from trainlab.population.together import Member
 from trainlab.provenance import provenance
 from trainlab.tensorboard import TensorBoard
+from trainlab.val_metrics import mode_of
 
 # Of the Trainer, to Classifier.
 _STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
@@ -148,5 +149,8 @@ def construct(cfg: DictConfig, section: str, **late: Any) -> Any:
     settings = OmegaConf.select(cfg, section)
     plain = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
-    check_arguments(get_object(plain["_target_"]), arguments, section)
+    target = get_object(plain["_target_"])
+    if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
+        arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section)
+    check_arguments(target, arguments, section)
     return instantiate(settings, **late, _convert_="all")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,9 +19,11 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from tqdm.auto import tqdm
 
+from trainlab.checks import check_at_least
 from trainlab.data import ImageData
 from trainlab.module import Batch, Classifier
 from trainlab.tensorboard import TRAINING_IMAGES, TensorBoard
+from trainlab.val_metrics import is_better, metric_of, mode_of
 
 log = logging.getLogger(__name__)
 
@@ -114,15 +117,20 @@ class BestAndLast(Checkpoint):
 
     Written at the very end of an epoch, after all else that the epoch changes.
 
+    Args:
+        dirpath: folder of both.
+        monitor: a metric of ``METRICS``.
+        mode: the direction in which it improves, which follows from it.
+
     Attributes:
         best: epoch and validation metrics of `best.ckpt`; empty before the first validation.
         about: plain values that every checkpoint holds: what network and data can be rebuilt from.
     """
 
-    def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str = "min") -> None:
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode must be min or max, got {mode!r}; set callbacks.checkpoint.mode")
-        self.folder, self.monitor, self.mode = Path(dirpath), monitor, mode
+    def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str | None = None) -> None:
+        metric_of(monitor, "callbacks.checkpoint.monitor")
+        self.folder, self.monitor = Path(dirpath), monitor
+        self.mode = mode_of(monitor, mode, "callbacks.checkpoint")
         self.best: dict[str, float] = {}
         self.about: dict[str, Any] = {}
 
@@ -149,10 +157,7 @@ class BestAndLast(Checkpoint):
     def _is_better(self, value: float) -> bool:
         if not math.isfinite(value):
             return False
-        if not self.best:
-            return True
-        best = self.best[self.monitor]
-        return value < best if self.mode == "min" else value > best
+        return not self.best or is_better(self.mode, value, self.best[self.monitor])
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what the checkpoint is about."""
@@ -170,10 +175,19 @@ class BestAndLast(Checkpoint):
 class EarlyStopping(callbacks.EarlyStopping):
     """Lightning's, but a resumed run ends where an undisturbed one would have, and by the patience it has now.
 
-    An epoch that is not validated does not count.
+    Patience counts validations: an epoch that is not validated does not count.
     """
 
     _reached = False  # a threshold, before the run was resumed
+
+    @wraps(callbacks.EarlyStopping.__init__)  # type: ignore[misc]  # its signature is that of Lightning's
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        section = "callbacks.early_stopping"
+        metric_of(self.monitor, f"{section}.monitor")
+        mode_of(self.monitor, self.mode, section)
+        min_delta = self.min_delta if self.mode == "max" else -self.min_delta  # Lightning has given it a sign
+        check_at_least(0, section, patience=self.patience, min_delta=min_delta)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
@@ -233,6 +247,7 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, refresh_steps: int = 20) -> None:
+        check_at_least(1, "callbacks.progress", refresh_steps=refresh_steps)
         self.refresh_steps = refresh_steps
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -272,8 +287,7 @@ class Pictures(Callback):
     """
 
     def __init__(self, num_images: int = 32) -> None:
-        if num_images < 1:
-            raise ValueError(f"num_images must be at least 1, got {num_images}; set callbacks.pictures.num_images")
+        check_at_least(1, "callbacks.pictures", num_images=num_images)
         self.num_images = num_images
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:

@@ -2,6 +2,7 @@
 
 import collections.abc
 import inspect
+import math
 import os
 import types
 from collections.abc import Callable, Mapping
@@ -9,7 +10,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 
-METRICS = ("val/loss", "val/acc")  # what early stopping, checkpoints and schedules can watch
 _GPUS = ("gpu", "cuda", "mps")
 _WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string", type(None): "null"}
 
@@ -28,8 +28,21 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], se
             raise ValueError(f"{target.__name__} takes no {key}; leave out {setting}")
         if not _fits(value, hint):
             raise ValueError(f"{key} must be {' or '.join(_words(hint))}, got {value!r}; set {setting}")
-        if key == "monitor" and value not in METRICS:
-            raise ValueError(f"monitor must be one of {', '.join(METRICS)}, got {value!r}; set {setting}")
+        if not _is_finite(value):
+            raise ValueError(f"{key} must be finite, got {value!r}; set {setting}")
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def check_at_least(least: float, section: str, **settings: float) -> None:
+    """Raise ValueError unless all ``settings`` of ``section`` are finite and at least ``least``."""
+    for key, value in settings.items():
+        if not least <= value < math.inf:
+            raise ValueError(f"{key} must be at least {least}, got {value}; set {section}.{key}")
 
 
 def check_devices(accelerator: Any, devices: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.files import write_atomically
+from trainlab.val_metrics import METRICS
 
 Config = Mapping[str, Any]
 STATUSES = ("running", "completed", "pruned", "diverged", "failed", "interrupted")
@@ -171,6 +172,8 @@ def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Leaves of a nested mapping by dotted key, without what is not in the fingerprint."""
     for key, value in config.items():
         path = f"{prefix}{key}"
+        if key == "mode" and value is None and config.get("monitor") in METRICS:
+            value = METRICS[config["monitor"]].mode
         if path in _NOT_IN_FINGERPRINT or (path == "lr_search" and not value):  # runs from before there were searches
             continue
         if isinstance(value, Mapping) and value:

@@ -8,6 +8,9 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR, ReduceLROnPlateau, SequentialLR
 
+from trainlab.checks import check_at_least
+from trainlab.val_metrics import metric_of, mode_of
+
 SchedulerConfig = dict[str, Any]
 
 
@@ -78,17 +81,24 @@ def plateau(
     total_steps: int,
     *,
     monitor: str = "val/loss",
-    mode: str = "min",
+    mode: str | None = None,
     factor: float = 0.5,
     patience: int = 5,
     threshold: float = 1e-4,
     cooldown: int = 0,
     min_lr: float = 0.0,
 ) -> SchedulerConfig:
-    """Multiply the rate by ``factor`` once ``monitor`` has not improved in more than ``patience`` epochs."""
+    """Multiply the rate by ``factor`` once ``monitor`` has not improved in more than ``patience`` validations.
+
+    ``mode``, the direction in which it improves, follows from it.
+    """
+    metric_of(monitor, "scheduler.monitor")
+    if not 0 < factor < 1:
+        raise ValueError(f"factor must be in (0, 1), got {factor}; set scheduler.factor")
+    check_at_least(0, "scheduler", patience=patience, threshold=threshold, cooldown=cooldown, min_lr=min_lr)
     scheduler = ReduceLROnPlateau(
         optimizer,
-        mode=mode,  # type: ignore[arg-type]  # torch checks it
+        mode=mode_of(monitor, mode, "scheduler"),  # type: ignore[arg-type]  # a Literal to torch
         factor=factor,
         patience=patience,
         threshold=threshold,

@@ -193,7 +193,7 @@ def test_what_a_run_is_unless_told_otherwise(compose: Compose):
     assert cfg.data.batch_size == 32
     assert cfg.trainer.max_epochs == 100
     stopping = cfg.callbacks.early_stopping
-    assert (stopping.patience, stopping.monitor, stopping.mode) == (10, "val/loss", "min")
+    assert (stopping.patience, stopping.monitor, stopping.mode) == (10, "val/loss", None)
     assert (cfg.seed, cfg.compile, cfg.ckpt_path) == (1, False, None)
 
 

@@ -108,10 +108,3 @@ class Search(ABC):
             NothingFound: no rate can be trained with.
             KeyboardInterrupt: it was interrupted.
         """
-
-
-def check_at_least(least: int, **settings: int) -> None:
-    """Raise ValueError where one of ``settings`` is less than ``least``."""
-    for key, value in settings.items():
-        if value < least:
-            raise ValueError(f"{key} must be at least {least}, got {value}; set lr_search.{key}")

@@ -11,7 +11,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial, check_at_least
+from trainlab.checks import check_at_least
+from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.processes import Step, divided
 from trainlab.lr_search.suggestions import log_spaced
 from trainlab.module import Classifier, Diverged
@@ -56,9 +57,9 @@ class Grid(Search):
         num_refined: int = 1,
         seed: int = 0,
     ) -> None:
-        check_at_least(2, num_rates=num_rates)
-        check_at_least(1, epochs=epochs, validations_per_epoch=validations_per_epoch)
-        check_at_least(0, num_refined=num_refined)
+        check_at_least(2, "lr_search", num_rates=num_rates)
+        check_at_least(1, "lr_search", epochs=epochs, validations_per_epoch=validations_per_epoch)
+        check_at_least(0, "lr_search", num_refined=num_refined)
         super().__init__(min_lr, max_lr, num_rates, seed, cache_dir)
         self.epochs, self.parts, self.num_refined = epochs, validations_per_epoch, num_refined
 

@@ -13,7 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
 
-from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial, check_at_least
+from trainlab.checks import check_at_least
+from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
 from trainlab.module import Classifier, Diverged
 from trainlab.randomness import derive_seed
@@ -62,8 +63,8 @@ class RangeTest(Search):
         rule: str = "valley",
         seed: int = 0,
     ) -> None:
-        check_at_least(2 * FEWEST, num_steps=num_steps)
-        check_at_least(1, num_seeds=num_seeds)
+        check_at_least(2 * FEWEST, "lr_search", num_steps=num_steps)
+        check_at_least(1, "lr_search", num_seeds=num_seeds)
         if not 0 <= smoothing < 1:
             raise ValueError(f"smoothing must be in [0, 1), got {smoothing}; set lr_search.smoothing")
         if not explosion_factor > 1:
