@@ -1,5 +1,6 @@
 """What a config stands for: the objects of one run, checked against each other."""
 
+import inspect
 import math
 from dataclasses import dataclass
 from functools import partial
