@@ -28,7 +28,15 @@ SINGLE = {"rtol": 0, "atol": 2e-5}
 NADAM = (torch.optim.NAdam, {"lr": 2e-3, "momentum_decay": 4e-3})
 SGD = (torch.optim.SGD, {"lr": 0.05, "momentum": 0.9})
 ADAM = (torch.optim.Adam, {"lr": 2e-3})
+# Its rule looks at rows and columns of each parameter.
+ADAFACTOR = (torch.optim.Adafactor, {"lr": 2e-2})
+OF_SGD = ("~optim.momentum", "~optim.dampening", "~optim.nesterov", "~optim.weight_decay")
 CASES = {
+    "adafactor clipped": (
+        ["optim=sgd", "optim._target_=torch.optim.Adafactor", *OF_SGD, "optim.lr=2e-2", "trainer.gradient_clip_val=5"],
+        ADAFACTOR,
+        {"max_norm": 5.0},
+    ),
     "nadam": (["optim=nadam", "optim.lr=2e-3"], NADAM, {}),
     "sgd one_cycle": (["optim=sgd", "optim.lr=0.05", "scheduler=one_cycle"], SGD, {"one_cycle": True}),
     "adam clipped": (["optim=adam", "optim.lr=2e-3", "trainer.gradient_clip_val=5"], ADAM, {"max_norm": 5.0}),

@@ -27,6 +27,10 @@ CASES = {
         *("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.5"),
     ],
     "augmentation": [*NADAM, "data.flip=true", "data.crop_padding=2"],
+    "not elementwise": [
+        *("optim=sgd", "optim._target_=torch.optim.Adafactor", "optim.lr=2e-2"),
+        *("~optim.momentum", "~optim.dampening", "~optim.nesterov"),
+    ],
     # Not NAdam: torch keeps its product of momenta in float32 and makes it float64 when it loads it.
     "float64": ["optim=adam", "optim.lr=2e-3", "trainer.precision=64-true"],
 }

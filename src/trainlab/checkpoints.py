@@ -102,6 +102,14 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
             f"optimizer and schedule go on as they were, but the checkpoint's are others ({'; '.join(changes)}); "
             "leave these as they were, or start anew under another name="
         )
+    if "current_model_state" in checkpoint:  # Lightning's WeightAveraging takes both out again, and nothing else does
+        others = {k: c for k, c in old["callbacks"].items() if c and not c["_target_"].startswith("trainlab.")}
+        kept = {k: c for k in others if (c := config["callbacks"].get(k))}
+        if changes := differences({"callbacks": others}, {"callbacks": kept}):
+            raise ValueError(
+                f"the checkpoint holds averaged weights and callbacks are others ({'; '.join(changes)}); "
+                "keep these callbacks as they were, or start anew under another name="
+            )
 
 
 def _construct(kind: type, config: Mapping[str, Any], **late: Any) -> Any:
