@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from conftest import BATCH_SIZE, TINY
-from trainlab.checkpoints import load_checkpoint, network_weights
+from trainlab.checkpoints import load_checkpoint, network_weights, rebuild_data, rebuild_network
 from trainlab.cli import PROJECT
+from trainlab.evaluation.network import evaluate
 from trainlab.metrics_csv import read_rows
 from trainlab.results import Result
 
@@ -90,3 +91,41 @@ def test_two_processes_train_what_one_does(model, train, tmp_path):
     assert two.metrics["test_loss"] == pytest.approx(one.metrics["test_loss"], rel=1e-6)
     assert "sync_dist" not in output
     assert len([line for line in output.splitlines() if line.startswith("epoch ")]) == 2, "one process prints"
+
+
+# Batches of 8 for each process, the last of an epoch smaller; their statistics differ by process.
+BATCH_NORM = (
+    "model=bn",
+    "model.width=8",
+    "data.num_train=401",
+    "data.val_size=101",
+    "data.batch_size=8",
+    "optim.lr=5e-3",
+)
+
+
+@pytest.mark.ddp
+def test_two_processes_validate_the_batch_norm_network_that_is_saved_and_resume_it_to_the_bit(tmp_path):
+    def train(name, *settings):
+        words = [*TINY, *BATCH_NORM, "trainer.devices=2", f"output_dir={tmp_path}", f"name={name}", *settings]
+        process = subprocess.run(
+            [sys.executable, str(PROJECT / "src" / "train.py"), *words],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert process.returncode == 0, process.stderr
+        return Result.read(tmp_path / name), load_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")
+
+    result, whole = train("whole")
+    best = load_checkpoint(tmp_path / "whole" / "checkpoints" / "best.ckpt")
+    evaluation = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader(), 10)
+    assert result.metrics["val_loss"] == pytest.approx(evaluation.loss, rel=1e-6)
+    assert result.metrics["val_acc"] == evaluation.accuracy
+
+    train("cut", "trainer.max_epochs=1")
+    resumed, cut = train("cut", "ckpt_path=last")
+    assert resumed.metrics == result.metrics
+    weights = network_weights(whole)
+    assert all(torch.equal(value, weights[key]) for key, value in network_weights(cut).items())
