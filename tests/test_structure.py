@@ -37,6 +37,7 @@ FLOORS = (
         "trainlab.flat",
         "trainlab.hyperparameters",
         "trainlab.journal",
+        "trainlab.length",
         "trainlab.lightning_internals",
         "trainlab.optimizers",
         "trainlab.randomness",

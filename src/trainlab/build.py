@@ -21,6 +21,7 @@ from trainlab.checkpoints import AtomicCheckpointIO
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
 from trainlab.foreign_callbacks import check_callback
+from trainlab.length import check_length, count_batches, count_steps
 from trainlab.lightning_internals import make_trainer
 from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
@@ -81,6 +82,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     name = Path("" if cfg.name is None else str(cfg.name))
     if not name.parts or name.is_absolute() or ".." in name.parts:
         raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
+    check_length(cfg.trainer)
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
     on_cpu = cfg.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
     if on_cpu and str(cfg.trainer.precision) in ("16", "16-mixed"):
@@ -105,12 +107,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     if (lr := optimizer.keywords.get("lr")) is not None and not 0 < lr < math.inf:
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
     scheduler = construct(cfg, "scheduler")
-    endless = cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1
     trial = tried(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
-    try:
-        scheduler(trial, 0 if endless else 1_000_000)
-    except ZeroDivisionError as error:
-        raise ValueError(f"a setting of the schedule must not be 0 ({error}); set scheduler.*") from None
     steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
     train_epoch = member.train_epoch if member and member.stacked else None
@@ -129,7 +126,10 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [epochs, *named.values()]
     if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
-        callbacks.append(Timer(cfg.trainer.max_time, interval="epoch", verbose=False))
+        timer = Timer(cfg.trainer.max_time, interval="epoch", verbose=False)
+        if (timer.time_remaining() or 0) <= 0:
+            raise ValueError(f"max_time must be above 0, got {cfg.trainer.max_time}; set trainer.max_time")
+        callbacks.append(timer)
     if cfg.sweep.trial:
         from trainlab.pruning import Pruning  # which needs Optuna
 
@@ -140,9 +140,29 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
     objects = {"callbacks": callbacks, "logger": loggers, "plugins": plugins}
     trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
+    scheduler(trial, _count_steps(trainer, data, module))
     if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
         module.double()
     return Parts(data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+
+
+def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier) -> int:
+    """Optimizer steps of the run, before any image is read.
+
+    Raises:
+        ValueError: a limit leaves no batch to train or to validate on.
+    """
+    images = data.count_train_images() - data.val_size
+    overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it unseen
+    count_batches(
+        *(data.val_size, data.eval_batch_size, trainer.world_size),
+        *(trainer.limit_val_batches, overfit or "limit_val_batches"),
+    )
+    batches = count_batches(
+        *(images, data.batch_size, trainer.world_size),
+        *(trainer.limit_train_batches, overfit or "limit_train_batches"),
+    )
+    return count_steps(batches, module.accumulate, trainer.max_epochs, trainer.max_steps)
 
 
 def construct(cfg: DictConfig, section: str, **late: Any) -> Any:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from trainlab.data.batches import Batches
 from trainlab.flat import FlatParameters, SeparateParameters, trained_by
 from trainlab.foreign_callbacks import watches_gradients
+from trainlab.length import count_steps
 from trainlab.optimizers import clipping, has_rule
 from trainlab.randomness import CounterDraws
 from trainlab.whole_step import WholeStep
@@ -77,7 +78,7 @@ class Classifier(lightning.LightningModule):
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
         self.compile_step, self._train_epoch = compile, train_epoch
         self.clip = clipping(gradient_clip_algorithm, gradient_clip_val)
-        self._accumulate = accumulate_grad_batches
+        self.accumulate = accumulate_grad_batches
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
         self.val_metrics: dict[str, float] = {}  # of this epoch; empty until it is validated
 
@@ -96,7 +97,7 @@ class Classifier(lightning.LightningModule):
         self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
         # Gradients of several batches, processes or scales meet between backward and update; callbacks see them there.
         in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
-        in_one = in_one and self._accumulate == 1 and self.trainer.world_size == 1
+        in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
         if self._train_epoch is not None:
             pass  # a population makes the steps
@@ -114,14 +115,8 @@ class Classifier(lightning.LightningModule):
     def _total_steps(self) -> int:
         """Optimizer steps of the whole run; 0 where it has no end."""
         trainer = self.trainer
-        batches = trainer.estimated_stepping_batches  # or `max_steps`, if that is less
-        if math.isinf(batches):
-            return 0
-        if self._accumulate == 1 or trainer.max_epochs == -1:
-            return int(batches)
-        assert trainer.max_epochs is not None
-        steps = math.ceil(trainer.num_training_batches / self._accumulate) * trainer.max_epochs
-        return min(steps, trainer.max_steps) if trainer.max_steps >= 0 else steps
+        trainer.fit_loop.setup_data()  # which counts the batches
+        return count_steps(self.steps_per_epoch, self.accumulate, trainer.max_epochs, trainer.max_steps)
 
     @property
     def flat(self) -> FlatParameters:
@@ -149,7 +144,7 @@ class Classifier(lightning.LightningModule):
         """Make room for the losses of an epoch; tell the random layers which rows of a batch this process has."""
         self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self._train_correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        self._images_of_full_step, self._images_of_step = self._accumulate * self.batches.batch_size, 0
+        self._images_of_full_step, self._images_of_step = self.accumulate * self.batches.batch_size, 0
         self._optimizer = cast(LightningOptimizer, self.optimizers())
         for draws in self._draws:
             draws.row_offset, draws.row_stride = self.trainer.global_rank, self.trainer.world_size
@@ -184,7 +179,7 @@ class Classifier(lightning.LightningModule):
         else:
             loss, correct = (self._forward if full else self._objective)(images, labels)
             self._sum_gradients(loss, len(labels))
-            if (batch_idx + 1) % self._accumulate == 0 or batch_idx + 1 == len(self._losses):
+            if (batch_idx + 1) % self.accumulate == 0 or batch_idx + 1 == len(self._losses):
                 self._make_step()
         self._losses[batch_idx] = self.loss = loss.detach()
         self._train_correct += correct
@@ -192,14 +187,14 @@ class Classifier(lightning.LightningModule):
 
     def _sum_gradients(self, loss: Tensor, images: int) -> None:
         """Add the gradient of a batch to those of the step so far, weighted as in a step of full batches."""
-        if self._accumulate > 1:
+        if self.accumulate > 1:
             loss = loss * (images / self._images_of_full_step)
             self._images_of_step += images
         self.manual_backward(loss)
 
     def _make_step(self) -> None:
         self.trained.gather_gradients()
-        if self._accumulate > 1:
+        if self.accumulate > 1:
             if self._images_of_step != self._images_of_full_step:  # the last step of an epoch
                 self.trained.scale_gradients(self._images_of_full_step / self._images_of_step)
             self._images_of_step = 0
@@ -252,8 +247,14 @@ class Classifier(lightning.LightningModule):
         lr = self._optimizer.param_groups[0]["lr"]
         raise Diverged(
             f"the loss is not finite at step {step} (epoch {self.current_epoch}, batch {batch_idx}, "
-            f"learning rate {lr:.3g}); lower optim.lr or set trainer.gradient_clip_val=1"
+            f"learning rate {lr:.3g}); {self._advice}"
         )
+
+    @property
+    def _advice(self) -> str:
+        if self.trainer.precision == "16-true":
+            return "set trainer.precision=bf16-true or 32-true: float16 has no number above 65504"
+        return "lower optim.lr or set trainer.gradient_clip_val=1"
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
@@ -316,7 +317,7 @@ class Classifier(lightning.LightningModule):
         if not math.isfinite(loss):
             raise Diverged(
                 f"the validation loss is not finite after epoch {self.current_epoch}, though the training loss was; "
-                "lower optim.lr or set trainer.gradient_clip_val=1"
+                f"{self._advice}"
             )
         self.val_metrics = {"val/loss": loss / count, "val/acc": right / count}
         # As tensors: `log` would round Python numbers to float32.

@@ -20,6 +20,7 @@ from trainlab.endings import stop_reason, was_pruned
 from trainlab.evaluation.network import evaluate
 from trainlab.files import write_atomically
 from trainlab.hyperparameters import hyperparameters
+from trainlab.length import one_batch_notes
 from trainlab.population.together import Member
 from trainlab.provenance import device_name, provenance
 from trainlab.results import Result, describe, fingerprint
@@ -73,6 +74,8 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         os.environ[START_VARIABLE] = str(start or "")
         _keep(cfg, result, folder)
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
+        for note in one_batch_notes(cfg.trainer):
+            log.warning(note)
         with _shown(parts, result), recorded(result, folder):
             try:
                 if cfg.lr_search and not result.lr_search:
@@ -144,10 +147,6 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
         parts.interrupt.give_back()
     if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]  # Lightning sets it unseen
         log.info(summary)
-    if not parts.trainer.global_step:
-        raise ValueError(
-            "no step was made; set trainer.max_epochs, max_steps, max_time and limit_train_batches above 0"
-        )
 
 
 def _test(result: Result, parts: Parts) -> None:

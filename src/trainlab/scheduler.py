@@ -3,6 +3,8 @@
 ``optim.lr`` is the constant rate, and the peak of a schedule that rises or falls.
 """
 
+import math
+from itertools import pairwise
 from typing import Any
 
 from torch.optim import Optimizer
@@ -41,6 +43,19 @@ def one_cycle(
             f"scheduler=one_cycle needs at least 3 steps, got {total_steps}; "
             "set trainer.max_epochs or trainer.max_steps"
         )
+    for key, factor in {"div_factor": div_factor, "final_div_factor": final_div_factor}.items():
+        if not 0 < factor < math.inf:
+            raise ValueError(f"{key} must be above 0, got {factor}; set scheduler.{key}")
+    for key, momentum in {"base_momentum": base_momentum, "max_momentum": max_momentum}.items():
+        if not 0 <= momentum < 1:
+            raise ValueError(f"{key} must be in [0, 1), got {momentum}; set scheduler.{key}")
+    rise = pct_start * total_steps
+    ends = [0, rise - 1, *([2 * rise - 2] if three_phase else []), total_steps - 1]  # of the phases, as torch has them
+    if any(start == end for start, end in pairwise(ends)):
+        raise ValueError(
+            f"pct_start must leave each phase of the cycle more than one step, got {pct_start} of {total_steps} steps; "
+            "set scheduler.pct_start or the length of the run"
+        )
     scheduler = OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
@@ -69,6 +84,7 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup_steps: int = 0, min
             f"warmup_steps must be in [0, {total_steps}), the steps of the run, got {warmup_steps}; "
             "set scheduler.warmup_steps"
         )
+    check_at_least(0, "scheduler", min_lr=min_lr)
     fall = CosineAnnealingLR(optimizer, T_max=total_steps - warmup_steps, eta_min=min_lr)
     if warmup_steps == 0:
         return {"scheduler": fall, "interval": "step"}

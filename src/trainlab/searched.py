@@ -15,6 +15,7 @@ from omegaconf import DictConfig, open_dict
 from trainlab.build import Parts, build, construct, resolved
 from trainlab.data import ImageData
 from trainlab.files import write_atomically
+from trainlab.length import limited
 from trainlab.lr_search.cache import cached
 from trainlab.lr_search.found import Means, NothingFound, Search, Trial
 from trainlab.module import Diverged
@@ -175,10 +176,7 @@ def only(device: torch.device) -> int | list[int]:
 def batches_of_epoch(short: DictConfig, data: ImageData) -> int:
     """How many batches of the images of ``data`` a training with the settings ``short`` has in an epoch."""
     batches = math.ceil(len(data.train_dataloader().indices) / short.data.batch_size)
-    limit = short.trainer.limit_train_batches
-    if isinstance(limit, int):  # a number of batches, and else a share of them
-        return min(limit, batches)
-    return batches if limit is None else int(limit * batches)
+    return limited(batches, short.trainer.limit_train_batches)
 
 
 def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | None) -> None:

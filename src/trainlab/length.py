@@ -1,0 +1,84 @@
+"""How long a training is: what the settings of the Trainer say of it, and how many steps that makes."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def check_length(trainer: Mapping[str, Any]) -> None:
+    """Raise ValueError where a training with these settings has no step, contradicts itself, or validates in an epoch.
+
+    Args:
+        trainer: settings of Lightning's Trainer.
+    """
+    for key in ("max_epochs", "max_steps"):
+        if trainer.get(key) == 0:
+            raise ValueError(f"{key} must be at least 1, or -1 for no limit, got 0; set trainer.{key}")
+    if (limit := trainer.get("limit_train_batches")) == 0:
+        raise ValueError(
+            f"limit_train_batches must be above 0, got {limit}; set trainer.limit_train_batches=1.0 for all"
+        )
+    for unit in ("epochs", "steps"):
+        least, most = trainer.get(f"min_{unit}"), trainer.get(f"max_{unit}")
+        if isinstance(least, int) and least < 0:
+            raise ValueError(f"min_{unit} must be at least 0 or null, got {least}; set trainer.min_{unit}")
+        if isinstance(least, int) and isinstance(most, int) and 0 < most < least:
+            raise ValueError(
+                f"min_{unit} must be at most max_{unit}, {most}, got {least}; "
+                f"set trainer.min_{unit} or trainer.max_{unit}"
+            )
+    every, inside = trainer.get("check_val_every_n_epoch", 1), trainer.get("val_check_interval")
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise ValueError(
+            f"check_val_every_n_epoch must be an integer of at least 1, got {every}; "
+            "set trainer.check_val_every_n_epoch"
+        )
+    if inside is not None and not (isinstance(inside, float) and inside == 1.0):
+        raise ValueError(
+            f"validation is at the end of an epoch, got val_check_interval={inside}; leave it out and set "
+            "trainer.check_val_every_n_epoch, or trainer.limit_train_batches for shorter epochs"
+        )
+
+
+def count_batches(images: int, batch_size: int, devices: int, limit: float | None, key: str) -> int:
+    """Batches of an epoch.
+
+    Args:
+        images: of the split.
+        batch_size: of each device.
+        devices: that share the images.
+        limit: the value of the Trainer's setting ``key``: an integer is a number of batches, a float their share.
+        key: of the setting.
+
+    Raises:
+        ValueError: the share is less than a batch.
+    """
+    batches = limited(math.ceil(math.ceil(images / devices) / batch_size), limit)
+    if batches == 0 and limit:
+        raise ValueError(f"{key}={limit} is less than one batch of an epoch; set trainer.{key}=1.0 for all batches")
+    return batches
+
+
+def limited(batches: int, limit: float | None) -> int:
+    """How many of ``batches`` are left by a limit: an integer is a number of batches, a float their share."""
+    if isinstance(limit, int):
+        return min(limit, batches)
+    return batches if limit is None else int(limit * batches)
+
+
+def count_steps(batches: int, accumulate: int, max_epochs: int | None, max_steps: int) -> int:
+    """Optimizer steps of a whole run, with ``batches`` an epoch; 0 where it has no end. -1 is no limit."""
+    if max_epochs is None or max_epochs == -1:
+        return max(0, max_steps)
+    steps = math.ceil(batches / accumulate) * max_epochs
+    return min(steps, max_steps) if max_steps >= 0 else steps
+
+
+def one_batch_notes(trainer: Mapping[str, Any]) -> list[str]:
+    """What to tell of limits that are 1, one batch, and may have been meant as 1.0, all of them."""
+    keys = ("limit_train_batches", "limit_val_batches", "overfit_batches")
+    return [
+        f"trainer.{key}=1 is one batch; 1.0 is all of them"
+        for key in keys
+        if isinstance(trainer.get(key), int) and trainer[key] == 1
+    ]
