@@ -1,7 +1,7 @@
 """Evaluate a checkpoint on the test set: ``python src/eval.py ckpt_path=outputs/.../best.ckpt mc_samples=100``."""
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from trainlab.cli import past_hydra, run_script
 
@@ -9,17 +9,22 @@ from trainlab.cli import past_hydra, run_script
 @hydra.main(config_path="../conf", config_name="eval", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print the figures and write them."""
+    import inspect
     from pathlib import Path
+    from typing import Any, cast
 
     with past_hydra():
         from trainlab.checks import check_arguments
         from trainlab.evaluation import evaluate_checkpoint
         from trainlab.evaluation.table import show
 
-        plain = {key: cfg[key] for key in ("data_root", "eval_batch_size", "device", "mc_samples", "mc_seed")}
-        check_arguments(evaluate_checkpoint, plain, "")
-        out = Path(cfg.out) if cfg.out else None
-        show(evaluate_checkpoint(Path(str(cfg.ckpt_path)), out=out, **plain))
+        known = inspect.signature(evaluate_checkpoint).parameters
+        if unknown := [str(key) for key in cfg if key not in known]:
+            raise ValueError(f"there is no setting {unknown[0]!r}; there are: {', '.join(known)}")
+        settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+        check_arguments(evaluate_checkpoint, settings, "")
+        paths = {key: Path(settings[key]) for key in ("ckpt_path", "out") if settings.get(key)}
+        show(evaluate_checkpoint(**settings | paths))
 
 
 if __name__ == "__main__":

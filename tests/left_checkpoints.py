@@ -9,6 +9,7 @@ from trainlab.models import CNN, MLP
 from trainlab.randomness import generator
 
 SIDE = 12  # pixels
+DATA = {"_target_": "trainlab.data.image_folder.ImageFolder", "root": "", "cache_dir": "", "image_size": SIDE}
 SMALL_CNN = {"stages": [[4], [6]], "dense": [5], "padding": True, "dropout": [0.1, 0.0, 0.3]}
 
 
@@ -30,7 +31,7 @@ def leave_checkpoint(
     path = folder / "checkpoints" / "best.ckpt"
     path.parent.mkdir(parents=True)
     about = {
-        "config": {"model": {"_target_": f"trainlab.models.{kind.__name__}", **model}},
+        "config": {"model": {"_target_": f"trainlab.models.{kind.__name__}", **model}, "data": DATA},
         "image_shape": list(shape),
         "classes": list(classes),
     }

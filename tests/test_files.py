@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from trainlab.files import locked, write_atomically
+from trainlab.files import locked, write_atomically, write_json
 
 TAKE_LOCK = """
 import sys
@@ -70,3 +70,11 @@ def test_a_lock_is_released_by_an_error(tmp_path):
         raise RuntimeError
     with locked(path, wait=False):
         pass
+
+
+def test_json_has_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert not list(tmp_path.iterdir())
+    write_json(tmp_path / "x.json", {"loss": 1.5})
+    assert (tmp_path / "x.json").read_text() == '{"loss": 1.5}\n'

@@ -114,3 +114,11 @@ def test_a_damaged_result_is_an_error_that_says_what_to_do(text, tmp_path):
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(ValueError, match=r"result.json is damaged \(.+\); remove it, or set another name="):
         Result.read(tmp_path)
+
+
+def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
+    metrics = {"val_loss": float("nan"), "rates": [1.0, float("inf")]}
+    Result("diverged", "f", [], metrics, lr_search={"curve": {"losses": [[float("-inf")]]}}).write(tmp_path)
+    written = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
+    assert written["metrics"] == {"val_loss": None, "rates": [1.0, None]}
+    assert written["lr_search"] == {"curve": {"losses": [[None]]}}

@@ -2,8 +2,12 @@
 
 import importlib
 import io
+import pickle
+import threading
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,10 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from trainlab.checkpoint_form import check_form, check_training_state
+from trainlab.checks import check_arguments
 from trainlab.data import ImageData
 from trainlab.files import write_atomically
 from trainlab.results import differences
@@ -35,22 +42,29 @@ def _own(tensor: Tensor) -> Tensor:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of this project, on the CPU. Runs no code from the file.
+    """A checkpoint of this project, on the CPU, with where it lies as its ``path``. Runs no code from the file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint of this project.
+        ValueError: it is no checkpoint of this project, or a part of it is missing or wrong.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}; set ckpt_path to a .ckpt file")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it has to say is found by `check_form`
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # torch's own message says how to load it unsafely
+        reason = "it is damaged, or has other objects in it than tensors and plain values"
+        raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); set another ckpt_path") from None
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); set another ckpt_path") from error
-    if not isinstance(checkpoint, dict) or "trainlab" not in checkpoint:
-        raise ValueError(f"{path} was not written by trainlab; set another ckpt_path")
-    return checkpoint
+    try:
+        check_form(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}; set another ckpt_path") from None
+    return checkpoint | {"path": str(path)}
 
 
 def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -60,30 +74,94 @@ def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
-    """The network of a checkpoint with its weights, in evaluation mode."""
-    about = checkpoint["trainlab"]
-    with warnings.catch_warnings():
+    """The network of a checkpoint with its weights, in evaluation mode.
+
+    Raises:
+        ValueError: it has settings that this version does not know or take, or they are not those of its weights.
+    """
+    about, weights = checkpoint["trainlab"], network_weights(checkpoint)
+    with warnings.catch_warnings(), _no_parameters_but(weights.values()):
         warnings.simplefilter("ignore")  # what there is to say of the settings was said when it was trained
-        network = _construct(nn.Module, about["config"]["model"], image_shape=tuple(about["image_shape"]))
-    network.load_state_dict(network_weights(checkpoint))
+        network = _construct(nn.Module, checkpoint, "model", image_shape=tuple(about["image_shape"]))
+    wrong = _mismatch(weights, network.state_dict())
+    if not wrong and network.num_classes != len(about["classes"]):
+        wrong = f"the classes are {len(about['classes'])} there and {network.num_classes} here"
+    if wrong:
+        raise ValueError(f"{checkpoint['path']} has weights of another network than its settings: {wrong}")
+    network.load_state_dict(weights)
     return network.eval()
 
 
 def rebuild_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
-    """The data module of a checkpoint, with ``changes`` to its settings."""
-    return _construct(ImageData, checkpoint["trainlab"]["config"]["data"] | changes)
+    """The data module of a checkpoint, with ``changes`` to its settings. Writes only where these say.
+
+    Raises:
+        ValueError: as for the network; or the changes are out of range.
+    """
+    data = _construct(ImageData, checkpoint, "data")
+    shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
+    if shape != expected:
+        raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
+    if changes:
+        settings = {key: value for key, value in checkpoint["trainlab"]["config"]["data"].items() if key != "_target_"}
+        check_arguments(type(data), changes, "data")
+        data = type(data)(**settings | changes)
+    data.may_write = data.writes_to in changes
+    return data
+
+
+def _mismatch(there: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> str:
+    """The first key, if any, whose tensors differ in shape, or that only one of two states has."""
+    for key in [*here, *there]:
+        was, now = (tuple(state[key].shape) if key in state else "absent" for state in (there, here))
+        if was != now:
+            return f"{key} is {was} there and {now} here"
+    return ""
+
+
+@contextmanager
+def _no_parameters_but(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Stop what is built here at the first parameter that none of ``weights`` can fill, before it has memory.
+
+    Otherwise a small file could have a network built that is larger than the memory.
+    """
+    left, thread = Counter(tuple(tensor.shape) for tensor in weights), threading.get_ident()
+
+    def check(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        shape = tuple(parameter.shape)
+        if threading.get_ident() != thread:
+            return  # the hook is global, and other members of a population build theirs
+        if not left[shape]:
+            raise ValueError(f"no weights are left for the {name} {shape} of a {type(module).__name__}")
+        left[shape] -= 1
+
+    hook = register_module_parameter_registration_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def check_finite(outputs: Tensor, path: Path) -> None:
+    """Raise ValueError if ``outputs``, of the network of the checkpoint ``path``, are NaN or infinite."""
+    if not outputs.isfinite().all():
+        raise ValueError(
+            f"the network of {path} puts out numbers that are not finite, so nothing was made of them; "
+            "set another ckpt_path"
+        )
 
 
 def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any]) -> None:
     """Raise ValueError unless a training with this network and optimizer can go on from the checkpoint."""
-    weights, wanted = network_weights(checkpoint), network.state_dict()
-    for key in [*wanted, *weights]:
-        there, here = (tuple(d[key].shape) if key in d else "absent" for d in (weights, wanted))
-        if there != here:
-            raise ValueError(
-                f"the checkpoint is of another architecture: {key} is {there} there and {here} here; "
-                "use the model= options it was trained with, or another ckpt_path"
-            )
+    try:
+        check_training_state(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint['path']} {error}; training cannot resume from it") from None
+    if wrong := _mismatch(network_weights(checkpoint), network.state_dict()):
+        raise ValueError(
+            f"the checkpoint is of another architecture: {wrong}; "
+            "use the model= options it was trained with, or another ckpt_path"
+        )
     if not checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]:
         raise ValueError(
             "the checkpoint lies in the middle of an epoch (trainer.max_steps); start anew, with another name="
@@ -112,16 +190,28 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
             )
 
 
-def _construct(kind: type, config: Mapping[str, Any], **late: Any) -> Any:
-    """An object of the class that a plain configuration names, if that is one to be trusted.
+def _construct(kind: type, checkpoint: dict[str, Any], section: str, **late: Any) -> Any:
+    """An object of the class that a section of the checkpoint's configuration names, if that is one to be trusted.
 
     A module's other names are not: `trainlab.build.instantiate` would build anything.
     """
-    arguments = dict(config) | late
+    arguments = dict(checkpoint["trainlab"]["config"][section])
     target = arguments.pop("_target_")
     module, _, name = target.rpartition(".")
-    if target.startswith(_TRUSTED):
-        built = getattr(importlib.import_module(module), name)
-        if isinstance(built, type) and issubclass(built, kind) and built.__module__.startswith(_TRUSTED):
-            return built(**arguments)
-    raise ValueError(f"a checkpoint may only build a {kind.__name__} of {', '.join(_TRUSTED)}*, not {target}")
+    try:
+        built = getattr(importlib.import_module(module), name, None) if target.startswith(_TRUSTED) else None
+    except (ImportError, ValueError):  # no such module; no name that one can have
+        built = None
+    if not (isinstance(built, type) and issubclass(built, kind) and built.__module__.startswith(_TRUSTED)):
+        trusted = ", ".join(_TRUSTED)
+        rule = f"a checkpoint may only build a {kind.__name__} of {trusted}*, not {target}"
+        raise ValueError(f"{checkpoint['path']} cannot be used: {rule}")
+    try:
+        check_arguments(built, arguments, section)
+        return built(**arguments | late)
+    except Exception as error:  # whatever a constructor says to what the file holds
+        reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")  # its advice is for a training
+        raise ValueError(
+            f"{checkpoint['path']} has {section} settings that cannot be used, or of another version "
+            f"({reason[0] or reason[2]})"
+        ) from error

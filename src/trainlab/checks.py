@@ -6,12 +6,20 @@ import math
 import os
 import types
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 
 _GPUS = ("gpu", "cuda", "mps")
-_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string", type(None): "null"}
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a string",
+    type(None): "null",
+    Path: "a path",
+}
 
 
 def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], section: str) -> None:
@@ -83,10 +91,14 @@ def _count_cores() -> int:
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a plain value is one of the type ``hint``; a mapping is taken for the settings of an object."""
     origin, args = get_origin(hint), get_args(hint)
-    if hint is Any or isinstance(value, Mapping):
+    if hint is Any:
         return True
     if origin in (Union, types.UnionType):
         return any(_fits(value, arg) for arg in args)
+    if isinstance(value, Mapping):
+        return not _words(hint)
+    if hint is Path:
+        return isinstance(value, str)
     if origin is Literal:
         return value in args
     if origin is tuple and Ellipsis not in args:

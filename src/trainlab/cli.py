@@ -257,10 +257,10 @@ def _all_keys() -> list[str]:
     from hydra.core.global_hydra import GlobalHydra
 
     root = Path(sys.argv[0]).stem
-    groups = [p.name for p in (PROJECT / "conf").iterdir() if p.is_dir()]
-    choices = [a for a in sys.argv[1:] if a.partition("=")[0].lstrip("+") in groups and "," not in a]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        groups = compose(root, return_hydra_config=True).hydra.runtime.choices  # that this script has
+        choices = [a for a in sys.argv[1:] if a.partition("=")[0].lstrip("+") in groups and "," not in a]
         cfg = compose(root, overrides=choices)
 
     keys: list[str] = []

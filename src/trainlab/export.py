@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainlab.checkpoints import load_checkpoint, rebuild_network
+from trainlab.checkpoints import check_finite, load_checkpoint, rebuild_network
 from trainlab.files import write_atomically
 from trainlab.randomness import generator
 
@@ -42,7 +42,7 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
         The file.
 
     Raises:
-        ValueError: it is no checkpoint, or what the format needs is not installed.
+        ValueError: it is no checkpoint, its network's outputs are not finite, or something is not installed.
         NotTheSame: the check failed; nothing was written.
         OSError: a file cannot be read or written.
     """
@@ -52,6 +52,7 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
     network, shape = rebuild_network(checkpoint), tuple(checkpoint["trainlab"]["image_shape"])
     classes = json.dumps(checkpoint["trainlab"]["classes"])
     with torch.no_grad(), _quietly():
+        check_finite(network(_noise(shape, _TRACED)), path)
         content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED), classes)
         predict = (_load_onnx if format == "onnx" else _load_torch_export)(content)
         said = _compare(predict, network, shape)

@@ -1,11 +1,13 @@
 """Files that are never half-written, and locks between processes."""
 
 import fcntl
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -28,6 +30,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = str(path)  # a full disk does not say which it is
         raise
+
+
+def write_json(path: Path, content: Any, indent: int | None = None) -> None:
+    """Write ``content`` atomically as JSON, which has no NaN and no infinity.
+
+    Raises:
+        ValueError: a number in it is not finite.
+        OSError: as by ``write_atomically``.
+    """
+    write_atomically(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode())
 
 
 @contextmanager

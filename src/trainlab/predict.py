@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainlab.checkpoints import load_checkpoint, rebuild_network
+from trainlab.checkpoints import check_finite, load_checkpoint, rebuild_network
 from trainlab.checks import device_named
 from trainlab.data.decode import decode
 from trainlab.evaluation.metrics import entropy
@@ -30,6 +30,7 @@ class Predictor:
     Attributes:
         size: pixels a side of the images that it takes.
         device: of the network.
+        path: of its checkpoint.
         mc_samples: networks that drop other units each; None for the whole network alone.
         mc_seed: which units; that follows from the place of an image among those that could be read, too.
     """
@@ -38,6 +39,7 @@ class Predictor:
     classes: tuple[str, ...]
     size: int
     device: torch.device
+    path: Path
     mc_samples: int | None = None
     mc_seed: int = 0
 
@@ -62,13 +64,13 @@ class Predictor:
         if mc_samples and not has_dropout(network):
             print("MC dropout has nothing to do: the network has no dropout", file=sys.stderr)
             mc_samples = None
-        return cls(network, tuple(about["classes"]), height, place, mc_samples, mc_seed)
+        return cls(network, tuple(about["classes"]), height, place, path, mc_samples, mc_seed)
 
     def predict(self, paths: Iterable[Path]) -> Iterator[Prediction | Unread]:
         """For each file among ``paths`` and under the folders among them; a batch at a time.
 
         Raises:
-            ValueError: there is no image at all.
+            ValueError: there is no image at all, or the network's outputs are not finite.
         """
         files, count = _files(paths), 0
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
@@ -105,6 +107,7 @@ class Predictor:
         else:
             samples = mc_probabilities(self.network, batch, self.mc_samples, self.mc_seed, first_image).cpu().double()
             probabilities = samples.mean(0)
+        check_finite(probabilities, self.path)
         order = probabilities.argsort(dim=1, descending=True, stable=True)
         names = [[self.classes[label] for label in labels] for labels in order.tolist()]
         unsure = [None] * len(images) if samples is None else _uncertainties(samples, order)

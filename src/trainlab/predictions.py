@@ -86,7 +86,7 @@ def show(outcomes: Iterable[Prediction | Unread], top: int, as_json: bool) -> in
             print(outcome.reason, file=sys.stderr)
             status = 1
         elif as_json:
-            print(json.dumps(outcome.as_json(top)))
+            print(json.dumps(outcome.as_json(top), allow_nan=False))
         elif sys.stdout.isatty():
             rows.append(outcome)
         else:

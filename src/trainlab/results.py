@@ -76,9 +76,10 @@ class Result:
     lr_search: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
-        """Write `result.json` atomically."""
+        """Write `result.json` atomically. Numbers that are not finite become null: JSON has none."""
         assert self.status in STATUSES
-        text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(asdict(self), indent=2))
+        content = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
+        text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
         write_atomically(folder / "result.json", (text + "\n").encode())
 
     @classmethod
@@ -95,6 +96,15 @@ class Result:
             return cls(**json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); remove it, or set another name=") from None
+
+
+def _without_nan(value: Any) -> Any:
+    """``value``, plain, with None in place of NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_search(found: Any) -> bool:

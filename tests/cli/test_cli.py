@@ -227,6 +227,12 @@ def test_mistakes_beside_a_finished_run_leave_it_alone(mistake: Mistake, script:
         ((), 2, "ckpt_path must be given; set ckpt_path=..."),
         (("ckpt_path=nowhere.ckpt",), 1, "there is no checkpoint nowhere.ckpt; set ckpt_path to a .ckpt file"),
         ((f"ckpt_path={__file__}",), 1, "cannot be read as a checkpoint"),
+        *(
+            (("ckpt_path=x", f"{group}={option}"), 2, f"there is no setting '{group}'; ")
+            for group, option in (("model", "bn"), ("trainer", "cpu"), ("data", "shapes"), ("no/such", "group"))
+        ),
+        (("ckpt_path=x", "+model=bn"), 1, "there is no setting 'model'; there are: ckpt_path, data_root"),
+        (("ckpt_path=x", "out=[1]"), 1, "out must be a path or null, got [1]; set out"),
         (("ckpt_pth=x",), 2, "there is no setting 'ckpt_pth'; did you mean ckpt_path?"),
         (("ckpt_path=x", "mc_samples=many"), 1, "mc_samples must be an integer or null, got 'many'; set mc_samples"),
         (("ckpt_path=x", "mc_samples=0"), 1, "mc_samples must be at least 1, got 0; set mc_samples"),

@@ -212,3 +212,12 @@ def test_what_is_wrong_with_images_points_to_no_setting_of_the_training(finished
 def test_a_device_that_there_is_not(device: str, finished):
     with pytest.raises(ValueError, match=f"^device must be one that there is, got '{device}'; set device$"):
         evaluate_checkpoint(finished[1] / "checkpoints" / "best.ckpt", device=device)
+
+
+def test_a_class_without_test_images_has_no_accuracy(train, capsys):
+    _, folder = train("trainer.max_epochs=1", "data.num_test=5")
+    evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")
+    written = json.loads((folder / "eval.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+    assert sum(accuracy is None for accuracy in written["class_acc"].values()) >= 5
+    show(written)
+    assert "nan" not in capsys.readouterr().out

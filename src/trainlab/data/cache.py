@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainlab.files import write_atomically
+from trainlab.files import write_json
 
 _DAMAGED = (OSError, EOFError, ValueError, OverflowError, MemoryError, TypeError, SyntaxError)  # by a broken header
 
@@ -96,4 +96,4 @@ class Manifest:
 
     def store(self, listing: str, content: str) -> None:
         """Replace what was remembered."""
-        write_atomically(self.path, json.dumps({"listing": listing, "content": content}).encode())
+        write_json(self.path, {"listing": listing, "content": content})

@@ -37,6 +37,8 @@ class CIFAR10(ImageData):
     The other arguments are those of `ImageData`.
     """
 
+    writes_to = "root"
+
     def __init__(
         self,
         root: str,
@@ -86,6 +88,8 @@ class CIFAR10(ImageData):
         try:
             train, test = _load(self.root)
         except RuntimeError:  # torchvision's word for "absent, incomplete or damaged"
+            if not self.may_write:
+                raise FileNotFoundError(f"CIFAR-10 is not in {self.root}; set data.root") from None
             with locked(self.root / ".cifar10.lock"):
                 train, test = _load_or_download(self.root)
         images, labels = zip(_tensors(train), _tensors(test), strict=True)

@@ -37,6 +37,8 @@ class ImageFolder(ImageData):
         ValueError: an argument is out of range.
     """
 
+    writes_to = "cache_dir"
+
     def __init__(
         self,
         root: str,
@@ -103,10 +105,10 @@ class ImageFolder(ImageData):
             ValueError: as by `count_train_images`; or a file is corrupt; or all files of a class are.
         """
         found = self._cached()
-        if found is None:
+        if found is None and self.may_write:
             with locked(self.cache_dir / ".lock"):
                 found = self._cached() or self._make()
-        content, decoded = found
+        content, decoded = found or self._make()
         self._check_corrupt(decoded)
         train, test = torch.from_numpy(decoded.pixels).split(decoded.counts.tolist())
         train_labels, test_labels = torch.from_numpy(decoded.labels).split(decoded.counts.tolist())
@@ -122,8 +124,10 @@ class ImageFolder(ImageData):
         decoded = cache.load(self._cache_file(content), self.image_shape)
         if decoded is None:
             decoded = self._decode()
-            cache.save(self._cache_file(content), decoded)
-        cache.Manifest(self.cache_dir, self.root).store(self.listing.digest, content)
+            if self.may_write:
+                cache.save(self._cache_file(content), decoded)
+        if self.may_write:
+            cache.Manifest(self.cache_dir, self.root).store(self.listing.digest, content)
         return content, decoded
 
     def _cache_file(self, content: str) -> Path:

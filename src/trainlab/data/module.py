@@ -45,9 +45,16 @@ class ImageData(lightning.LightningDataModule, ABC):
         crop_padding: pixels of zero padding out of which training images are cropped; 0 for none.
         seed: what the order of batches and the draws of augmentation are derived from.
 
+    Attributes:
+        writes_to: the argument, if any, that names the folder that `read` writes into.
+        may_write: whether it may; false where that folder was named by a checkpoint, which may come from anywhere.
+
     Raises:
         ValueError: an argument is out of range.
     """
+
+    writes_to: str | None = None
+    may_write = True
 
     def __init__(
         self,

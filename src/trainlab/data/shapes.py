@@ -11,6 +11,7 @@ from trainlab.data.module import ImageData, Images
 from trainlab.randomness import generator
 
 _Distance = Callable[[Tensor, Tensor], Tensor]
+_LARGEST = 2**32  # bytes of all pictures, which lie in memory; they take minutes to draw
 _CHUNK = 250  # images drawn at once, so that one channel of them stays in the processor's cache
 
 
@@ -67,6 +68,11 @@ class Shapes(ImageData):
         for key, (value, least) in smallest.items():
             if value < least:
                 raise ValueError(f"{key} must be at least {least}, got {value}; set data.{key}")
+        if (size := 3 * image_size**2 * (num_train + num_test)) > _LARGEST:
+            raise ValueError(
+                f"num_train and num_test pictures must take at most {_LARGEST >> 30} GiB, "
+                f"got {size / 2**30:.3g} GiB; set data.num_train"
+            )
         if not 0 <= noise <= 1:
             raise ValueError(f"noise must be in [0, 1], got {noise}; set data.noise")
         self.num_train, self.num_test, self.image_size = num_train, num_test, image_size

@@ -1,6 +1,5 @@
 """A checkpoint on the test set of its data, with its dropout off and, if asked for, left on."""
 
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
+from trainlab.checkpoints import check_finite, load_checkpoint, rebuild_data, rebuild_network
 from trainlab.checks import device_named
 from trainlab.data import ImageData, Images
 from trainlab.evaluation.comparison import compare, in_words, mcnemar_test
@@ -19,7 +18,7 @@ from trainlab.evaluation.intervals import LEVEL, RESAMPLES
 from trainlab.evaluation.metrics import BINS, Scores, score_images
 from trainlab.evaluation.network import Evaluation, evaluate
 from trainlab.evaluation.sampling import measure_cost, sample
-from trainlab.files import write_atomically
+from trainlab.files import write_json
 from trainlab.mc_dropout import has_dropout
 
 log = logging.getLogger(__name__)
@@ -28,8 +27,9 @@ _OF_TRAINING = re.compile(r"(to leave such files out )?set data\.\w+(=\w+)?$")  
 
 
 def evaluate_checkpoint(
-    path: Path,
+    ckpt_path: Path,
     data_root: str | None = None,
+    cache_dir: str | None = None,
     eval_batch_size: int | None = None,
     device: str = "auto",
     out: Path | None = None,
@@ -39,8 +39,9 @@ def evaluate_checkpoint(
     """Evaluate a checkpoint on the test set of its data; write the figures and return them.
 
     Args:
-        path: of the checkpoint; network and data are rebuilt from it.
-        data_root: where the images lie now, if not where they lay.
+        ckpt_path: of the checkpoint; network and data are rebuilt from it.
+        data_root: where the images lie now, if not where they lay; CIFAR-10 is downloaded to there if need be.
+        cache_dir: where decoded images are kept; None to read what the training kept, if that is there, and write none.
         eval_batch_size: images a step; that of the training if None. Bounds the memory, that of MC dropout too.
         device: "auto", or a torch device.
         out: file to write; None for `eval.json` in the folder of the run. Figures go into a folder beside it.
@@ -48,18 +49,21 @@ def evaluate_checkpoint(
         mc_seed: of their masks and of the bootstrap.
 
     Raises:
-        ValueError, OSError: a setting cannot be, or the data are not what or where they were.
+        ValueError, OSError: a setting cannot be, the data are not what or where they were, or the network's outputs are
+            not finite; nothing was written.
     """
     if mc_samples is not None and mc_samples < 1:
         raise ValueError(f"mc_samples must be at least 1, got {mc_samples}; set mc_samples")
     place = device_named(device, "device")
-    checkpoint = load_checkpoint(path)
-    with _own_settings_named():
-        data = _test_data(checkpoint, data_root, eval_batch_size)
+    checkpoint = load_checkpoint(ckpt_path)
     network = rebuild_network(checkpoint).to(place)
+    changes = {"root": data_root, "cache_dir": cache_dir, "eval_batch_size": eval_batch_size}
+    with _own_settings_named():
+        data = _test_data(checkpoint, **{key: value for key, value in changes.items() if value is not None})
     evaluation = evaluate(network, _batches(data, place), len(data.classes))
+    check_finite(torch.tensor([evaluation.loss, *evaluation.logits.aminmax()]), ckpt_path)
     figures = {
-        "checkpoint": str(path.resolve()),
+        "checkpoint": str(ckpt_path.resolve()),
         "epoch": checkpoint["epoch"],
         "data_digest": data.images.digest,
         "test_loss": evaluation.loss,
@@ -67,15 +71,16 @@ def evaluate_checkpoint(
         "class_acc": dict(zip(data.classes, evaluation.class_accuracy, strict=True)),
         "confusion": evaluation.confusion.tolist(),
     }
-    out = out or path.resolve().parent.parent / "eval.json"
+    out = out or ckpt_path.resolve().parent.parent / "eval.json"
     if mc_samples is not None:
-        figures |= _uncertainty(network, data, place, evaluation, mc_samples, mc_seed, out)
-    write_atomically(out, (json.dumps(figures, indent=2) + "\n").encode())
+        figures |= _uncertainty(ckpt_path, network, data, place, evaluation, mc_samples, mc_seed, out)
+    write_json(out, figures, indent=2)
     log.info("written to %s", out)
     return figures
 
 
 def _uncertainty(
+    ckpt_path: Path,
     network: nn.Module,
     data: ImageData,
     device: torch.device,
@@ -88,12 +93,11 @@ def _uncertainty(
     from trainlab.evaluation.figures import write_figures  # matplotlib takes a while to import
 
     probabilities = evaluation.logits.double().softmax(1)
-    if not probabilities.isfinite().all():
-        raise ValueError("the network must put out finite numbers, and does not; set another ckpt_path")
     deterministic, mc = score_images(probabilities, evaluation.labels), None
     about: dict[str, Any] | None = None
     if has_dropout(network):
         sampled = sample(network, _batches(data, device), mc_samples, mc_seed)
+        check_finite(sampled.probabilities, ckpt_path)
         probabilities = sampled.probabilities
         mc = score_images(probabilities, evaluation.labels, sampled.expected_entropy)
         about = {
@@ -136,10 +140,9 @@ def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> li
     ]
 
 
-def _test_data(checkpoint: dict[str, Any], data_root: str | None, eval_batch_size: int | None) -> ImageData:
-    """The data of a checkpoint, read, with the classes that it was trained on."""
-    changes = {"root": data_root, "eval_batch_size": eval_batch_size}
-    data = rebuild_data(checkpoint, **{key: value for key, value in changes.items() if value is not None})
+def _test_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
+    """The data of a checkpoint with ``changes`` to their settings, read, with the classes that it was trained on."""
+    data = rebuild_data(checkpoint, **changes)
     data.check()
     if list(data.classes) != checkpoint["trainlab"]["classes"]:
         raise ValueError(
@@ -163,5 +166,6 @@ def _own_settings_named() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno:
             raise
         kind = FileNotFoundError if isinstance(error, OSError) else ValueError
-        message = str(error).replace("data.root", "data_root").replace("data.eval_batch_size", "eval_batch_size")
+        message = str(error).replace("data.root", "data_root")
+        message = re.sub(r"\bdata\.(cache_dir|eval_batch_size)", r"\1", message)
         raise kind(_OF_TRAINING.sub("set data_root to the data it was trained with", message)) from error

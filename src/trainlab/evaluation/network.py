@@ -36,9 +36,10 @@ class Evaluation:
         return int(self.confusion.diagonal().sum()) / int(self.confusion.sum())
 
     @property
-    def class_accuracy(self) -> list[float]:
-        """The same for the images of each class; NaN for a class without images."""
-        return (self.confusion.diagonal().double() / self.confusion.sum(1)).tolist()
+    def class_accuracy(self) -> list[float | None]:
+        """The same for the images of each class; None for a class without images."""
+        rows = zip(self.confusion.diagonal().tolist(), self.confusion.sum(1).tolist(), strict=True)
+        return [right / images if images else None for right, images in rows]
 
 
 @torch.inference_mode()

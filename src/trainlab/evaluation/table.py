@@ -23,7 +23,7 @@ def by_class(figures: dict[str, Any]) -> Table:
     table = Table("test images", "accuracy", caption=f"loss {figures['test_loss']:.4f}")
     table.add_row("all", f"{figures['test_acc']:.2%}", style="bold", end_section=True)
     for name, accuracy in figures["class_acc"].items():
-        table.add_row(name, f"{accuracy:.2%}")
+        table.add_row(name, "-" if accuracy is None else f"{accuracy:.2%}")
     return table
 
 

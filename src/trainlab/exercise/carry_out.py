@@ -16,7 +16,7 @@ from trainlab.exercise.page import write_page
 from trainlab.exercise.processes import Running
 from trainlab.exercise.section import Measurement, Section, sweeps_of
 from trainlab.exercise.trainings import Setting, Sweep, command, runs_of
-from trainlab.files import write_atomically
+from trainlab.files import write_json
 
 log = logging.getLogger(__name__)
 PAGE_EVERY_S = 20.0
@@ -164,4 +164,4 @@ class Exercise:
         """Add to what a sweep or a measurement has taken, over all times that it was gone on with."""
         times = self._seconds()
         times[name] = times.get(name, 0.0) + seconds
-        write_atomically(self._times, (json.dumps(times, indent=1) + "\n").encode())
+        write_json(self._times, times, indent=1)

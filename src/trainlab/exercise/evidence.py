@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.exercise.trainings import Setting, Sweep, seeds_of
-from trainlab.files import write_atomically
+from trainlab.files import write_json
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import Run, find_runs
 from trainlab.report.settings import NOT_GIVEN, value_of
@@ -97,7 +97,7 @@ class Evidence:
         """Say that the sweep ``name`` begins, or has come to its end."""
         others = [other for other in self.under_way() if other != name]
         content = [*others, name] if is_under_way else others
-        write_atomically(self.folder / "under_way.json", (json.dumps(content) + "\n").encode())
+        write_json(self.folder / "under_way.json", content)
 
     def measured(self, name: str) -> Measured:
         """What the measurement ``name`` left.
@@ -113,7 +113,7 @@ class Evidence:
     def keep(self, name: str, measured: Measured, of: str = "") -> None:
         """Write what a measurement came to, atomically, with what it was taken ``of``."""
         content = {"of": of, "figures": measured}
-        write_atomically(self._path(name), (json.dumps(content, indent=1) + "\n").encode())
+        write_json(self._path(name), content, indent=1)
 
     def forget(self, name: str) -> None:
         """Remove what a measurement came to, if it was taken."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trainlab.exercise.trainings import Setting, Sweep, overrides_of, runs_of
-from trainlab.files import locked, write_atomically
+from trainlab.files import locked, write_json
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> N
                 f"{folder / sweep.name} was trained {_apart(others, now[sweep.name])}; give what was given then, set "
                 "another --name, or remove that folder"
             )
-    write_atomically(path, (json.dumps(before | now, indent=1) + "\n").encode())
+    write_json(path, before | now, indent=1)
 
 
 def _apart(before: Sequence[str], now: Sequence[str]) -> str:

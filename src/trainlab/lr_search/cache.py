@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainlab.files import locked, write_atomically
+from trainlab.files import locked, write_json
 from trainlab.lr_search.found import Found, NothingFound
 from trainlab.results import is_search
 
@@ -30,7 +30,7 @@ def cached(folder: Path, key: str, search: Callable[[], Found]) -> dict[str, Any
     else:
         with _turn(folder / f"{key}.lock"):
             if not path.exists():
-                write_atomically(path, json.dumps(_made(search)).encode())
+                write_json(path, _made(search))
     return _read(path)
 
 

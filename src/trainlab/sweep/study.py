@@ -3,7 +3,6 @@
 Needs Optuna, so it is imported by searches alone.
 """
 
-import json
 import random
 from collections import Counter
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from trainlab.cli import folder_name
-from trainlab.files import write_atomically
+from trainlab.files import write_json
 from trainlab.journal import STUDY, mend_journal, open_journal, trial_id
 from trainlab.pruning import make_pruner
 from trainlab.results import STATUSES, telling
@@ -135,7 +134,7 @@ class Study:
             "trials": [self._summary(trial) for trial in self.trials()],
             "importance": self.importance(),
         }
-        write_atomically(self.folder / SUMMARY, (json.dumps(content, indent=1) + "\n").encode())
+        write_json(self.folder / SUMMARY, content, indent=1)
 
     def importance(self) -> dict[str, float]:
         """Share of each key in what sets the best trials apart from all, by PED-ANOVA; nothing of too few trials."""
