@@ -1,11 +1,14 @@
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytest
 import torch
+from lightning.pytorch.loggers import WandbLogger
 
 from trainlab.checks import check_arguments, check_devices
+
+T = TypeVar("T")
 
 
 def target(
@@ -32,6 +35,22 @@ def target(
 )
 def test_takes_what_the_signature_takes(arguments: dict[str, Any]):
     check_arguments(target, arguments, "model")
+
+
+def test_annotations_that_cannot_be_resolved_are_not_checked_and_names_and_other_types_are():
+    # `experiment` of this logger has a type that only type checkers import.
+    check_arguments(WandbLogger, {"name": "a", "offline": True, "experiment": "run", "tags": ["b"]}, "logger.wandb")
+    with pytest.raises(ValueError, match=r"^offline must be true or false, got 'yes'; set logger\.wandb\.offline$"):
+        check_arguments(WandbLogger, {"offline": "yes"}, "logger.wandb")
+
+    def unresolved(a: "Missing", b: int, c: T) -> None:  # noqa: F821
+        pass
+
+    check_arguments(unresolved, {"a": 1, "b": 2, "c": 3}, "x")
+    with pytest.raises(ValueError, match=r"^b must be an integer, got 'c'; set x\.b$"):
+        check_arguments(unresolved, {"b": "c"}, "x")
+    with pytest.raises(ValueError, match=r"^unresolved takes no d; leave out x\.d$"):
+        check_arguments(unresolved, {"d": 1}, "x")
 
 
 @pytest.mark.parametrize(

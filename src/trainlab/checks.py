@@ -1,6 +1,7 @@
 """What can be seen to be wrong with settings before anything is built, read or written."""
 
 import collections.abc
+import contextlib
 import inspect
 import math
 import os
@@ -25,11 +26,12 @@ _WORDS = {
 def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], section: str) -> None:
     """Raise ValueError unless ``target`` takes these plain arguments, which are set under ``section`` ("" for the top).
 
-    The signature is the rule: names and types. Mappings stand for objects, which are not looked into.
+    The signature is the rule: names, and types where their annotations can be resolved. Mappings stand for objects,
+    whose types are not checked.
     """
     parameters = inspect.signature(target).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    hints = _type_hints(target.__init__ if inspect.isclass(target) else target)
     for key, value in arguments.items():
         setting, hint = f"{section}.{key}".lstrip("."), hints.get(key, Any)
         if key not in parameters and not open_ended:
@@ -88,6 +90,17 @@ def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Types of the arguments, without those whose annotations need names that are imported for type checkers alone."""
+    function = inspect.unwrap(function)
+    hints = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        with contextlib.suppress(Exception):  # an annotation can be any expression
+            hints |= get_type_hints(alone, getattr(function, "__globals__", {}))
+    return hints
+
+
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a plain value is one of the type ``hint``; a mapping is taken for the settings of an object."""
     origin, args = get_origin(hint), get_args(hint)
@@ -109,7 +122,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return False
     if isinstance(value, bool) or hint is bool:
         return isinstance(value, bool) and hint is bool
-    return isinstance(value, int | float if hint is float else hint)
+    try:
+        return isinstance(value, int | float if hint is float else hint)
+    except TypeError:  # a type variable, a protocol
+        return True
 
 
 def _words(hint: Any) -> list[str]:
