@@ -1,7 +1,9 @@
 """Train a network, or a sweep of them with ``-m``. ``python src/train.py --help`` lists the settings."""
 
+from typing import cast
+
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from trainlab.cli import past_hydra, quick_imports, run_script
 
@@ -15,7 +17,8 @@ def main(cfg: DictConfig) -> float | None:
         with quick_imports():
             from trainlab.run import run
 
-        return run(cfg, list(HydraConfig.get().overrides.task)).metrics.get("val_loss")
+        overrides = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task))  # "${run_dir}" as typed
+        return run(cfg, overrides).metrics.get("val_loss")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ FLOORS = (
         *("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints"),
         *("trainlab.run_folder", "trainlab.pruning"),
     ),
-    ("trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checkpoint_form"),
+    ("trainlab.loggers", "trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checkpoint_form"),
     (
         *("trainlab.metrics_csv", "trainlab.tensorboard", "trainlab.provenance", "trainlab.console"),
         *("trainlab.mc_dropout", "trainlab.models", "trainlab.scheduler", "trainlab.whole_step"),

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,12 @@ from trainlab.data import ImageData
 from trainlab.foreign_callbacks import check_callback
 from trainlab.length import check_length, count_batches, count_steps
 from trainlab.lightning_internals import make_trainer
+from trainlab.loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
 from trainlab.optimizers import tried
 from trainlab.population.together import Member
 from trainlab.provenance import provenance
-from trainlab.tensorboard import TensorBoard
 from trainlab.val_metrics import mode_of
 
 # Of the Trainer, to Classifier.
@@ -44,16 +45,11 @@ class Parts:
     module: Classifier
     optimizer: partial[Optimizer]
     callbacks: list[Callback]
-    loggers: list[Logger]
+    loggers: RunLoggers
     trainer: lightning.Trainer
     checkpoint: BestAndLast
     epochs: EpochLog
     interrupt: StopOnInterrupt
-
-    @property
-    def boards(self) -> list[TensorBoard]:
-        """Those of the loggers that write for TensorBoard."""
-        return [logger for logger in self.loggers if isinstance(logger, TensorBoard)]
 
     def set_lr(self, lr: float) -> None:
         """Have another learning rate, before the optimizer is made."""
@@ -135,10 +131,11 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
 
         callbacks.append(Pruning(**cfg.sweep.trial))
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
-    loggers = [construct(cfg, f"logger.{name}") for name, settings in cfg.logger.items() if settings]
+    callbacks.append(LeaveLoggersOpen())
+    loggers = RunLoggers({name: _logger(cfg, name) for name, settings in cfg.logger.items() if settings})
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
-    objects = {"callbacks": callbacks, "logger": loggers, "plugins": plugins}
+    objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
     scheduler(trial, _count_steps(trainer, data, module))
     if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
@@ -163,6 +160,13 @@ def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier
         *(trainer.limit_train_batches, overfit or "limit_train_batches"),
     )
     return count_steps(batches, module.accumulate, trainer.max_epochs, trainer.max_steps)
+
+
+def _logger(cfg: DictConfig, name: str) -> Logger:
+    """A logger under the name of the run, its folder under output_dir, unless it is given another."""
+    settings, run_name = cfg.logger[name], os.path.relpath(cfg.run_dir, cfg.output_dir)
+    late = name_argument(get_object(settings._target_), settings, run_name)
+    return cast(Logger, construct(cfg, f"logger.{name}", **late))
 
 
 def construct(cfg: DictConfig, section: str, **late: Any) -> Any:

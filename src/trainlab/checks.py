@@ -93,7 +93,7 @@ def _count_cores() -> int:
 def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Types of the arguments, without those whose annotations need names that are imported for type checkers alone."""
     function = inspect.unwrap(function)
-    hints = {}
+    hints: dict[str, Any] = {}
     for name, annotation in getattr(function, "__annotations__", {}).items():
         alone = types.SimpleNamespace(__annotations__={name: annotation})
         with contextlib.suppress(Exception):  # an annotation can be any expression

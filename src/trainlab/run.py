@@ -19,7 +19,6 @@ from trainlab.console import quiet
 from trainlab.endings import stop_reason, was_pruned
 from trainlab.evaluation.network import evaluate
 from trainlab.files import write_atomically
-from trainlab.hyperparameters import hyperparameters
 from trainlab.length import one_batch_notes
 from trainlab.population.together import Member
 from trainlab.provenance import device_name, provenance
@@ -76,14 +75,14 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
         for note in one_batch_notes(cfg.trainer):
             log.warning(note)
-        with _shown(parts, result), recorded(result, folder):
+        with _logged(parts, result), recorded(result, folder):
             try:
                 if cfg.lr_search and not result.lr_search:
                     begun = clock()
                     take_rate(cfg, config, parts, result, find_rate(cfg, parts))
                     started += clock() - begun  # which the next seed does not spend
                     _keep(cfg, result, folder)
-                _show(parts, config, start)
+                _start_loggers(parts, config, start)
                 if result.lr_search:
                     show_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.data.images.digest
@@ -111,27 +110,19 @@ def _keep(cfg: DictConfig, result: Result, folder: Path) -> None:
     result.write(folder)
 
 
-def _show(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
-    """Say in TensorBoard what the run is made of."""
-    if not parts.boards:
-        return
+def _start_loggers(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
+    """Log what the run is made of."""
     model = HydraConfig.get().runtime.choices.get("model") if HydraConfig.initialized() else None
-    step = load_checkpoint(start)["global_step"] if start else None
-    for board in parts.boards:
-        board.start(hyperparameters(config, model), step)
+    parts.loggers.start(config, model, load_checkpoint(start)["global_step"] if start else None)
 
 
 @contextlib.contextmanager
-def _shown(parts: Parts, result: Result) -> Iterator[None]:
-    """Say in TensorBoard how the run came out, whatever the end is."""
+def _logged(parts: Parts, result: Result) -> Iterator[None]:
+    """Finish the loggers with the result, whatever the end is."""
     try:
         yield
     finally:
-        for board in parts.boards:
-            try:
-                board.end(result.metrics, result.status, parts.trainer.global_step)
-            except OSError as error:  # `result.json` has it all, and its own error
-                log.warning("TensorBoard's file in %s is not complete: %s", board.save_dir, error)
+        parts.loggers.finish(result.metrics, result.status, parts.trainer.global_step)
 
 
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
@@ -156,7 +147,7 @@ def _test(result: Result, parts: Parts) -> None:
     network = rebuild_network(load_checkpoint(path)).to(device)
     evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
-    for board in parts.boards:
+    for board in parts.loggers.boards:
         from trainlab.pictures import write_test  # matplotlib takes a while to import
 
         write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)

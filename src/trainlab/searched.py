@@ -152,7 +152,7 @@ def show_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
 
     figure, png, _ = draw_searches({"": found})
     write_atomically(folder / "lr_search.png", png)
-    for board in parts.boards:
+    for board in parts.loggers.boards:
         board.experiment.add_figure(LR_SEARCH, figure, 0)
 
 

@@ -6,12 +6,13 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 # Of Hydra's overrides, those that are about the sweep and not about its jobs.
 _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweep", "hydra.run.dir=")
@@ -72,7 +73,8 @@ class Jobs:
         flags = {
             f"--{name.replace('_', '-')}": getattr(given, name) for name in ("config_path", "config_name", "config_dir")
         }
-        of_hydra = [o for o in self.config.hydra.overrides.hydra if not o.lstrip("+~").startswith(_OF_THE_SWEEP)]
+        of_hydra = as_typed(self.config.hydra.overrides.hydra)
+        of_hydra = [o for o in of_hydra if not o.lstrip("+~").startswith(_OF_THE_SWEEP)]
         return [
             *(sys.executable, str(Path(sys.argv[0]).absolute())),
             *(part for flag, value in flags.items() if value for part in (flag, value)),
@@ -81,6 +83,11 @@ class Jobs:
             *(() if any(o.startswith("name=") for o in overrides) else (f"name={quoted(str(self.config.name))}",)),
             *("hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"),
         ]
+
+
+def as_typed(overrides: ListConfig) -> list[str]:
+    """Overrides as they were given: what "${run_dir}" stands for in one is known to the job alone."""
+    return cast(list[str], OmegaConf.to_container(overrides))
 
 
 def told(error: Exception) -> dict[str, str]:

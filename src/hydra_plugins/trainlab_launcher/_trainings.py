@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from rich.console import Console
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
-from hydra_plugins.trainlab_launcher._jobs import Jobs, told, write_output_to
+from hydra_plugins.trainlab_launcher._jobs import Jobs, as_typed, told, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
@@ -218,6 +218,6 @@ def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
 
 def _again(jobs: Jobs, *more: str) -> str:
     """The command that goes on, in words."""
-    named = any(o.startswith("name=") for o in jobs.config.hydra.overrides.task)
+    named = any(override.startswith("name=") for override in as_typed(jobs.config.hydra.overrides.task))
     settings = [*(() if named else (f"name={jobs.config.name}",)), *more]
     return "the same command" + (f" with {' '.join(settings)}" if settings else "")

@@ -1,5 +1,6 @@
 """Forked processes that are alone in a process group, and gone when their parent is."""
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -99,10 +100,14 @@ def _child(work: Callable[[], Any], sender: Connection) -> None:
     os.close(writing)
     threading.Thread(target=_go_with_parent, args=(reading,), daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the terminal's input is the parent's
+    # As from Python 3.14 on: what the parent has registered is the parent's, what the work registers is run.
+    atexit._clear()
     try:
         returned = work()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
+    finally:
+        atexit._run_exitfuncs()
     sender.send(returned)
 
 
