@@ -147,7 +147,7 @@ def test_paths_that_cannot_even_be_looked_at_are_told_and_the_others_go_on(tmp_p
     assert reasons == [
         f"{long}: File name too long",
         f"{through}: Not a directory",
-        f"{folder / '3.png'} is a pipe or a socket, and no image",
+        f"{folder / '3.png'} is a pipe, a socket or a device, and no image",
         f"{folder / 'file.png'} is corrupt or no image",
     ]
     assert len(outcomes) - len(reasons) == len(places)

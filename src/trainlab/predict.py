@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISBLK, S_ISCHR, S_ISDIR
 
 import numpy as np
 import torch
@@ -134,6 +134,9 @@ def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
         except OSError as error:  # a name that is too long, a folder that is closed
             yield Unread(f"{path}: {error.strerror}")
             continue
+        if S_ISCHR(kind) or S_ISBLK(kind):
+            yield Unread(f"{path} is a device, and no image")
+            continue
         if not S_ISDIR(kind):
             yield path
             continue
@@ -146,4 +149,5 @@ def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
 
 def _within(file: Path) -> Path | Unread:
     """A file that was found in a folder, unless reading it would wait for somebody who writes."""
-    return Unread(f"{file} is a pipe or a socket, and no image") if file.is_fifo() or file.is_socket() else file
+    odd = file.is_fifo() or file.is_socket() or file.is_char_device() or file.is_block_device()
+    return Unread(f"{file} is a pipe, a socket or a device, and no image") if odd else file

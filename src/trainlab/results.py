@@ -134,9 +134,10 @@ def is_number(value: Any) -> bool:
 def describe(result: Result, folder: Path) -> str:
     """Two lines that sum up a run."""
     m = result.metrics
-    if "val_loss" not in m:
+    if m.get("val_loss") is None:
         return f"{result.status}: {folder}"
-    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
+    tested = m.get("test_loss") is not None
+    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if tested else ""
     return (
         f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): "
         f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}{test}\n"

@@ -11,7 +11,9 @@ from typing import Any, cast
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
+from yaml import YAMLError
 
 from trainlab.checkpoints import check_fits, load_checkpoint
 from trainlab.files import locked, write_atomically
@@ -47,13 +49,25 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
             raise Diverged(f"{folder} diverged before: {previous.error['message']}")
         return previous
     if ckpt_path is None:
-        old = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
-        changes = "; ".join(differences(old, config)) or "of an earlier version"
+        changes = "; ".join(differences(_settings_of(folder), config)) or "of an earlier version"
         raise ValueError(
             f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
             "that run with the new ones"
         )
     return None
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """Those that the run in ``folder`` was made with."""
+    path = folder / "config.yaml"
+    try:
+        settings = OmegaConf.to_container(OmegaConf.load(path))
+        if isinstance(settings, dict) and settings and all(isinstance(key, str) for key in settings):
+            return cast(dict[str, Any], settings)
+        reason = "it holds no settings"
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+    raise ValueError(f"{path} is damaged or missing ({reason}); remove {folder}, or set another name=")
 
 
 def has_ended(previous: Result, trial: Mapping[str, Any] | None) -> bool:

@@ -1,6 +1,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -369,7 +370,50 @@ def test_progress_bar_where_stderr_is_a_terminal(root, open_folder, capsys, monk
     assert shown.out == ""
 
 
-def test_link_to_nowhere_is_no_stray_file(root, open_folder):
-    (root / "train/a/9.png").symlink_to(root / "absent.png")
-    with pytest.raises(FileNotFoundError, match=r"train/a/9\.png"):
-        open_folder(root).check()
+@pytest.fixture
+def odd(root):
+    """Names of images that are no files: a link to nothing and to itself, a pipe."""
+    (root / "train/a/6.png").symlink_to(root / "absent.png")
+    (root / "train/a/7.png").symlink_to(root / "train/a/7.png")
+    os.mkfifo(root / "test/b/8.png")  # nobody will ever write to it
+    return {"train/a/6.png": "is a link to nothing", "train/a/7.png": "cannot be read", "test/b/8.png": "is a pipe"}
+
+
+def test_what_is_no_file_is_an_error_before_anything_is_read(root, open_folder, odd):
+    for place, reason in odd.items():
+        with pytest.raises(ValueError, match=rf"^{root}/{place} {reason}.*; .* set data\.on_corrupt=skip$"):
+            open_folder(root).check()
+        (root / place).unlink()
+    open_folder(root, val_size=1, batch_size=1).check()
+
+
+def test_what_is_no_file_is_left_out(root, open_folder, odd):
+    for _ in ("decoded", "cached"):
+        data = open_folder(root, on_corrupt="skip", val_size=1, batch_size=1)
+        data.check()
+        with pytest.warns(UserWarning, match="left out 3 corrupt files"):
+            images = data.read()
+        assert (len(images.train), len(images.test)) == (6, 4)
+
+
+def test_a_file_that_may_not_be_read_is_like_a_corrupt_one(root, open_folder, monkeypatch):
+    read_bytes = Path.read_bytes
+
+    def refusing(path):  # rights do not hold for the superuser, who may run this
+        if str(path).endswith("train/a/1.png"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    with pytest.raises(ValueError, match=r"train/a/1\.png cannot be read: Permission denied; .*on_corrupt=skip$"):
+        open_folder(root).read()
+    with pytest.warns(UserWarning, match="left out 1 corrupt files"):
+        assert len(open_folder(root, on_corrupt="skip").read().train) == 5
+
+
+def test_the_number_of_pixels_has_a_limit_and_no_warning_before_it(tmp_path):
+    Image.new("1", (9500, 9500)).save(tmp_path / "large.png")  # where Pillow warns
+    assert decode(str(tmp_path / "large.png"), 4).shape == (3, 4, 4)
+    Image.new("1", (13400, 13400)).save(tmp_path / "larger.png")
+    with pytest.raises(ValueError, match=r"larger\.png cannot be decoded \(13400 x 13400 pixels are more than"):
+        decode(str(tmp_path / "larger.png"), 4)

@@ -117,3 +117,9 @@ def test_a_validation_set_must_leave_training_pictures():
         Shapes(num_train=100, val_size=100).check()
     with pytest.raises(ValueError, match=r"got 50; set data\.batch_size"):
         Shapes(num_train=100, val_size=60, batch_size=50).check()
+
+
+@pytest.mark.parametrize("settings", [{"num_train": 10**9}, {"num_test": 10**9}, {"image_size": 10**5}])
+def test_pictures_that_take_too_much_memory_are_refused(settings):
+    with pytest.raises(ValueError, match=r"must take at most 4 GiB, got .* GiB; set data\.num_train$"):
+        Shapes(**settings)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+_MOST_PIXELS = 178_956_970  # of an image; 512 MB in colour
+Image.MAX_IMAGE_PIXELS = None  # half of that, from where on Pillow warns of images that can well be decoded
 _CHUNK = 256  # items a task: a task costs as much as a small image
 
 
@@ -34,6 +36,8 @@ def decode(path: str, size: int) -> np.ndarray:
     content = Path(path).read_bytes()
     try:
         with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are more than {_MOST_PIXELS}")
             image.draft("RGB", (2 * size, 2 * size))
             ImageOps.exif_transpose(image, in_place=True)
             rgb = _to_rgb(image)

@@ -15,6 +15,7 @@ from trainlab.data.module import ImageData, Images
 from trainlab.files import locked
 
 ON_CORRUPT = ("error", "skip")
+_WAY_OUT = "to leave such files out set data.on_corrupt=skip"
 _DECODING = 1  # counts up when `decode` changes, so that what the older one gave is not used
 
 
@@ -97,6 +98,13 @@ class ImageFolder(ImageData):
         """Folders in ``root/train``."""
         return len(self.listing.classes)
 
+    def check(self) -> None:
+        """As for all data; and a file that cannot be read is an error, unless such files are left out."""
+        if self.listing.unreadable and self.on_corrupt == "error":
+            i, reason = next(iter(self.listing.unreadable.items()))
+            raise ValueError(f"{self.root}/{self.listing.paths[i]} {reason}; {_WAY_OUT}")
+        super().check()
+
     def read(self) -> Images:
         """All images, decoded at the first call.
 
@@ -120,7 +128,7 @@ class ImageFolder(ImageData):
         return (content, decoded) if content and decoded else None
 
     def _make(self) -> tuple[str, cache.Decoded]:
-        content = content_digest(self.root, self.listing.paths)
+        content = content_digest(self.root, self.listing)
         decoded = cache.load(self._cache_file(content), self.image_shape)
         if decoded is None:
             decoded = self._decode()
@@ -140,11 +148,15 @@ class ImageFolder(ImageData):
         readable = np.ones(len(paths), bool)
 
         def decode_one(i: int) -> None:
+            path = f"{self.root}/{paths[i]}"
             try:
-                pixels[i] = decode(f"{self.root}/{paths[i]}", self.image_size)
-            except ValueError as error:
+                if reason := self.listing.unreadable.get(i):
+                    raise ValueError(f"{path} {reason}")
+                pixels[i] = decode(path, self.image_size)
+            except (ValueError, PermissionError) as error:
                 if self.on_corrupt == "error":
-                    raise ValueError(f"{error}; to leave such files out set data.on_corrupt=skip") from error
+                    reason = f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+                    raise ValueError(f"{reason}; {_WAY_OUT}") from error
                 readable[i] = False
 
         in_threads(decode_one, len(paths), f"decoding {self.root}")

@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,7 @@ class Listing:
         labels: int64 (N,).
         counts: files in each split.
         digest: hexadecimal hash of all paths, sizes and times of change.
+        unreadable: by index, why one is no file to be read: a link to nothing, a pipe.
     """
 
     classes: tuple[str, ...]
@@ -29,6 +33,7 @@ class Listing:
     labels: np.ndarray
     counts: tuple[int, int]
     digest: str
+    unreadable: Mapping[int, str]
 
 
 def list_images(root: Path) -> Listing:
@@ -48,30 +53,43 @@ def list_images(root: Path) -> Listing:
     digest = hashlib.blake2b(digest_size=16)
     paths: list[str] = []
     labels: list[int] = []
+    unreadable: dict[int, str] = {}
     counts: list[int] = []
     for split in SPLITS:
         start = len(paths)
         for label, name in enumerate(classes[split]):
             files = _image_files(root, f"{split}/{name}", extensions)
             digest.update(repr(files).encode())
+            unreadable |= {i: reason for i, (*_, reason) in enumerate(files, len(paths)) if reason}
             paths.extend(path for path, *_ in files)
             labels.extend([label] * len(files))
         counts.append(len(paths) - start)
-    return Listing(tuple(classes["train"]), tuple(paths), np.array(labels), (counts[0], counts[1]), digest.hexdigest())
+    sizes = counts[0], counts[1]
+    return Listing(tuple(classes["train"]), tuple(paths), np.array(labels), sizes, digest.hexdigest(), unreadable)
 
 
-def content_digest(root: Path, paths: tuple[str, ...]) -> str:
-    """Hexadecimal hash of the files' paths and bytes."""
+def content_digest(root: Path, listing: Listing) -> str:
+    """Hexadecimal hash of the files' paths and bytes; of those that cannot be read, none."""
+    paths = listing.paths
     digests = [b""] * len(paths)
 
     def hash_one(i: int) -> None:
-        digests[i] = hashlib.blake2b(Path(f"{root}/{paths[i]}").read_bytes(), digest_size=16).digest()
+        with suppress(PermissionError):
+            if i not in listing.unreadable:
+                digests[i] = hashlib.blake2b(Path(f"{root}/{paths[i]}").read_bytes(), digest_size=16).digest()
 
     in_threads(hash_one, len(paths), f"hashing {root}")
     total = hashlib.blake2b(digest_size=16)
     for path, digest in zip(paths, digests, strict=True):
         total.update(os.fsencode(path) + b"\0" + digest)
     return total.hexdigest()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _class_folders(root: Path, split: str) -> list[str]:
@@ -81,20 +99,29 @@ def _class_folders(root: Path, split: str) -> list[str]:
             f"there is no folder {folder}: images are expected in {root}/train/<class>/ and "
             f"{root}/test/<class>/; set data.root"
         )
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    names = sorted(entry.name for entry in os.scandir(folder) if _is_folder(entry) and entry.name[0] != ".")
     if not names:
         raise ValueError(f"{folder} must have a folder for each class, it has none; set data.root")
     return names
 
 
-def _image_files(root: Path, folder: str, extensions: frozenset[str]) -> list[tuple[str, int, int, int]]:
+def _image_files(root: Path, folder: str, extensions: frozenset[str]) -> list[tuple[str, int, int, int, str]]:
+    """Path, size, times of change, and why it cannot be read, if so, of each file with the name of an image."""
     files = []
     for entry in os.scandir(root / folder):
         stem, _, extension = entry.name.rpartition(".")
-        if stem and stem[0] != "." and extension.lower() in extensions and not entry.is_dir():
-            stat = entry.stat()
-            # The time of the last status change too: unlike that of modification it cannot be set back.
-            files.append((f"{folder}/{entry.name}", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+        if not stem or stem[0] == "." or extension.lower() not in extensions or _is_folder(entry):
+            continue
+        path = f"{folder}/{entry.name}"
+        try:
+            found = entry.stat()
+        except OSError as error:
+            is_gone = isinstance(error, FileNotFoundError)
+            files.append((path, 0, 0, 0, "is a link to nothing" if is_gone else f"cannot be read: {error.strerror}"))
+            continue
+        reason = "" if stat.S_ISREG(found.st_mode) else "is a pipe, a socket or a device, and no image"
+        # The time of the last status change too: unlike that of modification it cannot be set back.
+        files.append((path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, reason))
     if not files:
         raise ValueError(f"a class folder must have an image, {root / folder} has none; set data.root")
     return sorted(files)
