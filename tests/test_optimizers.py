@@ -1,9 +1,11 @@
 """The split steps against torch's own optimizers."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from trainlab.optimizers import clip_norm, clip_value, rule_for
+from trainlab.optimizers import clip_norm, clip_value, rule_for, tried
 from trainlab.randomness import generator
 
 CASES = {
@@ -129,3 +131,37 @@ def test_unknown_optimizers_and_maximizing_are_refused():
         rule_for(torch.optim.Rprop([parameter]))
     with pytest.raises(ValueError, match="maximize=true; set compile=false"):
         rule_for(torch.optim.SGD([parameter], lr=0.1, maximize=True))
+
+
+IMPOSSIBLE = {
+    "capturable": (partial(torch.optim.NAdam, capturable=True), "capturable=true .*; leave out optim.capturable"),
+    "differentiable": (
+        partial(torch.optim.SGD, differentiable=True),
+        "SGD cannot make a step with differentiable=true .*; leave out optim.differentiable",
+    ),
+    "sparse": (torch.optim.SparseAdam, "SparseAdam cannot make a step .*; choose another optim"),
+    "muon": (torch.optim.Muon, r"Muon only supports 2D parameters .*\[3\].*; set optim.\* or choose another optim"),
+    "closure": (torch.optim.LBFGS, "LBFGS evaluates the loss several times a step; choose another optim"),
+    "betas": (partial(torch.optim.Adam, betas=(2.0, 0.9)), r"beta.*2.0; set optim.\*"),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_what_can_make_no_step_is_refused_before_the_run(case):
+    build, message = IMPOSSIBLE[case]
+    with pytest.raises(ValueError, match=f"^.*{message}.*$"):
+        tried(build, [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(3))], on_cpu=True)
+
+
+def test_a_trial_leaves_the_parameters_as_they_are():
+    parameters = [torch.nn.Parameter(torch.ones(2, 3))]
+    optimizer = tried(torch.optim.Adafactor, parameters, on_cpu=True)
+    assert optimizer.param_groups[0]["params"] == parameters
+    assert torch.equal(parameters[0], torch.ones(2, 3))
+    assert not optimizer.state
+    assert tried(partial(torch.optim.Adam, capturable=True), parameters, on_cpu=False)
+
+
+def test_a_network_without_trainable_parameters_is_refused():
+    with pytest.raises(ValueError, match="must have trainable parameters, got none"):
+        tried(torch.optim.Adam, [], on_cpu=True)

@@ -1,0 +1,83 @@
+"""Each setting of the Trainer that is listed, with another value than its default."""
+
+import pytest
+import torch
+
+from conftest import STEPS
+from trainlab.checkpoints import load_checkpoint, network_weights
+from trainlab.cli import PROJECT
+from trainlab.metrics_csv import read_rows
+
+# Settings that change nothing of what is trained.
+NEUTRAL = (
+    *(
+        "accelerator=auto",
+        "min_epochs=2",
+        "max_time=00:01:00:00",
+        "gradient_clip_algorithm=value",
+        "deterministic=true",
+    ),
+    *("sync_batchnorm=true", "profiler=simple", "num_sanity_val_steps=2", "num_sanity_val_steps=-1"),
+    *("use_distributed_sampler=true", "enable_model_summary=true", "enable_progress_bar=true"),
+)
+# Others: steps of the run, and of its optimizer.
+STEPS_WITH = {
+    "precision=64-true": 2 * STEPS,
+    "precision=bf16-mixed": 2 * STEPS,
+    "precision=bf16-true": 2 * STEPS,
+    "max_epochs=3": 3 * STEPS,
+    "max_steps=25": 25,
+    "gradient_clip_val=0.1": 2 * STEPS,
+    "accumulate_grad_batches=2": 2 * -(-STEPS // 2),
+    "limit_train_batches=5": 2 * 5,
+    "limit_val_batches=1": 2 * STEPS,
+    "overfit_batches=2": 2 * 2,
+}
+REFUSED = {
+    "precision=16-mixed": r"precision=16-mixed needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
+    "precision=16": r"precision=16 needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
+    "enable_checkpointing=false": r"enable_checkpointing",
+}
+OF_PROCESSES = {"strategy", "devices"}  # tests of several processes
+
+
+@pytest.fixture(autouse=True)
+def _not_deterministic_afterwards():
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def weights(folder):
+    return network_weights(load_checkpoint(folder / "checkpoints" / "last.ckpt"))
+
+
+def test_all_settings_are_tried():
+    lines = (PROJECT / "conf" / "trainer" / "auto.yaml").read_text().splitlines()
+    listed = {line.partition(":")[0] for line in lines if line[0] not in "#_"}
+    assert {word.partition("=")[0] for word in (*NEUTRAL, *STEPS_WITH, *REFUSED)} | OF_PROCESSES == listed
+
+
+@pytest.mark.parametrize("setting", NEUTRAL)
+def test_a_setting_that_has_nothing_to_do_with_the_weights_changes_none(setting, train):
+    _, plain = train("model=bn", name="plain")
+    result, folder = train("model=bn", f"trainer.{setting}", name="other")
+    assert result.status == "completed"
+    ours, theirs = weights(folder), weights(plain)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    rows, expected = (read_rows(f / "metrics.csv") for f in (folder, plain))
+    assert [row["val/loss"] for row in rows] == [row["val/loss"] for row in expected]
+
+
+@pytest.mark.parametrize("setting", STEPS_WITH)
+def test_a_setting_makes_the_steps_it_says(setting, train):
+    result, folder = train("model=bn", f"trainer.{setting}")
+    assert result.status == "completed"
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == STEPS_WITH[setting]
+
+
+@pytest.mark.parametrize("setting", REFUSED)
+def test_a_setting_that_cannot_work_is_refused_before_the_run(setting, train, tmp_path):
+    with pytest.raises(Exception, match=REFUSED[setting]):
+        train(f"trainer.{setting}", name="refused")
+    assert not (tmp_path / "refused").exists()
