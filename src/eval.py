@@ -14,10 +14,12 @@ def main(cfg: DictConfig) -> None:
     from typing import Any, cast
 
     with past_hydra():
+        from trainlab.build import make_paths_absolute
         from trainlab.checks import check_arguments
         from trainlab.evaluation import evaluate_checkpoint
         from trainlab.evaluation.table import show
 
+        make_paths_absolute(cfg)
         known = inspect.signature(evaluate_checkpoint).parameters
         if unknown := [str(key) for key in cfg if key not in known]:
             raise ValueError(f"there is no setting {unknown[0]!r}; there are: {', '.join(known)}")

@@ -1,7 +1,7 @@
 """Tiny runs: a few hundred pictures, three layers of 16 units, on one thread."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,12 @@ TINY = (
     "callbacks.pictures=null",
     "logger.tensorboard=null",  # pictures and their library take most of a tiny run's time
 )
+
+
+def with_defaults(defaults: Sequence[str], *arguments: str) -> list[str]:
+    """A command line of ``arguments``, and of the ``defaults`` whose keys are not among theirs."""
+    keys = {argument.lstrip("+~").partition("=")[0] for argument in arguments}
+    return [*(default for default in defaults if default.partition("=")[0] not in keys), *arguments]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import TINY
+from conftest import TINY, with_defaults
 from trainlab.cli import PROJECT
 from trainlab.metrics_csv import read_rows
 from trainlab.sweep import divide
@@ -37,7 +37,7 @@ class Sweep:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         flags = [a for a in arguments if a.startswith("--")]  # argparse wants them first
-        argv = [*flags, "-m", *TINY, *(a for a in arguments if a not in flags)]
+        argv = [*flags, "-m", *with_defaults(TINY, *(a for a in arguments if a not in flags))]
         clean = {k: v for k, v in os.environ.items() if k not in ("HYDRA_FULL_ERROR", "TRAINLAB_EXPLAINS")}
         clean |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), **environment}
         folder = Path(tempfile.mkdtemp(prefix="sweep-"))

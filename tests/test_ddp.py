@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import BATCH_SIZE, TINY
+from conftest import BATCH_SIZE, TINY, with_defaults
 from trainlab.checkpoints import load_checkpoint, network_weights, rebuild_data, rebuild_network
 from trainlab.cli import PROJECT
 from trainlab.evaluation.network import evaluate
@@ -49,7 +49,7 @@ def test_two_processes_train_what_one_does(model, train, tmp_path):
     outputs = tmp_path / "two"
     halves = ["trainer.devices=2", f"data.batch_size={BATCH_SIZE // 2}", f"output_dir={outputs}", "name=run"]
     process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *settings, *halves],
+        [sys.executable, str(PROJECT / "src" / "train.py"), *with_defaults(TINY, *with_defaults(settings, *halves))],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -107,7 +107,8 @@ BATCH_NORM = (
 @pytest.mark.ddp
 def test_two_processes_validate_the_batch_norm_network_that_is_saved_and_resume_it_to_the_bit(tmp_path):
     def train(name, *settings):
-        words = [*TINY, *BATCH_NORM, "trainer.devices=2", f"output_dir={tmp_path}", f"name={name}", *settings]
+        own = (*BATCH_NORM, "trainer.devices=2", f"output_dir={tmp_path}", f"name={name}", *settings)
+        words = with_defaults(TINY, *own)
         process = subprocess.run(
             [sys.executable, str(PROJECT / "src" / "train.py"), *words],
             env={**os.environ, "OMP_NUM_THREADS": "1"},

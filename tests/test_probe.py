@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from conftest import TINY
+from conftest import TINY, with_defaults
 from test_tensorboard import BOARD, points, values
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.cli import PROJECT
@@ -77,7 +77,8 @@ def test_a_compiled_training_too(train):
 def test_a_training_in_two_processes_too(tmp_path):
     settings = ("model=bn", *DROPOUT, "trainer.devices=2", "data.flip=true", f"output_dir={tmp_path}")
     for name, more in {"plain": (), "probed": (ON,)}.items():
-        command = [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *settings, *more, f"name={name}"]
+        words = with_defaults(TINY, *settings, *more, f"name={name}")
+        command = [sys.executable, str(PROJECT / "src" / "train.py"), *words]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150)
         assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import trainlab.run
-from conftest import STEPS, TINY
+from conftest import STEPS, TINY, with_defaults
 from trainlab.checkpoints import load_checkpoint, network_weights
 from trainlab.cli import PROJECT, explain
 from trainlab.data.shapes import Shapes
@@ -308,11 +308,11 @@ def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
 
 
 EPOCHS = 12
-COMMAND = [*TINY, f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "optim.lr=1e-3"]
+COMMAND = [f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "optim.lr=1e-3"]
 
 
 def script(tmp_path):
-    arguments = [*COMMAND, f"output_dir={tmp_path}", "name=run"]
+    arguments = [*with_defaults(TINY, *COMMAND), f"output_dir={tmp_path}", "name=run"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return [sys.executable, str(PROJECT / "src" / "train.py"), *arguments], environment
 
@@ -333,7 +333,7 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
     try:
         wait_for((folder / "metrics.csv").exists, process)
         with pytest.raises(ValueError, match=rf"another process is training in {folder}; wait for it, or set another"):
-            train(*COMMAND[len(TINY) :])
+            train(*COMMAND)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:
@@ -346,8 +346,8 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] + 1 == cut.metrics["epochs"]
     assert len(read_rows(folder / "metrics.csv")) == cut.metrics["epochs"]
 
-    train(*COMMAND[len(TINY) :])
-    whole, other = train(*COMMAND[len(TINY) :], name="whole")
+    train(*COMMAND)
+    whole, other = train(*COMMAND, name="whole")
     result = Result.read(folder)
     assert (result.status, result.metrics) == ("completed", whole.metrics)
     assert result.fingerprint == whole.fingerprint

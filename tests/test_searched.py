@@ -17,7 +17,7 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 import trainlab.run
-from conftest import TINY
+from conftest import TINY, with_defaults
 from test_resume import PressCtrlC, assert_same_run
 from trainlab.build import build, resolved
 from trainlab.checkpoints import load_checkpoint
@@ -277,7 +277,7 @@ def test_mistakes_are_told_before_anything_is_done(overrides: Any, message: str,
 @pytest.mark.ddp
 def test_processes_for_other_devices_train_with_the_rate_that_the_first_found(tmp_path: Path):
     settings = ("trainer.devices=2", f"output_dir={tmp_path}", "name=run", "trainer.max_epochs=1")
-    command = [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *RANGE_TEST, *settings]
+    command = [sys.executable, str(PROJECT / "src" / "train.py"), *with_defaults(TINY, *RANGE_TEST, *settings)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     result = Result.read(tmp_path / "run")

@@ -16,7 +16,10 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FLOORS = (
     ("train", "eval", "report", "export", "predict", "exercise", "hydra_plugins"),
     ("trainlab.exercise",),
-    ("trainlab.run", "trainlab.searched", "trainlab.build", "trainlab.cli", "trainlab.report", "trainlab.sweep"),
+    (
+        *("trainlab.run", "trainlab.searched", "trainlab.build", "trainlab.cli", "trainlab.overrides"),
+        *("trainlab.report", "trainlab.sweep"),
+    ),
     ("trainlab.lr_search", "trainlab.population", "trainlab.endings"),
     ("trainlab.export", "trainlab.predict", "trainlab.predictions"),
     ("trainlab.probe", "trainlab.layer_statistics", "trainlab.step_losses"),
@@ -99,7 +102,11 @@ def test_no_import_goes_round_in_a_circle():
 
 def test_only_scripts_run_cli_and_plugins_know_hydra():
     who = {name for name, found in IMPORTS.items() if any(is_in(module, "hydra", "omegaconf") for module in found)}
-    allowed = {"train", "eval", *(f"trainlab.{name}" for name in ("run", "build", "searched", "run_folder", "cli"))}
+    allowed = {
+        "train",
+        "eval",
+        *(f"trainlab.{name}" for name in ("run", "build", "searched", "run_folder", "cli", "overrides")),
+    }
     assert {name for name in who if not is_in(name, "hydra_plugins")} <= allowed
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import lightning
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
@@ -21,6 +22,7 @@ from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.checkpoints import AtomicCheckpointIO
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
+from trainlab.files import absolute
 from trainlab.foreign_callbacks import check_callback
 from trainlab.length import check_length, count_batches, count_steps
 from trainlab.lightning_internals import make_trainer
@@ -28,6 +30,7 @@ from trainlab.loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models.scaling import InputScaling
 from trainlab.module import Classifier
 from trainlab.optimizers import tried
+from trainlab.overrides import PATHS
 from trainlab.population.together import Member
 from trainlab.provenance import provenance
 from trainlab.val_metrics import mode_of
@@ -63,21 +66,31 @@ class Parts:
             scaling.set_statistics(*self.data.statistics())
 
 
+def make_paths_absolute(cfg: DictConfig) -> None:
+    """Have all paths of ``cfg`` hold in every working directory, and in every thread, as they hold where it was given.
+
+    `hydra.job.chdir=true` makes another working directory of the run's folder. A relative path is seen from that of the
+    command, and `~` is the home folder.
+    """
+    start = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else Path.cwd()
+    for key in PATHS:
+        path = OmegaConf.select(cfg, key)
+        if isinstance(path, str) and not (key == "ckpt_path" and path == "last"):
+            OmegaConf.update(cfg, key, absolute(path, start))
+
+
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """``cfg`` as plain values: what checkpoints hold and fingerprints are made of."""
-    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
-    if "root" in config["data"]:
-        config["data"]["root"] = str(Path(config["data"]["root"]).resolve())  # a checkpoint is read from anywhere
-    return config
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
 
 
 def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     """All objects of a run, alone or as ``member``, checked against each other. Reads no image and writes nothing."""
     check_arguments(provenance, {"seed": cfg.seed}, "")
     check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
-    name = Path("" if cfg.name is None else str(cfg.name))
+    name = Path(cfg.name if isinstance(cfg.name, str) else "")  # of a number, YAML has not kept how it was written
     if not name.parts or name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"name must be that of a folder under output_dir, got {cfg.name!r}; set name")
+        raise ValueError(f"name must be that of a folder under output_dir, as text, got {cfg.name!r}; set name")
     check_length(cfg.trainer)
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
     on_cpu = cfg.trainer.accelerator == "cpu" or not torch.accelerator.is_available()

@@ -1,44 +1,37 @@
-"""Command lines: folders named by overrides, and a user's mistakes in one or two lines instead of a traceback."""
+"""Command lines: what runs them, and a user's mistakes in one or two lines instead of a traceback."""
 
 import argparse
 import difflib
 import gc
-import hashlib
+import itertools
 import os
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from trainlab.results import telling
+from trainlab.files import absolute
+from trainlab.overrides import WrongArguments, folder_name, readable, unreadable
 
 PROJECT = Path(__file__).resolve().parents[2]
-MAX_FOLDER_BYTES = 120
+MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 _ASKED_BY_US = "TRAINLAB_EXPLAINS"
-
-
-def folder_name(overrides: Sequence[str]) -> str:
-    """The folder of a sweep's run: its overrides; with a hash where they are too long or have other characters."""
-    kept = telling(overrides)
-    full = ",".join(kept) or "default"
-    name = re.sub(r"[^\w=,.+~@-]", "_", full)
-    if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:
-        return name
-    digest = hashlib.blake2b(full.encode(), digest_size=4).hexdigest()
-    return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
-
-
-def quoted(argument: str) -> str:
-    """``key=value`` with quotes, where Hydra needs them, around a value that has "=" in it, like a run's folder."""
-    key, _, value = argument.partition("=")
-    is_call = re.fullmatch(r"\w+\(.*\)", value)  # range(0,10,step=5), tag(a=1,2)
-    has_quotes = bool(set(value) & set("'\""))
-    return argument if "=" not in value or is_call or has_quotes or key.startswith("-") else f"{key}='{value}'"
+# Command lines with one of these only show something, or name the folder of the run.
+_MAKE_NO_FOLDER = (
+    "--cfg",
+    "--help",
+    "--hydra-help",
+    "--info",
+    "--shell-completion",
+    "hydra.run.dir=",
+    "hydra.sweep.dir=",
+)
 
 
 def same_pace(lr: float, momentum: float) -> float:
@@ -46,39 +39,49 @@ def same_pace(lr: float, momentum: float) -> float:
     return float(f"{lr * (1 - momentum):.6g}")  # 0.01 and not 0.00999...: it names folders and groups
 
 
-def values_of(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """What a sweep takes for each key, as Hydra reads its overrides: one value where it is not swept over.
-
-    Raises:
-        ValueError: one cannot be read, or its values cannot be counted.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        parsed = OverridesParser.create().parse_overrides([*map(quoted, overrides)])
-    except HydraException as error:
-        raise ValueError(_config_error(error)) from None
-    found = {}
-    for override in parsed:
-        if not override.is_sweep_override():
-            found[override.key_or_group] = [str(override.value())]
-        elif override.is_choice_sweep() or override.is_range_sweep():
-            found[override.key_or_group] = [*override.sweep_string_iterator()]
-        else:
-            raise ValueError(f"the values of {override.input_line} cannot be counted; give them one by one")
-    return found
-
-
 def register_resolvers() -> None:
     """What interpolations of a config can ask for besides other keys.
 
     `${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run;
-    `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without.
+    `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
+    `${absolute:path}`: a path as it is where the command is given; `${first:a,b}`: the first that is not null;
+    `${new_name:folder}`: the time, as the name of something new in a folder.
     """
     OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
     OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
+    OmegaConf.register_new_resolver("absolute", _absolute_folder, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("new_name", lambda _: _now(), use_cache=True, replace=True)
+    OmegaConf.register_new_resolver(
+        "first", lambda *values: next((value for value in values if value is not None), None), replace=True
+    )
+
+
+def _absolute_folder(path: Any) -> str:
+    if path is None:
+        raise ValueError("output_dir must be a folder, got null; set output_dir")
+    return absolute(str(path), Path.cwd())
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def new_folder(parent: str) -> str:
+    """Make a folder for a run without a name. Returns its name: the time, and `_1` where that is another's already."""
+    now = name = _now()
+    for number in itertools.count(1):
+        try:
+            folder = Path(absolute(parent, Path.cwd()), name)
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True)
+            MADE.extend(missing)
+            break
+        except FileExistsError:
+            name = f"{now}_{number}"
+        except OSError:  # Hydra, which makes the same folder, says what is wrong with it
+            break
+    return name
 
 
 def checkpoint_word(word: str) -> Path:
@@ -158,16 +161,18 @@ def run_script(main: Callable[[], Any]) -> None:
     `HYDRA_FULL_ERROR=1` brings tracebacks back.
     """
     register_resolvers()
-    sys.argv[1:] = map(quoted, sys.argv[1:])
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    multirun = [flag for flag in ("-m", "--multirun") if flag in sys.argv]
-    sys.argv[1:] = multirun + [argument for argument in sys.argv[1:] if argument not in multirun]
     if os.environ.get("HYDRA_FULL_ERROR") == "1" and os.environ.get(_ASKED_BY_US) != "1":
+        sys.argv[1:] = readable(sys.argv[1:])
         main()
         return
     # Hydra prints and exits by itself unless it is asked for the exception. Processes for other devices inherit both.
     os.environ["HYDRA_FULL_ERROR"] = os.environ[_ASKED_BY_US] = "1"
     try:
+        if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # to the others Lightning gives this one's, and more
+            sys.argv[1:] = readable(sys.argv[1:])
+            if not any(word.startswith(_MAKE_NO_FOLDER) for word in sys.argv[1:]):
+                OmegaConf.register_new_resolver("new_name", new_folder, use_cache=True, replace=True)
         main()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -178,16 +183,22 @@ def run_script(main: Callable[[], Any]) -> None:
         sys.exit(status)
 
 
-def explain(error: Exception) -> tuple[int, str]:
+def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[int, str]:
     """Exit status and message: 2 for a configuration that does not compose, 1 for everything else.
 
     An exception that no setting explains is raised again.
+
+    Args:
+        error: to explain.
+        arguments: that the configuration is composed of; those of the command line unless given.
     """
     from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, SweepFailed):
         return error.status, f"error: {error}"
+    if isinstance(error, WrongArguments):
+        return 2, _message(str(error))
     if isinstance(error, InstantiationException):
         group = re.search(r"full_key: (\S+)", str(error))
         cause = error.__cause__
@@ -195,7 +206,7 @@ def explain(error: Exception) -> tuple[int, str]:
         hint = f" (in {group[1]})" if group and group[1] not in reason else ""
         return 1, _message(f"{reason}{hint}")
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return 2, _message(_config_error(error))
+        return 2, _message(_config_error(error, sys.argv[1:] if arguments is None else arguments))
     if isinstance(error, OSError) and error.errno:
         where = f"{error.filename}: " if error.filename else ""
         settings = "out= (data_root=" if Path(sys.argv[0]).stem == "eval" else "output_dir= (data.root="
@@ -212,14 +223,13 @@ def _message(reason: str) -> str:
     return "error: " + "\n".join(lines[:2])
 
 
-def _config_error(error: Exception) -> str:
+def _config_error(error: Exception, arguments: Sequence[str]) -> str:
     """What is wrong with a config, with the names nearest to the wrong one."""
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf.errors import MissingMandatoryValue
 
     if isinstance(error, OverrideParseException):
-        reason = str(error).splitlines()[0]
-        return f"cannot read the argument {error.override!r} ({reason}); write key=value, in quotes: 'key=[1, 2]'"
+        return unreadable(error)
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key or str(error).rpartition(" ")[2]
         return f"{key} must be given; set {key}=..."
@@ -228,16 +238,20 @@ def _config_error(error: Exception) -> str:
         options = [o for o in error.options or [] if o]
         return f"{group} has no option {option!r}; {_nearest(option, options)}"
     text = str(error.__cause__ or error)
+    if there := re.search(
+        r"Could not append to config. An item is already at '([^']+)'|Multiple values for (\S+?)\.", text
+    ):
+        return f"{there[1] or there[2]} is there already; leave out the + before it"
     if text.startswith("Ambiguous value"):
         return f"{text.splitlines()[0]}; add -m to sweep over it, or quote it: \"key='a,b'\", 'key=[a,b]'"
-    wrong = re.search(r"Could not override '([^']+)'", f"{error} {text}")
+    wrong = re.search(r"Could not (?:override|delete from config.) '([^']+)'", f"{error} {text}")
     if wrong:
         if wrong[1].startswith("hydra."):
             return f"there is no setting {wrong[1]!r}; --cfg hydra shows those of Hydra"
-        keys = _all_keys()
+        keys = _all_keys(arguments)
         beside = [key for key in keys if key.count(".") == wrong[1].count(".")]
         return f"there is no setting {wrong[1]!r}; {_nearest(wrong[1], beside or keys)}"
-    return str(error).splitlines()[0]
+    return str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
 
 
 def _nearest(wrong: str, names: Sequence[str]) -> str:
@@ -251,8 +265,8 @@ def _nearest(wrong: str, names: Sequence[str]) -> str:
     return f"there are: {shown}" if len(names) <= 20 else "see --help for the groups and common settings"
 
 
-def _all_keys() -> list[str]:
-    """Dotted keys of the config that the command line's group choices give."""
+def _all_keys(arguments: Sequence[str]) -> list[str]:
+    """Dotted keys of the config that the group choices among the arguments give."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -260,7 +274,7 @@ def _all_keys() -> list[str]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         groups = compose(root, return_hydra_config=True).hydra.runtime.choices  # that this script has
-        choices = [a for a in sys.argv[1:] if a.partition("=")[0].lstrip("+") in groups and "," not in a]
+        choices = [a for a in arguments if a.partition("=")[0].lstrip("+") in groups and "," not in a]
         cfg = compose(root, overrides=choices)
 
     keys: list[str] = []

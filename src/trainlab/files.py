@@ -1,4 +1,4 @@
-"""Files that are never half-written, and locks between processes."""
+"""Files that are never half-written, locks between processes, and paths that hold in every folder."""
 
 import fcntl
 import json
@@ -53,6 +53,12 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
+
+
+def absolute(path: str, start: str | Path) -> str:
+    """``path`` as seen from the folder ``start``; `~` is the home folder."""
+    whole = Path(start, os.path.expanduser(path))  # noqa: PTH111 (pathlib's raises where there is no such user)
+    return str(whole.resolve() if ".." in whole.parts else whole)
 
 
 def _umask() -> int:

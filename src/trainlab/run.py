@@ -13,7 +13,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from trainlab.build import Parts, build, resolved
+from trainlab.build import Parts, build, make_paths_absolute, resolved
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.console import quiet
 from trainlab.endings import stop_reason, was_pruned
@@ -53,6 +53,7 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     """
     clock = member.seconds if member else time.perf_counter
     started = clock()
+    make_paths_absolute(cfg)
     config, folder = resolved(cfg), Path(cfg.run_dir)
     quiet()
     with nothing_left(folder):

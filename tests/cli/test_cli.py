@@ -15,7 +15,8 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from trainlab.cli import PROJECT, explain, folder_name, quoted
+from conftest import with_defaults
+from trainlab.cli import PROJECT, explain
 from trainlab.metrics_csv import read_rows
 
 SHAPES = ("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100")
@@ -68,7 +69,7 @@ def mistake(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 
     def made(*overrides: str, name: str = "train.py", settings: tuple[str, ...] = TINY) -> tuple[int, str]:
         where = (f"output_dir={tmp_path / 'out'}", "name=run")
-        status = script(name, *((*settings, *where) if name == "train.py" else ()), *overrides)
+        status = script(name, *with_defaults((*settings, *where) if name == "train.py" else (), *overrides))
         told, _, message = capfd.readouterr().err.partition("error: ")
         assert told == ""
         assert 1 <= len(message.splitlines()) <= 2
@@ -93,7 +94,17 @@ NOT_COMPOSED = {  # overrides: what the message has to say
     "model=bn,selu": "Ambiguous value for argument 'model=bn,selu'; add -m to sweep over it",
     "optim.lr=1e-4,5e-4": "Ambiguous value for argument 'optim.lr=1e-4,5e-4'; add -m to sweep over it",
     "model=[": "cannot read the argument 'model=['",
-    "optim.lr": "cannot read the argument 'optim.lr'",
+    "optim.lr": "cannot read the argument 'optim.lr'; write key=value",
+    "data.root=a(b)": "in quotes it is text: \"data.root='a(b)'\"",
+    "+optim.lr=1": "optim.lr is there already; leave out the + before it",
+    "+model=bn": "model is there already; leave out the + before it",
+    "~sede": "there is no setting 'sede'; did you mean seed or",
+    "seed=1 seed=2": "seed is given twice: seed=1 and seed=2; leave out one of them",
+    "-m model=glob(x*)": "model=glob(x*) has no value to sweep over; there are: alpha_dropout, ",
+    "-m seed=range(2,2)": "seed=range(2,2) has no value to sweep over",
+    "-m seed=range(2,2) hydra/sweeper=optuna": "seed=range(2,2) has no value to sweep over",
+    "-m model=glob(x*) hydra/sweeper=optuna": "model=glob(x*) has no value to sweep over; there are: ",
+    "-m optim=sgd,nadam optim.momentum=0.8": "optim=nadam: there is no setting 'optim.momentum'; did you mean optim.m",
 }
 WRONG = {
     "optim.lr=-1": "lr must be positive and finite, got -1; set optim.lr",
@@ -129,7 +140,7 @@ WRONG = {
     "callbacks.early_stopping.monitor=loss": "got 'loss'; set callbacks.early_stopping.monitor",
     "callbacks.early_stopping.patience=x": "got 'x'; set callbacks.early_stopping.patience",
     "callbacks.checkpoint=null": "callbacks.checkpoint cannot be switched off",
-    "ckpt_path=nowhere.ckpt": "there is no checkpoint nowhere.ckpt; set ckpt_path",
+    "ckpt_path=nowhere.ckpt": f"there is no checkpoint {Path('nowhere.ckpt').absolute()}; set ckpt_path",
     "ckpt_path=last": "checkpoints/last.ckpt to continue; set name= to that of the run, or leave out ckpt_path",
 }
 
@@ -225,7 +236,7 @@ def test_mistakes_beside_a_finished_run_leave_it_alone(mistake: Mistake, script:
     ("arguments", "status", "expected"),
     [
         ((), 2, "ckpt_path must be given; set ckpt_path=..."),
-        (("ckpt_path=nowhere.ckpt",), 1, "there is no checkpoint nowhere.ckpt; set ckpt_path to a .ckpt file"),
+        (("ckpt_path=nowhere.ckpt",), 1, f"there is no checkpoint {Path('nowhere.ckpt').absolute()}; set"),
         ((f"ckpt_path={__file__}",), 1, "cannot be read as a checkpoint"),
         *(
             (("ckpt_path=x", f"{group}={option}"), 2, f"there is no setting '{group}'; ")
@@ -263,53 +274,6 @@ def test_an_error_that_no_setting_explains_keeps_its_traceback():
     assert raised.value is error
 
 
-def test_the_folder_of_a_run_says_what_sets_it_apart():
-    assert folder_name(["model=bn", "optim.lr=1e-4"]) == "model=bn,optim.lr=1e-4"
-    assert folder_name(["model=bn", "name=study", "output_dir=/x", "sweep.on_failure=stop"]) == "model=bn"
-    assert folder_name(["hydra.verbose=true", "hydra/launcher=basic", "++hydra.x=1", "seed=3"]) == "seed=3"
-    assert folder_name(["name=study"]) == "default"
-    assert folder_name(["data=shapes", "logger.csv=null", "callbacks.progress=null"]) == "data=shapes"
-    assert folder_name(["data.root=a"]) != folder_name(["data.root=b"])
-    assert folder_name(["names=1"]) == "names=1"
-
-
-def test_a_folder_name_is_one_folder():
-    name = folder_name(["ckpt_path=/home/me/../pictures", "model.dense=[64, 32]", "~trainer.x", "+a.b='c d'"])
-    assert not set(name) & set("/\\\0 '[]")
-    assert name not in (".", "..")
-
-
-def test_a_path_with_the_names_of_overrides_in_it_needs_no_quotes():
-    assert quoted("ckpt_path=outputs/model=bn,seed=2/a.ckpt") == "ckpt_path='outputs/model=bn,seed=2/a.ckpt'"
-    for fine in (
-        "model=bn",
-        "optim.lr=1e-4,5e-4",
-        "ckpt_path='a=b'",
-        "-m",
-        "--config-dir=a=b",
-        "+a={b: c}",
-        "seed=range(0,9,step=3)",
-    ):
-        assert quoted(fine) == fine
-
-
-def test_long_folder_names_are_shortened_and_stay_apart():
-    long = [f"model.some_setting_{i}=0.{i}" for i in range(10)]
-    names = {folder_name([*long, f"seed={seed}"]) for seed in range(20)}
-    assert len(names) == 20
-    assert all(len(name.encode()) <= 120 for name in names)
-    fits = "x=" + 118 * "a"
-    assert folder_name([fits]) == fits
-    assert len(folder_name([fits + "a"]).encode()) == 120
-    assert len(folder_name(["ckpt_path=" + 100 * "ü"]).encode()) <= 120
-
-
-def test_names_that_differ_only_in_what_a_folder_cannot_hold_stay_apart():
-    assert folder_name(["ckpt_path=a_b"]) == "ckpt_path=a_b"
-    assert folder_name(["ckpt_path=a/b"]).startswith("ckpt_path=a_b-")
-    assert folder_name(["ckpt_path=a/b"]) != folder_name(["ckpt_path=a b"])
-
-
 def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_others_start(script: Script, tmp_path: Path, capfd):
     sweep = ("-m", f"output_dir={tmp_path / 'out'}", "name=sweep", "model=alpha_dropout", "model.dropout=0.1,1.5,0.2")
     assert script("train.py", *TINY, *sweep) == 1  # the flag is also taken behind settings
@@ -340,15 +304,38 @@ def test_settings_of_a_sweep(override: str, expected: str, script: Script, tmp_p
 def test_epochs_that_are_not_validated_have_no_validation_figures(script: Script, tmp_path: Path):
     # 300 images in batches of 32 make 10 steps, so the third epoch is cut short.
     steps = ("trainer.max_epochs=3", "trainer.max_steps=25", f"output_dir={tmp_path}", "name=run")
-    assert script("train.py", *TINY, *steps) == 0
+    assert script("train.py", *with_defaults(TINY, *steps)) == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["metrics"]["best_epoch"] < 2 and result["metrics"]["epochs"] == 3
     assert result["metrics"]["stop_reason"] == "max_steps"
     rows = read_rows(tmp_path / "run" / "metrics.csv")
     assert [row["val/loss"] != "" for row in rows] == [True, True, False]
-    assert script("train.py", *TINY, *steps, "ckpt_path=last", "seed=1", "trainer.max_steps=40") == 1
+    more = with_defaults(steps, "ckpt_path=last", "seed=1", "trainer.max_steps=40")
+    assert script("train.py", *with_defaults(TINY, *more)) == 1
+
+
+def test_runs_without_a_name_that_start_in_one_second_have_folders_of_their_own(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("trainlab.cli._now", lambda: "now")
+    for seed in (1, 2):
+        assert script("train.py", *TINY, f"output_dir={tmp_path}", f"seed={seed}") == 0
+    assert script("train.py", *TINY, f"output_dir={tmp_path}", "optim.lr=-1") == 1
+    assert script("train.py", "-m", *TINY, f"output_dir={tmp_path}", "optim.lr=-1,-2") == 1
+    assert script("train.py", *TINY, f"output_dir={tmp_path}", "--cfg", "job", "--resolve") == 0
+    assert {path.parent.name for path in tmp_path.glob("*/result.json")} == {"now", "now_1"}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_config_that_is_shown_has_the_paths_of_the_run(script: Script, tmp_path: Path, capfd):
+    assert script("train.py", f"output_dir={tmp_path}", "name=1e5", "--cfg", "job", "--resolve") == 0
+    shown = capfd.readouterr().out
+    assert f"run_dir: {tmp_path}/1e5\n" in shown
+    assert f"dirpath: {tmp_path}/1e5/checkpoints\n" in shown
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_trained_is_no_completed_run(script: Script, tmp_path: Path):
-    assert script("train.py", *TINY, "trainer.max_epochs=0", f"output_dir={tmp_path}", "name=run") == 1
+    wrong = with_defaults(TINY, "trainer.max_epochs=0", f"output_dir={tmp_path}", "name=run")
+    assert script("train.py", *wrong) == 1
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"

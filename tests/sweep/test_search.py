@@ -11,7 +11,7 @@ import sys
 import pytest
 from optuna.study import load_study
 
-from conftest import TINY
+from conftest import TINY, with_defaults
 from sweeping import FAULT, eventually, figures, run_folders, start, sweep
 from trainlab.cli import PROJECT, folder_name
 from trainlab.journal import STUDY, open_journal
@@ -265,7 +265,7 @@ def test_an_interval_without_a_search_says_what_is_missing(tmp_path):
 def run_with(folder, *arguments):
     """`train.py` with modules of ``folder`` in the place of installed ones."""
     environment = {k: v for k, v in os.environ.items() if k not in ("HYDRA_FULL_ERROR", "TRAINLAB_EXPLAINS")}
-    command = [sys.executable, str(PROJECT / "src" / "train.py"), "-m", *TINY, *arguments]
+    command = [sys.executable, str(PROJECT / "src" / "train.py"), "-m", *with_defaults(TINY, *arguments)]
     environment |= {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 

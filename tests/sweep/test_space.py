@@ -53,7 +53,7 @@ def test_what_is_searched(value, dimension):
             "the tag of an interval must be log or linear, got lgo; set x=tag(log, interval(1.0, 2.0))",
         ),
         ("x=tag(log,choice(1,2))", "only an interval can have a tag, got x=tag(log,choice(1,2)); set x"),
-        ("x=range(2,2)", "a range must have values in it; set x"),
+        ("x=range(2,2)", "x=range(2,2) has no value to sweep over"),
         ("name=a,b", "name says where or how runs are made, which cannot be searched; give one value"),
         ("sweep.jobs=1,2", "sweep.jobs says where or how runs are made, which cannot be searched; give one value"),
         (

@@ -52,6 +52,8 @@ class Jobs:
 
     def task_config(self, overrides: Sequence[str], index: int) -> DictConfig:
         """Config that the task function would get; Hydra's is set for what it refers to there."""
+        from trainlab.build import make_paths_absolute  # imports torch, which jobs of other applications may not need
+
         config = self.compose(overrides, index)
         HydraConfig.instance().set_config(config)
         folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
@@ -60,6 +62,7 @@ class Jobs:
         HydraConfig.instance().set_config(config)
         with read_write(config), open_dict(config):
             del config["hydra"]
+        make_paths_absolute(config)
         return config
 
     def quiet(self) -> list[str]:

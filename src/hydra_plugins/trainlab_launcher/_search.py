@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from hydra_plugins.trainlab_launcher._jobs import Jobs, quoted
 from hydra_plugins.trainlab_launcher._trainings import checked, report_on
 from trainlab.cli import SweepFailed
+from trainlab.overrides import swept_values
 from trainlab.results import telling
 from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
@@ -61,7 +62,9 @@ def space_of(overrides: Sequence[Override]) -> Space:
     parts: dict[str, str | tuple[str, Dimension]] = {}
     for override in overrides:
         key = override.get_key_element()
-        if override.is_sweep_override():
+        if "." in key and override.is_choice_sweep() and len(values := {*swept_values(override)}) == 1:
+            parts[key] = f"{key}={values.pop()}"  # of an option that trials choose
+        elif override.is_sweep_override():
             if not telling([f"{key}="]):
                 raise ValueError(f"{key} says where or how runs are made, which cannot be searched; give one value")
             parts[key] = (key, _dimension(key, override))
@@ -82,15 +85,17 @@ def _dimension(key: str, override: Override) -> Dimension:
         return interval(key, value.start, value.end, value.tags)
     if getattr(value, "tags", None):
         raise ValueError(f"only an interval can have a tag, got {override.input_line}; set {key}")
+    values = swept_values(override)
     if isinstance(value, RangeSweep):
-        return steps(key, list(value.range()))
-    return Choice(tuple(dict.fromkeys(override.sweep_string_iterator())))
+        return steps(list(value.range()))
+    return Choice(tuple(dict.fromkeys(values)))
 
 
 def _longest(settings: Settings, space: Space) -> int:
     """Epochs of the longest trial; -1 for no limit."""
     searched = space.dimensions.get("trainer.max_epochs")
-    longest = max(map(int, searched.ends)) if searched else settings.max_epochs
+    given = dict(part.split("=", 1) for part in space.fixed if "=" in part).get("trainer.max_epochs")
+    longest = max(map(int, searched.ends if searched else [given or settings.max_epochs]))
     if settings.pruner == "hyperband" and longest < 1:
         raise ValueError("the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit")
     return longest

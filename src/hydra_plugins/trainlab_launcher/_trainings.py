@@ -6,9 +6,11 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from rich.console import Console
 
@@ -128,16 +130,26 @@ def _check(
             job = look_at(jobs.task_config(overrides, number), number, overrides, retry_failed)
             if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
                 raise ValueError("name and output_dir hold for a whole sweep; give one value for each")
-            found.append(job)
+            found.append(replace(job, unfit=job.unfit or _needs_a_process()))
         except Exception as error:
-            mistakes[number] = _explained(error)
+            mistakes[number] = _explained(error, overrides)
     on_gpus = any(job.on_gpu for job in found)
     return found, mistakes, count_gpus(), gpu_memory() if measure and on_gpus else None
 
 
-def _explained(error: Exception) -> tuple[int, str]:
+def _needs_a_process() -> str:
+    """Why the job whose Hydra config is set cannot share a process with others; "" if it can."""
+    of_hydra = HydraConfig.get()
+    if of_hydra.callbacks:
+        return "hydra.callbacks are called for one job of a process"
+    if of_hydra.job.chdir or of_hydra.job.env_set:
+        return f"hydra.job.{'chdir' if of_hydra.job.chdir else 'env_set'} holds for a whole process"
+    return ""
+
+
+def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
     try:
-        status, message = explain(error)
+        status, message = explain(error, overrides)
     except Exception:
         return 1, "".join(traceback.format_exception(error)).rstrip()  # a bug, and not one to hide
     return status, message.removeprefix("error: ")

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 
 from trainlab.cli import SweepFailed, quick_imports
+from trainlab.overrides import parse_overrides
 from trainlab.sweep.space import Settings
 
 SAMPLERS = ("tpe", "random")
@@ -63,8 +63,7 @@ class OptunaSweeper(BasicSweeper):
         with quick_imports():
             from hydra_plugins.trainlab_launcher._search import search
         assert self.hydra_context is not None and self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)
         return search(self.launcher, overrides, self.settings, self.batch)
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 
 from trainlab.cli import SweepFailed
+from trainlab.overrides import combinations, parse_overrides
 
 
 class GridSweeper(BasicSweeper):
@@ -23,18 +23,18 @@ class GridSweeper(BasicSweeper):
         """Launch all jobs.
 
         Raises:
+            WrongArguments: an override cannot be read, or has no value.
             SweepFailed: some of them failed, or none was started since some cannot be.
         """
         from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher  # Hydra may have loaded it anew
 
         assert self.hydra_context is not None and self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)
         for override in overrides:
             if override.is_interval_sweep():
                 told = f"an interval has no combinations, got {override.input_line}"
                 raise SweepFailed(f"{told}; set hydra/sweeper=optuna to search it, or give values", 2)
-        (jobs,) = self.split_arguments(overrides, None)
+        jobs = combinations(overrides)
         if not isinstance(self.launcher, ProcessLauncher):
             self.validate_batch_is_legal(jobs)
         returns = self.launcher.launch(jobs, initial_job_idx=0)

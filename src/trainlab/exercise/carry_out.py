@@ -105,7 +105,11 @@ class Exercise:
         log.info("python src/train.py %s", shlex.join(words))
         Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
         output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
-        words += [f"output_dir={self.folder.parent}", "sweep.retry_failed=true"]
+        retry = "sweep.retry_failed=true"
+        words += [
+            f"output_dir={self.folder.parent}",
+            *(() if any(w.startswith("sweep.retry_failed=") for w in words) else (retry,)),
+        ]
         return Running(sweep, self.script, words, output)
 
     def _end(self, one: Running) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-from trainlab.cli import values_of
+from trainlab.overrides import values_of
 
 
 @dataclass(frozen=True)

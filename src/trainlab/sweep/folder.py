@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainlab.cli import SweepFailed
+from trainlab.cli import MADE, SweepFailed
 from trainlab.files import locked
 
 _LOCK = ".sweep.lock"
@@ -42,7 +42,7 @@ def claimed_by_sweep(folder: Path) -> Iterator[None]:
         SweepFailed: another sweep is running there.
         OSError: the folder cannot be written.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = [path for path in (folder, *folder.parents) if path in MADE or not path.exists()]
     with locked_for(folder / _LOCK, "sweep"):
         try:
             yield

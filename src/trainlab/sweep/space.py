@@ -180,14 +180,8 @@ def interval(key: str, low: float, high: float, tags: Collection[str] = ()) -> I
     return Interval(low, high, log, isinstance(low, int))
 
 
-def steps(key: str, values: Sequence[float]) -> Steps:
-    """Evenly spaced ``values``, ascending or descending.
-
-    Raises:
-        ValueError: there are none.
-    """
-    if not values:
-        raise ValueError(f"a range must have values in it; set {key}")
+def steps(values: Sequence[float]) -> Steps:
+    """Evenly spaced ``values``, ascending or descending."""
     ordered = sorted(values)
     step = (ordered[-1] - ordered[0]) / (len(ordered) - 1) if len(ordered) > 1 else 1
     if all(isinstance(value, int) for value in ordered):

@@ -13,9 +13,9 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from trainlab.cli import folder_name
 from trainlab.files import write_json
 from trainlab.journal import STUDY, mend_journal, open_journal, trial_id
+from trainlab.overrides import folder_name
 from trainlab.pruning import make_pruner
 from trainlab.results import STATUSES, telling
 from trainlab.sweep.outcome import Outcome
