@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.questions import mistakes
@@ -11,7 +12,9 @@ Leave = Callable[..., Path]  # `run_folders.leave`
 RIGHT = (0.450, 0.455, 0.452)
 
 
-def leave_network(leave: Leave, experiment: str, accuracies: Sequence[float], status: str = "completed") -> list[Path]:
+def leave_network(
+    leave: Leave, experiment: str, accuracies: Sequence[float], status: str = "completed", **model: Any
+) -> list[Path]:
     return [
         leave(
             f"mistakes/{experiment},{seed}",
@@ -21,6 +24,7 @@ def leave_network(leave: Leave, experiment: str, accuracies: Sequence[float], st
             status=status,
             overrides=(f"experiment={experiment}", f"seed={seed}"),
             name_of_network=experiment,
+            **model,
         )
         for seed, accuracy in enumerate(accuracies, 1)
     ]

@@ -81,7 +81,7 @@ def test_a_cost_is_cut_off_at_guessing(leave: Leave, evidence: Evidence):
     found = leave_dropped(leave, evidence, UNDER_SELU, (0.100, 0.102, 0.099))
     assert found.agrees is True  # the cost that is cut off is the larger one
     assert found.sentences[1].endswith(
-        "With alpha dropout ELU does about as well as guessing one of ten classes (10.0 ± 0.4 % (3 seeds)): it cannot "
+        "With alpha dropout ELU does about as well as guessing one of 10 classes (10.0 ± 0.4 % (3 seeds)): it cannot "
         "fall much lower, so its cost is cut off there."
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from mistake_results import RIGHT, Leave, leave_and_lose, leave_network
 from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.outcomes import guessing
 from trainlab.exercise.questions.mistakes.price import at_guessing, loses_most, price
 from trainlab.exercise.questions.mistakes.trainings import LABELS, SWEEP, network, rates_told
 from trainlab.exercise.trainings import Setting
@@ -132,16 +133,26 @@ def test_a_cost_that_ends_at_guessing_is_said_to(leave: Leave, evidence: Evidenc
     leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "mistake_selu_raw_inputs", (0.100, 0.102, 0.099))
     said, costs = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
-    assert said.endswith(" That is down to about guessing one of ten classes, below which it cannot cost more.")
+    assert said.endswith(" That is down to about guessing one of 10 classes, below which it cannot cost more.")
     assert costs is True
 
 
 def test_guessing_is_told_by_the_interval_and_of_one_run_by_itself():
-    assert at_guessing(interval([0.1, 0.12, 0.11])) is True  # 4.303 * 0.01 / sqrt(3) = 0.025: up to 13.5 %
-    assert at_guessing(interval([0.13, 0.14, 0.30])) is False  # a wide interval is no sign of guessing
-    assert at_guessing(interval([0.13, 0.14, 0.15])) is False
-    assert at_guessing(interval([0.14])) is True
-    assert at_guessing(interval([0.16])) is False
+    assert at_guessing(interval([0.1, 0.12, 0.11]), 0.1) is True  # 4.303 * 0.01 / sqrt(3) = 0.025: up to 13.5 %
+    assert at_guessing(interval([0.13, 0.14, 0.30]), 0.1) is False  # a wide interval is no sign of guessing
+    assert at_guessing(interval([0.13, 0.14, 0.15]), 0.1) is False
+    assert at_guessing(interval([0.14]), 0.1) is True
+    assert at_guessing(interval([0.16]), 0.1) is False
+
+
+def test_guessing_is_of_the_classes_of_the_data(leave: Leave, evidence: Evidence):
+    leave_network(leave, "plain_selu", (0.80, 0.81, 0.79), num_classes=3)
+    leave_network(leave, "mistake_selu_raw_inputs", (0.34, 0.36, 0.33), num_classes=3)
+    wrong = network(evidence, "mistake_selu_raw_inputs")
+    assert guessing(wrong) == 1 / 3
+    said, costs = price(wrong, network(evidence, "plain_selu"))
+    assert said.endswith(" That is down to about guessing one of 3 classes, below which it cannot cost more.")
+    assert costs is True
 
 
 def test_learning_rates_are_told_one_by_one_where_they_differ(leave: Leave, evidence: Evidence):

@@ -214,7 +214,7 @@ def test_most_runs_lost_and_the_last_at_guessing_is_a_cost(arms: Callable[..., t
     rate, _ = arms({0.9: MID, 0.99999: one(0.099)}, {})
     assert network.extreme(rate) == (
         "2 of 3 runs of momentum 0.99999 diverged, none of 3 of momentum 0.9. The other one reached 9.9 %, no more "
-        "than guessing one of ten classes, and less than any run of momentum 0.9: with those that diverged as the "
+        "than guessing one of 10 classes, and less than any run of momentum 0.9: with those that diverged as the "
         "worst, every run of the one is worse than every run of the other, which chance does in 1 of 20 orders of "
         "three and three (these are counts, without an interval).",
         True,

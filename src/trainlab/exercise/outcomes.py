@@ -118,6 +118,16 @@ def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
     return product(found.common_epochs_ratio, step) if found and step else None
 
 
+def num_classes(group: Group) -> int:
+    """Of the data that the runs of ``group`` were trained on."""
+    return int(group.settings["model.num_classes"])
+
+
+def guessing(group: Group) -> float:
+    """Accuracy of guessing one of the classes, each as often as the others."""
+    return 1 / num_classes(group)
+
+
 def beats_guessing(group: Group) -> bool:
     """Whether the validation loss of every run fell below that of naming all classes as equally probable."""
     return _below(group) == len(_bests(group))
@@ -146,7 +156,7 @@ def _bests(group: Group) -> list[float]:
 
 
 def _mark(group: Group) -> float:
-    return log(group.settings["model.num_classes"])
+    return log(num_classes(group))
 
 
 def is_less(ratio: Ratio | None) -> bool | None:

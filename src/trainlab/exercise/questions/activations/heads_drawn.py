@@ -19,7 +19,7 @@ def outputs_drawn(one: dict[str, Any], two: dict[str, Any], highest_sum: float) 
         _histogram(axes[1], two["histograms"]["sum"], highest_sum)
         _histogram(axes[2], two["histograms"]["lesser"], 1.0)
         for place, (classes, title) in enumerate(((1, "one class"), (2, "two classes"))):
-            axes[place].set_title(f"{title}: sum of the ten", fontsize=10)
+            axes[place].set_title(f"{title}: sum of all", fontsize=10)
             axes[place].set_xlabel("sum of the probabilities")
             axes[place].axvline(classes, color="#7F7F7F", linewidth=1, linestyle="--")
         axes[2].set_title("two classes: the lesser one", fontsize=10)

@@ -112,7 +112,7 @@ def answer(evidence: Evidence) -> Answer:
         [outputs_drawn(one, two, HIGHEST_SUM)],
         [("Both outputs for both tasks", _table(one, two))],
         [
-            f"{beside('Exclusive classes: validation accuracy', *_sides(accuracy))} The ten probabilities of a softmax "
+            f"{beside('Exclusive classes: validation accuracy', *_sides(accuracy))} The probabilities of a softmax "
             f"add up to one by definition. Those of logistic outputs add up to {amount_of(sums['logistic'])} in the "
             f"mean over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
             f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
@@ -210,7 +210,7 @@ SECTIONS = (
         "4_outputs",
         "4",
         "4. Softmax or logistic outputs?",
-        "Which outputs where an image has one of ten classes, and which where several are right at once?",
+        "Which outputs where an image has one of several classes, and which where several are right at once?",
         "Softmax where classes exclude each other, since its probabilities add up to one. Logistic outputs, each by "
         "itself, where several classes can be right at once.",
         answer,

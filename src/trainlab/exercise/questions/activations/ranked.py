@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from trainlab.exercise.outcomes import guessing
 from trainlab.exercise.questions.activations.claims import MATTERS, both_ps, may_be_chance
 from trainlab.exercise.wording import accuracy, family, listed, margin, outcome
 from trainlab.report.comparisons import Pair
@@ -81,15 +82,15 @@ def ahead(ranked: Sequence[Group]) -> str:
 
 def failed(groups: Mapping[str, Group]) -> list[str]:
     """Which activations learned next to nothing, or have runs that were not completed."""
-    nothing, lost, chance = [], [], 0.0
+    nothing, lost, by_chance = [], [], 0.0
     for group in groups.values():
-        chance = 1 / group.settings.get("model.num_classes", 10)
+        by_chance = guessing(group)
         found = group.summary("metrics", "val_acc")
-        if group.runs and found.mean <= GUESSING * chance:
+        if group.runs and found.mean <= GUESSING * by_chance:
             nothing.append(f"{group.label} ({outcome(group)})")
         elif group.others:
             lost.append(f"{group.label} ({outcome(group)})")
-    mark = f"at most {GUESSING:g} times the {100 * chance:.0f} % of guessing"
+    mark = f"at most {GUESSING:g} times the {100 * by_chance:.3g} % of guessing"
     said = [f"Next to nothing ({mark}) was learned with {listed(nothing)}."] if nothing else []
     return said + ([f"Not all runs came to the end with {listed(lost)}."] if lost else [])
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from trainlab.exercise.evidence import Measured
+from trainlab.exercise.outcomes import guessing, num_classes
 from trainlab.exercise.questions.mistakes.price import at_guessing
 from trainlab.exercise.wording import accuracy, holds, how_tested, initializer_name, listed, together, verdict
 from trainlab.report.groups import Group
@@ -35,7 +36,7 @@ def costs_more(changes: Changes, with_it: Mapping[str, Group]) -> tuple[str, boo
         return f"What {what[0].lower()}{what[1:]} costs ELU and SELU cannot be told apart ({by}, {how}).", None
     more, less = ("ELU", "SELU") if said == "lower" else ("SELU", "ELU")
     told = f"{what} costs {more} {by} more than {less} ({how})."
-    if at_guessing(with_it[less].summary("metrics", "val_acc")):
+    if at_guessing(with_it[less].summary("metrics", "val_acc"), guessing(with_it[less])):
         return f"{told} But {less} is down to guessing and cannot lose more, so which would is left open.", None
     return told, holds(said, "lower")
 
@@ -57,12 +58,11 @@ def effect(name: str, changes: Mapping[int, float]) -> str:
 
 def cut_off(with_it: Mapping[str, Group]) -> list[str]:
     """Which of the networks cannot lose more, a sentence each."""
-    reached = {name: group.summary("metrics", "val_acc") for name, group in with_it.items() if group.runs}
     return [
-        f"With alpha dropout {name} does about as well as guessing one of ten classes ({accuracy(of)}): it cannot fall "
-        "much lower, so its cost is cut off there."
-        for name, of in reached.items()
-        if at_guessing(of)
+        f"With alpha dropout {name} does about as well as guessing one of {num_classes(group)} classes "
+        f"({accuracy(group.summary('metrics', 'val_acc'))}): it cannot fall much lower, so its cost is cut off there."
+        for name, group in with_it.items()
+        if group.runs and at_guessing(group.summary("metrics", "val_acc"), guessing(group))
     ]
 
 

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.looks import looked_into
+from trainlab.exercise.outcomes import guessing
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.mistakes.trainings import NOTE, SWEEP, network, rates_told
 from trainlab.exercise.section import Answer, Section
@@ -40,7 +41,7 @@ def half_dropped(evidence: Evidence) -> Answer:
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
     mild = network(evidence, "selu_alpha_dropout_every_layer")
     said, costs = price(wrong, right)
-    see = "Compare how high each line comes, and whether it leaves the 10 % of guessing."
+    see = f"Compare how high each line comes, and whether it leaves the {100 * guessing(wrong):.3g} % of guessing."
     return Answer(
         [said, f"{left(wrong, mild)} {rates_told([right, mild, wrong])}"],
         costs,

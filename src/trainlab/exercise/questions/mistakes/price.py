@@ -3,12 +3,12 @@
 from math import isnan
 
 from trainlab.exercise.evidence import diverged
+from trainlab.exercise.outcomes import guessing, num_classes
 from trainlab.exercise.wording import how_tested, pair_of, seeds, signed, verdict
 from trainlab.report.groups import Group
 from trainlab.report.statistics import Difference, Interval
 
-GUESSING = 0.1  # accuracy, of ten classes
-NEXT_TO_NOTHING = 1.5  # times that: up to there a network has learned next to nothing; a choice
+NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network has learned next to nothing; a choice
 FEWEST = 3  # runs a side: if all of one end worse than all of the other, chance does that in 1 of 20 orders
 
 
@@ -26,8 +26,8 @@ def price(wrong: Group, right: Group) -> tuple[str, bool | None]:
         return f"{counts} {_rest(wrong, right)}", True
     between = pair_of(wrong, right).difference
     said, costs = _costs(wrong.label, right.label, between, len(wrong.runs))
-    if costs and at_guessing(wrong.summary("metrics", "val_acc")):
-        said += " That is down to about guessing one of ten classes, below which it cannot cost more."
+    if costs and at_guessing(wrong.summary("metrics", "val_acc"), guessing(wrong)):
+        said += f" That is down to about guessing one of {num_classes(wrong)} classes, below which it cannot cost more."
     if not counts:
         return said, costs
     said = f"{counts} Of the others: {said[:1].lower()}{said[1:]}"
@@ -48,9 +48,9 @@ def loses_most(wrong: Group, right: Group) -> bool:
     return lost > len(ours) and max(ours, default=0.0) < min(theirs)
 
 
-def at_guessing(of: Interval) -> bool:
-    """Whether a mean accuracy is no more than a little above that of guessing, and all of its interval."""
-    return of.mean + (0.0 if isnan(of.half_width) else of.half_width) <= NEXT_TO_NOTHING * GUESSING
+def at_guessing(of: Interval, guessed: float) -> bool:
+    """Whether a mean accuracy, and all of its interval, is no more than a little above that of guessing."""
+    return of.mean + (0.0 if isnan(of.half_width) else of.half_width) <= NEXT_TO_NOTHING * guessed
 
 
 def _nothing_left(wrong: Group, right: Group) -> tuple[str, bool | None]:
@@ -80,7 +80,8 @@ def _rest(wrong: Group, right: Group) -> str:
     reached = _accuracies(wrong)
     which = "The other one" if len(reached) == 1 else f"The other {len(reached)}"
     most = "" if len(reached) == 1 else " at most"
-    guess = ", no more than guessing one of ten classes" if max(reached) <= GUESSING else ""
+    no_more = max(reached) <= guessing(wrong)
+    guess = f", no more than guessing one of {num_classes(wrong)} classes" if no_more else ""
     return (
         f"{which} reached {100 * max(reached):.1f} %{most}{guess}, and less than any run of {right.label}: with those "
         "that diverged as the worst, every run of the one is worse than every run of the other, which chance does in 1 "

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 from statistics import median
 
 import numpy as np
 
 from trainlab.exercise.evidence import Evidence
+from trainlab.exercise.outcomes import num_classes
 from trainlab.exercise.questions.mistakes.networks import curves
 from trainlab.exercise.questions.mistakes.price import price
 from trainlab.exercise.questions.mistakes.trainings import NOTE, SWEEP, network
@@ -83,7 +85,7 @@ def too_high(evidence: Evidence) -> Answer:
     right, wrong = (network(evidence, experiment) for experiment in (RIGHT, WRONG))
     means = {group.label: by_seed(group) for group in (right, wrong)}
     said, costs = price(wrong, right)
-    pictures = [drawn(means)] if any(means.values()) else []
+    pictures = [drawn(means, log(num_classes(wrong)))] if any(means.values()) else []
     done = [group for group in (right, wrong) if group.runs]
     return Answer(
         [counted(means), said],
@@ -126,8 +128,8 @@ def more_spikes(right: BySeed, wrong: BySeed) -> bool | None:
     return True if min(high) > max(low) else False if max(high) <= min(low) else None
 
 
-def drawn(means: Mapping[str, BySeed]) -> Picture:
-    """The loss step by step, a column a rate."""
+def drawn(means: Mapping[str, BySeed], guessing: float) -> Picture:
+    """The loss step by step, a column a rate; ``guessing`` is the loss of classes that are all as probable."""
     with canvas(8.6, 3.4, len(means), scale_a_row=True) as (figure, axes):
         for one, (name, runs) in zip(axes, means.items(), strict=True):
             for i, (seed, of) in enumerate(runs.items()):
@@ -147,7 +149,8 @@ def drawn(means: Mapping[str, BySeed]) -> Picture:
         "mistake_lr_steps",
         "The loss, step by step",
         f"Mean training loss of {BLOCK} steps at a time, a line a seed; triangles: the tops of spikes. Cut off above a "
-        f"loss of {SHOWN:g}. Guessing has a loss of 2.3. See which runs have a spike, and whether they come down.",
+        f"loss of {SHOWN:g}. Guessing has a loss of {guessing:.1f}. See which runs have a spike, and whether they come "
+        "down.",
         png,
         svg,
     )
