@@ -59,7 +59,12 @@ class EpochLog(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
+        assert isinstance(pl_module, Classifier)
         self._start, self._trained = self._clock(), None
+        self._first_batch, self._first_part_s = pl_module.begun_batches, 0.0
+        if self._first_batch:  # which has a row already
+            self._first_part_s = self.epoch_s.pop()
+            self.images_per_s.pop()
         if self._end is None:
             self._end = self._start
 
@@ -75,8 +80,9 @@ class EpochLog(Callback):
         loss, right, count = pl_module.train_sums().tolist()
         assert self._end is not None
         previous_end, self._end = self._end, self._clock()
-        self.epoch_s.append(self._end - previous_end)
-        self.images_per_s.append(count / ((self._trained or self._end) - self._start))
+        self.epoch_s.append(self._first_part_s + self._end - previous_end)
+        now = count - self._first_batch * pl_module.batches.batch_size * trainer.world_size
+        self.images_per_s.append(now / ((self._trained or self._end) - self._start))
         group = trainer.optimizers[0].param_groups[0]
         row = {
             "epoch": trainer.current_epoch,
@@ -115,7 +121,9 @@ def _line(row: dict[str, Any], max_epochs: int | None) -> str:
 class BestAndLast(Checkpoint):
     """Keeps `best.ckpt`, of the epoch with the best ``monitor``, and `last.ckpt`, of the last epoch.
 
-    Written at the very end of an epoch, after all else that the epoch changes.
+    Written at the very end of an epoch, after all else that the epoch changes. The last epoch of the training is always
+    validated. If `max_steps` ends the training inside an epoch, that part of it counts only where no whole epoch was
+    validated, so that a run with more steps continues like one that never ended there.
 
     Args:
         dirpath: folder of both.
@@ -133,6 +141,8 @@ class BestAndLast(Checkpoint):
         self.mode = mode_of(monitor, mode, "callbacks.checkpoint")
         self.best: dict[str, float] = {}
         self.about: dict[str, Any] = {}
+        self._best_is_whole = True
+        self._every_epochs: int | None = None  # that are validated
 
     @property
     def best_path(self) -> Path:
@@ -144,13 +154,35 @@ class BestAndLast(Checkpoint):
         """Checkpoint of the last epoch."""
         return self.folder / "last.ckpt"
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget a best part of an epoch: the epoch continues."""
+        if not self._best_is_whole:
+            self.best = {}
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Have the last epoch validated after the last batch that it will have."""
+        assert isinstance(pl_module, Classifier)
+        if self._every_epochs is None:
+            self._every_epochs = trainer.check_val_every_n_epoch
+        batches, done = pl_module.steps_per_epoch, pl_module.begun_batches
+        last = batches
+        if trainer.max_steps >= 0:
+            last = min(batches, done + (trainer.max_steps - trainer.global_step) * pl_module.accumulate)
+        if last < batches:
+            validate = not self.best
+        else:
+            steps = trainer.global_step + math.ceil((batches - done) / pl_module.accumulate)
+            validate = trainer.current_epoch + 1 == trainer.max_epochs or steps == trainer.max_steps
+        trainer.check_val_every_n_epoch = 1 if validate else self._every_epochs
+        trainer.val_check_batch = last if validate else batches
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the last epoch, and the best if this was it."""
         assert isinstance(pl_module, Classifier)
-        metrics = pl_module.val_metrics
-        improved = self.monitor in metrics and self._is_better(metrics[self.monitor])
-        if improved:
-            self.best = {"epoch": trainer.current_epoch, **metrics}
+        metrics, whole = pl_module.val_metrics, pl_module.epoch_is_whole
+        counts = self.monitor in metrics and (whole or not self.best)
+        if counts and self._is_better(metrics[self.monitor]):
+            self.best, self._best_is_whole = {"epoch": trainer.current_epoch, **metrics}, whole
             trainer.save_checkpoint(self.best_path)
         trainer.save_checkpoint(self.last_path)
 
@@ -165,11 +197,12 @@ class BestAndLast(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch so far."""
-        return {"best": self.best}
+        return {"best": self.best, "whole": self._best_is_whole}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best epoch so far, if its checkpoint is here and not in the folder of another run."""
         self.best = dict(state_dict["best"]) if self.best_path.exists() else {}
+        self._best_is_whole = state_dict["whole"]
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -202,7 +235,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the epoch, if it was validated."""
         assert isinstance(pl_module, Classifier)
-        if pl_module.val_metrics:
+        if pl_module.val_metrics and pl_module.epoch_is_whole:
             super().on_train_epoch_end(trainer, pl_module)
 
 
@@ -289,6 +322,7 @@ class Pictures(Callback):
     def __init__(self, num_images: int = 32) -> None:
         check_at_least(1, "callbacks.pictures", num_images=num_images)
         self.num_images = num_images
+        self._batch: list[torch.Tensor] | None = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Keep the first batch of the training."""
@@ -297,7 +331,7 @@ class Pictures(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw it, once the first epoch is over."""
-        if trainer.current_epoch > 0 or not trainer.is_global_zero:
+        if self._batch is None or trainer.current_epoch > 0 or not trainer.is_global_zero:
             return
         from trainlab.pictures import image_grid  # matplotlib takes a while to import
 

@@ -162,14 +162,12 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
             f"the checkpoint is of another architecture: {wrong}; "
             "use the model= options it was trained with, or another ckpt_path"
         )
-    if not checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]:
-        raise ValueError(
-            "the checkpoint lies in the middle of an epoch (trainer.max_steps); start anew, with another name="
-        )
-    epochs, most = checkpoint["epoch"] + 1, config["trainer"]["max_epochs"]
+    old = checkpoint["trainlab"]["config"]
+    if batches_begun(checkpoint):
+        _check_rest_of_epoch(batches_begun(checkpoint), old, config)
+    epochs, most = epochs_done(checkpoint), config["trainer"]["max_epochs"]
     if most is not None and 0 <= most < epochs:
         raise ValueError(f"the checkpoint is of epoch {epochs} and max_epochs is {most}; set trainer.max_epochs higher")
-    old = checkpoint["trainlab"]["config"]
     changes = differences(*({k: c[k] for k in ("optim", "scheduler")} for c in (old, config)))
     if not old["scheduler"]["_target_"].endswith((".constant", ".plateau")):
         length = ("max_epochs", "max_steps")
@@ -188,6 +186,32 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
                 f"the checkpoint holds averaged weights and callbacks are others ({'; '.join(changes)}); "
                 "keep these callbacks as they were, or start anew under another name="
             )
+
+
+def batches_begun(checkpoint: dict[str, Any]) -> int:
+    """Batches of the epoch that a checkpoint lies in the middle of, where `max_steps` ended it; 0 at an epoch's end."""
+    return len(checkpoint.get("begun_epoch", {}).get("sizes", ()))
+
+
+def epochs_done(checkpoint: dict[str, Any]) -> int:
+    """Whole epochs that a checkpoint was trained for."""
+    return int(checkpoint["epoch"]) + (0 if batches_begun(checkpoint) else 1)
+
+
+def _check_rest_of_epoch(begun: int, old: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the rest of an epoch has the batches that it would have had."""
+    keys = ("devices", "accumulate_grad_batches", "limit_train_batches", "overfit_batches")
+    parts = ({"data": c["data"], "trainer": {key: c["trainer"].get(key) for key in keys}} for c in (old, config))
+    if changes := differences(*parts):
+        raise ValueError(
+            f"the checkpoint lies inside an epoch, after batch {begun}, and the batches of its rest have changed "
+            f"({'; '.join(changes)}); leave these as they were, or start anew under another name="
+        )
+    if begun % config["trainer"]["accumulate_grad_batches"]:
+        raise ValueError(
+            f"the checkpoint lies between two batches of one step (batch {begun}, accumulate_grad_batches="
+            f"{config['trainer']['accumulate_grad_batches']}); start anew under another name="
+        )
 
 
 def _construct(kind: type, checkpoint: dict[str, Any], section: str, **late: Any) -> Any:

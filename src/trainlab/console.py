@@ -6,6 +6,8 @@ import warnings
 
 from tqdm.auto import tqdm
 
+_RESUMABLE = "You're resuming from a checkpoint that ended before"  # an epoch: `Batches.start` is where
+
 
 class BarHandler(logging.Handler):
     """Writes each record to standard output, above a progress bar if there is one."""
@@ -20,5 +22,6 @@ def quiet() -> None:
     """Keep from the console what Lightning says of itself."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in ("LeafSpec", "smaller than the logging interval", "requested to overfit", "sync_dist=True"):
+    noise = ("LeafSpec", "smaller than the logging interval", "requested to overfit", "sync_dist=True", _RESUMABLE)
+    for message in noise:
         warnings.filterwarnings("ignore", message=f".*{message}.*")

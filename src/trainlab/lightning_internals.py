@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning import Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.pytorch.loops.training_epoch_loop import RestartStage
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 
 
@@ -22,7 +23,24 @@ def make_trainer(make: Callable[[], Trainer]) -> Trainer:
     if isinstance(environment, SLURMEnvironment):
         environment.auto_requeue = False
     trainer._checkpoint_connector = _GivenCheckpoint(trainer)
+    # Lightning takes every run with max_steps for one that restarts inside an epoch, and ends that epoch twice.
+    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     return trainer
+
+
+def reopen_epoch(fit_loop: dict[str, Any]) -> None:
+    """Have Lightning begin the epoch in the middle of which its counts ``fit_loop`` of a checkpoint were saved.
+
+    They were saved in `on_train_epoch_end`, and take the epoch for one that is over.
+    """
+    for counts in fit_loop["epoch_progress"].values():
+        counts |= dict.fromkeys(("ready", "started", "processed"), counts["completed"])
+
+
+def continue_epoch(trainer: Trainer) -> None:
+    """In `on_train_epoch_start` of such an epoch: go on counting its batches where the checkpoint ends."""
+    loop = trainer.fit_loop.epoch_loop
+    loop._restarting, loop._restart_stage = True, RestartStage.RESTARTED_ON_LAST
 
 
 class _GivenCheckpoint(_CheckpointConnector):

@@ -15,6 +15,7 @@ from trainlab.data.batches import Batches
 from trainlab.flat import FlatParameters, SeparateParameters, trained_by
 from trainlab.foreign_callbacks import watches_gradients
 from trainlab.length import count_steps
+from trainlab.lightning_internals import continue_epoch, reopen_epoch
 from trainlab.optimizers import clipping, has_rule
 from trainlab.randomness import CounterDraws
 from trainlab.whole_step import WholeStep
@@ -74,6 +75,7 @@ class Classifier(lightning.LightningModule):
         self.automatic_optimization = False
         self.network = network
         self._losses, self._sizes, self._checked = torch.zeros(0), [], 0  # of the epoch so far
+        self._begun: dict[str, Any] | None = None  # sums of the epoch that a checkpoint lies in, until it continues
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
         self.compile_step, self._train_epoch = compile, train_epoch
@@ -140,6 +142,28 @@ class Classifier(lightning.LightningModule):
         assert isinstance(self.trainer.train_dataloader, Batches)
         return self.trainer.train_dataloader
 
+    @property
+    def begun_batches(self) -> int:
+        """Batches of the epoch that a checkpoint has in it, before the epoch continues; 0 of one at an epoch's end."""
+        return len(self._begun["sizes"]) if self._begun else 0
+
+    @property
+    def epoch_is_whole(self) -> bool:
+        """Whether all batches of the epoch have been trained: `max_steps` may end a training before."""
+        return len(self._sizes) == len(self._losses)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the rest of an epoch needs of its first part, of each process."""
+        if self._sizes and not self.epoch_is_whole:
+            losses, correct = self._of_each(self._losses[: len(self._sizes)]), self._of_each(self._train_correct)
+            checkpoint["begun_epoch"] = {"sizes": self._sizes, "losses": losses, "correct": correct}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the epoch that the checkpoint lies in, if it is no epoch's end."""
+        if "begun_epoch" in checkpoint:
+            self._begun = checkpoint["begun_epoch"]
+            reopen_epoch(checkpoint["loops"]["fit_loop"])
+
     def on_train_start(self) -> None:
         """Make room for the losses of an epoch; tell the random layers which rows of a batch this process has."""
         self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
@@ -155,6 +179,13 @@ class Classifier(lightning.LightningModule):
         self._sizes: list[int] = []
         self._checked = 0  # losses of the epoch that are known to be finite
         self.val_metrics = {}
+        if self._begun:
+            begun, self._begun, rank = self._begun, None, self.trainer.global_rank
+            self._sizes = list(begun["sizes"])
+            self._losses[: len(self._sizes)] = begun["losses"][rank]
+            self._train_correct.copy_(begun["correct"][rank])
+            self.batches.start = len(self._sizes)
+            continue_epoch(self.trainer)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Let a population make the epoch, if this is a member of one."""
@@ -260,7 +291,8 @@ class Classifier(lightning.LightningModule):
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
         self._check_losses()
         self._share_buffers()  # of an epoch without validation
-        self.step_schedule("epoch")
+        if self.epoch_is_whole:
+            self.step_schedule("epoch")
 
     def step_schedule(self, interval: str) -> None:
         """Step a schedule that counts in ``interval``, "step" or "epoch"."""
@@ -323,6 +355,14 @@ class Classifier(lightning.LightningModule):
         # As tensors: `log` would round Python numbers to float32.
         metrics = {k: torch.tensor(v, dtype=self._val.dtype) for k, v in self.val_metrics.items()}
         self.log_dict(metrics, logger=False, rank_zero_only=False)
+
+    def _of_each(self, part: Tensor) -> Tensor:
+        """(processes, ...): a tensor of the same shape in each process, on the CPU."""
+        parts = [part]
+        if self.trainer.world_size > 1:
+            parts = [torch.zeros_like(part) for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather(parts, part)
+        return torch.stack(parts).cpu()
 
     def _reduce(self, sums: Tensor) -> Tensor:
         """Sum over all processes."""

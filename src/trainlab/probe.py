@@ -54,8 +54,9 @@ class ActivationProbe(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at what the epoch has made of it."""
+        assert isinstance(pl_module, Classifier)
         epochs = trainer.current_epoch + 1
-        if self.every_epochs and epochs % self.every_epochs == 0:
+        if self.every_epochs and pl_module.epoch_is_whole and epochs % self.every_epochs == 0:
             self._look(trainer, pl_module, epochs)
 
     def _look(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:

@@ -60,7 +60,7 @@ class Pruning(Callback):
         """Tell the loss and ask."""
         assert isinstance(pl_module, Classifier)
         epochs, ends = trainer.current_epoch + 1, trainer.should_stop
-        if trainer.is_global_zero and "val/loss" in pl_module.val_metrics:
+        if trainer.is_global_zero and pl_module.epoch_is_whole and "val/loss" in pl_module.val_metrics:
             self._tell(epochs, pl_module.val_metrics["val/loss"], may_prune=not ends and _goes_on(trainer, epochs))
         self._stop(trainer, trainer.is_global_zero and not ends and 0 < self._pruned_after() <= epochs)
 

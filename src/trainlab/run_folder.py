@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 from yaml import YAMLError
 
-from trainlab.checkpoints import check_fits, load_checkpoint
+from trainlab.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint
 from trainlab.files import locked, write_atomically
 from trainlab.module import Diverged
 from trainlab.results import Result, differences, fingerprint
@@ -151,5 +151,7 @@ def start_checkpoint(
     if start is not None:
         checkpoint = load_checkpoint(start)
         check_fits(checkpoint, network, config)
-        log.info("continuing %s after epoch %d", start, checkpoint["epoch"] + 1)
+        begun = batches_begun(checkpoint)
+        inside = f" and batch {begun} of the next" if begun else ""
+        log.info("continuing %s after epoch %d%s", start, epochs_done(checkpoint), inside)
     return start

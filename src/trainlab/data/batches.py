@@ -40,6 +40,7 @@ class Batches:
         self.batch_size, self.order_seed, self.augmentation = batch_size, order_seed, augmentation
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
+        self.start = 0  # batch of the epoch with which the next iteration begins
         self.sampler, self.batch_sampler = self, None  # where Lightning looks for `set_epoch`
 
     def set_epoch(self, epoch: int) -> None:
@@ -51,7 +52,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         draws = self.draws()
-        for chosen in self._shard(self.order()).to(self.images.device).split(self.batch_size):
+        start, self.start = self.start, 0
+        for chosen in self._shard(self.order()).to(self.images.device).split(self.batch_size)[start:]:
             yield self.gather(chosen, None if draws is None else draws[chosen])
 
     def gather(self, chosen: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
