@@ -145,7 +145,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         callbacks.append(Pruning(**cfg.sweep.trial))
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
     callbacks.append(LeaveLoggersOpen())
-    loggers = RunLoggers({name: _logger(cfg, name) for name, settings in cfg.logger.items() if settings})
+    kept = [] if cfg.trainer.get("fast_dev_run") else [name for name, settings in cfg.logger.items() if settings]
+    loggers = RunLoggers({name: _logger(cfg, name) for name in kept})
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
     objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}

@@ -178,6 +178,8 @@ class BestAndLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the last epoch, and the best if this was it."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it unseen
+            return
         assert isinstance(pl_module, Classifier)
         metrics, whole = pl_module.val_metrics, pl_module.epoch_is_whole
         counts = self.monitor in metrics and (whole or not self.best)

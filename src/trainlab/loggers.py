@@ -14,7 +14,7 @@ from trainlab.tensorboard import METRICS, TensorBoard
 
 log = logging.getLogger(__name__)
 _NAMES = ("run_name", "name")  # arguments for the name of a run, the more precise one first
-_SUCCESS = ("completed", "pruned")
+_SUCCESS = ("completed", "debug", "pruned")
 
 
 def name_argument(target: Callable[..., Any], given: Collection[str], name: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from trainlab.files import write_atomically
 from trainlab.val_metrics import METRICS
 
 Config = Mapping[str, Any]
-STATUSES = ("running", "completed", "pruned", "diverged", "failed", "interrupted")
+STATUSES = ("running", "completed", "debug", "pruned", "diverged", "failed", "interrupted")
 
 # Where a run is kept, what watches it and what machine does it: none of it changes what is trained.
 _NOT_IN_FINGERPRINT = (
@@ -58,6 +58,7 @@ class Result:
         fingerprint: see ``fingerprint``.
         overrides: of this run, as given.
         metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
+            Of a debug run epochs and stop_reason alone.
         time: total_s, epoch_s (median), images_per_s, device; population, of one that was trained together with others:
             members of the largest, wall_s of all.
         provenance: command, git commit and whether dirty, versions, seed, data digest.
@@ -131,6 +132,15 @@ def is_number(value: Any) -> bool:
     return True
 
 
+def is_debug_run(config: Config) -> bool:
+    """Whether a run of ``config`` only tries whether everything works.
+
+    It ends as "debug", has no figures and counts for nothing: not as done, in no report, as no trial of a search.
+    """
+    trainer = config.get("trainer") or {}
+    return bool(config.get("debug_run") or trainer.get("fast_dev_run") or trainer.get("overfit_batches"))
+
+
 def describe(result: Result, folder: Path) -> str:
     """Two lines that sum up a run."""
     m = result.metrics
@@ -185,7 +195,7 @@ def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         path = f"{prefix}{key}"
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
-        if path in _NOT_IN_FINGERPRINT or (path == "lr_search" and not value):  # runs from before there were searches
+        if path in _NOT_IN_FINGERPRINT or (path in ("lr_search", "debug_run") and not value):  # as in earlier runs
             continue
         if isinstance(value, Mapping) and value:
             yield from _relevant(value, f"{path}.")

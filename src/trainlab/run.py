@@ -22,7 +22,7 @@ from trainlab.files import write_atomically
 from trainlab.length import one_batch_notes
 from trainlab.population.together import Member
 from trainlab.provenance import device_name, provenance
-from trainlab.results import Result, describe, fingerprint
+from trainlab.results import Result, describe, fingerprint, is_debug_run
 from trainlab.run_folder import (
     Interrupted,
     claimed,
@@ -94,11 +94,13 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     result.status = "pruned"
                 else:
                     _test(result, parts)
-                    result.status = "completed"
+                    result.status = "debug" if is_debug_run(config) else "completed"
             finally:
                 before, now_s = previous.time if previous else {}, clock() - started
                 threads = member.threads if member else torch.get_num_threads()
                 _summarize(result, parts, before.get("total_s", 0.0) + now_s, threads)
+                if result.status == "debug":  # figures would pass for results
+                    result.metrics = {key: result.metrics[key] for key in ("epochs", "stop_reason")}
                 if result.time and (shared := _shared(before.get("population"), member, now_s)):
                     result.time["population"] = shared
         log.info("%s", describe(result, folder))
@@ -143,6 +145,8 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
 
 def _test(result: Result, parts: Parts) -> None:
     """Evaluate the best checkpoint, the last one where none was validated, on the test set: once, here."""
+    if parts.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it unseen; no checkpoint was written
+        return
     path = parts.checkpoint.best_path if parts.checkpoint.best else parts.checkpoint.last_path
     device = parts.trainer.strategy.root_device
     network = rebuild_network(load_checkpoint(path)).to(device)

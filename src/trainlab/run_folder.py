@@ -18,7 +18,7 @@ from yaml import YAMLError
 from trainlab.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint
 from trainlab.files import locked, write_atomically
 from trainlab.module import Diverged
-from trainlab.results import Result, differences, fingerprint
+from trainlab.results import Result, differences, fingerprint, is_debug_run
 
 log = logging.getLogger(__name__)
 _LAST = Path("checkpoints", "last.ckpt")
@@ -37,7 +37,8 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
     """The result of the run that ``folder`` holds, if it is one of these settings and came to something.
 
     Raises:
-        ValueError: it is of other settings, and no checkpoint to continue with the new ones is named.
+        ValueError: it is of other settings, and no checkpoint to continue with the new ones is named, or one of both
+            is a debug run.
         Diverged: it diverged, and would again.
     """
     previous = Result.read(folder)
@@ -47,9 +48,13 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
         if previous.status == "diverged":
             assert previous.error is not None
             raise Diverged(f"{folder} diverged before: {previous.error['message']}")
-        return previous
+        return None if previous.status == "debug" else previous
+    old = _settings_of(folder)
+    if is_debug_run(old) or is_debug_run(config):
+        held, this = ("a debug run", "another run") if is_debug_run(old) else ("another run", "a debug run")
+        raise ValueError(f"{folder} holds {held} and cannot be that of {this}; set another name=, or remove the folder")
     if ckpt_path is None:
-        changes = "; ".join(differences(_settings_of(folder), config)) or "of an earlier version"
+        changes = "; ".join(differences(old, config)) or "of an earlier version"
         raise ValueError(
             f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
             "that run with the new ones"

@@ -201,6 +201,7 @@ def _session_end(status: str) -> "Summary":
 
     known = {
         "completed": api_pb2.STATUS_SUCCESS,
+        "debug": api_pb2.STATUS_SUCCESS,
         "pruned": api_pb2.STATUS_SUCCESS,
         "diverged": api_pb2.STATUS_FAILURE,
         "failed": api_pb2.STATUS_FAILURE,

@@ -3,18 +3,19 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 from hydra_plugins.trainlab_launcher._jobs import Jobs, quoted
 from hydra_plugins.trainlab_launcher._trainings import checked, report_on
 from trainlab.cli import SweepFailed
 from trainlab.overrides import swept_values
-from trainlab.results import telling
+from trainlab.results import is_debug_run, telling
 from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
 from trainlab.sweep.progress import say
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher
 
 _LOCK = ".study.lock"
-_ENDS = ("completed", "pruned", "diverged", "failed")
+_ENDS = ("completed", "debug", "pruned", "diverged", "failed")
 _REASONS = 3  # told of failures
 
 
@@ -43,6 +44,8 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
 
     if not isinstance(launcher, ProcessLauncher) or not launcher.trainings:
         raise SweepFailed("hydra/sweeper=optuna goes with hydra/launcher=trainlab; leave out hydra/launcher=")
+    if is_debug_run(cast(dict[str, Any], OmegaConf.to_container(launcher.config))):
+        raise SweepFailed("a debug run has no figures to search by; leave out debug=, fast_dev_run and overfit_batches")
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)

@@ -216,7 +216,7 @@ def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
     returns = []
     for job in state.jobs:
         outcome = state.outcomes[job.number]
-        completed = outcome.status in ("completed", "pruned")
+        completed = outcome.status in ("completed", "debug", "pruned")
         returned = JobReturn(
             overrides=list(job.overrides),
             working_dir=str(Path.cwd()),

@@ -127,7 +127,9 @@ def _more_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
     said = []
     if pruned := sum(run.status == "pruned" for run in runs):
         said.append(f"Ended early by the search, so listed but counted nowhere: {pruned} of {len(runs)} runs.")
-    if unfinished := sum(run.status not in ("completed", "pruned") for run in runs):
+    if debug := sum(run.status == "debug" for run in runs):
+        said.append(f"Debug runs, so listed but counted nowhere: {debug} of {len(runs)} runs.")
+    if unfinished := sum(run.status not in ("completed", "debug", "pruned") for run in runs):
         said.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
     if lossless := sum(run.status == "completed" and not run.is_completed for run in runs):
         said.append(f"Completed, but cannot be compared (no finite validation loss): {lossless} of {len(runs)} runs.")

@@ -88,7 +88,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     """Groups of all runs whose settings are known, the lowest mean validation loss first."""
     members: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: str(run.folder)):
-        if run.settings:
+        if run.settings and run.status != "debug":
             key = json.dumps(without_seed(run.settings), sort_keys=True, default=str)
             members.setdefault(key, []).append(run)
     keys = [key for key in differing([run for group in members.values() for run in group]) if key != "seed"]

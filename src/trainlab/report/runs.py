@@ -84,6 +84,8 @@ class Run:
         parts = [self.problem or "", (self.result.error or {}).get("message", "") if self.result else ""]
         if self.status == "running":
             parts.append("still running, or killed")
+        if self.status == "debug":
+            parts.append("a debug run: it shows that everything works, not how well")
         if self.status == "pruned":
             parts.append("ended early by the search: other trials were better after as many epochs")
         if self.status == "completed" and not self.is_completed:

@@ -216,7 +216,7 @@ def _end_members(one: _Running, state: State, watch: Watcher) -> None:
     for job in one.item.jobs:
         if job.number in state.started and on_disk(job.folder) != one.before[job.number]:
             outcome = recorded_outcome(job.folder)
-            if outcome.status in ("completed", "pruned", "diverged", "failed"):
+            if outcome.status in ("completed", "debug", "pruned", "diverged", "failed"):
                 state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
                 state.outcomes[job.number] = outcome
                 watch.ended(job, state)

@@ -22,7 +22,7 @@ from trainlab.sweep.state import State, epochs_of
 _REFRESH_S = 0.5
 _DRAWING = 0.05  # share of the time, at most; a picture of hundreds of jobs that run takes hundreds of files
 _STYLES = {
-    **{"completed": "green", "pruned": "blue", "failed": "red", "diverged": "red"},
+    **{"completed": "green", "debug": "blue", "pruned": "blue", "failed": "red", "diverged": "red"},
     **{"interrupted": "yellow", "running": "cyan"},
 }
 
@@ -110,7 +110,7 @@ class LiveTable:
         statuses = [outcome.status for number, outcome in state.outcomes.items() if number not in state.started]
         bad = sum(outcome.failed for outcome in state.outcomes.values())
         parts = [
-            f"{statuses.count('completed') + statuses.count('pruned')} of {len(state.jobs)} done",
+            f"{sum(map(statuses.count, ('completed', 'debug', 'pruned')))} of {len(state.jobs)} done",
             f"{len(state.started)} running",
             f"{statuses.count('waiting')} waiting",
             f"{bad} failed",

@@ -92,7 +92,7 @@ class Study:
         """Note what became of a trial. One that diverged, or has no validation loss, has failed."""
         status, reason = outcome.status, outcome.reason
         loss = outcome.metrics.get("val_loss")
-        if status == "completed" and loss is None:
+        if status in ("completed", "debug") and loss is None:
             status, reason = "failed", "it has no validation loss"
         self._note(trial.number, _STATUS, status)
         self._note(trial.number, _REASON, reason)
