@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from trainlab.cli import checkpoint_word
+from trainlab.cli import checkpoint_word, path_word
 
 
 def main() -> None:
@@ -12,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
     parser.add_argument("--format", required=True, choices=("onnx", "torch_export"), help="onnx needs '.[export]'")
-    parser.add_argument("--out", type=Path, help="file to write; default: model.onnx or model.pt2 in the run's folder")
+    parser.add_argument("--out", type=path_word, help="file to write; default: model.onnx or model.pt2 of the run")
     arguments = parser.parse_intermixed_args()
 
     from trainlab.export import export_checkpoint

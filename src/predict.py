@@ -1,18 +1,18 @@
 """Classify images: ``python src/predict.py ckpt_path=... image.png folder/ --top 3 [--mc-samples 50]``."""
 
 import argparse
+import os
 import sys
 from io import TextIOWrapper
-from pathlib import Path
 
-from trainlab.cli import checkpoint_word, count_word
+from trainlab.cli import checkpoint_word, count_word, path_word
 
 
 def main() -> None:
     """Print what the network says of each image; exit status 1 where one cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image of any size, or folder of them")
+    parser.add_argument("paths", nargs="+", type=path_word, metavar="PATH", help="image of any size, or folder of them")
     parser.add_argument("--top", type=count_word, default=3, metavar="K", help="most probable classes; default: 3")
     parser.add_argument("--mc-samples", type=count_word, metavar="S", help="MC dropout: how sure the network is")
     parser.add_argument("--mc-seed", type=int, default=0, metavar="SEED", help="another one drops other units")
@@ -30,6 +30,9 @@ def main() -> None:
         samples, seed = arguments.mc_samples, arguments.mc_seed
         predictor = Predictor.load(arguments.ckpt_path, samples, seed, arguments.device)
         sys.exit(show(predictor.predict(arguments.paths), arguments.top, arguments.json))
+    except BrokenPipeError:  # who reads, like `head`, has enough; at the exit Python would write what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from trainlab.cli import path_word
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
 from trainlab.report.write import write_report_on
@@ -14,8 +15,8 @@ from trainlab.report.write import write_report_on
 def main() -> None:
     """Print the table of all runs under the folders, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, help="of a run, a sweep, or several of them")
-    parser.add_argument("--output-dir", type=Path, help="where report.html and the rest go; default: the first folder")
+    parser.add_argument("folders", nargs="+", type=path_word, help="of a run, a sweep, or several of them")
+    parser.add_argument("--output-dir", type=path_word, help="where report.html and the rest go; default: the first")
     arguments = parser.parse_args()
     wide_enough = None if sys.stdout.isatty() else 10_000
     try:

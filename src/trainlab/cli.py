@@ -84,6 +84,11 @@ def new_folder(parent: str) -> str:
     return name
 
 
+def path_word(word: str) -> Path:
+    """The path in a script's word. `~` is the home folder, behind a "=", too, where no shell sees it. For argparse."""
+    return Path(os.path.expanduser(word))  # noqa: PTH111 (pathlib's raises where there is no such user)
+
+
 def checkpoint_word(word: str) -> Path:
     """The path in a script's word ``ckpt_path=PATH``, which is written as for Hydra's scripts. For argparse.
 
@@ -93,7 +98,7 @@ def checkpoint_word(word: str) -> Path:
     key, _, path = word.partition("=")
     if key != "ckpt_path" or not path:
         raise argparse.ArgumentTypeError(f"write ckpt_path=PATH, got {word!r}")
-    return Path(path)
+    return path_word(path)
 
 
 def count_word(word: str) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
 
 from conftest import with_defaults
 from trainlab.cli import PROJECT, explain
@@ -178,7 +179,7 @@ def test_a_folder_of_images_that_is_not_there(mistake: Mistake, tmp_path: Path):
     assert files_in(tmp_path / "out") == []
 
 
-def test_cifar10_without_network(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd):
+def test_cifar10_without_network(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def offline(*_, **__):
         raise urllib.error.URLError("no route to host")
 
@@ -339,3 +340,25 @@ def test_nothing_trained_is_no_completed_run(script: Script, tmp_path: Path):
     wrong = with_defaults(TINY, "trainer.max_epochs=0", f"output_dir={tmp_path}", "name=run")
     assert script("train.py", *wrong) == 1
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
+
+
+def test_the_home_folder_is_understood_everywhere(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for split in ("train", "test"):
+        for number, name in enumerate(("cat", "dog", "owl")):
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            for i in range(3):
+                Image.new("RGB", (16, 16), (80 * number, i, 0)).save(tmp_path / f"images/{split}/{name}/{i}.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    data = ("data=image_folder", "data.root=~/images", "data.cache_dir=~/cache", "data.val_size=3", "data.batch_size=2")
+    model = ("model.depth=1", "model.width=4", "model.num_classes=3", "trainer=cpu", "trainer.max_epochs=1")
+    quiet = ("callbacks.pictures=null", "logger.tensorboard=null", "name=run", "output_dir=~/out")
+    assert script("train.py", *data, *model, *quiet) == 0
+    monkeypatch.chdir("/")  # a checkpoint is read from anywhere
+    checkpoint = "ckpt_path=~/out/run/checkpoints/best.ckpt"
+    assert script("eval.py", checkpoint, "out=~/new/eval.json") == 0
+    assert script("predict.py", checkpoint, "~/images/test") == 0
+    assert script("export.py", checkpoint, "--format=torch_export", "--out=~/new/model.pt2") == 0
+    assert script("report.py", "~/out", "--output-dir=~/new") == 0
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"images", "cache", "out", "new"}
+    assert {"eval.json", "model.pt2", "report.html"} <= {path.name for path in (tmp_path / "new").iterdir()}
