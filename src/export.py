@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from trainlab.cli import checkpoint_word, path_word
+from trainlab.cli import checkpoint_word, parse_arguments, path_word
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
     parser.add_argument("--format", required=True, choices=("onnx", "torch_export"), help="onnx needs '.[export]'")
     parser.add_argument("--out", type=path_word, help="file to write; default: model.onnx or model.pt2 of the run")
-    arguments = parser.parse_intermixed_args()
+    arguments = parse_arguments(parser)
 
     from trainlab.export import export_checkpoint
 

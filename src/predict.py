@@ -5,7 +5,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from trainlab.cli import checkpoint_word, count_word, path_word
+from trainlab.cli import checkpoint_word, count_word, parse_arguments, path_word
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--mc-seed", type=int, default=0, metavar="SEED", help="another one drops other units")
     parser.add_argument("--device", default="auto", help="auto cpu cuda mps; default: a GPU if there is one")
     parser.add_argument("--json", action="store_true", help="an object a line, in the place of the table")
-    arguments = parser.parse_intermixed_args()
+    arguments = parse_arguments(parser)
 
     from trainlab.predict import Predictor
     from trainlab.predictions import show

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import trainlab.run
 from conftest import STEPS, TINY, with_defaults
+from trainlab.build import make_paths_absolute
 from trainlab.checkpoints import load_checkpoint, network_weights
 from trainlab.cli import PROJECT, explain
 from trainlab.data.shapes import Shapes
@@ -354,6 +356,16 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
     assert identical(weights(folder), weights(other))
     with (folder / "metrics.csv").open() as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(EPOCHS))
+
+
+def test_paths_hold_in_every_working_directory(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    paths = {"output_dir": "out", "run_dir": "${output_dir}/run", "ckpt_path": "last", "lr_search": None}
+    cfg = OmegaConf.create({**paths, "data": {"root": "~/images", "cache_dir": "/cache"}})
+    make_paths_absolute(cfg)
+    assert (cfg.output_dir, cfg.run_dir, cfg.ckpt_path) == (f"{tmp_path}/out", f"{tmp_path}/out/run", "last")
+    assert (cfg.data.root, cfg.data.cache_dir, cfg.lr_search) == ("/home/me/images", "/cache", None)
 
 
 def test_a_folder_in_use_is_refused(train, tmp_path):

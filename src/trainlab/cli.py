@@ -112,6 +112,14 @@ def count_word(word: str) -> int:
     return int(word)
 
 
+def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The words of a script that is none of Hydra's, where a setting given twice is an error, too."""
+    keys = [word.partition("=")[0] for word in sys.argv[1:] if word.startswith(("--", "ckpt_path="))]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        parser.error(f"{twice[0]} is given twice; leave out one of them")
+    return parser.parse_intermixed_args()
+
+
 class SweepFailed(Exception):
     """Jobs of a sweep failed, or cannot be; the message tells all of them, in as many lines as that takes.
 

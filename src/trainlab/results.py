@@ -166,6 +166,19 @@ def fingerprint(config: Config) -> str:
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
+def identity(config: Config, folder: Path) -> str:
+    """Hexadecimal hash of all that sets runs of a sweep apart: the fingerprint, and machine settings and paths too.
+
+    Where the run itself lies, in ``folder``, is left out.
+    """
+    rest = {key: value for key, value in config.items() if key not in ("name", "output_dir", "run_dir", "sweep")}
+    if rest.get("lr_search"):
+        rest["optim"] = {key: value for key, value in rest["optim"].items() if key != "lr"}
+    content = json.dumps([fingerprint(config), rest], sort_keys=True, default=str)
+    here = json.dumps(str(folder))[1:-1]
+    return hashlib.blake2b(content.replace(here, "").encode(), digest_size=8).hexdigest()
+
+
 def settings(config: Config) -> dict[str, Any]:
     """Leaves of the nested ``config`` by dotted key, without paths and machine settings: what decides a result."""
     return dict(_relevant(config))

@@ -262,6 +262,20 @@ def test_report_of_a_folder_that_is_not_there(mistake: Mistake, tmp_path: Path):
     assert message == f"there is no folder {tmp_path / 'study'}; give one under outputs/\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "key"),
+    [
+        ("predict.py", "ckpt_path=a x.png ckpt_path=b", "ckpt_path"),
+        ("predict.py", "ckpt_path=a x.png --top 1 --top=2", "--top"),
+        ("export.py", "ckpt_path=a --format onnx --format torch_export", "--format"),
+        ("eval.py", "ckpt_path=a ckpt_path=b", "ckpt_path"),
+    ],
+)
+def test_settings_given_twice(name: str, words: str, key: str, script: Script, capfd):
+    assert script(name, *words.split()) == 2
+    assert f"error: {key} is given twice" in capfd.readouterr().err
+
+
 def test_full_errors_on_demand(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ValueError, match="lr must be positive"):

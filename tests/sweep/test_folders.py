@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import pickle
 import subprocess
 
 import pytest
+import yaml
 
 from sweeping import figures, results, sweep
 from trainlab.results import Result
@@ -70,13 +72,51 @@ def test_mistakes_leave_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistake_of_all_jobs_is_told_once_and_a_job_twice_is_one(tmp_path):
+def test_a_mistake_of_all_jobs_is_told_once_and_two_jobs_in_a_folder_are_one(tmp_path):
     done = sweep("seed=1,2", "optim.lr=-1", f"output_dir={tmp_path / 'out'}")
     assert done.stderr == "error: lr must be positive and finite, got -1; set optim.lr\n"
-    done = sweep("seed=1,1", f"output_dir={tmp_path / 'out'}")
+    done = sweep("logger.csv.save_dir=/a,/b", f"output_dir={tmp_path / 'out'}")
     assert done.returncode == 1
-    assert "is the same run as job 1 of the sweep" in done.stderr
+    assert "has the folder of job 1, " in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+PICKLE = "+hydra.callbacks.pickle={_target_: hydra.experimental.callbacks.PickleJobInfoCallback}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        (PICKLE, "hydra.callbacks are called for one job of a process"),
+        ("hydra.job.chdir=true", "hydra.job.chdir holds for a whole process"),
+    ],
+)
+def test_what_holds_for_a_process_is_of_one_job_and_results_lie_in_its_folder(setting, reason, tmp_path):
+    where = os.path.relpath(tmp_path)
+    done = sweep("seed=1,2", setting, "trainer.max_epochs=1", "name=study", f"output_dir={where}")
+    assert done.returncode == 0, done.stderr
+    assert f"2 alone: {reason}: seed=1, seed=2\n" in done.stdout
+    for seed in (1, 2):
+        found = (path.parent for path in tmp_path.glob("study/*/result.json"))
+        (folder,) = (path for path in found if f"seed={seed}" in Result.read(path).overrides)
+        result = Result.read(folder)
+        assert f"run_dir: {folder}\n" in (folder / "config.yaml").read_text()
+        assert {"metrics.csv", "train.log", "checkpoints"} <= {path.name for path in folder.iterdir()}
+        if setting == PICKLE:
+            returned = pickle.loads((folder / ".hydra" / "job_return.pickle").read_bytes())
+            assert returned.return_value == result.metrics["val_loss"]
+            assert f"seed={seed}" in returned.overrides
+
+
+def test_an_override_belongs_to_the_option_that_its_job_chose(tmp_path):
+    where = ("optim.momentum=0.8", "trainer.max_epochs=1", "name=study", f"output_dir={tmp_path}")
+    done = sweep("optim=sgd,rmsprop", *where)
+    assert done.returncode == 0, done.stderr
+    found = [yaml.safe_load(path.read_text())["optim"] for path in tmp_path.glob("study/*/config.yaml")]
+    assert {(optim["_target_"], optim["momentum"]) for optim in found} == {
+        ("torch.optim.SGD", 0.8),
+        ("torch.optim.RMSprop", 0.8),
+    }
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ from optuna.study import load_study
 
 from conftest import TINY, with_defaults
 from sweeping import FAULT, eventually, figures, run_folders, start, sweep
-from trainlab.cli import PROJECT, folder_name
+from trainlab.cli import PROJECT
 from trainlab.journal import STUDY, open_journal
 from trainlab.metrics_csv import read_rows
+from trainlab.overrides import folder_name
 from trainlab.results import telling
 
 SEARCH = ("hydra/sweeper=optuna", "optim=sgd", "name=study")

@@ -1,6 +1,7 @@
 """A search: batches of trials through the launcher, until there are enough of them."""
 
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -18,8 +19,9 @@ from trainlab.overrides import swept_values
 from trainlab.results import is_debug_run, telling
 from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
+from trainlab.sweep.plan import Job
 from trainlab.sweep.progress import say
-from trainlab.sweep.space import Choice, Dimension, Settings, Space, interval, steps
+from trainlab.sweep.space import Choice, Dimension, Params, Settings, Space, Value, interval, steps
 from trainlab.sweep.study import Study, reason_of, status_of
 
 if TYPE_CHECKING:
@@ -50,10 +52,26 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)
     settings = replace(settings, max_epochs=_longest(settings, space))
-    corners = dict.fromkeys(tuple(space.overrides(params)) for params in space.corners())
-    checked(jobs, list(corners), retry_failed=False, measure=False)  # all values that can be known beforehand
+    corners = list(space.corners())
+    overrides_of = [space.overrides(params) for params in corners]
+    found, *_ = checked(jobs, overrides_of, retry_failed=False, measure=False)  # all values that are known beforehand
+    space = _without_aliases(space, corners, found)
     with locked_for(jobs.sweep_dir / _LOCK, "search"):
         return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
+
+
+def _without_aliases(space: Space, corners: Sequence[Params], jobs: Sequence[Job]) -> Space:
+    """The space without choices that are the same run as earlier ones; ``jobs`` are those of its corners."""
+    first: dict[str, Params] = {}
+    dropped: dict[str, list[Value]] = defaultdict(list)
+    for params, job in zip(corners, jobs, strict=True):
+        other = first.setdefault(job.identity, params)
+        keys = [key for key in params if params[key] != other[key]]
+        if len(keys) == 1:
+            (key,) = keys
+            dropped[key].append(params[key])
+            say(f"{key}={params[key]} is the same run as {key}={other[key]} and is not tried")
+    return space.without(dropped)
 
 
 def space_of(overrides: Sequence[Override]) -> Space:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from trainlab.cli import SweepFailed, explain
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
 from trainlab.report.write import write_report
-from trainlab.sweep.check import look_at, mistakes_told, same_folders
+from trainlab.sweep.check import aliases, aliases_told, look_at, mistakes_told, same_folders
 from trainlab.sweep.execute import Share, carry_out
 from trainlab.sweep.folder import claimed_by_sweep
 from trainlab.sweep.machine import Memory, count_gpus, count_threads, gpu_memory, host_memory
@@ -52,7 +52,8 @@ def launch_trainings(
         stop_early: whether the first failure ends the sweep.
         retry_failed: whether to try again what failed in an earlier sweep.
         most_together: jobs that are trained as one; None for as many as memory holds.
-        reports: whether their table and the report of the folder come at the end.
+        reports: whether their table and the report of the folder come at the end. If not, they are trials of a search,
+            which has a folder for each.
 
     Raises:
         SweepFailed: some jobs cannot be, or another sweep has the folder; none was started.
@@ -61,23 +62,27 @@ def launch_trainings(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was begun is put away
     with claimed_by_sweep(jobs.sweep_dir):
         found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
+        same = aliases(found) if reports else {}
+        runs = [job for job in found if job.number not in same]
         memory = Memory(host_memory(), gpu_bytes)
-        slots = at_once or slots_for(found, memory, count_threads(), gpus)
-        items = plan(found, most_together, memory, slots, gpus)
-        state = State(found, slots, items)
+        slots = at_once or slots_for(runs, memory, count_threads(), gpus)
+        items = plan(runs, most_together, memory, slots, gpus)
+        state = State(runs, slots, items)
         watch = watcher(state)
         try:
+            for line in aliases_told(same, found):
+                watch.say(line)
             if most_together != 1 and len(state.waiting) > 1:
-                watch.say(plan_told(items, found, min(slots, len(items))))
+                watch.say(plan_told(items, runs, min(slots, len(items))))
             interrupted = carry_out(items, partial(_work, jobs), state, gpus, stop_early, watch)
         finally:
             watch.close()
         if reports:
-            report_on([job.folder for job in found], jobs.sweep_dir)
+            report_on([job.folder for job in runs], jobs.sweep_dir)
     if interrupted:
         print(f"interrupted: {summary(state)}; {_again(jobs)} goes on from here", file=sys.stderr)
         raise KeyboardInterrupt
-    return _returns(jobs, state)
+    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found})
 
 
 def checked(
@@ -110,7 +115,8 @@ def checked(
         mistakes |= {number: message for number, (_, message) in wrong.items()}
         statuses |= {status for status, _ in wrong.values()}
     found.sort(key=lambda job: job.number)
-    mistakes |= same_folders(found)
+    same = aliases(found)
+    mistakes |= same_folders([job for job in found if job.number not in same])
     if mistakes:
         raise SweepFailed(mistakes_told(mistakes, job_overrides), max(statuses), mistakes)
     return found, gpus, max(measured, default=None)  # each check takes some for itself
@@ -202,8 +208,11 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
         print(f"no report: {error}; python src/report.py {sweep_dir} makes it", file=sys.stderr)
 
 
-def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
-    """What Hydra's sweepers work with: the validation loss, or a failure that is about all that failed."""
+def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:
+    """What Hydra's sweepers work with: the validation loss, or a failure that is about all that failed.
+
+    ``runs`` has each job with the number of the run that it is.
+    """
     told = [summary(state)]
     outcomes = [outcome.status for outcome in state.outcomes.values()]
     if WAITING in outcomes or "interrupted" in outcomes:
@@ -214,8 +223,8 @@ def _returns(jobs: Jobs, state: State) -> list[JobReturn]:
         told.append("what diverged would do so again: lower optim.lr or set trainer.gradient_clip_val=1")
     failure = SweepFailed("; ".join(told))
     returns = []
-    for job in state.jobs:
-        outcome = state.outcomes[job.number]
+    for job, number in runs.items():
+        outcome = state.outcomes[number]
         completed = outcome.status in ("completed", "debug", "pruned")
         returned = JobReturn(
             overrides=list(job.overrides),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-from trainlab.overrides import values_of
+from trainlab.overrides import check_given_once, values_of
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class Setting:
         overrides: of every training, from the command line: where the images are, say.
 
     Raises:
-        ValueError: they name the folder of a sweep, or other images than those of the quick version.
+        ValueError: a key is given twice, or names the folder of a sweep, or other images than the quick version's.
     """
 
     quick: bool = False
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_given_once(self.overrides)
         keys = [override.partition("=")[0].lstrip("+") for override in self.overrides]
         if own := [key for key in ("name", "output_dir") if key in keys]:
             raise ValueError(f"{own[0]}= is the exercise's own; its folder under outputs/ is named by --name NAME")

@@ -12,12 +12,13 @@ from trainlab.build import Parts, build, resolved
 from trainlab.console import quiet
 from trainlab.population.fitness import unfit
 from trainlab.population.grouping import comparable
-from trainlab.results import Result, fingerprint
+from trainlab.results import Result, fingerprint, identity, telling
 from trainlab.run_folder import earlier_run, start_checkpoint
 from trainlab.searched import check_search
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
 _MOST_TOLD = 100
+_MOST_ALIASES = 6
 
 
 def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
@@ -32,7 +33,8 @@ def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool)
     quiet()
     folder, config = Path(cfg.run_dir), resolved(cfg)
     limit = cfg.trainer.max_epochs or -1
-    job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, max_epochs=limit if limit > 0 else None)
+    same, limit = identity(config, folder), limit if limit > 0 else None
+    job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)
     ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(cfg.sweep.trial)
     result = Result.read(folder)
     if result and result.status in ended and result.fingerprint == job.fingerprint:
@@ -68,13 +70,38 @@ def _member_bytes(parts: Parts, itemsize: int) -> int:
     return itemsize * (6 * weights + 4 * 8 * parts.data.batch_size * features)
 
 
+def aliases(jobs: Sequence[Job]) -> dict[int, int]:
+    """By the numbers of jobs that are one run with another job, that one's: it is on disk, or the first."""
+    by_identity = defaultdict(list)
+    for job in jobs:
+        by_identity[job.identity].append(job)
+    found: dict[int, int] = {}
+    for same in by_identity.values():
+        kept = min(same, key=lambda job: ((KEEP, CONTINUE, RETRY, RUN).index(job.todo), job.number))
+        found |= {job.number: kept.number for job in same if job is not kept}
+    return found
+
+
+def aliases_told(found: Mapping[int, int], jobs: Sequence[Job]) -> list[str]:
+    """A line for all jobs that are one run with others by the same settings."""
+    overrides = [telling(job.overrides) for job in jobs]
+    names = labels(overrides)
+    lines: dict[str, None] = {}
+    for number, kept in found.items():
+        own = " ".join(o for o in overrides[number] if o not in overrides[kept])
+        other = " ".join(o for o in overrides[kept] if o not in overrides[number]) or "the default"
+        lines[f"{own} is the same run as {other}" if own else f"{names[number]} is given twice"] = None
+    more = [f"and {len(lines) - _MOST_ALIASES} more"] if len(lines) > _MOST_ALIASES else []
+    return [*lines][:_MOST_ALIASES] + more
+
+
 def same_folders(jobs: Sequence[Job]) -> dict[int, str]:
     """What is wrong with jobs that would write over each other, by number."""
     by_folder = defaultdict(list)
     for job in jobs:
         by_folder[job.folder].append(job.number)
     return {
-        number: f"is the same run as job {numbers[0] + 1} of the sweep, in {folder}; leave one of them out"
+        number: f"has the folder of job {numbers[0] + 1}, {folder}, which their difference does not name; leave out one"
         for folder, numbers in by_folder.items()
         for number in numbers[1:]
     }

@@ -25,6 +25,7 @@ class Job:
         overrides: as given, those that all jobs share too.
         folder: of the run.
         fingerprint: of its settings.
+        identity: jobs that share it are one run, `trainlab.results.identity`.
         todo: KEEP, RUN, CONTINUE or RETRY.
         devices: processes that it trains with; more than one only if it is yet to be trained.
         on_gpu: whether those are GPUs.
@@ -39,6 +40,7 @@ class Job:
     folder: Path
     fingerprint: str
     todo: str
+    identity: str = ""
     devices: int = 1
     on_gpu: bool = False
     max_epochs: int | None = None

@@ -31,7 +31,8 @@ class Lines:
     """A line for each job that has come to its end."""
 
     def __init__(self, state: State) -> None:
-        self._labels, self._count = _labels(state), len(state.jobs)
+        self._labels = _labels(state)
+        self._places = {job.number: f"{i}/{len(state.jobs)}" for i, job in enumerate(state.jobs, 1)}
         if len(state.waiting) < len(state.jobs):
             self.say(summary(state) + " at the start")
 
@@ -41,7 +42,7 @@ class Lines:
     def ended(self, job: Job, state: State) -> None:
         """The line."""
         outcome = state.outcomes[job.number]
-        place, took = f"{job.number + 1}/{self._count}", _duration(state.took(job.number) or 0.0)
+        place, took = self._places[job.number], _duration(state.took(job.number) or 0.0)
         figures = f"   val {_figures(outcome.metrics)}" if "val_loss" in outcome.metrics else ""
         reason = f": {outcome.reason}" if outcome.reason else ""
         self.say(f"{place} {self._labels[job.number]}{figures}   {took}   {outcome.status}{reason}")

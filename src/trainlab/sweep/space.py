@@ -135,6 +135,16 @@ class Space:
         for key, dimension in self.dimensions.items():
             yield from ({**first, key: value} for value in dimension.ends[1:])
 
+    def without(self, dropped: Mapping[str, Collection[Value]]) -> "Space":
+        """The space without some values of its choices, by key."""
+
+        def left(key: str, dimension: Dimension) -> Dimension:
+            if not isinstance(dimension, Choice):
+                return dimension
+            return Choice(tuple(value for value in dimension.values if value not in dropped.get(key, ())))
+
+        return Space(tuple(part if isinstance(part, str) else (part[0], left(*part)) for part in self.parts))
+
     def unseen(self, seen: Collection[Params]) -> list[Params] | None:
         """All params that are not among ``seen``; None where there are too many to count."""
         values = [dimension.values for dimension in self.dimensions.values()]
