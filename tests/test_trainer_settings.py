@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from conftest import STEPS
+from trainlab.build import build
 from trainlab.checkpoints import load_checkpoint, network_weights
 from trainlab.cli import PROJECT
 from trainlab.metrics_csv import read_rows
@@ -37,6 +38,13 @@ REFUSED = {
     "precision=16-mixed": r"precision=16-mixed needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
     "precision=16": r"precision=16 needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
     "enable_checkpointing=false": r"enable_checkpointing",
+}
+# Not listed, and set elsewhere.
+ELSEWHERE = {
+    "callbacks=[]": r"trainer.callbacks would have no effect \(they are set by callbacks.\*\); leave it out$",
+    "logger=false": r"trainer.logger would have no effect \(.*logger.\*\)",
+    "plugins=[]": "trainer.plugins would have no effect",
+    "limit_test_batches=1": r"trainer.limit_test_batches would have no effect \(the test set is read whole\)",
 }
 OF_PROCESSES = {"strategy", "devices"}  # tests of several processes
 
@@ -81,3 +89,29 @@ def test_a_setting_that_cannot_work_is_refused_before_the_run(setting, train, tm
     with pytest.raises(Exception, match=REFUSED[setting]):
         train(f"trainer.{setting}", name="refused")
     assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize("setting", ELSEWHERE)
+def test_a_setting_that_would_have_no_effect_is_refused(setting, compose_config):
+    with pytest.raises(ValueError, match=ELSEWHERE[setting]):
+        build(compose_config(f"+trainer.{setting}"))
+
+
+ONE_IMAGE = {
+    "data.batch_size=23": True,  # 300 = 13 * 23 + 1
+    "data.batch_size=23 trainer.limit_train_batches=13": False,
+    "data.batch_size=1": True,
+    "data.batch_size=149 trainer.devices=2": True,  # 150 of 300 for each process
+    "data.batch_size=23 trainer.devices=2": False,
+}
+
+
+@pytest.mark.parametrize("settings", ONE_IMAGE)
+def test_batch_normalization_has_no_batch_of_one_image(settings, compose_config, monkeypatch):
+    monkeypatch.setattr("trainlab.checks._count_cores", lambda: 2)
+    cfg = compose_config("model=bn", *settings.split())
+    if ONE_IMAGE[settings]:
+        with pytest.raises(ValueError, match="leaves a last batch of one image"):
+            build(cfg)
+    else:
+        build(cfg)

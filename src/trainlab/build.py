@@ -24,7 +24,7 @@ from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
 from trainlab.files import absolute
 from trainlab.foreign_callbacks import check_callback
-from trainlab.length import check_length, count_batches, count_steps
+from trainlab.length import check_length, count_batches, count_steps, limited
 from trainlab.lightning_internals import make_trainer
 from trainlab.loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models.scaling import InputScaling
@@ -37,6 +37,16 @@ from trainlab.val_metrics import mode_of
 
 # Of the Trainer, to Classifier.
 _STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
+
+
+# Arguments of the Trainer that others have, and why.
+_NOT_OF_TRAINER = {
+    "callbacks": "they are set by callbacks.*",
+    "logger": "loggers are set by logger.*",
+    "plugins": "they are those that write checkpoints whole",
+    "limit_test_batches": "the test set is read whole",
+    "limit_predict_batches": "there are no predictions in training; see src/predict.py",
+}
 
 
 @dataclass
@@ -91,6 +101,9 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     name = Path(cfg.name if isinstance(cfg.name, str) else "")  # of a number, YAML has not kept how it was written
     if not name.parts or name.is_absolute() or ".." in name.parts:
         raise ValueError(f"name must be that of a folder under output_dir, as text, got {cfg.name!r}; set name")
+    for key, reason in _NOT_OF_TRAINER.items():
+        if key in cfg.trainer:
+            raise ValueError(f"trainer.{key} would have no effect ({reason}); leave it out")
     check_length(cfg.trainer)
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
     on_cpu = cfg.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
@@ -105,12 +118,6 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         raise ValueError(
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "
             f"got {network.num_classes}; set model.num_classes"
-        )
-    last_batch = (data.count_train_images() - data.val_size) % data.batch_size
-    if last_batch == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
-        raise ValueError(
-            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
-            "set data.batch_size or data.val_size"
         )
     optimizer = construct(cfg, "optim")
     if (lr := optimizer.keywords.get("lr")) is not None and not 0 < lr < math.inf:
@@ -152,9 +159,22 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
     scheduler(trial, _count_steps(trainer, data, module))
+    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+        _check_last_batch(trainer, data)
     if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
         module.double()
     return Parts(data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+
+
+def _check_last_batch(trainer: lightning.Trainer, data: ImageData) -> None:
+    """Raise ValueError where a process has a batch of one image, which batch normalization cannot take."""
+    images = math.ceil((data.count_train_images() - data.val_size) / trainer.world_size)
+    batches = limited(math.ceil(images / data.batch_size), trainer.limit_train_batches)
+    if 1 in (data.batch_size, images - (batches - 1) * data.batch_size):
+        raise ValueError(
+            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
+            "set data.batch_size or data.val_size"
+        )
 
 
 def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier) -> int:

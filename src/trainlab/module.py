@@ -101,6 +101,7 @@ class Classifier(lightning.LightningModule):
         in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
         in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
+        captured = captured and not self.trainer._detect_anomaly  # which waits for the device
         if self._train_epoch is not None:
             pass  # a population makes the steps
         elif in_one and self.trainer.precision != "16-mixed" and (self.compile_step or captured):

@@ -111,6 +111,7 @@ def saved(folder: Path, name: str = "last") -> dict[str, Any]:
         for key, value in about["config"].items()
         if key not in ("run_dir", "ckpt_path", "callbacks", "logger", "compile")
     }
+    del checkpoint["path"]
     return checkpoint | {"trainlab": about | {"config": places}}
 
 

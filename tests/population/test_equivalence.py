@@ -117,6 +117,7 @@ MORE = {
     "no momentum": (["optim=sgd", "optim.momentum=0"], [["optim.lr=0.01"], ["optim.lr=0.02"]]),
     "dampened": ([*SGD, "optim.nesterov=false"], [["optim.dampening=0.1"], ["optim.dampening=0.5"]]),
     "augmentation": ([*SGD, "data.flip=true", "data.crop_padding=2"], [["seed=1"], ["seed=2"], ["data.seed=2"]]),
+    "sanity validation": ([*SGD, "model=bn", "trainer.num_sanity_val_steps=2"], [["seed=1"], ["seed=2"]]),
     "a part of the batches": ([*SGD, "trainer.limit_train_batches=7"], [["seed=1"], ["seed=2"]]),
     "best by accuracy": (
         [*SGD],
@@ -125,7 +126,15 @@ MORE = {
 }
 
 
-IN_DEFAULT_SUITE = ("prelu", "rrelu", "batch_norm_input", "cosine after warmup", "plateau", "clipped by norm")
+IN_DEFAULT_SUITE = (
+    "prelu",
+    "rrelu",
+    "batch_norm_input",
+    "cosine after warmup",
+    "plateau",
+    "clipped by norm",
+    "sanity validation",
+)
 
 
 @pytest.mark.parametrize(
