@@ -25,7 +25,7 @@ FLOORS = (
     ("trainlab.probe", "trainlab.layer_statistics", "trainlab.step_losses"),
     (
         *("trainlab.callbacks", "trainlab.pictures", "trainlab.evaluation", "trainlab.checkpoints"),
-        *("trainlab.run_folder", "trainlab.pruning"),
+        *("trainlab.run_folder", "trainlab.continuation", "trainlab.pruning"),
     ),
     ("trainlab.loggers", "trainlab.module", "trainlab.data", "trainlab.results", "trainlab.checkpoint_form"),
     (

@@ -35,6 +35,7 @@ class EpochLog(Callback):
         epoch_s: wall seconds of every epoch of the run, resumed ones too, from the end of the one before: training
             steps, validation, and writing what the epoch before left to write, its checkpoints.
         images_per_s: training images a second of its training steps.
+        active: whether an epoch has begun since this was made.
 
     Args:
         clock: seconds.
@@ -44,6 +45,7 @@ class EpochLog(Callback):
         self._clock = clock
         self.epoch_s: list[float] = []
         self.images_per_s: list[float] = []
+        self.active = False
         self._trained: float | None = None
         self._end: float | None = None
 
@@ -60,6 +62,7 @@ class EpochLog(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         assert isinstance(pl_module, Classifier)
+        self.active = True
         self._start, self._trained = self._clock(), None
         self._first_batch, self._first_part_s = pl_module.begun_batches, 0.0
         if self._first_batch:  # which has a row already
@@ -224,9 +227,17 @@ class EarlyStopping(callbacks.EarlyStopping):
         min_delta = self.min_delta if self.mode == "max" else -self.min_delta  # Lightning has given it a sign
         check_at_least(0, section, patience=self.patience, min_delta=min_delta)
 
+    def has_stopped(self, state_dict: dict[str, Any]) -> bool:
+        """Whether a training that is resumed with this state is at its end, by the patience that there is now."""
+        return self._has_reached(state_dict) or state_dict["wait_count"] >= max(1, self.patience)
+
+    @staticmethod
+    def _has_reached(state_dict: dict[str, Any]) -> bool:
+        return bool(state_dict["stopped_epoch"]) and state_dict["wait_count"] < state_dict["patience"]
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
-        self._reached = bool(state_dict["stopped_epoch"]) and state_dict["wait_count"] < state_dict["patience"]
+        self._reached = self._has_reached(state_dict)
         super().load_state_dict(state_dict | {"patience": self.patience, "stopped_epoch": 0})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

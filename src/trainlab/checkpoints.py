@@ -165,9 +165,6 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
     old = checkpoint["trainlab"]["config"]
     if batches_begun(checkpoint):
         _check_rest_of_epoch(batches_begun(checkpoint), old, config)
-    epochs, most = epochs_done(checkpoint), config["trainer"]["max_epochs"]
-    if most is not None and 0 <= most < epochs:
-        raise ValueError(f"the checkpoint is of epoch {epochs} and max_epochs is {most}; set trainer.max_epochs higher")
     changes = differences(*({k: c[k] for k in ("optim", "scheduler")} for c in (old, config)))
     if not old["scheduler"]["_target_"].endswith((".constant", ".plateau")):
         length = ("max_epochs", "max_steps")

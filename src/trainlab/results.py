@@ -1,5 +1,6 @@
 """What a run leaves behind, `result.json`, and the fingerprint that says whether two runs are one."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -13,6 +14,8 @@ from trainlab.files import write_atomically
 from trainlab.val_metrics import METRICS
 
 Config = Mapping[str, Any]
+RESULT = "result.json"
+CONTINUATION = "continuation"  # folder in that of a completed run, while it is continued with other settings
 STATUSES = ("running", "completed", "debug", "pruned", "diverged", "failed", "interrupted")
 
 # Where a run is kept, what watches it and what machine does it: none of it changes what is trained.
@@ -61,7 +64,8 @@ class Result:
             Of a debug run epochs and stop_reason alone.
         time: total_s, epoch_s (median), images_per_s, device; population, of one that was trained together with others:
             members of the largest, wall_s of all.
-        provenance: command, git commit and whether dirty, versions, seed, data digest.
+        provenance: command, git commit and whether dirty, versions, seed, data digest; continued_from, of a run
+            that was not trained with these settings in this folder from its start, see `trainlab.continuation`.
         error: type, message and traceback file, where there is one.
         lr_search: where the learning rate was searched, what that came to: method, lr, rule, suggestions, curve,
             search_s, which total_s does not contain.
@@ -81,7 +85,7 @@ class Result:
         assert self.status in STATUSES
         content = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
         text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
-        write_atomically(folder / "result.json", (text + "\n").encode())
+        write_atomically(folder / RESULT, (text + "\n").encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Result | None":
@@ -90,7 +94,7 @@ class Result:
         Raises:
             ValueError: the file is damaged.
         """
-        path = folder / "result.json"
+        path = folder / RESULT
         if not path.exists():
             return None
         try:
@@ -106,6 +110,15 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def folder_of_result(folder: Path, fingerprint: str) -> Path:
+    """Where the run with that fingerprint has its result: ``folder``, or inside while it continues a completed run."""
+    with contextlib.suppress(ValueError):
+        inside = Result.read(folder / CONTINUATION)
+        if inside and inside.fingerprint == fingerprint:
+            return folder / CONTINUATION
+    return folder
 
 
 def is_search(found: Any) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 from trainlab.build import Parts, build, make_paths_absolute, resolved
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.console import quiet
+from trainlab.continuation import (
+    begin,
+    continued_from,
+    earlier_part,
+    finish,
+    start_checkpoint,
+    training_folder,
+)
 from trainlab.endings import stop_reason, was_pruned
 from trainlab.evaluation.network import evaluate
 from trainlab.files import write_atomically
@@ -26,12 +35,10 @@ from trainlab.results import Result, describe, fingerprint, is_debug_run
 from trainlab.run_folder import (
     Interrupted,
     claimed,
-    earlier_run,
     has_ended,
     is_main_process,
     nothing_left,
     recorded,
-    start_checkpoint,
 )
 from trainlab.searched import check_search, find_rate, follow_rate, show_search, take_rate
 
@@ -54,23 +61,33 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     clock = member.seconds if member else time.perf_counter
     started = clock()
     make_paths_absolute(cfg)
-    config, folder = resolved(cfg), Path(cfg.run_dir)
+    config, run_dir = resolved(cfg), Path(cfg.run_dir)
+    folder = training_folder(run_dir, config, cfg.ckpt_path)
+    cfg.run_dir = str(folder)
     quiet()
-    with nothing_left(folder):
+    with nothing_left(run_dir):
         check_search(cfg, overrides)
         parts = build(cfg, member)
     if not is_main_process():
         follow_rate(cfg, config, parts)
         return _follow(parts, config, folder)
-    with claimed(folder), nothing_left(folder):
+    with claimed(run_dir), nothing_left(run_dir):
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
-        previous = earlier_run(folder, config, cfg.ckpt_path)
+        previous = earlier_part(folder, run_dir, config, cfg.ckpt_path)
         if previous and has_ended(previous, cfg.sweep.trial):
             log.info("already %s, not trained again\n%s", previous.status, describe(previous, folder))
+            _put_in_place(cfg, previous, folder, run_dir)
             return previous
         if previous and previous.lr_search:
             take_rate(cfg, config, parts, result, previous.lr_search)
-        start = start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
+        kept = folder if previous else run_dir
+        start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), parts.network, config, parts.callbacks)
+        origin = continued_from(start, config, run_dir) if start else []
+        if origin:
+            result.provenance["continued_from"] = parts.checkpoint.about["continued_from"] = origin
+        if start and kept != folder:
+            begin(run_dir, folder)
+            start = folder / start.resolve().relative_to(run_dir.resolve())
         os.environ[START_VARIABLE] = str(start or "")
         _keep(cfg, result, folder)
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
@@ -88,6 +105,8 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     show_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.data.images.digest
                 _train(parts, config, start)
+                if not (previous or parts.epochs.active):
+                    raise ValueError("training ran zero steps: a callback stopped it before its first; leave it out")
                 if parts.interrupt.interrupted:
                     raise Interrupted
                 if was_pruned(parts.callbacks):
@@ -103,7 +122,8 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     result.metrics = {key: result.metrics[key] for key in ("epochs", "stop_reason")}
                 if result.time and (shared := _shared(before.get("population"), member, now_s)):
                     result.time["population"] = shared
-        log.info("%s", describe(result, folder))
+        _put_in_place(cfg, result, folder, run_dir)
+        log.info("%s", describe(result, run_dir))
         return result
 
 
@@ -111,6 +131,15 @@ def _keep(cfg: DictConfig, result: Result, folder: Path) -> None:
     """Leave what the run is made of, so that another process can go on with it."""
     write_atomically(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
     result.write(folder)
+
+
+def _put_in_place(cfg: DictConfig, result: Result, folder: Path, run_dir: Path) -> None:
+    """Have what a completed continuation leaves in the place of the run that it continued."""
+    if folder != run_dir and result.status in ("completed", "pruned"):
+        finish(folder, run_dir)
+        cfg.run_dir = str(run_dir)
+        _keep(cfg, result, run_dir)
+        shutil.rmtree(folder)
 
 
 def _start_loggers(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
@@ -134,7 +163,7 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
     if start is None:
         parts.standardize()
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
-    parts.checkpoint.about = about
+    parts.checkpoint.about |= about
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
     finally:
@@ -147,9 +176,12 @@ def _test(result: Result, parts: Parts) -> None:
     """Evaluate the best checkpoint, the last one where none was validated, on the test set: once, here."""
     if parts.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it unseen; no checkpoint was written
         return
-    path = parts.checkpoint.best_path if parts.checkpoint.best else parts.checkpoint.last_path
-    device = parts.trainer.strategy.root_device
-    network = rebuild_network(load_checkpoint(path)).to(device)
+    best = parts.checkpoint.best
+    path = parts.checkpoint.best_path if best else parts.checkpoint.last_path
+    checkpoint, device = load_checkpoint(path), parts.trainer.strategy.root_device
+    if best and checkpoint["epoch"] != best["epoch"]:
+        raise ValueError(f"{path} is of epoch {checkpoint['epoch'] + 1}, and the best one was {best['epoch'] + 1}")
+    network = rebuild_network(checkpoint).to(device)
     evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
     for board in parts.loggers.boards:
@@ -186,7 +218,8 @@ def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     """The part of a process for another device: train along, write nothing."""
     start = os.environ.get(START_VARIABLE)
     if start is None:  # processes started by torchrun, SLURM and the like
-        _train(parts, config, start_checkpoint(config["ckpt_path"], folder, True, parts.network, config))
+        start_at = start_checkpoint(config["ckpt_path"], folder, True, parts.network, config, parts.callbacks)
+        _train(parts, config, start_at)
     else:
         _train(parts, config, Path(start) if start else None)
     if parts.interrupt.interrupted:

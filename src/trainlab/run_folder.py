@@ -12,16 +12,14 @@ from typing import Any, cast
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import nn
 from yaml import YAMLError
 
-from trainlab.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint
 from trainlab.files import locked, write_atomically
 from trainlab.module import Diverged
 from trainlab.results import Result, differences, fingerprint, is_debug_run
 
 log = logging.getLogger(__name__)
-_LAST = Path("checkpoints", "last.ckpt")
+LAST = Path("checkpoints", "last.ckpt")  # in the folder of a run
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,7 +40,7 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
         Diverged: it diverged, and would again.
     """
     previous = Result.read(folder)
-    if previous is None or (previous.status == "failed" and not (folder / _LAST).exists()):
+    if previous is None or (previous.status == "failed" and not (folder / LAST).exists()):
         return None
     if previous.fingerprint == fingerprint(config):
         if previous.status == "diverged":
@@ -53,13 +51,18 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
     if is_debug_run(old) or is_debug_run(config):
         held, this = ("a debug run", "another run") if is_debug_run(old) else ("another run", "a debug run")
         raise ValueError(f"{folder} holds {held} and cannot be that of {this}; set another name=, or remove the folder")
-    if ckpt_path is None:
+    if ckpt_path is None or not is_own_checkpoint(ckpt_path, folder):
         changes = "; ".join(differences(old, config)) or "of an earlier version"
         raise ValueError(
             f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
             "that run with the new ones"
         )
     return None
+
+
+def is_own_checkpoint(ckpt_path: str, folder: Path) -> bool:
+    """Whether ``ckpt_path`` is a checkpoint of the run in ``folder``."""
+    return ckpt_path == "last" or Path(ckpt_path).resolve().is_relative_to(folder.resolve())
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
@@ -134,29 +137,3 @@ def claimed(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise ValueError(f"another process is training in {folder}; wait for it, or set another name=") from None
         yield
-
-
-def start_checkpoint(
-    ckpt_path: str | None, folder: Path, cut_short: bool, network: nn.Module, config: Mapping[str, Any]
-) -> Path | None:
-    """The checkpoint to go on from: the last one of a run that was cut short, or the one asked for."""
-    last = folder / _LAST
-    if cut_short and last.exists():
-        start: Path | None = last
-    elif ckpt_path is None:
-        start = None
-    elif ckpt_path == "last":
-        if not last.exists():
-            raise FileNotFoundError(
-                f"there is no {last} to continue; set name= to that of the run, or leave out ckpt_path"
-            )
-        start = last
-    else:
-        start = Path(str(ckpt_path))
-    if start is not None:
-        checkpoint = load_checkpoint(start)
-        check_fits(checkpoint, network, config)
-        begun = batches_begun(checkpoint)
-        inside = f" and batch {begun} of the next" if begun else ""
-        log.info("continuing %s after epoch %d%s", start, epochs_done(checkpoint), inside)
-    return start

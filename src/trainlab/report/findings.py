@@ -1,5 +1,6 @@
 """All that a report says, before it is put on a page."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
@@ -131,7 +132,9 @@ def _more_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
         said.append(f"Debug runs, so listed but counted nowhere: {debug} of {len(runs)} runs.")
     if unfinished := sum(run.status not in ("completed", "debug", "pruned") for run in runs):
         said.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
-    if lossless := sum(run.status == "completed" and not run.is_completed for run in runs):
+    if continued := sum(bool(run.continued) for run in runs):
+        said.append(f"Continued from runs with other settings, so listed but counted nowhere: {continued} runs.")
+    if lossless := sum(run.status == "completed" and not math.isfinite(run.val_loss) for run in runs):
         said.append(f"Completed, but cannot be compared (no finite validation loss): {lossless} of {len(runs)} runs.")
     if otherwise := held_out_otherwise([group for group in groups if group.runs]):
         said.append(

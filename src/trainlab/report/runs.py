@@ -67,7 +67,17 @@ class Run:
     @property
     def is_completed(self) -> bool:
         """Whether it ended by itself with a finite validation loss, so that it can be compared."""
-        return self.status == "completed" and math.isfinite(self.val_loss)
+        return self.status == "completed" and math.isfinite(self.val_loss) and not self.continued
+
+    @property
+    def continued(self) -> str:
+        """What other run it continues, so that it is none of its own settings; "" if it is."""
+        parts = self.result.provenance.get("continued_from", []) if self.result else []
+        for part in parts if isinstance(parts, list) else []:
+            if isinstance(part, dict) and not part.get("as_in_one_go"):
+                changes = "; ".join(map(str, part.get("changes", []))) or "in another folder"
+                return f"continues {part.get('path')} after {part.get('epochs')} epochs ({changes})"
+        return ""
 
     @property
     def had_a_long_epoch(self) -> bool:
@@ -88,8 +98,9 @@ class Run:
             parts.append("a debug run: it shows that everything works, not how well")
         if self.status == "pruned":
             parts.append("ended early by the search: other trials were better after as many epochs")
-        if self.status == "completed" and not self.is_completed:
+        if self.status == "completed" and not math.isfinite(self.val_loss):
             parts.append("no finite validation loss")
+        parts.append(self.continued)
         return "; ".join(str(part) for part in [*parts, *self.notes] if part)
 
 

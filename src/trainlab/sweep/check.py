@@ -10,10 +10,10 @@ from torch import nn
 
 from trainlab.build import Parts, build, resolved
 from trainlab.console import quiet
+from trainlab.continuation import earlier_part, start_checkpoint, training_folder
 from trainlab.population.fitness import unfit
 from trainlab.population.grouping import comparable
-from trainlab.results import Result, fingerprint, identity, telling
-from trainlab.run_folder import earlier_run, start_checkpoint
+from trainlab.results import Result, fingerprint, folder_of_result, identity, telling
 from trainlab.searched import check_search
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
@@ -36,15 +36,17 @@ def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool)
     same, limit = identity(config, folder), limit if limit > 0 else None
     job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)
     ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(cfg.sweep.trial)
-    result = Result.read(folder)
+    result = Result.read(folder_of_result(folder, job.fingerprint))
     if result and result.status in ended and result.fingerprint == job.fingerprint:
         return job
     check_search(cfg, overrides)
     parts = build(cfg)
-    previous = earlier_run(folder, config, cfg.ckpt_path)
+    inside = training_folder(folder, config, cfg.ckpt_path)
+    previous = earlier_part(inside, folder, config, cfg.ckpt_path)
     if previous and previous.lr_search:
         config["optim"]["lr"] = previous.lr_search["lr"]
-    start_checkpoint(cfg.ckpt_path, folder, bool(previous), parts.network, config)
+    kept = inside if previous else folder
+    start_checkpoint(cfg.ckpt_path, kept, bool(previous), parts.network, config, parts.callbacks)
     failed = result is not None and result.status == "failed"
     return replace(
         job,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
+from trainlab.results import folder_of_result
 from trainlab.sweep.divide import can_be_divided, divided
 from trainlab.sweep.machine import count_threads
 from trainlab.sweep.outcome import on_disk, recorded_outcome, settle
@@ -158,7 +159,7 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
     free.difference_update(slots)
     cards.difference_update(own)
     share = share_of(len(slots), state.slots, own)
-    before = {job.number: on_disk(job.folder) for job in item.jobs}
+    before = {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
 
     def in_child() -> Any:
         for name in FOREIGN_VARIABLES:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.files import write_atomically
-from trainlab.results import Result
+from trainlab.results import Result, folder_of_result
 from trainlab.sweep.plan import Job
 from trainlab.sweep.process import INTERRUPTED
 
@@ -61,25 +61,29 @@ def settle(job: Job, before: bytes | None, status: int, error: dict[str, str] | 
         error: type, message and traceback of the exception that ended it, where it is known.
         stopped: whether it was told to end.
     """
-    told = on_disk(job.folder) != before
+    folder = folder_of_result(job.folder, job.fingerprint)
+    told = on_disk(folder) != before
     earlier = None
     with contextlib.suppress(ValueError):
-        earlier = Result.read(job.folder)
+        earlier = Result.read(folder)
     if told and earlier and earlier.status != "running":
         return _outcome(earlier)
     interrupted = error is None and (stopped or status == INTERRUPTED)
     if interrupted and not (told and earlier):
-        return recorded_outcome(job.folder)  # it had not begun
-    result = earlier or Result("failed", job.fingerprint, list(job.overrides))
+        is_its_own = earlier and earlier.fingerprint == job.fingerprint
+        return recorded_outcome(folder) if is_its_own else Outcome(WAITING, {})  # it had not begun
+    of_another = earlier is not None and earlier.fingerprint != job.fingerprint and earlier.status == "completed"
+    result = Result("failed", job.fingerprint, list(job.overrides)) if of_another or not earlier else earlier
     result.status = "interrupted" if interrupted else "failed"
     if not interrupted:
         result.error = {"type": "Killed" if status < 0 else "Exit", "message": how_it_ended(status)}
         if error:
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}
     with contextlib.suppress(OSError):  # no room on the disk; the sweep's table says it all the same
-        if error:
-            write_atomically(job.folder / "traceback.txt", error["traceback"].encode())
-        result.write(job.folder)
+        if error and not of_another:
+            write_atomically(folder / "traceback.txt", error["traceback"].encode())
+        if not of_another:
+            result.write(folder)
     return _outcome(result)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from trainlab.metrics_csv import read_rows
+from trainlab.results import folder_of_result
 from trainlab.sweep.outcome import WAITING, Outcome, recorded_outcome
 from trainlab.sweep.plan import KEEP, Item, Job
 
@@ -25,7 +26,10 @@ class State:
         self.items = [Item((job,)) for job in jobs if job.todo != KEEP] if items is None else items
         self._together = {job.number for item in self.items if len(item.jobs) > 1 for job in item.jobs}
         self.outcomes = {
-            job.number: recorded_outcome(job.folder) if job.todo == KEEP else Outcome(WAITING, {}) for job in jobs
+            job.number: recorded_outcome(folder_of_result(job.folder, job.fingerprint))
+            if job.todo == KEEP
+            else Outcome(WAITING, {})
+            for job in jobs
         }
         self.begun: dict[int, int] = {}
         self.started: dict[int, float] = {}

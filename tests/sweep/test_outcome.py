@@ -1,0 +1,33 @@
+"""What a sweep records of a job whose process has ended without doing so."""
+
+from pathlib import Path
+
+import pytest
+
+from trainlab.results import CONTINUATION, Result
+from trainlab.sweep.outcome import WAITING, on_disk, settle
+from trainlab.sweep.plan import RUN, Job
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """One that continues a completed run of other settings."""
+    Result("completed", "old", [], {"val_loss": 1.0}).write(tmp_path)
+    return Job(0, (), tmp_path, "new", RUN)
+
+
+def test_a_completed_run_is_not_overwritten_by_the_end_of_a_job_that_was_to_continue_it(job: Job):
+    before = on_disk(job.folder)
+    assert settle(job, before, -9, None, stopped=False).status == "failed"
+    assert settle(job, before, 130, None, stopped=True).status == WAITING
+    assert on_disk(job.folder) == before
+
+
+def test_the_end_of_a_continuation_is_recorded_in_its_own_folder(job: Job):
+    before = on_disk(job.folder)
+    (job.folder / CONTINUATION).mkdir()
+    Result("running", "new", []).write(job.folder / CONTINUATION)
+    outcome = settle(job, before, -9, None, stopped=False)
+    assert (outcome.status, outcome.reason.startswith("killed by signal 9")) == ("failed", True)
+    assert Result.read(job.folder / CONTINUATION).status == "failed"
+    assert on_disk(job.folder) == before
