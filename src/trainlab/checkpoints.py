@@ -132,7 +132,7 @@ def _no_parameters_but(weights: Iterable[Tensor]) -> Iterator[None]:
         if threading.get_ident() != thread:
             return  # the hook is global, and other members of a population build theirs
         if not left[shape]:
-            raise ValueError(f"no weights are left for the {name} {shape} of a {type(module).__name__}")
+            raise ValueError(f"it has no weights left for the {name} {shape} of a {type(module).__name__}")
         left[shape] -= 1
 
     hook = register_module_parameter_registration_hook(check)
@@ -233,6 +233,5 @@ def _construct(kind: type, checkpoint: dict[str, Any], section: str, **late: Any
     except Exception as error:  # whatever a constructor says to what the file holds
         reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")  # its advice is for a training
         raise ValueError(
-            f"{checkpoint['path']} has {section} settings that cannot be used, or of another version "
-            f"({reason[0] or reason[2]})"
+            f"{checkpoint['path']} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
         ) from error

@@ -89,7 +89,8 @@ class CIFAR10(ImageData):
             train, test = _load(self.root)
         except RuntimeError:  # torchvision's word for "absent, incomplete or damaged"
             if not self.may_write:
-                raise FileNotFoundError(f"CIFAR-10 is not in {self.root}; set data.root") from None
+                where = "where it is, or may be downloaded to"
+                raise FileNotFoundError(f"CIFAR-10 is not in {self.root}; set data.root to {where}") from None
             with locked(self.root / ".cifar10.lock"):
                 train, test = _load_or_download(self.root)
         images, labels = zip(_tensors(train), _tensors(test), strict=True)
