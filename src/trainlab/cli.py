@@ -176,24 +176,33 @@ def run_script(main: Callable[[], Any]) -> None:
     register_resolvers()
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     if os.environ.get("HYDRA_FULL_ERROR") == "1" and os.environ.get(_ASKED_BY_US) != "1":
-        sys.argv[1:] = readable(sys.argv[1:])
+        _prepare_command_line()
         main()
         return
     # Hydra prints and exits by itself unless it is asked for the exception. Processes for other devices inherit both.
     os.environ["HYDRA_FULL_ERROR"] = os.environ[_ASKED_BY_US] = "1"
     try:
-        if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # to the others Lightning gives this one's, and more
-            sys.argv[1:] = readable(sys.argv[1:])
-            if not any(word.startswith(_MAKE_NO_FOLDER) for word in sys.argv[1:]):
-                OmegaConf.register_new_resolver("new_name", new_folder, use_cache=True, replace=True)
+        _prepare_command_line()
         main()
     except KeyboardInterrupt:
         sys.exit(130)
     except (Ended, Exception) as ended:
         status, message = explain(ended.error if isinstance(ended, Ended) else ended)
-        if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        if _is_first_process():
             print(message, file=sys.stderr)
         sys.exit(status)
+
+
+def _prepare_command_line() -> None:
+    """Put the words as Hydra is to read them; have a run without a name claim a folder."""
+    sys.argv[1:] = readable(sys.argv[1:], once=_is_first_process())
+    if _is_first_process() and not any(word.startswith(_MAKE_NO_FOLDER) for word in sys.argv[1:]):
+        OmegaConf.register_new_resolver("new_name", new_folder, use_cache=True, replace=True)
+
+
+def _is_first_process() -> bool:
+    """False in processes for other devices of a run; Lightning gives those some settings a second time."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[int, str]:

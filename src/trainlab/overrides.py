@@ -39,15 +39,16 @@ def folder_name(overrides: Sequence[str]) -> str:
     return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
 
 
-def readable(arguments: Sequence[str]) -> list[str]:
-    """A command line of a person as Hydra is to get it: flags first, text in quotes, each key once.
+def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
+    """A command line of a person as Hydra is to get it: flags first, text in quotes, each key ``once``.
 
     Raises:
         WrongArguments: a key is given twice, or a value can be read in two ways.
     """
     flags, overrides = _flags_first(arguments)
-    check_given_once(overrides)
-    sweeps = "--multirun" in flags
+    if once:
+        check_given_once(overrides)
+    sweeps = "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
     words = [quoted(override, sweeps) for override in overrides]
     return flags + (_left_to_jobs(words) if sweeps else words)
 
@@ -180,14 +181,17 @@ def unreadable(error: Any) -> str:
 def combinations(overrides: Sequence[Any]) -> list[list[str]]:
     """The overrides of each job of a sweep, by parsed ``overrides`` of which none is an interval.
 
+    Of two with one key, the settings of a sweeper and the command line, the second holds.
+
     Raises:
         ValueError: an override has no value.
     """
-    lists = []
+    lists = {}
     for override in overrides:
         values = swept_values(override) if override.is_sweep_override() else [override.get_value_element_as_str()]
-        lists.append([f"{override.get_key_element()}={value}" for value in values])
-    return [list(one) for one in itertools.product(*lists)]
+        key = override.get_key_element()
+        lists[key.lstrip("+~")] = [f"{key}={value}" for value in values]
+    return [list(one) for one in itertools.product(*lists.values())]
 
 
 def swept_values(override: Any) -> list[str]:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from trainlab.overrides import WrongArguments, folder_name, quoted, readable, values_of
+from trainlab.overrides import (
+    WrongArguments,
+    combinations,
+    folder_name,
+    parse_overrides,
+    quoted,
+    readable,
+    values_of,
+)
 
 
 def test_the_folder_of_a_run_says_what_sets_it_apart():
@@ -130,6 +138,15 @@ def test_overrides_of_an_option_that_jobs_choose_are_left_to_the_jobs():
 )
 def test_values_of_a_sweep(override: str, values: list[str]):
     assert values_of([override])[override.partition("=")[0]] == values
+
+
+def test_the_command_line_takes_precedence_over_settings_of_the_sweeper():
+    overrides = parse_overrides(["seed=1,2", "+x=1,2", "model=bn", "seed=3", "++x=4"])
+    assert combinations(overrides) == [["seed=3", "++x=4", "model=bn"]]
+
+
+def test_a_process_for_another_device_has_settings_a_second_time():
+    assert readable(["hydra.run.dir=a", "name=é", 'hydra.run.dir="b"'], once=False)[1] == "name='é'"
 
 
 def test_a_range_without_numbers_is_refused():
