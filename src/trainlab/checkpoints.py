@@ -5,7 +5,6 @@ import io
 import pickle
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from trainlab.data import ImageData
 from trainlab.files import write_atomically
 from trainlab.results import differences
 
+_SPARE_SIZE = 10_000  # elements of parameters
 _TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
 
 
@@ -80,7 +80,7 @@ def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
         ValueError: it has settings that this version does not know or take, or they are not those of its weights.
     """
     about, weights = checkpoint["trainlab"], network_weights(checkpoint)
-    with warnings.catch_warnings(), _no_parameters_but(weights.values()):
+    with warnings.catch_warnings(), _limited_size(weights.values()):
         warnings.simplefilter("ignore")  # what there is to say of the settings was said when it was trained
         network = _construct(nn.Module, checkpoint, "model", image_shape=tuple(about["image_shape"]))
     wrong = _mismatch(weights, network.state_dict())
@@ -120,20 +120,21 @@ def _mismatch(there: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> str:
 
 
 @contextmanager
-def _no_parameters_but(weights: Iterable[Tensor]) -> Iterator[None]:
-    """Stop what is built here at the first parameter that none of ``weights`` can fill, before it has memory.
+def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Stop what is built here when it has become far larger than ``weights``, before that has taken memory or time.
 
-    Otherwise a small file could have a network built that is larger than the memory.
+    Otherwise a small file could have a network built that is larger than the memory. What a network builds and does
+    not use, such as the normalization of layers that have none, may be as large as the network.
     """
-    left, thread = Counter(tuple(tensor.shape) for tensor in weights), threading.get_ident()
+    left, thread = _SPARE_SIZE + 3 * sum(tensor.numel() for tensor in weights), threading.get_ident()
 
     def check(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        shape = tuple(parameter.shape)
+        nonlocal left
         if threading.get_ident() != thread:
             return  # the hook is global, and other members of a population build theirs
-        if not left[shape]:
-            raise ValueError(f"it has no weights left for the {name} {shape} of a {type(module).__name__}")
-        left[shape] -= 1
+        left -= max(1, parameter.numel())
+        if left < 0:
+            raise ValueError("it describes a network larger than its weights")
 
     hook = register_module_parameter_registration_hook(check)
     try:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import get_object
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from trainlab.checkpoints import rebuild_network
 from trainlab.cli import PROJECT
 from trainlab.evaluation import evaluate_checkpoint
 from trainlab.models.activations import ACTIVATIONS
@@ -250,3 +252,17 @@ def test_cpu_gpu_and_ddp_are_auto_but_for_the_device(compose: Compose):
     assert compose("trainer=cpu").trainer == {**auto, "accelerator": "cpu"}
     assert compose("trainer=gpu").trainer == {**auto, "accelerator": "gpu"}
     assert compose("trainer=ddp").trainer == {**auto, "strategy": "ddp", "devices": 2}
+
+
+@pytest.mark.parametrize("option", sorted(OPTIONS["model"]))
+def test_the_network_of_every_model_is_rebuilt_from_its_checkpoint(option: str):
+    sizes = () if option.startswith("cnn") else ("model.depth=3", "model.width=16")
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides=["data=shapes", f"model={option}", *sizes])
+    config = OmegaConf.to_container(cfg, resolve=False)
+    model = OmegaConf.to_container(cfg.model, resolve=True)
+    network = instantiate(cfg.model, image_shape=(3, 32, 32), _convert_="all")
+    weights = {f"network.{key}": value for key, value in network.state_dict().items()}
+    about = {"config": config | {"model": model}, "image_shape": [3, 32, 32], "classes": list("abcdefghij")}
+    rebuilt = rebuild_network({"trainlab": about, "state_dict": weights, "path": "best.ckpt"})
+    assert all(torch.equal(value, weights[f"network.{key}"]) for key, value in rebuilt.state_dict().items())
