@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from omegaconf import OmegaConf
@@ -122,3 +123,4 @@ def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
     written = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
     assert written["metrics"] == {"val_loss": None, "rates": [1.0, None]}
     assert written["lr_search"] == {"curve": {"losses": [[None]]}}
+    assert math.isnan(Result.read(tmp_path).metrics["val_loss"])

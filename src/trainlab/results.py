@@ -81,7 +81,7 @@ class Result:
     lr_search: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
-        """Write `result.json` atomically. Numbers that are not finite become null: JSON has none."""
+        """Write `result.json` atomically, with null for numbers that are not finite: JSON has none."""
         assert self.status in STATUSES
         content = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
         text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
@@ -89,7 +89,7 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> "Result | None":
-        """The result in ``folder``, or None where there is none.
+        """The result in ``folder``, or None where there is none. A metric of null is NaN.
 
         Raises:
             ValueError: the file is damaged.
@@ -98,9 +98,13 @@ class Result:
         if not path.exists():
             return None
         try:
-            return cls(**json.loads(path.read_text()))
+            result = cls(**json.loads(path.read_text()))
+            if not isinstance(result.metrics, dict):
+                raise TypeError("metrics is no mapping")
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); remove it, or set another name=") from None
+        result.metrics = {key: math.nan if value is None else value for key, value in result.metrics.items()}
+        return result
 
 
 def _without_nan(value: Any) -> Any:
@@ -157,10 +161,9 @@ def is_debug_run(config: Config) -> bool:
 def describe(result: Result, folder: Path) -> str:
     """Two lines that sum up a run."""
     m = result.metrics
-    if m.get("val_loss") is None:
+    if "val_loss" not in m:
         return f"{result.status}: {folder}"
-    tested = m.get("test_loss") is not None
-    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if tested else ""
+    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
     return (
         f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): "
         f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}{test}\n"

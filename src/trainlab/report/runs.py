@@ -183,7 +183,7 @@ def _check(result: Result, folder: Path) -> None:
     require(isinstance(result.overrides, list) and all(isinstance(o, str) for o in result.overrides), "overrides")
     for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
         for key in keys:
-            if numbers.get(key) is not None:
+            if key in numbers:
                 require(is_number(numbers[key]), f"{key} is no number")
     versions = result.provenance.get("versions", {})
     require(isinstance(versions, dict), "versions is no mapping")
@@ -194,7 +194,7 @@ def _drop_what_is_not_finite(result: Result) -> list[str]:
     dropped = []
     for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
         for key in keys:
-            if key in numbers and (numbers[key] is None or not math.isfinite(numbers[key])):
+            if key in numbers and not math.isfinite(numbers[key]):
                 del numbers[key]
                 dropped.append(key)
     # A completed run without a validation loss has a reason of its own.

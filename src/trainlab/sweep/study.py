@@ -3,6 +3,7 @@
 Needs Optuna, so it is imported by searches alone.
 """
 
+import math
 import random
 from collections import Counter
 from dataclasses import asdict
@@ -89,11 +90,11 @@ class Study:
                 self._study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
 
     def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
-        """Note what became of a trial. One that diverged, or has no validation loss, has failed."""
+        """Note what became of a trial. One that diverged, or has no finite validation loss, has failed."""
         status, reason = outcome.status, outcome.reason
-        loss = outcome.metrics.get("val_loss")
-        if status in ("completed", "debug") and loss is None:
-            status, reason = "failed", "it has no validation loss"
+        loss = outcome.metrics.get("val_loss", math.nan)
+        if status in ("completed", "debug") and not math.isfinite(loss):
+            status, reason = "failed", "it has no finite validation loss"
         self._note(trial.number, _STATUS, status)
         self._note(trial.number, _REASON, reason)
         if status == "completed":
