@@ -9,7 +9,7 @@ from test_resume import assert_same_run
 from trainlab.build import build
 from trainlab.checkpoints import load_checkpoint, network_weights, rebuild_data, rebuild_network
 from trainlab.evaluation.network import evaluate
-from trainlab.foreign_callbacks import check_callback
+from trainlab.foreign_callbacks import check_callbacks
 from trainlab.run import Interrupted
 
 OF_LIGHTNING = "+callbacks.x._target_=lightning.pytorch.callbacks."
@@ -27,7 +27,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("settings", REFUSED)
 def test_a_callback_that_cannot_work_is_refused_before_the_run(settings, compose_config):
-    with pytest.raises(ValueError, match=rf"^{settings.split()[0]} .*{REFUSED[settings]}.* leave out callbacks\.x$"):
+    with pytest.raises(ValueError, match=rf"^{settings.split()[0]} .*{REFUSED[settings]}.*; leave out callbacks\.x$"):
         build(compose_config(*f"{OF_LIGHTNING}{settings}".split()))
 
 
@@ -39,7 +39,7 @@ def test_device_statistics_of_a_cpu_need_psutil(cpu_stats, compose_config, monke
     if cpu_stats is False:
         build(cfg)
     else:
-        with pytest.raises(ValueError, match=r"^DeviceStatsMonitor needs psutil .*: pip install psutil, or leave out "):
+        with pytest.raises(ValueError, match=r"^DeviceStatsMonitor needs psutil .*\(pip install psutil\); leave out "):
             build(cfg)
 
 
@@ -49,8 +49,14 @@ class BeforeZeroGrad(Callback):
 
 
 def test_a_hook_that_is_never_called_is_refused():
-    with pytest.raises(ValueError, match=r"has on_before_zero_grad, .*; use on_train_batch_end, or leave"):
-        check_callback(BeforeZeroGrad(), "callbacks.x", on_cpu=True)
+    with pytest.raises(ValueError, match=r"has on_before_zero_grad, .*; use on_train_batch_end; leave"):
+        check_callbacks({"callbacks.x": BeforeZeroGrad()}, on_cpu=True)
+
+
+def test_two_averages_of_the_weights_are_refused(compose_config):
+    second = ("+callbacks.y._target_=lightning.pytorch.callbacks.WeightAveraging",)
+    with pytest.raises(ValueError, match=r"one average of the weights, got callbacks.x and callbacks.y; leave out one"):
+        build(compose_config(*EMA, *second))
 
 
 class Gradients(Callback):

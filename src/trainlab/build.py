@@ -23,7 +23,7 @@ from trainlab.checkpoints import AtomicCheckpointIO
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
 from trainlab.files import absolute
-from trainlab.foreign_callbacks import check_callback
+from trainlab.foreign_callbacks import check_callbacks
 from trainlab.length import check_length, count_batches, count_steps, limited
 from trainlab.lightning_internals import make_trainer
 from trainlab.loggers import LeaveLoggersOpen, RunLoggers, name_argument
@@ -133,8 +133,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
 
     clock = {"clock": member.seconds} if member else {}
     named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
-    for name, callback in named.items():
-        check_callback(callback, f"callbacks.{name}", on_cpu)
+    check_callbacks({f"callbacks.{name}": callback for name, callback in named.items()}, on_cpu)
     checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
     if member:
         member.listen(interrupt)

@@ -1,14 +1,14 @@
 """Which of Lightning's callbacks can work on a training whose module makes the optimizer's steps itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.accelerators.cpu import _PSUTIL_AVAILABLE
 from lightning.pytorch.callbacks import Callback, DeviceStatsMonitor, WeightAveraging
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+_MANY_EPOCHS = 10_000  # more than a run has
 # Hooks of callbacks between backward and update.
-EPOCHS = 10_000  # far more than a run has
 _GRADIENT_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
 # Lightning's callbacks that would have no effect or fail: why, and what does the same.
 _REFUSED: dict[type[Callback], str] = {
@@ -35,29 +35,36 @@ def watches_gradients(callbacks: Iterable[Callback]) -> bool:
     return any(is_overridden(hook, c, Callback) for c in callbacks for hook in _GRADIENT_HOOKS)
 
 
-def check_callback(callback: Callback, setting: str, on_cpu: bool) -> None:
-    """Raise ValueError where ``callback`` would fail or have no effect.
+def check_callbacks(callbacks: Mapping[str, Callback], on_cpu: bool) -> None:
+    """Raise ValueError where one of Lightning's callbacks would fail or have no effect.
 
     Args:
-        callback: any.
-        setting: where it is set.
+        callbacks: all, by the setting that each is made from.
         on_cpu: whether the training is on the CPU.
     """
-    name = type(callback).__name__
-    if isinstance(callback, DeviceStatsMonitor):
-        of_cpu = on_cpu if callback._cpu_stats is None else callback._cpu_stats
-        if of_cpu and not _PSUTIL_AVAILABLE:
-            raise ValueError(f"{name} needs psutil for figures of the CPU: pip install psutil, or leave out {setting}")
-    if isinstance(callback, WeightAveraging) and any(callback.should_update(epoch_idx=i) for i in range(EPOCHS)):
-        raise ValueError(
-            f"{name} averages after the validation of an epoch, so that other weights would be saved than validated; "
-            f"average after steps (update_every_n_steps), or leave out {setting}"
-        )
+    for setting, callback in callbacks.items():
+        if problem := _problem(callback, on_cpu):
+            raise ValueError(f"{type(callback).__name__} {problem}; leave out {setting}")
+    averaging = [setting for setting, callback in callbacks.items() if isinstance(callback, WeightAveraging)]
+    if len(averaging) > 1:
+        raise ValueError(f"a checkpoint holds one average of the weights, got {' and '.join(averaging)}; leave out one")
+
+
+def _problem(callback: Callback, on_cpu: bool) -> str:
+    """Why a callback cannot work and what to do; "" where it can."""
     for kind, reason in _REFUSED.items():
         if isinstance(callback, kind):
-            raise ValueError(f"{name} {reason}; leave out {setting}")
-    if is_overridden("on_before_zero_grad", callback, Callback):
-        raise ValueError(
-            f"{name} has on_before_zero_grad, which Lightning calls under automatic optimization alone; "
-            f"use on_train_batch_end, or leave out {setting}"
+            return reason
+    if isinstance(callback, DeviceStatsMonitor) and not _PSUTIL_AVAILABLE:
+        of_cpu = on_cpu if callback._cpu_stats is None else callback._cpu_stats
+        return "needs psutil for statistics of the CPU (pip install psutil)" if of_cpu else ""
+    if isinstance(callback, WeightAveraging) and any(callback.should_update(epoch_idx=i) for i in range(_MANY_EPOCHS)):
+        return (
+            "averages after the validation of an epoch, so that other weights would be saved than validated; "
+            "average after steps (update_every_n_steps)"
         )
+    if is_overridden("on_before_zero_grad", callback, Callback):
+        return (
+            "has on_before_zero_grad, which Lightning calls under automatic optimization alone; use on_train_batch_end"
+        )
+    return ""
