@@ -10,15 +10,16 @@ from trainlab.cli import past_hydra, quick_imports, run_script
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> float | None:
-    """Run what ``cfg`` says; the validation loss is what a sweeper minimizes."""
+    """Run what ``cfg`` says; returns its objective, which a sweeper minimizes or maximizes."""
     from hydra.core.hydra_config import HydraConfig
 
     with past_hydra():
         with quick_imports():
             from trainlab.run import run
+            from trainlab.val_metrics import METRICS
 
         overrides = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task))  # "${run_dir}" as typed
-        return run(cfg, overrides).metrics.get("val_loss")
+        return run(cfg, overrides).metrics.get(METRICS[cfg.sweep.objective].key)
 
 
 if __name__ == "__main__":

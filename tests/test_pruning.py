@@ -52,6 +52,20 @@ def alone(train):
     return folder, losses_of(folder)
 
 
+@pytest.mark.parametrize(("difference", "epochs"), [(0.01, 1), (-0.01, EPOCHS)])
+def test_a_search_by_accuracy_ends_runs_whose_best_is_below_the_median(difference, epochs, alone, train, tmp_path):
+    folder, _ = alone
+    accuracies = [float(row["val/acc"]) for row in read_rows(folder / "metrics.csv")]
+    study = Study(tmp_path, SPACE, Settings(6, "random", 1, "median", EPOCHS, "val/acc"))
+    for trial in study.next(5):
+        report(study, trial, [max(accuracies[: i + 1]) + difference for i in range(EPOCHS)])
+        study.tell(trial, Outcome("completed", {"val_acc": 0.5, "val_loss": 1.0}))
+    (trial,) = study.next(1)
+    result, _ = train(f"trainer.max_epochs={EPOCHS}", as_trial(study, trial), "sweep.objective=val/acc")
+    assert result.metrics["epochs"] == epochs
+    assert study.running()[0].intermediate_values == dict(enumerate(accuracies[:epochs], 1))
+
+
 @pytest.mark.parametrize(
     "better_by, epochs",
     [
@@ -180,6 +194,6 @@ def test_hyperband_ends_who_is_not_among_the_best_third_of_a_rung(train, tmp_pat
     for trial in study.next(9):
         known = (Known(1.0 + trial.number),)
         settings = (f"trainer.max_epochs={EPOCHS}", as_trial(study, trial))
-        result, _ = train(*settings, name=f"{trial.number}", callbacks=known)
+        result, _ = train(*settings, name=f"trial{trial.number}", callbacks=known)
         ended = trial.number in first_bracket[1:]
         assert (result.status, result.metrics["epochs"]) == (("pruned", 1) if ended else ("completed", EPOCHS))

@@ -33,7 +33,7 @@ from trainlab.optimizers import tried
 from trainlab.overrides import PATHS
 from trainlab.population.together import Member
 from trainlab.provenance import provenance
-from trainlab.val_metrics import mode_of
+from trainlab.val_metrics import metric_of, mode_of
 
 # Of the Trainer, to Classifier.
 _STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
@@ -105,6 +105,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         if key in cfg.trainer:
             raise ValueError(f"trainer.{key} would have no effect ({reason}); leave it out")
     check_length(cfg.trainer)
+    metric_of(cfg.sweep.objective, "sweep.objective")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
     on_cpu = cfg.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
     if on_cpu and str(cfg.trainer.precision) in ("16", "16-mixed"):
@@ -148,7 +149,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     if cfg.sweep.trial:
         from trainlab.pruning import Pruning  # which needs Optuna
 
-        callbacks.append(Pruning(**cfg.sweep.trial))
+        callbacks.append(Pruning(**cfg.sweep.trial, objective=cfg.sweep.objective))
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
     callbacks.append(LeaveLoggersOpen())
     kept = [] if cfg.trainer.get("fast_dev_run") else [name for name, settings in cfg.logger.items() if settings]

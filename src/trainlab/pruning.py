@@ -1,4 +1,4 @@
-"""A trial of a search in its own process: tells its losses to the study, and ends where others were better.
+"""A trial of a search in its own process: reports its objective to the study, and ends where others were better.
 
 Needs Optuna, so it is imported by trials alone. Trials share nothing but the study's journal, a file to which every
 process appends.
@@ -25,7 +25,7 @@ def make_pruner(name: str, max_epochs: int) -> BasePruner:
 
 
 class Pruning(Callback):
-    """Tells the validation loss after every epoch, and ends the training where the pruner says so.
+    """Reports the objective after every validated epoch, and ends the training where the pruner says so.
 
     Never after the last epoch. What was decided stands in the journal, so that a trial that is cut short and goes on
     ends where it would have. Early stopping has the say.
@@ -38,9 +38,11 @@ class Pruning(Callback):
         number: of the trial.
         pruner: none, median or hyperband.
         max_epochs: of the longest trial.
+        objective: the metric of ``METRICS`` that is reported.
     """
 
-    def __init__(self, journal: str, number: int, pruner: str, max_epochs: int) -> None:
+    def __init__(self, journal: str, number: int, pruner: str, max_epochs: int, objective: str = "val/loss") -> None:
+        self._objective = objective
         self._journal, self._number = Path(journal), number
         self._pruner = make_pruner(pruner, max_epochs)
         self.pruned = False
@@ -57,17 +59,17 @@ class Pruning(Callback):
         self._stop(trainer, trainer.is_global_zero and 0 < self._pruned_after() <= trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell the loss and ask."""
+        """Report the objective and ask."""
         assert isinstance(pl_module, Classifier)
         epochs, ends = trainer.current_epoch + 1, trainer.should_stop
-        if trainer.is_global_zero and pl_module.epoch_is_whole and "val/loss" in pl_module.val_metrics:
-            self._tell(epochs, pl_module.val_metrics["val/loss"], may_prune=not ends and _goes_on(trainer, epochs))
+        if trainer.is_global_zero and pl_module.epoch_is_whole and self._objective in pl_module.val_metrics:
+            self._tell(epochs, pl_module.val_metrics[self._objective], may_prune=not ends and _goes_on(trainer, epochs))
         self._stop(trainer, trainer.is_global_zero and not ends and 0 < self._pruned_after() <= epochs)
 
-    def _tell(self, epochs: int, loss: float, may_prune: bool) -> None:
+    def _tell(self, epochs: int, value: float, may_prune: bool) -> None:
         if epochs in self._storage.get_trial(self._trial).intermediate_values:
             return  # by a process that was killed before it saved the epoch
-        self._storage.set_trial_intermediate_value(self._trial, epochs, loss)
+        self._storage.set_trial_intermediate_value(self._trial, epochs, value)
         if may_prune and self._pruner.prune(self._study, self._storage.get_trial(self._trial)):
             self._storage.set_trial_user_attr(self._trial, _PRUNED, epochs)
 

@@ -11,17 +11,23 @@ class Metric:
         mode: the direction in which it improves, "min" or "max".
         label: for people.
         key: in ``metrics`` of `result.json`.
+        spec: how a value is formatted.
     """
 
     mode: str
     label: str
     key: str
+    spec: str
+
+    def format(self, value: float) -> str:
+        """``value`` for people."""
+        return format(value, self.spec)
 
 
 # What checkpoints, early stopping, schedules and searches can watch.
 METRICS = {
-    "val/loss": Metric("min", "validation loss", "val_loss"),
-    "val/acc": Metric("max", "validation accuracy", "val_acc"),
+    "val/loss": Metric("min", "validation loss", "val_loss", ".4f"),
+    "val/acc": Metric("max", "validation accuracy", "val_acc", ".2%"),
 }
 
 

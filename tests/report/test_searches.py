@@ -95,6 +95,21 @@ def test_there_is_nothing_to_show_without_a_completed_trial(tmp_path: Path):
     assert [picture.name for picture in draw_search(leave_search(tmp_path, TRIALS[:1]))] == [NAMES[0], NAMES[2]]
 
 
+def test_a_search_by_accuracy_is_told_by_accuracy(tmp_path: Path):
+    search = leave_search(tmp_path)
+    content = json.loads((tmp_path / "study.json").read_text()) | {"objective": "val/acc"}
+    for trial, accuracy in zip(content["trials"], (0.5, 0.7, 0.6, None, 0.2, None), strict=True):
+        trial["val_acc"] = accuracy
+        del trial["val_loss"]
+    (tmp_path / "study.json").write_text(json.dumps(content))
+    search = read_search(tmp_path)
+    assert search.best.number == 1
+    assert any(line.startswith("Best: trial 1, validation accuracy 70.00%, with ") for line in told(search))
+    history, *_ = pictures = draw_search(search)
+    assert history.caption == "Higher is better; the orange dot is the best trial."
+    assert pictures[-1].title == "Validation accuracy against each setting"
+
+
 def test_the_report_has_it_all_and_a_later_one_leaves_no_old_figure(study: Path):
     leave_search(study)
     write_report([study])

@@ -200,6 +200,24 @@ def test_on_failure_stop_ends_the_search_at_the_first(tmp_path):
     assert [trial["status"] for trial in summary(tmp_path / "study")["trials"]] == ["failed"]
 
 
+def test_a_search_without_validation_is_refused_before_its_first_trial(tmp_path):
+    done = sweep(*SEARCH, SPACE[0], "trainer.limit_val_batches=0", "sweep.trials=2", f"output_dir={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr == "error: a search needs validation for its val/loss; set trainer.limit_val_batches=1.0\n"
+    assert not (tmp_path / "study" / "study.journal").exists()
+
+
+def test_a_search_by_accuracy_keeps_the_highest_and_another_objective_is_another_search(tmp_path):
+    arguments = (*SEARCH, SPACE[0], "sweep.trials=3", "trainer.max_epochs=1", f"output_dir={tmp_path}")
+    done = sweep(*arguments, "sweep.objective=val/acc")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = summary(tmp_path / "study")
+    best = max(found["trials"], key=lambda trial: trial["val_acc"])
+    assert f"best: trial {best['number']}, validation accuracy {best['val_acc']:.2%}" in done.stdout
+    done = sweep(*arguments)
+    assert "holds a search by val/acc; this one is by val/loss" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.ddp
 def test_a_trial_of_two_processes_tells_its_losses_once(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,26 @@ def test_the_summary_has_all_that_counts(tmp_path):
     assert first["folder"] == f"optim.lr={first['params']['optim.lr']},model={first['params']['model']}," + (
         "trainer.max_epochs=4"
     )
+
+
+def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_path):
+    settings = Settings(3, "tpe", 1, "none", 4, "val/acc")
+    study = Study(tmp_path, LR, settings)
+    for trial, accuracy in zip(study.next(3), (0.2, 0.6, 0.4), strict=True):
+        study.tell(trial, Outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
+    assert (study.best().number, study.best().value) == (1, 0.6)
+    assert "; best validation accuracy 60.00% (trial 1: " in study.progress()
+    study.write()
+    summary = json.loads((tmp_path / "study.json").read_text())
+    assert summary["objective"] == "val/acc"
+    assert [trial["val_acc"] for trial in summary["trials"]] == [0.2, 0.6, 0.4]
+    assert Study(tmp_path, LR, settings).best().number == 1
+    with pytest.raises(ValueError, match=r"holds a search by val/acc; this one is by val/loss\. Set another name="):
+        Study(tmp_path, LR, replace(settings, objective="val/loss"))
+
+
+def test_a_trial_without_the_objective_has_failed(tmp_path):
+    study = Study(tmp_path, LR, Settings(1, "tpe", 1, "none", 4, "val/acc"))
+    (trial,) = study.next(1)
+    study.tell(trial, Outcome("completed", {"val_loss": 1.0}))
+    assert [status_of(trial) for trial in study.trials()] == ["failed"]

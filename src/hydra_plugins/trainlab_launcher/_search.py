@@ -55,6 +55,8 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     corners = list(space.corners())
     overrides_of = [space.overrides(params) for params in corners]
     found, *_ = checked(jobs, overrides_of, retry_failed=False, measure=False)  # all values that are known beforehand
+    if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
+        raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
     with locked_for(jobs.sweep_dir / _LOCK, "search"):
         return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
@@ -176,7 +178,7 @@ def _say_best(study: Study) -> None:
     """Number, folder and command of the best trial."""
     if best := study.best():
         command = shlex.join(["python", "src/train.py", *telling(study.overrides(best))])
-        told = f"best: trial {best.number}, validation loss {best.value:.4f}"
+        told = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
         say(f"{told}\n  in {study.folder_of(best)}\n  again: {command}")
 
 

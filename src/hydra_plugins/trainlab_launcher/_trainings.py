@@ -30,6 +30,7 @@ from trainlab.sweep.preview import plan_told
 from trainlab.sweep.process import Forked, wait_for
 from trainlab.sweep.progress import summary, watcher
 from trainlab.sweep.state import State
+from trainlab.val_metrics import METRICS
 
 _JOBS_A_CHECK = 25  # worth a process of their own
 
@@ -209,7 +210,7 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
 
 
 def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:
-    """What Hydra's sweepers work with: the validation loss, or a failure that is about all that failed.
+    """What Hydra's sweepers work with: the objective, or a failure that is about all that failed.
 
     ``runs`` has each job with the number of the run that it is.
     """
@@ -220,9 +221,9 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
     if "failed" in outcomes:
         told.append(f"{_again(jobs, 'sweep.retry_failed=true')} tries again what failed")
     if "diverged" in outcomes:
-        told.append("what diverged would do so again: lower optim.lr or set trainer.gradient_clip_val=1")
+        told.append("diverged runs are not retried, since training is deterministic: their messages say what to change")
     failure = SweepFailed("; ".join(told))
-    returns = []
+    returns, objective = [], METRICS[jobs.config.sweep.objective].key
     for job, number in runs.items():
         outcome = state.outcomes[number]
         completed = outcome.status in ("completed", "debug", "pruned")
@@ -232,7 +233,7 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
             task_name=JobRuntime.instance().get("name"),
             status=JobStatus.COMPLETED if completed else JobStatus.FAILED,
         )
-        returned.return_value = outcome.metrics.get("val_loss") if completed else failure
+        returned.return_value = outcome.metrics.get(objective) if completed else failure
         returns.append(returned)
     return returns
 

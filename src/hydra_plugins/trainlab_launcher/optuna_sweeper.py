@@ -9,6 +9,7 @@ from hydra.core.utils import JobReturn
 from trainlab.cli import SweepFailed, quick_imports
 from trainlab.overrides import parse_overrides
 from trainlab.sweep.space import Settings
+from trainlab.val_metrics import metric_of
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("none", "median", "hyperband")
@@ -17,7 +18,7 @@ _LEAST_VERSION = 5
 
 
 class OptunaSweeper(BasicSweeper):
-    """Searches over intervals and choices for the lowest validation loss.
+    """Searches over intervals and choices for the lowest validation loss, or the highest accuracy.
 
     Args:
         trials: runs that the search comes to.
@@ -25,6 +26,7 @@ class OptunaSweeper(BasicSweeper):
         seed: of the sampler.
         batch: trials that are launched together; "auto" for 8.
         pruner: none, median or hyperband.
+        objective: val/loss or val/acc.
         max_epochs: of a trial, which Hyperband divides.
         params: overrides besides those of the command line.
     """
@@ -36,6 +38,7 @@ class OptunaSweeper(BasicSweeper):
         seed: int = 1,
         batch: int | str = "auto",
         pruner: str = "none",
+        objective: str = "val/loss",
         max_epochs: int | None = None,
         params: dict[str, str] | None = None,
     ) -> None:
@@ -44,13 +47,14 @@ class OptunaSweeper(BasicSweeper):
             raise ValueError(f"sampler must be tpe or random, got {sampler!r}; set sweep.sampler")
         if pruner not in PRUNERS:
             raise ValueError(f"pruner must be none, median or hyperband, got {pruner!r}; set sweep.pruner")
+        metric_of(objective, "sweep.objective")
         if not _is_count(trials):
             raise ValueError(f"trials must be an integer of at least 1, got {trials!r}; set sweep.trials")
         if batch != "auto" and not _is_count(batch):
             raise ValueError(f"batch must be auto or an integer of at least 1, got {batch!r}; set sweep.batch")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, got {seed!r}; set sweep.seed")
-        self.settings = Settings(trials, sampler, seed, pruner, max_epochs or -1)
+        self.settings = Settings(trials, sampler, seed, pruner, max_epochs or -1, objective)
         self.batch = _BATCH if isinstance(batch, str) else batch
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.results import STATUSES
+from trainlab.val_metrics import METRICS, Metric
 
 FILE = "study.json"
 _EDGE = 0.05  # of an interval: a best value that lies so near its end asks for a wider one
@@ -19,12 +20,12 @@ class Trial:
     """A run of a search.
 
     Attributes:
-        val_loss: of the best epoch; of the last one where it was pruned; None where it failed.
+        value: its objective, of the best epoch; of the last one where it was pruned; None where it failed.
     """
 
     number: int
     status: str
-    val_loss: float | None
+    value: float | None
     params: Mapping[str, Any]
 
 
@@ -54,6 +55,7 @@ class Search:
     """All that is kept of a search.
 
     Attributes:
+        objective: the metric that is searched by.
         importance: share of each key in what sets the best trials apart; empty where there are too few.
     """
 
@@ -64,6 +66,12 @@ class Search:
     space: Mapping[str, Dimension]
     trials: Sequence[Trial]
     importance: Mapping[str, float]
+    objective: str = "val/loss"
+
+    @property
+    def metric(self) -> Metric:
+        """That of the objective."""
+        return METRICS[self.objective]
 
     def of(self, *statuses: str) -> list[Trial]:
         """Trials that came to such ends."""
@@ -71,9 +79,10 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The completed trial with the lowest validation loss."""
-        losses = [(trial.val_loss, trial.number, trial) for trial in self.of("completed") if trial.val_loss is not None]
-        return min(losses)[2] if losses else None
+        """The completed trial with the best objective, the first of equal ones."""
+        known = [(trial.value, trial) for trial in self.of("completed") if trial.value is not None]
+        sign = 1 if self.metric.mode == "min" else -1
+        return min(known, key=lambda one: (sign * one[0], one[1].number))[1] if known else None
 
 
 def read_search(folder: Path) -> Search | None:
@@ -87,13 +96,13 @@ def read_search(folder: Path) -> Search | None:
         return None
     try:
         content = json.loads(path.read_text())
+        objective = content.get("objective", "val/loss")
+        key = METRICS[objective].key
         return Search(
             **{key: content[key] for key in ("sampler", "seed", "pruner", "planned", "importance")},
             space={key: _dimension(**about) for key, about in content["space"].items()},
-            trials=[
-                Trial(one["number"], one["status"], _finite(one["val_loss"]), one["params"])
-                for one in content["trials"]
-            ],
+            trials=[Trial(one["number"], one["status"], _finite(one[key]), one["params"]) for one in content["trials"]],
+            objective=objective,
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}), so nothing is said of the search") from None
@@ -111,7 +120,9 @@ def told(search: Search) -> list[str]:
     ]
     if best := search.best:
         values = ", ".join(f"{key} = {value}" for key, value in best.params.items())
-        said.append(f"Best: trial {best.number}, validation loss {best.val_loss:.4f}, with {values}.")
+        assert best.value is not None
+        reached = f"{search.metric.label} {search.metric.format(best.value)}"
+        said.append(f"Best: trial {best.number}, {reached}, with {values}.")
         said += [_at_the_edge(key, best.params[key], search.space[key]) for key in search.space]
     return [sentence for sentence in said if sentence]
 

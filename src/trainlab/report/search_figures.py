@@ -1,4 +1,4 @@
-"""The figures of a search: how it went, which settings mattered, and the loss against each of them."""
+"""The figures of a search: how it went, which settings mattered, and the objective against each of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,31 +30,33 @@ def draw_search(search: Search) -> list[Picture]:
 
 
 def history(search: Search, best: Trial) -> Picture:
-    """The loss of every trial in their order, and the best so far."""
-    completed, pruned = _with_loss(search.of("completed")), _with_loss(search.of("pruned"))
+    """The objective of every trial in their order, and the best so far."""
+    least = search.metric.mode == "min"
+    completed, pruned = _with_value(search.of("completed")), _with_value(search.of("pruned"))
     top = _top(search)
     with canvas(6.4, 3.7) as (figure, (axes,)):
         axes.plot(*_points(pruned, top), "x", color=_PRUNED, markersize=6, label="pruned, at its last epoch")
         axes.plot(*_points(completed, top), "o", color=_COMPLETED, markersize=5.5, label="completed")
         numbers, losses = _points(completed)
         last = max(trial.number for trial in search.trials)
-        lowest = np.minimum.accumulate(losses)
+        reached = (np.minimum if least else np.maximum).accumulate(losses)
         line: Any = {"where": "post", "color": _BEST, "linewidth": 1.6, "label": "best so far"}
-        axes.step([*numbers, last], [*lowest, lowest[-1]], **line)
+        axes.step([*numbers, last], [*reached, reached[-1]], **line)
         axes.plot(*_points([best]), "o", color=_BEST, markersize=8)
         if failed := search.of("failed", "diverged"):
             across = axes.get_xaxis_transform()
             at = [trial.number for trial in failed]
             style: Any = {"color": _FAILED, "markersize": 7, "clip_on": False}
             axes.plot(at, [0.98] * len(at), "v", transform=across, label="diverged or failed", **style)
-        axes.set_ylim(top=top + 0.08 * (top - lowest[-1]) or None)
+        axes.set_ylim(top=top + 0.08 * (top - min(losses)) or None)
         axes.set_xlim(-0.5, last + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         axes.set_xlabel("trial")
-        axes.set_ylabel("validation loss")
+        axes.set_ylabel(search.metric.label)
         legend_below(figure, axes)
         png, svg = rendered(figure)
-    caption = f"Lower is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
+    better = "Lower" if least else "Higher"
+    caption = f"{better} is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
     return Picture(NAMES[0], "The search, trial by trial", caption, png, svg)
 
 
@@ -77,9 +79,9 @@ def importance(search: Search) -> Picture:
 
 
 def slices(search: Search, best: Trial) -> Picture:
-    """The loss against each key, a panel each, the most important first."""
+    """The objective against each key, a panel each, the most important first."""
     keys = sorted(search.space, key=lambda key: -search.importance.get(key, 0.0))[:MAX_SLICES]
-    completed, pruned = _with_loss(search.of("completed")), _with_loss(search.of("pruned"))
+    completed, pruned = _with_value(search.of("completed")), _with_value(search.of("pruned"))
     top, columns = _top(search), min(_COLUMNS, len(keys))
     rows = -(-len(keys) // columns)
     with canvas(8.6, 3.1 * rows + 0.4, columns, rows) as (figure, panels):
@@ -90,13 +92,14 @@ def slices(search: Search, best: Trial) -> Picture:
         for axes in panels[len(keys) :]:
             axes.set_visible(False)
         for axes in panels[::columns]:
-            axes.set_ylabel("validation loss")
+            axes.set_ylabel(search.metric.label)
         _age_bar(figure, panels, age)
         png, svg = rendered(figure)
     kept = f"The {len(keys)} most important of {len(search.space)} settings. " if len(keys) < len(search.space) else ""
     crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
     caption = f"{kept}A dot a completed trial, coloured by its number; ringed: the best.{crosses}"
-    return Picture(NAMES[2], "Loss against each setting", caption + _cut([*completed, *pruned], top), png, svg)
+    title = f"{search.metric.label.capitalize()} against each setting"
+    return Picture(NAMES[2], title, caption + _cut([*completed, *pruned], top), png, svg)
 
 
 _RING: Any = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": _BEST, "markeredgewidth": 1.8}
@@ -149,20 +152,22 @@ def _map(place: float) -> tuple[float, float, float, float]:
     return red, green, blue, alpha
 
 
-def _with_loss(trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if trial.val_loss is not None]
+def _with_value(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.value is not None]
 
 
 def _points(trials: Sequence[Trial], top: float = np.inf) -> tuple[list[float], list[float]]:
-    return [t.number for t in trials], [min(t.val_loss, top) for t in trials if t.val_loss is not None]
+    return [t.number for t in trials], [min(t.value, top) for t in trials if t.value is not None]
 
 
 def _top(search: Search) -> float:
-    """The highest loss that is drawn: no more than ``WILD`` times a usual one, so that one trial presses none flat."""
-    losses = np.array([t.val_loss for t in _with_loss(search.of("completed", "pruned"))], dtype=float)
+    """The highest value that is drawn; no loss over ``WILD`` times a usual one, so that one trial presses none flat."""
+    losses = np.array([t.value for t in _with_value(search.of("completed", "pruned"))], dtype=float)
+    if search.metric.mode == "max":
+        return float(losses.max())
     return float(losses[losses <= WILD * np.median(losses)].max())
 
 
 def _cut(trials: Sequence[Trial], top: float) -> str:
-    wild = sum(trial.val_loss > top for trial in trials if trial.val_loss is not None)
+    wild = sum(trial.value > top for trial in trials if trial.value is not None)
     return f" {wild} with a higher loss {'are' if wild > 1 else 'is'} drawn at the top." if wild else ""

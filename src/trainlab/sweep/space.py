@@ -164,6 +164,7 @@ class Settings:
         seed: of the sampler.
         pruner: none, median or hyperband.
         max_epochs: of the longest trial.
+        objective: the metric of ``METRICS`` that is to be improved, of a trial's best checkpoint.
     """
 
     trials: int
@@ -171,6 +172,7 @@ class Settings:
     seed: int
     pruner: str
     max_epochs: int
+    objective: str = "val/loss"
 
 
 def interval(key: str, low: float, high: float, tags: Collection[str] = ()) -> Interval:

@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trainlab.files import write_json
@@ -22,11 +23,13 @@ from trainlab.results import STATUSES, telling
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.sampling import Repeatable, distribution
 from trainlab.sweep.space import Settings, Space
+from trainlab.val_metrics import METRICS
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
 _MAX_DRAWS = 100  # until something new turns up
 _TOP, _TOP_TRIALS = 0.1, 5  # what importance takes for the best trials: a share, and at least so many
 # User attributes of a trial: how its run ended and why, that it counts for nothing, the failed one that it replaces.
+_OBJECTIVE = "objective"  # user attribute of the study
 _STATUS, _REASON, _DROPPED, _REPLACES = "status", "reason", "dropped", "replaces"
 
 
@@ -48,13 +51,23 @@ class Study:
         self.journal = folder / JOURNAL
         mend_journal(self.journal)
         self._storage = open_journal(self.journal)
-        make = optuna.load_study if self._storage.get_all_studies() else optuna.create_study
-        self._study = make(
+        self.metric = METRICS[settings.objective]
+        if not self._storage.get_all_studies():
+            direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
+            study = optuna.create_study(storage=self._storage, study_name=STUDY, direction=direction)
+            study.set_user_attr(_OBJECTIVE, settings.objective)
+        self._study = optuna.load_study(
             storage=self._storage,
             study_name=STUDY,
             sampler=Repeatable(settings.sampler, settings.seed, space.dimensions),
             pruner=make_pruner(settings.pruner, settings.max_epochs),
         )
+        objective = self._study.user_attrs.get(_OBJECTIVE, "val/loss")
+        if objective != settings.objective:
+            raise ValueError(
+                f"{folder} holds a search by {objective}; this one is by {settings.objective}. Set another name=, or "
+                f"sweep.objective={objective}"
+            )
         about, earlier = told(space), self._study.user_attrs.get("about")
         if earlier is None:
             self._study.set_user_attr("about", about)
@@ -90,20 +103,20 @@ class Study:
                 self._study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
 
     def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
-        """Note what became of a trial. One that diverged, or has no finite validation loss, has failed."""
+        """Note what became of a trial. One that diverged, or has no finite objective, has failed."""
         status, reason = outcome.status, outcome.reason
-        loss = outcome.metrics.get("val_loss", math.nan)
-        if status in ("completed", "debug") and not math.isfinite(loss):
-            status, reason = "failed", "it has no finite validation loss"
+        value = outcome.metrics.get(self.metric.key, math.nan)
+        if status in ("completed", "debug") and not math.isfinite(value):
+            status, reason = "failed", f"it has no finite {self.metric.label}"
         self._note(trial.number, _STATUS, status)
         self._note(trial.number, _REASON, reason)
         if status == "completed":
-            self._study.tell(trial.number, loss)
+            self._study.tell(trial.number, value)
         else:
             self._study.tell(trial.number, state=TrialState.PRUNED if status == "pruned" else TrialState.FAIL)
 
     def best(self) -> FrozenTrial | None:
-        """The completed trial with the lowest validation loss."""
+        """The completed trial with the best objective."""
         completed = any(trial.state is TrialState.COMPLETE for trial in self.trials())
         return self._study.best_trial if completed else None
 
@@ -123,13 +136,14 @@ class Study:
         line = f"search: {len(trials)} of {self.settings.trials} trials{': ' * bool(ends)}{ends}"
         if best := self.best():
             values = " ".join(f"{key}={value}" for key, value in best.params.items())
-            line += f"; best validation loss {best.value:.4f} (trial {best.number}: {values})"
+            reached = f"{self.metric.label} {self.metric.format(best.values[0])}"
+            line += f"; best {reached} (trial {best.number}: {values})"
         return line
 
     def write(self) -> None:
         """Leave in `study.json` what a report says of it, which knows nothing of Optuna."""
         content = {
-            **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner")},
+            **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner", "objective")},
             "planned": self.settings.trials,
             "space": {key: asdict(dimension) for key, dimension in self.space.dimensions.items()},
             "trials": [self._summary(trial) for trial in self.trials()],
@@ -175,7 +189,7 @@ class Study:
             "number": trial.number,
             "status": status_of(trial),
             "reason": reason_of(trial),
-            "val_loss": trial.value,
+            self.metric.key: trial.value,
             "params": trial.params,
             "folder": self.folder_of(trial).name,
         }
