@@ -49,6 +49,15 @@ _NOT_OF_TRAINER = {
 }
 
 
+# Written by a run, and read by whoever resumes or reports it: no other run may write there.
+_FOLDERS = {
+    "callbacks.checkpoint.dirpath": "checkpoints",
+    "callbacks.activations.dirpath": "",
+    "callbacks.step_losses.dirpath": "",
+    "logger.csv.save_dir": "",
+}
+
+
 @dataclass
 class Parts:
     """The objects that a config stands for."""
@@ -101,6 +110,10 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     name = Path(cfg.name if isinstance(cfg.name, str) else "")  # of a number, YAML has not kept how it was written
     if not name.parts or name.is_absolute() or ".." in name.parts:
         raise ValueError(f"name must be that of a folder under output_dir, as text, got {cfg.name!r}; set name")
+    for key, part in _FOLDERS.items():
+        folder, own = OmegaConf.select(cfg, key), Path(cfg.run_dir, part)
+        if folder is not None and Path(str(folder)) != own:
+            raise ValueError(f"{key} must be {own}, where the run is looked for, got {folder}; set output_dir, name")
     for key, reason in _NOT_OF_TRAINER.items():
         if key in cfg.trainer:
             raise ValueError(f"trainer.{key} would have no effect ({reason}); leave it out")

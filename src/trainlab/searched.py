@@ -163,7 +163,8 @@ def shortened(cfg: DictConfig, devices: int) -> DictConfig:
         short.seed, short.compile, short.sweep.trial = cfg.lr_search.seed, False, None
         short.data.batch_size = cfg.data.batch_size * devices
         short.trainer.update(_SHORT)
-        short.callbacks = {"checkpoint": {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": "nowhere"}}
+        checkpoint = {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": f"{cfg.run_dir}/checkpoints"}
+        short.callbacks = {"checkpoint": checkpoint}
         short.logger = {}
     return short
 

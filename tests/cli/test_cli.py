@@ -140,6 +140,8 @@ WRONG = {
     "scheduler=plateau scheduler.monitor=loss": "monitor must be one of val/loss, val/acc, got 'loss'",
     "callbacks.early_stopping.monitor=loss": "got 'loss'; set callbacks.early_stopping.monitor",
     "callbacks.early_stopping.patience=x": "got 'x'; set callbacks.early_stopping.patience",
+    "callbacks.checkpoint.dirpath=a": "out/run/checkpoints, where the run is looked for, got a; set output_dir",
+    "logger.csv.save_dir=/a": "out/run, where the run is looked for, got /a; set output_dir, name",
     "callbacks.checkpoint=null": "callbacks.checkpoint cannot be switched off",
     "ckpt_path=nowhere.ckpt": f"there is no checkpoint {Path('nowhere.ckpt').absolute()}; set ckpt_path",
     "ckpt_path=last": "checkpoints/last.ckpt to continue; set name= to that of the run, or leave out ckpt_path",

@@ -30,6 +30,7 @@ def test_the_help_names_every_part():
         (("9",), "error: there is no part '9'; there are: 1, 2, "),
         (("8c",), "error: there is no part '8c'; it belongs to part 8"),
         (("8", "name=mine"), "error: name= is the exercise's own; its folder under outputs/ is named by --name NAME"),
+        (("8", "seed=1", "seed=2"), "error: seed is given twice: seed=1 and seed=2; leave out one of them"),
         (("--quick", "data=image_folder"), "error: --quick is of a small embedded data set; leave --quick out"),
     ],
 )

@@ -75,7 +75,7 @@ def test_mistakes_leave_nothing(tmp_path):
 def test_a_mistake_of_all_jobs_is_told_once_and_two_jobs_in_a_folder_are_one(tmp_path):
     done = sweep("seed=1,2", "optim.lr=-1", f"output_dir={tmp_path / 'out'}")
     assert done.stderr == "error: lr must be positive and finite, got -1; set optim.lr\n"
-    done = sweep("logger.csv.save_dir=/a,/b", f"output_dir={tmp_path / 'out'}")
+    done = sweep("callbacks.progress=null,{_target_: trainlab.callbacks.ProgressBar}", f"output_dir={tmp_path / 'out'}")
     assert done.returncode == 1
     assert "has the folder of job 1, " in done.stderr
     assert not (tmp_path / "out").exists()

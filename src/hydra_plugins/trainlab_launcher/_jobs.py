@@ -78,13 +78,16 @@ class Jobs:
         }
         of_hydra = as_typed(self.config.hydra.overrides.hydra)
         of_hydra = [o for o in of_hydra if not o.lstrip("+~").startswith(_OF_THE_SWEEP)]
-        return [
-            *(sys.executable, str(Path(sys.argv[0]).absolute())),
-            *(part for flag, value in flags.items() if value for part in (flag, value)),
+        settings = [
             *of_hydra,
             *overrides,
             *(() if any(o.startswith("name=") for o in overrides) else (f"name={quoted(str(self.config.name))}",)),
             *("hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"),
+        ]
+        return [
+            *(sys.executable, str(Path(sys.argv[0]).absolute())),
+            *(part for flag, value in flags.items() if value for part in (flag, value)),
+            *{o.lstrip("+~").partition("=")[0]: o for o in settings}.values(),  # where the job's log goes, in any case
         ]
 
 
