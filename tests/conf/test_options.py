@@ -205,7 +205,9 @@ def test_an_evaluation_unless_told_otherwise():
         cfg = compose("eval", overrides=["ckpt_path=best.ckpt"])
     parameters = inspect.signature(evaluate_checkpoint).parameters
     assert cfg == {"ckpt_path": "best.ckpt", **{p.name: p.default for p in list(parameters.values())[1:]}}
-    assert list(parameters)[1:] == ["data_root", "eval_batch_size", "device", "out", "mc_samples", "mc_seed"]
+    assert list(parameters)[1:] == [
+        *("data_root", "cache_dir", "eval_batch_size", "device", "out", "mc_samples", "mc_seed"),
+    ]
 
 
 def test_elu_he_has_as_many_parameters_as_the_exercise_says(compose: Compose):
