@@ -35,6 +35,7 @@ def main() -> None:
     from trainlab.exercise.carry_out import Cancelled, Exercise
     from trainlab.exercise.contents import SECTIONS, chosen
     from trainlab.exercise.trainings import Setting
+    from trainlab.files import describe_os_error
 
     try:
         sections = chosen([word for word in arguments.words if "=" not in word])
@@ -49,7 +50,9 @@ def main() -> None:
         sys.exit(cancelled.status)
     except KeyboardInterrupt:
         sys.exit(130)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        sys.exit(f"error: {describe_os_error(error, '--name')}")
+    except ValueError as error:
         sys.exit(f"error: {error}")
 
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from trainlab.cli import checkpoint_word, parse_arguments, path_word
+from trainlab.files import describe_os_error
 
 
 def main() -> None:
@@ -18,7 +19,9 @@ def main() -> None:
 
     try:
         export_checkpoint(arguments.ckpt_path, arguments.format, arguments.out)
-    except (OSError, ValueError, ArithmeticError) as error:
+    except OSError as error:
+        sys.exit(f"error: {describe_os_error(error, '--out')}")
+    except (ValueError, ArithmeticError) as error:
         sys.exit(f"error: {error}")
 
 

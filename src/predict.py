@@ -6,6 +6,7 @@ import sys
 from io import TextIOWrapper
 
 from trainlab.cli import checkpoint_word, count_word, parse_arguments, path_word
+from trainlab.files import describe_os_error
 
 
 def main() -> None:
@@ -33,7 +34,9 @@ def main() -> None:
     except BrokenPipeError:  # who reads, like `head`, has enough; at the exit Python would write what is left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        sys.exit(f"error: {describe_os_error(error, 'ckpt_path')}")
+    except ValueError as error:
         sys.exit(f"error: {error}")
 
 

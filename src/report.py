@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from trainlab.cli import path_word
+from trainlab.files import describe_os_error
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
 from trainlab.report.write import write_report_on
@@ -24,7 +25,7 @@ def main() -> None:
         Console(width=wide_enough).print(runs_table(runs, Path.cwd()))
         print(f"report: {write_report_on(runs, arguments.folders, arguments.output_dir)}")
     except OSError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {describe_os_error(error, '--output-dir')}")
 
 
 if __name__ == "__main__":

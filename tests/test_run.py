@@ -271,7 +271,9 @@ def test_a_full_disk_leaves_no_half_file_and_the_run_can_go_on(victim, train, mo
         *("config.yaml", "metrics.csv", "result.json", ".lock"),
     }
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == 0
-    assert Result.read(folder).status == "running"  # there was no room for another status
+    failed = Result.read(folder)
+    assert failed.status == "failed"  # written in the room that there was
+    assert failed.error["message"].endswith(f"{victim}'")
     result, _ = train()
     undisturbed, whole = train(name="whole")
     assert result.metrics == undisturbed.metrics

@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from trainlab.files import absolute
+from trainlab.files import absolute, describe_os_error
 from trainlab.overrides import WrongArguments, folder_name, readable, unreadable
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -229,12 +229,9 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
         return 1, _message(f"{reason}{hint}")
     if isinstance(error, HydraException | OmegaConfBaseException):
         return 2, _message(_config_error(error, sys.argv[1:] if arguments is None else arguments))
-    if isinstance(error, OSError) and error.errno:
-        where = f"{error.filename}: " if error.filename else ""
-        settings = "out= (data_root=" if Path(sys.argv[0]).stem == "eval" else "output_dir= (data.root="
-        ways_out = f"make room there or set {settings} for data) to a place that can be written"
-        return 1, _message(f"{where}{error.strerror}; {ways_out}")
-    if isinstance(error, OSError | ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
+    if isinstance(error, OSError):
+        return 1, _message(describe_os_error(error, "out" if Path(sys.argv[0]).stem == "eval" else "output_dir"))
+    if isinstance(error, ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
         return 1, _message(str(error))
     raise error
 

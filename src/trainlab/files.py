@@ -1,5 +1,6 @@
 """Files that are never half-written, locks between processes, and paths that hold in every folder."""
 
+import errno
 import fcntl
 import json
 import os
@@ -17,19 +18,80 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: the disk is full or the folder cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with named_in_errors(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException as error:
+        with named_in_errors(path):
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
+    except BaseException:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            error.filename = str(path)  # a full disk does not say which it is
         raise
+
+
+def write_in_place(path: Path, content: bytes) -> None:
+    """Write over a file that is at least as long, which needs no room on most file systems. A crash may damage it."""
+    with named_in_errors(path), path.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Have errors of writing ``path`` name it: a full disk names nothing, and others name a temporary file."""
+    try:
+        yield
+    except OSError as error:
+        number = errno.ENOSPC if not error.errno and "written" in str(error) else error.errno  # NumPy's word for it
+        if number and (error.filename is None or Path(error.filename).parent == path.parent):
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+@contextmanager
+def setting_of_path(key: str, folder: Path) -> Iterator[None]:
+    """Note in errors about ``folder``, or what is in it, which setting says where it is, for `describe_os_error`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename and not hasattr(error, "__notes__"):
+            path, place = Path(error.filename).absolute(), folder.absolute()
+            if path.is_relative_to(place) or place.is_relative_to(path):
+                error.add_note(key)
+        raise
+
+
+def describe_os_error(error: OSError, setting: str) -> str:
+    """What is wrong with which path, and what to do about it.
+
+    Args:
+        error: of the file system, or one with a message of its own, which is returned as it is.
+        setting: that says where the path is, unless a note of the error names another.
+    """
+    if not error.errno:
+        return str(error)
+    setting = getattr(error, "__notes__", [setting])[0]
+    path, problem = error.filename, error.strerror or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        way_out = f"make room there, or set {setting} to a place that has room"
+    elif error.errno == errno.ENAMETOOLONG:
+        way_out = f"set a shorter {'name or ' * (setting == 'output_dir')}{setting}"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST) and path:
+        path = next((up for up in (Path(path), *Path(path).parents) if os.path.isfile(up)), path)  # noqa: PTH113
+        problem, way_out = "a file is where a folder is needed", f"move it away, or set another {setting}"
+    elif error.errno == errno.EISDIR:
+        problem, way_out = "a folder is where a file is needed", f"move it away, or set another {setting}"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        way_out = f"allow it there, or set another {setting}"
+    else:
+        return f"{path}: {problem}" if path else problem
+    return f"{path}: {problem}; {way_out}" if path else f"{problem}; {way_out}"
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """What a run leaves behind, `result.json`, and the fingerprint that says whether two runs are one."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainlab.files import write_atomically
+from trainlab.files import write_atomically, write_in_place
 from trainlab.val_metrics import METRICS
 
 Config = Mapping[str, Any]
@@ -49,6 +50,7 @@ _WHERE_AND_HOW = (
 )
 
 
+_ROOM_FOR_THE_END = 8192  # bytes: metrics, times and an error
 _LIST_OF_NUMBERS = re.compile(r"\[\n[\s\d.,eE+\-nul]*\]")  # no text: that has no line breaks in JSON
 
 
@@ -81,11 +83,24 @@ class Result:
     lr_search: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
-        """Write `result.json` atomically, with null for numbers that are not finite: JSON has none."""
+        """Write `result.json` atomically. Numbers that are not finite become null: JSON has none.
+
+        While a run is running blanks fill up the file, so that its end can be written in their place on a full disk.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         assert self.status in STATUSES
         content = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
         text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
-        write_atomically(folder / RESULT, (text + "\n").encode())
+        path, bytes_ = folder / RESULT, (text + "\n").encode()
+        try:
+            write_atomically(path, bytes_ + b" " * _ROOM_FOR_THE_END * (self.status == "running"))
+        except OSError as error:
+            fits = error.errno in (errno.ENOSPC, errno.EDQUOT) and path.exists() and len(bytes_) <= path.stat().st_size
+            if not fits:
+                raise
+            write_in_place(path, bytes_)
 
     @classmethod
     def read(cls, folder: Path) -> "Result | None":

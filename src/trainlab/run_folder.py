@@ -97,8 +97,10 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
                 "message": f"exit status {error.code}" if isinstance(error, SystemExit) else str(error),
                 "traceback": str(folder / "traceback.txt"),
             }
-            write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
-        result.write(folder)
+            with contextlib.suppress(OSError):  # on a full disk the result is what there must be room for
+                write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
+        with contextlib.suppress(OSError):  # not the first error, which says what is wrong
+            result.write(folder)
         if interrupted and not isinstance(error, Interrupted):
             raise Interrupted from error
         raise

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, open_dict
 
 from trainlab.build import Parts, build, construct, resolved
 from trainlab.data import ImageData
-from trainlab.files import write_atomically
+from trainlab.files import setting_of_path, write_atomically
 from trainlab.length import limited
 from trainlab.lr_search.cache import cached
 from trainlab.lr_search.found import Means, NothingFound, Search, Trial
@@ -80,7 +80,9 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
     processes = torch.get_num_threads() if device.type == "cpu" else 1
     means = Means(train, unfit(config, 1), processes, batches_of_epoch(short, parts.data))
     with isolate_rng(include_cuda=device.type == "cuda"):  # once CUDA is asked, nothing can be forked
-        return cached(Path(search.cache_dir), key, lambda: search.search(means))
+        folder = Path(search.cache_dir)
+        with setting_of_path("lr_search.cache_dir", folder):
+            return cached(folder, key, lambda: search.search(means))
 
 
 def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:

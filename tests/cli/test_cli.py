@@ -203,7 +203,7 @@ def test_a_full_disk(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "fsync", full)
     status, message = mistake()
     assert status == 1
-    assert "No space left on device; make room there or set output_dir=" in message
+    assert "No space left on device; make room there, or set output_dir" in message
     assert files_in(tmp_path / "out") == []
 
 
@@ -212,7 +212,7 @@ def test_an_output_folder_that_cannot_be_made(mistake: Mistake, tmp_path: Path):
     status, message = mistake(f"output_dir={tmp_path / 'file'}")
     assert status == 1
     assert f"{tmp_path / 'file'}" in message
-    assert "set output_dir=" in message
+    assert "a file is where a folder is needed; move it away, or set another output_dir" in message
 
 
 def test_mistakes_beside_a_finished_run_leave_it_alone(mistake: Mistake, script: Script, tmp_path: Path, capfd):

@@ -17,6 +17,7 @@ from rich.console import Console
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
 from hydra_plugins.trainlab_launcher._jobs import Jobs, as_typed, told, write_output_to
 from trainlab.cli import SweepFailed, explain
+from trainlab.files import describe_os_error
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
 from trainlab.report.write import write_report
@@ -206,7 +207,8 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     try:
         print(f"report: {write_report([sweep_dir])}", flush=True)
     except OSError as error:  # the runs are on disk; the report can be made from them at any time
-        print(f"no report: {error}; python src/report.py {sweep_dir} makes it", file=sys.stderr)
+        reason = describe_os_error(error, "--output-dir")
+        print(f"no report: {reason}; python src/report.py {sweep_dir} makes it", file=sys.stderr)
 
 
 def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainlab.files import write_json
+from trainlab.files import named_in_errors, write_json
 
 _DAMAGED = (OSError, EOFError, ValueError, OverflowError, MemoryError, TypeError, SyntaxError)  # by a broken header
 
@@ -53,12 +53,13 @@ def save(path: Path, decoded: Decoded) -> None:
     """
     temporary = path.with_suffix(".tmp")
     try:
-        with temporary.open("wb") as file:
-            for array in (decoded.pixels, decoded.labels, decoded.counts, np.uint32(_checksum(decoded))):
-                np.save(file, array)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with named_in_errors(path):
+            with temporary.open("wb") as file:
+                for array in (decoded.pixels, decoded.labels, decoded.counts, np.uint32(_checksum(decoded))):
+                    np.save(file, array)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from trainlab.data.module import ImageData, Images
-from trainlab.files import locked
+from trainlab.files import locked, setting_of_path
 
 _NETWORK_ERRORS = (
     urllib.error.URLError,
@@ -91,7 +91,7 @@ class CIFAR10(ImageData):
             if not self.may_write:
                 where = "where it is, or may be downloaded to"
                 raise FileNotFoundError(f"CIFAR-10 is not in {self.root}; set data.root to {where}") from None
-            with locked(self.root / ".cifar10.lock"):
+            with setting_of_path("data.root", self.root), locked(self.root / ".cifar10.lock"):
                 train, test = _load_or_download(self.root)
         images, labels = zip(_tensors(train), _tensors(test), strict=True)
         digest = hashlib.blake2b(digest_size=16)

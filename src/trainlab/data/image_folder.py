@@ -12,7 +12,7 @@ from trainlab.data import cache
 from trainlab.data.decode import decode, in_threads
 from trainlab.data.listing import SPLITS, Listing, content_digest, list_images
 from trainlab.data.module import ImageData, Images
-from trainlab.files import locked
+from trainlab.files import locked, setting_of_path
 
 ON_CORRUPT = ("error", "skip")
 _WAY_OUT = "to leave such files out set data.on_corrupt=skip"
@@ -112,11 +112,12 @@ class ImageFolder(ImageData):
             FileNotFoundError: there is no such folder.
             ValueError: as by `count_train_images`; or a file is corrupt; or all files of a class are.
         """
-        found = self._cached()
-        if found is None and self.may_write:
-            with locked(self.cache_dir / ".lock"):
-                found = self._cached() or self._make()
-        content, decoded = found or self._make()
+        with setting_of_path("data.cache_dir", self.cache_dir), setting_of_path("data.root", self.root):
+            found = self._cached()
+            if found is None and self.may_write:
+                with locked(self.cache_dir / ".lock"):
+                    found = self._cached() or self._make()
+            content, decoded = found or self._make()
         self._check_corrupt(decoded)
         train, test = torch.from_numpy(decoded.pixels).split(decoded.counts.tolist())
         train_labels, test_labels = torch.from_numpy(decoded.labels).split(decoded.counts.tolist())

@@ -162,10 +162,15 @@ def _own_settings_named() -> Iterator[None]:
     """Have errors name settings of an evaluation, and not `data.*` of the training, which stay as they were."""
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
-        kind = FileNotFoundError if isinstance(error, OSError) else ValueError
-        message = str(error).replace("data.root", "data_root")
-        message = re.sub(r"\bdata\.(cache_dir|eval_batch_size)", r"\1", message)
-        raise kind(_OF_TRAINING.sub("set data_root to the data it was trained with", message)) from error
+    except OSError as error:
+        if not error.errno:
+            raise FileNotFoundError(_in_own_words(str(error))) from error
+        error.__notes__ = [_in_own_words(note) for note in getattr(error, "__notes__", [])]
+        raise
+    except ValueError as error:
+        raise ValueError(_in_own_words(str(error))) from error
+
+
+def _in_own_words(message: str) -> str:
+    message = re.sub(r"\bdata\.(cache_dir|eval_batch_size)", r"\1", message.replace("data.root", "data_root"))
+    return _OF_TRAINING.sub("set data_root to the data it was trained with", message)

@@ -82,6 +82,7 @@ def settle(job: Job, before: bytes | None, status: int, error: dict[str, str] | 
     with contextlib.suppress(OSError):  # no room on the disk; the sweep's table says it all the same
         if error and not of_another:
             write_atomically(folder / "traceback.txt", error["traceback"].encode())
+    with contextlib.suppress(OSError):
         if not of_another:
             result.write(folder)
     return _outcome(result)
