@@ -60,10 +60,12 @@ def check_given_once(overrides: Sequence[str]) -> None:
         key, _, value = override.lstrip("+~").partition("=")
         if key in given:
             raise WrongArguments(f"{key} is given twice: {given[key]} and {override}; leave out one of them")
-        if "." in key and not value.startswith("{"):  # a mapping is merged
-            for earlier in given:
-                if earlier.startswith(f"{key}."):
-                    raise WrongArguments(f"{override} drops {given[earlier]}, given before it; leave out one of them")
+        drops = override.startswith("~") or ("." in key and not value.startswith("{"))  # a mapping is merged
+        for earlier, other in given.items():
+            if drops and earlier.startswith(f"{key}."):
+                raise WrongArguments(f"{override} drops {other}, given before it; leave out one of them")
+            if key.startswith(f"{earlier}.") and (other.startswith("~") or other.endswith("=null")):
+                raise WrongArguments(f"{other} leaves nothing to set by {override}; leave out one of them")
         given[key] = override
 
 
@@ -128,7 +130,7 @@ def _left_to_jobs(overrides: Sequence[str]) -> list[str]:
     words = []
     for one, word in zip(parsed, overrides, strict=True):
         section, _, name = one.key_or_group.partition(".")
-        is_one_value = bool(name) and not one.is_sweep_override()
+        is_one_value = bool(name) and not one.is_sweep_override() and not one.is_delete()
         left = is_one_value and section not in ("sweep", "hydra") and chosen & {section, *_CHOOSES_OPTIONS}
         value = one.get_value_element_as_str() or "''" if left else ""
         words.append(f"{one.get_key_element()}=choice({value})" if left else word)
@@ -168,7 +170,7 @@ def parse_overrides(overrides: Sequence[str], config_loader: Any = None) -> list
 
 def unreadable(error: Any) -> str:
     """What is wrong with the argument of Hydra's OverrideParseException, and how it can be written."""
-    reason = str(error).splitlines()[0].removeprefix("LexerNoViableAltException: ")
+    reason = str(error).splitlines()[0].removeprefix("LexerNoViableAltException: ").partition(" expecting ")[0]
     key, equals, value = error.override.partition("=")
     if not equals or not key:
         return f"cannot read the argument {error.override!r}; write key=value"
