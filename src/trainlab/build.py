@@ -94,6 +94,8 @@ def make_paths_absolute(cfg: DictConfig) -> None:
     start = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else Path.cwd()
     for key in PATHS:
         path = OmegaConf.select(cfg, key)
+        if path == "":  # it would be the working directory
+            raise ValueError(f"{key} must be a path, got ''; set {key}")
         if isinstance(path, str) and not (key == "ckpt_path" and path == "last"):
             OmegaConf.update(cfg, key, absolute(path, start))
 

@@ -58,8 +58,8 @@ def register_resolvers() -> None:
 
 
 def _absolute_folder(path: Any) -> str:
-    if path is None:
-        raise ValueError("output_dir must be a folder, got null; set output_dir")
+    if path is None or path == "":
+        raise ValueError(f"output_dir must be a folder, got {'null' if path is None else repr(path)}; set output_dir")
     return absolute(str(path), Path.cwd())
 
 

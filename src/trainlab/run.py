@@ -60,12 +60,12 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     """
     clock = member.seconds if member else time.perf_counter
     started = clock()
-    make_paths_absolute(cfg)
-    config, run_dir = resolved(cfg), Path(cfg.run_dir)
-    folder = training_folder(run_dir, config, cfg.ckpt_path)
-    cfg.run_dir = str(folder)
     quiet()
-    with nothing_left(run_dir):
+    with nothing_left(Path(cfg.run_dir)):
+        make_paths_absolute(cfg)
+        config, run_dir = resolved(cfg), Path(cfg.run_dir)
+        folder = training_folder(run_dir, config, cfg.ckpt_path)
+        cfg.run_dir = str(folder)
         check_search(cfg, overrides)
         parts = build(cfg, member)
     if not is_main_process():

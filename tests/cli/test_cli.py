@@ -102,6 +102,9 @@ NOT_COMPOSED = {  # overrides: what the message has to say
     "~sede": "there is no setting 'sede'; did you mean seed or",
     "seed=1 seed=2": "seed is given twice: seed=1 and seed=2; leave out one of them",
     "-m model=glob(x*)": "model=glob(x*) has no value to sweep over; there are: alpha_dropout, ",
+    "output_dir=": "output_dir must be a folder, got ''; set output_dir",
+    "output_dir=null": "output_dir must be a folder, got null; set output_dir",
+    "-m seed=1,2 output_dir=": "output_dir must be a folder, got ''; set output_dir",
     "-m seed=range(2,2)": "seed=range(2,2) has no value to sweep over",
     "-m seed=range(2,2) hydra/sweeper=optuna": "seed=range(2,2) has no value to sweep over",
     "-m model=glob(x*) hydra/sweeper=optuna": "model=glob(x*) has no value to sweep over; there are: ",
@@ -143,6 +146,7 @@ WRONG = {
     "callbacks.checkpoint.dirpath=a": "out/run/checkpoints, where the run is looked for, got a; set output_dir",
     "logger.csv.save_dir=/a": "out/run, where the run is looked for, got /a; set output_dir, name",
     "callbacks.checkpoint=null": "callbacks.checkpoint cannot be switched off",
+    "ckpt_path=": "ckpt_path must be a path, got ''; set ckpt_path",
     "ckpt_path=nowhere.ckpt": f"there is no checkpoint {Path('nowhere.ckpt').absolute()}; set ckpt_path",
     "ckpt_path=last": "checkpoints/last.ckpt to continue; set name= to that of the run, or leave out ckpt_path",
 }
@@ -170,6 +174,12 @@ def test_a_gpu_that_is_not_there(mistake: Mistake, tmp_path: Path, monkeypatch: 
     status, message = mistake("trainer=gpu")
     assert status == 1
     assert message.startswith("accelerator=gpu needs a GPU and there is none; set trainer=auto or trainer=cpu")
+    assert files_in(tmp_path / "out") == []
+
+
+def test_an_empty_path_is_not_the_working_directory(mistake: Mistake, tmp_path: Path):
+    status, message = mistake("data=image_folder", "data.root=", settings=("trainer=cpu",))
+    assert (status, message.strip()) == (1, "error: data.root must be a path, got ''; set data.root")
     assert files_in(tmp_path / "out") == []
 
 
