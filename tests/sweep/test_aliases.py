@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.utils import JobRuntime
+from omegaconf import OmegaConf
 
+from hydra_plugins.trainlab_launcher._jobs import Jobs
 from hydra_plugins.trainlab_launcher._trainings import _returns
 from sweeping import results, sweep
 from trainlab.sweep.check import aliases, aliases_told, look_at
@@ -58,7 +60,8 @@ def test_each_job_returns_what_its_run_came_to(train, compose_config):
     run = look_at(compose_config("trainer.max_epochs=1"), 0, ["model=a"], False)
     alias = replace(run, number=1, overrides=("model=b",))
     JobRuntime.instance().set("name", "train")
-    returns = _returns(None, State([run], 1), {run: 0, alias: 0})
+    jobs = Jobs(None, None, OmegaConf.create({"sweep": {"objective": "val/loss"}}), 0)
+    returns = _returns(jobs, State([run], 1), {run: 0, alias: 0})
     assert [(list(r.overrides), r.return_value) for r in returns] == [
         (["model=a"], result.metrics["val_loss"]),
         (["model=b"], result.metrics["val_loss"]),
