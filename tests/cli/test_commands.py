@@ -26,7 +26,9 @@ TINY = (
 SWEEP = ("-m", "model=bn,selu", "optim.lr=1e-4,5e-4", "trainer.max_epochs=1", "name=lr_study")
 
 
-def command(script: str, *arguments: str, cwd: Path, source: Path = PROJECT / "src") -> subprocess.CompletedProcess:
+def command(
+    script: str, *arguments: str, cwd: Path, source: Path = PROJECT / "src", timeout_s: float = 120
+) -> subprocess.CompletedProcess:
     """Run a script of ``source`` in ``cwd``, with nothing of the project on the path but what the script puts there."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "HYDRA_FULL_ERROR")}
     return subprocess.run(
@@ -35,7 +37,7 @@ def command(script: str, *arguments: str, cwd: Path, source: Path = PROJECT / "s
         env=environment | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
     )
 
 
