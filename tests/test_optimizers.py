@@ -160,6 +160,7 @@ def test_a_trial_leaves_the_parameters_as_they_are():
     assert torch.equal(parameters[0], torch.ones(2, 3))
     assert not optimizer.state
     assert tried(partial(torch.optim.Adam, capturable=True), parameters, on_cpu=False)
+    assert tried(partial(torch.optim.SGD, lr=1e200), parameters, on_cpu=True), "a rate that float64 alone can hold"
 
 
 def test_a_network_without_trainable_parameters_is_refused():

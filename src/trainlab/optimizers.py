@@ -170,8 +170,8 @@ def tried(build: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.
         raise ValueError(f"{name} evaluates the loss several times a step; choose another optim")
     if optimizer.defaults.get("capturable") and not on_cpu:
         return optimizer  # which can be tried on a GPU alone
-    parameter = nn.Parameter(torch.zeros(2, 2))
-    parameter.grad = torch.ones(2, 2)
+    parameter = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))  # which holds any rate that a training can have
+    parameter.grad = torch.ones_like(parameter)
     try:
         build([parameter]).step()
     except Exception as error:
