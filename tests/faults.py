@@ -55,6 +55,19 @@ class Fault(Callback):
             self._kill()
 
 
+class DieAtStart(Callback):
+    """Kills the process of a rank: the second before the processes have met, the first right after."""
+
+    def __init__(self, rank: int = 1) -> None:
+        self.rank = rank
+        if rank and os.environ.get("LOCAL_RANK") == str(rank):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def setup(self, trainer, pl_module, stage):
+        if not self.rank and trainer.is_global_zero:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 class PressCtrlC(Callback):
     """Ctrl-C in the middle of an epoch."""
 

@@ -130,3 +130,35 @@ def test_two_processes_validate_the_batch_norm_network_that_is_saved_and_resume_
     assert resumed.metrics == result.metrics
     weights = network_weights(whole)
     assert all(torch.equal(value, weights[key]) for key, value in network_weights(cut).items())
+
+
+def start(tmp_path, fault):
+    arguments = ["trainer.devices=2", f"output_dir={tmp_path}", "name=run", f"+callbacks.fault={fault}"]
+    return subprocess.Popen(
+        [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{PROJECT / 'src'}:{Path(__file__).parent}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("fault", ["{_target_: faults.DieAtStart}", "{_target_: faults.Fault, what: rank, step: 5}"])
+def test_the_death_of_the_second_process_is_recorded_and_told_in_a_line(fault, tmp_path):
+    process = start(tmp_path, fault)
+    _, told = process.communicate(timeout=120)
+    reason = "process 2 of 2 was killed by signal 9; training cannot continue"
+    assert (process.returncode, told) == (1, f"error: {reason}\n")
+    result = Result.read(tmp_path / "run")
+    assert (result.status, result.error["message"]) == ("failed", reason)
+    assert children_of(process.pid) == []
+
+
+@pytest.mark.ddp
+def test_the_second_process_goes_with_the_first(tmp_path):
+    process = start(tmp_path, "{_target_: faults.DieAtStart, rank: 0}")
+    _, told = process.communicate(timeout=120)  # until the second one has ended, which has the same standard error
+    assert (process.returncode, told) == (-9, "")
+    assert children_of(process.pid) == []

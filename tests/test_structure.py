@@ -42,6 +42,7 @@ FLOORS = (
         "trainlab.journal",
         "trainlab.length",
         "trainlab.lightning_internals",
+        "trainlab.lightning_processes",
         "trainlab.optimizers",
         "trainlab.randomness",
         "trainlab.val_metrics",

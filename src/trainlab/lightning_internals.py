@@ -9,6 +9,8 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.loops.training_epoch_loop import RestartStage
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 
+from trainlab.lightning_processes import watch_processes
+
 
 def make_trainer(make: Callable[[], Trainer]) -> Trainer:
     """The Trainer that ``make`` returns, which starts from no checkpoint but the one given to ``fit``.
@@ -23,6 +25,7 @@ def make_trainer(make: Callable[[], Trainer]) -> Trainer:
     if isinstance(environment, SLURMEnvironment):
         environment.auto_requeue = False
     trainer._checkpoint_connector = _GivenCheckpoint(trainer)
+    watch_processes(trainer)
     # Lightning takes every run with max_steps for one that restarts inside an epoch, and ends that epoch twice.
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     return trainer

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from trainlab.endings import stop_reason, was_pruned
 from trainlab.evaluation.network import evaluate
 from trainlab.files import write_atomically
 from trainlab.length import one_batch_notes
+from trainlab.lightning_processes import going_with_the_main_process, on_death
 from trainlab.population.together import Member
 from trainlab.provenance import device_name, provenance
 from trainlab.results import Result, describe, fingerprint, is_debug_run
@@ -104,6 +106,7 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                 if result.lr_search:
                     show_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.data.images.digest
+                on_death(parts.trainer, partial(_record_death, result, parts, folder))
                 _train(parts, config, start)
                 if not (previous or parts.epochs.active):
                     raise ValueError("training ran zero steps: a callback stopped it before its first; leave it out")
@@ -155,6 +158,14 @@ def _logged(parts: Parts, result: Result) -> Iterator[None]:
         yield
     finally:
         parts.loggers.finish(result.metrics, result.status, parts.trainer.global_step)
+
+
+def _record_death(result: Result, parts: Parts, folder: Path, error: Exception) -> None:
+    """Record the death of another process while this one waits for it and cannot be interrupted."""
+    result.status, result.error = "failed", {"type": type(error).__name__, "message": str(error), "traceback": ""}
+    result.write(folder)
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    parts.loggers.finish(result.metrics, result.status, parts.trainer.global_step)
 
 
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
@@ -221,7 +232,8 @@ def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
         start_at = start_checkpoint(config["ckpt_path"], folder, True, parts.network, config, parts.callbacks)
         _train(parts, config, start_at)
     else:
-        _train(parts, config, Path(start) if start else None)
+        with going_with_the_main_process():
+            _train(parts, config, Path(start) if start else None)
     if parts.interrupt.interrupted:
         raise Interrupted
     return Result("completed", fingerprint(config), [])

@@ -179,7 +179,7 @@ def test_a_gpu_that_is_not_there(mistake: Mistake, tmp_path: Path, monkeypatch: 
 
 def test_an_empty_path_is_not_the_working_directory(mistake: Mistake, tmp_path: Path):
     status, message = mistake("data=image_folder", "data.root=", settings=("trainer=cpu",))
-    assert (status, message.strip()) == (1, "error: data.root must be a path, got ''; set data.root")
+    assert (status, message.strip()) == (1, "data.root must be a path, got ''; set data.root")
     assert files_in(tmp_path / "out") == []
 
 
