@@ -22,6 +22,8 @@ ONE_CYCLE = ("scheduler=one_cycle", "optim=sgd")
         (["trainer.limit_val_batches=0.01"], "limit_val_batches=0.01 is less than one batch of an epoch"),
         (["trainer.overfit_batches=0.01"], "overfit_batches=0.01 is less than one batch"),
         (["trainer.max_time=00:00:00:00"], "max_time must be above 0, got 00:00:00:00; set trainer.max_time"),
+        (["trainer.max_time={minutes:0}"], "max_time must be above 0, got {'minutes': 0}"),
+        ([*ONE_CYCLE, "scheduler.pct_start=1.5"], "pct_start must be in [0, 1], got 1.5; set scheduler.pct_start"),
         (["trainer.max_time=0"], "max_time must be a string or null, got 0"),
         (["trainer.min_epochs=5"], "min_epochs must be at most max_epochs, 2, got 5; set trainer.min_epochs or"),
         (["trainer.min_epochs=-1"], "min_epochs must be at least 0 or null, got -1"),

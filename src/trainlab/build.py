@@ -157,7 +157,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [epochs, *named.values()]
     if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
-        timer = Timer(cfg.trainer.max_time, interval="epoch", verbose=False)
+        timer = Timer(resolved(cfg)["trainer"]["max_time"], interval="epoch", verbose=False)
         if (timer.time_remaining() or 0) <= 0:
             raise ValueError(f"max_time must be above 0, got {cfg.trainer.max_time}; set trainer.max_time")
         callbacks.append(timer)

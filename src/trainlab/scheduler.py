@@ -49,6 +49,8 @@ def one_cycle(
     for key, momentum in {"base_momentum": base_momentum, "max_momentum": max_momentum}.items():
         if not 0 <= momentum < 1:
             raise ValueError(f"{key} must be in [0, 1), got {momentum}; set scheduler.{key}")
+    if not 0 <= pct_start <= 1:
+        raise ValueError(f"pct_start must be in [0, 1], got {pct_start}; set scheduler.pct_start")
     rise = pct_start * total_steps
     ends = [0, rise - 1, *([2 * rise - 2] if three_phase else []), total_steps - 1]  # of the phases, as torch has them
     if any(start == end for start, end in pairwise(ends)):
