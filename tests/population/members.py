@@ -103,7 +103,7 @@ def deviations(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[float,
 
 
 def saved(folder: Path, name: str = "last") -> dict[str, Any]:
-    """All of a checkpoint but where it lies."""
+    """All of a checkpoint but where it lies and which one it continues."""
     checkpoint = load_checkpoint(folder / "checkpoints" / f"{name}.ckpt")
     about = checkpoint["trainlab"]
     places = {
@@ -112,6 +112,7 @@ def saved(folder: Path, name: str = "last") -> dict[str, Any]:
         if key not in ("run_dir", "ckpt_path", "callbacks", "logger", "compile")
     }
     del checkpoint["path"]
+    about.pop("continued_from", None)
     return checkpoint | {"trainlab": about | {"config": places}}
 
 
