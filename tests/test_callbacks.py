@@ -23,7 +23,7 @@ class Trainer:
 
     def __init__(self):
         self.current_epoch = 0
-        self.saved = []
+        self.saved, self.fast_dev_run = [], False
         self.strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
 
     def save_checkpoint(self, path):
