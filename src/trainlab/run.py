@@ -86,7 +86,9 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), parts.network, config, parts.callbacks)
         origin = continued_from(start, config, run_dir) if start else []
         if origin:
-            result.provenance["continued_from"] = parts.checkpoint.about["continued_from"] = origin
+            result.provenance["continued_from"] = origin
+        if not all(part["as_in_one_go"] for part in origin):  # checkpoints of one that is only longer are the same
+            parts.checkpoint.about["continued_from"] = origin
         if start and kept != folder:
             begin(run_dir, folder)
             start = folder / start.resolve().relative_to(run_dir.resolve())
