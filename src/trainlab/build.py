@@ -225,6 +225,8 @@ def construct(cfg: DictConfig, section: str, **late: Any) -> Any:
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
     target = get_object(plain["_target_"])
     if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
+        if target.__module__.startswith("trainlab."):  # others may watch what they log themselves
+            metric_of(arguments["monitor"], f"{section}.monitor")
         arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section)
     check_arguments(target, arguments, section)
     return instantiate(settings, **late, _convert_="all")
