@@ -110,6 +110,17 @@ def test_a_checkpoint_of_another_run_is_not_continued_in_the_folder_of_a_run(tra
     assert content(second) == before
 
 
+def test_a_continuation_that_was_begun_is_not_the_start_of_another(train):
+    _, folder = train(*NADAM, name="a")
+    with pytest.raises(Interrupted):
+        train(*LONGER, "ckpt_path=last", name="a", callbacks=(PressCtrlC(2),))
+    before = content(folder)
+    begun = f"ckpt_path={folder / CONTINUATION / 'checkpoints' / 'last.ckpt'}"
+    with pytest.raises(ValueError, match=r"holds a run with other settings .* or ckpt_path=last to continue that run"):
+        train(*LONGER, "trainer.max_epochs=5", begun, name="a")
+    assert content(folder) == before
+
+
 def interrupted(train):
     with pytest.raises(Interrupted):
         train(*LONGER, name="a", callbacks=(PressCtrlC(1),))

@@ -107,8 +107,8 @@ def start_checkpoint(
     return start
 
 
-def continued_from(start: Path, config: Mapping[str, Any], run_dir: Path) -> list[dict[str, Any]]:
-    """The parts of a run that were trained with other settings or in another folder, the earliest first.
+def continued_from(start: Path, config: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """The parts of a run that were trained with other settings or not in ``folder``, the earliest first.
 
     Each has the path of its checkpoint, epochs and steps up to there, the fingerprint of its settings, what has changed
     since, and whether the whole is all the same the run that these settings give in one go: one that is only longer.
@@ -116,7 +116,7 @@ def continued_from(start: Path, config: Mapping[str, Any], run_dir: Path) -> lis
     checkpoint = load_checkpoint(start)
     about = checkpoint["trainlab"]
     parts, changes = list(about.get("continued_from", [])), differences(about["config"], config)
-    own = is_own_checkpoint(str(start), run_dir)
+    own = is_own_checkpoint(str(start), folder)
     if changes or not own:
         done = {"epochs": epochs_done(checkpoint), "steps": checkpoint["global_step"]}
         as_in_one_go = own and all(change.startswith(_LENGTH) for change in changes)

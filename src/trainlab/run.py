@@ -84,7 +84,7 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
             take_rate(cfg, config, parts, result, previous.lr_search)
         kept = folder if previous else run_dir
         start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), parts.network, config, parts.callbacks)
-        origin = continued_from(start, config, run_dir) if start else []
+        origin = continued_from(start, config, kept) if start else []
         if origin:
             result.provenance["continued_from"] = origin
         if not all(part["as_in_one_go"] for part in origin):  # checkpoints of one that is only longer are the same

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from trainlab.files import locked, write_atomically
 from trainlab.module import Diverged
-from trainlab.results import Result, differences, fingerprint, is_debug_run
+from trainlab.results import CONTINUATION, Result, differences, fingerprint, is_debug_run
 
 log = logging.getLogger(__name__)
 LAST = Path("checkpoints", "last.ckpt")  # in the folder of a run
@@ -61,8 +61,9 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
 
 
 def is_own_checkpoint(ckpt_path: str, folder: Path) -> bool:
-    """Whether ``ckpt_path`` is a checkpoint of the run in ``folder``."""
-    return ckpt_path == "last" or Path(ckpt_path).resolve().is_relative_to(folder.resolve())
+    """Whether ``ckpt_path`` is a checkpoint of the run in ``folder``, and not one of a continuation begun in it."""
+    path, own = Path(ckpt_path).resolve(), folder.resolve()
+    return ckpt_path == "last" or (path.is_relative_to(own) and not path.is_relative_to(own / CONTINUATION))
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
