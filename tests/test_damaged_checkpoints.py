@@ -7,11 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from faults import PressCtrlC
 from left_checkpoints import SIDE, leave_checkpoint
 from trainlab.checkpoints import rebuild_data
 from trainlab.evaluation import evaluate_checkpoint
 from trainlab.export import export_checkpoint
 from trainlab.predict import Predictor
+from trainlab.run_folder import Interrupted
 
 GONE = object()
 CLASSES = ("cat", "dog", "owl")
@@ -106,24 +108,61 @@ def test_a_training_state_that_is_not_whole_is_a_line(train):
     whole = torch.load(path)
     for key in ("global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers"):
         torch.save({k: v for k, v in whole.items() if k != key}, path)
-        with pytest.raises(
-            ValueError, match=f"^{path} is no whole checkpoint: it has no {key}.*; training cannot resume"
-        ):
+        with pytest.raises(ValueError, match=f"^{path} is no whole checkpoint: it has no {key}.*; set another name="):
             train("trainer.max_epochs=2", "ckpt_path=last")
+
+
+# Where in the state of a training, and what is put there instead.
+DAMAGED_STATES = (
+    (("loops", "fit_loop"), {}),
+    (("loops", "fit_loop", "epoch_loop.manual_optimization.optim_step_progress"), GONE),
+    (("loops", "fit_loop", "epoch_progress", "current", "completed"), "x"),
+    (("optimizer_states",), []),
+    (("optimizer_states", 0), {}),
+    (("optimizer_states", 0, "param_groups", 0, "lr"), GONE),
+    (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(3)),
+    (("lr_schedulers",), []),
+    (("lr_schedulers", 0, "best"), GONE),
+    (("callbacks", "BestAndLast"), GONE),
+    (("callbacks", "BestAndLast", "whole"), GONE),
+    (("callbacks", "EpochLog"), {"a": 1}),
+)
+
+
+def test_a_damaged_training_state_is_a_line_that_names_the_file_to_remove(train, tmp_path):
+    settings = ("scheduler=plateau", "trainer.limit_train_batches=6")
+    with pytest.raises(Interrupted):
+        train(*settings, callbacks=(PressCtrlC(1),))
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    whole = torch.load(path)
+    for place, value in DAMAGED_STATES:
+        torch.save(with_damage(whole, place, value), path)
+        with pytest.raises(ValueError, match=f"^{path} is .*remove it.*start$") as caught:
+            train(*settings)
+        assert len(str(caught.value).splitlines()) == 1, (place, value)
+    torch.save(whole, path)
+    resumed, _ = train(*settings)
+    undisturbed, _ = train(*settings, name="undisturbed")
+    assert resumed.metrics == undisturbed.metrics
+
+
+def with_damage(whole, place, value):
+    """A copy of a checkpoint with ``value`` at ``place``."""
+    damaged = copy.deepcopy(whole)
+    inner = damaged
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    if value is GONE:
+        del inner[place[-1]]
+    return damaged
 
 
 def test_each_damage_is_a_line_that_names_the_file(path, tmp_path):
     whole, before = torch.load(path), left(tmp_path)
     for place, values in DAMAGES.items():
         for value in values:
-            damaged = copy.deepcopy(whole)
-            inner = damaged
-            for key in place[:-1]:
-                inner = inner[key]
-            inner[place[-1]] = value
-            if value is GONE:
-                del inner[place[-1]]
-            torch.save(damaged, path)
+            torch.save(with_damage(whole, place, value), path)
             started = time.monotonic()
             for name, use in uses(path).items():
                 if "data" in place and name != "evaluate":

@@ -87,7 +87,7 @@ _FORM: dict[str, tuple[Callable[[Any], bool], str]] = {
 _TRAINING: dict[str, tuple[Callable[[Any], bool], str]] = {
     "global_step": (_is_count, "an integer of at least 0"),
     "loops.fit_loop": (_is_mapping, "the counters of Lightning"),
-    "callbacks": (_is_mapping, "states by name"),
+    "callbacks.BestAndLast.best": (_is_mapping, "epoch and metrics of the best checkpoint"),
     "optimizer_states": (_is_list, "a list of states"),
     "lr_schedulers": (_is_list, "a list of states"),
     "trainlab.config.optim": (_are_settings, "settings with the name of a class as _target_"),

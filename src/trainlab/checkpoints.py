@@ -67,6 +67,20 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint | {"path": str(path)}
 
 
+def load_training_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint that has what a training resumes from, too.
+
+    Raises:
+        FileNotFoundError, ValueError: as by `load_checkpoint`.
+    """
+    checkpoint = load_checkpoint(path)
+    try:
+        check_training_state(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}; set another ckpt_path") from None
+    return checkpoint
+
+
 def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The network's part of the state of a checkpoint."""
     state = checkpoint["state_dict"]
@@ -153,11 +167,7 @@ def check_finite(outputs: Tensor, path: Path) -> None:
 
 
 def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a training with this network and optimizer can go on from the checkpoint."""
-    try:
-        check_training_state(checkpoint)
-    except ValueError as error:
-        raise ValueError(f"{checkpoint['path']} {error}; training cannot resume from it") from None
+    """Raise ValueError unless a training with this network and optimizer can resume from the checkpoint."""
     if wrong := _mismatch(network_weights(checkpoint), network.state_dict()):
         raise ValueError(
             f"the checkpoint is of another architecture: {wrong}; "

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from torch import nn
 
 from trainlab.callbacks import BestAndLast, EarlyStopping
-from trainlab.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint
+from trainlab.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint, load_training_checkpoint
 from trainlab.results import CONTINUATION, RESULT, Result, differences, fingerprint
 from trainlab.run_folder import LAST, earlier_run, is_own_checkpoint
 
@@ -90,7 +90,7 @@ def start_checkpoint(
         start = Path(str(ckpt_path))
     own = is_own_checkpoint(str(start), folder)
     try:
-        checkpoint = load_checkpoint(start)
+        checkpoint = load_training_checkpoint(start)
     except ValueError as error:
         if start != last:
             raise
@@ -98,7 +98,7 @@ def start_checkpoint(
         raise ValueError(f"{_reason(error)}; {way_out}") from error
     check_fits(checkpoint, network, config)
     if own:
-        _check_best(checkpoint, folder, callbacks)
+        _check_best(checkpoint, folder)
     if not (cut_short and own):
         _check_something_left(checkpoint, start, config, callbacks)
     begun = batches_begun(checkpoint)
@@ -125,10 +125,9 @@ def continued_from(start: Path, config: Mapping[str, Any], folder: Path) -> list
     return parts
 
 
-def _check_best(checkpoint: dict[str, Any], folder: Path, callbacks: Iterable[Callback]) -> None:
+def _check_best(checkpoint: dict[str, Any], folder: Path) -> None:
     """Raise ValueError where the best checkpoint of a run's own folder is not the one that the last one knows of."""
-    (keeper,) = (callback for callback in callbacks if isinstance(callback, BestAndLast))
-    best = checkpoint["callbacks"].get(keeper.state_key, {}).get("best")
+    best = checkpoint["callbacks"][BestAndLast.__qualname__]["best"]
     path = (folder / LAST).with_name("best.ckpt")
     if not best:
         return
