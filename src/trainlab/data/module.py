@@ -116,6 +116,11 @@ class ImageData(lightning.LightningDataModule, ABC):
         self._check_sizes(self.count_train_images())
 
     def _check_sizes(self, total: int) -> None:
+        if self.augmentation and self.augmentation.crop_padding > (size := min(self.image_shape[1:])):
+            raise ValueError(
+                f"crop_padding must be at most the images' size, {size}, got {self.augmentation.crop_padding}; "
+                "set data.crop_padding"
+            )
         if self.val_size >= total:
             raise ValueError(
                 f"val_size must leave training images: it is {self.val_size} of {total}; set data.val_size"
