@@ -16,9 +16,9 @@ def check_length(trainer: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} must be at least 1, or -1 for no limit, got 0; set trainer.{key}")
     if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:  # Lightning would make 1000 epochs
         raise ValueError("max_epochs must be given, -1 for no limit, got null; set trainer.max_epochs or max_steps")
-    for key, least in {"num_sanity_val_steps": -1, "log_every_n_steps": 0}.items():
-        if isinstance(value := trainer.get(key), int) and value < least:
-            raise ValueError(f"{key} must be at least {least}, got {value}; set trainer.{key}")
+    for key, smallest in {"num_sanity_val_steps": -1, "log_every_n_steps": 0}.items():
+        if isinstance(value := trainer.get(key), int) and value < smallest:
+            raise ValueError(f"{key} must be at least {smallest}, got {value}; set trainer.{key}")
     if (limit := trainer.get("limit_train_batches")) == 0:
         raise ValueError(
             f"limit_train_batches must be above 0, got {limit}; set trainer.limit_train_batches=1.0 for all"
