@@ -16,6 +16,11 @@ ONE_CYCLE = ("scheduler=one_cycle", "optim=sgd")
     [
         (["trainer.max_epochs=0"], "max_epochs must be at least 1, or -1 for no limit, got 0; set trainer.max_epochs"),
         (["trainer.max_steps=0"], "max_steps must be at least 1, or -1 for no limit, got 0; set trainer.max_steps"),
+        (
+            ["trainer.max_epochs=-3"],
+            "max_epochs must be at least 1, or -1 for no limit, got -3; set trainer.max_epochs",
+        ),
+        (["trainer.max_steps=-5"], "max_steps must be at least 1, or -1 for no limit, got -5; set trainer.max_steps"),
         (["trainer.limit_train_batches=0"], "limit_train_batches must be above 0, got 0; set trainer.limit_train_"),
         (["trainer.limit_train_batches=0.0"], "limit_train_batches must be above 0, got 0.0"),
         (["trainer.limit_train_batches=0.01"], "limit_train_batches=0.01 is less than one batch of an epoch"),

@@ -3,6 +3,7 @@
 import inspect
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -136,7 +137,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
             f"got {network.num_classes}; set model.num_classes"
         )
     optimizer = construct(cfg, "optim")
-    if (lr := optimizer.keywords.get("lr")) is not None and not 0 < lr < math.inf:
+    lr = optimizer.keywords.get("lr")
+    if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
     scheduler = construct(cfg, "scheduler")
     trial = tried(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)

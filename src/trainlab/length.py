@@ -12,8 +12,9 @@ def check_length(trainer: Mapping[str, Any]) -> None:
         trainer: settings of Lightning's Trainer.
     """
     for key in ("max_epochs", "max_steps"):
-        if trainer.get(key) == 0:
-            raise ValueError(f"{key} must be at least 1, or -1 for no limit, got 0; set trainer.{key}")
+        most = trainer.get(key)
+        if isinstance(most, int) and (most == 0 or most < -1):
+            raise ValueError(f"{key} must be at least 1, or -1 for no limit, got {most}; set trainer.{key}")
     if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:  # Lightning would make 1000 epochs
         raise ValueError("max_epochs must be given, -1 for no limit, got null; set trainer.max_epochs or max_steps")
     for key, smallest in {"num_sanity_val_steps": -1, "log_every_n_steps": 0}.items():

@@ -174,6 +174,8 @@ def unreadable(error: Any) -> str:
     key, equals, value = error.override.partition("=")
     if not equals or not key:
         return f"cannot read the argument {error.override!r}; write key=value"
+    if not key.isascii():
+        return f"there is no setting {key!r}; names of settings have no such letters"
     word = f"{key}='{value}'" if "'" not in value else f'{key}="{value}"'
     quote = '"' if "'" in word and not set(word) & set('$`"\\!') else "'"
     shell = f"{quote}{word}{quote}" if quote not in word else shlex.quote(word)

@@ -115,6 +115,7 @@ WRONG = {
     "optim.lr=0": "lr must be positive and finite, got 0; set optim.lr",
     "optim.lr=inf": "lr must be finite, got inf; set optim.lr",
     "optim.lr=nan": "lr must be finite, got nan; set optim.lr",
+    "+optim.lr.a=1": "lr must be positive and finite, got {'a': 1}; set optim.lr",
     "optim.lr=abc": "lr must be a number, got 'abc'; set optim.lr",
     "optim.lr=null": "lr must be a number, got None; set optim.lr",
     "optim.betas=3": "betas must be a list of 2, each a number, got 3; set optim.betas",

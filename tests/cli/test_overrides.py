@@ -97,6 +97,7 @@ def test_text_is_read_as_it_is_typed(typed: str, read: str):
         ("logger.csv=null ~logger", "~logger drops logger.csv=null, given before it"),
         ("a.b=null a.b.c=1", "a.b=null leaves nothing to set by a.b.c=1"),
         ("~logger logger.csv=null", "~logger leaves nothing to set by logger.csv=null"),
+        ("-m größe=1", "there is no setting 'größe'"),
         ("seed=1 --bogus", "there is no flag --bogus"),
         ("-m optim.lr=1(2)", "in quotes it is text: \"optim.lr='1(2)'\""),
     ],

@@ -90,7 +90,7 @@ def test_the_tables_hold_the_figures(page: Page):
 
 
 def test_the_test_column_is_marked_as_what_it_is(page: Page):
-    note = "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
+    note = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."
     assert note in page.text
 
 

@@ -44,10 +44,11 @@ def test_what_a_machine_does_sets_jobs_apart_and_how_a_number_is_written_does_no
 
 
 def test_a_sweep_trains_an_alias_once_and_keeps_to_the_run_it_has(tmp_path):
-    where = ("optim.lr=1e-4,0.0001", "name=study", f"output_dir={tmp_path}")
+    where = ("trainer.limit_val_batches=1", "optim.lr=1e-4,0.0001", "name=study", f"output_dir={tmp_path}")
     first = sweep("model=selu_lecun", *where)
     assert first.returncode == 0, first.stderr
     assert "optim.lr=0.0001 is given twice\n" in first.stdout
+    assert first.stdout.startswith("trainer.limit_val_batches=1 is one batch; 1.0 is all of them\n")
     more = sweep("model=selu,selu_lecun,bn", *where)
     assert more.returncode == 0, more.stderr
     assert more.stdout.startswith("2 jobs: 1 completed, 1 waiting at the start\n")

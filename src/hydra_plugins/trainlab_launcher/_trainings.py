@@ -18,6 +18,7 @@ import trainlab.run  # noqa: F401  here, so that the jobs' processes start with 
 from hydra_plugins.trainlab_launcher._jobs import Jobs, as_typed, told, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.files import describe_os_error
+from trainlab.length import one_batch_notes
 from trainlab.report.runs import find_runs
 from trainlab.report.table import runs_table
 from trainlab.report.write import write_report
@@ -72,7 +73,8 @@ def launch_trainings(
         state = State(runs, slots, items)
         watch = watcher(state)
         try:
-            for line in aliases_told(same, found):
+            notes = one_batch_notes(jobs.config.trainer) if reports else []
+            for line in [*notes, *aliases_told(same, found)]:
                 watch.say(line)
             if most_together != 1 and len(state.waiting) > 1:
                 watch.say(plan_told(items, runs, min(slots, len(items))))

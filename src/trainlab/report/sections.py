@@ -16,7 +16,7 @@ from trainlab.report.statistics import Interval
 from trainlab.report.verdicts import number, p_value, seconds_an_epoch
 
 MAX_PAIRS = 300
-TEST_NOTE = "† The test set is read once, after the choice by validation loss. It is reported, never chosen by."
+TEST_NOTE = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."
 S_PER_EPOCH = "s/epoch (median)"
 Cell = tuple[str, float | str]  # the text, and what to sort it by
 

@@ -19,7 +19,7 @@ def runs_table(runs: Sequence[Run], root: Path) -> Group:
     Runs are to be chosen by the validation columns; the test column is there to be reported.
     """
     table = Table(
-        caption="chosen by validation loss; the test set is read once, after that choice",
+        caption="chosen on validation data; the test set is read once, after that choice",
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
