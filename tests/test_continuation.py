@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
 from faults import PressCtrlC
 from test_resume import NADAM, PowerCut, assert_same_run, rows
@@ -142,6 +143,19 @@ def test_a_run_cut_short_is_not_completed_without_its_best_checkpoint(train, tmp
         train(*LONGER, name="a")
     best.write_bytes(kept)
     assert train(*LONGER, name="a")[0].status == "completed"
+
+
+class ReplaceBest(Callback):
+    """Has another epoch in the place of the best one, as a process that writes in the same folder would."""
+
+    def on_train_end(self, trainer, pl_module):
+        path = trainer.checkpoint_callback.best_path
+        torch.save(torch.load(path, weights_only=True) | {"epoch": 0}, path)
+
+
+def test_a_best_checkpoint_of_another_epoch_is_not_tested(train):
+    with pytest.raises(ValueError, match=r"best\.ckpt is of epoch 1, and the best one was epoch 2: another process"):
+        train(*NADAM, name="a", callbacks=(ReplaceBest(),))
 
 
 def test_a_damaged_last_checkpoint_is_to_be_removed_and_the_run_starts_again(train, tmp_path):

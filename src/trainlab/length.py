@@ -42,7 +42,7 @@ def check_length(trainer: Mapping[str, Any]) -> None:
     if inside is not None and not (isinstance(inside, float) and inside == 1.0):
         raise ValueError(
             f"validation is at the end of an epoch, got val_check_interval={inside}; leave it out and set "
-            "trainer.check_val_every_n_epoch, or trainer.limit_train_batches for shorter epochs"
+            "+trainer.check_val_every_n_epoch, or trainer.limit_train_batches for shorter epochs"
         )
 
 

@@ -193,7 +193,10 @@ def _test(result: Result, parts: Parts) -> None:
     path = parts.checkpoint.best_path if best else parts.checkpoint.last_path
     checkpoint, device = load_checkpoint(path), parts.trainer.strategy.root_device
     if best and checkpoint["epoch"] != best["epoch"]:
-        raise ValueError(f"{path} is of epoch {checkpoint['epoch'] + 1}, and the best one was {best['epoch'] + 1}")
+        raise ValueError(
+            f"{path} is of epoch {checkpoint['epoch'] + 1}, and the best one was epoch {best['epoch'] + 1}: another "
+            f"process has written there; remove {path.parents[1]} to train anew, or set another name="
+        )
     network = rebuild_network(checkpoint).to(device)
     evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}

@@ -108,6 +108,17 @@ def test_what_holds_for_a_process_is_of_one_job_and_results_lie_in_its_folder(se
             assert f"seed={seed}" in returned.overrides
 
 
+@pytest.mark.parametrize("start", [os.path.relpath, lambda path: f"~/{path.name}"], ids=["relative", "home folder"])
+def test_paths_hold_in_jobs_that_change_the_working_directory(start, train, tmp_path):
+    _, folder = train("trainer.max_epochs=1", name="first")
+    where = (f"ckpt_path={start(folder)}/checkpoints/last.ckpt", "name=study", f"output_dir={tmp_path}")
+    done = sweep("optim.weight_decay=0", "hydra.job.chdir=true", *where, HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (result,) = results(tmp_path / "study").values()
+    (part,) = result["provenance"]["continued_from"]
+    assert part["path"] == str(folder / "checkpoints" / "last.ckpt")
+
+
 def test_an_override_belongs_to_the_option_that_its_job_chose(tmp_path):
     where = ("optim.momentum=0.8", "trainer.max_epochs=1", "name=study", f"output_dir={tmp_path}")
     done = sweep("optim=sgd,rmsprop", *where)
