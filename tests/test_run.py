@@ -26,6 +26,7 @@ from trainlab.data.shapes import Shapes
 from trainlab.evaluation import evaluate_checkpoint
 from trainlab.files import locked
 from trainlab.metrics_csv import read_rows
+from trainlab.models import MLP
 from trainlab.module import Diverged
 from trainlab.results import Result
 from trainlab.run import Interrupted
@@ -58,6 +59,28 @@ def identical(ours, theirs):
 
 def files(folder):
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and ".hydra" not in p.parts}
+
+
+class Foreign(MLP):
+    """A network of somebody else's."""
+
+
+def test_a_network_that_the_final_test_could_not_rebuild_is_refused_before_the_training(train, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"^the network must be of trainlab\., .* got test_run\.Foreign; set model\._t"
+    ):
+        train("model._target_=test_run.Foreign")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_of_the_file_system_is_recorded_with_what_to_do(train, tmp_path):
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        train()
+    message = Result.read(tmp_path / "run").error["message"]
+    assert message == f"{tmp_path}/run/checkpoints/last.ckpt: a folder is where a file is needed; " + (
+        "move it away, or set another output_dir"
+    )
 
 
 def test_the_folder_of_a_run_has_what_the_design_says(train):
@@ -273,7 +296,7 @@ def test_a_full_disk_leaves_no_half_file_and_the_run_can_go_on(victim, train, mo
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == 0
     failed = Result.read(folder)
     assert failed.status == "failed"  # written in the room that there was
-    assert failed.error["message"].endswith(f"{victim}'")
+    assert f"{victim}: No space left on device; make room there, or set output_dir" in failed.error["message"]
     result, _ = train()
     undisturbed, whole = train(name="whole")
     assert result.metrics == undisturbed.metrics

@@ -20,7 +20,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
-from trainlab.checkpoints import AtomicCheckpointIO
+from trainlab.checkpoints import AtomicCheckpointIO, check_rebuildable
 from trainlab.checks import check_arguments, check_devices
 from trainlab.data import ImageData
 from trainlab.files import absolute
@@ -131,6 +131,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         member.share(data)
     data.check()
     network: nn.Module = construct(cfg, "model", image_shape=data.image_shape)
+    check_rebuildable(network)
     if network.num_classes != data.count_classes():
         raise ValueError(
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "

@@ -157,6 +157,16 @@ def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
         hook.remove()
 
 
+def check_rebuildable(network: nn.Module) -> None:
+    """Raise ValueError for a network that `rebuild_network` would refuse to build from a checkpoint."""
+    kind = type(network)
+    if not kind.__module__.startswith(_TRUSTED):
+        raise ValueError(
+            f"the network must be of {', '.join(_TRUSTED)}* (others could not be rebuilt from best.ckpt for the test), "
+            f"got {kind.__module__}.{kind.__qualname__}; set model._target_"
+        )
+
+
 def check_finite(outputs: Tensor, path: Path) -> None:
     """Raise ValueError if ``outputs``, of the network of the checkpoint ``path``, are NaN or infinite."""
     if not outputs.isfinite().all():

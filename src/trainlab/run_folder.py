@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from trainlab.files import locked, write_atomically
+from trainlab.files import describe_os_error, locked, write_atomically
 from trainlab.module import Diverged
 from trainlab.results import CONTINUATION, Result, differences, fingerprint, is_debug_run
 
@@ -95,7 +95,7 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
         if not interrupted:
             result.error = {
                 "type": type(error).__name__,
-                "message": f"exit status {error.code}" if isinstance(error, SystemExit) else str(error),
+                "message": _message(error),
                 "traceback": str(folder / "traceback.txt"),
             }
             with contextlib.suppress(OSError):  # on a full disk the result is what there must be room for
@@ -129,6 +129,12 @@ def nothing_left(folder: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"exit status {error.code}"
+    return describe_os_error(error, "output_dir") if isinstance(error, OSError) else str(error)
 
 
 @contextlib.contextmanager

@@ -167,7 +167,7 @@ def test_a_disk_that_fills_up_fails_its_jobs_with_the_reason_and_the_sweep_goes_
         statuses = {name: result["status"] for name, result in results(disk / "study").items()}
         assert statuses["seed=1"] == "completed"
         assert statuses["seed=2"] == "failed"
-        assert "No space left on device" in full.stdout
+        assert "No space left on device; make room there, or set output_dir" in full.stdout
         assert "error: 2 jobs: 1 completed, 1 failed" in full.stderr
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
         assert sweep(*arguments, f"output_dir={disk}", "sweep.retry_failed=true").returncode == 0
