@@ -17,6 +17,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason as Reason
 from tqdm.auto import tqdm
 
 from trainlab.checks import check_at_least
@@ -125,8 +126,9 @@ class BestAndLast(Checkpoint):
     """Keeps `best.ckpt`, of the epoch with the best ``monitor``, and `last.ckpt`, of the last epoch.
 
     Written at the very end of an epoch, after all else that the epoch changes. The last epoch of the training is always
-    validated. If `max_steps` ends the training inside an epoch, that part of it counts only where no whole epoch was
-    validated, so that a run with more steps continues like one that never ended there.
+    validated, unless a callback decides at the end of an epoch that it was the last. If `max_steps` or a callback ends
+    the training inside an epoch, that part of it counts only where no whole epoch was validated, so that a run with
+    more steps continues like one that never ended there.
 
     Args:
         dirpath: folder of both.
@@ -233,17 +235,19 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     @staticmethod
     def _has_reached(state_dict: dict[str, Any]) -> bool:
-        return bool(state_dict["stopped_epoch"]) and state_dict["wait_count"] < state_dict["patience"]
+        return state_dict["stopping_reason"] not in (Reason.NOT_STOPPED.value, Reason.PATIENCE_EXHAUSTED.value)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self._reached = self._has_reached(state_dict)
-        super().load_state_dict(state_dict | {"patience": self.patience, "stopped_epoch": 0})
+        going_on = {"stopped_epoch": 0, "stopping_reason": Reason.NOT_STOPPED.value, "stopping_reason_message": None}
+        super().load_state_dict(state_dict | {"patience": self.patience, **going_on})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make no epoch more if the last one was the one to stop after."""
         if self._reached or self.wait_count >= max(1, self.patience):
             trainer.should_stop, self.stopped_epoch = True, trainer.current_epoch - 1
+            self.stopping_reason = Reason.STOPPING_THRESHOLD if self._reached else Reason.PATIENCE_EXHAUSTED
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the epoch, if it was validated."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason as Reason
 
 from trainlab.run_folder import is_interruption
 
@@ -19,7 +20,10 @@ def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Iterab
         return "early stopping"
     if any(isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0 for callback in known):
         return "max_time"
-    return "max_steps" if 0 <= trainer.max_steps <= trainer.global_step else "max_epochs"
+    if 0 <= trainer.max_steps <= trainer.global_step:
+        return "max_steps"
+    whole = trainer.lightning_module.epoch_is_whole
+    return "max_epochs" if whole and 0 <= (trainer.max_epochs or -1) <= trainer.current_epoch else "callback"
 
 
 def was_pruned(callbacks: Iterable[Callback]) -> bool:
@@ -32,4 +36,4 @@ def was_pruned(callbacks: Iterable[Callback]) -> bool:
 
 
 def _stopped_early(callbacks: Iterable[Callback]) -> bool:
-    return any(isinstance(callback, EarlyStopping) and callback.stopped_epoch for callback in callbacks)
+    return any(isinstance(c, EarlyStopping) and c.stopping_reason != Reason.NOT_STOPPED for c in callbacks)
