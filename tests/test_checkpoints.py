@@ -5,7 +5,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from conftest import NUM_TRAIN, TINY
+from conftest import NUM_TRAIN, STEPS, TINY
+from faults import PressCtrlC
 from trainlab.checkpoints import (
     AtomicCheckpointIO,
     check_fits,
@@ -17,7 +18,7 @@ from trainlab.checkpoints import (
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.data.shapes import Shapes
 from trainlab.models import MLP
-from trainlab.run import run
+from trainlab.run import Interrupted, run
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -135,7 +136,7 @@ def test_what_is_no_checkpoint_is_told_by_name(trained, tmp_path):
 def test_a_checkpoint_fits_its_own_network_and_optimizer_only(checkpoint):
     config = checkpoint["trainlab"]["config"]
     network = rebuild_network(checkpoint)
-    check_fits(checkpoint, network, config)
+    check_fits(checkpoint, network, config, STEPS * 2)
 
     settings = {"depth": 3, "width": 16, "activation": "selu", "initializer": "lecun_normal", "standardize": True}
     wrong = {
@@ -148,7 +149,7 @@ def test_a_checkpoint_fits_its_own_network_and_optimizer_only(checkpoint):
     for message, arguments in wrong.items():
         # Of several keys that do not fit, the first is named; an output layer's input changes with the depth as well.
         with pytest.raises(ValueError, match=f"another architecture: {message}; use the model= options"):
-            check_fits(checkpoint, MLP(**arguments), config)
+            check_fits(checkpoint, MLP(**arguments), config, STEPS * 2)
     other_settings = {
         r"\(optim._target_: torch.optim.NAdam, now torch.optim.SGD\)": {"optim": {"_target_": "torch.optim.SGD"}},
         r"\(optim.lr: .*, now 0.5\)": {"optim": config["optim"] | {"lr": 0.5}},
@@ -156,8 +157,8 @@ def test_a_checkpoint_fits_its_own_network_and_optimizer_only(checkpoint):
     }
     for message, settings in other_settings.items():
         with pytest.raises(ValueError, match=f"optimizer and schedule go on as they were, .*{message}"):
-            check_fits(checkpoint, network, config | settings)
-    check_fits(checkpoint, network, config | {"trainer": config["trainer"] | {"max_epochs": 7}})
+            check_fits(checkpoint, network, config | settings, STEPS * 2)
+    check_fits(checkpoint, network, config | {"trainer": config["trainer"] | {"max_epochs": 7}}, STEPS * 7)
 
 
 def test_a_schedule_over_the_steps_of_a_run_cannot_be_given_another_length(train):
@@ -165,6 +166,25 @@ def test_a_schedule_over_the_steps_of_a_run_cannot_be_given_another_length(train
     train("trainer.max_epochs=1", *overrides)
     with pytest.raises(ValueError, match=r"\(trainer.max_epochs: 1, now 2\); leave these as they were"):
         train("trainer.max_epochs=2", "ckpt_path=last", *overrides)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_schedule_over_the_steps_of_a_run_cannot_be_given_epochs_of_another_length(schedule, train):
+    overrides = ["optim=sgd", f"scheduler={schedule}"]
+    with pytest.raises(Interrupted):
+        train(*overrides, callbacks=(PressCtrlC(0),))
+    for change, steps in (
+        ("data.batch_size=8", 76),
+        ("data.val_size=84", 40),
+        ("trainer.limit_train_batches=0.5", 18),
+        ("trainer.accumulate_grad_batches=4", 10),
+        ("trainer.devices=2", 20),
+    ):
+        rule = (
+            rf"spans {2 * STEPS} steps, and a run with these settings has {steps} \({change.partition('=')[0]}: .*leave"
+        )
+        with pytest.raises(ValueError, match=rule):
+            train(*overrides, change, "ckpt_path=last")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ class Parts:
     checkpoint: BestAndLast
     epochs: EpochLog
     interrupt: StopOnInterrupt
+    total_steps: int
 
     def set_lr(self, lr: float) -> None:
         """Have another learning rate, before the optimizer is made."""
@@ -176,12 +177,15 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
     objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
-    scheduler(trial, _count_steps(trainer, data, module))
+    total_steps = _count_steps(trainer, data, module)
+    scheduler(trial, total_steps)
+    checkpoint.about["total_steps"] = total_steps
     if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
         _check_last_batch(trainer, data)
     if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
         module.double()
-    return Parts(data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+    objects_of_run = (data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+    return Parts(*objects_of_run, total_steps)
 
 
 def _check_last_batch(trainer: lightning.Trainer, data: ImageData) -> None:

@@ -90,6 +90,7 @@ _TRAINING: dict[str, tuple[Callable[[Any], bool], str]] = {
     "callbacks.BestAndLast.best": (_is_mapping, "epoch and metrics of the best checkpoint"),
     "optimizer_states": (_is_list, "a list of states"),
     "lr_schedulers": (_is_list, "a list of states"),
+    "trainlab.total_steps": (_is_count, "an integer of at least 0"),
     "trainlab.config.optim": (_are_settings, "settings with the name of a class as _target_"),
     "trainlab.config.scheduler": (_are_settings, "settings with the name of a class as _target_"),
     "trainlab.config.trainer": (_is_mapping, "settings"),

@@ -176,8 +176,11 @@ def check_finite(outputs: Tensor, path: Path) -> None:
         )
 
 
-def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a training with this network and optimizer can resume from the checkpoint."""
+def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any], total_steps: int) -> None:
+    """Raise ValueError unless a training with this network and optimizer can resume from the checkpoint.
+
+    ``total_steps`` are those of the whole training with these settings.
+    """
     if wrong := _mismatch(network_weights(checkpoint), network.state_dict()):
         raise ValueError(
             f"the checkpoint is of another architecture: {wrong}; "
@@ -187,7 +190,8 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
     if batches_begun(checkpoint):
         _check_rest_of_epoch(batches_begun(checkpoint), old, config)
     changes = differences(*({k: c[k] for k in ("optim", "scheduler")} for c in (old, config)))
-    if not old["scheduler"]["_target_"].endswith((".constant", ".plateau")):
+    spans_the_run = not old["scheduler"]["_target_"].endswith((".constant", ".plateau"))
+    if spans_the_run:
         length = ("max_epochs", "max_steps")
         changes += differences(*({f"trainer.{k}": c["trainer"][k] for k in length} for c in (old, config)))
     if changes:
@@ -196,6 +200,8 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
             f"optimizer and schedule go on as they were, but the checkpoint's are others ({'; '.join(changes)}); "
             "leave these as they were, or start anew under another name="
         )
+    if spans_the_run:
+        _check_span(checkpoint["trainlab"], config, total_steps)
     if "current_model_state" in checkpoint:  # Lightning's WeightAveraging takes both out again, and nothing else does
         others = {k: c for k, c in old["callbacks"].items() if c and not c["_target_"].startswith("trainlab.")}
         kept = {k: c for k in others if (c := config["callbacks"].get(k))}
@@ -204,6 +210,24 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
                 f"the checkpoint holds averaged weights and callbacks are others ({'; '.join(changes)}); "
                 "keep these callbacks as they were, or start anew under another name="
             )
+
+
+def _check_span(about: Mapping[str, Any], config: Mapping[str, Any], total_steps: int) -> None:
+    """Raise ValueError where a schedule over the whole run would have another number of steps."""
+    if about["total_steps"] == total_steps:
+        return
+    changes = "; ".join(differences(*_batch_settings(about["config"], config))) or "other devices or images"
+    raise ValueError(
+        f"the schedule of the checkpoint spans {about['total_steps']} steps, and a run with these settings has "
+        f"{total_steps} ({changes}); leave these as they were, or start anew under another name="
+    )
+
+
+def _batch_settings(*configs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings that decide what the batches and steps of an epoch are."""
+    keys = ("devices", "accumulate_grad_batches", "limit_train_batches", "overfit_batches")
+    for config in configs:
+        yield {"data": config["data"], "trainer": {key: config["trainer"].get(key) for key in keys}}
 
 
 def batches_begun(checkpoint: dict[str, Any]) -> int:
@@ -218,9 +242,7 @@ def epochs_done(checkpoint: dict[str, Any]) -> int:
 
 def _check_rest_of_epoch(begun: int, old: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Raise ValueError unless the rest of an epoch has the batches that it would have had."""
-    keys = ("devices", "accumulate_grad_batches", "limit_train_batches", "overfit_batches")
-    parts = ({"data": c["data"], "trainer": {key: c["trainer"].get(key) for key in keys}} for c in (old, config))
-    if changes := differences(*parts):
+    if changes := differences(*_batch_settings(old, config)):
         raise ValueError(
             f"the checkpoint lies inside an epoch, after batch {begun}, and the batches of its rest have changed "
             f"({'; '.join(changes)}); leave these as they were, or start anew under another name="

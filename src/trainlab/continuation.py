@@ -68,8 +68,11 @@ def start_checkpoint(
     network: nn.Module,
     config: Mapping[str, Any],
     callbacks: Iterable[Callback],
+    total_steps: int,
 ) -> Path | None:
     """The checkpoint to continue from: the last one of a run that was cut short, or the one that is named.
+
+    ``total_steps`` are those of the whole run with these settings.
 
     Raises:
         FileNotFoundError: there is none of that name.
@@ -96,7 +99,7 @@ def start_checkpoint(
             raise
         way_out = "remove it, and the run is trained from its start" if cut_short else "set another name= to train anew"
         raise ValueError(f"{_reason(error)}; {way_out}") from error
-    check_fits(checkpoint, network, config)
+    check_fits(checkpoint, network, config, total_steps)
     if own:
         _check_best(checkpoint, folder)
     if not (cut_short and own):

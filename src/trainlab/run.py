@@ -83,7 +83,8 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         if previous and previous.lr_search:
             take_rate(cfg, config, parts, result, previous.lr_search)
         kept = folder if previous else run_dir
-        start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), parts.network, config, parts.callbacks)
+        late = (parts.network, config, parts.callbacks, parts.total_steps)
+        start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), *late)
         origin = continued_from(start, config, kept) if start else []
         if origin:
             result.provenance["continued_from"] = origin
@@ -234,7 +235,8 @@ def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     """The part of a process for another device: train along, write nothing."""
     start = os.environ.get(START_VARIABLE)
     if start is None:  # processes started by torchrun, SLURM and the like
-        start_at = start_checkpoint(config["ckpt_path"], folder, True, parts.network, config, parts.callbacks)
+        late = (parts.network, config, parts.callbacks, parts.total_steps)
+        start_at = start_checkpoint(config["ckpt_path"], folder, True, *late)
         _train(parts, config, start_at)
     else:
         with going_with_the_main_process():

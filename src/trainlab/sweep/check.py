@@ -46,7 +46,8 @@ def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool)
     if previous and previous.lr_search:
         config["optim"]["lr"] = previous.lr_search["lr"]
     kept = inside if previous else folder
-    start_checkpoint(cfg.ckpt_path, kept, bool(previous), parts.network, config, parts.callbacks)
+    late = (parts.network, config, parts.callbacks, parts.total_steps)
+    start_checkpoint(cfg.ckpt_path, kept, bool(previous), *late)
     failed = result is not None and result.status == "failed"
     return replace(
         job,
