@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from trainlab.report.findings import find
 from trainlab.report.groups import group_runs
@@ -39,6 +40,26 @@ def test_a_seed_of_a_part_that_was_set_by_hand_is_a_setting(leave, tmp_path: Pat
     )
     assert (run / "config.yaml").read_text() != (other / "config.yaml").read_text()
     assert len(groups_in(tmp_path)) == 2
+
+
+def with_settings(folder: Path, **values: dict[str, int]) -> None:
+    """Put a section with ``values`` into the configuration of a run."""
+    config = OmegaConf.load(folder / "config.yaml")
+    OmegaConf.save(OmegaConf.merge(config, values), folder / "config.yaml")
+
+
+def test_the_seed_of_a_search_that_happens_to_be_that_of_a_run_is_a_setting(leave, tmp_path: Path):
+    for seed in (0, 1, 2):
+        with_settings(leave(f"{seed}", [1.0], [0.5], seed=seed), lr_search={"seed": 0})
+    assert [*groups_in(tmp_path).values()] == [[0, 1, 2]]
+
+
+def test_the_seed_of_a_part_that_is_fixed_for_all_runs_or_swept_is_a_setting(leave, tmp_path: Path):
+    for seed in (1, 2):
+        for part in (1, 2):
+            run = leave(f"{seed}{part}", [float(part)], [0.5], seed=seed, overrides=(f"model.seed={part}",))
+            with_settings(run, model={"seed": part})
+    assert groups_in(tmp_path) == {"model.seed=1": [1, 2], "model.seed=2": [1, 2]}
 
 
 def test_labels_hold_the_overrides_that_differ_options_by_name(leave, tmp_path: Path):

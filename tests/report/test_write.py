@@ -94,5 +94,5 @@ def test_the_script_prints_the_table_and_where_the_report_is(study: Path, tmp_pa
     refused = report(study, "--output-dir", tmp_path / "a_file" / "below")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: ")
-    assert f"'{tmp_path / 'a_file' / 'below'}'" in refused.stderr
+    assert f"{tmp_path / 'a_file'}: a file is where a folder is needed" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.runs import Run
-from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, label, value_of, without_seed
+from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, label, value_of, without_seeds
 from trainlab.report.statistics import Interval, interval
 
 HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split")  # these and the images decide what is held out
@@ -86,17 +86,19 @@ def held_out_otherwise(groups: Sequence[Group]) -> list[str]:
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
     """Groups of all runs whose settings are known, the lowest mean validation loss first."""
+    counted = [run for run in sorted(runs, key=lambda run: str(run.folder)) if run.settings and run.status != "debug"]
     members: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: str(run.folder)):
-        if run.settings and run.status != "debug":
-            key = json.dumps(without_seed(run.settings), sort_keys=True, default=str)
-            members.setdefault(key, []).append(run)
+    settings: dict[str, dict[str, Any]] = {}
+    for run, own in zip(counted, without_seeds(counted), strict=True):
+        key = json.dumps(own, sort_keys=True, default=str)
+        members.setdefault(key, []).append(run)
+        settings[key] = own
     keys = [key for key in differing([run for group in members.values() for run in group]) if key != "seed"]
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
-    names = _labels([group[0] for group in members.values()], keys)
+    names = _labels([group[0] for group in members.values()], [*settings.values()], keys)
     groups = []
-    for (name, extra), group in zip(names, members.values(), strict=True):
+    for (name, extra), own, group in zip(names, settings.values(), members.values(), strict=True):
         by_seed: dict[int, Run] = {}
         repeats, others = [], []
         for run in group:
@@ -107,11 +109,11 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
             else:
                 by_seed[run.seed] = run
         values = {key: value_of(group[0], key) for key in [*keys, *extra]}
-        groups.append(Group(name, without_seed(group[0].settings), values, by_seed, repeats, others))
+        groups.append(Group(name, own, values, by_seed, repeats, others))
     return sorted(groups, key=lambda group: group.val_loss)
 
 
-def _labels(firsts: Sequence[Run], keys: list[str]) -> list[tuple[str, list[str]]]:
+def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: list[str]) -> list[tuple[str, list[str]]]:
     """A name of its own for each run, and the further settings that went into all the names.
 
     By all that was overridden in any run and differs; where that is not enough by further settings, then by number.
@@ -121,7 +123,7 @@ def _labels(firsts: Sequence[Run], keys: list[str]) -> list[tuple[str, list[str]
     names = [label(run, keys) for run in firsts]
     twice = {name for name, count in Counter(names).items() if count > 1}
     if twice:
-        alike = [without_seed(run.settings) for run, name in zip(firsts, names, strict=True) if name in twice]
+        alike = [own for own, name in zip(settings, names, strict=True) if name in twice]
         extra = [key for key in differing_leaves(alike) if key not in keys][:MAX_EXTRA]
         names = [label(run, [*keys, *extra]) for run in firsts]
     count: Counter[str] = Counter()

@@ -39,10 +39,21 @@ def differing_leaves(many: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({_identity(one.get(key)) for one in many}) > 1]
 
 
-def without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings but the seed and what follows from it, the seeds of the parts."""
-    seed = settings.get("seed")
-    return {k: v for k, v in settings.items() if k != "seed" and not (k.endswith(".seed") and v == seed)}
+def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The settings of each run but its seed and those seeds of parts that follow from it.
+
+    The seed of a part follows if it is the run's in every run that does not override it. One that merely has the same
+    value in some run, like that of a learning-rate search, is a setting.
+    """
+    parts = {key for run in runs for key in run.settings if key.endswith(".seed")}
+    overridden = [given(run).keys() for run in runs]
+    for run, own in zip(runs, overridden, strict=True):
+        seed = run.settings.get("seed")
+        parts -= {key for key in parts - own if run.settings.get(key, seed) != seed}
+    return [
+        {key: value for key, value in run.settings.items() if key != "seed" and key not in parts - own}
+        for run, own in zip(runs, overridden, strict=True)
+    ]
 
 
 def value_of(run: Run, key: str) -> Any:
@@ -64,7 +75,8 @@ def label(run: Run, keys: Sequence[str]) -> str:
     for key, short in zip(keys, last, strict=True):
         value = value_of(run, key)
         if value != NOT_GIVEN:
-            name = short if last.count(short) == 1 else key
+            is_clear = last.count(short) == 1 and (short == key or short not in run.settings)
+            name = short if is_clear else key
             # an option's name says enough, a number does not
             is_option = key not in run.settings and value not in ("null", "removed")
             parts.append(shown(value) if is_option else f"{name}={shown(value, 4)}")
