@@ -31,6 +31,16 @@ def test_where_a_run_is_kept_sets_no_group_apart(leave, tmp_path: Path):
     assert groups_in(tmp_path) == {"defaults": [1, 2]}
 
 
+def test_runs_of_the_same_settings_on_other_images_are_groups_of_their_own(leave, tmp_path: Path):
+    for seed, digest in ((1, "0123456789"), (2, "0123456789"), (3, "abcdefghij"), (1, "abcdefghij")):
+        leave(f"{digest}{seed}", [float(seed)], [0.5], seed=seed, provenance_data_digest=digest)
+    leave("unknown", [1.0], [0.5], seed=4, status="failed", provenance_data_digest=None)
+    assert groups_in(tmp_path) == {"defaults images=01234567": [1, 2], "defaults images=abcdefgh": [1, 3]}
+    first, second = group_runs(find_runs([tmp_path]))
+    assert (first.val_loss, second.val_loss) == (1.5, 2.0)
+    assert ([run.folder.name for run in first.others], first.repeats, second.repeats) == (["unknown"], [], [])
+
+
 def test_a_seed_of_a_part_that_was_set_by_hand_is_a_setting(leave, tmp_path: Path):
     run = leave("a", [1.0], [0.5], seed=1, overrides=())
     other = leave("b", [1.0], [0.5], seed=2, overrides=("model.seed=7", "seed=2"))

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from trainlab.report.evaluations import Comparison, read_comparison
+from trainlab.report.runs import find_runs
 from trainlab.report.write import write_report
+from trainlab.results import Result
 
 SENTENCES = [
     "MC dropout changes accuracy by +0.12 points, 95 % interval -0.15 to +0.40: no difference can be claimed",
@@ -17,7 +19,7 @@ def figure(value: float, low: float, high: float) -> dict[str, float]:
 
 
 def evaluated(folder: Path, **changes: object) -> Path:
-    """`eval.json` in a run's folder."""
+    """`eval.json` of the best checkpoint in a run's folder."""
     metrics = {
         "accuracy": {
             "name": "accuracy",
@@ -27,7 +29,12 @@ def evaluated(folder: Path, **changes: object) -> Path:
         },
         "mutual_information": {"name": "mutual information", "mc_dropout": figure(0.0128, 0.0127, 0.0129)},
     }
-    content = {"test_acc": 0.4966, "metrics": metrics, "mc_dropout": {"samples": 100, "in_words": SENTENCES}}
+    result = Result.read(folder)
+    content = {
+        **{"checkpoint": str(folder / "checkpoints" / "best.ckpt"), "epoch": result.metrics["best_epoch"]},
+        **{"data_digest": "d1ge57", "test_acc": 0.4966, "metrics": metrics},
+        "mc_dropout": {"samples": 100, "in_words": SENTENCES},
+    }
     (folder / "eval.json").write_text(json.dumps(content | changes))
     return folder
 
@@ -69,22 +76,49 @@ def test_a_damaged_evaluation_is_noted_and_the_run_counts(study: Path, no_figure
     (study / "elu,2" / "eval.json").write_text('{"test_acc": 0.')
     write_report([study])
     text = (study / "report.md").read_text()
-    assert "| elu,1 | completed | eval.json is damaged (KeyError: 'low'); evaluate once more |" in text
+    assert "| elu,1 | completed | eval.json is damaged (KeyError: 'low'); run eval.py again |" in text
     assert "| elu,2 | completed | eval.json is damaged" in text
     assert "MC dropout changes" not in text
     assert "| elu | 3 |" in text
 
 
-def test_figures_that_are_not_finite_are_damage(tmp_path: Path):
-    metrics = {"nll": {"name": "nll", "difference": figure(float("nan"), 0, 0)}}
-    evaluated(tmp_path, metrics=metrics)
+def test_figures_that_are_not_finite_are_damage(leave):
+    run = leave("a", [1.0], [0.5])
+    evaluated(run, metrics={"nll": {"name": "nll", "difference": figure(float("nan"), 0, 0)}})
     with pytest.raises(ValueError, match="a figure is not finite"):
-        read_comparison(tmp_path / "eval.json")
+        read_comparison(run / "eval.json", Result.read(run))
 
 
-def test_what_is_read(tmp_path: Path):
-    found = read_comparison(evaluated(tmp_path) / "eval.json")
+def test_what_is_read(leave):
+    run = leave("a", [1.0], [0.5])
+    found = read_comparison(evaluated(run) / "eval.json", Result.read(run))
     assert isinstance(found, Comparison)
     assert (found.samples, found.sentences) == (100, tuple(SENTENCES))
     assert found.metrics["accuracy"]["difference"] == (0.0012, -0.0015, 0.004)
-    assert read_comparison(tmp_path / "nowhere.json") is None
+    assert read_comparison(run / "nowhere.json", Result.read(run)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"epoch": 1}, "epoch 2, the best is epoch 3"),
+        ({"checkpoint": "checkpoints/last.ckpt"}, "last.ckpt, the report shows best.ckpt"),
+        ({"data_digest": "0therimages"}, "images with digest 0therima, those of the run have d1ge57"),
+    ],
+)
+def test_an_evaluation_of_other_weights_or_images_is_left_out(changes: dict, reason: str, leave, tmp_path: Path):
+    evaluated(leave("a", [1.0, 0.9, 0.8], [0.5] * 3), **changes)
+    (run,) = find_runs([tmp_path])
+    assert run.mc_dropout is None
+    assert run.notes == (f"eval.json is of {reason}: run eval.py again",)
+
+
+def test_an_evaluation_of_another_run_is_left_out_and_one_of_a_run_that_was_moved_is_not(leave, tmp_path: Path):
+    other = leave("b", [1.0], [0.5], seed=2) / "checkpoints" / "best.ckpt"
+    evaluated(leave("a", [1.0], [0.5]), checkpoint=str(other))
+    assert find_runs([tmp_path / "a"])[0].mc_dropout is not None
+    other.parent.mkdir()
+    other.touch()
+    (run,) = find_runs([tmp_path / "a"])
+    assert run.mc_dropout is None
+    assert run.notes == (f"eval.json is of another run's checkpoint, {other}: run eval.py again",)

@@ -1,9 +1,11 @@
+import csv
 from pathlib import Path
 
 import pytest
 
 from trainlab.report.origins import best_run, origins, repeat_command, warnings
 from trainlab.report.runs import find_runs
+from trainlab.report.write import write_report
 
 
 def test_what_ran(study: Path):
@@ -47,6 +49,20 @@ def test_the_command_that_repeats_a_run_is_quoted_and_makes_a_folder_of_its_own(
     leave("a", [1.0], [0.5], overrides=overrides)
     (run,) = find_runs([tmp_path])
     assert repeat_command(run) == "python src/train.py model=bn 'data.root=/my images' 'model.dense=[64,32]'"
+
+
+def test_the_command_that_repeats_a_continued_run_trains_in_one_go(leave, no_figures: None, tmp_path: Path):
+    origin = {"path": "a/checkpoints/last.ckpt", "epochs": 2, "changes": ["trainer.max_epochs: 2, now 4"]}
+    overrides = ("ckpt_path=last", "trainer.max_epochs=4")
+    for name, in_one_go in (("longer", True), ("other", False)):
+        continued_from = [{**origin, "as_in_one_go": in_one_go}]
+        leave(name, [1.0], [0.5], overrides=overrides, provenance_continued_from=continued_from)
+    write_report([tmp_path])
+    with (tmp_path / "runs.csv").open() as file:
+        commands = {row["folder"]: row["command"] for row in csv.DictReader(file)}
+    assert commands == {"longer": "python src/train.py trainer.max_epochs=4", "other": ""}
+    (line,) = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("python src/")]
+    assert line == "python src/train.py trainer.max_epochs=4"
 
 
 def test_the_best_run_has_the_lowest_validation_loss_whatever_its_test(study: Path):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainlab.results import Result
+
+BEST = "best.ckpt"
 SIDES = ("deterministic", "mc_dropout", "difference")
 Figure = tuple[float, float, float]  # value, and the ends of its interval
 
@@ -26,11 +29,15 @@ class Comparison:
     metrics: Mapping[str, Mapping[str, Figure]]
 
 
-def read_comparison(path: Path) -> Comparison | None:
+def read_comparison(path: Path, result: Result) -> Comparison | None:
     """The comparison in `eval.json`; None where there is no such file, or none in it.
 
+    Args:
+        path: of the file, in the folder of a run.
+        result: of that run.
+
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is damaged, or of other weights or images than those of ``result``.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -41,11 +48,29 @@ def read_comparison(path: Path) -> Comparison | None:
             str(sides["name"]): {side: _figure(sides[side]) for side in SIDES if side in sides}
             for sides in content["metrics"].values()
         }
-        return Comparison(int(about["samples"]), tuple(map(str, about["in_words"])), metrics)
+        found = Comparison(int(about["samples"]), tuple(map(str, about["in_words"])), metrics)
+        mismatch = _mismatch(content, Path(content["checkpoint"]), path.parent, result)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path.name} is damaged ({type(error).__name__}: {error}); evaluate once more") from None
+        raise ValueError(f"{path.name} is damaged ({type(error).__name__}: {error}); run eval.py again") from None
+    if mismatch:
+        raise ValueError(f"{path.name} is of {mismatch}: run eval.py again")
+    return found
+
+
+def _mismatch(content: Mapping[str, Any], checkpoint: Path, folder: Path, result: Result) -> str:
+    """What was evaluated, where it is not the best checkpoint of the run in ``folder``; "" where it is."""
+    best, digest = result.metrics.get("best_epoch"), result.provenance.get("data_digest")
+    if checkpoint.name != BEST:
+        return f"{checkpoint.name}, the report shows {BEST}"
+    if checkpoint.exists() and checkpoint.resolve().parent.parent != folder.resolve():
+        return f"another run's checkpoint, {checkpoint}"
+    if content["epoch"] != best:
+        return f"epoch {content['epoch'] + 1}, the best is epoch {'unknown' if best is None else best + 1}"
+    if content["data_digest"] != digest:
+        return f"images with digest {content['data_digest'][:8]}, those of the run have {str(digest)[:8]}"
+    return ""
 
 
 def _figure(of: Mapping[str, Any]) -> Figure:

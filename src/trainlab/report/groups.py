@@ -1,4 +1,4 @@
-"""Runs that differ only in the seed are one group."""
+"""Runs that differ only in the seed, and saw the same images, are one group."""
 
 import json
 from collections import Counter
@@ -13,12 +13,13 @@ from trainlab.report.runs import Run
 from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, label, value_of, without_seeds
 from trainlab.report.statistics import Interval, interval
 
+DIGEST_SHOWN = 8  # characters of a data digest
 HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split")  # these and the images decide what is held out
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of the same settings.
+    """Runs of the same settings and images.
 
     Attributes:
         label: short and unlike that of any other group.
@@ -98,7 +99,12 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
     names = _labels([group[0] for group in members.values()], [*settings.values()], keys)
     groups = []
-    for (name, extra), own, group in zip(names, settings.values(), members.values(), strict=True):
+    apart = [
+        (name + images, extra, own, part)
+        for (name, extra), own, alike in zip(names, settings.values(), members.values(), strict=True)
+        for images, part in _by_images(alike).items()
+    ]
+    for name, extra, own, group in apart:
         by_seed: dict[int, Run] = {}
         repeats, others = [], []
         for run in group:
@@ -111,6 +117,21 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         values = {key: value_of(group[0], key) for key in [*keys, *extra]}
         groups.append(Group(name, own, values, by_seed, repeats, others))
     return sorted(groups, key=lambda group: group.val_loss)
+
+
+def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs of the same settings, apart where they saw other images, by what that adds to their group's name.
+
+    Runs that do not say what they saw, as those that failed before, are with the first that does.
+    """
+    digests = [run.result.provenance.get("data_digest") if run.result else None for run in runs]
+    known = [digest for digest in dict.fromkeys(digests) if digest is not None]
+    if len(known) < 2:
+        return {"": [*runs]}
+    parts: dict[str, list[Run]] = {}
+    for run, digest in zip(runs, digests, strict=True):
+        parts.setdefault(f" images={str(digest or known[0])[:DIGEST_SHOWN]}", []).append(run)
+    return parts
 
 
 def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: list[str]) -> list[tuple[str, list[str]]]:

@@ -65,9 +65,13 @@ def warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> list[str]:
 
 
 def repeat_command(run: Run) -> str:
-    """The command that makes a run again, in a folder of its own."""
-    assert run.result
-    return shlex.join(["python", "src/train.py", *telling(run.result.overrides)])
+    """The command that makes a run again, in a folder of its own and in one go.
+
+    There is none for a run that continues one with other settings.
+    """
+    assert run.result and not run.continued
+    overrides = [override for override in telling(run.result.overrides) if not override.startswith("ckpt_path=")]
+    return shlex.join(["python", "src/train.py", *overrides])
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,7 +144,7 @@ def _read(folder: Path) -> Run:
     leaves = _left(_read_settings, folder / "config.yaml", notes) or {}
     # Those that are not completed may have ended before their first epoch did.
     curve = _left(read_curve, folder / "metrics.csv", notes if result.status == "completed" else [])
-    comparison = _left(read_comparison, folder / "eval.json", notes)
+    comparison = _left(partial(read_comparison, result=result), folder / "eval.json", notes)
     layers = _left(read_layers, folder / "activations.csv", notes)
     return Run(folder, result, None, leaves, curve, tuple(notes), comparison, layers)
 

@@ -74,7 +74,7 @@ def _run_rows(findings: Findings, root: Path) -> Iterable[dict[str, Any]]:
             **{key: time.get(key) for key in ("epoch_s", "total_s", "images_per_s", "device")},
             "fingerprint": run.result.fingerprint if run.result else None,
             **{key: origin.get(key) for key in ("git_commit", "git_dirty", "data_digest", "host")},
-            "command": repeat_command(run) if run.result else None,
+            "command": repeat_command(run) if run.result and not run.continued else None,
         }
 
 
