@@ -1,5 +1,8 @@
+import math
+
 import pytest
 
+from conftest import STEPS
 from trainlab.metrics_csv import MetricsCSV, read_rows
 
 
@@ -44,3 +47,18 @@ def test_a_full_disk_leaves_the_rows_there_were(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         log(tmp_path, 1)
     assert [row["epoch"] for row in read_rows(tmp_path / "metrics.csv")] == ["0"]
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_rate_and_momentum_are_those_of_the_last_step_of_the_epoch(every, train):
+    """By the formula of 1cycle's fall, from step 0.3 n - 1 to step n - 1."""
+    steps = -(-STEPS // every)
+    settings = ("optim=sgd", "optim.lr=0.05", "scheduler=one_cycle", f"trainer.accumulate_grad_batches={every}")
+    _, folder = train(*settings)
+    least, top = 0.05 / 25 / 1e4, 0.3 * 2 * steps - 1
+    expected = []
+    for step in (steps - 1, 2 * steps - 1):
+        height = (1 + math.cos(math.pi * (step - top) / (2 * steps - 1 - top))) / 2
+        expected += [least + (0.05 - least) * height, 0.95 - 0.1 * height]
+    rows = read_rows(folder / "metrics.csv")
+    assert [float(row[key]) for row in rows for key in ("lr", "momentum")] == pytest.approx(expected)

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 class EpochLog(Callback):
     """One row an epoch for every logger and one line for the console and the log file.
 
+    Learning rate and momentum of the row are those of the last optimizer step of the epoch.
+
     Attributes:
         epoch_s: wall seconds of every epoch of the run, resumed ones too, from the end of the one before: training
             steps, validation, and writing what the epoch before left to write, its checkpoints.
@@ -87,14 +89,14 @@ class EpochLog(Callback):
         self.epoch_s.append(self._first_part_s + self._end - previous_end)
         now = count - self._first_batch * pl_module.batches.batch_size * trainer.world_size
         self.images_per_s.append(now / ((self._trained or self._end) - self._start))
-        group = trainer.optimizers[0].param_groups[0]
+        lr, momentum = pl_module.lr_and_momentum
         row = {
             "epoch": trainer.current_epoch,
             "train/loss": loss / count,
             "train/acc": right / count,
             **pl_module.val_metrics,
-            "lr": float(group["lr"]),
-            "momentum": float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0)),
+            "lr": float(lr),
+            "momentum": float(momentum),
             "epoch_s": self.epoch_s[-1],
             "images_per_s": self.images_per_s[-1],
             "parameters": sum(p.numel() for p in pl_module.network.parameters()),

@@ -133,6 +133,11 @@ class Classifier(lightning.LightningModule):
         return self._optimizer.optimizer
 
     @property
+    def lr_and_momentum(self) -> tuple[float, float]:
+        """Learning rate and momentum, beta1 for Adam and the like, of the latest step, and not of the next one."""
+        return self._lr_and_momentum or _lr_and_momentum(self.optimizer)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
         return int(self.trainer.num_training_batches)
@@ -171,6 +176,7 @@ class Classifier(lightning.LightningModule):
         self._train_correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self._images_of_full_step, self._images_of_step = self.accumulate * self.batches.batch_size, 0
         self._optimizer = cast(LightningOptimizer, self.optimizers())
+        self._lr_and_momentum: tuple[float, float] | None = None  # of the latest step, where a schedule changes them
         for draws in self._draws:
             draws.row_offset, draws.row_stride = self.trainer.global_rank, self.trainer.world_size
 
@@ -276,7 +282,7 @@ class Classifier(lightning.LightningModule):
             return
         batch_idx = start + int((~finite).nonzero()[0])
         step = self.current_epoch * len(self._losses) + batch_idx
-        lr = self._optimizer.param_groups[0]["lr"]
+        lr, _ = self.lr_and_momentum
         raise Diverged(
             f"the loss is not finite at step {step} (epoch {self.current_epoch}, batch {batch_idx}, "
             f"learning rate {lr:.3g}); {self._advice}"
@@ -299,6 +305,8 @@ class Classifier(lightning.LightningModule):
         """Step a schedule that counts in ``interval``, "step" or "epoch"."""
         if self._schedule is None or self._schedule["interval"] != interval:
             return
+        if interval == "step":
+            self._lr_and_momentum = _lr_and_momentum(self.optimizer)
         scheduler, monitor = self._schedule["scheduler"], self._schedule.get("monitor")
         if monitor is None:
             scheduler.step()
@@ -370,6 +378,11 @@ class Classifier(lightning.LightningModule):
         if self.trainer.world_size == 1:
             return sums
         return self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()
+
+
+def _lr_and_momentum(optimizer: Optimizer) -> tuple[float, float]:
+    group = optimizer.param_groups[0]
+    return group["lr"], group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
