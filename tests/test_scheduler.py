@@ -1,9 +1,13 @@
 import math
+import re
+from functools import partial
 
 import pytest
 import torch
+from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
-from trainlab.scheduler import constant, cosine, one_cycle, plateau
+from trainlab.build import build as build_parts
+from trainlab.scheduler import check_scheduler, constant, cosine, one_cycle, plateau
 
 LR = 0.4
 
@@ -131,3 +135,53 @@ def test_cosine_warms_up_for_less_than_the_run(warmup):
 def test_settings_of_plateau_out_of_range_are_refused(settings, rule):
     with pytest.raises(ValueError, match=rule):
         plateau(sgd(), 100, **settings)
+
+
+def exponential(optimizer, total_steps, **entries):
+    return {"scheduler": ExponentialLR(optimizer, 0.5), "interval": "epoch", **entries}
+
+
+def by_metric(optimizer, total_steps, mode="min", **entries):
+    return {"scheduler": ReduceLROnPlateau(optimizer, mode), "interval": "epoch", "monitor": "val/loss", **entries}
+
+
+IS_A_FUNCTION = "scheduler must be a function (optimizer, total_steps) that returns "
+
+
+@pytest.mark.parametrize(
+    ("build", "rule"),
+    [
+        (partial(exponential, interval="steps"), "interval of scheduler must be 'step' or 'epoch', got 'steps'"),
+        (partial(exponential, frequency=2), "frequency of scheduler must be 1, got 2"),
+        (partial(exponential, strict=True), "may have scheduler, interval, monitor, frequency, got 'strict'"),
+        (partial(exponential, monitor="val/loss"), "ExponentialLR watches no metric, got monitor='val/loss'"),
+        (partial(by_metric, monitor=None), "monitor must be one of val/loss, val/acc, got None"),
+        (partial(by_metric, monitor="loss"), "monitor must be one of val/loss, val/acc, got 'loss'"),
+        (partial(by_metric, mode="max"), "mode must be min for monitor=val/loss, got 'max'"),
+        (partial(by_metric, interval="step"), "interval must be 'epoch' for ReduceLROnPlateau, got 'step'"),
+        (partial(ExponentialLR), f'{IS_A_FUNCTION}{{"scheduler": ..., "interval": "step" or "epoch"}} or None, got'),
+        (lambda optimizer: None, IS_A_FUNCTION),
+        (lambda optimizer, steps: ExponentialLR(optimizer, 0.5), IS_A_FUNCTION),
+        (lambda optimizer, steps: {"interval": "step"}, IS_A_FUNCTION),
+    ],
+)
+def test_what_would_be_ignored_of_a_schedule_of_ones_own_is_refused(build, rule):
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        check_scheduler(build, sgd(), 10)
+
+
+@pytest.mark.parametrize("build", [exponential, partial(exponential, frequency=1, interval="step"), by_metric, plateau])
+def test_schedules_of_ones_own_that_work(build):
+    check_scheduler(build, sgd(), 10)
+
+
+def test_1cycle_names_the_setting_for_an_optimizer_without_momentum():
+    optimizer = torch.optim.Adagrad([torch.nn.Parameter(torch.zeros(1))])
+    with pytest.raises(ValueError, match=r"got Adagrad; set scheduler\.cycle_momentum=false"):
+        one_cycle(optimizer, 10)
+    one_cycle(optimizer, 10, cycle_momentum=False)
+
+
+def test_a_scheduler_class_of_torch_is_refused_before_the_run(compose_config):
+    with pytest.raises(ValueError, match=r"scheduler must be a function .*ExponentialLR; set scheduler\._target_"):
+        build_parts(compose_config("scheduler._target_=torch.optim.lr_scheduler.ExponentialLR"))

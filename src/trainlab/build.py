@@ -34,6 +34,7 @@ from trainlab.optimizers import tried
 from trainlab.overrides import PATHS
 from trainlab.population.together import Member
 from trainlab.provenance import provenance
+from trainlab.scheduler import check_scheduler
 from trainlab.val_metrics import metric_of, mode_of
 
 # Of the Trainer, to Classifier.
@@ -178,7 +179,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
     total_steps = _count_steps(trainer, data, module)
-    scheduler(trial, total_steps)
+    check_scheduler(scheduler, trial, total_steps)
     checkpoint.about["total_steps"] = total_steps
     if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
         _check_last_batch(trainer, data)

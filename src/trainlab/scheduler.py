@@ -3,17 +3,71 @@
 ``optim.lr`` is the constant rate, and the peak of a schedule that rises or falls.
 """
 
+import inspect
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR, ReduceLROnPlateau, SequentialLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
 
 from trainlab.checks import check_at_least
 from trainlab.val_metrics import metric_of, mode_of
 
 SchedulerConfig = dict[str, Any]
+_KEYS = ("scheduler", "interval", "monitor", "frequency")
+
+
+def check_scheduler(build: Callable[[Optimizer, int], Any], optimizer: Optimizer, total_steps: int) -> None:
+    """Raise ValueError unless ``build`` makes a schedule for ``optimizer`` of which nothing would be ignored."""
+    wrong = "scheduler must be a function (optimizer, total_steps) that returns "
+    wrong += '{"scheduler": ..., "interval": "step" or "epoch"} or None'
+    try:
+        inspect.signature(build).bind(optimizer, total_steps)
+        fits = not isinstance(_function(build), type)
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{wrong}, got {_name(build)}; set scheduler._target_")
+    found = build(optimizer, total_steps)
+    if found is None:
+        return
+    if not isinstance(found, dict) or not isinstance(found.get("scheduler"), LRScheduler):
+        raise ValueError(f"{wrong}, and it returned {type(found).__name__} {found!r}; set scheduler._target_")
+    if unknown := [key for key in found if key not in _KEYS]:
+        raise ValueError(f"the dictionary of scheduler may have {', '.join(_KEYS)}, got {unknown[0]!r}; leave it out")
+    scheduler, interval, monitor = found["scheduler"], found.get("interval"), found.get("monitor")
+    if interval not in ("step", "epoch"):
+        raise ValueError(f"interval of scheduler must be 'step' or 'epoch', got {interval!r}; set it in {_name(build)}")
+    if (frequency := found.get("frequency", 1)) != 1:
+        raise ValueError(f"frequency of scheduler must be 1, got {frequency!r}; leave it out of {_name(build)}")
+    steps_by_metric = any(p.default is p.empty for p in inspect.signature(scheduler.step).parameters.values())
+    name = type(scheduler).__name__
+    if not steps_by_metric:
+        if monitor is not None:
+            raise ValueError(f"{name} watches no metric, got monitor={monitor!r}; leave it out of {_name(build)}")
+        return
+    metric_of(monitor, "scheduler.monitor")
+    mode_of(monitor, getattr(scheduler, "mode", None), "scheduler")
+    if interval != "epoch":
+        raise ValueError(f"interval must be 'epoch' for {name}, got {interval!r}; set it in {_name(build)}")
+
+
+def _function(build: Callable[..., Any]) -> Any:
+    """What a partial calls."""
+    return getattr(build, "func", build)
+
+
+def _name(build: Callable[..., Any]) -> str:
+    return f"{_function(build).__module__}.{_function(build).__qualname__}"
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> None:
@@ -51,6 +105,11 @@ def one_cycle(
             raise ValueError(f"{key} must be in [0, 1), got {momentum}; set scheduler.{key}")
     if not 0 <= pct_start <= 1:
         raise ValueError(f"pct_start must be in [0, 1], got {pct_start}; set scheduler.pct_start")
+    if cycle_momentum and not {"momentum", "betas"} & optimizer.defaults.keys():
+        raise ValueError(
+            f"cycle_momentum needs an optimizer with momentum or beta1, got {type(optimizer).__name__}; "
+            "set scheduler.cycle_momentum=false"
+        )
     rise = pct_start * total_steps
     ends = [0, rise - 1, *([2 * rise - 2] if three_phase else []), total_steps - 1]  # of the phases, as torch has them
     if any(start == end for start, end in pairwise(ends)):
