@@ -44,7 +44,8 @@ def check_scheduler(build: Callable[[Optimizer, int], Any], optimizer: Optimizer
         raise ValueError(f"{wrong}, and it returned {type(found).__name__} {found!r}; set scheduler._target_")
     if unknown := [key for key in found if key not in _KEYS]:
         raise ValueError(f"the dictionary of scheduler may have {', '.join(_KEYS)}, got {unknown[0]!r}; leave it out")
-    scheduler, interval, monitor = found["scheduler"], found.get("interval"), found.get("monitor")
+    scheduler, interval = found["scheduler"], found.get("interval")
+    monitor: Any = found.get("monitor")
     if interval not in ("step", "epoch"):
         raise ValueError(f"interval of scheduler must be 'step' or 'epoch', got {interval!r}; set it in {_name(build)}")
     if (frequency := found.get("frequency", 1)) != 1:
