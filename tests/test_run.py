@@ -28,7 +28,7 @@ from trainlab.files import locked
 from trainlab.metrics_csv import read_rows
 from trainlab.models import MLP
 from trainlab.module import Diverged
-from trainlab.results import Result
+from trainlab.results import Result, describe
 from trainlab.run import Interrupted
 
 METRICS = ["best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs", "stop_reason"]
@@ -408,3 +408,21 @@ def test_settings_of_an_earlier_run_that_cannot_be_read_are_a_line(train, tmp_pa
         with pytest.raises(ValueError, match=told) as error:
             train("trainer.max_epochs=1", "seed=2")
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_without_validation_the_last_network_is_tested_and_the_end_says_so(train):
+    result, folder = train("trainer.limit_val_batches=0")
+    assert "val_loss" not in result.metrics
+    figures, end = describe(result, folder).splitlines()
+    assert figures == (
+        "no epoch was validated, so the last of 2 was tested (max_epochs): "
+        f"test loss {result.metrics['test_loss']:.4f}, accuracy {result.metrics['test_acc']:.2%}"
+    )
+    assert end.startswith("completed in ")
+
+
+def test_a_run_of_several_nodes_says_what_it_waits_for(train, caplog, monkeypatch):
+    monkeypatch.setattr("trainlab.run._train", lambda parts, *_: 1 / 0)  # where it would wait
+    with caplog.at_level("INFO"), pytest.raises(ZeroDivisionError):
+        train("+trainer.num_nodes=2")
+    assert "waiting for the processes of all 2 nodes (trainer.num_nodes)" in caplog.text

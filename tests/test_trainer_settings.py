@@ -37,12 +37,17 @@ STEPS_WITH = {
 REFUSED = {
     "precision=16-mixed": r"precision=16-mixed needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
     "precision=16": r"precision=16 needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
-    "enable_checkpointing=false": r"enable_checkpointing",
+    "enable_checkpointing=false": r"^enable_checkpointing must be true, .*; leave it out$",
+    "max_time=60": r"^max_time must be DD:HH:MM:SS in quotes .*, got 60; set trainer.max_time='00:01:00:00'",
+    "max_time=0": r"^max_time must be DD:HH:MM:SS in quotes .*, got 0; ",
+    "max_time=1h": r"^max_time must be DD:HH:MM:SS in quotes .*, got '1h'; ",
+    "max_time={hour:1}": r"^max_time must be DD:HH:MM:SS in quotes .*, got {'hour': 1}; ",
 }
 # Not listed, and set elsewhere.
 ELSEWHERE = {
     "callbacks=[]": r"trainer.callbacks would have no effect \(they are set by callbacks.\*\); leave it out$",
     "logger=false": r"trainer.logger would have no effect \(.*logger.\*\)",
+    "barebones=true": r"trainer.barebones would have no effect \(every run writes checkpoints and logs\)",
     "plugins=[]": "trainer.plugins would have no effect",
     "limit_test_batches=1": r"trainer.limit_test_batches would have no effect \(the test set is read whole\)",
 }

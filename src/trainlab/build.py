@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
@@ -47,6 +48,7 @@ _NOT_OF_TRAINER = {
     "logger": "loggers are set by logger.*",
     "plugins": "they are those that write checkpoints whole",
     "limit_test_batches": "the test set is read whole",
+    "barebones": "every run writes checkpoints and logs",
     "limit_predict_batches": "there are no predictions in training; see src/predict.py",
 }
 
@@ -122,6 +124,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     for key, reason in _NOT_OF_TRAINER.items():
         if key in cfg.trainer:
             raise ValueError(f"trainer.{key} would have no effect ({reason}); leave it out")
+    if not cfg.trainer.get("enable_checkpointing", True):
+        raise ValueError("enable_checkpointing must be true, the test needs the best checkpoint; leave it out")
     check_length(cfg.trainer)
     metric_of(cfg.sweep.objective, "sweep.objective")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
@@ -161,11 +165,8 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [epochs, *named.values()]
-    if cfg.trainer.max_time:  # Lightning's own timer stops in the middle of an epoch, which cannot be resumed exactly
-        timer = Timer(resolved(cfg)["trainer"]["max_time"], interval="epoch", verbose=False)
-        if (timer.time_remaining() or 0) <= 0:
-            raise ValueError(f"max_time must be above 0, got {cfg.trainer.max_time}; set trainer.max_time")
-        callbacks.append(timer)
+    if cfg.trainer.max_time not in (None, ""):
+        callbacks.append(_timer(resolved(cfg)["trainer"]["max_time"]))
     if cfg.sweep.trial:
         from trainlab.pruning import Pruning  # which needs Optuna
 
@@ -187,6 +188,20 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         module.double()
     objects_of_run = (data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
     return Parts(*objects_of_run, total_steps)
+
+
+def _timer(max_time: Any) -> Timer:
+    """Ends a training after an epoch: Lightning's own ends it inside one, which cannot be resumed exactly."""
+    try:
+        timer = Timer(max_time, interval="epoch", verbose=False)
+    except (MisconfigurationException, AttributeError, TypeError):  # another text; a number; unknown keys
+        raise ValueError(
+            f"max_time must be DD:HH:MM:SS in quotes (without them YAML makes 1:00:00:00 a number), got {max_time!r}; "
+            "set trainer.max_time='00:01:00:00' for an hour"
+        ) from None
+    if (timer.time_remaining() or 0) <= 0:
+        raise ValueError(f"max_time must be above 0, got {max_time}; set trainer.max_time")
+    return timer
 
 
 def _check_last_batch(trainer: lightning.Trainer, data: ImageData) -> None:

@@ -176,14 +176,16 @@ def is_debug_run(config: Config) -> bool:
 def describe(result: Result, folder: Path) -> str:
     """Two lines that sum up a run."""
     m = result.metrics
-    if "val_loss" not in m:
+    test = f"test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
+    if "val_loss" in m:
+        validated = f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}"
+        figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): {validated}"
+        figures += f", {test}" if test else ""
+    elif test:
+        figures = f"no epoch was validated, so the last of {m['epochs']} was tested ({m['stop_reason']}): {test}"
+    else:
         return f"{result.status}: {folder}"
-    test = f", test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
-    return (
-        f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): "
-        f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}{test}\n"
-        f"{result.status} in {result.time['total_s']:.0f} s: {folder}"
-    )
+    return f"{figures}\n{result.status} in {result.time['total_s']:.0f} s: {folder}"
 
 
 def telling(overrides: Sequence[str]) -> list[str]:

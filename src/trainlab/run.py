@@ -98,6 +98,12 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
         for note in one_batch_notes(cfg.trainer):
             log.warning(note)
+        if (nodes := parts.trainer.num_nodes) > 1:
+            log.info(
+                "waiting for the processes of all %d nodes (trainer.num_nodes); start this command on each of them, "
+                "with MASTER_ADDR, MASTER_PORT and NODE_RANK set, or by SLURM or torchrun",
+                nodes,
+            )
         with _logged(parts, result), recorded(result, folder):
             try:
                 if cfg.lr_search and not result.lr_search:
