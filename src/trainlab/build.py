@@ -125,7 +125,10 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
         if key in cfg.trainer:
             raise ValueError(f"trainer.{key} would have no effect ({reason}); leave it out")
     if not cfg.trainer.get("enable_checkpointing", True):
-        raise ValueError("enable_checkpointing must be true, the test needs the best checkpoint; leave it out")
+        raise ValueError(
+            "enable_checkpointing must be true, for the test needs the best checkpoint, got false; "
+            "leave out trainer.enable_checkpointing"
+        )
     check_length(cfg.trainer)
     metric_of(cfg.sweep.objective, "sweep.objective")
     check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
