@@ -37,7 +37,7 @@ STEPS_WITH = {
 REFUSED = {
     "precision=16-mixed": r"precision=16-mixed needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
     "precision=16": r"precision=16 needs a GPU; set trainer.precision=bf16-mixed on a CPU$",
-    "enable_checkpointing=false": r"^enable_checkpointing must be true, .*, got false; leave out trainer.enable_checkpointing$",
+    "enable_checkpointing=false": r"^enable_checkpointing must be true, .*, got false; leave out trainer\.enable",
     "max_time=60": r"^max_time must be DD:HH:MM:SS in quotes .*, got 60; set trainer.max_time='00:01:00:00'",
     "max_time=0": r"^max_time must be DD:HH:MM:SS in quotes .*, got 0; ",
     "max_time=1h": r"^max_time must be DD:HH:MM:SS in quotes .*, got '1h'; ",
