@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import Callback
 from faults import PressCtrlC
 from test_resume import NADAM, PowerCut, assert_same_run, rows
 from trainlab.checkpoints import load_checkpoint
+from trainlab.data.shapes import Shapes
 from trainlab.report.runs import find_runs
 from trainlab.results import CONTINUATION, Result
 from trainlab.run import Interrupted
@@ -100,6 +101,59 @@ def test_a_completed_run_stays_as_it_is_while_its_continuation_fails(stop, train
     _, folder = train(*LONGER, "ckpt_path=last", name="a")
     assert_same_run(folder, whole)
     assert not (folder / CONTINUATION).exists()
+
+
+@pytest.fixture
+def other_images(monkeypatch):
+    """Has the source of the images return others from now on, until it is undone."""
+    draw = Shapes._draw
+
+    def inverted(self, part, count):
+        images, labels = draw(self, part, count)
+        return 255 - images, labels
+
+    def change():
+        monkeypatch.setattr(Shapes, "_draw", inverted)
+        return monkeypatch
+
+    return change
+
+
+def test_a_run_does_not_continue_on_other_images(train, other_images, tmp_path):
+    _, whole = train(*LONGER, name="whole")
+    folder = tmp_path / "a"
+    interrupted(train)
+    before = content(folder)
+    changed = other_images()
+    with pytest.raises(
+        ValueError, match=r"the images have changed since .*last\.ckpt .*; remove .*a to train anew, or"
+    ):
+        train(*LONGER, name="a")
+    assert content(folder) == before
+    changed.undo()
+    train(*LONGER, name="a")
+    assert_same_run(folder, whole)
+
+
+def test_a_completed_run_is_not_made_longer_on_other_images(train, other_images):
+    _, folder = train(*NADAM, name="a")
+    before = content(folder)
+    other_images()
+    with pytest.raises(ValueError, match="the images have changed"):
+        train(*LONGER, "ckpt_path=last", name="a")
+    assert content(folder) == before
+    assert not (folder / CONTINUATION).exists()
+
+
+def test_a_checkpoint_of_another_run_is_trained_on_other_images_and_the_result_says_so(train, other_images):
+    first, folder = train(*NADAM, name="first")
+    other_images()
+    result, _ = train(*LONGER, f"ckpt_path={folder / 'checkpoints' / 'last.ckpt'}", name="second")
+    (part,) = result.provenance["continued_from"]
+    old, new = (found.provenance["data_digest"] for found in (first, result))
+    assert old != new
+    assert part["changes"] == ["trainer.max_epochs: 2, now 4", f"data digest: {old}, now {new}"]
+    assert not part["as_in_one_go"]
 
 
 def test_a_checkpoint_of_another_run_is_not_continued_in_the_folder_of_a_run(train):

@@ -42,6 +42,10 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
@@ -90,6 +94,7 @@ _TRAINING: dict[str, tuple[Callable[[Any], bool], str]] = {
     "callbacks.BestAndLast.best": (_is_mapping, "epoch and metrics of the best checkpoint"),
     "optimizer_states": (_is_list, "a list of states"),
     "lr_schedulers": (_is_list, "a list of states"),
+    "trainlab.data_digest": (_is_text, "a text"),
     "trainlab.total_steps": (_is_count, "an integer of at least 0"),
     "trainlab.config.optim": (_are_settings, "settings with the name of a class as _target_"),
     "trainlab.config.scheduler": (_are_settings, "settings with the name of a class as _target_"),

@@ -110,15 +110,28 @@ def start_checkpoint(
     return start
 
 
-def continued_from(start: Path, config: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+def check_same_images(start: Path, folder: Path, digest: str) -> None:
+    """Raise ValueError where a run would continue in its own ``folder`` on images with another ``digest``."""
+    trained_on = load_checkpoint(start)["trainlab"]["data_digest"]
+    if is_own_checkpoint(str(start), folder) and trained_on != digest:
+        raise ValueError(
+            f"the images have changed since {start} was saved (data digest {trained_on}, now {digest}); "
+            f"remove {folder} to train anew, or set another name="
+        )
+
+
+def continued_from(start: Path, config: Mapping[str, Any], folder: Path, digest: str) -> list[dict[str, Any]]:
     """The parts of a run that were trained with other settings or not in ``folder``, the earliest first.
 
     Each has the path of its checkpoint, epochs and steps up to there, the fingerprint of its settings, what has changed
-    since, and whether the whole is all the same the run that these settings give in one go: one that is only longer.
+    since, in settings and in the ``digest`` of the images, and whether the whole is all the same the run that these
+    settings give in one go: one that is only longer.
     """
     checkpoint = load_checkpoint(start)
     about = checkpoint["trainlab"]
     parts, changes = list(about.get("continued_from", [])), differences(about["config"], config)
+    if about["data_digest"] != digest:
+        changes.append(f"data digest: {about['data_digest']}, now {digest}")
     own = is_own_checkpoint(str(start), folder)
     if changes or not own:
         done = {"epochs": epochs_done(checkpoint), "steps": checkpoint["global_step"]}

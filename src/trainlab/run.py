@@ -20,6 +20,7 @@ from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.console import quiet
 from trainlab.continuation import (
     begin,
+    check_same_images,
     continued_from,
     earlier_part,
     finish,
@@ -85,7 +86,10 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         kept = folder if previous else run_dir
         late = (parts.network, config, parts.callbacks, parts.total_steps)
         start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), *late)
-        origin = continued_from(start, config, kept) if start else []
+        origin = []
+        if start:  # the images are read before anything is written
+            check_same_images(start, kept, parts.data.images.digest)
+            origin = continued_from(start, config, kept, parts.data.images.digest)
         if origin:
             result.provenance["continued_from"] = origin
         if not all(part["as_in_one_go"] for part in origin):  # checkpoints of one that is only longer are the same
@@ -183,7 +187,7 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
     if start is None:
         parts.standardize()
     about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
-    parts.checkpoint.about |= about
+    parts.checkpoint.about |= about | {"data_digest": images.digest}
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
     finally:
@@ -243,6 +247,8 @@ def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     if start is None:  # processes started by torchrun, SLURM and the like
         late = (parts.network, config, parts.callbacks, parts.total_steps)
         start_at = start_checkpoint(config["ckpt_path"], folder, True, *late)
+        if start_at:
+            check_same_images(start_at, folder, parts.data.images.digest)
         _train(parts, config, start_at)
     else:
         with going_with_the_main_process():

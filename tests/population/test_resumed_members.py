@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 from members import alone, assert_same_run, config, together
 
+from trainlab.data.shapes import Shapes
 from trainlab.module import Classifier
 from trainlab.population.together import Population
 from trainlab.results import Result
@@ -90,6 +91,23 @@ def test_runs_begun_alone_go_on_together(works, monkeypatch):
     for result in together(works):
         assert not isinstance(result, BaseException)
     assert_same_as_undisturbed(works)
+
+
+def test_members_do_not_continue_on_other_images(tmp_path, monkeypatch):
+    works = {tmp_path / str(i): ["optim=nadam", f"seed={i}"] for i in (1, 2)}
+    cut_short(works, (1, 1))
+    files = [path for path in tmp_path.rglob("*") if path.name == "result.json" or path.suffix in (".csv", ".ckpt")]
+    before = [path.read_bytes() for path in files]
+    draw = Shapes._draw
+
+    def inverted(self, part, count):
+        images, labels = draw(self, part, count)
+        return 255 - images, labels
+
+    monkeypatch.setattr(Shapes, "_draw", inverted)
+    for folder, error in zip(works, together(works), strict=True):
+        assert str(error).startswith(f"the images have changed since {folder / 'checkpoints' / 'last.ckpt'} was saved")
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_a_finished_run_takes_more_epochs_as_a_member(tmp_path):
