@@ -104,7 +104,7 @@ class OfTwo(nn.Module):
 @pytest.mark.parametrize("wrong", [lambda n: Shifted(n, 2e-4), lambda n: Shifted(n, float("nan")), OfTwo])
 def test_a_network_that_comes_out_otherwise_leaves_what_there_was(tmp_path, format, wrong, monkeypatch):
     path = leave_checkpoint(tmp_path)
-    out = tmp_path / "new" / "net"
+    out = tmp_path / "new" / FILES[format]
     convert = getattr(trainlab.export, f"_as_{format}")
     monkeypatch.setattr(trainlab.export, f"_as_{format}", lambda network, *rest: convert(wrong(network), *rest))
     with pytest.raises(NotTheSame, match="nothing was written"):
@@ -114,7 +114,25 @@ def test_a_network_that_comes_out_otherwise_leaves_what_there_was(tmp_path, form
     out.write_text("of before")
     with pytest.raises(NotTheSame):
         export_checkpoint(path, format, out)
-    assert [(file.name, file.read_text()) for file in out.parent.iterdir()] == [("net", "of before")]
+    assert [(file.name, file.read_text()) for file in out.parent.iterdir()] == [(out.name, "of before")]
+
+
+def test_only_exported_networks_are_replaced(tmp_path):
+    path = leave_checkpoint(tmp_path)
+    (tmp_path / "config.yaml").write_text("seed: 1")
+    (tmp_path / "model.onnx").write_bytes(path.read_bytes())
+    before = path.read_bytes()
+    for source, out, said in (
+        (path, path, f"--out must be another file than the one that is read, got {path}; set --out"),
+        (tmp_path / "model.onnx", None, "--out must be another file than the one that is read"),
+        (path, tmp_path / "config.yaml", "config.yaml exists and is not a .onnx file, so it is not replaced; set an"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            export_checkpoint(source, "onnx", out or source)
+    assert (path.read_bytes(), (tmp_path / "config.yaml").read_text()) == (before, "seed: 1")
+    assert export_checkpoint(path, "torch_export", tmp_path / "x.pt2") == export_checkpoint(
+        path, "torch_export", tmp_path / "x.pt2"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainlab.checkpoints import check_finite, load_checkpoint, rebuild_network
-from trainlab.files import write_atomically
+from trainlab.files import check_replaceable, write_atomically
 from trainlab.randomness import generator
 
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2"}
@@ -42,7 +42,8 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
         The file.
 
     Raises:
-        ValueError: it is no checkpoint, its network's outputs are not finite, or something is not installed.
+        ValueError: it is no checkpoint, its network's outputs are not finite, something is not installed, or ``out``
+            exists and is of another kind.
         NotTheSame: the check failed; nothing was written.
         OSError: a file cannot be read or written.
     """
@@ -50,13 +51,14 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
         raise ValueError(f"--format onnx needs {', '.join(missing)}; pip install -e '.[export]'")
     checkpoint = load_checkpoint(path)
     network, shape = rebuild_network(checkpoint), tuple(checkpoint["trainlab"]["image_shape"])
+    out, suffix = out or path.resolve().parent.parent / FILES[format], Path(FILES[format]).suffix
+    check_replaceable(out, path, lambda there: there.suffix == suffix, f"a {suffix} file", "--out")
     classes = json.dumps(checkpoint["trainlab"]["classes"])
     with torch.no_grad(), _quietly():
         check_finite(network(_noise(shape, _TRACED)), path)
         content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED), classes)
         predict = (_load_onnx if format == "onnx" else _load_torch_export)(content)
         said = _compare(predict, network, shape)
-    out = out or path.resolve().parent.parent / FILES[format]
     write_atomically(out, content)
     print(f"uint8 images (N, {', '.join(map(str, shape))}) -> logits (N, {network.num_classes}): {out}\n{said}")
     return out

@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,24 @@ def describe_os_error(error: OSError, setting: str) -> str:
     else:
         return f"{path}: {problem}" if path else problem
     return f"{path}: {problem}; {way_out}" if path else f"{problem}; {way_out}"
+
+
+def check_replaceable(path: Path, read: Path, is_own: Callable[[Path], bool], kind: str, setting: str) -> None:
+    """Raise ValueError where writing ``path`` would replace the file ``read``, or one of another kind.
+
+    Args:
+        path: to write.
+        read: that it is made from, and that exists.
+        is_own: whether a file is of the kind to write.
+        kind: its name, for the message.
+        setting: that says where the path is.
+    """
+    if not path.exists() or path.is_dir():  # a folder cannot be replaced
+        return
+    if path.samefile(read):
+        raise ValueError(f"{setting} must be another file than the one that is read, got {path}; set {setting}")
+    if not path.is_file() or not is_own(path):
+        raise ValueError(f"{path} exists and is not {kind}, so it is not replaced; set another {setting}")
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> None:

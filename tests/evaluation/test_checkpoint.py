@@ -174,6 +174,34 @@ def test_without_samples_nothing_is_said_of_mc_dropout(finished):
     assert not (folder / "eval_figures").exists()
 
 
+def test_a_plain_evaluation_keeps_the_part_on_mc_dropout_of_the_same_weights_alone(sampled, caplog):
+    _, folder, figures = sampled
+    with caplog.at_level(logging.INFO):
+        assert evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu") == figures
+    assert f"{folder / 'eval.json'} keeps the part on MC dropout of an earlier evaluation" in caplog.messages
+    assert len([*(folder / "eval_figures").iterdir()]) == 4
+    checkpoint = load_checkpoint(folder / "checkpoints" / "best.ckpt")
+    checkpoint["epoch"] += 1
+    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
+    with caplog.at_level(logging.INFO):
+        assert "mc_dropout" not in evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")
+    assert f"removed the part on MC dropout in {folder / 'eval.json'}, of other weights or images, and its figures" in (
+        caplog.messages
+    )
+    assert not (folder / "eval_figures").exists()
+
+
+def test_only_evaluations_are_replaced(finished):
+    _, folder = finished
+    path = folder / "checkpoints" / "best.ckpt"
+    before = {file: file.read_bytes() for file in (path, folder / "result.json", folder / "config.yaml")}
+    for file in before:
+        with pytest.raises(ValueError, match=r"; set (another )?out$"):
+            evaluate_checkpoint(path, device="cpu", out=file)
+    assert {file: file.read_bytes() for file in before} == before
+    assert evaluate_checkpoint(path, device="cpu") == evaluate_checkpoint(path, device="cpu")
+
+
 def test_mistakes_name_the_settings_of_an_evaluation(finished, tmp_path: Path):
     _, folder = finished
     path = folder / "checkpoints" / "best.ckpt"

@@ -1,5 +1,6 @@
 """A checkpoint on the test set of its data, with its dropout off and, if asked for, left on."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ from trainlab.evaluation.intervals import LEVEL, RESAMPLES
 from trainlab.evaluation.metrics import BINS, Scores, score_images
 from trainlab.evaluation.network import Evaluation, evaluate
 from trainlab.evaluation.sampling import measure_cost, sample
-from trainlab.files import write_json
+from trainlab.files import check_replaceable, write_json
 from trainlab.mc_dropout import has_dropout
 
 log = logging.getLogger(__name__)
 MOST_UNCERTAIN = 32
+_OF_EVERY_EVALUATION = {"checkpoint", "epoch", "data_digest", "test_loss", "test_acc", "class_acc", "confusion"}
+_OF_MC_DROPOUT = ("metrics", "intervals", "mc_dropout", "most_uncertain")
 _OF_TRAINING = re.compile(r"(to leave such files out )?set data\.\w+(=\w+)?$")  # how messages about data end
 
 
@@ -49,13 +52,15 @@ def evaluate_checkpoint(
         mc_seed: of their masks and of the bootstrap.
 
     Raises:
-        ValueError, OSError: a setting cannot be, the data are not what or where they were, or the network's outputs are
-            not finite; nothing was written.
+        ValueError, OSError: a setting cannot be, ``out`` exists and is no evaluation, the data are not what or where
+            they were, or the network's outputs are not finite; nothing was written.
     """
     if mc_samples is not None and mc_samples < 1:
         raise ValueError(f"mc_samples must be at least 1, got {mc_samples}; set mc_samples")
     place = device_named(device, "device")
     checkpoint = load_checkpoint(ckpt_path)
+    out = out or ckpt_path.resolve().parent.parent / "eval.json"
+    check_replaceable(out, ckpt_path, lambda there: bool(_earlier(there)), "an evaluation", "out")
     network = rebuild_network(checkpoint).to(place)
     changes = {"root": data_root, "cache_dir": cache_dir, "eval_batch_size": eval_batch_size}
     with _own_settings_named():
@@ -71,12 +76,36 @@ def evaluate_checkpoint(
         "class_acc": dict(zip(data.classes, evaluation.class_accuracy, strict=True)),
         "confusion": evaluation.confusion.tolist(),
     }
-    out = out or ckpt_path.resolve().parent.parent / "eval.json"
     if mc_samples is not None:
         figures |= _uncertainty(ckpt_path, network, data, place, evaluation, mc_samples, mc_seed, out)
+    else:
+        figures |= _kept(_earlier(out), figures, out)
     write_json(out, figures, indent=2)
     log.info("written to %s", out)
     return figures
+
+
+def _earlier(out: Path) -> dict[str, Any]:
+    """What an earlier evaluation left there; empty where the file is none."""
+    try:
+        content = json.loads(out.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and content.keys() >= _OF_EVERY_EVALUATION else {}
+
+
+def _kept(earlier: dict[str, Any], figures: dict[str, Any], out: Path) -> dict[str, Any]:
+    """What ``mc_samples`` gave earlier, if it was of the same weights and images; otherwise its figures are removed."""
+    if not earlier.keys() >= set(_OF_MC_DROPOUT):
+        return {}
+    if all(earlier[key] == figures[key] for key in ("checkpoint", "epoch", "data_digest", "test_loss")):
+        log.info("%s keeps the part on MC dropout of an earlier evaluation", out)
+        return {key: earlier[key] for key in _OF_MC_DROPOUT}
+    from trainlab.evaluation.figures import remove_figures
+
+    remove_figures(_figures_folder(out))
+    log.info("removed the part on MC dropout in %s, of other weights or images, and its figures", out)
+    return {}
 
 
 def _uncertainty(
@@ -118,10 +147,14 @@ def _uncertainty(
         "mc_dropout": about,
         "most_uncertain": _most_uncertain(probabilities, mc or deterministic, data.images),
     }
-    folder = out.with_name(f"{out.stem}_figures")
+    folder = _figures_folder(out)
     write_figures(folder, deterministic, mc, figures, data.images)
     log.info("figures in %s", folder)
     return figures
+
+
+def _figures_folder(out: Path) -> Path:
+    return out.with_name(f"{out.stem}_figures")
 
 
 def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from trainlab.files import write_atomically
 
 _NAMES = {DETERMINISTIC: "deterministic", MC: "MC dropout"}
 _COLOURS = {DETERMINISTIC: "#0072B2", MC: "#D55E00"}  # Okabe and Ito's, told apart by the colour-blind
+_FILES = ("reliability.png", "risk_coverage.png", "accuracy_by_samples.png", "most_uncertain.png")
 _STYLE: Any = {
     **{"font.size": 10, "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False},
     **{"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True},
@@ -47,6 +48,14 @@ def write_figures(
             _accuracy_by_samples(axes, figures)
             write_atomically(folder / "accuracy_by_samples.png", _png(figure))
     write_atomically(folder / "most_uncertain.png", _png(_most_uncertain(figures["most_uncertain"], images)))
+
+
+def remove_figures(folder: Path) -> None:
+    """Remove what `write_figures` left in ``folder``, and the folder if nothing else is in it."""
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _reliability(axes: Axes, scores: Scores, side: str, error: float) -> None:
