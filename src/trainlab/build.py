@@ -105,6 +105,17 @@ def make_paths_absolute(cfg: DictConfig) -> None:
             OmegaConf.update(cfg, key, absolute(path, start))
 
 
+def run_dir_of(cfg: DictConfig) -> Path:
+    """Folder of the run.
+
+    Raises:
+        ValueError: it is set to none.
+    """
+    if not isinstance(cfg.run_dir, str) or not cfg.run_dir:
+        raise ValueError("run_dir follows from output_dir and name; set these, and leave out run_dir")
+    return Path(cfg.run_dir)
+
+
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """``cfg`` as plain values: what checkpoints hold and fingerprints are made of."""
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))

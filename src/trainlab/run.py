@@ -15,7 +15,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from trainlab.build import Parts, build, make_paths_absolute, resolved
+from trainlab.build import Parts, build, make_paths_absolute, resolved, run_dir_of
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.console import quiet
 from trainlab.continuation import (
@@ -64,7 +64,7 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     clock = member.seconds if member else time.perf_counter
     started = clock()
     quiet()
-    with nothing_left(Path(cfg.run_dir)):
+    with nothing_left(run_dir_of(cfg)):
         make_paths_absolute(cfg)
         config, run_dir = resolved(cfg), Path(cfg.run_dir)
         folder = training_folder(run_dir, config, cfg.ckpt_path)

@@ -168,7 +168,9 @@ def test_trials_that_diverge_are_part_of_a_search(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")  # the space has no more than two
     found = {trial["params"]["optim.lr"]: trial["status"] for trial in summary(tmp_path / "study")["trials"]}
     assert found == {"0.01": "completed", "1e+30": "diverged"}
-    assert "search: 2 of 9 trials: 1 completed, 1 diverged; best" in done.stdout
+    assert (
+        "search: 2 of 9 trials: 1 completed, 1 diverged; all combinations of the values have been tried" in done.stdout
+    )
 
 
 def test_a_search_in_which_all_diverge_has_failed(tmp_path):

@@ -3,12 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from trainlab.build import Parts, build, resolved
+from trainlab.build import Parts, build, resolved, run_dir_of
 from trainlab.console import quiet
 from trainlab.continuation import earlier_part, start_checkpoint, training_folder
 from trainlab.population.fitness import unfit
@@ -31,7 +30,7 @@ def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool)
         ValueError, OSError: it cannot be run; what ``run`` would say.
     """
     quiet()
-    folder, config = Path(cfg.run_dir), resolved(cfg)
+    folder, config = run_dir_of(cfg), resolved(cfg)
     limit = cfg.trainer.max_epochs or -1
     same, limit = identity(config, folder), limit if limit > 0 else None
     job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)

@@ -134,6 +134,8 @@ class Study:
         counts = Counter(map(status_of, trials))
         ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
         line = f"search: {len(trials)} of {self.settings.trials} trials{': ' * bool(ends)}{ends}"
+        if len(trials) < self.settings.trials and self.space.unseen([trial.params for trial in trials]) == []:
+            line += "; all combinations of the values have been tried"
         if best := self.best():
             values = " ".join(f"{key}={value}" for key, value in best.params.items())
             reached = f"{self.metric.label} {self.metric.format(best.values[0])}"
