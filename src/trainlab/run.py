@@ -64,9 +64,9 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     clock = member.seconds if member else time.perf_counter
     started = clock()
     quiet()
-    with nothing_left(run_dir_of(cfg)):
+    with nothing_left(Path(cfg.run_dir or HydraConfig.get().runtime.output_dir)):
         make_paths_absolute(cfg)
-        config, run_dir = resolved(cfg), Path(cfg.run_dir)
+        config, run_dir = resolved(cfg), run_dir_of(cfg)
         folder = training_folder(run_dir, config, cfg.ckpt_path)
         cfg.run_dir = str(folder)
         check_search(cfg, overrides)
