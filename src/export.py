@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from trainlab.cli import checkpoint_word, parse_arguments, path_word
+from trainlab.cli import checkpoint_word, parse_arguments, path_word, run_plain_script
 from trainlab.files import describe_os_error
 
 
@@ -26,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_plain_script(main)

@@ -5,7 +5,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from trainlab.cli import checkpoint_word, count_word, parse_arguments, path_word
+from trainlab.cli import checkpoint_word, count_word, parse_arguments, path_word, run_plain_script
 from trainlab.files import describe_os_error
 
 
@@ -41,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_plain_script(main)

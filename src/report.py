@@ -4,13 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from trainlab.cli import path_word
+from trainlab.cli import path_word, run_plain_script
 from trainlab.files import describe_os_error
-from trainlab.report.runs import find_runs
-from trainlab.report.table import runs_table
-from trainlab.report.write import write_report_on
 
 
 def main() -> None:
@@ -19,6 +14,13 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=path_word, help="of a run, a sweep, or several of them")
     parser.add_argument("--output-dir", type=path_word, help="where report.html and the rest go; default: the first")
     arguments = parser.parse_args()
+
+    from rich.console import Console
+
+    from trainlab.report.runs import find_runs
+    from trainlab.report.table import runs_table
+    from trainlab.report.write import write_report_on
+
     wide_enough = None if sys.stdout.isatty() else 10_000
     try:
         runs = find_runs(arguments.folders)
@@ -29,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_plain_script(main)

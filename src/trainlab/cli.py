@@ -168,6 +168,14 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
+def run_plain_script(main: Callable[[], Any]) -> None:
+    """Run the main of a script that is none of Hydra's; end with status 130 on Ctrl-C, also while it imports."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 def run_script(main: Callable[[], Any]) -> None:
     """Run a script's Hydra main; end with one or two lines and status 1 or 2 where it fails, 130 on Ctrl-C.
 
@@ -245,7 +253,7 @@ def _message(reason: str) -> str:
 def _config_error(error: Exception, arguments: Sequence[str]) -> str:
     """What is wrong with a config, with the names nearest to the wrong one."""
     from hydra.errors import MissingConfigException, OverrideParseException
-    from omegaconf.errors import MissingMandatoryValue
+    from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
     if isinstance(error, OverrideParseException):
         return unreadable(error)
@@ -270,7 +278,9 @@ def _config_error(error: Exception, arguments: Sequence[str]) -> str:
         keys = _all_keys(arguments)
         beside = [key for key in keys if key.count(".") == wrong[1].count(".")]
         return f"there is no setting {wrong[1]!r}; {_nearest(wrong[1], beside or keys)}"
-    return str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
+    reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
+    setting = error.full_key if isinstance(error, InterpolationKeyError) else None
+    return f"{setting}: {reason}" if setting and setting not in reason else reason
 
 
 def _nearest(wrong: str, names: Sequence[str]) -> str:

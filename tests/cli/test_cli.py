@@ -392,3 +392,39 @@ def test_the_home_folder_is_understood_everywhere(script: Script, tmp_path: Path
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"images", "cache", "out", "new"}
     assert {"eval.json", "model.pt2", "report.html"} <= {path.name for path in (tmp_path / "new").iterdir()}
+
+
+def test_an_interpolation_of_nothing_names_the_setting(mistake: Mistake):
+    assert mistake("data.batch_size=${a}") == (2, "data.batch_size: Interpolation key 'a' not found\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("predict", ("ckpt_path=x.ckpt", "x.png")),
+        ("export", ("ckpt_path=x.ckpt", "--format", "onnx")),
+        ("report.write", (".",)),
+    ],
+)
+def test_ctrl_c_while_a_script_imports_ends_it_with_130(
+    script: Script, name: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    class Interrupt:
+        @staticmethod
+        def find_spec(module: str, *_: object) -> None:
+            if module == f"trainlab.{name}":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, f"trainlab.{name}", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupt, *sys.meta_path])
+    assert script(f"{name.partition('.')[0]}.py", *words) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_leaves_no_empty_folder_of_a_report(script: Script, study: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainlab.report.write.draw_all", interrupt)
+    assert script("report.py", str(study), "--output-dir", str(study / "report")) == 130
+    assert not (study / "report").exists()

@@ -1,5 +1,7 @@
 """The words of a command line mean what they seem to mean, or are refused."""
 
+import shlex
+
 import pytest
 
 from trainlab.overrides import (
@@ -156,3 +158,14 @@ def test_a_process_for_another_device_has_settings_a_second_time():
 def test_a_range_without_numbers_is_refused():
     with pytest.raises(WrongArguments, match=r"seed=range\(5,5\) has no value to sweep over"):
         values_of(["seed=range(5,5)"])
+
+
+@pytest.mark.parametrize(
+    "value", ["a'b\"c(", "x(\\", "a\\'b(", 'a"b(', 'it\'s "x" \\', 'my"x', "'", '"a b', "C:\\x\\'("]
+)
+def test_the_suggested_quoting_is_read_as_the_value(value: str):
+    with pytest.raises(WrongArguments) as caught:
+        parse_overrides([f"data.root={value}"])
+    (word,) = shlex.split(str(caught.value).partition("; in quotes it is text: ")[2])
+    (parsed,) = parse_overrides(readable([word]))
+    assert parsed.value() == value

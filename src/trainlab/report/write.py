@@ -35,22 +35,21 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None) -> Pat
 def write_report_on(runs: Sequence[Run], folders: Sequence[Path], output_dir: Path | None = None) -> Path:
     """The same of runs that are read already."""
     to = output_dir or folders[0]
-    to.mkdir(parents=True, exist_ok=True)  # first, so that an error names it
     findings = find(folders, runs)
     pictures = (draw_search(findings.search) if findings.search else []) + draw_all(findings.groups)
     files = {
         f"figures/{p.name}.{kind}": content for p in pictures for kind, content in (("png", p.png), ("svg", p.svg))
     }
-    for name in (*NAMES, *OF_A_SEARCH):
-        for kind in ("png", "svg"):
-            if f"figures/{name}.{kind}" not in files:
-                (to / "figures" / f"{name}.{kind}").unlink(missing_ok=True)  # of an earlier report
     files["runs.csv"] = _csv(_run_rows(findings, to))
     files["pairs.csv"] = _csv(_pair_rows(findings))
     files["report.md"] = markdown(findings, pictures, to).encode()
     files["report.html"] = page(findings, pictures, to).encode()
     for name, content in files.items():
         write_atomically(to / name, content)
+    for name in (*NAMES, *OF_A_SEARCH):
+        for kind in ("png", "svg"):
+            if f"figures/{name}.{kind}" not in files:
+                (to / "figures" / f"{name}.{kind}").unlink(missing_ok=True)  # of an earlier report
     return to / "report.html"
 
 
