@@ -168,7 +168,8 @@ def test_stray_files_are_ignored(root, open_folder):
     (root / "train/README.md").write_text("stray")
     data = open_folder(root)
     assert data.count_train_images() == 6
-    assert data.read().classes == ("a", "b")
+    with pytest.warns(UserWarning, match="left out of"):
+        assert data.read().classes == ("a", "b")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text"])
@@ -417,3 +418,28 @@ def test_the_number_of_pixels_has_a_limit_and_no_warning_before_it(tmp_path):
     Image.new("1", (13400, 13400)).save(tmp_path / "larger.png")
     with pytest.raises(ValueError, match=r"larger\.png cannot be decoded \(13400 x 13400 pixels are more than"):
         decode(str(tmp_path / "larger.png"), 4)
+
+
+def test_what_is_left_out_is_counted(root, open_folder, tmp_path):
+    (root / "train/a/more").mkdir()
+    shutil.copy(root / "train/a/0.png", root / "train/a/more/9.png")
+    shutil.copy(root / "train/a/0.png", root / "train/b/without")
+    for name in ("test/a/x.txt", "train/notes.md", "train/a/.hidden", "test/.hidden"):
+        (root / name).touch()
+    said = (
+        f"left out of {root}: files beside the class folders: 1, such as train/notes.md; folders in a class folder: 1, "
+        "such as train/a/more; files without an image format's extension: 2, such as test/a/x.txt"
+    )
+    for _ in ("decoded", "cached"):
+        with pytest.warns(UserWarning) as warned:
+            images = open_folder(root, val_size=1, batch_size=1).images
+        assert [str(warning.message) for warning in warned] == [said]
+        assert (len(images.train), len(images.test)) == (6, 4)
+
+
+def test_one_class_is_refused_before_the_training(open_folder, tmp_path):
+    data = open_folder(make_folder(tmp_path / "one", classes=("a",)), val_size=1, batch_size=1)
+    with pytest.raises(
+        ValueError, match=r"^a classifier needs at least 2 classes, got 1; make a folder for each class "
+    ):
+        data.check()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.data.shapes import Shapes
@@ -229,11 +230,31 @@ def test_what_is_wrong_with_images_points_to_no_setting_of_the_training(finished
             (tmp_path / split / name / "1.png").write_text("no image")
     settings = {"_target_": "trainlab.data.image_folder.ImageFolder", "root": str(tmp_path), "cache_dir": str(tmp_path)}
     path, told = tmp_path / "other.ckpt", "set data_root to the data it was trained with$"
-    for val_size, expected in ((1, r"1\.png is corrupt or no image; "), (5000, "it is 5000 of 10; ")):
-        checkpoint["trainlab"]["config"]["data"] = {**settings, "val_size": val_size, "batch_size": 1}
-        torch.save(checkpoint, path)
-        with pytest.raises(ValueError, match=expected + told):
-            evaluate_checkpoint(path, device="cpu")
+    checkpoint["trainlab"]["config"]["data"] = settings
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match=r"1\.png is corrupt or no image; " + told):
+        evaluate_checkpoint(path, device="cpu")
+
+
+def test_other_images_are_said_to_be_and_need_not_be_enough_for_a_training(finished, tmp_path: Path, caplog):
+    _, folder = finished
+    checkpoint = load_checkpoint(folder / "checkpoints" / "best.ckpt")
+    for split in ("train", "test"):
+        for name in checkpoint["trainlab"]["classes"]:
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32)).save(tmp_path / split / name / "1.png")
+    checkpoint["trainlab"]["classes"].sort()
+    settings = {"root": str(tmp_path), "cache_dir": str(tmp_path / "cache"), "val_size": 5000, "batch_size": 999}
+    checkpoint["trainlab"]["config"]["data"] = {"_target_": "trainlab.data.image_folder.ImageFolder", **settings}
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    with caplog.at_level(logging.INFO):
+        figures = evaluate_checkpoint(tmp_path / "other.ckpt", device="cpu", out=tmp_path / "eval.json")
+    assert torch.tensor(figures["confusion"]).sum() == 10
+    digests = f"{figures['data_digest']}, of the run {checkpoint['trainlab']['data_digest']}"
+    assert f"evaluated on other images than the run's: data digest {digests}" in caplog.messages
+    caplog.clear()
+    evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")
+    assert "other images" not in caplog.text
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "meta", "toaster"])

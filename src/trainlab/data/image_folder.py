@@ -10,7 +10,7 @@ import torch
 
 from trainlab.data import cache
 from trainlab.data.decode import decode, in_threads
-from trainlab.data.listing import SPLITS, Listing, content_digest, list_images
+from trainlab.data.listing import SPLITS, Listing, content_digest, describe_left_out, list_images
 from trainlab.data.module import ImageData, Images
 from trainlab.files import locked, setting_of_path
 
@@ -22,7 +22,8 @@ _DECODING = 1  # counts up when `decode` changes, so that what the older one gav
 class ImageFolder(ImageData):
     """Image files under ``root/train/<class>/`` and ``root/test/<class>/``, in any format Pillow reads.
 
-    Hidden files and files with other extensions are ignored. `decode` says how an image becomes square RGB.
+    Folders within those of the classes, files beside these and files without an image format's extension are left out
+    with a warning, hidden ones without. `decode` says how an image becomes square RGB.
     Decoded images are kept in ``cache_dir`` under a digest of the files' paths and bytes: a folder that was
     moved or touched is not decoded again, and a damaged cache file is made anew.
 
@@ -39,6 +40,7 @@ class ImageFolder(ImageData):
     """
 
     writes_to = "cache_dir"
+    more_classes = "make a folder for each class in DIR/train and DIR/test, with DIR of data.root"
 
     def __init__(
         self,
@@ -118,6 +120,8 @@ class ImageFolder(ImageData):
                 with locked(self.cache_dir / ".lock"):
                     found = self._cached() or self._make()
             content, decoded = found or self._make()
+        if left_out := describe_left_out(self.listing):
+            warnings.warn(f"left out of {self.root}: {left_out}", stacklevel=2)
         self._check_corrupt(decoded)
         train, test = torch.from_numpy(decoded.pixels).split(decoded.counts.tolist())
         train_labels, test_labels = torch.from_numpy(decoded.labels).split(decoded.counts.tolist())

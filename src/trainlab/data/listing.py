@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,11 @@ import numpy as np
 from trainlab.data.decode import in_threads, readable_extensions
 
 SPLITS = ("train", "test")
+STRAY, FOLDER, NO_IMAGE = (
+    "files beside the class folders",
+    "folders in a class folder",
+    "files without an image format's extension",
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Listing:
         counts: files in each split.
         digest: hexadecimal hash of all paths, sizes and times of change.
         unreadable: by index, why one is no file to be read: a link to nothing, a pipe.
+        left_out: what is there besides and not hidden, relative to the root, by what it is.
     """
 
     classes: tuple[str, ...]
@@ -34,6 +40,7 @@ class Listing:
     counts: tuple[int, int]
     digest: str
     unreadable: Mapping[int, str]
+    left_out: Mapping[str, Sequence[str]]
 
 
 def list_images(root: Path) -> Listing:
@@ -43,7 +50,8 @@ def list_images(root: Path) -> Listing:
         FileNotFoundError: the folder of a split is missing.
         ValueError: a class has no image, or the splits have different classes.
     """
-    classes = {split: _class_folders(root, split) for split in SPLITS}
+    left_out: dict[str, list[str]] = {STRAY: [], FOLDER: [], NO_IMAGE: []}
+    classes = {split: _class_folders(root, split, left_out) for split in SPLITS}
     if differing := sorted(set(classes["train"]) ^ set(classes["test"])):
         raise ValueError(
             f"train and test must have the same class folders, {root} has in only one of them: "
@@ -58,14 +66,20 @@ def list_images(root: Path) -> Listing:
     for split in SPLITS:
         start = len(paths)
         for label, name in enumerate(classes[split]):
-            files = _image_files(root, f"{split}/{name}", extensions)
+            files = _image_files(root, f"{split}/{name}", extensions, left_out)
             digest.update(repr(files).encode())
             unreadable |= {i: reason for i, (*_, reason) in enumerate(files, len(paths)) if reason}
             paths.extend(path for path, *_ in files)
             labels.extend([label] * len(files))
         counts.append(len(paths) - start)
     sizes = counts[0], counts[1]
-    return Listing(tuple(classes["train"]), tuple(paths), np.array(labels), sizes, digest.hexdigest(), unreadable)
+    found = digest.hexdigest()
+    return Listing(tuple(classes["train"]), tuple(paths), np.array(labels), sizes, found, unreadable, left_out)
+
+
+def describe_left_out(listing: Listing) -> str:
+    """How many files and folders are left out, with an example of each kind; "" where none is."""
+    return "; ".join(f"{what}: {len(paths)}, such as {min(paths)}" for what, paths in listing.left_out.items() if paths)
 
 
 def content_digest(root: Path, listing: Listing) -> str:
@@ -92,27 +106,37 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _class_folders(root: Path, split: str) -> list[str]:
+def _class_folders(root: Path, split: str, left_out: Mapping[str, list[str]]) -> list[str]:
     folder = root / split
     if not folder.is_dir():
         raise FileNotFoundError(
             f"there is no folder {folder}: images are expected in {root}/train/<class>/ and "
             f"{root}/test/<class>/; set data.root"
         )
-    names = sorted(entry.name for entry in os.scandir(folder) if _is_folder(entry) and entry.name[0] != ".")
+    entries = [entry for entry in os.scandir(folder) if entry.name[0] != "."]
+    names = sorted(entry.name for entry in entries if _is_folder(entry))
+    left_out[STRAY].extend(f"{split}/{entry.name}" for entry in entries if not _is_folder(entry))
     if not names:
         raise ValueError(f"{folder} must have a folder for each class, it has none; set data.root")
     return names
 
 
-def _image_files(root: Path, folder: str, extensions: frozenset[str]) -> list[tuple[str, int, int, int, str]]:
+def _image_files(
+    root: Path, folder: str, extensions: frozenset[str], left_out: Mapping[str, list[str]]
+) -> list[tuple[str, int, int, int, str]]:
     """Path, size, times of change, and why it cannot be read, if so, of each file with the name of an image."""
     files = []
     for entry in os.scandir(root / folder):
-        stem, _, extension = entry.name.rpartition(".")
-        if not stem or stem[0] == "." or extension.lower() not in extensions or _is_folder(entry):
+        if entry.name[0] == ".":
             continue
         path = f"{folder}/{entry.name}"
+        if _is_folder(entry):
+            left_out[FOLDER].append(path)
+            continue
+        stem, _, extension = entry.name.rpartition(".")
+        if not stem or extension.lower() not in extensions:
+            left_out[NO_IMAGE].append(path)
+            continue
         try:
             found = entry.stat()
         except OSError as error:

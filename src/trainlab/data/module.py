@@ -46,6 +46,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         seed: what the order of batches and the draws of augmentation are derived from.
 
     Attributes:
+        more_classes: what to do where there is one class alone, for a message.
         writes_to: the argument, if any, that names the folder that `read` writes into.
         may_write: whether it may; false where that folder was named by a checkpoint, which may come from anywhere.
 
@@ -54,6 +55,7 @@ class ImageData(lightning.LightningDataModule, ABC):
     """
 
     writes_to: str | None = None
+    more_classes = "set data to images of more classes"
     may_write = True
 
     def __init__(
@@ -84,7 +86,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         self._images: Images | None = None
         self._statistics: tuple[Tensor, Tensor] | None = None
         self._source: ImageData | None = None
-        self._indices: tuple[Tensor, Tensor]  # of training and validation images
+        self._split: tuple[Tensor, Tensor] | None = None
 
     def share(self, source: "ImageData") -> None:
         """Have the images, split and statistics of ``source``, whose settings differ in the seed alone."""
@@ -112,7 +114,9 @@ class ImageData(lightning.LightningDataModule, ABC):
         """All images, downloaded or decoded if need be."""
 
     def check(self) -> None:
-        """Raise, before any image is read, what can be known to be wrong by then."""
+        """Raise, before any image is read, what can be known by then to be wrong with the data for a training."""
+        if (count := self.count_classes()) < 2:
+            raise ValueError(f"a classifier needs at least 2 classes, got {count}; {self.more_classes}")
         self._check_sizes(self.count_train_images())
 
     def _check_sizes(self, total: int) -> None:
@@ -136,12 +140,20 @@ class ImageData(lightning.LightningDataModule, ABC):
         """The data set, read once."""
         if self._source is not None:
             self._images = self._source.images
-            self._indices = self._source._indices
         if self._images is None:
             self._images = self.read()
-            self._check_sizes(len(self._images.train))
-            self._indices = split(self._images.train_labels, self.val_size, self.val_split, self.split_seed)
         return self._images
+
+    @property
+    def _indices(self) -> tuple[Tensor, Tensor]:
+        """Of the training and of the validation images; a test alone needs neither, so nothing is checked for it."""
+        if self._source is not None:
+            return self._source._indices
+        if self._split is None:
+            labels = self.images.train_labels.cpu()
+            self._check_sizes(len(labels))
+            self._split = split(labels, self.val_size, self.val_split, self.split_seed)
+        return self._split
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -176,12 +176,14 @@ def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> li
 def _test_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
     """The data of a checkpoint with ``changes`` to their settings, read, with the classes that it was trained on."""
     data = rebuild_data(checkpoint, **changes)
-    data.check()
     if list(data.classes) != checkpoint["trainlab"]["classes"]:
         raise ValueError(
             f"the data have the classes {', '.join(data.classes)}, the checkpoint has "
             f"{', '.join(checkpoint['trainlab']['classes'])}; set data_root to the data it was trained with"
         )
+    trained_on, digest = checkpoint["trainlab"].get("data_digest"), data.images.digest
+    if trained_on and digest != trained_on:
+        log.info("evaluated on other images than the run's: data digest %s, of the run %s", digest, trained_on)
     return data
 
 
