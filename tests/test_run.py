@@ -426,3 +426,15 @@ def test_a_run_of_several_nodes_says_what_it_waits_for(train, caplog, monkeypatc
     with caplog.at_level("INFO"), pytest.raises(ZeroDivisionError):
         train("+trainer.num_nodes=2")
     assert "waiting for the processes of all 2 nodes (trainer.num_nodes)" in caplog.text
+
+
+def test_a_name_that_a_fixed_folder_of_the_configuration_would_ignore_is_an_error(compose_config, tmp_path):
+    cfg = compose_config(name="old")
+    cfg.name = "new"
+    with pytest.raises(
+        ValueError, match=r"^name would have no effect, the configuration has run_dir=.*old; set run_dir"
+    ):
+        trainlab.run.run(cfg, ["name=new"])
+    assert not (tmp_path / "old").exists()
+    cfg.run_dir = str(tmp_path / "new")
+    assert trainlab.run.run(cfg, ["name=new"]).status == "completed"

@@ -65,8 +65,11 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
     started = clock()
     quiet()
     with nothing_left(Path(cfg.run_dir or HydraConfig.get().runtime.output_dir)):
+        is_fixed = not OmegaConf.is_interpolation(cfg, "run_dir")  # as in the `config.yaml` of a run
         make_paths_absolute(cfg)
         config, run_dir = resolved(cfg), run_dir_of(cfg)
+        if is_fixed:
+            _check_folder(cfg, overrides)
         folder = training_folder(run_dir, config, cfg.ckpt_path)
         cfg.run_dir = str(folder)
         check_search(cfg, overrides)
@@ -141,6 +144,17 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         _put_in_place(cfg, result, folder, run_dir)
         log.info("%s", describe(result, run_dir))
         return result
+
+
+def _check_folder(cfg: DictConfig, overrides: list[str]) -> None:
+    """Raise ValueError where a name is given and ``cfg`` has the folder of another one, whatever the name is."""
+    keys = [override.partition("=")[0] for override in overrides]
+    ignored = [key for key in ("name", "output_dir") if key in keys]
+    if ignored and "run_dir" not in keys and Path(cfg.run_dir) != Path(cfg.output_dir, cfg.name):
+        raise ValueError(
+            f"{ignored[0]} would have no effect, the configuration has run_dir={cfg.run_dir}; "
+            f"set run_dir, too, or leave out {ignored[0]}"
+        )
 
 
 def _keep(cfg: DictConfig, result: Result, folder: Path) -> None:
