@@ -1,5 +1,7 @@
 """What a result says was trained; a completed run outlives the failure of its continuation."""
 
+import shutil
+
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -210,6 +212,36 @@ class ReplaceBest(Callback):
 def test_a_best_checkpoint_of_another_epoch_is_not_tested(train):
     with pytest.raises(ValueError, match=r"best\.ckpt is of epoch 1, and the best one was epoch 2: another process"):
         train(*NADAM, name="a", callbacks=(ReplaceBest(),))
+
+
+class CopyFolder(Callback):
+    """Copies the folder of a run as it is in the middle of an epoch, which is what a killed process leaves."""
+
+    def __init__(self, epoch, place):
+        self.epoch, self.place = epoch, place
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 5:
+            shutil.copytree(trainer.checkpoint_callback.folder.parent, self.place)
+
+
+def test_the_time_of_the_epochs_before_a_run_was_killed_counts(train, tmp_path):
+    _, whole = train(*LONGER, name="whole", callbacks=(CopyFolder(2, tmp_path / "a"),))
+    assert Result.read(tmp_path / "a").status == "running"
+    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["callbacks"]["EpochLog"]["epoch_s"] = [100.0, 200.0]
+    torch.save(checkpoint, last)
+    result, folder = train(*LONGER, name="a", callbacks=(CopyFolder(3, tmp_path / "b"),))
+    assert 300 < result.time["total_s"] < 400
+    assert_same_run(folder, whole)
+    # Killed once more, before its last epoch.
+    assert Result.read(tmp_path / "b").time["total_s"] == 300
+    result, _ = train(*LONGER, name="b")
+    assert 300 < result.time["total_s"] < 400
+    # And made longer when it was completed.
+    result, _ = train(*LONGER, "trainer.max_epochs=5", "ckpt_path=last", name="b")
+    assert 300 < result.time["total_s"] < 400
 
 
 def test_a_damaged_last_checkpoint_is_to_be_removed_and_the_run_starts_again(train, tmp_path):

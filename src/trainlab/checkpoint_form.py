@@ -50,6 +50,10 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
+def _are_seconds(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(s, float) and 0 <= s < math.inf for s in value)
+
+
 def _is_tensor(value: Any) -> bool:
     """Whether it is one with memory of its own size: a view can claim to be as large as it likes."""
     return (
@@ -91,6 +95,7 @@ _FORM: dict[str, tuple[Callable[[Any], bool], str]] = {
 _TRAINING: dict[str, tuple[Callable[[Any], bool], str]] = {
     "global_step": (_is_count, "an integer of at least 0"),
     "loops.fit_loop": (_is_mapping, "the counters of Lightning"),
+    "callbacks.EpochLog.epoch_s": (_are_seconds, "a list of seconds"),
     "callbacks.BestAndLast.best": (_is_mapping, "epoch and metrics of the best checkpoint"),
     "optimizer_states": (_is_list, "a list of states"),
     "lr_schedulers": (_is_list, "a list of states"),

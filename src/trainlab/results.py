@@ -65,7 +65,9 @@ class Result:
         metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
             Of a debug run epochs and stop_reason alone.
         time: total_s, epoch_s (median), images_per_s, device; population, of one that was trained together with others:
-            members of the largest, wall_s of all.
+            members of the largest, wall_s of all. total_s and wall_s have what earlier processes spent on the run, and
+            on a run whose checkpoint it continues: as they recorded it, but at least the seconds of the epochs in the
+            checkpoint. Of a process that was killed only these are known, of its wall_s only the member's share.
         provenance: command, git commit and whether dirty, versions, seed, data digest; continued_from, of a run
             that was not trained with these settings in this folder from its start, see `trainlab.continuation`.
         error: type, message and traceback file, where there is one.

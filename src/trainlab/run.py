@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from trainlab.build import Parts, build, make_paths_absolute, resolved, run_dir_of
+from trainlab.callbacks import EpochLog
 from trainlab.checkpoints import load_checkpoint, rebuild_network
 from trainlab.console import quiet
 from trainlab.continuation import (
@@ -100,6 +101,8 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         if start and kept != folder:
             begin(run_dir, folder)
             start = folder / start.resolve().relative_to(run_dir.resolve())
+        before = _time_before(previous, start)
+        result.time = before | _population(before, member, 0.0)
         os.environ[START_VARIABLE] = str(start or "")
         _keep(cfg, result, folder)
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
@@ -134,13 +137,13 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     _test(result, parts)
                     result.status = "debug" if is_debug_run(config) else "completed"
             finally:
-                before, now_s = previous.time if previous else {}, clock() - started
+                now_s = clock() - started
                 threads = member.threads if member else torch.get_num_threads()
                 _summarize(result, parts, before.get("total_s", 0.0) + now_s, threads)
                 if result.status == "debug":  # figures would pass for results
                     result.metrics = {key: result.metrics[key] for key in ("epochs", "stop_reason")}
-                if result.time and (shared := _shared(before.get("population"), member, now_s)):
-                    result.time["population"] = shared
+                if result.time:
+                    result.time |= _population(before, member, now_s)
         _put_in_place(cfg, result, folder, run_dir)
         log.info("%s", describe(result, run_dir))
         return result
@@ -247,12 +250,28 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> No
         }
 
 
-def _shared(before: dict[str, Any] | None, member: Member | None, now_s: float) -> dict[str, Any] | None:
+def _time_before(previous: Result | None, start: Path | None) -> dict[str, Any]:
+    """`time` of what a run continues: as its result has it, and at least the epochs of the checkpoint ``start``.
+
+    A process that was killed has recorded no time but that of its epochs.
+    """
+    found = dict(previous.time) if previous else {}
+    if start:
+        epochs_s = sum(load_checkpoint(start)["callbacks"][EpochLog.__qualname__]["epoch_s"])
+        found["total_s"] = max(found.get("total_s", 0.0), epochs_s)
+    if population := found.get("population"):
+        found["population"] = population | {"wall_s": max(population["wall_s"], found.get("total_s", 0.0))}
+    return found
+
+
+def _population(before: dict[str, Any], member: Member | None, now_s: float) -> dict[str, Any]:
     """Members of the largest population that the run was in, and the wall seconds of all that it was trained in."""
-    if not before:
-        return member.shared if member else None
+    earlier = before.get("population")
+    if not earlier:
+        return {"population": member.shared} if member else {}
     now = member.shared if member else {"members": 1, "wall_s": now_s}
-    return {"members": max(before["members"], now["members"]), "wall_s": before["wall_s"] + now["wall_s"]}
+    members, wall_s = max(earlier["members"], now["members"]), earlier["wall_s"] + now["wall_s"]
+    return {"population": {"members": members, "wall_s": wall_s}}
 
 
 def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:

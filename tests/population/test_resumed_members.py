@@ -1,10 +1,12 @@
 """Members that go on from checkpoints: at different epochs, begun alone, or going on alone."""
 
+import shutil
 from functools import partial
 
 import pytest
 from members import alone, assert_same_run, config, together
 
+from trainlab.checkpoints import load_checkpoint
 from trainlab.data.shapes import Shapes
 from trainlab.module import Classifier
 from trainlab.population.together import Population
@@ -108,6 +110,25 @@ def test_members_do_not_continue_on_other_images(tmp_path, monkeypatch):
     for folder, error in zip(works, together(works), strict=True):
         assert str(error).startswith(f"the images have changed since {folder / 'checkpoints' / 'last.ckpt'} was saved")
     assert [path.read_bytes() for path in files] == before
+
+
+def test_a_member_that_was_killed_has_its_time_and_its_population(tmp_path, monkeypatch):
+    works = {tmp_path / str(i): ["optim=nadam", f"seed={i}", "trainer.max_epochs=2"] for i in (1, 2)}
+    start, killed = Classifier.on_train_epoch_start, tmp_path / "killed"
+
+    def copy_folder(self):
+        folder = self.trainer.checkpoint_callback.folder.parent
+        if self.current_epoch == 1 and folder.name == "1":
+            shutil.copytree(folder, killed)
+        start(self)
+
+    monkeypatch.setattr(Classifier, "on_train_epoch_start", copy_folder)
+    together(works)
+    epoch_s = load_checkpoint(killed / "checkpoints" / "last.ckpt")["callbacks"]["EpochLog"]["epoch_s"]
+    result = alone(killed, *works[tmp_path / "1"])
+    assert result.time["total_s"] > sum(epoch_s) > 0
+    assert result.time["population"]["members"] == 2
+    assert result.time["population"]["wall_s"] >= result.time["total_s"]
 
 
 def test_a_finished_run_takes_more_epochs_as_a_member(tmp_path):
