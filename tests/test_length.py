@@ -29,7 +29,7 @@ ONE_CYCLE = ("scheduler=one_cycle", "optim=sgd")
         (["trainer.max_time=00:00:00:00"], "max_time must be above 0, got 00:00:00:00; set trainer.max_time"),
         (["trainer.max_time={minutes:0}"], "max_time must be above 0, got {'minutes': 0}"),
         ([*ONE_CYCLE, "scheduler.pct_start=1.5"], "pct_start must be in [0, 1], got 1.5; set scheduler.pct_start"),
-        (["trainer.max_time=0"], "max_time must be a string or null, got 0"),
+        (["trainer.max_time=0"], "max_time must be DD:HH:MM:SS in quotes"),
         (["trainer.max_epochs=null"], "max_epochs must be given, -1 for no limit, got null; set trainer.max_epochs"),
         (["trainer.num_sanity_val_steps=-2"], "num_sanity_val_steps must be at least -1, got -2"),
         (["+trainer.log_every_n_steps=-1"], "log_every_n_steps must be at least 0, got -1"),
