@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -385,6 +386,7 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
 
 def test_paths_hold_in_every_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # of an earlier test's command
     monkeypatch.setenv("HOME", "/home/me")
     paths = {"output_dir": "out", "run_dir": "${output_dir}/run", "ckpt_path": "last", "lr_search": None}
     cfg = OmegaConf.create({**paths, "data": {"root": "~/images", "cache_dir": "/cache"}})
