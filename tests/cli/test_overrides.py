@@ -4,9 +4,11 @@ import shlex
 
 import pytest
 
+from trainlab.cli import register_resolvers
 from trainlab.overrides import (
     WrongArguments,
     combinations,
+    count_runs,
     folder_name,
     parse_overrides,
     quoted,
@@ -169,3 +171,10 @@ def test_the_suggested_quoting_is_read_as_the_value(value: str):
     (word,) = shlex.split(str(caught.value).partition("; in quotes it is text: ")[2])
     (parsed,) = parse_overrides(readable([word]))
     assert parsed.value() == value
+
+
+def test_combinations_that_are_the_same_run_count_once():
+    register_resolvers()
+    paces = "optim.lr=0.001,'${same_pace:0.01,${optim.momentum}}'"
+    assert count_runs(["model=bn,selu", "optim.momentum=0,0.9", paces, "seed=1,2"]) == 2 * 3 * 2
+    assert count_runs(["optim.lr=1e-4,0.0001,2e-4", "trainer.max_epochs=null,3"]) == 4

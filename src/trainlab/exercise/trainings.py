@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cache
-from math import prod
 
-from trainlab.overrides import check_given_once, values_of
+from trainlab.cli import register_resolvers
+from trainlab.overrides import check_given_once, count_runs, values_of
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,13 @@ def seeds_of(sweep: Sweep, setting: Setting) -> int:
 
 
 def runs_of(sweep: Sweep, setting: Setting) -> int:
-    """How many runs a sweep makes: all combinations.
+    """How many runs a sweep makes: all combinations but those that are the same run.
 
     Raises:
         ValueError: an override cannot be read.
     """
-    return prod(_counts(sweep, setting).values())
+    register_resolvers()
+    return count_runs(overrides_of(sweep, setting))
 
 
 @cache  # every group that is looked up asks for it
