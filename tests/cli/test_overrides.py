@@ -178,3 +178,10 @@ def test_combinations_that_are_the_same_run_count_once():
     paces = "optim.lr=0.001,'${same_pace:0.01,${optim.momentum}}'"
     assert count_runs(["model=bn,selu", "optim.momentum=0,0.9", paces, "seed=1,2"]) == 2 * 3 * 2
     assert count_runs(["optim.lr=1e-4,0.0001,2e-4", "trainer.max_epochs=null,3"]) == 4
+
+
+def test_null_is_left_as_it_is_where_jobs_choose_the_option():
+    words = ["-m", "experiment=plain_selu,demo", "callbacks.pictures=null", "data.val_size=100"]
+    expected = ["--multirun", *words[1:3], "data.val_size=choice(100)"]
+    assert readable(words) == expected
+    assert len(combinations(parse_overrides(expected[1:]))) == 2
