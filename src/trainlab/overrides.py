@@ -131,6 +131,8 @@ def _left_to_jobs(overrides: Sequence[str]) -> list[str]:
     for one, word in zip(parsed, overrides, strict=True):
         section, _, name = one.key_or_group.partition(".")
         is_one_value = bool(name) and not one.is_sweep_override() and not one.is_delete()
+        # Hydra has no choice of null: that is tried on the option of the configuration without the sweep.
+        is_one_value = is_one_value and one.value() is not None
         left = is_one_value and section not in ("sweep", "hydra") and chosen & {section, *_CHOOSES_OPTIONS}
         value = one.get_value_element_as_str() or "''" if left else ""
         words.append(f"{one.get_key_element()}=choice({value})" if left else word)
