@@ -335,7 +335,7 @@ def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
     assert {float(r["parameters"]) for r in rows} == {49168 + 2 * 272 + 170}
 
 
-EPOCHS = 12
+EPOCHS = 40
 COMMAND = [f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "optim.lr=1e-3"]
 
 
@@ -360,9 +360,11 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for((folder / "metrics.csv").exists, process)
+        process.send_signal(signal.SIGSTOP)  # so that it is still training, however fast the machine is
         with pytest.raises(ValueError, match=rf"another process is training in {folder}; wait for it, or set another"):
             train(*COMMAND)
         process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
