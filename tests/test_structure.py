@@ -45,6 +45,7 @@ FLOORS = (
         "trainlab.lightning_processes",
         "trainlab.optimizers",
         "trainlab.randomness",
+        "trainlab.statistics",
         "trainlab.val_metrics",
     ),
     ("trainlab",),
@@ -120,7 +121,7 @@ def test_models_know_nothing_of_the_project_but_randomness():
 def test_report_reads_results_and_writes_files_and_knows_no_training():
     found = set().union(*(IMPORTS[name] for name in NAMES if is_in(name, "trainlab.report")))
     outside = {name for name in of_project(found) if not is_in(name, "trainlab.report")}
-    assert outside == {"trainlab.results", "trainlab.files", "trainlab.val_metrics"}
+    assert outside == {"trainlab.results", "trainlab.files", "trainlab.val_metrics", "trainlab.statistics"}
     outside_too = set().union(*(IMPORTS[name] for name in outside))
     assert not any(is_in(name, "torch", "lightning", "torchmetrics") for name in found | outside_too)
 

@@ -12,7 +12,7 @@ from trainlab.cli import PROJECT, register_resolvers
 from trainlab.exercise.questions.best import beside_mark, recipe
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
-from trainlab.report.statistics import interval
+from trainlab.statistics import interval
 
 
 @pytest.fixture

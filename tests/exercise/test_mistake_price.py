@@ -13,7 +13,7 @@ from trainlab.exercise.questions.mistakes.trainings import LABELS, SWEEP, networ
 from trainlab.exercise.trainings import Setting
 from trainlab.exercise.wording import named
 from trainlab.report.groups import Group
-from trainlab.report.statistics import interval
+from trainlab.statistics import interval
 
 
 @pytest.fixture

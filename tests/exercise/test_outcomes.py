@@ -11,9 +11,9 @@ from trainlab.exercise import outcomes
 from trainlab.exercise.wording import named
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
-from trainlab.report.statistics import Ratio
 from trainlab.report.verdicts import converging
 from trainlab.results import Result
+from trainlab.statistics import Ratio
 
 
 @pytest.fixture

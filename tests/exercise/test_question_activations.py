@@ -15,7 +15,7 @@ from trainlab.exercise.questions.activations.claims import ORDER, claims
 from trainlab.exercise.questions.activations.trained import ALL, groups_by_activation
 from trainlab.exercise.trainings import Setting
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio
+from trainlab.statistics import Ratio
 
 Groups = dict[str, Group]
 SPREAD = (0.0, 0.002, 0.001)

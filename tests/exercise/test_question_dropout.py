@@ -14,7 +14,7 @@ from trainlab.exercise.step_costs import drawn_batch, training_step
 from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.exercise.trainings import Setting
 from trainlab.exercise.wording import times
-from trainlab.report.statistics import Ratio
+from trainlab.statistics import Ratio
 
 Leave = Callable[..., Path]
 EPOCHS = {0.0: (4, 4, 5), 0.1: (5, 5, 6), 0.2: (6, 6, 7), 0.5: (8, 9, 10)}

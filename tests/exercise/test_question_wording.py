@@ -9,7 +9,7 @@ from trainlab.exercise.evidence import Evidence
 from trainlab.exercise.trainings import Setting, Sweep
 from trainlab.exercise.wording import all_hold, corrected, family, listed, margin, outcome, together
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Difference
+from trainlab.statistics import Difference
 
 SWEEP = Sweep("study", ("seed=1,2,3",))
 

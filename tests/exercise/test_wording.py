@@ -13,7 +13,7 @@ from trainlab.exercise.wording import (
     verdict,
 )
 from trainlab.models.initializers import INITIALIZERS
-from trainlab.report.statistics import Difference, Ratio, difference, interval
+from trainlab.statistics import Difference, Ratio, difference, interval
 
 LOW, HIGH = {1: 50.0, 2: 50.2, 3: 50.1}, {1: 52.0, 2: 52.3, 3: 52.2}
 NOISY = {1: 49.0, 2: 51.5, 3: 50.0}

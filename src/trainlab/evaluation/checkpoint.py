@@ -15,12 +15,13 @@ from trainlab.checkpoints import check_finite, load_checkpoint, rebuild_data, re
 from trainlab.checks import device_named
 from trainlab.data import ImageData, Images
 from trainlab.evaluation.comparison import compare, in_words, mcnemar_test
-from trainlab.evaluation.intervals import LEVEL, RESAMPLES
 from trainlab.evaluation.metrics import BINS, Scores, score_images
 from trainlab.evaluation.network import Evaluation, evaluate
 from trainlab.evaluation.sampling import measure_cost, sample
 from trainlab.files import check_replaceable, write_json
 from trainlab.mc_dropout import has_dropout
+from trainlab.statistics import LEVEL
+from trainlab.statistics.bootstrap import RESAMPLES
 
 log = logging.getLogger(__name__)
 MOST_UNCERTAIN = 32

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainlab.evaluation.intervals import mcnemar, percentile_interval, resampled
 from trainlab.evaluation.metrics import Scores, summarize
+from trainlab.statistics import mcnemar
+from trainlab.statistics.bootstrap import bootstrap_counts, percentile_interval
 
 DETERMINISTIC, MC, DIFFERENCE = "deterministic", "mc_dropout", "difference"
 Figures = dict[str, Any]  # the name of a metric, and its value, low and high of each side
@@ -44,7 +45,7 @@ def compare(deterministic: Scores, mc: Scores | None, seed: int) -> dict[str, Fi
     """
     num_images = len(deterministic.right)
     values = _sides(deterministic, mc, torch.ones(num_images, 1, dtype=torch.float64))
-    spread = [_sides(deterministic, mc, counts) for counts in resampled(num_images, seed)]
+    spread = [_sides(deterministic, mc, counts) for counts in bootstrap_counts(num_images, seed)]
     compared: dict[str, Figures] = {}
     for key in (key for key in METRICS if any(metric == key for metric, _ in values)):
         compared[key] = {"name": METRICS[key].name}

@@ -15,8 +15,8 @@ from trainlab.exercise.wording import accuracy
 from trainlab.report.convergence import Convergence, convergence
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell
-from trainlab.report.statistics import Ratio
 from trainlab.report.verdicts import converging, seconds_an_epoch
+from trainlab.statistics import Ratio
 
 
 def reached(group: Group) -> str:

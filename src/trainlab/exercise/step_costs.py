@@ -17,8 +17,8 @@ from trainlab.flat import FlatParameters
 from trainlab.models import MLP
 from trainlab.randomness import CounterDraws, generator
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio, interval
 from trainlab.report.verdicts import bounds
+from trainlab.statistics import Ratio, interval
 
 SHAPE = (3, 32, 32)
 MATTERS = 0.05  # of a step's time: the same network differs by almost so much between processes

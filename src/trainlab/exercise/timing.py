@@ -7,7 +7,7 @@ from math import exp, hypot, log
 
 import torch
 
-from trainlab.report.statistics import Ratio, ratio
+from trainlab.statistics import Ratio, ratio
 
 CLOCK = "Times are those of the process on the processor: while another one has the core, the clock stands still."
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from math import isnan
 from typing import Literal
 
-from trainlab.report.comparisons import ALPHA, Pair, compare_all
+from trainlab.report.comparisons import Pair, compare_all
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Difference, Interval, Ratio, difference, holm, interval
 from trainlab.report.verdicts import bounds, p_value, points
+from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, holm, interval
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
 SMALL = 0.01  # of accuracy: a loss of up to a point is called none. A choice, made for all questions alike

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from trainlab.report.groups import Group, held_out_otherwise, saw_other_images
-from trainlab.report.statistics import NAN, Difference, difference, holm
+from trainlab.statistics import ALPHA, Difference, difference, holm
 
-ALPHA = 0.05
 MAX_SPOKEN = 8  # up to so many groups each pair has a sentence, above it the best against the others
 OTHER_IMAGES = "other images"
 
@@ -63,7 +62,7 @@ def compare_all(groups: Sequence[Group]) -> list[Pair]:
 def _difference(first: Group, second: Group) -> Difference:
     if saw_other_images(first, second):
         gap = first.summary("metrics", "val_acc").mean - second.summary("metrics", "val_acc").mean
-        return Difference(gap, NAN, NAN, "none", reason=OTHER_IMAGES)
+        return Difference.untested(gap, OTHER_IMAGES)
     pairable = not held_out_otherwise([first, second])
     return difference(first.of("metrics", "val_acc"), second.of("metrics", "val_acc"), pairable)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainlab.report.curves import Curve
 from trainlab.report.groups import Group, held_out_otherwise
-from trainlab.report.statistics import Interval, Ratio, interval, ratio
+from trainlab.statistics import Interval, Ratio, interval, ratio
 
 
 @dataclass(frozen=True)

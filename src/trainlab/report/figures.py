@@ -17,7 +17,7 @@ from trainlab.report.layers import FIGURES, MAX_GROUPS, by_layer, mean_over_seed
 from trainlab.report.parallel import parallel_coordinates
 from trainlab.report.searches import CAPTIONS, METHODS, draw_searches
 from trainlab.report.settings import shown as shown_value
-from trainlab.report.statistics import interval
+from trainlab.statistics import interval
 
 MAX_TRAINING_CURVES = 4
 MAX_LR_TICKS = 7

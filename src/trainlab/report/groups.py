@@ -11,7 +11,7 @@ from typing import Any
 
 from trainlab.report.runs import Run
 from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, label, value_of, without_seeds
-from trainlab.report.statistics import Interval, interval
+from trainlab.statistics import Interval, interval
 
 DIGEST_SHOWN = 8  # characters of a data digest
 HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split")  # these and the images decide what is held out

@@ -12,8 +12,8 @@ from trainlab.report.findings import Findings
 from trainlab.report.groups import Group
 from trainlab.report.runs import Run
 from trainlab.report.settings import given, shown, value_of
-from trainlab.report.statistics import Interval
 from trainlab.report.verdicts import number, p_value, seconds_an_epoch
+from trainlab.statistics import Interval
 
 MAX_PAIRS = 300
 TEST_NOTE = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."

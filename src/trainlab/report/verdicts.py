@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from trainlab.report.comparisons import ALPHA, OTHER_IMAGES, Pair
+from trainlab.report.comparisons import OTHER_IMAGES, Pair
 from trainlab.report.convergence import Convergence, Reached, convergence
 from trainlab.report.groups import Group, saw_other_images
-from trainlab.report.statistics import NO_SPREAD, Interval, Ratio, ratio
+from trainlab.statistics import ALPHA, NO_SPREAD, Interval, Ratio, ratio
 
 MAX_NAMED = 10
 

@@ -9,7 +9,7 @@ from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import accuracy, initializer_name, listed, named
 from trainlab.report.figures import learning_curves
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Interval
+from trainlab.statistics import Interval
 
 GOAL = 0.60
 PLAIN_LOOP = 0.581  # test accuracy, one seed: AdamW under 1cycle to 4e-3, flips, crops of 2, 30 epochs of batch 256

@@ -18,8 +18,8 @@ from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rend
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.statistics import interval
 from trainlab.report.verdicts import better, number
+from trainlab.statistics import interval
 
 SCALE = 0.1
 SWEEP = Sweep(

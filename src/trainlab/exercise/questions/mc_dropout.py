@@ -9,7 +9,7 @@ from trainlab.exercise.section import Answer
 from trainlab.exercise.wording import all_hold, beside, holds, verdict
 from trainlab.report.runs import Run
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import difference, interval
+from trainlab.statistics import difference, interval
 
 SAMPLES = 100
 TEXTBOOK = (

@@ -18,8 +18,8 @@ from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.layers import FIGURES, WEIGHTS, Layers, mean_over_seeds
 from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.statistics import Interval, difference, interval
 from trainlab.report.verdicts import number
+from trainlab.statistics import Interval, difference, interval
 
 SWEEP = Sweep(
     "question_1",

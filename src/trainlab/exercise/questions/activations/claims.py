@@ -7,10 +7,10 @@ from trainlab.exercise.claims import Claim
 from trainlab.exercise.outcomes import is_at_an_end
 from trainlab.exercise.questions.activations.trained import NAMES
 from trainlab.exercise.wording import SMALL, all_hold, corrected, family, holds, listed, loses_nothing, margin, times
-from trainlab.report.comparisons import ALPHA, Pair
+from trainlab.report.comparisons import Pair
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio
 from trainlab.report.verdicts import p_value
+from trainlab.statistics import ALPHA, Ratio
 
 ORDER = ("selu", "elu", "leaky_relu", "relu", "tanh", "sigmoid")  # the usual one, best first
 MATTERS = 0.1  # a share of a step's time that is called dearer or cheaper; a choice

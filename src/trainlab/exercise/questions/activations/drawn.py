@@ -9,7 +9,7 @@ from trainlab.report.curves import Band, band
 from trainlab.report.drawing import COLOURS, canvas, rendered
 from trainlab.report.figures import Picture
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio
+from trainlab.statistics import Ratio
 
 _FAINT = "#BBBBBB"
 _COLUMNS = 4

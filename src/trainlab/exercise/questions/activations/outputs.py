@@ -22,7 +22,7 @@ from trainlab.exercise.questions.activations.trained import ALL
 from trainlab.exercise.section import Answer, Measurement, Section
 from trainlab.exercise.wording import SMALL, amount, beside, holds, how_tested, loses_nothing, seeds, signed, verdict
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import difference, interval
+from trainlab.statistics import difference, interval
 
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
 SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000

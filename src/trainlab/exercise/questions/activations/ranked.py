@@ -8,7 +8,7 @@ from trainlab.exercise.questions.activations.claims import MATTERS, both_ps, may
 from trainlab.exercise.wording import accuracy, family, listed, margin, outcome
 from trainlab.report.comparisons import Pair
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio
+from trainlab.statistics import Ratio
 
 GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned next to nothing
 PASSES = "two passes over the images"

@@ -17,8 +17,8 @@ from trainlab.exercise.timing import CLOCK
 from trainlab.exercise.wording import accuracy, outcome, times
 from trainlab.report.groups import Group
 from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.statistics import Ratio, interval
 from trainlab.report.verdicts import number
+from trainlab.statistics import Ratio, interval
 
 
 def answer(evidence: Evidence) -> Answer:

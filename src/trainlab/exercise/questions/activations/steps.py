@@ -9,8 +9,8 @@ from trainlab.exercise.step_costs import step_times
 from trainlab.exercise.timing import times_as_long
 from trainlab.exercise.wording import listed, times
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio, interval
 from trainlab.report.verdicts import number
+from trainlab.statistics import Ratio, interval
 
 NAME = "question_4_steps"
 ROUNDS, STEPS = 20, 8

@@ -11,7 +11,7 @@ from trainlab.exercise.step_costs import drawn_batch, training_step
 from trainlab.exercise.timing import alternating, one_thread, times_as_long
 from trainlab.mc_dropout import mc_probabilities
 from trainlab.models import MLP
-from trainlab.report.statistics import Ratio
+from trainlab.statistics import Ratio
 
 RATE, BATCH, PREDICTED = 0.1, 128, 250
 NONE = "none"

@@ -4,8 +4,8 @@ from math import isnan, nan
 
 from trainlab.exercise.wording import seeds, times
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio, interval, ratio
 from trainlab.report.verdicts import number
+from trainlab.statistics import Ratio, interval, ratio
 
 
 def epochs_to_best(group: Group) -> dict[int, float]:

@@ -13,7 +13,7 @@ from trainlab.exercise.timing import product, times_as_long
 from trainlab.exercise.trainings import Sweep
 from trainlab.exercise.wording import named, times
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio
+from trainlab.statistics import Ratio
 
 RATES = (0.0, 0.1, 0.2, 0.5)
 # A third of the images and large batches: so a training comes to its lowest validation loss within the time there is.

@@ -27,8 +27,8 @@ from trainlab.report.drawing import COLOURS, MARKERS, canvas, rendered
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import interval
 from trainlab.report.verdicts import number
+from trainlab.statistics import interval
 
 
 def curves(groups: Sequence[Group]) -> Picture:

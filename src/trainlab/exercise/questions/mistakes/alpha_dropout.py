@@ -27,8 +27,8 @@ from trainlab.models import MLP
 from trainlab.models.dropout import Dropout
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture
-from trainlab.report.statistics import interval
 from trainlab.report.verdicts import number
+from trainlab.statistics import interval
 
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}

@@ -7,7 +7,7 @@ from trainlab.exercise.outcomes import guessing, num_classes
 from trainlab.exercise.questions.mistakes.price import at_guessing
 from trainlab.exercise.wording import accuracy, holds, how_tested, initializer_name, listed, together, verdict
 from trainlab.report.groups import Group
-from trainlab.report.statistics import difference, interval
+from trainlab.statistics import difference, interval
 
 Changes = Mapping[str, Mapping[int, float]]  # points of accuracy by seed, by activation
 

@@ -6,7 +6,7 @@ from trainlab.exercise.evidence import diverged
 from trainlab.exercise.outcomes import guessing, num_classes
 from trainlab.exercise.wording import how_tested, pair_of, seeds, signed, verdict
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Difference, Interval
+from trainlab.statistics import Difference, Interval
 
 NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network has learned next to nothing; a choice
 FEWEST = 3  # runs a side: if all of one end worse than all of the other, chance does that in 1 of 20 orders

@@ -11,8 +11,8 @@ from trainlab.exercise.wording import all_hold, holds, listed, together
 from trainlab.report.curves import Values
 from trainlab.report.groups import Group
 from trainlab.report.layers import FIGURES, Layers
-from trainlab.report.statistics import difference, interval
 from trainlab.report.verdicts import number, p_value
+from trainlab.statistics import difference, interval
 
 NAMES = {"selu": "SELU", "elu": "ELU", "relu": "ReLU"}
 SELU, ELU, RELU = NAMES.values()

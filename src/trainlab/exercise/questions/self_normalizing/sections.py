@@ -28,8 +28,8 @@ from trainlab.exercise.wording import accuracy, named
 from trainlab.report.figures import inside, learning_curves
 from trainlab.report.groups import Group
 from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.statistics import interval
 from trainlab.report.verdicts import number
+from trainlab.statistics import interval
 
 SWEEP = Sweep(
     "question_3",

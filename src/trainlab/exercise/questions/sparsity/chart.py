@@ -11,7 +11,7 @@ from trainlab.exercise.questions.sparsity import measuring as m
 from trainlab.exercise.questions.sparsity.points import Point
 from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
 from trainlab.report.figures import Picture
-from trainlab.report.statistics import Interval
+from trainlab.statistics import Interval
 
 SPARSE = (m.PLAIN, m.TUNED, m.L1, m.SCHEDULE)  # whose weights are zero
 SMALL = (m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT, m.UNTAUGHT)

@@ -12,7 +12,7 @@ from trainlab.exercise.claims import Claim
 from trainlab.exercise.questions.sparsity import measuring as m
 from trainlab.exercise.questions.sparsity.points import Point, by_zeros
 from trainlab.exercise.wording import Verdict, all_hold, signed, together
-from trainlab.report.statistics import Difference, difference
+from trainlab.statistics import Difference, difference
 
 MOST = 0.5  # share of zeros from which on a network is called sparse: most of its weights are zero
 ALIKE = 0.01  # shares of zeros that are no further apart count as equal; a choice

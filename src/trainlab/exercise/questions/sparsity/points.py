@@ -7,7 +7,7 @@ from typing import Any
 from trainlab.exercise.evidence import Evidence, Measured
 from trainlab.exercise.questions.sparsity.measuring import DENSE, MEASUREMENTS
 from trainlab.exercise.wording import loses_nothing
-from trainlab.report.statistics import Difference, Interval, difference, interval
+from trainlab.statistics import Difference, Interval, difference, interval
 
 
 @dataclass(frozen=True)

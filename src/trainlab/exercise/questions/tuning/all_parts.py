@@ -15,8 +15,8 @@ from trainlab.report.comparisons import Pair
 from trainlab.report.figures import bars
 from trainlab.report.groups import Group
 from trainlab.report.sections import Cell, Table
-from trainlab.report.statistics import Interval, Ratio
 from trainlab.report.verdicts import better, bounds, p_value
+from trainlab.statistics import Interval, Ratio
 
 OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
 

@@ -22,8 +22,8 @@ from trainlab.exercise.wording import corrected, holds, paragraph, times
 from trainlab.report.comparisons import Pair
 from trainlab.report.figures import Picture, learning_curves
 from trainlab.report.groups import Group
-from trainlab.report.statistics import Ratio
 from trainlab.report.verdicts import better, seconds_an_epoch
+from trainlab.statistics import Ratio
 
 RECIPES = (
     f"There are two recipes, and sections compare networks of one recipe. Plain, the exercise's own: batches of 32, no "

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from trainlab.report.statistics import difference, holm, interval, paired, ratio, welch
+from trainlab.statistics import difference, holm, interval, mcnemar, paired, ratio, welch
 
 A = [0.5296, 0.5286, 0.5350]
 B = [0.4946, 0.4978, 0.5030]
@@ -139,3 +139,26 @@ def test_a_ratio_of_one_seed_has_no_interval():
     assert found.value == pytest.approx(1.5)
     assert math.isnan(found.low)
     assert not found.is_clear
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p"),
+    [
+        (0, 0, 1.0),
+        (0, 1, 1.0),  # 2 * 1 / 2
+        (0, 5, 2 / 32),
+        (6, 0, 2 / 64),
+        (2, 8, 2 * (1 + 10 + 45) / 1024),
+        (8, 2, 2 * (1 + 10 + 45) / 1024),
+        (3, 4, 1.0),  # 2 * 64 / 128
+        (10, 10, 1.0),  # twice a little more than half, which is capped
+    ],
+)
+def test_mcnemar_by_hand(first: int, second: int, p: float):
+    assert mcnemar(first, second) == pytest.approx(p, rel=1e-12)
+
+
+def test_mcnemar_of_thousands_is_the_normal_tail():
+    # 2,900 of 6,000: with the correction for continuity 99.5 below the mean, deviation sqrt(1500).
+    normal = math.erfc(99.5 / math.sqrt(1500) / math.sqrt(2))
+    assert mcnemar(2900, 3100) == pytest.approx(normal, rel=0.01)

@@ -1,0 +1,48 @@
+"""The mean of a few values with its 95 % interval, by Student's t."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+LEVEL = 0.95  # of every interval in this package
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean of ``n`` values, their standard deviation and half the width of the mean's 95 % interval.
+
+    The last two are NaN for fewer than two values, the mean for none.
+    """
+
+    mean: float
+    sd: float
+    half_width: float
+    n: int
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """The mean of ``values`` with its interval."""
+    n = len(values)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    return Interval(mean, sd, t_quantile(n - 1) * sd / math.sqrt(n), n)
+
+
+@cache
+def t_quantile(df: float) -> float:
+    """The t that has ``LEVEL`` of Student's distribution with ``df`` degrees of freedom between -t and t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, (1 + LEVEL) / 2))
+
+
+def t_two_sided_p(t: float, df: float) -> float:
+    """Probability of a value at least as far from 0 as ``t``, with ``df`` degrees of freedom."""
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(df, -abs(t)))

@@ -1,0 +1,109 @@
+"""Tests of differences: Student's t (paired, Welch) over values by seed, McNemar's over images, Holm's correction."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from trainlab.statistics.intervals import interval, t_quantile, t_two_sided_p
+
+ALPHA = 0.05  # significance level
+Method = Literal["paired", "Welch", "none"]
+NO_SPREAD = "no spread to measure the noise with"
+_FLOAT_NOISE = 1e-12  # relative; equal differences differ by this much after the subtraction
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of the first minus the second with half the width of its 95 % interval and the two-sided p.
+
+    Attributes:
+        method: `none` if no test can be made: then ``half_width`` and ``p`` are NaN.
+        seeds: those that were paired.
+        reason: why no test can be made.
+    """
+
+    mean: float
+    half_width: float
+    p: float
+    method: Method
+    seeds: tuple[int, ...] = ()
+    reason: str = ""
+
+    @classmethod
+    def untested(cls, mean: float, reason: str) -> "Difference":
+        """One that no test can be made of, for ``reason``."""
+        return cls(mean, math.nan, math.nan, "none", reason=reason)
+
+
+def difference(first: Mapping[int, float], second: Mapping[int, float], pairable: bool = True) -> Difference:
+    """Compare values by seed: paired if both have the same seeds, otherwise Welch's test on all of them.
+
+    The same seed draws the same order of batches, so pairing removes that part of the noise.
+
+    Args:
+        pairable: false if the values of a seed have no more in common than others, as on other images.
+    """
+    if not first or not second:
+        return Difference.untested(math.nan, "no value")
+    if min(len(first), len(second)) < 2:
+        return Difference.untested(interval([*first.values()]).mean - interval([*second.values()]).mean, "one seed")
+    if pairable and first.keys() == second.keys():
+        seeds = tuple(sorted(first))
+        return paired([first[s] for s in seeds], [second[s] for s in seeds], seeds)
+    return welch([*first.values()], [*second.values()])
+
+
+def paired(first: Sequence[float], second: Sequence[float], seeds: tuple[int, ...] = ()) -> Difference:
+    """Student's t-test on the differences of at least two pairs; untested if they are all equal."""
+    change = interval([a - b for a, b in zip(first, second, strict=True)])
+    error = change.sd / math.sqrt(change.n)
+    if _is_rounding(error, [*first, *second]):
+        return Difference.untested(change.mean, NO_SPREAD)
+    p = t_two_sided_p(change.mean / error, change.n - 1)
+    return Difference(change.mean, change.half_width, p, "paired", seeds)
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Welch's t-test, for unequal variances; at least two values each; untested if neither side varies."""
+    a, b = interval(first), interval(second)
+    variance_a, variance_b = a.sd**2 / a.n, b.sd**2 / b.n  # of the means
+    error = math.sqrt(variance_a + variance_b)
+    mean = a.mean - b.mean
+    if _is_rounding(error, [*first, *second]):
+        return Difference.untested(mean, NO_SPREAD)
+    # Welch and Satterthwaite's degrees of freedom; from fractions of the sum, so that small variances do not underflow
+    u, v = variance_a / (variance_a + variance_b), variance_b / (variance_a + variance_b)
+    df = 1 / (u**2 / (a.n - 1) + v**2 / (b.n - 1))
+    return Difference(mean, t_quantile(df) * error, t_two_sided_p(mean / error, df), "Welch")
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided exact p of McNemar's test.
+
+    Of the images that one of two equally good classifiers has right and the other wrong, either has an even chance, so
+    that the counts are binomial.
+
+    Args:
+        only_first: number of images that only the first one has right.
+        only_second: number of images that only the second one has right.
+    """
+    from scipy.stats import binomtest
+
+    n = only_first + only_second
+    return float(binomtest(only_first, n, 0.5).pvalue) if n else 1.0
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of p-values; a NaN, of a pair that was not tested, stays and does not count."""
+    order = sorted((i for i, p in enumerate(ps) if not math.isnan(p)), key=lambda i: ps[i])
+    adjusted, highest = list(ps), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * ps[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def _is_rounding(error: float, values: Sequence[float]) -> bool:
+    """Whether a standard error is zero but for the rounding of ``values``; any mean divided by it would be "clear"."""
+    return error <= _FLOAT_NOISE * max(map(abs, values))
