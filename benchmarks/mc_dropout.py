@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainlab.checkpoints import load_checkpoint, rebuild_data, rebuild_network
-from trainlab.mc_dropout import mc_probabilities
+from trainlab.inference.mc_dropout import mc_probabilities
+from trainlab.inference.rebuild import rebuild_data, rebuild_network
+from trainlab.runs.checkpoints import load_checkpoint
 
 GOALS = {False: 12, True: 110}  # by `--every`
 

@@ -15,9 +15,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from trainlab.cli import PROJECT, register_resolvers
-from trainlab.population.together import Member, Population
-from trainlab.results import Result
+from trainlab.population.runner import Member, Population
 from trainlab.run import run
+from trainlab.runs.result import Result
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from contestants import CACHE, HERE, NUM_TRAIN_IMAGES
 
 BATCH_SIZE = 32
 NUM_SHAPES = 5_000  # training images of data=shapes
-_EPOCH = " INFO trainlab.callbacks: epoch "
+_EPOCH = " INFO trainlab.callbacks.epoch_log: epoch "
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ def main(cfg: DictConfig) -> None:
     from typing import Any, cast
 
     with past_hydra():
-        from trainlab.build import make_paths_absolute
-        from trainlab.checks import check_arguments
-        from trainlab.evaluation import evaluate_checkpoint
-        from trainlab.evaluation.table import show
+        from trainlab.config.build import make_paths_absolute
+        from trainlab.inference import evaluate_checkpoint
+        from trainlab.inference.table import show
+        from trainlab.validation import check_arguments
 
         make_paths_absolute(cfg)
         known = inspect.signature(evaluate_checkpoint).parameters

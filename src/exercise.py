@@ -29,13 +29,13 @@ def main() -> None:
     parser.add_argument("--name", help="folder under outputs/; default: exercise, or exercise_quick")
     arguments = parser.parse_intermixed_args()
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("trainlab.exercise").setLevel(logging.INFO)  # and not what others say of themselves
+    logging.getLogger("exercise").setLevel(logging.INFO)  # and not what others say of themselves
 
+    from exercise.registry import SECTIONS, chosen
+    from exercise.runner import Cancelled, Exercise
+    from exercise.trainings import Setting
     from trainlab.cli import PROJECT
-    from trainlab.exercise.carry_out import Cancelled, Exercise
-    from trainlab.exercise.contents import SECTIONS, chosen
-    from trainlab.exercise.trainings import Setting
-    from trainlab.files import describe_os_error
+    from trainlab.runs.files import describe_os_error
 
     try:
         sections = chosen([word for word in arguments.words if "=" not in word])

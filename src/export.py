@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from trainlab.cli import checkpoint_word, parse_arguments, path_word, run_plain_script
-from trainlab.files import describe_os_error
+from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--out", type=path_word, help="file to write; default: model.onnx or model.pt2 of the run")
     arguments = parse_arguments(parser)
 
-    from trainlab.export import export_checkpoint
+    from trainlab.inference.export import export_checkpoint
 
     try:
         export_checkpoint(arguments.ckpt_path, arguments.format, arguments.out)

@@ -6,7 +6,7 @@ import sys
 from io import TextIOWrapper
 
 from trainlab.cli import checkpoint_word, count_word, parse_arguments, path_word, run_plain_script
-from trainlab.files import describe_os_error
+from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:
@@ -21,8 +21,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="an object a line, in the place of the table")
     arguments = parse_arguments(parser)
 
-    from trainlab.predict import Predictor
-    from trainlab.predictions import show
+    from trainlab.inference.predict import Predictor
+    from trainlab.inference.predictions import show
 
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from trainlab.cli import path_word, run_plain_script
-from trainlab.files import describe_os_error
+from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:

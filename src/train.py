@@ -16,7 +16,7 @@ def main(cfg: DictConfig) -> float | None:
     with past_hydra():
         with quick_imports():
             from trainlab.run import run
-            from trainlab.val_metrics import METRICS
+            from trainlab.tasks.metrics import METRICS
 
         overrides = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task))  # "${run_dir}" as typed
         return run(cfg, overrides).metrics.get(METRICS[cfg.sweep.objective].key)

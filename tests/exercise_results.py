@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trainlab.exercise.questions.tuning import parts
+from exercise.questions.tuning import parts
 
 Leave = Callable[..., Path]  # `run_folders.leave`
 MC = {

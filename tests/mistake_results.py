@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions import mistakes
-from trainlab.exercise.section import Answer
+from exercise.questions import mistakes
+from exercise.section import Answer
+from exercise.store import Evidence
 
 Leave = Callable[..., Path]  # `run_folders.leave`
 RIGHT = (0.450, 0.455, 0.452)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from trainlab.results import Result, fingerprint
+from trainlab.runs.fingerprint import fingerprint
+from trainlab.runs.result import Result
 
 HEADER = "epoch,step,train/loss,train/acc,val/loss,val/acc,lr,momentum,epoch_s,images_per_s,parameters\n"
 

@@ -19,7 +19,7 @@ import torch
 
 from conftest import TINY, with_defaults
 from trainlab.cli import PROJECT
-from trainlab.metrics_csv import read_rows
+from trainlab.loggers.metrics_csv import read_rows
 from trainlab.sweep import divide
 
 HERE = Path(__file__).parent

@@ -2,14 +2,14 @@
 
 import pytest
 from lightning.pytorch.callbacks import Callback
+from test_loggers import LOGGER
 
 from recording import recorded
 from sweeping import results, sweep
-from test_loggers import LOGGER
 from trainlab.report.findings import find
 from trainlab.report.origins import best_run
 from trainlab.report.runs import find_runs
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 DEBUG = {
     "fast": ["debug=fast", "data.val_size=40"],

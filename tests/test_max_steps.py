@@ -5,9 +5,9 @@ import pytest
 from conftest import STEPS
 from faults import PressCtrlC
 from test_resume import NADAM, PowerCut, assert_same, rows
-from trainlab.checkpoints import load_checkpoint
-from trainlab.results import Result
 from trainlab.run import Interrupted
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.result import Result
 
 WHOLE = 2 * STEPS + 8
 CASES = {

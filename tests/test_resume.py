@@ -6,11 +6,11 @@ from lightning.pytorch.callbacks import Callback
 
 from faults import PressCtrlC
 from trainlab.callbacks import StopOnInterrupt
-from trainlab.checkpoints import load_checkpoint
-from trainlab.evaluation import evaluate
-from trainlab.metrics_csv import read_rows
-from trainlab.results import Result
+from trainlab.inference import evaluate
+from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.result import Result
 
 TIMES = ("epoch_s", "images_per_s")
 EPOCHS = 4

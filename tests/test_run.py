@@ -20,17 +20,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainlab.run
 from conftest import STEPS, TINY, with_defaults
-from trainlab.build import make_paths_absolute
-from trainlab.checkpoints import load_checkpoint, network_weights
 from trainlab.cli import PROJECT, explain
+from trainlab.config.build import make_paths_absolute
 from trainlab.data.shapes import Shapes
-from trainlab.evaluation import evaluate_checkpoint
-from trainlab.files import locked
-from trainlab.metrics_csv import read_rows
+from trainlab.inference import evaluate_checkpoint
+from trainlab.loggers.metrics_csv import read_rows
 from trainlab.models import MLP
-from trainlab.module import Diverged
-from trainlab.results import Result, describe
 from trainlab.run import Interrupted
+from trainlab.runs.checkpoints import load_checkpoint, network_weights
+from trainlab.runs.errors import Diverged
+from trainlab.runs.files import locked
+from trainlab.runs.result import Result, describe
 
 METRICS = ["best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs", "stop_reason"]
 
@@ -316,7 +316,7 @@ def test_a_full_disk_is_told_with_the_file(train, monkeypatch, tmp_path):
 def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
     result, folder = train(
         "callbacks.pictures={_target_: trainlab.callbacks.Pictures, num_images: 8}",
-        "logger.tensorboard={_target_: trainlab.tensorboard.TensorBoard, save_dir: '${run_dir}'}",
+        "logger.tensorboard={_target_: trainlab.loggers.tensorboard.TensorBoard, save_dir: '${run_dir}'}",
     )
     events = EventAccumulator(str(folder), {"scalars": 0, "images": 0}).Reload()
     rows = read_rows(folder / "metrics.csv")

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from conftest import STEPS
-from trainlab.build import build
-from trainlab.checkpoints import load_checkpoint, network_weights
 from trainlab.cli import PROJECT
-from trainlab.metrics_csv import read_rows
+from trainlab.config.build import build
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.checkpoints import load_checkpoint, network_weights
 
 # Settings that change nothing of what is trained.
 NEUTRAL = (
@@ -113,7 +113,7 @@ ONE_IMAGE = {
 
 @pytest.mark.parametrize("settings", ONE_IMAGE)
 def test_batch_normalization_has_no_batch_of_one_image(settings, compose_config, monkeypatch):
-    monkeypatch.setattr("trainlab.checks._count_cores", lambda: 2)
+    monkeypatch.setattr("trainlab.validation._count_cores", lambda: 2)
     cfg = compose_config("model=bn", *settings.split())
     if ONE_IMAGE[settings]:
         with pytest.raises(ValueError, match="leaves a last batch of one image"):

@@ -16,8 +16,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from trainlab.files import absolute, describe_os_error
-from trainlab.overrides import WrongArguments, folder_name, readable, unreadable
+from trainlab.config.overrides import WrongArguments, folder_name, readable, unreadable
+from trainlab.runs.files import absolute, describe_os_error
 
 PROJECT = Path(__file__).resolve().parents[2]
 MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one

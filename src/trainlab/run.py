@@ -15,11 +15,15 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from trainlab.build import Parts, build, make_paths_absolute, resolved, run_dir_of
 from trainlab.callbacks import EpochLog
-from trainlab.checkpoints import load_checkpoint, rebuild_network
+from trainlab.config.build import Parts, build, make_paths_absolute, resolved, run_dir_of
 from trainlab.console import quiet
-from trainlab.continuation import (
+from trainlab.inference.network import evaluate
+from trainlab.inference.rebuild import rebuild_network
+from trainlab.lr_search.apply import check_search, find_rate, follow_rate, show_search, take_rate
+from trainlab.population.runner import Member
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.continuation import (
     begin,
     check_same_images,
     continued_from,
@@ -28,23 +32,15 @@ from trainlab.continuation import (
     start_checkpoint,
     training_folder,
 )
-from trainlab.endings import stop_reason, was_pruned
-from trainlab.evaluation.network import evaluate
-from trainlab.files import write_atomically
-from trainlab.length import one_batch_notes
-from trainlab.lightning_processes import going_with_the_main_process, on_death
-from trainlab.population.together import Member
-from trainlab.provenance import device_name, provenance
-from trainlab.results import Result, describe, fingerprint, is_debug_run
-from trainlab.run_folder import (
-    Interrupted,
-    claimed,
-    has_ended,
-    is_main_process,
-    nothing_left,
-    recorded,
-)
-from trainlab.searched import check_search, find_rate, follow_rate, show_search, take_rate
+from trainlab.runs.errors import Interrupted
+from trainlab.runs.files import write_atomically
+from trainlab.runs.fingerprint import fingerprint, is_debug_run
+from trainlab.runs.folder import claimed, has_ended, is_main_process, nothing_left, recorded
+from trainlab.runs.provenance import device_name, provenance
+from trainlab.runs.result import Result, describe
+from trainlab.runs.stop_reason import stop_reason, was_pruned
+from trainlab.training.length import one_batch_notes
+from trainlab.training.lightning_processes import going_with_the_main_process, on_death
 
 log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
@@ -229,7 +225,7 @@ def _test(result: Result, parts: Parts) -> None:
     evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
     for board in parts.loggers.boards:
-        from trainlab.pictures import write_test  # matplotlib takes a while to import
+        from trainlab.callbacks.figures import write_test  # matplotlib takes a while to import
 
         write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from exercise.page import write_page
+from exercise.questions.tuning import parts
+from exercise.questions.tuning import sections as tuning
+from exercise.registry import SECTIONS
+from exercise.store import Evidence
+from exercise.trainings import Setting
 from exercise_results import MC, leave_part
-from trainlab.exercise.contents import SECTIONS
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.page import write_page
-from trainlab.exercise.questions.tuning import parts
-from trainlab.exercise.questions.tuning import sections as tuning
-from trainlab.exercise.trainings import Setting
 
 pytestmark = pytest.mark.browser
 

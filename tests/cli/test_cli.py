@@ -18,7 +18,7 @@ from PIL import Image
 
 from conftest import with_defaults
 from trainlab.cli import PROJECT, explain
-from trainlab.metrics_csv import read_rows
+from trainlab.loggers.metrics_csv import read_rows
 
 SHAPES = ("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100")
 TINY = (

@@ -11,9 +11,9 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from trainlab.checkpoints import rebuild_network
 from trainlab.cli import PROJECT
-from trainlab.evaluation import evaluate_checkpoint
+from trainlab.inference import evaluate_checkpoint
+from trainlab.inference.rebuild import rebuild_network
 from trainlab.models.activations import ACTIVATIONS
 from trainlab.run import build
 
@@ -189,7 +189,7 @@ def test_what_a_run_is_unless_told_otherwise(compose: Compose):
     cfg = compose()
     assert cfg.model == compose("model=elu_he").model
     assert (cfg.optim["_target_"], cfg.optim.lr) == ("torch.optim.NAdam", 1e-4)
-    assert cfg.scheduler["_target_"] == "trainlab.scheduler.constant"
+    assert cfg.scheduler["_target_"] == "trainlab.training.schedules.constant"
     assert cfg.data["_target_"] == "trainlab.data.cifar10.CIFAR10"
     assert cfg.data.batch_size == 32
     assert cfg.trainer.max_epochs == 100

@@ -1,10 +1,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from trainlab.exercise.answers import Answers
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.section import Answer, Measurement, Section
-from trainlab.exercise.trainings import Setting, Sweep
+from exercise.answers import Answers
+from exercise.section import Answer, Measurement, Section
+from exercise.store import Evidence
+from exercise.trainings import Setting, Sweep
 
 SWEEP = Sweep("rates", ("seed=1,2",))
 

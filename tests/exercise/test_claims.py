@@ -1,6 +1,6 @@
 """What is usually said, claim by claim."""
 
-from trainlab.exercise.claims import Claim, all_of, claims_table, told
+from exercise.claims import Claim, all_of, claims_table, told
 
 FOUND = [
     Claim("SELU is ahead", "1.2 ± 0.3 points", True),

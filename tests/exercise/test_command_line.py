@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.exercise.carry_out import Cancelled, Exercise
-from trainlab.exercise.contents import SECTIONS
+from exercise.registry import SECTIONS
+from exercise.runner import Cancelled, Exercise
 
 exercise = importlib.import_module("exercise")
 

@@ -5,12 +5,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from exercise.page import page, write_page
+from exercise.questions.tuning import sections as tuning
+from exercise.section import Answer, Section
+from exercise.store import Evidence
+from exercise.trainings import Setting, Sweep
 from exercise_results import Leave, leave_part
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.page import page, write_page
-from trainlab.exercise.questions.tuning import sections as tuning
-from trainlab.exercise.section import Answer, Section
-from trainlab.exercise.trainings import Setting, Sweep
 
 
 def text_of(page: str, key: str) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.exercise.folder import claimed
-from trainlab.exercise.trainings import Setting, Sweep
+from exercise.folder import claimed
+from exercise.trainings import Setting, Sweep
 
 SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from exercise.questions.mistakes import alpha_dropout
+from exercise.questions.mistakes.alpha_dropout_costs import effect, moved, otherwise
+from exercise.questions.mistakes.trainings import network
+from exercise.section import Answer
+from exercise.store import Evidence
+from exercise.trainings import Setting
 from mistake_results import RIGHT, Leave, answer, leave_network
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions.mistakes import alpha_dropout
-from trainlab.exercise.questions.mistakes.alpha_dropout_costs import effect, moved, otherwise
-from trainlab.exercise.questions.mistakes.trainings import network
-from trainlab.exercise.section import Answer
-from trainlab.exercise.trainings import Setting
 from trainlab.models import MLP
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exercise.questions import mistakes
+from exercise.questions.mistakes import spikes
+from exercise.questions.mistakes.networks import statistics_before
+from exercise.questions.mistakes.trainings import LABELS, SWEEP
+from exercise.store import Evidence
+from exercise.trainings import Setting
 from mistake_results import RIGHT, Leave, answer, leave_network
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions import mistakes
-from trainlab.exercise.questions.mistakes import spikes
-from trainlab.exercise.questions.mistakes.networks import statistics_before
-from trainlab.exercise.questions.mistakes.trainings import LABELS, SWEEP
-from trainlab.exercise.trainings import Setting
 from trainlab.report.layers import Layers
 
 HEADER = "epochs,step,layer,mean,std,dead,gradient_norm\n"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.exercise import outcomes
-from trainlab.exercise.wording import named
+from exercise import outcomes
+from exercise.formatting import named
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
 from trainlab.report.verdicts import converging
-from trainlab.results import Result
+from trainlab.runs.result import Result
 from trainlab.statistics import Ratio
 
 

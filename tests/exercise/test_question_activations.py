@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from exercise.questions.activations import ranked, rates, sections, steps
+from exercise.questions.activations.claims import ORDER, claims
+from exercise.questions.activations.trained import ALL, groups_by_activation
+from exercise.store import Evidence, NotYet
+from exercise.trainings import Setting
 from trainlab.cli import PROJECT
-from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.activations import ranked, rates, sections, steps
-from trainlab.exercise.questions.activations.claims import ORDER, claims
-from trainlab.exercise.questions.activations.trained import ALL, groups_by_activation
-from trainlab.exercise.trainings import Setting
 from trainlab.report.groups import Group
 from trainlab.statistics import Ratio
 

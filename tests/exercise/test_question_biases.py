@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from exercise.questions.biases import AT_THE_END, NAMES, SWEEP, answer, sizes_of
+from exercise.store import Evidence, NotYet
+from exercise.trainings import Setting
 from run_folders import leave_run
-from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.biases import AT_THE_END, NAMES, SWEEP, answer, sizes_of
-from trainlab.exercise.trainings import Setting
 
 ZERO = (0.500, 0.502, 0.498, 0.503, 0.499, 0.501)
 SIZES = {name: {"1": [0.1, 0.2], "2": [0.1, 0.2]} for name in NAMES}

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions.dropout import costs as dropout_costs
-from trainlab.exercise.questions.dropout import sections as dropout
-from trainlab.exercise.step_costs import drawn_batch, training_step
-from trainlab.exercise.timing import alternating, one_thread, times_as_long
-from trainlab.exercise.trainings import Setting
-from trainlab.exercise.wording import times
+from exercise.formatting import times
+from exercise.questions.dropout import costs as dropout_costs
+from exercise.questions.dropout import sections as dropout
+from exercise.step_costs import drawn_batch, training_step
+from exercise.store import Evidence
+from exercise.timing import alternating, one_thread, times_as_long
+from exercise.trainings import Setting
 from trainlab.statistics import Ratio
 
 Leave = Callable[..., Path]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainlab.exercise.questions.mc_dropout import whether_better
+from exercise.questions.mc_dropout import whether_better
 
 PLAIN, BETTER, WORSE, ALIKE = (50.0, 50.4, 50.1), (51.0, 51.5, 51.1), (49.0, 49.5, 49.1), (49.9, 50.5, 50.1)
 LOSS, LOWER, HIGHER, SAME = (1.50, 1.51, 1.52), (1.45, 1.46, 1.475), (1.55, 1.56, 1.575), (1.49, 1.52, 1.52)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from exercise.questions.momentum import bowl, network, sections
+from exercise.store import Evidence, NotYet
+from exercise.trainings import Setting
 from trainlab.cli import same_pace
-from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.momentum import bowl, network, sections
-from trainlab.exercise.trainings import Setting
 from trainlab.report.groups import Group
 
 Groups = dict[float, Group]

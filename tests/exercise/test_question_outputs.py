@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.activations import heads, outputs
-from trainlab.exercise.trainings import Setting
+from exercise.questions.activations import heads, outputs
+from exercise.store import Evidence, NotYet
+from exercise.trainings import Setting
 
 
 @pytest.fixture

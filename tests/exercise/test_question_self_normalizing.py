@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from exercise.claims import Claim
+from exercise.questions.self_normalizing.claims import NAMES, fate, fates_told, is_kept, lower, who_keeps
+from exercise.questions.self_normalizing.sections import SWEEP, answer
+from exercise.section import Answer
+from exercise.store import Evidence, NotYet
+from exercise.trainings import Setting
 from run_folders import leave_run
-from trainlab.exercise.claims import Claim
-from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.self_normalizing.claims import NAMES, fate, fates_told, is_kept, lower, who_keeps
-from trainlab.exercise.questions.self_normalizing.sections import SWEEP, answer
-from trainlab.exercise.section import Answer
-from trainlab.exercise.trainings import Setting
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 HEADER = "epochs,step,layer,mean,std,dead,gradient_norm\n"
 SLOW, QUICK = [2.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4], [1.8, 1.5, 1.3, 1.25, 1.2, 1.2, 1.2]

@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from trainlab.exercise.contents import SECTIONS, chosen
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.page import page
-from trainlab.exercise.questions.sparsity import chart
-from trainlab.exercise.questions.sparsity import measuring as m
-from trainlab.exercise.questions.sparsity.findings import at_a_high_share, how_sparse
-from trainlab.exercise.questions.sparsity.points import (
+from exercise.page import page
+from exercise.questions.sparsity import chart
+from exercise.questions.sparsity import measuring as m
+from exercise.questions.sparsity.findings import at_a_high_share, how_sparse
+from exercise.questions.sparsity.points import (
     Point,
     baseline,
     first_lost,
@@ -21,9 +19,11 @@ from trainlab.exercise.questions.sparsity.points import (
     points_of,
     smallest_kept,
 )
-from trainlab.exercise.questions.sparsity.sections import answer
-from trainlab.exercise.section import Answer
-from trainlab.exercise.trainings import Setting
+from exercise.questions.sparsity.sections import answer
+from exercise.registry import SECTIONS, chosen
+from exercise.section import Answer
+from exercise.store import Evidence
+from exercise.trainings import Setting
 
 NOISE = {1: 0.001, 2: -0.001, 3: 0.0005}
 WHERE = {

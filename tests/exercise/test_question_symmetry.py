@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from exercise.questions.symmetry import INDEPENDENT, OUTPUT_INDEPENDENT, SAME, STARTS, SWEEP, answer
+from exercise.store import Evidence, NotYet
+from exercise.trainings import Setting
 from run_folders import leave_run
-from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions.symmetry import INDEPENDENT, OUTPUT_INDEPENDENT, SAME, STARTS, SWEEP, answer
-from trainlab.exercise.trainings import Setting
 
 HEADER = "epochs,step,layer,mean,std,dead,gradient_norm,rank,distinct_units\n"
 LAYERS = ("linear_1", "linear_2", "output")

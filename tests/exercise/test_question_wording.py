@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.trainings import Setting, Sweep
-from trainlab.exercise.wording import all_hold, corrected, family, listed, margin, outcome, together
+from exercise.formatting import all_hold, corrected, family, listed, margin, outcome, together
+from exercise.store import Evidence
+from exercise.trainings import Setting, Sweep
 from trainlab.report.groups import Group
 from trainlab.statistics import Difference
 

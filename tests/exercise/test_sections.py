@@ -1,8 +1,8 @@
 import pytest
 
-from trainlab.exercise.contents import BY_DEFAULT, SECTIONS, chosen
-from trainlab.exercise.section import sweeps_of
-from trainlab.exercise.trainings import QUICK, Setting, Sweep, command, overrides_of, runs_of, seeds_of
+from exercise.registry import BY_DEFAULT, SECTIONS, chosen
+from exercise.section import sweeps_of
+from exercise.trainings import QUICK, Setting, Sweep, command, overrides_of, runs_of, seeds_of
 
 SWEEP = Sweep("rates", ("model=bn", "optim.lr=1e-4,1e-3", "seed=1,2,3"), quick=("optim.lr=1e-3",))
 

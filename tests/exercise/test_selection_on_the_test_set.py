@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions.mistakes import selection
-from trainlab.exercise.trainings import Setting
+from exercise.questions.mistakes import selection
+from exercise.store import Evidence
+from exercise.trainings import Setting
 
 IMAGES = 1000
 

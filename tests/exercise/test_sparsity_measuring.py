@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from trainlab.exercise.evidence import Evidence
-from trainlab.exercise.questions.sparsity import measuring as m
-from trainlab.exercise.questions.sparsity.points import points_of
-from trainlab.exercise.questions.sparsity.sections import answer
-from trainlab.exercise.trainings import Setting
+from exercise.questions.sparsity import measuring as m
+from exercise.questions.sparsity.points import points_of
+from exercise.questions.sparsity.sections import answer
+from exercise.store import Evidence
+from exercise.trainings import Setting
 
 
 @pytest.fixture

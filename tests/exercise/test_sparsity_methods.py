@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from exercise.questions.sparsity import activity, distillation, int8, l1, low_rank, magnitude, schedule
+from exercise.questions.sparsity.fine_tuning import Plan, fine_tuned, linear_layers
 from trainlab.data.shapes import Shapes
-from trainlab.exercise.questions.sparsity import activity, distillation, int8, l1, low_rank, magnitude, schedule
-from trainlab.exercise.questions.sparsity.fine_tuning import Plan, fine_tuned, linear_layers
 from trainlab.models import MLP
 
 PLAN = Plan(epochs=3, batches=100, lr=1e-2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainlab.exercise.questions.sparsity import int8, magnitude, storage
+from exercise.questions.sparsity import int8, magnitude, storage
 from trainlab.models import MLP
 
 

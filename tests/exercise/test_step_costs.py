@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from trainlab.exercise import step_costs
-from trainlab.exercise.step_costs import drawn_batch, training_step
+from exercise import step_costs
+from exercise.step_costs import drawn_batch, training_step
 from trainlab.models import MLP
 from trainlab.randomness import CounterDraws
 from trainlab.report.groups import group_runs

@@ -8,15 +8,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from exercise.questions import variants
+from exercise.questions.tuning import all_parts, parts
+from exercise.questions.tuning import sections as tuning
+from exercise.section import Answer
+from exercise.store import Evidence, NotYet
+from exercise.trainings import Setting
 from exercise_results import MC, Leave, leave_part
 from trainlab.cli import PROJECT, register_resolvers
-from trainlab.exercise.evidence import Evidence, NotYet
-from trainlab.exercise.questions import variants
-from trainlab.exercise.questions.tuning import all_parts, parts
-from trainlab.exercise.questions.tuning import sections as tuning
-from trainlab.exercise.section import Answer
-from trainlab.exercise.trainings import Setting
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 
 @pytest.fixture

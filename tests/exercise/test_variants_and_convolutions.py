@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from exercise.questions import convolutions, variants
+from exercise.questions.mc_dropout import whether_better
+from exercise.section import Answer
+from exercise.store import Evidence, Measured, NotYet
+from exercise.trainings import Setting
 from exercise_results import MC, leave_part
-from trainlab.exercise.evidence import Evidence, Measured, NotYet
-from trainlab.exercise.questions import convolutions, variants
-from trainlab.exercise.questions.mc_dropout import whether_better
-from trainlab.exercise.section import Answer
-from trainlab.exercise.trainings import Setting
 from trainlab.report.runs import Run
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 Leave = Callable[..., Path]
 

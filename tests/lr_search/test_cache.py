@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from trainlab.lr_search.base import Found, NothingFound
 from trainlab.lr_search.cache import cached
-from trainlab.lr_search.found import Found, NothingFound
 
 FOUND = Found("grid", 3e-4, "lowest", {"lowest": 3e-4}, {"lr": [3e-4], "losses": [[1.5, None]]})
 

@@ -10,14 +10,14 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from conftest import TINY
-from trainlab.build import build
 from trainlab.cli import PROJECT, register_resolvers
-from trainlab.lr_search.found import NothingFound
+from trainlab.config.build import build
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.lr_search.apply import find_rate
+from trainlab.lr_search.base import NothingFound
 from trainlab.lr_search.grid import Grid, best_of, refined
-from trainlab.metrics_csv import read_rows
-from trainlab.module import Classifier
 from trainlab.randomness import derive_seed
-from trainlab.searched import find_rate
+from trainlab.training.module import Classifier
 
 ALONE = ("+trainer.benchmark=false",)  # a setting that populations do not know
 

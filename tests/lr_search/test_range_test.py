@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from trainlab.build import build
-from trainlab.lr_search.found import NothingFound
+from trainlab.config.build import build
+from trainlab.lr_search.apply import find_rate
+from trainlab.lr_search.base import NothingFound
 from trainlab.lr_search.range_test import RangeTest, rising
 from trainlab.randomness import derive_seed
-from trainlab.searched import find_rate
 
 SHORT = ("lr_search=range_test", "lr_search.num_steps=60", "lr_search.num_seeds=2", "optim.weight_decay=0")
 

@@ -13,12 +13,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from sweeping import figures
-from trainlab.checkpoints import load_checkpoint
 from trainlab.cli import PROJECT, register_resolvers
-from trainlab.metrics_csv import read_rows
-from trainlab.population.together import Population
-from trainlab.results import Result
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.population.runner import Population
 from trainlab.run import run
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.result import Result
 
 STEPS = 50  # an epoch: 799 images in batches of 16, the last of 15
 SMALL = (

@@ -4,7 +4,7 @@ import pytest
 import torch
 from members import BITWISE, TOLERANCE, alone, assert_same_run, config, together
 
-from trainlab.population.streams import Streams
+from trainlab.population.batch_streams import Streams
 from trainlab.run import run
 
 KINDS = {

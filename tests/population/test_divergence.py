@@ -7,9 +7,10 @@ import pytest
 import torch
 from members import BITWISE, STEPS, alone, assert_same_run, rows, together
 
-from trainlab.module import Classifier, Diverged
-from trainlab.population.streams import Streams
-from trainlab.results import Result
+from trainlab.population.batch_streams import Streams
+from trainlab.runs.errors import Diverged
+from trainlab.runs.result import Result
+from trainlab.training.module import Classifier
 
 SGD = ["optim=sgd", "optim.momentum=0", "trainer.max_epochs=3"]
 HARMLESS = 1e-3

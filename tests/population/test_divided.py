@@ -7,10 +7,10 @@ import pytest
 from members import assert_as_undisturbed, continued
 
 from sweeping import eventually, figures, run_folders, start, sweep
-from trainlab.metrics_csv import read_rows
-from trainlab.results import Result
-from trainlab.sweep.divide import can_be_divided, divided
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.result import Result
 from trainlab.sweep.plan import CONTINUE, RUN, Job
+from trainlab.sweep.rebalance import can_be_divided, divided
 
 JOBS = (
     *("data._target_=faults.SlowShapes", "trainer.precision=64-true", "name=study", "optim=adam"),

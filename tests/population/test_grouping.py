@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from trainlab.cli import PROJECT, register_resolvers
-from trainlab.population.fitness import CONVOLUTIONAL, TRAINER_SETTINGS, unfit
+from trainlab.population.eligibility import CONVOLUTIONAL, TRAINER_SETTINGS, unfit
 from trainlab.population.grouping import LONELY, Candidate, Group, comparable, differing, groups, parts
 
 
@@ -235,8 +235,8 @@ def test_settings_of_the_trainer_are_those_of_its_option():
 def test_optimizers_are_those_whose_step_is_known():
     import torch
 
-    from trainlab.optimizers import rule_for
-    from trainlab.population.fitness import OPTIMIZERS
+    from trainlab.population.eligibility import OPTIMIZERS
+    from trainlab.training.optimizers import rule_for
 
     every = [value for value in vars(torch.optim).values() if isinstance(value, type)]
     known = set()

@@ -9,9 +9,9 @@ from members import alone, rows, saved, together
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from sweeping import sweep
-from trainlab.evaluation import evaluate_checkpoint
-from trainlab.metrics_csv import read_rows
-from trainlab.results import Result
+from trainlab.inference import evaluate_checkpoint
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.result import Result
 
 NAMES = ("train/loss", "train/acc", "val/loss", "val/acc", "lr", "momentum", "epoch_s", "images_per_s", "parameters")
 THROUGH_LOGGING = "MOMENT WARNING py.warnings: "
@@ -19,7 +19,7 @@ OF_THE_SWEEP = ("output_dir=", "sweep.")
 JOBS = (
     *("optim.lr=1e-3,5e-4", "seed=1,2", "name=study", "trainer.precision=64-true", "model=selu"),
     "model.initializer=he_normal",  # SELU wants LeCun's, of which each run is to be warned
-    "logger.tensorboard={_target_:trainlab.tensorboard.TensorBoard,save_dir:${run_dir}}",
+    "logger.tensorboard={_target_:trainlab.loggers.tensorboard.TensorBoard,save_dir:${run_dir}}",
     "callbacks.pictures={_target_:trainlab.callbacks.Pictures,num_images:8}",
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from members import TOLERANCE, alone, assert_same_run, deviations, together
 
-from trainlab.metrics_csv import read_rows
+from trainlab.loggers.metrics_csv import read_rows
 
 ON = ("callbacks.activations.every_epochs=1", "callbacks.activations.num_images=50", "trainer.max_epochs=2")
 MODELS = {

@@ -6,12 +6,12 @@ from functools import partial
 import pytest
 from members import alone, assert_same_run, config, together
 
-from trainlab.checkpoints import load_checkpoint
 from trainlab.data.shapes import Shapes
-from trainlab.module import Classifier
-from trainlab.population.together import Population
-from trainlab.results import Result
+from trainlab.population.runner import Population
 from trainlab.run import run
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.result import Result
+from trainlab.training.module import Classifier
 
 CASES = {
     "nadam": ["optim=nadam", "optim.lr=1e-3"],

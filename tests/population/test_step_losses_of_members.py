@@ -3,7 +3,7 @@
 import pytest
 from members import TOLERANCE, alone, together
 
-from trainlab.step_losses import FILE, read_step_losses
+from trainlab.callbacks.step_losses import FILE, read_step_losses
 
 
 def test_a_member_keeps_the_losses_of_its_run(tmp_path):

@@ -8,7 +8,7 @@ from trainlab.report.convergence import convergence, reach
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
 from trainlab.report.verdicts import converging, cost
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 
 def two(folder: Path) -> tuple[Group, Group]:

@@ -6,7 +6,7 @@ import pytest
 from trainlab.report.evaluations import Comparison, read_comparison
 from trainlab.report.runs import find_runs
 from trainlab.report.write import write_report
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 SENTENCES = [
     "MC dropout changes accuracy by +0.12 points, 95 % interval -0.15 to +0.40: no difference can be claimed",

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from trainlab.report.runs import find_runs
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 
 def leave(folder: Path, status: str = "completed", **metrics: float) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 from hydra.core.utils import JobRuntime
 from omegaconf import OmegaConf
 
-from hydra_plugins.trainlab_launcher._jobs import Jobs
-from hydra_plugins.trainlab_launcher._trainings import _returns
+from hydra_plugins.trainlab._jobs import Jobs
+from hydra_plugins.trainlab._sweep import _returns
 from sweeping import results, sweep
 from trainlab.sweep.check import aliases, aliases_told, look_at
 from trainlab.sweep.plan import KEEP, RETRY, RUN, Job

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from trainlab.population.fitness import CONVOLUTIONAL
+from trainlab.population.eligibility import CONVOLUTIONAL
 from trainlab.population.grouping import comparable
 from trainlab.run import resolved
 from trainlab.sweep.check import look_at

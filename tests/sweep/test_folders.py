@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sweeping import figures, results, sweep
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 
 @pytest.fixture

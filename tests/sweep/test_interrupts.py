@@ -7,8 +7,8 @@ import time
 import pytest
 
 from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
-from trainlab.metrics_csv import read_rows
-from trainlab.results import Result
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.result import Result
 
 EPOCHS = 3
 JOBS = (FAULT, "model=elu_he,bn", "seed=1,2", "name=study", "trainer.max_epochs=3")

@@ -16,7 +16,7 @@ from hydra.test_utils.launcher_common_tests import (
 from hydra.version import VersionBase
 from packaging.version import Version
 
-from hydra_plugins.trainlab_launcher.launcher import ProcessLauncher
+from hydra_plugins.trainlab.launcher import ProcessLauncher
 from trainlab.cli import PROJECT, SweepFailed, explain
 
 
@@ -39,7 +39,7 @@ def test_hydra_finds_it_without_importing_torch():
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT / "src")}, capture_output=True, text=True
     )
-    assert "hydra_plugins.trainlab_launcher.launcher" in done.stdout
+    assert "hydra_plugins.trainlab.launcher" in done.stdout
     assert done.stdout.startswith("False")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.results import CONTINUATION, Result
+from trainlab.runs.result import CONTINUATION, Result
 from trainlab.sweep.outcome import WAITING, on_disk, settle
 from trainlab.sweep.plan import RUN, Job
 

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from trainlab.population.grouping import LONELY
-from trainlab.sweep.execute import Share, carry_out, share_of
-from trainlab.sweep.machine import Memory
+from trainlab.sweep.executors.local import Share, carry_out, share_of
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
+from trainlab.sweep.resources import Memory
 from trainlab.sweep.state import State
 
 

@@ -14,10 +14,10 @@ from optuna.study import load_study
 from conftest import TINY, with_defaults
 from sweeping import FAULT, eventually, figures, run_folders, start, sweep
 from trainlab.cli import PROJECT
-from trainlab.journal import STUDY, open_journal
-from trainlab.metrics_csv import read_rows
-from trainlab.overrides import folder_name
-from trainlab.results import telling
+from trainlab.config.overrides import folder_name
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.fingerprint import telling
+from trainlab.runs.optuna_storage import STUDY, open_journal
 
 SEARCH = ("hydra/sweeper=optuna", "optim=sgd", "name=study")
 SPACE = ("optim.lr=interval(1e-4,1e-1)", "model=elu_he,bn", "trainer.max_epochs=3")
@@ -319,5 +319,5 @@ def test_hydra_finds_the_sweeper_without_importing_optuna_or_torch():
         [sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT / "src")}, capture_output=True, text=True
     )
     modules = done.stdout.split()
-    assert "hydra_plugins.trainlab_launcher.optuna_sweeper" in modules
+    assert "hydra_plugins.trainlab.optuna_sweeper" in modules
     assert not {"optuna", "torch"} & set(modules)

@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from hydra_plugins.trainlab_launcher._search import space_of
+from hydra_plugins.trainlab._search import space_of
 from trainlab.sweep.space import Choice, Interval, Steps
 
 

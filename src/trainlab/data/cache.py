@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainlab.files import named_in_errors, write_json
+from trainlab.runs.files import named_in_errors, write_json
 
 _DAMAGED = (OSError, EOFError, ValueError, OverflowError, MemoryError, TypeError, SyntaxError)  # by a broken header
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from trainlab.data.module import ImageData, Images
-from trainlab.files import locked, setting_of_path
+from trainlab.runs.files import locked, setting_of_path
 
 _NETWORK_ERRORS = (
     urllib.error.URLError,

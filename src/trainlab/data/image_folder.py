@@ -12,7 +12,7 @@ from trainlab.data import cache
 from trainlab.data.decode import decode, in_threads
 from trainlab.data.listing import SPLITS, Listing, content_digest, describe_left_out, list_images
 from trainlab.data.module import ImageData, Images
-from trainlab.files import locked, setting_of_path
+from trainlab.runs.files import locked, setting_of_path
 
 ON_CORRUPT = ("error", "skip")
 _WAY_OUT = "to leave such files out set data.on_corrupt=skip"

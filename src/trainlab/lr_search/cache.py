@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainlab.files import locked, write_json
-from trainlab.lr_search.found import Found, NothingFound
-from trainlab.results import is_search
+from trainlab.lr_search.base import Found, NothingFound
+from trainlab.runs.files import locked, write_json
+from trainlab.runs.result import is_search
 
 log = logging.getLogger(__name__)
 

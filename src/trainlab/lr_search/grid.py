@@ -11,13 +11,14 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from trainlab.checks import check_at_least
-from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial
+from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.processes import Step, divided
 from trainlab.lr_search.suggestions import log_spaced
-from trainlab.module import Classifier, Diverged
-from trainlab.population.together import LeftOut, Member, Population
+from trainlab.population.runner import LeftOut, Member, Population
 from trainlab.randomness import derive_seed
+from trainlab.runs.errors import Diverged
+from trainlab.training.module import Classifier
+from trainlab.validation import check_at_least
 
 log = logging.getLogger(__name__)
 Tried = dict[float, list[float]]  # validation losses after each epoch by rate; an infinite one ends them

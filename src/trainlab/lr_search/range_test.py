@@ -13,11 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
 
-from trainlab.checks import check_at_least
-from trainlab.lr_search.found import Found, Means, NothingFound, Search, Trial
+from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
-from trainlab.module import Classifier, Diverged
 from trainlab.randomness import derive_seed
+from trainlab.runs.errors import Diverged
+from trainlab.training.module import Classifier
+from trainlab.validation import check_at_least
 
 log = logging.getLogger(__name__)
 LEFT_OUT = 0.1  # of the steps, at the start: averages of so few losses tell one batch from another (fastai's, too)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from trainlab.results import settings
+from trainlab.runs.fingerprint import settings
 
 Settings = Mapping[str, Any]  # leaves by dotted key
 T = TypeVar("T")

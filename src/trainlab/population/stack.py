@@ -12,11 +12,11 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainlab.models.scaling import InputScaling
-from trainlab.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
-from trainlab.optimizers import has_state
+from trainlab.population.batch_streams import Streams
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.stack_step import StackStep
-from trainlab.population.streams import Streams
+from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
+from trainlab.training.optimizers import has_state
 
 ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
 

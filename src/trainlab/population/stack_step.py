@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from trainlab.captured import Captured
-from trainlab.flat import FlatParameters
-from trainlab.module import Classifier
-from trainlab.optimizers import rule_for
 from trainlab.population.layers import Tensors
-from trainlab.whole_step import compiled, to_device
+from trainlab.training.cuda_graph import Captured
+from trainlab.training.flat_parameters import FlatParameters
+from trainlab.training.fused_step import compiled, to_device
+from trainlab.training.module import Classifier
+from trainlab.training.optimizers import rule_for
 
 
 class Model(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainlab.results import Result
+from trainlab.runs.result import Result
 
 BEST = "best.ckpt"
 SIDES = ("deterministic", "mc_dropout", "difference")

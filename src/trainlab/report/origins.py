@@ -8,7 +8,7 @@ from typing import Any
 
 from trainlab.report.groups import Group
 from trainlab.report.runs import Run
-from trainlab.results import telling
+from trainlab.runs.fingerprint import telling
 
 MAX_LABELS = 5
 

@@ -14,7 +14,8 @@ import yaml
 from trainlab.report.curves import Curve, read_curve
 from trainlab.report.evaluations import Comparison, read_comparison
 from trainlab.report.layers import Layers, read_layers
-from trainlab.results import STATUSES, Result, is_number, is_search, settings
+from trainlab.runs.fingerprint import settings
+from trainlab.runs.result import STATUSES, Result, is_number, is_search
 
 Left = TypeVar("Left")
 

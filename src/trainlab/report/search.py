@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainlab.results import STATUSES
-from trainlab.val_metrics import METRICS, Metric
+from trainlab.runs.result import STATUSES
+from trainlab.tasks.metrics import METRICS, Metric
 
 FILE = "study.json"
 _EDGE = 0.05  # of an interval: a best value that lies so near its end asks for a wider one

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainlab.report.runs import Run
-from trainlab.results import telling
+from trainlab.runs.fingerprint import telling
 
 NOT_GIVEN = "not given"
 MAX_EXTRA = 4  # settings taken from config.yaml where the overrides do not tell two groups apart

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainlab.report.runs import Run
-from trainlab.results import telling
+from trainlab.runs.fingerprint import telling
 
 
 def runs_table(runs: Sequence[Run], root: Path) -> Group:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainlab.files import write_atomically
 from trainlab.report.figures import NAMES, draw_all
 from trainlab.report.findings import Findings, find
 from trainlab.report.markdown import markdown
@@ -17,6 +16,7 @@ from trainlab.report.search_figures import NAMES as OF_A_SEARCH
 from trainlab.report.search_figures import draw_search
 from trainlab.report.sections import relative
 from trainlab.report.settings import shown, value_of
+from trainlab.runs.files import write_atomically
 
 
 def write_report(folders: Sequence[Path], output_dir: Path | None = None) -> Path:

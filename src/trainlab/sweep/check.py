@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from trainlab.build import Parts, build, resolved, run_dir_of
+from trainlab.config.build import Parts, build, resolved, run_dir_of
 from trainlab.console import quiet
-from trainlab.continuation import earlier_part, start_checkpoint, training_folder
-from trainlab.population.fitness import unfit
+from trainlab.lr_search.apply import check_search
+from trainlab.population.eligibility import unfit
 from trainlab.population.grouping import comparable
-from trainlab.results import Result, fingerprint, folder_of_result, identity, telling
-from trainlab.searched import check_search
+from trainlab.runs.continuation import earlier_part, start_checkpoint, training_folder
+from trainlab.runs.fingerprint import fingerprint, identity, telling
+from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
 _MOST_TOLD = 100

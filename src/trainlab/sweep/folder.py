@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainlab.cli import MADE, SweepFailed
-from trainlab.files import locked
+from trainlab.runs.files import locked
 
 _LOCK = ".sweep.lock"
 _PATIENCE_S = 2.0  # the processes of a sweep that was just killed go a moment later

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainlab.files import write_atomically
-from trainlab.results import Result, folder_of_result
+from trainlab.runs.files import write_atomically
+from trainlab.runs.result import Result, folder_of_result
+from trainlab.sweep.executors.process import INTERRUPTED
 from trainlab.sweep.plan import Job
-from trainlab.sweep.process import INTERRUPTED
 
 WAITING = "waiting"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.population.grouping import CAPPED, Candidate, groups, parts
-from trainlab.results import telling
-from trainlab.sweep.machine import Memory
+from trainlab.runs.fingerprint import telling
+from trainlab.sweep.resources import Memory
 
 KEEP = "keep"  # it has come to an end: completed, or failed and not to be tried again
 RUN = "run"
@@ -25,7 +25,7 @@ class Job:
         overrides: as given, those that all jobs share too.
         folder: of the run.
         fingerprint: of its settings.
-        identity: jobs that share it are one run, `trainlab.results.identity`.
+        identity: jobs that share it are one run, `trainlab.runs.fingerprint.identity`.
         todo: KEEP, RUN, CONTINUE or RETRY.
         devices: processes that it trains with; more than one only if it is yet to be trained.
         on_gpu: whether those are GPUs.

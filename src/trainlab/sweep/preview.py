@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from trainlab.population.grouping import differing
-from trainlab.results import telling
+from trainlab.runs.fingerprint import telling
 from trainlab.sweep.plan import Item, Job, labels
 
 _POPULATIONS_TOLD, _REASONS_TOLD, _JOBS_TOLD = 6, 3, 3

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from trainlab.metrics_csv import read_rows
-from trainlab.results import STATUSES
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.result import STATUSES
 from trainlab.sweep.outcome import WAITING, Outcome
 from trainlab.sweep.plan import Item, Job, labels
 from trainlab.sweep.state import State, epochs_of

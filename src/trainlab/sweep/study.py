@@ -15,15 +15,16 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from trainlab.files import write_json
-from trainlab.journal import STUDY, mend_journal, open_journal, trial_id
-from trainlab.overrides import folder_name
-from trainlab.pruning import make_pruner
-from trainlab.results import STATUSES, telling
+from trainlab.callbacks.pruning import make_pruner
+from trainlab.config.overrides import folder_name
+from trainlab.runs.files import write_json
+from trainlab.runs.fingerprint import telling
+from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
+from trainlab.runs.result import STATUSES
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.sampling import Repeatable, distribution
 from trainlab.sweep.space import Settings, Space
-from trainlab.val_metrics import METRICS
+from trainlab.tasks.metrics import METRICS
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
 _MAX_DRAWS = 100  # until something new turns up

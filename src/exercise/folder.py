@@ -1,0 +1,51 @@
+"""The folder of an exercise: who works there, and with which settings."""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from exercise.trainings import Setting, Sweep, overrides_of, runs_of
+from trainlab.runs.files import locked, write_json
+
+
+@contextmanager
+def claimed(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Iterator[None]:
+    """Keep other exercises out, and what is trained beside it, so that no other settings come among the same figures.
+
+    Raises:
+        ValueError: another is running there, what was trained there had other settings, or a setting cannot be read.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".exercise.lock", wait=False))
+        except BlockingIOError:
+            raise ValueError(f"another exercise is running in {folder}; wait for it, or set another --name") from None
+        _keep_settings(folder, sweeps, setting)
+        yield
+
+
+def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> None:
+    path = folder / "settings.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    now = {}
+    for sweep in sweeps:
+        runs_of(sweep, setting)  # raises where they cannot be read
+        now[sweep.name] = [o for o in overrides_of(sweep, setting) if not o.startswith("sweep.")]
+        others = before.get(sweep.name, now[sweep.name])
+        if others != now[sweep.name] and (folder / sweep.name).exists():
+            raise ValueError(
+                f"{folder / sweep.name} was trained {_apart(others, now[sweep.name])}; give what was given then, set "
+                "another --name, or remove that folder"
+            )
+    write_json(path, before | now, indent=1)
+
+
+def _apart(before: Sequence[str], now: Sequence[str]) -> str:
+    """What sets the settings before from those now, in words: their order, if nothing else does."""
+    gone, new = ([o for o in ours if o not in others] for ours, others in ((before, now), (now, before)))
+    if not gone and not new:
+        return f"with its settings in another order, {shlex.join(before)}"
+    parts = [f"{word} {shlex.join(some)}" for word, some in (("with", gone), ("without", new)) if some]
+    return " and ".join(parts)

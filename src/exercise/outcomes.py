@@ -1,0 +1,166 @@
+"""What trained networks came to, and whether one converges faster than another or costs more.
+
+Epochs have intervals over the seeds. Seconds of an epoch have none: seeds that are trained together share a clock, so
+their spread says nothing of what another hour would show. Steps that are timed in turn stand in their place.
+"""
+
+from collections.abc import Sequence
+from math import log
+
+import numpy as np
+
+from exercise.formatting import accuracy
+from exercise.store import diverged
+from exercise.timing import product
+from trainlab.report.convergence import Convergence, convergence
+from trainlab.report.groups import Group
+from trainlab.report.sections import Cell
+from trainlab.report.verdicts import converging, seconds_an_epoch
+from trainlab.statistics import Ratio
+
+
+def reached(group: Group) -> str:
+    """What a group came to, and at which learning rate."""
+    if not group.runs:
+        return f"{group.label}: no run was completed, {len(diverged(group))} of {len(group.others)} diverged."
+    val, test = (accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
+    return (
+        f"{group.label}: validation accuracy {val}, test accuracy † {test}, at the epoch with the lowest validation "
+        f"loss. {learning_rate(group)}{_lost(group)}"
+    )
+
+
+def _lost(group: Group) -> str:
+    """How many runs diverged, if any did."""
+    lost = len(diverged(group))
+    if not lost:
+        return ""
+    return f" {lost} of {lost + len(group.runs)} runs diverged: means are of the others, so no claim is made of it."
+
+
+def learning_rate(group: Group) -> str:
+    """A sentence on where the learning rate is from, and on a search whose answer lies at the end of its range."""
+    search = group.search
+    if not search:
+        return f"Learning rate {group.settings['optim.lr']:g}, given."
+    rate = f"Learning rate {search['lr']:.2g}"
+    if search["method"] == "range_test":
+        return f"{rate}, found by a range test."
+    (low, high), epochs = range_searched(group), group.settings.get("lr_search.epochs")
+    length = f", in trainings of up to {epochs} epochs" if epochs else ""
+    warning = " That is the end of the range: better ones may lie beyond." if is_at_an_end(group) else ""
+    return f"{rate}, found by a grid from {low:.0e} to {high:.0e} on validation loss{length}.{warning}"
+
+
+def is_at_an_end(group: Group) -> bool:
+    """Whether the rate found is the lowest or the highest of those tried, so that a better one may lie beyond."""
+    return group.search is not None and group.search["lr"] in range_searched(group)
+
+
+def range_searched(group: Group) -> tuple[float, float]:
+    """The lowest and the highest rate that was tried, of a group with a search."""
+    assert group.search is not None
+    tried = group.search["curve"]["lr"]
+    return min(tried), max(tried)
+
+
+def best_epochs(group: Group) -> str:
+    """Epochs with the lowest validation loss: "13 to 15"."""
+    return _range([round(epoch + 1) for epoch in group.of("metrics", "best_epoch").values()])
+
+
+def peaks(group: Group) -> str:
+    """A sentence on when the validation loss was lowest, and the accuracy highest."""
+    highest = [
+        round(float(run.curve.epochs[np.nanargmax(run.curve.by_name["val/acc"])]))
+        for run in group.runs.values()
+        if run.curve
+    ]
+    return (
+        f"The lowest validation loss came at epoch {best_epochs(group)}, the highest validation accuracy at epoch "
+        f"{_range(highest)}."
+    )
+
+
+def _range(found: Sequence[int]) -> str:
+    if not found:
+        return "-"
+    return f"{min(found)} to {max(found)}" if min(found) < max(found) else f"{found[0]}"
+
+
+def cells(group: Group) -> list[Cell]:
+    """Of a table: validation accuracy, test accuracy, seconds an epoch."""
+    val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
+    return [
+        (accuracy(val), val.mean),
+        (accuracy(test), test.mean),
+        (seconds_an_epoch(group), group.summary("time", "epoch_s").mean),
+    ]
+
+
+def convergence_past_guessing(old: Group, new: Group) -> Convergence | None:
+    """How fast both come to losses of each other; None where a run of one of them does not beat guessing."""
+    return convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
+
+
+def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
+    """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
+    found = convergence_past_guessing(old, new)
+    return is_less(found.common_epochs_ratio if found else None)
+
+
+def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
+    """Time of the new one to that loss over the old one's: epochs times ``step``, new over old, of batches of one size.
+
+    None where there is nothing to compare, or no step was timed.
+    """
+    found = convergence_past_guessing(old, new)
+    return product(found.common_epochs_ratio, step) if found and step else None
+
+
+def num_classes(group: Group) -> int:
+    """Of the data that the runs of ``group`` were trained on."""
+    return int(group.settings["model.num_classes"])
+
+
+def guessing(group: Group) -> float:
+    """Accuracy of guessing one of the classes, each as often as the others."""
+    return 1 / num_classes(group)
+
+
+def beats_guessing(group: Group) -> bool:
+    """Whether the validation loss of every run fell below that of naming all classes as equally probable."""
+    return _below(group) == len(_bests(group))
+
+
+def converges(old: Group, new: Group) -> str:
+    """Whether the new one converges faster, where all runs of both learn anything."""
+    told = [_guessing(group) for group in (old, new) if not beats_guessing(group)]
+    return " ".join(told) if told else converging(old, new)
+
+
+def _guessing(group: Group) -> str:
+    """How many runs fell below the loss of guessing."""
+    below, of = _below(group), len(_bests(group))
+    often = f"fell below {_mark(group):.2f}, that of guessing, in {below} of {of} runs"
+    never = f"never fell below {_mark(group):.2f}, that of guessing"
+    return f"The validation loss of {group.label} {often if below else never}."
+
+
+def _below(group: Group) -> int:
+    return sum(best < _mark(group) for best in _bests(group))
+
+
+def _bests(group: Group) -> list[float]:
+    return [run.curve.best_val_loss for run in group.runs.values() if run.curve]
+
+
+def _mark(group: Group) -> float:
+    return log(num_classes(group))
+
+
+def is_less(ratio: Ratio | None) -> bool | None:
+    """Whether a ratio is below 1 with its whole interval; False where above, None where neither is clear."""
+    if ratio is None:
+        return None
+    return True if ratio.high < 1 else False if ratio.low > 1 else None

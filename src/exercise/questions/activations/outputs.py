@@ -1,0 +1,232 @@
+"""Softmax or logistic outputs: for exclusive classes, and for several right ones at once."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from exercise.claims import Claim, all_of, told
+from exercise.formatting import SMALL, amount, beside, holds, how_tested, loses_nothing, seeds, signed, verdict
+from exercise.questions.activations.head_plots import outputs_drawn
+from exercise.questions.activations.heads import (
+    HEADS,
+    Examples,
+    epochs,
+    pairs,
+    probabilities,
+    singles,
+    trained,
+)
+from exercise.questions.activations.trained import ALL
+from exercise.section import Answer, Measurement, Section
+from exercise.store import Evidence, Measured, NotYet, checkpoint_of
+from trainlab.inference.rebuild import rebuild_data
+from trainlab.report.sections import Cell, Table
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.statistics import difference, interval
+
+EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
+SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000
+BINS = 40
+HIGHEST_SUM = 4.0  # of the histogram; what is above counts in its last bin
+_NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
+Values = dict[int, float]
+
+
+def exclusive(evidence: Evidence) -> Measured:
+    """Images of one class each, as they are."""
+    return _measure(evidence, False, _of_one_class)
+
+
+def several(evidence: Evidence) -> Measured:
+    """Pairs of images beside each other, both of whose classes are right."""
+    return _measure(evidence, True, _of_two_classes)
+
+
+def _measure(evidence: Evidence, paired: bool, look: Callable[[Tensor, Tensor], dict[str, float]]) -> Measured:
+    """Figures by name, head and seed, and histograms by head over all seeds."""
+    runs = [run for run in evidence.runs(ALL) if run.is_completed]
+    if not runs:
+        raise NotYet("no run was completed that would name the images")
+    data = rebuild_data(load_checkpoint(checkpoint_of(runs[0])))
+    quick = evidence.setting.quick
+    training = singles(data, data.train_dataloader().indices[: QUICK_IMAGES if quick else None])
+    held_out = singles(data, data.val_dataloader().indices)
+    mean, std = data.statistics()
+    if paired:
+        held_out = pairs(held_out, 0, "validation")
+        mean, std = torch.cat([mean, mean], 2), torch.cat([std, std], 2)
+    found: Measured = {"figures": {}, "histograms": {"sum": {}, "lesser": {}}, "images": len(held_out.images)}
+    for head in HEADS:
+        seen = []
+        for seed in SEEDS[:2] if quick else SEEDS:
+            batches = epochs(training, paired, seed, 1 if quick else EPOCHS)
+            network = trained(batches, head, (mean, std), held_out.present.shape[1], seed)
+            seen.append(probabilities(network, held_out.images, head))
+            for name, value in look(seen[-1], held_out.present).items():
+                found["figures"].setdefault(name, {}).setdefault(head, {})[str(seed)] = value
+        for name, counts in _histograms(torch.cat(seen), held_out, len(seen)).items():
+            found["histograms"][name][head] = counts
+    return found
+
+
+def _of_one_class(found: Tensor, present: Tensor) -> dict[str, float]:
+    """Accuracy in %, and the sum of an image's probabilities: its mean, and the middle nine tenths of it."""
+    low, high = found.sum(1).quantile(torch.tensor([0.05, 0.95])).tolist()
+    right = (found.argmax(1) == present.argmax(1)).float().mean()
+    return {"accuracy": 100 * right.item(), "sum": found.sum(1).mean().item(), "low": low, "high": high}
+
+
+def _of_two_classes(found: Tensor, present: Tensor) -> dict[str, float]:
+    """In % of the images: both classes above one half, these and no others, and both the two most probable ones."""
+    above, two = found > 0.5, found.topk(2).indices
+    both = (above | (present == 0)).all(1)
+    shares = {
+        "both": both,
+        "exactly": (above == (present == 1)).all(1),
+        "top": present.gather(1, two).sum(1) == 2,
+    }
+    return {name: 100 * share.float().mean().item() for name, share in shares.items()}
+
+
+def _histograms(found: Tensor, examples: Examples, repeats: int) -> dict[str, list[int]]:
+    """Of the sum of an image's probabilities, and of the lowest one among the classes that are there."""
+    present = examples.present.repeat(repeats, 1)
+    lesser = found.masked_fill(present == 0, torch.inf).amin(1)
+    sums = found.sum(1).clamp(max=HIGHEST_SUM)
+    return {
+        "sum": torch.histc(sums, BINS, 0, HIGHEST_SUM).long().tolist(),
+        "lesser": torch.histc(lesser, BINS, 0, 1).long().tolist(),
+    }
+
+
+def answer(evidence: Evidence) -> Answer:
+    """Which outputs for what, by the figures."""
+    one, two = evidence.measured(EXCLUSIVE), evidence.measured(SEVERAL)
+    accuracy, sums = _values(one, "accuracy"), _values(one, "sum")
+    low, high = (interval([*_values(one, name)["logistic"].values()]).mean for name in ("low", "high"))
+    both, top = _values(two, "both"), _values(two, "top")
+    found = claims(accuracy, top)
+    return Answer(
+        [told(found)],
+        all_of(found),
+        [outputs_drawn(one, two, HIGHEST_SUM)],
+        [("Both outputs for both tasks", _table(one, two))],
+        [
+            f"{beside('Exclusive classes: validation accuracy', *_sides(accuracy))} The probabilities of a softmax "
+            f"add up to one by definition. Those of logistic outputs add up to {amount_of(sums['logistic'])} in the "
+            f"mean over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
+            f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
+            f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two shares "
+            "of one are not both more than half of it.",
+        ],
+    )
+
+
+def claims(accuracy: dict[str, Values], top: dict[str, Values]) -> list[Claim]:
+    """That softmax loses nothing for exclusive classes, and that logistic outputs rank two right classes higher.
+
+    Whether both of two classes get more than one half proves nothing: with softmax it is impossible by arithmetic.
+    """
+    shares, ranks = (
+        {head: {seed: value / 100 for seed, value in of.items()} for head, of in values.items()}
+        for values in (accuracy, top)
+    )
+    exclusive_classes = difference(shares["softmax"], shares["logistic"])
+    two_classes = difference(ranks["logistic"], ranks["softmax"])
+    return [
+        Claim(
+            "softmax loses no accuracy where classes exclude each other",
+            f"{signed(exclusive_classes)} points beside logistic outputs",
+            loses_nothing(exclusive_classes),
+        ),
+        Claim(
+            "logistic outputs find two right classes more often",
+            f"{signed(two_classes)} points beside softmax",
+            holds(verdict(two_classes), "higher"),
+        ),
+    ]
+
+
+def two_most_probable(top: dict[str, Values]) -> str:
+    """How often the two most probable classes are the two right ones, with logistic outputs beside softmax."""
+    between = difference(top["logistic"], top["softmax"])
+    said = verdict(between)
+    what = "how often the two most probable classes are the two right ones"
+    if said == "unknown":
+        means = " and ".join(f"{interval([*top[head].values()]).mean:.1f} %" for head in HEADS)
+        return f"{what} ({means} with softmax and logistic outputs) cannot be compared: {between.reason}."
+    by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points"
+    how = how_tested(between)
+    if said == "not distinguishable":
+        return f"{what} differs by {by} between softmax and logistic outputs: no difference shown ({how})."
+    more = "more" if said == "higher" else "less"
+    return f"the two most probable classes are the two right ones {more} often with logistic outputs, by {by} ({how})."
+
+
+def amount_of(values: Values) -> str:
+    """Mean and interval, without a unit."""
+    return amount(interval([*values.values()]), "", 2)
+
+
+def share(values: Values) -> str:
+    """ "5.1 ± 0.3 % (3 seeds)"; of values that are all zero "none"."""
+    if not any(values.values()):
+        return f"none ({seeds(len(values))})"
+    return amount(interval([*values.values()]), "%", 1)
+
+
+def _values(found: Measured, name: str) -> dict[str, Values]:
+    return {head: {int(seed): value for seed, value in of.items()} for head, of in found["figures"][name].items()}
+
+
+def _sides(values: dict[str, Values]) -> tuple[tuple[str, Values], tuple[str, Values]]:
+    return (_NAMES["softmax"], values["softmax"]), (_NAMES["logistic"], values["logistic"])
+
+
+_ROWS = (
+    ("one class an image", "accuracy", "accuracy, %", 1),
+    ("one class an image", "sum", "sum of the probabilities", 2),
+    ("two classes an image", "both", "both above one half, %", 1),
+    ("two classes an image", "exactly", "these two and no others above one half, %", 1),
+    ("two classes an image", "top", "both are the two most probable, %", 1),
+)
+
+
+def _table(one: Measured, two: Measured) -> Table:
+    rows: list[list[Cell]] = []
+    for task, name, figure, digits in _ROWS:
+        values = _values(one if name in one["figures"] else two, name)
+        means = [interval([*values[head].values()]) for head in HEADS]
+        rows.append([(task, task), (figure, figure), *((amount(mean, "", digits), mean.mean) for mean in means)])
+    note = (
+        f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation. By arithmetic the sum of a "
+        "softmax is one, and no two of its probabilities are above one half."
+    )
+    return Table(["task", "figure", *(_NAMES[head] for head in HEADS)], rows, note)
+
+
+SECTIONS = (
+    Section(
+        "4_outputs",
+        "4",
+        "4. Softmax or logistic outputs?",
+        "Which outputs where an image has one of several classes, and which where several are right at once?",
+        "Softmax where classes exclude each other, since its probabilities add up to one. Logistic outputs, each by "
+        "itself, where several classes can be right at once.",
+        answer,
+        [ALL],
+        [Measurement(EXCLUSIVE, exclusive), Measurement(SEVERAL, several)],
+        [
+            "A network of two hidden layers of 100 units, SELU, two epochs of Nadam at one learning rate for all. Two "
+            "classes at once: two images of different classes side by side, 32 x 64 pixels, the target of softmax one "
+            "half for each. Logistic outputs are trained by binary cross-entropy, summed over the classes.",
+            "The verdict rests on what could come out either way: that softmax loses no accuracy for exclusive classes "
+            f"(no loss is clear, and the 95 % interval has no room for one of more than {100 * SMALL:.0f} point), and "
+            "that with logistic outputs the two right classes are more often the two most probable ones.",
+            "The first command alone makes the networks of this section, after those of the activations, "
+            "since it reads the images, and which of them are held out, from one of their checkpoints. The second "
+            "command trains just those other networks, and none of this section's.",
+        ],
+    ),
+)

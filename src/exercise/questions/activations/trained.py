@@ -1,0 +1,39 @@
+"""The sweep over all activations, and its groups by name."""
+
+from exercise.formatting import named
+from exercise.store import Evidence
+from exercise.trainings import Sweep
+from trainlab.report.groups import Group
+
+NAMES = {
+    "selu": "SELU",
+    "elu": "ELU",
+    "relu": "ReLU",
+    "leaky_relu": "leaky ReLU",
+    "prelu": "PReLU",
+    "rrelu": "RReLU",
+    "gelu": "GELU",
+    "silu": "Swish",
+    "mish": "Mish",
+    "tanh": "tanh",
+    "sigmoid": "logistic",
+}
+ALL = Sweep(
+    "question_4_activations",
+    (
+        "experiment=question_4_activations",
+        f"model.activation={','.join(NAMES)}",
+        *("lr_search=coarse", "seed=1,2,3", "callbacks.pictures=null", "logger.tensorboard=null"),
+    ),
+    quick=("model.activation=selu,relu,sigmoid", "model.depth=8", "trainer.limit_train_batches=20"),
+)
+
+
+def groups_by_activation(evidence: Evidence) -> dict[str, Group]:
+    """A group an activation, as far as it was trained; in the order of ``NAMES``.
+
+    Raises:
+        NotYet: a run has not ended.
+    """
+    found = {group.settings["model.activation"]: group for group in evidence.ended_groups(ALL)}
+    return {key: named(found[key], name) for key, name in NAMES.items() if key in found}

@@ -1,0 +1,131 @@
+"""The convolutional networks of another solution, beside what it reports of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from exercise.formatting import all_hold, beats, beside_reported, named
+from exercise.outcomes import cells
+from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
+from exercise.section import Answer, Measurement, Section
+from exercise.store import Evidence, Measured
+from exercise.trainings import Sweep
+from trainlab.report.comparisons import compare_all
+from trainlab.report.figures import bars, learning_curves
+from trainlab.report.groups import Group
+from trainlab.report.sections import Cell, Table
+from trainlab.report.verdicts import better, told_apart
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of them; test accuracy in % that the other solution reports, of one run."""
+
+    name: str
+    published: float
+
+
+NETWORKS = {
+    "cnn": Network("CNN", 70.4),
+    "cnn_bn": Network("CNN, batch norm", 69.5),
+    "cnn_selu": Network("CNN, SELU", 69.9),
+    "cnn_alpha_dropout": Network("CNN, alpha dropout", 69.8),
+}
+SWEEP = Sweep(
+    "cnn", (f"experiment={','.join(NETWORKS)}", "seed=1,2,3"), ("trainer.max_epochs=1", "data.num_train=1000")
+)
+MC = "cnn_mc_dropout"
+
+
+def group(evidence: Evidence, experiment: str) -> Group:
+    """The runs of one of ``NETWORKS``."""
+    return named(evidence.group(SWEEP, experiment=experiment), NETWORKS[experiment].name)
+
+
+def answer(evidence: Evidence) -> Answer:
+    """All four, beside each other and what is reported."""
+    groups = {experiment: group(evidence, experiment) for experiment in NETWORKS}
+    done = [of for of in groups.values() if of.runs]
+    if not done:
+        return Answer(["No run was completed."])
+    tests = {of.label: (of.summary("metrics", "test_acc"), NETWORKS[key].published) for key, of in groups.items()}
+    pairs = compare_all(done)
+    clear = [f"By validation accuracy {better(pair)}" for pair in pairs if pair.is_clear]
+    others = told_apart([pair for pair in pairs if not pair.is_clear])
+    curves = replace(learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
+    return Answer(
+        [beside_reported("Test accuracy †", tests), *clear],
+        all_hold(*(beats(of, reported) for of, reported in tests.values())),
+        [curves, replace(bars(done), name="cnn_bars")],
+        [("The convolutional networks", table(groups))],
+        ["Other pairs, by validation accuracy:", *others] if others else [],
+    )
+
+
+def table(groups: Mapping[str, Group]) -> Table:
+    """A line a network."""
+    rows: list[list[Cell]] = []
+    for experiment, of in groups.items():
+        val, test, time = cells(of)
+        published = NETWORKS[experiment].published
+        lr = of.settings["optim.lr"]
+        rows.append([(of.label, of.label), (f"{lr:g}", lr), val, test, (f"{published}", published), time])
+    headings = ["network", "highest rate", "validation accuracy", "test accuracy †", "reported, test", "s an epoch"]
+    return Table(
+        headings, rows, "Reported: % of the test images, one run each, without flips and with a constant rate."
+    )
+
+
+def mc_dropout(evidence: Evidence) -> Measured:
+    """MC dropout of each seed. One takes minutes, so each is kept by itself as soon as it is there."""
+    of, parts = evidence.what_ran([SWEEP]), []
+    for seed, run in group(evidence, "cnn_alpha_dropout").runs.items():
+        name = f"{MC}_{seed}"
+        if not evidence.is_measured(name, of):
+            evidence.keep(name, left_on([run]), of)
+        parts.append(evidence.measured(name))
+    return merged(parts)
+
+
+def merged(parts: list[Measured]) -> Measured:
+    """What was measured of each seed, as one."""
+    found: Measured = {}
+    for part in parts:
+        for metric, sides in part.items():
+            for side, values in sides.items():
+                found.setdefault(metric, {}).setdefault(side, {}).update(values)
+    return found
+
+
+def uncertain(evidence: Evidence) -> Answer:
+    """MC dropout of the last network."""
+    return whether_better(group(evidence, "cnn_alpha_dropout").label, evidence.measured(MC))
+
+
+SECTIONS = (
+    Section(
+        "cnn",
+        "cnn",
+        "Convolutional networks of another solution",
+        "The network that was not asked for: two or four convolutions in the place of 20 dense layers. Does it reach "
+        "what others report of it?",
+        "",
+        answer,
+        [SWEEP],
+        notes=[
+            "With horizontal flips and 10 epochs of AdamW under a 1cycle schedule; the other solution has neither. "
+            "Each network has a learning rate of its own, so that of two networks more differs than their names say. "
+            "That of SELU was chosen by validation loss in short trainings, the others were given."
+        ],
+    ),
+    Section(
+        "cnn_mc",
+        "cnn",
+        "MC dropout of the convolutional network",
+        f"Leave alpha dropout on in {SAMPLES} predictions of each image: is their mean more accurate? The other "
+        "solution reports 69.81 % with and without.",
+        TEXTBOOK,
+        uncertain,
+        [SWEEP],
+        [Measurement(MC, mc_dropout)],
+    ),
+)

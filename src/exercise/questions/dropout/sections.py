@@ -1,0 +1,179 @@
+"""Question 7: what dropout costs in training and in predictions, and what MC dropout costs."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan, nan, sqrt
+
+from exercise.claims import Claim, all_of, told
+from exercise.formatting import named, times
+from exercise.questions.dropout.costs import NONE, PASS, PLACES, WHERE, mc_ratio, predictions, steps
+from exercise.questions.dropout.epochs import epochs_ratio, is_cut, to_the_best
+from exercise.questions.dropout.plots import by_rate, by_variant, costs, curves
+from exercise.section import Answer, Measurement, Section
+from exercise.store import Evidence
+from exercise.timing import product, times_as_long
+from exercise.trainings import Sweep
+from trainlab.report.groups import Group
+from trainlab.statistics import Ratio
+
+RATES = (0.0, 0.1, 0.2, 0.5)
+# A third of the images and large batches: so a training comes to its lowest validation loss within the time there is.
+SWEEP = Sweep(
+    "question_7",
+    (
+        *("experiment=plain_selu", "model.dropout=0,0.1,0.2,0.5", "model.dropout_kind=ordinary", "seed=1,2,3"),
+        *("data.val_size=35000", "data.batch_size=128", "optim.lr=2e-4"),
+        *("trainer.max_epochs=16", "callbacks.early_stopping.patience=4"),
+    ),
+    ("data.num_train=1200", "data.val_size=200", "data.num_test=200", "data.batch_size=32"),
+)
+STEPS, PREDICTIONS = "question_7_steps", "question_7_predictions"
+FREE = 0.05  # a share of the time up to which predictions are called free; a choice
+ABOUT = sqrt(2)  # "about twofold" is from 2 / ABOUT to 2 ABOUT: nearer to twofold than to none or fourfold
+MC_SAMPLES = 10
+TEXTBOOK = (
+    "Dropout slows training, about twofold. It costs nothing in predictions, where it is off. MC dropout takes about "
+    "as many times as long as there are samples."
+)
+Times = Mapping[str, Sequence[float]]  # milliseconds by round of what was timed
+
+
+def answer(evidence: Evidence) -> Answer:
+    """In time a step, in epochs, and in predictions."""
+    groups = {rate: _group(evidence, rate) for rate in RATES}
+    taken, predicted = evidence.measured(STEPS), evidence.measured(PREDICTIONS)
+    without, half = groups[RATES[0]], groups[RATES[-1]]
+    inference, sampled = predicted["inference"], predicted["mc_dropout"]
+    done = [group for group in groups.values() if group.runs]
+    slower = time_ratio(without, half, taken)
+    found = claims(slower, inference, sampled)
+    return Answer(
+        [step_costs(taken), told(found)],
+        all_of(found),
+        [curves(done), costs(taken, sampled)] if done else [costs(taken, sampled)],
+        [("Rates", by_rate(groups)), ("Times", by_variant(taken, inference, sampled))],
+        [
+            f"{to_the_best(without, half)} {altogether(slower)}".strip(),
+            " ".join([*why_cheap(sampled), rounds(taken, inference, sampled)]),
+        ],
+    )
+
+
+def _group(evidence: Evidence, rate: float) -> Group:
+    return named(evidence.group(SWEEP, model__dropout=rate), f"rate {rate:g}" if rate else "no dropout")
+
+
+def step_costs(taken: Times) -> str:
+    """Of a step in training, beside one without dropout."""
+    last, every, plain = (
+        times_as_long(taken[name], taken[NONE]) for name in ("last, alpha", "every, alpha", "every, ordinary")
+    )
+    return (
+        f"With alpha dropout after the last hidden layer a training step takes {times(last)} as long as without any "
+        f"dropout; with it after each of the 20 layers {times(every)}, and with ordinary dropout there {times(plain)}."
+    )
+
+
+def time_ratio(first: Group, second: Group, taken: Times) -> Ratio:
+    """Time to the lowest validation loss, the second's over the first's: that of epochs times that of a step.
+
+    Of steps with ordinary dropout before the output layer, as it is trained here. NaN where a training ended before
+    its loss rose again.
+    """
+    epochs, step = epochs_ratio(first, second), times_as_long(taken["last, ordinary"], taken[NONE])
+    if is_cut(first) or is_cut(second) or isnan(epochs.value):
+        return Ratio(nan, nan, nan)
+    return product(epochs, step)
+
+
+def altogether(found: Ratio) -> str:
+    """What that comes to in time."""
+    if isnan(found.value):
+        return ""
+    words = {True: "about twofold", False: "not about twofold", None: "whether that is about twofold is not shown"}
+    return f"Multiplied by the time of a step, that makes {times(found)} the time: {words[about(found, 2)]}."
+
+
+def about(found: Ratio, mark: float) -> bool | None:
+    """Whether a ratio is about ``mark``: its interval lies within a factor ``ABOUT`` of it; False where none of it."""
+    low, high = mark / ABOUT, mark * ABOUT
+    if found.low >= low and found.high <= high:
+        return True
+    return False if found.high < low or found.low > high else None
+
+
+def claims(slower: Ratio, inference: Times, sampled: Times) -> list[Claim]:
+    """That training takes twice as long, that predictions take no longer, and that samples cost a pass each.
+
+    Args:
+        slower: time to the lowest validation loss, with dropout over without.
+    """
+    training = "no time to the lowest validation loss can be given"
+    if not isnan(slower.value):
+        training = f"{times(slower)} the time to the lowest validation loss, at a dropout rate of {RATES[-1]:g}"
+    off = f"{times(_off(inference))} as long with dropout that is off as without any"
+    return [
+        Claim("training takes about twice as long", training, about(slower, 2)),
+        Claim("predictions take no longer", f"{off}; up to {100 * FREE:.0f} % more counts as none", is_free(inference)),
+        *(_samples_cost(sampled, place) for place in PLACES),
+    ]
+
+
+def _samples_cost(sampled: Times, place: str) -> Claim:
+    found, n = mc_ratio(sampled, place, MC_SAMPLES), MC_SAMPLES
+    says = f"{n} samples of MC dropout {WHERE[place]} take about {n} times as long as one prediction"
+    marks = f"about {n} is from {n / ABOUT:.1f} to {n * ABOUT:.1f}"
+    return Claim(says, f"{times(found)}; {marks}", about(found, n))
+
+
+def why_cheap(sampled: Times) -> list[str]:
+    """Why samples cost less than a prediction each, where dropout is before the output layer alone and they do."""
+    if mc_ratio(sampled, "last", MC_SAMPLES).high >= MC_SAMPLES / ABOUT:
+        return []
+    return [
+        "With dropout before the output layer alone, the samples share all layers before it, which are computed once; "
+        "a loop over whole predictions would compute them for every sample."
+    ]
+
+
+def is_free(inference: Times) -> bool | None:
+    """Whether dropout that is off takes at most ``FREE`` more time; None where the interval has room for both."""
+    found = _off(inference)
+    return True if found.high <= 1 + FREE else False if found.low > 1 + FREE else None
+
+
+def _off(inference: Times) -> Ratio:
+    return times_as_long(inference[f"every, {PASS}"], inference[f"{NONE}, {PASS}"])
+
+
+def rounds(taken: Times, inference: Times, sampled: Times) -> str:
+    """What the intervals of times are over."""
+    steps, alone, beside = (len(next(iter(of.values()))) for of in (taken, inference, sampled))
+    return (
+        f"Times are those of the processor. The 95 % of steps are over {steps} rounds, those of predictions over "
+        f"{alone}, those of MC dropout over {beside}, those of epochs over seeds."
+    )
+
+
+SECTIONS = (
+    Section(
+        "7",
+        "7",
+        "7. What dropout costs",
+        "Does dropout slow down training, in time a step and in epochs? Does it slow down predictions? What does MC "
+        "dropout cost?",
+        TEXTBOOK,
+        answer,
+        [SWEEP],
+        [Measurement(STEPS, steps), Measurement(PREDICTIONS, predictions)],
+        [
+            "Epochs are counted on 15,000 training images, with 35,000 held out for validation, so that a training "
+            "comes to its lowest validation loss within seconds; steps and predictions are timed on one core. The time "
+            "to the lowest loss is the epochs times what a step takes; its interval is over the seeds for the former "
+            "and over the rounds for the latter.",
+            "About twofold, or about as many passes as samples, is what lies with its whole 95 % interval within a "
+            "factor of 1.41, the root of 2, of it: nearer to twofold than to none or fourfold. Free is what takes up "
+            f"to {100 * FREE:.0f} % more. Both marks are choices. Training at all rates but 0 is with ordinary dropout "
+            "before the output layer, so it says nothing of how many epochs dropout after every layer takes.",
+        ],
+    ),
+)

@@ -1,0 +1,11 @@
+"""Mistakes that look like experiments, each set beside the same training without it."""
+
+from exercise.questions.mistakes import alpha_dropout, networks, selection, spikes
+
+SECTIONS = (
+    *networks.RAW_INPUTS,
+    *spikes.SECTIONS,
+    *alpha_dropout.SECTIONS,
+    *networks.HALF_DROPPED,
+    *selection.SECTIONS,
+)

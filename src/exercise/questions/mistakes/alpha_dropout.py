@@ -1,0 +1,162 @@
+"""A mistake: alpha dropout in a network that is not self-normalizing."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.ticker import MaxNLocator
+
+from exercise.formatting import seeds
+from exercise.questions.mistakes.alpha_dropout_costs import (
+    at_the_end,
+    change,
+    costs_more,
+    cut_off,
+    effect,
+    moved,
+    otherwise,
+)
+from exercise.questions.mistakes.networks import curves
+from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
+from exercise.section import Answer, Measurement, Section
+from exercise.store import Evidence, Measured, checkpoint_of
+from trainlab.data import ImageData
+from trainlab.inference.rebuild import rebuild_data, rebuild_network
+from trainlab.models import MLP
+from trainlab.models.dropout import Dropout
+from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
+from trainlab.report.figures import Picture
+from trainlab.report.verdicts import number
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.statistics import interval
+
+LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
+DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
+
+
+def measure_layers(evidence: Evidence) -> Measured:
+    """Mean and deviation of what each hidden layer puts out before any training, with dropout off and on, by seed."""
+    found: Measured = {}
+    data: ImageData | None = None
+    for name, experiment in DROPPED.items():
+        for seed, run in sorted(network(evidence, experiment).runs.items()):
+            checkpoint = load_checkpoint(checkpoint_of(run))
+            data = data or rebuild_data(checkpoint)  # all have the same validation images
+            held_out = data.val_dataloader()
+            count = len(held_out.indices)
+            places = held_out.indices[torch.linspace(0, count - 1, min(IMAGES, count)).long()]
+            for side, figures in off_and_on(_untrained(checkpoint, data), held_out.images[places]).items():
+                for key, values in figures.items():
+                    found.setdefault(name, {}).setdefault(side, {}).setdefault(key, {})[str(seed)] = values
+    return found
+
+
+def _untrained(checkpoint: dict[str, Any], data: ImageData) -> MLP:
+    settings = {key: value for key, value in checkpoint["trainlab"]["config"]["model"].items() if key != "_target_"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is a mistake is what is measured
+        before = MLP(data.image_shape, **settings)
+    # A module's parts are declared as tensors or modules; this one is a module.
+    scaling = rebuild_network(checkpoint).scaling
+    before.scaling.load_state_dict(scaling.state_dict())  # type: ignore[union-attr]  # nn.Module does not declare it
+    return before
+
+
+def off_and_on(before: MLP, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
+    """Mean and deviation behind each dropout, without it and with it."""
+    return {side: _by_layer(before.train(side == "on"), images) for side in ("off", "on")}
+
+
+@torch.no_grad()
+def _by_layer(before: MLP, images: torch.Tensor) -> dict[str, list[float]]:
+    """Mean and deviation over images and units behind each dropout."""
+    means, deviations = [], []
+    x = before.scaling(images)
+    for layer in before.layers:
+        x = layer(x)
+        if isinstance(layer, Dropout):
+            means.append(float(x.mean()))
+            deviations.append(float(x.std()))
+    return {"mean": means, "std": deviations}
+
+
+def under_elu(evidence: Evidence) -> Answer:
+    """What alpha dropout costs under ELU, beside what it costs under SELU."""
+    with_it = {name: network(evidence, experiment) for name, experiment in DROPPED.items()}
+    without = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
+    found = evidence.measured(LAYERS)
+    changes = {name: change(with_it[name], without[name]) for name in DROPPED}
+    compared, agrees = costs_more(changes, with_it)
+    effects = " ".join([*(effect(name, of) for name, of in changes.items()), *cut_off(with_it)])
+    sentences = [compared, effects, f"{at_the_end(with_it)} {otherwise(without)}".strip()]
+    pairs = [group for name in DROPPED for group in (without[name], with_it[name])]
+    see = "Compare, for each activation, how far the line with dropout stays below the one without."
+    figures = [curves("mistake_elu", pairs, "acc", see)]
+    if set(found) == set(DROPPED):
+        sentences.append(moved(found))
+        figures.append(layers(found))
+    return Answer([sentence for sentence in sentences if sentence], agrees, figures)
+
+
+def kept(found: Measured) -> str:
+    """Mean and deviation at the end of the untrained network, with dropout on."""
+
+    def last(name: str, side: str) -> str:
+        means, stds = ([values[-1] for values in found[name][side][key].values()] for key in ("mean", "std"))
+        return f"{number(interval(means), 2)} and {number(interval(stds), 2)}"
+
+    parts = [f"{last(name, 'on')} under {name} (without dropout {last(name, 'off')})" for name in DROPPED]
+    n = seeds(min(len(found[name]["on"]["mean"]) for name in DROPPED))
+    return f"Mean and deviation behind the last hidden layer are {' and '.join(parts)}, {n}."
+
+
+def layers(found: Measured) -> Picture:
+    """Mean and deviation by layer, with dropout and without."""
+    with canvas(8.6, 3.2, 2) as (figure, axes):
+        for one, key, title, wanted in zip(axes, ("mean", "std"), ("mean", "standard deviation"), (0, 1), strict=True):
+            one.axhline(wanted, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
+            for i, name in enumerate(DROPPED):
+                for side, style in (("on", "-"), ("off", ":")):
+                    by_layer = [interval(of) for of in zip(*found[name][side][key].values(), strict=True)]
+                    mean = np.array([of.mean for of in by_layer])
+                    half = np.nan_to_num([of.half_width for of in by_layer])
+                    label = f"{name}, {'alpha dropout' if side == 'on' else 'none'}"
+                    x = np.arange(1, len(mean) + 1)
+                    one.plot(x, mean, style, color=COLOURS[i], marker=MARKERS[i], markersize=3.5, label=label)
+                    one.fill_between(x, mean - half, mean + half, color=COLOURS[i], alpha=0.2, linewidth=0)
+            one.set_title(title)
+            one.set_xlabel("hidden layer")
+            one.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend_below(figure, axes[0])
+        png, svg = rendered(figure)
+    return Picture(
+        "mistake_elu_layers",
+        "Alpha dropout, layer by layer, before training",
+        "Mean and standard deviation behind each hidden layer of the untrained networks, over units and validation "
+        "images; bands are 95 % intervals over the seeds; dashed: 0 and 1. See whether a solid line leaves the dotted "
+        f"one: there alpha dropout changes the statistics that it is there to keep. {kept(found)}",
+        png,
+        svg,
+    )
+
+
+SECTIONS = (
+    Section(
+        "mistake_alpha_dropout",
+        "mistakes",
+        "Mistake: alpha dropout under ELU",
+        "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost beside what the "
+        "same dropout costs under SELU?",
+        "Alpha dropout is made for SELU; in the ELU network it costs more accuracy.",
+        under_elu,
+        [SWEEP],
+        [Measurement(LAYERS, measure_layers)],
+        [
+            NOTE,
+            "The verdict is of the accuracy alone. A network that is not told apart from guessing cannot lose more, so "
+            "nothing is decided where its cost is the smaller one. Changes of mean and deviation are paired by seed, "
+            "with Holm's correction over the four.",
+        ],
+    ),
+)

@@ -1,0 +1,164 @@
+"""Two mistakes in the network: SELU without standardized inputs, and half of every layer dropped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from exercise.formatting import accuracy
+from exercise.layer_summary import looked_into
+from exercise.outcomes import guessing
+from exercise.questions.mistakes.accuracy_cost import price
+from exercise.questions.mistakes.trainings import NOTE, SWEEP, network, rates_told
+from exercise.section import Answer, Section
+from exercise.store import Evidence
+from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
+from trainlab.report.figures import Picture, learning_curves
+from trainlab.report.groups import Group
+from trainlab.report.layers import Layers, mean_over_seeds
+
+MEAN, STD = 0, 1  # rows of a look into layers
+KEPT = 0.1  # so near 0 and 1 a mean and a deviation are said to be kept. A choice
+LEVELS = "Compare the heights at which the lines level off."
+
+
+def raw_inputs(evidence: Evidence) -> Answer:
+    """SELU with pixels in [0, 1]."""
+    right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_selu_raw_inputs")
+    said, costs = price(wrong, right)
+    looks = {group.label: [*looked_into(group).values()] for group in (right, wrong)}
+    figures = [curves("mistake_selu", [right, wrong], "acc", LEVELS)]
+    sentences = [f"{said} {rates_told([right, wrong])}"]
+    if all(looks.values()):
+        sentences.append(statistics_before(looks[right.label], looks[wrong.label]))
+        figures.append(by_layer({label: mean_over_seeds(runs) for label, runs in looks.items()}))
+    return Answer(sentences, costs, figures)
+
+
+def half_dropped(evidence: Evidence) -> Answer:
+    """Alpha dropout of 0.5 after each layer."""
+    right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
+    mild = network(evidence, "selu_alpha_dropout_every_layer")
+    said, costs = price(wrong, right)
+    see = f"Compare how high each line comes, and whether it leaves the {100 * guessing(wrong):.3g} % of guessing."
+    return Answer(
+        [said, f"{left(wrong, mild)} {rates_told([right, mild, wrong])}"],
+        costs,
+        [curves("mistake_half", [right, mild, wrong], "acc", see)],
+    )
+
+
+def statistics_before(right: Sequence[Layers], wrong: Sequence[Layers]) -> str:
+    """What comes out of the first and the last hidden layer before the training, and whether SELU brings it back."""
+    first, last = (_before(wrong, layer) for layer in (0, -2))  # the last of all is the output
+    usual = ", then ".join(_before(right, layer) for layer in (0, -2))
+    return (
+        f"Before training, mean and deviation are {first} after the first hidden layer and {last} after the last one "
+        f"on raw inputs (on standardized ones {usual}). {_brought_back(wrong)}"
+    )
+
+
+def _before(runs: Sequence[Layers], layer: int) -> str:
+    """Mean and deviation of a layer before training, mean over the seeds."""
+    mean, std = (mean_over_seeds(runs).by_epochs[0][row][layer].round(2) + 0.0 for row in (MEAN, STD))  # no -0.00
+    return f"{mean:.2f} and {std:.2f}"
+
+
+def _brought_back(runs: Sequence[Layers]) -> str:
+    """Whether a network keeps mean and deviation, by its first and its last hidden layer before training."""
+    near = f"within {KEPT:g} of the 0 and 1 that SELU is made for"
+    match is_kept(runs, 0), is_kept(runs, -2):
+        case True, True:
+            return f"Raw inputs begin and end {near}, so they do no harm to these figures."
+        case False, True:
+            return (
+                f"The layers bring them back to {near}: self-normalization recovers, and what raw inputs cost is told "
+                "by the accuracy alone."
+            )
+        case True, False:
+            return f"They begin {near}, and the layers do not keep them there."
+    return f"The layers do not bring them back to {near} in every run."
+
+
+def is_kept(runs: Sequence[Layers], layer: int) -> bool:
+    """Whether mean and deviation of a layer are within ``KEPT`` of 0 and 1 before training, in every run."""
+    figures = [[of.by_epochs[0][row][layer] - wanted for row, wanted in ((MEAN, 0), (STD, 1))] for of in runs]
+    return bool(np.abs(figures).max() <= KEPT)
+
+
+def left(wrong: Group, mild: Group) -> str:
+    """What is left to such a network, beside a milder dropout."""
+    other = f"; with 0.1 after every layer it is {accuracy(mild.summary('metrics', 'val_acc'))}" if mild.runs else ""
+    if not wrong.runs:
+        return "There is no accuracy to speak of."
+    return f"The validation accuracy with 0.5 is {accuracy(wrong.summary('metrics', 'val_acc'))}{other}."
+
+
+def curves(prefix: str, groups: Sequence[Group], metric: str, see: str) -> Picture:
+    """Learning curves, under a name of their own, and what to see in them."""
+    picture = learning_curves(groups, metric, "epochs")
+    caption = f"{picture.caption} An epoch is half of the images here. {see}"
+    return replace(picture, name=f"{prefix}_{picture.name}", caption=caption)
+
+
+def by_layer(found: Mapping[str, Layers]) -> Picture:
+    """Mean and deviation by layer, before the training and after it."""
+    with canvas(8.6, 3.2, 2) as (figure, axes):
+        for row, (one, title, kept) in enumerate(zip(axes, ("mean", "standard deviation"), (0, 1), strict=True)):
+            one.axhline(kept, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
+            for i, (label, layers) in enumerate(found.items()):
+                for epochs, style, words in ((0, "-", "before"), (max(layers.by_epochs), ":", "after")):
+                    values = layers.by_epochs[epochs][row][:-1]  # not those of the output
+                    one.plot(
+                        np.arange(1, len(values) + 1),
+                        values,
+                        linestyle=style,
+                        color=COLOURS[i],
+                        marker=MARKERS[i],
+                        markersize=3.5,
+                        label=f"{label}, {words} training",
+                    )
+            one.set_title(title)
+            one.set_xlabel("hidden layer")
+            one.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend_below(figure, axes[0])
+        png, svg = rendered(figure)
+    return Picture(
+        "mistake_selu_layers",
+        "Activations layer by layer",
+        "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. "
+        "See how far from it raw pixels start, whether the layers bring them back, and what training makes of it.",
+        png,
+        svg,
+    )
+
+
+RAW_INPUTS = (
+    Section(
+        "mistake_raw_inputs",
+        "mistakes",
+        "Mistake: SELU without standardized inputs",
+        "Feed SELU pixels in [0, 1] instead of standardized features. What does it cost?",
+        "SELU needs inputs that are standardized to mean 0 and deviation 1; on raw pixels it ends less accurate.",
+        raw_inputs,
+        [SWEEP],
+        notes=[
+            NOTE,
+            "The verdict is of the accuracy alone; what becomes of mean and deviation is told beside it. They count as "
+            f"kept within {KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
+        ],
+    ),
+)
+HALF_DROPPED = (
+    Section(
+        "mistake_half_dropped",
+        "mistakes",
+        "Mistake: dropout of 0.5 after each of 20 layers",
+        "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
+        "A signal that is halved twenty times in a row does not arrive: the network underfits, or learns nothing.",
+        half_dropped,
+        [SWEEP],
+        notes=[NOTE],
+    ),
+)

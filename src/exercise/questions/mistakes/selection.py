@@ -1,0 +1,173 @@
+"""A mistake: choosing by the test set, and reporting what it says of the choice."""
+
+from collections.abc import Sequence
+from math import fsum
+
+import torch
+from torch import Tensor
+
+from exercise.questions.dropout.sections import SWEEP
+from exercise.section import Answer, Measurement, Section
+from exercise.store import Evidence, Measured, checkpoint_of
+from trainlab.inference.network import evaluate
+from trainlab.inference.rebuild import rebuild_data, rebuild_network
+from trainlab.randomness import generator
+from trainlab.report.drawing import COLOURS, canvas, rendered
+from trainlab.report.figures import Picture
+from trainlab.runs.checkpoints import load_checkpoint
+
+CHOICES = "mistake_test_set"
+SPLITS = 1000
+VISIBLE = 0.1  # points; the last digit that accuracies are given with
+FEWEST = 2  # runs to choose among
+TEXTBOOK = "Figures of the images that one has chosen by are too good; choose by validation images, and test once."
+
+
+def measure(evidence: Evidence) -> Measured:
+    """Choose among the runs of question 7 by half of the test images, many times; report on that half and the other."""
+    runs = [run for group in evidence.ended_groups(SWEEP) for run in group.runs.values()]
+    if len(runs) < FEWEST:
+        return {"runs": len(runs)}
+    right, data = [], None
+    for run in runs:
+        checkpoint = load_checkpoint(checkpoint_of(run))
+        data = data or rebuild_data(checkpoint)  # all have the same test images
+        found = evaluate(rebuild_network(checkpoint), data.test_dataloader(), len(data.classes))
+        right.append(found.predictions == found.labels)
+    results = [run.result for run in runs if run.result]
+    assert len(results) == len(runs)  # those that are completed have one
+    validated = torch.tensor([result.metrics["val_loss"] for result in results])
+    return choices(torch.stack(right), validated)
+
+
+def choices(right: Tensor, val_loss: Tensor, splits: int = SPLITS, seed: int = 0) -> Measured:
+    """What choosing by half of the test images does, over random halves; all in points.
+
+    A split is used both ways round, so that one half being easier than the other does not count: what is left is what
+    comes of having chosen.
+
+    Args:
+        right: bool (R, N), whether each run has each test image right.
+        val_loss: (R,), by which the runs would have been chosen.
+
+    Returns:
+        `too_good`: what the choice's own half says of it less what the other half says; `lost`: what the other half
+        says of the choice by validation loss less what it says of the choice by the test half; both by split.
+        `by_number`: mean of `too_good` by how many runs there are to choose among. `same`: share of splits in which
+        both choose the same run. `accuracy`: of each run on all test images, in %.
+    """
+    number, images = right.shape
+    draws = generator(seed, "halves")
+    half = images // 2
+    chosen_by_validation = int(val_loss.argmin())
+    inside, outside = torch.zeros(splits, 2, number), torch.zeros(splits, 2, number)  # accuracies in points
+    for split in range(splits):
+        order = torch.randperm(images, generator=draws)
+        both = [100 * right[:, part].float().mean(1) for part in (order[:half], order[half : 2 * half])]
+        inside[split], outside[split] = torch.stack(both), torch.stack(both[::-1])
+    best = inside.argmax(2, keepdim=True)
+    too_good = (inside - outside).gather(2, best).mean((1, 2))
+    lost = (outside[:, :, chosen_by_validation] - outside.gather(2, best)[..., 0]).mean(1)
+    return {
+        "runs": number,
+        "images": half,
+        "accuracy": (100 * right.float().mean(1)).tolist(),
+        "too_good": too_good.tolist(),
+        "lost": lost.tolist(),
+        "same": float((best == chosen_by_validation).float().mean()),
+        "by_number": {str(n): _among(inside, outside, n, draws) for n in range(1, number + 1)},
+    }
+
+
+def _among(inside: Tensor, outside: Tensor, n: int, draws: torch.Generator) -> float:
+    """Mean of what choosing among ``n`` runs, drawn anew for each split, makes too good."""
+    splits, _, number = inside.shape
+    drawn = torch.rand(splits, 1, number, generator=draws).argsort(2)[..., :n].expand(-1, 2, -1)
+    ours, theirs = inside.gather(2, drawn), outside.gather(2, drawn)
+    return float((ours - theirs).gather(2, ours.argmax(2, keepdim=True)).mean())
+
+
+def answer(evidence: Evidence) -> Answer:
+    """How much too good the chosen run looks."""
+    found = evidence.measured(CHOICES)
+    if found["runs"] < FEWEST:
+        return Answer([f"There is nothing to choose among: {found['runs']} runs were completed."])
+    return Answer([looks(found), costs(found)], mean_of(found["too_good"]) >= VISIBLE, [drawn(found)])
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Over the splits. They are of the same images and overlap, so that their spread is no measure of its noise."""
+    return fsum(values) / len(values)
+
+
+def looks(found: Measured) -> str:
+    """How much too good, beside the noise of so many images."""
+    mean = mean_of(found["too_good"])
+    best = max(found["accuracy"]) / 100
+    noise = 196 * (best * (1 - best) / found["images"]) ** 0.5
+    spread = max(found["accuracy"]) - min(found["accuracy"])
+    less = "less" if mean < noise else "more"
+    seen = "shows" if mean >= VISIBLE else "does not show"
+    return (
+        f"Chosen among these {found['runs']} runs by {found['images']:,} test images, the best run looks {mean:.2f} "
+        f"points too good, on average over {len(found['too_good']):,} splits of the test images. That {seen} in an "
+        f"accuracy given to {VISIBLE:g} points. It is {less} than the ±{noise:.1f} points by which an accuracy of so "
+        f"many images is uncertain anyway, and comes on top of it. The runs themselves lie within {spread:.1f} points."
+    )
+
+
+def costs(found: Measured) -> str:
+    """Whether the choice itself is worse than by validation images."""
+    mean = mean_of(found["lost"])
+    side = "less" if mean >= 0 else "more"
+    return (
+        f"On the other half of the images, which neither choice has seen, the run chosen by test images is "
+        f"{abs(mean):.2f} points {side} accurate than the one chosen by validation loss, on the same average. In "
+        f"{100 * found['same']:.0f} % of the splits both choose the same run."
+    )
+
+
+def drawn(found: Measured) -> Picture:
+    """By how many runs there are, and over the splits."""
+    with canvas(8.6, 3.2, 2) as (figure, (left, right)):
+        numbers = [int(n) for n in found["by_number"]]
+        left.plot(numbers, list(found["by_number"].values()), color=COLOURS[0], marker="o", markersize=4)
+        left.axhline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
+        left.set_xlabel("runs to choose among")
+        left.set_ylabel("points too good")
+        right.hist(found["too_good"], bins=30, color=COLOURS[5])
+        right.axvline(mean_of(found["too_good"]), color=COLOURS[1])
+        right.set_xlabel(f"points too good, among {found['runs']} runs")
+        right.set_ylabel("splits")
+        png, svg = rendered(figure)
+    return Picture(
+        "mistake_test_set_choices",
+        "Chosen by the test set",
+        "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the number "
+        "of runs that there are to choose among; with one there is no choice. Right: the same over random halves of "
+        "the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by and told by. "
+        "See how the points grow with the runs to choose among.",
+        png,
+        svg,
+    )
+
+
+SECTIONS = (
+    Section(
+        "mistake_test_set",
+        "mistakes",
+        "Mistake: selecting on the test set",
+        "Take the run, of all rates and seeds of question 7, that does best on test images, and report that figure. "
+        "How much too good does it look?",
+        TEXTBOOK,
+        answer,
+        [SWEEP],
+        [Measurement(CHOICES, measure)],
+        [
+            "Half of the test images are chosen by, the other half tells the truth; each split is used both ways "
+            "round, so that an easier half does not count. That no split has less than zero is arithmetic; so what is "
+            f"asked is whether the mean is {VISIBLE:g} points or more. It is of these runs and images: no test is "
+            "made of how it would be with others. Nothing else on this page is chosen by test images."
+        ],
+    ),
+)

@@ -1,0 +1,143 @@
+"""The deep network under SGD with six momenta, at one learning rate and at rates that give one final speed."""
+
+import csv
+from collections.abc import Mapping
+
+from exercise.formatting import Verdict, named, pair_of, signed, verdict
+from exercise.questions.mistakes.accuracy_cost import price
+from exercise.store import Evidence
+from exercise.trainings import Sweep
+from trainlab.cli import same_pace
+from trainlab.report.groups import Group
+
+MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
+USUAL, EXTREME = 0.9, 0.99999
+RATE, PACE = 0.001, 0.01  # of a step; of the sum of the steps that equal gradients come to. They meet at 0.9
+ALL = Sweep(
+    "question_5_momentum",
+    (
+        *("model=selu", "optim=sgd", f"optim.momentum={','.join(f'{m:g}' for m in MOMENTA)}"),
+        f"optim.lr={RATE},'${{same_pace:{PACE},${{optim.momentum}}}}'",
+        *("seed=1,2,3", "trainer.max_epochs=6", "trainer.limit_train_batches=200", "callbacks.early_stopping=null"),
+        *("callbacks.pictures=null", "logger.tensorboard=null", "sweep.population=10"),
+    ),
+    quick=("optim.momentum=0,0.9,0.99999", "model.depth=3", "trainer.limit_train_batches=20"),
+)
+ENOUGH = 0.9  # of the way: from that on the final speed is said to be kept. A choice
+ByMomentum = Mapping[float, Group]
+
+
+def at_one_rate(evidence: Evidence) -> dict[float, Group]:
+    """Groups with the learning rate ``RATE``, by momentum.
+
+    Raises:
+        NotYet: a run has not ended.
+    """
+    return _where(evidence, dict.fromkeys(MOMENTA, RATE))
+
+
+def at_one_pace(evidence: Evidence) -> dict[float, Group]:
+    """Groups whose learning rate makes equal gradients add up to ``PACE`` of them, by momentum.
+
+    Raises:
+        NotYet: a run has not ended.
+    """
+    return _where(evidence, {momentum: same_pace(PACE, momentum) for momentum in MOMENTA})
+
+
+def _where(evidence: Evidence, rates: Mapping[float, float]) -> dict[float, Group]:
+    found = {
+        (float(group.settings["optim.momentum"]), float(group.settings["optim.lr"])): group
+        for group in evidence.ended_groups(ALL)
+    }
+    return {m: named(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
+
+
+def speed(momentum: float, steps: int) -> float:
+    """What equal gradients have come to after so many steps, as a share of the final speed lr g / (1 - momentum)."""
+    return 1 - momentum**steps
+
+
+def way(momentum: float, steps: int) -> float:
+    """How far they have carried it, as a share of the way at the final speed: the mean of ``speed`` over the steps."""
+    return 1 - momentum * speed(momentum, steps) / (steps * (1 - momentum))
+
+
+def steps_of(groups: ByMomentum) -> int:
+    """Steps that the longest of the completed runs made; 0 where there is none."""
+    made = [0]
+    for run in (run for group in groups.values() for run in group.runs.values() if run.curve):
+        with (run.folder / "metrics.csv").open(newline="") as file:
+            made += [int(row["step"]) for row in csv.DictReader(file) if row.get("step")]
+    return max(made)
+
+
+def extreme(groups: ByMomentum) -> tuple[str, bool | None]:
+    """What the extreme momentum costs beside the usual one, and whether it clearly does."""
+    if USUAL not in groups or EXTREME not in groups:
+        return f"There are no runs with {USUAL:g} and {EXTREME:g}.", None
+    return price(groups[EXTREME], groups[USUAL])
+
+
+def at_rate_told(rate: ByMomentum) -> str:
+    """The extreme momentum in the network at one learning rate, in words."""
+    return (
+        f"The deep network with {EXTREME:g} in the place of {USUAL:g}, at a learning rate of {RATE:g} for all: "
+        f"{_lower_case(extreme(rate)[0])}"
+    )
+
+
+def at_pace_told(pace: ByMomentum) -> str:
+    """The same where the rate is lowered, and what of the final speed so many steps come to."""
+    told = (
+        f"With the learning rate lowered to {PACE:g} (1 - momentum), equal gradients lead to the same final speed, but "
+        "only after about 1/(1 - momentum) steps."
+    )
+    steps = steps_of(pace)
+    if not steps:
+        return f"{told} {extreme(pace)[0]}"
+    covered = way(EXTREME, steps)
+    told += (
+        f" In these {steps:,} steps {EXTREME:g} comes to {percent(speed(EXTREME, steps))} of it and covers "
+        f"{percent(covered)} of the way. {extreme(pace)[0]}"
+    )
+    return told if covered >= ENOUGH else f"{told} This can show that it starts slowly, and nothing of overshooting."
+
+
+def percent(share: float) -> str:
+    """Two digits or more: "0.6 %", "42 %"."""
+    return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
+
+
+def _lower_case(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def due(rate: ByMomentum, pace: ByMomentum) -> str:
+    """What of the gain by a usual momentum is left where the final speed is the same."""
+    if not all(groups.get(momentum) and groups[momentum].runs for groups in (rate, pace) for momentum in (0.0, USUAL)):
+        return f"Whether {USUAL:g} helps by more than its speed cannot be said: runs without or with it are missing."
+    gains = [pair_of(groups[USUAL], groups[0.0]).difference for groups in (rate, pace)]
+    at_rate, at_pace = (verdict(gain) for gain in gains)
+    told = [f"{signed(gain)} points" for gain in gains]
+    if at_rate == "higher":
+        rest = {
+            "higher": f"{told[1].lstrip('+')} stay, so momentum helps by more than a higher rate would",
+            "lower": f"nothing of that stays ({told[1]}), so it came of the higher speed alone",
+            "not distinguishable": f"it is not shown that any of that stays ({told[1]})",
+            "unknown": f"it cannot be told what of that stays ({told[1]})",
+        }[at_pace]
+        return (
+            f"At one learning rate a momentum of {USUAL:g} is {told[0].lstrip('+')} ahead of no momentum. Where the "
+            f"rate is lowered so that the final speed is the same, {rest}."
+        )
+    places: dict[Verdict, str] = {
+        **{"higher": "ahead of", "lower": "behind"},
+        **{"not distinguishable": "not told apart from", "unknown": "not tested against"},
+    }
+    word = places[at_rate]
+    kept = places[at_pace]
+    return (
+        f"At one learning rate a momentum of {USUAL:g} is {word} no momentum ({told[0]}). Where the rate is lowered so "
+        f"that the final speed is the same, it is {kept} it ({told[1]})."
+    )

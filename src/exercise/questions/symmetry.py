@@ -1,0 +1,249 @@
+"""Question 1: all weights of a layer one value, drawn by He's rule. Is symmetry ever broken?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from exercise.formatting import accuracy, amount, beside, holds, named, seeds, verdict
+from exercise.layer_summary import by_seed, hidden, looked_into
+from exercise.section import Answer, Section
+from exercise.store import Evidence
+from exercise.trainings import Sweep
+from trainlab.report.curves import Values
+from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
+from trainlab.report.figures import Picture, learning_curves
+from trainlab.report.groups import Group
+from trainlab.report.layers import FIGURES, WEIGHTS, Layers, mean_over_seeds
+from trainlab.report.sections import TEST_NOTE, Cell, Table
+from trainlab.report.verdicts import number
+from trainlab.statistics import Interval, difference, interval
+
+SWEEP = Sweep(
+    "question_1",
+    (
+        *("model=bn,elu_he", "optim.lr=3e-4", "seed=1,2,3", "trainer.max_epochs=6", "trainer.limit_train_batches=150"),
+        *("model.initializer=he_normal,he_same", "model.output_initializer=glorot_uniform,he_same"),
+        *("callbacks.activations.every_epochs=1", "callbacks.pictures=null"),
+    ),
+    ("trainer.limit_train_batches=10", "model.depth=5"),
+)
+# By name: how the hidden layers and the output layer begin.
+STARTS = {
+    "independent weights": ("he_normal", "glorot_uniform"),
+    "one value a layer": ("he_same", "he_same"),
+    "one value, output layer independent": ("he_same", "glorot_uniform"),
+    "independent, output layer one value": ("he_normal", "he_same"),
+}
+INDEPENDENT, SAME, OUTPUT_INDEPENDENT, _ = STARTS
+RANK, DISTINCT = (WEIGHTS.index(name) for name in ("rank", "distinct_units"))
+TITLES = {DISTINCT: "distinct units", RANK: "rank of the weights"}
+SEE_CURVES = "Compare the heights at which the lines level off: do those that begin with one value a layer stay below?"
+DEAD = FIGURES.index("dead")
+MARK = 50.0  # % of dead units from which on the network is said to tell images no more apart
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Of the hidden layers of the runs of a group, over all looks.
+
+    Attributes:
+        units: most distinct units of any.
+        rank: highest of any.
+        broken: layers that came to more than one distinct unit in some run.
+    """
+
+    units: float
+    rank: float
+    broken: int
+
+
+def symmetry(group: Group) -> Symmetry | None:
+    """None where no run was looked into."""
+    runs = looked_into(group).values()
+    if not runs:
+        return None
+    units, ranks = (np.array([_most(layers, row) for layers in runs]).max(axis=0) for row in (DISTINCT, RANK))
+    return Symmetry(float(units.max()), float(ranks.max()), int((units > 1).sum()))
+
+
+def answer(evidence: Evidence) -> Answer:
+    """Whether units ever came to differ, and what it costs that they do not."""
+    normed, plain = ({name: _group(evidence, name, batch_norm) for name in STARTS} for batch_norm in (True, False))
+    without = _without_norm(plain[SAME], plain[INDEPENDENT])
+    table = ("Each network and each start", _table(normed, plain, without))
+    same, independent = normed[SAME], normed[INDEPENDENT]
+    found = symmetry(same)
+    if found is None or not independent.runs:
+        return Answer(["One side has no completed run: nothing can be said."], tables=[table])
+    ours, theirs = (_points(group) for group in (same, independent))
+    said = [
+        f"{_kept(found, same)} {_usual(independent)}",
+        beside("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
+    ]
+    shown = [group for group in normed.values() if group.runs]
+    learning = learning_curves(shown, "acc", "epochs")
+    curves = replace(learning, name="1_accuracy_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
+    return Answer(
+        said,
+        False if found.units > 1 else holds(verdict(difference(ours, theirs)), "lower"),
+        [_picture([group for group in shown if looked_into(group)], _half(normed[OUTPUT_INDEPENDENT])), curves],
+        [table],
+    )
+
+
+def _kept(found: Symmetry, group: Group) -> str:
+    if found.units > 1:
+        return (
+            f"With one value for all weights of a layer symmetry was broken: {found.broken} hidden "
+            f"layer{' has' if found.broken == 1 else 's have'} more than one distinct unit. The most that a layer "
+            f"has are {found.units:.0f}, and the highest rank of its weights is {found.rank:.0f}."
+        )
+    return (
+        "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank "
+        f"{found.rank:.0f} at most, before training and after each epoch ({seeds(len(looked_into(group)))})."
+    )
+
+
+def _usual(group: Group) -> str:
+    if not looked_into(group):
+        return ""
+    units, rank = map(number, _at_end(group, np.mean))
+    return (
+        f"With independent weights a layer has {units} distinct units and weights of rank {rank} after the last epoch."
+    )
+
+
+def _half(group: Group) -> str:
+    """What independent weights of the output layer change: they tell the last hidden units apart, and no others."""
+    if not looked_into(group):
+        return ""
+    units, rank = _at_end(group, lambda of: of[-1])
+    below = max(by_seed(group, lambda layers: float(_most(layers, DISTINCT)[:-1].max(initial=1))).values())
+    apart = f"comes to {number(units)} distinct units with weights of rank {number(rank)}"
+    last = apart if units.mean > 1 else "keeps one unit"
+    rest = "those below keep one unit" if below <= 1 else f"those below come to as many as {below:.0f}"
+    return (
+        f"If the output layer alone has independent weights, the last hidden layer {last}, and {rest}: validation "
+        f"accuracy {accuracy(group.summary('metrics', 'val_acc'))}."
+    )
+
+
+def _without_norm(same: Group, independent: Group) -> str:
+    """What one value does to the network of the exercise, where nothing sets its scale right."""
+    diverged = [run for run in same.others if run.status == "diverged"]
+    start = "Without batch normalization"
+    if not same.runs:
+        return f"{start} {len(diverged)} runs with one value a layer diverged." if diverged else ""
+    dead = by_seed(same, lambda layers: 100 * float(hidden(layers, layers.by_epochs, DEAD)[_end(layers)].mean()))
+    reached = (
+        f"{start} one value a layer reaches {accuracy(same.summary('metrics', 'val_acc'))} and independent weights "
+        f"{accuracy(independent.summary('metrics', 'val_acc'))}"
+    )
+    share = interval([*dead.values()])
+    if share.n and share.mean >= MARK:
+        return (
+            f"{reached}. Equal weights add up instead of cancelling, so the sums saturate, and {amount(share, '%', 0)} "
+            "of the hidden units give the same number for every image."
+        )
+    return f"{reached}."
+
+
+def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
+    first, last = STARTS[name]
+    settings = {"model__initializer": first, "model__output_initializer": last, "model__batch_norm": batch_norm}
+    return named(evidence.group(SWEEP, **settings), name)
+
+
+def _points(group: Group) -> dict[int, float]:
+    return {seed: 100 * value for seed, value in group.of("metrics", "val_acc").items()}
+
+
+def _end(layers: Layers) -> int:
+    return max(layers.by_epochs)
+
+
+def _last(layers: Layers, row: int) -> Values:
+    """A figure of the weights of the hidden layers after the last epoch."""
+    return hidden(layers, layers.weights_by_epochs, row)[_end(layers)]
+
+
+def _at_end(group: Group, of_layers: Callable[[Values], float]) -> list[Interval]:
+    """Distinct units and rank after the last epoch, as one number a seed."""
+    runs = looked_into(group).values()
+    return [interval([float(of_layers(_last(layers, row))) for layers in runs]) for row in (DISTINCT, RANK)]
+
+
+def _most(layers: Layers, row: int) -> Values:
+    """The most that each hidden layer had at any look."""
+    return np.array([*hidden(layers, layers.weights_by_epochs, row).values()]).max(axis=0)
+
+
+def _picture(groups: Sequence[Group], half: str) -> Picture:
+    """Distinct units and rank, layer by layer at the end and epoch by epoch over all layers; ``half`` says of which."""
+    with canvas(8.6, 5.6, columns=2, rows=2) as (figure, axes):
+        for i, group in enumerate(groups):
+            mean = mean_over_seeds([*looked_into(group).values()])
+            aside = 1.05 ** (i - (len(groups) - 1) / 2)
+            for column, row in enumerate((DISTINCT, RANK)):
+                at_end, over_time = _last(mean, row), hidden(mean, mean.weights_by_epochs, row)
+                style: Any = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4.5, "linewidth": 1.3}
+                above, below = axes[column], axes[2 + column]
+                above.plot(np.arange(1, len(at_end) + 1), at_end * aside, label=group.label, **style)
+                below.plot([*over_time], [of.mean() * aside for of in over_time.values()], **style)
+                above.set_title(TITLES[row])
+                above.set_xlabel("hidden layer, after the last epoch")
+                below.set_xlabel("epochs, mean over the hidden layers")
+        for one in axes:
+            one.set_yscale("log")
+            one.yaxis.set_major_formatter("{x:g}")
+            one.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend_below(figure, axes[0])
+        png, svg = rendered(figure)
+    return Picture(
+        "1_symmetry",
+        "Distinct units and rank",
+        "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
+        "distinct if its weights differ from those of any other by more than rounding; the rank counts singular values "
+        f"that rounding cannot make. See which lines stay at 1, where all units of a layer are one. {half}".strip(),
+        png,
+        svg,
+    )
+
+
+def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str) -> Table:
+    rows = [_row(network, group) for network, of in (("with", normed), ("without", plain)) for group in of.values()]
+    headings = ["batch norm.", "start", "distinct units", "rank", "validation accuracy", "test accuracy †"]
+    note = (
+        "Distinct units and rank: mean over the hidden layers, with its interval over the seeds, after the last epoch."
+    )
+    return Table(headings, rows, " ".join(filter(None, [note, without, TEST_NOTE])))
+
+
+def _row(network: str, group: Group) -> list[Cell]:
+    cells: list[Cell] = [(network, network), (group.label, group.label)]
+    cells += [(number(found), found.mean) for found in _at_end(group, np.mean)]
+    for name in ("val_acc", "test_acc"):
+        summary = group.summary("metrics", name)
+        cells.append((accuracy(summary), summary.mean))
+    return cells
+
+
+SECTIONS = (
+    Section(
+        "1",
+        "1",
+        "1. One value for all weights of a layer",
+        "Is it in order to begin with all weights of a layer the same, if the value is drawn by He's rule?",
+        "No: units of a layer that begin alike get the same gradient and stay alike, as if there were one of them. "
+        "Only weights that are drawn independently break the symmetry.",
+        answer,
+        [SWEEP],
+        notes=(
+            "The figures are of the network with batch normalization, since what one value a layer does to the scale "
+            "of the sums is undone there and nothing but the symmetry is left. 6 epochs of 150 batches.",
+        ),
+    ),
+)

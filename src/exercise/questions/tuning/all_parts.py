@@ -1,0 +1,160 @@
+"""Question 8 as a whole: all networks beside each other, and what each change brings."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import nan
+
+from exercise.formatting import accuracy, beside_reported, margin, paragraph
+from exercise.outcomes import best_epochs, cells, convergence_past_guessing
+from exercise.questions.tuning.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
+from exercise.questions.tuning.sections import RECIPES, STEPS, curves, measured_steps, steps
+from exercise.section import Answer, Measurement, Section
+from exercise.step_costs import compared
+from exercise.store import Evidence, diverged
+from trainlab.report.comparisons import Pair
+from trainlab.report.figures import bars
+from trainlab.report.groups import Group
+from trainlab.report.sections import Cell, Table
+from trainlab.report.verdicts import better, bounds, p_value
+from trainlab.statistics import Interval, Ratio
+
+OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
+
+
+def answer(evidence: Evidence) -> Answer:
+    """Which changes bring more than the noise, and all parts beside what others report."""
+    groups = {key: group_of(evidence, key) for key in PARTS}
+    done = [group for group in groups.values() if group.runs]
+    if not done:
+        return Answer(["No run was completed."])
+    best = max(done, key=lambda group: group.summary("metrics", "val_acc").mean)
+    changes, recipes = pairs_of(evidence, COMPARED), pairs_of(evidence, OF_RECIPE)
+    return Answer(
+        [
+            *worth(changes),
+            f"{best.label} has the highest validation accuracy: {accuracy(best.summary('metrics', 'val_acc'))}.",
+        ],
+        figures=[curves("8", done), replace(bars(done), name="8_accuracy_bars")],
+        tables=[("What each change brings", gains(evidence, changes)), ("All parts", _all(groups))],
+        details=[
+            beside_reported("Validation accuracy beside the best that others report", _reported(groups)),
+            "What others report is of one run each, whose noise is not known, in batches of 32 without weight decay "
+            "except in 8f. Networks with decay are trained otherwise than theirs.",
+            paragraph(*(better(pair) for pair in recipes.values())),
+        ],
+    )
+
+
+def worth(changes: Mapping[str, Pair]) -> list[str]:
+    """Which changes are larger than the noise, and which are not; nothing where there is none."""
+    sides: dict[str, list[str]] = {"brings": [], "costs": [], "open": []}
+    for key, pair in changes.items():
+        lost = diverged(pair.first) or diverged(pair.second)
+        side = "open" if lost or not pair.is_clear else "brings" if pair.difference.mean > 0 else "costs"
+        tested = f"{margin(pair)} points {'ahead of' if pair.difference.mean > 0 else 'behind'}"
+        sides[side].append(f"{pair.first.label} ({key}), {tested} {pair.second.label}")
+    words = {
+        "brings": "Worth it by accuracy, more than the noise",
+        "costs": "At a cost in accuracy, more than the noise",
+        "open": "Not shown to matter with these seeds",
+    }
+    said = [f"{words[side]}: {'; '.join(found)}." for side, found in sides.items() if found]
+    tests = next((pair.tests for pair in changes.values()), 0)
+    return [*said[:-1], f"{said[-1]} Noise is judged by Holm over {tests} pairs; ± is of one alone."] if said else []
+
+
+def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
+    """A line a change: accuracy, epochs and the time of a step."""
+    steps, rows = measured_steps(evidence), []
+    for key, pair in changes.items():
+        found = convergence_past_guessing(pair.second, pair.first)
+        by = 100 * pair.difference.mean
+        spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
+        row: list[Cell] = [
+            (key, key),
+            (pair.first.label, pair.first.label),
+            (pair.second.label, pair.second.label),
+            (f"{by:+.1f}{spread}", by),
+            (p_value(pair.p), pair.p),
+            _ratio(found.common_epochs_ratio if found else None),
+            _ratio(compared(steps, *COMPARED[key])),
+        ]
+        rows.append(row)
+    return Table(
+        ["part", "network", "beside", "points of validation accuracy", "p by Holm", "epochs, ratio", "a step, ratio"],
+        rows,
+        "Points: ± is of one pair alone, p is corrected for all. Epochs: to the higher of the two best validation "
+        "losses, with a 95 % interval over the seeds. A step: time of the processor, with one over rounds in turn. "
+        "Below 1 the network takes less than the one beside it.",
+    )
+
+
+def _ratio(of: Ratio | None) -> Cell:
+    if of is None or of.value != of.value:
+        return ("-", nan)
+    within = "" if of.low != of.low else f" ({bounds(of)})"
+    return (f"{of.value:.2f}{within}", of.value)
+
+
+def _reported(groups: Mapping[str, Group]) -> dict[str, tuple[Interval, float]]:
+    """Validation accuracy of each part, and the highest that others report of a dense network."""
+    found = {}
+    for key, group in groups.items():
+        best = max(float(PARTS[key].published[i]) for i in OF_DENSE_NETWORKS)
+        found[group.label] = (group.summary("metrics", "val_acc"), best)
+    return found
+
+
+def _all(groups: Mapping[str, Group]) -> Table:
+    headings = [
+        "part",
+        "network",
+        "batch, weight decay",
+        "learning rate",
+        "validation accuracy",
+        "test accuracy †",
+        "best epochs",
+        "s an epoch",
+    ]
+    return Table(
+        [*headings, "solution A", "solution B", "book's notebook"],
+        [_row(key, group) for key, group in groups.items()],
+        "The last three columns are what others report, % of validation images, of one run each: two solutions from "
+        "the web (B's are test accuracies, mostly of convolutional networks) and the notebook that goes with the book.",
+    )
+
+
+def _row(key: str, group: Group) -> list[Cell]:
+    part, best = PARTS[key], group.of("metrics", "best_epoch").values()
+    val, test, time = cells(group)
+    lr = group.search["lr"] if group.search else group.settings.get("optim.lr", nan)
+    return [
+        (key, key),
+        (part.name, part.name),
+        _recipe(group),
+        (f"{lr:.2g}", lr),
+        val,
+        test,
+        (best_epochs(group), min(best, default=nan)),
+        time,
+        *((text, text) for text in part.published),
+    ]
+
+
+def _recipe(group: Group) -> Cell:
+    """What it is trained in: "128, 0.003"."""
+    batch, decay = group.settings["data.batch_size"], group.settings["optim.weight_decay"]
+    return f"{batch}, {decay:g}", batch
+
+
+SECTION = Section(
+    "8",
+    "8",
+    "8. All parts beside each other",
+    "Which changes are worth it?",
+    "",
+    answer,
+    [ALL],
+    [Measurement(STEPS, steps)],
+    notes=[RECIPES],
+)

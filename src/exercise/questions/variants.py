@@ -1,0 +1,124 @@
+"""Networks of other worked solutions, each beside the part of question 8 that it varies."""
+
+from dataclasses import dataclass, replace
+
+from exercise.formatting import holds, named, pair_of, paragraph, verdict
+from exercise.outcomes import cells, converges, peaks, reached
+from exercise.questions.mistakes.accuracy_cost import price
+from exercise.questions.tuning.parts import ALL, PARTS, group_of
+from exercise.section import Answer, Measurement, Section
+from exercise.step_costs import cost_told, step_times
+from exercise.store import Evidence, Measured, diverged
+from exercise.trainings import Sweep
+from trainlab.report.figures import learning_curves
+from trainlab.report.groups import Group
+from trainlab.report.sections import Table
+from trainlab.report.verdicts import better
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network of another solution.
+
+    Attributes:
+        name: short, for sentences and figures.
+        part: of question 8 that it is set beside.
+        change: against it.
+        usual: what is usually said of it, "" where that is nothing.
+        harms: whether that is a loss; None where nothing is expected.
+    """
+
+    name: str
+    part: str
+    change: str
+    usual: str = ""
+    harms: bool | None = None
+
+
+VARIANTS = {
+    "variant_bn_input": Variant("batch norm, input too", "8c", "The input is batch-normalized, too."),
+    "variant_elu_alpha_dropout": Variant(
+        "ELU, alpha dropout 0.5",
+        "8b, plain",
+        "Alpha dropout of 0.5 after every layer, under ELU and He initialization.",
+        "Alpha dropout is for SELU alone, and 0.5 after each of 20 layers leaves nothing to learn from: less accurate.",
+        True,
+    ),
+    "variant_bn_elu_alpha_dropout": Variant(
+        "batch norm, ELU, alpha dropout 0.2",
+        "8c",
+        "Alpha dropout of 0.2 after every layer, under batch normalization and ELU.",
+        "Alpha dropout is for SELU alone: less accurate.",
+        True,
+    ),
+    "variant_swish": Variant(
+        "Swish",
+        "8b, plain",
+        "Swish (SiLU) in the place of ELU, as the book's own notebook has it.",
+        "Swish does better than ELU in deep networks.",
+        False,
+    ),
+}
+STEPS, ROUNDS = "variants_steps", 40
+SWEEP = Sweep("variants", (f"experiment={','.join(VARIANTS)}", "lr_search=grid", "seed=1,2,3"))
+
+
+def answer_of(experiment: str, evidence: Evidence) -> Answer:
+    """Whether the variant is better or worse than the part that it varies."""
+    variant = VARIANTS[experiment]
+    old, new = group_of(evidence, variant.part), group(evidence, experiment)
+    if not new.runs or not old.runs:
+        said, has_a_price = price(new, old)
+        return Answer([said], variant.harms if has_a_price else None)
+    is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
+    steps = {} if is_training else evidence.measured(STEPS)
+    costs = cost_told(steps, (variant.part, old.label), (experiment, new.label))
+    return Answer(
+        [reached(new), better(pair_of(new, old)), paragraph(peaks(new), converges(old, new)), costs],
+        agrees(new, old, variant.harms),
+        [replace(learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
+        [("Beside the part", table(experiment, old, new))],
+    )
+
+
+def steps(evidence: Evidence) -> Measured:
+    """Milliseconds of a training step of each variant and of the parts that they vary, in turn."""
+    groups = {experiment: group(evidence, experiment) for experiment in VARIANTS}
+    groups |= {variant.part: group_of(evidence, variant.part) for variant in VARIANTS.values()}
+    return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
+
+
+def group(evidence: Evidence, experiment: str) -> Group:
+    """The runs of a variant."""
+    return named(evidence.group(SWEEP, experiment=experiment), VARIANTS[experiment].name)
+
+
+def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
+    """Whether the clear difference, if there is one, is the one expected; None if runs of either diverged."""
+    if diverged(new) or diverged(old):
+        return None
+    return None if harms is None else holds(verdict(pair_of(new, old).difference), "lower" if harms else "higher")
+
+
+def table(experiment: str, old: Group, new: Group) -> Table:
+    """Both, line by line."""
+    part = VARIANTS[experiment].part
+    rows = [[(name, name), *cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))]
+    return Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
+
+
+def _section(experiment: str, variant: Variant) -> Section:
+    return Section(
+        experiment,
+        "variants",
+        f"Another solution: {variant.name}",
+        f"{variant.change} Beside {PARTS[variant.part].name}: is it better, is it converging faster, and what does an "
+        "epoch cost?",
+        variant.usual,
+        lambda evidence: answer_of(experiment, evidence),
+        [SWEEP, ALL],
+        [Measurement(STEPS, steps)],
+    )
+
+
+SECTIONS = tuple(_section(experiment, variant) for experiment, variant in VARIANTS.items())

@@ -1,0 +1,45 @@
+"""All sections of the exercise, in the order of the page."""
+
+from collections.abc import Sequence
+
+from exercise.questions import best, biases, convolutions, mistakes, symmetry, variants
+from exercise.questions.activations import sections as activations
+from exercise.questions.dropout import sections as dropout
+from exercise.questions.momentum import sections as momentum
+from exercise.questions.self_normalizing import sections as self_normalizing
+from exercise.questions.sparsity import sections as sparsity
+from exercise.questions.tuning import all_parts
+from exercise.questions.tuning import sections as tuning
+from exercise.section import Section
+
+SECTIONS: tuple[Section, ...] = (
+    *symmetry.SECTIONS,
+    *biases.SECTIONS,
+    *self_normalizing.SECTIONS,
+    *activations.SECTIONS,
+    *momentum.SECTIONS,
+    *sparsity.SECTIONS,
+    *dropout.SECTIONS,
+    *tuning.SECTIONS,
+    all_parts.SECTION,
+    *variants.SECTIONS,
+    *convolutions.SECTIONS,
+    *best.SECTIONS,
+    *mistakes.SECTIONS,
+)
+BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
+
+
+def chosen(words: Sequence[str]) -> list[Section]:
+    """Sections of the parts that ``words`` name, in the order of the page; of those by default, without any.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    parts = list(dict.fromkeys(section.part for section in SECTIONS))
+    whole = {section.key: section.part for section in SECTIONS}
+    for word in words:
+        if word not in parts:
+            of = f"it belongs to part {whole[word]}" if word in whole else f"there are: {', '.join(parts)}"
+            raise ValueError(f"there is no part {word!r}; {of}")
+    return [section for section in SECTIONS if section.part in (words or BY_DEFAULT)]

@@ -1,0 +1,171 @@
+"""Carries the exercise out: trains, measures, writes the page as it goes. What is there is not done again."""
+
+import json
+import logging
+import shlex
+import time
+from collections import deque
+from collections.abc import Sequence
+from math import inf
+from pathlib import Path
+
+from exercise.answers import Answers
+from exercise.folder import claimed
+from exercise.page import write_page
+from exercise.processes import Running
+from exercise.section import Measurement, Section, sweeps_of
+from exercise.store import ENDED, Evidence, NotYet, told
+from exercise.trainings import Setting, Sweep, command, runs_of
+from trainlab.runs.files import write_json
+
+log = logging.getLogger(__name__)
+PAGE_EVERY_S = 20.0
+POLL_S = 0.2
+QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; others have all cores for themselves
+INTERRUPTED = 130
+
+
+class Cancelled(Exception):
+    """Ended by Ctrl-C, or by a sweep that came to no end; the exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+class Exercise:
+    """Carries sections out, in their order.
+
+    Args:
+        sections: those that are asked for.
+        all_sections: those of the page; what was done of the others before is shown, too.
+        folder: `outputs/NAME` of the exercise.
+        setting: that it is carried out with.
+        script: `src/train.py`.
+    """
+
+    def __init__(
+        self,
+        sections: Sequence[Section],
+        all_sections: Sequence[Section],
+        folder: Path,
+        setting: Setting,
+        script: Path,
+    ) -> None:
+        self.sections, self.all_sections = sections, all_sections
+        self.folder, self.setting, self.script = folder, setting, script
+        self._times = folder / "seconds.json"
+        self._answers = Answers()
+        self._written = -inf
+
+    def run(self) -> Path:
+        """Do all of it. Returns the page.
+
+        Raises:
+            Cancelled: by Ctrl-C, or a sweep came to no end.
+            ValueError: the folder is of another exercise, a setting cannot be read, or a section has no answer.
+        """
+        sweeps = sweeps_of(self.sections)
+        with claimed(self.folder, sweeps, self.setting):
+            self._train(sweeps)
+            for section in self.sections:
+                for measurement in section.measurements:
+                    self._measure(section, measurement)
+            page, evidence = self._write(), Evidence(self.folder, self.setting)
+        answers = [(section, self._answers.of(section, evidence)) for section in self.sections]
+        lacking = [f"{section.title}: {answer}" for section, answer in answers if isinstance(answer, str)]
+        if lacking:
+            raise ValueError("\n  ".join([f"not all have an answer; the others are in {page}", *lacking]))
+        return page
+
+    def _train(self, sweeps: Sequence[Sweep]) -> None:
+        """Train what of them is not trained."""
+        waiting, running = deque(sweeps), list[Running]()
+        at_once = QUICK_AT_ONCE if self.setting.quick else 1
+        try:
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    running.append(self._start(waiting.popleft()))
+                for one in [one for one in running if one.has_ended]:
+                    running.remove(one)
+                    self._end(one)
+                self._write_now_and_then()
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:  # which the sweeps have got, too: they end their epochs
+            for one in running:
+                one.wait()
+            raise Cancelled(INTERRUPTED) from None
+        finally:
+            for one in running:
+                one.stop()
+                self._add_seconds(one.sweep.name, one.seconds)
+
+    def _start(self, sweep: Sweep) -> Running:
+        words = command(sweep, self.setting, self.folder.name)
+        log.info("python src/train.py %s", shlex.join(words))
+        Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
+        output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
+        retry = "sweep.retry_failed=true"
+        words += [
+            f"output_dir={self.folder.parent}",
+            *(() if any(w.startswith("sweep.retry_failed=") for w in words) else (retry,)),
+        ]
+        return Running(sweep, self.script, words, output)
+
+    def _end(self, one: Running) -> None:
+        """See what became of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
+
+        Raises:
+            Cancelled: a run that it should have made has come to no end, or all have failed.
+        """
+        status, sweep = one.wait(), one.sweep
+        self._add_seconds(sweep.name, one.seconds)
+        evidence = Evidence(self.folder, self.setting)
+        failed = evidence.failed(sweep)
+        expected = runs_of(sweep, self.setting)
+        missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
+        if missing > 0:
+            log.error("%s: %d of %d runs have come to no end", sweep.name, missing, expected)
+        if failed:
+            log.warning("%s: %s; the same command tries again", sweep.name, told(failed))
+        if missing > 0 or status not in (0, 1) or len(failed) == expected:  # what ends all runs would end others, too
+            raise Cancelled(status or 1)
+        evidence.set_under_way(sweep.name, False)
+
+    def _measure(self, section: Section, measurement: Measurement) -> None:
+        evidence = Evidence(self.folder, self.setting)
+        of = evidence.what_ran(section.sweeps)
+        if evidence.is_measured(measurement.name, of):
+            return
+        log.info("measuring %s (%s)", measurement.name, section.title)
+        self._write_now_and_then()
+        started = time.monotonic()
+        evidence.forget(measurement.name)  # what was taken of other runs is no answer if this fails
+        try:
+            evidence.keep(measurement.name, measurement.take(evidence), of)
+        except NotYet as missing:
+            log.warning("not measured: %s: %s", measurement.name, missing)
+        except KeyboardInterrupt:
+            raise Cancelled(INTERRUPTED) from None
+        except Exception:  # the others are measured; without it the section has no answer, which fails at the end
+            log.exception("not measured: %s", measurement.name)
+        finally:
+            self._add_seconds(measurement.name, time.monotonic() - started)
+
+    def _write_now_and_then(self) -> None:
+        if time.monotonic() - self._written > PAGE_EVERY_S:
+            self._write()
+
+    def _write(self) -> Path:
+        page = write_page(self.all_sections, Evidence(self.folder, self.setting), self._seconds(), self._answers)
+        self._written = time.monotonic()
+        return page
+
+    def _seconds(self) -> dict[str, float]:
+        return json.loads(self._times.read_text()) if self._times.exists() else {}
+
+    def _add_seconds(self, name: str, seconds: float) -> None:
+        """Add to what a sweep or a measurement has taken, over all times that it was gone on with."""
+        times = self._seconds()
+        times[name] = times.get(name, 0.0) + seconds
+        write_json(self._times, times, indent=1)

@@ -1,0 +1,197 @@
+"""What is on disk of an exercise: runs of its sweeps, and what was measured."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from exercise.trainings import Setting, Sweep, seeds_of
+from trainlab.report.groups import Group, group_runs
+from trainlab.report.runs import Run, find_runs
+from trainlab.report.settings import NOT_GIVEN, value_of
+from trainlab.runs.files import write_json
+
+Measured = dict[str, Any]  # what a measurement leaves; JSON
+State = frozenset[tuple[str, int]]  # files, and when they were last written
+ENDED = ("completed", "diverged")  # not "failed": an error says nothing of what was to be tried
+
+
+class NotYet(Exception):
+    """What an answer is made of is not there; says what is missing."""
+
+
+class Evidence:
+    """Reads the folder of an exercise. What was read stays; a new object sees what has changed.
+
+    Args:
+        folder: of the exercise, under `outputs/`.
+        setting: that it is carried out with.
+    """
+
+    def __init__(self, folder: Path, setting: Setting) -> None:
+        self.folder, self.setting = folder, setting
+        self._runs: dict[str, list[Run]] = {}
+        self._groups: dict[str, list[Group]] = {}
+        self._left: dict[str, list[tuple[str, int]]] = {}
+
+    def runs(self, sweep: Sweep) -> list[Run]:
+        """All runs of a sweep, none if it has not begun."""
+        if sweep.name not in self._runs:
+            self._left_by(sweep)  # first: what is read may be newer than its state, and never older
+            try:
+                self._runs[sweep.name] = find_runs([self.folder / sweep.name])
+            except FileNotFoundError:
+                self._runs[sweep.name] = []
+        return self._runs[sweep.name]
+
+    def failed(self, sweep: Sweep) -> list[Run]:
+        """Its runs that an error ended. No answer is made of a group that one of them belongs to."""
+        return [run for run in self.runs(sweep) if run.status == "failed"]
+
+    def groups(self, sweep: Sweep) -> list[Group]:
+        """Runs of a sweep that differ in the seed alone, as groups, by validation loss; those under way, too."""
+        if sweep.name not in self._groups:
+            self._groups[sweep.name] = group_runs(self.runs(sweep))
+        return self._groups[sweep.name]
+
+    def ended_groups(self, sweep: Sweep) -> list[Group]:
+        """All groups of a sweep.
+
+        Raises:
+            NotYet: a run of it has not ended, or not even begun, or has failed.
+        """
+        if sweep.name in self.under_way():
+            raise NotYet(f"{sweep.name} is not through")
+        if failed := self.failed(sweep):
+            raise NotYet(f"{sweep.name}: {told(failed)}")
+        groups = self.groups(sweep)
+        if not groups:
+            raise NotYet(f"{sweep.name} has not begun")
+        for group in groups:
+            self._require_end(sweep, group)
+        return groups
+
+    def group(self, sweep: Sweep, **settings: Any) -> Group:
+        """The group of a sweep with these ``settings``, keys with `__` for a dot, once all its runs have ended.
+
+        Raises:
+            NotYet: a run of it has not ended.
+            LookupError: more than one group has them.
+        """
+        wanted = {key.replace("__", "."): value for key, value in settings.items()}
+        found = [group for group in self.groups(sweep) if _has(group, wanted)]
+        if not found:
+            raise NotYet(f"{sweep.name} with {' '.join(f'{k}={v}' for k, v in wanted.items())} has not begun")
+        if len(found) > 1:
+            raise LookupError(f"{len(found)} groups of {sweep.name} have {wanted}")
+        self._require_end(sweep, found[0])
+        return found[0]
+
+    def under_way(self) -> list[str]:
+        """Names of sweeps that were begun and have not come to their end, in this process or one before."""
+        path = self.folder / "under_way.json"
+        return json.loads(path.read_text()) if path.exists() else []
+
+    def set_under_way(self, name: str, is_under_way: bool) -> None:
+        """Say that the sweep ``name`` begins, or has come to its end."""
+        others = [other for other in self.under_way() if other != name]
+        content = [*others, name] if is_under_way else others
+        write_json(self.folder / "under_way.json", content)
+
+    def measured(self, name: str) -> Measured:
+        """What the measurement ``name`` left.
+
+        Raises:
+            NotYet: it was not taken.
+        """
+        path = self._path(name)
+        if not path.exists():
+            raise NotYet(f"{name} is not measured")
+        return json.loads(path.read_text())["figures"]
+
+    def keep(self, name: str, measured: Measured, of: str = "") -> None:
+        """Write what a measurement came to, atomically, with what it was taken ``of``."""
+        content = {"of": of, "figures": measured}
+        write_json(self._path(name), content, indent=1)
+
+    def forget(self, name: str) -> None:
+        """Remove what a measurement came to, if it was taken."""
+        self._path(name).unlink(missing_ok=True)
+
+    def is_measured(self, name: str, of: str = "") -> bool:
+        """Whether it was taken, of just that."""
+        path = self._path(name)
+        return path.exists() and json.loads(path.read_text())["of"] == of
+
+    def what_ran(self, sweeps: Sequence[Sweep]) -> str:
+        """Changes with the runs of ``sweeps`` and how they ended; for measurements, which are taken of them."""
+        found = [
+            f"{sweep.name}/{run.folder.name} {run.status} {run.result.fingerprint if run.result else ''}"
+            for sweep in sweeps
+            for run in self.runs(sweep)
+        ]
+        return hashlib.blake2b("\n".join(sorted(found)).encode(), digest_size=8).hexdigest()
+
+    def state(self, sweeps: Sequence[Sweep], measurements: Sequence[str]) -> State:
+        """Changes when a run of ``sweeps`` begins, ends or is evaluated, or one of ``measurements`` is taken."""
+        names = {sweep.name for sweep in sweeps}
+        under_way = [(f"{name} is not through", 0) for name in self.under_way() if name in names]
+        left = [file for sweep in sweeps for file in self._left_by(sweep)]
+        return frozenset([*under_way, *left, *_written(map(self._path, measurements))])
+
+    def _left_by(self, sweep: Sweep) -> list[tuple[str, int]]:
+        """What the runs of a sweep had left when it was first looked at."""
+        if sweep.name not in self._left:
+            self._left[sweep.name] = _written((self.folder / sweep.name).glob("*/[re]*.json"))
+        return self._left[sweep.name]
+
+    def _path(self, name: str) -> Path:
+        return self.folder / "measured" / f"{name}.json"
+
+    def _require_end(self, sweep: Sweep, group: Group) -> None:
+        """Raise NotYet unless all seeds of ``group`` have come to an end."""
+        runs = [*group.runs.values(), *group.others]
+        if failed := [run for run in runs if run.status == "failed"]:
+            raise NotYet(f"{group.label}: {told(failed)}")
+        ended = {run.seed for run in runs if run.status in ENDED}
+        expected = seeds_of(sweep, self.setting)
+        if len(ended) < expected:
+            raise NotYet(f"{group.label}: {len(ended)} of {expected} seeds have ended")
+
+
+def checkpoint_of(run: Run) -> Path:
+    """The best checkpoint of a completed run."""
+    return run.folder / "checkpoints" / "best.ckpt"
+
+
+def told(failed: Sequence[Run]) -> str:
+    """How many runs an error ended, and the first of the errors: "2 runs failed (no space left on device)"."""
+    reason = failed[0].reason.partition("\n")[0] or "no reason is on record"
+    return f"{len(failed)} run{'s' if len(failed) > 1 else ''} failed ({reason})"
+
+
+def diverged(group: Group) -> list[Run]:
+    """Its runs that did."""
+    return [run for run in group.others if run.status == "diverged"]
+
+
+def _written(paths: Iterable[Path]) -> list[tuple[str, int]]:
+    """Those of the files that are there, and when they were written."""
+    return [(str(path), path.stat().st_mtime_ns) for path in paths if path.exists()]
+
+
+def _has(group: Group, wanted: dict[str, Any]) -> bool:
+    runs: Sequence[Run] = [*group.runs.values(), *group.others]
+    return bool(runs) and all(_same(value_of(runs[0], key), value) for key, value in wanted.items())
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if found == NOT_GIVEN:
+        return wanted is None
+    if isinstance(wanted, float) or isinstance(found, float):
+        try:
+            return float(found) == float(wanted)
+        except (TypeError, ValueError):
+            return False
+    return found == wanted or str(found) == str(wanted)

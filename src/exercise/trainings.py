@@ -1,0 +1,86 @@
+"""What the exercise trains: sweeps of `src/train.py`, and how their settings come about."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from trainlab.cli import register_resolvers
+from trainlab.config.overrides import check_given_once, count_runs, values_of
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Trainings that `python src/train.py -m` makes.
+
+    Attributes:
+        name: of the folder in that of the exercise; sections with the same sweep share it.
+        overrides: of all its runs, `key=value`.
+        quick: what takes their place, key by key, or is added, in the quick version.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    quick: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the exercise is carried out.
+
+    Attributes:
+        quick: on a small data set, to see what comes out; none of its figures mean anything.
+        overrides: of every training, from the command line: where the images are, say.
+
+    Raises:
+        ValueError: a key is given twice, or names the folder of a sweep, or other images than the quick version's.
+    """
+
+    quick: bool = False
+    overrides: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_given_once(self.overrides)
+        keys = [override.partition("=")[0].lstrip("+") for override in self.overrides]
+        if own := [key for key in ("name", "output_dir") if key in keys]:
+            raise ValueError(f"{own[0]}= is the exercise's own; its folder under outputs/ is named by --name NAME")
+        if self.quick and "data" in keys:
+            raise ValueError("--quick is of a small embedded data set; leave --quick out to train on other images")
+
+
+# Of the quick version: a small embedded data set, two seeds, two short epochs.
+QUICK = (
+    *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
+    *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
+    *("callbacks.pictures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
+)
+
+
+def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
+    """All overrides of a sweep; later ones take the place of earlier ones with the same key."""
+    given = [*sweep.overrides, *((*QUICK, *sweep.quick) if setting.quick else ()), *setting.overrides]
+    return list({override.partition("=")[0].lstrip("+"): override for override in given}.values())
+
+
+def command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
+    """The words of the command line that trains a sweep under ``name``, after `python src/train.py`."""
+    return ["-m", *overrides_of(sweep, setting), f"name={name}/{sweep.name}"]
+
+
+def seeds_of(sweep: Sweep, setting: Setting) -> int:
+    """How many seeds each group of a sweep has."""
+    return _counts(sweep, setting).get("seed", 1)
+
+
+def runs_of(sweep: Sweep, setting: Setting) -> int:
+    """How many runs a sweep makes: all combinations but those that are the same run.
+
+    Raises:
+        ValueError: an override cannot be read.
+    """
+    register_resolvers()
+    return count_runs(overrides_of(sweep, setting))
+
+
+@cache  # every group that is looked up asks for it
+def _counts(sweep: Sweep, setting: Setting) -> dict[str, int]:
+    """How many values each key has."""
+    return {key: len(values) for key, values in values_of(overrides_of(sweep, setting)).items()}

@@ -1,0 +1,119 @@
+"""A sweep's jobs as Hydra composes and runs them."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
+
+# Of Hydra's overrides, those that are about the sweep and not about its jobs.
+_OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweep", "hydra.run.dir=")
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What Hydra hands to a launcher. ``first`` is the number of the first job."""
+
+    hydra_context: HydraContext
+    task_function: TaskFunction
+    config: DictConfig
+    first: int
+
+    @property
+    def sweep_dir(self) -> Path:
+        """Folder that the jobs' folders are in."""
+        return Path(str(self.config.hydra.sweep.dir))
+
+    def compose(self, overrides: Sequence[str], index: int) -> DictConfig:
+        """Config of a job, with Hydra's own."""
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = self.first + index
+        return config
+
+    def run(self, overrides: Sequence[str], index: int, task_function: TaskFunction | None = None) -> JobReturn:
+        """Run a task function, the application's unless another is given, on a job, in this process."""
+        setup_globals()
+        return run_job(
+            hydra_context=self.hydra_context,
+            task_function=task_function or self.task_function,
+            config=self.compose(overrides, index),
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+    def task_config(self, overrides: Sequence[str], index: int) -> DictConfig:
+        """Config that the task function would get; Hydra's is set for what it refers to there."""
+        from trainlab.config.build import (
+            make_paths_absolute,  # imports torch, which jobs of other applications may not need
+        )
+
+        config = self.compose(overrides, index)
+        HydraConfig.instance().set_config(config)
+        folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
+        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+            config.hydra.runtime.output_dir = str(folder.absolute())
+        HydraConfig.instance().set_config(config)
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        make_paths_absolute(config)
+        return config
+
+    def quiet(self) -> list[str]:
+        """Override that keeps a job's log off the console, where there is a file for it."""
+        there = OmegaConf.select(self.config, "hydra.job_logging.handlers.file") is not None
+        return ["hydra.job_logging.root.handlers=[file]"] if there else []
+
+    def command(self, overrides: Sequence[str], folder: Path) -> list[str]:
+        """Command line that runs a job by itself, in ``folder``."""
+        given = get_args_parser().parse_args(sys.argv[1:])
+        flags = {
+            f"--{name.replace('_', '-')}": getattr(given, name) for name in ("config_path", "config_name", "config_dir")
+        }
+        of_hydra = as_typed(self.config.hydra.overrides.hydra)
+        of_hydra = [o for o in of_hydra if not o.lstrip("+~").startswith(_OF_THE_SWEEP)]
+        settings = [
+            *of_hydra,
+            *overrides,
+            *(() if any(o.startswith("name=") for o in overrides) else (f"name={quoted(str(self.config.name))}",)),
+            *("hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"),
+        ]
+        return [
+            *(sys.executable, str(Path(sys.argv[0]).absolute())),
+            *(part for flag, value in flags.items() if value for part in (flag, value)),
+            *{o.lstrip("+~").partition("=")[0]: o for o in settings}.values(),  # where the job's log goes, in any case
+        ]
+
+
+def as_typed(overrides: ListConfig) -> list[str]:
+    """Overrides as they were given: what "${run_dir}" stands for in one is known to the job alone."""
+    return cast(list[str], OmegaConf.to_container(overrides))
+
+
+def told(error: Exception) -> dict[str, str]:
+    """An exception in a form that can be sent."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def write_output_to(path: Path) -> None:
+    """Append all that this process writes to a file."""
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra reads it, whatever is in it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,194 @@
+"""A search: batches of trials through the launcher, until there are enough of them."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial
+
+from hydra_plugins.trainlab._jobs import Jobs, quoted
+from hydra_plugins.trainlab._sweep import checked, report_on
+from trainlab.cli import SweepFailed
+from trainlab.config.overrides import swept_values
+from trainlab.runs.fingerprint import is_debug_run, telling
+from trainlab.sweep.folder import locked_for
+from trainlab.sweep.outcome import Outcome, recorded_outcome
+from trainlab.sweep.plan import Job
+from trainlab.sweep.progress import say
+from trainlab.sweep.space import Choice, Dimension, Params, Settings, Space, Value, interval, steps
+from trainlab.sweep.study import Study, reason_of, status_of
+
+if TYPE_CHECKING:
+    from hydra_plugins.trainlab.launcher import ProcessLauncher
+
+_LOCK = ".study.lock"
+_ENDS = ("completed", "debug", "pruned", "diverged", "failed")
+_REASONS = 3  # told of failures
+
+
+def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings, batch: int) -> list[JobReturn]:
+    """Run trials until there are as many as asked for, or nothing new is left to try.
+
+    What is told to the study at a batch's end stands in the runs' folders, so that no end of this process loses it.
+
+    Raises:
+        ValueError: it cannot be, or the folder holds another search; no trial was started.
+        SweepFailed: values cannot be, and no trial was started; or some trials ended by an error, or all badly.
+        KeyboardInterrupt: it was interrupted.
+    """
+    from hydra_plugins.trainlab.launcher import ProcessLauncher  # Hydra may have loaded it anew
+
+    if not isinstance(launcher, ProcessLauncher) or not launcher.trainings:
+        raise SweepFailed("hydra/sweeper=optuna goes with hydra/launcher=trainlab; leave out hydra/launcher=")
+    if is_debug_run(cast(dict[str, Any], OmegaConf.to_container(launcher.config))):
+        raise SweepFailed("a debug run has no figures to search by; leave out debug=, fast_dev_run and overfit_batches")
+    launcher.reports = False
+    jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
+    space = space_of(overrides)
+    settings = replace(settings, max_epochs=_longest(settings, space))
+    corners = list(space.corners())
+    overrides_of = [space.overrides(params) for params in corners]
+    found, *_ = checked(jobs, overrides_of, retry_failed=False, measure=False)  # all values that are known beforehand
+    if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
+        raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
+    space = _without_aliases(space, corners, found)
+    with locked_for(jobs.sweep_dir / _LOCK, "search"):
+        return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
+
+
+def _without_aliases(space: Space, corners: Sequence[Params], jobs: Sequence[Job]) -> Space:
+    """The space without choices that are the same run as earlier ones; ``jobs`` are those of its corners."""
+    first: dict[str, Params] = {}
+    dropped: dict[str, list[Value]] = defaultdict(list)
+    for params, job in zip(corners, jobs, strict=True):
+        other = first.setdefault(job.identity, params)
+        keys = [key for key in params if params[key] != other[key]]
+        if len(keys) == 1:
+            (key,) = keys
+            dropped[key].append(params[key])
+            say(f"{key}={params[key]} is the same run as {key}={other[key]} and is not tried")
+    return space.without(dropped)
+
+
+def space_of(overrides: Sequence[Override]) -> Space:
+    """The space that a command line describes; of two overrides of a key the second holds.
+
+    Raises:
+        ValueError: there is nothing to search, or what is there cannot be searched.
+    """
+    parts: dict[str, str | tuple[str, Dimension]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if "." in key and override.is_choice_sweep() and len(values := {*swept_values(override)}) == 1:
+            parts[key] = f"{key}={values.pop()}"  # of an option that trials choose
+        elif override.is_sweep_override():
+            if not telling([f"{key}="]):
+                raise ValueError(f"{key} says where or how runs are made, which cannot be searched; give one value")
+            parts[key] = (key, _dimension(key, override))
+        elif override.is_delete():
+            parts[key] = str(override.input_line)
+        else:
+            parts[key] = f"{key}={override.get_value_element_as_str()}"
+    space = Space(tuple(parts.values()))
+    if not space.dimensions:
+        raise ValueError("a search needs a key to search over, such as 'optim.lr=interval(1e-5,1e-2)' or model=bn,selu")
+    return space
+
+
+def _dimension(key: str, override: Override) -> Dimension:
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        assert value.start is not None and value.end is not None
+        return interval(key, value.start, value.end, value.tags)
+    if getattr(value, "tags", None):
+        raise ValueError(f"only an interval can have a tag, got {override.input_line}; set {key}")
+    values = swept_values(override)
+    if isinstance(value, RangeSweep):
+        return steps(list(value.range()))
+    return Choice(tuple(dict.fromkeys(values)))
+
+
+def _longest(settings: Settings, space: Space) -> int:
+    """Epochs of the longest trial; -1 for no limit."""
+    searched = space.dimensions.get("trainer.max_epochs")
+    given = dict(part.split("=", 1) for part in space.fixed if "=" in part).get("trainer.max_epochs")
+    longest = max(map(int, searched.ends if searched else [given or settings.max_epochs]))
+    if settings.pruner == "hyperband" and longest < 1:
+        raise ValueError("the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit")
+    return longest
+
+
+def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobReturn]:
+    if launcher.retry_failed:
+        study.retry_failed()
+    returns: list[JobReturn] = []
+    try:
+        while trials := study.next(batch):
+            try:
+                returns += launcher.launch([_job(study, trial) for trial in trials], trials[0].number)
+            except SweepFailed as failure:
+                if not failure.mistakes:
+                    raise
+                for index, message in failure.mistakes.items():
+                    study.tell(trials[index], Outcome("failed", {}, reason=message))
+                continue  # with the others
+            finally:
+                _tell(study)
+                study.write()
+                say(study.progress())
+            if study.running() or (launcher.on_failure == "stop" and _any_bad(study, trials)):
+                raise SweepFailed("a failure stopped the search; the same command goes on from here")
+    finally:
+        report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
+    _say_best(study)
+    _raise_failures(study)
+    return returns
+
+
+def _job(study: Study, trial: FrozenTrial) -> list[str]:
+    """Overrides of a trial's run, with what it needs to take part in the study where that prunes."""
+    settings = study.settings
+    if settings.pruner == "none":
+        return study.overrides(trial)
+    about = f"{{journal:{quoted(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
+    return [*study.overrides(trial), f"sweep.trial={about}max_epochs:{settings.max_epochs}}}"]
+
+
+def _tell(study: Study) -> None:
+    """What has come to its end, by what the runs have left."""
+    for trial in study.running():
+        outcome = recorded_outcome(study.folder_of(trial))
+        if outcome.status in _ENDS:
+            study.tell(trial, outcome)
+
+
+def _any_bad(study: Study, of: Sequence[FrozenTrial]) -> bool:
+    """Whether any of these trials has come to a bad end."""
+    numbers = {trial.number for trial in of}
+    return any(status_of(t) in ("diverged", "failed") for t in study.trials() if t.number in numbers)
+
+
+def _say_best(study: Study) -> None:
+    """Number, folder and command of the best trial."""
+    if best := study.best():
+        command = shlex.join(["python", "src/train.py", *telling(study.overrides(best))])
+        told = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
+        say(f"{told}\n  in {study.folder_of(best)}\n  again: {command}")
+
+
+def _raise_failures(study: Study) -> None:
+    """Trials that diverge are part of a search over rates; those that end by an error are not."""
+    failed = [trial for trial in study.trials() if status_of(trial) == "failed"]
+    if failed:
+        reasons = "; ".join(f"trial {trial.number}: {reason_of(trial)}" for trial in failed[:_REASONS])
+        more = f"; and {len(failed) - _REASONS} more" if len(failed) > _REASONS else ""
+        again = "the same command with sweep.retry_failed=true tries them again"
+        raise SweepFailed(f"{len(failed)} of {len(study.trials())} trials failed ({reasons}{more}); {again}")
+    if not study.best():
+        raise SweepFailed("no trial was completed, so there is no best one; search over lower values of optim.lr")

@@ -1,0 +1,249 @@
+"""A sweep of trainings: checked, planned, carried out, told."""
+
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus
+from rich.console import Console
+
+import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
+from hydra_plugins.trainlab._jobs import Jobs, as_typed, told, write_output_to
+from trainlab.cli import SweepFailed, explain
+from trainlab.report.runs import find_runs
+from trainlab.report.table import runs_table
+from trainlab.report.write import write_report
+from trainlab.runs.files import describe_os_error
+from trainlab.sweep.check import aliases, aliases_told, look_at, mistakes_told, same_folders
+from trainlab.sweep.executors.local import Share, carry_out
+from trainlab.sweep.executors.process import Forked, wait_for
+from trainlab.sweep.folder import claimed_by_sweep
+from trainlab.sweep.outcome import WAITING
+from trainlab.sweep.plan import Item, Job, plan, slots_for
+from trainlab.sweep.preview import plan_told
+from trainlab.sweep.progress import summary, watcher
+from trainlab.sweep.resources import Memory, count_gpus, count_threads, gpu_memory, host_memory
+from trainlab.sweep.state import State
+from trainlab.tasks.metrics import METRICS
+from trainlab.training.length import one_batch_notes
+
+_JOBS_A_CHECK = 25  # worth a process of their own
+
+
+def launch_trainings(
+    jobs: Jobs,
+    job_overrides: Sequence[Sequence[str]],
+    at_once: int | None,
+    stop_early: bool,
+    retry_failed: bool,
+    most_together: int | None,
+    reports: bool = True,
+) -> list[JobReturn]:
+    """Run all jobs that have not come to their end; one return each, in their order.
+
+    Args:
+        jobs: as Hydra composes them.
+        job_overrides: of each.
+        at_once: items of the plan that run at once; None for as many as is fast.
+        stop_early: whether the first failure ends the sweep.
+        retry_failed: whether to try again what failed in an earlier sweep.
+        most_together: jobs that are trained as one; None for as many as memory holds.
+        reports: whether their table and the report of the folder come at the end. If not, they are trials of a search,
+            which has a folder for each.
+
+    Raises:
+        SweepFailed: some jobs cannot be, or another sweep has the folder; none was started.
+        KeyboardInterrupt: the sweep was interrupted.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was begun is put away
+    with claimed_by_sweep(jobs.sweep_dir):
+        found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
+        same = aliases(found) if reports else {}
+        runs = [job for job in found if job.number not in same]
+        memory = Memory(host_memory(), gpu_bytes)
+        slots = at_once or slots_for(runs, memory, count_threads(), gpus)
+        items = plan(runs, most_together, memory, slots, gpus)
+        state = State(runs, slots, items)
+        watch = watcher(state)
+        try:
+            notes = one_batch_notes(jobs.config.trainer) if reports else []
+            for line in [*notes, *aliases_told(same, found)]:
+                watch.say(line)
+            if most_together != 1 and len(state.waiting) > 1:
+                watch.say(plan_told(items, runs, min(slots, len(items))))
+            interrupted = carry_out(items, partial(_work, jobs), state, gpus, stop_early, watch)
+        finally:
+            watch.close()
+        if reports:
+            report_on([job.folder for job in runs], jobs.sweep_dir)
+    if interrupted:
+        print(f"interrupted: {summary(state)}; {_again(jobs)} goes on from here", file=sys.stderr)
+        raise KeyboardInterrupt
+    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found})
+
+
+def checked(
+    jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: bool, measure: bool
+) -> tuple[list[Job], int, int | None]:
+    """All jobs, how many GPUs there are, and the memory of those, if it is to be measured.
+
+    Found out in other processes, since this one must not touch torch.
+
+    Raises:
+        SweepFailed: some jobs cannot be.
+    """
+    numbers = range(len(job_overrides))
+    ways = max(1, min(os.cpu_count() or 1, len(numbers) // _JOBS_A_CHECK))
+    if len(numbers) > 2 * _JOBS_A_CHECK:
+        print(f"checking {len(numbers)} jobs", flush=True)  # a tenth or two of a second each
+    checks = [
+        Forked(partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure)) for i in range(ways)
+    ]
+    found: list[Job] = []
+    mistakes: dict[int, str] = {}
+    statuses, gpus = {1}, 0
+    measured: list[int] = []
+    for returned in wait_for(checks):
+        if returned is None:
+            raise SweepFailed("the check of the jobs came to no end; none was started")
+        fine, wrong, gpus, gpu_bytes = returned
+        found += fine
+        measured += [gpu_bytes] if gpu_bytes is not None else []
+        mistakes |= {number: message for number, (_, message) in wrong.items()}
+        statuses |= {status for status, _ in wrong.values()}
+    found.sort(key=lambda job: job.number)
+    same = aliases(found)
+    mistakes |= same_folders([job for job in found if job.number not in same])
+    if mistakes:
+        raise SweepFailed(mistakes_told(mistakes, job_overrides), max(statuses), mistakes)
+    return found, gpus, max(measured, default=None)  # each check takes some for itself
+
+
+Checked = tuple[list[Job], dict[int, tuple[int, str]], int, int | None]
+
+
+def _check(
+    jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int], retry_failed: bool, measure: bool
+) -> Checked:
+    """In a process of its own: jobs that can be; exit status and message for those that cannot; GPUs, their memory."""
+    found, mistakes = [], {}
+    for number in numbers:
+        overrides = job_overrides[number]
+        try:
+            job = look_at(jobs.task_config(overrides, number), number, overrides, retry_failed)
+            if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
+                raise ValueError("name and output_dir hold for a whole sweep; give one value for each")
+            found.append(replace(job, unfit=job.unfit or _needs_a_process()))
+        except Exception as error:
+            mistakes[number] = _explained(error, overrides)
+    on_gpus = any(job.on_gpu for job in found)
+    return found, mistakes, count_gpus(), gpu_memory() if measure and on_gpus else None
+
+
+def _needs_a_process() -> str:
+    """Why the job whose Hydra config is set cannot share a process with others; "" if it can."""
+    of_hydra = HydraConfig.get()
+    if of_hydra.callbacks:
+        return "hydra.callbacks are called for one job of a process"
+    if of_hydra.job.chdir or of_hydra.job.env_set:
+        return f"hydra.job.{'chdir' if of_hydra.job.chdir else 'env_set'} holds for a whole process"
+    return ""
+
+
+def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
+    try:
+        status, message = explain(error, overrides)
+    except Exception:
+        return 1, "".join(traceback.format_exception(error)).rstrip()  # a bug, and not one to hide
+    return status, message.removeprefix("error: ")
+
+
+def _work(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
+    """In the item's process: run its jobs, all output to their logs. Returns the errors that ended them, by number."""
+    if len(item.jobs) > 1:
+        from hydra_plugins.trainlab._population import train_together
+
+        return train_together(jobs, item, share)
+    (job,) = item.jobs
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        write_output_to(job.folder / f"{jobs.config.hydra.job.name}.log")
+        share.take(processes=job.devices)
+        overrides = [*job.overrides, *jobs.quiet()]
+        if job.devices > 1:
+            _run_command(jobs.command(overrides, job.folder))
+            return {}
+        returned = jobs.run(overrides, job.number)
+    except Exception as error:
+        return {job.number: told(error)}
+    return {job.number: told(returned._return_value)} if returned.status is JobStatus.FAILED else {}
+
+
+def _run_command(command: Sequence[str]) -> None:
+    """Run a command and end as it does. Lightning starts a command line anew for each device but the first.
+
+    Ctrl-C comes to all processes of the group; this one just waits for the others.
+    """
+    signal.signal(signal.SIGINT, lambda *_: None)  # and not SIG_IGN, which the command would inherit
+    status = subprocess.run(command).returncode
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        signal.raise_signal(-status)
+    sys.exit(status)
+
+
+def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
+    """The table of the runs in ``folders``, and the report of all in that of the sweep."""
+    folders = [folder for folder in folders if (folder / "result.json").exists()]
+    if not folders:
+        return
+    wide_enough = None if sys.stdout.isatty() else 10_000
+    Console(width=wide_enough).print(runs_table(find_runs(folders), Path.cwd()))
+    try:
+        print(f"report: {write_report([sweep_dir])}", flush=True)
+    except OSError as error:  # the runs are on disk; the report can be made from them at any time
+        reason = describe_os_error(error, "--output-dir")
+        print(f"no report: {reason}; python src/report.py {sweep_dir} makes it", file=sys.stderr)
+
+
+def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:
+    """What Hydra's sweepers work with: the objective, or a failure that is about all that failed.
+
+    ``runs`` has each job with the number of the run that it is.
+    """
+    told = [summary(state)]
+    outcomes = [outcome.status for outcome in state.outcomes.values()]
+    if WAITING in outcomes or "interrupted" in outcomes:
+        told.append(f"{_again(jobs)} goes on from here")
+    if "failed" in outcomes:
+        told.append(f"{_again(jobs, 'sweep.retry_failed=true')} tries again what failed")
+    if "diverged" in outcomes:
+        told.append("diverged runs are not retried, since training is deterministic: their messages say what to change")
+    failure = SweepFailed("; ".join(told))
+    returns, objective = [], METRICS[jobs.config.sweep.objective].key
+    for job, number in runs.items():
+        outcome = state.outcomes[number]
+        completed = outcome.status in ("completed", "debug", "pruned")
+        returned = JobReturn(
+            overrides=list(job.overrides),
+            working_dir=str(Path.cwd()),
+            task_name=JobRuntime.instance().get("name"),
+            status=JobStatus.COMPLETED if completed else JobStatus.FAILED,
+        )
+        returned.return_value = outcome.metrics.get(objective) if completed else failure
+        returns.append(returned)
+    return returns
+
+
+def _again(jobs: Jobs, *more: str) -> str:
+    """The command that goes on, in words."""
+    named = any(override.startswith("name=") for override in as_typed(jobs.config.hydra.overrides.task))
+    settings = [*(() if named else (f"name={jobs.config.name}",)), *more]
+    return "the same command" + (f" with {' '.join(settings)}" if settings else "")

@@ -1,0 +1,94 @@
+"""The launcher as Hydra sees it. Imported at every start, so what takes time is imported at the launch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from trainlab.cli import quick_imports
+
+
+class ProcessLauncher(Launcher):
+    """Runs each job in a process of its own.
+
+    Attributes:
+        reports: whether each launch of trainings ends with a table and a report. A sweeper that launches again and
+            again makes its own at the end.
+
+    Args:
+        jobs: at once; "auto" for a GPU or a core each; one of what is no training.
+        on_failure: continue or stop; of trainings only.
+        retry_failed: whether to try again what failed in an earlier sweep; of trainings only.
+        population: how many trainings that differ only in numbers are trained together at most: a number, or "auto"
+            for as many as memory holds, or "off" for one.
+        trainings: whether jobs are this project's trainings. They are all checked before the first starts, skipped
+            where they are completed, and recorded in `result.json`. Other applications' jobs are just run.
+    """
+
+    def __init__(
+        self,
+        jobs: int | str = 1,
+        on_failure: str = "continue",
+        retry_failed: bool = False,
+        population: int | str = "auto",
+        trainings: bool = False,
+    ) -> None:
+        if jobs != "auto" and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
+            raise ValueError(f"jobs must be auto or an integer of at least 1, got {jobs!r}; set sweep.jobs")
+        if on_failure not in ("continue", "stop"):
+            raise ValueError(f"on_failure must be continue or stop, got {on_failure!r}; set sweep.on_failure")
+        if not isinstance(retry_failed, bool):
+            raise ValueError(f"retry_failed must be true or false, got {retry_failed!r}; set sweep.retry_failed")
+        self.jobs = None if isinstance(jobs, str) else jobs
+        self.on_failure, self.retry_failed, self.trainings = on_failure, retry_failed, trainings
+        self.most_together = _most_together(population)
+        self.reports = True
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs; one return each, in their order."""
+        from hydra_plugins.trainlab._jobs import Jobs
+
+        jobs = Jobs(self.hydra_context, self.task_function, self.config, initial_job_idx)
+        if not self.trainings:
+            from hydra_plugins.trainlab._any_application import launch
+
+            return launch(jobs, job_overrides, self.jobs or 1)
+        with quick_imports():
+            from hydra_plugins.trainlab._sweep import launch_trainings
+
+        stop_early = self.on_failure == "stop"
+        return launch_trainings(
+            jobs, job_overrides, self.jobs, stop_early, self.retry_failed, self.most_together, self.reports
+        )
+
+
+def _most_together(population: Any) -> int | None:
+    """How many trainings go together at most; None for no limit but memory. True and False are YAML's on and off."""
+    if population is True or population == "auto":
+        return None
+    if population is False or population == "off":
+        return 1
+    if not isinstance(population, int) or population < 1:
+        told = "population must be auto, off or an integer of at least 2"
+        raise ValueError(f"{told}, got {population!r}; set sweep.population")
+    return population
+
+
+@dataclass
+class ProcessLauncherConf:
+    """Settings of ``hydra/launcher=processes``, for any application."""
+
+    _target_: str = "hydra_plugins.trainlab.launcher.ProcessLauncher"
+    jobs: int = 1
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="processes", node=ProcessLauncherConf)

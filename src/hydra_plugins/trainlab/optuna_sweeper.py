@@ -1,0 +1,85 @@
+"""A search as Hydra sees it. Imported at every start, so Optuna is imported when one begins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.utils import JobReturn
+
+from trainlab.cli import SweepFailed, quick_imports
+from trainlab.config.overrides import parse_overrides
+from trainlab.sweep.space import Settings
+from trainlab.tasks.metrics import metric_of
+
+SAMPLERS = ("tpe", "random")
+PRUNERS = ("none", "median", "hyperband")
+_BATCH = 8  # enough for populations, few enough that most trials learn from others
+_LEAST_VERSION = 5
+
+
+class OptunaSweeper(BasicSweeper):
+    """Searches over intervals and choices for the lowest validation loss, or the highest accuracy.
+
+    Args:
+        trials: runs that the search comes to.
+        sampler: tpe or random.
+        seed: of the sampler.
+        batch: trials that are launched together; "auto" for 8.
+        pruner: none, median or hyperband.
+        objective: val/loss or val/acc.
+        max_epochs: of a trial, which Hyperband divides.
+        params: overrides besides those of the command line.
+    """
+
+    def __init__(
+        self,
+        trials: int = 20,
+        sampler: str = "tpe",
+        seed: int = 1,
+        batch: int | str = "auto",
+        pruner: str = "none",
+        objective: str = "val/loss",
+        max_epochs: int | None = None,
+        params: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(max_batch_size=None, params=params)
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be tpe or random, got {sampler!r}; set sweep.sampler")
+        if pruner not in PRUNERS:
+            raise ValueError(f"pruner must be none, median or hyperband, got {pruner!r}; set sweep.pruner")
+        metric_of(objective, "sweep.objective")
+        if not _is_count(trials):
+            raise ValueError(f"trials must be an integer of at least 1, got {trials!r}; set sweep.trials")
+        if batch != "auto" and not _is_count(batch):
+            raise ValueError(f"batch must be auto or an integer of at least 1, got {batch!r}; set sweep.batch")
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise ValueError(f"seed must be an integer of at least 0, got {seed!r}; set sweep.seed")
+        self.settings = Settings(trials, sampler, seed, pruner, max_epochs or -1, objective)
+        self.batch = _BATCH if isinstance(batch, str) else batch
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """Search; returns what the trials' runs returned.
+
+        Raises:
+            SweepFailed: Optuna is missing, there is nothing to search, or trials ended by an error.
+        """
+        _require_optuna()
+        with quick_imports():
+            from hydra_plugins.trainlab._search import search
+        assert self.hydra_context is not None and self.launcher is not None
+        overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)
+        return search(self.launcher, overrides, self.settings, self.batch)
+
+
+def _require_optuna() -> None:
+    install = "pip install -e '.[optuna]'"
+    try:
+        import optuna
+    except ImportError as error:
+        raise SweepFailed(f"hydra/sweeper=optuna needs Optuna ({error}); {install}") from None
+    if int(optuna.__version__.partition(".")[0]) < _LEAST_VERSION:
+        raise SweepFailed(f"hydra/sweeper=optuna needs Optuna {_LEAST_VERSION}, got {optuna.__version__}; {install}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

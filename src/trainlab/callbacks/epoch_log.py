@@ -1,0 +1,110 @@
+"""One row per epoch for every logger, and one line for the console."""
+
+import logging
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from trainlab.training.module import Classifier
+
+log = logging.getLogger(__name__)
+
+
+class EpochLog(Callback):
+    """One row an epoch for every logger and one line for the console and the log file.
+
+    Learning rate and momentum of the row are those of the last optimizer step of the epoch.
+
+    Attributes:
+        epoch_s: wall seconds of every epoch of the run, resumed ones too, from the end of the one before: training
+            steps, validation, and writing what the epoch before left to write, its checkpoints.
+        images_per_s: training images a second of its training steps.
+        active: whether an epoch has begun since this was made.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self.epoch_s: list[float] = []
+        self.images_per_s: list[float] = []
+        self.active = False
+        self._trained: float | None = None
+        self._end: float | None = None
+
+    @property
+    def median_epoch_s(self) -> float:
+        """Median wall seconds of an epoch."""
+        return statistics.median(self.epoch_s)
+
+    @property
+    def median_images_per_s(self) -> float:
+        """Median over the epochs."""
+        return statistics.median(self.images_per_s)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        assert isinstance(pl_module, Classifier)
+        self.active = True
+        self._start, self._trained = self._clock(), None
+        self._first_batch, self._first_part_s = pl_module.begun_batches, 0.0
+        if self._first_batch:  # which has a row already
+            self._first_part_s = self.epoch_s.pop()
+            self.images_per_s.pop()
+        if self._end is None:
+            self._end = self._start
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note when the training steps of the epoch have ended, on the device too."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)
+        self._trained = self._clock()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the row and the line."""
+        assert isinstance(pl_module, Classifier)
+        loss, right, count = pl_module.train_sums().tolist()
+        assert self._end is not None
+        previous_end, self._end = self._end, self._clock()
+        self.epoch_s.append(self._first_part_s + self._end - previous_end)
+        now = count - self._first_batch * pl_module.batches.batch_size * trainer.world_size
+        self.images_per_s.append(now / ((self._trained or self._end) - self._start))
+        lr, momentum = pl_module.lr_and_momentum
+        row = {
+            "epoch": trainer.current_epoch,
+            "train/loss": loss / count,
+            "train/acc": right / count,
+            **pl_module.val_metrics,
+            "lr": float(lr),
+            "momentum": float(momentum),
+            "epoch_s": self.epoch_s[-1],
+            "images_per_s": self.images_per_s[-1],
+            "parameters": sum(p.numel() for p in pl_module.network.parameters()),
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.global_step)
+        if trainer.is_global_zero:
+            log.info(_line(row, trainer.max_epochs))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The times so far."""
+        return {"epoch_s": self.epoch_s, "images_per_s": self.images_per_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the times of the epochs before."""
+        self.epoch_s, self.images_per_s = list(state_dict["epoch_s"]), list(state_dict["images_per_s"])
+
+
+def _line(row: dict[str, Any], max_epochs: int | None) -> str:
+    of = f"/{max_epochs}" if max_epochs and max_epochs > 0 else ""
+    val = f"   val {row['val/loss']:.4f} {row['val/acc']:6.2%}" if "val/loss" in row else ""
+    return (
+        f"epoch {row['epoch'] + 1:3d}{of}   train {row['train/loss']:.4f} {row['train/acc']:6.2%}{val}"
+        f"   lr {row['lr']:.2e}   {row['epoch_s']:.1f} s"
+    )

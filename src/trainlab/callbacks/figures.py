@@ -1,0 +1,107 @@
+"""Figures for TensorBoard: images that go into a network, and what it makes of the test images."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from trainlab.data import ImageData, Images
+from trainlab.inference.network import Evaluation
+from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES, TensorBoard
+from trainlab.training.module import Batch
+from trainlab.validation import check_at_least
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Pictures(Callback):
+    """A grid of training images as the network gets them, with their labels, for TensorBoard.
+
+    Args:
+        num_images: in the grid, at most a batch.
+    """
+
+    def __init__(self, num_images: int = 32) -> None:
+        check_at_least(1, "callbacks.pictures", num_images=num_images)
+        self.num_images = num_images
+        self._batch: list[torch.Tensor] | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Keep the first batch of the training."""
+        if batch_idx == 0 and trainer.current_epoch == 0:
+            self._batch = [part[: self.num_images].clone() for part in batch]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw it, once the first epoch is over."""
+        if self._batch is None or trainer.current_epoch > 0 or not trainer.is_global_zero:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it unseen
+        assert isinstance(data, ImageData)
+        images, labels = self._batch
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoard):
+                figure = image_grid(images, [data.classes[i] for i in labels.tolist()])
+                logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)
+
+
+def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, step: int) -> None:
+    """The test's pictures, to TensorBoard."""
+    shown = torch.linspace(0, len(images.test) - 1, 32).long()
+    truth, guess = images.test_labels.cpu()[shown].tolist(), evaluation.predictions[shown].tolist()
+    captions = [
+        images.classes[t] if t == g else f"{images.classes[g]}\nnot {images.classes[t]}"
+        for t, g in zip(truth, guess, strict=True)
+    ]
+    right = [t == g for t, g in zip(truth, guess, strict=True)]
+    grid = image_grid(images.test[shown.to(images.test.device)], captions, right)
+    writer.add_figure(TEST_IMAGES, grid, step)
+    writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, images.classes), step)
+    writer.flush()
+
+
+def image_grid(images: Tensor, captions: Sequence[str], right: Sequence[bool] | None = None) -> "Figure":
+    """Images (N, C, H, W), uint8, in rows of eight with captions below, red where ``right`` is false."""
+    from matplotlib.figure import Figure  # takes a while to import
+
+    count, _, height, width = images.shape
+    columns = min(8, count)
+    rows = -(-count // columns)
+    gap_x, gap_y = max(2, width // 8), max(8, height // 3)
+    canvas = np.full((rows * (height + gap_y), columns * (width + gap_x), 3), 255, dtype=np.uint8)
+    pixels = images.permute(0, 2, 3, 1).cpu().numpy()
+    figure = Figure(figsize=(columns * 1.1, rows * 1.25), dpi=110, layout="tight")
+    axes = figure.subplots()
+    for i, (picture, caption) in enumerate(zip(pixels, captions, strict=True)):
+        top, left = i // columns * (height + gap_y), i % columns * (width + gap_x)
+        canvas[top : top + height, left : left + width] = picture
+        color = "black" if right is None or right[i] else "crimson"
+        axes.text(left + width / 2, top + height + 1, caption, ha="center", va="top", fontsize=7, color=color)
+    axes.imshow(canvas, interpolation="nearest")
+    axes.set_axis_off()
+    return figure
+
+
+def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> "Figure":
+    """A confusion matrix (C, C), rows the true classes, in percent of each."""
+    from matplotlib.figure import Figure
+
+    shares = (confusion / confusion.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
+    side = 1.8 + 0.32 * len(classes)  # inches; small, for TensorBoard shows pictures at a third of a page's width
+    figure = Figure(figsize=(side, side), dpi=110, layout="tight")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for i, j in np.ndindex(shares.shape):
+        color = "white" if shares[i, j] > 55 else "black"
+        axes.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", fontsize=9, color=color)
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title("test images, percent of each true class", fontsize=10)
+    return figure

@@ -1,0 +1,109 @@
+"""Self-normalization made visible: activations and gradients of every layer, once an epoch."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from trainlab.data import ImageData
+from trainlab.inference.layer_statistics import activations, gradient_norms, layers_of, weights_of
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.loggers.tensorboard import TensorBoard
+from trainlab.runs.files import write_atomically
+from trainlab.training.module import Classifier
+
+FILE = "activations.csv"
+
+
+class ActivationProbe(Callback):
+    """Looks into the network before the training and after its epochs, without changing it by a bit.
+
+    Activations are those of some validation images, the same every time, in evaluation mode. The gradient's norm is
+    that of the loss on the training's first batch, with the dropout masks of the first step and batch normalization by
+    the batch, as a training step has it before clipping. Both go to `activations.csv`, a row a layer, and to
+    TensorBoard. Of several processes the first is looked at.
+
+    Args:
+        dirpath: folder of `activations.csv`.
+        every_epochs: look after every so many epochs; 0 for never.
+        num_images: validation images, at least 2.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, dirpath: str, every_epochs: int = 0, num_images: int = 256) -> None:
+        if every_epochs < 0:
+            raise ValueError(f"every_epochs must be at least 0, got {every_epochs}; set callbacks.activations")
+        if num_images < 2:
+            raise ValueError(f"num_images must be at least 2, got {num_images}; set callbacks.activations.num_images")
+        self.path, self.every_epochs, self.num_images = Path(dirpath) / FILE, every_epochs, num_images
+        self._rows: list[dict[str, Any]] | None = None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the network that the training starts with."""
+        if self.every_epochs and trainer.global_step == 0:
+            self._look(trainer, pl_module, epochs=0)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at what the epoch has made of it."""
+        assert isinstance(pl_module, Classifier)
+        epochs = trainer.current_epoch + 1
+        if self.every_epochs and pl_module.epoch_is_whole and epochs % self.every_epochs == 0:
+            self._look(trainer, pl_module, epochs)
+
+    def _look(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
+        """Write the rows of a network that was trained for so many ``epochs``."""
+        assert isinstance(module, Classifier)
+        images, batch = self._images(trainer)
+        layers = layers_of(module.network)
+        with trainer.precision_plugin.forward_context():
+            statistics = activations(module.network, layers, images)
+            norms = gradient_norms(module.network, layers, *batch, module.label_smoothing)
+        if not trainer.is_global_zero:
+            return
+        rows = [
+            {
+                "mean": found.mean,
+                "std": found.std,
+                "dead": found.dead,
+                "gradient_norm": norm,
+                **asdict(weights_of(layer)),
+            }
+            for layer, found, norm in zip(layers, statistics, norms, strict=True)
+        ]
+        names = [layer.name for layer in layers]
+        self._write(epochs, trainer.global_step, names, rows)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoard):
+                histograms = {name: found.histogram for name, found in zip(names, statistics, strict=True)}
+                logger.log_layers(dict(zip(names, rows, strict=True)), histograms, trainer.global_step)
+
+    def _images(self, trainer: Trainer) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Validation images (N, C, H, W), spread over all of them, and the first training batch."""
+        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it unseen
+        assert isinstance(data, ImageData)
+        held_out = data.val_dataloader()
+        places = torch.linspace(0, len(held_out.indices) - 1, min(self.num_images, len(held_out.indices))).long()
+        images = held_out.images[held_out.indices[places].to(held_out.images.device)]
+        return images, next(iter(data.train_dataloader()))
+
+    def _write(self, epochs: int, step: int, names: Sequence[str], rows: Sequence[dict[str, float]]) -> None:
+        """Put the rows in the place of any for as many epochs or more: of a process that was cut short."""
+        if self._rows is None:
+            self._rows = [row for row in read_rows(self.path) if int(row["epochs"]) < epochs]
+        self._rows += [
+            {"epochs": epochs, "step": step, "layer": name, **row} for name, row in zip(names, rows, strict=True)
+        ]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self._rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_atomically(self.path, text.getvalue().encode())

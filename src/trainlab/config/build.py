@@ -1,0 +1,270 @@
+"""What a config stands for: the objects of one run, checked against each other."""
+
+import inspect
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object, instantiate
+from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
+
+from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
+from trainlab.config.overrides import PATHS
+from trainlab.data import ImageData
+from trainlab.inference.rebuild import check_rebuildable
+from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
+from trainlab.models.scaling import InputScaling
+from trainlab.population.runner import Member
+from trainlab.runs.checkpoints import AtomicCheckpointIO
+from trainlab.runs.files import absolute
+from trainlab.runs.provenance import provenance
+from trainlab.tasks.metrics import metric_of, mode_of
+from trainlab.training.foreign_callbacks import check_callbacks
+from trainlab.training.length import check_length, count_batches, count_steps, limited
+from trainlab.training.lightning_internals import make_trainer
+from trainlab.training.module import Classifier
+from trainlab.training.optimizers import tried
+from trainlab.training.schedules import check_scheduler
+from trainlab.validation import check_arguments, check_devices
+
+# Of the Trainer, to Classifier.
+_STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
+
+
+# Arguments of the Trainer that others have, and why.
+_NOT_OF_TRAINER = {
+    "callbacks": "they are set by callbacks.*",
+    "logger": "loggers are set by logger.*",
+    "plugins": "they are those that write checkpoints whole",
+    "limit_test_batches": "the test set is read whole",
+    "barebones": "every run writes checkpoints and logs",
+    "limit_predict_batches": "there are no predictions in training; see src/predict.py",
+}
+
+
+# Written by a run, and read by whoever resumes or reports it: no other run may write there.
+_FOLDERS = {
+    "callbacks.checkpoint.dirpath": "checkpoints",
+    "callbacks.activations.dirpath": "",
+    "callbacks.step_losses.dirpath": "",
+    "logger.csv.save_dir": "",
+}
+
+
+@dataclass
+class Parts:
+    """The objects that a config stands for."""
+
+    data: ImageData
+    network: nn.Module
+    module: Classifier
+    optimizer: partial[Optimizer]
+    callbacks: list[Callback]
+    loggers: RunLoggers
+    trainer: lightning.Trainer
+    checkpoint: BestAndLast
+    epochs: EpochLog
+    interrupt: StopOnInterrupt
+    total_steps: int
+
+    def set_lr(self, lr: float) -> None:
+        """Have another learning rate, before the optimizer is made."""
+        self.optimizer.keywords["lr"] = lr
+
+    def standardize(self) -> None:
+        """Give the network the statistics of the training split, if it scales by them. Reads the images."""
+        scaling = self.network.scaling
+        assert isinstance(scaling, InputScaling)
+        if scaling.standardize:
+            scaling.set_statistics(*self.data.statistics())
+
+
+def make_paths_absolute(cfg: DictConfig) -> None:
+    """Have all paths of ``cfg`` hold in every working directory, and in every thread, as they hold where it was given.
+
+    `hydra.job.chdir=true` makes another working directory of the run's folder. A relative path is seen from that of the
+    command, and `~` is the home folder.
+    """
+    start = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else Path.cwd()
+    for key in PATHS:
+        path = OmegaConf.select(cfg, key)
+        if path == "":  # it would be the working directory
+            raise ValueError(f"{key} must be a path, got ''; set {key}")
+        if isinstance(path, str) and not (key == "ckpt_path" and path == "last"):
+            OmegaConf.update(cfg, key, absolute(path, start))
+
+
+def run_dir_of(cfg: DictConfig) -> Path:
+    """Folder of the run.
+
+    Raises:
+        ValueError: it is set to none.
+    """
+    if not isinstance(cfg.run_dir, str) or not cfg.run_dir:
+        raise ValueError("run_dir follows from output_dir and name; set these, and leave out run_dir")
+    return Path(cfg.run_dir)
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """``cfg`` as plain values: what checkpoints hold and fingerprints are made of."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+
+
+def build(cfg: DictConfig, member: Member | None = None) -> Parts:
+    """All objects of a run, alone or as ``member``, checked against each other. Reads no image and writes nothing."""
+    check_arguments(provenance, {"seed": cfg.seed}, "")
+    check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
+    name = Path(cfg.name if isinstance(cfg.name, str) else "")  # of a number, YAML has not kept how it was written
+    if not name.parts or name.is_absolute() or ".." in name.parts:
+        raise ValueError(f"name must be that of a folder under output_dir, as text, got {cfg.name!r}; set name")
+    for key, part in _FOLDERS.items():
+        folder, own = OmegaConf.select(cfg, key), Path(cfg.run_dir, part)
+        if folder is not None and Path(str(folder)) != own:
+            raise ValueError(f"{key} must be {own}, where the run is looked for, got {folder}; set output_dir, name")
+    for key, reason in _NOT_OF_TRAINER.items():
+        if key in cfg.trainer:
+            raise ValueError(f"trainer.{key} would have no effect ({reason}); leave it out")
+    if not cfg.trainer.get("enable_checkpointing", True):
+        raise ValueError(
+            "enable_checkpointing must be true, for the test needs the best checkpoint, got false; "
+            "leave out trainer.enable_checkpointing"
+        )
+    check_length(cfg.trainer)
+    metric_of(cfg.sweep.objective, "sweep.objective")
+    check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
+    on_cpu = cfg.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
+    if on_cpu and str(cfg.trainer.precision) in ("16", "16-mixed"):
+        raise ValueError(f"precision={cfg.trainer.precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
+    data: ImageData = construct(cfg, "data")
+    if member:
+        member.share(data)
+    data.check()
+    network: nn.Module = construct(cfg, "model", image_shape=data.image_shape)
+    check_rebuildable(network)
+    if network.num_classes != data.count_classes():
+        raise ValueError(
+            f"num_classes must be the number of classes of the data, {data.count_classes()}, "
+            f"got {network.num_classes}; set model.num_classes"
+        )
+    optimizer = construct(cfg, "optim")
+    lr = optimizer.keywords.get("lr")
+    if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
+        raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
+    scheduler = construct(cfg, "scheduler")
+    trial = tried(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
+    steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
+    check_arguments(Classifier, steps, "trainer")
+    train_epoch = member.train_epoch if member and member.stacked else None
+    module = Classifier(
+        network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps, train_epoch=train_epoch
+    )
+
+    clock = {"clock": member.seconds} if member else {}
+    named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
+    check_callbacks({f"callbacks.{name}": callback for name, callback in named.items()}, on_cpu)
+    checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
+    if member:
+        member.listen(interrupt)
+    if not isinstance(checkpoint, BestAndLast):
+        raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
+    callbacks = [epochs, *named.values()]
+    if cfg.trainer.max_time not in (None, ""):
+        callbacks.append(_timer(resolved(cfg)["trainer"]["max_time"]))
+    if cfg.sweep.trial:
+        from trainlab.callbacks.pruning import Pruning  # which needs Optuna
+
+        callbacks.append(Pruning(**cfg.sweep.trial, objective=cfg.sweep.objective))
+    callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
+    callbacks.append(LeaveLoggersOpen())
+    kept = [] if cfg.trainer.get("fast_dev_run") else [name for name, settings in cfg.logger.items() if settings]
+    loggers = RunLoggers({name: _logger(cfg, name) for name in kept})
+    plugins = [AtomicCheckpointIO()]
+    ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
+    objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
+    trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
+    total_steps = _count_steps(trainer, data, module)
+    check_scheduler(scheduler, trial, total_steps)
+    checkpoint.about["total_steps"] = total_steps
+    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+        _check_last_batch(trainer, data)
+    if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
+        module.double()
+    objects_of_run = (data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+    return Parts(*objects_of_run, total_steps)
+
+
+def _timer(max_time: Any) -> Timer:
+    """Ends a training after an epoch: Lightning's own ends it inside one, which cannot be resumed exactly."""
+    try:
+        timer = Timer(max_time, interval="epoch", verbose=False)
+    except (MisconfigurationException, AttributeError, TypeError):  # another text; a number; unknown keys
+        raise ValueError(
+            f"max_time must be DD:HH:MM:SS in quotes (without them YAML makes 1:00:00:00 a number), got {max_time!r}; "
+            "set trainer.max_time='00:01:00:00' for an hour"
+        ) from None
+    if (timer.time_remaining() or 0) <= 0:
+        raise ValueError(f"max_time must be above 0, got {max_time}; set trainer.max_time")
+    return timer
+
+
+def _check_last_batch(trainer: lightning.Trainer, data: ImageData) -> None:
+    """Raise ValueError where a process has a batch of one image, which batch normalization cannot take."""
+    images = math.ceil((data.count_train_images() - data.val_size) / trainer.world_size)
+    batches = limited(math.ceil(images / data.batch_size), trainer.limit_train_batches)
+    if 1 in (data.batch_size, images - (batches - 1) * data.batch_size):
+        raise ValueError(
+            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
+            "set data.batch_size or data.val_size"
+        )
+
+
+def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier) -> int:
+    """Optimizer steps of the run, before any image is read.
+
+    Raises:
+        ValueError: a limit leaves no batch to train or to validate on.
+    """
+    images = data.count_train_images() - data.val_size
+    overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it unseen
+    count_batches(
+        *(data.val_size, data.eval_batch_size, trainer.world_size),
+        *(trainer.limit_val_batches, overfit or "limit_val_batches"),
+    )
+    batches = count_batches(
+        *(images, data.batch_size, trainer.world_size),
+        *(trainer.limit_train_batches, overfit or "limit_train_batches"),
+    )
+    return count_steps(batches, module.accumulate, trainer.max_epochs, trainer.max_steps)
+
+
+def _logger(cfg: DictConfig, name: str) -> Logger:
+    """A logger under the name of the run, its folder under output_dir, unless it is given another."""
+    settings, run_name = cfg.logger[name], os.path.relpath(cfg.run_dir, cfg.output_dir)
+    late = name_argument(get_object(settings._target_), settings, run_name)
+    return cast(Logger, construct(cfg, f"logger.{name}", **late))
+
+
+def construct(cfg: DictConfig, section: str, **late: Any) -> Any:
+    """The object that a section of ``cfg`` stands for, with arguments that are known only now."""
+    settings = OmegaConf.select(cfg, section)
+    plain = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
+    arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
+    target = get_object(plain["_target_"])
+    if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
+        if target.__module__.startswith("trainlab."):  # others may watch what they log themselves
+            metric_of(arguments["monitor"], f"{section}.monitor")
+        arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section)
+    check_arguments(target, arguments, section)
+    return instantiate(settings, **late, _convert_="all")

@@ -1,0 +1,274 @@
+"""The words of a command line: put so that Hydra reads what was meant, or refused; and what they come to."""
+
+import hashlib
+import itertools
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from trainlab.runs.fingerprint import telling
+
+MAX_FOLDER_BYTES = 120
+# Settings that are paths: what is typed as a number there is a folder's name.
+PATHS = (
+    *("output_dir", "run_dir", "ckpt_path", "data.root", "data.cache_dir", "lr_search.cache_dir"),
+    *("data_root", "cache_dir", "out"),  # of eval.py
+)
+# What Hydra reads without quotes. Names of folders and paths have more in them: "=" and "," of a sweep, "~", "ö".
+_PLAIN = re.compile(r"[A-Za-z0-9_\-/+.$%*@?|:,()\[\]{}\\ ]*")
+_CALL_OR_CONTAINER = re.compile(r"\w+\(.*\)|[\[{].*")  # range(0,10,step=5), tag(a=1,2), [a, b], {a: b}
+_CHOOSES_OPTIONS = ("experiment", "debug")  # groups whose options choose those of other groups
+_DIGITS = 10  # of a range's numbers, which adding up steps has left more of
+
+
+class WrongArguments(ValueError):
+    """The words of a command line contradict each other, or cannot be read."""
+
+
+def folder_name(overrides: Sequence[str]) -> str:
+    """The folder of a sweep's run: its overrides; with a hash where they are too long or have other characters."""
+    kept = telling(overrides)
+    full = ",".join(kept) or "default"
+    name = re.sub(r"[^\w=,.+~@-]", "_", full)
+    if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:
+        return name
+    digest = hashlib.blake2b(full.encode(), digest_size=4).hexdigest()
+    return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
+
+
+def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
+    """A command line of a person as Hydra is to get it: flags first, text in quotes, each key ``once``.
+
+    Raises:
+        WrongArguments: a key is given twice, or a value can be read in two ways.
+    """
+    flags, overrides = _flags_first(arguments)
+    if once:
+        check_given_once(overrides)
+    sweeps = "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
+    words = [quoted(override, sweeps) for override in overrides]
+    return flags + (_left_to_jobs(words) if sweeps else words)
+
+
+def check_given_once(overrides: Sequence[str]) -> None:
+    """Raise WrongArguments where an override takes the place of another one, which would be lost without a word."""
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key in given:
+            raise WrongArguments(f"{key} is given twice: {given[key]} and {override}; leave out one of them")
+        drops = override.startswith("~") or ("." in key and not value.startswith("{"))  # a mapping is merged
+        for earlier, other in given.items():
+            if drops and earlier.startswith(f"{key}."):
+                raise WrongArguments(f"{override} drops {other}, given before it; leave out one of them")
+            if key.startswith(f"{earlier}.") and (other.startswith("~") or other.endswith("=null")):
+                raise WrongArguments(f"{other} leaves nothing to set by {override}; leave out one of them")
+        given[key] = override
+
+
+def quoted(override: str, sweeps: bool = False) -> str:
+    """``key=value`` with quotes, where Hydra needs them, around a value that is text.
+
+    Args:
+        override: as typed.
+        sweeps: whether a comma is between values.
+
+    Raises:
+        WrongArguments: with "=" and "," in it the value may be one path or several.
+    """
+    key, _, value = override.partition("=")
+    if set(value) & set("'\"\\") or _CALL_OR_CONTAINER.fullmatch(value) or not value:
+        return override
+    if "=" in value and "," in value and sweeps:
+        one, several = f"{key}='{value}'", ",".join(f"'{part}'" for part in value.split(","))
+        raise WrongArguments(f'a value with "=" and "," needs quotes: "{one}" is one, "{key}={several}" are several')
+    if "=" in value:
+        return f"{key}='{value}'"
+    return f"{key}=" + ",".join(map(partial(_quoted_text, key.lstrip("+")), value.split(",")))
+
+
+def _quoted_text(key: str, value: str) -> str:
+    is_text = key == "name" or (key in PATHS and _is_number(value))
+    return value if _PLAIN.fullmatch(value) and not is_text else f"'{value}'"
+
+
+def _is_number(value: str) -> bool:
+    """Whether Hydra reads a number or a truth value."""
+    try:
+        float(value)
+    except ValueError:
+        return value.lower() in ("true", "false")
+    return True
+
+
+def _flags_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags, by their long names, and overrides; Hydra understands no flag after an override."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    given, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        raise WrongArguments(f"there is no flag {unknown[0]}; --help shows settings, --hydra-help the flags")
+    flags: list[str] = []
+    for action in parser._actions:
+        value = getattr(given, action.dest, None)
+        if action.option_strings and value:
+            flags += [max(action.option_strings, key=len), *(() if value is True else (value,))]
+    return flags, list(given.overrides)
+
+
+def _left_to_jobs(overrides: Sequence[str]) -> list[str]:
+    """The overrides of a sweep, those written as choices of one value that hold for an option which jobs choose.
+
+    Hydra would try them on the option of the configuration without the sweep.
+    """
+    parsed = parse_overrides(overrides)
+    chosen = {one.key_or_group for one in parsed if one.is_sweep_override() and "." not in one.key_or_group}
+    words = []
+    for one, word in zip(parsed, overrides, strict=True):
+        section, _, name = one.key_or_group.partition(".")
+        is_one_value = bool(name) and not one.is_sweep_override() and not one.is_delete()
+        # Hydra has no choice of null: that is tried on the option of the configuration without the sweep.
+        is_one_value = is_one_value and one.value() is not None
+        left = is_one_value and section not in ("sweep", "hydra") and chosen & {section, *_CHOOSES_OPTIONS}
+        value = one.get_value_element_as_str() or "''" if left else ""
+        words.append(f"{one.get_key_element()}=choice({value})" if left else word)
+    return words
+
+
+def values_of(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """What a sweep takes for each key, as Hydra reads its overrides: one value where it is not swept over.
+
+    Raises:
+        ValueError: one cannot be read, or its values cannot be counted.
+    """
+    found = {}
+    for override in parse_overrides([*map(quoted, overrides)]):
+        if not override.is_sweep_override():
+            found[override.key_or_group] = [str(override.value())]
+        elif override.is_choice_sweep() or override.is_range_sweep():
+            found[override.key_or_group] = swept_values(override)
+        else:
+            raise ValueError(f"the values of {override.input_line} cannot be counted; give them one by one")
+    return found
+
+
+def count_runs(overrides: Sequence[str]) -> int:
+    """Runs of a sweep: combinations of values that differ, with their interpolations of each other resolved.
+
+    Raises:
+        ValueError: one cannot be read, or its values cannot be counted.
+    """
+    values = values_of(overrides)
+    return len({_resolved(dict(zip(values, one, strict=True))) for one in itertools.product(*values.values())})
+
+
+def _resolved(values: Mapping[str, str]) -> tuple[str, ...]:
+    """The values, which may refer to each other by their keys; equal numbers are equal text."""
+    from omegaconf import OmegaConf
+
+    cfg = OmegaConf.from_dotlist([f"{key}={value}" for key, value in values.items() if "." in key])
+    found = [OmegaConf.select(cfg, key) if "${" in value else value for key, value in values.items()]
+    return tuple(_text(value) for value in found)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(float(value))
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def parse_overrides(overrides: Sequence[str], config_loader: Any = None) -> list[Any]:
+    """Overrides as Hydra reads them, but that a sorted range has the numbers of the range.
+
+    Raises:
+        WrongArguments: one cannot be read.
+    """
+    from hydra.errors import OverrideParseException
+
+    try:
+        return _parser(config_loader).parse_overrides([*overrides])
+    except OverrideParseException as error:
+        raise WrongArguments(unreadable(error)) from None
+
+
+def unreadable(error: Any) -> str:
+    """What is wrong with the argument of Hydra's OverrideParseException, and how it can be written."""
+    reason = str(error).splitlines()[0].removeprefix("LexerNoViableAltException: ").partition(" expecting ")[0]
+    key, equals, value = error.override.partition("=")
+    if not equals or not key:
+        return f"cannot read the argument {error.override!r}; write key=value"
+    if not key.isascii():
+        return f"there is no setting {key!r}; names of settings have no such letters"
+    word = f"{key}={_in_quotes(value)}"
+    quote = '"' if "'" in word and not set(word) & set('$`"\\!') else "'"
+    shell = f"{quote}{word}{quote}" if quote not in word else shlex.quote(word)
+    return f"cannot read the argument {error.override!r} ({reason}); in quotes it is text: {shell}"
+
+
+def _in_quotes(text: str) -> str:
+    """As Hydra reads it for ``text``: a backslash counts as such unless a quote comes after it and those before it."""
+    quote = '"' if "'" in text and '"' not in text else "'"
+    ends = re.sub(rf"(\\+)({quote}|$)", r"\1\1\2", text)
+    return quote + ends.replace(quote, f"\\{quote}") + quote
+
+
+def combinations(overrides: Sequence[Any]) -> list[list[str]]:
+    """The overrides of each job of a sweep, by parsed ``overrides`` of which none is an interval.
+
+    Of two with one key, the settings of a sweeper and the command line, the second holds.
+
+    Raises:
+        ValueError: an override has no value.
+    """
+    lists = {}
+    for override in overrides:
+        values = swept_values(override) if override.is_sweep_override() else [override.get_value_element_as_str()]
+        key = override.get_key_element()
+        lists[key.lstrip("+~")] = [f"{key}={value}" for value in values]
+    return [list(one) for one in itertools.product(*lists.values())]
+
+
+def swept_values(override: Any) -> list[str]:
+    """The values of a parsed override that is a choice or a range, as they are written in overrides.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if override.is_range_sweep():
+        values = [str(_rounded(number)) for number in override.sweep_iterator()]
+    else:
+        values = list(override.sweep_string_iterator())
+    if not values:
+        options = override.config_loader.get_group_options(override.key_or_group) if override.config_loader else []
+        there_are = f"; there are: {', '.join(options)}" if options else ""
+        raise WrongArguments(f"{override.input_line} has no value to sweep over{there_are}")
+    return values
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{_DIGITS}g}") if isinstance(number, float) else number
+
+
+def _parser(config_loader: Any = None) -> Any:
+    """Hydra's, with a `sort` that leaves a range its numbers: Hydra's own makes 3, 1, -1 of 0, 2, 4."""
+    from hydra._internal.grammar.grammar_functions import sort
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import RangeSweep
+
+    def sort_values(*args: Any, sweep: Any = None, list: Any = None, reverse: bool = False) -> Any:
+        (only,) = args if len(args) == 1 else (sweep,)
+        if not isinstance(only, RangeSweep):
+            return sort(*args, sweep=sweep, list=list, reverse=reverse)
+        numbers = sorted(only.range(), reverse=reverse)
+        step = abs(only.step) * (-1 if reverse else 1)
+        ends = (numbers[0], numbers[-1] + (step if isinstance(step, int) else step / 2)) if numbers else (0, 0)
+        return replace(only, start=ends[0], stop=ends[1], step=step)
+
+    parser = OverridesParser.create(config_loader)
+    parser.functions.functions["sort"] = sort_values
+    return parser

@@ -1,0 +1,154 @@
+"""Figures of an evaluation: calibration, risk against coverage, accuracy against samples, the most uncertain images."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from trainlab.data import Images
+from trainlab.inference.comparison import DETERMINISTIC, MC
+from trainlab.inference.metrics import BINS, Scores, bin_of, risk_coverage
+from trainlab.runs.files import write_atomically
+
+_NAMES = {DETERMINISTIC: "deterministic", MC: "MC dropout"}
+_COLOURS = {DETERMINISTIC: "#0072B2", MC: "#D55E00"}  # Okabe and Ito's, told apart by the colour-blind
+_FILES = ("reliability.png", "risk_coverage.png", "accuracy_by_samples.png", "most_uncertain.png")
+_STYLE: Any = {
+    **{"font.size": 10, "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False},
+    **{"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True},
+    **{"axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.6},
+}
+
+
+def write_figures(
+    folder: Path, deterministic: Scores, mc: Scores | None, figures: dict[str, Any], images: Images
+) -> None:
+    """Draw what there is to show of ``figures``, the content of `eval.json`, as PNG files in ``folder``."""
+    sides = {DETERMINISTIC: deterministic, **({MC: mc} if mc else {})}
+    with _figure(4.3 * len(sides), 4.5, len(sides)) as (figure, panels):
+        for axes, (side, scores) in zip(panels, sides.items(), strict=True):
+            _reliability(axes, scores, side, figures["metrics"]["ece"][side]["value"])
+        parts = ["bars: accuracy by confidence", "hatched: up to what is claimed", "dark: images, a quarter as high"]
+        figure.suptitle(("; " if mc else "\n").join(parts), fontsize=9)
+        write_atomically(folder / "reliability.png", _png(figure))
+    with _figure(6.4, 4.2) as (figure, (axes,)):
+        _risk_against_coverage(axes, sides, figures["metrics"]["aurc"])
+        write_atomically(folder / "risk_coverage.png", _png(figure))
+    (folder / "accuracy_by_samples.png").unlink(missing_ok=True)  # of an earlier evaluation
+    if figures["mc_dropout"]:
+        with _figure(6.8, 4.2) as (figure, (axes,)):
+            _accuracy_by_samples(axes, figures)
+            write_atomically(folder / "accuracy_by_samples.png", _png(figure))
+    write_atomically(folder / "most_uncertain.png", _png(_most_uncertain(figures["most_uncertain"], images)))
+
+
+def remove_figures(folder: Path) -> None:
+    """Remove what `write_figures` left in ``folder``, and the folder if nothing else is in it."""
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _reliability(axes: Axes, scores: Scores, side: str, error: float) -> None:
+    """Accuracy by confidence: on the diagonal, the network is right as often as it says."""
+    place = bin_of(scores.confidence)
+    count = place.bincount(minlength=BINS)
+    right, claimed = ((place.bincount(values, BINS) / count).numpy() for values in (scores.right, scores.confidence))
+    edges, share = (torch.arange(BINS) / BINS).numpy(), (count / count.sum()).numpy()
+    bar: dict[str, Any] = {"width": 1 / BINS, "align": "edge"}
+    axes.bar(edges, right, color=_COLOURS[side], alpha=0.85, edgecolor="white", label="accuracy", **bar)
+    axes.bar(
+        edges, claimed - right, bottom=right, color="none", edgecolor="#555555", hatch="////", linewidth=0.5, **bar
+    )
+    axes.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
+    axes.bar(edges, share / 4, color="black", alpha=0.35, **bar)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", aspect="equal")
+    axes.set_title(f"{_NAMES[side]}: calibration error {error:.2%}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _risk_against_coverage(axes: Axes, sides: dict[str, Scores], area: dict[str, dict[str, float]]) -> None:
+    for side, scores in sides.items():
+        coverage, risk = risk_coverage(scores.confidence, scores.right)
+        label = f"{_NAMES[side]}: area {area[side]['value']:.4f}"
+        axes.plot(coverage.numpy(), risk.numpy(), color=_COLOURS[side], linewidth=1.6, label=label)
+    last = float(risk[-1])
+    axes.set(xlim=(0, 1), ylim=(0, max(0.02, 1.15 * last)), title="Errors among the most confident images")
+    axes.set(xlabel="coverage: share of images, the most confident first", ylabel="risk: share of errors among them")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    axes.legend(loc="upper left")
+
+
+def _accuracy_by_samples(axes: Axes, figures: dict[str, Any]) -> None:
+    """Accuracy of the mean of so many samples, and what they cost."""
+    about, accuracy = figures["mc_dropout"], figures["metrics"]["accuracy"]
+    by_samples, cost = about["accuracy_by_samples"], about["cost_of_1000_images"]
+    one = accuracy[DETERMINISTIC]
+    axes.axhspan(one["low"], one["high"], color=_COLOURS[DETERMINISTIC], alpha=0.12, linewidth=0)
+    axes.axhline(one["value"], color=_COLOURS[DETERMINISTIC], linewidth=1.6, label="deterministic, 95 % interval")
+    axes.plot(range(1, len(by_samples) + 1), by_samples, color=_COLOURS[MC], linewidth=1.6, label="MC dropout")
+    axes.set(xscale="log", xlabel="samples of MC dropout", ylabel="test accuracy")
+    axes.set_xticks(cost["samples"], [str(n) for n in cost["samples"]])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    price = axes.twinx()
+    price.plot(cost["samples"], cost["ms"], "s:", color="#555555", markersize=4.5, label="cost, right axis")
+    price.axhline(cost["deterministic_ms"], color="#555555", linewidth=0.8, linestyle="--")
+    price.set(ylim=(0, 1.1 * cost["ms"][-1]), ylabel="ms for 1,000 images (dashed: deterministic)")
+    price.grid(visible=False)
+    price.spines["right"].set_visible(True)
+    handles = axes.get_lines()[:2] + price.get_lines()[:1]
+    axes.legend(handles, [str(line.get_label()) for line in handles], loc="upper left")
+    axes.set_title("What samples bring, and what they cost")
+
+
+def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> Figure:
+    """The images with the largest entropy, eight in a row: what they are, red where they were taken for another."""
+    columns = 8
+    rows = -(-len(chosen) // columns)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(1.35 * columns, 1.9 * rows + 0.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, one in zip(panels, chosen, strict=False):
+            axes.imshow(images.test[one["image"]].permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
+            right = one["label"] == one["prediction"]
+            words = one["label"] if right else f"{one['prediction']}\nnot {one['label']}"
+            uncertain = f"H {one['entropy']:.2f}"
+            if "mutual_information" in one:
+                uncertain += f"  I {one['mutual_information']:.3f}"
+            axes.set_title(f"{uncertain}\n{words}", fontsize=8, color="black" if right else "crimson", loc="center")
+        of = "H: entropy of the prediction in nats"
+        if chosen and "mutual_information" in chosen[0]:
+            of += "; I: mutual information, the part of it that comes from the samples' disagreement"
+        figure.suptitle(f"The most uncertain test images. {of}", fontsize=9)
+    return figure
+
+
+@contextmanager
+def _figure(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of that many inches with axes side by side, on a canvas of its own: nothing global is touched."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def _png(figure: Figure) -> bytes:
+    with matplotlib.rc_context(_STYLE):
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()

@@ -1,0 +1,154 @@
+"""Image files to predictions of a checkpoint's network, with MC dropout to how sure it is of them."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from stat import S_ISBLK, S_ISCHR, S_ISDIR
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainlab.data.decode import decode
+from trainlab.inference.mc_dropout import has_dropout, mc_probabilities
+from trainlab.inference.metrics import entropy
+from trainlab.inference.predictions import Prediction, Uncertainty, Unread
+from trainlab.inference.rebuild import check_finite, rebuild_network
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.validation import device_named
+
+_PIXELS = 2**18  # of a batch: 256 images of 32 x 32
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network in evaluation mode, and what its logits stand for.
+
+    Attributes:
+        size: pixels a side of the images that it takes.
+        device: of the network.
+        path: of its checkpoint.
+        mc_samples: networks that drop other units each; None for the whole network alone.
+        mc_seed: which units; that follows from the place of an image among those that could be read, too.
+    """
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    size: int
+    device: torch.device
+    path: Path
+    mc_samples: int | None = None
+    mc_seed: int = 0
+
+    @classmethod
+    def load(cls, path: Path, mc_samples: int | None = None, mc_seed: int = 0, device: str = "auto") -> "Predictor":
+        """That of a checkpoint, on a ``device`` of torch's, "auto" for a GPU if there is one.
+
+        Says so where MC dropout has nothing to do.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no checkpoint, or of other than square RGB images; or one sample, which has no spread; or
+                there is no such device.
+        """
+        if mc_samples == 1:
+            raise ValueError("a spread takes at least 2 samples, got 1; set --mc-samples")
+        place, checkpoint = device_named(device, "--device"), load_checkpoint(path)
+        network, about = rebuild_network(checkpoint).to(place), checkpoint["trainlab"]
+        channels, height, width = about["image_shape"]
+        if channels != 3 or height != width:
+            raise ValueError(f"files are read as square RGB images, {path} takes {channels} x {height} x {width}")
+        if mc_samples and not has_dropout(network):
+            print("MC dropout has nothing to do: the network has no dropout", file=sys.stderr)
+            mc_samples = None
+        return cls(network, tuple(about["classes"]), height, place, path, mc_samples, mc_seed)
+
+    def predict(self, paths: Iterable[Path]) -> Iterator[Prediction | Unread]:
+        """For each file among ``paths`` and under the folders among them; a batch at a time.
+
+        Raises:
+            ValueError: there is no image at all, or the network's outputs are not finite.
+        """
+        files, count = _files(paths), 0
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            while some := list(islice(files, max(1, _PIXELS // self.size**2))):
+                decoded = list(threads.map(self._decode, some))
+                images = [image for image in decoded if isinstance(image, np.ndarray)]
+                said = iter(self._say(images, first_image=count))
+                count += len(images)
+                for file, image in zip(some, decoded, strict=True):
+                    yield image if isinstance(image, Unread) else Prediction(Path(str(file)), *next(said))
+        if not count:
+            raise ValueError("there is no image to classify; name image files, or folders that hold some")
+
+    def _decode(self, file: Path | Unread) -> np.ndarray | Unread:
+        if isinstance(file, Unread):
+            return file
+        try:
+            return decode(str(file), self.size)
+        except OSError as error:
+            return Unread(f"{file}: {error.strerror or error}")
+        except ValueError as error:
+            return Unread(str(error))
+
+    @torch.inference_mode()
+    def _say(
+        self, images: list[np.ndarray], first_image: int
+    ) -> list[tuple[list[str], list[float], Uncertainty | None]]:
+        """Classes, probabilities and uncertainty of each image (3, size, size)."""
+        if not images:
+            return []
+        batch = torch.from_numpy(np.stack(images)).to(self.device)
+        if self.mc_samples is None:
+            probabilities, samples = self.network(batch).cpu().double().softmax(1), None
+        else:
+            samples = mc_probabilities(self.network, batch, self.mc_samples, self.mc_seed, first_image).cpu().double()
+            probabilities = samples.mean(0)
+        check_finite(probabilities, self.path)
+        order = probabilities.argsort(dim=1, descending=True, stable=True)
+        names = [[self.classes[label] for label in labels] for labels in order.tolist()]
+        unsure = [None] * len(images) if samples is None else _uncertainties(samples, order)
+        return list(zip(names, probabilities.gather(1, order).tolist(), unsure, strict=True))
+
+
+def _uncertainties(samples: Tensor, order: Tensor) -> list[Uncertainty]:
+    """Of each image, from probabilities (S, B, K), in the ``order`` (B, K) of its classes."""
+    deviations = samples.std(0).gather(1, order)
+    entropies = entropy(samples.mean(0))
+    informations = entropies - entropy(samples).mean(0)
+    columns = (deviations.tolist(), entropies.tolist(), informations.tolist())
+    return [Uncertainty(*row) for row in zip(*columns, strict=True)]
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
+    """The files among ``paths`` and, sorted, those under the folders among them; hidden ones only if they are named."""
+    for path in paths:
+        try:
+            kind = path.stat().st_mode
+        except FileNotFoundError:
+            yield Unread(f"{path}: there is no such file or folder")
+            continue
+        except OSError as error:  # a name that is too long, a folder that is closed
+            yield Unread(f"{path}: {error.strerror}")
+            continue
+        if S_ISCHR(kind) or S_ISBLK(kind):
+            yield Unread(f"{path} is a device, and no image")
+            continue
+        if not S_ISDIR(kind):
+            yield path
+            continue
+        closed: list[OSError] = []
+        for folder, subfolders, names in os.walk(path, onerror=closed.append):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield from (_within(Path(folder, name)) for name in sorted(names) if not name.startswith("."))
+        yield from (Unread(f"{error.filename}: {error.strerror}") for error in closed)
+
+
+def _within(file: Path) -> Path | Unread:
+    """A file that was found in a folder, unless reading it would wait for somebody who writes."""
+    odd = file.is_fifo() or file.is_socket() or file.is_char_device() or file.is_block_device()
+    return Unread(f"{file} is a pipe, a socket or a device, and no image") if odd else file

@@ -1,0 +1,125 @@
+"""Network and data of a checkpoint, rebuilt from the settings that it holds."""
+
+import importlib
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from trainlab.data import ImageData
+from trainlab.runs.checkpoints import mismatch, network_weights
+from trainlab.validation import check_arguments
+
+_SPARE_SIZE = 10_000  # elements of parameters
+_TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
+
+
+def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
+    """The network of a checkpoint with its weights, in evaluation mode.
+
+    Raises:
+        ValueError: it has settings that this version does not know or take, or they are not those of its weights.
+    """
+    about, weights = checkpoint["trainlab"], network_weights(checkpoint)
+    with warnings.catch_warnings(), _limited_size(weights.values()):
+        warnings.simplefilter("ignore")  # what there is to say of the settings was said when it was trained
+        network = _construct(nn.Module, checkpoint, "model", image_shape=tuple(about["image_shape"]))
+    wrong = mismatch(weights, network.state_dict())
+    if not wrong and network.num_classes != len(about["classes"]):
+        wrong = f"the classes are {len(about['classes'])} there and {network.num_classes} here"
+    if wrong:
+        raise ValueError(f"{checkpoint['path']} has weights of another network than its settings: {wrong}")
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def rebuild_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
+    """The data module of a checkpoint, with ``changes`` to its settings. Writes only where these say.
+
+    Raises:
+        ValueError: as for the network; or the changes are out of range.
+    """
+    data = _construct(ImageData, checkpoint, "data")
+    shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
+    if shape != expected:
+        raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
+    if changes:
+        settings = {key: value for key, value in checkpoint["trainlab"]["config"]["data"].items() if key != "_target_"}
+        check_arguments(type(data), changes, "data")
+        data = type(data)(**settings | changes)
+    data.may_write = data.writes_to in changes
+    return data
+
+
+def check_rebuildable(network: nn.Module) -> None:
+    """Raise ValueError for a network that `rebuild_network` would refuse to build from a checkpoint."""
+    kind = type(network)
+    if not kind.__module__.startswith(_TRUSTED):
+        raise ValueError(
+            f"the network must be of {', '.join(_TRUSTED)}* (others could not be rebuilt from best.ckpt for the test), "
+            f"got {kind.__module__}.{kind.__qualname__}; set model._target_"
+        )
+
+
+def check_finite(outputs: Tensor, path: Path) -> None:
+    """Raise ValueError if ``outputs``, of the network of the checkpoint ``path``, are NaN or infinite."""
+    if not outputs.isfinite().all():
+        raise ValueError(
+            f"the network of {path} puts out numbers that are not finite, so nothing was made of them; "
+            "set another ckpt_path"
+        )
+
+
+@contextmanager
+def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Stop what is built here when it has become far larger than ``weights``, before that has taken memory or time.
+
+    Otherwise a small file could have a network built that is larger than the memory. What a network builds and does
+    not use, such as the normalization of layers that have none, may be as large as the network.
+    """
+    left, thread = _SPARE_SIZE + 3 * sum(tensor.numel() for tensor in weights), threading.get_ident()
+
+    def check(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal left
+        if threading.get_ident() != thread:
+            return  # the hook is global, and other members of a population build theirs
+        left -= max(1, parameter.numel())
+        if left < 0:
+            raise ValueError("it describes a network larger than its weights")
+
+    hook = register_module_parameter_registration_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _construct(kind: type, checkpoint: dict[str, Any], section: str, **late: Any) -> Any:
+    """An object of the class that a section of the checkpoint's configuration names, if that is one to be trusted.
+
+    A module's other names are not: `trainlab.config.build.instantiate` would build anything.
+    """
+    arguments = dict(checkpoint["trainlab"]["config"][section])
+    target = arguments.pop("_target_")
+    module, _, name = target.rpartition(".")
+    try:
+        built = getattr(importlib.import_module(module), name, None) if target.startswith(_TRUSTED) else None
+    except (ImportError, ValueError):  # no such module; no name that one can have
+        built = None
+    if not (isinstance(built, type) and issubclass(built, kind) and built.__module__.startswith(_TRUSTED)):
+        trusted = ", ".join(_TRUSTED)
+        rule = f"a checkpoint may only build a {kind.__name__} of {trusted}*, not {target}"
+        raise ValueError(f"{checkpoint['path']} cannot be used: {rule}")
+    try:
+        check_arguments(built, arguments, section)
+        return built(**arguments | late)
+    except Exception as error:  # whatever a constructor says to what the file holds
+        reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")  # its advice is for a training
+        raise ValueError(
+            f"{checkpoint['path']} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
+        ) from error

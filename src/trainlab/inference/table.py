@@ -1,0 +1,61 @@
+"""An evaluation on a terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from trainlab.inference.comparison import DETERMINISTIC, DIFFERENCE, MC, METRICS, Metric
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print what `evaluate_checkpoint` returns: the accuracies, and with MC dropout what can be claimed of it."""
+    console = Console()
+    console.print(by_class(figures))
+    if "metrics" in figures:
+        console.print(side_by_side(figures))
+        for sentence in (figures["mc_dropout"] or {}).get("in_words", []):
+            console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def by_class(figures: dict[str, Any]) -> Table:
+    """Accuracy of all test images and of each class."""
+    table = Table("test images", "accuracy", caption=f"loss {figures['test_loss']:.4f}")
+    table.add_row("all", f"{figures['test_acc']:.2%}", style="bold", end_section=True)
+    for name, accuracy in figures["class_acc"].items():
+        table.add_row(name, "-" if accuracy is None else f"{accuracy:.2%}")
+    return table
+
+
+def side_by_side(figures: dict[str, Any]) -> Table:
+    """Every metric with its interval: deterministic, with MC dropout if there is any, and the difference."""
+    about = figures["mc_dropout"]
+    sides = {DETERMINISTIC: "deterministic"}
+    if about:
+        sides |= {MC: f"MC dropout\n{about['samples']} sample{'s' * (about['samples'] > 1)}", DIFFERENCE: "difference"}
+    table = Table("test images", caption=_caption(figures))
+    for heading in sides.values():
+        table.add_column(heading, no_wrap=True)
+    for key, of in figures["metrics"].items():
+        metric = METRICS[key]
+        name = f"{metric.name}, %" if metric.percent else metric.name
+        table.add_row(name, *(_cell(metric, of.get(side), side) for side in sides))
+        table.add_section()
+    return table
+
+
+def _cell(metric: Metric, of: dict[str, float] | None, side: str) -> str:
+    if of is None:
+        return "-"
+    value, low, high = (metric.shown(of[part], "+" if side == DIFFERENCE else "") for part in ("value", "low", "high"))
+    return f"{value}\n{low} to {high}"
+
+
+def _caption(figures: dict[str, Any]) -> str:
+    """What the intervals are of, and the price of samples."""
+    said = "95 % intervals by bootstrap over the test images, each by itself; of this one network, not of other seeds."
+    if about := figures["mc_dropout"]:
+        cost = about["cost_of_1000_images"]
+        one, all_ = cost["deterministic_ms"], cost["ms"][-1]
+        said += f" 1,000 images take {one:.0f} ms, with MC dropout {all_:.0f} ms ({all_ / one:.1f} times as long)."
+    return said

@@ -1,0 +1,248 @@
+"""A run in TensorBoard: one event file a process, hyperparameters and result, charts laid out."""
+
+import io
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from trainlab.loggers.hyperparameters import COLUMNS, Value
+from trainlab.runs.files import write_atomically
+
+# TensorBoard's libraries take a while to import: only where something is written.
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from torch.utils.tensorboard import SummaryWriter
+
+# Figures of `result.json` and the series, of one point each, that the HPARAMS tab takes them from.
+METRICS = {
+    "val_loss": "val/best_loss",
+    "val_acc": "val/best_acc",
+    "test_loss": "test/loss",
+    "test_acc": "test/acc",
+    "best_epoch": "val/best_epoch",
+}
+SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns until asked for more
+# Sections stand in alphabetical order: pictures below the curves of val/.
+LR_SEARCH = "view/learning rate search"
+TRAINING_IMAGES, TEST_IMAGES, CONFUSION_MATRIX = "view/training images", "view/test images", "view/confusion matrix"
+LAYOUT = {
+    "curves": {
+        "loss": ["Multiline", ["train/loss$", "val/loss$"]],
+        "accuracy": ["Multiline", ["train/acc$", "val/acc$"]],
+        "learning rate": ["Multiline", ["run/lr$"]],
+    }
+}
+# What is seen of each layer, below all else: there is a chart a layer.
+LAYERS = {
+    "mean": "within: activations, mean",
+    "std": "within: activations, standard deviation",
+    "dead": "within: dead units, share",
+    "gradient_norm": "within: gradient, norm",
+    "rank": "within: weights, rank",
+    "distinct_units": "within: weights, distinct units",
+}
+HISTOGRAMS = "within: activations"
+_EVENT_FILES = "events.out.tfevents.*"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Numbers by their size.
+
+    Attributes:
+        counts: in bins of equal width from ``low`` to ``high``.
+        total: their sum.
+        squares: the sum of their squares.
+    """
+
+    low: float
+    high: float
+    counts: list[float]
+    total: float
+    squares: float
+
+
+class TensorBoard(Logger):
+    """Logger that writes a run to TensorBoard, under the name of its folder.
+
+    What is written is on disk at the end of every epoch. A process that goes on with a run writes a file of its own and
+    takes out of earlier ones what it makes anew, so that no point is there twice.
+
+    Args:
+        save_dir: folder of the run.
+    """
+
+    def __init__(self, save_dir: str) -> None:
+        super().__init__()
+        self._folder = Path(save_dir)
+        self._writer: SummaryWriter | None = None
+
+    @property
+    def name(self) -> str:
+        """Constant: a run has one folder."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """Constant: a run has one folder."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """Folder of the run."""
+        return str(self._folder)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "SummaryWriter":
+        """Where pictures and the like are written; opened when it is first asked for."""
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(self.save_dir)
+        return self._writer
+
+    @rank_zero_only
+    def start(self, hyperparameters: Mapping[str, Value], step: int | None) -> None:
+        """Say what the run is made of, and forget what an earlier process wrote after the step to go on from.
+
+        Args:
+            hyperparameters: a value for each of ``COLUMNS``.
+            step: the last one of the checkpoint to go on from; None for a run that starts anew.
+        """
+        from torch.utils.tensorboard.summary import custom_scalars
+
+        layout = custom_scalars(LAYOUT)
+        described = [_experiment(), _session_start(hyperparameters), _session_end("")]
+        # Of what describes a run TensorBoard believes the first that it finds.
+        anew = {value.tag for summary in (layout, *described) for value in summary.value}
+        anew |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
+        _forget(self._folder, -1 if step is None else step, anew)
+        for summary in (layout, *described[:2]):
+            self.experiment.file_writer.add_summary(summary)
+        self.experiment.flush()
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: ``start`` does it."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Write a point of each series. TensorBoard shows what stands before a slash as one section."""
+        for name, value in metrics.items():
+            self.experiment.add_scalar(name if "/" in name else f"run/{name}", value, step)
+        self.experiment.flush()
+
+    @rank_zero_only
+    def log_layers(
+        self, figures: Mapping[str, Mapping[str, float]], histograms: Mapping[str, Histogram | None], step: int
+    ) -> None:
+        """Write the figures of each layer, by the keys of ``LAYERS``, and the histogram of its activations."""
+        for layer, found in figures.items():
+            for key, value in found.items():
+                self.experiment.add_scalar(f"{LAYERS[key]}/{layer}", value, step)
+        for layer, of in histograms.items():
+            if of is None:
+                continue
+            width = (of.high - of.low) / len(of.counts)
+            ends = [of.low + width * (i + 1) for i in range(len(of.counts))]
+            summary: Any = (of.low, of.high, sum(of.counts), of.total, of.squares, ends, of.counts)
+            self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", *summary, global_step=step)
+        self.experiment.flush()
+
+    @rank_zero_only
+    def end(self, metrics: Mapping[str, Any], status: str, step: int) -> None:
+        """Write how the run came out, as far as it came, and close the file."""
+        for name, tag in METRICS.items():
+            if name in metrics:
+                value = metrics[name] + 1 if name == "best_epoch" else metrics[name]  # epochs count from one
+                self.experiment.add_scalar(tag, value, step)
+        self.experiment.file_writer.add_summary(_session_end(status))
+        self.experiment.close()
+        self._writer = None
+
+
+def _experiment() -> "Summary":
+    """The columns of the HPARAMS tab; the same in every run, for TensorBoard takes those of any."""
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    types = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64, bool: api_pb2.DATA_TYPE_BOOL}
+    experiment = api_pb2.Experiment(
+        hparam_infos=[
+            # TensorBoard sorts by what it believes to differ, then by name.
+            api_pb2.HParamInfo(name=name, type=types[kind], differs=name in SHOWN_FIRST)
+            for name, kind in COLUMNS.items()
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in METRICS.items()
+        ],
+    )
+    return _summary(metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment))
+
+
+def _session_start(hyperparameters: Mapping[str, Value]) -> "Summary":
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    info = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
+    for name, kind in COLUMNS.items():
+        value = info.hparams[name]
+        setattr(value, {str: "string_value", float: "number_value", bool: "bool_value"}[kind], hyperparameters[name])
+    return _summary(metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+
+
+def _session_end(status: str) -> "Summary":
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    known = {
+        "completed": api_pb2.STATUS_SUCCESS,
+        "debug": api_pb2.STATUS_SUCCESS,
+        "pruned": api_pb2.STATUS_SUCCESS,
+        "diverged": api_pb2.STATUS_FAILURE,
+        "failed": api_pb2.STATUS_FAILURE,
+    }
+    info = plugin_data_pb2.SessionEndInfo(status=known.get(status, api_pb2.STATUS_UNKNOWN), end_time_secs=time.time())
+    return _summary(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+
+
+def _summary(tag: str, content: Any) -> "Summary":
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+
+    described = metadata.create_summary_metadata(content)
+    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
+
+
+def _forget(folder: Path, step: int, tags: Collection[str]) -> None:
+    """Take out of the event files of ``folder`` what lies after ``step``, and the series ``tags`` altogether."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    for path in sorted(folder.glob(_EVENT_FILES)):
+        kept = io.BytesIO()
+        writer, anything = RecordWriter(kept), False
+        for event in _events(path):
+            if event.HasField("summary"):
+                values = [value for value in event.summary.value if value.tag not in tags and event.step <= step]
+                del event.summary.value[:]
+                event.summary.value.extend(values)
+                if not values:
+                    continue
+                anything = True
+            writer.write(event.SerializeToString())
+        if anything:
+            write_atomically(path, kept.getvalue())
+        else:
+            path.unlink()
+
+
+def _events(path: Path) -> Iterator[Any]:
+    """Events of a file, up to a last one that is cut off."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    yield from map(Event.FromString, RawEventFileLoader(str(path)).Load())

@@ -1,0 +1,108 @@
+"""What the content of a checkpoint must be before anything is made of it: it may come from anywhere."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BEST_STATE = "BestAndLast"  # key of the state of `trainlab.callbacks.BestAndLast`
+_LARGEST_IMAGE = 2**26  # pixel values; 4729 x 4729 in colour
+
+
+def check_form(checkpoint: Any) -> None:
+    """Raise ValueError, with what is wrong, unless ``checkpoint`` has all that training leaves for others to use."""
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("trainlab"), dict):
+        raise ValueError("was not written by trainlab")
+    _check(checkpoint, _FORM)
+
+
+def check_training_state(checkpoint: Any) -> None:
+    """Raise ValueError unless ``checkpoint``, whose form was checked, also has what a training resumes from."""
+    _check(checkpoint, _TRAINING)
+
+
+def _check(checkpoint: Any, form: Mapping[str, tuple[Callable[[Any], bool], str]]) -> None:
+    for key, (is_fine, expected) in form.items():
+        value: Any = checkpoint
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            raise ValueError(f"is no whole checkpoint: it has no {key}")
+        if not is_fine(value):
+            got = "" if isinstance(value, Mapping) else f", got {str(value)[:80]!r}"
+            raise ValueError(f"is no valid checkpoint: {key} must be {expected}{got}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _are_seconds(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(s, float) and 0 <= s < math.inf for s in value)
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether it is one with memory of its own size: a view can claim to be as large as it likes."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_complex() or value.is_quantized or value.is_nested)
+        and value.untyped_storage().nbytes() >= value.nbytes
+    )
+
+
+def _are_tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(k, str) and _is_tensor(v) for k, v in value.items())
+
+
+def _is_image_shape(value: Any) -> bool:
+    sizes = isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_count, value))
+    return sizes and 0 < math.prod(value) <= _LARGEST_IMAGE
+
+
+def _are_names(value: Any) -> bool:
+    names = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    return names and 0 < len(set(value)) == len(value)
+
+
+def _are_settings(value: Any) -> bool:
+    named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    return named and isinstance(value.get("_target_"), str)
+
+
+_FORM: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epoch": (_is_count, "an integer of at least 0"),
+    "state_dict": (_are_tensors, "dense tensors by name"),
+    "trainlab.image_shape": (_is_image_shape, f"three sizes with a product of at most {_LARGEST_IMAGE}"),
+    "trainlab.classes": (_are_names, "a list of different names"),
+    "trainlab.config.model": (_are_settings, "settings with the name of a class as _target_"),
+    "trainlab.config.data": (_are_settings, "settings with the name of a class as _target_"),
+}
+_TRAINING: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "global_step": (_is_count, "an integer of at least 0"),
+    "loops.fit_loop": (_is_mapping, "the counters of Lightning"),
+    "callbacks.EpochLog.epoch_s": (_are_seconds, "a list of seconds"),
+    f"callbacks.{BEST_STATE}.best": (_is_mapping, "epoch and metrics of the best checkpoint"),
+    "optimizer_states": (_is_list, "a list of states"),
+    "lr_schedulers": (_is_list, "a list of states"),
+    "trainlab.data_digest": (_is_text, "a text"),
+    "trainlab.total_steps": (_is_count, "an integer of at least 0"),
+    "trainlab.config.optim": (_are_settings, "settings with the name of a class as _target_"),
+    "trainlab.config.scheduler": (_are_settings, "settings with the name of a class as _target_"),
+    "trainlab.config.trainer": (_is_mapping, "settings"),
+}

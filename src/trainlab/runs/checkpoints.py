@@ -1,0 +1,165 @@
+"""Checkpoints: written atomically, safe to load, and enough to rebuild network and data from."""
+
+import io
+import pickle
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+
+from trainlab.runs.checkpoint_form import check_form, check_training_state
+from trainlab.runs.files import write_atomically
+from trainlab.runs.fingerprint import differences
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint so that at any moment it is whole or absent."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write ``checkpoint``, tensors and plain values only."""
+        buffer = io.BytesIO()
+        torch.save(apply_to_collection(checkpoint, Tensor, _own), buffer)
+        write_atomically(Path(path), buffer.getvalue())
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A tensor with memory of its own: torch saves all of what a view is part of, like a whole population."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.detach().clone()
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of this project, on the CPU, with where it lies as its ``path``. Runs no code from the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint of this project, or a part of it is missing or wrong.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}; set ckpt_path to a .ckpt file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it has to say is found by `check_form`
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # torch's own message says how to load it unsafely
+        reason = "it is damaged, or has other objects in it than tensors and plain values"
+        raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); set another ckpt_path") from None
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); set another ckpt_path") from error
+    try:
+        check_form(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}; set another ckpt_path") from None
+    return checkpoint | {"path": str(path)}
+
+
+def load_training_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint that has what a training resumes from, too.
+
+    Raises:
+        FileNotFoundError, ValueError: as by `load_checkpoint`.
+    """
+    checkpoint = load_checkpoint(path)
+    try:
+        check_training_state(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}; set another ckpt_path") from None
+    return checkpoint
+
+
+def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """The network's part of the state of a checkpoint."""
+    state = checkpoint["state_dict"]
+    return {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+
+
+def mismatch(there: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> str:
+    """The first key, if any, whose tensors differ in shape, or that only one of two states has."""
+    for key in [*here, *there]:
+        was, now = (tuple(state[key].shape) if key in state else "absent" for state in (there, here))
+        if was != now:
+            return f"{key} is {was} there and {now} here"
+    return ""
+
+
+def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any], total_steps: int) -> None:
+    """Raise ValueError unless a training with this network and optimizer can resume from the checkpoint.
+
+    ``total_steps`` are those of the whole training with these settings.
+    """
+    if wrong := mismatch(network_weights(checkpoint), network.state_dict()):
+        raise ValueError(
+            f"the checkpoint is of another architecture: {wrong}; "
+            "use the model= options it was trained with, or another ckpt_path"
+        )
+    old = checkpoint["trainlab"]["config"]
+    if batches_begun(checkpoint):
+        _check_rest_of_epoch(batches_begun(checkpoint), old, config)
+    changes = differences(*({k: c[k] for k in ("optim", "scheduler")} for c in (old, config)))
+    spans_the_run = not old["scheduler"]["_target_"].endswith((".constant", ".plateau"))
+    if spans_the_run:
+        length = ("max_epochs", "max_steps")
+        changes += differences(*({f"trainer.{k}": c["trainer"][k] for k in length} for c in (old, config)))
+    if changes:
+        changes = [change for change in changes if "_target_" in change] or changes
+        raise ValueError(
+            f"optimizer and schedule go on as they were, but the checkpoint's are others ({'; '.join(changes)}); "
+            "leave these as they were, or start anew under another name="
+        )
+    if spans_the_run:
+        _check_span(checkpoint["trainlab"], config, total_steps)
+    if "current_model_state" in checkpoint:  # Lightning's WeightAveraging takes both out again, and nothing else does
+        others = {k: c for k, c in old["callbacks"].items() if c and not c["_target_"].startswith("trainlab.")}
+        kept = {k: c for k in others if (c := config["callbacks"].get(k))}
+        if changes := differences({"callbacks": others}, {"callbacks": kept}):
+            raise ValueError(
+                f"the checkpoint holds averaged weights and callbacks are others ({'; '.join(changes)}); "
+                "keep these callbacks as they were, or start anew under another name="
+            )
+
+
+def _check_span(about: Mapping[str, Any], config: Mapping[str, Any], total_steps: int) -> None:
+    """Raise ValueError where a schedule over the whole run would have another number of steps."""
+    if about["total_steps"] == total_steps:
+        return
+    changes = "; ".join(differences(*_batch_settings(about["config"], config))) or "other devices or images"
+    raise ValueError(
+        f"the schedule of the checkpoint spans {about['total_steps']} steps, and a run with these settings has "
+        f"{total_steps} ({changes}); leave these as they were, or start anew under another name="
+    )
+
+
+def _batch_settings(*configs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings that decide what the batches and steps of an epoch are."""
+    keys = ("devices", "accumulate_grad_batches", "limit_train_batches", "overfit_batches")
+    for config in configs:
+        yield {"data": config["data"], "trainer": {key: config["trainer"].get(key) for key in keys}}
+
+
+def batches_begun(checkpoint: dict[str, Any]) -> int:
+    """Batches of the epoch that a checkpoint lies in the middle of, where `max_steps` ended it; 0 at an epoch's end."""
+    return len(checkpoint.get("begun_epoch", {}).get("sizes", ()))
+
+
+def epochs_done(checkpoint: dict[str, Any]) -> int:
+    """Whole epochs that a checkpoint was trained for."""
+    return int(checkpoint["epoch"]) + (0 if batches_begun(checkpoint) else 1)
+
+
+def _check_rest_of_epoch(begun: int, old: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the rest of an epoch has the batches that it would have had."""
+    if changes := differences(*_batch_settings(old, config)):
+        raise ValueError(
+            f"the checkpoint lies inside an epoch, after batch {begun}, and the batches of its rest have changed "
+            f"({'; '.join(changes)}); leave these as they were, or start anew under another name="
+        )
+    if begun % config["trainer"]["accumulate_grad_batches"]:
+        raise ValueError(
+            f"the checkpoint lies between two batches of one step (batch {begun}, accumulate_grad_batches="
+            f"{config['trainer']['accumulate_grad_batches']}); start anew under another name="
+        )

@@ -1,0 +1,9 @@
+"""Exceptions that decide the status of a run."""
+
+
+class Diverged(ArithmeticError):
+    """The training loss is not finite."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped from outside; what it had is saved."""

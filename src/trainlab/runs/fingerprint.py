@@ -1,0 +1,111 @@
+"""Whether two runs are one: the settings that decide what is trained, and their fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainlab.tasks.metrics import METRICS
+
+Config = Mapping[str, Any]
+
+# Where a run is kept, what watches it and what machine does it: none of it changes what is trained.
+_NOT_IN_FINGERPRINT = (
+    "name",
+    "output_dir",
+    "run_dir",
+    "ckpt_path",
+    "sweep",
+    "compile",
+    "logger",
+    "data.root",
+    "data.cache_dir",
+    "trainer.accelerator",
+    "trainer.strategy",
+    "trainer.enable_progress_bar",
+    "trainer.profiler",
+    "callbacks.checkpoint.dirpath",
+    "callbacks.progress",
+    "callbacks.pictures",
+    "callbacks.activations",
+    "callbacks.step_losses",
+    "lr_search.cache_dir",
+)
+# Overrides that say where and how, not what.
+_WHERE_AND_HOW = (
+    *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
+    *("data.cache_dir=", "lr_search.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "callbacks.activations"),
+    "callbacks.step_losses",
+    "logger.",
+)
+
+
+def fingerprint(config: Config) -> str:
+    """Hexadecimal hash of the resolved ``config`` without paths and machine settings."""
+    content = json.dumps(_deciding(config), sort_keys=True, default=str)
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def identity(config: Config, folder: Path) -> str:
+    """Hexadecimal hash of all that sets runs of a sweep apart: the fingerprint, and machine settings and paths too.
+
+    Where the run itself lies, in ``folder``, is left out.
+    """
+    rest = {key: value for key, value in config.items() if key not in ("name", "output_dir", "run_dir", "sweep")}
+    if rest.get("lr_search"):
+        rest["optim"] = {key: value for key, value in rest["optim"].items() if key != "lr"}
+    content = json.dumps([fingerprint(config), rest], sort_keys=True, default=str)
+    here = json.dumps(str(folder))[1:-1]
+    return hashlib.blake2b(content.replace(here, "").encode(), digest_size=8).hexdigest()
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """Leaves of the nested ``config`` by dotted key, without paths and machine settings: what decides a result."""
+    return dict(_relevant(config))
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """What sets two configurations apart, as "key: old value, now new value"."""
+    before, after = _deciding(old), _deciding(new)
+    return [
+        f"{key}: {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, "not set") != after.get(key, "not set")
+    ]
+
+
+def is_debug_run(config: Config) -> bool:
+    """Whether a run of ``config`` only tries whether everything works.
+
+    It ends as "debug", has no figures and counts for nothing: not as done, in no report, as no trial of a search.
+    """
+    trainer = config.get("trainer") or {}
+    return bool(config.get("debug_run") or trainer.get("fast_dev_run") or trainer.get("overfit_batches"))
+
+
+def telling(overrides: Sequence[str]) -> list[str]:
+    """The overrides that say what a run is, without those that say where and how it is made."""
+    return [override for override in overrides if not override.lstrip("+~").startswith(_WHERE_AND_HOW)]
+
+
+def _deciding(config: Config) -> dict[str, Any]:
+    """The settings but for what follows from others: a learning rate that is searched."""
+    found = settings(config)
+    if config.get("lr_search"):
+        found.pop("optim.lr", None)
+    return found
+
+
+def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of a nested mapping by dotted key, without what is not in the fingerprint."""
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        if key == "mode" and value is None and config.get("monitor") in METRICS:
+            value = METRICS[config["monitor"]].mode
+        if path in _NOT_IN_FINGERPRINT or (path in ("lr_search", "debug_run") and not value):  # as in earlier runs
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _relevant(value, f"{path}.")
+        else:
+            yield path, value

@@ -1,0 +1,145 @@
+"""The folder of a run: who may write there, what an earlier process left, and how this one's end is recorded."""
+
+import contextlib
+import logging
+import os
+import shutil
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from trainlab.runs.errors import Diverged, Interrupted
+from trainlab.runs.files import describe_os_error, locked, write_atomically
+from trainlab.runs.fingerprint import differences, fingerprint, is_debug_run
+from trainlab.runs.result import CONTINUATION, Result
+
+log = logging.getLogger(__name__)
+LAST = Path("checkpoints", "last.ckpt")  # in the folder of a run
+
+
+def is_main_process() -> bool:
+    """False in the processes that Lightning starts for the other devices of a run."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
+
+
+def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) -> Result | None:
+    """The result of the run that ``folder`` holds, if it is one of these settings and came to something.
+
+    Raises:
+        ValueError: it is of other settings, and no checkpoint to continue with the new ones is named, or one of both
+            is a debug run.
+        Diverged: it diverged, and would again.
+    """
+    previous = Result.read(folder)
+    if previous is None or (previous.status == "failed" and not (folder / LAST).exists()):
+        return None
+    if previous.fingerprint == fingerprint(config):
+        if previous.status == "diverged":
+            assert previous.error is not None
+            raise Diverged(f"{folder} diverged before: {previous.error['message']}")
+        return None if previous.status == "debug" else previous
+    old = _settings_of(folder)
+    if is_debug_run(old) or is_debug_run(config):
+        held, this = ("a debug run", "another run") if is_debug_run(old) else ("another run", "a debug run")
+        raise ValueError(f"{folder} holds {held} and cannot be that of {this}; set another name=, or remove the folder")
+    if ckpt_path is None or not is_own_checkpoint(ckpt_path, folder):
+        changes = "; ".join(differences(old, config)) or "of an earlier version"
+        raise ValueError(
+            f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
+            "that run with the new ones"
+        )
+    return None
+
+
+def is_own_checkpoint(ckpt_path: str, folder: Path) -> bool:
+    """Whether ``ckpt_path`` is a checkpoint of the run in ``folder``, and not one of a continuation begun in it."""
+    path, own = Path(ckpt_path).resolve(), folder.resolve()
+    return ckpt_path == "last" or (path.is_relative_to(own) and not path.is_relative_to(own / CONTINUATION))
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """Those that the run in ``folder`` was made with."""
+    path = folder / "config.yaml"
+    try:
+        settings = OmegaConf.to_container(OmegaConf.load(path))
+        if isinstance(settings, dict) and settings and all(isinstance(key, str) for key in settings):
+            return cast(dict[str, Any], settings)
+        reason = "it holds no settings"
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+    raise ValueError(f"{path} is damaged or missing ({reason}); remove {folder}, or set another name=")
+
+
+def has_ended(previous: Result, trial: Mapping[str, Any] | None) -> bool:
+    """Whether there is no more to do: the run is completed, or pruned and a ``trial`` of a search again."""
+    return previous.status == "completed" or (previous.status == "pruned" and bool(trial))
+
+
+@contextlib.contextmanager
+def recorded(result: Result, folder: Path) -> Iterator[None]:
+    """Write the result at the end, whatever the end is."""
+    try:
+        yield
+    except BaseException as error:
+        interrupted = is_interruption(error)
+        result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
+        if not interrupted:
+            result.error = {
+                "type": type(error).__name__,
+                "message": _message(error),
+                "traceback": str(folder / "traceback.txt"),
+            }
+            with contextlib.suppress(OSError):  # on a full disk the result is what there must be room for
+                write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
+        with contextlib.suppress(OSError):  # not the first error, which says what is wrong
+            result.write(folder)
+        if interrupted and not isinstance(error, Interrupted):
+            raise Interrupted from error
+        raise
+    result.write(folder)
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether an exception comes of Ctrl-C or SIGTERM; Lightning makes an exit of the former."""
+    cause = error.__context__ if isinstance(error, SystemExit) else None
+    return isinstance(error, KeyboardInterrupt | SIGTERMException) or isinstance(cause, KeyboardInterrupt)
+
+
+@contextlib.contextmanager
+def nothing_left(folder: Path) -> Iterator[None]:
+    """Where settings turn out to be wrong, remove what Hydra has written, and the folder if nothing else is in it."""
+    try:
+        yield
+    except Exception:
+        if is_main_process() and not (folder / "config.yaml").exists():
+            for handler in logging.root.handlers[:]:
+                if isinstance(handler, logging.FileHandler) and folder.resolve() in Path(handler.baseFilename).parents:
+                    logging.root.removeHandler(handler)  # it would look for the folder at the next line
+            shutil.rmtree(folder / ".hydra", ignore_errors=True)
+            (folder / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"exit status {error.code}"
+    return describe_os_error(error, "output_dir") if isinstance(error, OSError) else str(error)
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder of a run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise ValueError(f"another process is training in {folder}; wait for it, or set another name=") from None
+        yield

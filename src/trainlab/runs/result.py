@@ -1,0 +1,147 @@
+"""The result of a run, `result.json`."""
+
+import contextlib
+import errno
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainlab.runs.files import write_atomically, write_in_place
+
+RESULT = "result.json"
+CONTINUATION = "continuation"  # folder in that of a completed run, while it is continued with other settings
+STATUSES = ("running", "completed", "debug", "pruned", "diverged", "failed", "interrupted")
+
+_ROOM_FOR_THE_END = 8192  # bytes: metrics, times and an error
+_LIST_OF_NUMBERS = re.compile(r"\[\n[\s\d.,eE+\-nul]*\]")  # no text: that has no line breaks in JSON
+
+
+@dataclass
+class Result:
+    """Outcome of a run.
+
+    Attributes:
+        status: one of ``STATUSES``.
+        fingerprint: see ``fingerprint``.
+        overrides: of this run, as given.
+        metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
+            Of a debug run epochs and stop_reason alone.
+        time: total_s, epoch_s (median), images_per_s, device; population, of one that was trained together with others:
+            members of the largest, wall_s of all. total_s and wall_s have what earlier processes spent on the run, and
+            on a run whose checkpoint it continues: as they recorded it, but at least the seconds of the epochs in the
+            checkpoint. Of a process that was killed only these are known, of its wall_s only the member's share.
+        provenance: command, git commit and whether dirty, versions, seed, data digest; continued_from, of a run
+            that was not trained with these settings in this folder from its start, see `trainlab.runs.continuation`.
+        error: type, message and traceback file, where there is one.
+        lr_search: where the learning rate was searched, what that came to: method, lr, rule, suggestions, curve,
+            search_s, which total_s does not contain.
+    """
+
+    status: str
+    fingerprint: str
+    overrides: list[str]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    time: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+    lr_search: dict[str, Any] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write `result.json` atomically. Numbers that are not finite become null: JSON has none.
+
+        While a run is running blanks fill up the file, so that its end can be written in their place on a full disk.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        assert self.status in STATUSES
+        content = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
+        text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
+        path, bytes_ = folder / RESULT, (text + "\n").encode()
+        try:
+            write_atomically(path, bytes_ + b" " * _ROOM_FOR_THE_END * (self.status == "running"))
+        except OSError as error:
+            fits = error.errno in (errno.ENOSPC, errno.EDQUOT) and path.exists() and len(bytes_) <= path.stat().st_size
+            if not fits:
+                raise
+            write_in_place(path, bytes_)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result | None":
+        """The result in ``folder``, or None where there is none. A metric of null is NaN.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = folder / RESULT
+        if not path.exists():
+            return None
+        try:
+            result = cls(**json.loads(path.read_text()))
+            if not isinstance(result.metrics, dict):
+                raise TypeError("metrics is no mapping")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove it, or set another name=") from None
+        result.metrics = {key: math.nan if value is None else value for key, value in result.metrics.items()}
+        return result
+
+
+def _without_nan(value: Any) -> Any:
+    """``value``, plain, with None in place of NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def folder_of_result(folder: Path, fingerprint: str) -> Path:
+    """Where the run with that fingerprint has its result: ``folder``, or inside while it continues a completed run."""
+    with contextlib.suppress(ValueError):
+        inside = Result.read(folder / CONTINUATION)
+        if inside and inside.fingerprint == fingerprint:
+            return folder / CONTINUATION
+    return folder
+
+
+def is_search(found: Any) -> bool:
+    """Whether ``found`` is what a search of the learning rate leaves: `lr_search` of a result."""
+    try:
+        rates, rows = found["curve"]["lr"], found["curve"]["losses"]
+        marks = [found["lr"], found["suggestions"][found["rule"]], *found["suggestions"].values(), *rates]
+        losses = [loss for row in rows for loss in row if loss is not None]
+        fine = all(map(is_number, [*marks, *losses])) and all(0 < mark < math.inf for mark in marks)
+        many = [len(rows) == len(rates)] if found["method"] == "grid" else [len(row) <= len(rates) for row in rows]
+        return fine and bool(losses) and all(rows) and all(many) and found["method"] in ("grid", "range_test")
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value``, read from JSON, can be a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        float(value)  # JSON knows integers that are larger than any float
+    except OverflowError:
+        return False
+    return True
+
+
+def describe(result: Result, folder: Path) -> str:
+    """Two lines that sum up a run."""
+    m = result.metrics
+    test = f"test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
+    if "val_loss" in m:
+        validated = f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}"
+        figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): {validated}"
+        figures += f", {test}" if test else ""
+    elif test:
+        figures = f"no epoch was validated, so the last of {m['epochs']} was tested ({m['stop_reason']}): {test}"
+    else:
+        return f"{result.status}: {folder}"
+    return f"{figures}\n{result.status} in {result.time['total_s']:.0f} s: {folder}"

@@ -1,0 +1,39 @@
+"""Why a training has ended, by what its callbacks say."""
+
+from collections.abc import Iterable
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason as Reason
+
+from trainlab.runs.folder import is_interruption
+
+
+def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Iterable[Callback]) -> str:
+    """The reason in a word or two, for `result.json`; ``error`` is what has ended the run, if anything has."""
+    known = list(callbacks)
+    if error:
+        return "interrupted" if is_interruption(error) else "error"
+    if was_pruned(known):
+        return "pruned"
+    if _stopped_early(known):
+        return "early stopping"
+    if any(isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0 for callback in known):
+        return "max_time"
+    if 0 <= trainer.max_steps <= trainer.global_step:
+        return "max_steps"
+    whole = trainer.lightning_module.epoch_is_whole
+    return "max_epochs" if whole and 0 <= (trainer.max_epochs or -1) <= trainer.current_epoch else "callback"
+
+
+def was_pruned(callbacks: Iterable[Callback]) -> bool:
+    """Whether a search has ended it before its time, and it would have gone on.
+
+    The callback of a search is told by its attribute: to import it needs Optuna.
+    """
+    known = list(callbacks)
+    return any(getattr(callback, "pruned", False) for callback in known) and not _stopped_early(known)
+
+
+def _stopped_early(callbacks: Iterable[Callback]) -> bool:
+    return any(isinstance(c, EarlyStopping) and c.stopping_reason != Reason.NOT_STOPPED for c in callbacks)

@@ -1,0 +1,387 @@
+"""One training and validation step, the loss, and the optimizer: what Lightning drives."""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import lightning
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from trainlab.data.batches import Batches
+from trainlab.randomness import CounterDraws
+from trainlab.runs.errors import Diverged
+from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, trained_by
+from trainlab.training.foreign_callbacks import watches_gradients
+from trainlab.training.fused_step import WholeStep
+from trainlab.training.length import count_steps
+from trainlab.training.lightning_internals import continue_epoch, reopen_epoch
+from trainlab.training.optimizers import clipping, has_rule
+
+Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), int64 labels (B,)
+STEPS_BETWEEN_LOSS_CHECKS = 100  # each check waits for the device
+
+
+class Classifier(lightning.LightningModule):
+    """Trains ``network`` with cross-entropy.
+
+    Args:
+        network: raw uint8 images (B, C, H, W) -> logits (B, classes).
+        optimizer: parameters -> optimizer.
+        scheduler: (optimizer, total steps) -> Lightning's scheduler dictionary or None.
+        label_smoothing: share of the target spread over all classes, in [0, 1); in the training loss alone.
+        compile: compile the training step.
+        gradient_clip_val: largest norm (or value) of the gradient; None or 0 for any.
+        gradient_clip_algorithm: "norm" or "value".
+        accumulate_grad_batches: batches of a step, whose gradient is that of the mean loss of all their images; the
+            last step of an epoch has those that are left.
+        train_epoch: makes all steps of an epoch, as a member of a population, in the place of this module.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    trained: FlatParameters | SeparateParameters
+    _sizes: list[int]  # images of each batch
+    loss: Tensor  # () mean of the latest batch
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer, int], dict[str, Any] | None],
+        label_smoothing: float = 0.0,
+        compile: bool = False,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str = "norm",
+        accumulate_grad_batches: int = 1,
+        train_epoch: Callable[["Classifier"], None] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}; set label_smoothing")
+        if accumulate_grad_batches < 1:
+            raise ValueError(
+                f"accumulate_grad_batches must be at least 1, got {accumulate_grad_batches}; "
+                "set trainer.accumulate_grad_batches"
+            )
+        # Lightning's own loop around each step costs 0.3 ms, a tenth of a small network's step.
+        self.automatic_optimization = False
+        self.network = network
+        self._losses, self._sizes, self._checked = torch.zeros(0), [], 0  # of the epoch so far
+        self._begun: dict[str, Any] | None = None  # sums of the epoch that a checkpoint lies in, until it continues
+        self.label_smoothing = label_smoothing
+        self._build_optimizer, self._build_scheduler = optimizer, scheduler
+        self.compile_step, self._train_epoch = compile, train_epoch
+        self.clip = clipping(gradient_clip_algorithm, gradient_clip_val)
+        self.accumulate = accumulate_grad_batches
+        self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
+        self.val_metrics: dict[str, float] = {}  # of this epoch; empty until it is validated
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook it is in forty times a step, and torch looks at each value for a parameter in it.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over all parameters, and its schedule over the steps of the whole run."""
+        self.trained, optimizer = trained_by(self._build_optimizer, self.network)
+        self._whole_step: WholeStep | None = None
+        self._forward = self._objective
+        self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
+        # Gradients of several batches, processes or scales meet between backward and update; callbacks see them there.
+        in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
+        in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
+        captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
+        captured = captured and not self.trainer._detect_anomaly  # which waits for the device
+        if self._train_epoch is not None:
+            pass  # a population makes the steps
+        elif in_one and self.trainer.precision != "16-mixed" and (self.compile_step or captured):
+            step = WholeStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
+            self._whole_step = step
+        elif self.compile_step:
+            self._forward = torch.compile(self._objective, dynamic=False)
+        self._schedule = self._build_scheduler(optimizer, self._total_steps())
+        if self._schedule is None:
+            return optimizer
+        # Lightning saves it; `step_schedule` steps it.
+        return {"optimizer": optimizer, "lr_scheduler": {key: self._schedule[key] for key in ("scheduler", "interval")}}
+
+    def _total_steps(self) -> int:
+        """Optimizer steps of the whole run; 0 where it has no end."""
+        trainer = self.trainer
+        trainer.fit_loop.setup_data()  # which counts the batches
+        return count_steps(self.steps_per_epoch, self.accumulate, trainer.max_epochs, trainer.max_steps)
+
+    @property
+    def flat(self) -> FlatParameters:
+        """What the optimizer trains, where that is flat; so it is in populations and whole steps."""
+        assert isinstance(self.trained, FlatParameters)
+        return self.trained
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """torch's own, over ``trained``."""
+        return self._optimizer.optimizer
+
+    @property
+    def lr_and_momentum(self) -> tuple[float, float]:
+        """Learning rate and momentum, beta1 for Adam and the like, of the latest step, and not of the next one."""
+        return self._lr_and_momentum or _lr_and_momentum(self.optimizer)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+        return int(self.trainer.num_training_batches)
+
+    @property
+    def batches(self) -> Batches:
+        """Those of the epoch it is at."""
+        assert isinstance(self.trainer.train_dataloader, Batches)
+        return self.trainer.train_dataloader
+
+    @property
+    def begun_batches(self) -> int:
+        """Batches of the epoch that a checkpoint has in it, before the epoch continues; 0 of one at an epoch's end."""
+        return len(self._begun["sizes"]) if self._begun else 0
+
+    @property
+    def epoch_is_whole(self) -> bool:
+        """Whether all batches of the epoch have been trained: `max_steps` may end a training before."""
+        return len(self._sizes) == len(self._losses)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the rest of an epoch needs of its first part, of each process."""
+        if self._sizes and not self.epoch_is_whole:
+            losses, correct = self._of_each(self._losses[: len(self._sizes)]), self._of_each(self._train_correct)
+            checkpoint["begun_epoch"] = {"sizes": self._sizes, "losses": losses, "correct": correct}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the epoch that the checkpoint lies in, if it is no epoch's end."""
+        if "begun_epoch" in checkpoint:
+            self._begun = checkpoint["begun_epoch"]
+            reopen_epoch(checkpoint["loops"]["fit_loop"])
+
+    def on_train_start(self) -> None:
+        """Make room for the losses of an epoch; tell the random layers which rows of a batch this process has."""
+        self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
+        self._train_correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._images_of_full_step, self._images_of_step = self.accumulate * self.batches.batch_size, 0
+        self._optimizer = cast(LightningOptimizer, self.optimizers())
+        self._lr_and_momentum: tuple[float, float] | None = None  # of the latest step, where a schedule changes them
+        for draws in self._draws:
+            draws.row_offset, draws.row_stride = self.trainer.global_rank, self.trainer.world_size
+
+    def on_train_epoch_start(self) -> None:
+        """Start the sums of the epoch."""
+        self._train_correct.zero_()
+        self._sizes: list[int] = []
+        self._checked = 0  # losses of the epoch that are known to be finite
+        self.val_metrics = {}
+        if self._begun:
+            begun, self._begun, rank = self._begun, None, self.trainer.global_rank
+            self._sizes = list(begun["sizes"])
+            self._losses[: len(self._sizes)] = begun["losses"][rank]
+            self._train_correct.copy_(begun["correct"][rank])
+            self.batches.start = len(self._sizes)
+            continue_epoch(self.trainer)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Let a population make the epoch, if this is a member of one."""
+        if self._train_epoch is not None:
+            self._train_epoch(self)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """A step on a batch; the sums stay on the device."""
+        if self._train_epoch is not None:
+            return  # it is made, and so are all of the epoch
+        images, labels = batch
+        for draws in self._draws:
+            draws.step.fill_(self.current_epoch * len(self._losses) + batch_idx)
+        # A last, smaller batch is not worth a compilation of its own.
+        full = not self._sizes or len(labels) == self._sizes[0]
+        if self._whole_step is not None and self._whole_step.ready and full:
+            loss, correct = self._whole_step(images, labels)
+            steps = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress  # `global_step`
+            steps.increment_ready()
+            steps.increment_completed()
+            self.step_schedule("step")
+        else:
+            loss, correct = (self._forward if full else self._objective)(images, labels)
+            self._sum_gradients(loss, len(labels))
+            if (batch_idx + 1) % self.accumulate == 0 or batch_idx + 1 == len(self._losses):
+                self._make_step()
+        self._losses[batch_idx] = self.loss = loss.detach()
+        self._train_correct += correct
+        self._sizes.append(len(labels))
+
+    def _sum_gradients(self, loss: Tensor, images: int) -> None:
+        """Add the gradient of a batch to those of the step so far, weighted as in a step of full batches."""
+        if self.accumulate > 1:
+            loss = loss * (images / self._images_of_full_step)
+            self._images_of_step += images
+        self.manual_backward(loss)
+
+    def _make_step(self) -> None:
+        self.trained.gather_gradients()
+        if self.accumulate > 1:
+            if self._images_of_step != self._images_of_full_step:  # the last step of an epoch
+                self.trained.scale_gradients(self._images_of_full_step / self._images_of_step)
+            self._images_of_step = 0
+        if self._watched:
+            self.trained.show_gradients()
+        self._optimizer.step()
+        self.trained.zero_grad()
+        self.step_schedule("step")
+
+    def _objective(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return self._loss(self.network(images), labels)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss of a batch and how many of it are right."""
+        logits = at_least_float32(logits)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return loss, (logits.detach().argmax(1) == labels).sum()
+
+    def update(self, gradient: Tensor) -> None:
+        """Make the optimizer's step with ``gradient`` (P,), that of all parameters, and the schedule's."""
+        self.flat.parameter.grad = self.clip(gradient) if self.clip else gradient
+        self.optimizer.step()
+        self.flat.parameter.grad = None
+        self.step_schedule("step")
+
+    def take_epoch(self, losses: Tensor, correct: Tensor, sizes: list[int]) -> None:
+        """Take the sums of an epoch whose steps a population has made.
+
+        Args:
+            losses: (steps,) mean loss of each batch; fewer than all where it was given up as not finite.
+            correct: () int64, how many answers were right.
+            sizes: images of each batch.
+        """
+        self._losses[: len(losses)] = losses
+        self._train_correct += correct
+        self._sizes = sizes
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        """Stop a training whose loss is not finite."""
+        if (batch_idx + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
+            self._check_losses()
+
+    def _check_losses(self) -> None:
+        start, self._checked = self._checked, len(self._sizes)
+        finite = self._losses[start : self._checked].isfinite()
+        if bool(finite.all()):
+            return
+        batch_idx = start + int((~finite).nonzero()[0])
+        step = self.current_epoch * len(self._losses) + batch_idx
+        lr, _ = self.lr_and_momentum
+        raise Diverged(
+            f"the loss is not finite at step {step} (epoch {self.current_epoch}, batch {batch_idx}, "
+            f"learning rate {lr:.3g}); {self._advice}"
+        )
+
+    @property
+    def _advice(self) -> str:
+        if self.trainer.precision == "16-true":
+            return "set trainer.precision=bf16-true or 32-true: float16 has no number above 65504"
+        return "lower optim.lr or set trainer.gradient_clip_val=1"
+
+    def on_train_epoch_end(self) -> None:
+        """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
+        self._check_losses()
+        self._share_buffers()  # of an epoch without validation
+        if self.epoch_is_whole:
+            self.step_schedule("epoch")
+
+    def step_schedule(self, interval: str) -> None:
+        """Step a schedule that counts in ``interval``, "step" or "epoch"."""
+        if self._schedule is None or self._schedule["interval"] != interval:
+            return
+        if interval == "step":
+            self._lr_and_momentum = _lr_and_momentum(self.optimizer)
+        scheduler, monitor = self._schedule["scheduler"], self._schedule.get("monitor")
+        if monitor is None:
+            scheduler.step()
+        elif monitor in self.val_metrics:
+            scheduler.step(self.val_metrics[monitor])
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradient, after a mixed-precision one was unscaled and callbacks have seen it."""
+        if self._watched:
+            self.trained.gather_gradients()
+        if self.clip:
+            self.trained.clip_gradients(self.clip)
+
+    @property
+    def losses_of_epoch(self) -> Tensor:
+        """Mean loss of each batch of the epoch so far, on the CPU."""
+        return self._losses[: len(self._sizes)].cpu()
+
+    def train_sums(self) -> Tensor:
+        """(3,) float64: sum of losses, number right, number of images of the epoch, over all processes."""
+        sizes = torch.tensor(self._sizes, dtype=torch.float64)
+        loss = (self.losses_of_epoch.double() * sizes).sum()
+        return self._reduce(torch.stack([loss, self._train_correct.cpu().double(), sizes.sum()]))
+
+    def _share_buffers(self) -> None:
+        """Have the buffers of process 0 in all: under manual optimization, Lightning has each process keep its own."""
+        if self.trainer.world_size > 1:
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the sums of the validation, of one network in all processes."""
+        self._check_losses()
+        self._share_buffers()
+        kind = torch.float32 if self.device.type == "mps" else torch.float64  # which Apple's GPUs lack
+        self._val = torch.zeros(3, device=self.device, dtype=kind)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the sums."""
+        images, labels = batch
+        logits = at_least_float32(self.network(images))
+        self._val[0] += functional.cross_entropy(logits, labels, reduction="sum")
+        self._val[1] += (logits.argmax(1) == labels).sum()
+        self._val[2] += len(labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Publish ``val/loss`` and ``val/acc`` for early stopping, checkpoints and schedules."""
+        loss, right, count = self._reduce(self._val.cpu().double()).tolist()
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the validation loss is not finite after epoch {self.current_epoch}, though the training loss was; "
+                f"{self._advice}"
+            )
+        self.val_metrics = {"val/loss": loss / count, "val/acc": right / count}
+        # As tensors: `log` would round Python numbers to float32.
+        metrics = {k: torch.tensor(v, dtype=self._val.dtype) for k, v in self.val_metrics.items()}
+        self.log_dict(metrics, logger=False, rank_zero_only=False)
+
+    def _of_each(self, part: Tensor) -> Tensor:
+        """(processes, ...): a tensor of the same shape in each process, on the CPU."""
+        parts = [part]
+        if self.trainer.world_size > 1:
+            parts = [torch.zeros_like(part) for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather(parts, part)
+        return torch.stack(parts).cpu()
+
+    def _reduce(self, sums: Tensor) -> Tensor:
+        """Sum over all processes."""
+        if self.trainer.world_size == 1:
+            return sums
+        return self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()
+
+
+def _lr_and_momentum(optimizer: Optimizer) -> tuple[float, float]:
+    group = optimizer.param_groups[0]
+    return group["lr"], group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in a type fine enough to sum losses in; half-precision networks put out coarser ones."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

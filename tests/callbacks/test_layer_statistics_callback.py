@@ -1,0 +1,209 @@
+"""The probe tells what goes on in a training and changes nothing of it."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from test_tensorboard import BOARD, points, values
+
+from conftest import TINY, with_defaults
+from trainlab.callbacks.layer_statistics import ActivationProbe
+from trainlab.cli import PROJECT
+from trainlab.data.shapes import Shapes
+from trainlab.inference.layer_statistics import activations, layers_of
+from trainlab.inference.rebuild import rebuild_network
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.loggers.tensorboard import HISTOGRAMS, LAYERS
+from trainlab.run import Interrupted, resolved
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.errors import Diverged
+from trainlab.runs.fingerprint import fingerprint
+from trainlab.runs.result import Result
+
+ON = "callbacks.activations.every_epochs=1"
+TIMES = ("epoch_s", "images_per_s")
+DROPOUT = ("model.dropout=0.3", "model.dropout_kind=ordinary", "model.dropout_after=every")
+CASES = {
+    "bn and dropout": ("model=bn", *DROPOUT),
+    "alpha dropout": ("model=alpha_dropout", "model.dropout_after=every", "optim=sgd", "scheduler=one_cycle"),
+    "rrelu, augmented": ("model.activation=rrelu", "data.flip=true", "data.crop_padding=2", "label_smoothing=0.1"),
+    "float64, batches of two": ("trainer.precision=64-true", "trainer.accumulate_grad_batches=2"),
+    "bfloat16": ("trainer.precision=bf16-true", "model=selu_lecun"),
+}
+
+
+def rows(folder, name="metrics.csv"):
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_rows(folder / name)]
+
+
+def assert_same_training(ours, theirs):
+    """The same weights, statistics and states of optimizer and schedule, to the bit, and the same rows."""
+    assert rows(ours) == rows(theirs)
+    for name in ("last", "best"):
+        one, other = (load_checkpoint(folder / "checkpoints" / f"{name}.ckpt") for folder in (ours, theirs))
+        assert one["state_dict"].keys() == other["state_dict"].keys()
+        for key, value in one["state_dict"].items():
+            assert torch.equal(value, other["state_dict"][key]), key
+        states = [checkpoint["optimizer_states"][0]["state"][0] for checkpoint in (one, other)]
+        for key, value in states[0].items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(states[1][key])), key
+        assert one["lr_schedulers"] == other["lr_schedulers"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_training_is_the_same_to_the_bit(train, case):
+    _, plain = train(*CASES[case], name="plain")
+    result, probed = train(*CASES[case], ON, name="probed")
+    assert_same_training(probed, plain)
+    assert result.metrics["test_loss"] == Result.read(plain).metrics["test_loss"]
+    assert (
+        len(rows(probed, "activations.csv")) == 3 * 4
+    )  # before, after each of two epochs; three layers and the output
+    assert not (plain / "activations.csv").exists()
+
+
+@pytest.mark.slow
+def test_a_compiled_training_too(train):
+    settings = ("model=bn", *DROPOUT, "compile=true")
+    _, plain = train(*settings, name="plain")
+    _, probed = train(*settings, ON, name="probed")
+    assert_same_training(probed, plain)
+
+
+@pytest.mark.ddp
+def test_a_training_in_two_processes_too(tmp_path):
+    settings = ("model=bn", *DROPOUT, "trainer.devices=2", "data.flip=true", f"output_dir={tmp_path}")
+    for name, more in {"plain": (), "probed": (ON,)}.items():
+        words = with_defaults(TINY, *settings, *more, f"name={name}")
+        command = [sys.executable, str(PROJECT / "src" / "train.py"), *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150)
+        assert done.returncode == 0, done.stderr
+    assert_same_training(tmp_path / "probed", tmp_path / "plain")
+    assert len(rows(tmp_path / "probed", "activations.csv")) == 3 * 4
+
+
+def test_rows_are_those_of_the_network_at_the_end_of_an_epoch(train):
+    _, folder = train("model=selu_lecun", ON, "callbacks.activations.num_images=1000", "trainer.max_epochs=1")
+    network = rebuild_network(load_checkpoint(folder / "checkpoints" / "last.ckpt"))
+    data = Shapes(num_train=400, num_test=100, val_size=100)
+    held_out = data.val_dataloader()  # all of them: there are 100
+    found = activations(network, layers_of(network), held_out.images[held_out.indices])
+    told = [row for row in rows(folder, "activations.csv") if row["epochs"] == "1"]
+    assert [row["layer"] for row in told] == ["linear_1", "linear_2", "linear_3", "output"]
+    assert {row["step"] for row in told} == {"19"}
+    for row, of in zip(told, found, strict=True):
+        assert (float(row["mean"]), float(row["std"]), float(row["dead"])) == (of.mean, of.std, of.dead)
+    # Independent weights: rows of each matrix differ, and no more of them depend on each other than there must.
+    assert [(row["rank"], row["distinct_units"]) for row in told] == [("16.0", "16.0")] * 3 + [("10.0", "10.0")]
+
+
+class FirstGradient(Callback):
+    """Keeps the gradient of the first step."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 1:
+            self.found = {k: v.clone() for k, v in pl_module.flat.by_name(pl_module.flat.gradient).items()}
+
+
+@pytest.mark.parametrize("case", ["bn and dropout", "alpha dropout", "rrelu, augmented"])
+def test_the_gradient_before_the_training_is_that_of_its_first_step(train, case):
+    first = FirstGradient()
+    _, folder = train(*CASES[case], ON, "trainer.max_epochs=1", callbacks=(first,))
+    told = {
+        row["layer"]: float(row["gradient_norm"]) for row in rows(folder, "activations.csv") if row["epochs"] == "0"
+    }
+    squares = dict.fromkeys(told, 0.0)
+    for name, gradient in first.found.items():
+        part = name.split(".")[1]
+        squares[part.replace("norm_", "linear_")] += float(gradient.square().sum())
+    assert told == pytest.approx({name: square**0.5 for name, square in squares.items()}, rel=1e-5)  # float32
+
+
+def test_every_other_epoch(train):
+    _, folder = train("callbacks.activations.every_epochs=2", "trainer.max_epochs=5")
+    assert list(dict.fromkeys(row["epochs"] for row in rows(folder, "activations.csv"))) == ["0", "2", "4"]
+
+
+@pytest.mark.parametrize("off", ["callbacks.activations=null", "callbacks.activations.every_epochs=0"])
+def test_it_can_be_switched_off(train, off):
+    _, folder = train(off, "trainer.max_epochs=1")
+    assert not (folder / "activations.csv").exists()
+
+
+def test_it_is_no_part_of_what_a_run_is(train, compose_config):
+    result, _ = train("trainer.max_epochs=1")
+    again, folder = train("trainer.max_epochs=1", ON)
+    assert again.provenance == result.provenance  # that of the run that was: it was not trained again
+    assert not (folder / "activations.csv").exists()
+    assert (
+        len({fingerprint(resolved(compose_config(*more))) for more in ([], [ON], ["callbacks.activations=null"])}) == 1
+    )
+
+
+class Stop(Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == 2 and batch_idx == 5:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_resumed_run_leaves_the_rows_and_points_of_an_undisturbed_one(train):
+    settings = ("model=bn", ON, BOARD, "trainer.max_epochs=4")
+    with pytest.raises(Interrupted):
+        train(*settings, name="halted", callbacks=(Stop(),))
+    _, halted = train(*settings, name="halted")
+    _, whole = train(*settings, name="whole")
+    assert rows(halted, "activations.csv") == rows(whole, "activations.csv")
+    assert values(halted).keys() == values(whole).keys()
+    for tag in values(whole):
+        if tag.startswith("within"):
+            assert [step for step, _ in values(halted)[tag]] == [step for step, _ in values(whole)[tag]], tag
+
+
+def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
+    _, folder = train(ON, BOARD)
+    told = rows(folder, "activations.csv")
+    for key, section in LAYERS.items():
+        for layer in ("linear_1", "linear_3", "output"):
+            expected = [(int(row["step"]), float(row[key])) for row in told if row["layer"] == layer]
+            assert len(expected) == 3
+            found = points(folder, f"{section}/{layer}")
+            assert [step for step, _ in found] == [step for step, _ in expected]
+            assert [v for _, v in found] == pytest.approx([v for _, v in expected], rel=1e-6)  # float32
+    series = values(folder)[f"{HISTOGRAMS}/linear_2"]
+    stds = [float(row["std"]) for row in told if row["layer"] == "linear_2"]
+    for (_, value), std in zip(series, stds, strict=True):
+        histogram = value.histo
+        assert histogram.num == sum(histogram.bucket) == 100 * 16  # validation images, units
+        mean = histogram.sum / histogram.num
+        assert histogram.sum_squares / histogram.num - mean**2 == pytest.approx(std**2, rel=1e-4)
+        assert len(histogram.bucket) == len(histogram.bucket_limit) == 64
+        assert histogram.bucket_limit[-1] == pytest.approx(histogram.max)
+
+
+def test_a_network_whose_activations_are_not_finite_is_told_of(train, tmp_path):
+    """Weights of 1e25 overflow float32 in the second layer; what the first look found is on disk before the loss is."""
+    with pytest.raises(Diverged):
+        train("model.initializer_scale=1e25", ON, BOARD)
+    first, second, *_ = rows(tmp_path / "run", "activations.csv")
+    assert math.isfinite(float(first["mean"]))
+    assert not math.isfinite(float(second["mean"]))
+    assert points(tmp_path / "run", f"{LAYERS['mean']}/linear_2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"every_epochs": -1}, "every_epochs must be at least 0, got -1"),
+        ({"num_images": 1}, "num_images must be at least 2"),
+    ],
+)
+def test_wrong_settings(settings, rule, tmp_path):
+    with pytest.raises(ValueError, match=rule):
+        ActivationProbe(str(tmp_path), **settings)

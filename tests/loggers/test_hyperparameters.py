@@ -1,0 +1,89 @@
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+from trainlab.cli import PROJECT, register_resolvers
+from trainlab.loggers.hyperparameters import COLUMNS, hyperparameters
+
+GROUPS = ("model", "optim", "scheduler", "data")
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((PROJECT / "conf" / group).glob("*.yaml"))]
+
+
+def compose(*overrides):
+    register_resolvers()
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return hydra_compose("train", overrides=["run_dir=run", *overrides])
+
+
+def plain(cfg):
+    return OmegaConf.to_container(cfg, resolve=True)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_fills_the_same_columns_with_the_same_types(option):
+    found = hyperparameters(plain(compose(option)), "some")
+    assert {key: type(value) for key, value in found.items()} == COLUMNS
+
+
+def test_a_dense_network(compose_config):
+    overrides = (
+        "model=alpha_dropout",
+        "data.flip=true",
+        "data.crop_padding=4",
+        "trainer.gradient_clip_val=1",
+        "seed=0",
+    )
+    found = hyperparameters(plain(compose_config(*overrides)), "alpha_dropout")
+    assert found == {
+        "model": "alpha_dropout",
+        "layers": "3 x 16",
+        "activation": "selu",
+        "initializer": "lecun_normal",
+        "batch_norm": False,
+        "dropout": "alpha 0.1, last",
+        "standardize": True,
+        "optimizer": "NAdam",
+        "lr": 1e-4,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "scheduler": "constant",
+        "batch_size": 16.0,
+        "augmentation": "flip, crop 4",
+        "label_smoothing": 0.0,
+        "gradient_clip": 1.0,
+        "data": "Shapes",
+        "max_epochs": 2.0,
+        "seed": "0",
+    }
+
+
+def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
+    config = {
+        "model": {"_target_": "mine.Net", "stages": [[32, 32], [64]], "dense": [64], "dropout": [0.25, 0.0, 0.5]},
+        "optim": {"_target_": "torch.optim.Rprop", "lr": 0.01},
+        "scheduler": {"_target_": "trainlab.training.schedules.cosine"},
+        "data": {"_target_": "mine.Data", "batch_size": 8},
+        "trainer": {"max_epochs": 1, "gradient_clip_val": None},
+        "label_smoothing": 0.1,
+        "seed": 1,
+    }
+    found = hyperparameters(config)
+    assert found["model"] == "Net"
+    assert found["layers"] == "32 32, 64 + 64"
+    assert found["dropout"] == "0.25, 0, 0.5"
+    assert (found["activation"], found["augmentation"]) == ("none", "none")
+    assert (found["momentum"], found["weight_decay"], found["gradient_clip"]) == (0.0, 0.0, 0.0)
+    assert (found["batch_norm"], found["standardize"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (("model=alpha_dropout", "model.dropout_after=every"), "alpha 0.1, every"),
+        (("model=alpha_dropout", "model.dropout_kind=ordinary"), "ordinary 0.1, last"),
+        (("model=selu",), "0"),
+    ],
+)
+def test_two_kinds_or_places_of_dropout_do_not_look_alike(options, shown):
+    assert hyperparameters(plain(compose(*options)))["dropout"] == shown

@@ -1,0 +1,190 @@
+"""What a run writes for TensorBoard, read from its event files."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from lightning.pytorch.callbacks import Callback
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import api_pb2, metadata
+
+from conftest import STEPS
+from trainlab.loggers.hyperparameters import COLUMNS
+from trainlab.loggers.metrics_csv import read_rows
+from trainlab.loggers.tensorboard import METRICS, TensorBoard
+from trainlab.run import Interrupted
+from trainlab.runs.errors import Diverged
+
+BOARD = "logger.tensorboard={_target_: trainlab.loggers.tensorboard.TensorBoard, save_dir: '${run_dir}'}"
+CURVES = ("train/loss", "train/acc", "val/loss", "val/acc", "run/lr", "run/epoch")
+
+
+class At(Callback):
+    """Calls a function in the middle of an epoch."""
+
+    def __init__(self, epoch, function):
+        self.epoch, self.function = epoch, function
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 5:
+            self.function()
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def power_cut():
+    raise RuntimeError("power cut")
+
+
+def event_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("events.out.tfevents.*"))
+
+
+def values(folder: Path) -> dict[str, list[tuple[int, object]]]:
+    """All points of all series as they lie in the files, by tag; for a reader that mends nothing."""
+    found: dict[str, list[tuple[int, object]]] = {}
+    for path in event_files(folder):
+        for event in map(Event.FromString, RawEventFileLoader(str(path)).Load()):
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, value))
+    return found
+
+
+def points(folder: Path, tag: str) -> list[tuple[int, float]]:
+    return [(step, value.simple_value) for step, value in values(folder).get(tag, [])]
+
+
+def described(folder: Path) -> tuple[api_pb2.Experiment, dict[str, object], int | None]:
+    """Columns, hyperparameters and status of a run. What describes it is there once."""
+    found = values(folder)
+    contents = {}
+    for tag in (metadata.EXPERIMENT_TAG, metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG):
+        assert len(found.get(tag, [])) <= 1, tag
+        for _, value in found.get(tag, []):
+            contents[tag] = value.metadata.plugin_data.content
+    experiment = metadata.parse_experiment_plugin_data(contents[metadata.EXPERIMENT_TAG])
+    start = metadata.parse_session_start_info_plugin_data(contents[metadata.SESSION_START_INFO_TAG])
+    status = None
+    if metadata.SESSION_END_INFO_TAG in contents:
+        status = metadata.parse_session_end_info_plugin_data(contents[metadata.SESSION_END_INFO_TAG]).status
+    settings = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
+    return experiment, settings, status
+
+
+def assert_result_is_shown(result, folder):
+    """The figures of `result.json`, a point each, and nothing for those it has not; epochs count from one."""
+    for name, tag in METRICS.items():
+        shown = [value for _, value in points(folder, tag)]
+        expected = [result.metrics[name] + (name == "best_epoch")] if name in result.metrics else []
+        assert shown == pytest.approx(expected, rel=1e-6), name  # float32
+
+
+def assert_curves_are_those_of_metrics_csv(folder):
+    rows = read_rows(folder / "metrics.csv")
+    for tag in CURVES:
+        expected = [(int(row["step"]), float(row[tag.removeprefix("run/")])) for row in rows]
+        assert [step for step, _ in points(folder, tag)] == [step for step, _ in expected], tag
+        assert [v for _, v in points(folder, tag)] == pytest.approx([v for _, v in expected], rel=1e-6), tag
+
+
+def test_one_file_with_curves_hyperparameters_and_result(train):
+    result, folder = train(BOARD, "optim=sgd", "optim.lr=0.05", "seed=3")
+    assert len(event_files(folder)) == 1
+    assert not list(folder.glob("hparams*"))
+    assert_curves_are_those_of_metrics_csv(folder)
+    assert_result_is_shown(result, folder)
+    experiment, settings, status = described(folder)
+    assert {info.name for info in experiment.hparam_infos} == set(COLUMNS) == set(settings)
+    assert [(info.display_name, info.name.tag) for info in experiment.metric_infos] == list(METRICS.items())
+    expected = {"optimizer": "SGD", "lr": 0.05, "momentum": 0.9, "seed": "3", "layers": "3 x 16", "batch_norm": False}
+    assert {name: settings[name] for name in expected} == expected
+    assert status == api_pb2.STATUS_SUCCESS
+
+
+def test_losses_share_a_chart(train):
+    _, folder = train(BOARD)
+    [(_, layout)] = values(folder)["custom_scalars__config__"]
+    content = layout_pb2.Layout.FromString(layout.tensor.string_val[0])
+    charts = {chart.title: list(chart.multiline.tag) for category in content.category for chart in category.chart}
+    assert charts["loss"] == ["train/loss$", "val/loss$"]
+    assert charts["accuracy"] == ["train/acc$", "val/acc$"]
+    assert charts["learning rate"] == ["run/lr$"]
+
+
+@pytest.mark.parametrize(("stop", "error"), [(ctrl_c, Interrupted), (power_cut, RuntimeError)])
+def test_a_resumed_run_shows_every_point_once_and_its_own_result(train, stop, error):
+    few = ("trainer.max_epochs=4", BOARD)
+    with pytest.raises(error):
+        train(*few, callbacks=(At(2, stop),))
+    result, folder = train(*few)
+    assert len(event_files(folder)) == 2
+    assert [step for step, _ in points(folder, "train/loss")] == [STEPS * (i + 1) for i in range(4)]
+    assert_curves_are_those_of_metrics_csv(folder)
+    assert_result_is_shown(result, folder)
+    assert described(folder)[2] == api_pb2.STATUS_SUCCESS
+
+
+def test_a_run_that_was_interrupted_shows_what_it_had(train, tmp_path):
+    with pytest.raises(Interrupted):
+        train(BOARD, callbacks=(At(1, ctrl_c),))
+    folder = tmp_path / "run"
+    assert_curves_are_those_of_metrics_csv(folder)
+    assert len(points(folder, METRICS["val_loss"])) == 1
+    assert points(folder, METRICS["test_loss"]) == []
+    assert described(folder)[2] == api_pb2.STATUS_UNKNOWN
+
+
+def test_a_run_that_starts_anew_forgets_the_one_that_failed(train):
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(BOARD, callbacks=(At(0, power_cut),))
+    result, folder = train(BOARD)
+    assert len(event_files(folder)) == 1
+    assert_result_is_shown(result, folder)
+    assert described(folder)[2] == api_pb2.STATUS_SUCCESS
+
+
+def test_a_diverged_run_has_its_hyperparameters_and_no_figures(train, tmp_path):
+    with pytest.raises(Diverged):
+        train(BOARD, "optim=sgd", "optim.lr=1e30")
+    _, settings, status = described(tmp_path / "run")
+    assert (settings["lr"], status) == (1e30, api_pb2.STATUS_FAILURE)
+    assert not any(points(tmp_path / "run", tag) for tag in METRICS.values())
+
+
+def test_new_settings_take_the_place_of_the_old(train):
+    train(BOARD)
+    result, folder = train(BOARD, "label_smoothing=0.25", "ckpt_path=last", "trainer.max_epochs=3")
+    assert described(folder)[1]["label_smoothing"] == 0.25
+    assert_curves_are_those_of_metrics_csv(folder)
+    assert_result_is_shown(result, folder)
+
+
+def test_a_file_cut_off_in_the_middle_of_a_point_is_mended(tmp_path):
+    """As `kill -9` or a full disk leaves it."""
+    first = TensorBoard(str(tmp_path))
+    for step in (10, 20, 30):
+        first.log_metrics({"train/loss": step / 10}, step)
+    first.experiment.close()
+    [path] = event_files(tmp_path)
+    os.truncate(path, path.stat().st_size - 5)
+    second = TensorBoard(str(tmp_path))
+    second.start({name: kind() for name, kind in COLUMNS.items()}, step=20)
+    second.log_metrics({"train/loss": 3.5}, 30)
+    second.end({}, "completed", 30)
+    assert points(tmp_path, "train/loss") == [(10, 1.0), (20, 2.0), (30, 3.5)]
+
+
+def test_points_are_on_disk_after_every_epoch(tmp_path):
+    board = TensorBoard(str(tmp_path))
+    board.log_metrics({"train/loss": 1.0, "lr": 0.5}, 10)
+    assert (points(tmp_path, "train/loss"), points(tmp_path, "run/lr")) == ([(10, 1.0)], [(10, 0.5)])
+
+
+def test_nothing_is_written_before_there_is_something_to_write(tmp_path):
+    TensorBoard(str(tmp_path / "run"))
+    assert not any(tmp_path.iterdir())

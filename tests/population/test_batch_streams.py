@@ -1,0 +1,57 @@
+"""Batches for several members against those of each alone."""
+
+import pytest
+import torch
+
+from trainlab.data.augmentation import Augmentation
+from trainlab.data.batches import Batches
+from trainlab.population.batch_streams import Streams
+
+IMAGES = torch.arange(50 * 3 * 4 * 4).view(50, 3, 4, 4).remainder(251).to(torch.uint8)
+LABELS = torch.arange(50) % 10
+TRAIN = torch.arange(50)[torch.arange(50) % 5 > 0]  # 40 of them
+
+
+def batches(seed, epoch=0, augmented=True):
+    made = Batches(
+        *(IMAGES, LABELS, TRAIN, 16),
+        order_seed=seed,
+        augmentation=Augmentation(True, 2, seed) if augmented else None,
+    )
+    made.set_epoch(epoch)
+    return made
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize(
+    ("members", "count"),
+    [
+        ([(1, 0), (1, 0), (1, 0)], 1),
+        ([(1, 0), (2, 0), (3, 0)], 3),
+        ([(1, 0), (2, 0), (1, 0)], 2),
+        ([(1, 1), (1, 0), (1, 1)], 2),  # one seed, epochs apart
+    ],
+)
+def test_each_member_gets_the_batches_that_it_would_get_alone(members, count, augmented):
+    streams = Streams([batches(*member, augmented) for member in members])
+    assert streams.count == count
+    alone = [list(batches(*member, augmented)) for member in members]
+    assert len(streams) == len(alone[0]) == 3  # 16, 16 and 8
+    for number in range(3):
+        images, labels = streams.batch(number)
+        assert images.dtype == torch.uint8 and images.shape[0] == labels.numel()
+        images = streams.to_members(images.view(*labels.shape, 3, 4, 4))
+        labels = streams.to_members(labels)
+        for member, own in enumerate(alone):
+            assert torch.equal(images[member], own[number][0])
+            assert torch.equal(labels[member], own[number][1])
+
+
+def test_what_all_members_have_in_common_is_not_copied():
+    one, each = Streams([batches(1), batches(1)]), Streams([batches(1), batches(2)])
+    batch = torch.rand(1, 16)
+    assert one.to_members(batch).data_ptr() == batch.data_ptr()
+    own = torch.rand(2, 16)
+    assert each.to_members(own).data_ptr() == own.data_ptr()
+    few = Streams([batches(2), batches(1), batches(2)])
+    assert torch.equal(few.to_members(own), own[[0, 1, 0]])

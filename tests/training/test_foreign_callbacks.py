@@ -1,0 +1,158 @@
+"""Lightning's own callbacks on a training whose steps the module makes: they work, or are refused with the reason."""
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from faults import PressCtrlC
+from test_resume import assert_same_run
+from trainlab.config.build import build
+from trainlab.inference.network import evaluate
+from trainlab.inference.rebuild import rebuild_data, rebuild_network
+from trainlab.run import Interrupted
+from trainlab.runs.checkpoints import load_checkpoint, network_weights
+from trainlab.training.foreign_callbacks import check_callbacks
+
+OF_LIGHTNING = "+callbacks.x._target_=lightning.pytorch.callbacks."
+REFUSED = {
+    "StochasticWeightAveraging +callbacks.x.swa_lrs=0.1": "automatic optimization; use .*WeightAveraging",
+    "GradientAccumulationScheduler +callbacks.x.scheduling={0:2}": "set trainer.accumulate_grad_batches",
+    "LearningRateFinder": "set lr_search=range_test",
+    "BatchSizeFinder": "set data.batch_size",
+    "BackboneFinetuning": "freeze parameters in the model",
+    "ModelPruning +callbacks.x.pruning_fn=l1_unstructured": "best.ckpt could not be loaded",
+    "SpikeDetection": "a loss that is not finite ends a run",
+    "EMAWeightAveraging +callbacks.x.update_starting_at_epoch=1": "after the validation of an epoch",
+}
+
+
+@pytest.mark.parametrize("settings", REFUSED)
+def test_a_callback_that_cannot_work_is_refused_before_the_run(settings, compose_config):
+    with pytest.raises(ValueError, match=rf"^{settings.split()[0]} .*{REFUSED[settings]}.*; leave out callbacks\.x$"):
+        build(compose_config(*f"{OF_LIGHTNING}{settings}".split()))
+
+
+@pytest.mark.parametrize("cpu_stats", [None, True, False])
+def test_device_statistics_of_a_cpu_need_psutil(cpu_stats, compose_config, monkeypatch):
+    monkeypatch.setattr("trainlab.training.foreign_callbacks._PSUTIL_AVAILABLE", False)
+    word = {None: "null", True: "true", False: "false"}[cpu_stats]
+    cfg = compose_config(f"{OF_LIGHTNING}DeviceStatsMonitor", f"+callbacks.x.cpu_stats={word}")
+    if cpu_stats is False:
+        build(cfg)
+    else:
+        with pytest.raises(ValueError, match=r"^DeviceStatsMonitor needs psutil .*\(pip install psutil\); leave out "):
+            build(cfg)
+
+
+class BeforeZeroGrad(Callback):
+    def on_before_zero_grad(self, trainer, pl_module, optimizer):
+        raise AssertionError("never called")
+
+
+def test_a_hook_that_is_never_called_is_refused():
+    with pytest.raises(ValueError, match=r"has on_before_zero_grad, .*; use on_train_batch_end; leave"):
+        check_callbacks({"callbacks.x": BeforeZeroGrad()}, on_cpu=True)
+
+
+def test_two_averages_of_the_weights_are_refused(compose_config):
+    second = ("+callbacks.y._target_=lightning.pytorch.callbacks.WeightAveraging",)
+    with pytest.raises(ValueError, match=r"one average of the weights, got callbacks.x and callbacks.y; leave out one"):
+        build(compose_config(*EMA, *second))
+
+
+class Gradients(Callback):
+    """Halves the gradient of one parameter and notes the norm of all of them."""
+
+    def __init__(self):
+        self.norms, self.after_backward = [], 0
+
+    def on_after_backward(self, trainer, pl_module):
+        self.after_backward += 1
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        gradients = [p.grad for p in pl_module.network.parameters()]
+        self.norms.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+        bias = pl_module.network.layers.output.bias
+        bias.grad = torch.zeros_like(bias)
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+def test_callbacks_see_and_change_the_gradient_that_a_step_is_made_with(accumulated, train):
+    class Watch(Callback):
+        moved = 0.0
+
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            self.moved = max(self.moved, float(pl_module.network.layers.output.bias.detach().abs().max()))
+
+    gradients, watch = Gradients(), Watch()
+    settings = ["trainer.max_epochs=1", "optim=sgd", f"trainer.accumulate_grad_batches={accumulated}"]
+    train(*settings, name="watched", callbacks=(gradients, watch))
+    assert watch.moved == 0.0, "biases start at zero, and their gradient was taken away"
+    assert gradients.after_backward == 19
+    assert len(gradients.norms) == -(-19 // accumulated)
+    assert min(gradients.norms) > 0
+
+
+class Weights(Callback):
+    """Weights after every step, as they are while the training goes on."""
+
+    def __init__(self):
+        self.of_step = []
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        state = pl_module.network.state_dict()
+        self.of_step.append({key: value.clone() for key, value in state.items()})
+
+
+EMA = (f"{OF_LIGHTNING}EMAWeightAveraging", "+callbacks.x.decay=0.9")
+OPTIONS = {
+    "adam, bn": ["model=bn", "optim=adam", "optim.lr=2e-3"],
+    "float64": ["optim.lr=2e-3", "trainer.precision=64-true"],
+    "separate parameters": [
+        *("optim=sgd", "optim._target_=torch.optim.Adafactor", "optim.lr=2e-2"),
+        *("~optim.momentum", "~optim.dampening", "~optim.nesterov"),
+    ],
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
+    weights = Weights()
+    settings = [*OPTIONS[option], *EMA, "trainer.max_epochs=3"]
+    result, whole = train(*settings, name="whole", callbacks=(weights,))
+    average = {key: value.clone() for key, value in weights.of_step[0].items()}
+    for step in weights.of_step[1 : 19 * (result.metrics["best_epoch"] + 1)]:
+        for key, value in step.items():
+            if value.is_floating_point():
+                average[key] = 0.9 * average[key] + 0.1 * value
+    best = load_checkpoint(whole / "checkpoints" / "best.ckpt")
+    saved = network_weights(best)
+    assert saved.keys() == average.keys()
+    for key, value in saved.items():
+        if value.is_floating_point():
+            # 57 float32 roundings of 6e-8; those of an average fade with 0.9.
+            torch.testing.assert_close(value, average[key], rtol=1e-5, atol=1e-6, msg=lambda m, key=key: f"{key}: {m}")
+    assert not torch.equal(saved["layers.output.weight"], weights.of_step[-1]["layers.output.weight"])
+
+    held_out = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader(), 10)
+    assert result.metrics["val_acc"] == held_out.accuracy
+    assert result.metrics["val_loss"] == pytest.approx(held_out.loss, rel=1e-5)
+
+    with pytest.raises(Interrupted):
+        train(*settings, name="cut", callbacks=(PressCtrlC(1),))
+    _, cut = train(*settings, name="cut")
+    assert_same_run(cut, whole)
+    _, plain = train(*OPTIONS[option], "trainer.max_epochs=3", name="plain")
+    states = [load_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (cut, whole, plain)]
+    current, not_averaged = states[1]["current_model_state"], states[2].pop("state_dict")
+    assert all(torch.equal(current[name], not_averaged[name]) for name in not_averaged), "the training is the same"
+    for key in ("current_model_state", "averaging_state"):
+        ours, theirs = (state[key] for state in states[:2])
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_averaged_weights_are_not_continued_without_their_average(train):
+    _, folder = train(*EMA, "trainer.max_epochs=1", name="averaged")
+    start = f"ckpt_path={folder / 'checkpoints' / 'last.ckpt'}"
+    with pytest.raises(ValueError, match=r"holds averaged weights.*callbacks.x.*keep these callbacks as they were"):
+        train("trainer.max_epochs=2", start, name="plain")
