@@ -102,3 +102,14 @@ class _SlowBatches(Batches):
                 raise RuntimeError("the dog ate the batch")
             _SlowBatches.drawn += 1
         return super().gather(chosen, draws)
+
+
+class PowerCut(Callback):
+    """An error in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 5:
+            raise RuntimeError("power cut")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger
 
+LOGGER = "+logger.recorder={_target_: recording.Recorder, path: '${run_dir}/recorded'}"
+
 
 class Recorder(Logger):
     """Writes each call as a line of JSON, also that at the exit of the process; ``fails`` names calls that fail."""

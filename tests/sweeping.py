@@ -20,7 +20,7 @@ import torch
 from conftest import TINY, with_defaults
 from trainlab.cli import PROJECT
 from trainlab.loggers.metrics_csv import read_rows
-from trainlab.sweep import divide
+from trainlab.sweep import rebalance
 
 HERE = Path(__file__).parent
 FAULT = "+callbacks.fault={_target_: faults.Fault}"
@@ -92,7 +92,7 @@ def _become(argv: list[str], environment: dict[str, str], out: Path, err: Path) 
     sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for the rest of the process)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, str(HERE))
-    divide.WORTH_S = float(environment.get("WORTH_S", divide.WORTH_S))
+    rebalance.WORTH_S = float(environment.get("WORTH_S", rebalance.WORTH_S))
     sys.argv = [str(PROJECT / "src" / "train.py"), *argv]
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")

@@ -2,9 +2,8 @@
 
 import pytest
 from lightning.pytorch.callbacks import Callback
-from test_loggers import LOGGER
 
-from recording import recorded
+from recording import LOGGER, recorded
 from sweeping import results, sweep
 from trainlab.report.findings import find
 from trainlab.report.origins import best_run

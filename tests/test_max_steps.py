@@ -3,8 +3,8 @@
 import pytest
 
 from conftest import STEPS
-from faults import PressCtrlC
-from test_resume import NADAM, PowerCut, assert_same, rows
+from faults import PowerCut, PressCtrlC
+from same_runs import NADAM, assert_same, rows
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.result import Result

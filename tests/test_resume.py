@@ -1,20 +1,17 @@
 """A training that was cut short and continued is, bit for bit on the CPU, the one that was not."""
 
 import pytest
-import torch
 from lightning.pytorch.callbacks import Callback
 
-from faults import PressCtrlC
+from faults import PowerCut, PressCtrlC
+from same_runs import NADAM, assert_same_run, rows
 from trainlab.callbacks import StopOnInterrupt
 from trainlab.inference import evaluate
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.result import Result
 
-TIMES = ("epoch_s", "images_per_s")
 EPOCHS = 4
-NADAM = ["model=elu_he", "optim=nadam", "optim.lr=2e-3"]
 CASES = {
     "nadam constant": NADAM,
     "alpha dropout, sgd one_cycle": [
@@ -34,49 +31,6 @@ CASES = {
     # Not NAdam: torch keeps its product of momenta in float32 and makes it float64 when it loads it.
     "float64": ["optim=adam", "optim.lr=2e-3", "trainer.precision=64-true"],
 }
-
-
-class PowerCut(Callback):
-    """An error in the middle of an epoch."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.current_epoch == self.epoch and batch_idx == 5:
-            raise RuntimeError("power cut")
-
-
-def rows(folder):
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_rows(folder / "metrics.csv")]
-
-
-def assert_same(ours, theirs, place=""):
-    assert type(ours) is type(theirs), place
-    if isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs), place
-    elif isinstance(ours, dict):
-        assert ours.keys() == theirs.keys(), place
-        for key in ours:
-            assert_same(ours[key], theirs[key], f"{place}.{key}")
-    elif isinstance(ours, list | tuple):
-        assert len(ours) == len(theirs), place
-        for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
-            assert_same(x, y, f"{place}[{i}]")
-    else:
-        assert ours == theirs, place
-
-
-def assert_same_run(ours, theirs):
-    """Rows, result and checkpoints of two folders, but for times."""
-    assert rows(ours) == rows(theirs)
-    assert Result.read(ours).metrics == Result.read(theirs).metrics
-    assert Result.read(ours).status == Result.read(theirs).status == "completed"
-    for name in ("best.ckpt", "last.ckpt"):
-        checkpoints = [load_checkpoint(folder / "checkpoints" / name) for folder in (ours, theirs)]
-        for key in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
-            assert_same(*(checkpoint[key] for checkpoint in checkpoints), f"{name} {key}")
-        assert_same(*({k: v for k, v in c["callbacks"].items() if "Log" not in k} for c in checkpoints), name)
 
 
 @pytest.mark.parametrize("case", CASES)

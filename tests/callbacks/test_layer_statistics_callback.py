@@ -7,17 +7,16 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from lightning.pytorch.callbacks import Callback
-from test_tensorboard import BOARD, points, values
 
 from conftest import TINY, with_defaults
+from event_files import BOARD, points, values
+from same_runs import assert_same_training, rows
 from trainlab.callbacks.layer_statistics import ActivationProbe
 from trainlab.cli import PROJECT
 from trainlab.data.shapes import Shapes
 from trainlab.inference.layer_statistics import activations, layers_of
 from trainlab.inference.rebuild import rebuild_network
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.loggers.tensorboard import HISTOGRAMS, LAYERS
 from trainlab.run import Interrupted, resolved
 from trainlab.runs.checkpoints import load_checkpoint
@@ -26,7 +25,6 @@ from trainlab.runs.fingerprint import fingerprint
 from trainlab.runs.result import Result
 
 ON = "callbacks.activations.every_epochs=1"
-TIMES = ("epoch_s", "images_per_s")
 DROPOUT = ("model.dropout=0.3", "model.dropout_kind=ordinary", "model.dropout_after=every")
 CASES = {
     "bn and dropout": ("model=bn", *DROPOUT),
@@ -35,24 +33,6 @@ CASES = {
     "float64, batches of two": ("trainer.precision=64-true", "trainer.accumulate_grad_batches=2"),
     "bfloat16": ("trainer.precision=bf16-true", "model=selu_lecun"),
 }
-
-
-def rows(folder, name="metrics.csv"):
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_rows(folder / name)]
-
-
-def assert_same_training(ours, theirs):
-    """The same weights, statistics and states of optimizer and schedule, to the bit, and the same rows."""
-    assert rows(ours) == rows(theirs)
-    for name in ("last", "best"):
-        one, other = (load_checkpoint(folder / "checkpoints" / f"{name}.ckpt") for folder in (ours, theirs))
-        assert one["state_dict"].keys() == other["state_dict"].keys()
-        for key, value in one["state_dict"].items():
-            assert torch.equal(value, other["state_dict"][key]), key
-        states = [checkpoint["optimizer_states"][0]["state"][0] for checkpoint in (one, other)]
-        for key, value in states[0].items():
-            assert torch.equal(torch.as_tensor(value), torch.as_tensor(states[1][key])), key
-        assert one["lr_schedulers"] == other["lr_schedulers"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,10 +1,10 @@
 """The loss of every step is kept, and nothing of the training changes."""
 
 import pytest
-from test_probe import assert_same_training
 
 from conftest import BATCH_SIZE, NUM_TRAIN, STEPS
-from test_resume import PressCtrlC
+from faults import PressCtrlC
+from same_runs import assert_same_training
 from trainlab.callbacks.step_losses import FILE, read_step_losses
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted, resolved

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exercise import carry_out
+from exercise import runner
 from exercise.processes import Running
 from exercise.runner import Cancelled, Exercise
 from exercise.section import Answer, Measurement, Section
@@ -188,7 +188,7 @@ def test_a_fault_in_a_measurement_or_an_answer_takes_no_other_with_it(tmp_path: 
 
 def test_the_page_is_written_while_a_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     written = []
-    monkeypatch.setattr(carry_out, "PAGE_EVERY_S", 0.1)
+    monkeypatch.setattr(runner, "PAGE_EVERY_S", 0.1)
     monkeypatch.setattr(Exercise, "_write", lambda self: written.append(1) or tmp_path)
     exercise(tmp_path, [section()], seconds=1.0).run()
     assert len(written) > 2  # before, at least once while it ran, after

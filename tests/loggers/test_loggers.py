@@ -7,14 +7,13 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 
 from conftest import STEPS
-from recording import recorded
+from recording import LOGGER, recorded
 from sweeping import sweep
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
 from trainlab.runs.result import Result
 
-LOGGER = "+logger.recorder={_target_: recording.Recorder, path: '${run_dir}/recorded'}"
 OF_LIGHTNING = (
     "+logger.lightning_csv={_target_: lightning.pytorch.loggers.CSVLogger, save_dir: '${output_dir}/logs'}",
     "+logger.lightning_tb={_target_: lightning.pytorch.loggers.TensorBoardLogger, save_dir: '${output_dir}/logs', "

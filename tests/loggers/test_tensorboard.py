@@ -6,19 +6,17 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.callbacks import Callback
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from conftest import STEPS
+from event_files import BOARD, event_files, points, values
 from trainlab.loggers.hyperparameters import COLUMNS
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.loggers.tensorboard import METRICS, TensorBoard
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
 
-BOARD = "logger.tensorboard={_target_: trainlab.loggers.tensorboard.TensorBoard, save_dir: '${run_dir}'}"
 CURVES = ("train/loss", "train/acc", "val/loss", "val/acc", "run/lr", "run/epoch")
 
 
@@ -39,24 +37,6 @@ def ctrl_c():
 
 def power_cut():
     raise RuntimeError("power cut")
-
-
-def event_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("events.out.tfevents.*"))
-
-
-def values(folder: Path) -> dict[str, list[tuple[int, object]]]:
-    """All points of all series as they lie in the files, by tag; for a reader that mends nothing."""
-    found: dict[str, list[tuple[int, object]]] = {}
-    for path in event_files(folder):
-        for event in map(Event.FromString, RawEventFileLoader(str(path)).Load()):
-            for value in event.summary.value:
-                found.setdefault(value.tag, []).append((event.step, value))
-    return found
-
-
-def points(folder: Path, tag: str) -> list[tuple[int, float]]:
-    return [(step, value.simple_value) for step, value in values(folder).get(tag, [])]
 
 
 def described(folder: Path) -> tuple[api_pb2.Experiment, dict[str, object], int | None]:

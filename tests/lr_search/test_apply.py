@@ -18,7 +18,8 @@ from omegaconf import OmegaConf
 
 import trainlab.run
 from conftest import TINY, with_defaults
-from test_resume import PressCtrlC, assert_same_run
+from faults import PressCtrlC
+from same_runs import assert_same_run
 from trainlab.cli import PROJECT
 from trainlab.config.build import build, resolved
 from trainlab.data import ImageData

@@ -6,8 +6,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from faults import PressCtrlC
-from test_resume import NADAM, PowerCut, assert_same_run, rows
+from faults import PowerCut, PressCtrlC
+from same_runs import NADAM, assert_same_run, rows
 from trainlab.data.shapes import Shapes
 from trainlab.report.runs import find_runs
 from trainlab.run import Interrupted

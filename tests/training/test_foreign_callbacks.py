@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from faults import PressCtrlC
-from test_resume import assert_same_run
+from same_runs import assert_same_run
 from trainlab.config.build import build
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
