@@ -25,13 +25,13 @@ demo: setup ## compare three networks with three seeds each on an embedded data 
 exercise: setup ## all questions of the exercise, an hour or more on 2 cores, and its report; QUICK=1 two minutes, IMAGES=folder
 	$(BIN)/python src/exercise.py $(if $(filter-out 0,$(QUICK)),--quick,$(if $(IMAGES),data=image_folder data.root="$(IMAGES)"))
 
-test: setup ## the test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: setup ## what matters most, in three minutes on two cores
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-all: setup ## with the slow tests
-	$(BIN)/python -m pytest -m 'not gpu and not realdata'
+test-all: setup ## all tests that need neither a GPU nor CIFAR-10
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not realdata'
 
-check: lint types test ## what CI runs
+check: lint types test-all ## what CI runs
 
 lint: setup
 	$(BIN)/ruff check .

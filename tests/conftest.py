@@ -1,12 +1,18 @@
 """Tiny runs: a few hundred pictures, three layers of 16 units, on one thread."""
 
+import os
+
+# Before torch is imported, and for all processes that tests start: workers share the cores, and a thread that waits
+# for another must not spin on one of them.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
@@ -16,7 +22,6 @@ from trainlab.cli import PROJECT, register_resolvers
 from trainlab.run import build, run
 
 pytest_plugins = ["chromium"]
-torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; what is started would, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

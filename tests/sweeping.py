@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from conftest import TINY, with_defaults
 from trainlab.cli import PROJECT
@@ -39,7 +38,7 @@ class Sweep:
         flags = [a for a in arguments if a.startswith("--")]  # argparse wants them first
         argv = [*flags, "-m", *with_defaults(TINY, *(a for a in arguments if a not in flags))]
         clean = {k: v for k, v in os.environ.items() if k not in ("HYDRA_FULL_ERROR", "TRAINLAB_EXPLAINS")}
-        clean |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), **environment}
+        clean |= {"PYTHONPATH": str(HERE), **environment}
         folder = Path(tempfile.mkdtemp(prefix="sweep-"))
         self._told = [folder / "out", folder / "err"]
         self._process = _SERVER.Process(target=_become, args=(argv, clean, *self._told))
@@ -86,7 +85,6 @@ def _become(argv: list[str], environment: dict[str, str], out: Path, err: Path) 
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)
-    torch.set_num_threads(1)  # the library has read OMP_NUM_THREADS long ago
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
     sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for the rest of the process)

@@ -341,8 +341,7 @@ COMMAND = [f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "opt
 
 def script(tmp_path):
     arguments = [*with_defaults(TINY, *COMMAND), f"output_dir={tmp_path}", "name=run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return [sys.executable, str(PROJECT / "src" / "train.py"), *arguments], environment
+    return [sys.executable, str(PROJECT / "src" / "train.py"), *arguments]
 
 
 def wait_for(condition, process, limit_s=60):
@@ -355,9 +354,9 @@ def wait_for(condition, process, limit_s=60):
 
 def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
     """And while it runs, nobody else gets into its folder."""
-    command, environment = script(tmp_path)
+    command = script(tmp_path)
     folder = tmp_path / "run"
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for((folder / "metrics.csv").exists, process)
         process.send_signal(signal.SIGSTOP)  # so that it is still training, however fast the machine is

@@ -1,7 +1,6 @@
 """The probe tells what goes on in a training and changes nothing of it."""
 
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -61,8 +60,7 @@ def test_a_training_in_two_processes_too(tmp_path):
     for name, more in {"plain": (), "probed": (ON,)}.items():
         words = with_defaults(TINY, *settings, *more, f"name={name}")
         command = [sys.executable, str(PROJECT / "src" / "train.py"), *words]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150)
         assert done.returncode == 0, done.stderr
     assert_same_training(tmp_path / "probed", tmp_path / "plain")
     assert len(rows(tmp_path / "probed", "activations.csv")) == 3 * 4

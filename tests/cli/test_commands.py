@@ -34,7 +34,7 @@ def command(
     return subprocess.run(
         [sys.executable, "-W", "error::UserWarning", str(source / script), *arguments],
         cwd=cwd,
-        env=environment | {"OMP_NUM_THREADS": "1"},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=timeout_s,

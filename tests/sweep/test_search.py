@@ -287,7 +287,7 @@ def run_with(folder, *arguments):
     """`train.py` with modules of ``folder`` in the place of installed ones."""
     environment = {k: v for k, v in os.environ.items() if k not in ("HYDRA_FULL_ERROR", "TRAINLAB_EXPLAINS")}
     command = [sys.executable, str(PROJECT / "src" / "train.py"), "-m", *with_defaults(TINY, *arguments)]
-    environment |= {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(folder)
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 

@@ -52,7 +52,6 @@ def test_two_processes_train_what_one_does(model, train, tmp_path):
     process = subprocess.Popen(
         [sys.executable, str(PROJECT / "src" / "train.py"), *with_defaults(TINY, *with_defaults(settings, *halves))],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,7 +111,6 @@ def test_two_processes_validate_the_batch_norm_network_that_is_saved_and_resume_
         words = with_defaults(TINY, *own)
         process = subprocess.run(
             [sys.executable, str(PROJECT / "src" / "train.py"), *words],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             timeout=120,
@@ -137,7 +135,7 @@ def start(tmp_path, fault):
     arguments = ["trainer.devices=2", f"output_dir={tmp_path}", "name=run", f"+callbacks.fault={fault}"]
     return subprocess.Popen(
         [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{PROJECT / 'src'}:{Path(__file__).parent}"},
+        env={**os.environ, "PYTHONPATH": f"{PROJECT / 'src'}:{Path(__file__).parent}"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
