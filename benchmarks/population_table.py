@@ -121,10 +121,10 @@ def memory_arithmetic(populations: Populations) -> Iterator[str]:
 
 def draw_growth(populations: Populations, path: Path) -> None:
     """Seconds of a member's full epoch over the number of members, as a picture."""
-    from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
+    from trainlab.report import COLORS, MARKERS, canvas, legend_below, render
 
     with canvas(6, 3.6) as (figure, (axes,)):
-        for mode, colour, marker in zip(("eager", "compiled"), COLOURS, MARKERS, strict=False):
+        for mode, colour, marker in zip(("eager", "compiled"), COLORS, MARKERS, strict=False):
             points = sorted((m, full_s([one])) for (own, m), one in populations.items() if own == mode)
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=mode)
@@ -135,4 +135,4 @@ def draw_growth(populations: Populations, path: Path) -> None:
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         legend_below(figure, axes)
-        path.write_bytes(rendered(figure)[0])
+        path.write_bytes(render(figure)[0])

@@ -17,15 +17,13 @@ def main() -> None:
 
     from rich.console import Console
 
-    from trainlab.report.runs import find_runs
-    from trainlab.report.table import runs_table
-    from trainlab.report.write import write_report_on
+    from trainlab.report import find_runs, runs_table, write_report
 
     wide_enough = None if sys.stdout.isatty() else 10_000
     try:
         runs = find_runs(arguments.folders)
         Console(width=wide_enough).print(runs_table(runs, Path.cwd()))
-        print(f"report: {write_report_on(runs, arguments.folders, arguments.output_dir)}")
+        print(f"report: {write_report(arguments.folders, arguments.output_dir, runs)}")
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error, '--output-dir')}")
 

@@ -5,8 +5,7 @@ from lightning.pytorch.callbacks import Callback
 
 from recording import LOGGER, recorded
 from sweeping import results, sweep
-from trainlab.report.findings import find
-from trainlab.report.origins import best_run
+from trainlab.report.findings import analyze, best_run
 from trainlab.report.runs import find_runs
 from trainlab.runs.result import Result
 
@@ -64,7 +63,7 @@ def test_reports_count_debug_runs_nowhere(leave, tmp_path):
     leave("a", [1.0], [0.5], seed=1)
     leave("b", [0.1], [0.9], seed=2, status="debug")
     runs = find_runs([tmp_path])
-    findings = find([tmp_path], runs)
+    findings = analyze([tmp_path], runs)
     (group,) = findings.groups
     assert [run.folder.name for run in [*group.runs.values(), *group.others]] == ["a"]
     assert "Debug runs, so listed but counted nowhere: 1 of 2 runs." in findings.warnings

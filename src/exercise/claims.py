@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exercise.formatting import all_hold
-from trainlab.report.sections import Cell, Table
+from trainlab.report import Cell, Table
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ from dataclasses import replace
 from math import isnan
 from typing import Literal
 
-from trainlab.report.comparisons import Pair, compare_all
-from trainlab.report.groups import Group
-from trainlab.report.verdicts import bounds, p_value, points
+from trainlab.report import Group, Pair, compare_all, format_bounds, format_p, format_points
 from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, holm, interval
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
@@ -68,7 +66,7 @@ def paragraph(*sentences: str) -> str:
 def margin(pair: Pair) -> str:
     """How far the two are apart: "2.1 ± 0.4"."""
     spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
-    return f"{points(abs(pair.difference.mean))}{spread}"
+    return f"{format_points(abs(pair.difference.mean))}{spread}"
 
 
 def signed(between: Difference) -> str:
@@ -88,7 +86,7 @@ def verdict(between: Difference) -> Verdict:
 
 def how_tested(between: Difference) -> str:
     """ "95 %, paired t, p = 0.01"."""
-    p = p_value(between.p)
+    p = format_p(between.p)
     return f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
 
 
@@ -123,7 +121,7 @@ def times(of: Ratio) -> str:
     """ "1.43 times (95 %: 1.40 to 1.46)"."""
     if isnan(of.value):
         return "an unknown number of times"
-    within = "" if isnan(of.low) else f" (95 %: {bounds(of)})"
+    within = "" if isnan(of.low) else f" (95 %: {format_bounds(of)})"
     return f"{of.value:.2f} times{within}"
 
 

@@ -12,10 +12,7 @@ import numpy as np
 from exercise.formatting import accuracy
 from exercise.store import diverged
 from exercise.timing import product
-from trainlab.report.convergence import Convergence, convergence
-from trainlab.report.groups import Group
-from trainlab.report.sections import Cell
-from trainlab.report.verdicts import converging, seconds_an_epoch
+from trainlab.report import Cell, Convergence, Group, compare_convergence, describe_convergence, format_epoch_seconds
 from trainlab.statistics import Ratio
 
 
@@ -94,13 +91,13 @@ def cells(group: Group) -> list[Cell]:
     return [
         (accuracy(val), val.mean),
         (accuracy(test), test.mean),
-        (seconds_an_epoch(group), group.summary("time", "epoch_s").mean),
+        (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
     ]
 
 
 def convergence_past_guessing(old: Group, new: Group) -> Convergence | None:
     """How fast both come to losses of each other; None where a run of one of them does not beat guessing."""
-    return convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
+    return compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
@@ -136,7 +133,7 @@ def beats_guessing(group: Group) -> bool:
 def converges(old: Group, new: Group) -> str:
     """Whether the new one converges faster, where all runs of both learn anything."""
     told = [_guessing(group) for group in (old, new) if not beats_guessing(group)]
-    return " ".join(told) if told else converging(old, new)
+    return " ".join(told) if told else describe_convergence(old, new)
 
 
 def _guessing(group: Group) -> str:

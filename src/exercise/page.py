@@ -1,17 +1,16 @@
 """`exercise.html`: every question with its answer, figures and commands, as far as they are there."""
 
-import html
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from exercise.answers import Answers
 from exercise.section import Answer, Section, sweeps_of
 from exercise.store import Evidence
 from exercise.trainings import command
-from trainlab.report.elements import definitions, document, escape, figure, heading, paragraph, table
-from trainlab.report.origins import origins
+from trainlab.report import page_environment, summarize_provenance
 from trainlab.runs.files import write_atomically
 
 TITLE = "Twenty layers, measured"
@@ -30,11 +29,7 @@ _QUICK = (
     "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "
     "none of its figures mean anything."
 )
-_AGREES = {
-    True: ("agrees", "so it is here"),
-    False: ("contradicts", "contradicted here"),
-    None: ("open", "open"),
-}
+_VERDICTS = {True: "confirmed", False: "contradicted", None: "undecided"}
 
 
 def write_page(
@@ -58,83 +53,51 @@ def page(
 ) -> str:
     """The text of the page."""
     known = given or Answers()
-    answers = [known.of(section, evidence) for section in sections]
-    body = [f"<h1>{escape(TITLE)}</h1>", paragraph(_INTRODUCTION, "lead")]
-    if evidence.setting.quick:
-        body.append(f'<div class="warning" role="note">{paragraph(_QUICK)}</div>')
-    body += [_contents(sections, answers), *_sections(sections, answers, evidence, seconds)]
-    body += [heading("What ran"), _origins(sections, evidence)]
-    return document(TITLE, body, style=(Path(__file__).parent / "page.css").read_text())
+    template = page_environment(Path(__file__).parent / "templates").get_template("exercise.html.j2")
+    return template.render(
+        title=TITLE,
+        introduction=_INTRODUCTION,
+        quick=_QUICK if evidence.setting.quick else "",
+        entries=[_entry(section, known.of(section, evidence), evidence, seconds) for section in sections],
+        provenance=_provenance(sections, evidence),
+    )
 
 
-def _contents(sections: Sequence[Section], answers: Sequence[Answer | str]) -> str:
-    items = []
-    for section, answer in zip(sections, answers, strict=True):
-        book = _AGREES[answer.agrees][1] if isinstance(answer, Answer) and section.textbook else ""
-        state = "no answer yet" if isinstance(answer, str) else book
-        faint = f' <span class="faint">{state}</span>' if state else ""
-        items.append(f'<li><a href="#{section.key}">{escape(section.title)}</a>{faint}</li>')
-    return f'<nav id="contents" aria-label="Contents"><ul class="contents">{"".join(items)}</ul></nav>'
-
-
-def _sections(
-    sections: Sequence[Section], answers: Sequence[Answer | str], evidence: Evidence, seconds: Mapping[str, float]
-) -> list[str]:
-    return [
-        f'<section id="{section.key}"><h2>{escape(section.title)}</h2>'
-        f"{paragraph(section.question, 'question')}"
-        f"{_shown(section, answer)}{_how(section, evidence, seconds)}"
-        '<p class="note"><a href="#contents">↑ Contents</a></p></section>'
-        for section, answer in zip(sections, answers, strict=True)
-    ]
-
-
-def _shown(section: Section, answer: Answer | str) -> str:
-    if isinstance(answer, str):
-        return paragraph(f"No answer yet: {answer}.", "note")
-    book = ""
-    if section.textbook:
-        kind, words = _AGREES[answer.agrees]
-        verdict = f'<span class="verdict {kind}">{words}</span>'
-        book = f'<p class="note"><b>Usually said:</b> {escape(section.textbook)} {verdict}</p>'
-    parts = [f'<div class="answer">{_paragraphs(answer.sentences)}</div>', book]
-    parts += [f"<h3>{escape(name)}</h3>{table(of, name)}" for name, of in answer.tables]
-    if answer.figures:
-        parts.append(f'<div class="figures">{"".join(map(figure, answer.figures))}</div>')
-    if answer.details:
-        parts.append(f'<h3>In detail</h3><div class="details">{_paragraphs(answer.details)}</div>')
-    return "".join(parts)
-
-
-def _paragraphs(sentences: Sequence[str]) -> str:
-    return "".join(paragraph(sentence[:1].upper() + sentence[1:]) for sentence in sentences if sentence)
-
-
-def _how(section: Section, evidence: Evidence, seconds: Mapping[str, float]) -> str:
-    """What repeats it, and what it took."""
+def _entry(section: Section, answer: Answer | str, evidence: Evidence, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """What the template shows of a section."""
+    verdict = _VERDICTS[answer.agrees] if isinstance(answer, Answer) and section.textbook else ""
     names = [sweep.name for sweep in section.sweeps] + [measurement.name for measurement in section.measurements]
     took = sum(seconds.get(name, 0.0) for name in names)
+    return {
+        "section": section,
+        "answer": answer,
+        "state": "no answer yet" if isinstance(answer, str) else verdict,
+        "commands": _commands(section, evidence),
+        "time": f" It took {_minutes(took)}, with what other sections share." if took else "",
+    }
+
+
+def _commands(section: Section, evidence: Evidence) -> list[str]:
+    """What repeats a section: all of it, then each of its sweeps."""
     quick = ["--quick"] if evidence.setting.quick else []
     usual = evidence.folder.name == ("exercise_quick" if quick else "exercise")
     name = [] if usual else ["--name", evidence.folder.name]
-    commands = [shlex.join(["python", "src/exercise.py", section.part, *quick, *name, *evidence.setting.overrides])]
-    for sweep in section.sweeps:
-        commands.append(shlex.join(["python", "src/train.py", *command(sweep, evidence.setting, evidence.folder.name)]))
-    time = f" It took {_minutes(took)}, with what other sections share." if took else ""
-    notes, lines = "".join(paragraph(note, "note") for note in section.notes), "\n".join(commands)
-    return (
-        f"<details><summary>How to repeat this</summary>{notes}"
-        f"{paragraph('The first command does all of it, and goes on where it was cut short.' + time, 'note')}"
-        f"<pre tabindex=0>{html.escape(lines)}</pre></details>"
-    )
+    return [
+        shlex.join(["python", "src/exercise.py", section.part, *quick, *name, *evidence.setting.overrides]),
+        *(
+            shlex.join(["python", "src/train.py", *command(sweep, evidence.setting, evidence.folder.name)])
+            for sweep in section.sweeps
+        ),
+    ]
 
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
 
 
-def _origins(sections: Sequence[Section], evidence: Evidence) -> str:
+def _provenance(sections: Sequence[Section], evidence: Evidence) -> list[tuple[str, list[str]]]:
+    """When the page was written, and what its runs ran on; their commands are shown with each section."""
     runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
-    known = [(name, values) for name, values in origins(runs) if name != "command"]  # which stand with each section
     written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    return definitions([("written", [written]), ("runs", [str(len(runs))]), *known], 5)
+    known = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
+    return [("written", [written]), ("runs", [str(len(runs))]), *known]

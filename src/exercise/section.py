@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
-from trainlab.report.figures import Picture
-from trainlab.report.sections import Table
+from trainlab.report import Plot, Table
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Answer:
 
     sentences: Sequence[str]
     agrees: bool | None = None
-    figures: Sequence[Picture] = ()
+    figures: Sequence[Plot] = ()
     tables: Sequence[tuple[str, Table]] = ()
     details: Sequence[str] = ()
 

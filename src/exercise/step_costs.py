@@ -15,8 +15,7 @@ from exercise.store import Measured
 from exercise.timing import alternating, one_thread, times_as_long
 from trainlab.models import MLP
 from trainlab.randomness import CounterDraws, generator
-from trainlab.report.groups import Group
-from trainlab.report.verdicts import bounds
+from trainlab.report import Group, format_bounds
 from trainlab.statistics import Ratio, interval
 from trainlab.training.flat_parameters import FlatParameters
 
@@ -50,7 +49,7 @@ def cost_told(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> st
     clear = f"; up to {100 * MATTERS:.0f} % count as none" if is_dearer(ratio) is None else ""
     return (
         f"A training step of {new[1]} takes {ratio.value:.2f} times as long as one of {old[1]} (95 % over {rounds} "
-        f"rounds, in turn: {bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, "
+        f"rounds, in turn: {format_bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, "
         f"each by itself on one thread{clear}."
     )
 

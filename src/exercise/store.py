@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exercise.trainings import Setting, Sweep, seeds_of
-from trainlab.report.groups import Group, group_runs
-from trainlab.report.runs import Run, find_runs
-from trainlab.report.settings import NOT_GIVEN, value_of
+from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, value_of
 from trainlab.runs.files import write_json
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON

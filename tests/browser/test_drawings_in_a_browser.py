@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainlab.report.drawing import COLOURS, canvas, legend_below
-from trainlab.report.svg import address, compact
+from trainlab.report.plots.canvas import COLORS, canvas, compact_svg, legend_below, svg_data_uri
 
 pytestmark = pytest.mark.browser
 
@@ -18,7 +17,7 @@ def test_a_compact_drawing_looks_as_the_whole_one_does(open_page, tmp_path: Path
     x = np.linspace(0, 1, 200)
     raw = io.StringIO()
     with canvas(6.4, 3.7, 2) as (figure, (left, right)):
-        for i, colour in enumerate(COLOURS):
+        for i, colour in enumerate(COLORS):
             left.plot(x, np.sin(9 * x + i), color=colour, marker="o", markevery=20, label=f"50 % & 'more', #{i}")
         left.fill_between(x, x - 0.1, x + 0.1, alpha=0.2)
         right.barh(range(5), x[10:60:10], xerr=0.1)
@@ -27,7 +26,7 @@ def test_a_compact_drawing_looks_as_the_whole_one_does(open_page, tmp_path: Path
         figure.savefig(raw, format="svg")
     whole = f"data:image/svg+xml;base64,{base64.b64encode(raw.getvalue().encode()).decode()}"
     shots = []
-    for name, source in (("whole", whole), ("compact", address(compact(raw.getvalue())))):
+    for name, source in (("whole", whole), ("compact", svg_data_uri(compact_svg(raw.getvalue())))):
         path = tmp_path / f"{name}.html"
         path.write_text(f'<!doctype html><meta charset="utf-8"><title>{name}</title><img alt="" src="{source}">')
         page = open_page(path).page

@@ -425,6 +425,6 @@ def test_ctrl_c_leaves_no_empty_folder_of_a_report(script: Script, study: Path, 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainlab.report.write.draw_all", interrupt)
+    monkeypatch.setattr("trainlab.report.write.plot_groups", interrupt)
     assert script("report.py", str(study), "--output-dir", str(study / "report")) == 130
     assert not (study / "report").exists()

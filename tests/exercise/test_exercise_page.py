@@ -36,7 +36,7 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
         "than plain ELU by 1.0 ± 0.1 points (95 %; paired t over seeds 1, 2, 3; p = 0.001)."
     )
     assert text_of(text, "8c").startswith("Batch norm: validation accuracy 53.1 ± 0.4 % (3 seeds)")
-    assert "so it is here" in text
+    assert "confirmed" in text
     # What is not there says so, in its place and in the contents.
     assert text.count("No answer yet: ") == 4 == text.count('<span class="faint">no answer yet</span>')
     assert text.count('<a href="#8d">') == 1
@@ -61,13 +61,9 @@ def test_an_answer_against_what_is_usually_said_is_marked(tmp_path: Path):
         return Section(f"q{agrees}", "1", "A title", "A question?", "The book.", lambda _: answer, [Sweep("s", ())])
 
     text = page([made_up(True), made_up(False), made_up(None)], Evidence(tmp_path, Setting()), {})
-    for kind, words in (
-        ("agrees", "so it is here"),
-        ("contradicts", "contradicted here"),
-        ("open", "open"),
-    ):
-        assert text.count(f'<span class="verdict {kind}">{words}</span>') == 1
-        assert text.count(f'</a> <span class="faint">{words}</span></li>') == 1  # in the contents
+    for verdict in ("confirmed", "contradicted", "undecided"):
+        assert text.count(f'<span class="verdict {verdict}">{verdict}</span>') == 1
+        assert text.count(f'</a> <span class="faint">{verdict}</span></li>') == 1  # in the contents
     assert "It is 1 &lt; 2." in text
 
 

@@ -13,7 +13,7 @@ from exercise.questions.mistakes.trainings import LABELS, SWEEP
 from exercise.store import Evidence
 from exercise.trainings import Setting
 from mistake_results import RIGHT, Leave, answer, leave_network
-from trainlab.report.layers import Layers
+from trainlab.report.layers import LayerStatistics
 
 HEADER = "epochs,step,layer,mean,std,dead,gradient_norm\n"
 
@@ -52,10 +52,10 @@ def test_raw_inputs_with_a_look_into_the_layers(leave: Leave, evidence: Evidence
     )
 
 
-def looked(first: tuple[float, float], last: tuple[float, float]) -> Layers:
+def looked(first: tuple[float, float], last: tuple[float, float]) -> LayerStatistics:
     """Mean and deviation of two hidden layers before training; the output's count nowhere."""
     figures = np.array([[*first, 0, 1], [*last, 0, 1], [9, 9, 0, 1]]).T
-    return Layers(("linear_1", "linear_2", "output"), {0: figures})
+    return LayerStatistics(("linear_1", "linear_2", "output"), {0: figures})
 
 
 @pytest.mark.parametrize(

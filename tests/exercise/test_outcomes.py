@@ -9,9 +9,9 @@ import pytest
 
 from exercise import outcomes
 from exercise.formatting import named
+from trainlab.report.descriptions import describe_convergence
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
-from trainlab.report.verdicts import converging
 from trainlab.runs.result import Result
 from trainlab.statistics import Ratio
 
@@ -82,7 +82,7 @@ def test_time_is_epochs_times_a_step_and_so_is_its_interval(group: Callable[...,
 
 def test_what_does_not_beat_guessing_is_not_compared_in_speed(group: Callable[..., Group]):
     old, new, step = group("old", (10, 12, 11)), group("new", (5, 5, 6)), Ratio(1.0, 0.9, 1.1)
-    assert outcomes.converges(old, new) == converging(old, new)
+    assert outcomes.converges(old, new) == describe_convergence(old, new)
     assert outcomes.takes_fewer_epochs(old, new)
     lost = replace(new, settings=new.settings | {"model.num_classes": 2})  # ln 2 is below its lowest loss, 1.0
     never = "The validation loss of new never fell below 0.69, that of guessing."
@@ -95,7 +95,7 @@ def test_what_does_not_beat_guessing_is_not_compared_in_speed(group: Callable[..
     assert outcomes.converges(old, new) == some
     assert outcomes.takes_fewer_epochs(old, new) is None
     none = group("no", (3,), status="diverged")
-    assert outcomes.converges(old, none) == converging(old, none)
+    assert outcomes.converges(old, none) == describe_convergence(old, none)
 
 
 def test_what_a_group_came_to(group: Callable[..., Group]):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.report.findings import find
+from trainlab.report.findings import analyze
 from trainlab.report.runs import find_runs
-from trainlab.report.sections import ranking
-from trainlab.report.table import runs_table
+from trainlab.report.tables import ranking_table
+from trainlab.report.terminal import runs_table
 from trainlab.report.write import write_report
 
 
@@ -55,7 +55,7 @@ def test_a_broken_run_is_listed_with_the_reason_in_every_file(study: Path, reaso
     assert reason in rows["elu,2"]["reason"]
     assert [row["reason"] for name, row in rows.items() if name != "elu,2"] == [""] * 5
     for name in ("report.html", "report.md"):
-        text = (study / name).read_text().replace("&#x27;", "'").replace("\\", "")
+        text = (study / name).read_text().replace("&#39;", "'").replace("\\", "")
         assert reason in text, name
 
 
@@ -95,7 +95,7 @@ def test_failures_and_their_reasons(leave, tmp_path: Path):
         "stopped": "",
         "killed": "still running, or killed",
     }
-    findings = find([tmp_path], runs)
+    findings = analyze([tmp_path], runs)
     assert findings.best.folder.name == "good"
     assert findings.warnings[0] == "Not completed, so listed but counted nowhere: 3 of 4 runs."
 
@@ -105,7 +105,7 @@ def test_completed_runs_without_an_accuracy_are_ranked_and_not_compared(study: P
         result = json.loads(path.read_text())
         del result["metrics"]["val_acc"]
         path.write_text(json.dumps(result))
-    findings = find([study], find_runs([study]))
+    findings = analyze([study], find_runs([study]))
     assert [group.label for group in findings.groups] == ["selu", "elu"]
     assert [group.label for group in findings.compared] == ["selu"]
     assert findings.pairs == []
@@ -148,12 +148,12 @@ def test_completed_without_a_finite_loss_is_completed_and_not_compared(leave, tm
     leave("b", [1.0], [0.5], seed=2)
     leave("c", [1.0], [0.5], seed=3, status="diverged")
     with_value(tmp_path / "b" / "result.json", "metrics", "val_loss", float("nan"))
-    findings = find([tmp_path], find_runs([tmp_path]))
+    findings = analyze([tmp_path], find_runs([tmp_path]))
     assert findings.warnings[:2] == [
         "Not completed, so listed but counted nowhere: 1 of 3 runs.",
         "Completed, but cannot be compared (no finite validation loss): 1 of 3 runs.",
     ]
-    assert [row[0][0] for row in ranking(findings, tmp_path).rows] == ["1", "-", "-"]
+    assert [row[0][0] for row in ranking_table(findings, tmp_path).rows] == ["1", "-", "-"]
     with_value(tmp_path / "a" / "result.json", "metrics", "val_loss", float("inf"))
     write_report([tmp_path])
     for name in ("report.html", "report.md"):

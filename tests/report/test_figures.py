@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainlab.report.drawing import COLOURS, MAX_CURVES, canvas, shortened
-from trainlab.report.figures import NAMES, cut_off, draw_all, highest_shown, learning_curves, without_lr
 from trainlab.report.groups import group_runs
-from trainlab.report.parallel import place
+from trainlab.report.plots.canvas import COLORS, MAX_CURVES, canvas, shorten
+from trainlab.report.plots.groups import NAMES, cut_off, highest_shown, plot_groups, plot_learning_curves
+from trainlab.report.plots.lr_search import label_without_lr
+from trainlab.report.plots.parallel import axis_positions
 from trainlab.report.runs import find_runs
 
 
 def pictures_of(folder: Path):
-    return {picture.name: picture for picture in draw_all(group_runs(find_runs([folder])))}
+    return {picture.name: picture for picture in plot_groups(group_runs(find_runs([folder])))}
 
 
 def colours_in(svg: bytes) -> set[str]:
-    return {colour for colour in COLOURS if colour.lower() in svg.decode().lower()}
+    return {colour for colour in COLORS if colour.lower() in svg.decode().lower()}
 
 
 def test_figures_are_drawn_where_there_is_something_to_show(leave, tmp_path: Path):
@@ -43,9 +44,9 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
     for i in range(12):
         leave(f"m{i}", [2.0, 1 + i / 100], [0.3, 0.4], 1, f"m{i}")
     groups = group_runs(find_runs([tmp_path]))
-    found = learning_curves(groups, "loss", "epochs")
-    assert found.svg == learning_curves(groups, "loss", "epochs").svg  # the same figure is the same file
-    assert colours_in(found.svg) == set(COLOURS)
+    found = plot_learning_curves(groups, "loss", "epochs")
+    assert found.svg == plot_learning_curves(groups, "loss", "epochs").svg  # the same figure is the same file
+    assert colours_in(found.svg) == set(COLORS)
     assert f" The {MAX_CURVES} best of 12 groups by validation loss. Line: mean" in found.caption
 
 
@@ -59,15 +60,15 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
 )
 def test_the_caption_says_what_sets_training_apart(leave, tmp_path: Path, settings: dict[str, object], words: str):
     leave("m", [2.0, 1.0], [0.3, 0.4], 1, "m", **settings)
-    caption = learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
+    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
     assert f"Dotted: training, {words}" in caption or f" {words}" in caption
 
 
 def test_colours_are_told_apart_without_hue():
     """Each two differ by lightness or by blue against yellow, which the red-green blind see."""
-    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLOURS])
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLORS])
     seen = np.stack([rgb @ (0.299, 0.587, 0.114), rgb[:, 2] - rgb[:, :2].mean(axis=1)], axis=1)
-    distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(len(COLOURS), 1)]
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(len(COLORS), 1)]
     assert distances.min() > 0.04
 
 
@@ -77,25 +78,25 @@ def test_nothing_without_a_completed_run(leave, tmp_path: Path):
 
 
 def test_widely_spread_numbers_are_placed_by_their_logarithm():
-    heights, ticks = place([1e-4, 1e-3, 1e-2])
+    heights, ticks = axis_positions([1e-4, 1e-3, 1e-2])
     assert heights == pytest.approx([0, 0.5, 1])
     assert [text for _, text in ticks] == ["0.0001", "0.001", "0.01"]
-    assert place([5, 10, 20])[0] == pytest.approx([0, 1 / 3, 1])
+    assert axis_positions([5, 10, 20])[0] == pytest.approx([0, 1 / 3, 1])
 
 
 def test_what_is_no_number_is_spaced_evenly():
-    heights, ticks = place(["bn", "selu", "elu", "bn"])
+    heights, ticks = axis_positions(["bn", "selu", "elu", "bn"])
     assert heights == [0, 1, 0.5, 0]
     assert ticks == [(0, "bn"), (0.5, "elu"), (1, "selu")]
-    assert place([True, False])[0] == [1, 0]
-    assert place([3, 3])[0] == [0.5, 0.5]
+    assert axis_positions([True, False])[0] == [1, 0]
+    assert axis_positions([3, 3])[0] == [0.5, 0.5]
 
 
 def test_names_are_shortened_in_the_middle():
-    assert shortened("short") == "short"
-    assert shortened("a" * 40 + "z" * 40, 11) == "aaaaa…zzzzz"
-    assert without_lr("bn lr=0.001 depth=5") == "bn depth=5"
-    assert without_lr("lr=0.001") == "all"
+    assert shorten("short") == "short"
+    assert shorten("a" * 40 + "z" * 40, 11) == "aaaaa…zzzzz"
+    assert label_without_lr("bn lr=0.001 depth=5") == "bn depth=5"
+    assert label_without_lr("lr=0.001") == "all"
 
 
 def test_a_wild_epoch_or_group_does_not_flatten_the_others():
@@ -109,12 +110,12 @@ def test_a_wild_epoch_or_group_does_not_flatten_the_others():
 def test_the_caption_says_what_is_cut_and_what_is_left_out(leave, tmp_path: Path):
     leave("a", [2.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "elu")
     leave("b", [900.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "selu")
-    caption = learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
+    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
     assert caption.endswith(" Cut off at the top: selu.")
     assert " Dotted: training" in caption
     for i in range(3):
         leave(f"m{i}", [2.0, 1.0], [0.3, 0.4], 1, f"m{i}")
-    caption = learning_curves(group_runs(find_runs([tmp_path])), "acc", "epochs").caption
+    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "acc", "epochs").caption
     assert caption.endswith(" Training is left out where there are more than 4 groups.")
 
 

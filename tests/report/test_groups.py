@@ -3,11 +3,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from trainlab.report.findings import find
+from trainlab.report.findings import analyze
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
-from trainlab.report.sections import group_table
-from trainlab.report.wording import best_in_context
+from trainlab.report.tables import group_table
 
 
 def groups_in(folder: Path) -> dict[str, list[int]]:
@@ -112,7 +111,7 @@ def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], seed=1)
     leave("b", [1.0], [0.5], seed=1)
     leave("c", [1.0], [0.5], seed=2, status="failed")
-    assert find([tmp_path], find_runs([tmp_path])).warnings == [
+    assert analyze([tmp_path], find_runs([tmp_path])).warnings == [
         "Not completed, so listed but counted nowhere: 1 of 3 runs.",
         "Some seeds of defaults are not completed: what remains may be the luckier ones.",
         "Runs that repeat the settings and the seed of another: 1. Each seed counts once.",
@@ -141,23 +140,23 @@ def test_a_note_where_loss_and_accuracy_disagree(leave, tmp_path: Path):
 
 
 def test_the_best_run_is_one_of_its_group(study: Path):
-    findings = find([study], find_runs([study]))
+    findings = analyze([study], find_runs([study]))
     # of 0.54, 0.531 and 0.52: mean 53.03 %, sd 1.0017 %, 4.3027 * 1.0017 / sqrt(3) = 2.49 %
-    assert best_in_context(findings, findings.best) == (
+    assert findings.describe_best_group() == (
         "The figures of a best run are optimistic: it was chosen by them. It is one of 3 seeds of selu, whose mean "
         "accuracy is 53.03% ± 2.49%."
     )
 
 
 def test_an_epoch_as_long_as_many_makes_seconds_doubtful(study: Path):
-    assert find([study], find_runs([study])).warnings == []
+    assert analyze([study], find_runs([study])).warnings == []
     path = study / "elu,2" / "metrics.csv"
     lines = path.read_text().splitlines(keepends=True)
     for epoch_s, doubtful in (("9.9", False), ("10.1", True)):  # the others take 2.0 s
         fields = lines[3].split(",")
         fields[8] = epoch_s
         path.write_text("".join([*lines[:3], ",".join(fields), *lines[4:]]))
-        said = find([study], find_runs([study])).warnings
+        said = analyze([study], find_runs([study])).warnings
         assert (
             any(warning.startswith("1 run has an epoch more than 5 times its median: ") for warning in said) is doubtful
         )

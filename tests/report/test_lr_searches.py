@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from trainlab.report.figures import searches
 from trainlab.report.groups import group_runs
+from trainlab.report.plots.lr_search import draw_lr_searches, plot_lr_searches
 from trainlab.report.runs import find_runs
-from trainlab.report.searches import draw_searches
 from trainlab.report.write import write_report
 
 GRID = {
@@ -42,7 +41,7 @@ def test_a_figure_a_method(leave_searched: Any, leave: Any, tmp_path: Path):
     leave_searched("a2", GRID, seed=2, activation="elu", lr=3e-3)
     leave_searched("b", RANGE_TEST, activation="selu", lr=1e-3)
     leave("c", [2.0, 1.5], [0.3, 0.4], activation="relu")
-    pictures = {picture.name: picture for picture in searches(group_runs(find_runs([tmp_path])))}
+    pictures = {picture.name: picture for picture in plot_lr_searches(group_runs(find_runs([tmp_path])))}
     assert set(pictures) == {"lr_search_grid", "lr_search_range_test"}
     report = write_report([tmp_path]).read_text()
     assert "Search over a grid of learning rates" in report and "Learning-rate range test" in report
@@ -50,12 +49,12 @@ def test_a_figure_a_method(leave_searched: Any, leave: Any, tmp_path: Path):
 
 
 def test_without_a_search_there_is_none(study: Path):
-    assert searches(group_runs(find_runs([study]))) == []
+    assert plot_lr_searches(group_runs(find_runs([study]))) == []
 
 
 @pytest.mark.parametrize("found", [GRID, RANGE_TEST])
 def test_what_was_taken_is_marked_and_named(found: Any):
-    figure, png, svg = draw_searches({"": found})
+    figure, png, svg = draw_lr_searches({"": found})
     assert png.startswith(b"\x89PNG") and b"<svg" in svg
     (axes,) = figure.axes
     (star,) = [line for line in axes.lines if line.get_marker() == "*" and len(line.get_xdata())]
@@ -90,11 +89,11 @@ def test_a_damaged_search_is_noted_and_the_run_counts(search: Any, leave_searche
     (run,) = find_runs([tmp_path])
     assert run.is_completed
     assert "lr_search of result.json is damaged" in run.reason
-    assert searches(group_runs([run])) == []
+    assert plot_lr_searches(group_runs([run])) == []
 
 
 def test_what_explodes_widens_the_axis_to_neither_side():
     wild = GRID | {"curve": GRID["curve"] | {"losses": [[2.2], [1.9, 1.7], [1.8, 1.6], [400.0]]}}
-    figure, _, _ = draw_searches({"": wild})
+    figure, _, _ = draw_lr_searches({"": wild})
     low, high = figure.axes[0].get_ylim()
     assert 1.5 < low < 1.6 and 2.2 < high < 3.2

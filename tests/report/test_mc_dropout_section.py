@@ -50,7 +50,7 @@ def test_words_and_table_of_one_run(study: Path, no_figures: None):
     assert f"{accuracy}+0.0012 (-0.0015 to +0.0040) |" in section
     assert "| elu,1 | mutual information | 100 | - | 0.0128 (0.0127 to 0.0129) | - |" in section
     html = (study / "report.html").read_text()
-    assert "MC dropout changes accuracy by +0.12 points, 95&nbsp;% interval -0.15 to +0.40" in html
+    assert "MC dropout changes accuracy by +0.12 points, 95\N{NO-BREAK SPACE}% interval -0.15 to +0.40" in html
     assert "0.4978 (0.4868 to 0.5068)</td>" in html
 
 

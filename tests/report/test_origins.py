@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.report.origins import best_run, origins, repeat_command, warnings
+from trainlab.report.findings import best_run
+from trainlab.report.provenance import provenance_warnings, repeat_command, summarize_provenance
 from trainlab.report.runs import find_runs
 from trainlab.report.write import write_report
 
 
 def test_what_ran(study: Path):
-    facts = dict(origins(find_runs([study])))
+    facts = dict(summarize_provenance(find_runs([study])))
     assert facts["command"] == ["python src/train.py -m model=elu,selu seed=1,2,3 name=study"]
     assert facts["code"] == [f"commit {'c0ffee' * 6}"]
     assert facts["versions"] == ["python 3.11.7, torch 2.15.0"]
@@ -20,7 +21,7 @@ def test_what_ran(study: Path):
 
 
 def test_nothing_to_warn_of(study: Path):
-    assert warnings(find_runs([study])) == []
+    assert provenance_warnings(find_runs([study])) == []
 
 
 @pytest.mark.parametrize(
@@ -35,13 +36,13 @@ def test_nothing_to_warn_of(study: Path):
 )
 def test_runs_that_differ_in_more_than_settings(study: Path, leave, key: str, value: object, said: str):
     leave("other", [1.0], [0.5], seed=9, **{f"provenance_{key}": value})
-    (warning,) = warnings(find_runs([study]))
+    (warning,) = provenance_warnings(find_runs([study]))
     assert warning.startswith(said)
 
 
 def test_several_values_are_counted(study: Path, leave):
     leave("other", [1.0], [0.5], seed=9, provenance_host="elsewhere")
-    assert dict(origins(find_runs([study])))["machine"] == ["host (6 runs)", "elsewhere (1 run)"]
+    assert dict(summarize_provenance(find_runs([study])))["machine"] == ["host (6 runs)", "elsewhere (1 run)"]
 
 
 def test_the_command_that_repeats_a_run_is_quoted_and_makes_a_folder_of_its_own(leave, tmp_path: Path):

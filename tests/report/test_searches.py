@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainlab.report.search import Dimension, read_search, told
-from trainlab.report.search_figures import NAMES, draw_search
+from trainlab.report.plots.search import NAMES, plot_search
+from trainlab.report.search import Dimension, describe_search, read_search
 from trainlab.report.write import write_report
 
 SPACE = {
@@ -41,7 +41,7 @@ def leave_search(folder: Path, trials=TRIALS, **more):
 
 
 def test_what_is_said(tmp_path: Path):
-    assert told(leave_search(tmp_path)) == [
+    assert describe_search(leave_search(tmp_path)) == [
         "6 of 8 trials: 3 completed, 1 pruned, 1 diverged, 1 failed.",
         "Drawn by Optuna's tpe sampler (seed 1), and ended early by its median pruner, from optim.lr: 1e-05 to 0.1 on "
         "a log scale; model: bn or selu; model.depth: 2 to 8.",
@@ -50,7 +50,7 @@ def test_what_is_said(tmp_path: Path):
 
 
 def test_without_a_pruner_and_without_a_completed_trial(tmp_path: Path):
-    said = told(leave_search(tmp_path, TRIALS[3:4], pruner="none"))
+    said = describe_search(leave_search(tmp_path, TRIALS[3:4], pruner="none"))
     assert said[0] == "1 of 8 trials: 1 diverged."
     assert said[1].startswith("Drawn by Optuna's tpe sampler (seed 1), from optim.lr: ")
     assert len(said) == 2
@@ -60,7 +60,7 @@ def test_without_a_pruner_and_without_a_completed_trial(tmp_path: Path):
     "lr, end", [(1.2e-5, "lower end of what was searched: lower"), (9e-2, "upper end of what was searched: higher")]
 )
 def test_a_best_value_at_the_end_of_an_interval_is_pointed_out(lr, end, tmp_path: Path):
-    said = told(leave_search(tmp_path, [("completed", 1.0, lr, "bn", 4)]))
+    said = describe_search(leave_search(tmp_path, [("completed", 1.0, lr, "bn", 4)]))
     assert said[3:] == [f"The best optim.lr lies at the {end} values may be better."]
 
 
@@ -78,7 +78,7 @@ def test_where_a_value_lies(dimension, value, place):
 
 def test_the_figures_are_whole(tmp_path: Path):
     search = leave_search(tmp_path, importance={"optim.lr": 0.7, "model": 0.2, "model.depth": 0.1})
-    pictures = draw_search(search)
+    pictures = plot_search(search)
     assert [picture.name for picture in pictures] == [*NAMES]
     for picture in pictures:
         pixels = np.asarray(Image.open(io.BytesIO(picture.png)).convert("L"))
@@ -87,12 +87,12 @@ def test_the_figures_are_whole(tmp_path: Path):
     history, _, slices = pictures
     assert "1 with a higher loss is drawn at the top." in history.caption
     assert "Crosses: pruned trials" in slices.caption
-    assert [picture.svg for picture in draw_search(search)] == [picture.svg for picture in pictures]
+    assert [picture.svg for picture in plot_search(search)] == [picture.svg for picture in pictures]
 
 
 def test_there_is_nothing_to_show_without_a_completed_trial(tmp_path: Path):
-    assert draw_search(leave_search(tmp_path, TRIALS[2:4])) == []
-    assert [picture.name for picture in draw_search(leave_search(tmp_path, TRIALS[:1]))] == [NAMES[0], NAMES[2]]
+    assert plot_search(leave_search(tmp_path, TRIALS[2:4])) == []
+    assert [picture.name for picture in plot_search(leave_search(tmp_path, TRIALS[:1]))] == [NAMES[0], NAMES[2]]
 
 
 def test_a_search_by_accuracy_is_told_by_accuracy(tmp_path: Path):
@@ -104,8 +104,8 @@ def test_a_search_by_accuracy_is_told_by_accuracy(tmp_path: Path):
     (tmp_path / "study.json").write_text(json.dumps(content))
     search = read_search(tmp_path)
     assert search.best.number == 1
-    assert any(line.startswith("Best: trial 1, validation accuracy 70.00%, with ") for line in told(search))
-    history, *_ = pictures = draw_search(search)
+    assert any(line.startswith("Best: trial 1, validation accuracy 70.00%, with ") for line in describe_search(search))
+    history, *_ = pictures = plot_search(search)
     assert history.caption == "Higher is better; the orange dot is the best trial."
     assert pictures[-1].title == "Validation accuracy against each setting"
 

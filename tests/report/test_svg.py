@@ -8,8 +8,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from trainlab.report.drawing import canvas, legend_below, rendered
-from trainlab.report.svg import address, compact
+from trainlab.report.plots.canvas import canvas, compact_svg, legend_below, render, svg_data_uri
 
 SVG = """<?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN"
@@ -30,18 +29,18 @@ z
 
 
 def test_places_are_rounded_and_scales_are_not():
-    assert compact(SVG) == (
+    assert compact_svg(SVG) == (
         '<?xml version="1.0" encoding="utf-8"?><svg xmlns="http://www.w3.org/2000/svg" '
         'xmlns:xlink="http://www.w3.org/1999/xlink" width="460.8125pt"><g>'
         '<g transform="translate(28.79 0) scale(0.015625 -0.1)"><path id="m1" d="M 39.92 226.86 L -12.35 3 z" '
         'style="stroke-width: 0.875"/><use xlink:href="#m1" x="0.13" y="7"/></g></g></svg>'
     )
-    assert compact(compact(SVG)) == compact(SVG)
+    assert compact_svg(compact_svg(SVG)) == compact_svg(SVG)
 
 
 def test_an_address_can_stand_in_double_quotes_and_is_the_same_drawing():
     drawing = """<svg a="50% & more">it's #1</svg>""".replace("&", "&amp;")
-    found = address(drawing)
+    found = svg_data_uri(drawing)
     assert not set(found) & {'"', "#", "&"}
     kind, content = found.split(",", 1)
     assert kind == "data:image/svg+xml"
@@ -57,7 +56,7 @@ def test_a_figure_keeps_all_that_its_parts_refer_to_and_loses_a_fifth():
         axes.scatter(x, x, s=20 * x, c=x)
         legend_below(figure, axes)
         raw = io.StringIO()
-        _, svg = rendered(figure)
+        _, svg = render(figure)
         figure.savefig(raw, format="svg")
     text = svg.decode()
     referred = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from trainlab.report.comparisons import Pair, compare_all
-from trainlab.report.findings import find
+from trainlab.report.descriptions import describe_pair, describe_pairs
+from trainlab.report.findings import analyze
+from trainlab.report.formatting import format_p
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
-from trainlab.report.verdicts import better, p_value, told_apart
-from trainlab.report.wording import noise_note
 
 BN, ELU, SELU = (0.5350, 0.5296, 0.5286), (0.5030, 0.4946, 0.4978), (0.5018, 0.5032, 0.5048)
 
@@ -39,7 +39,7 @@ def test_a_difference_larger_than_the_noise(pairs_of):
     ps = {name: paired_p(a, b) for name, (a, b) in raw.items()}
     assert sorted(ps, key=lambda name: ps[name])[0] == "bn elu"
     assert pairs["bn elu"].p == pytest.approx(3 * ps["bn elu"])
-    assert better(pairs["bn elu"]) == (
+    assert describe_pair(pairs["bn elu"]) == (
         "bn is better than elu by 3.3 ± 0.5 points (95 %; paired t over seeds 1, 2, 3; "
         f"p = {ps['bn elu']:.3f} alone, {3 * ps['bn elu']:.3f} by Holm over 3 pairs)."
     )
@@ -49,7 +49,7 @@ def test_a_difference_within_the_noise(pairs_of):
     pairs = pairs_of(bn=BN, elu=ELU, selu=SELU)
     # selu - elu: -0.0012, 0.0086, 0.0070; mean 0.0048, sd 0.00526, 4.3027 * 0.00526 / sqrt(3) = 0.0131
     p = paired_p(SELU, ELU)
-    assert better(pairs["selu elu"]) == (
+    assert describe_pair(pairs["selu elu"]) == (
         "selu and elu cannot be told apart with 3 seeds (0.5 ± 1.3 points, 95 %; paired t over seeds 1, 2, 3; "
         f"p = {p:.2f} alone, {p:.2f} by Holm over 3 pairs)."
     )
@@ -57,16 +57,16 @@ def test_a_difference_within_the_noise(pairs_of):
 
 def test_other_seeds_are_named_with_welch(pairs_of):
     pairs = pairs_of(bn=(*BN, 0.54), elu=ELU)
-    assert "(95 %; Welch's t, 4 and 3 runs; p = " in better(pairs["bn elu"])
-    assert "Holm" not in better(pairs["bn elu"])  # one test is not corrected
+    assert "(95 %; Welch's t, 4 and 3 runs; p = " in describe_pair(pairs["bn elu"])
+    assert "Holm" not in describe_pair(pairs["bn elu"])  # one test is not corrected
 
 
 def test_one_seed_claims_nothing(pairs_of):
     pairs = pairs_of(bn=BN, elu=(0.4,))
-    assert better(pairs["bn elu"]) == (
+    assert describe_pair(pairs["bn elu"]) == (
         "bn and elu: nothing can be claimed, elu has one seed (the means are 13.1 points apart, bn ahead)."
     )
-    assert told_apart([*pairs.values()]) == ["elu has one seed: nothing can be claimed; set seed=1,2,3 or more."]
+    assert describe_pairs([*pairs.values()]) == ["elu has one seed: nothing can be claimed; set seed=1,2,3 or more."]
     assert not pairs["bn elu"].is_clear
 
 
@@ -76,11 +76,11 @@ def test_the_better_one_is_named_first_even_where_its_loss_is_not(leave, tmp_pat
         leave(f"b{seed}", [0.9], [0.4 + 0.002 * seed], seed, "accurate")
     (pair,) = compare_all(group_runs(find_runs([tmp_path])))
     assert pair.first.label == "low_loss"
-    assert better(pair).startswith("accurate is better than low_loss by 10.2 ± 0.2 points (95 %")
+    assert describe_pair(pair).startswith("accurate is better than low_loss by 10.2 ± 0.2 points (95 %")
 
 
 def test_what_is_clear_comes_first(pairs_of):
-    first, *rest = told_apart([*pairs_of(selu=SELU, elu=ELU, bn=BN).values()])
+    first, *rest = describe_pairs([*pairs_of(selu=SELU, elu=ELU, bn=BN).values()])
     assert first.startswith("bn is better than")
     assert rest[-1].startswith("selu and elu cannot be told apart")
 
@@ -88,7 +88,7 @@ def test_what_is_clear_comes_first(pairs_of):
 def test_many_that_cannot_be_told_from_the_best_share_a_sentence(pairs_of):
     made = pairs_of(**{f"m{i:02}": (0.50 - i / 1000, 0.55, 0.60 + i / 2000) for i in range(14)})
     best = next(iter(made.values())).first
-    (said,) = told_apart([pair for pair in made.values() if pair.first is best])
+    (said,) = describe_pairs([pair for pair in made.values() if pair.first is best])
     # The first differs from the one after it by 0.001, 0 and -0.0005: mean 0.02 points, 4.3 * 0.076 / sqrt(3) = 0.19.
     assert said.startswith(f"{best.label} cannot be told apart from m01 (0.02 ± 0.19), ")
     # 13 others, 10 of them by name: the family is those pairs, not all 14 * 13 / 2
@@ -115,10 +115,10 @@ def test_a_gap_that_only_the_correction_hides_is_said_with_both_p(pairs_of):
     pair = next(p for p in pairs.values() if {p.first.label, p.second.label} == {"bn", "elu"})
     raw = paired_p(BN, ELU)
     assert not pair.is_clear
-    assert better(pair).startswith(
+    assert describe_pair(pair).startswith(
         f"bn is 3.3 ± 0.5 points ahead of elu, but among {pair.tests} pairs that may be chance"
     )
-    assert f"p = {raw:.3f} alone, {pair.p:.3f} by Holm over {pair.tests} pairs): add seeds." in better(pair)
+    assert f"p = {raw:.3f} alone, {pair.p:.3f} by Holm over {pair.tests} pairs): add seeds." in describe_pair(pair)
 
 
 def test_no_spread_claims_nothing(pairs_of):
@@ -128,23 +128,23 @@ def test_no_spread_claims_nothing(pairs_of):
         "bn and elu: nothing can be claimed, there is no spread to measure the noise with (the means are 3.0 points "
         "apart, bn ahead)."
     )
-    assert better(pair) == said
-    assert told_apart([pair]) == [said]
+    assert describe_pair(pair) == said
+    assert describe_pairs([pair]) == [said]
 
 
 def test_groups_of_other_images_are_not_compared(leave, tmp_path: Path):
     for seed, (bn, elu) in enumerate(zip(BN, ELU, strict=True), 1):
         leave(f"bn{seed}", [1 - bn], [bn], seed, "bn")
         leave(f"elu{seed}", [1 - elu], [elu], seed, "elu", provenance_data_digest="other")
-    findings = find([tmp_path], find_runs([tmp_path]))
+    findings = analyze([tmp_path], find_runs([tmp_path]))
     (pair,) = findings.pairs
     assert (pair.difference.method, pair.difference.reason, pair.is_clear) == ("none", "other images", False)
-    assert findings.sentences() == ["bn and elu are not compared: other images (their data digests differ)."]
+    assert findings.describe_differences() == ["bn and elu are not compared: other images (their data digests differ)."]
     assert findings.warnings == [
         "The runs are of 2 different data digests: they did not see the same images, so they are not compared "
         "(d1ge57: bn; other: elu)."
     ]
-    assert "the images held out for validation are the same" not in noise_note(findings)
+    assert "the images held out for validation are the same" not in findings.noise_note()
 
 
 def test_groups_that_hold_other_images_out_are_not_paired(leave, tmp_path: Path):
@@ -153,19 +153,22 @@ def test_groups_that_hold_other_images_out_are_not_paired(leave, tmp_path: Path)
         run = leave(f"elu{seed}", [1 - elu], [elu], seed, "elu")
         config = (run / "config.yaml").read_text()
         (run / "config.yaml").write_text(config.replace("split_seed: 0", "split_seed: 7"))
-    findings = find([tmp_path], find_runs([tmp_path]))
+    findings = analyze([tmp_path], find_runs([tmp_path]))
     assert [pair.difference.method for pair in findings.pairs] == ["Welch"]
     assert findings.warnings[0].startswith(
         "The groups differ in data.split_seed, so they do not hold the same images out"
     )
-    assert "the images held out for validation are the same" not in noise_note(findings)
+    assert "the images held out for validation are the same" not in findings.noise_note()
 
 
 def test_the_same_held_out_images_are_said_only_where_they_are_known(pairs_of, leave, tmp_path: Path):
     pairs_of(bn=BN, elu=ELU)
-    assert "the images held out for validation are the same" in noise_note(find([tmp_path], find_runs([tmp_path])))
+    same = "the images held out for validation are the same"
+    assert same in analyze([tmp_path], find_runs([tmp_path])).noise_note()
     leave("selu1", [1.0], [0.5], 1, "selu", provenance_data_digest=None)
-    assert "the images held out for validation are the same" not in noise_note(find([tmp_path], find_runs([tmp_path])))
+    assert (
+        "the images held out for validation are the same" not in analyze([tmp_path], find_runs([tmp_path])).noise_note()
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,4 +187,4 @@ def test_the_same_held_out_images_are_said_only_where_they_are_known(pairs_of, l
     ],
 )
 def test_p_to_digits_that_say_something(p: float, shown: str):
-    assert p_value(p) == shown
+    assert format_p(p) == shown

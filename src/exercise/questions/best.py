@@ -7,8 +7,7 @@ from exercise.formatting import accuracy, initializer_name, listed, named
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from exercise.trainings import Sweep
-from trainlab.report.figures import learning_curves
-from trainlab.report.groups import Group
+from trainlab.report import Group, plot_learning_curves
 from trainlab.statistics import Interval
 
 GOAL = 0.60
@@ -29,7 +28,7 @@ def answer(evidence: Evidence) -> Answer:
         return Answer(["No run was completed."])
     test, val = group.summary("metrics", "test_acc"), group.summary("metrics", "val_acc")
     pictures = [
-        replace(learning_curves([group], metric, "epochs"), name=f"best_{metric}") for metric in ("loss", "acc")
+        replace(plot_learning_curves([group], metric, "epochs"), name=f"best_{metric}") for metric in ("loss", "acc")
     ]
     return Answer(
         [

@@ -12,12 +12,22 @@ from exercise.formatting import SMALL, accuracy, all_hold, family, loses_nothing
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, checkpoint_of, diverged
 from exercise.trainings import Sweep
-from trainlab.report.comparisons import Pair
-from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture, learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.verdicts import better, number
+from trainlab.report import (
+    COLORS,
+    MARKERS,
+    TEST_NOTE,
+    Cell,
+    Group,
+    Pair,
+    Plot,
+    Table,
+    canvas,
+    describe_pair,
+    format_mean,
+    legend_below,
+    plot_learning_curves,
+    render,
+)
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.statistics import interval
 
@@ -78,11 +88,11 @@ def answer(evidence: Evidence) -> Answer:
         without = "another start" if groups[ZEROS].runs else groups[ZEROS].label
         return Answer([" ".join([*lost, f"No run with {without} was completed: nothing to compare."])], tables=[table])
     pairs = family([(groups[ZEROS], other) for other in others])
-    learning = learning_curves(done, "loss", "epochs")
+    learning = plot_learning_curves(done, "loss", "epochs")
     curves = replace(learning, name="2_loss_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
     drawn = _picture(pairs, sizes)
     grown = replace(drawn, caption=f"{drawn.caption} {_grown(sizes.get(ZEROS, {}))}".strip())
-    said = [" ".join([*lost, *(_capital(better(pair)) for pair in pairs)]), _bound(pairs)]
+    said = [" ".join([*lost, *(_capital(describe_pair(pair)) for pair in pairs)]), _bound(pairs)]
     return Answer(
         [sentence for sentence in said if sentence],
         all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs)),
@@ -115,8 +125,8 @@ def _grown(by_seed: Mapping[str, Sequence[float]]) -> str:
         return ""
     size = interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_seed.values()])
     return (
-        f"Training moves the biases: those that began at zero have a size of {number(size, 3)} at the best epoch (root "
-        f"of the mean square over all hidden layers); the other starts began with {SCALE}."
+        f"Training moves the biases: those that began at zero have a size of {format_mean(size, 3)} at the best epoch "
+        f"(root of the mean square over all hidden layers); the other starts began with {SCALE}."
     )
 
 
@@ -133,14 +143,14 @@ def _table(groups: Sequence[Group]) -> Table:
             [
                 (group.label, group.label),
                 (accuracy(val), val.mean),
-                (number(loss, 3), loss.mean),
+                (format_mean(loss, 3), loss.mean),
                 (accuracy(test), test.mean),
             ]
         )
     return Table(["start", "validation accuracy", "validation loss", "test accuracy †"], rows, TEST_NOTE)
 
 
-def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
+def _picture(pairs: Sequence[Pair], sizes: Measured) -> Plot:
     """Differences seed by seed with their intervals, and the size of biases at the end by layer."""
     with canvas(8.6, 3.6, columns=2) as (figure, (left, right)):
         left.axvline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
@@ -148,7 +158,7 @@ def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
             ours, theirs = (group.of("metrics", "val_acc") for group in (pair.first, pair.second))
             each = [100 * (theirs[seed] - ours[seed]) for seed in sorted(ours.keys() & theirs.keys())]
             half = 100 * pair.difference.half_width
-            style = {"color": COLOURS[i + 1], "marker": MARKERS[i + 1], "capsize": 4, "markersize": 7, "linestyle": ""}
+            style = {"color": COLORS[i + 1], "marker": MARKERS[i + 1], "capsize": 4, "markersize": 7, "linestyle": ""}
             # The style is declared piece by piece, not as a mapping.
             error = half if half == half else None
             left.errorbar(-100 * pair.difference.mean, i, xerr=error, **style)  # type: ignore[arg-type]  # style is of many types
@@ -163,7 +173,7 @@ def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
                 right.plot(
                     np.arange(1, len(mean) + 1),
                     mean,
-                    color=COLOURS[i],
+                    color=COLORS[i],
                     marker=MARKERS[i],
                     markersize=4.5,
                     label=NAMES[name],
@@ -173,8 +183,8 @@ def _picture(pairs: Sequence[Pair], sizes: Measured) -> Picture:
         right.set_xlabel("hidden layer")
         right.set_ylabel("size of the biases")
         legend_below(figure, right)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "2_differences",
         "What the start of the biases changes",
         "Left: difference in validation accuracy to a bias of zero, mean with its 95 % interval (Student's t, paired "

@@ -9,11 +9,16 @@ from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_be
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
-from trainlab.report.comparisons import compare_all
-from trainlab.report.figures import bars, learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.sections import Cell, Table
-from trainlab.report.verdicts import better, told_apart
+from trainlab.report import (
+    Cell,
+    Group,
+    Table,
+    compare_all,
+    describe_pair,
+    describe_pairs,
+    plot_accuracy_bars,
+    plot_learning_curves,
+)
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,13 @@ def answer(evidence: Evidence) -> Answer:
         return Answer(["No run was completed."])
     tests = {of.label: (of.summary("metrics", "test_acc"), NETWORKS[key].published) for key, of in groups.items()}
     pairs = compare_all(done)
-    clear = [f"By validation accuracy {better(pair)}" for pair in pairs if pair.is_clear]
-    others = told_apart([pair for pair in pairs if not pair.is_clear])
-    curves = replace(learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
+    clear = [f"By validation accuracy {describe_pair(pair)}" for pair in pairs if pair.is_clear]
+    others = describe_pairs([pair for pair in pairs if not pair.is_clear])
+    curves = replace(plot_learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
     return Answer(
         [beside_reported("Test accuracy †", tests), *clear],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
-        [curves, replace(bars(done), name="cnn_bars")],
+        [curves, replace(plot_accuracy_bars(done), name="cnn_bars")],
         [("The convolutional networks", table(groups))],
         ["Other pairs, by validation accuracy:", *others] if others else [],
     )

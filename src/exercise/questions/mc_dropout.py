@@ -7,8 +7,7 @@ from exercise.formatting import all_hold, beside, holds, verdict
 from exercise.section import Answer
 from exercise.store import Measured, checkpoint_of
 from trainlab.inference import evaluate_checkpoint
-from trainlab.report.runs import Run
-from trainlab.report.sections import Cell, Table
+from trainlab.report import Cell, Run, Table
 from trainlab.statistics import difference, interval
 
 SAMPLES = 100

@@ -12,13 +12,25 @@ from exercise.layer_summary import by_seed, hidden, looked_into
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from exercise.trainings import Sweep
-from trainlab.report.curves import Values
-from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture, learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.layers import FIGURES, WEIGHTS, Layers, mean_over_seeds
-from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.verdicts import number
+from trainlab.report import (
+    COLORS,
+    LAYER_STATISTICS,
+    MARKERS,
+    TEST_NOTE,
+    WEIGHT_STATISTICS,
+    Cell,
+    Group,
+    LayerStatistics,
+    Plot,
+    Table,
+    Values,
+    canvas,
+    format_mean,
+    legend_below,
+    mean_over_seeds,
+    plot_learning_curves,
+    render,
+)
 from trainlab.statistics import Interval, difference, interval
 
 SWEEP = Sweep(
@@ -38,10 +50,10 @@ STARTS = {
     "independent, output layer one value": ("he_normal", "he_same"),
 }
 INDEPENDENT, SAME, OUTPUT_INDEPENDENT, _ = STARTS
-RANK, DISTINCT = (WEIGHTS.index(name) for name in ("rank", "distinct_units"))
+RANK, DISTINCT = (WEIGHT_STATISTICS.index(name) for name in ("rank", "distinct_units"))
 TITLES = {DISTINCT: "distinct units", RANK: "rank of the weights"}
 SEE_CURVES = "Compare the heights at which the lines level off: do those that begin with one value a layer stay below?"
-DEAD = FIGURES.index("dead")
+DEAD = LAYER_STATISTICS.index("dead")
 MARK = 50.0  # % of dead units from which on the network is said to tell images no more apart
 
 
@@ -84,7 +96,7 @@ def answer(evidence: Evidence) -> Answer:
         beside("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
     ]
     shown = [group for group in normed.values() if group.runs]
-    learning = learning_curves(shown, "acc", "epochs")
+    learning = plot_learning_curves(shown, "acc", "epochs")
     curves = replace(learning, name="1_accuracy_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
     return Answer(
         said,
@@ -110,7 +122,7 @@ def _kept(found: Symmetry, group: Group) -> str:
 def _usual(group: Group) -> str:
     if not looked_into(group):
         return ""
-    units, rank = map(number, _at_end(group, np.mean))
+    units, rank = map(format_mean, _at_end(group, np.mean))
     return (
         f"With independent weights a layer has {units} distinct units and weights of rank {rank} after the last epoch."
     )
@@ -122,7 +134,7 @@ def _half(group: Group) -> str:
         return ""
     units, rank = _at_end(group, lambda of: of[-1])
     below = max(by_seed(group, lambda layers: float(_most(layers, DISTINCT)[:-1].max(initial=1))).values())
-    apart = f"comes to {number(units)} distinct units with weights of rank {number(rank)}"
+    apart = f"comes to {format_mean(units)} distinct units with weights of rank {format_mean(rank)}"
     last = apart if units.mean > 1 else "keeps one unit"
     rest = "those below keep one unit" if below <= 1 else f"those below come to as many as {below:.0f}"
     return (
@@ -161,11 +173,11 @@ def _points(group: Group) -> dict[int, float]:
     return {seed: 100 * value for seed, value in group.of("metrics", "val_acc").items()}
 
 
-def _end(layers: Layers) -> int:
+def _end(layers: LayerStatistics) -> int:
     return max(layers.by_epochs)
 
 
-def _last(layers: Layers, row: int) -> Values:
+def _last(layers: LayerStatistics, row: int) -> Values:
     """A figure of the weights of the hidden layers after the last epoch."""
     return hidden(layers, layers.weights_by_epochs, row)[_end(layers)]
 
@@ -176,12 +188,12 @@ def _at_end(group: Group, of_layers: Callable[[Values], float]) -> list[Interval
     return [interval([float(of_layers(_last(layers, row))) for layers in runs]) for row in (DISTINCT, RANK)]
 
 
-def _most(layers: Layers, row: int) -> Values:
+def _most(layers: LayerStatistics, row: int) -> Values:
     """The most that each hidden layer had at any look."""
     return np.array([*hidden(layers, layers.weights_by_epochs, row).values()]).max(axis=0)
 
 
-def _picture(groups: Sequence[Group], half: str) -> Picture:
+def _picture(groups: Sequence[Group], half: str) -> Plot:
     """Distinct units and rank, layer by layer at the end and epoch by epoch over all layers; ``half`` says of which."""
     with canvas(8.6, 5.6, columns=2, rows=2) as (figure, axes):
         for i, group in enumerate(groups):
@@ -189,7 +201,7 @@ def _picture(groups: Sequence[Group], half: str) -> Picture:
             aside = 1.05 ** (i - (len(groups) - 1) / 2)
             for column, row in enumerate((DISTINCT, RANK)):
                 at_end, over_time = _last(mean, row), hidden(mean, mean.weights_by_epochs, row)
-                style: Any = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4.5, "linewidth": 1.3}
+                style: Any = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4.5, "linewidth": 1.3}
                 above, below = axes[column], axes[2 + column]
                 above.plot(np.arange(1, len(at_end) + 1), at_end * aside, label=group.label, **style)
                 below.plot([*over_time], [of.mean() * aside for of in over_time.values()], **style)
@@ -201,8 +213,8 @@ def _picture(groups: Sequence[Group], half: str) -> Picture:
             one.yaxis.set_major_formatter("{x:g}")
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes[0])
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "1_symmetry",
         "Distinct units and rank",
         "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
@@ -224,7 +236,7 @@ def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str
 
 def _row(network: str, group: Group) -> list[Cell]:
     cells: list[Cell] = [(network, network), (group.label, group.label)]
-    cells += [(number(found), found.mean) for found in _at_end(group, np.mean)]
+    cells += [(format_mean(found), found.mean) for found in _at_end(group, np.mean)]
     for name in ("val_acc", "test_acc"):
         summary = group.summary("metrics", name)
         cells.append((accuracy(summary), summary.mean))

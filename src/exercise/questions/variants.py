@@ -10,10 +10,7 @@ from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import cost_told, step_times
 from exercise.store import Evidence, Measured, diverged
 from exercise.trainings import Sweep
-from trainlab.report.figures import learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.sections import Table
-from trainlab.report.verdicts import better
+from trainlab.report import Group, Table, describe_pair, plot_learning_curves
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,9 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
     steps = {} if is_training else evidence.measured(STEPS)
     costs = cost_told(steps, (variant.part, old.label), (experiment, new.label))
     return Answer(
-        [reached(new), better(pair_of(new, old)), paragraph(peaks(new), converges(old, new)), costs],
+        [reached(new), describe_pair(pair_of(new, old)), paragraph(peaks(new), converges(old, new)), costs],
         agrees(new, old, variant.harms),
-        [replace(learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
+        [replace(plot_learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
         [("Beside the part", table(experiment, old, new))],
     )
 

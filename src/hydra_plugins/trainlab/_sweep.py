@@ -17,9 +17,7 @@ from rich.console import Console
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
 from hydra_plugins.trainlab._jobs import Jobs, as_typed, told, write_output_to
 from trainlab.cli import SweepFailed, explain
-from trainlab.report.runs import find_runs
-from trainlab.report.table import runs_table
-from trainlab.report.write import write_report
+from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, aliases_told, look_at, mistakes_told, same_folders
 from trainlab.sweep.executors.local import Share, carry_out

@@ -151,9 +151,9 @@ def _searched(cfg: DictConfig, ends: dict[str, Exception | None]) -> Exception |
 
 def show_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
     """Draw what was found, in the folder of the run and in TensorBoard."""
-    from trainlab.report.searches import draw_searches  # matplotlib takes a while to import
+    from trainlab.report.plots.lr_search import draw_lr_searches  # matplotlib takes a while to import
 
-    figure, png, _ = draw_searches({"": found})
+    figure, png, _ = draw_lr_searches({"": found})
     write_atomically(folder / "lr_search.png", png)
     for board in parts.loggers.boards:
         board.experiment.add_figure(LR_SEARCH, figure, 0)

@@ -1,1 +1,69 @@
-"""Comparison of finished runs, from what they left on disk."""
+"""Reports on finished runs, from what they left on disk: runs, groups, comparisons, tables, plots and pages."""
+
+from trainlab.report.comparisons import Pair, compare_all
+from trainlab.report.convergence import Convergence, compare_convergence
+from trainlab.report.curves import Band, Curve, Values, band
+from trainlab.report.descriptions import (
+    describe_convergence,
+    describe_pair,
+    describe_pairs,
+    format_epoch_seconds,
+)
+from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
+from trainlab.report.groups import Group, group_runs
+from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
+from trainlab.report.pages import page_environment
+from trainlab.report.plots.canvas import COLORS, MARKERS, Plot, canvas, legend_below, render
+from trainlab.report.plots.groups import plot_accuracy_bars, plot_learning_curves
+from trainlab.report.plots.layers import plot_layers
+from trainlab.report.provenance import summarize_provenance
+from trainlab.report.runs import Run, find_runs
+from trainlab.report.settings import NOT_GIVEN, value_of
+from trainlab.report.tables import TEST_NOTE, Cell, Table
+from trainlab.report.terminal import runs_table
+from trainlab.report.write import write_report
+
+__all__ = [
+    "COLORS",
+    "LAYER_STATISTICS",
+    "MARKERS",
+    "NOT_GIVEN",
+    "TEST_NOTE",
+    "WEIGHT_STATISTICS",
+    "Band",
+    "Cell",
+    "Convergence",
+    "Curve",
+    "Group",
+    "LayerStatistics",
+    "Pair",
+    "Plot",
+    "Run",
+    "Table",
+    "Values",
+    "band",
+    "canvas",
+    "compare_all",
+    "compare_convergence",
+    "describe_convergence",
+    "describe_pair",
+    "describe_pairs",
+    "find_runs",
+    "format_bounds",
+    "format_epoch_seconds",
+    "format_mean",
+    "format_p",
+    "format_points",
+    "group_runs",
+    "legend_below",
+    "mean_over_seeds",
+    "page_environment",
+    "plot_accuracy_bars",
+    "plot_layers",
+    "plot_learning_curves",
+    "render",
+    "runs_table",
+    "summarize_provenance",
+    "value_of",
+    "write_report",
+]

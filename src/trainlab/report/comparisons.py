@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from trainlab.report.groups import Group, held_out_otherwise, saw_other_images
+from trainlab.report.groups import Group, differing_hold_out, saw_other_images
 from trainlab.statistics import ALPHA, Difference, difference, holm
 
-MAX_SPOKEN = 8  # up to so many groups each pair has a sentence, above it the best against the others
+MAX_DESCRIBED = 8  # groups: up to this many, each pair has a sentence; above, the best against the others
 OTHER_IMAGES = "other images"
 
 
@@ -52,7 +52,7 @@ def compare_all(groups: Sequence[Group]) -> list[Pair]:
     compared = [group for group in groups if group.of("metrics", "val_acc")]
     pairs = [Pair(a, b, _difference(a, b)) for a, b in combinations(compared, 2)]
     corrected = _corrected(pairs, range(len(pairs)))
-    if len(compared) > MAX_SPOKEN:
+    if len(compared) > MAX_DESCRIBED:
         spoken = [i for i, pair in enumerate(pairs) if pair.first is compared[0]]
         for i, pair in zip(spoken, _corrected(pairs, spoken), strict=True):
             corrected[i] = pair
@@ -63,7 +63,7 @@ def _difference(first: Group, second: Group) -> Difference:
     if saw_other_images(first, second):
         gap = first.summary("metrics", "val_acc").mean - second.summary("metrics", "val_acc").mean
         return Difference.untested(gap, OTHER_IMAGES)
-    pairable = not held_out_otherwise([first, second])
+    pairable = not differing_hold_out([first, second])
     return difference(first.of("metrics", "val_acc"), second.of("metrics", "val_acc"), pairable)
 
 

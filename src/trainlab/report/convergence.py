@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainlab.report.curves import Curve
-from trainlab.report.groups import Group, held_out_otherwise
+from trainlab.report.groups import Group, differing_hold_out
 from trainlab.statistics import Interval, Ratio, interval, ratio
 
 
 @dataclass(frozen=True)
-class Reached:
+class TimeToReach:
     """Epochs and seconds that the runs of a group took to reach a loss, over those that did.
 
     Attributes:
@@ -40,8 +40,8 @@ class Convergence:
     """
 
     target: float
-    first: Reached
-    second: Reached
+    first: TimeToReach
+    second: TimeToReach
     epochs_ratio: Ratio
     seconds_ratio: Ratio
     common: float
@@ -49,7 +49,7 @@ class Convergence:
     common_seconds_ratio: Ratio
 
 
-def convergence(first: Group, second: Group) -> Convergence | None:
+def compare_convergence(first: Group, second: Group) -> Convergence | None:
     """Compare two groups; None where one has no run with a validation loss by epoch.
 
     A run of the second has to reach the best loss of the first one's run with the same seed, or the first one's
@@ -60,15 +60,17 @@ def convergence(first: Group, second: Group) -> Convergence | None:
     others = {seed: run.curve for seed, run in second.runs.items() if run.curve}
     if not targets or not others:
         return None
-    pairable = not held_out_otherwise([first, second])
+    pairable = not differing_hold_out([first, second])
     mean = sum(targets.values()) / len(targets)
-    own = {seed: reach(curves[seed], target) for seed, target in targets.items()}
-    other = {seed: reach(curve, targets.get(seed, mean) if pairable else mean) for seed, curve in others.items()}
+    own = {seed: time_to_reach(curves[seed], target) for seed, target in targets.items()}
+    other = {
+        seed: time_to_reach(curve, targets.get(seed, mean) if pairable else mean) for seed, curve in others.items()
+    }
     asked = (_over(own, other, 0, pairable), _over(own, other, 1, pairable))
     other_bests = {s: c.best_val_loss for s, c in others.items() if math.isfinite(c.best_val_loss)}
     marks = _common(targets, other_bests, pairable)
-    own_to_common = {seed: reach(curves[seed], marks[seed]) for seed in targets}
-    other_to_common = {seed: reach(others[seed], marks[seed]) for seed in other_bests}
+    own_to_common = {seed: time_to_reach(curves[seed], marks[seed]) for seed in targets}
+    other_to_common = {seed: time_to_reach(others[seed], marks[seed]) for seed in other_bests}
     return Convergence(
         mean,
         _reached(own),
@@ -80,7 +82,7 @@ def convergence(first: Group, second: Group) -> Convergence | None:
     )
 
 
-def reach(curve: Curve, target: float) -> tuple[float, float] | None:
+def time_to_reach(curve: Curve, target: float) -> tuple[float, float] | None:
     """Epochs and seconds until the validation loss is ``target`` or lower; None if it never is."""
     there = np.flatnonzero(curve.by_name["val/loss"] <= target)
     if not len(there):
@@ -98,10 +100,10 @@ def _common(first: dict[int, float], second: dict[int, float], pairable: bool) -
     return dict.fromkeys([*first, *second], max(*first.values(), *second.values(), -math.inf))
 
 
-def _reached(found: Found) -> Reached:
+def _reached(found: Found) -> TimeToReach:
     did = [value for value in found.values() if value]
     seconds = [s for _, s in did if math.isfinite(s)]
-    return Reached(
+    return TimeToReach(
         interval([e for e, _ in did]), interval(seconds), len(found) - len(did), len(found), tuple(sorted(did))
     )
 

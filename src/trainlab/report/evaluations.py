@@ -11,7 +11,7 @@ from trainlab.runs.result import Result
 
 BEST = "best.ckpt"
 SIDES = ("deterministic", "mc_dropout", "difference")
-Figure = tuple[float, float, float]  # value, and the ends of its interval
+Estimate = tuple[float, float, float]  # value, and the ends of its interval
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Comparison:
     Attributes:
         samples: of MC dropout.
         sentences: what can be claimed, accuracy first.
-        metrics: by name, the figures of each of ``SIDES`` that has one.
+        metrics: by name, the estimate of each of ``SIDES`` that has one.
     """
 
     samples: int
     sentences: tuple[str, ...]
-    metrics: Mapping[str, Mapping[str, Figure]]
+    metrics: Mapping[str, Mapping[str, Estimate]]
 
 
 def read_comparison(path: Path, result: Result) -> Comparison | None:
@@ -45,7 +45,7 @@ def read_comparison(path: Path, result: Result) -> Comparison | None:
         if about is None:
             return None
         metrics = {
-            str(sides["name"]): {side: _figure(sides[side]) for side in SIDES if side in sides}
+            str(sides["name"]): {side: _estimate(sides[side]) for side in SIDES if side in sides}
             for sides in content["metrics"].values()
         }
         found = Comparison(int(about["samples"]), tuple(map(str, about["in_words"])), metrics)
@@ -73,7 +73,7 @@ def _mismatch(content: Mapping[str, Any], checkpoint: Path, folder: Path, result
     return ""
 
 
-def _figure(of: Mapping[str, Any]) -> Figure:
+def _estimate(of: Mapping[str, Any]) -> Estimate:
     value, low, high = (float(of[part]) for part in ("value", "low", "high"))
     if not all(map(math.isfinite, (value, low, high))):
         raise ValueError("a figure is not finite")

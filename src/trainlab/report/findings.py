@@ -1,23 +1,46 @@
-"""All that a report says, before it is put on a page."""
+"""Everything a report says, before it is formatted as a page."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from pathlib import Path
 
-from trainlab.report import verdicts
-from trainlab.report.comparisons import MAX_SPOKEN, Pair, compare_all
-from trainlab.report.groups import Group, group_runs, held_out_otherwise
-from trainlab.report.origins import best_run, origins, warnings
-from trainlab.report.runs import LONG_EPOCH, Run
+from trainlab.report.comparisons import MAX_DESCRIBED, Pair, compare_all
+from trainlab.report.descriptions import describe_convergence, describe_epoch_cost, describe_pair, describe_pairs
+from trainlab.report.groups import Group, differing_hold_out, group_runs
+from trainlab.report.provenance import provenance_warnings, summarize_provenance
+from trainlab.report.runs import LONG_EPOCH, Run, relative_path
 from trainlab.report.search import Search, read_search
-from trainlab.report.settings import differing
+from trainlab.report.settings import differing_keys
 
-MAX_ASKED = 4  # groups: up to so many each pair has the three questions, above it the best against the others
+MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
 MAX_AGAINST_BEST = 20
 MAX_CHOOSABLE = 24  # groups in the page's choice of two: 552 ordered pairs
+MAX_MC_DROPOUT_IN_FULL = 3  # runs: with more, only the sentence on accuracy of each
+MAX_MC_DROPOUT_RUNS = 20
 QUESTIONS = ("Is it converging faster?", "Is the model better?", "What does an epoch cost?")
+QUESTIONS_NOTE = (
+    "Each of the second group compared with the first. The mark to reach is the first one's best validation loss, seed "
+    "by seed where the second has the same seed, otherwise the mean. That mark favours the second group, and of two "
+    "equal models the share is below 1: the first is timed at its own lowest loss, the second at the first loss that "
+    "is as low. So whether it is faster is said of a mark that is the same to both: the higher of the two best losses. "
+    "Ratios are geometric means. Times are of training and validation, those of an epoch medians. ± and intervals are "
+    "95 %, and not corrected for the number of questions."
+)
+_NOISE_NOTE = (
+    "By validation accuracy at the epoch with the lowest validation loss. ± is half the width of the 95 % interval of "
+    "the difference. Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test; "
+    "p is corrected for the number of pairs by Holm's method, and below 0.05 a difference counts."
+)
+_SAME_HELD_OUT = (
+    "The seeds vary the training; the images held out for validation are the same, so nothing is said here of other "
+    "images."
+)
+_OTHER_HELD_OUT = (
+    "Groups that hold other images out for validation are compared by Welch's t-test, those of other images not at all."
+)
 
 
 @dataclass
@@ -28,6 +51,8 @@ class Findings:
         keys: settings that differ between the runs.
         groups: those with a completed run first, by mean validation loss.
         pairs: all pairs of groups with a completed run.
+        provenance: command, code, versions, machine and data, each with its values.
+        best: the completed run with the lowest validation loss.
         search: that the runs are trials of, if any.
     """
 
@@ -36,7 +61,7 @@ class Findings:
     keys: list[str]
     groups: list[Group]
     pairs: list[Pair]
-    origins: list[tuple[str, list[str]]]
+    provenance: list[tuple[str, list[str]]]
     warnings: list[str]
     best: Run | None
     search: Search | None = None
@@ -44,29 +69,30 @@ class Findings:
 
     @property
     def compared(self) -> list[Group]:
-        """Groups that can be: with a validation accuracy of a completed run."""
+        """Groups with the validation accuracy of a completed run."""
         return [group for group in self.groups if group.of("metrics", "val_acc")]
+
+    @property
+    def evaluated_with_mc_dropout(self) -> list[Run]:
+        """Runs with a comparison of MC dropout and deterministic predictions."""
+        return [run for run in self.runs if run.mc_dropout]
 
     @property
     def same_held_out(self) -> bool:
         """Whether all groups are known to hold the same images out for validation."""
         digests = {group.digests for group in self.compared}
-        return len(digests) == 1 and len(next(iter(digests))) == 1 and not held_out_otherwise(self.compared)
+        return len(digests) == 1 and len(next(iter(digests))) == 1 and not differing_hold_out(self.compared)
 
     def group_of(self) -> dict[Path, Group]:
         """The group of each run's folder."""
         return {folder: group for group in self.groups for folder in group.folders}
 
-    def sentences(self) -> list[str]:
-        """Which differences are larger than the noise."""
-        return verdicts.told_apart([self.pair(a, b) for a, b in self._told(MAX_SPOKEN)])
-
     def asked(self) -> list[tuple[Group, Group]]:
-        """Pairs, the baseline first, that the three questions are answered for in print."""
-        return [(worse, better) for better, worse in self._told(MAX_ASKED)[:MAX_AGAINST_BEST]]
+        """Pairs, the baseline first, for which the three questions are answered in print."""
+        return [(worse, better) for better, worse in self._described(MAX_ASKED)[:MAX_AGAINST_BEST]]
 
     def start(self) -> tuple[Group, Group]:
-        """The pair to begin with: of several seeds, if there is one."""
+        """The pair that the page shows first: of several seeds, if there is one."""
         asked = self.asked()
         return next((pair for pair in asked if min(len(pair[0].runs), len(pair[1].runs)) > 1), asked[0])
 
@@ -75,33 +101,90 @@ class Findings:
         return list(permutations(self.compared[:MAX_CHOOSABLE], 2))
 
     def answers(self, first: Group, second: Group) -> list[str]:
-        """To ``QUESTIONS``, of the second beside the first."""
+        """To ``QUESTIONS``, of the second compared with the first."""
         return [
-            verdicts.converging(first, second),
-            verdicts.better(self.pair(first, second)),
-            verdicts.cost(first, second),
+            describe_convergence(first, second),
+            describe_pair(self.pair(first, second)),
+            describe_epoch_cost(first, second),
         ]
 
     def pair(self, first: Group, second: Group) -> Pair:
-        """The comparison of two groups, in whatever order it was made."""
+        """The comparison of two groups, in the order in which it was made."""
         if not self._by_labels:
             for pair in self.pairs:
                 self._by_labels[pair.first.label, pair.second.label] = pair
                 self._by_labels[pair.second.label, pair.first.label] = pair
         return self._by_labels[first.label, second.label]
 
-    def _told(self, at_most: int) -> list[tuple[Group, Group]]:
+    def describe_title(self) -> str:
+        """The report's name: that of its folders."""
+        names = [folder.resolve().name for folder in self.folders]
+        return f"Report: {', '.join(names[:4])}{' and others' if len(names) > 4 else ''}"
+
+    def describe_statuses(self) -> str:
+        """How many runs there are, by status."""
+        counts = Counter(run.status for run in self.runs)
+        statuses = ", ".join(f"{n} {status}" for status, n in counts.most_common())
+        groups = f" {len(self.groups)} groups of settings." if len(self.groups) > 1 else ""
+        return f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}: {statuses}.{groups}"
+
+    def describe_best(self) -> str:
+        """The metrics of the run with the lowest validation loss, or why there is none."""
+        if self.best is None:
+            if any(run.status == "completed" for run in self.runs):
+                return "No completed run has a finite validation loss, so there is no best one."
+            return "No run is completed, so there is no best one."
+        assert self.best.result
+        m = self.best.result.metrics
+        accuracy = f", accuracy {m['val_acc']:.2%}" if "val_acc" in m else ""
+        at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}" if "best_epoch" in m else ""
+        test = f" Test accuracy †: {m['test_acc']:.2%}." if "test_acc" in m else ""
+        return f"Validation loss {self.best.val_loss:.4f}{accuracy}{at}.{test}"
+
+    def describe_best_group(self) -> str:
+        """What to expect of the best run's settings: it was chosen among others, and has a seed of several."""
+        assert self.best
+        group = self.group_of().get(self.best.folder)
+        several = len(self.runs) > 1
+        optimistic = "The figures of a best run are optimistic: it was chosen by them. " if several else ""
+        if group is None or not (accuracy := group.summary("metrics", "val_acc")).n:
+            return optimistic.strip()
+        if accuracy.n == 1:
+            return f"{optimistic}It is the one seed of {group.label}."
+        mean = f"{accuracy.mean:.2%} ± {accuracy.half_width:.2%}"
+        return f"{optimistic}It is one of {accuracy.n} seeds of {group.label}, whose mean accuracy is {mean}."
+
+    def describe_differences(self) -> list[str]:
+        """Which differences are larger than the noise."""
+        return describe_pairs([self.pair(a, b) for a, b in self._described(MAX_DESCRIBED)])
+
+    def noise_note(self) -> str:
+        """How differences are tested, and what the noise is made of."""
+        return f"{_NOISE_NOTE} {_SAME_HELD_OUT if self.same_held_out else _OTHER_HELD_OUT}"
+
+    def describe_mc_dropout(self, root: Path) -> list[str]:
+        """What can be claimed of each run that was evaluated with MC dropout; folders relative to ``root``."""
+        runs = self.evaluated_with_mc_dropout
+        sentences = []
+        for run in runs[:MAX_MC_DROPOUT_RUNS]:
+            assert run.mc_dropout
+            of_run = f"{relative_path(run.folder, root)}: " if len(runs) > 1 else ""
+            kept = run.mc_dropout.sentences if len(runs) <= MAX_MC_DROPOUT_IN_FULL else run.mc_dropout.sentences[:1]
+            sentences += [f"{of_run}{sentence}." for sentence in kept]
+        return sentences
+
+    def _described(self, at_most: int) -> list[tuple[Group, Group]]:
         groups = self.compared
         if len(groups) <= at_most:
             return list(combinations(groups, 2))
         return [(groups[0], other) for other in groups[1:]]
 
 
-def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
+def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
     """Group and compare ``runs``."""
     groups = group_runs(runs)
     search, damage = _search(folders[0])
-    keys = differing([run for run in runs if run.result])
+    keys = differing_keys([run for run in runs if run.result])
     extra = [key for group in groups for key in group.values if key not in keys]
     return Findings(
         list(folders),
@@ -109,11 +192,16 @@ def find(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
         [*keys, *dict.fromkeys(extra)],
         groups,
         compare_all(groups),
-        origins(runs),
-        damage + _more_warnings(groups, runs) + warnings(runs, groups),
+        summarize_provenance(runs),
+        damage + _warnings(groups, runs) + provenance_warnings(runs, groups),
         best_run(runs),
         search,
     )
+
+
+def best_run(runs: Sequence[Run]) -> Run | None:
+    """The completed run with the lowest validation loss."""
+    return min((run for run in runs if run.is_completed), key=lambda run: run.val_loss, default=None)
 
 
 def _search(folder: Path) -> tuple[Search | None, list[str]]:
@@ -124,34 +212,34 @@ def _search(folder: Path) -> tuple[Search | None, list[str]]:
         return None, [str(error)]
 
 
-def _more_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
-    said = []
+def _warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
+    found = []
     if pruned := sum(run.status == "pruned" for run in runs):
-        said.append(f"Ended early by the search, so listed but counted nowhere: {pruned} of {len(runs)} runs.")
+        found.append(f"Ended early by the search, so listed but counted nowhere: {pruned} of {len(runs)} runs.")
     if debug := sum(run.status == "debug" for run in runs):
-        said.append(f"Debug runs, so listed but counted nowhere: {debug} of {len(runs)} runs.")
+        found.append(f"Debug runs, so listed but counted nowhere: {debug} of {len(runs)} runs.")
     if unfinished := sum(run.status not in ("completed", "debug", "pruned") for run in runs):
-        said.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
+        found.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
     if continued := sum(bool(run.continued) for run in runs):
-        said.append(f"Continued from runs with other settings, so listed but counted nowhere: {continued} runs.")
+        found.append(f"Continued from runs with other settings, so listed but counted nowhere: {continued} runs.")
     if lossless := sum(run.status == "completed" and not math.isfinite(run.val_loss) for run in runs):
-        said.append(f"Completed, but cannot be compared (no finite validation loss): {lossless} of {len(runs)} runs.")
-    if otherwise := held_out_otherwise([group for group in groups if group.runs]):
-        said.append(
-            f"The groups differ in {', '.join(otherwise)}, so they do not hold the same images out for validation: a "
+        found.append(f"Completed, but cannot be compared (no finite validation loss): {lossless} of {len(runs)} runs.")
+    if keys := differing_hold_out([group for group in groups if group.runs]):
+        found.append(
+            f"The groups differ in {', '.join(keys)}, so they do not hold the same images out for validation: a "
             "difference between such groups may come from the images, and they are not paired by seed."
         )
-    if slept := sum(run.is_completed and run.had_a_long_epoch for run in runs):
-        said.append(
-            f"{slept} run{'s have' if slept > 1 else ' has'} an epoch more than {LONG_EPOCH} times "
-            f"{'their' if slept > 1 else 'its'} median: something else ran, the machine slept, or the first epoch was "
+    if slow := sum(run.is_completed and run.had_a_long_epoch for run in runs):
+        found.append(
+            f"{slow} run{'s have' if slow > 1 else ' has'} an epoch more than {LONG_EPOCH} times "
+            f"{'their' if slow > 1 else 'its'} median: something else ran, the machine slept, or the first epoch was "
             "compiled; seconds are not to be trusted."
         )
-    if lost := [group.label for group in groups if group.runs and group.others]:
-        said.append(
-            f"Some seeds of {', '.join(lost[:5])}{' and others' if len(lost) > 5 else ''} are not completed: what "
-            "remains may be the luckier ones."
+    if incomplete := [group.label for group in groups if group.runs and group.others]:
+        found.append(
+            f"Some seeds of {', '.join(incomplete[:5])}{' and others' if len(incomplete) > 5 else ''} are not "
+            "completed: what remains may be the luckier ones."
         )
     if repeats := sum(len(group.repeats) for group in groups):
-        said.append(f"Runs that repeat the settings and the seed of another: {repeats}. Each seed counts once.")
-    return said
+        found.append(f"Runs that repeat the settings and the seed of another: {repeats}. Each seed counts once.")
+    return found

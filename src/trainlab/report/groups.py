@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.runs import Run
-from trainlab.report.settings import MAX_EXTRA, differing, differing_leaves, label, value_of, without_seeds
+from trainlab.report.settings import MAX_EXTRA, differing_keys, differing_leaves, label, value_of, without_seeds
 from trainlab.statistics import Interval, interval
 
 DIGEST_SHOWN = 8  # characters of a data digest
@@ -80,7 +80,7 @@ def saw_other_images(first: Group, second: Group) -> bool:
     return len(first.digests | second.digests) > 1
 
 
-def held_out_otherwise(groups: Sequence[Group]) -> list[str]:
+def differing_hold_out(groups: Sequence[Group]) -> list[str]:
     """Settings in which the groups differ that choose the images held out for validation."""
     return [key for key in HOLD_OUT if len({json.dumps(group.settings.get(key)) for group in groups}) > 1]
 
@@ -94,7 +94,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         key = json.dumps(own, sort_keys=True, default=str)
         members.setdefault(key, []).append(run)
         settings[key] = own
-    keys = [key for key in differing([run for group in members.values() for run in group]) if key != "seed"]
+    keys = [key for key in differing_keys([run for group in members.values() for run in group]) if key != "seed"]
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
     names = _labels([group[0] for group in members.values()], [*settings.values()], keys)

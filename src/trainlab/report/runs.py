@@ -13,7 +13,7 @@ import yaml
 
 from trainlab.report.curves import Curve, read_curve
 from trainlab.report.evaluations import Comparison, read_comparison
-from trainlab.report.layers import Layers, read_layers
+from trainlab.report.layers import LayerStatistics, read_layer_statistics
 from trainlab.runs.fingerprint import settings
 from trainlab.runs.result import STATUSES, Result, is_number, is_search
 
@@ -47,7 +47,7 @@ class Run:
     curve: Curve | None = None
     notes: tuple[str, ...] = ()
     mc_dropout: Comparison | None = None
-    layers: Layers | None = None
+    layers: LayerStatistics | None = None
 
     @property
     def val_loss(self) -> float:
@@ -146,7 +146,7 @@ def _read(folder: Path) -> Run:
     # Those that are not completed may have ended before their first epoch did.
     curve = _left(read_curve, folder / "metrics.csv", notes if result.status == "completed" else [])
     comparison = _left(partial(read_comparison, result=result), folder / "eval.json", notes)
-    layers = _left(read_layers, folder / "activations.csv", notes)
+    layers = _left(read_layer_statistics, folder / "activations.csv", notes)
     return Run(folder, result, None, leaves, curve, tuple(notes), comparison, layers)
 
 
@@ -201,3 +201,9 @@ def _drop_what_is_not_finite(result: Result) -> list[str]:
                 dropped.append(key)
     # A completed run without a validation loss has a reason of its own.
     return [f"{key} is not finite" for key in dropped if key != "val_loss"] if result.status == "completed" else []
+
+
+def relative_path(folder: Path, root: Path) -> str:
+    """``folder`` as seen from ``root``; as it is if it is more than two levels up."""
+    path = os.path.relpath(folder.resolve(), root.resolve())
+    return str(folder) if path.startswith("../../..") else path

@@ -108,7 +108,7 @@ def read_search(folder: Path) -> Search | None:
         raise ValueError(f"{path} is damaged ({error!r}), so nothing is said of the search") from None
 
 
-def told(search: Search) -> list[str]:
+def describe_search(search: Search) -> list[str]:
     """What was searched, how far it is, and what to think of the best trial."""
     counted = Counter(trial.status for trial in search.trials)
     counts = ", ".join(f"{counted[status]} {status}" for status in STATUSES if counted[status])

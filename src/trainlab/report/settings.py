@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainlab.report.formatting import format_value
 from trainlab.report.runs import Run
 from trainlab.runs.fingerprint import telling
 
@@ -10,18 +11,18 @@ NOT_GIVEN = "not given"
 MAX_EXTRA = 4  # settings taken from config.yaml where the overrides do not tell two groups apart
 
 
-def given(run: Run) -> dict[str, str]:
+def overrides_by_key(run: Run) -> dict[str, str]:
     """The overrides of a run by key, without those that say where and how."""
     pairs = (override.lstrip("+").partition("=") for override in telling(run.result.overrides if run.result else ()))
     return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
 
 
-def differing(runs: Sequence[Run]) -> list[str]:
+def differing_keys(runs: Sequence[Run]) -> list[str]:
     """Keys that were overridden in some run, decide its result, and differ in value between the runs.
 
     Options chosen for a group, such as ``model``, come before single settings.
     """
-    overrides = [given(run) for run in runs]
+    overrides = [overrides_by_key(run) for run in runs]
     deciding = {"experiment", "debug"}
     for run in runs:
         deciding |= run.settings.keys()
@@ -46,7 +47,7 @@ def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
     value in some run, like that of a learning-rate search, is a setting.
     """
     parts = {key for run in runs for key in run.settings if key.endswith(".seed")}
-    overridden = [given(run).keys() for run in runs]
+    overridden = [overrides_by_key(run).keys() for run in runs]
     for run, own in zip(runs, overridden, strict=True):
         seed = run.settings.get("seed")
         parts -= {key for key in parts - own if run.settings.get(key, seed) != seed}
@@ -58,14 +59,7 @@ def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def value_of(run: Run, key: str) -> Any:
     """What a run has for ``key``: the resolved value, or the option chosen for a group."""
-    return run.settings[key] if key in run.settings else given(run).get(key, NOT_GIVEN)
-
-
-def shown(value: Any, digits: int = 6) -> str:
-    """A value of a setting as text, a number to so many significant digits."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    return run.settings[key] if key in run.settings else overrides_by_key(run).get(key, NOT_GIVEN)
 
 
 def label(run: Run, keys: Sequence[str]) -> str:
@@ -79,7 +73,7 @@ def label(run: Run, keys: Sequence[str]) -> str:
             name = short if is_clear else key
             # an option's name says enough, a number does not
             is_option = key not in run.settings and value not in ("null", "removed")
-            parts.append(shown(value) if is_option else f"{name}={shown(value, 4)}")
+            parts.append(format_value(value) if is_option else f"{name}={format_value(value, 4)}")
     return " ".join(parts) or "defaults"
 
 

@@ -6,21 +6,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainlab.report.figures import NAMES, draw_all
-from trainlab.report.findings import Findings, find
-from trainlab.report.markdown import markdown
-from trainlab.report.origins import repeat_command
-from trainlab.report.page import page
-from trainlab.report.runs import Run, find_runs
-from trainlab.report.search_figures import NAMES as OF_A_SEARCH
-from trainlab.report.search_figures import draw_search
-from trainlab.report.sections import relative
-from trainlab.report.settings import shown, value_of
+from trainlab.report.findings import Findings, analyze
+from trainlab.report.formatting import format_value
+from trainlab.report.pages import render_html, render_markdown
+from trainlab.report.plots.groups import NAMES, plot_groups
+from trainlab.report.plots.search import NAMES as SEARCH_NAMES
+from trainlab.report.plots.search import plot_search
+from trainlab.report.provenance import repeat_command
+from trainlab.report.runs import Run, find_runs, relative_path
+from trainlab.report.settings import value_of
 from trainlab.runs.files import write_atomically
 
 
-def write_report(folders: Sequence[Path], output_dir: Path | None = None) -> Path:
+def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: Sequence[Run] | None = None) -> Path:
     """Report on all runs under ``folders``, into the first of them unless ``output_dir`` is given.
+
+    Args:
+        runs: those under ``folders``, if they have been read before.
 
     Returns:
         The path of `report.html`.
@@ -29,24 +31,17 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None) -> Pat
         FileNotFoundError: a folder does not exist, or there is no run under any.
         OSError: the report cannot be written.
     """
-    return write_report_on(find_runs(folders), folders, output_dir)
-
-
-def write_report_on(runs: Sequence[Run], folders: Sequence[Path], output_dir: Path | None = None) -> Path:
-    """The same of runs that are read already."""
     to = output_dir or folders[0]
-    findings = find(folders, runs)
-    pictures = (draw_search(findings.search) if findings.search else []) + draw_all(findings.groups)
-    files = {
-        f"figures/{p.name}.{kind}": content for p in pictures for kind, content in (("png", p.png), ("svg", p.svg))
-    }
+    findings = analyze(folders, find_runs(folders) if runs is None else runs)
+    plots = (plot_search(findings.search) if findings.search else []) + plot_groups(findings.groups)
+    files = {f"figures/{plot.name}.{kind}": getattr(plot, kind) for plot in plots for kind in ("png", "svg")}
     files["runs.csv"] = _csv(_run_rows(findings, to))
     files["pairs.csv"] = _csv(_pair_rows(findings))
-    files["report.md"] = markdown(findings, pictures, to).encode()
-    files["report.html"] = page(findings, pictures, to).encode()
+    files["report.md"] = render_markdown(findings, plots, to).encode()
+    files["report.html"] = render_html(findings, plots, to).encode()
     for name, content in files.items():
         write_atomically(to / name, content)
-    for name in (*NAMES, *OF_A_SEARCH):
+    for name in (*NAMES, *SEARCH_NAMES):
         for kind in ("png", "svg"):
             if f"figures/{name}.{kind}" not in files:
                 (to / "figures" / f"{name}.{kind}").unlink(missing_ok=True)  # of an earlier report
@@ -61,7 +56,7 @@ def _run_rows(findings: Findings, root: Path) -> Iterable[dict[str, Any]]:
             metrics, time, origin = run.result.metrics, run.result.time, run.result.provenance
         best_epoch = metrics.get("best_epoch")
         yield {
-            "folder": relative(run.folder, root),
+            "folder": relative_path(run.folder, root),
             "group": groups[run.folder].label if run.folder in groups else None,
             "status": run.status,
             "reason": run.reason,
@@ -78,7 +73,7 @@ def _run_rows(findings: Findings, root: Path) -> Iterable[dict[str, Any]]:
 
 
 def _exact(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else shown(value)
+    return repr(value) if isinstance(value, float) else format_value(value)
 
 
 def _pair_rows(findings: Findings) -> Iterable[dict[str, Any]]:

@@ -7,9 +7,7 @@ from exercise.claims import Claim
 from exercise.formatting import SMALL, all_hold, corrected, family, holds, listed, loses_nothing, margin, times
 from exercise.outcomes import is_at_an_end
 from exercise.questions.activations.trained import NAMES
-from trainlab.report.comparisons import Pair
-from trainlab.report.groups import Group
-from trainlab.report.verdicts import p_value
+from trainlab.report import Group, Pair, format_p
 from trainlab.statistics import ALPHA, Ratio
 
 ORDER = ("selu", "elu", "leaky_relu", "relu", "tanh", "sigmoid")  # the usual one, best first
@@ -40,7 +38,7 @@ def may_be_chance(pair: Pair) -> bool:
 
 def both_ps(pair: Pair) -> str:
     """ "p 0.013 alone, 0.07 by Holm"."""
-    return f"p {p_value(pair.difference.p)} alone, {p_value(pair.p)} by Holm"
+    return f"p {format_p(pair.difference.p)} alone, {format_p(pair.p)} by Holm"
 
 
 def _default(groups: Mapping[str, Group]) -> list[Claim]:

@@ -6,13 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from trainlab.report.drawing import COLOURS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture
+from trainlab.report import COLORS, Plot, canvas, legend_below, render
 
-_COLOUR = {"softmax": COLOURS[1], "logistic": COLOURS[0]}
+_COLOUR = {"softmax": COLORS[1], "logistic": COLORS[0]}
 
 
-def outputs_drawn(one: dict[str, Any], two: dict[str, Any], highest_sum: float) -> Picture:
+def outputs_drawn(one: dict[str, Any], two: dict[str, Any], highest_sum: float) -> Plot:
     """What the probabilities of an image add up to, and how probable the less probable of two right classes is."""
     with canvas(8.6, 3.2, 3) as (figure, axes):
         _histogram(axes[0], one["histograms"]["sum"], highest_sum)
@@ -27,8 +26,8 @@ def outputs_drawn(one: dict[str, Any], two: dict[str, Any], highest_sum: float) 
         axes[2].axvline(0.5, color="#7F7F7F", linewidth=1, linestyle="--")
         axes[0].set_ylabel("share of images")
         legend_below(figure, axes[0])
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "4_outputs",
         "What the outputs say",
         "Left and middle: a softmax adds up to one by definition, also where two classes are there; see whether "

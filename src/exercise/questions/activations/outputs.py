@@ -21,7 +21,7 @@ from exercise.questions.activations.trained import ALL
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotYet, checkpoint_of
 from trainlab.inference.rebuild import rebuild_data
-from trainlab.report.sections import Cell, Table
+from trainlab.report import Cell, Table
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.statistics import difference, interval
 

@@ -5,17 +5,14 @@ from collections.abc import Mapping
 
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from trainlab.report.curves import Band, band
-from trainlab.report.drawing import COLOURS, canvas, rendered
-from trainlab.report.figures import Picture
-from trainlab.report.groups import Group
+from trainlab.report import COLORS, Band, Group, Plot, band, canvas, render
 from trainlab.statistics import Ratio
 
 _FAINT = "#BBBBBB"
 _COLUMNS = 4
 
 
-def curves(groups: Mapping[str, Group]) -> Picture:
+def curves(groups: Mapping[str, Group]) -> Plot:
     """Validation accuracy by epoch, an axes a group with all others in grey."""
     bands = {
         key: band([run.curve for run in group.runs.values() if run.curve], "val/acc") for key, group in groups.items()
@@ -29,8 +26,8 @@ def curves(groups: Mapping[str, Group]) -> Picture:
         for place, (one, (key, lines)) in enumerate(zip(axes, drawn.items(), strict=False)):
             for other in drawn.values():
                 one.plot(other.x, other.mean, color=_FAINT, linewidth=0.7)
-            one.fill_between(lines.x, lines.low, lines.high, color=COLOURS[0], alpha=0.25, linewidth=0)
-            one.plot(lines.x, lines.mean, color=COLOURS[0], linewidth=2)
+            one.fill_between(lines.x, lines.low, lines.high, color=COLORS[0], alpha=0.25, linewidth=0)
+            one.plot(lines.x, lines.mean, color=COLORS[0], linewidth=2)
             one.set_title(groups[key].label, fontsize=10)
             one.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             one.set_ylim(0, 1.08 * _highest(drawn))
@@ -38,8 +35,8 @@ def curves(groups: Mapping[str, Group]) -> Picture:
             one.tick_params(labelsize=8, labelleft=place % columns == 0, labelbottom=place + columns >= len(drawn))
         figure.supxlabel("epochs", fontsize=10)
         figure.supylabel("validation accuracy", fontsize=10)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "4_curves",
         "How each activation learns",
         "Blue: mean over the seeds, with a band from the lowest to the highest one; grey: the other activations, on "
@@ -53,7 +50,7 @@ def _highest(drawn: Mapping[str, Band]) -> float:
     return max(float(lines.high.max()) for lines in drawn.values())
 
 
-def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Picture:
+def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Plot:
     """Accuracy and the time of a step beside each other, a row a group, the most accurate on top."""
     shown = [(key, group) for key, group in groups.items() if group.runs]
     shown.sort(key=lambda item: -item[1].summary("metrics", "val_acc").mean)
@@ -61,16 +58,16 @@ def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Picture:
         for row, (key, group) in enumerate(shown):
             found = group.summary("metrics", "val_acc")
             spread = None if math.isnan(found.half_width) else found.half_width
-            left.errorbar(found.mean, row, xerr=spread, fmt="o", color=COLOURS[0], capsize=4, markersize=6)
+            left.errorbar(found.mean, row, xerr=spread, fmt="o", color=COLORS[0], capsize=4, markersize=6)
             seeds = [*group.of("metrics", "val_acc").values()]
-            left.plot(seeds, [row + 0.25] * len(seeds), "|", color=COLOURS[1], markersize=7, markeredgewidth=1.5)
+            left.plot(seeds, [row + 0.25] * len(seeds), "|", color=COLORS[1], markersize=7, markeredgewidth=1.5)
             if cost := costs.get(key):
                 ends = [[cost.value - cost.low], [cost.high - cost.value]]
                 right.errorbar(
                     *(cost.value, row),
                     xerr=None if math.isnan(cost.low) else ends,
                     fmt="s",
-                    color=COLOURS[2],
+                    color=COLORS[2],
                     capsize=4,
                     markersize=6,
                 )
@@ -85,8 +82,8 @@ def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Picture:
         right.set_xlabel("time of a training step, ReLU = 1")
         for one in (left, right):
             one.grid(axis="y", visible=False)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "4_price",
         "What an activation gives, and what it costs",
         "Left: mean over the seeds with its 95 % interval, orange ticks the seeds. Right: the processor time of a step "

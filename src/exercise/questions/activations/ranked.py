@@ -6,8 +6,7 @@ from itertools import combinations
 from exercise.formatting import accuracy, family, listed, margin, outcome
 from exercise.outcomes import guessing
 from exercise.questions.activations.claims import MATTERS, both_ps, may_be_chance
-from trainlab.report.comparisons import Pair
-from trainlab.report.groups import Group
+from trainlab.report import Group, Pair
 from trainlab.statistics import Ratio
 
 GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned next to nothing

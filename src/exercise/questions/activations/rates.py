@@ -5,7 +5,7 @@ from math import nan
 
 from exercise.formatting import listed
 from exercise.outcomes import is_at_an_end, range_searched
-from trainlab.report.groups import Group
+from trainlab.report import Group
 
 
 def rate_of(group: Group) -> float:

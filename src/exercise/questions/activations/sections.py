@@ -15,9 +15,7 @@ from exercise.questions.activations.trained import ALL, groups_by_activation
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
 from exercise.timing import CLOCK
-from trainlab.report.groups import Group
-from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.verdicts import number
+from trainlab.report import TEST_NOTE, Cell, Group, Table, format_mean
 from trainlab.statistics import Ratio, interval
 
 
@@ -79,7 +77,7 @@ def _row(group: Group, taken: Sequence[float]) -> list[Cell]:
         (f"{lr:.2g}{' *' if is_at_an_end(group) else ''}", lr),
         (outcome(group), val.mean),
         (accuracy(test), test.mean),
-        (number(ms), ms.mean),
+        (format_mean(ms), ms.mean),
     ]
 
 

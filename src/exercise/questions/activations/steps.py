@@ -8,8 +8,7 @@ from exercise.questions.activations.trained import groups_by_activation
 from exercise.step_costs import step_times
 from exercise.store import Evidence, Measured
 from exercise.timing import times_as_long
-from trainlab.report.groups import Group
-from trainlab.report.verdicts import number
+from trainlab.report import Group, format_mean
 from trainlab.statistics import Ratio, interval
 
 NAME = "question_4_steps"
@@ -38,7 +37,9 @@ def cost(groups: Mapping[str, Group], taken: Mapping[str, list[float]], costs: M
     for key in sorted(costs, key=lambda key: -costs[key].value):
         sides[_side(costs[key])].append(f"{groups[key].label} {times(costs[key])}")
     parts = [f"{words}: {listed(found)}" for words, found in sides.items() if found]
-    each = f"{number(relu)} ms of processor time (mean of {relu.n} rounds; ± and 95 % are over these, not over seeds)"
+    each = (
+        f"{format_mean(relu)} ms of processor time (mean of {relu.n} rounds; ± and 95 % are over these, not over seeds)"
+    )
     return [f"A training step with ReLU takes {each}. Beside it, {'; '.join(parts)}."]
 
 

@@ -3,7 +3,7 @@
 from exercise.formatting import named
 from exercise.store import Evidence
 from exercise.trainings import Sweep
-from trainlab.report.groups import Group
+from trainlab.report import Group
 
 NAMES = {
     "selu": "SELU",

@@ -3,8 +3,7 @@
 from math import isnan, nan
 
 from exercise.formatting import seeds, times
-from trainlab.report.groups import Group
-from trainlab.report.verdicts import number
+from trainlab.report import Group, format_mean
 from trainlab.statistics import Ratio, interval, ratio
 
 
@@ -21,7 +20,7 @@ def epochs_ratio(first: Group, second: Group) -> Ratio:
 
 def mean_epochs(group: Group) -> str:
     """With its interval."""
-    return number(interval([*epochs_to_best(group).values()]))
+    return format_mean(interval([*epochs_to_best(group).values()]))
 
 
 def is_cut(group: Group) -> bool:

@@ -23,22 +23,18 @@ from exercise.questions.dropout.costs import (
 )
 from exercise.questions.dropout.epochs import epochs_ratio, epochs_to_best, mean_epochs
 from exercise.timing import CLOCK, times_as_long
-from trainlab.report.drawing import COLOURS, MARKERS, canvas, rendered
-from trainlab.report.figures import Picture, learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.sections import Cell, Table
-from trainlab.report.verdicts import number
+from trainlab.report import COLORS, MARKERS, Cell, Group, Plot, Table, canvas, format_mean, plot_learning_curves, render
 from trainlab.statistics import interval
 
 
-def curves(groups: Sequence[Group]) -> Picture:
+def curves(groups: Sequence[Group]) -> Plot:
     """Validation loss by epoch, a line a rate."""
-    picture = learning_curves(groups, "loss", "epochs")
+    picture = plot_learning_curves(groups, "loss", "epochs")
     see = "See after how many epochs each line is lowest, and whether that comes later with a higher rate."
     return replace(picture, caption=f"{picture.caption} {see}")
 
 
-def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[float]]) -> Picture:
+def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[float]]) -> Plot:
     """Steps with dropout beside those without; samples beside passes."""
     with canvas(8.6, 3.4, 2) as (figure, (left, right)):
         names = [name for name in VARIANTS if name != NONE]
@@ -47,7 +43,7 @@ def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[f
             spread: Any = None if isnan(found.low) else [[found.value - found.low], [found.high - found.value]]
             rounds = np.array(taken[name]) / np.array(taken[NONE])
             left.plot(rounds, i + np.linspace(-0.25, 0.25, len(rounds)), ".", color="#BBBBBB", markersize=3)
-            left.errorbar(found.value, i, xerr=spread, fmt="o", color=COLOURS[0], capsize=4)
+            left.errorbar(found.value, i, xerr=spread, fmt="o", color=COLORS[0], capsize=4)
         left.axvline(1, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
         left.set_yticks(range(len(names)), [f"{name.replace(', ', ' layer, ')}" for name in names])
         left.invert_yaxis()
@@ -56,15 +52,15 @@ def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[f
         for i, place in enumerate(PLACES):
             known = [n for n in SAMPLES if f"{place}, {n}" in sampled]
             values = [mc_ratio(sampled, place, n).value for n in known]
-            right.plot(known, values, color=COLOURS[i], marker=MARKERS[i], label=f"dropout after {place} layer")
+            right.plot(known, values, color=COLORS[i], marker=MARKERS[i], label=f"dropout after {place} layer")
         right.plot(SAMPLES, SAMPLES, color="#888888", linestyle=(0, (4, 2)), linewidth=1, label="a pass a sample")
         right.set_xscale("log")
         right.set_yscale("log")
         right.set_xlabel("samples of MC dropout")
         right.set_ylabel("times one prediction")
         right.legend(fontsize=9)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "7_costs",
         "What dropout costs",
         "Processor time. Left: a training step with dropout over one without, in each round (grey, far ones cut off) "
@@ -88,7 +84,7 @@ def by_rate(groups: Mapping[float, Group]) -> Table:
                 (f"{rate:g}", rate),
                 (mean_epochs(group), interval([*best.values()]).mean),
                 ("-" if not rate or isnan(found.value) else times(found), found.value),
-                (number(loss, 3), loss.mean),
+                (format_mean(loss, 3), loss.mean),
                 (accuracy(reached), reached.mean),
             ]
         )
@@ -111,7 +107,7 @@ def by_variant(
     def add(what: str, values: Sequence[float], base: Sequence[float]) -> None:
         found, mean = times_as_long(values, base), interval(values)
         beside = ("-", 1.0) if values is base else (times(found), found.value)
-        rows.append([(what, what), (number(mean, 2), mean.mean), (str(mean.n), mean.n), beside])
+        rows.append([(what, what), (format_mean(mean, 2), mean.mean), (str(mean.n), mean.n), beside])
 
     for name, values in taken.items():
         add(f"step, {_dropout(name)}", values, taken[NONE])

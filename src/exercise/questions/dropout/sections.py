@@ -12,7 +12,7 @@ from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
 from exercise.timing import product, times_as_long
 from exercise.trainings import Sweep
-from trainlab.report.groups import Group
+from trainlab.report import Group
 from trainlab.statistics import Ratio
 
 RATES = (0.0, 0.1, 0.2, 0.5)

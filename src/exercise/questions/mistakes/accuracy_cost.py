@@ -5,7 +5,7 @@ from math import isnan
 from exercise.formatting import how_tested, pair_of, seeds, signed, verdict
 from exercise.outcomes import guessing, num_classes
 from exercise.store import diverged
-from trainlab.report.groups import Group
+from trainlab.report import Group
 from trainlab.statistics import Difference, Interval
 
 NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network has learned next to nothing; a choice

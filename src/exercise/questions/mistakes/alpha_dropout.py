@@ -25,9 +25,7 @@ from trainlab.data import ImageData
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
 from trainlab.models import MLP
 from trainlab.models.dropout import Dropout
-from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture
-from trainlab.report.verdicts import number
+from trainlab.report import COLORS, MARKERS, Plot, canvas, format_mean, legend_below, render
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.statistics import interval
 
@@ -104,14 +102,14 @@ def kept(found: Measured) -> str:
 
     def last(name: str, side: str) -> str:
         means, stds = ([values[-1] for values in found[name][side][key].values()] for key in ("mean", "std"))
-        return f"{number(interval(means), 2)} and {number(interval(stds), 2)}"
+        return f"{format_mean(interval(means), 2)} and {format_mean(interval(stds), 2)}"
 
     parts = [f"{last(name, 'on')} under {name} (without dropout {last(name, 'off')})" for name in DROPPED]
     n = seeds(min(len(found[name]["on"]["mean"]) for name in DROPPED))
     return f"Mean and deviation behind the last hidden layer are {' and '.join(parts)}, {n}."
 
 
-def layers(found: Measured) -> Picture:
+def layers(found: Measured) -> Plot:
     """Mean and deviation by layer, with dropout and without."""
     with canvas(8.6, 3.2, 2) as (figure, axes):
         for one, key, title, wanted in zip(axes, ("mean", "std"), ("mean", "standard deviation"), (0, 1), strict=True):
@@ -123,14 +121,14 @@ def layers(found: Measured) -> Picture:
                     half = np.nan_to_num([of.half_width for of in by_layer])
                     label = f"{name}, {'alpha dropout' if side == 'on' else 'none'}"
                     x = np.arange(1, len(mean) + 1)
-                    one.plot(x, mean, style, color=COLOURS[i], marker=MARKERS[i], markersize=3.5, label=label)
-                    one.fill_between(x, mean - half, mean + half, color=COLOURS[i], alpha=0.2, linewidth=0)
+                    one.plot(x, mean, style, color=COLORS[i], marker=MARKERS[i], markersize=3.5, label=label)
+                    one.fill_between(x, mean - half, mean + half, color=COLORS[i], alpha=0.2, linewidth=0)
             one.set_title(title)
             one.set_xlabel("hidden layer")
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes[0])
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "mistake_elu_layers",
         "Alpha dropout, layer by layer, before training",
         "Mean and standard deviation behind each hidden layer of the untrained networks, over units and validation "

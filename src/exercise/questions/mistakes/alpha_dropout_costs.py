@@ -6,7 +6,7 @@ from exercise.formatting import accuracy, holds, how_tested, initializer_name, l
 from exercise.outcomes import guessing, num_classes
 from exercise.questions.mistakes.accuracy_cost import at_guessing
 from exercise.store import Measured
-from trainlab.report.groups import Group
+from trainlab.report import Group
 from trainlab.statistics import difference, interval
 
 Changes = Mapping[str, Mapping[int, float]]  # points of accuracy by seed, by activation

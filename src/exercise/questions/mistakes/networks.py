@@ -13,10 +13,18 @@ from exercise.questions.mistakes.accuracy_cost import price
 from exercise.questions.mistakes.trainings import NOTE, SWEEP, network, rates_told
 from exercise.section import Answer, Section
 from exercise.store import Evidence
-from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture, learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.layers import Layers, mean_over_seeds
+from trainlab.report import (
+    COLORS,
+    MARKERS,
+    Group,
+    LayerStatistics,
+    Plot,
+    canvas,
+    legend_below,
+    mean_over_seeds,
+    plot_learning_curves,
+    render,
+)
 
 MEAN, STD = 0, 1  # rows of a look into layers
 KEPT = 0.1  # so near 0 and 1 a mean and a deviation are said to be kept. A choice
@@ -49,7 +57,7 @@ def half_dropped(evidence: Evidence) -> Answer:
     )
 
 
-def statistics_before(right: Sequence[Layers], wrong: Sequence[Layers]) -> str:
+def statistics_before(right: Sequence[LayerStatistics], wrong: Sequence[LayerStatistics]) -> str:
     """What comes out of the first and the last hidden layer before the training, and whether SELU brings it back."""
     first, last = (_before(wrong, layer) for layer in (0, -2))  # the last of all is the output
     usual = ", then ".join(_before(right, layer) for layer in (0, -2))
@@ -59,13 +67,13 @@ def statistics_before(right: Sequence[Layers], wrong: Sequence[Layers]) -> str:
     )
 
 
-def _before(runs: Sequence[Layers], layer: int) -> str:
+def _before(runs: Sequence[LayerStatistics], layer: int) -> str:
     """Mean and deviation of a layer before training, mean over the seeds."""
     mean, std = (mean_over_seeds(runs).by_epochs[0][row][layer].round(2) + 0.0 for row in (MEAN, STD))  # no -0.00
     return f"{mean:.2f} and {std:.2f}"
 
 
-def _brought_back(runs: Sequence[Layers]) -> str:
+def _brought_back(runs: Sequence[LayerStatistics]) -> str:
     """Whether a network keeps mean and deviation, by its first and its last hidden layer before training."""
     near = f"within {KEPT:g} of the 0 and 1 that SELU is made for"
     match is_kept(runs, 0), is_kept(runs, -2):
@@ -81,7 +89,7 @@ def _brought_back(runs: Sequence[Layers]) -> str:
     return f"The layers do not bring them back to {near} in every run."
 
 
-def is_kept(runs: Sequence[Layers], layer: int) -> bool:
+def is_kept(runs: Sequence[LayerStatistics], layer: int) -> bool:
     """Whether mean and deviation of a layer are within ``KEPT`` of 0 and 1 before training, in every run."""
     figures = [[of.by_epochs[0][row][layer] - wanted for row, wanted in ((MEAN, 0), (STD, 1))] for of in runs]
     return bool(np.abs(figures).max() <= KEPT)
@@ -95,14 +103,14 @@ def left(wrong: Group, mild: Group) -> str:
     return f"The validation accuracy with 0.5 is {accuracy(wrong.summary('metrics', 'val_acc'))}{other}."
 
 
-def curves(prefix: str, groups: Sequence[Group], metric: str, see: str) -> Picture:
+def curves(prefix: str, groups: Sequence[Group], metric: str, see: str) -> Plot:
     """Learning curves, under a name of their own, and what to see in them."""
-    picture = learning_curves(groups, metric, "epochs")
+    picture = plot_learning_curves(groups, metric, "epochs")
     caption = f"{picture.caption} An epoch is half of the images here. {see}"
     return replace(picture, name=f"{prefix}_{picture.name}", caption=caption)
 
 
-def by_layer(found: Mapping[str, Layers]) -> Picture:
+def by_layer(found: Mapping[str, LayerStatistics]) -> Plot:
     """Mean and deviation by layer, before the training and after it."""
     with canvas(8.6, 3.2, 2) as (figure, axes):
         for row, (one, title, kept) in enumerate(zip(axes, ("mean", "standard deviation"), (0, 1), strict=True)):
@@ -114,7 +122,7 @@ def by_layer(found: Mapping[str, Layers]) -> Picture:
                         np.arange(1, len(values) + 1),
                         values,
                         linestyle=style,
-                        color=COLOURS[i],
+                        color=COLORS[i],
                         marker=MARKERS[i],
                         markersize=3.5,
                         label=f"{label}, {words} training",
@@ -123,8 +131,8 @@ def by_layer(found: Mapping[str, Layers]) -> Picture:
             one.set_xlabel("hidden layer")
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes[0])
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "mistake_selu_layers",
         "Activations layer by layer",
         "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. "

@@ -12,8 +12,7 @@ from exercise.store import Evidence, Measured, checkpoint_of
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
 from trainlab.randomness import generator
-from trainlab.report.drawing import COLOURS, canvas, rendered
-from trainlab.report.figures import Picture
+from trainlab.report import COLORS, Plot, canvas, render
 from trainlab.runs.checkpoints import load_checkpoint
 
 CHOICES = "mistake_test_set"
@@ -127,20 +126,20 @@ def costs(found: Measured) -> str:
     )
 
 
-def drawn(found: Measured) -> Picture:
+def drawn(found: Measured) -> Plot:
     """By how many runs there are, and over the splits."""
     with canvas(8.6, 3.2, 2) as (figure, (left, right)):
         numbers = [int(n) for n in found["by_number"]]
-        left.plot(numbers, list(found["by_number"].values()), color=COLOURS[0], marker="o", markersize=4)
+        left.plot(numbers, list(found["by_number"].values()), color=COLORS[0], marker="o", markersize=4)
         left.axhline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
         left.set_xlabel("runs to choose among")
         left.set_ylabel("points too good")
-        right.hist(found["too_good"], bins=30, color=COLOURS[5])
-        right.axvline(mean_of(found["too_good"]), color=COLOURS[1])
+        right.hist(found["too_good"], bins=30, color=COLORS[5])
+        right.axvline(mean_of(found["too_good"]), color=COLORS[1])
         right.set_xlabel(f"points too good, among {found['runs']} runs")
         right.set_ylabel("splits")
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "mistake_test_set_choices",
         "Chosen by the test set",
         "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the number "

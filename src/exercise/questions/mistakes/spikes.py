@@ -15,9 +15,7 @@ from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from trainlab.callbacks.step_losses import FILE, read_step_losses
-from trainlab.report.drawing import COLOURS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture
-from trainlab.report.groups import Group
+from trainlab.report import COLORS, Group, Plot, canvas, legend_below, render
 
 BLOCK, BEFORE, ABOVE = 20, 10, 1.1  # calm trainings stay below 1.08; chosen on the runs that it counts in
 SHOWN = 3.5
@@ -128,15 +126,15 @@ def more_spikes(right: BySeed, wrong: BySeed) -> bool | None:
     return True if min(high) > max(low) else False if max(high) <= min(low) else None
 
 
-def drawn(means: Mapping[str, BySeed], guessing: float) -> Picture:
+def drawn(means: Mapping[str, BySeed], guessing: float) -> Plot:
     """The loss step by step, a column a rate; ``guessing`` is the loss of classes that are all as probable."""
     with canvas(8.6, 3.4, len(means), scale_a_row=True) as (figure, axes):
         for one, (name, runs) in zip(axes, means.items(), strict=True):
             for i, (seed, of) in enumerate(runs.items()):
                 steps = BLOCK * (np.arange(len(of)) + 0.5)
-                one.plot(steps, of, color=COLOURS[i], linewidth=0.9, label=f"seed {seed}")
+                one.plot(steps, of, color=COLORS[i], linewidth=0.9, label=f"seed {seed}")
                 tops = [spike.start + int(np.argmax(of[spike.start : spike.end])) for spike in spikes(of)]
-                one.plot(steps[tops], np.array(of)[tops], "v", color=COLOURS[i], markersize=5)
+                one.plot(steps[tops], np.array(of)[tops], "v", color=COLORS[i], markersize=5)
             one.set_title(name)
             one.set_xlabel("step")
             one.tick_params(labelleft=True)
@@ -144,8 +142,8 @@ def drawn(means: Mapping[str, BySeed], guessing: float) -> Picture:
         finite = [v for runs in means.values() for of in runs.values() for v in of if np.isfinite(v)]
         axes[0].set_ylim(min(finite) - 0.1, min(max(finite) * 1.05, SHOWN))
         legend_below(figure, max(axes, key=lambda one: len(one.get_lines())))
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "mistake_lr_steps",
         "The loss, step by step",
         f"Mean training loss of {BLOCK} steps at a time, a line a seed; triangles: the tops of spikes. Cut off above a "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from exercise.formatting import named
 from exercise.store import Evidence
 from exercise.trainings import Sweep
-from trainlab.report.groups import Group
+from trainlab.report import Group
 
 NOTE = (
     "Three passes over the images, validated after each half: the differences are of trainings that short. Accuracies "

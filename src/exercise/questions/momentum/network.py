@@ -8,7 +8,7 @@ from exercise.questions.mistakes.accuracy_cost import price
 from exercise.store import Evidence
 from exercise.trainings import Sweep
 from trainlab.cli import same_pace
-from trainlab.report.groups import Group
+from trainlab.report import Group
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
 USUAL, EXTREME = 0.9, 0.99999

@@ -9,14 +9,12 @@ from matplotlib.ticker import PercentFormatter
 
 from exercise.questions.momentum.network import ENOUGH, ByMomentum, percent, steps_of, way
 from exercise.questions.momentum.quadratic import CURVATURES, DRAWN_STEPS, LR, NEAR, START
-from trainlab.report.curves import band
-from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture
+from trainlab.report import COLORS, MARKERS, Plot, band, canvas, legend_below, render
 
 _WIDE, _HIGH = 1.15 * START[0], 1.5 * START[1]
 
 
-def bowls(found: dict[str, Any]) -> Picture:
+def bowls(found: dict[str, Any]) -> Plot:
     """The first steps of each momentum over the contours of the bowl."""
     with canvas(8.6, 4.2, 3, 2) as (figure, axes):
         x, y = np.meshgrid(np.linspace(-_WIDE, _WIDE, 80), np.linspace(-_HIGH, _HIGH, 60))
@@ -24,8 +22,8 @@ def bowls(found: dict[str, Any]) -> Picture:
         for i, (one, (momentum, of)) in enumerate(zip(axes, found.items(), strict=False)):
             one.contour(x, y, heights, levels=8, colors="#C8C8C8", linewidths=0.7)
             path = np.array(of["path"])
-            one.plot(path[:, 0], path[:, 1], color=COLOURS[i], linewidth=0.9, alpha=0.8)
-            one.plot(path[:, 0], path[:, 1], ".", color=COLOURS[i], markersize=3)
+            one.plot(path[:, 0], path[:, 1], color=COLORS[i], linewidth=0.9, alpha=0.8)
+            one.plot(path[:, 0], path[:, 1], ".", color=COLORS[i], markersize=3)
             one.plot(*START, "o", color="#000000", markersize=5, markerfacecolor="none")
             one.plot(0, 0, "x", color="#000000", markersize=7, markeredgewidth=2)
             one.set_title(f"momentum {momentum}", fontsize=10)
@@ -33,8 +31,8 @@ def bowls(found: dict[str, Any]) -> Picture:
             one.set_ylim(-_HIGH, _HIGH)
             one.tick_params(labelsize=8)
             one.grid(visible=False)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "5_bowls",
         f"{DRAWN_STEPS} steps in a bowl",
         f"From the circle to the minimum (cross), all at a learning rate of {LR:g}; each dot is a step, the grey "
@@ -45,11 +43,11 @@ def bowls(found: dict[str, Any]) -> Picture:
     )
 
 
-def distances(found: dict[str, Any]) -> Picture:
+def distances(found: dict[str, Any]) -> Plot:
     """How far from the minimum a path still comes, by step."""
     with canvas(6.4, 3.5) as (figure, (axes,)):
         for i, (momentum, of) in enumerate(found.items()):
-            style: dict[str, Any] = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4.5, "markevery": 12}
+            style: dict[str, Any] = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4.5, "markevery": 12}
             steps = [step + 1 for step in of["steps"]]
             axes.plot(steps, np.maximum(of["farthest"], 1e-4), linewidth=1.6, label=f"momentum {momentum}", **style)
         axes.axhline(NEAR, color="#7F7F7F", linewidth=1, linestyle="--")
@@ -60,8 +58,8 @@ def distances(found: dict[str, Any]) -> Picture:
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         legend_below(figure, axes)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "5_distances",
         "How far from the minimum it still comes",
         "In % of the start's distance, at this step or any later one, so that a swing through the minimum does not "
@@ -71,7 +69,7 @@ def distances(found: dict[str, Any]) -> Picture:
     )
 
 
-def curves(rate: ByMomentum, pace: ByMomentum) -> Picture:
+def curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
     """Validation accuracy of the deep network by epoch, at one rate and at one final speed."""
     with canvas(8.6, 3.6, 2, scale_a_row=True) as (figure, axes):
         for one, groups, title in zip(axes, (rate, pace), ("one learning rate", "one final speed"), strict=True):
@@ -81,7 +79,7 @@ def curves(rate: ByMomentum, pace: ByMomentum) -> Picture:
         axes[0].set_ylabel("validation accuracy")
         axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
         legend_below(figure, axes[0] if len(rate) >= len(pace) else axes[1])
-        png, svg = rendered(figure)
+        png, svg = render(figure)
     lost = [
         f"at {title} with {m:g}"
         for title, of in (("one rate", rate), ("one final speed", pace))
@@ -89,7 +87,7 @@ def curves(rate: ByMomentum, pace: ByMomentum) -> Picture:
         if of[m].others
     ]
     ended = f" Not all of their runs came to the end: {'; '.join(lost)}." if lost else ""
-    return Picture(
+    return Plot(
         "5_curves",
         "The deep network",
         "Left: one learning rate for all, so that a higher momentum is also a higher speed. Right: the rate lowered so "
@@ -117,7 +115,7 @@ def _draw(axes: Axes, groups: ByMomentum) -> None:
     for i, (momentum, group) in enumerate(groups.items()):
         runs: Sequence[Any] = [*group.runs.values()] or group.others
         lines = band([run.curve for run in runs if run.curve], "val/acc")
-        style: dict[str, Any] = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4.5}
+        style: dict[str, Any] = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4.5}
         if not group.runs:
             style["linestyle"] = ":"
         if not len(lines.x):
@@ -125,6 +123,6 @@ def _draw(axes: Axes, groups: ByMomentum) -> None:
             continue
         axes.plot(lines.x, lines.mean, linewidth=1.6, label=f"momentum {momentum:g}", **style)
         low, high = lines.low, lines.high
-        axes.fill_between(lines.x, low, high, color=COLOURS[i], alpha=0.15, linewidth=0)
+        axes.fill_between(lines.x, low, high, color=COLORS[i], alpha=0.15, linewidth=0)
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)

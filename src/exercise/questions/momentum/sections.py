@@ -25,7 +25,7 @@ from exercise.questions.momentum.plots import bowls, curves, distances
 from exercise.questions.momentum.quadratic import CURVATURES, LR, NAME, descend, passes
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
-from trainlab.report.sections import Cell, Table
+from trainlab.report import Cell, Table
 
 
 def answer(evidence: Evidence) -> Answer:

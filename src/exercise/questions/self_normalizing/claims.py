@@ -8,15 +8,12 @@ import numpy as np
 from exercise.claims import Claim
 from exercise.formatting import all_hold, holds, listed, together
 from exercise.layer_summary import by_seed, hidden
-from trainlab.report.curves import Values
-from trainlab.report.groups import Group
-from trainlab.report.layers import FIGURES, Layers
-from trainlab.report.verdicts import number, p_value
+from trainlab.report import LAYER_STATISTICS, Group, LayerStatistics, Values, format_mean, format_p
 from trainlab.statistics import difference, interval
 
 NAMES = {"selu": "SELU", "elu": "ELU", "relu": "ReLU"}
 SELU, ELU, RELU = NAMES.values()
-MEAN, STD, DEAD, GRADIENT = map(FIGURES.index, ("mean", "std", "dead", "gradient_norm"))
+MEAN, STD, DEAD, GRADIENT = map(LAYER_STATISTICS.index, ("mean", "std", "dead", "gradient_norm"))
 KEPT = 0.25  # of 0 and of 1, on average over the hidden layers: so near they are said to be kept. A choice
 FLOW = 10  # times: a gradient that grows or shrinks by more on its way is said to explode or vanish. A choice
 KEEPS = f"{SELU} keeps a mean of 0 and a deviation of 1"
@@ -27,28 +24,28 @@ Figures = Mapping[str, BySeed]  # by name
 Tested = tuple[Claim, str]  # a claim, and the p of its comparisons
 
 
-def from_zero(layers: Layers) -> float:
+def from_zero(layers: LayerStatistics) -> float:
     """How far a hidden layer's mean is from 0 after training, on average."""
     return float(np.abs(_at_end(layers, MEAN)).mean())
 
 
-def from_one(layers: Layers) -> float:
+def from_one(layers: LayerStatistics) -> float:
     """How far its deviation is from 1."""
     return float(np.abs(_at_end(layers, STD) - 1).mean())
 
 
-def dead(layers: Layers) -> float:
+def dead(layers: LayerStatistics) -> float:
     """Share of dead units among the hidden ones after training, in %."""
     return 100 * float(_at_end(layers, DEAD).mean())
 
 
-def flow(layers: Layers, epochs: int) -> float:
+def flow(layers: LayerStatistics, epochs: int) -> float:
     """Norm of the first layer's gradient over that of the last hidden layer."""
     norms = hidden(layers, layers.by_epochs, GRADIENT)[epochs]
     return float(norms[0] / norms[-1]) if norms[-1] else nan
 
 
-def flow_at_end(layers: Layers) -> float:
+def flow_at_end(layers: LayerStatistics) -> float:
     """The same after training."""
     return flow(layers, max(layers.by_epochs))
 
@@ -75,7 +72,7 @@ def claims(groups: Mapping[str, Group], alike: Mapping[str, Group]) -> list[Test
     ]
 
 
-def of(groups: Mapping[str, Group], figure: Callable[[Layers], float]) -> dict[str, dict[int, float]]:
+def of(groups: Mapping[str, Group], figure: Callable[[LayerStatistics], float]) -> dict[str, dict[int, float]]:
     """A figure of the layers by name and seed."""
     return {name: by_seed(group, figure) for name, group in groups.items()}
 
@@ -88,8 +85,8 @@ def lower(says: str, what: str, figures: Figures, pairs: Sequence[tuple[str, str
     if not any(value for values in figures.values() for value in values.values()):
         return Claim(says, f"{what} 0 with all", None), ""
     tested = together([difference(figures.get(first, {}), figures.get(second, {})) for first, second in pairs])
-    means = ", ".join(f"{name} {number(mean, digits)}" for name, mean in found.items())
-    ps = [f"{a} beside {b} {p_value(p)}" for (a, b), (_, p) in zip(pairs, tested, strict=True) if not isnan(p)]
+    means = ", ".join(f"{name} {format_mean(mean, digits)}" for name, mean in found.items())
+    ps = [f"{a} beside {b} {format_p(p)}" for (a, b), (_, p) in zip(pairs, tested, strict=True) if not isnan(p)]
     return Claim(says, f"{what}: {means}", all_hold(*(holds(said, "lower") for said, _ in tested))), ", ".join(ps)
 
 
@@ -98,7 +95,7 @@ def keeps(means: Figures, deviations: Figures) -> Tested:
     nearest, ps = lower(KEEPS, "deviation off by", deviations, BESIDE_SELU)
     if not (means.get(SELU) and deviations.get(SELU)):
         return Claim(KEEPS, "no figure", None), ""
-    found = f"{nearest.found}; {SELU}'s mean off by {number(interval([*means[SELU].values()]), 2)}"
+    found = f"{nearest.found}; {SELU}'s mean off by {format_mean(interval([*means[SELU].values()]), 2)}"
     return Claim(KEEPS, found, all_hold(is_kept(means, deviations, SELU), nearest.holds)), ps
 
 
@@ -132,7 +129,7 @@ def keeping_told(groups: Mapping[str, Group]) -> str:
     means, deviations = of(groups, from_zero), of(groups, from_one)
     if not means.get(SELU):
         return ""
-    mean, deviation = (number(interval([*figures[SELU].values()]), 2) for figures in (means, deviations))
+    mean, deviation = (format_mean(interval([*figures[SELU].values()]), 2) for figures in (means, deviations))
     who = who_keeps(means, deviations)
     return f"After training {SELU}'s mean is {mean} off 0 and its deviation {deviation} off 1: {who}."
 
@@ -145,7 +142,7 @@ def gradients_told(groups: Mapping[str, Group]) -> str:
     found = {name: looks for name, looks in found.items() if looks[0]}
     if not found:
         return ""
-    ends = [f"{number(interval([*end.values()]), 2)} with {name}" for name, (_, end) in found.items()]
+    ends = [f"{format_mean(interval([*end.values()]), 2)} with {name}" for name, (_, end) in found.items()]
     what = "the norm of the gradient in the first layer over that in the last hidden one"
     return " ".join(
         [
@@ -183,5 +180,5 @@ def fate(ratios: Sequence[float]) -> str:
     return "neither" if all(1 / FLOW <= ratio <= FLOW for ratio in ratios) else "differs"
 
 
-def _at_end(layers: Layers, row: int) -> Values:
+def _at_end(layers: LayerStatistics, row: int) -> Values:
     return hidden(layers, layers.by_epochs, row)[max(layers.by_epochs)]

@@ -25,10 +25,7 @@ from exercise.questions.self_normalizing.claims import (
 from exercise.section import Answer, Section
 from exercise.store import Evidence, diverged
 from exercise.trainings import Sweep
-from trainlab.report.figures import inside, learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.sections import TEST_NOTE, Cell, Table
-from trainlab.report.verdicts import number
+from trainlab.report import TEST_NOTE, Cell, Group, Table, format_mean, plot_layers, plot_learning_curves
 from trainlab.statistics import interval
 
 SWEEP = Sweep(
@@ -73,10 +70,10 @@ def answer(evidence: Evidence) -> Answer:
         f"Layers are compared at a learning rate of {rate:g} for all, speed at the better rate of each. At the better "
         f"rates the validation accuracy is: {reached}.",
     ]
-    curves = learning_curves([*done.values()], "loss", "epochs")
+    curves = plot_learning_curves([*done.values()], "loss", "epochs")
     figures = [replace(curves, name="3_loss_by_epoch", caption=f"{curves.caption} {SEE_CURVES}")]
     if any(of(alike, dead).values()):
-        layers = inside([*alike.values()])
+        layers = plot_layers([*alike.values()])
         caption = f"{layers.caption} {_before(alike)} {SEE_LAYERS}"
         figures.insert(0, replace(layers, name="3_layers", caption=caption))
     return Answer(
@@ -102,7 +99,7 @@ def shared_rate(groups: Sequence[Group]) -> float:
 def _before(groups: Mapping[str, Group]) -> str:
     """How much of the gradient came through before training."""
     parts = [
-        f"{number(interval([*values.values()]), 2)} with {name}"
+        f"{format_mean(interval([*values.values()]), 2)} with {name}"
         for name, group in groups.items()
         if (values := by_seed(group, lambda layers: flow(layers, 0)))
     ]
@@ -140,9 +137,9 @@ def _row(group: Group, is_chosen: bool) -> list[Cell]:
     cells: list[Cell] = [(name, name), (f"{rate:g}{' *' if is_chosen else ''}", rate)]
     for figure, digits in ((from_zero, 2), (from_one, 2), (dead, 1), (flow_at_end, 2)):
         found = interval([*by_seed(group, figure).values()])
-        cells.append((number(found, digits), found.mean))
+        cells.append((format_mean(found, digits), found.mean))
     loss = group.summary("metrics", "val_loss")
-    cells.append((number(loss, 3), loss.mean))
+    cells.append((format_mean(loss, 3), loss.mean))
     for metric in ("val_acc", "test_acc"):
         found = group.summary("metrics", metric)
         cells.append((accuracy(found), found.mean))

@@ -9,18 +9,17 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 
 from exercise.questions.sparsity import measuring as m
 from exercise.questions.sparsity.points import Point
-from trainlab.report.drawing import COLOURS, MARKERS, canvas, legend_below, rendered
-from trainlab.report.figures import Picture
+from trainlab.report import COLORS, MARKERS, Plot, canvas, legend_below, render
 from trainlab.statistics import Interval
 
 SPARSE = (m.PLAIN, m.TUNED, m.L1, m.SCHEDULE)  # whose weights are zero
 SMALL = (m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT, m.UNTAUGHT)
-_STYLES = {method: (COLOURS[i], MARKERS[i]) for i, method in enumerate((*SPARSE, *SMALL, m.ACTIVE))}
+_STYLES = {method: (COLORS[i], MARKERS[i]) for i, method in enumerate((*SPARSE, *SMALL, m.ACTIVE))}
 _SHARES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 _NEAR = 0.9  # the share at which layers are compared
 
 
-def trade_off(points: Sequence[Point], base: Point) -> Picture:
+def trade_off(points: Sequence[Point], base: Point) -> Plot:
     """Validation accuracy against share of zeros and against bytes."""
     with canvas(9.6, 4.4, 2) as (figure, (by_zeros, by_bytes)):
         for method in (*SPARSE, *SMALL, m.ACTIVE):
@@ -46,8 +45,8 @@ def trade_off(points: Sequence[Point], base: Point) -> Picture:
         by_zeros.set_xlabel("share of zeros")
         by_bytes.set_xlabel("kB on disk")
         legend_below(figure, by_bytes)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "6_trade_off",
         "Accuracy against share of zeros and against bytes on disk",
         "Validation accuracy, as in the answer. Both scales grow sparser, or smaller, to the right: the further right "
@@ -60,7 +59,7 @@ def trade_off(points: Sequence[Point], base: Point) -> Picture:
     )
 
 
-def zeros_by_layer(points: Sequence[Point]) -> Picture | None:
+def zeros_by_layer(points: Sequence[Point]) -> Plot | None:
     """Share of zeros in each layer, of each method where it comes nearest to 90 %."""
     shown = []
     for method in (m.TUNED, m.L1, m.SCHEDULE):
@@ -78,8 +77,8 @@ def zeros_by_layer(points: Sequence[Point]) -> Picture | None:
         axes.set_xlabel("layer, from the input; the last is the output")
         axes.set_ylabel("share of zeros in it")
         legend_below(figure, axes)
-        png, svg = rendered(figure)
-    return Picture(
+        png, svg = render(figure)
+    return Plot(
         "6_zeros_by_layer",
         "Where the zeros are",
         "Each method at its setting that is nearest to 90 % zeros, mean over the seeds. See whether a line is level, "

@@ -17,7 +17,7 @@ from exercise.questions.sparsity.matched_sparsity import ALIKE, MOST, claims
 from exercise.questions.sparsity.points import Point, baseline, change, keeps, points_of
 from exercise.section import Answer, Section
 from exercise.store import Evidence
-from trainlab.report.sections import Cell, Table
+from trainlab.report import Cell, Table
 
 _SAID = {True: "kept", False: "lost", None: "cannot be told"}
 

@@ -11,11 +11,7 @@ from exercise.questions.tuning.sections import RECIPES, STEPS, curves, measured_
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import compared
 from exercise.store import Evidence, diverged
-from trainlab.report.comparisons import Pair
-from trainlab.report.figures import bars
-from trainlab.report.groups import Group
-from trainlab.report.sections import Cell, Table
-from trainlab.report.verdicts import better, bounds, p_value
+from trainlab.report import Cell, Group, Pair, Table, describe_pair, format_bounds, format_p, plot_accuracy_bars
 from trainlab.statistics import Interval, Ratio
 
 OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
@@ -34,13 +30,13 @@ def answer(evidence: Evidence) -> Answer:
             *worth(changes),
             f"{best.label} has the highest validation accuracy: {accuracy(best.summary('metrics', 'val_acc'))}.",
         ],
-        figures=[curves("8", done), replace(bars(done), name="8_accuracy_bars")],
+        figures=[curves("8", done), replace(plot_accuracy_bars(done), name="8_accuracy_bars")],
         tables=[("What each change brings", gains(evidence, changes)), ("All parts", _all(groups))],
         details=[
             beside_reported("Validation accuracy beside the best that others report", _reported(groups)),
             "What others report is of one run each, whose noise is not known, in batches of 32 without weight decay "
             "except in 8f. Networks with decay are trained otherwise than theirs.",
-            paragraph(*(better(pair) for pair in recipes.values())),
+            paragraph(*(describe_pair(pair) for pair in recipes.values())),
         ],
     )
 
@@ -75,7 +71,7 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
             (pair.first.label, pair.first.label),
             (pair.second.label, pair.second.label),
             (f"{by:+.1f}{spread}", by),
-            (p_value(pair.p), pair.p),
+            (format_p(pair.p), pair.p),
             _ratio(found.common_epochs_ratio if found else None),
             _ratio(compared(steps, *COMPARED[key])),
         ]
@@ -92,7 +88,7 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
 def _ratio(of: Ratio | None) -> Cell:
     if of is None or of.value != of.value:
         return ("-", nan)
-    within = "" if of.low != of.low else f" ({bounds(of)})"
+    within = "" if of.low != of.low else f" ({format_bounds(of)})"
     return (f"{of.value:.2f}{within}", of.value)
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from exercise.formatting import family, named
 from exercise.store import Evidence, NotYet
 from exercise.trainings import Sweep
-from trainlab.report.comparisons import Pair
-from trainlab.report.groups import Group
+from trainlab.report import Group, Pair
 
 ALL = Sweep(
     "question_8",

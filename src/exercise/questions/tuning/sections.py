@@ -19,10 +19,7 @@ from exercise.questions.tuning.parts import (
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import compared, cost_told, is_dearer, step_times
 from exercise.store import Evidence, Measured, diverged
-from trainlab.report.comparisons import Pair
-from trainlab.report.figures import Picture, learning_curves
-from trainlab.report.groups import Group
-from trainlab.report.verdicts import better, seconds_an_epoch
+from trainlab.report import Group, Pair, Plot, describe_pair, format_epoch_seconds, plot_learning_curves
 from trainlab.statistics import Ratio
 
 RECIPES = (
@@ -61,7 +58,7 @@ def first(evidence: Evidence) -> Answer:
     plain, group = group_of(evidence, "8b, plain"), group_of(evidence, "8b")
     said = [reached(group)]
     if group.runs:
-        said.append(f"{peaks(group)} An epoch took {seconds_an_epoch(group)} s.")
+        said.append(f"{peaks(group)} An epoch took {format_epoch_seconds(group)} s.")
     return Answer([*said, *beside_plain(evidence, "8b")], figures=[curves("8b", [plain, group])])
 
 
@@ -71,7 +68,7 @@ def beside_plain(evidence: Evidence, key: str) -> list[str]:
     if pair is None:
         return []
     change = f"{pair.first.label} is trained in {RECIPE}, {pair.second.label} in batches of 32 without."
-    return [paragraph(change, better(pair))]
+    return [paragraph(change, describe_pair(pair))]
 
 
 def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evidence], Answer]:
@@ -90,7 +87,7 @@ def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evid
             found = claims(Change(old, new, pair, compared(steps, before, after)))
             if diverged(old) or diverged(new):
                 found = [replace(claim, holds=None) for claim in found]  # those that are left are a choice
-            said += [better(pair), paragraph(peaks(new), converges(old, new))]
+            said += [describe_pair(pair), paragraph(peaks(new), converges(old, new))]
             said += [cost_told(steps, (before, old.label), (after, new.label)), told(found)]
             agrees = all_of(found)
         if key != after:
@@ -101,9 +98,9 @@ def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evid
     return answer
 
 
-def curves(key: str, groups: Sequence[Group]) -> Picture:
+def curves(key: str, groups: Sequence[Group]) -> Plot:
     """Losses by epoch, for the section ``key``."""
-    picture = learning_curves(groups, "loss", "epochs")
+    picture = plot_learning_curves(groups, "loss", "epochs")
     return replace(picture, name=f"{key}_{picture.name}")
 
 

@@ -1,6 +1,7 @@
 "use strict";
 
 // Tables: a click or a key on a heading sorts by it, again turns the order; what has no value stays last.
+// Written by hand: a library for this would be larger than all else on the page, which loads nothing from elsewhere.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {

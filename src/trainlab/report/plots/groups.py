@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from trainlab.report.curves import Values, band
-from trainlab.report.drawing import COLOURS, MARKERS, MAX_CURVES, canvas, legend_below, rendered, shortened
+from trainlab.report.formatting import format_value
 from trainlab.report.groups import Group
-from trainlab.report.layers import FIGURES, MAX_GROUPS, by_layer, mean_over_seeds
-from trainlab.report.parallel import parallel_coordinates
-from trainlab.report.searches import CAPTIONS, METHODS, draw_searches
-from trainlab.report.settings import shown as shown_value
+from trainlab.report.plots.canvas import COLORS, MARKERS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
+from trainlab.report.plots.layers import plot_layers
+from trainlab.report.plots.lr_search import label_without_lr, plot_lr_searches
+from trainlab.report.plots.parallel import parallel_coordinates
 from trainlab.statistics import interval
 
 MAX_TRAINING_CURVES = 4
@@ -29,42 +28,31 @@ NAMES = (
 )
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure as files, with what stands under it."""
-
-    name: str
-    title: str
-    caption: str
-    png: bytes
-    svg: bytes
-
-
-def draw_all(groups: Sequence[Group]) -> list[Picture]:
+def plot_groups(groups: Sequence[Group]) -> list[Plot]:
     """Every figure that the groups with a completed run have something to show in."""
     groups = [group for group in groups if group.of("metrics", "val_acc")]
     pictures = [
-        learning_curves(groups, metric, against)
+        plot_learning_curves(groups, metric, against)
         for metric in ("loss", "acc")
         for against in ("epochs", "seconds")
         if any(run.curve for group in groups for run in group.runs.values())
     ]
     if groups:
-        pictures.append(bars(groups))
+        pictures.append(plot_accuracy_bars(groups))
     if len({group.settings.get("optim.lr") for group in groups}) > 1:
-        pictures += [against_lr(groups, "val_loss"), against_lr(groups, "val_acc")]
-    pictures += searches(groups)
+        pictures += [plot_against_lr(groups, "val_loss"), plot_against_lr(groups, "val_acc")]
+    pictures += plot_lr_searches(groups)
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
     if len(varying) >= 3:
         caption, draw = parallel_coordinates(groups, varying)
         pictures.append(_picture("parallel_coordinates", "Settings and what came of them", caption, draw))
     if any(run.layers for group in groups for run in group.runs.values()):
-        pictures.append(inside(groups))
+        pictures.append(plot_layers(groups))
     return pictures
 
 
-def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Picture:
+def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> Plot:
     """Loss or accuracy by epoch or second, a line a group with a band over its seeds."""
     drawn = [g for g in groups if any(run.curve for run in g.runs.values())]
     shown = drawn[:MAX_CURVES]
@@ -75,15 +63,15 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
         for i, group in enumerate(shown):
             curves = [run.curve for run in group.runs.values() if run.curve]
             lines = band(curves, f"val/{metric}", against == "seconds")
-            style: dict[str, Any] = {"color": COLOURS[i], "linewidth": 1.6}
+            style: dict[str, Any] = {"color": COLORS[i], "linewidth": 1.6}
             marks: dict[str, Any] = {"marker": MARKERS[i], "markersize": 4.5, "markevery": max(1, len(lines.x) // 8)}
-            axes.plot(lines.x[: lines.whole], lines.mean[: lines.whole], label=shortened(group.label), **style, **marks)
+            axes.plot(lines.x[: lines.whole], lines.mean[: lines.whole], label=shorten(group.label), **style, **marks)
             rest = slice(max(0, lines.whole - 1), None)
             axes.plot(lines.x[rest], lines.mean[rest], **style, linestyle=(0, (2, 1.5)))
-            axes.fill_between(lines.x, lines.low, lines.high, color=COLOURS[i], alpha=0.15, linewidth=0)
+            axes.fill_between(lines.x, lines.low, lines.high, color=COLORS[i], alpha=0.15, linewidth=0)
             if with_training:
                 training = band(curves, f"train/{metric}", against == "seconds")
-                axes.plot(training.x, training.mean, color=COLOURS[i], linewidth=0.9, linestyle=":")
+                axes.plot(training.x, training.mean, color=COLORS[i], linewidth=0.9, linestyle=":")
             means.append(lines.mean)
         _accuracy_axis(axes) if metric == "acc" else axes.set_ylabel("loss")
         top = highest_shown(means) if metric == "loss" else math.inf
@@ -92,7 +80,7 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
         axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
         axes.set_xlim(left=0)
         legend_below(figure, axes)
-        png, svg = rendered(figure)
+        png, svg = render(figure)
     kept = f"The {len(shown)} best of {len(drawn)} groups by validation loss. " if len(shown) < len(drawn) else ""
     see = {
         "loss": "The further down a line comes, the better is the model; the sooner, the faster it converges.",
@@ -104,8 +92,8 @@ def learning_curves(groups: Sequence[Group], metric: str, against: str) -> Pictu
         if with_training
         else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
     )
-    cut = f" Cut off at the top: {', '.join(map(shortened, over))}." if over else ""
-    return Picture(
+    cut = f" Cut off at the top: {', '.join(map(shorten, over))}." if over else ""
+    return Plot(
         f"{'loss' if metric == 'loss' else 'accuracy'}_by_{against.rstrip('s')}",
         f"Validation {word} against {against}",
         f"{see} {kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed where some of the "
@@ -154,7 +142,7 @@ def highest_shown(means: Sequence[Values]) -> float:
     return 1.15 * max(tame) if usual > 0 else math.inf
 
 
-def bars(groups: Sequence[Group]) -> Picture:
+def plot_accuracy_bars(groups: Sequence[Group]) -> Plot:
     """Validation accuracy of the groups with intervals: from zero, and closer by."""
     shown = groups[: 2 * MAX_CURVES]
     figures = [interval([*group.of("metrics", "val_acc").values()]) for group in shown]
@@ -166,7 +154,7 @@ def bars(groups: Sequence[Group]) -> Picture:
             axes[1].errorbar(figure.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
             seeds = [*group.of("metrics", "val_acc").values()]
             axes[1].plot(seeds, [i + 0.22] * len(seeds), "|", color="#D55E00", markersize=8, markeredgewidth=1.5)
-        axes[0].set_yticks(range(len(shown)), [shortened(group.label, 40) for group in shown])
+        axes[0].set_yticks(range(len(shown)), [shorten(group.label, 40) for group in shown])
         axes[0].invert_yaxis()
         axes[1].sharey(axes[0])
         axes[1].tick_params(labelleft=False)
@@ -186,7 +174,7 @@ def bars(groups: Sequence[Group]) -> Picture:
     return _picture("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.1 + 0.32 * len(shown)), 2)
 
 
-def against_lr(groups: Sequence[Group], metric: str) -> Picture:
+def plot_against_lr(groups: Sequence[Group], metric: str) -> Plot:
     """A metric against the learning rate, a line for all that is alike otherwise."""
     lines: dict[str, list[Group]] = {}
     for group in groups:
@@ -207,23 +195,23 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
                 [aside * group.settings["optim.lr"] for group in line],
                 [f.mean for f in figures],
                 yerr=spread if any(spread) else None,
-                color=COLOURS[i],
+                color=COLORS[i],
                 marker=MARKERS[i],
                 markersize=5.5,
                 capsize=3,
                 linewidth=1.6,
-                label=shortened(without_lr(line[0].label)),
+                label=shorten(label_without_lr(line[0].label)),
             )
         axes.set_xscale("log")
         if len(lrs) <= MAX_LR_TICKS:
-            axes.set_xticks(lrs, [shown_value(lr) for lr in lrs])
+            axes.set_xticks(lrs, [format_value(lr) for lr in lrs])
             axes.set_xticks([], minor=True)
         axes.set_xlabel("learning rate (optim.lr)")
         _accuracy_axis(axes) if metric == "val_acc" else axes.set_ylabel("loss")
         legend_below(figure, axes)
-        png, svg = rendered(figure)
+        png, svg = render(figure)
     kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
-    return Picture(
+    return Plot(
         f"{word}_by_lr",
         f"Validation {word} against learning rate",
         f"{kept}Mean over the seeds with its 95 % interval where there are several. Lines are drawn a little aside of "
@@ -231,44 +219,6 @@ def against_lr(groups: Sequence[Group], metric: str) -> Picture:
         png,
         svg,
     )
-
-
-def inside(groups: Sequence[Group]) -> Picture:
-    """What went on in the layers of the best groups that were looked into, a column a group."""
-    found = {group.label: [run.layers for run in group.runs.values() if run.layers] for group in groups}
-    looked_into = {label: runs for label, runs in found.items() if runs}
-    shown = {label: mean_over_seeds(runs) for label, runs in [*looked_into.items()][:MAX_GROUPS]}
-    caption, draw = by_layer(shown)
-    if len(shown) < len(looked_into):
-        caption = f"The {len(shown)} best of {len(looked_into)} groups by validation loss. {caption}"
-    with canvas(1.2 + 2.4 * len(shown), 8.2, len(shown), len(FIGURES), scale_a_row=True) as (figure, axes):
-        draw(axes)
-        figure.align_ylabels(axes)
-        legend_below(figure, axes[0])
-        png, svg = rendered(figure)
-    return Picture("layers", "Inside the network", caption, png, svg)
-
-
-def searches(groups: Sequence[Group]) -> list[Picture]:
-    """How the learning rates were found that were searched, a figure a method."""
-    searched = [group for group in groups if group.search]
-    short = [without_lr(group.label) for group in searched]
-    names = short if len(set(short)) == len(short) else [group.label for group in searched]
-    found = {name: group.search for name, group in zip(names, searched, strict=True) if group.search}
-    pictures = []
-    for method, title in METHODS.items():
-        of_method = {label: search for label, search in found.items() if search["method"] == method}
-        if of_method:
-            cut = len(of_method) > MAX_CURVES
-            kept = f"The {MAX_CURVES} best of {len(of_method)} groups by validation loss. " if cut else ""
-            _, png, svg = draw_searches(of_method)
-            pictures.append(Picture(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
-    return pictures
-
-
-def without_lr(label: str) -> str:
-    """A group's label but for its learning rate."""
-    return " ".join(part for part in label.split(" ") if not part.startswith(("lr=", "optim.lr="))) or "all"
 
 
 def _accuracy_axis(axes: Axes) -> None:
@@ -283,8 +233,8 @@ def _picture(
     draw: Callable[[Sequence[Axes]], None],
     size: tuple[float, float] = (8.6, 4.4),
     columns: int = 1,
-) -> Picture:
+) -> Plot:
     with canvas(*size, columns) as (figure, axes):
         draw(axes)
-        png, svg = rendered(figure)
-    return Picture(name, title, caption, png, svg)
+        png, svg = render(figure)
+    return Plot(name, title, caption, png, svg)

@@ -11,8 +11,8 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from trainlab.report.drawing import canvas, legend_below, rendered, shortened
-from trainlab.report.figures import WILD, Picture
+from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
+from trainlab.report.plots.groups import WILD
 from trainlab.report.search import Dimension, Search, Trial
 
 NAMES = ("search_history", "search_importance", "search_slices")
@@ -21,15 +21,15 @@ _COLUMNS = 3
 _BEST, _COMPLETED, _PRUNED, _FAILED = "#D55E00", "#0072B2", "#7F7F7F", "#CC79A7"
 
 
-def draw_search(search: Search) -> list[Picture]:
+def plot_search(search: Search) -> list[Plot]:
     """The figures that a search has something to show in."""
     if search.best is None:
         return []
-    shares = [importance(search)] if search.importance else []
-    return [history(search, search.best), *shares, slices(search, search.best)]
+    shares = [plot_importance(search)] if search.importance else []
+    return [plot_history(search, search.best), *shares, plot_slices(search, search.best)]
 
 
-def history(search: Search, best: Trial) -> Picture:
+def plot_history(search: Search, best: Trial) -> Plot:
     """The objective of every trial in their order, and the best so far."""
     least = search.metric.mode == "min"
     completed, pruned = _with_value(search.of("completed")), _with_value(search.of("pruned"))
@@ -54,31 +54,31 @@ def history(search: Search, best: Trial) -> Picture:
         axes.set_xlabel("trial")
         axes.set_ylabel(search.metric.label)
         legend_below(figure, axes)
-        png, svg = rendered(figure)
+        png, svg = render(figure)
     better = "Lower" if least else "Higher"
     caption = f"{better} is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
-    return Picture(NAMES[0], "The search, trial by trial", caption, png, svg)
+    return Plot(NAMES[0], "The search, trial by trial", caption, png, svg)
 
 
-def importance(search: Search) -> Picture:
+def plot_importance(search: Search) -> Plot:
     """The share of each key in what sets the best trials apart."""
     shares = sorted(search.importance.items(), key=lambda share: share[1])
     with canvas(6.4, 1.2 + 0.42 * len(shares)) as (figure, (axes,)):
-        bars = axes.barh([shortened(key, 34) for key, _ in shares], [share for _, share in shares], color="#56B4E9")
+        bars = axes.barh([shorten(key, 34) for key, _ in shares], [share for _, share in shares], color="#56B4E9")
         axes.bar_label(bars, [f"{share:.0%}" for _, share in shares], padding=4)
         axes.set_xlim(0, 1.12 * max(share for _, share in shares))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("share of the importance")
-        png, svg = rendered(figure)
+        png, svg = render(figure)
     caption = (
         "How much the values of the best trials, a tenth of the completed or at least five, are unlike those of all "
         "(PED-ANOVA). Of a few dozen trials it is a hint, no measurement."
     )
-    return Picture(NAMES[1], "Which settings mattered", caption, png, svg)
+    return Plot(NAMES[1], "Which settings mattered", caption, png, svg)
 
 
-def slices(search: Search, best: Trial) -> Picture:
+def plot_slices(search: Search, best: Trial) -> Plot:
     """The objective against each key, a panel each, the most important first."""
     keys = sorted(search.space, key=lambda key: -search.importance.get(key, 0.0))[:MAX_SLICES]
     completed, pruned = _with_value(search.of("completed")), _with_value(search.of("pruned"))
@@ -94,12 +94,12 @@ def slices(search: Search, best: Trial) -> Picture:
         for axes in panels[::columns]:
             axes.set_ylabel(search.metric.label)
         _age_bar(figure, panels, age)
-        png, svg = rendered(figure)
+        png, svg = render(figure)
     kept = f"The {len(keys)} most important of {len(search.space)} settings. " if len(keys) < len(search.space) else ""
     crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
     caption = f"{kept}A dot a completed trial, coloured by its number; ringed: the best.{crosses}"
     title = f"{search.metric.label.capitalize()} against each setting"
-    return Picture(NAMES[2], title, caption + _cut([*completed, *pruned], top), png, svg)
+    return Plot(NAMES[2], title, caption + _cut([*completed, *pruned], top), png, svg)
 
 
 _RING: Any = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": _BEST, "markeredgewidth": 1.8}
@@ -118,12 +118,12 @@ def _draw_slice(
     colours = [_map(age(trial.number)) for trial in completed]
     axes.scatter(*_slice(key, dimension, completed, top), c=colours, s=34, zorder=3)
     if dimension.values:
-        axes.set_xticks(range(len(dimension.values)), [shortened(value, 14) for value in dimension.values])
+        axes.set_xticks(range(len(dimension.values)), [shorten(value, 14) for value in dimension.values])
         axes.set_xlim(-0.5, len(dimension.values) - 0.5)
     elif dimension.log:
         axes.set_xscale("log")
         axes.set_xlim(dimension.low / 1.1, dimension.high * 1.1)
-    axes.set_xlabel(shortened(key, 30))
+    axes.set_xlabel(shorten(key, 30))
 
 
 def _slice(key: str, dimension: Dimension, trials: Sequence[Trial], top: float) -> tuple[list[float], list[float]]:

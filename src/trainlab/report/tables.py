@@ -1,18 +1,19 @@
 """The tables of a report: the same cells on the page and in Markdown."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainlab.report.comparisons import MAX_SPOKEN
-from trainlab.report.findings import Findings
+from trainlab.report.comparisons import MAX_DESCRIBED
+from trainlab.report.descriptions import format_epoch_seconds
+from trainlab.report.evaluations import SIDES, Estimate
+from trainlab.report.findings import MAX_MC_DROPOUT_RUNS, Findings
+from trainlab.report.formatting import format_mean, format_p, format_value
 from trainlab.report.groups import Group
-from trainlab.report.runs import Run
-from trainlab.report.settings import given, shown, value_of
-from trainlab.report.verdicts import number, p_value, seconds_an_epoch
+from trainlab.report.runs import Run, relative_path
+from trainlab.report.settings import overrides_by_key, value_of
 from trainlab.statistics import Interval
 
 MAX_PAIRS = 300
@@ -30,7 +31,7 @@ class Table:
     note: str = ""
 
 
-def ranking(findings: Findings, root: Path) -> Table:
+def ranking_table(findings: Findings, root: Path) -> Table:
     """All runs, the completed first, the lowest validation loss first; folders relative to ``root``."""
     figures = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", S_PER_EPOCH, "total s"]
     rows = []
@@ -50,18 +51,18 @@ def ranking(findings: Findings, root: Path) -> Table:
                 _figure(time.get("epoch_s"), ".1f"),
                 _figure(time.get("total_s"), ".0f"),
                 (run.status, run.status),
-                (relative(run.folder, root),) * 2,
+                (relative_path(run.folder, root),) * 2,
             ]
         )
     return Table(["#", *findings.keys, *figures, "status", "folder"], rows, TEST_NOTE)
 
 
-def unfinished(findings: Findings, root: Path) -> Table:
+def unfinished_table(findings: Findings, root: Path) -> Table:
     """Runs that are not completed, or lack something, with the reason."""
     rows: list[list[Cell]] = []
     for run in findings.runs:
         if run.reason or not run.is_completed:
-            where = relative(run.folder, root)
+            where = relative_path(run.folder, root)
             rows.append([(where, where), (run.status, run.status), (run.reason or "-", run.reason)])
     return Table(["run", "status", "reason"], rows)
 
@@ -82,7 +83,7 @@ def group_table(groups: Sequence[Group]) -> Table:
                 _spread(group.summary("metrics", "val_loss"), 4),
                 _percent(group.summary("metrics", "test_acc")),
                 _figure(best.mean + 1, ".1f"),
-                (seconds_an_epoch(group), group.summary("time", "epoch_s").mean),
+                (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
         )
     note = (
@@ -114,15 +115,15 @@ def pair_table(findings: Findings) -> Table:
     for pair in pairs[:MAX_PAIRS]:
         good, bad, by = pair.ordered()
         half = pair.difference.half_width
-        verdict = "better" if pair.is_clear else pair.difference.reason or "cannot be told apart"
+        verdict = "better" if pair.is_clear else pair.difference.reason or "no significant difference"
         rows.append(
             [
                 (good.label, good.label),
                 (bad.label, bad.label),
                 (f"{100 * by:.2f}", by),
                 ("-" if math.isnan(half) else f"{100 * half:.2f}", half),
-                (p_value(pair.difference.p), pair.difference.p),
-                (p_value(pair.p), pair.p),
+                (format_p(pair.difference.p), pair.difference.p),
+                (format_p(pair.p), pair.p),
                 (pair.difference.method, pair.difference.method),
                 (verdict, verdict),
             ]
@@ -135,23 +136,19 @@ def pair_table(findings: Findings) -> Table:
 
 
 def _family(findings: Findings) -> str:
-    if len(findings.compared) <= MAX_SPOKEN:
+    if len(findings.compared) <= MAX_DESCRIBED:
         return "all pairs"
-    return f"the pairs with {findings.compared[0].label}, which are spoken of above, and over all pairs for the others"
-
-
-def relative(folder: Path, root: Path) -> str:
-    """The folder as seen from ``root``, where that is not further up than it is long."""
-    path = os.path.relpath(folder.resolve(), root.resolve())
-    return str(folder) if path.startswith("../../..") else path
+    return (
+        f"the pairs with {findings.compared[0].label}, which have a sentence above, and over all pairs for the others"
+    )
 
 
 def _setting(run: Run, key: str) -> Cell:
-    if run.result is None or (not run.settings and key not in given(run)):
+    if run.result is None or (not run.settings and key not in overrides_by_key(run)):
         return ("-", "")
     value: Any = value_of(run, key)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (shown(value), float(value) if is_number else shown(value))
+    return (format_value(value), float(value) if is_number else format_value(value))
 
 
 def _figure(value: float | None, form: str) -> Cell:
@@ -166,7 +163,7 @@ def _count(group: Group) -> Cell:
 
 
 def _spread(of: Interval, digits: int) -> Cell:
-    return (number(of, digits), of.mean)
+    return (format_mean(of, digits), of.mean)
 
 
 def _percent(of: Interval) -> Cell:
@@ -180,3 +177,35 @@ def _interval(of: Interval) -> Cell:
     if math.isnan(of.half_width):
         return ("-", math.nan)
     return (f"{of.mean - of.half_width:.2%} to {of.mean + of.half_width:.2%}", of.half_width)
+
+
+MC_DROPOUT_TITLE = "MC dropout: predictions with dropout off, and left on †"
+_MC_DROPOUT_NOTE = (
+    "Of the test images, by `eval.py mc_samples=`; in brackets 95 % intervals by bootstrap over the images, for the "
+    "difference a paired one. They describe each network alone, not other seeds, and are not corrected for the number "
+    "of runs and metrics."
+)
+
+
+def mc_dropout_table(runs: Sequence[Run], root: Path) -> Table | None:
+    """One row for each metric of each of ``runs``, which were evaluated with MC dropout; None without any."""
+    if not runs:
+        return None
+    rows: list[list[Cell]] = []
+    for run in runs[:MAX_MC_DROPOUT_RUNS]:
+        assert run.mc_dropout
+        where = relative_path(run.folder, root)
+        samples = run.mc_dropout.samples
+        for name, sides in run.mc_dropout.metrics.items():
+            values = [_estimate(sides.get(side), "+" if side == SIDES[2] else "") for side in SIDES]
+            rows.append([(where, where), (name, name), (str(samples), samples), *values])
+    left = f" The first {MAX_MC_DROPOUT_RUNS} of {len(runs)} runs." if len(runs) > MAX_MC_DROPOUT_RUNS else ""
+    headings = ["run", "metric", "samples", "deterministic †", "MC dropout †", "difference †"]
+    return Table(headings, rows, _MC_DROPOUT_NOTE + left)
+
+
+def _estimate(of: Estimate | None, sign: str) -> Cell:
+    if of is None:
+        return ("-", math.nan)
+    value, low, high = (format(number, f"{sign}.4f") for number in of)
+    return (f"{value} ({low} to {high})", of[0])

@@ -4,20 +4,23 @@ import math
 from collections.abc import Sequence
 
 from trainlab.report.comparisons import OTHER_IMAGES, Pair
-from trainlab.report.convergence import Convergence, Reached, convergence
+from trainlab.report.convergence import Convergence, TimeToReach, compare_convergence
+from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
 from trainlab.report.groups import Group, saw_other_images
-from trainlab.statistics import ALPHA, NO_SPREAD, Interval, Ratio, ratio
+from trainlab.statistics import ALPHA, NO_SPREAD, Ratio, ratio
 
 MAX_NAMED = 10
 
 
-def better(pair: Pair) -> str:
+def describe_pair(pair: Pair) -> str:
     """Whether the model is better, by validation accuracy."""
     good, bad, by = pair.ordered()
     if pair.difference.reason == OTHER_IMAGES:
-        return not_compared(good, bad)
+        return describe_other_images(good, bad)
     if not pair.is_tested:
-        apart = f"the means are {points(by)} points apart, {good.label} ahead" if by else "the means are the same"
+        apart = (
+            f"the means are {format_points(by)} points apart, {good.label} ahead" if by else "the means are the same"
+        )
         return f"{good.label} and {bad.label}: nothing can be claimed, {_why_not(pair)} ({apart})."
     how = f"95 %; {_method(pair)}; {_p(pair)}"
     if pair.is_clear:
@@ -30,11 +33,11 @@ def better(pair: Pair) -> str:
     return f"{good.label} and {bad.label} cannot be told apart with {_seeds(pair)} ({_by(pair, by)} points, {how})."
 
 
-def told_apart(pairs: Sequence[Pair]) -> list[str]:
+def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
     """A sentence a pair, what is clear first. Groups with one seed share a sentence, and so do many unclear pairs."""
     clear = [pair for pair in pairs if pair.is_clear]
     unclear = [pair for pair in pairs if pair.is_tested and not pair.is_clear]
-    said = [better(pair) for pair in clear[:MAX_NAMED]]
+    said = [describe_pair(pair) for pair in clear[:MAX_NAMED]]
     if len(clear) > MAX_NAMED:
         said.append(f"{len(clear) - MAX_NAMED} more differences are larger than the noise: see the table of all pairs.")
     common = set.intersection(*({pair.first.label, pair.second.label} for pair in unclear)) if unclear else set()
@@ -45,11 +48,13 @@ def told_apart(pairs: Sequence[Pair]) -> list[str]:
             f"that {one} is ahead, 95 %; Holm over {unclear[0].tests} pairs): add seeds."
         )
     else:
-        said += map(better, unclear)
-    said += [better(pair) for pair in pairs if pair.difference.reason == NO_SPREAD][:MAX_NAMED]
+        said += map(describe_pair, unclear)
+    said += [describe_pair(pair) for pair in pairs if pair.difference.reason == NO_SPREAD][:MAX_NAMED]
     others = [pair for pair in pairs if pair.difference.reason == OTHER_IMAGES]
     said += (
-        map(better, others) if len(others) <= MAX_NAMED else [f"{len(others)} pairs are not compared: other images."]
+        map(describe_pair, others)
+        if len(others) <= MAX_NAMED
+        else [f"{len(others)} pairs are not compared: other images."]
     )
     single = {g.label: g for pair in pairs for g in (pair.first, pair.second) if len(g.runs) == 1}
     if single:
@@ -58,11 +63,11 @@ def told_apart(pairs: Sequence[Pair]) -> list[str]:
     return said
 
 
-def converging(first: Group, second: Group) -> str:
+def describe_convergence(first: Group, second: Group) -> str:
     """Whether the second converges faster: what it takes to the first one's best validation loss."""
     if saw_other_images(first, second):
-        return not_compared(first, second)
-    found = convergence(first, second)
+        return describe_other_images(first, second)
+    found = compare_convergence(first, second)
     if found is None:
         return f"There is no validation loss by epoch to compare {first.label} and {second.label} with."
     mark = f"{first.label}'s best validation loss ({found.target:.4f})"
@@ -84,66 +89,35 @@ def converging(first: Group, second: Group) -> str:
     return f"{second.label} reached {mark} after {_took(found.second, second)}; {own}: {asked}.{both}"
 
 
-def cost(first: Group, second: Group) -> str:
+def describe_epoch_cost(first: Group, second: Group) -> str:
     """What an epoch costs."""
     if saw_other_images(first, second):
-        return not_compared(first, second)
+        return describe_other_images(first, second)
     a, b = first.of("time", "epoch_s"), second.of("time", "epoch_s")
     if not a or not b:
         return f"There are no times to compare {first.label} and {second.label} with."
     times = _timed(ratio(b, a), first, second)
-    each = f"{seconds_an_epoch(second)} s against {seconds_an_epoch(first)} s"
+    each = f"{format_epoch_seconds(second)} s against {format_epoch_seconds(first)} s"
     if math.isnan(times.low):
         unclear = _no_claim(first, second, timed=True)
     else:
         unclear = "" if times.is_clear else "; no difference is shown by these runs"
-    within = "" if math.isnan(times.low) else f" (95 %: {bounds(times)})"
+    within = "" if math.isnan(times.low) else f" (95 %: {format_bounds(times)})"
     return (
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
         f"{each}{unclear}."
     )
 
 
-def seconds_an_epoch(group: Group) -> str:
+def format_epoch_seconds(group: Group) -> str:
     """Mean, with its interval over the seeds where each had a clock of its own."""
     found = group.summary("time", "epoch_s")
-    return f"{found.mean:.1f}" if group.shares_clock else number(found)
+    return f"{found.mean:.1f}" if group.shares_clock else format_mean(found)
 
 
-def not_compared(first: Group, second: Group) -> str:
+def describe_other_images(first: Group, second: Group) -> str:
     """Of two groups whose figures are of other images."""
     return f"{first.label} and {second.label} are not compared: other images (their data digests differ)."
-
-
-def number(of: Interval, digits: int = 1) -> str:
-    """Mean, and half the width of its interval where there is one."""
-    if of.n == 0:
-        return "-"
-    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}f}"
-    return f"{of.mean:z.{digits}f}{spread}"  # z: no "-0.0"
-
-
-def bounds(of: Ratio) -> str:
-    """ "0.36 to 0.94": of an interval; what is out of all proportion is not given in digits."""
-    return f"{of.low:.2f} to {f'{of.high:.2f}' if of.high < 1000 else 'more than 1000'}"
-
-
-def points(fraction: float) -> str:
-    """A difference of accuracies in percentage points."""
-    return f"{100 * fraction:.{1 if abs(fraction) >= 0.001 else 2}f}"
-
-
-def p_value(p: float) -> str:
-    """Two digits that say something, more near the line; never zero, which no test can show."""
-    if math.isnan(p):
-        return "-"
-    if p < 1e-9:
-        return "< 1e-9"
-    if f"{p:.3f}" == f"{ALPHA:.3f}":  # near the line, over which nothing is rounded
-        if f"{p:.4f}" != f"{ALPHA:.4f}":
-            return f"{p:.4f}"
-        return f"< {ALPHA:g}" if p < ALPHA else f"{ALPHA:g}"
-    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -164,11 +138,11 @@ def _method(pair: Pair) -> str:
 
 def _p(pair: Pair) -> str:
     alone = _is(pair.difference.p)
-    return f"p {alone} alone, {p_value(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {alone}"
+    return f"p {alone} alone, {format_p(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {alone}"
 
 
 def _is(p: float) -> str:
-    text = p_value(p)
+    text = format_p(p)
     return text if text.startswith("<") else f"= {text}"
 
 
@@ -204,13 +178,13 @@ def _timed(of: Ratio, first: Group, second: Group) -> Ratio:
     return Ratio(of.value, math.nan, math.nan) if first.shares_clock or second.shares_clock else of
 
 
-def _took(reached: Reached, group: Group) -> str:
+def _took(reached: TimeToReach, group: Group) -> str:
     """Means where all runs of several got there, otherwise what each took."""
     digits = 0 if reached.seconds.n and reached.seconds.mean >= 10 else 1
     if not reached.never and reached.n > 2:
-        text = f"{number(reached.epochs)} epochs"
+        text = f"{format_mean(reached.epochs)} epochs"
         alone = f"{reached.seconds.mean:.{digits}f}"
-        seconds = alone if group.shares_clock else number(reached.seconds, digits)
+        seconds = alone if group.shares_clock else format_mean(reached.seconds, digits)
         return f"{text} ({seconds} s)" if reached.seconds.n else text
     epochs = _and([f"{epochs:.0f}" for epochs, _ in reached.each])
     of_each = [f"{s:.{digits}f}" for _, s in reached.each if math.isfinite(s)]
@@ -239,7 +213,7 @@ def _share(of: Ratio, unit: str, why_not: str | None = None) -> str:
     if math.isnan(of.low):
         return f"{of.value:.2f} times the {unit}{why_not or ''}"
     verdict = ": not clearly different" if not of.is_clear else ": faster" if of.value < 1 else ": slower"
-    return f"{of.value:.2f} times the {unit} (95 %: {bounds(of)}{'' if why_not is None else verdict})"
+    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)}{'' if why_not is None else verdict})"
 
 
 def _no_claim(first: Group, second: Group, timed: bool = False) -> str:

@@ -13,7 +13,7 @@ from trainlab.runs.fingerprint import telling
 MAX_LABELS = 5
 
 
-def origins(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+def summarize_provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """Command, code, versions, machine and data: each with its values, the most frequent first."""
     facts: list[tuple[str, Any]] = [
         ("command", lambda run: run.result.provenance.get("command")),
@@ -33,7 +33,7 @@ def origins(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     return found
 
 
-def warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> list[str]:
+def provenance_warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> list[str]:
     """Differences between the runs that are none of settings, and what keeps them from being repeated.
 
     ``groups`` are named where they saw other images.
@@ -72,11 +72,6 @@ def repeat_command(run: Run) -> str:
     assert run.result and not run.continued
     overrides = [override for override in telling(run.result.overrides) if not override.startswith("ckpt_path=")]
     return shlex.join(["python", "src/train.py", *overrides])
-
-
-def best_run(runs: Sequence[Run]) -> Run | None:
-    """The completed run with the lowest validation loss."""
-    return min((run for run in runs if run.is_completed), key=lambda run: run.val_loss, default=None)
 
 
 def _by_digest(groups: Sequence[Group]) -> str:

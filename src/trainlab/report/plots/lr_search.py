@@ -1,6 +1,6 @@
 """Curves of learning-rate searches, with what they suggest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainlab.report.curves import Values
-from trainlab.report.drawing import COLOURS, MAX_CURVES, canvas, legend_below, rendered, shortened
+from trainlab.report.groups import Group
+from trainlab.report.plots.canvas import COLORS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
 
 Search = Mapping[str, Any]  # `lr_search` of a result
 METHODS = {"range_test": "Learning-rate range test", "grid": "Search over a grid of learning rates"}
@@ -24,15 +25,15 @@ _MARGIN = 0.05  # below the lowest loss, of the axis's length
 _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the median above it
 
 
-def draw_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]:
+def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]:
     """The searches of one method by what they are of, as a figure, PNG and SVG."""
     method = next(iter(searches.values()))["method"]
     draw = _draw_range_test if method == "range_test" else _draw_grid
     with canvas(6.4, 3.7) as (figure, (axes,)):
         lows, tops = [], []
-        for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLOURS, strict=False):
+        for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLORS, strict=False):
             losses = draw(axes, found, colour)
-            label = f"{shortened(name)}: {_told(found['lr'])}" if name else _taken(found)
+            label = f"{shorten(name)}: {_told(found['lr'])}" if name else _taken(found)
             axes.plot([], [], color=colour, marker="*", markersize=11, label=label)
             lows.append(float(np.nanmin(losses)))
             tops.append(_highest_shown(losses))
@@ -44,7 +45,7 @@ def draw_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]
         if len(searches) == 1 and method == "range_test":
             _name_suggestions(axes, next(iter(searches.values())))
         legend_below(figure, axes)
-        return figure, *rendered(figure)
+        return figure, *render(figure)
 
 
 def _draw_range_test(axes: Axes, found: Search, colour: str) -> Values:
@@ -67,7 +68,7 @@ def _name_suggestions(axes: Axes, found: Search) -> None:
     for rule, lr in found["suggestions"].items():
         if rule != found["rule"]:
             label = f"{rule.replace('_', ' ')}: {_told(lr)}"
-            axes.plot([], [], color=COLOURS[0], marker=_MARKERS.get(rule, "D"), linestyle="", label=label)
+            axes.plot([], [], color=COLORS[0], marker=_MARKERS.get(rule, "D"), linestyle="", label=label)
 
 
 def _taken(found: Search) -> str:
@@ -104,3 +105,25 @@ def _highest_shown(losses: Values) -> float:
 def _numbers(values: Any) -> Values:
     """As an array; None, of a loss that is not finite, as NaN."""
     return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
+    """How the learning rates were found that were searched, a figure a method."""
+    searched = [group for group in groups if group.search]
+    short = [label_without_lr(group.label) for group in searched]
+    names = short if len(set(short)) == len(short) else [group.label for group in searched]
+    found = {name: group.search for name, group in zip(names, searched, strict=True) if group.search}
+    pictures = []
+    for method, title in METHODS.items():
+        of_method = {label: search for label, search in found.items() if search["method"] == method}
+        if of_method:
+            cut = len(of_method) > MAX_CURVES
+            kept = f"The {MAX_CURVES} best of {len(of_method)} groups by validation loss. " if cut else ""
+            _, png, svg = draw_lr_searches(of_method)
+            pictures.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
+    return pictures
+
+
+def label_without_lr(label: str) -> str:
+    """A group's label but for its learning rate."""
+    return " ".join(part for part in label.split(" ") if not part.startswith(("lr=", "optim.lr="))) or "all"

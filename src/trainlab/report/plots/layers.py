@@ -1,0 +1,103 @@
+"""Plots of layer statistics, layer by layer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
+
+from trainlab.report.groups import Group
+from trainlab.report.layers import LAYER_STATISTICS, LayerStatistics, mean_over_seeds
+from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
+
+TITLES = ("mean", "standard deviation", "dead units", "gradient norm")
+
+MAX_GROUPS = 4
+
+MAX_EPOCHS = 6
+
+_KEPT = {"mean": 0.0, "std": 1.0}  # by self-normalization
+
+
+def plot_layers(groups: Sequence[Group]) -> Plot:
+    """What went on in the layers of the best groups that were looked into, a column a group."""
+    found = {group.label: [run.layers for run in group.runs.values() if run.layers] for group in groups}
+    looked_into = {label: runs for label, runs in found.items() if runs}
+    shown = {label: mean_over_seeds(runs) for label, runs in [*looked_into.items()][:MAX_GROUPS]}
+    caption, draw = draw_layers(shown)
+    if len(shown) < len(looked_into):
+        caption = f"The {len(shown)} best of {len(looked_into)} groups by validation loss. {caption}"
+    with canvas(1.2 + 2.4 * len(shown), 8.2, len(shown), len(LAYER_STATISTICS), scale_a_row=True) as (figure, axes):
+        draw(axes)
+        figure.align_ylabels(axes)
+        legend_below(figure, axes[0])
+        png, svg = render(figure)
+    return Plot("layers", "Inside the network", caption, png, svg)
+
+
+def draw_layers(groups: Mapping[str, LayerStatistics]) -> tuple[str, Callable[[Sequence[Axes]], None]]:
+    """Caption, and what draws into four rows of axes, a column a group.
+
+    Args:
+        groups: figures of each by its label, at most ``MAX_GROUPS``.
+    """
+    epochs = choose_epochs(sorted({epochs for layers in groups.values() for epochs in layers.by_epochs}))
+
+    def draw(axes: Sequence[Axes]) -> None:
+        shades = colormaps["viridis_r"](np.linspace(0.15, 1, len(epochs)))
+        style: dict[str, Any] = {"linewidth": 1.5, "marker": ".", "markersize": 4}
+        for column, (label, layers) in enumerate(groups.items()):
+            places = np.arange(1, len(layers.names) + 1)
+            for row, figure in enumerate(LAYER_STATISTICS):
+                one = axes[row * len(groups) + column]
+                if figure in _KEPT:
+                    one.axhline(_KEPT[figure], color="#888888", linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+                for shade, after in zip(shades, epochs, strict=True):
+                    name = "before training" if after == 0 else f"after epoch {after}"
+                    values = layers.by_epochs[after][row] if after in layers.by_epochs else np.full(len(places), np.nan)
+                    # With or without a line, all are in the legend.
+                    one.plot(places, values, color=shade, label=name, **style)
+                one.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+                one.set_xlim(0.5, len(places) + 0.5)
+                if row == 0:
+                    one.set_title(shorten(label, 34))
+                is_last = row == len(LAYER_STATISTICS) - 1
+                one.tick_params(labelbottom=is_last)
+                if is_last:
+                    one.set_xlabel("layer")
+        _scale_rows(axes, len(groups))
+
+    caption = (
+        "See whether deviation and gradient stay level from layer to layer, or shrink and grow. The layers from the "
+        "input on; the last is the output. Mean and standard deviation of the activations over "
+        "units and validation images (dashed: what self-normalization keeps), share of units that give the same number "
+        "for every image, and norm of the loss's gradient by the parameters of the layer on one training batch. "
+        "Activations are those of a prediction: batch normalization by running averages, which start at 0 and 1."
+    )
+    return caption, draw
+
+
+def choose_epochs(epochs: Sequence[int]) -> list[int]:
+    """At most ``MAX_EPOCHS``: the first two, the last, and more in even ratios between them, as most changes early."""
+    if len(epochs) <= MAX_EPOCHS:
+        return [*epochs]
+    places = np.geomspace(1, len(epochs) - 1, MAX_EPOCHS - 1).round().astype(int)
+    return [epochs[i] for i in sorted({0, *places.tolist()})]
+
+
+def _scale_rows(axes: Sequence[Axes], columns: int) -> None:
+    """Name the scale that each row shares, and choose its marks."""
+    for row, (figure, title) in enumerate(zip(LAYER_STATISTICS, TITLES, strict=True)):
+        first, *_ = in_row = axes[row * columns : (row + 1) * columns]
+        first.set_ylabel(title)
+        if figure == "dead":
+            first.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            first.set_ylim(0, max(0.1, 1.05 * first.get_ylim()[1]))
+        lines = [line for one in in_row for line in one.get_lines()]
+        if figure == "gradient_norm" and any((np.asarray(line.get_ydata()) > 0).any() for line in lines):
+            first.set_yscale("log")
+            first.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            first.yaxis.set_major_formatter("{x:g}")
+            first.minorticks_off()
