@@ -24,7 +24,8 @@ FLOORS = (
     ("trainlab.data", "trainlab.models"),
     ("trainlab.runs",),
     ("trainlab.statistics", "trainlab.tasks"),
-    ("trainlab.console", "trainlab.randomness", "trainlab.validation"),
+    ("trainlab.validation",),
+    ("trainlab.console", "trainlab.processes", "trainlab.randomness"),
     ("trainlab",),
 )
 

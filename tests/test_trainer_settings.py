@@ -113,7 +113,7 @@ ONE_IMAGE = {
 
 @pytest.mark.parametrize("settings", ONE_IMAGE)
 def test_batch_normalization_has_no_batch_of_one_image(settings, compose_config, monkeypatch):
-    monkeypatch.setattr("trainlab.validation._count_cores", lambda: 2)
+    monkeypatch.setattr("trainlab.validation.count_cores", lambda: 2)
     cfg = compose_config("model=bn", *settings.split())
     if ONE_IMAGE[settings]:
         with pytest.raises(ValueError, match="leaves a last batch of one image"):

@@ -90,7 +90,7 @@ def test_an_unknown_argument_is_an_error_unless_the_target_takes_any():
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainlab.validation._count_cores", lambda: 4)
+    monkeypatch.setattr("trainlab.validation.count_cores", lambda: 4)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     for accelerator in ("cpu", "auto"):
         check_devices(accelerator, 4)

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from exercise.trainings import Setting, Sweep, overrides_of, runs_of
@@ -17,11 +17,8 @@ def claimed(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Iterator
     Raises:
         ValueError: another is running there, what was trained there had other settings, or a setting cannot be read.
     """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / ".exercise.lock", wait=False))
-        except BlockingIOError:
-            raise ValueError(f"another exercise is running in {folder}; wait for it, or set another --name") from None
+    error = f"another exercise is running in {folder}; wait for it, or set another --name"
+    with locked(folder / ".exercise.lock", error):
         _keep_settings(folder, sweeps, setting)
         yield
 

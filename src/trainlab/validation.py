@@ -4,13 +4,14 @@ import collections.abc
 import contextlib
 import inspect
 import math
-import os
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
+
+from trainlab.processes import count_cores
 
 _GPUS = ("gpu", "cuda", "mps")
 _WORDS = {
@@ -61,7 +62,7 @@ def check_devices(accelerator: Any, devices: Any) -> None:
     if accelerator in _GPUS and not found:
         raise ValueError(f"accelerator={accelerator} needs a GPU and there is none; set trainer=auto or trainer=cpu")
     if accelerator == "cpu" or (accelerator == "auto" and not found):
-        there, what = _count_cores(), "processor cores"
+        there, what = count_cores(), "processor cores"
     elif accelerator in ("auto", *_GPUS):
         there, what = torch.accelerator.device_count(), "GPUs"
     else:
@@ -84,10 +85,6 @@ def device_named(word: str, key: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device must be one that there is, got {word!r}; set {key}") from error
     return device
-
-
-def _count_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:

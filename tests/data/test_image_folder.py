@@ -353,6 +353,12 @@ def test_arguments_out_of_range(tmp_path, open_folder, key, value):
         open_folder(tmp_path, **{key: value})
 
 
+def test_images_are_read_where_the_system_knows_no_affinity(root, open_folder, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    images = open_folder(root).read()
+    assert (len(images.train), len(images.test)) == (6, 4)
+
+
 def test_plain_lines_where_stderr_is_no_terminal(root, open_folder, capsys):
     open_folder(root).read()
     lines = [f"hashing {root} (10 files)", f"decoding {root} (10 files)"]

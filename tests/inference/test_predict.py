@@ -154,6 +154,12 @@ def test_paths_that_cannot_even_be_looked_at_are_told_and_the_others_go_on(tmp_p
     assert len(outcomes) - len(reasons) == len(places)
 
 
+def test_images_are_read_where_the_system_knows_no_affinity(tmp_path, photos, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    predictor = Predictor.load(leave_checkpoint(tmp_path))
+    assert len([*predictor.predict([photos[0]])]) == 5
+
+
 def test_no_image_at_all_is_an_error(tmp_path):
     predictor = Predictor.load(leave_checkpoint(tmp_path))
     (tmp_path / "empty").mkdir()

@@ -8,7 +8,7 @@ from functools import partial
 from hydra.core.utils import JobReturn, JobStatus
 
 from hydra_plugins.trainlab._jobs import Jobs
-from trainlab.sweep.executors.process import POLL_S, Forked
+from trainlab.processes import POLL_S, Forked
 from trainlab.sweep.outcome import how_it_ended
 
 

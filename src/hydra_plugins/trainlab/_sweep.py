@@ -1,6 +1,5 @@
 """A sweep of trainings: checked, planned, carried out, told."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -17,11 +16,11 @@ from rich.console import Console
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
 from hydra_plugins.trainlab._jobs import Jobs, as_typed, told, write_output_to
 from trainlab.cli import SweepFailed, explain
+from trainlab.processes import Forked, count_cores, wait_for
 from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, aliases_told, look_at, mistakes_told, same_folders
 from trainlab.sweep.executors.local import Share, carry_out
-from trainlab.sweep.executors.process import Forked, wait_for
 from trainlab.sweep.folder import claimed_by_sweep
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan, slots_for
@@ -98,7 +97,7 @@ def checked(
         SweepFailed: some jobs cannot be.
     """
     numbers = range(len(job_overrides))
-    ways = max(1, min(os.cpu_count() or 1, len(numbers) // _JOBS_A_CHECK))
+    ways = max(1, min(count_cores(), len(numbers) // _JOBS_A_CHECK))
     if len(numbers) > 2 * _JOBS_A_CHECK:
         print(f"checking {len(numbers)} jobs", flush=True)  # a tenth or two of a second each
     checks = [

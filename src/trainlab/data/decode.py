@@ -1,7 +1,6 @@
 """Image files to arrays: any mode and size becomes 8-bit RGB of one size."""
 
 import io
-import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from trainlab.processes import count_cores
 
 _MOST_PIXELS = 178_956_970  # of an image; 512 MB in colour
 Image.MAX_IMAGE_PIXELS = None  # half of that, from where on Pillow warns of images that can well be decoded
@@ -62,7 +63,7 @@ def in_threads(function: Callable[[int], None], count: int, description: str) ->
             function(i)
 
     starts = range(0, count, _CHUNK)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(count_cores()) as threads:
         for _ in _shown(threads.map(call, starts), len(starts), f"{description} ({count} files)"):
             pass
 

@@ -18,6 +18,7 @@ from trainlab.inference.mc_dropout import has_dropout, mc_probabilities
 from trainlab.inference.metrics import entropy
 from trainlab.inference.predictions import Prediction, Uncertainty, Unread
 from trainlab.inference.rebuild import check_finite, rebuild_network
+from trainlab.processes import count_cores
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.validation import device_named
 
@@ -74,7 +75,7 @@ class Predictor:
             ValueError: there is no image at all, or the network's outputs are not finite.
         """
         files, count = _files(paths), 0
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        with ThreadPoolExecutor(count_cores()) as threads:
             while some := list(islice(files, max(1, _PIXELS // self.size**2))):
                 decoded = list(threads.map(self._decode, some))
                 images = [image for image in decoded if isinstance(image, np.ndarray)]

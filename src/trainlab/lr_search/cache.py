@@ -3,8 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from trainlab.runs.files import locked, write_json
 from trainlab.runs.result import is_search
 
 log = logging.getLogger(__name__)
+_WAITING = "another process searches this learning rate; waiting for it"
 
 
 def cached(folder: Path, key: str, search: Callable[[], Found]) -> dict[str, Any]:
@@ -28,23 +28,10 @@ def cached(folder: Path, key: str, search: Callable[[], Found]) -> dict[str, Any
     if path.exists():
         log.info("the learning rate was searched before: %s", path)
     else:
-        with _turn(folder / f"{key}.lock"):
+        with locked(folder / f"{key}.lock", on_wait=lambda: log.info(_WAITING)):
             if not path.exists():
                 write_json(path, _made(search))
     return _read(path)
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """The lock; says so if another process has it."""
-    try:
-        with locked(path, wait=False):
-            yield
-        return
-    except BlockingIOError:
-        log.info("another process searches this learning rate; waiting for it")
-    with locked(path):
-        yield
 
 
 def _made(search: Callable[[], Found]) -> dict[str, Any]:

@@ -1,26 +1,24 @@
-"""Work that is divided among forked processes, a thread each, which meet before they go on."""
+"""Work that is divided among forked processes, one thread each, which wait for each other's reports."""
 
 import contextlib
 import multiprocessing
-import os
 import pickle
-import signal
-import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 import torch
+
+from trainlab.processes import Forked
 
 Share = TypeVar("Share")
 Ask = Callable[[Any], Any]
 Step = Callable[[int], object]
 Decide = Callable[[Mapping[int, Any]], Mapping[int, Any]]
 
-_LOOK_S = 1.0  # between two looks whether the parent is there
-_TELL_S = 0.5  # between two messages of steps made
+_REPORT_S = 0.5  # between two messages of steps made
 
 
 def divided(
@@ -43,26 +41,17 @@ def divided(
         RuntimeError: a process was killed.
         KeyboardInterrupt: there was a Ctrl-C.
     """
-    context = multiprocessing.get_context("fork")
     processes, ends = [], []
     try:
         for share in shares:
-            mine, theirs = (
-                context.Pipe()
-            )  # one by one, so that no process holds another's end and hides that it is gone
-            process = context.Process(target=_child, args=(work, share, theirs, os.getpid()), daemon=True)
-            with warnings.catch_warnings():
-                # Python 3.12 warns of forks beside threads. torch's own rest now, and a child has no use for them.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process.start()
+            mine, theirs = multiprocessing.Pipe()  # one by one: no process holds another's end and hides that it ended
+            processes.append(Forked(partial(_run_share, work, share, theirs)))
             theirs.close()
-            processes.append(process)
             ends.append(mine)
         return _serve(ends, decide, step)
     finally:
         for process in processes:
             process.kill()
-            process.join()
 
 
 def _serve(ends: Sequence[Connection], decide: Decide, step: Step) -> list[Any]:
@@ -91,9 +80,7 @@ def _serve(ends: Sequence[Connection], decide: Decide, step: Step) -> list[Any]:
     return [returned[number] for number in range(len(ends))]
 
 
-def _child(work: Callable[[Share, Ask, Step], Any], share: Share, connection: Connection, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the parent, which ends its children
-    threading.Thread(target=_go_with, args=(parent,), daemon=True).start()
+def _run_share(work: Callable[[Share, Ask, Step], Any], share: Share, connection: Connection) -> None:
     torch.set_num_threads(1)  # a forked process has none of OpenMP's others
     made, due = 0, 0.0
 
@@ -106,7 +93,7 @@ def _child(work: Callable[[Share, Ask, Step], Any], share: Share, connection: Co
         made += count
         if time.monotonic() > due:
             connection.send(("steps", made))
-            made, due = 0, time.monotonic() + _TELL_S
+            made, due = 0, time.monotonic() + _REPORT_S
 
     try:
         message = ("returned", work(share, ask, step))
@@ -122,10 +109,3 @@ def _sendable(error: BaseException) -> BaseException:
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-def _go_with(parent: int) -> None:
-    """End when the parent is gone, however it went."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_S)
-    os._exit(1)

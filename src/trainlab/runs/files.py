@@ -5,10 +5,13 @@ import fcntl
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_RETRY_S = 0.05  # between two attempts to take a lock
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -123,15 +126,35 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file ``path``, made if need be; it goes with the process, however that ends.
+def locked(
+    path: Path, error: str = "", patience_s: float = 0.0, on_wait: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Hold the lock file ``path``, made if need be; it is released with the process, however that ends.
+
+    Args:
+        path: the lock file.
+        error: message for when another process holds it; without one it is waited for.
+        patience_s: how long to wait before that is an error.
+        on_wait: is called before waiting without an end.
 
     Raises:
-        BlockingIOError: another process holds it and ``wait`` is false.
+        ValueError: another process holds it, and there is an ``error``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience_s
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not error:
+                    on_wait()
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    break
+                if time.monotonic() >= deadline:
+                    raise ValueError(error) from None
+                time.sleep(_RETRY_S)
         yield
 
 

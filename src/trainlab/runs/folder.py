@@ -6,6 +6,7 @@ import os
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -134,12 +135,10 @@ def _message(error: BaseException) -> str:
     return describe_os_error(error, "output_dir") if isinstance(error, OSError) else str(error)
 
 
-@contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder of a run."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / ".lock", wait=False))
-        except BlockingIOError:
-            raise ValueError(f"another process is training in {folder}; wait for it, or set another name=") from None
-        yield
+def claimed(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes out of the folder of a run.
+
+    Raises:
+        ValueError: another one is there.
+    """
+    return locked(folder / ".lock", f"another process is training in {folder}; wait for it, or set another name=")

@@ -1,1 +1,1 @@
-"""Sweeps: what is to be done, as data, and the processes that do it."""
+"""Sweeps: the plan as data, and the executor that runs its items in processes."""

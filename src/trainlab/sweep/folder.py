@@ -1,37 +1,26 @@
-"""The folder of a sweep: who may work there, and no trace where nothing was done."""
+"""The folder of a sweep: one process works there at a time, and nothing is left where no job was run."""
 
 import contextlib
-import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from trainlab.cli import MADE, SweepFailed
+from trainlab.cli import MADE
 from trainlab.runs.files import locked
 
 _LOCK = ".sweep.lock"
-_PATIENCE_S = 2.0  # the processes of a sweep that was just killed go a moment later
+_PATIENCE_S = 2.0  # the processes of a sweep that was just killed end a moment later
 
 
-@contextlib.contextmanager
-def locked_for(path: Path, what: str) -> Iterator[None]:
+def locked_for(path: Path, what: str) -> AbstractContextManager[None]:
     """Hold a lock file, which another ``what`` in its folder would hold.
 
     Raises:
-        SweepFailed: it does.
+        ValueError: it does.
         OSError: the folder cannot be written.
     """
-    patience = time.monotonic() + _PATIENCE_S
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(path, wait=False))
-                break
-            except BlockingIOError:
-                if time.monotonic() > patience:
-                    told = f"another {what} is running in {path.parent}; wait for it, or set another name="
-                    raise SweepFailed(told) from None
-                time.sleep(0.05)
-        yield
+    message = f"another {what} is running in {path.parent}; wait for it, or set another name="
+    return locked(path, message, _PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -39,7 +28,7 @@ def claimed_by_sweep(folder: Path) -> Iterator[None]:
     """Keep other sweeps out. Where the sweep fails before any job is run, the folder is left as it was.
 
     Raises:
-        SweepFailed: another sweep is running there.
+        ValueError: another sweep is running there.
         OSError: the folder cannot be written.
     """
     made = [path for path in (folder, *folder.parents) if path in MADE or not path.exists()]

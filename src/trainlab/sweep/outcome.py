@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainlab.processes import INTERRUPTED
 from trainlab.runs.files import write_atomically
 from trainlab.runs.result import Result, folder_of_result
-from trainlab.sweep.executors.process import INTERRUPTED
 from trainlab.sweep.plan import Job
 
 WAITING = "waiting"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from trainlab.processes import count_cores
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -44,7 +46,7 @@ def count_threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return count_cores()
 
 
 def _of_machine(root: Path) -> Iterator[int]:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
+from trainlab.processes import POLL_S, Forked
 from trainlab.runs.result import folder_of_result
-from trainlab.sweep.executors.process import POLL_S, Forked
 from trainlab.sweep.outcome import on_disk, recorded_outcome, settle
 from trainlab.sweep.plan import Item, Job
 from trainlab.sweep.rebalance import can_be_divided, divided

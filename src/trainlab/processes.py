@@ -1,4 +1,4 @@
-"""Forked processes that are alone in a process group, and gone when their parent is."""
+"""Child processes of this machine: forked, each alone in a process group, and gone when their parent is."""
 
 import atexit
 import contextlib
@@ -7,37 +7,42 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 INTERRUPTED = 130  # exit status after Ctrl-C
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 POLL_S = 0.05
-_lifeline: list[int] = []  # both ends of a pipe; the parent holds the one to write to, and never does
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# By process, which may itself be a child: both ends of a pipe. It holds the end to write to, and never writes.
+_lifelines: dict[int, tuple[int, int]] = {}
 
 
 class Forked:
     """``work()`` in a process of its own.
 
     It starts with the parent's modules, so their import is paid for once, and in a process group of its own: a Ctrl-C
-    at the terminal reaches the parent alone. The parent must not have used CUDA or OpenMP before.
+    at the terminal reaches the parent alone. The parent must not have used CUDA before.
 
     Attributes:
         started: by time.monotonic.
     """
 
     def __init__(self, work: Callable[[], Any]) -> None:
-        if not _lifeline:
-            _lifeline.extend(os.pipe())
+        if os.getpid() not in _lifelines:
+            _lifelines[os.getpid()] = os.pipe()
         context = multiprocessing.get_context("fork")
         self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_child, args=(work, sender))
+        self._process = context.Process(target=_child, args=(work, sender, _lifelines[os.getpid()]))
         self._returned: Any = None
         self.started = time.monotonic()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child has handlers of its own
         try:
-            self._process.start()
+            with warnings.catch_warnings():
+                # Python 3.12 warns of forks beside threads. torch's own rest then, and a child has no use for them.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         sender.close()
@@ -61,7 +66,7 @@ class Forked:
 
     @property
     def returned(self) -> Any:
-        """What ``work`` returned; None while it runs and if the process came to another end."""
+        """What ``work`` returned; None while it runs and if the process ended otherwise."""
         return self._returned
 
     def send(self, number: signal.Signals) -> None:
@@ -72,6 +77,7 @@ class Forked:
     def kill(self) -> None:
         """End it, and those that it has started."""
         self.send(signal.SIGKILL)
+        self._process.join()
 
     def _receive(self) -> None:
         with contextlib.suppress(EOFError, OSError):
@@ -80,7 +86,7 @@ class Forked:
 
 
 def wait_for(processes: Sequence[Forked]) -> list[Any]:
-    """What their work returned, when all have ended; None for those that came to another end."""
+    """What their work returned, when all have ended; None for those that ended otherwise."""
     try:
         while any(process.poll() is None for process in processes):
             time.sleep(POLL_S)
@@ -90,15 +96,20 @@ def wait_for(processes: Sequence[Forked]) -> list[Any]:
     return [process.returned for process in processes]
 
 
-def _child(work: Callable[[], Any], sender: Connection) -> None:
+def count_cores() -> int:
+    """Cores of the processor that this process may use; all of them where the system knows no such limit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _child(work: Callable[[], Any], sender: Connection, lifeline: tuple[int, int]) -> None:
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    reading, writing = _lifeline
+    reading, writing = lifeline
     os.close(writing)
-    threading.Thread(target=_go_with_parent, args=(reading,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the terminal's input is the parent's
     # As from Python 3.14 on: what the parent has registered is the parent's, what the work registers is run.
     atexit._clear()
@@ -111,6 +122,6 @@ def _child(work: Callable[[], Any], sender: Connection) -> None:
     sender.send(returned)
 
 
-def _go_with_parent(reading: int) -> None:
+def _end_with_parent(reading: int) -> None:
     os.read(reading, 1)  # ends when nobody is left to write: the parent is gone, however it went
     os.killpg(os.getpgrp(), signal.SIGKILL)
