@@ -66,8 +66,8 @@ def train(compose_config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyP
     """Make a tiny run with ``callbacks`` besides its own. Returns its result and its folder."""
 
     def trained(*overrides: str, name: str = "run", callbacks: tuple[Callback, ...] = ()) -> Any:
-        def build_with_callbacks(cfg: DictConfig, member: Any) -> Any:
-            parts = build(cfg, member)
+        def build_with_callbacks(cfg: DictConfig, context: Any) -> Any:
+            parts = build(cfg, context)
             parts.trainer.callbacks[:0] = callbacks
             return parts
 

@@ -123,7 +123,7 @@ class PressTooLate(Callback):
     def on_fit_end(self, trainer, pl_module):
         def press(*arguments):
             (interrupt,) = (callback for callback in trainer.callbacks if isinstance(callback, StopOnInterrupt))
-            interrupt.interrupted = True
+            interrupt.stop.requested = True
             return evaluate(*arguments)
 
         self.monkeypatch.setattr("trainlab.run.evaluate", press)

@@ -5,13 +5,11 @@ import logging
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,7 +19,6 @@ from trainlab.console import quiet
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.lr_search.apply import check_search, find_rate, follow_rate, show_search, take_rate
-from trainlab.population.runner import Member
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
     begin,
@@ -39,6 +36,7 @@ from trainlab.runs.folder import claimed, has_ended, is_main_process, nothing_le
 from trainlab.runs.provenance import device_name, provenance
 from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
+from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_processes import going_with_the_main_process, on_death
 
@@ -46,20 +44,20 @@ log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
 
 
-def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> Result:
+def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None) -> Result:
     """Train, choose the best checkpoint on validation data, test it, and leave all of it in ``cfg.run_dir``.
 
     Args:
         cfg: composed configuration.
         overrides: that it was composed with.
-        member: of a population, if this run is one; its thread is this one.
+        context: what its runner gives it; by default that of a solo run.
 
     Raises:
         ValueError, OSError: a setting cannot be; nothing has been trained.
         Diverged, Interrupted: `result.json` has that status.
     """
-    clock = member.seconds if member else time.perf_counter
-    started = clock()
+    context = context or RunContext()
+    started = context.clock()
     quiet()
     with nothing_left(Path(cfg.run_dir or HydraConfig.get().runtime.output_dir)):
         is_fixed = not OmegaConf.is_interpolation(cfg, "run_dir")  # as in the `config.yaml` of a run
@@ -70,7 +68,7 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         folder = training_folder(run_dir, config, cfg.ckpt_path)
         cfg.run_dir = str(folder)
         check_search(cfg, overrides)
-        parts = build(cfg, member)
+        parts = build(cfg, context)
     if not is_main_process():
         follow_rate(cfg, config, parts)
         return _follow(parts, config, folder)
@@ -98,7 +96,7 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
             begin(run_dir, folder)
             start = folder / start.resolve().relative_to(run_dir.resolve())
         before = _time_before(previous, start)
-        result.time = before | _population(before, member, 0.0)
+        result.time = before | _population(before, context, 0.0)
         os.environ[START_VARIABLE] = str(start or "")
         _keep(cfg, result, folder)
         log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
@@ -113,9 +111,9 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
         with _logged(parts, result), recorded(result, folder):
             try:
                 if cfg.lr_search and not result.lr_search:
-                    begun = clock()
+                    begun = context.clock()
                     take_rate(cfg, config, parts, result, find_rate(cfg, parts))
-                    started += clock() - begun  # which the next seed does not spend
+                    started += context.clock() - begun  # which the next seed does not spend
                     _keep(cfg, result, folder)
                 _start_loggers(parts, config, start)
                 if result.lr_search:
@@ -133,13 +131,12 @@ def run(cfg: DictConfig, overrides: list[str], member: Member | None = None) -> 
                     _test(result, parts)
                     result.status = "debug" if is_debug_run(config) else "completed"
             finally:
-                now_s = clock() - started
-                threads = member.threads if member else torch.get_num_threads()
-                _summarize(result, parts, before.get("total_s", 0.0) + now_s, threads)
+                now_s = context.clock() - started
+                _summarize(result, parts, before.get("total_s", 0.0) + now_s, context.num_threads())
                 if result.status == "debug":  # figures would pass for results
                     result.metrics = {key: result.metrics[key] for key in ("epochs", "stop_reason")}
                 if result.time:
-                    result.time |= _population(before, member, now_s)
+                    result.time |= _population(before, context, now_s)
         _put_in_place(cfg, result, folder, run_dir)
         log.info("%s", describe(result, run_dir))
         return result
@@ -260,12 +257,12 @@ def _time_before(previous: Result | None, start: Path | None) -> dict[str, Any]:
     return found
 
 
-def _population(before: dict[str, Any], member: Member | None, now_s: float) -> dict[str, Any]:
+def _population(before: dict[str, Any], context: RunContext, now_s: float) -> dict[str, Any]:
     """Members of the largest population that the run was in, and the wall seconds of all that it was trained in."""
-    earlier = before.get("population")
+    earlier, now = before.get("population"), context.population()
     if not earlier:
-        return {"population": member.shared} if member else {}
-    now = member.shared if member else {"members": 1, "wall_s": now_s}
+        return {"population": now} if now else {}
+    now = now or {"members": 1, "wall_s": now_s}
     members, wall_s = max(earlier["members"], now["members"]), earlier["wall_s"] + now["wall_s"]
     return {"population": {"members": members, "wall_s": wall_s}}
 

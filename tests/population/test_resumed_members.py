@@ -1,6 +1,7 @@
 """Members that go on from checkpoints: at different epochs, begun alone, or going on alone."""
 
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -30,16 +31,17 @@ SOME = pytest.mark.parametrize(
 def cut_short(works, epochs):
     """Train together; each member fails at the start of its own epoch of ``epochs``."""
 
-    def work(cfg, overrides, epoch, member):
-        train_epoch = member.train_epoch
+    class Cut:
+        def __init__(self, steps, epoch):
+            self.steps, self.epoch = steps, epoch
 
-        def cut(module):
-            if module.current_epoch == epoch:
+        def train_epoch(self, module):
+            if module.current_epoch == self.epoch:
                 raise RuntimeError("power cut")
-            train_epoch(module)
+            self.steps.train_epoch(module)
 
-        member.train_epoch = cut
-        return run(cfg, overrides, member)
+    def work(cfg, overrides, epoch, context):
+        return run(cfg, overrides, replace(context, epoch_steps=Cut(context.epoch_steps, epoch)))
 
     pairs = zip(works.items(), epochs, strict=True)
     results = Population([partial(work, config(f, *o), list(o), epoch) for (f, o), epoch in pairs]).run()

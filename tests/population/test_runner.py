@@ -9,7 +9,7 @@ import weakref
 import pytest
 from members import STEPS, alone, config, together
 
-from trainlab.population.runner import LeftOut, Population
+from trainlab.population.runner import MemberDropped, Population
 from trainlab.population.stack import Stack
 from trainlab.population.stack_step import StackStep
 from trainlab.run import run
@@ -20,10 +20,10 @@ NADAM = ("optim=nadam", "optim.lr=1e-3", "model.depth=2", "model.width=8")
 
 def test_ctrl_c_while_members_start_holds_for_all_of_them(tmp_path):
     def work(number):
-        def train(member):
+        def train(context):
             if number == 1:
                 os.kill(os.getpid(), signal.SIGINT)
-            return run(config(tmp_path / str(number), *NADAM, f"seed={number}"), [], member)
+            return run(config(tmp_path / str(number), *NADAM, f"seed={number}"), [], context)
 
         return train
 
@@ -45,14 +45,14 @@ def test_nothing_is_kept_of_members_that_have_left(tmp_path, monkeypatch):
     monkeypatch.setattr(Classifier, "__init__", noted)
     left = []
 
-    def watched(member, folder, epochs):
-        result = run(config(folder, *NADAM, f"trainer.max_epochs={epochs}"), [], member)
+    def watched(context, folder, epochs):
+        result = run(config(folder, *NADAM, f"trainer.max_epochs={epochs}"), [], context)
         if epochs == 4:
             gc.collect()
             left.append(sum(one() is not None for one in made))
         return result
 
-    works = [lambda member, n=n: watched(member, tmp_path / str(n), n) for n in (1, 2, 3, 4)]
+    works = [lambda context, n=n: watched(context, tmp_path / str(n), n) for n in (1, 2, 3, 4)]
     results = Population(works).run()
     failed = [result for result in results if isinstance(result, BaseException)]
     assert not failed, failed
@@ -74,9 +74,9 @@ def test_steps_without_state_are_compiled_too(tmp_path, monkeypatch):
 def test_a_compiled_population_holds_no_gradients_between_its_steps(optimizer, tmp_path, monkeypatch):
     held, steps, step = [], [], Stack._step
 
-    def watched(self, moving, *rest):
-        result = step(self, moving, *rest)
-        steps.append(len(moving))
+    def watched(self, active, *rest):
+        result = step(self, active, *rest)
+        steps.append(len(active))
         held.append(self._gradients is not None)
         held.extend(len(member.flat.gradient) for member in self.members)
         held.extend(member.flat.parameter.grad is not None for member in self.members)
@@ -100,11 +100,11 @@ def test_members_that_are_not_chosen_leave_and_the_others_go_on_as_ever(tmp_path
         return [number for number in waiting if number != 1 or len(asked) < 3]
 
     steps = []
-    works = [lambda member, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], member) for n in (1, 2)]
+    works = [lambda context, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], context) for n in (1, 2)]
     population = Population(works, choose, steps.append)
     first, second = population.run()
     assert asked == [[0, 1], [0, 1], [0, 1], [0]]  # four epochs; the second leaves before its third
-    assert isinstance(second, LeftOut)
+    assert isinstance(second, MemberDropped)
     assert steps == [2] * 2 * STEPS + [1] * 2 * STEPS
     assert first.metrics["epochs"] == 4
     assert abs(first.metrics["val_loss"] - alone(tmp_path / "alone", *NADAM, "seed=1").metrics["val_loss"]) < 1e-9
@@ -118,7 +118,7 @@ def test_a_population_with_nothing_to_lose_ends_at_the_first_ctrl_c(tmp_path):
         if len(pressed) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    works = [lambda member, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], member) for n in (1, 2)]
+    works = [lambda context, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], context) for n in (1, 2)]
     population = Population(works, before_step=press, at_once=True)
     assert all(isinstance(outcome, KeyboardInterrupt) for outcome in population.run())
     assert population.interrupted

@@ -9,11 +9,12 @@ from omegaconf import DictConfig
 
 from hydra_plugins.trainlab._jobs import Jobs, told, write_output_to
 from trainlab.lr_search.apply import search_ahead
-from trainlab.population.runner import Member, Population
+from trainlab.population.runner import Population
 from trainlab.run import run
 from trainlab.runs.result import Result
 from trainlab.sweep.executors.local import Share
 from trainlab.sweep.plan import Item, Job
+from trainlab.training.context import RunContext
 
 
 def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
@@ -60,12 +61,12 @@ def _search(jobs: Jobs, item: Item, handler: logging.Handler) -> dict[int, dict[
 _of_thread = threading.local()  # `handlers` of the member whose thread it is
 
 
-def _work(jobs: Jobs, job: Job, handlers: list[logging.Handler], member: Member) -> dict[str, str] | None:
-    """Run a job in the thread of ``member``. Returns the error that ended it, if any."""
+def _work(jobs: Jobs, job: Job, handlers: list[logging.Handler], context: RunContext) -> dict[str, str] | None:
+    """Run a job in the thread of a member. Returns the error that ended it, if any."""
 
     def task(cfg: DictConfig) -> Result:
         _log_own(handlers)
-        return run(cfg, list(job.overrides), member)
+        return run(cfg, list(job.overrides), context)
 
     try:
         returned = jobs.run([*job.overrides, *jobs.quiet()], job.number, task)

@@ -26,11 +26,11 @@ from trainlab.data import ImageData
 from trainlab.inference.rebuild import check_rebuildable
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models.scaling import InputScaling
-from trainlab.population.runner import Member
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.files import absolute
 from trainlab.runs.provenance import provenance
 from trainlab.tasks.metrics import metric_of, mode_of
+from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.length import check_length, count_batches, count_steps, limited
 from trainlab.training.lightning_internals import make_trainer
@@ -122,8 +122,9 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
 
 
-def build(cfg: DictConfig, member: Member | None = None) -> Parts:
-    """All objects of a run, alone or as ``member``, checked against each other. Reads no image and writes nothing."""
+def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
+    """All objects of a run, by default a solo run, checked against each other. Reads no image and writes nothing."""
+    context = context or RunContext()
     check_arguments(provenance, {"seed": cfg.seed}, "")
     check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
     name = Path(cfg.name if isinstance(cfg.name, str) else "")  # of a number, YAML has not kept how it was written
@@ -148,8 +149,7 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     if on_cpu and str(cfg.trainer.precision) in ("16", "16-mixed"):
         raise ValueError(f"precision={cfg.trainer.precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
     data: ImageData = construct(cfg, "data")
-    if member:
-        member.share(data)
+    context.share_images(data)
     data.check()
     network: nn.Module = construct(cfg, "model", image_shape=data.image_shape)
     check_rebuildable(network)
@@ -166,20 +166,20 @@ def build(cfg: DictConfig, member: Member | None = None) -> Parts:
     trial = tried(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
     steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
-    train_epoch = member.train_epoch if member and member.stacked else None
     module = Classifier(
-        network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps, train_epoch=train_epoch
+        network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps, epoch_steps=context.epoch_steps
     )
 
-    clock = {"clock": member.seconds} if member else {}
     named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
     check_callbacks({f"callbacks.{name}": callback for name, callback in named.items()}, on_cpu)
-    checkpoint, interrupt, epochs = named.get("checkpoint"), StopOnInterrupt(), EpochLog(**clock)
-    if member:
-        member.listen(interrupt)
+    checkpoint, interrupt, epochs = (
+        named.get("checkpoint"),
+        StopOnInterrupt(context.stop),
+        EpochLog(clock=context.clock),
+    )
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
-    callbacks = [epochs, *named.values()]
+    callbacks = [*context.callbacks, epochs, *named.values()]
     if cfg.trainer.max_time not in (None, ""):
         callbacks.append(_timer(resolved(cfg)["trainer"]["max_time"]))
     if cfg.sweep.trial:

@@ -18,12 +18,12 @@ from trainlab.loggers.tensorboard import LR_SEARCH
 from trainlab.lr_search.base import Means, NothingFound, Search, Trial
 from trainlab.lr_search.cache import cached
 from trainlab.population.eligibility import unfit
-from trainlab.population.runner import Member
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import setting_of_path, write_atomically
 from trainlab.runs.fingerprint import fingerprint
 from trainlab.runs.folder import earlier_run
 from trainlab.runs.result import Result, is_search
+from trainlab.training.context import RunContext
 from trainlab.training.length import limited
 
 log = logging.getLogger(__name__)
@@ -70,9 +70,9 @@ def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
     config = resolved(short)
     key = fingerprint(config | {"images": parts.data.images.digest, "version": VERSION})
 
-    def train(trial: Trial, member: Member | None) -> None:
+    def train(trial: Trial, context: RunContext) -> None:
         try:
-            _train(short, parts.data, trial, member)
+            _train(short, parts.data, trial, context)
         except ValueError as error:  # what fits the run may not fit a training that is shorter
             raise ValueError(f"{error} (in a training of lr_search)") from error
 
@@ -183,7 +183,7 @@ def batches_of_epoch(short: DictConfig, data: ImageData) -> int:
     return limited(batches, short.trainer.limit_train_batches)
 
 
-def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | None) -> None:
+def _train(short: DictConfig, data: ImageData, trial: Trial, context: RunContext) -> None:
     """Make a training on the images of ``data`` that leaves nothing."""
     cfg = copy.deepcopy(short)
     with open_dict(cfg):
@@ -191,10 +191,11 @@ def _train(short: DictConfig, data: ImageData, trial: Trial, member: Member | No
         cfg.trainer.update(trial.trainer)
         if trial.scheduler:
             cfg.scheduler = dict(trial.scheduler)
-    parts = build(cfg, member)
+    parts = build(cfg, context)
     parts.data.share(data)
     parts.standardize()
-    parts.trainer.callbacks = list(trial.callbacks)  # type: ignore[attr-defined]  # in the place of checkpoints
+    # In the place of checkpoints and the like.
+    parts.trainer.callbacks = [*context.callbacks, *trial.callbacks]  # type: ignore[attr-defined]
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data)
     except SystemExit as error:

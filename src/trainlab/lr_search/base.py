@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 from trainlab.lr_search.suggestions import log_spaced
-from trainlab.population.runner import Member
+from trainlab.training.context import RunContext
 
 
 class NothingFound(ValueError):
@@ -35,8 +35,7 @@ class Trial:
     scheduler: Mapping[str, Any] | None = None
 
 
-# Makes a training to its end, alone or as a member of a population; raises what ends it before.
-Train = Callable[[Trial, Member | None], None]
+Train = Callable[[Trial, RunContext], None]  # to the end of the training; raises what ends it before
 
 
 @dataclass(frozen=True)

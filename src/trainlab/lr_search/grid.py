@@ -5,7 +5,6 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -14,9 +13,10 @@ from tqdm.auto import tqdm
 from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.processes import Step, divided
 from trainlab.lr_search.suggestions import log_spaced
-from trainlab.population.runner import LeftOut, Member, Population
+from trainlab.population.runner import MemberDropped, Population
 from trainlab.randomness import derive_seed
 from trainlab.runs.errors import Diverged
+from trainlab.training.context import RunContext
 from trainlab.training.module import Classifier
 from trainlab.validation import check_at_least
 
@@ -131,13 +131,12 @@ class Grid(Search):
             chosen = ask({rates[number]: watches[number].losses for number in waiting})
             return [number for number in waiting if rates[number] in chosen]
 
-        def work(lr: float, watch: _Watch, member: Member) -> None:
+        def work(lr: float, watch: _Watch, context: RunContext) -> None:
             seed = derive_seed(self.seed, "lr_search")
-            callbacks = [_Turn(member), watch] if means.alone else [watch]
             trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": self._batches(means)}
             try:
-                means.train(Trial(lr, seed, callbacks, trainer), member)
-            except LeftOut:
+                means.train(Trial(lr, seed, [watch], trainer), context)
+            except MemberDropped:
                 pass
             except Diverged:
                 watch.losses.append(math.inf)
@@ -188,19 +187,3 @@ class _Watch(Callback):
         if "val/loss" not in pl_module.val_metrics:
             raise ValueError("lr_search=grid is scored by validations; set trainer.limit_val_batches=1.0")
         self.losses.append(pl_module.val_metrics["val/loss"])
-
-
-class _Turn(Callback):
-    """Lets a member that makes its epochs by itself wait for its turn before each."""
-
-    def __init__(self, member: Member) -> None:
-        self._member = member
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Wait."""
-        assert isinstance(pl_module, Classifier)
-        self._member.train_epoch(pl_module)
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        """End where all are to end."""
-        self._member.check()

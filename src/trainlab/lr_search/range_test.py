@@ -17,6 +17,7 @@ from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
 from trainlab.randomness import derive_seed
 from trainlab.runs.errors import Diverged
+from trainlab.training.context import RunContext
 from trainlab.training.module import Classifier
 from trainlab.validation import check_at_least
 
@@ -89,7 +90,7 @@ class RangeTest(Search):
                 curve = _Curve(self.smoothing, self.explosion_factor, bar)
                 seed = derive_seed(self.seed, "lr_search", number)
                 with contextlib.suppress(_Exploded, Diverged):
-                    means.train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), None)
+                    means.train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), RunContext())
                 curves.append(curve.smoothed)
                 bar.update(steps * (number + 1) - bar.n)
         return self.read(curves)

@@ -53,14 +53,14 @@ class Stack:
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
     def train_epoch(
-        self, moving: set[Classifier], steps: int, before_step: Callable[[], None]
+        self, active: set[Classifier], steps: int, before_step: Callable[[], None]
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """Make ``steps`` steps of the members ``moving``, fewer if none has a finite loss any more.
+        """Make ``steps`` steps of the members ``active``, fewer if none has a finite loss any more.
 
         A member whose loss is not finite stands still from the next check on.
 
         Args:
-            moving: all members, or those that have not left.
+            active: all members, or those that have not left.
             steps: to be made.
             before_step: called before each; what it raises ends the epoch.
 
@@ -68,8 +68,8 @@ class Stack:
             losses (steps, M), number of right answers (M,), images of each batch.
         """
         device, count = self.values.device, len(self.members)
-        some = next(iter(moving))
-        streams = Streams([(member if member in moving else some).batches for member in self.members])
+        some = next(iter(active))
+        streams = Streams([(member if member in active else some).batches for member in self.members])
         losses = torch.zeros(steps, count, device=device)
         correct = torch.zeros(count, dtype=torch.int64, device=device)
         # Draws go by the step of the whole training.
@@ -79,29 +79,29 @@ class Stack:
             before_step()
             images, labels = streams.batch(step)
             x = streams.to_members(self._scaling(images).view(*labels.shape, -1))
-            loss, right = self._step(moving, first + step, x, streams.to_members(labels))
+            loss, right = self._step(active, first + step, x, streams.to_members(labels))
             losses[step] = loss
             correct += right
             sizes.append(labels.shape[1])
             if (step + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
                 finite = dict(zip(self.members, losses[: step + 1].isfinite().all(0).tolist(), strict=True))
-                moving = {member for member in moving if finite[member]}
-                if not moving:
+                active = {member for member in active if finite[member]}
+                if not active:
                     break
         return losses[: len(sizes)], correct, sizes
 
-    def _step(self, moving: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, active: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A step; loss and number of right answers of each member (M,) before it."""
         if self._stack_step is None and self._in_one and all(has_state(member.optimizer) for member in self.members):
             self._stack_step, self._full = StackStep(self), self.members[0].batches.batch_size
         # A last, smaller batch is not worth a compilation of its own.
         if self._stack_step is not None and labels.shape[1] == self._full:
-            return self._stack_step(moving, steps, x, labels)
+            return self._stack_step(active, steps, x, labels)
         gradients, by_name = kept = self._gradients or self._make_gradients()
         loss, right = self.objective(x, labels, Tensors(self._by_name, steps, by_name, self._root))
         loss.sum().backward()
         for member, gradient in zip(self.members, gradients, strict=True):
-            if member in moving:
+            if member in active:
                 member.update(gradient)
         # A step in one has gradients of its own, and this was an exception.
         self._gradients = None if self._in_one else kept

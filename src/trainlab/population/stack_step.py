@@ -78,11 +78,11 @@ class StackStep:
         return found
 
     @torch.no_grad()
-    def __call__(self, moving: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, active: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step.
 
         Args:
-            moving: the members that it counts for; what becomes of the rows of others does not matter any more.
+            active: the members that it counts for; what becomes of the rows of others does not matter any more.
             steps: (M,) that each draws for.
             x: inputs (M, B, D).
             labels: (M, B).
@@ -90,11 +90,11 @@ class StackStep:
         Returns:
             losses (M,) and number of right answers (M,) before it.
         """
-        columns = {member: self._scalars(member) for member in moving}
+        columns = {member: self._scalars(member) for member in active}
         nothing = [0.0] * len(next(iter(columns.values())))
         scalars = to_device([columns.get(member, nothing) for member in self._members], self._values)
         result = self._step(scalars.t()[..., None].contiguous(), steps, x, labels)
-        for member in moving:
+        for member in active:
             member.step_schedule("step")
         return result
 

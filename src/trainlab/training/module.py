@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import lightning
 import torch
@@ -25,6 +25,13 @@ Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), int64 labels (B,)
 STEPS_BETWEEN_LOSS_CHECKS = 100  # each check waits for the device
 
 
+class EpochSteps(Protocol):
+    """Makes the optimizer's steps of a `Classifier`, all of an epoch at once."""
+
+    def train_epoch(self, module: "Classifier") -> None:
+        """Make the steps of the epoch that ``module`` is at, and hand it their sums by `take_epoch`."""
+
+
 class Classifier(lightning.LightningModule):
     """Trains ``network`` with cross-entropy.
 
@@ -38,7 +45,7 @@ class Classifier(lightning.LightningModule):
         gradient_clip_algorithm: "norm" or "value".
         accumulate_grad_batches: batches of a step, whose gradient is that of the mean loss of all their images; the
             last step of an epoch has those that are left.
-        train_epoch: makes all steps of an epoch, as a member of a population, in the place of this module.
+        epoch_steps: makes the steps; None for this module itself, one for each batch.
 
     Raises:
         ValueError: an argument is out of range.
@@ -58,7 +65,7 @@ class Classifier(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
         accumulate_grad_batches: int = 1,
-        train_epoch: Callable[["Classifier"], None] | None = None,
+        epoch_steps: EpochSteps | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
@@ -75,7 +82,7 @@ class Classifier(lightning.LightningModule):
         self._begun: dict[str, Any] | None = None  # sums of the epoch that a checkpoint lies in, until it continues
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
-        self.compile_step, self._train_epoch = compile, train_epoch
+        self.compile_step, self._epoch_steps = compile, epoch_steps
         self.clip = clipping(gradient_clip_algorithm, gradient_clip_val)
         self.accumulate = accumulate_grad_batches
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
@@ -99,8 +106,8 @@ class Classifier(lightning.LightningModule):
         in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
         captured = captured and not self.trainer._detect_anomaly  # which waits for the device
-        if self._train_epoch is not None:
-            pass  # a population makes the steps
+        if self._epoch_steps is not None:
+            pass  # which makes the steps
         elif in_one and self.trainer.precision != "16-mixed" and (self.compile_step or captured):
             step = WholeStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
             self._whole_step = step
@@ -120,7 +127,7 @@ class Classifier(lightning.LightningModule):
 
     @property
     def flat(self) -> FlatParameters:
-        """What the optimizer trains, where that is flat; so it is in populations and whole steps."""
+        """What the optimizer trains, where that is flat."""
         assert isinstance(self.trained, FlatParameters)
         return self.trained
 
@@ -192,14 +199,14 @@ class Classifier(lightning.LightningModule):
             continue_epoch(self.trainer)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Let a population make the epoch, if this is a member of one."""
-        if self._train_epoch is not None:
-            self._train_epoch(self)
+        """Have the steps of the epoch made, where that is not done batch by batch."""
+        if self._epoch_steps is not None:
+            self._epoch_steps.train_epoch(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """A step on a batch; the sums stay on the device."""
-        if self._train_epoch is not None:
-            return  # it is made, and so are all of the epoch
+        if self._epoch_steps is not None:
+            return
         images, labels = batch
         for draws in self._draws:
             draws.step.fill_(self.current_epoch * len(self._losses) + batch_idx)
@@ -256,7 +263,7 @@ class Classifier(lightning.LightningModule):
         self.step_schedule("step")
 
     def take_epoch(self, losses: Tensor, correct: Tensor, sizes: list[int]) -> None:
-        """Take the sums of an epoch whose steps a population has made.
+        """Take the sums of an epoch whose steps `EpochSteps` has made.
 
         Args:
             losses: (steps,) mean loss of each batch; fewer than all where it was given up as not finite.

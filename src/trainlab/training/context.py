@@ -1,0 +1,42 @@
+"""What a run is given by its runner, which may train it together with others."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from trainlab.data import ImageData
+from trainlab.training.module import EpochSteps
+
+
+@dataclass
+class StopRequest:
+    """Whether a training is to end after its epoch; several trainings may share one."""
+
+    requested: bool = False
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a run is given by its runner. The defaults are those of a solo run.
+
+    Attributes:
+        clock: seconds, of which differences count as the time of the run.
+        num_threads: of the CPU that the training uses.
+        stop: ends the training after its epoch.
+        epoch_steps: makes the steps of its epochs; None for the `Classifier` itself.
+        callbacks: that take part in the training besides the run's own.
+        share_images: is called with the data before anything is read, and may have them share images with others.
+        population: `time.population` of the result, up to now; None for a solo run.
+    """
+
+    clock: Callable[[], float] = time.perf_counter
+    num_threads: Callable[[], int] = torch.get_num_threads
+    stop: StopRequest = field(default_factory=StopRequest)
+    epoch_steps: EpochSteps | None = None
+    callbacks: Sequence[Callback] = ()
+    share_images: Callable[[ImageData], object] = lambda data: None
+    population: Callable[[], dict[str, Any] | None] = lambda: None
