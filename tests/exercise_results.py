@@ -24,6 +24,6 @@ def leave_part(leave: Leave, key: str, accuracies: Sequence[float], epoch_s: flo
             [accuracy] * own,
             seed=seed,
             epoch_s=epoch_s + 0.001 * seed,
-            overrides=(f"experiment={part.experiment}", f"seed={seed}"),
+            overrides=(f"experiment=exercise/{part.experiment}", f"seed={seed}"),
             name_of_part=key,
         )

@@ -22,7 +22,7 @@ def leave_network(
             [accuracy / 2, accuracy],
             seed=seed,
             status=status,
-            overrides=(f"experiment={experiment}", f"seed={seed}"),
+            overrides=(f"experiment=exercise/{experiment}", f"seed={seed}"),
             name_of_network=experiment,
             **model,
         )
@@ -39,6 +39,6 @@ def leave_and_lose(leave: Leave, experiment: str, accuracies: Sequence[float], l
     """Completed runs, and after them some that diverged."""
     leave_network(leave, experiment, accuracies)
     for seed in range(len(accuracies) + 1, len(accuracies) + 1 + lost):
-        overrides = (f"experiment={experiment}", f"seed={seed}")
+        overrides = (f"experiment=exercise/{experiment}", f"seed={seed}")
         name = f"mistakes/{experiment},{seed}"
         leave(name, [2.3], [0.1], seed, status="diverged", overrides=overrides, name_of_network=experiment)

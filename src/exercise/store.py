@@ -86,6 +86,14 @@ class Evidence:
         self._require_end(sweep, found[0])
         return found[0]
 
+    def experiment(self, sweep: Sweep, name: str) -> Group:
+        """The group of a sweep that was trained with the option ``name`` of `conf/experiment/exercise/`.
+
+        Raises:
+            NotYet: a run of it has not ended.
+        """
+        return self.group(sweep, experiment=f"exercise/{name}")
+
     def under_way(self) -> list[str]:
         """Names of sweeps that were begun and have not come to their end, in this process or one before."""
         path = self.folder / "under_way.json"

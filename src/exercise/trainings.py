@@ -54,6 +54,11 @@ QUICK = (
 )
 
 
+def experiments(*names: str) -> str:
+    """The override that chooses the options ``names`` of `conf/experiment/exercise/`."""
+    return f"experiment={','.join(f'exercise/{name}' for name in names)}"
+
+
 def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
     """All overrides of a sweep; later ones take the place of earlier ones with the same key."""
     given = [*sweep.overrides, *((*QUICK, *sweep.quick) if setting.quick else ()), *setting.overrides]

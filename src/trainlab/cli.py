@@ -261,9 +261,7 @@ def _config_error(error: Exception, arguments: Sequence[str]) -> str:
         key = error.full_key or str(error).rpartition(" ")[2]
         return f"{key} must be given; set {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        options = [o for o in error.options or [] if o]
-        return f"{group} has no option {option!r}; {_nearest(option, options)}"
+        return _no_such_option(str(error.missing_cfg_file), [o for o in error.options or [] if o])
     text = str(error.__cause__ or error)
     if there := re.search(
         r"Could not append to config. An item is already at '([^']+)'|Multiple values for (\S+?)\.", text
@@ -281,6 +279,17 @@ def _config_error(error: Exception, arguments: Sequence[str]) -> str:
     reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
     setting = error.full_key if isinstance(error, InterpolationKeyError) else None
     return f"{setting}: {reason}" if setting and setting not in reason else reason
+
+
+def _no_such_option(wrong: str, options: Sequence[str]) -> str:
+    """Message for ``wrong``, a group and an option that it does not have; its folders may have one of that name."""
+    group, _, option = wrong.rpartition("/") if wrong.startswith("hydra/") else wrong.partition("/")
+    folder = PROJECT / "conf" / group
+    in_folders = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*/*.yaml"))
+    for other in in_folders:
+        if other.endswith(f"/{option}"):
+            return f"{group} has no option {option!r}; set {group}={other}"
+    return f"{group} has no option {option!r}; {_nearest(option, in_folders if '/' in option else options)}"
 
 
 def _nearest(wrong: str, names: Sequence[str]) -> str:

@@ -29,6 +29,8 @@ OPTIONS = {
         "cnn_selu",
         "best_20x100",
         "demo",
+    },
+    "experiment/exercise": {
         "mistake_alpha_dropout_under_elu",
         "mistake_half_dropped_everywhere",
         "mistake_learning_rate",
@@ -65,19 +67,24 @@ OPTIONS = {
     "scheduler": {"constant", "cosine", "one_cycle", "plateau"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
+CONF = PROJECT / "conf"
 FOUND = {
-    group.name: {option.stem for option in group.glob("*.yaml")}
-    for group in (PROJECT / "conf").iterdir()
-    if group.is_dir() and group.name != "hydra"
+    str(group.relative_to(CONF)): {option.stem for option in group.glob("*.yaml")}
+    for group in CONF.rglob("*")
+    if group.is_dir() and not group.is_relative_to(CONF / "hydra")
 }
 DEFEATED = {
-    f"experiment={name}"
+    f"experiment=exercise/{name}"
     for name in (
         *("mistake_alpha_dropout_under_elu", "mistake_selu_raw_inputs"),
         *("variant_bn_elu_alpha_dropout", "variant_elu_alpha_dropout"),
     )
 }
-EACH = [f"{group}={option}" for group, options in sorted(FOUND.items()) for option in sorted(options)]
+EACH = [
+    "{}={}".format(*f"{group}/{option}".split("/", 1))
+    for group, options in sorted(FOUND.items())
+    for option in sorted(options)
+]
 
 Compose = Callable[..., DictConfig]
 
@@ -242,7 +249,7 @@ def test_a_coarse_search_is_a_grid_with_less_of_everything(compose: Compose):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_has_an_initializer_that_fits(activation: str, compose: Compose):
-    cfg = compose("experiment=question_4_activations", f"model.activation={activation}")
+    cfg = compose("experiment=exercise/question_4_activations", f"model.activation={activation}")
     rule = {"selu": "lecun", "tanh": "glorot", "sigmoid": "glorot"}.get(activation, "he")
     assert cfg.model.initializer == f"{rule}_normal"
     assert (cfg.model.depth, cfg.model.standardize) == (20, True)

@@ -3,8 +3,10 @@
 import shlex
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
-from trainlab.cli import register_resolvers
+from trainlab.cli import PROJECT, register_resolvers
 from trainlab.config.overrides import (
     WrongArguments,
     combinations,
@@ -25,6 +27,28 @@ def test_the_folder_of_a_run_says_what_sets_it_apart():
     assert folder_name(["data=shapes", "logger.csv=null", "callbacks.progress=null"]) == "data=shapes"
     assert folder_name(["data.root=a"]) != folder_name(["data.root=b"])
     assert folder_name(["names=1"]) == "names=1"
+
+
+def test_an_option_in_a_folder_of_its_group_is_named_without_it():
+    assert folder_name(["experiment=exercise/part_8c_bn", "seed=1"]) == "experiment=part_8c_bn,seed=1"
+    assert folder_name(["+experiment=exercise/part_8c_bn"]) == "+experiment=part_8c_bn"
+    assert folder_name(["data.root=a/b"]).startswith("data.root=a_b-")
+
+
+def test_glob_finds_options_in_folders_of_the_group_and_does_not_descend_by_itself():
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+
+        def found(glob: str) -> list[str]:
+            return [value for (value,) in combinations(parse_overrides([f"experiment={glob}"], loader))]
+
+        parts, outside = found("glob(exercise/part_*)"), found("glob(*)")
+        excluded = found("glob([exercise/plain*,demo],exclude=*/*selu)")
+    names = {path.stem for path in (PROJECT / "conf" / "experiment" / "exercise").glob("part_*.yaml")}
+    assert set(parts) == {f"experiment=exercise/{name}" for name in names}
+    assert len(names) == len(parts) == 5
+    assert "experiment=demo" in outside and not any("/" in value for value in outside)
+    assert excluded == ["experiment=demo", "experiment=exercise/plain_elu_he"]
 
 
 def test_a_folder_name_is_one_folder():
@@ -181,7 +205,7 @@ def test_combinations_that_are_the_same_run_count_once():
 
 
 def test_null_is_left_as_it_is_where_jobs_choose_the_option():
-    words = ["-m", "experiment=plain_selu,demo", "callbacks.pictures=null", "data.val_size=100"]
+    words = ["-m", "experiment=exercise/plain_selu,demo", "callbacks.pictures=null", "data.val_size=100"]
     expected = ["--multirun", *words[1:3], "data.val_size=choice(100)"]
     assert readable(words) == expected
     assert len(combinations(parse_overrides(expected[1:]))) == 2

@@ -66,7 +66,7 @@ def one_diverged_beside_right(leave: Leave, evidence: Evidence, accuracies: tupl
     name = "mistake_selu_raw_inputs"
     leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, name, accuracies)
-    overrides = (f"experiment={name}", "seed=3")
+    overrides = (f"experiment=exercise/{name}", "seed=3")
     leave("mistakes/x", [2.3], [0.1], 3, status="diverged", overrides=overrides, name_of_network=name)
     return network(evidence, name), network(evidence, "plain_selu")
 
@@ -158,7 +158,7 @@ def test_guessing_is_of_the_classes_of_the_data(leave: Leave, evidence: Evidence
 def test_learning_rates_are_told_one_by_one_where_they_differ(leave: Leave, evidence: Evidence):
     for name, lr in (("plain_selu", 5e-4), ("plain_elu_he", 1e-4)):
         for seed in (1, 2, 3):
-            overrides = (f"experiment={name}", f"seed={seed}")
+            overrides = (f"experiment=exercise/{name}", f"seed={seed}")
             leave(f"mistakes/{name}{seed}", [2.0], [0.4], seed, lr=lr, overrides=overrides)
     groups = [network(evidence, name) for name in ("plain_selu", "plain_elu_he")]
     assert rates_told(groups) == "The learning rates are given, not searched: SELU 0.0005; ELU at 1e-4 0.0001."

@@ -96,7 +96,7 @@ def test_the_smaller_cost_decides_nothing_where_it_is_cut_off(leave: Leave, evid
 def test_what_else_two_networks_differ_in(leave: Leave, evidence: Evidence):
     for name, lr, initializer in (("plain_selu", 5e-4, "lecun_normal"), ("plain_elu_he", 1e-4, "he_normal")):
         for seed in (1, 2, 3):
-            overrides = (f"experiment={name}", f"seed={seed}")
+            overrides = (f"experiment=exercise/{name}", f"seed={seed}")
             leave(f"mistakes/{name}{seed}", [2.0], [0.4], seed, lr=lr, overrides=overrides, initializer=initializer)
     groups = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
     assert otherwise(groups) == (

@@ -164,7 +164,9 @@ def test_a_rate_at_an_end_of_the_range_is_flagged(groups_of: Callable[..., Group
 
 def test_what_is_said_of_the_search_is_what_is_set():
     conf = yaml.safe_load((PROJECT / "conf" / "lr_search" / "coarse.yaml").read_text())
-    experiment = yaml.safe_load((PROJECT / "conf" / "experiment" / "question_4_activations.yaml").read_text())
+    experiment = yaml.safe_load(
+        (PROJECT / "conf" / "experiment" / "exercise" / "question_4_activations.yaml").read_text()
+    )
     assert (conf["num_rates"], conf["min_lr"], conf["max_lr"], conf["epochs"]) == (6, "3e-5", "1e-2", 2)
     assert experiment["trainer"]["limit_train_batches"] == 300
     note, _ = sections.SECTIONS[0].notes

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from exercise.questions.momentum import network, sections
-from exercise.questions.momentum import quadratic as bowl
+from exercise.questions.momentum import network, quadratic, sections
 from exercise.store import Evidence, NotYet
 from exercise.trainings import Setting
 from trainlab.cli import same_pace
@@ -18,35 +17,35 @@ Groups = dict[float, Group]
 
 
 def test_without_momentum_the_path_is_geometric():
-    points = bowl.path(0.0, 300)
-    (x0, y0), (a, b) = bowl.START, bowl.CURVATURES
+    points = quadratic.path(0.0, 300)
+    (x0, y0), (a, b) = quadratic.START, quadratic.CURVATURES
     for step in (1, 10, 100):
-        wanted = x0 * (1 - bowl.LR * a) ** step, y0 * (1 - bowl.LR * b) ** step
+        wanted = x0 * (1 - quadratic.LR * a) ** step, y0 * (1 - quadratic.LR * b) ** step
         assert points[step] == pytest.approx(wanted, abs=1e-12)
-    found = bowl.describe(points, 0.0)
+    found = quadratic.describe(points, 0.0)
     assert found.overshoot == 0
     # 0.98^n * 10 is 0.01 of the start's distance, which is sqrt(109), after 225.6 steps
-    limit = math.log(bowl.NEAR * math.hypot(*bowl.START) / x0) / math.log(1 - bowl.LR * a)
+    limit = math.log(quadratic.NEAR * math.hypot(*quadratic.START) / x0) / math.log(1 - quadratic.LR * a)
     assert found.settled == math.ceil(limit)
     assert found.predicted == pytest.approx(math.log(0.01) / math.log(0.98))
 
 
 def test_an_oscillating_mode_shrinks_by_the_root_of_the_momentum():
-    assert bowl.factor(0.99) == pytest.approx(math.sqrt(0.99))
-    assert bowl.factor(0.0) == pytest.approx(1 - bowl.LR * bowl.CURVATURES[0])
-    found = bowl.describe(bowl.path(0.99, 3000), 0.99)
+    assert quadratic.factor(0.99) == pytest.approx(math.sqrt(0.99))
+    assert quadratic.factor(0.0) == pytest.approx(1 - quadratic.LR * quadratic.CURVATURES[0])
+    found = quadratic.describe(quadratic.path(0.99, 3000), 0.99)
     assert found.settled == pytest.approx(found.predicted, rel=0.1)  # the theory knows no start
 
 
 def test_nearly_no_friction_carries_it_as_far_up_the_other_side():
-    found = bowl.describe(bowl.path(0.99999, 200), 0.99999)
+    found = quadratic.describe(quadratic.path(0.99999, 200), 0.99999)
     assert found.overshoot == pytest.approx(1, abs=0.02)
     assert found.settled is None
     assert found.predicted == pytest.approx(2 * math.log(0.01) / math.log(0.99999))
 
 
 def test_the_farthest_that_is_to_come():
-    assert bowl.farthest_yet([(3, 0), (0, 0), (0, -2), (1, 0), (0, 0)]) == [3, 2, 2, 1, 0]
+    assert quadratic.farthest_yet([(3, 0), (0, 0), (0, -2), (1, 0), (0, 0)]) == [3, 2, 2, 1, 0]
 
 
 def test_a_rate_that_keeps_the_pace():
@@ -278,7 +277,7 @@ def test_the_whole_answer_and_whether_it_is_the_books(arms: Callable[..., tuple[
     evidence = Evidence(tmp_path, Setting())
     with pytest.raises(NotYet):
         sections.answer(evidence)
-    evidence.keep(bowl.NAME, BOWL)
+    evidence.keep(quadratic.NAME, BOWL)
     answer = sections.answer(evidence)
     assert answer.agrees is True
     assert [len(answer.sentences), len(answer.details)] == [2, 2]
@@ -299,7 +298,7 @@ def test_the_whole_answer_and_whether_it_is_the_books(arms: Callable[..., tuple[
 def test_what_leaves_a_clear_bowl_open_is_said(arms: Callable[..., tuple[Groups, Groups]], tmp_path: Path):
     arms({0.0: LOW, 0.9: MID, 0.99999: NEAR_MID}, {0.0: MID, 0.99999: LOW})
     evidence = Evidence(tmp_path, Setting())
-    evidence.keep(bowl.NAME, BOWL)
+    evidence.keep(quadratic.NAME, BOWL)
     answer = sections.answer(evidence)
     assert answer.agrees is None  # what the lowered rate costs, which is clear, takes no part
     assert answer.sentences[1].endswith(
@@ -310,7 +309,7 @@ def test_what_leaves_a_clear_bowl_open_is_said(arms: Callable[..., tuple[Groups,
 def test_without_steps_the_table_has_no_way(arms: Callable[..., tuple[Groups, Groups]], tmp_path: Path):
     arms({0.9: None, 0.99999: None}, {0.99999: None})
     evidence = Evidence(tmp_path, Setting())
-    evidence.keep(bowl.NAME, BOWL)
+    evidence.keep(quadratic.NAME, BOWL)
     answer = sections.answer(evidence)
     assert [row[6][0] for row in answer.tables[0][1].rows] == ["-", "-", "-"]
     assert "come to it late" not in answer.figures[2].caption

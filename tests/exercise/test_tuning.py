@@ -248,7 +248,7 @@ def test_comparisons_are_corrected_for_each_other(leave: Leave, evidence: Callab
 def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8b, plain", [0.5, 0.5, 0.5])
     for seed in (1, 2, 3):
-        overrides = (f"experiment={parts.PARTS['8c'].experiment}", f"seed={seed}")
+        overrides = (f"experiment=exercise/{parts.PARTS['8c'].experiment}", f"seed={seed}")
         leave(f"question_8/c{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, part="8c")
     found = answer("8c", evidence())
     assert found.agrees is None
@@ -258,7 +258,7 @@ def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable
 def test_runs_that_diverged_leave_the_others_without_a_claim(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8b, plain", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.530, 0.533], epochs=4)
-    overrides = (f"experiment={parts.PARTS['8c'].experiment}", "seed=3")
+    overrides = (f"experiment=exercise/{parts.PARTS['8c'].experiment}", "seed=3")
     leave("question_8/c3", [2.3], [0.1], seed=3, status="diverged", overrides=overrides, name_of_part="8c")
     found = answer("8c", evidence(), **{"8c": 3.0})
     assert found.agrees is None
@@ -280,7 +280,9 @@ def differing(*experiments: str) -> set[str]:
     """Settings in which two differ; the rate is searched for each."""
     register_resolvers()
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        old, new = (leaves(compose("train", [f"experiment={name}", "name=x", "run_dir=x"])) for name in experiments)
+        old, new = (
+            leaves(compose("train", [f"experiment=exercise/{name}", "name=x", "run_dir=x"])) for name in experiments
+        )
     return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)} - {"optim.lr"}
 
 

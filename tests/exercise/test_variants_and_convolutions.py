@@ -25,6 +25,7 @@ def evidence(tmp_path: Path) -> Evidence:
 def leave_runs(
     leave: Leave, sweep: str, experiment: str, accuracies: Sequence[float], status: str = "completed", test: float = 0.0
 ) -> None:
+    option = experiment if sweep == "cnn" else f"exercise/{experiment}"
     for seed, accuracy in enumerate(accuracies, 1):
         folder = leave(
             f"{sweep}/{experiment},{seed}",
@@ -33,7 +34,7 @@ def leave_runs(
             seed=seed,
             epoch_s=3 + 0.001 * seed,
             status=status,
-            overrides=(f"experiment={experiment}", f"seed={seed}"),
+            overrides=(f"experiment={option}", f"seed={seed}"),
             name_of_network=experiment,
         )
         if test and (result := Result.read(folder)):

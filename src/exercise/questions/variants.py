@@ -9,7 +9,7 @@ from exercise.questions.tuning.parts import ALL, PARTS, group_of
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import cost_told, step_times
 from exercise.store import Evidence, Measured, diverged
-from exercise.trainings import Sweep
+from exercise.trainings import Sweep, experiments
 from trainlab.report import Group, Table, describe_pair, plot_learning_curves
 
 
@@ -57,7 +57,7 @@ VARIANTS = {
     ),
 }
 STEPS, ROUNDS = "variants_steps", 40
-SWEEP = Sweep("variants", (f"experiment={','.join(VARIANTS)}", "lr_search=grid", "seed=1,2,3"))
+SWEEP = Sweep("variants", (experiments(*VARIANTS), "lr_search=grid", "seed=1,2,3"))
 
 
 def answer_of(experiment: str, evidence: Evidence) -> Answer:
@@ -87,7 +87,7 @@ def steps(evidence: Evidence) -> Measured:
 
 def group(evidence: Evidence, experiment: str) -> Group:
     """The runs of a variant."""
-    return named(evidence.group(SWEEP, experiment=experiment), VARIANTS[experiment].name)
+    return named(evidence.experiment(SWEEP, experiment), VARIANTS[experiment].name)
 
 
 def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:

@@ -29,14 +29,23 @@ class WrongArguments(ValueError):
 
 
 def folder_name(overrides: Sequence[str]) -> str:
-    """The folder of a sweep's run: its overrides; with a hash where they are too long or have other characters."""
-    kept = telling(overrides)
-    full = ",".join(kept) or "default"
+    """The folder of a sweep's run: its overrides; with a hash where they are too long or have other characters.
+
+    An option that lies in a folder of its group is named without that folder: `experiment=part_8c_bn` for
+    `experiment=exercise/part_8c_bn`.
+    """
+    full = ",".join(map(_without_folder, telling(overrides))) or "default"
     name = re.sub(r"[^\w=,.+~@-]", "_", full)
     if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:
         return name
     digest = hashlib.blake2b(full.encode(), digest_size=4).hexdigest()
     return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
+
+
+def _without_folder(override: str) -> str:
+    key, equals, value = override.partition("=")
+    is_setting = "." in key or key.lstrip("+") in PATHS  # and not the option of a group
+    return override if is_setting else f"{key}{equals}{value.rpartition('/')[2]}"
 
 
 def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
@@ -239,15 +248,38 @@ def swept_values(override: Any) -> list[str]:
     Raises:
         ValueError: there are none.
     """
-    if override.is_range_sweep():
+    from hydra.core.override_parser.types import Glob
+
+    loader, options = override.config_loader, []
+    if isinstance(override.value(), Glob) and loader:
+        options = _options(loader, override.key_or_group)
+        values = [option for option in options if _matches(override.value(), option)]
+    elif override.is_range_sweep():
         values = [str(_rounded(number)) for number in override.sweep_iterator()]
     else:
         values = list(override.sweep_string_iterator())
     if not values:
-        options = override.config_loader.get_group_options(override.key_or_group) if override.config_loader else []
         there_are = f"; there are: {', '.join(options)}" if options else ""
         raise WrongArguments(f"{override.input_line} has no value to sweep over{there_are}")
     return values
+
+
+def _options(config_loader: Any, group: str) -> list[str]:
+    """Options of a group, and those in its folders as `folder/option`. Hydra's own glob() sees only the former."""
+    from hydra.core.object_type import ObjectType
+
+    folders = config_loader.get_group_options(group, ObjectType.GROUP)
+    inside = [f"{folder}/{option}" for folder in folders for option in _options(config_loader, f"{group}/{folder}")]
+    return [*config_loader.get_group_options(group), *inside]
+
+
+def _matches(glob: Any, option: str) -> bool:
+    """Whether `glob(include, exclude)` means an option: as in a shell, `*` stays within one folder."""
+    include, exclude = (
+        [pattern for pattern in patterns if pattern.count("/") == option.count("/")]
+        for patterns in (glob.include, glob.exclude)
+    )
+    return bool(replace(glob, include=include, exclude=exclude).filter([option]))
 
 
 def _rounded(number: float) -> float:

@@ -2,7 +2,7 @@
 
 from exercise.formatting import named
 from exercise.store import Evidence
-from exercise.trainings import Sweep
+from exercise.trainings import Sweep, experiments
 from trainlab.report import Group
 
 NAMES = {
@@ -21,7 +21,7 @@ NAMES = {
 ALL = Sweep(
     "question_4_activations",
     (
-        "experiment=question_4_activations",
+        experiments("question_4_activations"),
         f"model.activation={','.join(NAMES)}",
         *("lr_search=coarse", "seed=1,2,3", "callbacks.pictures=null", "logger.tensorboard=null"),
     ),

@@ -11,7 +11,7 @@ from exercise.questions.dropout.plots import by_rate, by_variant, costs, curves
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
 from exercise.timing import product, times_as_long
-from exercise.trainings import Sweep
+from exercise.trainings import Sweep, experiments
 from trainlab.report import Group
 from trainlab.statistics import Ratio
 
@@ -20,7 +20,7 @@ RATES = (0.0, 0.1, 0.2, 0.5)
 SWEEP = Sweep(
     "question_7",
     (
-        *("experiment=plain_selu", "model.dropout=0,0.1,0.2,0.5", "model.dropout_kind=ordinary", "seed=1,2,3"),
+        *(experiments("plain_selu"), "model.dropout=0,0.1,0.2,0.5", "model.dropout_kind=ordinary", "seed=1,2,3"),
         *("data.val_size=35000", "data.batch_size=128", "optim.lr=2e-4"),
         *("trainer.max_epochs=16", "callbacks.early_stopping.patience=4"),
     ),

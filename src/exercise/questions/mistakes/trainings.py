@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from exercise.formatting import named
 from exercise.store import Evidence
-from exercise.trainings import Sweep
+from exercise.trainings import Sweep, experiments
 from trainlab.report import Group
 
 NOTE = (
@@ -23,7 +23,7 @@ LABELS = {
 SWEEP = Sweep(
     "mistakes",
     (
-        *(f"experiment={','.join(LABELS)}", "seed=1,2,3"),
+        *(experiments(*LABELS), "seed=1,2,3"),
         *("trainer.max_epochs=6", "trainer.limit_train_batches=0.5"),
         *("callbacks.activations.every_epochs=6", "callbacks.step_losses.keep=true"),
     ),
@@ -33,7 +33,7 @@ SWEEP = Sweep(
 
 def network(evidence: Evidence, experiment: str) -> Group:
     """The runs of one of ``LABELS``."""
-    return named(evidence.group(SWEEP, experiment=experiment), LABELS[experiment])
+    return named(evidence.experiment(SWEEP, experiment), LABELS[experiment])
 
 
 def rates_told(groups: Sequence[Group]) -> str:

@@ -5,17 +5,8 @@ from dataclasses import dataclass
 
 from exercise.formatting import family, named
 from exercise.store import Evidence, NotYet
-from exercise.trainings import Sweep
+from exercise.trainings import Sweep, experiments
 from trainlab.report import Group, Pair
-
-ALL = Sweep(
-    "question_8",
-    (
-        "experiment=plain_elu_he,part_8b_elu_he,part_8c_bn,plain_selu,part_8d_selu,part_8e_alpha_dropout,"
-        "part_8f_one_cycle",
-        *("lr_search=grid", "seed=1,2,3"),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -23,7 +14,7 @@ class Part:
     """Networks of the question that differ in the seed alone.
 
     Attributes:
-        experiment: option of `conf/experiment/`.
+        experiment: option of `conf/experiment/exercise/`.
         name: short, for sentences and figures.
         change: what sets it apart, where a section is on that.
         published: validation accuracy in % that others report, of one run each.
@@ -59,6 +50,7 @@ PARTS = {
     ),
     "8f": Part("part_8f_one_cycle", "1cycle", "SGD under a 1cycle schedule of 15 epochs", ("49.80", "-", "52.42")),
 }
+ALL = Sweep("question_8", (experiments(*(part.experiment for part in PARTS.values())), "lr_search=grid", "seed=1,2,3"))
 RECIPE = "batches of 128 with a weight decay of 3e-3"
 # What each section compares, networks that differ in one change of the exercise; and what the recipe is compared with.
 COMPARED = {"8c": ("8b, plain", "8c"), "8d": ("8c", "8d, plain"), "8e": ("8d", "8e"), "8f": ("8e", "8f")}
@@ -67,7 +59,7 @@ OF_RECIPE = {"8b": ("8b, plain", "8b"), "8d": ("8d, plain", "8d")}
 
 def group_of(evidence: Evidence, key: str) -> Group:
     """The runs of a part."""
-    return named(evidence.group(ALL, experiment=PARTS[key].experiment), PARTS[key].name)
+    return named(evidence.experiment(ALL, PARTS[key].experiment), PARTS[key].name)
 
 
 def pairs_of(evidence: Evidence, compared: Mapping[str, tuple[str, str]]) -> dict[str, Pair]:
