@@ -1,21 +1,96 @@
-"""What people see on a console that may show a progress bar."""
+"""What a run prints: log lines, a progress bar below them on a terminal, plain lines elsewhere."""
 
 import logging
+import os
 import sys
+import time
 import warnings
+from typing import Self
 
-from tqdm.auto import tqdm
+from rich.console import Console
+from rich.markup import escape
 
+# What moves is on standard error: results on standard output can be read by other programs.
+console = Console(stderr=True)
+_REFRESH_S = 0.1
 _RESUMABLE = "You're resuming from a checkpoint that ended before"  # an epoch: `Batches.start` is where
 
 
-class BarHandler(logging.Handler):
-    """Writes each record to standard output, above a progress bar if there is one."""
+def on_terminal() -> bool:
+    """Whether what moves can be shown."""
+    return sys.stderr.isatty() and not console.is_dumb_terminal
+
+
+def say(text: str) -> None:
+    """Print lines, above a progress bar if there is one; where nobody reads them, as behind `head`, work continues."""
+    if Bar.is_open and sys.stdout.isatty():
+        console.out(text, highlight=False)
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Bar:
+    """A progress bar where there is a terminal; it is gone when it is closed.
+
+    Args:
+        description: of what is done.
+        total: steps.
+
+    Attributes:
+        is_open: whether one is shown.
+        steps: done so far.
+    """
+
+    is_open = False
+
+    def __init__(self, description: str, total: int) -> None:
+        self.steps, self._due, self._progress = 0, 0.0, None
+        if on_terminal():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            # No thread of its own, which would take time from the steps and leave locks to processes that are forked.
+            self._progress = Progress(
+                *columns,
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._task = self._progress.add_task(escape(description), total=total)
+            self._progress.start()
+            Bar.is_open = True
+
+    def update(self, steps: int) -> None:
+        """Count more steps."""
+        self.steps += steps
+        if self._progress and time.monotonic() > self._due:
+            self._progress.update(self._task, completed=self.steps, refresh=True)
+            self._due = time.monotonic() + _REFRESH_S
+
+    def close(self) -> None:
+        """Take it away."""
+        if self._progress:
+            self._progress.stop()
+            self._progress, Bar.is_open = None, False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints each log record."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write ``record``."""
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        """Print ``record``."""
+        say(self.format(record))
 
 
 def quiet() -> None:

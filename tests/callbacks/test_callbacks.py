@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from torch import nn
 from torch.optim import SGD
 
@@ -168,7 +169,9 @@ def test_the_bar_is_silent_without_a_terminal(capsys):
 
 
 def test_the_bar_moves_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("trainlab.console.console", Console(stderr=True))
     show_bar(ProgressBar(refresh_steps=1))
     out, err = capsys.readouterr()
     assert "epoch   1" in err

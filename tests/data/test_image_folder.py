@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from trainlab.data import image_folder
 from trainlab.data.decode import decode
@@ -368,8 +369,9 @@ def test_plain_lines_where_stderr_is_no_terminal(root, open_folder, capsys):
 
 
 def test_progress_bar_where_stderr_is_a_terminal(root, open_folder, capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("trainlab.console.console", Console(stderr=True))
     open_folder(root).read()
     shown = capsys.readouterr()
     assert "decoding" in shown.err

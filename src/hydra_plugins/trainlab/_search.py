@@ -16,11 +16,11 @@ from hydra_plugins.trainlab._jobs import Jobs, quoted
 from hydra_plugins.trainlab._sweep import checked, report_on
 from trainlab.cli import SweepFailed
 from trainlab.config.overrides import swept_values
+from trainlab.console import say
 from trainlab.runs.fingerprint import is_debug_run, telling
 from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
 from trainlab.sweep.plan import Job
-from trainlab.sweep.progress import say
 from trainlab.sweep.space import Choice, Dimension, Params, Settings, Space, Value, interval, steps
 from trainlab.sweep.study import Study, reason_of, status_of
 

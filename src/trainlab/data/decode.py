@@ -2,13 +2,14 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from trainlab.console import Bar, on_terminal
 from trainlab.processes import count_cores
 
 _MOST_PIXELS = 178_956_970  # of an image; 512 MB in colour
@@ -64,19 +65,12 @@ def in_threads(function: Callable[[int], None], count: int, description: str) ->
 
     starts = range(0, count, _CHUNK)
     with ThreadPoolExecutor(count_cores()) as threads:
-        for _ in _shown(threads.map(call, starts), len(starts), f"{description} ({count} files)"):
-            pass
-
-
-def _shown(steps: Iterable[None], total: int, description: str) -> Iterable[None]:
-    if not sys.stderr.isatty():
-        print(description, file=sys.stderr, flush=True)
-        return steps
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import track
-
-    return track(steps, escape(description), total, console=Console(stderr=True), transient=True)
+        description += f" ({count} files)"
+        if not on_terminal():
+            print(description, file=sys.stderr, flush=True)
+        with Bar(description, count) as bar:
+            for start, _ in zip(starts, threads.map(call, starts), strict=True):
+                bar.update(min(_CHUNK, count - start))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

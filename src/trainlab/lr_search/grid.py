@@ -2,14 +2,13 @@
 
 import logging
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from tqdm.auto import tqdm
 
+from trainlab.console import Bar
 from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.processes import Step, divided
 from trainlab.lr_search.suggestions import log_spaced
@@ -75,7 +74,7 @@ class Grid(Search):
             )
         parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(2 * self.num_refined))
         steps = parts * self._batches(means)
-        with tqdm(desc="learning rates", total=steps, leave=False, disable=not sys.stderr.isatty()) as bar:
+        with Bar("learning rates", steps) as bar:
             tried = self._try(self.rates, {}, means, bar.update)
             best = best_of(tried)
             between = refined(self.rates, best, self.num_refined)

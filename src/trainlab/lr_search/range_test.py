@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from tqdm.auto import tqdm
 
+from trainlab.console import Bar
 from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
 from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
 from trainlab.randomness import derive_seed
@@ -85,14 +84,14 @@ class RangeTest(Search):
         schedule = {"_target_": f"{__name__}.rising", "_partial_": True, "factor": factor}
         trainer = {"max_epochs": -1, "max_steps": steps, "limit_val_batches": 0}
         curves = []
-        with tqdm(total=steps * self.num_seeds, desc="range test", leave=False, disable=not sys.stderr.isatty()) as bar:
+        with Bar("range test", steps * self.num_seeds) as bar:
             for number in range(self.num_seeds):
                 curve = _Curve(self.smoothing, self.explosion_factor, bar)
                 seed = derive_seed(self.seed, "lr_search", number)
                 with contextlib.suppress(_Exploded, Diverged):
                     means.train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), RunContext())
                 curves.append(curve.smoothed)
-                bar.update(steps * (number + 1) - bar.n)
+                bar.update(steps * (number + 1) - bar.steps)
         return self.read(curves)
 
     def read(self, curves: list[list[float]]) -> Found:
@@ -137,7 +136,7 @@ class _Exploded(Exception):
 class _Curve(Callback):
     """Smoothed losses of the optimizer's steps, up to where they explode."""
 
-    def __init__(self, smoothing: float, explosion_factor: float, bar: Any) -> None:
+    def __init__(self, smoothing: float, explosion_factor: float, bar: Bar) -> None:
         self._smoothing, self._factor, self._bar = smoothing, explosion_factor, bar
         self._losses: list[float] = []
         self._of_step: list[float] = []  # of the batches whose gradients a step sums

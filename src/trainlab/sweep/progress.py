@@ -1,6 +1,5 @@
 """How a sweep goes: a table that is kept up to date on a terminal, elsewhere a line a job."""
 
-import os
 import sys
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from trainlab.console import console, on_terminal, say
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.result import STATUSES
 from trainlab.sweep.outcome import WAITING, Outcome
@@ -124,16 +124,7 @@ class LiveTable:
 
 def watcher(state: State) -> Lines | LiveTable:
     """The table where there is a terminal, else lines."""
-    console = Console()
-    return LiveTable(state, console) if sys.stdout.isatty() and not console.is_dumb_terminal else Lines(state)
-
-
-def say(text: str) -> None:
-    """Print lines; where nobody reads them any more, as behind `head`, the sweep goes on."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return LiveTable(state, console) if sys.stdout.isatty() and on_terminal() else Lines(state)
 
 
 def summary(state: State) -> str:
