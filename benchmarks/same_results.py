@@ -26,7 +26,7 @@ import torch
 HERE = Path(__file__).resolve().parents[1]
 TINY = (
     *("data=shapes", "data.num_train=700", "data.val_size=100", "data.num_test=200", "trainer=cpu"),
-    *("trainer.max_epochs=3", "callbacks.pictures=null", "logger.tensorboard=null"),
+    *("trainer.max_epochs=3", "callbacks.figures=null", "logger.tensorboard=null"),
 )
 RUNS: dict[str, Sequence[str]] = {
     "elu_he": ("model=elu_he",),

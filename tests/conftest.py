@@ -37,7 +37,7 @@ TINY = (
     "model.width=16",
     "trainer=cpu",
     "trainer.max_epochs=2",
-    "callbacks.pictures=null",
+    "callbacks.figures=null",
     "logger.tensorboard=null",  # pictures and their library take most of a tiny run's time
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-BOARD = "logger.tensorboard={_target_: trainlab.loggers.tensorboard.TensorBoard, save_dir: '${run_dir}'}"
+BOARD = "logger.tensorboard={_target_: trainlab.loggers.TensorBoard, save_dir: '${run_dir}'}"
 
 
 def event_files(folder: Path) -> list[Path]:

@@ -315,8 +315,8 @@ def test_a_full_disk_is_told_with_the_file(train, monkeypatch, tmp_path):
 
 def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
     result, folder = train(
-        "callbacks.pictures={_target_: trainlab.callbacks.Pictures, num_images: 8}",
-        "logger.tensorboard={_target_: trainlab.loggers.tensorboard.TensorBoard, save_dir: '${run_dir}'}",
+        "callbacks.figures={_target_: trainlab.callbacks.FigureLogger, num_images: 8}",
+        "logger.tensorboard={_target_: trainlab.loggers.TensorBoard, save_dir: '${run_dir}'}",
     )
     events = EventAccumulator(str(folder), {"scalars": 0, "images": 0}).Reload()
     rows = read_rows(folder / "metrics.csv")

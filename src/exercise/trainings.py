@@ -50,7 +50,7 @@ class Setting:
 QUICK = (
     *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
     *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
-    *("callbacks.pictures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
+    *("callbacks.figures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
 )
 
 

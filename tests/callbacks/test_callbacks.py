@@ -97,7 +97,7 @@ def test_the_best_so_far_is_taken_over_with_its_checkpoint_only(tmp_path):
         (lambda: EarlyStopping("val/loss", patience=-1), "patience must be at least 0, got -1; set callbacks.early"),
         (lambda: EarlyStopping("val/loss", min_delta=-0.1), "min_delta must be at least 0, got -0.1"),
         (lambda: EarlyStopping("val/loss", min_delta=math.nan), "min_delta must be at least 0, got"),
-        (lambda: ProgressBar(0), "refresh_steps must be at least 1, got 0; set callbacks.progress.refresh_steps"),
+        (lambda: ProgressBar(0), "refresh_rate must be at least 1, got 0; set callbacks.progress.refresh_rate"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, rule):
@@ -164,7 +164,7 @@ def show_bar(callback):
 
 
 def test_the_bar_is_silent_without_a_terminal(capsys):
-    show_bar(ProgressBar(refresh_steps=1))
+    show_bar(ProgressBar(refresh_rate=1))
     assert capsys.readouterr() == ("", "")
 
 
@@ -172,7 +172,7 @@ def test_the_bar_moves_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr("trainlab.console.console", Console(stderr=True))
-    show_bar(ProgressBar(refresh_steps=1))
+    show_bar(ProgressBar(refresh_rate=1))
     out, err = capsys.readouterr()
     assert "epoch   1" in err
     assert "/4" in err

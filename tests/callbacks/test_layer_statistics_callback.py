@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from conftest import TINY, with_defaults
 from event_files import BOARD, points, values
 from same_runs import assert_same_training, rows
-from trainlab.callbacks.layer_statistics import ActivationProbe
+from trainlab.callbacks.layer_statistics import LayerStatistics
 from trainlab.cli import PROJECT
 from trainlab.data.shapes import Shapes
 from trainlab.inference.layer_statistics import activations, layers_of
@@ -23,8 +23,8 @@ from trainlab.runs.errors import Diverged
 from trainlab.runs.fingerprint import fingerprint
 from trainlab.runs.result import Result
 
-ON = "callbacks.activations.every_epochs=1"
-DROPOUT = ("model.dropout=0.3", "model.dropout_kind=ordinary", "model.dropout_after=every")
+ON = "callbacks.layer_statistics.every_n_epochs=1"
+DROPOUT = ("model.dropout=0.3", "model.dropout_kind=standard", "model.dropout_after=every")
 CASES = {
     "bn and dropout": ("model=bn", *DROPOUT),
     "alpha dropout": ("model=alpha_dropout", "model.dropout_after=every", "optim=sgd", "scheduler=one_cycle"),
@@ -41,9 +41,9 @@ def test_a_training_is_the_same_to_the_bit(train, case):
     assert_same_training(probed, plain)
     assert result.metrics["test_loss"] == Result.read(plain).metrics["test_loss"]
     assert (
-        len(rows(probed, "activations.csv")) == 3 * 4
+        len(rows(probed, "layer_statistics.csv")) == 3 * 4
     )  # before, after each of two epochs; three layers and the output
-    assert not (plain / "activations.csv").exists()
+    assert not (plain / "layer_statistics.csv").exists()
 
 
 @pytest.mark.slow
@@ -63,16 +63,16 @@ def test_a_training_in_two_processes_too(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150)
         assert done.returncode == 0, done.stderr
     assert_same_training(tmp_path / "probed", tmp_path / "plain")
-    assert len(rows(tmp_path / "probed", "activations.csv")) == 3 * 4
+    assert len(rows(tmp_path / "probed", "layer_statistics.csv")) == 3 * 4
 
 
 def test_rows_are_those_of_the_network_at_the_end_of_an_epoch(train):
-    _, folder = train("model=selu_lecun", ON, "callbacks.activations.num_images=1000", "trainer.max_epochs=1")
+    _, folder = train("model=selu_lecun", ON, "callbacks.layer_statistics.num_images=1000", "trainer.max_epochs=1")
     network = rebuild_network(load_checkpoint(folder / "checkpoints" / "last.ckpt"))
     data = Shapes(num_train=400, num_test=100, val_size=100)
     held_out = data.val_dataloader()  # all of them: there are 100
     found = activations(network, layers_of(network), held_out.images[held_out.indices])
-    told = [row for row in rows(folder, "activations.csv") if row["epochs"] == "1"]
+    told = [row for row in rows(folder, "layer_statistics.csv") if row["epochs"] == "1"]
     assert [row["layer"] for row in told] == ["linear_1", "linear_2", "linear_3", "output"]
     assert {row["step"] for row in told} == {"19"}
     for row, of in zip(told, found, strict=True):
@@ -94,7 +94,9 @@ def test_the_gradient_before_the_training_is_that_of_its_first_step(train, case)
     first = FirstGradient()
     _, folder = train(*CASES[case], ON, "trainer.max_epochs=1", callbacks=(first,))
     told = {
-        row["layer"]: float(row["gradient_norm"]) for row in rows(folder, "activations.csv") if row["epochs"] == "0"
+        row["layer"]: float(row["gradient_norm"])
+        for row in rows(folder, "layer_statistics.csv")
+        if row["epochs"] == "0"
     }
     squares = dict.fromkeys(told, 0.0)
     for name, gradient in first.found.items():
@@ -104,23 +106,24 @@ def test_the_gradient_before_the_training_is_that_of_its_first_step(train, case)
 
 
 def test_every_other_epoch(train):
-    _, folder = train("callbacks.activations.every_epochs=2", "trainer.max_epochs=5")
-    assert list(dict.fromkeys(row["epochs"] for row in rows(folder, "activations.csv"))) == ["0", "2", "4"]
+    _, folder = train("callbacks.layer_statistics.every_n_epochs=2", "trainer.max_epochs=5")
+    assert list(dict.fromkeys(row["epochs"] for row in rows(folder, "layer_statistics.csv"))) == ["0", "2", "4"]
 
 
-@pytest.mark.parametrize("off", ["callbacks.activations=null", "callbacks.activations.every_epochs=0"])
+@pytest.mark.parametrize("off", ["callbacks.layer_statistics=null", "callbacks.layer_statistics.every_n_epochs=0"])
 def test_it_can_be_switched_off(train, off):
     _, folder = train(off, "trainer.max_epochs=1")
-    assert not (folder / "activations.csv").exists()
+    assert not (folder / "layer_statistics.csv").exists()
 
 
 def test_it_is_no_part_of_what_a_run_is(train, compose_config):
     result, _ = train("trainer.max_epochs=1")
     again, folder = train("trainer.max_epochs=1", ON)
     assert again.provenance == result.provenance  # that of the run that was: it was not trained again
-    assert not (folder / "activations.csv").exists()
+    assert not (folder / "layer_statistics.csv").exists()
     assert (
-        len({fingerprint(resolved(compose_config(*more))) for more in ([], [ON], ["callbacks.activations=null"])}) == 1
+        len({fingerprint(resolved(compose_config(*more))) for more in ([], [ON], ["callbacks.layer_statistics=null"])})
+        == 1
     )
 
 
@@ -137,7 +140,7 @@ def test_a_resumed_run_leaves_the_rows_and_points_of_an_undisturbed_one(train):
         train(*settings, name="halted", callbacks=(Stop(),))
     _, halted = train(*settings, name="halted")
     _, whole = train(*settings, name="whole")
-    assert rows(halted, "activations.csv") == rows(whole, "activations.csv")
+    assert rows(halted, "layer_statistics.csv") == rows(whole, "layer_statistics.csv")
     assert values(halted).keys() == values(whole).keys()
     for tag in values(whole):
         if tag.startswith("within"):
@@ -146,7 +149,7 @@ def test_a_resumed_run_leaves_the_rows_and_points_of_an_undisturbed_one(train):
 
 def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
     _, folder = train(ON, BOARD)
-    told = rows(folder, "activations.csv")
+    told = rows(folder, "layer_statistics.csv")
     for key, section in LAYERS.items():
         for layer in ("linear_1", "linear_3", "output"):
             expected = [(int(row["step"]), float(row[key])) for row in told if row["layer"] == layer]
@@ -169,7 +172,7 @@ def test_a_network_whose_activations_are_not_finite_is_told_of(train, tmp_path):
     """Weights of 1e25 overflow float32 in the second layer; what the first look found is on disk before the loss is."""
     with pytest.raises(Diverged):
         train("model.initializer_scale=1e25", ON, BOARD)
-    first, second, *_ = rows(tmp_path / "run", "activations.csv")
+    first, second, *_ = rows(tmp_path / "run", "layer_statistics.csv")
     assert math.isfinite(float(first["mean"]))
     assert not math.isfinite(float(second["mean"]))
     assert points(tmp_path / "run", f"{LAYERS['mean']}/linear_2")
@@ -178,10 +181,10 @@ def test_a_network_whose_activations_are_not_finite_is_told_of(train, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "rule"),
     [
-        ({"every_epochs": -1}, "every_epochs must be at least 0, got -1"),
+        ({"every_n_epochs": -1}, "every_n_epochs must be at least 0, got -1"),
         ({"num_images": 1}, "num_images must be at least 2"),
     ],
 )
 def test_wrong_settings(settings, rule, tmp_path):
     with pytest.raises(ValueError, match=rule):
-        ActivationProbe(str(tmp_path), **settings)
+        LayerStatistics(str(tmp_path), **settings)

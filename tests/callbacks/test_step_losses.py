@@ -10,7 +10,7 @@ from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted, resolved
 from trainlab.runs.fingerprint import fingerprint
 
-ON = "callbacks.step_losses.keep=true"
+ON = "callbacks.step_losses.enabled=true"
 
 
 def test_an_epochs_loss_is_the_mean_of_its_steps(train):

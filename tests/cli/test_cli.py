@@ -27,7 +27,7 @@ TINY = (
     "model.width=16",
     "trainer=cpu",
     "trainer.max_epochs=1",
-    "callbacks.pictures=null",
+    "callbacks.figures=null",
     "logger.tensorboard=null",
 )
 
@@ -381,7 +381,7 @@ def test_the_home_folder_is_understood_everywhere(script: Script, tmp_path: Path
     monkeypatch.setenv("HOME", str(tmp_path))
     data = ("data=image_folder", "data.root=~/images", "data.cache_dir=~/cache", "data.val_size=3", "data.batch_size=2")
     model = ("model.depth=1", "model.width=4", "model.num_classes=3", "trainer=cpu", "trainer.max_epochs=1")
-    quiet = ("callbacks.pictures=null", "logger.tensorboard=null", "name=run", "output_dir=~/out")
+    quiet = ("callbacks.figures=null", "logger.tensorboard=null", "name=run", "output_dir=~/out")
     assert script("train.py", *data, *model, *quiet) == 0
     monkeypatch.chdir("/")  # a checkpoint is read from anywhere
     checkpoint = "ckpt_path=~/out/run/checkpoints/best.ckpt"

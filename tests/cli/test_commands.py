@@ -20,7 +20,7 @@ TINY = (
     "model.depth=3",
     "model.width=16",
     "trainer=cpu",
-    "callbacks.pictures=null",
+    "callbacks.figures=null",
     "logger.tensorboard=null",
 )
 SWEEP = ("-m", "model=bn,selu", "optim.lr=1e-4,5e-4", "trainer.max_epochs=1", "name=lr_study")

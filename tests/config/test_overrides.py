@@ -205,7 +205,7 @@ def test_combinations_that_are_the_same_run_count_once():
 
 
 def test_null_is_left_as_it_is_where_jobs_choose_the_option():
-    words = ["-m", "experiment=exercise/plain_selu,demo", "callbacks.pictures=null", "data.val_size=100"]
+    words = ["-m", "experiment=exercise/plain_selu,demo", "callbacks.figures=null", "data.val_size=100"]
     expected = ["--multirun", *words[1:3], "data.val_size=choice(100)"]
     assert readable(words) == expected
     assert len(combinations(parse_overrides(expected[1:]))) == 2

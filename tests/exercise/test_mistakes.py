@@ -35,7 +35,7 @@ def test_raw_inputs_with_a_look_into_the_layers(leave: Leave, evidence: Evidence
             rows = [f"{epochs},0,linear_{i},{mean},{std + 0.01 * i},0,1\n" for epochs in (0, 6) for i in (1, 2)] + [
                 f"{epochs},0,output,9,9,0,1\n" for epochs in (0, 6)
             ]
-            (folder / "activations.csv").write_text(HEADER + "".join(sorted(rows, key=lambda row: row[0])))
+            (folder / "layer_statistics.csv").write_text(HEADER + "".join(sorted(rows, key=lambda row: row[0])))
     found = answer("mistake_raw_inputs", evidence)
     assert found.agrees is True
     assert found.sentences[0].endswith(

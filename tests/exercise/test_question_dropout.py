@@ -28,8 +28,8 @@ def around(value: float) -> list[float]:
 def taken(last: float, every: float) -> dict[str, list[float]]:
     return {
         "none": around(2.0)[::-1],
-        **{f"last, {kind}": around(2.0 * last) for kind in ("ordinary", "alpha")},
-        **{f"every, {kind}": around(2.0 * every) for kind in ("ordinary", "alpha")},
+        **{f"last, {kind}": around(2.0 * last) for kind in ("standard", "alpha")},
+        **{f"every, {kind}": around(2.0 * every) for kind in ("standard", "alpha")},
     }
 
 
@@ -70,7 +70,7 @@ def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Eviden
     (steps, usual), (epochs, cheap) = found.sentences, found.details
     assert steps.startswith(
         "With alpha dropout after the last hidden layer a training step takes 1.10 times (95 %: 1.05 to 1.16) as long "
-        "as without any dropout; with it after each of the 20 layers 2.00 times (95 %: 1.90 to 2.10), and with ordinary"
+        "as without any dropout; with it after each of the 20 layers 2.00 times (95 %: 1.90 to 2.10), and with standard"
     )
     # 8/4, 9/4, 10/5: the cube root of 9 is 2.08
     assert epochs.startswith("The lowest validation loss came after 9.0 ± 2.5 epochs with rate 0.5, after 4.3 ± 1.4 w")
@@ -99,8 +99,8 @@ def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Eviden
     (_, rates), (_, variants) = found.tables
     assert [row[0][0] for row in rates.rows] == ["0", "0.1", "0.2", "0.5"]
     assert [row[0][0] for row in variants.rows] == [
-        *("step, no dropout", "step, ordinary dropout after the last hidden layer"),
-        *("step, alpha dropout after the last hidden layer", "step, ordinary dropout after every hidden layer"),
+        *("step, no dropout", "step, standard dropout after the last hidden layer"),
+        *("step, alpha dropout after the last hidden layer", "step, standard dropout after every hidden layer"),
         *("step, alpha dropout after every hidden layer", "prediction, no dropout"),
         *("prediction, dropout after the last hidden layer, off", "prediction, dropout after every hidden layer, off"),
         *("MC dropout after the last hidden layer, 1 sample", "MC dropout after the last hidden layer, 10 samples"),
@@ -251,12 +251,12 @@ def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
     found = dropout_costs.predictions(Evidence(tmp_path, Setting(quick=True)))
     assert set(found["mc_dropout"]) == {f"{p}, {n}" for p in ("last", "every") for n in ("one pass", 1, 10)}
     steps = dropout_costs.steps(Evidence(tmp_path, Setting(quick=True)))
-    assert list(steps) == ["none", "last, ordinary", "last, alpha", "every, ordinary", "every, alpha"]
+    assert list(steps) == ["none", "last, standard", "last, alpha", "every, standard", "every, alpha"]
     assert all(len(rounds) == 5 and min(rounds) > 0 for rounds in steps.values())
 
 
 def test_the_timed_step_trains_and_draws_anew():
-    network = dropout_costs.network_with(dropout=0.5, dropout_after="every", dropout_kind="ordinary")
+    network = dropout_costs.network_with(dropout=0.5, dropout_after="every", dropout_kind="standard")
     before = network.layers.linear_1.weight.clone()
     step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *drawn_batch(8))
     step()

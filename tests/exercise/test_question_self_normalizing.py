@@ -34,7 +34,7 @@ def look(folder: Path, mean: float, std: float, dead: float) -> None:
         lines.append(f"{epochs},{epochs * 9},linear_1,{mean},{std},{dead},{norm}\n")
         lines.append(f"{epochs},{epochs * 9},linear_2,{-mean},{2 - std},{dead},1\n")
         lines.append(f"{epochs},{epochs * 9},output,50,50,0.5,100\n")  # which is not hidden
-    (folder / "activations.csv").write_text(HEADER + "".join(lines))
+    (folder / "layer_statistics.csv").write_text(HEADER + "".join(lines))
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_the_fate_of_a_gradient(ratios, said: str):
 def test_gradients_that_vanish_in_some_networks(made, tmp_path):
     evidence = made()
     for seed in (1, 2, 3):
-        path = tmp_path / SWEEP.name / f"relu,0.0003,{seed}" / "activations.csv"
+        path = tmp_path / SWEEP.name / f"relu,0.0003,{seed}" / "layer_statistics.csv"
         path.write_text(path.read_text().replace(",4\n", ",0.01\n"))
     told = answer(evidence).details[1]
     assert "and 0.01 ± 0.00 with ReLU. Then it stays within a factor of 10 in every run with SELU and ELU." in told

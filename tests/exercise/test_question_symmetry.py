@@ -22,7 +22,7 @@ def look(folder: Path, rank=(1, 1), units=(1, 1), dead=0.0) -> None:
         for epochs in (0, 2)
         for layer, r, u in zip(LAYERS, (*rank, 10), (*units, 10), strict=True)
     ]
-    (folder / "activations.csv").write_text(HEADER + "".join(lines))
+    (folder / "layer_statistics.csv").write_text(HEADER + "".join(lines))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def made(tmp_path):
                     value = accuracies[seed - 1] if accuracies else 0.1
                     leave_run(folder, [2.0], [value], seed, overrides=given, status=status, **settings)
                     usual = USUAL if hidden == "he_normal" else ALIKE
-                    look(folder, **{**usual, "dead": 0.0 if batch_norm else 0.9 * (hidden == "he_same")})
+                    look(folder, **{**usual, "dead": 0.0 if batch_norm else 0.9 * (hidden == "he_constant")})
                     if batch_norm and name in looks:
                         look(folder, **looks[name])
         return Evidence(tmp_path, Setting())

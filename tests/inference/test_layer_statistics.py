@@ -9,7 +9,7 @@ from trainlab.inference.layer_statistics import Layer, activations, gradient_nor
 from trainlab.models import CNN, MLP
 from trainlab.randomness import CounterDraws, generator
 
-DROPOUT = {"dropout": 0.5, "dropout_kind": "ordinary"}
+DROPOUT = {"dropout": 0.5, "dropout_kind": "standard"}
 
 
 def images(count, shape=(3, 8, 8)):
@@ -197,7 +197,7 @@ def test_an_error_leaves_no_hook_behind():
 
 
 def test_dropout_is_off_in_activations_and_on_in_gradients():
-    network = MLP((3, 8, 8), 1, depth=1, width=50, dropout=0.9, dropout_kind="ordinary")
+    network = MLP((3, 8, 8), 1, depth=1, width=50, dropout=0.9, dropout_kind="standard")
     without = MLP((3, 8, 8), 1, depth=1, width=50)
     assert isinstance(network.layers.dropout_1, nn.Module)
     ours, theirs = (activations(net, layers_of(net), images(4)) for net in (network, without))

@@ -17,7 +17,7 @@ SELU_LIMIT = functional.selu(torch.tensor(-100.0, dtype=torch.float64)).item()
 
 def network(**settings) -> MLP:
     """Two layers of four units, so that all masks can be summed over."""
-    small = {"depth": 2, "width": 4, "num_classes": 3, "activation": "tanh", "dropout_kind": "ordinary"}
+    small = {"depth": 2, "width": 4, "num_classes": 3, "activation": "tanh", "dropout_kind": "standard"}
     return MLP(SHAPE, **small | settings)
 
 
@@ -27,7 +27,7 @@ def pictures(count: int, shape=SHAPE, name="pictures") -> torch.Tensor:
 
 def dropped(x: torch.Tensor, kept: torch.Tensor, rate: float, kind: str) -> torch.Tensor:
     """What dropout makes of ``x``, in the words of its papers."""
-    if kind == "ordinary":
+    if kind == "standard":
         return x * kept / (1 - rate)
     q = 1 - rate  # Klambauer et al., 2017: a = (q + m^2 q (1 - q))^(-1/2), b = -a (1 - q) m
     a = (q + SELU_LIMIT**2 * q * (1 - q)) ** -0.5
@@ -57,7 +57,7 @@ def exact(net: MLP, images: torch.Tensor, rate: float, kind: str, after: str) ->
 
 @pytest.mark.filterwarnings("ignore:alpha dropout will not keep")
 @pytest.mark.parametrize("after", ["last", "every"])
-@pytest.mark.parametrize(("kind", "rate"), [("ordinary", 0.3), ("alpha", 0.2)])
+@pytest.mark.parametrize(("kind", "rate"), [("standard", 0.3), ("alpha", 0.2)])
 def test_the_mean_of_many_samples_is_the_sum_over_all_masks(kind: str, rate: float, after: str):
     settings = {"dropout": rate, "dropout_kind": kind, "dropout_after": after, "initializer_scale": 2.0}
     images, samples = pictures(3), 20_000
@@ -76,7 +76,7 @@ def test_neither_the_size_of_a_batch_nor_the_number_of_samples_changes_a_sample(
     net = (
         CNN(stages=[[4], [4]], dense=[8], dropout=[0.2, 0.2, 0.5])
         if model is CNN
-        else MLP(depth=3, width=16, dropout=0.3, dropout_after="every", dropout_kind="ordinary")
+        else MLP(depth=3, width=16, dropout=0.3, dropout_after="every", dropout_kind="standard")
     )
     images = pictures(50, (3, 32, 32))
     whole = mc_probabilities(net, images, 7)
@@ -123,7 +123,7 @@ def test_batch_normalization_stays_in_evaluation():
 
 
 def test_what_comes_before_the_first_dropout_is_computed_once_and_the_rest_together(monkeypatch):
-    net = MLP(depth=3, width=16, dropout=0.3, dropout_kind="ordinary").eval()
+    net = MLP(depth=3, width=16, dropout=0.3, dropout_kind="standard").eval()
     rows: dict[str, list[int]] = {"linear_1": [], "linear_3": [], "output": []}
     for name, seen in rows.items():
         net.layers.get_submodule(name).register_forward_hook(lambda _, x, y, seen=seen: seen.append(len(y)))
@@ -141,7 +141,7 @@ def test_what_comes_before_the_first_dropout_is_computed_once_and_the_rest_toget
 
 
 @pytest.mark.filterwarnings("ignore:alpha dropout will not keep")
-@pytest.mark.parametrize("kind", ["ordinary", "alpha"])
+@pytest.mark.parametrize("kind", ["standard", "alpha"])
 def test_the_arithmetic_is_that_of_the_layer(kind: str, monkeypatch: pytest.MonkeyPatch):
     layer, x = build_dropout(0.3, kind, 0, "dropout_1"), torch.randn(1, 50, 20, generator=generator(0, "x"))
     masks = _Masks(layer, 0, "dropout_1", torch.arange(50))
@@ -152,7 +152,7 @@ def test_the_arithmetic_is_that_of_the_layer(kind: str, monkeypatch: pytest.Monk
 
 def masks_of(rate=0.5, seed=0, place="dropout_1", samples=40, images=50, units=100) -> torch.Tensor:
     """True where a unit is dropped: (samples, images, units)."""
-    layer = build_dropout(rate, "ordinary", 0, "any")
+    layer = build_dropout(rate, "standard", 0, "any")
     keep = _Masks(layer, seed, place, torch.arange(images)).keep(torch.arange(samples), torch.Size([units]))
     assert set(keep.unique().tolist()) == {-1, 0}
     return keep == 0

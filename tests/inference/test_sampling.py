@@ -11,7 +11,7 @@ LABELS = torch.randint(3, (30,), generator=generator(0, "labels"))
 
 
 def network(**settings) -> MLP:
-    return MLP((1, 2, 2), depth=2, width=8, num_classes=3, dropout=0.4, dropout_kind="ordinary", **settings)
+    return MLP((1, 2, 2), depth=2, width=8, num_classes=3, dropout=0.4, dropout_kind="standard", **settings)
 
 
 @pytest.mark.parametrize("batch_size", [7, 30])

@@ -81,7 +81,7 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
     ("options", "shown"),
     [
         (("model=alpha_dropout", "model.dropout_after=every"), "alpha 0.1, every"),
-        (("model=alpha_dropout", "model.dropout_kind=ordinary"), "ordinary 0.1, last"),
+        (("model=alpha_dropout", "model.dropout_kind=standard"), "standard 0.1, last"),
         (("model=selu",), "0"),
     ],
 )

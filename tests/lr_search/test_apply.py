@@ -91,7 +91,7 @@ def test_the_test_set_takes_no_part(search: str, compose_config: Any, monkeypatc
 def test_the_rate_is_in_all_that_a_run_leaves(search: str, train: Any):
     result, folder = train(
         *SEARCHES[search],
-        "logger.tensorboard={_target_: trainlab.loggers.tensorboard.TensorBoard, save_dir: ${run_dir}}",
+        "logger.tensorboard={_target_: trainlab.loggers.TensorBoard, save_dir: ${run_dir}}",
     )
     found = json.loads((folder / "result.json").read_text())["lr_search"]
     lr = found["lr"]

@@ -121,7 +121,7 @@ def test_every_optimizer_is_tested(optim: str, find: Any):
 
 
 def test_it_ends_where_the_loss_explodes(find: Any):
-    found = find("optim=sgd", "lr_search.max_lr=1e6", "lr_search.smoothing=0.5", "lr_search.explosion_factor=3")
+    found = find("optim=sgd", "lr_search.max_lr=1e6", "lr_search.smoothing=0.5", "lr_search.early_stop_threshold=3")
     for losses in found["curve"]["losses"]:
         assert len(losses) < 60
         assert all(map(math.isfinite, losses))
@@ -147,7 +147,7 @@ def test_a_step_is_one_of_the_optimizer(find: Any):
         ({"num_steps": 19}, "set lr_search.num_steps"),
         ({"num_seeds": 0}, "set lr_search.num_seeds"),
         ({"smoothing": 1.0}, "set lr_search.smoothing"),
-        ({"explosion_factor": 1.0}, "set lr_search.explosion_factor"),
+        ({"early_stop_threshold": 1.0}, "set lr_search.early_stop_threshold"),
         ({"rule": "guess"}, "set lr_search.rule"),
     ],
 )

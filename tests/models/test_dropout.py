@@ -13,7 +13,7 @@ COUNT = SHAPE.numel()
 MINIMUM = functional.selu(torch.tensor(-100.0, dtype=torch.float64)).item()
 
 
-def layer(rate=0.3, kind="ordinary", seed=0, place="dropout_1", step=0) -> Dropout:
+def layer(rate=0.3, kind="standard", seed=0, place="dropout_1", step=0) -> Dropout:
     dropout = build_dropout(rate, kind, seed, place)
     dropout.draws.step.fill_(step)
     return dropout
@@ -61,7 +61,7 @@ def test_a_mask_follows_from_its_step_alone():
     assert torch.equal(dropout.keep(SHAPE), first)
 
 
-@pytest.mark.parametrize("kind", ["ordinary", "alpha"])
+@pytest.mark.parametrize("kind", ["standard", "alpha"])
 def test_two_ranks_drop_what_one_process_drops(kind):
     x = torch.randn(64, 100, generator=generator(0, "batch"))
     whole = layer(kind=kind, step=5)(x)
@@ -71,7 +71,7 @@ def test_two_ranks_drop_what_one_process_drops(kind):
         assert torch.equal(shard(x[rank::2]), whole[rank::2])
 
 
-def test_ordinary_dropout_scales_what_it_keeps():
+def test_standard_dropout_scales_what_it_keeps():
     dropout, x = layer(0.2), selu_outputs()
     keep = dropout.keep(x.shape)
     torch.testing.assert_close(dropout(x), torch.where(keep, x / 0.8, 0.0))
@@ -96,13 +96,13 @@ def test_alpha_dropout_treats_dropped_elements_as_selus_minimum():
     torch.testing.assert_close(dropout(x), a * torch.where(keep, x, MINIMUM) + b)
 
 
-@pytest.mark.parametrize("kind", ["ordinary", "alpha"])
+@pytest.mark.parametrize("kind", ["standard", "alpha"])
 def test_evaluation_drops_nothing(kind):
     x = selu_outputs()
     assert torch.equal(layer(kind=kind).eval()(x), x)
 
 
-@pytest.mark.parametrize("kind", ["ordinary", "alpha"])
+@pytest.mark.parametrize("kind", ["standard", "alpha"])
 def test_gradients_flow_through_what_is_kept(kind):
     dropout, x = layer(kind=kind), torch.ones(10, 10, requires_grad=True)
     dropout(x).sum().backward()
@@ -116,5 +116,5 @@ def test_a_rate_out_of_range_is_an_error(rate):
 
 
 def test_an_unknown_kind_is_an_error():
-    with pytest.raises(ValueError, match=r"one of alpha, ordinary, got 'beta'; set model\.dropout_kind"):
+    with pytest.raises(ValueError, match=r"one of alpha, standard, got 'beta'; set model\.dropout_kind"):
         check_dropout(0.1, "beta")

@@ -62,7 +62,7 @@ def test_one_value_a_layer_is_a_draw_of_the_rule(kind, rule):
     build, fan_in, fan_out = LAYERS[kind]
     layer, drawn = build(), []
     for seed in range(300):
-        initialize(layer, f"{rule}_same", seed, "here")
+        initialize(layer, f"{rule}_constant", seed, "here")
         assert (layer.weight == layer.weight.flatten()[0]).all()
         drawn.append(layer.weight.flatten()[0].item())
     # The mean square of n normal numbers has the relative deviation sqrt(2 / n).

@@ -42,7 +42,7 @@ def test_logits_are_those_computed_by_hand():
 
 
 def test_the_order_within_a_layer():
-    network = MLP(SHAPE, depth=1, batch_norm=True, batch_norm_input=True, dropout=0.1, dropout_kind="ordinary")
+    network = MLP(SHAPE, depth=1, batch_norm=True, batch_norm_input=True, dropout=0.1, dropout_kind="standard")
     assert names(network) == [
         "flatten",
         "norm_0",

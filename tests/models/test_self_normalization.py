@@ -64,8 +64,8 @@ def test_what_is_warned_of_does_break_it(broken):
     assert not (abs(mean) < 0.1 and abs(std - 1) < 0.2)
 
 
-def test_ordinary_dropout_does_not_keep_them():
-    mean, std = layer_statistics(0, **SELU, dropout=0.3, dropout_kind="ordinary", dropout_after="every")[-1]
+def test_standard_dropout_does_not_keep_them():
+    mean, std = layer_statistics(0, **SELU, dropout=0.3, dropout_kind="standard", dropout_after="every")[-1]
     assert not (abs(mean) < 0.1 and abs(std - 1) < 0.2)
 
 
@@ -116,7 +116,7 @@ def test_the_mlp_warns_once_and_only_of_alpha_dropout():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MLP((3, 4, 4), **SELU, dropout=0.1, depth=2)
-        MLP((3, 4, 4), activation="elu", dropout=0.1, dropout_kind="ordinary", depth=2)
+        MLP((3, 4, 4), activation="elu", dropout=0.1, dropout_kind="standard", depth=2)
 
 
 def test_selu_maps_the_standard_normal_distribution_to_mean_0_and_variance_1():

@@ -41,7 +41,7 @@ BITWISE = ("data.num_train=900",)
 @cache
 def _composed(*options: str) -> DictConfig:
     register_resolvers()
-    base = ("data=shapes", "trainer=cpu", "logger.tensorboard=null", "callbacks.pictures=null", "name=small")
+    base = ("data=shapes", "trainer=cpu", "logger.tensorboard=null", "callbacks.figures=null", "name=small")
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("train", overrides=[*base, "run_dir=nowhere", *options])
     OmegaConf.set_struct(cfg, False)

@@ -11,7 +11,7 @@ MODELS = {
     "selu_lecun": ["model=selu_lecun"],
     "alpha_dropout": ["model=alpha_dropout"],
     "alpha dropout after every layer": ["model=alpha_dropout", "model.dropout_after=every"],
-    "ordinary dropout": ["model=elu_he", "model.dropout_kind=ordinary"],
+    "standard dropout": ["model=elu_he", "model.dropout_kind=standard"],
 }
 OPTIMIZERS = {  # overrides, and rates that train without blowing up
     "nadam": (["optim=nadam"], (1e-3, 5e-4)),

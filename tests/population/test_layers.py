@@ -21,7 +21,7 @@ LAYERS = {
     "linear": lambda seed: nn.Linear(UNITS, 4),
     "linear without bias": lambda seed: nn.Linear(UNITS, 4, bias=False),
     "batch norm": lambda seed: nn.BatchNorm1d(UNITS, momentum=0.3),
-    "dropout": lambda seed: build_dropout(0.1 * seed, "ordinary", seed, "here"),
+    "dropout": lambda seed: build_dropout(0.1 * seed, "standard", seed, "here"),
     "alpha dropout": lambda seed: build_dropout(0.1 * seed, "alpha", seed, "here"),
     **{name: lambda seed, name=name: build_activation(name, seed, "here") for name in ACTIVATIONS},
 }

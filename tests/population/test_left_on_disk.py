@@ -19,8 +19,8 @@ OF_THE_SWEEP = ("output_dir=", "sweep.")
 JOBS = (
     *("optim.lr=1e-3,5e-4", "seed=1,2", "name=study", "trainer.precision=64-true", "model=selu"),
     "model.initializer=he_normal",  # SELU wants LeCun's, of which each run is to be warned
-    "logger.tensorboard={_target_:trainlab.loggers.tensorboard.TensorBoard,save_dir:${run_dir}}",
-    "callbacks.pictures={_target_:trainlab.callbacks.Pictures,num_images:8}",
+    "logger.tensorboard={_target_:trainlab.loggers.TensorBoard,save_dir:${run_dir}}",
+    "callbacks.figures={_target_:trainlab.callbacks.FigureLogger,num_images:8}",
 )
 
 

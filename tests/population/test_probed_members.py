@@ -7,16 +7,17 @@ from members import TOLERANCE, alone, assert_same_run, deviations, together
 
 from trainlab.loggers.metrics_csv import read_rows
 
-ON = ("callbacks.activations.every_epochs=1", "callbacks.activations.num_images=50", "trainer.max_epochs=2")
+ON = ("callbacks.layer_statistics.every_n_epochs=1", "callbacks.layer_statistics.num_images=50", "trainer.max_epochs=2")
 MODELS = {
-    "bn": ("model=bn", "model.dropout=0.2", "model.dropout_kind=ordinary", "model.dropout_after=every"),
+    "bn": ("model=bn", "model.dropout=0.2", "model.dropout_kind=standard", "model.dropout_after=every"),
     "alpha_dropout": ("model=alpha_dropout", "model.dropout=0.1", "data.flip=true"),
 }
 
 
 def told(folder: Path) -> list[dict[str, float | str]]:
     return [
-        {k: v if k == "layer" else float(v) for k, v in row.items()} for row in read_rows(folder / "activations.csv")
+        {k: v if k == "layer" else float(v) for k, v in row.items()}
+        for row in read_rows(folder / "layer_statistics.csv")
     ]
 
 

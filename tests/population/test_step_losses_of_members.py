@@ -7,7 +7,7 @@ from trainlab.callbacks.step_losses import FILE, read_step_losses
 
 
 def test_a_member_keeps_the_losses_of_its_run(tmp_path):
-    works = [["callbacks.step_losses.keep=true", "trainer.max_epochs=2", f"optim.lr={lr}"] for lr in (1e-3, 5e-4)]
+    works = [["callbacks.step_losses.enabled=true", "trainer.max_epochs=2", f"optim.lr={lr}"] for lr in (1e-3, 5e-4)]
     for result in together({tmp_path / f"member_{i}": work for i, work in enumerate(works)}):
         assert not isinstance(result, BaseException), result
     for i, work in enumerate(works):

@@ -28,7 +28,7 @@ def test_figures_are_drawn_where_there_is_something_to_show(leave, tmp_path: Pat
     assert [*pictures_of(tmp_path)] == [*NAMES[:7]]
     leave("c", [1.0], [0.5], 1, "selu", overrides=("model=selu", "optim.lr=0.0001", "model.depth=5"), depth=5)
     rows = "epochs,step,layer,mean,std,dead,gradient_norm\n0,0,output,0.1,0.9,0.0,1.5\n"
-    (tmp_path / "c" / "activations.csv").write_text(rows)
+    (tmp_path / "c" / "layer_statistics.csv").write_text(rows)
     assert [*pictures_of(tmp_path)] == [name for name in NAMES if not name.startswith("lr_search")]
 
 

@@ -25,7 +25,7 @@ SETTINGS = [
 ]
 MODELS = {
     "alpha dropout": ["model=alpha_dropout", "model.dropout_after=every"],
-    "ordinary dropout": ["model.dropout=0.2", "model.dropout_kind=ordinary", "model.dropout_after=every"],
+    "standard dropout": ["model.dropout=0.2", "model.dropout_kind=standard", "model.dropout_after=every"],
 }
 
 

@@ -142,7 +142,7 @@ def test_weights_and_figures_are_those_of_a_plain_loop_in_float32(train):
 
 # All in one process and with one shape: none may take another's graph.
 COMPILED = {
-    "sgd, dropout": ["optim=sgd", "optim.lr=0.01", "model.dropout=0.1", "model.dropout_kind=ordinary"],
+    "sgd, dropout": ["optim=sgd", "optim.lr=0.01", "model.dropout=0.1", "model.dropout_kind=standard"],
     "nadam, bn, clipped": ["optim.lr=1e-3", "model.batch_norm=true", "trainer.gradient_clip_val=1"],
     "adamw, 1cycle": ["optim=adamw", "optim.lr=1e-3", "model.activation=selu", "scheduler=one_cycle"],
     "rmsprop, accumulated": ["optim=rmsprop", "trainer.accumulate_grad_batches=2"],
@@ -240,7 +240,7 @@ def test_label_smoothing_out_of_range_is_refused():
     "overrides",
     [
         ["model=alpha_dropout", "model.dropout_after=every", "data.flip=true", "data.crop_padding=2"],
-        ["model.activation=rrelu", "model.dropout=0.1", "model.dropout_kind=ordinary"],
+        ["model.activation=rrelu", "model.dropout=0.1", "model.dropout_kind=standard"],
     ],
     ids=["alpha dropout, augmentation", "rrelu, dropout"],
 )

@@ -37,7 +37,7 @@ SWEEP = Sweep(
     (
         *("model=elu_he", "model.bias_initializer=zeros,constant,normal", f"model.bias_scale={SCALE}", "optim.lr=5e-4"),
         *("seed=1,2,3,4,5,6", "data.batch_size=128", "scheduler=one_cycle"),
-        *("trainer.max_epochs=7", "trainer.limit_train_batches=120", "callbacks.pictures=null"),
+        *("trainer.max_epochs=7", "trainer.limit_train_batches=120", "callbacks.figures=null"),
     ),
     ("trainer.limit_train_batches=10", "model.depth=5"),
 )

@@ -37,17 +37,17 @@ SWEEP = Sweep(
     "question_1",
     (
         *("model=bn,elu_he", "optim.lr=3e-4", "seed=1,2,3", "trainer.max_epochs=6", "trainer.limit_train_batches=150"),
-        *("model.initializer=he_normal,he_same", "model.output_initializer=glorot_uniform,he_same"),
-        *("callbacks.activations.every_epochs=1", "callbacks.pictures=null"),
+        *("model.initializer=he_normal,he_constant", "model.output_initializer=glorot_uniform,he_constant"),
+        *("callbacks.layer_statistics.every_n_epochs=1", "callbacks.figures=null"),
     ),
     ("trainer.limit_train_batches=10", "model.depth=5"),
 )
 # By name: how the hidden layers and the output layer begin.
 STARTS = {
     "independent weights": ("he_normal", "glorot_uniform"),
-    "one value a layer": ("he_same", "he_same"),
-    "one value, output layer independent": ("he_same", "glorot_uniform"),
-    "independent, output layer one value": ("he_normal", "he_same"),
+    "one value a layer": ("he_constant", "he_constant"),
+    "one value, output layer independent": ("he_constant", "glorot_uniform"),
+    "independent, output layer one value": ("he_normal", "he_constant"),
 }
 INDEPENDENT, SAME, OUTPUT_INDEPENDENT, _ = STARTS
 RANK, DISTINCT = (WEIGHT_STATISTICS.index(name) for name in ("rank", "distinct_units"))

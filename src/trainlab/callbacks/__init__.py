@@ -3,8 +3,19 @@
 from trainlab.callbacks.checkpoint import BestAndLast
 from trainlab.callbacks.early_stopping import EarlyStopping
 from trainlab.callbacks.epoch_log import EpochLog
-from trainlab.callbacks.figures import Pictures
+from trainlab.callbacks.figures import FigureLogger
 from trainlab.callbacks.interrupt import StopOnInterrupt
+from trainlab.callbacks.layer_statistics import LayerStatistics
 from trainlab.callbacks.progress import ProgressBar
+from trainlab.callbacks.step_losses import StepLosses
 
-__all__ = ["BestAndLast", "EarlyStopping", "EpochLog", "Pictures", "ProgressBar", "StopOnInterrupt"]
+__all__ = [
+    "BestAndLast",
+    "EarlyStopping",
+    "EpochLog",
+    "FigureLogger",
+    "LayerStatistics",
+    "ProgressBar",
+    "StepLosses",
+    "StopOnInterrupt",
+]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Pictures(Callback):
+class FigureLogger(Callback):
     """A grid of training images as the network gets them, with their labels, for TensorBoard.
 
     Args:
@@ -28,7 +28,7 @@ class Pictures(Callback):
     """
 
     def __init__(self, num_images: int = 32) -> None:
-        check_at_least(1, "callbacks.pictures", num_images=num_images)
+        check_at_least(1, "callbacks.figures", num_images=num_images)
         self.num_images = num_images
         self._batch: list[torch.Tensor] | None = None
 

@@ -18,45 +18,44 @@ from trainlab.loggers.metrics_csv import read_rows
 from trainlab.loggers.tensorboard import TensorBoard
 from trainlab.runs.files import write_atomically
 from trainlab.training.module import Classifier
+from trainlab.validation import check_at_least
 
-FILE = "activations.csv"
+FILE = "layer_statistics.csv"
 
 
-class ActivationProbe(Callback):
+class LayerStatistics(Callback):
     """Looks into the network before the training and after its epochs, without changing it by a bit.
 
     Activations are those of some validation images, the same every time, in evaluation mode. The gradient's norm is
     that of the loss on the training's first batch, with the dropout masks of the first step and batch normalization by
-    the batch, as a training step has it before clipping. Both go to `activations.csv`, a row a layer, and to
+    the batch, as a training step has it before clipping. Both go to `layer_statistics.csv`, a row a layer, and to
     TensorBoard. Of several processes the first is looked at.
 
     Args:
-        dirpath: folder of `activations.csv`.
-        every_epochs: look after every so many epochs; 0 for never.
+        dirpath: folder of `layer_statistics.csv`.
+        every_n_epochs: look after every so many epochs; 0 for never.
         num_images: validation images, at least 2.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    def __init__(self, dirpath: str, every_epochs: int = 0, num_images: int = 256) -> None:
-        if every_epochs < 0:
-            raise ValueError(f"every_epochs must be at least 0, got {every_epochs}; set callbacks.activations")
-        if num_images < 2:
-            raise ValueError(f"num_images must be at least 2, got {num_images}; set callbacks.activations.num_images")
-        self.path, self.every_epochs, self.num_images = Path(dirpath) / FILE, every_epochs, num_images
+    def __init__(self, dirpath: str, every_n_epochs: int = 0, num_images: int = 256) -> None:
+        check_at_least(0, "callbacks.layer_statistics", every_n_epochs=every_n_epochs)
+        check_at_least(2, "callbacks.layer_statistics", num_images=num_images)
+        self.path, self.every_n_epochs, self.num_images = Path(dirpath) / FILE, every_n_epochs, num_images
         self._rows: list[dict[str, Any]] | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the network that the training starts with."""
-        if self.every_epochs and trainer.global_step == 0:
+        if self.every_n_epochs and trainer.global_step == 0:
             self._look(trainer, pl_module, epochs=0)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at what the epoch has made of it."""
         assert isinstance(pl_module, Classifier)
         epochs = trainer.current_epoch + 1
-        if self.every_epochs and pl_module.epoch_is_whole and epochs % self.every_epochs == 0:
+        if self.every_n_epochs and pl_module.epoch_is_whole and epochs % self.every_n_epochs == 0:
             self._look(trainer, pl_module, epochs)
 
     def _look(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:

@@ -14,12 +14,12 @@ class ProgressBar(Callback):
     """A bar over the steps of an epoch, where there is a terminal.
 
     Args:
-        refresh_steps: steps between two updates.
+        refresh_rate: steps between two updates.
     """
 
-    def __init__(self, refresh_steps: int = 20) -> None:
-        check_at_least(1, "callbacks.progress", refresh_steps=refresh_steps)
-        self.refresh_steps = refresh_steps
+    def __init__(self, refresh_rate: int = 20) -> None:
+        check_at_least(1, "callbacks.progress", refresh_rate=refresh_rate)
+        self.refresh_rate = refresh_rate
         self._bar: Bar | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -31,8 +31,8 @@ class ProgressBar(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Move it."""
-        if self._bar and (batch_idx + 1) % self.refresh_steps == 0:
-            self._bar.update(self.refresh_steps)
+        if self._bar and (batch_idx + 1) % self.refresh_rate == 0:
+            self._bar.update(self.refresh_rate)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close it."""

@@ -21,16 +21,16 @@ class StepLosses(Callback):
 
     Args:
         dirpath: folder of the file.
-        keep: whether to.
+        enabled: whether to record them.
     """
 
-    def __init__(self, dirpath: str, keep: bool = False) -> None:
-        self.path, self.keep = Path(dirpath) / FILE, keep
+    def __init__(self, dirpath: str, enabled: bool = False) -> None:
+        self.path, self.enabled = Path(dirpath) / FILE, enabled
         self._losses: list[float] | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add those of the epoch, in the place of any that a process left which was cut short."""
-        if not self.keep or not trainer.is_global_zero:
+        if not self.enabled or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, Classifier)
         if self._losses is None:

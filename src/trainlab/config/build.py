@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.config.overrides import PATHS
+from trainlab.config.renamed import describe_renamed
 from trainlab.data import ImageData
 from trainlab.inference.rebuild import check_rebuildable
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
@@ -57,7 +58,7 @@ _NOT_OF_TRAINER = {
 # Written by a run, and read by whoever resumes or reports it: no other run may write there.
 _FOLDERS = {
     "callbacks.checkpoint.dirpath": "checkpoints",
-    "callbacks.activations.dirpath": "",
+    "callbacks.layer_statistics.dirpath": "",
     "callbacks.step_losses.dirpath": "",
     "logger.csv.save_dir": "",
 }
@@ -124,6 +125,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
     """All objects of a run, by default a solo run, checked against each other. Reads no image and writes nothing."""
+    if message := describe_renamed(resolved(cfg)):  # of an experiment file: Hydra adds settings of any name
+        raise ValueError(message)
     context = context or RunContext()
     check_arguments(provenance, {"seed": cfg.seed}, "")
     check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")

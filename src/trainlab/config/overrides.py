@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from trainlab.config.renamed import describe_renamed
 from trainlab.runs.fingerprint import telling
 
 MAX_FOLDER_BYTES = 120
@@ -52,9 +53,12 @@ def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
     """A command line of a person as Hydra is to get it: flags first, text in quotes, each key ``once``.
 
     Raises:
-        WrongArguments: a key is given twice, or a value can be read in two ways.
+        WrongArguments: a key is given twice, a name is an old one, or a value can be read in two ways.
     """
     flags, overrides = _flags_first(arguments)
+    given = (override.lstrip("+~").partition("=") for override in overrides)
+    if message := describe_renamed({key: value for key, _, value in given}):
+        raise WrongArguments(message)
     if once:
         check_given_once(overrides)
     sweeps = "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides

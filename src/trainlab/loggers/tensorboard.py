@@ -40,14 +40,14 @@ LAYOUT = {
 }
 # What is seen of each layer, below all else: there is a chart a layer.
 LAYERS = {
-    "mean": "within: activations, mean",
-    "std": "within: activations, standard deviation",
-    "dead": "within: dead units, share",
-    "gradient_norm": "within: gradient, norm",
-    "rank": "within: weights, rank",
-    "distinct_units": "within: weights, distinct units",
+    "mean": "within layers: activations, mean",
+    "std": "within layers: activations, standard deviation",
+    "dead": "within layers: dead units, share",
+    "gradient_norm": "within layers: gradient, norm",
+    "rank": "within layers: weights, rank",
+    "distinct_units": "within layers: weights, distinct units",
 }
-HISTOGRAMS = "within: activations"
+HISTOGRAMS = "within layers: activations"
 _EVENT_FILES = "events.out.tfevents.*"
 
 

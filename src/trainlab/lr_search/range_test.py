@@ -39,7 +39,7 @@ class RangeTest(Search):
         num_steps: of each seed.
         num_seeds: trainings that the suggestions are averaged over, geometrically.
         smoothing: weight of the past in the exponential average of the losses, in [0, 1).
-        explosion_factor: a seed ends once its smoothed loss is so many times its lowest one.
+        early_stop_threshold: a seed ends once its smoothed loss is so many times its lowest one.
         rule: steepest, valley or tenth_of_minimum, whose suggestion is taken. On CIFAR-10 with NAdam the valley gave
             6e-5 for elu_he, 6e-4 to 8e-4 for bn and 1.2e-4 to 1.4e-4 for selu; sweeps of 6 to 8 epochs with a seed each
             had their lowest loss at 1.2e-4, at 2e-4 to 7e-4 and at 1.2e-4. A tenth of the minimum lay up to 5 times
@@ -60,7 +60,7 @@ class RangeTest(Search):
         num_steps: int = 300,
         num_seeds: int = 3,
         smoothing: float = 0.95,
-        explosion_factor: float = 4.0,
+        early_stop_threshold: float = 4.0,
         rule: str = "valley",
         seed: int = 0,
     ) -> None:
@@ -68,14 +68,15 @@ class RangeTest(Search):
         check_at_least(1, "lr_search", num_seeds=num_seeds)
         if not 0 <= smoothing < 1:
             raise ValueError(f"smoothing must be in [0, 1), got {smoothing}; set lr_search.smoothing")
-        if not explosion_factor > 1:
+        if not early_stop_threshold > 1:
             raise ValueError(
-                f"explosion_factor must be above 1, got {explosion_factor}; set lr_search.explosion_factor"
+                f"early_stop_threshold must be above 1, got {early_stop_threshold}; set lr_search.early_stop_threshold"
             )
         if rule not in RULES:
             raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}; set lr_search.rule")
         super().__init__(min_lr, max_lr, num_steps, seed, cache_dir)
-        self.num_seeds, self.smoothing, self.explosion_factor, self.rule = num_seeds, smoothing, explosion_factor, rule
+        self.num_seeds, self.smoothing, self.rule = num_seeds, smoothing, rule
+        self.early_stop_threshold = early_stop_threshold
 
     def search(self, means: Means) -> Found:
         """Search; see `Search`."""
@@ -86,7 +87,7 @@ class RangeTest(Search):
         curves = []
         with Bar("range test", steps * self.num_seeds) as bar:
             for number in range(self.num_seeds):
-                curve = _Curve(self.smoothing, self.explosion_factor, bar)
+                curve = _Curve(self.smoothing, self.early_stop_threshold, bar)
                 seed = derive_seed(self.seed, "lr_search", number)
                 with contextlib.suppress(_Exploded, Diverged):
                     means.train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), RunContext())
@@ -136,8 +137,8 @@ class _Exploded(Exception):
 class _Curve(Callback):
     """Smoothed losses of the optimizer's steps, up to where they explode."""
 
-    def __init__(self, smoothing: float, explosion_factor: float, bar: Bar) -> None:
-        self._smoothing, self._factor, self._bar = smoothing, explosion_factor, bar
+    def __init__(self, smoothing: float, early_stop_threshold: float, bar: Bar) -> None:
+        self._smoothing, self._factor, self._bar = smoothing, early_stop_threshold, bar
         self._losses: list[float] = []
         self._of_step: list[float] = []  # of the batches whose gradients a step sums
         self.smoothed: list[float] = []

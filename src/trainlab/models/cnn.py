@@ -33,7 +33,7 @@ class CNN(nn.Module):
         batch_norm: normalize before every activation; the layer before it has no bias.
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
         dropout: rate after each stage's pooling and, last, after each dense layer: one number a stage and one more.
-        dropout_kind: "alpha" or "ordinary".
+        dropout_kind: "alpha" or "standard".
         standardize: standardize every input feature, instead of scaling to [0, 1].
 
     Raises:
@@ -57,7 +57,7 @@ class CNN(nn.Module):
         batch_norm: bool = False,
         batch_norm_momentum: float = 0.1,
         dropout: Sequence[float] = (0.0, 0.0, 0.0),
-        dropout_kind: str = "ordinary",
+        dropout_kind: str = "standard",
         standardize: bool = False,
     ) -> None:
         super().__init__()

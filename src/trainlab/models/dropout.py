@@ -9,7 +9,7 @@ from trainlab.randomness import CounterDraws
 
 # SELU's limit for large negative inputs, -scale * alpha (Klambauer et al., 2017, equation 14).
 SELU_MINIMUM = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
-DROPOUT_KINDS = ("alpha", "ordinary")
+DROPOUT_KINDS = ("alpha", "standard")
 
 
 def check_dropout(rate: float, kind: str, key: str = "dropout") -> None:

@@ -13,8 +13,8 @@ _VARIANCE = {
     "lecun": lambda fan_in, fan_out: 1 / fan_in,  # LeCun et al., 1998; Klambauer et al., 2017, for SELU
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),  # Glorot and Bengio, 2010
 }
-# "same" is one draw of the normal distribution for all weights of a layer: its units can then never differ.
-SHAPES = ("normal", "uniform", "same")
+# "constant" is one draw of the normal distribution for all weights of a layer: its units can then never differ.
+SHAPES = ("normal", "uniform", "constant")
 INITIALIZERS = tuple(f"{rule}_{shape}" for rule in _VARIANCE for shape in SHAPES)
 BIAS_INITIALIZERS = ("zeros", "constant", "normal")
 
@@ -76,7 +76,7 @@ def initialize_bias(layer: nn.Linear, name: str, seed: int, place: str, scale: f
 
 def _standard(name: str, shape: torch.Size, draws: torch.Generator) -> Tensor:
     """Numbers of mean 0 and variance 1 with the distribution that ``name`` ends in."""
-    if name.endswith("_same"):
+    if name.endswith("_constant"):
         return torch.randn((), generator=draws).expand(shape)
     if name.endswith("_normal"):
         return torch.randn(shape, generator=draws)

@@ -42,7 +42,7 @@ class MLP(nn.Module):
         batch_norm_input: normalize the scaled pixels too.
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
         dropout: probability of dropping an element, in [0, 1).
-        dropout_kind: "alpha" or "ordinary".
+        dropout_kind: "alpha" or "standard".
         dropout_after: the "last" hidden layer or "every" one.
         standardize: standardize every input feature, instead of scaling to [0, 1].
 

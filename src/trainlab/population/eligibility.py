@@ -9,7 +9,7 @@ Config = Mapping[str, Any]
 CONVOLUTIONAL = "convolutional networks are no faster together"
 
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RMSprop", "SGD"))
-CALLBACKS = ("early_stopping", "checkpoint", "progress", "pictures", "activations", "step_losses")
+CALLBACKS = ("early_stopping", "checkpoint", "progress", "figures", "layer_statistics", "step_losses")
 TRAINER_SETTINGS = (
     *("_target_", "accelerator", "devices", "strategy", "precision", "max_epochs", "min_epochs", "max_steps"),
     *("max_time", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches", "limit_train_batches"),

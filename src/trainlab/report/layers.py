@@ -1,4 +1,4 @@
-"""What went on in the layers of a training, as `activations.csv` has it, and its figure."""
+"""What went on in the layers of a training, as `layer_statistics.csv` has it, and its figure."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class LayerStatistics:
 
 
 def read_layer_statistics(path: Path) -> LayerStatistics | None:
-    """Those of an `activations.csv`; None where there is none.
+    """Those of an `layer_statistics.csv`; None where there is none.
 
     Raises:
         ValueError: it is damaged.

@@ -37,7 +37,7 @@ class Run:
         curve: of `metrics.csv`; None where there is none.
         notes: what is missing or damaged besides.
         mc_dropout: of `eval.json`; None where no checkpoint of it was evaluated with MC dropout.
-        layers: of `activations.csv`; None where there is none.
+        layers: of `layer_statistics.csv`; None where there is none.
     """
 
     folder: Path
@@ -146,7 +146,7 @@ def _read(folder: Path) -> Run:
     # Those that are not completed may have ended before their first epoch did.
     curve = _left(read_curve, folder / "metrics.csv", notes if result.status == "completed" else [])
     comparison = _left(partial(read_comparison, result=result), folder / "eval.json", notes)
-    layers = _left(read_layer_statistics, folder / "activations.csv", notes)
+    layers = _left(read_layer_statistics, folder / "layer_statistics.csv", notes)
     return Run(folder, result, None, leaves, curve, tuple(notes), comparison, layers)
 
 

@@ -27,17 +27,16 @@ _NOT_IN_FINGERPRINT = (
     "trainer.profiler",
     "callbacks.checkpoint.dirpath",
     "callbacks.progress",
-    "callbacks.pictures",
-    "callbacks.activations",
+    "callbacks.figures",
+    "callbacks.layer_statistics",
     "callbacks.step_losses",
     "lr_search.cache_dir",
 )
 # Overrides that say where and how, not what.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
-    *("data.cache_dir=", "lr_search.cache_dir=", "callbacks.progress=", "callbacks.pictures=", "callbacks.activations"),
-    "callbacks.step_losses",
-    "logger.",
+    *("data.cache_dir=", "lr_search.cache_dir=", "logger."),
+    *("callbacks.progress=", "callbacks.figures=", "callbacks.layer_statistics", "callbacks.step_losses"),
 )
 
 

@@ -23,7 +23,7 @@ ALL = Sweep(
     (
         experiments("question_4_activations"),
         f"model.activation={','.join(NAMES)}",
-        *("lr_search=coarse", "seed=1,2,3", "callbacks.pictures=null", "logger.tensorboard=null"),
+        *("lr_search=coarse", "seed=1,2,3", "callbacks.figures=null", "logger.tensorboard=null"),
     ),
     quick=("model.activation=selu,relu,sigmoid", "model.depth=8", "trainer.limit_train_batches=20"),
 )

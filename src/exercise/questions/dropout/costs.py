@@ -20,7 +20,7 @@ VARIANTS = {
     **{
         f"{where}, {kind}": {"dropout": RATE, "dropout_after": where, "dropout_kind": kind}
         for where in ("last", "every")
-        for kind in ("ordinary", "alpha")
+        for kind in ("standard", "alpha")
     },
 }
 WHERE = {"last": "after the last hidden layer", "every": "after every hidden layer"}

@@ -20,7 +20,7 @@ RATES = (0.0, 0.1, 0.2, 0.5)
 SWEEP = Sweep(
     "question_7",
     (
-        *(experiments("plain_selu"), "model.dropout=0,0.1,0.2,0.5", "model.dropout_kind=ordinary", "seed=1,2,3"),
+        *(experiments("plain_selu"), "model.dropout=0,0.1,0.2,0.5", "model.dropout_kind=standard", "seed=1,2,3"),
         *("data.val_size=35000", "data.batch_size=128", "optim.lr=2e-4"),
         *("trainer.max_epochs=16", "callbacks.early_stopping.patience=4"),
     ),
@@ -65,21 +65,21 @@ def _group(evidence: Evidence, rate: float) -> Group:
 def step_costs(taken: Times) -> str:
     """Of a step in training, beside one without dropout."""
     last, every, plain = (
-        times_as_long(taken[name], taken[NONE]) for name in ("last, alpha", "every, alpha", "every, ordinary")
+        times_as_long(taken[name], taken[NONE]) for name in ("last, alpha", "every, alpha", "every, standard")
     )
     return (
         f"With alpha dropout after the last hidden layer a training step takes {times(last)} as long as without any "
-        f"dropout; with it after each of the 20 layers {times(every)}, and with ordinary dropout there {times(plain)}."
+        f"dropout; with it after each of the 20 layers {times(every)}, and with standard dropout there {times(plain)}."
     )
 
 
 def time_ratio(first: Group, second: Group, taken: Times) -> Ratio:
     """Time to the lowest validation loss, the second's over the first's: that of epochs times that of a step.
 
-    Of steps with ordinary dropout before the output layer, as it is trained here. NaN where a training ended before
+    Of steps with standard dropout before the output layer, as it is trained here. NaN where a training ended before
     its loss rose again.
     """
-    epochs, step = epochs_ratio(first, second), times_as_long(taken["last, ordinary"], taken[NONE])
+    epochs, step = epochs_ratio(first, second), times_as_long(taken["last, standard"], taken[NONE])
     if is_cut(first) or is_cut(second) or isnan(epochs.value):
         return Ratio(nan, nan, nan)
     return product(epochs, step)
@@ -172,7 +172,7 @@ SECTIONS = (
             "and over the rounds for the latter.",
             "About twofold, or about as many passes as samples, is what lies with its whole 95 % interval within a "
             "factor of 1.41, the root of 2, of it: nearer to twofold than to none or fourfold. Free is what takes up "
-            f"to {100 * FREE:.0f} % more. Both marks are choices. Training at all rates but 0 is with ordinary dropout "
+            f"to {100 * FREE:.0f} % more. Both marks are choices. Training at all rates but 0 is with standard dropout "
             "before the output layer, so it says nothing of how many epochs dropout after every layer takes.",
         ],
     ),

@@ -25,9 +25,9 @@ SWEEP = Sweep(
     (
         *(experiments(*LABELS), "seed=1,2,3"),
         *("trainer.max_epochs=6", "trainer.limit_train_batches=0.5"),
-        *("callbacks.activations.every_epochs=6", "callbacks.step_losses.keep=true"),
+        *("callbacks.layer_statistics.every_n_epochs=6", "callbacks.step_losses.enabled=true"),
     ),
-    ("callbacks.activations.every_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
+    ("callbacks.layer_statistics.every_n_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
 )
 
 

@@ -19,7 +19,7 @@ ALL = Sweep(
         *("model=selu", "optim=sgd", f"optim.momentum={','.join(f'{m:g}' for m in MOMENTA)}"),
         f"optim.lr={RATE},'${{same_pace:{PACE},${{optim.momentum}}}}'",
         *("seed=1,2,3", "trainer.max_epochs=6", "trainer.limit_train_batches=200", "callbacks.early_stopping=null"),
-        *("callbacks.pictures=null", "logger.tensorboard=null", "sweep.population=10"),
+        *("callbacks.figures=null", "logger.tensorboard=null", "sweep.population=10"),
     ),
     quick=("optim.momentum=0,0.9,0.99999", "model.depth=3", "trainer.limit_train_batches=20"),
 )

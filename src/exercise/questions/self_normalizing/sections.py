@@ -33,7 +33,7 @@ SWEEP = Sweep(
     (
         *("model=selu_lecun,elu_he,relu_he", "model.standardize=true", "optim.lr=3e-4,1e-3", "seed=1,2,3"),
         *("data.batch_size=128", "trainer.max_epochs=7", "trainer.limit_train_batches=160"),
-        *("callbacks.activations.every_epochs=1", "callbacks.pictures=null"),
+        *("callbacks.layer_statistics.every_n_epochs=1", "callbacks.figures=null"),
     ),
     ("trainer.limit_train_batches=10", "model.depth=5", "optim.lr=1e-3"),
 )

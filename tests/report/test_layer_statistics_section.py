@@ -14,13 +14,13 @@ HEADER = "epochs,step,layer,mean,std,dead,gradient_norm\n"
 
 
 def look(folder: Path, epochs: int = 2, shift: float = 0.0, layers: int = 3) -> None:
-    """Leave an `activations.csv` in the folder of a run."""
+    """Leave an `layer_statistics.csv` in the folder of a run."""
     lines = [
         f"{e},{e * 19},layer_{i},{e + i / 10 + shift},{1 + i},{i / 10},{10.0**-i}\n"
         for e in range(epochs + 1)
         for i in range(1, layers + 1)
     ]
-    (folder / "activations.csv").write_text(HEADER + "".join(lines))
+    (folder / "layer_statistics.csv").write_text(HEADER + "".join(lines))
 
 
 def pictures_of(folder: Path):
@@ -30,7 +30,7 @@ def pictures_of(folder: Path):
 def test_rows_are_read_by_epoch_and_layer(leave):
     folder = leave("a", [1.0], [0.5])
     look(folder)
-    layers = read_layer_statistics(folder / "activations.csv")
+    layers = read_layer_statistics(folder / "layer_statistics.csv")
     assert layers.names == ("layer_1", "layer_2", "layer_3")
     assert [*layers.by_epochs] == [0, 1, 2]
     expected = {"mean": [2.1, 2.2, 2.3], "std": [2, 3, 4], "dead": [0.1, 0.2, 0.3], "gradient_norm": [0.1, 0.01, 0.001]}
@@ -40,17 +40,17 @@ def test_rows_are_read_by_epoch_and_layer(leave):
 def test_figures_of_weights_are_read_where_they_are(leave):
     folder = leave("a", [1.0], [0.5])
     header = HEADER.rstrip("\n") + ",rank,distinct_units\n"
-    (folder / "activations.csv").write_text(header + "0,0,a,1,2,0,3,nan,nan\n0,0,b,4,5,0,6,7.0,8.0\n")
-    layers = read_layer_statistics(folder / "activations.csv")
+    (folder / "layer_statistics.csv").write_text(header + "0,0,a,1,2,0,3,nan,nan\n0,0,b,4,5,0,6,7.0,8.0\n")
+    layers = read_layer_statistics(folder / "layer_statistics.csv")
     assert layers.by_epochs[0].tolist() == [[1, 4], [2, 5], [0, 0], [3, 6]]
     assert layers.weights_by_epochs[0] == pytest.approx(np.array([[np.nan, 7], [np.nan, 8]]), nan_ok=True)
     assert mean_over_seeds([layers, layers]).weights_by_epochs[0][1, 1] == 8
     look(folder)
-    assert read_layer_statistics(folder / "activations.csv").weights_by_epochs == {}
+    assert read_layer_statistics(folder / "layer_statistics.csv").weights_by_epochs == {}
 
 
 def test_without_the_file_there_is_nothing(tmp_path):
-    assert read_layer_statistics(tmp_path / "activations.csv") is None
+    assert read_layer_statistics(tmp_path / "layer_statistics.csv") is None
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_without_the_file_there_is_nothing(tmp_path):
 )
 def test_a_damaged_file_is_noted_and_the_run_counts(leave, tmp_path, damage):
     folder = leave("a", [1.0], [0.5])
-    (folder / "activations.csv").write_text(damage)
+    (folder / "layer_statistics.csv").write_text(damage)
     with pytest.raises(ValueError, match=r"activations\.csv is damaged"):
-        read_layer_statistics(folder / "activations.csv")
+        read_layer_statistics(folder / "layer_statistics.csv")
     [run] = find_runs([tmp_path])
-    assert (run.is_completed, run.layers, run.reason) == (True, None, "activations.csv is damaged")
+    assert (run.is_completed, run.layers, run.reason) == (True, None, "layer_statistics.csv is damaged")
     assert "layers" not in pictures_of(tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_drawn_that_was_not_looked_into(leave, tmp_path):
 def test_numbers_that_are_not_finite_and_gradients_of_nothing_are_left_out(leave, tmp_path, recwarn):
     folder = leave("a", [1.0], [0.5])
     rows = ["0,0,a,nan,inf,0.0,nan\n", "0,0,b,nan,inf,1.0,0.0\n"]
-    (folder / "activations.csv").write_text(HEADER + "".join(rows))
+    (folder / "layer_statistics.csv").write_text(HEADER + "".join(rows))
     assert pictures_of(tmp_path)["layers"].png
     assert not [str(w.message) for w in recwarn]
 
