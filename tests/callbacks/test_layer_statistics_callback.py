@@ -93,11 +93,8 @@ class FirstGradient(Callback):
 def test_the_gradient_before_the_training_is_that_of_its_first_step(train, case):
     first = FirstGradient()
     _, folder = train(*CASES[case], ON, "trainer.max_epochs=1", callbacks=(first,))
-    told = {
-        row["layer"]: float(row["gradient_norm"])
-        for row in rows(folder, "layer_statistics.csv")
-        if row["epochs"] == "0"
-    }
+    before = [row for row in rows(folder, "layer_statistics.csv") if row["epochs"] == "0"]
+    told = {row["layer"]: float(row["gradient_norm"]) for row in before}
     squares = dict.fromkeys(told, 0.0)
     for name, gradient in first.found.items():
         part = name.split(".")[1]
@@ -121,10 +118,8 @@ def test_it_is_no_part_of_what_a_run_is(train, compose_config):
     again, folder = train("trainer.max_epochs=1", ON)
     assert again.provenance == result.provenance  # that of the run that was: it was not trained again
     assert not (folder / "layer_statistics.csv").exists()
-    assert (
-        len({fingerprint(resolved(compose_config(*more))) for more in ([], [ON], ["callbacks.layer_statistics=null"])})
-        == 1
-    )
+    configs = [resolved(compose_config(*more)) for more in ([], [ON], ["callbacks.layer_statistics=null"])]
+    assert len(set(map(fingerprint, configs))) == 1
 
 
 class Stop(Callback):

@@ -33,11 +33,11 @@ def weights(seed: int = 0, place: str = "here") -> torch.Tensor:
 
 
 def test_every_rule_comes_in_two_distributions_and_as_one_value():
-    assert set(INITIALIZERS) == {f"{rule}_{shape}" for rule in RULES for shape in ("normal", "uniform", "same")}
+    assert set(INITIALIZERS) == {f"{rule}_{shape}" for rule in RULES for shape in ("normal", "uniform", "constant")}
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize("name", [name for name in INITIALIZERS if not name.endswith("same")])
+@pytest.mark.parametrize("name", [name for name in INITIALIZERS if not name.endswith("_constant")])
 def test_weights_have_the_variance_of_the_rule(name, kind):
     build, fan_in, fan_out = LAYERS[kind]
     layer = build()
