@@ -67,7 +67,7 @@ def test_without_the_file_there_is_nothing(tmp_path):
 def test_a_damaged_file_is_noted_and_the_run_counts(leave, tmp_path, damage):
     folder = leave("a", [1.0], [0.5])
     (folder / "layer_statistics.csv").write_text(damage)
-    with pytest.raises(ValueError, match=r"activations\.csv is damaged"):
+    with pytest.raises(ValueError, match=r"layer_statistics\.csv is damaged"):
         read_layer_statistics(folder / "layer_statistics.csv")
     [run] = find_runs([tmp_path])
     assert (run.is_completed, run.layers, run.reason) == (True, None, "layer_statistics.csv is damaged")
