@@ -1,4 +1,4 @@
-"""Sweeps as users start them, in processes of their own, without the seconds that their imports take."""
+"""Scripts as users start them, in processes of their own, without the seconds that their imports take."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from conftest import TINY, with_defaults
 from trainlab.cli import PROJECT
 from trainlab.loggers.metrics_csv import read_rows
+from trainlab.report import write
 from trainlab.sweep import rebalance
 
 HERE = Path(__file__).parent
@@ -26,24 +28,25 @@ FAULT = "+callbacks.fault={_target_: faults.Fault}"
 TIMES = ("epoch_s", "images_per_s")
 
 
-# Importing torch and Lightning takes seconds: it is done once, in a process that does nothing but fork sweeps.
+# Importing torch and Lightning takes seconds: it is done once, in a process that does nothing but fork others.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["hydra", "trainlab.run"])
+_SERVER.set_forkserver_preload(["sweeping", "optuna"])
 
 
-class Sweep:
-    """``python src/train.py -m`` with arguments, as a process in a session of its own."""
+class Script:
+    """A script of `src/` with arguments, as a process in a session of its own.
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        flags = [a for a in arguments if a.startswith("--")]  # argparse wants them first
-        argv = [*flags, "-m", *with_defaults(TINY, *(a for a in arguments if a not in flags))]
+    Sweeps draw no figures, which take most of their time here, unless ``FIGURES="on"`` is in the environment.
+    """
+
+    def __init__(self, name: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
         clean = {k: v for k, v in os.environ.items() if k not in ("HYDRA_FULL_ERROR", "TRAINLAB_EXPLAINS")}
         clean |= {"PYTHONPATH": str(HERE), **environment}
-        folder = Path(tempfile.mkdtemp(prefix="sweep-"))
+        folder = Path(tempfile.mkdtemp(prefix="script-"))
         self._told = [folder / "out", folder / "err"]
-        self._process = _SERVER.Process(target=_become, args=(argv, clean, *self._told))
+        self._process = _SERVER.Process(target=_become, args=(name, arguments, cwd, clean, *self._told))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", str(PROJECT / "src"))  # the server does not have this process's path
+            patch.setenv("PYTHONPATH", f"{PROJECT / 'src'}:{HERE}")  # the server does not have this process's path
             self._process.start()
         self.pid: int = self._process.pid
 
@@ -81,17 +84,22 @@ class Done:
     stderr: str
 
 
-def _become(argv: list[str], environment: dict[str, str], out: Path, err: Path) -> None:
+def _become(name: str, arguments: Sequence[str], cwd: Path, environment: dict[str, str], out: Path, err: Path) -> None:
     os.setsid()
+    os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
     sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for the rest of the process)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if environment.get("PYTHONWARNINGS") == "error::UserWarning":
+        warnings.simplefilter("error", UserWarning)
     sys.path.insert(0, str(HERE))
     rebalance.WORTH_S = float(environment.get("WORTH_S", rebalance.WORTH_S))
-    sys.argv = [str(PROJECT / "src" / "train.py"), *argv]
+    if environment.get("FIGURES") != "on":
+        write.plot_groups = write.plot_search = lambda _: []
+    sys.argv = [str(PROJECT / "src" / name), *arguments]
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     finally:
@@ -99,8 +107,11 @@ def _become(argv: list[str], environment: dict[str, str], out: Path, err: Path) 
         sys.stderr.flush()
 
 
-def start(*arguments: str, **environment: str) -> Sweep:
-    return Sweep(arguments, environment)
+def start(*arguments: str, **environment: str) -> Script:
+    """``python src/train.py -m`` with tiny settings."""
+    flags = [a for a in arguments if a.startswith("--")]  # argparse wants them first
+    argv = [*flags, "-m", *with_defaults(TINY, *(a for a in arguments if a not in flags))]
+    return Script("train.py", argv, Path.cwd(), environment)
 
 
 def sweep(*arguments: str, **environment: str) -> Done:

@@ -9,7 +9,7 @@ import pytest
 from members import assert_as_undisturbed, continued
 
 from conftest import STEPS
-from sweeping import Sweep, eventually, figures, in_session, results, start, sweep
+from sweeping import Script, eventually, figures, in_session, results, start, sweep
 from trainlab.loggers.metrics_csv import read_rows
 
 EPOCHS = 3
@@ -41,7 +41,7 @@ def in_the_middle_of_the_second_epoch(folder) -> bool:
     return reached
 
 
-def trainer_of(process: Sweep) -> int:
+def trainer_of(process: Script) -> int:
     (found,) = (pid for pid in in_session(process.pid) if pid != process.pid)
     return found
 
