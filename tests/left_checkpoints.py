@@ -7,6 +7,7 @@ import torch
 
 from trainlab.models import CNN, MLP
 from trainlab.randomness import generator
+from trainlab.runs.format import FORMAT
 
 SIDE = 12  # pixels
 DATA = {"_target_": "trainlab.data.image_folder.ImageFolder", "root": "", "cache_dir": "", "image_size": SIDE}
@@ -31,6 +32,7 @@ def leave_checkpoint(
     path = folder / "checkpoints" / "best.ckpt"
     path.parent.mkdir(parents=True)
     about = {
+        "format": FORMAT,
         "config": {"model": {"_target_": f"trainlab.models.{kind.__name__}", **model}, "data": DATA},
         "image_shape": list(shape),
         "classes": list(classes),

@@ -105,12 +105,17 @@ def test_a_result_reads_back_as_it_was_written(tmp_path):
     result.write(tmp_path)
     assert Result.read(tmp_path) == result
     fields = json.loads((tmp_path / "result.json").read_text())
-    assert list(fields) == ["status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search"]
+    assert list(fields) == [
+        *("format", "status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search")
+    ]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", '{"status": "completed"}', "[]", "null", '{"status": "completed", "fingerprint": "a", "overridez": []}'],
+    [
+        *("", "{", "[1]", "null", '{"format": 2}', '{"format": 2, "status": "completed"}'),
+        '{"format": 2, "status": "completed", "fingerprint": "a", "overridez": []}',
+    ],
 )
 def test_a_damaged_result_is_an_error_that_says_what_to_do(text, tmp_path):
     (tmp_path / "result.json").write_text(text)

@@ -7,6 +7,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from trainlab.runs.format import FORMAT
 from trainlab.tasks.metrics import is_better, metric_of, mode_of
 from trainlab.training.module import Classifier
 
@@ -89,7 +90,7 @@ class BestAndLast(Checkpoint):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what the checkpoint is about."""
-        checkpoint["trainlab"] = self.about
+        checkpoint["trainlab"] = {"format": FORMAT} | self.about
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch so far."""

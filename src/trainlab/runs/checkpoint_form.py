@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainlab.runs.format import check_format
+
 BEST_STATE = "BestAndLast"  # key of the state of `trainlab.callbacks.BestAndLast`
 _LARGEST_IMAGE = 2**26  # pixel values; 4729 x 4729 in colour
 
@@ -15,6 +17,7 @@ def check_form(checkpoint: Any) -> None:
     """Raise ValueError, with what is wrong, unless ``checkpoint`` has all that training leaves for others to use."""
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("trainlab"), dict):
         raise ValueError("was not written by trainlab")
+    check_format(checkpoint["trainlab"].get("format", 1))
     _check(checkpoint, _FORM)
 
 

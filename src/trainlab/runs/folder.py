@@ -50,7 +50,7 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
         held, this = ("a debug run", "another run") if is_debug_run(old) else ("another run", "a debug run")
         raise ValueError(f"{folder} holds {held} and cannot be that of {this}; set another name=, or remove the folder")
     if ckpt_path is None or not is_own_checkpoint(ckpt_path, folder):
-        changes = "; ".join(differences(old, config)) or "of an earlier version"
+        changes = "; ".join(differences(old, config)) or "config.yaml is not the one that it was trained with"
         raise ValueError(
             f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
             "that run with the new ones"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.runs.files import write_atomically, write_in_place
+from trainlab.runs.format import FORMAT, check_format
 
 RESULT = "result.json"
 CONTINUATION = "continuation"  # folder in that of a completed run, while it is continued with other settings
@@ -59,7 +60,7 @@ class Result:
             OSError: it cannot be written.
         """
         assert self.status in STATUSES
-        content = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
+        content = json.dumps({"format": FORMAT} | _without_nan(asdict(self)), indent=2, allow_nan=False)
         text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
         path, bytes_ = folder / RESULT, (text + "\n").encode()
         try:
@@ -75,19 +76,32 @@ class Result:
         """The result in ``folder``, or None where there is none. A metric of null is NaN.
 
         Raises:
-            ValueError: the file is damaged.
+            ValueError: the file is damaged, or of another format.
         """
         path = folder / RESULT
         if not path.exists():
             return None
         try:
-            result = cls(**json.loads(path.read_text()))
+            content = dict(json.loads(path.read_text()))
+            found = content.pop("format", 1)
+        except (ValueError, TypeError) as error:
+            raise _damaged(path, error) from None
+        try:
+            check_format(found)
+        except ValueError as error:
+            raise ValueError(f"{path} {error}; set another name=") from None
+        try:
+            result = cls(**content)
             if not isinstance(result.metrics, dict):
                 raise TypeError("metrics is no mapping")
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); remove it, or set another name=") from None
+        except TypeError as error:
+            raise _damaged(path, error) from None
         result.metrics = {key: math.nan if value is None else value for key, value in result.metrics.items()}
         return result
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is damaged ({error}); remove it, or set another name=")
 
 
 def _without_nan(value: Any) -> Any:
