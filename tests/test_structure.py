@@ -100,6 +100,27 @@ def test_only_scripts_run_cli_and_plugins_know_hydra():
     assert {name for name in who if not is_in(name, "hydra_plugins")} <= allowed
 
 
+def test_private_state_of_lightning_is_touched_in_one_file_alone():
+    touched = {}
+    for path in FILES:
+        name, nodes = name_of(path), list(ast.walk(ast.parse(path.read_text())))
+        if name == "trainlab.training.lightning_internals" or not any(is_in(i, "lightning") for i in IMPORTS[name]):
+            continue
+        attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+        own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+        own |= {node.attr for node in attributes if is_self(node.value)}
+        found = {node.attr for node in attributes if re.fullmatch("_[a-z].*[^_]", node.attr)} - own
+        of_lightning = (n for n in nodes if isinstance(n, ast.ImportFrom) and is_in(n.module or "", "lightning"))
+        found |= {alias.name for node in of_lightning for alias in node.names if alias.name.startswith("_")}
+        if found:
+            touched[name] = found
+    assert touched == {}
+
+
+def is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
 def test_models_know_nothing_of_the_project_but_randomness():
     found = set().union(*(IMPORTS[name] for name in NAMES if is_in(name, "trainlab.models")))
     assert {name for name in of_project(found) if not is_in(name, "trainlab.models")} == {"trainlab.randomness"}

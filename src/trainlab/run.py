@@ -38,7 +38,8 @@ from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
 from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
-from trainlab.training.lightning_processes import going_with_the_main_process, on_death
+from trainlab.training.lightning_internals import on_death
+from trainlab.training.lightning_processes import going_with_the_main_process
 
 log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from

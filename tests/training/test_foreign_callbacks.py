@@ -34,7 +34,7 @@ def test_a_callback_that_cannot_work_is_refused_before_the_run(settings, compose
 
 @pytest.mark.parametrize("cpu_stats", [None, True, False])
 def test_device_statistics_of_a_cpu_need_psutil(cpu_stats, compose_config, monkeypatch):
-    monkeypatch.setattr("trainlab.training.foreign_callbacks._PSUTIL_AVAILABLE", False)
+    monkeypatch.setattr("trainlab.training.lightning_internals._PSUTIL_AVAILABLE", False)
     word = {None: "null", True: "true", False: "false"}[cpu_stats]
     cfg = compose_config(f"{OF_LIGHTNING}DeviceStatsMonitor", f"+callbacks.x.cpu_stats={word}")
     if cpu_stats is False:

@@ -1,15 +1,37 @@
-"""Lightning neither starts from files that it finds, nor queues jobs again, nor warns of a machine that has SLURM."""
+"""What is relied on of Lightning's private state, against the Lightning that is installed: one test for each touch."""
 
 import shutil
 import signal
 import warnings
+from functools import partial
 
+import lightning
 import pytest
-from lightning.pytorch.callbacks import Callback, OnExceptionCheckpoint
+import torch
+from lightning.pytorch.callbacks import Callback, DeviceStatsMonitor, OnExceptionCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
 
 from sweeping import figures, sweep
 from trainlab.config.build import build
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.training.lightning_internals import (
+    FastHookNames,
+    WatchedLauncher,
+    continue_epoch,
+    count_epoch,
+    count_step,
+    detects_anomalies,
+    lacks_psutil,
+    make_trainer,
+    on_death,
+    reopen_epoch,
+    replace_callbacks,
+    set_up_batches,
+    validate_after,
+)
+
+BATCHES = 5  # an epoch
 
 IN_A_JOB_OF_SLURM = {
     **{"SLURM_NTASKS": "1", "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "x", "SLURM_NODELIST": "localhost"},
@@ -89,3 +111,218 @@ def test_a_machine_that_has_srun_is_no_reason_to_warn(compose_config, train, tmp
         result, folder = train("trainer.max_epochs=1")
     assert result.status == "completed"
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == 0
+
+
+class Plain(lightning.LightningModule):
+    """A module of nobody's, with manual optimization, that notes what Lightning does with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = torch.nn.Linear(1, 1)
+        self.batches, self.validated_at = [], []
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def train_dataloader(self):
+        return DataLoader(torch.ones(BATCHES, 1))
+
+    def val_dataloader(self):
+        return DataLoader(torch.ones(1, 1))
+
+    def training_step(self, batch, batch_idx):
+        self.batches.append(batch_idx)
+        self.make_steps(batch, batch_idx)
+
+    def make_steps(self, batch, batch_idx):
+        self.manual_backward(self.network(batch).sum())
+        self.optimizers().step()
+
+    def on_validation_start(self):
+        self.validated_at.append(self.trainer.global_step)
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+
+def trainer_of(*callbacks, **settings):
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}
+    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "devices": 1, "max_epochs": 2}
+    return make_trainer(partial(lightning.Trainer, callbacks=list(callbacks), **quiet | settings))
+
+
+def fit(module, *callbacks, ckpt_path=None, **settings):
+    trainer = trainer_of(*callbacks, **settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*num_workers.*")
+        warnings.filterwarnings("ignore", message=".*`isinstance.treespec")
+        trainer.fit(module, ckpt_path=ckpt_path)
+    return trainer
+
+
+def test_global_step_counts_the_progress_of_manual_optimization():
+    class Counted(Plain):
+        def make_steps(self, batch, batch_idx):
+            count_step(self.trainer)
+
+    stepped, counted = Plain(), Counted()
+    ours, theirs = fit(counted), fit(stepped)
+    assert ours.global_step == theirs.global_step == 2 * BATCHES
+    assert ours.fit_loop.state_dict() == theirs.fit_loop.state_dict()
+
+
+def test_an_epoch_that_is_counted_at_once_leaves_the_counts_of_one_that_was_made_step_by_step():
+    class AtOnce(Plain):
+        def on_train_batch_start(self, batch, batch_idx):
+            count_epoch(self.trainer, BATCHES)
+
+        def make_steps(self, batch, batch_idx):
+            pass
+
+    module, stepped = AtOnce(), Plain()
+    ours, theirs = fit(module), fit(stepped)
+    assert (module.batches, stepped.batches) == ([0, 0], [*range(BATCHES)] * 2)
+    assert module.validated_at == stepped.validated_at == [BATCHES, 2 * BATCHES]
+    assert ours.global_step == 2 * BATCHES
+    assert ours.fit_loop.state_dict() == theirs.fit_loop.state_dict()
+
+
+def test_an_epoch_that_max_steps_ended_is_reopened_and_continued(tmp_path):
+    class Loader:
+        start = 0
+
+        def __len__(self):
+            return BATCHES
+
+        def __iter__(self):
+            start, self.start = self.start, 0
+            yield from torch.ones(BATCHES - start, 1)
+
+    class Continued(Plain):
+        begun = 0
+
+        def train_dataloader(self):
+            self.loader = Loader()
+            return self.loader
+
+        def on_train_epoch_end(self):
+            if self.trainer.global_step == 3:
+                self.trainer.save_checkpoint(tmp_path / "inside.ckpt", weights_only=False)
+
+        def on_load_checkpoint(self, checkpoint):
+            reopen_epoch(checkpoint["loops"]["fit_loop"])
+            self.begun = 3
+
+        def on_train_epoch_start(self):
+            if self.begun:
+                self.loader.start, self.begun = self.begun, 0
+                continue_epoch(self.trainer)
+
+    fit(first := Continued(), max_steps=3)
+    assert first.batches == [0, 1, 2]
+    trainer = fit(second := Continued(), ckpt_path=tmp_path / "inside.ckpt", max_steps=-1)
+    assert second.batches == [3, 4, *range(BATCHES)]
+    assert (trainer.current_epoch, trainer.global_step) == (2, 2 * BATCHES)
+
+
+def test_a_run_with_max_steps_ends_an_epoch_once():
+    class Ends(Plain):
+        ends = 0
+
+        def on_train_epoch_end(self):
+            self.ends += 1
+
+    fit(module := Ends(), max_steps=BATCHES)
+    assert module.ends == 1
+
+
+def test_validation_comes_after_the_batch_that_it_is_set_to():
+    class Validated(Plain):
+        def on_train_epoch_start(self):
+            validate_after(self.trainer, 3)
+
+    fit(module := Validated(), max_epochs=1)
+    assert module.validated_at == [3]
+
+
+def test_batches_are_counted_when_the_optimizer_is_made():
+    class Scheduled(Plain):
+        def configure_optimizers(self):
+            set_up_batches(self.trainer)
+            self.counted = self.trainer.num_training_batches
+            return super().configure_optimizers()
+
+    fit(module := Scheduled())
+    assert module.counted == BATCHES
+
+
+def test_callbacks_are_those_that_replace_others():
+    class Noted(Callback):
+        seen = 0
+
+        def on_train_start(self, trainer, pl_module):
+            self.seen += 1
+
+    before, after = Noted(), Noted()
+    trainer = trainer_of(before, max_epochs=1)
+    replace_callbacks(trainer, [after])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*num_workers.*")
+        warnings.filterwarnings("ignore", message=".*`isinstance.treespec")
+        trainer.fit(Plain())
+    assert (before.seen, after.seen) == (0, 1)
+
+
+def test_the_hook_that_lightning_is_in_is_noted_past_torch(monkeypatch):
+    class Fast(FastHookNames, Plain):
+        pass
+
+    by_torch, assign = [], torch.nn.Module.__setattr__
+
+    def noted(self, name, value):
+        by_torch.append(name)
+        assign(self, name, value)
+
+    monkeypatch.setattr(torch.nn.Module, "__setattr__", noted)
+    fit(Plain(), max_epochs=1)
+    assert by_torch.count("_current_fx_name") > 2 * BATCHES  # else the mixin gains nothing any more
+    by_torch.clear()
+    fit(Fast(), max_epochs=1)
+    assert "_current_fx_name" not in by_torch
+
+
+@pytest.mark.parametrize("setting", [True, False])
+def test_whether_anomalies_are_detected_follows_from_the_setting(setting):
+    assert detects_anomalies(trainer_of(detect_anomaly=setting)) is setting
+
+
+def test_statistics_of_the_cpu_need_psutil(monkeypatch, tmp_path):
+    monkeypatch.setattr("trainlab.training.lightning_internals._PSUTIL_AVAILABLE", False)
+    wanted = [
+        lacks_psutil(DeviceStatsMonitor(cpu_stats=s), on_cpu=c) for s in (None, True, False) for c in (True, False)
+    ]
+    assert wanted == [True, False, True, True, False, False]
+    with pytest.raises(ModuleNotFoundError, match="psutil"):  # Lightning says it when the training has begun
+        monkeypatch.setattr("lightning.pytorch.accelerators.cpu._PSUTIL_AVAILABLE", False)
+        fit(Plain(), DeviceStatsMonitor(cpu_stats=True), logger=CSVLogger(str(tmp_path)), log_every_n_steps=1)
+
+
+def test_processes_of_other_devices_are_started_by_a_launcher_that_watches_them():
+    trainer = trainer_of(devices=2, strategy="ddp")
+    launcher, seen = trainer.strategy.launcher, []
+    assert type(launcher) is WatchedLauncher
+    on_death(trainer, seen.append)
+
+    class Dead:
+        def poll(self):
+            return -9
+
+    launcher.procs = [Dead()]  # Lightning fills it when it starts them; `test_ddp.py` has real ones die
+    launcher._call_children_scripts = lambda: None
+    with pytest.raises(ChildProcessError, match="process 2 of 2 was killed by signal 9"):
+        launcher.launch(lost_connection)
+
+
+def lost_connection():
+    raise RuntimeError("[gloo] Connection closed by peer")

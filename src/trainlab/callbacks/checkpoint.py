@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from trainlab.runs.format import FORMAT
 from trainlab.tasks.metrics import is_better, metric_of, mode_of
+from trainlab.training.lightning_internals import validate_after
 from trainlab.training.module import Classifier
 
 
@@ -69,7 +70,7 @@ class BestAndLast(Checkpoint):
             steps = trainer.global_step + math.ceil((batches - done) / pl_module.accumulate)
             validate = trainer.current_epoch + 1 == trainer.max_epochs or steps == trainer.max_steps
         trainer.check_val_every_n_epoch = 1 if validate else self._every_epochs
-        trainer.val_check_batch = last if validate else batches
+        validate_after(trainer, last if validate else batches)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the last epoch, and the best if this was it."""

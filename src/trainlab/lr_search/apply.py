@@ -25,6 +25,7 @@ from trainlab.runs.folder import earlier_run
 from trainlab.runs.result import Result, is_search
 from trainlab.training.context import RunContext
 from trainlab.training.length import limited
+from trainlab.training.lightning_internals import replace_callbacks
 
 log = logging.getLogger(__name__)
 RATE_VARIABLE = "TRAINLAB_LR"  # tells the processes for other devices which rate was found
@@ -194,8 +195,7 @@ def _train(short: DictConfig, data: ImageData, trial: Trial, context: RunContext
     parts = build(cfg, context)
     parts.data.share(data)
     parts.standardize()
-    # In the place of checkpoints and the like.
-    parts.trainer.callbacks = [*context.callbacks, *trial.callbacks]  # type: ignore[attr-defined]
+    replace_callbacks(parts.trainer, [*context.callbacks, *trial.callbacks])
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data)
     except SystemExit as error:

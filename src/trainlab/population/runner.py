@@ -21,9 +21,9 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trainlab.data import ImageData
-from trainlab.population.progress import count_epoch
 from trainlab.population.stack import Stack
 from trainlab.training.context import RunContext, StopRequest
+from trainlab.training.lightning_internals import count_epoch
 from trainlab.training.module import Classifier
 
 _M_ARENA_MAX = -8  # in malloc.h

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from lightning.pytorch import callbacks as lightning_callbacks
-from lightning.pytorch.accelerators.cpu import _PSUTIL_AVAILABLE
 from lightning.pytorch.callbacks import Callback, DeviceStatsMonitor, WeightAveraging
 from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from trainlab.training.lightning_internals import lacks_psutil
 
 _MANY_EPOCHS = 10_000  # more than a run has
 # Hooks of callbacks between backward and update.
@@ -55,9 +56,8 @@ def _problem(callback: Callback, on_cpu: bool) -> str:
     for kind, reason in _REFUSED.items():
         if isinstance(callback, kind):
             return reason
-    if isinstance(callback, DeviceStatsMonitor) and not _PSUTIL_AVAILABLE:
-        of_cpu = on_cpu if callback._cpu_stats is None else callback._cpu_stats
-        return "needs psutil for statistics of the CPU (pip install psutil)" if of_cpu else ""
+    if isinstance(callback, DeviceStatsMonitor) and lacks_psutil(callback, on_cpu):
+        return "needs psutil for statistics of the CPU (pip install psutil)"
     if isinstance(callback, WeightAveraging) and any(callback.should_update(epoch_idx=i) for i in range(_MANY_EPOCHS)):
         return (
             "averages after the validation of an epoch, so that other weights would be saved than validated; "

@@ -1,58 +1,144 @@
-"""What Lightning does without being asked and has no setting for: the one place that touches its private state."""
+"""Every touch of Lightning's private state, each with the gain that justifies it. No other file has any.
+
+`tests/training/test_lightning_internals.py` holds what is relied on here against the Lightning that is installed.
+"""
 
 import contextlib
+import os
+import signal
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lightning import Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+from lightning.pytorch.accelerators.cpu import _PSUTIL_AVAILABLE
+from lightning.pytorch.callbacks import Callback, DeviceStatsMonitor
 from lightning.pytorch.loops.training_epoch_loop import RestartStage
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from torch import Tensor
 
-from trainlab.training.lightning_processes import watch_processes
+from trainlab.training.lightning_processes import is_lost_connection
 from trainlab.training.optimizers import is_elementwise
+
+_POLL_S = 0.5
+_GRACE_S = 5.0  # for the main process to notice by itself that another one has died; before all have met it cannot
 
 
 def make_trainer(make: Callable[[], Trainer]) -> Trainer:
-    """The Trainer that ``make`` returns, which starts from no checkpoint but the one given to ``fit``.
+    """The Trainer that ``make`` returns, changed so that a run depends on nothing but its settings and its checkpoint.
 
-    In a job of SLURM Lightning would write `hpc_ckpt_N.ckpt` on SIGUSR1 and queue the job again, and load any such file
-    that it finds. On a machine that has `srun` it would warn of every Trainer that was started without.
+    Gains: jobs of SLURM are not requeued, and no checkpoint of theirs is written or read; a damaged checkpoint is
+    refused; no process waits for one that has died; an epoch that `max_steps` ends is ended once.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The `srun` command is available")
+        warnings.filterwarnings("ignore", message="The `srun` command is available")  # on every machine that has it
         trainer = make()
     environment = trainer._accelerator_connector.cluster_environment
     if isinstance(environment, SLURMEnvironment):
-        environment.auto_requeue = False
+        environment.auto_requeue = False  # which also writes `hpc_ckpt_N.ckpt` on SIGUSR1
     trainer._checkpoint_connector = _GivenCheckpoint(trainer)
-    watch_processes(trainer)
+    launcher = trainer.strategy.launcher
+    if type(launcher) is _SubprocessScriptLauncher:
+        watched = WatchedLauncher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
+        trainer.strategy._launcher = watched
     # Lightning takes every run with max_steps for one that restarts inside an epoch, and ends that epoch twice.
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     return trainer
 
 
+def on_death(trainer: Trainer, record: Callable[[Exception], None]) -> None:
+    """Have ``record`` called with the error where a process dies before the main one can notice."""
+    if isinstance(trainer.strategy.launcher, WatchedLauncher):
+        trainer.strategy.launcher.on_death = record
+
+
+def replace_callbacks(trainer: Trainer, callbacks: Sequence[Callback]) -> None:
+    """Have these callbacks and no others. Gain: a short training is built like a run and leaves no checkpoints."""
+    trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
+
+
+def set_up_batches(trainer: Trainer) -> None:
+    """Have the batches of an epoch counted. Gain: a schedule knows its steps when the optimizer is made."""
+    trainer.fit_loop.setup_data()
+
+
+def detects_anomalies(trainer: Trainer) -> bool:
+    """Whether `detect_anomaly` is set. Gain: a step that waits for the device is not captured as a CUDA graph."""
+    return bool(trainer._detect_anomaly)
+
+
+def validate_after(trainer: Trainer, batch: int) -> None:
+    """Validate after that many batches of each epoch. Gain: a run that `max_steps` ends inside one is validated."""
+    trainer.val_check_batch = batch
+
+
+def count_step(trainer: Trainer) -> None:
+    """Count an optimizer step in `global_step`. Gain: steps without Lightning's wrapper, in one compiled function."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    progress.increment_ready()
+    progress.increment_completed()
+
+
+def count_epoch(trainer: Trainer, steps: int) -> None:
+    """In the first batch of an epoch: count ``steps`` batches and optimizer steps, and take this one for the last.
+
+    Gain: the epochs of a population are trained together, outside the loops of its members.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    optimizer = loop.manual_optimization.optim_step_progress
+    for counts in (loop.batch_progress.total, loop.batch_progress.current):
+        for name in ("ready", "started", "processed", "completed"):
+            setattr(counts, name, getattr(counts, name) + steps - 1)
+    for counts in (optimizer.total, optimizer.current):
+        counts.ready += steps
+        counts.completed += steps
+    loop.batch_progress.is_last_batch = True
+    loop._batches_that_stepped += steps - 1
+
+
 def reopen_epoch(fit_loop: dict[str, Any]) -> None:
     """Have Lightning begin the epoch in the middle of which its counts ``fit_loop`` of a checkpoint were saved.
 
-    They were saved in `on_train_epoch_end`, and take the epoch for one that is over.
+    They were saved in `on_train_epoch_end`, and take the epoch for one that is over. Gain, with `continue_epoch`: a run
+    that `max_steps` ended inside an epoch resumes to the bit.
     """
     for counts in fit_loop["epoch_progress"].values():
         counts |= dict.fromkeys(("ready", "started", "processed"), counts["completed"])
 
 
 def continue_epoch(trainer: Trainer) -> None:
-    """In `on_train_epoch_start` of such an epoch: go on counting its batches where the checkpoint ends."""
+    """In `on_train_epoch_start` of such an epoch: continue to count its batches where the checkpoint ends."""
     loop = trainer.fit_loop.epoch_loop
     loop._restarting, loop._restart_stage = True, RestartStage.RESTARTED_ON_LAST
 
 
-class _GivenCheckpoint(_CheckpointConnector):
-    """Lightning's own also looks for checkpoints of SLURM and of `OnExceptionCheckpoint` where none is given.
+def lacks_psutil(callback: DeviceStatsMonitor, on_cpu: bool) -> bool:
+    """Whether the callback would fail for want of psutil. Gain: that is an error before the training."""
+    return not _PSUTIL_AVAILABLE and bool(on_cpu if callback._cpu_stats is None else callback._cpu_stats)
 
-    It also takes a checkpoint that lacks counters or states for an older one, and resumes without them.
+
+class FastHookNames:
+    """Mixin of a LightningModule. Gain: 40 assignments a step that torch does not search for parameters.
+
+    Lightning notes in `_current_fx_name` the hook that it is in.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+
+class _GivenCheckpoint(_CheckpointConnector):
+    """Lightning's, but without a checkpoint given none is looked for, and one that lacks counters or states is refused.
+
+    Gain: a run does not start from a file that SLURM or `OnExceptionCheckpoint` left, nor resume inexactly.
     """
 
     def _select_ckpt_path(self, state_fn: Any, ckpt_path: Any, model_provided: bool, model_connected: bool) -> Any:
@@ -111,3 +197,58 @@ def _form(value: Any) -> Any:
 def _keys(states: Sequence[Any]) -> Any:
     """Those of the mappings in lists."""
     return [_keys(state) if isinstance(state, list) else set(state) for state in states]
+
+
+class WatchedLauncher(_SubprocessScriptLauncher):
+    """Lightning's, but the death of a process is an error of the main one.
+
+    Gain: a result that says so. Lightning kills all with SIGKILL, and the run looks as if it were running.
+
+    Attributes:
+        on_death: is called with the error, off the main thread, where that cannot raise it. The process ends after it.
+    """
+
+    on_death: Callable[[Exception], None] = staticmethod(lambda error: None)
+
+    def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
+        """Start the processes, if they are not started by others, and call ``function``.
+
+        Raises:
+            ChildProcessError: a process has died.
+        """
+        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        if not self.cluster_environment.creates_processes_externally:
+            self._call_children_scripts()
+        _set_num_threads_if_needed(num_processes=self.num_processes)
+        over = threading.Event()
+        threading.Thread(target=self._watch, args=(over,), daemon=True).start()
+        try:
+            return function(*args, **kwargs)
+        except RuntimeError as error:
+            if is_lost_connection(error) and (death := self._death(wait_s=_GRACE_S)):
+                raise death from None
+            raise
+        finally:
+            over.set()
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.wait(_POLL_S):
+            death = self._death()
+            if death and not over.wait(_GRACE_S):
+                self.on_death(death)
+                self.kill(signal.SIGKILL)
+                os._exit(1)
+
+    def _death(self, wait_s: float = 0.0) -> ChildProcessError | None:
+        """The error that the death of a process is, if one has died or does so soon."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            for number, process in enumerate(self.procs, start=2):
+                if status := process.poll():
+                    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+                    return ChildProcessError(
+                        f"process {number} of {self.num_processes} {how}; training cannot continue"
+                    )
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL_S / 10)

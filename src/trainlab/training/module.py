@@ -18,7 +18,14 @@ from trainlab.training.flat_parameters import FlatParameters, SeparateParameters
 from trainlab.training.foreign_callbacks import watches_gradients
 from trainlab.training.fused_step import WholeStep
 from trainlab.training.length import count_steps
-from trainlab.training.lightning_internals import continue_epoch, reopen_epoch
+from trainlab.training.lightning_internals import (
+    FastHookNames,
+    continue_epoch,
+    count_step,
+    detects_anomalies,
+    reopen_epoch,
+    set_up_batches,
+)
 from trainlab.training.optimizers import clipping, has_rule
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), int64 labels (B,)
@@ -32,7 +39,7 @@ class EpochSteps(Protocol):
         """Make the steps of the epoch that ``module`` is at, and hand it their sums by `take_epoch`."""
 
 
-class Classifier(lightning.LightningModule):
+class Classifier(FastHookNames, lightning.LightningModule):
     """Trains ``network`` with cross-entropy.
 
     Args:
@@ -88,13 +95,6 @@ class Classifier(lightning.LightningModule):
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
         self.val_metrics: dict[str, float] = {}  # of this epoch; empty until it is validated
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the hook it is in forty times a step, and torch looks at each value for a parameter in it.
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     def configure_optimizers(self) -> Any:
         """The optimizer over all parameters, and its schedule over the steps of the whole run."""
         self.trained, optimizer = trained_by(self._build_optimizer, self.network)
@@ -105,7 +105,7 @@ class Classifier(lightning.LightningModule):
         in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
         in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
-        captured = captured and not self.trainer._detect_anomaly  # which waits for the device
+        captured = captured and not detects_anomalies(self.trainer)
         if self._epoch_steps is not None:
             pass  # which makes the steps
         elif in_one and self.trainer.precision != "16-mixed" and (self.compile_step or captured):
@@ -122,7 +122,7 @@ class Classifier(lightning.LightningModule):
     def _total_steps(self) -> int:
         """Optimizer steps of the whole run; 0 where it has no end."""
         trainer = self.trainer
-        trainer.fit_loop.setup_data()  # which counts the batches
+        set_up_batches(trainer)
         return count_steps(self.steps_per_epoch, self.accumulate, trainer.max_epochs, trainer.max_steps)
 
     @property
@@ -214,9 +214,7 @@ class Classifier(lightning.LightningModule):
         full = not self._sizes or len(labels) == self._sizes[0]
         if self._whole_step is not None and self._whole_step.ready and full:
             loss, correct = self._whole_step(images, labels)
-            steps = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress  # `global_step`
-            steps.increment_ready()
-            steps.increment_completed()
+            count_step(self.trainer)
             self.step_schedule("step")
         else:
             loss, correct = (self._forward if full else self._objective)(images, labels)
