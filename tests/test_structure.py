@@ -109,7 +109,7 @@ def test_private_state_of_lightning_is_touched_in_one_file_alone():
         attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
         own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
         own |= {node.attr for node in attributes if is_self(node.value)}
-        found = {node.attr for node in attributes if re.fullmatch("_[a-z].*[^_]", node.attr)} - own
+        found = {node.attr for node in attributes if re.fullmatch(r"_[a-z]\w*(?<!_)", node.attr)} - own
         of_lightning = (n for n in nodes if isinstance(n, ast.ImportFrom) and is_in(n.module or "", "lightning"))
         found |= {alias.name for node in of_lightning for alias in node.names if alias.name.startswith("_")}
         if found:
