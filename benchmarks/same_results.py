@@ -1,17 +1,22 @@
-"""Whether two versions of the project compute the same: ten short runs, recorded by each and compared to the last bit.
+"""Whether two versions of the project compute the same: ten short runs, recorded by each and compared to the last bit,
+and the figures of `report.py` on these runs.
 
     python benchmarks/same_results.py record before.json --source OLD_CHECKOUT
     python benchmarks/same_results.py record after.json
     python benchmarks/same_results.py compare before.json after.json
 
 ``--exercise`` also records what ``python src/exercise.py --quick`` measured (two minutes more). Times, paths and
-provenance are left out. Runs use one thread each, on the CPU and on the embedded data set; a minute or two in all.
+provenance are left out; before the report is written, they are replaced by constants. Of the report every number and
+every table cell is recorded, not its sentences. Runs use one thread each, on the CPU and on the embedded data set; a
+minute or two in all.
 """
 
 import argparse
+import csv
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +33,8 @@ TINY = (
     *("data=shapes", "data.num_train=700", "data.val_size=100", "data.num_test=200", "trainer=cpu"),
     *("trainer.max_epochs=3", "callbacks.figures=null", "logger.tensorboard=null"),
 )
+# Settings of older checkouts: the name today, and the file and the line of their configs that tell the older one.
+OLDER_NAMES = (("callbacks.figures", "callbacks.pictures", "conf/callbacks/default.yaml", "pictures:"),)
 RUNS: dict[str, Sequence[str]] = {
     "elu_he": ("model=elu_he",),
     "bn": ("model=bn",),
@@ -45,6 +52,11 @@ RUNS: dict[str, Sequence[str]] = {
 POPULATION = ("-m", "model=selu", "optim.lr=1e-4,5e-4", "seed=1,2")
 RESUMED = ("model=alpha_dropout", "trainer.max_epochs=6")
 _NOT_COMPARED = ("time", "provenance", "traceback", "search_s", "run_dir", "output_dir")
+CONSTANT_TIME = {"total_s": 10.0, "epoch_s": 2.0, "images_per_s": 1000.0, "wall_s": 10.0}
+CONSTANT_PROVENANCE = {"command": "train", "git_commit": "0", "git_dirty": False, "host": "host", "versions": {}}
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+_DIGITS = 10  # of a p-value or an interval, that another version of SciPy gives, too
+_NOT_COMPARED_OF_A_RUN = ("fingerprint", "command", "reason")  # made of names of settings, or words
 _TIMES = ("epoch_s", "images_per_s", "seconds", "wall_s", "total_s", "_ms", "_s")
 
 
@@ -85,6 +97,7 @@ def record(source: Path, exercise: bool) -> dict[str, Any]:
         found["resumed"] = resumed(source, Path(folder))
         train(source, Path(folder), "undisturbed", RESUMED)
         found["undisturbed"] = of_run(Path(folder, "undisturbed"))
+        found["report"] = of_report(source, Path(folder))
     if exercise:
         name = f"same_results_{os.getpid()}"
         subprocess.run([sys.executable, source / "src/exercise.py", "--quick", "--name", name], check=True, cwd=source)
@@ -103,6 +116,9 @@ def command(source: Path, folder: Path, name: str, overrides: Sequence[str]) -> 
     """Command line of a run or a sweep; of two settings of one key the run's own is taken."""
     own = {override.partition("=")[0] for override in overrides}
     tiny = [override for override in TINY if override.partition("=")[0] not in own]
+    for name_today, older, file, line in OLDER_NAMES:
+        if line in (source / file).read_text().split():
+            tiny = [override.replace(f"{name_today}=", f"{older}=") for override in tiny]
     script = str(source / "src" / "train.py")
     return [sys.executable, script, *tiny, *overrides, f"name={name}", f"output_dir={folder}"]
 
@@ -138,6 +154,47 @@ def of_run(folder: Path) -> dict[str, Any]:
         "rows": [dict(zip((header[i] for i in kept), (row[i] for i in kept), strict=True)) for row in rows],
         "weights": {name: digest(folder / "checkpoints" / f"{name}.ckpt") for name in ("best", "last")},
     }
+
+
+def of_report(source: Path, folder: Path) -> dict[str, Any]:
+    """Figures of the report that ``source`` writes on the runs in ``folder``, whose times and origins are replaced."""
+    for path in folder.rglob("result.json"):
+        result = json.loads(path.read_text())
+        for times in (result["time"], result["time"].get("population") or {}):
+            times.update({key: CONSTANT_TIME[key] for key in times if key in CONSTANT_TIME})
+        result["provenance"].update(CONSTANT_PROVENANCE)
+        path.write_text(json.dumps(result))
+    for path in folder.rglob("metrics.csv"):
+        rows = read_csv(path)
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(row | {key: CONSTANT_TIME[key] for key in row if key in CONSTANT_TIME} for row in rows)
+    report = folder / "report"
+    line = [sys.executable, str(source / "src" / "report.py"), str(folder), "--output-dir", str(report)]
+    subprocess.run(line, check=True, stdout=subprocess.DEVNULL, env=environment())
+    lines = (report / "report.md").read_text().splitlines()
+    runs = [{k: v for k, v in row.items() if k not in _NOT_COMPARED_OF_A_RUN} for row in read_csv(report / "runs.csv")]
+    return {
+        "numbers": [_NUMBER.findall(line) for line in lines if _NUMBER.search(line) and not line.startswith("|")],
+        "tables": [[figures(cell) for cell in line.split(" | ")] for line in lines if line.startswith("|")],
+        "runs": [{key: figures(cell) for key, cell in row.items()} for row in runs],
+        "pairs": [{key: figures(cell) for key, cell in row.items()} for row in read_csv(report / "pairs.csv")],
+    }
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a file by heading."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def figures(cell: str) -> Any:
+    """A cell of a table: a number, a single word, or the numbers in a text, whose words may change."""
+    cell = cell.strip("| ")
+    if re.fullmatch(_NUMBER, cell):
+        return float(f"{float(cell):.{_DIGITS}g}")
+    return _NUMBER.findall(cell) if " " in cell else cell
 
 
 def digest(path: Path) -> str:

@@ -78,7 +78,7 @@ def test_trains_measures_and_writes_and_does_nothing_twice(tmp_path: Path):
     sections = [section(Measurement("one", take))]
     page = exercise(tmp_path, sections).run()
     assert page == tmp_path / "outputs" / "study" / "exercise.html"
-    assert "2 runs" in page.read_text() and "{&#x27;figure&#x27;: 0.5}" in page.read_text()
+    assert "2 runs" in page.read_text() and "{&#39;figure&#39;: 0.5}" in page.read_text()
     seconds = json.loads((page.parent / "seconds.json").read_text())
     assert seconds.keys() == {"sweep", "one"} and seconds["sweep"] > 0
     exercise(tmp_path, sections).run()

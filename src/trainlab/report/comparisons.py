@@ -1,4 +1,4 @@
-"""Every group against every other."""
+"""Comparisons of all pairs of groups by validation accuracy."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -46,15 +46,15 @@ class Pair:
 def compare_all(groups: Sequence[Group]) -> list[Pair]:
     """All pairs of groups with a completed run, in the order of the groups.
 
-    Holm's correction is over the pairs that are spoken of: all of few groups, of many those with the first. A pair that
-    is not among them is corrected over all pairs.
+    Holm's correction is over the pairs that the report describes: all pairs of few groups, of many those with the
+    first. Any other pair is corrected over all pairs.
     """
     compared = [group for group in groups if group.of("metrics", "val_acc")]
     pairs = [Pair(a, b, _difference(a, b)) for a, b in combinations(compared, 2)]
     corrected = _corrected(pairs, range(len(pairs)))
     if len(compared) > MAX_DESCRIBED:
-        spoken = [i for i, pair in enumerate(pairs) if pair.first is compared[0]]
-        for i, pair in zip(spoken, _corrected(pairs, spoken), strict=True):
+        described = [i for i, pair in enumerate(pairs) if pair.first is compared[0]]
+        for i, pair in zip(described, _corrected(pairs, described), strict=True):
             corrected[i] = pair
     return corrected
 

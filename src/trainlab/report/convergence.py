@@ -31,7 +31,7 @@ class Convergence:
 
     Attributes:
         target: mean over the first one's seeds of its best validation loss.
-        epochs_ratio, seconds_ratio: what the second takes to it over what the first takes. NaN where a run never
+        epochs_ratio, seconds_ratio: what the second takes to it over what the first takes. NaN if a run never
             reached it, since those that did would be a choice. Of two equal models it is below 1: the first is timed at
             its own lowest loss, the second at the first one that is as low.
         common: the higher of the two best losses, seed by seed where both have the same seeds (then this is the mean),
@@ -50,7 +50,7 @@ class Convergence:
 
 
 def compare_convergence(first: Group, second: Group) -> Convergence | None:
-    """Compare two groups; None where one has no run with a validation loss by epoch.
+    """Compare two groups; None if one has no run with a validation loss by epoch.
 
     A run of the second has to reach the best loss of the first one's run with the same seed, or the first one's
     mean where that has no such seed.

@@ -1,4 +1,4 @@
-"""The course of a training, as `metrics.csv` has it, and the band of several."""
+"""Metrics by epoch, from `metrics.csv`, and the band of several runs."""
 
 import csv
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 COLUMNS = ("epoch", "train/loss", "train/acc", "val/loss", "val/acc", "epoch_s")
-PLACES = 150  # along an axis of seconds
+POINTS = 150  # along an axis of seconds
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Values by epoch, which count from one; NaN where a row has none.
+    """Values by epoch, which count from one; NaN if a row has none.
 
     Attributes:
         by_name: `train/loss`, `train/acc`, `val/loss`, `val/acc`.
@@ -40,7 +40,7 @@ class Band:
 
     Attributes:
         x: epochs, or seconds.
-        whole: how many of the first places all curves have reached; the rest is of those that went on.
+        whole: number of leading points that all curves have reached; the rest is of the longer ones.
     """
 
     x: Values
@@ -87,7 +87,7 @@ def band(curves: Sequence[Curve], name: str, against_seconds: bool = False) -> B
         return Band(nothing, nothing, nothing, nothing, 0)
     x = np.unique(np.concatenate([xs for xs, _ in lines]))
     if against_seconds and len(lines) > 1:
-        x = np.linspace(max(xs[0] for xs, _ in lines), x[-1], PLACES)
+        x = np.linspace(max(xs[0] for xs, _ in lines), x[-1], POINTS)
     ys = np.array([np.interp(x, xs, values, left=np.nan, right=np.nan) for xs, values in lines])
     here = np.isfinite(ys)
     mean = np.where(here, ys, 0).sum(axis=0) / np.maximum(1, here.sum(axis=0))

@@ -1,4 +1,4 @@
-"""What the figures allow to say, in words."""
+"""Sentences on groups and pairs of groups, and what can be claimed."""
 
 import math
 from collections.abc import Sequence
@@ -30,28 +30,31 @@ def describe_pair(pair: Pair) -> str:
             f"{good.label} is {_by(pair, by)} points ahead of {bad.label}, but among {pair.tests} pairs that may be "
             f"chance ({how}): add seeds."
         )
-    return f"{good.label} and {bad.label} cannot be told apart with {_seeds(pair)} ({_by(pair, by)} points, {how})."
+    between = f"No significant difference between {good.label} and {bad.label}"
+    return f"{between} with {_seeds(pair)} ({_by(pair, by)} points, {how})."
 
 
 def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
-    """A sentence a pair, what is clear first. Groups with one seed share a sentence, and so do many unclear pairs."""
+    """One sentence per pair, clear differences first; groups with one seed share one, as do many unclear pairs."""
     clear = [pair for pair in pairs if pair.is_clear]
     unclear = [pair for pair in pairs if pair.is_tested and not pair.is_clear]
-    said = [describe_pair(pair) for pair in clear[:MAX_NAMED]]
+    sentences = [describe_pair(pair) for pair in clear[:MAX_NAMED]]
     if len(clear) > MAX_NAMED:
-        said.append(f"{len(clear) - MAX_NAMED} more differences are larger than the noise: see the table of all pairs.")
+        sentences.append(
+            f"{len(clear) - MAX_NAMED} more differences are larger than the noise: see the table of all pairs."
+        )
     common = set.intersection(*({pair.first.label, pair.second.label} for pair in unclear)) if unclear else set()
     if len(unclear) > MAX_NAMED and len(common) == 1:
         (one,) = common
-        said.append(
-            f"{one} cannot be told apart from {_some([_lead(pair, one) for pair in unclear])} (in brackets the points "
-            f"that {one} is ahead, 95 %; Holm over {unclear[0].tests} pairs): add seeds."
+        sentences.append(
+            f"No significant difference between {one} and {_some([_lead(pair, one) for pair in unclear])} (in brackets "
+            f"the points that {one} is ahead, 95 %; Holm over {unclear[0].tests} pairs): add seeds."
         )
     else:
-        said += map(describe_pair, unclear)
-    said += [describe_pair(pair) for pair in pairs if pair.difference.reason == NO_SPREAD][:MAX_NAMED]
+        sentences += map(describe_pair, unclear)
+    sentences += [describe_pair(pair) for pair in pairs if pair.difference.reason == NO_SPREAD][:MAX_NAMED]
     others = [pair for pair in pairs if pair.difference.reason == OTHER_IMAGES]
-    said += (
+    sentences += (
         map(describe_pair, others)
         if len(others) <= MAX_NAMED
         else [f"{len(others)} pairs are not compared: other images."]
@@ -59,34 +62,36 @@ def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
     single = {g.label: g for pair in pairs for g in (pair.first, pair.second) if len(g.runs) == 1}
     if single:
         has = "have one seed each" if len(single) > 1 else "has one seed"
-        said.append(f"{_some([*single])} {has}: nothing can be claimed; set seed=1,2,3 or more.")
-    return said
+        sentences.append(f"{_some([*single])} {has}: nothing can be claimed; set seed=1,2,3 or more.")
+    return sentences
 
 
 def describe_convergence(first: Group, second: Group) -> str:
-    """Whether the second converges faster: what it takes to the first one's best validation loss."""
+    """Whether the second converges faster, by the epochs and seconds to the first one's best validation loss."""
     if saw_other_images(first, second):
         return describe_other_images(first, second)
     found = compare_convergence(first, second)
     if found is None:
         return f"There is no validation loss by epoch to compare {first.label} and {second.label} with."
     mark = f"{first.label}'s best validation loss ({found.target:.4f})"
-    own = f"{first.label} itself took {_took(found.first, first)}"
+    own = f"{first.label} itself took {_describe_times(found.first, first)}"
     same_mark = found.common == found.target  # for each seed the first one's own best
-    both = "" if same_mark else f" {_to_common(found, first, second)}"
+    both = "" if same_mark else f" {_describe_common(found, first, second)}"
     n, did = found.second.n, found.second.n - found.second.never
     if not did:
         every = "its one run" if n == 1 else f"any of its {n} runs"
         return f"{second.label} never reached {mark} in {every}; {own}.{both}"
     if found.second.never:
-        some = f"{second.label} reached {mark} in {did} of {n} runs, after {_took(found.second, second)}; {own}."
+        some = (
+            f"{second.label} reached {mark} in {did} of {n} runs, after {_describe_times(found.second, second)}; {own}."
+        )
         return f"{some} No ratio is given of runs that are chosen by having reached it.{both}"
-    seconds = _timed(found.seconds_ratio, first, second)
+    seconds = _without_shared_clock(found.seconds_ratio, first, second)
     why_not, why_no_seconds = _no_claim(first, second), _no_claim(first, second, timed=True)
-    of_epochs = _share(found.epochs_ratio, "epochs", why_not if same_mark else None)
-    of_seconds = _share(seconds, "seconds", why_no_seconds if same_mark else None)
+    of_epochs = _describe_ratio(found.epochs_ratio, "epochs", why_not if same_mark else None)
+    of_seconds = _describe_ratio(seconds, "seconds", why_no_seconds if same_mark else None)
     asked = f"{of_epochs} and {of_seconds}"
-    return f"{second.label} reached {mark} after {_took(found.second, second)}; {own}: {asked}.{both}"
+    return f"{second.label} reached {mark} after {_describe_times(found.second, second)}; {own}: {asked}.{both}"
 
 
 def describe_epoch_cost(first: Group, second: Group) -> str:
@@ -96,7 +101,7 @@ def describe_epoch_cost(first: Group, second: Group) -> str:
     a, b = first.of("time", "epoch_s"), second.of("time", "epoch_s")
     if not a or not b:
         return f"There are no times to compare {first.label} and {second.label} with."
-    times = _timed(ratio(b, a), first, second)
+    times = _without_shared_clock(ratio(b, a), first, second)
     each = f"{format_epoch_seconds(second)} s against {format_epoch_seconds(first)} s"
     if math.isnan(times.low):
         unclear = _no_claim(first, second, timed=True)
@@ -110,13 +115,13 @@ def describe_epoch_cost(first: Group, second: Group) -> str:
 
 
 def format_epoch_seconds(group: Group) -> str:
-    """Mean, with its interval over the seeds where each had a clock of its own."""
+    """Mean seconds, with an interval over the seeds unless they were timed together."""
     found = group.summary("time", "epoch_s")
     return f"{found.mean:.1f}" if group.shares_clock else format_mean(found)
 
 
 def describe_other_images(first: Group, second: Group) -> str:
-    """Of two groups whose figures are of other images."""
+    """That two groups are not compared, since they saw other images."""
     return f"{first.label} and {second.label} are not compared: other images (their data digests differ)."
 
 
@@ -137,8 +142,8 @@ def _method(pair: Pair) -> str:
 
 
 def _p(pair: Pair) -> str:
-    alone = _is(pair.difference.p)
-    return f"p {alone} alone, {format_p(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {alone}"
+    p = _is(pair.difference.p)
+    return f"p {p} alone, {format_p(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {p}"
 
 
 def _is(p: float) -> str:
@@ -173,13 +178,13 @@ def _seeds(pair: Pair) -> str:
     return f"{a} seeds" if a == b else f"{a} and {b} seeds"
 
 
-def _timed(of: Ratio, first: Group, second: Group) -> Ratio:
+def _without_shared_clock(of: Ratio, first: Group, second: Group) -> Ratio:
     """A ratio of times, without an interval where that would be over shares of one clock."""
     return Ratio(of.value, math.nan, math.nan) if first.shares_clock or second.shares_clock else of
 
 
-def _took(reached: TimeToReach, group: Group) -> str:
-    """Means where all runs of several got there, otherwise what each took."""
+def _describe_times(reached: TimeToReach, group: Group) -> str:
+    """Means if all of several runs reached it, otherwise the epochs and seconds of each."""
     digits = 0 if reached.seconds.n and reached.seconds.mean >= 10 else 1
     if not reached.never and reached.n > 2:
         text = f"{format_mean(reached.epochs)} epochs"
@@ -198,16 +203,16 @@ def _and(texts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
 
 
-def _to_common(found: Convergence, first: Group, second: Group) -> str:
-    """What the second takes to a loss that is no more the one's than the other's: where "faster" can be said."""
-    epochs = _share(found.common_epochs_ratio, "epochs", _no_claim(first, second))
-    timed = _timed(found.common_seconds_ratio, first, second)
-    seconds = _share(timed, "seconds", _no_claim(first, second, timed=True))
+def _describe_common(found: Convergence, first: Group, second: Group) -> str:
+    """Ratios to a loss that is the same to both, for which "faster" can be claimed."""
+    epochs = _describe_ratio(found.common_epochs_ratio, "epochs", _no_claim(first, second))
+    timed = _without_shared_clock(found.common_seconds_ratio, first, second)
+    seconds = _describe_ratio(timed, "seconds", _no_claim(first, second, timed=True))
     return f"To the higher of the two best losses ({found.common:.4f}) {second.label} takes {epochs} and {seconds}."
 
 
-def _share(of: Ratio, unit: str, why_not: str | None = None) -> str:
-    """A ratio; whether it is clear, or why that cannot be said, only where ``why_not`` is given."""
+def _describe_ratio(of: Ratio, unit: str, why_not: str | None = None) -> str:
+    """A ratio; whether it is clear, or why that cannot be claimed, only if ``why_not`` is given."""
     if math.isnan(of.value):
         return f"an unknown share of the {unit}"
     if math.isnan(of.low):

@@ -1,4 +1,4 @@
-"""What an evaluation found of MC dropout on a run's checkpoint, as its `eval.json` says."""
+"""The evaluation of a run's checkpoint with MC dropout, from its `eval.json`."""
 
 import json
 import math
@@ -16,10 +16,10 @@ Estimate = tuple[float, float, float]  # value, and the ends of its interval
 
 @dataclass(frozen=True)
 class Comparison:
-    """A checkpoint with its dropout off and left on.
+    """A checkpoint's deterministic predictions compared with MC dropout.
 
     Attributes:
-        samples: of MC dropout.
+        samples: number of MC dropout samples.
         sentences: what can be claimed, accuracy first.
         metrics: by name, the estimate of each of ``SIDES`` that has one.
     """
@@ -30,7 +30,7 @@ class Comparison:
 
 
 def read_comparison(path: Path, result: Result) -> Comparison | None:
-    """The comparison in `eval.json`; None where there is no such file, or none in it.
+    """The comparison in `eval.json`; None if there is no such file, or none in it.
 
     Args:
         path: of the file, in the folder of a run.
@@ -60,7 +60,7 @@ def read_comparison(path: Path, result: Result) -> Comparison | None:
 
 
 def _mismatch(content: Mapping[str, Any], checkpoint: Path, folder: Path, result: Result) -> str:
-    """What was evaluated, where it is not the best checkpoint of the run in ``folder``; "" where it is."""
+    """What was evaluated, if it is not the best checkpoint of the run in ``folder``; otherwise ""."""
     best, digest = result.metrics.get("best_epoch"), result.provenance.get("data_digest")
     if checkpoint.name != BEST:
         return f"{checkpoint.name}, the report shows {BEST}"

@@ -7,14 +7,14 @@ from trainlab.statistics import ALPHA, Interval, Ratio
 
 
 def format_value(value: Any, digits: int = 6) -> str:
-    """A value of a setting as text, a number to so many significant digits."""
+    """A value of a setting as text, a number to ``digits`` significant digits."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def format_mean(of: Interval, digits: int = 1) -> str:
-    """Mean, and half the width of its interval where there is one."""
+    """Mean, and half the width of its interval if there is one."""
     if of.n == 0:
         return "-"
     spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}f}"
@@ -22,7 +22,7 @@ def format_mean(of: Interval, digits: int = 1) -> str:
 
 
 def format_bounds(of: Ratio) -> str:
-    """ "0.36 to 0.94": of an interval; what is out of all proportion is not given in digits."""
+    """ "0.36 to 0.94"; a bound of 1000 or more is not written out."""
     return f"{of.low:.2f} to {f'{of.high:.2f}' if of.high < 1000 else 'more than 1000'}"
 
 
@@ -32,13 +32,18 @@ def format_points(fraction: float) -> str:
 
 
 def format_p(p: float) -> str:
-    """Two digits that say something, more near the line; never zero, which no test can show."""
+    """One or two significant digits, more near ``ALPHA``, over which nothing is rounded; never zero."""
     if math.isnan(p):
         return "-"
     if p < 1e-9:
         return "< 1e-9"
-    if f"{p:.3f}" == f"{ALPHA:.3f}":  # near the line, over which nothing is rounded
+    if f"{p:.3f}" == f"{ALPHA:.3f}":
         if f"{p:.4f}" != f"{ALPHA:.4f}":
             return f"{p:.4f}"
         return f"< {ALPHA:g}" if p < ALPHA else f"{ALPHA:g}"
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
+
+
+def describe_selection(shown: int, of: int) -> str:
+    """The start of a caption that shows some of the groups; "" if all."""
+    return f"The {shown} best of {of} groups by validation loss. " if shown < of else ""

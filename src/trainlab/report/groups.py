@@ -38,7 +38,7 @@ class Group:
     others: list[Run] = field(default_factory=list)
 
     def of(self, kind: str, name: str) -> dict[int, float]:
-        """A figure of ``metrics`` or ``time`` by seed, where a run has a finite one."""
+        """A figure of ``metrics`` or ``time`` by seed, of the runs with a finite one."""
         figures = {seed: getattr(run.result, kind).get(name) for seed, run in self.runs.items()}
         return {seed: float(figure) for seed, figure in figures.items() if figure is not None and isfinite(figure)}
 
@@ -48,7 +48,7 @@ class Group:
 
     @cached_property
     def shares_clock(self) -> bool:
-        """Whether runs of it were trained as one with others: their times are shares of one clock, without noise."""
+        """Whether its runs were trained in a population: their times are parts of one measured time, without noise."""
         times = (run.result.time for run in self.runs.values() if run.result)
         return any((time.get("population") or {}).get("members", 1) > 1 for time in times)
 
@@ -66,7 +66,7 @@ class Group:
 
     @property
     def search(self) -> dict[str, Any] | None:
-        """Of the learning rate, where there was one; it is the same for all seeds."""
+        """The learning-rate search, if there was one; it is the same for all seeds."""
         return next((run.result.lr_search for run in self.runs.values() if run.result and run.result.lr_search), None)
 
     @property
@@ -120,7 +120,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 
 def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs of the same settings, apart where they saw other images, by what that adds to their group's name.
+    """Runs of the same settings divided by the images they saw; the keys are added to their group's name.
 
     Runs that do not say what they saw, as those that failed before, are with the first that does.
     """

@@ -1,4 +1,4 @@
-"""What went on in the layers of a training, as `layer_statistics.csv` has it, and its figure."""
+"""Statistics of the layers during a training, from `layer_statistics.csv`."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,13 @@ WEIGHT_STATISTICS = ("rank", "distinct_units")  # of the weight matrix; in no fi
 
 @dataclass(frozen=True, eq=False)
 class LayerStatistics:
-    """Figures of each layer, after so many epochs.
+    """Statistics of each layer by number of epochs trained.
 
     Attributes:
         names: of the L layers, in order.
-        by_epochs: by number of epochs trained, ascending from 0, the values (4, L) of ``FIGURES``.
-        weights_by_epochs: the same of ``WEIGHTS`` (2, L), NaN where a layer has no matrix; empty where none was kept.
+        by_epochs: by number of epochs trained, ascending from 0, the values (4, L) of ``LAYER_STATISTICS``.
+        weights_by_epochs: the same of ``WEIGHT_STATISTICS`` (2, L), NaN for a layer without a matrix; empty if they
+            were not recorded.
     """
 
     names: tuple[str, ...]
@@ -29,7 +30,7 @@ class LayerStatistics:
 
 
 def read_layer_statistics(path: Path) -> LayerStatistics | None:
-    """Those of an `layer_statistics.csv`; None where there is none.
+    """The statistics of a `layer_statistics.csv`; None if there is no such file.
 
     Raises:
         ValueError: it is damaged.
@@ -58,7 +59,7 @@ def read_layer_statistics(path: Path) -> LayerStatistics | None:
 
 
 def mean_over_seeds(runs: Sequence[LayerStatistics]) -> LayerStatistics:
-    """The mean of all that have the layers of the first, at the epochs that all of them have."""
+    """The mean of all runs with the layers of the first, at the epochs that all of them have."""
     alike = [run for run in runs if run.names == runs[0].names]
     return LayerStatistics(
         alike[0].names,

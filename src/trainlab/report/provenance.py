@@ -1,4 +1,4 @@
-"""What ran, on what, and what should make a reader careful."""
+"""What ran and on what, and warnings about it."""
 
 import json
 import shlex
@@ -34,12 +34,13 @@ def summarize_provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
 
 
 def provenance_warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> list[str]:
-    """Differences between the runs that are none of settings, and what keeps them from being repeated.
+    """Differences between the runs that are not settings, and what prevents repeating them.
 
-    ``groups`` are named where they saw other images.
+    Args:
+        groups: named by the images they saw, if these differ.
     """
     readable = [run for run in runs if run.result]
-    said = []
+    found = []
     for what, key, so in (
         ("code commits", "git_commit", "a difference between them may come from the code"),
         (
@@ -51,21 +52,22 @@ def provenance_warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> li
     ):
         different = {json.dumps(value, sort_keys=True) for run in readable if (value := _provenance(run).get(key))}
         if len(different) > 1:
-            said.append(f"The runs are of {len(different)} different {what}: {so}.")
+            found.append(f"The runs are of {len(different)} different {what}: {so}.")
     dirty = sum(bool(_provenance(run).get("git_dirty")) for run in readable)
     if dirty:
-        said.append(
+        found.append(
             f"{dirty} of {len(readable)} runs were made with changes that are not committed: the commit does not say "
             "what ran."
         )
     machines = {(_provenance(run).get("host"), _time(run).get("device")) for run in readable if _time(run)}
     if len(machines) > 1:
-        said.append(f"The runs were made on {len(machines)} different machines or devices: seconds are not comparable.")
-    return said
+        where = f"{len(machines)} different machines or devices"
+        found.append(f"The runs were made on {where}: seconds are not comparable.")
+    return found
 
 
 def repeat_command(run: Run) -> str:
-    """The command that makes a run again, in a folder of its own and in one go.
+    """The command that repeats a run, in a folder of its own.
 
     There is none for a run that continues one with other settings.
     """
@@ -75,7 +77,7 @@ def repeat_command(run: Run) -> str:
 
 
 def _by_digest(groups: Sequence[Group]) -> str:
-    """The groups that saw each lot of images."""
+    """The groups by the digest of the images they saw."""
     of: dict[str, list[str]] = {}
     for group in groups:
         for digest in sorted(group.digests):

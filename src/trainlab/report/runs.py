@@ -1,4 +1,4 @@
-"""Runs found under folders, and what each of them left."""
+"""Finished runs, read from their folders."""
 
 import math
 import os
@@ -17,10 +17,10 @@ from trainlab.report.layers import LayerStatistics, read_layer_statistics
 from trainlab.runs.fingerprint import settings
 from trainlab.runs.result import STATUSES, Result, is_number, is_search
 
-Left = TypeVar("Left")
+T = TypeVar("T")
 
-_LEFT_BY_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
-_PARTS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
+_FILES_OF_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
+_SUBFOLDERS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
 _NUMBERS = ("best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs")
 LONG_EPOCH = 5  # medians
 _TIMES = ("total_s", "epoch_s", "images_per_s")
@@ -28,16 +28,16 @@ _TIMES = ("total_s", "epoch_s", "images_per_s")
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and what is there.
+    """A run, as its folder has it.
 
     Attributes:
-        result: what `result.json` says; None where it cannot be read.
+        result: what `result.json` says; None if it cannot be read.
         problem: why it cannot.
-        settings: of `config.yaml`, as the fingerprint sees them; empty where they cannot be read.
-        curve: of `metrics.csv`; None where there is none.
-        notes: what is missing or damaged besides.
-        mc_dropout: of `eval.json`; None where no checkpoint of it was evaluated with MC dropout.
-        layers: of `layer_statistics.csv`; None where there is none.
+        settings: of `config.yaml`, as the fingerprint sees them; empty if they cannot be read.
+        curve: of `metrics.csv`; None if there is none.
+        notes: what else is missing or damaged.
+        mc_dropout: of `eval.json`; None if no checkpoint of it was evaluated with MC dropout.
+        layers: of `layer_statistics.csv`; None if there is none.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def val_loss(self) -> float:
-        """Of the best checkpoint; infinite where there is none."""
+        """Of the best checkpoint; infinite if there is none."""
         loss = self.result.metrics.get("val_loss", math.inf) if self.result else math.inf
         return loss if math.isfinite(loss) else math.inf
 
@@ -62,18 +62,18 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Of the settings; 0 where they name none."""
+        """Of the settings; 0 if they have none."""
         seed = self.settings.get("seed")
         return seed if isinstance(seed, int) else 0
 
     @property
     def is_completed(self) -> bool:
-        """Whether it ended by itself with a finite validation loss, so that it can be compared."""
+        """Whether it is completed with a finite validation loss, so that it can be compared."""
         return self.status == "completed" and math.isfinite(self.val_loss) and not self.continued
 
     @property
     def continued(self) -> str:
-        """What other run it continues, so that it is none of its own settings; "" if it is."""
+        """What run of other settings it continues; "" if none."""
         parts = self.result.provenance.get("continued_from", []) if self.result else []
         for part in parts if isinstance(parts, list) else []:
             if isinstance(part, dict) and not part.get("as_in_one_go"):
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def had_a_long_epoch(self) -> bool:
-        """Whether an epoch took so much longer than the others that the sum of seconds says little."""
+        """Whether an epoch took so much longer than the others that the total time is not meaningful."""
         if self.curve is None:
             return False
         each = np.diff(self.curve.seconds, prepend=0)
@@ -92,7 +92,7 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it is not to be compared, and what else is wrong with it."""
+        """Why it is not compared, and what else is wrong with it."""
         parts = [self.problem or "", (self.result.error or {}).get("message", "") if self.result else ""]
         if self.status == "running":
             parts.append("still running, or killed")
@@ -125,8 +125,8 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
 
 def _run_folders(top: Path) -> Iterator[Path]:
     for folder, subfolders, files in os.walk(top):
-        subfolders[:] = sorted(set(subfolders) - _PARTS_OF_A_RUN)
-        if not _LEFT_BY_A_RUN.isdisjoint(files):
+        subfolders[:] = sorted(set(subfolders) - _SUBFOLDERS_OF_A_RUN)
+        if not _FILES_OF_A_RUN.isdisjoint(files):
             yield Path(folder)
 
 
@@ -142,16 +142,16 @@ def _read(folder: Path) -> Run:
     if result.lr_search is not None and not is_search(result.lr_search):
         notes.append("lr_search of result.json is damaged: in no figure")
         result.lr_search = None
-    leaves = _left(_read_settings, folder / "config.yaml", notes) or {}
+    leaves = _read_or_note(_read_settings, folder / "config.yaml", notes) or {}
     # Those that are not completed may have ended before their first epoch did.
-    curve = _left(read_curve, folder / "metrics.csv", notes if result.status == "completed" else [])
-    comparison = _left(partial(read_comparison, result=result), folder / "eval.json", notes)
-    layers = _left(read_layer_statistics, folder / "layer_statistics.csv", notes)
+    curve = _read_or_note(read_curve, folder / "metrics.csv", notes if result.status == "completed" else [])
+    comparison = _read_or_note(partial(read_comparison, result=result), folder / "eval.json", notes)
+    layers = _read_or_note(read_layer_statistics, folder / "layer_statistics.csv", notes)
     return Run(folder, result, None, leaves, curve, tuple(notes), comparison, layers)
 
 
-def _left(read: Callable[[Path], Left], path: Path, notes: list[str]) -> Left | None:
-    """What ``read`` finds in a file; None, and a note, where it is damaged."""
+def _read_or_note(read: Callable[[Path], T], path: Path, notes: list[str]) -> T | None:
+    """What ``read`` finds in a file; None, and a note, if it is damaged."""
     try:
         return read(path)
     except ValueError as error:
@@ -172,7 +172,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 
 def _check(result: Result, folder: Path) -> None:
-    """Raise ValueError where a value is of another kind than the report counts on."""
+    """Raise ValueError if a value has not the type that the report expects."""
 
     def require(holds: bool, what: str) -> None:
         if not holds:

@@ -20,7 +20,7 @@ class Trial:
     """A run of a search.
 
     Attributes:
-        value: its objective, of the best epoch; of the last one where it was pruned; None where it failed.
+        value: its objective, of the best epoch; of the last one if it was pruned; None if it failed.
     """
 
     number: int
@@ -52,11 +52,11 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Search:
-    """All that is kept of a search.
+    """A hyperparameter search.
 
     Attributes:
         objective: the metric that is searched by.
-        importance: share of each key in what sets the best trials apart; empty where there are too few.
+        importance: of each key for being among the best trials, as a fraction of 1; empty if there are too few trials.
     """
 
     sampler: str
@@ -74,7 +74,7 @@ class Search:
         return METRICS[self.objective]
 
     def of(self, *statuses: str) -> list[Trial]:
-        """Trials that came to such ends."""
+        """Trials with one of ``statuses``."""
         return [trial for trial in self.trials if trial.status in statuses]
 
     @property
@@ -86,7 +86,7 @@ class Search:
 
 
 def read_search(folder: Path) -> Search | None:
-    """The search whose runs are in ``folder``; None where they are of none.
+    """The search whose runs are in ``folder``; None if they belong to none.
 
     Raises:
         ValueError: the file is damaged.
@@ -105,16 +105,16 @@ def read_search(folder: Path) -> Search | None:
             objective=objective,
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}), so nothing is said of the search") from None
+        raise ValueError(f"{path} is damaged ({error!r}), so the report has no section on the search") from None
 
 
 def describe_search(search: Search) -> list[str]:
-    """What was searched, how far it is, and what to think of the best trial."""
+    """What was searched, how far the search is, and the best trial."""
     counted = Counter(trial.status for trial in search.trials)
     counts = ", ".join(f"{counted[status]} {status}" for status in STATUSES if counted[status])
     over = "; ".join(f"{key}: {_range(dimension)}" for key, dimension in search.space.items())
     pruned = "" if search.pruner == "none" else f", and ended early by its {search.pruner} pruner"
-    said = [
+    sentences = [
         f"{len(search.trials)} of {search.planned} trials: {counts}.",
         f"Drawn by Optuna's {search.sampler} sampler (seed {search.seed}){pruned}, from {over}.",
     ]
@@ -122,13 +122,13 @@ def describe_search(search: Search) -> list[str]:
         values = ", ".join(f"{key} = {value}" for key, value in best.params.items())
         assert best.value is not None
         reached = f"{search.metric.label} {search.metric.format(best.value)}"
-        said.append(f"Best: trial {best.number}, {reached}, with {values}.")
-        said += [_at_the_edge(key, best.params[key], search.space[key]) for key in search.space]
-    return [sentence for sentence in said if sentence]
+        sentences.append(f"Best: trial {best.number}, {reached}, with {values}.")
+        sentences += [_at_the_edge(key, best.params[key], search.space[key]) for key in search.space]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _at_the_edge(key: str, value: Any, dimension: Dimension) -> str:
-    """That a value lies at an end of its interval, if it does."""
+    """A hint if the value lies at an end of its interval."""
     if dimension.values or not dimension.high > dimension.low or _EDGE < dimension.place(value) < 1 - _EDGE:
         return ""
     end, further = ("upper", "higher") if dimension.place(value) > 0.5 else ("lower", "lower")

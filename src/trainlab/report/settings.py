@@ -1,4 +1,4 @@
-"""What sets runs apart: the settings that differ, and a short name for each combination."""
+"""The settings that differ between runs, and a short name for each combination."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,11 +8,11 @@ from trainlab.report.runs import Run
 from trainlab.runs.fingerprint import telling
 
 NOT_GIVEN = "not given"
-MAX_EXTRA = 4  # settings taken from config.yaml where the overrides do not tell two groups apart
+MAX_EXTRA = 4  # settings taken from config.yaml if two groups have the same overrides
 
 
 def overrides_by_key(run: Run) -> dict[str, str]:
-    """The overrides of a run by key, without those that say where and how."""
+    """The overrides of a run by key, without those that only set where and how it runs."""
     pairs = (override.lstrip("+").partition("=") for override in telling(run.result.overrides if run.result else ()))
     return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
 

@@ -68,7 +68,7 @@ def unfinished_table(findings: Findings, root: Path) -> Table:
 
 
 def group_table(groups: Sequence[Group]) -> Table:
-    """A line a group: mean, standard deviation, n, interval."""
+    """One row per group: mean, standard deviation, n, interval."""
     headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", S_PER_EPOCH]
     rows: list[list[Cell]] = []
     for group in groups:
@@ -95,7 +95,7 @@ def group_table(groups: Sequence[Group]) -> Table:
 
 
 def _disagreement(groups: Sequence[Group]) -> str:
-    """A sentence where loss and accuracy have another group first."""
+    """A sentence if another group is first by accuracy than by loss."""
     accurate = [group for group in groups if group.of("metrics", "val_acc")]
     if not accurate:
         return ""
@@ -109,7 +109,7 @@ def _disagreement(groups: Sequence[Group]) -> str:
 
 
 def pair_table(findings: Findings) -> Table:
-    """Pairs of groups, what can be claimed first."""
+    """Pairs of groups, the smallest p first."""
     pairs = sorted(findings.pairs, key=lambda pair: (math.isnan(pair.p), pair.p))
     rows: list[list[Cell]] = []
     for pair in pairs[:MAX_PAIRS]:

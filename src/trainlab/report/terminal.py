@@ -14,9 +14,9 @@ from trainlab.runs.fingerprint import telling
 
 
 def runs_table(runs: Sequence[Run], root: Path) -> Group:
-    """A row a run, in the order given, by what sets them apart, and below it why runs failed; folders under ``root``.
+    """One row per run, named by what differs between them, and below the table why runs failed.
 
-    Runs are to be chosen by the validation columns; the test column is there to be reported.
+    Runs are chosen by the validation columns; the test column is only reported. Folders are relative to ``root``.
     """
     table = Table(
         caption="chosen on validation data; the test set is read once, after that choice",
@@ -26,7 +26,7 @@ def runs_table(runs: Sequence[Run], root: Path) -> Group:
     )
     table.add_column("run", overflow="fold")
     for heading in ("val loss", "val acc", "test acc", "best epoch", "epochs", "median s/epoch"):
-        table.add_column(heading, justify="right", max_width=7)  # two lines of heading, one of figures
+        table.add_column(heading, justify="right", max_width=7)  # a heading on two lines, figures on one
     table.add_column("status", no_wrap=True)
     shared = _shared_overrides(runs)
     for run in runs:
@@ -41,7 +41,7 @@ def _name(run: Run, root: Path, shared: set[str]) -> str:
 
 
 def _reason(run: Run) -> str:
-    """Why it came to no good end; empty where it did."""
+    """Why the run failed; empty if it did not."""
     if run.result is None:
         return run.problem or ""
     return run.result.error.get("message", "no reason given") if run.result.error else ""
@@ -65,7 +65,7 @@ def _row(run: Run, root: Path, shared: set[str]) -> list[str]:
 
 
 def _shared_overrides(runs: Sequence[Run]) -> set[str]:
-    """Overrides that all runs have, which tell none from another."""
+    """Overrides that all runs have, which distinguish none of them."""
     given = [set(run.result.overrides) for run in runs if run.result]
     return set.intersection(*given) if len(given) > 1 else set()
 

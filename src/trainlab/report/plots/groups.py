@@ -1,4 +1,4 @@
-"""The figures of a report."""
+"""Plots of groups of runs: learning curves, accuracies, learning rates."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from trainlab.report.curves import Values, band
-from trainlab.report.formatting import format_value
+from trainlab.report.formatting import describe_selection, format_value
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import COLORS, MARKERS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
 from trainlab.report.plots.layers import plot_layers
@@ -29,31 +29,31 @@ NAMES = (
 
 
 def plot_groups(groups: Sequence[Group]) -> list[Plot]:
-    """Every figure that the groups with a completed run have something to show in."""
+    """Every plot that the groups with a completed run have data for."""
     groups = [group for group in groups if group.of("metrics", "val_acc")]
-    pictures = [
+    plots = [
         plot_learning_curves(groups, metric, against)
         for metric in ("loss", "acc")
         for against in ("epochs", "seconds")
         if any(run.curve for group in groups for run in group.runs.values())
     ]
     if groups:
-        pictures.append(plot_accuracy_bars(groups))
+        plots.append(plot_accuracy_bars(groups))
     if len({group.settings.get("optim.lr") for group in groups}) > 1:
-        pictures += [plot_against_lr(groups, "val_loss"), plot_against_lr(groups, "val_acc")]
-    pictures += plot_lr_searches(groups)
+        plots += [plot_against_lr(groups, "val_loss"), plot_against_lr(groups, "val_acc")]
+    plots += plot_lr_searches(groups)
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
     if len(varying) >= 3:
         caption, draw = parallel_coordinates(groups, varying)
-        pictures.append(_picture("parallel_coordinates", "Settings and what came of them", caption, draw))
+        plots.append(_plot("parallel_coordinates", "Settings and results", caption, draw))
     if any(run.layers for group in groups for run in group.runs.values()):
-        pictures.append(plot_layers(groups))
-    return pictures
+        plots.append(plot_layers(groups))
+    return plots
 
 
 def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> Plot:
-    """Loss or accuracy by epoch or second, a line a group with a band over its seeds."""
+    """Loss or accuracy by epoch or second, one line per group with a band over its seeds."""
     drawn = [g for g in groups if any(run.curve for run in g.runs.values())]
     shown = drawn[:MAX_CURVES]
     with_training = len(shown) <= MAX_TRAINING_CURVES
@@ -81,14 +81,14 @@ def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> 
         axes.set_xlim(left=0)
         legend_below(figure, axes)
         png, svg = render(figure)
-    kept = f"The {len(shown)} best of {len(drawn)} groups by validation loss. " if len(shown) < len(drawn) else ""
+    kept = describe_selection(len(shown), len(drawn))
     see = {
         "loss": "The further down a line comes, the better is the model; the sooner, the faster it converges.",
         "acc": "The higher a line comes, the better is the model; the sooner, the faster it converges.",
     }[metric]
     dotted = (
-        f" Dotted: training, {_training_is(shown)}. Where it goes on improving and the line does not, the model "
-        "overfits."
+        f" Dotted: training, {_describe_training_metrics(shown)}. Where it keeps improving and the line "
+        "does not, the model overfits."
         if with_training
         else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
     )
@@ -103,8 +103,8 @@ def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> 
     )
 
 
-def _training_is(groups: Sequence[Group]) -> str:
-    """What sets the figures of training apart from those of validation."""
+def _describe_training_metrics(groups: Sequence[Group]) -> str:
+    """How training metrics are measured differently from those of validation."""
 
     def any_has(*keys: str) -> bool:
         return any(np.any(group.settings.get(key, 0)) for group in groups for key in keys)
@@ -129,7 +129,7 @@ def cut_off(axes: Axes, top: float) -> None:
 
 
 def highest_shown(means: Sequence[Values]) -> float:
-    """Where to end an axis of losses, so that an epoch or a training that blew up does not press all others flat.
+    """Upper limit of an axis of losses: an epoch or a training that diverged must not hide the others.
 
     Just above the highest mean that is no more than ``WILD`` times a usual start: that of the middle group, and of a
     group the middle one of its first three epochs.
@@ -165,17 +165,17 @@ def plot_accuracy_bars(groups: Sequence[Group]) -> Plot:
             one.locator_params(axis="x", nbins=5)
             one.set_xlabel("validation accuracy")
 
-    kept = f"The {len(shown)} best of {len(groups)} groups by validation loss. " if len(shown) < len(groups) else ""
+    kept = describe_selection(len(shown), len(groups))
     caption = (
-        "Left: how much the groups differ beside what they have in common. Right: whether they differ by more than "
-        f"their seeds do. {kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. Orange "
-        "ticks: seeds."
+        "Left: how much the groups differ compared with what they have in common. Right: whether they differ by more "
+        f"than their seeds do. {kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. "
+        "Orange ticks: seeds."
     )
-    return _picture("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.1 + 0.32 * len(shown)), 2)
+    return _plot("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.1 + 0.32 * len(shown)), 2)
 
 
 def plot_against_lr(groups: Sequence[Group], metric: str) -> Plot:
-    """A metric against the learning rate, a line for all that is alike otherwise."""
+    """A metric against the learning rate, one line for each combination of the other settings."""
     lines: dict[str, list[Group]] = {}
     for group in groups:
         if isinstance(group.settings.get("optim.lr"), int | float):
@@ -185,7 +185,7 @@ def plot_against_lr(groups: Sequence[Group], metric: str) -> Plot:
     word = {"val_loss": "loss", "val_acc": "accuracy"}[metric]
     with canvas(6.4, 3.5) as (figure, (axes,)):
         lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
-        apart = 10 ** (0.012 * max(0.3, math.log10(lrs[-1] / lrs[0])))  # so that no interval hides another
+        apart = 10 ** (0.012 * max(0.3, math.log10(lrs[-1] / lrs[0])))  # so that intervals do not overlap
         for i, line in enumerate(shown):
             aside = apart ** (i - (len(shown) - 1) / 2)
             line = sorted(line, key=lambda group: group.settings["optim.lr"])
@@ -226,7 +226,7 @@ def _accuracy_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _picture(
+def _plot(
     name: str,
     title: str,
     caption: str,

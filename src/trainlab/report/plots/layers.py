@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
+from trainlab.report.formatting import describe_selection
 from trainlab.report.groups import Group
 from trainlab.report.layers import LAYER_STATISTICS, LayerStatistics, mean_over_seeds
 from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
@@ -22,13 +23,12 @@ _KEPT = {"mean": 0.0, "std": 1.0}  # by self-normalization
 
 
 def plot_layers(groups: Sequence[Group]) -> Plot:
-    """What went on in the layers of the best groups that were looked into, a column a group."""
+    """Layer statistics of the best groups that recorded them, one column per group."""
     found = {group.label: [run.layers for run in group.runs.values() if run.layers] for group in groups}
-    looked_into = {label: runs for label, runs in found.items() if runs}
-    shown = {label: mean_over_seeds(runs) for label, runs in [*looked_into.items()][:MAX_GROUPS]}
+    recorded = {label: runs for label, runs in found.items() if runs}
+    shown = {label: mean_over_seeds(runs) for label, runs in [*recorded.items()][:MAX_GROUPS]}
     caption, draw = draw_layers(shown)
-    if len(shown) < len(looked_into):
-        caption = f"The {len(shown)} best of {len(looked_into)} groups by validation loss. {caption}"
+    caption = describe_selection(len(shown), len(recorded)) + caption
     with canvas(1.2 + 2.4 * len(shown), 8.2, len(shown), len(LAYER_STATISTICS), scale_a_row=True) as (figure, axes):
         draw(axes)
         figure.align_ylabels(axes)
@@ -38,10 +38,10 @@ def plot_layers(groups: Sequence[Group]) -> Plot:
 
 
 def draw_layers(groups: Mapping[str, LayerStatistics]) -> tuple[str, Callable[[Sequence[Axes]], None]]:
-    """Caption, and what draws into four rows of axes, a column a group.
+    """Caption, and the function that draws into four rows of axes, one column per group.
 
     Args:
-        groups: figures of each by its label, at most ``MAX_GROUPS``.
+        groups: statistics of each by its label, at most ``MAX_GROUPS``.
     """
     epochs = choose_epochs(sorted({epochs for layers in groups.values() for epochs in layers.by_epochs}))
 
@@ -88,7 +88,7 @@ def choose_epochs(epochs: Sequence[int]) -> list[int]:
 
 
 def _scale_rows(axes: Sequence[Axes], columns: int) -> None:
-    """Name the scale that each row shares, and choose its marks."""
+    """Label the scale that each row shares, and choose its ticks."""
     for row, (figure, title) in enumerate(zip(LAYER_STATISTICS, TITLES, strict=True)):
         first, *_ = in_row = axes[row * columns : (row + 1) * columns]
         first.set_ylabel(title)

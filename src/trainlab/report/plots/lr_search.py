@@ -1,4 +1,4 @@
-"""Curves of learning-rate searches, with what they suggest."""
+"""Plots of learning-rate searches, with what they suggest."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainlab.report.curves import Values
+from trainlab.report.formatting import describe_selection
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import COLORS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
 
@@ -26,14 +27,14 @@ _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the media
 
 
 def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]:
-    """The searches of one method by what they are of, as a figure, PNG and SVG."""
+    """A figure of searches of one method, by the label of each, as a figure, PNG and SVG."""
     method = next(iter(searches.values()))["method"]
     draw = _draw_range_test if method == "range_test" else _draw_grid
     with canvas(6.4, 3.7) as (figure, (axes,)):
         lows, tops = [], []
         for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLORS, strict=False):
             losses = draw(axes, found, colour)
-            label = f"{shorten(name)}: {_told(found['lr'])}" if name else _taken(found)
+            label = f"{shorten(name)}: {_format_lr(found['lr'])}" if name else _chosen_label(found)
             axes.plot([], [], color=colour, marker="*", markersize=11, label=label)
             lows.append(float(np.nanmin(losses)))
             tops.append(_highest_shown(losses))
@@ -67,16 +68,16 @@ def _draw_range_test(axes: Axes, found: Search, colour: str) -> Values:
 def _name_suggestions(axes: Axes, found: Search) -> None:
     for rule, lr in found["suggestions"].items():
         if rule != found["rule"]:
-            label = f"{rule.replace('_', ' ')}: {_told(lr)}"
+            label = f"{rule.replace('_', ' ')}: {_format_lr(lr)}"
             axes.plot([], [], color=COLORS[0], marker=_MARKERS.get(rule, "D"), linestyle="", label=label)
 
 
-def _taken(found: Search) -> str:
-    return f"taken: {_told(found['lr'])} ({found['rule']})"
+def _chosen_label(found: Search) -> str:
+    return f"taken: {_format_lr(found['lr'])} ({found['rule']})"
 
 
-def _told(lr: float) -> str:
-    """A rate as "5.9e-5"."""
+def _format_lr(lr: float) -> str:
+    """A learning rate as "5.9e-5"."""
     return f"{lr:.1e}".replace("e-0", "e-")
 
 
@@ -96,7 +97,7 @@ def _draw_grid(axes: Axes, found: Search, colour: str) -> Values:
 
 
 def _highest_shown(losses: Values) -> float:
-    """Where to end the axis, so that what exploded does not press the rest flat."""
+    """Upper limit of the axis: losses that exploded must not hide the rest."""
     finite = losses[np.isfinite(losses)]
     low = float(finite.min())
     return low + max(_ROOM * (float(np.median(finite)) - low), 1.1 * (float(finite[0]) - low), 1e-3)
@@ -108,7 +109,7 @@ def _numbers(values: Any) -> Values:
 
 
 def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
-    """How the learning rates were found that were searched, a figure a method."""
+    """The learning-rate searches of the groups, one plot per method."""
     searched = [group for group in groups if group.search]
     short = [label_without_lr(group.label) for group in searched]
     names = short if len(set(short)) == len(short) else [group.label for group in searched]
@@ -117,8 +118,7 @@ def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
     for method, title in METHODS.items():
         of_method = {label: search for label, search in found.items() if search["method"] == method}
         if of_method:
-            cut = len(of_method) > MAX_CURVES
-            kept = f"The {MAX_CURVES} best of {len(of_method)} groups by validation loss. " if cut else ""
+            kept = describe_selection(MAX_CURVES, len(of_method))
             _, png, svg = draw_lr_searches(of_method)
             pictures.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
     return pictures

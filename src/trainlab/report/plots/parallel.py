@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a group through the values of its settings to its accuracy."""
+"""Parallel coordinates: one line per group through the values of its settings to its accuracy."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from trainlab.report.formatting import format_value
+from trainlab.report.formatting import describe_selection, format_value
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import shorten
 
@@ -20,7 +20,7 @@ RESULT = "validation accuracy"
 
 
 def parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> tuple[str, Callable[[Sequence[Axes]], None]]:
-    """The caption, and what draws the figure. The last axis is the mean validation accuracy."""
+    """The caption, and the function that draws the figure. The last axis is the mean validation accuracy."""
     lines = groups[:MAX_LINES]
     keys = keys[:MAX_AXES]
 
@@ -49,8 +49,8 @@ def parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> tuple[
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", length=0)
 
-    cut = f"The {len(lines)} best of {len(groups)} groups by validation loss. " if len(lines) < len(groups) else ""
-    return f"{cut}A line a group, coloured by accuracy. Axes of widely spread numbers are logarithmic.", draw
+    cut = describe_selection(len(lines), len(groups))
+    return f"{cut}One line per group, coloured by accuracy. Axes of widely spread numbers are logarithmic.", draw
 
 
 def axis_positions(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]]:

@@ -1,4 +1,4 @@
-"""The figures of a search: how it went, which settings mattered, and the objective against each of them."""
+"""Plots of a hyperparameter search: its course, which settings mattered, and the objective against each of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ _BEST, _COMPLETED, _PRUNED, _FAILED = "#D55E00", "#0072B2", "#7F7F7F", "#CC79A7"
 
 
 def plot_search(search: Search) -> list[Plot]:
-    """The figures that a search has something to show in."""
+    """Every plot that the search has data for."""
     if search.best is None:
         return []
     shares = [plot_importance(search)] if search.importance else []
@@ -79,7 +79,7 @@ def plot_importance(search: Search) -> Plot:
 
 
 def plot_slices(search: Search, best: Trial) -> Plot:
-    """The objective against each key, a panel each, the most important first."""
+    """The objective against each key, one panel per key, the most important first."""
     keys = sorted(search.space, key=lambda key: -search.importance.get(key, 0.0))[:MAX_SLICES]
     completed, pruned = _with_value(search.of("completed")), _with_value(search.of("pruned"))
     top, columns = _top(search), min(_COLUMNS, len(keys))
@@ -97,7 +97,7 @@ def plot_slices(search: Search, best: Trial) -> Plot:
         png, svg = render(figure)
     kept = f"The {len(keys)} most important of {len(search.space)} settings. " if len(keys) < len(search.space) else ""
     crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
-    caption = f"{kept}A dot a completed trial, coloured by its number; ringed: the best.{crosses}"
+    caption = f"{kept}One dot per completed trial, coloured by its number; ringed: the best.{crosses}"
     title = f"{search.metric.label.capitalize()} against each setting"
     return Plot(NAMES[2], title, caption + _cut([*completed, *pruned], top), png, svg)
 
@@ -138,7 +138,7 @@ def _slice(key: str, dimension: Dimension, trials: Sequence[Trial], top: float) 
 
 
 def _age_bar(figure: Figure, panels: Sequence[Axes], age: Normalize) -> None:
-    """What the colours say."""
+    """The legend of the colours."""
     colours = ListedColormap([_map(place) for place in np.linspace(0, 1, 64)])
     bar = figure.colorbar(ScalarMappable(age, colours), ax=list(panels), shrink=0.8, aspect=26, pad=0.02)
     bar.set_label("trial")
@@ -161,7 +161,7 @@ def _points(trials: Sequence[Trial], top: float = np.inf) -> tuple[list[float], 
 
 
 def _top(search: Search) -> float:
-    """The highest value that is drawn; no loss over ``WILD`` times a usual one, so that one trial presses none flat."""
+    """The highest value that is drawn; no loss over ``WILD`` times the median: one trial must not hide the others."""
     losses = np.array([t.value for t in _with_value(search.of("completed", "pruned"))], dtype=float)
     if search.metric.mode == "max":
         return float(losses.max())
