@@ -190,8 +190,10 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def figures(cell: str) -> Any:
-    """A cell of a table: a number, a single word, or the numbers in a text, whose words may change."""
+    """A cell of a table: a number, a single word, or the numbers in a text, since words may change."""
     cell = cell.strip("| ")
+    if cell.startswith("../"):  # a run's folder, which in a sweep is named by its settings
+        return cell.split("/")[1]
     if re.fullmatch(_NUMBER, cell):
         return float(f"{float(cell):.{_DIGITS}g}")
     return _NUMBER.findall(cell) if " " in cell else cell
