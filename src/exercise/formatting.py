@@ -199,5 +199,5 @@ def beside(
     by = f"{abs(between.mean):.{digits}f} ± {between.half_width:.{digits}f} {unit}"
     how = how_tested(between)
     if said == "not distinguishable":
-        return f"{what} of {name} and {other} cannot be told apart ({by}, {how})."
+        return f"No significant difference in {what[:1].lower()}{what[1:]} between {name} and {other} ({by}, {how})."
     return f"{what} of {name} is {by} {said} than of {other} ({how})."

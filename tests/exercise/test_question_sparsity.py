@@ -298,7 +298,7 @@ def test_no_completed_run(tmp_path: Path):
 def test_it_is_a_part_of_the_page(keep: Callable[..., Evidence]):
     assert [section.key for section in chosen(["6"])] == ["6"]
     text = page([section for section in SECTIONS if section.part == "6"], keep(), {})
-    assert 'class="verdict contradicts"' in text
+    assert 'class="verdict contradicted"' in text
     assert "question_6_l1 is not measured" in page(chosen(["6"]), _without(keep(), "question_6_l1"), {})
 
 

@@ -33,7 +33,8 @@ def costs_more(changes: Changes, with_it: Mapping[str, Group]) -> tuple[str, boo
     by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points of validation accuracy"
     how = how_tested(between)
     if said == "not distinguishable":
-        return f"What {what[0].lower()}{what[1:]} costs ELU and SELU cannot be told apart ({by}, {how}).", None
+        same = f"No significant difference between what {what[0].lower()}{what[1:]} costs ELU and SELU"
+        return f"{same} ({by}, {how}).", None
     more, less = ("ELU", "SELU") if said == "lower" else ("SELU", "ELU")
     told = f"{what} costs {more} {by} more than {less} ({how})."
     if at_guessing(with_it[less].summary("metrics", "val_acc"), guessing(with_it[less])):
