@@ -50,8 +50,8 @@ def test_a_difference_within_the_noise(pairs_of):
     # selu - elu: -0.0012, 0.0086, 0.0070; mean 0.0048, sd 0.00526, 4.3027 * 0.00526 / sqrt(3) = 0.0131
     p = paired_p(SELU, ELU)
     assert describe_pair(pairs["selu elu"]) == (
-        "No significant difference between selu and elu with 3 seeds (0.5 ± 1.3 points, 95 %; paired t over seeds 1, 2, "
-        f"3; p = {p:.2f} alone, {p:.2f} by Holm over 3 pairs)."
+        "No significant difference between selu and elu with 3 seeds (0.5 ± 1.3 points, 95 %; paired t over seeds 1, "
+        f"2, 3; p = {p:.2f} alone, {p:.2f} by Holm over 3 pairs)."
     )
 
 
