@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
 
-.PHONY: help setup demo test test-all check lint types format exercise bench bench-population lock clean
+.PHONY: help setup demo test test-all check lint types format docs exercise bench bench-population lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ format: setup ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup ## the documentation as a site, in docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 bench: setup ## time beside other trainers, and populations: IMAGES=folder with train/ and test/ of CIFAR-10
 	$(BIN)/python benchmarks/throughput.py --images "$(IMAGES)"
 	$(BIN)/python benchmarks/population.py --images "$(IMAGES)"
@@ -56,4 +59,4 @@ lock: ## write requirements.lock anew; needs uv
 	    --no-header --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove what is built, not outputs/ and data/
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache docs/_build src/*.egg-info

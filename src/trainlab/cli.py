@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from trainlab.config.help import describe_groups
 from trainlab.config.overrides import WrongArguments, folder_name, readable, unreadable
 from trainlab.runs.files import absolute, describe_os_error
 
@@ -45,10 +46,12 @@ def register_resolvers() -> None:
     `${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run;
     `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
     `${absolute:path}`: a path as it is where the command is given; `${first:a,b}`: the first that is not null;
-    `${new_name:folder}`: the time, as the name of something new in a folder.
+    `${new_name:folder}`: the time, as the name of something new in a folder; `${groups:root}`: all options, for
+    `--help`.
     """
     OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
+    OmegaConf.register_new_resolver("groups", lambda root: describe_groups(PROJECT / "conf", root), replace=True)
     OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
     OmegaConf.register_new_resolver("absolute", _absolute_folder, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("new_name", lambda _: _now(), use_cache=True, replace=True)

@@ -176,8 +176,17 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("train.py", ["python src/train.py -m model=bn,selu", "optim.lr=5e-4", "elu_he", "image_folder", "one_cycle"]),
-        ("eval.py", ["python src/eval.py ckpt_path=outputs/NAME/checkpoints/best.ckpt", "data_root", "mc_samples"]),
+        (
+            "train.py",
+            [
+                "python src/train.py -m model=bn,selu",
+                "optim.lr=5e-4",
+                "elu_he (default) ",
+                "image_folder",
+                "one_cycle",
+            ],
+        ),
+        ("eval.py", ["python src/eval.py ckpt_path=outputs/first/checkpoints/best.ckpt", "data_root", "mc_samples"]),
         ("report.py", ["python src/report.py outputs/lr_study"]),
         ("predict.py", ["ckpt_path=PATH", "--top K", "--mc-samples S", "--mc-seed SEED", "--device DEVICE", "--json"]),
         ("export.py", ["ckpt_path=PATH", "--format {onnx,torch_export}"]),

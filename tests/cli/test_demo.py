@@ -13,9 +13,10 @@ from trainlab.cli import PROJECT
 ARGUMENTS = "-m model=elu_he,bn,selu seed=1,2,3 experiment=demo name=demo"
 
 
-@pytest.mark.parametrize("place", ["Makefile", "README.md", "conf/experiment/demo.yaml"])
+@pytest.mark.parametrize("place", ["Makefile", "docs/getting_started.md", "conf/experiment/demo.yaml"])
 def test_the_command_is_the_same_everywhere(place: str):
-    found = re.findall(r"src/train\.py (-m .*experiment=demo .*)", (PROJECT / place).read_text())
+    text = re.sub(r"\\\n *", "", (PROJECT / place).read_text())
+    found = re.findall(r"src/train\.py (-m .*experiment=demo .*)", text)
     assert found == [ARGUMENTS]
 
 

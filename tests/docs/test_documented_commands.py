@@ -1,0 +1,103 @@
+"""Commands of README.md and docs/*.md: all are written for a terminal and compose; `slow`: all run as written."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+
+from documented import PAGES, PROJECT, Block, blocks_of, commands_of, run, write_small_project
+from trainlab.cli import register_resolvers
+from trainlab.config.overrides import combinations, parse_overrides
+
+COLUMNS = 80
+TRAIN = "src/train.py"
+# What is only read and not run here, and why.
+NOT_RUN = {
+    r"make \w+|\. \.venv/bin/activate|python3 -m venv .*|pip install .*": "sets up an environment; CI does",
+    r"tensorboard .*": "serves until it is stopped",
+    r"python src/train\.py .*(trainer=gpu|^(?!.*trainer=cpu).*trainer\.devices=2).*": "needs a GPU",
+    r"python src/exercise\.py.*": "takes minutes; CI runs --quick",
+    r".*python benchmarks/.*": "takes minutes",
+}
+# What a reader has done on an earlier page.
+BEFORE = {"report.md": "python src/train.py -m model=bn,selu experiment=demo name=demo"}
+
+
+def reason_not_to_run(words: list[str]) -> str | None:
+    return next((why for pattern, why in NOT_RUN.items() if re.fullmatch(pattern, " ".join(words))), None)
+
+
+def write_files(blocks: list[Block], folder: Path) -> None:
+    """Write the files that a page tells a reader to write."""
+    for block in blocks:
+        if block.file:
+            (folder / block.file).write_text(block.text)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project with all files that the pages tell a reader to write."""
+    folder = tmp_path_factory.mktemp("project")
+    write_small_project(folder)
+    write_files([block for page in PAGES for block in blocks_of(page)], folder)
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_fit_a_terminal(page: Path):
+    bash = [block for block in blocks_of(page) if block.language == "bash"]
+    assert [line for block in bash for line in block.text.splitlines() if len(line) > COLUMNS] == []
+
+
+def test_pages_have_commands():
+    scripts = [words[1] for page in PAGES for words in commands_of(page) if words[0] == "python"]
+    for name in ("train", "eval", "predict", "export", "report", "exercise"):
+        assert f"src/{name}.py" in scripts
+
+
+def test_trainings_compose_with_every_option(project: Path):
+    register_resolvers()
+    composed: set[str] = set()
+    with initialize_config_dir(str(project / "conf"), version_base="1.3"):
+        trainings = [(page, words) for page in PAGES for words in commands_of(page) if TRAIN in words]
+        for page, words in trainings:
+            overrides = [word for word in words[words.index(TRAIN) + 1 :] if not word.startswith("-")]
+            parsed = parse_overrides(overrides, GlobalHydra.instance().config_loader())
+            for job in combinations([override for override in parsed if not override.is_interval_sweep()]):
+                settings = {re.sub(r"=[\d.e+-]+$", "", override) for override in job}  # any number stands for all
+                if not settings <= composed:
+                    composed |= settings
+                    try:
+                        compose("train", overrides=job)
+                    except HydraException as error:
+                        pytest.fail(f"{page.name}: {' '.join(words)}: {error}")
+
+
+def test_targets_of_make_and_extras_exist():
+    targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.M)
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for page in PAGES:
+        for words in commands_of(page):
+            if words[0] == "make":
+                assert words[1] in targets
+            elif words[:2] == ["pip", "install"]:
+                assert re.fullmatch(r"\.\[(\w+)\]", words[-1])[1] in extras
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.name)
+def test_commands_run(page: Path, tmp_path: Path):
+    write_small_project(tmp_path)
+    write_files(blocks_of(page), tmp_path)
+    before = [BEFORE[page.name].split()] if page.name in BEFORE else []
+    commands = [words for words in commands_of(page) if not reason_not_to_run(words)]
+    code = [
+        ["PYTHONPATH=src", "python", "-c", b.text] for b in blocks_of(page) if b.language == "python" and not b.file
+    ]
+    for words in [*before, *commands, *code]:
+        status, output = run(words, tmp_path)
+        assert status == 0, f"{' '.join(words)}\n{output}"
