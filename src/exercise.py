@@ -1,60 +1,6 @@
-"""Carry out the exercises of the book's chapter 11, and write what comes of them as one page.
+"""Run the exercises of the book's chapter 11: ``python src/exercise.py --quick``."""
 
-What is trained and measured already is not done again: the same command goes on where it was cut short.
-"""
-
-import argparse
-import logging
-import sys
-
-PARTS = """
-parts: 1 to 8 (the questions) and mistakes, which are carried out unless others are named; variants and cnn (networks of
-other solutions) and best (the best recipe), which take longer
-
-settings, of every training: data=image_folder data.root=DIR (images in DIR/train/<class>/ and DIR/test/<class>/, and no
-download), seed=1,2,3,4,5, trainer=gpu, and all others that python src/train.py --help lists
-
-  python src/exercise.py --quick
-  python src/exercise.py 8 mistakes data=image_folder data.root=DIR
-"""
-
-
-def main() -> None:
-    """Train and measure what is missing of the parts named, or of all that take no more than an hour together."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=PARTS, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("words", nargs="*", metavar="part | key=value", help="what to carry out; settings")
-    parser.add_argument("--quick", action="store_true", help="on a small embedded data set, to see what comes out")
-    parser.add_argument("--name", help="folder under outputs/; default: exercise, or exercise_quick")
-    arguments = parser.parse_intermixed_args()
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("exercise").setLevel(logging.INFO)  # and not what others say of themselves
-
-    from exercise.registry import SECTIONS, chosen
-    from exercise.runner import Cancelled, Exercise
-    from exercise.trainings import Setting
-    from trainlab.cli import PROJECT
-    from trainlab.runs.files import describe_os_error
-
-    try:
-        sections = chosen([word for word in arguments.words if "=" not in word])
-        setting = Setting(arguments.quick, tuple(word for word in arguments.words if "=" in word))
-    except ValueError as error:
-        parser.exit(2, f"error: {error}\n")
-    folder = PROJECT / "outputs" / (arguments.name or ("exercise_quick" if arguments.quick else "exercise"))
-    exercise = Exercise(sections, SECTIONS, folder, setting, PROJECT / "src" / "train.py")
-    try:
-        print(f"report: {exercise.run()}")
-    except Cancelled as cancelled:
-        sys.exit(cancelled.status)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:
-        sys.exit(f"error: {describe_os_error(error, '--name')}")
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-
+from exercise.command_line import main
 
 if __name__ == "__main__":
     main()

@@ -1,9 +1,14 @@
 """The shape of the code, held over its imports."""
 
 import ast
+import importlib
 import re
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 from trainlab.cli import PROJECT
 
@@ -53,7 +58,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-IMPORTS = {name_of(path): imports(path) for path in FILES}
+IMPORTS = {name_of(path): imports(path) for path in FILES} | {"trainlab": set()}  # which imports a name when it is used
 
 
 def is_in(name: str, *packages: str) -> bool:
@@ -94,7 +99,10 @@ def test_only_scripts_run_cli_and_plugins_know_hydra():
         "eval",
         *(
             f"trainlab.{name}"
-            for name in ("run", "config.build", "config.overrides", "lr_search.apply", "runs.folder", "cli")
+            for name in (
+                *("run", "config.build", "config.expand", "config.overrides", "config.resolvers", "lr_search.apply"),
+                *("runs.folder", "cli"),
+            )
         ),
     }
     assert {name for name in who if not is_in(name, "hydra_plugins")} <= allowed
@@ -144,3 +152,39 @@ def test_sweep_is_imported_by_the_plugins_alone():
 def test_files_are_named_for_what_they_hold():
     vague = [path for path in FILES if re.search(r"util|helper|common|misc", str(path.relative_to(SOURCE)))]
     assert vague == []
+
+
+PUBLIC = ("trainlab", *(f"trainlab.{name}" for name in ("data", "inference", "models", "report", "statistics")))
+
+
+def test_the_exercise_imports_the_public_api_alone():
+    for path in (SOURCE / "exercise.py", *(SOURCE / "exercise").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not [alias.name for alias in node.names if is_in(alias.name, "trainlab")], path
+            elif isinstance(node, ast.ImportFrom) and node.module and is_in(node.module, "trainlab"):
+                assert node.module in PUBLIC, f"{path}: {node.module} is not public"
+                public = importlib.import_module(node.module).__all__
+                assert {alias.name for alias in node.names} <= set(public), path
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_exist_and_have_a_docstring(name: str):
+    module = importlib.import_module(name)
+    for public in module.__all__:
+        found = getattr(module, public)
+        assert not callable(found) or found.__doc__, public
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        _ = module.no_such_name
+
+
+def test_import_of_the_library_imports_nothing_of_it():
+    code = (
+        "import sys, trainlab; print(*sorted(name for name in sys.modules if name.startswith(('torch', 'trainlab'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "trainlab\n"
+
+
+def test_the_exercise_is_the_package_and_not_the_script():
+    assert importlib.import_module("exercise").__file__ == str(SOURCE / "exercise" / "__init__.py")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from exercise.files import locked, write_json
 from exercise.trainings import Setting, Sweep, overrides_of, runs_of
-from trainlab.runs.files import locked, write_json
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> N
                 f"{folder / sweep.name} was trained {_apart(others, now[sweep.name])}; give what was given then, set "
                 "another --name, or remove that folder"
             )
-    write_json(path, before | now, indent=1)
+    write_json(path, before | now)
 
 
 def _apart(before: Sequence[str], now: Sequence[str]) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from exercise.answers import Answers
+from exercise.files import write_atomically
 from exercise.section import Answer, Section, sweeps_of
 from exercise.store import Evidence
 from exercise.trainings import command
 from trainlab.report import page_environment, summarize_provenance
-from trainlab.runs.files import write_atomically
 
 TITLE = "Twenty layers, measured"
 _INTRODUCTION = (

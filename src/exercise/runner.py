@@ -10,13 +10,13 @@ from math import inf
 from pathlib import Path
 
 from exercise.answers import Answers
+from exercise.files import write_json
 from exercise.folder import claimed
 from exercise.page import write_page
 from exercise.processes import Running
 from exercise.section import Measurement, Section, sweeps_of
 from exercise.store import ENDED, Evidence, NotYet, told
 from exercise.trainings import Setting, Sweep, command, runs_of
-from trainlab.runs.files import write_json
 
 log = logging.getLogger(__name__)
 PAGE_EVERY_S = 20.0
@@ -168,4 +168,4 @@ class Exercise:
         """Add to what a sweep or a measurement has taken, over all times that it was gone on with."""
         times = self._seconds()
         times[name] = times.get(name, 0.0) + seconds
-        write_json(self._times, times, indent=1)
+        write_json(self._times, times)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from exercise.flat_parameters import FlatParameters
 from exercise.store import Measured
 from exercise.timing import alternating, one_thread, times_as_long
-from trainlab.models import MLP
-from trainlab.randomness import CounterDraws, generator
+from trainlab import generator
+from trainlab.models import MLP, Dropout
 from trainlab.report import Group, format_bounds
 from trainlab.statistics import Ratio, interval
-from trainlab.training.flat_parameters import FlatParameters
 
 SHAPE = (3, 32, 32)
 MATTERS = 0.05  # of a step's time: the same network differs by almost so much between processes
@@ -69,15 +69,14 @@ def training_step(
         network.scaling.set_statistics(torch.full(SHAPE, 127.5), torch.full(SHAPE, 73.9))  # 73.9: 256 / sqrt(12)
     flat = FlatParameters(network)
     optimizer = make([flat.parameter])
-    masks = [module for module in network.modules() if isinstance(module, CounterDraws)]
+    draws = [module.draws for module in network.modules() if isinstance(module, Dropout)]
 
     def step() -> None:
-        for mask in masks:
-            mask.step += 1
+        for of_layer in draws:
+            of_layer.step += 1
         cross_entropy(network(images), labels).backward()
         flat.gather_gradients()
         optimizer.step()
-        flat.zero_grad()
 
     return step
 
@@ -92,13 +91,13 @@ def _step_of(settings: Mapping[str, Any]) -> Callable[[], None]:
     """A step of the network, the optimizer and the size of a batch that a run has."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the network: its trainings have given them
-        network = MLP(**_of(settings, "model"))
+        network = MLP(**arguments_of(settings, "model"))
     make = cast(Any, locate(settings["optim._target_"]))
     batch = drawn_batch(settings["data.batch_size"], network.num_classes)
-    return training_step(network, partial(make, **_of(settings, "optim")), *batch)
+    return training_step(network, partial(make, **arguments_of(settings, "optim")), *batch)
 
 
-def _of(settings: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """Arguments of the network or the optimizer."""
+def arguments_of(settings: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Arguments of the network ("model") or the optimizer ("optim") of a run with these settings."""
     named = {key.partition(".")[2]: value for key, value in settings.items() if key.startswith(f"{part}.")}
     return {name: value for name, value in named.items() if not name.startswith("_")}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from exercise.files import write_json
 from exercise.trainings import Setting, Sweep, seeds_of
 from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, value_of
-from trainlab.runs.files import write_json
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
 State = frozenset[tuple[str, int]]  # files, and when they were last written
@@ -119,7 +119,7 @@ class Evidence:
     def keep(self, name: str, measured: Measured, of: str = "") -> None:
         """Write what a measurement came to, atomically, with what it was taken ``of``."""
         content = {"of": of, "figures": measured}
-        write_json(self._path(name), content, indent=1)
+        write_json(self._path(name), content)
 
     def forget(self, name: str) -> None:
         """Remove what a measurement came to, if it was taken."""

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
-from trainlab.cli import register_resolvers
-from trainlab.config.overrides import check_given_once, count_runs, values_of
+from trainlab import expand_sweep
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Setting:
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_given_once(self.overrides)
+        expand_sweep(self.overrides)
         keys = [override.partition("=")[0].lstrip("+") for override in self.overrides]
         if own := [key for key in ("name", "output_dir") if key in keys]:
             raise ValueError(f"{own[0]}= is the exercise's own; its folder under outputs/ is named by --name NAME")
@@ -72,7 +71,7 @@ def command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
 
 def seeds_of(sweep: Sweep, setting: Setting) -> int:
     """How many seeds each group of a sweep has."""
-    return _counts(sweep, setting).get("seed", 1)
+    return len({override for run in _runs(sweep, setting) for override in run if override.startswith("seed=")}) or 1
 
 
 def runs_of(sweep: Sweep, setting: Setting) -> int:
@@ -81,11 +80,9 @@ def runs_of(sweep: Sweep, setting: Setting) -> int:
     Raises:
         ValueError: an override cannot be read.
     """
-    register_resolvers()
-    return count_runs(overrides_of(sweep, setting))
+    return len(_runs(sweep, setting))
 
 
 @cache  # every group that is looked up asks for it
-def _counts(sweep: Sweep, setting: Setting) -> dict[str, int]:
-    """How many values each key has."""
-    return {key: len(values) for key, values in values_of(overrides_of(sweep, setting)).items()}
+def _runs(sweep: Sweep, setting: Setting) -> list[list[str]]:
+    return expand_sweep(overrides_of(sweep, setting))

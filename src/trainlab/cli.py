@@ -10,17 +10,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from trainlab.config.help import describe_groups
-from trainlab.config.overrides import WrongArguments, folder_name, readable, unreadable
+from trainlab.config.overrides import WrongArguments, readable, unreadable
+from trainlab.config.resolvers import PROJECT, register_resolvers, time_name
 from trainlab.runs.files import absolute, describe_os_error
 
-PROJECT = Path(__file__).resolve().parents[2]
 MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 _ASKED_BY_US = "TRAINLAB_EXPLAINS"
 # Command lines with one of these only show something, or name the folder of the run.
@@ -35,44 +33,9 @@ _MAKE_NO_FOLDER = (
 )
 
 
-def same_pace(lr: float, momentum: float) -> float:
-    """A learning rate for SGD with a momentum: equal gradients g add up to steps of lr * g / (1 - momentum)."""
-    return float(f"{lr * (1 - momentum):.6g}")  # 0.01 and not 0.00999...: it names folders and groups
-
-
-def register_resolvers() -> None:
-    """What interpolations of a config can ask for besides other keys.
-
-    `${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run;
-    `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
-    `${absolute:path}`: a path as it is where the command is given; `${first:a,b}`: the first that is not null;
-    `${new_name:folder}`: the time, as the name of something new in a folder; `${groups:root}`: all options, for
-    `--help`.
-    """
-    OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
-    OmegaConf.register_new_resolver("folder", folder_name, replace=True)
-    OmegaConf.register_new_resolver("groups", lambda root: describe_groups(PROJECT / "conf", root), replace=True)
-    OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
-    OmegaConf.register_new_resolver("absolute", _absolute_folder, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("new_name", lambda _: _now(), use_cache=True, replace=True)
-    OmegaConf.register_new_resolver(
-        "first", lambda *values: next((value for value in values if value is not None), None), replace=True
-    )
-
-
-def _absolute_folder(path: Any) -> str:
-    if path is None or path == "":
-        raise ValueError(f"output_dir must be a folder, got {'null' if path is None else repr(path)}; set output_dir")
-    return absolute(str(path), Path.cwd())
-
-
-def _now() -> str:
-    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-
-
 def new_folder(parent: str) -> str:
     """Make a folder for a run without a name. Returns its name: the time, and `_1` where that is another's already."""
-    now = name = _now()
+    now = name = time_name()
     for number in itertools.count(1):
         try:
             folder = Path(absolute(parent, Path.cwd()), name)

@@ -6,16 +6,15 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.cli import PROJECT
+from trainlab.config.expand import expand_sweep
 from trainlab.config.overrides import (
     WrongArguments,
     combinations,
-    count_runs,
     folder_name,
     parse_overrides,
     quoted,
     readable,
-    values_of,
 )
 
 
@@ -169,7 +168,8 @@ def test_overrides_of_an_option_that_jobs_choose_are_left_to_the_jobs():
     ],
 )
 def test_values_of_a_sweep(override: str, values: list[str]):
-    assert values_of([override])[override.partition("=")[0]] == values
+    key = override.partition("=")[0]
+    assert expand_sweep([override]) == [[f"{key}={value}"] for value in values]
 
 
 def test_the_command_line_takes_precedence_over_settings_of_the_sweeper():
@@ -183,7 +183,7 @@ def test_a_process_for_another_device_has_settings_a_second_time():
 
 def test_a_range_without_numbers_is_refused():
     with pytest.raises(WrongArguments, match=r"seed=range\(5,5\) has no value to sweep over"):
-        values_of(["seed=range(5,5)"])
+        expand_sweep(["seed=range(5,5)"])
 
 
 @pytest.mark.parametrize(
@@ -198,10 +198,19 @@ def test_the_suggested_quoting_is_read_as_the_value(value: str):
 
 
 def test_combinations_that_are_the_same_run_count_once():
-    register_resolvers()
     paces = "optim.lr=0.001,'${same_pace:0.01,${optim.momentum}}'"
-    assert count_runs(["model=bn,selu", "optim.momentum=0,0.9", paces, "seed=1,2"]) == 2 * 3 * 2
-    assert count_runs(["optim.lr=1e-4,0.0001,2e-4", "trainer.max_epochs=null,3"]) == 4
+    assert len(expand_sweep(["model=bn,selu", "optim.momentum=0,0.9", paces, "seed=1,2"])) == 2 * 3 * 2
+    assert expand_sweep(["optim.lr=1e-4,0.0001,2e-4", "seed=1"]) == [
+        ["optim.lr=0.0001", "seed=1"],
+        ["optim.lr=0.0002", "seed=1"],
+    ]
+    assert len(expand_sweep(["optim.lr=1e-4,2e-4", "trainer.max_epochs=null,3"])) == 4
+
+
+@pytest.mark.parametrize("value", ["interval(1e-5,1e-3)", "glob(*)"])
+def test_a_sweep_over_values_that_are_not_known_cannot_be_expanded(value: str):
+    with pytest.raises(WrongArguments, match=r"the values of optim\.lr=.* are not known"):
+        expand_sweep([f"optim.lr={value}"])
 
 
 def test_null_is_left_as_it_is_where_jobs_choose_the_option():

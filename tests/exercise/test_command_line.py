@@ -1,27 +1,28 @@
 """`python src/exercise.py`, as far as it trains nothing."""
 
-import importlib
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from exercise import command_line
 from exercise.registry import SECTIONS
 from exercise.runner import Cancelled, Exercise
 
-exercise = importlib.import_module("exercise")
+SOURCE = Path(command_line.__file__).parents[1]
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
     """The exit status, or the message that it ends with."""
     monkeypatch.setattr(sys, "argv", ["exercise.py", *words])
     with pytest.raises(SystemExit) as ended:
-        exercise.main()
+        command_line.main()
     return ended.value.code
 
 
 def test_the_help_names_every_part():
-    assert all(part in exercise.PARTS for part in {section.part for section in SECTIONS} - set("12345678"))
+    assert all(part in command_line.PARTS for part in {section.part for section in SECTIONS} - set("12345678"))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,14 @@ def test_what_is_carried_out_and_where(
     ran: list[Exercise] = []
     monkeypatch.setattr(Exercise, "run", lambda self: ran.append(self) or Path("page.html"))
     monkeypatch.setattr(sys, "argv", ["exercise.py", *words])
-    exercise.main()
+    command_line.main()
     assert (ran[0].folder.name, ran[0].setting.quick) == (folder, "--quick" in words)
     assert {section.part for section in ran[0].sections} == parts
     assert ran[0].setting.overrides == tuple(word for word in words if "=" in word)
     assert capsys.readouterr().out == "report: page.html\n"
+
+
+def test_the_script_runs_the_package_of_the_same_name():
+    done = subprocess.run([sys.executable, SOURCE / "exercise.py", "9"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: there is no part '9'; there are: 1, 2, ")

@@ -50,7 +50,7 @@ def test_how_a_sweep_is_carried_out_is_no_setting(tmp_path: Path):
 def test_settings_that_cannot_be_read_are_told_at_once(tmp_path: Path):
     with pytest.raises(ValueError, match="cannot read the argument 'seed=1,,2'"):
         claim(tmp_path, "seed=1,,2")
-    with pytest.raises(ValueError, match=r"optim.lr=interval\(1e-5,1e-3\) cannot be counted"):
+    with pytest.raises(ValueError, match=r"optim.lr=interval\(1e-5,1e-3\) are not known"):
         claim(tmp_path, "optim.lr=interval(1e-5,1e-3)")
     assert not (tmp_path / "settings.json").exists()
 

@@ -10,7 +10,7 @@ import torch
 from exercise.questions.momentum import network, quadratic, sections
 from exercise.store import Evidence, NotYet
 from exercise.trainings import Setting
-from trainlab.cli import same_pace
+from trainlab.config.resolvers import same_pace
 from trainlab.report.groups import Group
 
 Groups = dict[float, Group]

@@ -10,6 +10,7 @@ from exercise.questions.sparsity.points import points_of
 from exercise.questions.sparsity.sections import answer
 from exercise.store import Evidence
 from exercise.trainings import Setting
+from trainlab import load_data, load_network
 
 
 @pytest.fixture
@@ -46,6 +47,6 @@ def test_every_method_is_measured_for_every_seed(evidence: Evidence):
 
 def test_a_network_whose_weights_are_not_finite_has_no_figures(train: Any, tmp_path: Path):
     train("model.standardize=true", name="one")
-    ((start),) = m._starts(((1, tmp_path / "one" / "checkpoints" / "best.ckpt"),))
-    next(start.network.parameters()).data.fill_(float("nan"))
-    assert m.figures(start.network, start.data) == {}
+    network, data = load_network(tmp_path / "one"), load_data(tmp_path / "one")
+    next(network.parameters()).data.fill_(float("nan"))
+    assert m.figures(network, data) == {}

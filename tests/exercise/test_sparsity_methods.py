@@ -204,10 +204,10 @@ def test_the_distillation_loss_is_hintons():
 def test_a_student_is_narrower_scales_like_its_teacher_and_learns_from_it(data: Shapes):
     model = {"_target_": "trainlab.models.MLP", "seed": 1, "depth": 2, "width": 8}
     model |= {"standardize": True, "batch_norm": True}
+    settings = {f"model.{key}": value for key, value in model.items()}
     teacher = network_of(standardize=True)
     teacher.scaling.set_statistics(torch.full((3, 32, 32), 100.0), torch.full((3, 32, 32), 50.0))
-    checkpoint = {"trainlab": {"config": {"model": model}, "image_shape": [3, 32, 32]}}
-    student = distillation.narrower(checkpoint, teacher, 4)
+    student = distillation.narrower(settings, (3, 32, 32), teacher, 4)
     assert linear_layers(student)["layers.linear_2"].weight.shape == (4, 4)
     assert torch.equal(student.scaling.gain, teacher.scaling.gain)
     learned = distillation.taught(student, teacher, data, LONG)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from exercise.formatting import SMALL, accuracy, all_hold, family, loses_nothing, named, seeds
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, checkpoint_of, diverged
+from exercise.store import Evidence, Measured, diverged
 from exercise.trainings import Sweep
+from trainlab import load_network
 from trainlab.report import (
     COLORS,
     MARKERS,
@@ -28,7 +29,6 @@ from trainlab.report import (
     plot_learning_curves,
     render,
 )
-from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.statistics import interval
 
 SCALE = 0.1
@@ -54,10 +54,7 @@ AT_THE_END = "question_2_biases"
 def measure(evidence: Evidence) -> Measured:
     """How large the biases of each hidden layer are in the best checkpoint, by start and seed."""
     return {
-        name: {
-            str(seed): sizes_of(load_checkpoint(checkpoint_of(run))["state_dict"])
-            for seed, run in sorted(group.runs.items())
-        }
+        name: {str(seed): sizes_of(load_network(run).state_dict()) for seed, run in sorted(group.runs.items())}
         for name, group in _groups(evidence).items()
     }
 

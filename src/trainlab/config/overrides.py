@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -150,49 +150,6 @@ def _left_to_jobs(overrides: Sequence[str]) -> list[str]:
         value = one.get_value_element_as_str() or "''" if left else ""
         words.append(f"{one.get_key_element()}=choice({value})" if left else word)
     return words
-
-
-def values_of(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """What a sweep takes for each key, as Hydra reads its overrides: one value where it is not swept over.
-
-    Raises:
-        ValueError: one cannot be read, or its values cannot be counted.
-    """
-    found = {}
-    for override in parse_overrides([*map(quoted, overrides)]):
-        if not override.is_sweep_override():
-            found[override.key_or_group] = [str(override.value())]
-        elif override.is_choice_sweep() or override.is_range_sweep():
-            found[override.key_or_group] = swept_values(override)
-        else:
-            raise ValueError(f"the values of {override.input_line} cannot be counted; give them one by one")
-    return found
-
-
-def count_runs(overrides: Sequence[str]) -> int:
-    """Runs of a sweep: combinations of values that differ, with their interpolations of each other resolved.
-
-    Raises:
-        ValueError: one cannot be read, or its values cannot be counted.
-    """
-    values = values_of(overrides)
-    return len({_resolved(dict(zip(values, one, strict=True))) for one in itertools.product(*values.values())})
-
-
-def _resolved(values: Mapping[str, str]) -> tuple[str, ...]:
-    """The values, which may refer to each other by their keys; equal numbers are equal text."""
-    from omegaconf import OmegaConf
-
-    cfg = OmegaConf.from_dotlist([f"{key}={value}" for key, value in values.items() if "." in key])
-    found = [OmegaConf.select(cfg, key) if "${" in value else value for key, value in values.items()]
-    return tuple(_text(value) for value in found)
-
-
-def _text(value: Any) -> str:
-    try:
-        return str(float(value))
-    except (TypeError, ValueError):
-        return str(value)
 
 
 def parse_overrides(overrides: Sequence[str], config_loader: Any = None) -> list[Any]:

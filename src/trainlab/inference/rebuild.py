@@ -5,18 +5,64 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from trainlab.data import ImageData
-from trainlab.runs.checkpoints import mismatch, network_weights
+from trainlab.runs.checkpoints import load_checkpoint, mismatch, network_weights
 from trainlab.validation import check_arguments
 
+
+class HasFolder(Protocol):
+    """A run as `trainlab.load_runs` and `trainlab.train` give it."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+
+Where = str | PathLike[str] | HasFolder
 _SPARE_SIZE = 10_000  # elements of parameters
 _TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
+
+
+def load_network(run: Where) -> nn.Module:
+    """The network of a run with the weights of its best epoch, in evaluation mode, on the CPU.
+
+    It takes raw images, uint8 (B, C, H, W), and returns logits (B, C).
+
+    Args:
+        run: its folder, a checkpoint of it (a ``.ckpt`` file), or a run that `trainlab.train` or `trainlab.load_runs`
+            returned.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: it is no checkpoint of this project, or is damaged.
+    """
+    return rebuild_network(load_checkpoint(_checkpoint(run)))
+
+
+def load_data(run: Where, **changes: Any) -> ImageData:
+    """The data that a run was trained on, split as it was.
+
+    Args:
+        run: as for `load_network`.
+        **changes: settings of the data that are to be others, such as ``root`` where the images have moved.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: it is no checkpoint of this project or is damaged, or a change is out of range.
+    """
+    return rebuild_data(load_checkpoint(_checkpoint(run)), **changes)
+
+
+def _checkpoint(run: Where) -> Path:
+    path = Path(run) if isinstance(run, str | PathLike) else run.folder
+    return path / "checkpoints" / "best.ckpt" if path.suffix != ".ckpt" else path
 
 
 def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:

@@ -17,6 +17,7 @@ from trainlab.report.plots.canvas import COLORS, MARKERS, Plot, canvas, legend_b
 from trainlab.report.plots.groups import plot_accuracy_bars, plot_learning_curves
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.provenance import summarize_provenance
+from trainlab.report.run_table import RunTable, load_runs
 from trainlab.report.runs import Run, find_runs
 from trainlab.report.settings import NOT_GIVEN, value_of
 from trainlab.report.tables import TEST_NOTE, Cell, Table
@@ -39,6 +40,7 @@ __all__ = [
     "Pair",
     "Plot",
     "Run",
+    "RunTable",
     "Table",
     "Values",
     "band",
@@ -56,6 +58,7 @@ __all__ = [
     "format_points",
     "group_runs",
     "legend_below",
+    "load_runs",
     "mean_over_seeds",
     "page_environment",
     "plot_accuracy_bars",

@@ -12,9 +12,8 @@ from trainlab.report.pages import render_html, render_markdown
 from trainlab.report.plots.groups import NAMES, plot_groups
 from trainlab.report.plots.search import NAMES as SEARCH_NAMES
 from trainlab.report.plots.search import plot_search
-from trainlab.report.provenance import repeat_command
-from trainlab.report.runs import Run, find_runs, relative_path
-from trainlab.report.settings import value_of
+from trainlab.report.run_table import row_of
+from trainlab.report.runs import Run, find_runs
 from trainlab.runs.files import write_atomically
 
 
@@ -51,25 +50,8 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: 
 def _run_rows(findings: Findings, root: Path) -> Iterable[dict[str, Any]]:
     groups = findings.group_of()
     for run in findings.runs:
-        metrics, time, origin = {}, {}, {}
-        if run.result:
-            metrics, time, origin = run.result.metrics, run.result.time, run.result.provenance
-        best_epoch = metrics.get("best_epoch")
-        yield {
-            "folder": relative_path(run.folder, root),
-            "group": groups[run.folder].label if run.folder in groups else None,
-            "status": run.status,
-            "reason": run.reason,
-            "seed": run.settings.get("seed", origin.get("seed")),
-            **{key: _exact(value_of(run, key)) if run.result else None for key in findings.keys if key != "seed"},
-            **{key: metrics.get(key) for key in ("val_loss", "val_acc", "test_loss", "test_acc")},
-            "best_epoch": None if best_epoch is None else best_epoch + 1,  # epochs count from one
-            **{key: metrics.get(key) for key in ("epochs", "stop_reason")},
-            **{key: time.get(key) for key in ("epoch_s", "total_s", "images_per_s", "device")},
-            "fingerprint": run.result.fingerprint if run.result else None,
-            **{key: origin.get(key) for key in ("git_commit", "git_dirty", "data_digest", "host")},
-            "command": repeat_command(run) if run.result and not run.continued else None,
-        }
+        group = groups[run.folder].label if run.folder in groups else None
+        yield row_of(run, group, findings.keys, root, _exact)
 
 
 def _exact(value: Any) -> str:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
+from trainlab import derive_seed, generator
 from trainlab.data import ImageData
 from trainlab.models import MLP
-from trainlab.randomness import derive_seed, generator
 
 HEADS = ("softmax", "logistic")
 LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000

@@ -19,10 +19,9 @@ from exercise.questions.activations.heads import (
 )
 from exercise.questions.activations.trained import ALL
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, NotYet, checkpoint_of
-from trainlab.inference.rebuild import rebuild_data
+from exercise.store import Evidence, Measured, NotYet
+from trainlab import load_data
 from trainlab.report import Cell, Table
-from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.statistics import difference, interval
 
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
@@ -48,7 +47,7 @@ def _measure(evidence: Evidence, paired: bool, look: Callable[[Tensor, Tensor], 
     runs = [run for run in evidence.runs(ALL) if run.is_completed]
     if not runs:
         raise NotYet("no run was completed that would name the images")
-    data = rebuild_data(load_checkpoint(checkpoint_of(runs[0])))
+    data = load_data(runs[0])
     quick = evidence.setting.quick
     training = singles(data, data.train_dataloader().indices[: QUICK_IMAGES if quick else None])
     held_out = singles(data, data.val_dataloader().indices)

@@ -9,7 +9,7 @@ from torch import Tensor
 from exercise.step_costs import drawn_batch, training_step
 from exercise.store import Evidence, Measured
 from exercise.timing import alternating, one_thread, times_as_long
-from trainlab.inference.mc_dropout import mc_probabilities
+from trainlab.inference import mc_probabilities
 from trainlab.models import MLP
 from trainlab.statistics import Ratio
 

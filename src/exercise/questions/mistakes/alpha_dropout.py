@@ -1,7 +1,6 @@
 """A mistake: alpha dropout in a network that is not self-normalizing."""
 
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +19,12 @@ from exercise.questions.mistakes.alpha_dropout_costs import (
 from exercise.questions.mistakes.networks import curves
 from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, checkpoint_of
+from exercise.step_costs import arguments_of
+from exercise.store import Evidence, Measured
+from trainlab import load_data, load_network
 from trainlab.data import ImageData
-from trainlab.inference.rebuild import rebuild_data, rebuild_network
-from trainlab.models import MLP
-from trainlab.models.dropout import Dropout
-from trainlab.report import COLORS, MARKERS, Plot, canvas, format_mean, legend_below, render
-from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.models import MLP, Dropout
+from trainlab.report import COLORS, MARKERS, Plot, Run, canvas, format_mean, legend_below, render
 from trainlab.statistics import interval
 
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
@@ -39,24 +37,22 @@ def measure_layers(evidence: Evidence) -> Measured:
     data: ImageData | None = None
     for name, experiment in DROPPED.items():
         for seed, run in sorted(network(evidence, experiment).runs.items()):
-            checkpoint = load_checkpoint(checkpoint_of(run))
-            data = data or rebuild_data(checkpoint)  # all have the same validation images
+            data = data or load_data(run)  # all have the same validation images
             held_out = data.val_dataloader()
             count = len(held_out.indices)
             places = held_out.indices[torch.linspace(0, count - 1, min(IMAGES, count)).long()]
-            for side, figures in off_and_on(_untrained(checkpoint, data), held_out.images[places]).items():
+            for side, figures in off_and_on(_untrained(run, data), held_out.images[places]).items():
                 for key, values in figures.items():
                     found.setdefault(name, {}).setdefault(side, {}).setdefault(key, {})[str(seed)] = values
     return found
 
 
-def _untrained(checkpoint: dict[str, Any], data: ImageData) -> MLP:
-    settings = {key: value for key, value in checkpoint["trainlab"]["config"]["model"].items() if key != "_target_"}
+def _untrained(run: Run, data: ImageData) -> MLP:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is a mistake is what is measured
-        before = MLP(data.image_shape, **settings)
+        before = MLP(data.image_shape, **arguments_of(run.settings, "model"))
     # A module's parts are declared as tensors or modules; this one is a module.
-    scaling = rebuild_network(checkpoint).scaling
+    scaling = load_network(run).scaling
     before.scaling.load_state_dict(scaling.state_dict())  # type: ignore[union-attr]  # nn.Module does not declare it
     return before
 

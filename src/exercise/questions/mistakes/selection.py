@@ -8,12 +8,10 @@ from torch import Tensor
 
 from exercise.questions.dropout.sections import SWEEP
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, checkpoint_of
-from trainlab.inference.network import evaluate
-from trainlab.inference.rebuild import rebuild_data, rebuild_network
-from trainlab.randomness import generator
+from exercise.store import Evidence, Measured
+from trainlab import generator, load_data, load_network
+from trainlab.inference import evaluate
 from trainlab.report import COLORS, Plot, canvas, render
-from trainlab.runs.checkpoints import load_checkpoint
 
 CHOICES = "mistake_test_set"
 SPLITS = 1000
@@ -29,9 +27,8 @@ def measure(evidence: Evidence) -> Measured:
         return {"runs": len(runs)}
     right, data = [], None
     for run in runs:
-        checkpoint = load_checkpoint(checkpoint_of(run))
-        data = data or rebuild_data(checkpoint)  # all have the same test images
-        found = evaluate(rebuild_network(checkpoint), data.test_dataloader(), len(data.classes))
+        data = data or load_data(run)  # all have the same test images
+        found = evaluate(load_network(run), data.test_dataloader(), len(data.classes))
         right.append(found.predictions == found.labels)
     results = [run.result for run in runs if run.result]
     assert len(results) == len(runs)  # those that are completed have one

@@ -14,8 +14,7 @@ from exercise.questions.mistakes.networks import curves
 from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
-from trainlab.callbacks.step_losses import FILE, read_step_losses
-from trainlab.report import COLORS, Group, Plot, canvas, legend_below, render
+from trainlab.report import COLORS, Group, Plot, Run, canvas, legend_below, render
 
 BLOCK, BEFORE, ABOVE = 20, 10, 1.1  # calm trainings stay below 1.08; chosen on the runs that it counts in
 SHOWN = 3.5
@@ -74,8 +73,14 @@ def spikes(means: Sequence[float]) -> list[Spike]:
 def by_seed(group: Group) -> BySeed:
     """Means of blocks of the runs that left their losses, diverged ones, too."""
     runs = {run.seed: run for run in [*group.others, *group.runs.values()]}
-    found = {seed: blocks(read_step_losses(run.folder / FILE).tolist()) for seed, run in sorted(runs.items())}
+    found = {seed: blocks(step_losses(run)) for seed, run in sorted(runs.items())}
     return {seed: means for seed, means in found.items() if means}
+
+
+def step_losses(run: Run) -> list[float]:
+    """The training loss of each step; none of a run that left none."""
+    path = run.folder / "step_losses.csv"
+    return [float(line.partition(",")[2]) for line in path.read_text().splitlines()[1:]] if path.exists() else []
 
 
 def too_high(evidence: Evidence) -> Answer:

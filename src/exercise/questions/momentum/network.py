@@ -7,7 +7,6 @@ from exercise.formatting import Verdict, named, pair_of, signed, verdict
 from exercise.questions.mistakes.accuracy_cost import price
 from exercise.store import Evidence
 from exercise.trainings import Sweep
-from trainlab.cli import same_pace
 from trainlab.report import Group
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
@@ -42,7 +41,12 @@ def at_one_pace(evidence: Evidence) -> dict[float, Group]:
     Raises:
         NotYet: a run has not ended.
     """
-    return _where(evidence, {momentum: same_pace(PACE, momentum) for momentum in MOMENTA})
+    return _where(evidence, {momentum: rate_at_pace(momentum) for momentum in MOMENTA})
+
+
+def rate_at_pace(momentum: float) -> float:
+    """The learning rate with which steps of equal gradients add up to ``PACE`` of them, as `${same_pace:}` has it."""
+    return float(f"{PACE * (1 - momentum):.6g}")
 
 
 def _where(evidence: Evidence, rates: Mapping[float, float]) -> dict[float, Group]:

@@ -1,5 +1,6 @@
 """A narrower network, taught by the trained one: smaller, not sparse."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exercise.questions.sparsity.fine_tuning import Plan, cross_entropy, fine_tuned
+from exercise.step_costs import arguments_of
 from trainlab.data import ImageData
 from trainlab.models import MLP
 
@@ -14,11 +16,9 @@ TEMPERATURE = 4.0
 SOFT_SHARE = 0.9  # of the loss; the rest is of the labels
 
 
-def narrower(checkpoint: dict[str, Any], teacher: nn.Module, width: int) -> MLP:
-    """The network of ``checkpoint`` with another width, untrained; its input scaled like the ``teacher``'s."""
-    about = checkpoint["trainlab"]
-    settings = {key: value for key, value in about["config"]["model"].items() if key != "_target_"}
-    student = MLP(tuple(about["image_shape"]), **(settings | {"width": width}))
+def narrower(settings: Mapping[str, Any], image_shape: tuple[int, int, int], teacher: nn.Module, width: int) -> MLP:
+    """A network like that of a run but for its width, untrained; its input scaled like the ``teacher``'s."""
+    student = MLP(image_shape, **(arguments_of(settings, "model") | {"width": width}))
     student.scaling.load_state_dict(teacher.get_submodule("scaling").state_dict())
     return student
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exercise.flat_parameters import FlatParameters
 from trainlab.data import ImageData
-from trainlab.training.flat_parameters import FlatParameters
 
 N = TypeVar("N", bound=nn.Module)
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # network, images, labels -> ()
@@ -68,7 +68,6 @@ def fine_tuned(
             loss(network, images, labels).backward()
             flat.gather_gradients()
             optimizer.step()
-            flat.zero_grad()
             if constrain:
                 constrain(lr)
             step += 1

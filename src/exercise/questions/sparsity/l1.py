@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from exercise.flat_parameters import FlatParameters
 from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tuned, linear_layers, over_weights
 from trainlab.data import ImageData
-from trainlab.training.flat_parameters import FlatParameters
 
 
 def soft_threshold(values: Tensor, by: Tensor) -> Tensor:

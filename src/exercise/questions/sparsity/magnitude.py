@@ -6,9 +6,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from exercise.flat_parameters import FlatParameters
 from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tuned, linear_layers, over_weights
 from trainlab.data import ImageData
-from trainlab.training.flat_parameters import FlatParameters
 
 
 def masks(network: nn.Module, share: float) -> dict[str, Tensor]:

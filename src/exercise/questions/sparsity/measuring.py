@@ -1,7 +1,7 @@
 """What comes of each method: share of zeros, size of the file, accuracy, for each seed."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,12 +21,11 @@ from exercise.questions.sparsity import (
 )
 from exercise.questions.sparsity.fine_tuning import Plan, fine_tuned, linear_layers
 from exercise.section import Measurement
-from exercise.store import Evidence, Measured, checkpoint_of
+from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
+from trainlab import load_data, load_network
 from trainlab.data import ImageData
-from trainlab.inference.network import evaluate
-from trainlab.inference.rebuild import rebuild_data, rebuild_network
-from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.inference import evaluate
 
 START = Sweep(
     "question_6",
@@ -91,7 +90,7 @@ class Start:
     """A trained network, on the CPU, and its data."""
 
     seed: int
-    checkpoint: dict[str, Any]
+    settings: Mapping[str, Any]
     network: nn.Module
     data: ImageData
 
@@ -148,7 +147,7 @@ def by_activity(start: Start, strengths: Strengths) -> Made:
 def students(start: Start, strengths: Strengths) -> Made:
     """Narrower networks, taught by the trained one and by themselves."""
     for width in strengths.widths:
-        student = distillation.narrower(start.checkpoint, start.network, width)
+        student = distillation.narrower(start.settings, start.data.image_shape, start.network, width)
         yield TAUGHT, f"width {width}", distillation.taught(student, start.network, start.data, strengths.student)
         yield UNTAUGHT, f"width {width}", distillation.untaught(student, start.data, strengths.student)
 
@@ -185,9 +184,8 @@ def measured_by(make: Callable[[Start, Strengths], Made]) -> Callable[[Evidence]
     """A measurement: method -> setting -> seed -> figures."""
 
     def take(evidence: Evidence) -> Measured:
-        paths = {seed: checkpoint_of(run) for seed, run in evidence.group(START).runs.items()}
         found: Measured = {}
-        for start in _starts(tuple(sorted(paths.items()))):
+        for start in starts(evidence):
             for method, setting, network in make(start, QUICK if evidence.setting.quick else FULL):
                 of_seed = found.setdefault(method, {}).setdefault(setting, {})
                 of_seed[str(start.seed)] = figures(network, start.data)
@@ -196,15 +194,21 @@ def measured_by(make: Callable[[Start, Strengths], Made]) -> Callable[[Evidence]
     return take
 
 
+def starts(evidence: Evidence) -> list[Start]:
+    """The networks that all methods start from, by seed."""
+    runs = [run for _, run in sorted(evidence.group(START).runs.items())]
+    loaded = zip(runs, _loaded(tuple(run.folder for run in runs)), strict=True)
+    return [Start(run.seed, run.settings, network, data) for run, (network, data) in loaded]
+
+
 @lru_cache(maxsize=1)  # the images are read once for all measurements
-def _starts(paths: Sequence[tuple[int, Path]]) -> list[Start]:
-    found: list[Start] = []
-    for seed, path in paths:
-        checkpoint = load_checkpoint(path)
-        data = rebuild_data(checkpoint)
+def _loaded(folders: Sequence[Path]) -> list[tuple[nn.Module, ImageData]]:
+    found: list[tuple[nn.Module, ImageData]] = []
+    for folder in folders:
+        data = load_data(folder)
         if found:
-            data.share(found[0].data)
-        found.append(Start(seed, checkpoint, rebuild_network(checkpoint), data))
+            data.share(found[0][1])
+        found.append((load_network(folder), data))
     return found
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import ModelPruning
 from torch import Tensor, nn
 
 from exercise.questions.sparsity.fine_tuning import N, Plan, cross_entropy, linear_layers
 from trainlab.data import ImageData
-from trainlab.training.lightning_internals import make_trainer
 
 
 def cubic(share: float, epochs: int) -> Callable[[int], float]:
@@ -54,19 +54,18 @@ def pruned_by_schedule(network: N, share: float, data: ImageData, plan: Plan) ->
         amount=cubic(share, plan.epochs),
     )
     with _quietly():
-        trainer = make_trainer(
-            lambda: lightning.Trainer(
-                accelerator="cpu",
-                devices=1,
-                max_epochs=plan.epochs,
-                limit_train_batches=plan.batches,
-                callbacks=[callback],
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-            )
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=1,
+            plugins=[LightningEnvironment()],  # and not that of a cluster's job
+            max_epochs=plan.epochs,
+            limit_train_batches=plan.batches,
+            callbacks=[callback],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
         )
         trainer.fit(Tuning(network, plan), train_dataloaders=data.train_dataloader())
     return network.eval()
