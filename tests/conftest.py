@@ -7,14 +7,18 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
+import base64
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from run_folders import leave, no_figures, study  # noqa: F401 (fixtures)
@@ -48,17 +52,50 @@ def with_defaults(defaults: Sequence[str], *arguments: str) -> list[str]:
     return [*(default for default in defaults if default.partition("=")[0] not in keys), *arguments]
 
 
+def cases(every: Iterable[Any], *default: Any) -> list[ParameterSet]:
+    """``every`` case of a test as its parameters; those that are none of the ``default`` ones are marked slow."""
+    found = list(every)
+    assert default and all(case in found for case in default), default
+    return [pytest.param(case, marks=[] if case in default else pytest.mark.slow) for case in found]
+
+
+_BLANK = {
+    "png": base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+    ),
+    "svg": '<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBox="0 0 1 1"></svg>',
+}
+
+
+def _save_blank(figure: Figure, file: IO[Any], *, format: str, **_: Any) -> None:
+    file.write(_BLANK[format])
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Figures are drawn in tests that use this, and in all tests where the slow ones are not deselected."""
+
+
+@pytest.fixture(autouse=True)
+def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures blank: drawing takes most of the time of tests of reports."""
+    if "drawn" not in request.fixturenames and "not slow" in request.config.option.markexpr:
+        monkeypatch.setattr(Figure, "savefig", _save_blank)
+
+
+def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> DictConfig:
+    """`conf/train.yaml` with the tiny settings and more overrides, for a run in ``outputs / name``."""
+    register_resolvers()
+    where = [f"name={name}", f"output_dir={outputs}", f"run_dir={outputs / name}"]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return compose("train", overrides=[*TINY, *where, *overrides])
+
+
 @pytest.fixture
 def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
-    """`conf/train.yaml` with the tiny settings and more overrides, for a run in ``tmp_path / name``."""
+    """``compose_tiny`` in ``tmp_path``."""
 
-    def composed(*overrides: str, name: str = "run") -> DictConfig:
-        register_resolvers()
-        where = [f"name={name}", f"output_dir={tmp_path}", f"run_dir={tmp_path / name}"]
-        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            return compose("train", overrides=[*TINY, *where, *overrides])
-
-    return composed
+    return partial(compose_tiny, tmp_path)
 
 
 @pytest.fixture

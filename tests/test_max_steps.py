@@ -46,7 +46,7 @@ def test_a_run_that_was_cut_short_goes_on_with_the_next_epoch(stop, epoch, train
     ("case", "first"),
     [
         *[("plain", first) for first in (4, STEPS, STEPS + 6)],
-        *[(case, STEPS + 6) for case in CASES if case != "plain"],
+        *[pytest.param(case, STEPS + 6, marks=pytest.mark.slow) for case in CASES if case != "plain"],
         ("plateau", 4),
         ("steps of two batches", STEPS - 1),
     ],

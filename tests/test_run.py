@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainlab.run
 from conftest import STEPS, TINY, with_defaults
-from trainlab.cli import PROJECT, explain
+from sweeping import FAULT, Script, eventually
+from trainlab.cli import explain
 from trainlab.config.build import make_paths_absolute
 from trainlab.data.shapes import Shapes
 from trainlab.inference import evaluate_checkpoint
@@ -335,40 +334,27 @@ def test_tensorboard_has_the_figures_of_metrics_csv_and_three_pictures(train):
     assert {float(r["parameters"]) for r in rows} == {49168 + 2 * 272 + 170}
 
 
-EPOCHS = 40
-COMMAND = [f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "optim.lr=1e-3"]
-
-
-def script(tmp_path):
-    arguments = [*with_defaults(TINY, *COMMAND), f"output_dir={tmp_path}", "name=run"]
-    return [sys.executable, str(PROJECT / "src" / "train.py"), *arguments]
-
-
-def wait_for(condition, process, limit_s=60):
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.005)
+EPOCHS = 8
+COMMAND = [f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "optim.lr=1e-3", FAULT]
 
 
 def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
     """And while it runs, nobody else gets into its folder."""
-    command = script(tmp_path)
+    arguments = [*with_defaults(TINY, *COMMAND), f"output_dir={tmp_path}", "name=run"]
     folder = tmp_path / "run"
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Script("train.py", arguments, tmp_path, {"FAULTS_SLEEP": "0.01"})
     try:
-        wait_for((folder / "metrics.csv").exists, process)
-        process.send_signal(signal.SIGSTOP)  # so that it is still training, however fast the machine is
+        assert eventually((folder / "metrics.csv").exists)
+        process.send(signal.SIGSTOP)  # so that it is still training, however fast the machine is
         with pytest.raises(ValueError, match=rf"another process is training in {folder}; wait for it, or set another"):
             train(*COMMAND)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGCONT)
-        _, err = process.communicate(timeout=60)
+        process.send(signal.SIGINT)
+        process.send(signal.SIGCONT)
+        done = process.finish()
     finally:
-        process.kill()
-    assert process.returncode == 130, err
-    assert err == "stopping after this epoch; Ctrl-C again to stop now and lose it\n"
+        process.send(signal.SIGKILL)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "stopping after this epoch; Ctrl-C again to stop now and lose it\n"
     cut = Result.read(folder)
     assert cut.status == "interrupted"
     assert cut.metrics["epochs"] < EPOCHS, "the signal came too late; the test shows nothing"

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from conftest import STEPS
+from conftest import STEPS, cases, compose_tiny
 from trainlab.cli import PROJECT
 from trainlab.config.build import build
 from trainlab.loggers.metrics_csv import read_rows
+from trainlab.run import run
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 
 # Settings that change nothing of what is trained.
@@ -70,9 +71,17 @@ def test_all_settings_are_tried():
     assert {word.partition("=")[0] for word in (*NEUTRAL, *STEPS_WITH, *REFUSED)} | OF_PROCESSES == listed
 
 
-@pytest.mark.parametrize("setting", NEUTRAL)
-def test_a_setting_that_has_nothing_to_do_with_the_weights_changes_none(setting, train):
-    _, plain = train("model=bn", name="plain")
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain")
+    run(compose_tiny(folder, "model=bn"), ["model=bn"])
+    return folder / "run"
+
+
+@pytest.mark.parametrize(
+    "setting", cases(NEUTRAL, "max_time=00:01:00:00", "deterministic=true", "profiler=simple", "num_sanity_val_steps=2")
+)
+def test_a_setting_that_has_nothing_to_do_with_the_weights_changes_none(setting, train, plain):
     result, folder = train("model=bn", f"trainer.{setting}", name="other")
     assert result.status == "completed"
     ours, theirs = weights(folder), weights(plain)

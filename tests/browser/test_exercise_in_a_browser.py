@@ -13,7 +13,7 @@ from exercise.store import Evidence
 from exercise.trainings import Setting
 from exercise_results import MC, leave_part
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PHONE = 390  # pixels
 

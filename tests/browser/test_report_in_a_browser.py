@@ -10,7 +10,7 @@ import pytest
 from trainlab.cli import PROJECT
 from trainlab.report.write import write_report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PHONE = 390  # pixels
 NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?\d[\d,]*\.?\d*(e[-+]?\d+)?")

@@ -10,7 +10,7 @@ import pytest
 
 from trainlab.loggers.metrics_csv import read_rows
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 METRICS = ("val_loss", "val_acc", "test_loss", "test_acc", "best_epoch")
 PATIENCE_MS = 60_000

@@ -54,6 +54,7 @@ def test_a_compiled_training_too(train):
     assert_same_training(probed, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
 def test_a_training_in_two_processes_too(tmp_path):
     settings = ("model=bn", *DROPOUT, "trainer.devices=2", "data.flip=true", f"output_dir={tmp_path}")

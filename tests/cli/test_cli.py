@@ -16,7 +16,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from conftest import with_defaults
+from conftest import cases, with_defaults
 from trainlab.cli import PROJECT, explain
 from trainlab.loggers.metrics_csv import read_rows
 
@@ -154,7 +154,15 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("overrides", NOT_COMPOSED)
+@pytest.mark.parametrize(
+    "overrides",
+    cases(
+        NOT_COMPOSED,
+        *("model=elu_hee", "optim.lrr=1e-3", "model=bn,selu", "model=[", "+optim.lr=1", "~sede", "seed=1 seed=2"),
+        *("output_dir=", "-m seed=range(2,2)", "-m model=glob(x*) hydra/sweeper=optuna"),
+        "-m optim=sgd,nadam optim.momentum=0.8",
+    ),
+)
 def test_settings_that_are_not_there(overrides: str, mistake: Mistake, tmp_path: Path):
     status, message = mistake(*overrides.split())
     assert status == 2
@@ -162,7 +170,16 @@ def test_settings_that_are_not_there(overrides: str, mistake: Mistake, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("overrides", WRONG)
+@pytest.mark.parametrize(
+    "overrides",
+    cases(
+        WRONG,
+        *("optim.lr=-1", "optim.lr=abc", "+optim.lrr=1", "optim.weight_decay=-1", "model.dropout=1.2", "run_dir=null"),
+        *("model.activation=elo", "model.num_classes=7", "data.batch_size=301", "seed=abc", "trainer.devices=1000"),
+        *("scheduler=one_cycle trainer.max_epochs=-1", "callbacks.early_stopping.monitor=loss"),
+        *("callbacks.checkpoint=null", "ckpt_path=nowhere.ckpt"),
+    ),
+)
 def test_settings_that_cannot_be(overrides: str, mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("trainlab.data.shapes.Shapes.read", lambda self: pytest.fail("data were read"))
     status, message = mistake(*overrides.split())

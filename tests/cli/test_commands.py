@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sweeping import Done, Script
 from trainlab.cli import PROJECT
 
 TINY = (
@@ -26,9 +27,14 @@ TINY = (
 SWEEP = ("-m", "model=bn,selu", "optim.lr=1e-4,5e-4", "trainer.max_epochs=1", "name=lr_study")
 
 
-def command(
-    script: str, *arguments: str, cwd: Path, source: Path = PROJECT / "src", timeout_s: float = 120
-) -> subprocess.CompletedProcess:
+def command(script: str, *arguments: str, cwd: Path, **environment: str) -> Done:
+    """Run a script of `src/` in ``cwd``."""
+    return Script(script, arguments, cwd, {"PYTHONWARNINGS": "error::UserWarning", **environment}).finish()
+
+
+def new_process(
+    script: str, *arguments: str, cwd: Path, source: Path = PROJECT / "src"
+) -> subprocess.CompletedProcess[str]:
     """Run a script of ``source`` in ``cwd``, with nothing of the project on the path but what the script puts there."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "HYDRA_FULL_ERROR")}
     return subprocess.run(
@@ -37,7 +43,7 @@ def command(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=120,
     )
 
 
@@ -106,7 +112,10 @@ def test_mc_dropout_beside_the_deterministic_predictions(tmp_path: Path):
     assert "MC dropout changes accuracy by " in (run / "report.md").read_text()
 
 
-@pytest.mark.parametrize(("format", "name"), [("onnx", "model.onnx"), ("torch_export", "model.pt2")])
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [pytest.param("onnx", "model.onnx", marks=pytest.mark.slow), ("torch_export", "model.pt2")],
+)
 def test_a_network_is_exported_into_the_folder_of_its_run(outputs: Path, format: str, name: str):
     run = next(iter(runs_of(outputs).values()))
     done = command("export.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", "--format", format, cwd=outputs)
@@ -142,7 +151,7 @@ def test_names_of_images_can_be_in_any_encoding(outputs: Path, tmp_path: Path, m
     run = next(iter(runs_of(outputs).values()))
     Image.new("RGB", (9, 9), "teal").save(os.fsencode(tmp_path) + b"/gr\xfcn.png")
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
-    done = command("predict.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", ".", cwd=tmp_path)
+    done = new_process("predict.py", f"ckpt_path={run / 'checkpoints' / 'best.ckpt'}", ".", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(r"gr\udcfcn.png: ")
 
@@ -161,7 +170,7 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
         shutil.copytree(PROJECT / part, tmp_path / "copy" / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "elsewhere").mkdir()
     settings = (*TINY[:-2], "trainer.max_epochs=3", "name=first")  # with pictures and TensorBoard
-    done = command("train.py", *settings, cwd=tmp_path / "elsewhere", source=tmp_path / "copy" / "src")
+    done = new_process("train.py", *settings, cwd=tmp_path / "elsewhere", source=tmp_path / "copy" / "src")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "\r" not in done.stdout
@@ -193,7 +202,7 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
     ],
 )
 def test_help(script: str, expected: list[str], tmp_path: Path):
-    done = command(script, "--help", cwd=tmp_path)
+    done = new_process(script, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for text in expected:
         assert text in done.stdout
@@ -201,7 +210,7 @@ def test_help(script: str, expected: list[str], tmp_path: Path):
 
 
 def test_a_typing_error_ends_with_one_line_and_leaves_nothing(tmp_path: Path):
-    done = command("train.py", "model=selu_lecum", f"output_dir={tmp_path / 'out'}", cwd=tmp_path)
+    done = new_process("train.py", "model=selu_lecum", f"output_dir={tmp_path / 'out'}", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: model has no option 'selu_lecum'; did you mean selu_lecun or")
     assert len(done.stderr.splitlines()) == 1

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 import trainlab.inference.export
+from conftest import cases
 from left_checkpoints import SIDE, leave_checkpoint
 from trainlab.inference.export import FILES, NotTheSame, export_checkpoint
 from trainlab.inference.rebuild import rebuild_network
@@ -46,7 +47,7 @@ def predictor(path, format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", cases(NETWORKS, "plain", "cnn"))
 def test_it_takes_raw_images_in_any_number_and_gives_the_checkpoints_logits(tmp_path, format, name, capsys):
     kind, settings = NETWORKS[name]
     path = leave_checkpoint(tmp_path, kind, **settings)
@@ -101,7 +102,7 @@ class OfTwo(nn.Module):
         return self.network(images[:2])
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", cases(FORMATS, "torch_export"))
 @pytest.mark.parametrize("wrong", [lambda n: Shifted(n, 2e-4), lambda n: Shifted(n, float("nan")), OfTwo])
 def test_a_network_that_comes_out_otherwise_leaves_what_there_was(tmp_path, format, wrong, monkeypatch):
     path = leave_checkpoint(tmp_path)

@@ -17,7 +17,7 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 import trainlab.run
-from conftest import TINY, with_defaults
+from conftest import TINY, cases, with_defaults
 from faults import PressCtrlC
 from same_runs import assert_same_run
 from trainlab.cli import PROJECT
@@ -25,6 +25,8 @@ from trainlab.config.build import build, resolved
 from trainlab.data import ImageData
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.lr_search.apply import batches_of_epoch, find_rate, only, shortened
+from trainlab.lr_search.grid import Grid
+from trainlab.lr_search.range_test import RangeTest
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.fingerprint import fingerprint, settings
@@ -128,21 +130,37 @@ def test_seeds_and_lengths_of_one_variant_search_once(train: Any, made: list[str
     assert len(list((folder.parent / ".lr_search").glob("*.json"))) == 1
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        *("model=bn", "model.width=8", "optim=adam", "optim.eps=1e-7", "scheduler=one_cycle", "label_smoothing=0.1"),
-        *("trainer.gradient_clip_val=1", "trainer.precision=64-true", "data.batch_size=8", "data.flip=true"),
-        *("data.data_seed=1", "data.val_size=80", "lr_search.num_steps=41", "lr_search.seed=1", "model.seed=5"),
-        "lr_search=grid",
-    ],
+CHANGES = (
+    *("model=bn", "model.width=8", "optim=adam", "optim.eps=1e-7", "scheduler=one_cycle", "label_smoothing=0.1"),
+    *("trainer.gradient_clip_val=1", "trainer.precision=64-true", "data.batch_size=8", "data.flip=true"),
+    *("data.data_seed=1", "data.val_size=80", "lr_search.num_steps=41", "lr_search.seed=1", "model.seed=5"),
 )
-def test_what_a_search_depends_on_makes_it_anew(change: str, compose_config: Any, made: list[str]):
-    grid = change == "lr_search=grid"
-    for overrides in (RANGE_TEST, (*(GRID if grid else RANGE_TEST), *(() if grid else (change,)))):
+
+
+def test_what_a_search_depends_on_makes_it_anew(compose_config: Any, monkeypatch: pytest.MonkeyPatch):
+    def searched(*overrides: str) -> bool:
+        """Whether a search is made; if so, it finds what the first one found."""
+        made: list[Any] = []
+        for kind in (Grid, RangeTest):
+            monkeypatch.setattr(kind, "search", lambda *_: made.append(1) or first)
         cfg = compose_config(*overrides)
         find_rate(cfg, build(cfg))
-    assert made == ["range_test", "grid" if grid else "range_test"]
+        return bool(made)
+
+    search, first = RangeTest.search, None
+
+    def noted(*arguments: Any) -> Any:
+        nonlocal first
+        first = search(*arguments)
+        return first
+
+    monkeypatch.setattr(RangeTest, "search", noted)
+    cfg = compose_config(*RANGE_TEST)
+    find_rate(cfg, build(cfg))
+    assert first is not None
+    assert not searched(*RANGE_TEST)
+    assert [change for change in CHANGES if not searched(*RANGE_TEST, change)] == []
+    assert searched(*GRID)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +247,7 @@ def test_changed_settings_of_a_run_are_told_without_the_rate(train: Any):
         train(*RANGE_TEST, "trainer.max_epochs=1", "model.width=8")
 
 
-@pytest.mark.parametrize("search", [RANGE_TEST, GRID, (*GRID, "+trainer.benchmark=false")])
+@pytest.mark.parametrize("search", cases([RANGE_TEST, GRID, (*GRID, "+trainer.benchmark=false")], RANGE_TEST, GRID))
 def test_ctrl_c_loses_the_search_alone(search: Any, train: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     order, calls = trainlab.data.batches.Batches.order, []
 
@@ -277,6 +295,7 @@ def test_mistakes_are_told_before_anything_is_done(overrides: Any, message: str,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
 def test_processes_for_other_devices_train_with_the_rate_that_the_first_found(tmp_path: Path):
     settings = ("trainer.devices=2", f"output_dir={tmp_path}", "name=run", "trainer.max_epochs=1")

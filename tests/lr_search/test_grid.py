@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from conftest import TINY
+from conftest import TINY, cases
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.config.build import build
 from trainlab.loggers.metrics_csv import read_rows
@@ -37,7 +37,7 @@ def lengths(found: dict[str, Any]) -> list[int]:
     return sorted(map(len, found["curve"]["losses"]))
 
 
-@pytest.mark.parametrize("kind", [(), ALONE])
+@pytest.mark.parametrize("kind", cases([(), ALONE], ()))
 def test_the_better_half_goes_on_and_the_best_is_refined(kind: Any, find: Any, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     found = find(*kind, "lr_search.num_rates=6", "lr_search.epochs=3", "lr_search.max_lr=0.01")
@@ -78,6 +78,7 @@ def test_a_rate_is_trained_as_it_would_be_alone(kind: tuple[str, ...], find: Any
     assert losses == pytest.approx(expected[: len(losses)], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_several_processes_find_what_one_finds(find: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     settings = ("lr_search.num_rates=5", "lr_search.max_lr=1e4", "optim=sgd", "trainer.precision=64-true")
     found = []

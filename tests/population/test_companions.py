@@ -4,6 +4,7 @@ import pytest
 import torch
 from members import BITWISE, TOLERANCE, alone, assert_same_run, config, together
 
+from conftest import cases
 from trainlab.population.batch_streams import Streams
 from trainlab.run import run
 
@@ -44,8 +45,8 @@ def runs_of(name, folder):
     return sorted(folder.glob(f"*/*_{name}"))
 
 
-@pytest.mark.parametrize("precision", ["64-true", pytest.param("32-true", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("precision", cases(["64-true", "32-true"], "64-true"))
+@pytest.mark.parametrize("kind", cases(KINDS, "alpha dropout, augmented"))
 def test_a_member_comes_to_the_same_whoever_joins_leaves_or_changes_places(kind, precision, tmp_path):
     common = [*KINDS[kind], *BITWISE, "trainer.max_epochs=2", f"trainer.precision={precision}"]
     train_groups(common, tmp_path, GROUPS)

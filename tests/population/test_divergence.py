@@ -7,6 +7,7 @@ import pytest
 import torch
 from members import BITWISE, STEPS, alone, assert_same_run, rows, together
 
+from conftest import cases
 from trainlab.population.batch_streams import Streams
 from trainlab.runs.errors import Diverged
 from trainlab.runs.result import Result
@@ -40,7 +41,7 @@ def record(folder):
     return {k: found[k] for k in ("status", "metrics", "fingerprint", "overrides")} | {"error": error}
 
 
-@pytest.mark.parametrize("precision", HUGE)
+@pytest.mark.parametrize("precision", cases(HUGE, "64-true"))
 def test_it_is_on_record_like_a_solo_run_and_the_others_are_what_they_would_have_been(precision, tmp_path):
     works = members(precision, HUGE[precision])
     results = together({tmp_path / "with" / str(i): work for i, work in enumerate(works)})
@@ -63,7 +64,7 @@ def test_it_is_on_record_like_a_solo_run_and_the_others_are_what_they_would_have
             assert_same_run(tmp_path / "with" / str(i), tmp_path / "alone" / str(i))
 
 
-@pytest.mark.parametrize("precision", HUGE)
+@pytest.mark.parametrize("precision", cases(HUGE, "32-true"))
 def test_it_would_diverge_again(precision, tmp_path):
     works = {tmp_path / str(i): work for i, work in enumerate(members(precision, HUGE[precision])[1:3])}
     together(works)
@@ -138,7 +139,7 @@ def test_a_loss_that_is_not_finite_only_in_validation_is_found_as_alone(tmp_path
     assert math.isfinite(results[1].metrics["val_loss"])
 
 
-@pytest.mark.parametrize("model", ["elu_he", "bn", "selu_lecun", "alpha_dropout"])
+@pytest.mark.parametrize("model", cases(["elu_he", "bn", "selu_lecun", "alpha_dropout"], "bn"))
 def test_at_full_size_the_others_come_to_the_same_bits(model, tmp_path):
     """20 layers of 100 units, 3 x 32 x 32 pixels, batches of 32 and a last one of 8, as those of CIFAR-10 are."""
     full = [f"model={model}", "model.depth=20", "model.width=100", "data.image_size=32", "trainer.max_epochs=3"]

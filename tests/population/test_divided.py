@@ -48,6 +48,7 @@ def epochs_of(folder):
     return sorted(len(read_rows(path)) for path in folder.glob("study/*/metrics.csv"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_is_divided_is_like_any_other(undisturbed, tmp_path):
     process = start(*JOBS, f"output_dir={tmp_path}", **WORTH_IT, FAULTS_SLEEP="0.2")
     assert eventually(lambda: TOLD in process.output())

@@ -8,7 +8,7 @@ import time
 import pytest
 from members import assert_as_undisturbed, continued
 
-from conftest import STEPS
+from conftest import STEPS, cases
 from sweeping import Script, eventually, figures, in_session, results, start, sweep
 from trainlab.loggers.metrics_csv import read_rows
 
@@ -46,7 +46,7 @@ def trainer_of(process: Script) -> int:
     return found
 
 
-@pytest.mark.parametrize("killed", [pytest.param("the process that trains", marks=pytest.mark.slow), "the launcher"])
+@pytest.mark.parametrize("killed", cases(["the process that trains", "the launcher"], "the launcher"))
 def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
@@ -128,6 +128,7 @@ def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
     assert_as_undisturbed(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_all_members_at_once(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start(*arguments, FAULTS_SLEEP="0.3")  # an epoch takes 6 seconds
@@ -164,6 +165,7 @@ def test_trouble_of_one_member_is_its_own(undisturbed, tmp_path):
     assert_as_undisturbed(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_an_error_in_the_steps_is_that_of_all_members(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     done = sweep(*arguments, FAULTS_BREAK=str(STEPS + 5))  # in the second epoch

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from members import alone, assert_same_run, config, together
 
+from conftest import cases
 from trainlab.data.shapes import Shapes
 from trainlab.population.runner import Population
 from trainlab.run import run
@@ -23,9 +24,7 @@ CASES = {
     ],
 }
 SEEDS = (1, 1, 2)
-SOME = pytest.mark.parametrize(
-    "works", [pytest.param(c, marks=pytest.mark.slow if c == "nadam" else []) for c in CASES], indirect=True
-)
+SOME = pytest.mark.parametrize("works", cases(CASES, "dropout, plateau"), indirect=True)
 
 
 def cut_short(works, epochs):

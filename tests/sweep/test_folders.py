@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import yaml
 
+from conftest import cases
 from sweeping import figures, results, sweep
 from trainlab.runs.result import Result
 
@@ -108,7 +109,7 @@ def test_what_holds_for_a_process_is_of_one_job_and_results_lie_in_its_folder(se
             assert f"seed={seed}" in returned.overrides
 
 
-@pytest.mark.parametrize("start", [os.path.relpath, lambda path: f"~/{path.name}"], ids=["relative", "home folder"])
+@pytest.mark.parametrize("start", cases([os.path.relpath, lambda path: f"~/{path.name}"], os.path.relpath))
 def test_paths_hold_in_jobs_that_change_the_working_directory(start, train, tmp_path):
     _, folder = train("trainer.max_epochs=1", name="first")
     where = (f"ckpt_path={start(folder)}/checkpoints/last.ckpt", "name=study", f"output_dir={tmp_path}")
@@ -157,6 +158,7 @@ def mounted(folder, options):
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_fails_its_jobs_with_the_reason_and_the_sweep_goes_on_later(tmp_path):
     """Room for one run, with two checkpoints of 600 kB each, and not for two."""
     arguments = ("seed=1,2", "name=study", "sweep.population=off")

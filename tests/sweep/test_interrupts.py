@@ -64,6 +64,7 @@ def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(u
     assert sum(f"last.ckpt after epoch {result['metrics']['epochs']}" in log for log in logs) == 1
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
     process = start(*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2", FAULTS_SLEEP="1")
     assert eventually(lambda: len(list(tmp_path.glob("study/*/result.json"))) == 2)

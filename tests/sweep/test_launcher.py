@@ -16,6 +16,7 @@ from hydra.test_utils.launcher_common_tests import (
 from hydra.version import VersionBase
 from packaging.version import Version
 
+from conftest import cases
 from hydra_plugins.trainlab.launcher import ProcessLauncher
 from trainlab.cli import PROJECT, SweepFailed, explain
 
@@ -43,7 +44,8 @@ def test_hydra_finds_it_without_importing_torch():
     assert done.stdout.startswith("False")
 
 
-@pytest.mark.parametrize("launcher_name, overrides", [("processes", []), ("processes", ["hydra.launcher.jobs=2"])])
+@pytest.mark.parametrize("overrides", cases([[], ["hydra.launcher.jobs=2"]], ["hydra.launcher.jobs=2"]))
+@pytest.mark.parametrize("launcher_name", ["processes"])
 class TestAnyApplication(LauncherTestSuite):
     """Hydra's suite for launchers, whole, with jobs that are not this project's trainings.
 
@@ -58,6 +60,7 @@ class TestBatches(BatchedSweeperTestSuite):
     """A sweeper that launches again and again."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_launcher_cfg, extra_flags", [({}, ["-m", "hydra/launcher=processes"])])
 class TestScripts(IntegrationTestSuite):
     """Hydra's scripts, each in a process of its own."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from conftest import cases
 from faults import PressCtrlC
 from same_runs import assert_same_run
 from trainlab.config.build import build
@@ -115,7 +116,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", cases(OPTIONS, "adam, bn"))
 def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
     weights = Weights()
     settings = [*OPTIONS[option], *EMA, "trainer.max_epochs=3"]
