@@ -1,0 +1,174 @@
+"""Plants faults in a copy of the project, one at a time, and runs the tests that must fail then.
+
+    python tests/plant_faults.py                     # all of them, with the suite of `make test`
+    python tests/plant_faults.py --quick             # each with the tests that it names, in a few minutes
+    python tests/plant_faults.py "a lock not taken"  # some of them
+
+It is run by hand, after changes of the tests. Ends with status 1 if a fault is not caught.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+LEFT_OUT = (".git", ".venv", "outputs", "data")  # of its root
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A text of a file in `src/trainlab`, what it becomes, and tests that see the difference.
+
+    Attributes:
+        tests: paths under `tests`, and what names of tests in them have (pytest's ``-k``), if not all are meant.
+    """
+
+    path: str
+    text: str
+    becomes: str
+    tests: str
+    only: str = ""
+
+
+FAULTS = {
+    "best checkpoint = last": Fault(
+        "callbacks/checkpoint.py",
+        "if counts and self._is_better(metrics[self.monitor]):",
+        "if counts:",
+        "test_run.py",
+        "best_epoch",
+    ),
+    "selection on test data": Fault(
+        "data/module.py",
+        "            images.train,\n            images.train_labels,\n            self._indices[1],\n",
+        "            images.test,\n            images.test_labels,\n            torch.arange(len(images.test)),\n",
+        "test_run.py training/test_module.py",
+        "test_set or plain_loop",
+    ),
+    "a member's seed off by one": Fault(
+        "population/batch_streams.py",
+        "        for one in batches:\n",
+        "        for one in batches:\n            one.order_seed += 1\n",
+        "population/test_equivalence.py population/test_batch_streams.py",
+    ),
+    "optimizer state lost on resume": Fault(
+        "training/lightning_internals.py",
+        "        super().restore_optimizers_and_schedulers()\n",
+        "        super().restore_optimizers_and_schedulers()\n"
+        "        for optimizer in self.trainer.optimizers:\n            optimizer.state.clear()\n",
+        "test_resume.py",
+    ),
+    "NAdam's momentum decay": Fault(
+        "training/optimizers.py", "0.5 * 0.96 **", "0.5 * 0.95 **", "training/test_optimizers.py"
+    ),
+    "early stopping's patience off by one": Fault(
+        "callbacks/early_stopping.py",
+        "        super().__init__(*arguments, **settings)\n",
+        "        super().__init__(*arguments, **settings)\n        self.patience += 1\n",
+        "test_run.py test_resume.py callbacks",
+        "stopping or patience",
+    ),
+    "alpha dropout's constants": Fault("models/dropout.py", "1.67326324", "1.64326324", "models"),
+    "one image in both splits": Fault(
+        "data/split.py",
+        "    return (~is_val).nonzero().flatten(), is_val.nonzero().flatten()\n",
+        "    train = ~is_val\n    train[val[0]] = True\n"
+        "    return train.nonzero().flatten(), is_val.nonzero().flatten()\n",
+        "data/test_split.py",
+    ),
+    "normal quantiles for Student's": Fault(
+        "statistics/intervals.py", "stdtrit(df, (1 + LEVEL) / 2)", "stdtrit(1e9, (1 + LEVEL) / 2)", "statistics"
+    ),
+    "a lock not taken": Fault(
+        "runs/files.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "runs/test_files.py test_run.py"
+    ),
+    "a schedule one step late": Fault(
+        "training/module.py",
+        "            scheduler.step()\n",
+        '            if getattr(self, "_is_late", False):\n                scheduler.step()\n'
+        "            self._is_late = True\n",
+        "training/test_module.py",
+    ),
+    "a failed run counted in a group": Fault(
+        "report/groups.py", "if not run.is_completed:", 'if run.status == "running":', "report"
+    ),
+    "smoothed labels in the validation loss": Fault(
+        "training/module.py",
+        'functional.cross_entropy(logits, labels, reduction="sum")',
+        'functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)',
+        "training/test_module.py",
+    ),
+    "each epoch in the order of the first": Fault(
+        "data/batches.py",
+        'generator(self.order_seed, "order", self.epoch)',
+        'generator(self.order_seed, "order", 0)',
+        "data/test_batches.py training/test_module.py",
+    ),
+}
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What a copy of the project does not need."""
+    return {name for name in names if name == "__pycache__" or (name in LEFT_OUT and Path(folder) == PROJECT)}
+
+
+def planted(fault: Fault, project: Path) -> str:
+    """Put a fault into the file of a project. Returns what the file was.
+
+    Raises:
+        ValueError: the text is not there, or more than once.
+    """
+    path = project / "src" / "trainlab" / fault.path
+    content = path.read_text()
+    if (count := content.count(fault.text)) != 1:
+        raise ValueError(f"a text to replace must be in {fault.path} once, it is there {count} times: {fault.text!r}")
+    path.write_text(content.replace(fault.text, fault.becomes))
+    return content
+
+
+def run_tests(project: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status of pytest, and the first test that failed or the end of what it printed."""
+    command = [sys.executable, "-m", "pytest", "-x", "-n", "auto", "--dist", "worksteal", *arguments]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    failed = re.search(r"^(FAILED|ERROR) (?:tests/)?(.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    return done.returncode, failed[2] if failed else (done.stdout + done.stderr)[-300:]
+
+
+def main() -> None:
+    """Print for each fault whether it was caught, and by which test."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help="their names; all of them unless given")
+    parser.add_argument("--quick", action="store_true", help="run the tests that a fault names, not the whole suite")
+    given = parser.parse_args()
+    if unknown := [name for name in given.faults if name not in FAULTS]:
+        parser.error(f"there is no fault {unknown[0]!r}; there are: {', '.join(FAULTS)}")
+    missed = []
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        project = Path(folder) / "project"
+        shutil.copytree(PROJECT, project, ignore=left_out)
+        for name in given.faults or FAULTS:
+            fault = FAULTS[name]
+            before = planted(fault, project)
+            arguments = [f"tests/{path}" for path in fault.tests.split()] if given.quick else []
+            if given.quick and fault.only:
+                arguments += ["-k", fault.only]
+            status, by = run_tests(project, *arguments)
+            (project / "src" / "trainlab" / fault.path).write_text(before)
+            if status not in (0, 1):
+                sys.exit(f"pytest ended with status {status}:\n{by}")
+            missed += [name] * (status == 0)
+            print(f"{name:<42}{'NOT caught' if status == 0 else f'caught by {by}'}", flush=True)
+        if run_tests(project, *(["tests/statistics"] if given.quick else []))[0] != 0:
+            sys.exit("tests fail without a fault, too: the table says nothing")
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()
