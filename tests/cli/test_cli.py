@@ -416,25 +416,30 @@ def test_an_interpolation_of_nothing_names_the_setting(mistake: Mistake):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "imported", "words"),
     [
-        ("predict", ("ckpt_path=x.ckpt", "x.png")),
-        ("export", ("ckpt_path=x.ckpt", "--format", "onnx")),
-        ("report.write", (".",)),
+        ("predict.py", "trainlab.inference.predict", ("ckpt_path=x.ckpt", "x.png")),
+        ("export.py", "trainlab.inference.export", ("ckpt_path=x.ckpt", "--format", "onnx")),
+        ("report.py", "trainlab.report", (".",)),
     ],
 )
 def test_ctrl_c_while_a_script_imports_ends_it_with_130(
-    script: Script, name: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    script: Script,
+    name: str,
+    imported: str,
+    words: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ):
     class Interrupt:
         @staticmethod
         def find_spec(module: str, *_: object) -> None:
-            if module == f"trainlab.{name}":
+            if module == imported:
                 raise KeyboardInterrupt
 
-    monkeypatch.delitem(sys.modules, f"trainlab.{name}", raising=False)
+    monkeypatch.delitem(sys.modules, imported, raising=False)
     monkeypatch.setattr(sys, "meta_path", [Interrupt, *sys.meta_path])
-    assert script(f"{name.partition('.')[0]}.py", *words) == 130
+    assert script(name, *words) == 130
     assert capsys.readouterr().err == ""
 
 

@@ -1,22 +1,33 @@
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from conftest import compose_tiny
 from trainlab.data.shapes import Shapes
 from trainlab.inference import evaluate_checkpoint
 from trainlab.inference.mc_dropout import mc_probabilities
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.inference.table import show
+from trainlab.run import run
 from trainlab.runs.checkpoints import load_checkpoint
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    cfg = compose_tiny(tmp_path_factory.mktemp("trained"), "model=alpha_dropout", "model.dropout=0.5")
+    return run(cfg, []), Path(cfg.run_dir)
+
+
 @pytest.fixture
-def finished(train):
-    return train("model=alpha_dropout", "model.dropout=0.5")
+def finished(trained, tmp_path):
+    """A result, and the folder of a run as it left it."""
+    result, folder = trained
+    return result, shutil.copytree(folder, tmp_path / "run")
 
 
 def test_a_checkpoint_is_evaluated_on_all_test_images(finished, capsys):

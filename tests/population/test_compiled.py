@@ -41,6 +41,7 @@ def test_members_are_those_of_eager_runs(case, tmp_path):
     assert_equal([[*common, *settings] for settings in own], tmp_path)
 
 
+@pytest.mark.slow
 def test_members_leave_and_the_others_go_on(tmp_path):
     # The first leaves its row idle, the second closes the rows up, which compiles for the two that are left.
     epochs = (1, 2, 3, 3, 3)
@@ -48,6 +49,7 @@ def test_members_leave_and_the_others_go_on(tmp_path):
     assert_equal([[*common, f"seed={i}", f"trainer.max_epochs={n}"] for i, n in enumerate(epochs)], tmp_path)
 
 
+@pytest.mark.slow
 def test_a_compiled_members_checkpoint_is_gone_on_with(tmp_path):
     work = [*NADAM, "model.depth=2", "model.width=8"]
     members = {tmp_path / str(seed): [*work, f"seed={seed}"] for seed in (1, 2)}

@@ -23,7 +23,7 @@ CHECKED = 10  # steps, in the place of 100
 
 @pytest.fixture
 def frequent_checks(monkeypatch):
-    for module in ("module", "population.stack"):
+    for module in ("training.module", "population.stack"):
         monkeypatch.setattr(f"trainlab.{module}.STEPS_BETWEEN_LOSS_CHECKS", CHECKED)
 
 

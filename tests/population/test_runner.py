@@ -70,6 +70,7 @@ def test_steps_without_state_are_compiled_too(tmp_path, monkeypatch):
         assert abs(result.metrics["val_loss"] - expected.metrics["val_loss"]) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [NADAM, ("optim=sgd", "optim.momentum=0", "model.depth=2", "model.width=8")])
 def test_a_compiled_population_holds_no_gradients_between_its_steps(optimizer, tmp_path, monkeypatch):
     held, steps, step = [], [], Stack._step

@@ -13,6 +13,8 @@ from trainlab.report.plots.lr_search import label_without_lr
 from trainlab.report.plots.parallel import axis_positions
 from trainlab.report.runs import find_runs
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def pictures_of(folder: Path):
     return {picture.name: picture for picture in plot_groups(group_runs(find_runs([folder])))}

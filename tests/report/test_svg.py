@@ -7,8 +7,11 @@ from collections import Counter
 from urllib.parse import unquote
 
 import numpy as np
+import pytest
 
 from trainlab.report.plots.canvas import canvas, compact_svg, legend_below, render, svg_data_uri
+
+pytestmark = pytest.mark.usefixtures("drawn")
 
 SVG = """<?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN"
