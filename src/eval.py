@@ -8,7 +8,7 @@ from trainlab.cli import past_hydra, run_script
 
 @hydra.main(config_path="../conf", config_name="eval", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Print the figures and write them."""
+    """Print the metrics and write them to a file."""
     import inspect
     from pathlib import Path
     from typing import Any, cast

@@ -10,15 +10,15 @@ from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:
-    """Print what the network says of each image; exit status 1 where one cannot be read."""
+    """Print a prediction for each image; exit status 1 if an image cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
-    parser.add_argument("paths", nargs="+", type=path_word, metavar="PATH", help="image of any size, or folder of them")
-    parser.add_argument("--top", type=count_word, default=3, metavar="K", help="most probable classes; default: 3")
-    parser.add_argument("--mc-samples", type=count_word, metavar="S", help="MC dropout: how sure the network is")
-    parser.add_argument("--mc-seed", type=int, default=0, metavar="SEED", help="another one drops other units")
-    parser.add_argument("--device", default="auto", help="auto cpu cuda mps; default: a GPU if there is one")
-    parser.add_argument("--json", action="store_true", help="an object a line, in the place of the table")
+    parser.add_argument("paths", nargs="+", type=path_word, metavar="PATH", help="image of any size, or a folder of images")
+    parser.add_argument("--top", type=count_word, default=3, metavar="K", help="number of most probable classes; default: 3")
+    parser.add_argument("--mc-samples", type=count_word, metavar="S", help="samples of MC dropout, for uncertainties")
+    parser.add_argument("--mc-seed", type=int, default=0, metavar="SEED", help="seed of the dropout masks; default: 0")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps; default: a GPU if available")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
     arguments = parse_arguments(parser)
 
     from trainlab.inference.predict import Predictor
@@ -26,12 +26,12 @@ def main() -> None:
 
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)
-        stream.reconfigure(errors="backslashreplace")  # names of files can be in any encoding
+        stream.reconfigure(errors="backslashreplace")  # file names can have any encoding
     try:
         samples, seed = arguments.mc_samples, arguments.mc_seed
         predictor = Predictor.load(arguments.ckpt_path, samples, seed, arguments.device)
         sys.exit(show(predictor.predict(arguments.paths), arguments.top, arguments.json))
-    except BrokenPipeError:  # who reads, like `head`, has enough; at the exit Python would write what is left
+    except BrokenPipeError:  # the reader, such as `head`, has closed; Python would flush the rest at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:

@@ -9,10 +9,10 @@ from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:
-    """Print the table of all runs under the folders, and write the report."""
+    """Print a table of all runs under the folders and write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="+", type=path_word, help="of a run, a sweep, or several of them")
-    parser.add_argument("--output-dir", type=path_word, help="where report.html and the rest go; default: the first")
+    parser.add_argument("folders", nargs="+", type=path_word, help="folders of runs or sweeps")
+    parser.add_argument("--output-dir", type=path_word, help="folder for report.html, figures and tables; default: the first folder")
     arguments = parser.parse_args()
 
     from rich.console import Console

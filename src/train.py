@@ -1,4 +1,4 @@
-"""Train a network, or a sweep of them with ``-m``. ``python src/train.py --help`` lists the settings."""
+"""Train a network, or with ``-m`` a sweep of networks. ``python src/train.py --help`` lists the settings."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from trainlab.cli import past_hydra, quick_imports, run_script
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> float | None:
-    """Run what ``cfg`` says; returns its objective, which a sweeper minimizes or maximizes."""
+    """Train with ``cfg``; returns the objective, which a sweeper minimizes or maximizes."""
     from hydra.core.hydra_config import HydraConfig
 
     with past_hydra():

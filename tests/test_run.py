@@ -354,7 +354,7 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
     finally:
         process.send(signal.SIGKILL)
     assert done.returncode == 130, done.stderr
-    assert done.stderr == "stopping after this epoch; Ctrl-C again to stop now and lose it\n"
+    assert done.stderr == "stopping after this epoch; press Ctrl-C again to stop now and lose it\n"
     cut = Result.read(folder)
     assert cut.status == "interrupted"
     assert cut.metrics["epochs"] < EPOCHS, "the signal came too late; the test shows nothing"

@@ -94,14 +94,14 @@ def test_devices(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     for accelerator in ("cpu", "auto"):
         check_devices(accelerator, 4)
-        with pytest.raises(ValueError, match=r"at most the 4 processor cores there are, got 5; set trainer\.devices"):
+        with pytest.raises(ValueError, match=r"at most 4, the available CPU cores, got 5; set trainer\.devices"):
             check_devices(accelerator, 5)
-    with pytest.raises(ValueError, match=r"needs a GPU and there is none; set trainer=auto or trainer=cpu"):
+    with pytest.raises(ValueError, match=r"needs a GPU, but none is available; set trainer=auto or trainer=cpu"):
         check_devices("gpu", 1)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
     for accelerator in ("gpu", "auto"):
         check_devices(accelerator, 2)
-        with pytest.raises(ValueError, match=r"at most the 2 GPUs there are, got 3; set trainer\.devices"):
+        with pytest.raises(ValueError, match=r"at most 2, the available GPUs, got 3; set trainer\.devices"):
             check_devices(accelerator, 3)
     check_devices("cpu", 3)

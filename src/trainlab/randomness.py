@@ -1,4 +1,4 @@
-"""Randomness as a function: every draw follows from (seed, place, epoch or step), never from a hidden state."""
+"""Random numbers as a function of (seed, place, epoch or step), without hidden state."""
 
 import hashlib
 
@@ -12,13 +12,13 @@ _MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
 
 
 def derive_seed(seed: int, *place: str | int) -> int:
-    """A 63-bit seed for one place of one training, e.g. ``derive_seed(seed, "weights", "linear_3")``."""
+    """A 63-bit seed for one place of a training, for example ``derive_seed(seed, "weights", "linear_3")``."""
     digest = hashlib.blake2b(repr((int(seed), *place)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def generator(seed: int, *place: str | int) -> torch.Generator:
-    """A CPU generator for one place of one training."""
+    """A CPU generator for one place of a training; see `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, *place))
 
 
@@ -36,11 +36,11 @@ def scramble(x: Tensor) -> Tensor:
 
 
 def scramble_words(x: Tensor, spare: Tensor) -> Tensor:
-    """``scramble`` on the same 32 bits as int32, in place: seven times as fast on a processor, in half the memory.
+    """``scramble`` on the same 32 bits as int32, in place: seven times as fast on a CPU, with half the memory.
 
     Args:
         x: int32 tensor; overwritten and returned.
-        spare: another of its shape; overwritten.
+        spare: int32 tensor of the same shape; overwritten.
     """
     for shift, multiplier in ((16, _MULTIPLIERS[0]), (15, _MULTIPLIERS[1])):
         x.bitwise_xor_(_shift_words(x, shift, spare)).mul_(multiplier)
@@ -48,7 +48,7 @@ def scramble_words(x: Tensor, spare: Tensor) -> Tensor:
 
 
 def _shift_words(x: Tensor, by: int, out: Tensor) -> Tensor:
-    """``x >> by`` with zeros coming in: torch's own shift of int32 repeats the sign."""
+    """``x >> by`` with zeros shifted in: torch's shift of int32 repeats the sign bit."""
     return torch.bitwise_right_shift(x, by, out=out).bitwise_and_(_MASK >> by)
 
 
@@ -61,7 +61,7 @@ def counter_draws(key: Tensor, step: Tensor, elements: Tensor) -> Tensor:
         elements: int64, of two dimensions.
 
     Returns:
-        int64 in [0, 2**32), elements of each key: (..., *elements.shape).
+        int64 (..., *elements.shape) in [0, 2**32).
     """
     first, second = scramble(key ^ step[..., None])[..., None, None].unbind(-3)
     draws = scramble(elements ^ first)
@@ -85,7 +85,7 @@ class CounterDraws(nn.Module):
         key = derive_seed(seed, *place, "draws")
         self.register_buffer("key", torch.tensor([key & _MASK, key >> 32]), persistent=False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
-        # No buffer: before every step, DistributedDataParallel overwrites buffers with those of process 0.
+        # Not a buffer: before every step, DistributedDataParallel overwrites buffers with those of process 0.
         self.elements = torch.zeros((0, 0), dtype=torch.int64)
         self.row_offset, self.row_stride = 0, 1
 
@@ -97,6 +97,6 @@ class CounterDraws(nn.Module):
         if elements.shape[0] < rows or elements.shape[1] != columns or elements.device != self.key.device:
             row = torch.arange(rows, device=self.key.device) * self.row_stride + self.row_offset
             elements = row[:, None] * columns + torch.arange(columns, device=self.key.device)
-            if not torch.compiler.is_compiling():  # a graph may not leave its tensors behind
+            if not torch.compiler.is_compiling():  # a compiled graph must not keep its tensors
                 self.elements = elements
         return counter_draws(self.key, self.step, elements[:rows]).view(shape)

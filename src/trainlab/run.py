@@ -18,7 +18,7 @@ from trainlab.config.build import Parts, build, make_paths_absolute, resolved, r
 from trainlab.console import quiet
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_network
-from trainlab.lr_search.apply import check_search, find_rate, follow_rate, show_search, take_rate
+from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
     begin,
@@ -71,7 +71,7 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
         check_search(cfg, overrides)
         parts = build(cfg, context)
     if not is_main_process():
-        follow_rate(cfg, config, parts)
+        apply_lr_of_main_process(cfg, config, parts)
         return _follow(parts, config, folder)
     with claimed(run_dir), nothing_left(run_dir):
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
@@ -81,7 +81,7 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
             _put_in_place(cfg, previous, folder, run_dir)
             return previous
         if previous and previous.lr_search:
-            take_rate(cfg, config, parts, result, previous.lr_search)
+            apply_lr(cfg, config, parts, result, previous.lr_search)
         kept = folder if previous else run_dir
         late = (parts.network, config, parts.callbacks, parts.total_steps)
         start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), *late)
@@ -113,12 +113,12 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
             try:
                 if cfg.lr_search and not result.lr_search:
                     begun = context.clock()
-                    take_rate(cfg, config, parts, result, find_rate(cfg, parts))
+                    apply_lr(cfg, config, parts, result, run_search(cfg, parts))
                     started += context.clock() - begun  # which the next seed does not spend
                     _keep(cfg, result, folder)
                 _start_loggers(parts, config, start)
                 if result.lr_search:
-                    show_search(result.lr_search, parts, folder)
+                    draw_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.data.images.digest
                 on_death(parts.trainer, partial(_record_death, result, parts, folder))
                 _train(parts, config, start)

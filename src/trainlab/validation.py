@@ -1,4 +1,4 @@
-"""What can be seen to be wrong with settings before anything is built, read or written."""
+"""Validation of settings before anything is built, read or written."""
 
 import collections.abc
 import contextlib
@@ -14,7 +14,7 @@ import torch
 from trainlab.processes import count_cores
 
 _GPUS = ("gpu", "cuda", "mps")
-_WORDS = {
+_TYPE_NAMES = {
     int: "an integer",
     float: "a number",
     bool: "true or false",
@@ -25,10 +25,10 @@ _WORDS = {
 
 
 def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], section: str) -> None:
-    """Raise ValueError unless ``target`` takes these plain arguments, which are set under ``section`` ("" for the top).
+    """Raise ValueError unless ``target`` accepts ``arguments``, plain values set under ``section`` ("" for the top).
 
-    The signature is the rule: names, and types where their annotations can be resolved. Mappings stand for objects,
-    whose types are not checked.
+    Checks names against the signature, and types against the annotations that can be resolved. Mappings configure
+    objects and are not checked.
     """
     parameters = inspect.signature(target).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -38,7 +38,7 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], se
         if key not in parameters and not open_ended:
             raise ValueError(f"{target.__name__} takes no {key}; leave out {setting}")
         if not _fits(value, hint):
-            raise ValueError(f"{key} must be {' or '.join(_words(hint))}, got {value!r}; set {setting}")
+            raise ValueError(f"{key} must be {' or '.join(_type_names(hint))}, got {value!r}; set {setting}")
         if not _is_finite(value):
             raise ValueError(f"{key} must be finite, got {value!r}; set {setting}")
 
@@ -57,38 +57,42 @@ def check_at_least(least: float, section: str, **settings: float) -> None:
 
 
 def check_devices(accelerator: Any, devices: Any) -> None:
-    """Raise ValueError where there are fewer devices than asked for: GPUs, or processor cores."""
+    """Raise ValueError if more GPUs or CPU cores are requested than are available."""
     found = torch.accelerator.is_available()
     if accelerator in _GPUS and not found:
-        raise ValueError(f"accelerator={accelerator} needs a GPU and there is none; set trainer=auto or trainer=cpu")
+        raise ValueError(
+            f"accelerator={accelerator} needs a GPU, but none is available; set trainer=auto or trainer=cpu"
+        )
     if accelerator == "cpu" or (accelerator == "auto" and not found):
-        there, what = count_cores(), "processor cores"
+        available, kind = count_cores(), "CPU cores"
     elif accelerator in ("auto", *_GPUS):
-        there, what = torch.accelerator.device_count(), "GPUs"
+        available, kind = torch.accelerator.device_count(), "GPUs"
     else:
-        return  # Lightning names those there are
-    if isinstance(devices, int) and devices > there:
-        raise ValueError(f"devices must be at most the {there} {what} there are, got {devices}; set trainer.devices")
+        return  # Lightning's own error names the valid accelerators
+    if isinstance(devices, int) and devices > available:
+        raise ValueError(
+            f"devices must be at most {available}, the available {kind}, got {devices}; set trainer.devices"
+        )
 
 
-def device_named(word: str, key: str) -> torch.device:
-    """The device that ``word``, the value of the setting ``key``, stands for: "auto" for a GPU if there is one.
+def device_named(name: str, key: str) -> torch.device:
+    """The torch device ``name``, which is the value of the setting ``key``; "auto" is a GPU if one is available.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: the device is not available.
     """
-    if word == "auto":
+    if name == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
-        device = torch.device(word)
+        device = torch.device(name)
         torch.zeros((), device=device).cpu()
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be one that there is, got {word!r}; set {key}") from error
+        raise ValueError(f"device {name!r} is not available; set {key}") from error
     return device
 
 
 def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Types of the arguments, without those whose annotations need names that are imported for type checkers alone."""
+    """Types of the arguments; without annotations that need names imported under TYPE_CHECKING."""
     function = inspect.unwrap(function)
     hints: dict[str, Any] = {}
     for name, annotation in getattr(function, "__annotations__", {}).items():
@@ -99,14 +103,14 @@ def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value is one of the type ``hint``; a mapping is taken for the settings of an object."""
+    """Whether a plain value has the type ``hint``; a mapping configures an object."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return True
     if origin in (Union, types.UnionType):
         return any(_fits(value, arg) for arg in args)
     if isinstance(value, Mapping):
-        return not _words(hint)
+        return not _type_names(hint)
     if hint is Path:
         return isinstance(value, str)
     if origin is Literal:
@@ -125,15 +129,15 @@ def _fits(value: Any, hint: Any) -> bool:
         return True
 
 
-def _words(hint: Any) -> list[str]:
-    """The plain types among those of ``hint``, for people."""
+def _type_names(hint: Any) -> list[str]:
+    """Names of the plain types in ``hint``, for messages."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return list(dict.fromkeys(word for arg in args for word in _words(arg)))
+        return list(dict.fromkeys(word for arg in args for word in _type_names(arg)))
     if origin is Literal:
         return list(map(str, args))
     if origin is tuple and Ellipsis not in args:
-        return [f"a list of {len(args)}, each {' or '.join(_words(args[0]))}"]
+        return [f"a list of {len(args)}, each {' or '.join(_type_names(args[0]))}"]
     if origin in (tuple, list, collections.abc.Sequence):
-        return [f"a list, each {' or '.join(_words(args[0]))}"]
-    return [_WORDS[hint]] if hint in _WORDS else []
+        return [f"a list, each {' or '.join(_type_names(args[0]))}"]
+    return [_TYPE_NAMES[hint]] if hint in _TYPE_NAMES else []

@@ -137,7 +137,7 @@ WRONG = {
     "seed=abc": "seed must be an integer, got 'abc'; set seed",
     "compile=3": "compile must be true or false, got 3; set compile",
     "label_smoothing=1": "label_smoothing must be in [0, 1), got 1; set label_smoothing",
-    "trainer.devices=1000": "processor cores there are, got 1000; set trainer.devices",
+    "trainer.devices=1000": "available CPU cores, got 1000; set trainer.devices",
     "trainer.max_epochs=x": "max_epochs must be an integer or null, got 'x'; set trainer.max_epochs",
     "trainer.precision=7": "got 7; set trainer.precision",
     "trainer.accelerator=abacus": "invalid accelerator name",
@@ -192,7 +192,7 @@ def test_a_gpu_that_is_not_there(mistake: Mistake, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     status, message = mistake("trainer=gpu")
     assert status == 1
-    assert message.startswith("accelerator=gpu needs a GPU and there is none; set trainer=auto or trainer=cpu")
+    assert message.startswith("accelerator=gpu needs a GPU, but none is available; set trainer=auto or trainer=cpu")
     assert files_in(tmp_path / "out") == []
 
 

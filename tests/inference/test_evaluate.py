@@ -271,7 +271,7 @@ def test_other_images_are_said_to_be_and_need_not_be_enough_for_a_training(finis
 
 @pytest.mark.parametrize("device", ["cuda:99", "meta", "toaster"])
 def test_a_device_that_there_is_not(device: str, finished):
-    with pytest.raises(ValueError, match=f"^device must be one that there is, got '{device}'; set device$"):
+    with pytest.raises(ValueError, match=f"^device '{device}' is not available; set device$"):
         evaluate_checkpoint(finished[1] / "checkpoints" / "best.ckpt", device=device)
 
 

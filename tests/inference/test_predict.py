@@ -175,7 +175,7 @@ def test_one_sample_has_no_spread(tmp_path):
 
 
 def test_a_device_that_there_is_not(tmp_path):
-    with pytest.raises(ValueError, match=r"^device must be one that there is, got 'toaster'; set --device$"):
+    with pytest.raises(ValueError, match=r"^device 'toaster' is not available; set --device$"):
         Predictor.load(leave_checkpoint(tmp_path), device="toaster")
 
 

@@ -24,7 +24,7 @@ from trainlab.cli import PROJECT
 from trainlab.config.build import build, resolved
 from trainlab.data import ImageData
 from trainlab.loggers.metrics_csv import read_rows
-from trainlab.lr_search.apply import batches_of_epoch, find_rate, only, shortened
+from trainlab.lr_search.apply import batches_per_epoch, devices_setting, run_search, search_config
 from trainlab.lr_search.grid import Grid
 from trainlab.lr_search.range_test import RangeTest
 from trainlab.run import Interrupted
@@ -86,7 +86,7 @@ def test_the_test_set_takes_no_part(search: str, compose_config: Any, monkeypatc
     images = parts.data.images
     # Whatever is computed from test images is not a number from here on.
     object.__setattr__(images, "test_labels", torch.full_like(images.test_labels, -1))
-    assert 0 < find_rate(cfg, parts)["lr"] < 1
+    assert 0 < run_search(cfg, parts)["lr"] < 1
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -144,7 +144,7 @@ def test_what_a_search_depends_on_makes_it_anew(compose_config: Any, monkeypatch
         for kind in (Grid, RangeTest):
             monkeypatch.setattr(kind, "search", lambda *_: made.append(1) or first)
         cfg = compose_config(*overrides)
-        find_rate(cfg, build(cfg))
+        run_search(cfg, build(cfg))
         return bool(made)
 
     search, first = RangeTest.search, None
@@ -156,7 +156,7 @@ def test_what_a_search_depends_on_makes_it_anew(compose_config: Any, monkeypatch
 
     monkeypatch.setattr(RangeTest, "search", noted)
     cfg = compose_config(*RANGE_TEST)
-    find_rate(cfg, build(cfg))
+    run_search(cfg, build(cfg))
     assert first is not None
     assert not searched(*RANGE_TEST)
     assert [change for change in CHANGES if not searched(*RANGE_TEST, change)] == []
@@ -176,19 +176,19 @@ def test_what_a_search_depends_on_makes_it_anew(compose_config: Any, monkeypatch
 )
 def test_batches_of_an_epoch(overrides: Any, devices: int, batches: int, compose_config: Any):
     cfg = compose_config(*GRID, *overrides)
-    assert batches_of_epoch(shortened(cfg, devices), build(cfg).data) == batches
+    assert batches_per_epoch(search_config(cfg, devices), build(cfg).data) == batches
 
 
 def test_the_search_is_made_on_the_device_of_the_run():
-    assert only(torch.device("cpu")) == 1
-    assert only(torch.device("cuda", 3)) == [3]
+    assert devices_setting(torch.device("cpu")) == 1
+    assert devices_setting(torch.device("cuda", 3)) == [3]
 
 
-def test_a_setting_that_only_fits_the_run_is_told_to_be_the_searchs(train: Any):
+def test_a_setting_that_is_invalid_for_a_trial_names_the_search(train: Any):
     long = ("scheduler=cosine", "scheduler.warmup_steps=30")  # of the 38 steps of the run
     train(*long, name="given")
-    told = r"warmup_steps must be in \[0, 18\).*set scheduler.warmup_steps \(in a training of lr_search\)"
-    with pytest.raises(ValueError, match=told):
+    message = r"warmup_steps must be in \[0, 18\).*set scheduler.warmup_steps \(in a trial of lr_search\)"
+    with pytest.raises(ValueError, match=message):
         train(*long, *GRID)
 
 
@@ -241,7 +241,7 @@ def test_a_run_does_not_go_on_with_a_rate_that_is_damaged(train: Any, tmp_path: 
     assert json.loads(path.read_text()) == content
 
 
-def test_changed_settings_of_a_run_are_told_without_the_rate(train: Any):
+def test_the_message_about_changed_settings_leaves_out_the_rate(train: Any):
     train(*RANGE_TEST, "trainer.max_epochs=1")
     with pytest.raises(ValueError, match=r"\(model.width: 16, now 8\)"):
         train(*RANGE_TEST, "trainer.max_epochs=1", "model.width=8")
@@ -289,7 +289,7 @@ def test_a_search_that_finds_nothing_fails_its_run_with_the_reason(train: Any, t
         (("lr_search.num_steps=many",), "num_steps must be an integer, got 'many'; set lr_search.num_steps"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_done(overrides: Any, message: str, train: Any, tmp_path: Path):
+def test_mistakes_are_reported_before_anything_is_done(overrides: Any, message: str, train: Any, tmp_path: Path):
     with pytest.raises((ValueError, InstantiationException), match=re.escape(message)):
         train(*RANGE_TEST, *overrides)
     assert list(tmp_path.iterdir()) == []

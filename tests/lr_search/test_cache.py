@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from trainlab.lr_search.base import Found, NothingFound
+from trainlab.lr_search.base import SearchFailed, SearchResult
 from trainlab.lr_search.cache import cached
 
-FOUND = Found("grid", 3e-4, "lowest", {"lowest": 3e-4}, {"lr": [3e-4], "losses": [[1.5, None]]})
+FOUND = SearchResult("grid", 3e-4, "lowest", {"lowest": 3e-4}, {"lr": [3e-4], "losses": [[1.5, None]]})
 
 
 class Search:
     """Counts how often it is made."""
 
-    def __init__(self, outcome: Found | Exception = FOUND, seconds: float = 0.0) -> None:
+    def __init__(self, outcome: SearchResult | Exception = FOUND, seconds: float = 0.0) -> None:
         self.count, self.outcome, self.seconds = 0, outcome, seconds
 
-    def __call__(self) -> Found:
+    def __call__(self) -> SearchResult:
         self.count += 1
         time.sleep(self.seconds)
         if isinstance(self.outcome, Exception):
@@ -53,16 +53,16 @@ def test_those_who_come_while_it_is_made_wait_for_it(tmp_path: Path):
 
 
 def test_that_nothing_was_found_is_kept_too(tmp_path: Path):
-    search = Search(NothingFound("no learning rate"))
+    search = Search(SearchFailed("no learning rate"))
     for _ in range(2):
-        with pytest.raises(NothingFound, match="no learning rate"):
+        with pytest.raises(SearchFailed, match="no learning rate"):
             cached(tmp_path, "a", search)
     assert search.count == 1
 
 
 @pytest.mark.parametrize("outcome", [KeyboardInterrupt(), RuntimeError("a bug")])
 def test_a_search_that_comes_to_no_end_leaves_nothing(outcome: BaseException, tmp_path: Path):
-    def ends() -> Found:
+    def ends() -> SearchResult:
         raise outcome
 
     with pytest.raises(type(outcome)):

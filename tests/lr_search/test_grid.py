@@ -13,8 +13,8 @@ from conftest import TINY, cases
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.config.build import build
 from trainlab.loggers.metrics_csv import read_rows
-from trainlab.lr_search.apply import find_rate
-from trainlab.lr_search.base import NothingFound
+from trainlab.lr_search.apply import run_search
+from trainlab.lr_search.base import SearchFailed
 from trainlab.lr_search.grid import Grid, best_of, refined
 from trainlab.randomness import derive_seed
 from trainlab.training.module import Classifier
@@ -28,7 +28,7 @@ def find(compose_config: Any) -> Any:
 
     def found(*overrides: str) -> dict[str, Any]:
         cfg = compose_config("lr_search=grid", *overrides)
-        return find_rate(cfg, build(cfg))
+        return run_search(cfg, build(cfg))
 
     return found
 
@@ -58,9 +58,9 @@ def test_the_better_half_goes_on_and_the_best_is_refined(kind: Any, find: Any, c
         assert better >= {2: 2, 4: 1, 6: 0}[len(row)]
     assert min(losses[rates.index(found["lr"])]) == min(min(row) for row in losses if len(row) == 6)
     assert found["suggestions"] == {"lowest": found["lr"]}
-    told = caplog.text
-    assert "after 0.5 of 3 epochs: best of 6 rates" in told and "; 5 go on" in told and "; 2 go on" in told
-    assert ("rates are tried one after the other, which takes longer: trainer.benchmark is set" in told) == bool(kind)
+    log = caplog.text
+    assert "after 0.5 of 3 epochs: best of 6 rates" in log and "; 5 continue" in log and "; 2 continue" in log
+    assert ("training the rates one after the other, which takes longer: trainer.benchmark is set" in log) == bool(kind)
 
 
 @pytest.mark.parametrize("kind", [(), ALONE])
@@ -110,7 +110,7 @@ def test_rates_of_convolutional_networks_are_tried_one_after_the_other(tmp_path:
     register_resolvers()
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("train", overrides=[*small, *cnn, *where, "lr_search.epochs=1"])
-    assert lengths(find_rate(cfg, build(cfg))) == [2, 2, 2]
+    assert lengths(run_search(cfg, build(cfg))) == [2, 2, 2]
     assert "convolutional networks are no faster together" in caplog.text
 
 
@@ -121,12 +121,12 @@ def test_rates_that_diverge_lose(find: Any):
 
 
 def test_where_all_diverge_there_is_nothing_to_be_found(find: Any):
-    with pytest.raises(NothingFound, match=r"no learning rate from 1e\+30 to 1e\+33 has a finite validation loss; set"):
+    with pytest.raises(SearchFailed, match=r"no learning rate from 1e\+30 to 1e\+33 has a finite validation loss; set"):
         find("optim=sgd", "lr_search.min_lr=1e30", "lr_search.max_lr=1e33", "lr_search.num_rates=3")
 
 
 def test_without_validation_there_is_no_score(find: Any):
-    with pytest.raises(ValueError, match=r"is scored by validations; set trainer.limit_val_batches"):
+    with pytest.raises(ValueError, match=r"needs validation losses, got none; set trainer.limit_val_batches"):
         find("trainer.limit_val_batches=0", "lr_search.num_rates=2")
 
 
@@ -153,14 +153,14 @@ def test_there_are_no_more_validations_than_batches(find: Any):
 def test_the_end_of_the_range_is_warned_of(find: Any, caplog: pytest.LogCaptureFixture):
     settings = ("lr_search.max_lr=1e-7", "lr_search.min_lr=1e-9", "lr_search.num_rates=2", "lr_search.epochs=1")
     assert find(*settings)["lr"] == pytest.approx(1e-7)
-    assert "a better rate may lie beyond" in caplog.text
+    assert "a better rate may lie outside" in caplog.text
 
 
 def test_the_best_was_trained_longest():
     tried = {1e-4: [2.0, 1.5], 1e-3: [1.0], 1e-2: [1.9, 1.6], 1e-1: [1.2, math.inf]}
     assert best_of(tried) == 1e-4
     assert best_of({1e-4: [2.0, 1.5, 1.7], 1e-3: [2.0, 1.9, 1.6]}) == 1e-4  # the epoch that a run would keep
-    with pytest.raises(NothingFound):
+    with pytest.raises(SearchFailed):
         best_of({1e-4: [math.inf], 1e-3: [1.0, math.inf]})
 
 

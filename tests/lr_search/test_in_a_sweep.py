@@ -91,15 +91,15 @@ def test_a_search_that_fails_fails_the_runs_that_need_it_and_no_other(tmp_path: 
     done = sweep(*long, *GRID, "name=study", f"output_dir={tmp_path}")
     assert done.returncode == 1
     found = results_of(tmp_path)
-    told = "warmup_steps must be in [0, 19), the steps of the run, got 30"
+    message = "warmup_steps must be in [0, 19), the steps of the run, got 30"
     for result in found:
         fails = "scheduler.warmup_steps=30" in result["overrides"]
         assert result["status"] == ("failed" if fails else "completed")
         if fails:
-            assert result["error"]["message"].startswith(told)
+            assert result["error"]["message"].startswith(message)
             assert Path(result["error"]["traceback"]).exists()
     assert len(found) == 4
-    assert done.stdout.count(told) >= 2
+    assert done.stdout.count(message) >= 2
 
 
 def test_ctrl_c_in_a_search_starts_no_job(tmp_path: Path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trainlab.lr_search.processes import divided
+from trainlab.lr_search.processes import run_in_processes
 
 
 def survivors(reports: Mapping[int, Any]) -> dict[int, Any]:
@@ -24,14 +24,14 @@ def test_those_who_ask_wait_for_each_other_and_not_for_those_who_have_ended():
 
     steps: list[int] = []
     # Three ask in the first turn, then two, then one; the one with nothing to ask asks never.
-    assert divided([0, 1, 2, 3], work, survivors, steps.append) == [[], [30], [30, 31], [30, 31, 32]]
+    assert run_in_processes([0, 1, 2, 3], work, survivors, steps.append) == [[], [30], [30, 31], [30, 31, 32]]
     assert sum(steps) == 40
 
 
 def test_each_has_a_process_and_a_thread():
     import torch
 
-    found = divided([1, 2], lambda share, ask, step: (os.getpid(), torch.get_num_threads()), survivors, print)
+    found = run_in_processes([1, 2], lambda share, ask, step: (os.getpid(), torch.get_num_threads()), survivors, print)
     assert len({os.getpid(), *(pid for pid, _ in found)}) == 3
     assert [threads for _, threads in found] == [1, 1]
 
@@ -70,7 +70,7 @@ def test_where_one_ends_badly_so_do_all(ending: Any, error: type[Exception], mes
         ask(0)
 
     with pytest.raises(error, match=message):
-        divided([0, 1], work, survivors, pids.append)
+        run_in_processes([0, 1], work, survivors, pids.append)
     assert pids and not any(map(alive, pids))
 
 
@@ -84,7 +84,7 @@ def test_ctrl_c_ends_all():
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        divided([0, 1], work, survivors, pids.append)
+        run_in_processes([0, 1], work, survivors, pids.append)
     assert time.monotonic() - start < 10
     assert len(pids) == 2 and not any(map(alive, pids))
 
@@ -94,7 +94,7 @@ def test_they_go_with_the_process_that_needs_them():
     parent = os.fork()
     if parent == 0:  # never to return into pytest
         try:
-            divided(
+            run_in_processes(
                 [0, 1],
                 lambda share, ask, step: (os.write(writing, b"%10d" % os.getpid()), time.sleep(60)),
                 survivors,

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from trainlab.config.build import build
-from trainlab.lr_search.apply import find_rate
-from trainlab.lr_search.base import NothingFound
-from trainlab.lr_search.range_test import RangeTest, rising
+from trainlab.lr_search.apply import run_search
+from trainlab.lr_search.base import SearchFailed
+from trainlab.lr_search.range_test import RangeTest, exponential
 from trainlab.randomness import derive_seed
 
 SHORT = ("lr_search=range_test", "lr_search.num_steps=60", "lr_search.num_seeds=2", "optim.weight_decay=0")
@@ -22,7 +22,7 @@ def find(compose_config: Any) -> Any:
 
     def found(*overrides: str) -> dict[str, Any]:
         cfg = compose_config(*SHORT, *overrides)
-        return find_rate(cfg, build(cfg))
+        return run_search(cfg, build(cfg))
 
     return found
 
@@ -37,7 +37,7 @@ def float64() -> Iterator[None]:
 
 def test_the_rate_rises_by_one_factor_a_step():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-6)
-    schedule = rising(optimizer, 0, factor=10.0)
+    schedule = exponential(optimizer, 0, factor=10.0)
     rates = []
     for _ in range(4):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -50,7 +50,7 @@ def test_the_rate_rises_by_one_factor_a_step():
 def test_suggestions_of_known_curves_are_averaged_over_seeds():
     test = RangeTest(cache_dir="", min_lr=1e-6, max_lr=1.0, num_steps=601, num_seeds=2, rule="steepest")
     curves = [[2.3 - 1 / (1 + math.exp(-4 * (math.log10(lr) - centre))) for lr in test.rates] for centre in (-4, -2)]
-    found = test.read(curves)
+    found = test.evaluate(curves)
     assert (found.method, found.rule) == ("range_test", "steepest")
     assert found.suggestions["steepest"] == pytest.approx(1e-3, rel=1e-6)
     assert found.suggestions["tenth_of_minimum"] == pytest.approx(0.1)
@@ -61,17 +61,17 @@ def test_suggestions_of_known_curves_are_averaged_over_seeds():
 
 
 @pytest.mark.parametrize(
-    ("slopes", "told"),
+    ("slopes", "message"),
     [
-        ((-1, -2), "the loss falls up to lr_search.max_lr; a better rate may lie beyond it"),
-        ((1, 2), "the loss rises from the first; a better rate may lie below lr_search.min_lr"),
+        ((-1, -2), "the loss decreases up to lr_search.max_lr; a better rate may lie above it"),
+        ((1, 2), "the loss increases from the first step; a better rate may lie below lr_search.min_lr"),
         ((-1, 1), ""),
     ],
 )
-def test_ends_of_the_range_are_warned_of(slopes: Any, told: str, caplog: pytest.LogCaptureFixture):
+def test_minima_at_a_boundary_of_the_range_are_warned_of(slopes: Any, message: str, caplog: pytest.LogCaptureFixture):
     test = RangeTest(cache_dir="", num_steps=100)
-    test.read([[50 + slope * step / 10 for step in range(100)] for slope in slopes])
-    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [told] * bool(told)
+    test.evaluate([[50 + slope * step / 10 for step in range(100)] for slope in slopes])
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [message] * bool(message)
 
 
 def test_the_losses_are_those_of_a_loop_by_hand(find: Any, compose_config: Any, float64: None):
@@ -129,7 +129,7 @@ def test_it_ends_where_the_loss_explodes(find: Any):
 
 
 def test_where_all_explodes_at_once_there_is_nothing_to_be_found(find: Any):
-    with pytest.raises(NothingFound, match=r"the loss exploded within \d steps, .* set lr_search.min_lr lower"):
+    with pytest.raises(SearchFailed, match=r"the loss diverged within \d steps, .* set lr_search.min_lr lower"):
         find("optim=sgd", "lr_search.min_lr=1e5", "lr_search.max_lr=1e30")
 
 

@@ -8,7 +8,7 @@ from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
 from hydra_plugins.trainlab._jobs import Jobs, told, write_output_to
-from trainlab.lr_search.apply import search_ahead
+from trainlab.lr_search.apply import search_before_population
 from trainlab.population.runner import Population
 from trainlab.run import run
 from trainlab.runs.result import Result
@@ -51,7 +51,7 @@ def _search(jobs: Jobs, item: Item, handler: logging.Handler) -> dict[int, dict[
     logging.root.setLevel(logging.INFO)
     logging.root.addHandler(handler)
     try:
-        ends = search_ahead([jobs.task_config(job.overrides, job.number) for job in item.jobs])
+        ends = search_before_population([jobs.task_config(job.overrides, job.number) for job in item.jobs])
     finally:
         logging.root.removeHandler(handler)
         logging.root.setLevel(before)

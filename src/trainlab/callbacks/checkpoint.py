@@ -14,21 +14,21 @@ from trainlab.training.module import Classifier
 
 
 class BestAndLast(Checkpoint):
-    """Keeps `best.ckpt`, of the epoch with the best ``monitor``, and `last.ckpt`, of the last epoch.
+    """Saves `best.ckpt`, of the epoch with the best ``monitor``, and `last.ckpt`, of the last epoch.
 
-    Written at the very end of an epoch, after all else that the epoch changes. The last epoch of the training is always
-    validated, unless a callback decides at the end of an epoch that it was the last. If `max_steps` or a callback ends
-    the training inside an epoch, that part of it counts only where no whole epoch was validated, so that a run with
-    more steps continues like one that never ended there.
+    Both are written at the very end of an epoch, after everything else that the epoch changes. The last epoch of the
+    training is always validated, unless a callback decides at the end of an epoch that it was the last. If `max_steps`
+    or a callback ends the training inside an epoch, this partial epoch counts only if no whole epoch was validated, so
+    that a run continued with more steps is the same as an uninterrupted one.
 
     Args:
-        dirpath: folder of both.
+        dirpath: folder of both checkpoints.
         monitor: a metric of ``METRICS``.
-        mode: the direction in which it improves, which follows from it.
+        mode: "min" or "max"; None to follow from the metric.
 
     Attributes:
         best: epoch and validation metrics of `best.ckpt`; empty before the first validation.
-        about: plain values that every checkpoint holds: what network and data can be rebuilt from.
+        about: plain values saved in every checkpoint, from which network and data can be rebuilt.
     """
 
     def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str | None = None) -> None:
@@ -38,7 +38,7 @@ class BestAndLast(Checkpoint):
         self.best: dict[str, float] = {}
         self.about: dict[str, Any] = {}
         self._best_is_whole = True
-        self._every_epochs: int | None = None  # that are validated
+        self._val_interval: int | None = None  # epochs between validations, as configured
 
     @property
     def best_path(self) -> Path:
@@ -51,15 +51,15 @@ class BestAndLast(Checkpoint):
         return self.folder / "last.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget a best part of an epoch: the epoch continues."""
+        """Discard the best metrics if they are of a partial epoch, which now continues."""
         if not self._best_is_whole:
             self.best = {}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Have the last epoch validated after the last batch that it will have."""
+        """Schedule the validation of the last epoch after its last batch."""
         assert isinstance(pl_module, Classifier)
-        if self._every_epochs is None:
-            self._every_epochs = trainer.check_val_every_n_epoch
+        if self._val_interval is None:
+            self._val_interval = trainer.check_val_every_n_epoch
         batches, done = pl_module.steps_per_epoch, pl_module.begun_batches
         last = batches
         if trainer.max_steps >= 0:
@@ -69,12 +69,12 @@ class BestAndLast(Checkpoint):
         else:
             steps = trainer.global_step + math.ceil((batches - done) / pl_module.accumulate)
             validate = trainer.current_epoch + 1 == trainer.max_epochs or steps == trainer.max_steps
-        trainer.check_val_every_n_epoch = 1 if validate else self._every_epochs
+        trainer.check_val_every_n_epoch = 1 if validate else self._val_interval
         validate_after(trainer, last if validate else batches)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the last epoch, and the best if this was it."""
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it unseen
+        """Save `last.ckpt`, and `best.ckpt` if this epoch is the best so far."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it dynamically
             return
         assert isinstance(pl_module, Classifier)
         metrics, whole = pl_module.val_metrics, pl_module.epoch_is_whole
@@ -90,7 +90,7 @@ class BestAndLast(Checkpoint):
         return not self.best or is_better(self.mode, value, self.best[self.monitor])
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add what the checkpoint is about."""
+        """Add the format version and ``about``."""
         checkpoint["trainlab"] = {"format": FORMAT} | self.about
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,6 +98,6 @@ class BestAndLast(Checkpoint):
         return {"best": self.best, "whole": self._best_is_whole}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the best epoch so far, if its checkpoint is here and not in the folder of another run."""
+        """Restore the best epoch so far, unless its checkpoint is in the folder of another run."""
         self.best = dict(state_dict["best"]) if self.best_path.exists() else {}
         self._best_is_whole = state_dict["whole"]

@@ -1,4 +1,4 @@
-"""Early stopping that a resumed run repeats."""
+"""Early stopping that can be resumed."""
 
 from functools import wraps
 from typing import Any
@@ -13,24 +13,24 @@ from trainlab.validation import check_at_least
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, but a resumed run ends where an undisturbed one would have, and by the patience it has now.
+    """Lightning's early stopping; a resumed run ends where an uninterrupted one would, by its current patience.
 
-    Patience counts validations: an epoch that is not validated does not count.
+    Patience counts validations: an epoch without validation does not count.
     """
 
-    _reached = False  # a threshold, before the run was resumed
+    _reached = False  # whether a threshold was reached before the run was resumed
 
-    @wraps(callbacks.EarlyStopping.__init__)  # type: ignore[misc]  # its signature is that of Lightning's
+    @wraps(callbacks.EarlyStopping.__init__)  # type: ignore[misc]  # the same signature
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         section = "callbacks.early_stopping"
         metric_of(self.monitor, f"{section}.monitor")
         mode_of(self.monitor, self.mode, section)
-        min_delta = self.min_delta if self.mode == "max" else -self.min_delta  # Lightning has given it a sign
+        min_delta = self.min_delta if self.mode == "max" else -self.min_delta  # Lightning has multiplied it by -1
         check_at_least(0, section, patience=self.patience, min_delta=min_delta)
 
     def has_stopped(self, state_dict: dict[str, Any]) -> bool:
-        """Whether a training that is resumed with this state is at its end, by the patience that there is now."""
+        """Whether a training resumed with this state has ended already, by the current patience."""
         return self._has_reached(state_dict) or state_dict["wait_count"] >= max(1, self.patience)
 
     @staticmethod
@@ -38,19 +38,19 @@ class EarlyStopping(callbacks.EarlyStopping):
         return state_dict["stopping_reason"] not in (Reason.NOT_STOPPED.value, Reason.PATIENCE_EXHAUSTED.value)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the count of validations without improvement."""
         self._reached = self._has_reached(state_dict)
-        going_on = {"stopped_epoch": 0, "stopping_reason": Reason.NOT_STOPPED.value, "stopping_reason_message": None}
-        super().load_state_dict(state_dict | {"patience": self.patience, **going_on})
+        reset = {"stopped_epoch": 0, "stopping_reason": Reason.NOT_STOPPED.value, "stopping_reason_message": None}
+        super().load_state_dict(state_dict | {"patience": self.patience, **reset})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make no epoch more if the last one was the one to stop after."""
+        """Stop at once if the training had ended before it was resumed."""
         if self._reached or self.wait_count >= max(1, self.patience):
             trainer.should_stop, self.stopped_epoch = True, trainer.current_epoch - 1
             self.stopping_reason = Reason.STOPPING_THRESHOLD if self._reached else Reason.PATIENCE_EXHAUSTED
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the epoch, if it was validated."""
+        """Check the metric if the epoch was validated."""
         assert isinstance(pl_module, Classifier)
         if pl_module.val_metrics and pl_module.epoch_is_whole:
             super().on_train_epoch_end(trainer, pl_module)

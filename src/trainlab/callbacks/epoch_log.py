@@ -16,18 +16,18 @@ log = logging.getLogger(__name__)
 
 
 class EpochLog(Callback):
-    """One row an epoch for every logger and one line for the console and the log file.
+    """Logs one row per epoch to every logger, and one line to the console and the log file.
 
     Learning rate and momentum of the row are those of the last optimizer step of the epoch.
 
-    Attributes:
-        epoch_s: wall seconds of every epoch of the run, resumed ones too, from the end of the one before: training
-            steps, validation, and writing what the epoch before left to write, its checkpoints.
-        images_per_s: training images a second of its training steps.
-        active: whether an epoch has begun since this was made.
-
     Args:
-        clock: seconds.
+        clock: returns seconds.
+
+    Attributes:
+        epoch_s: wall time of every epoch in seconds, including those before the run was resumed, from the end of the
+            previous epoch: training steps, validation, and the checkpoints of the previous epoch.
+        images_per_s: training images per second of every epoch, over its training steps.
+        active: whether an epoch has started in this process.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -40,12 +40,12 @@ class EpochLog(Callback):
 
     @property
     def median_epoch_s(self) -> float:
-        """Median wall seconds of an epoch."""
+        """Median wall time of an epoch in seconds."""
         return statistics.median(self.epoch_s)
 
     @property
     def median_images_per_s(self) -> float:
-        """Median over the epochs."""
+        """Median of the training images per second over the epochs."""
         return statistics.median(self.images_per_s)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -54,14 +54,14 @@ class EpochLog(Callback):
         self.active = True
         self._start, self._trained = self._clock(), None
         self._first_batch, self._first_part_s = pl_module.begun_batches, 0.0
-        if self._first_batch:  # which has a row already
+        if self._first_batch:  # the epoch was logged already when it was interrupted
             self._first_part_s = self.epoch_s.pop()
             self.images_per_s.pop()
         if self._end is None:
             self._end = self._start
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note when the training steps of the epoch have ended, on the device too."""
+        """Record the end of the training steps, on the device, too."""
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
         self._trained = self._clock()
@@ -93,11 +93,11 @@ class EpochLog(Callback):
             log.info(_line(row, trainer.max_epochs))
 
     def state_dict(self) -> dict[str, Any]:
-        """The times so far."""
+        """Times of the epochs so far."""
         return {"epoch_s": self.epoch_s, "images_per_s": self.images_per_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the times of the epochs before."""
+        """Restore the times of the epochs so far."""
         self.epoch_s, self.images_per_s = list(state_dict["epoch_s"]), list(state_dict["images_per_s"])
 
 

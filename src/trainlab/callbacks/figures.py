@@ -1,4 +1,4 @@
-"""Figures for TensorBoard: images that go into a network, and what it makes of the test images."""
+"""Figures for TensorBoard: training images, test images with their predictions, and the confusion matrix."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class FigureLogger(Callback):
-    """A grid of training images as the network gets them, with their labels, for TensorBoard.
+    """Logs a grid of training images, augmented as the network gets them, with their labels, to TensorBoard.
 
     Args:
-        num_images: in the grid, at most a batch.
+        num_images: images in the grid; at most one batch is shown.
     """
 
     def __init__(self, num_images: int = 32) -> None:
@@ -38,10 +38,10 @@ class FigureLogger(Callback):
             self._batch = [part[: self.num_images].clone() for part in batch]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw it, once the first epoch is over."""
+        """Draw the grid after the first epoch."""
         if self._batch is None or trainer.current_epoch > 0 or not trainer.is_global_zero:
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it unseen
+        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it dynamically
         assert isinstance(data, ImageData)
         images, labels = self._batch
         for logger in trainer.loggers:
@@ -51,22 +51,22 @@ class FigureLogger(Callback):
 
 
 def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, step: int) -> None:
-    """The test's pictures, to TensorBoard."""
-    shown = torch.linspace(0, len(images.test) - 1, 32).long()
-    truth, guess = images.test_labels.cpu()[shown].tolist(), evaluation.predictions[shown].tolist()
+    """Write test images with their predictions and the confusion matrix to TensorBoard."""
+    chosen = torch.linspace(0, len(images.test) - 1, 32).long()
+    truth, guess = images.test_labels.cpu()[chosen].tolist(), evaluation.predictions[chosen].tolist()
     captions = [
         images.classes[t] if t == g else f"{images.classes[g]}\nnot {images.classes[t]}"
         for t, g in zip(truth, guess, strict=True)
     ]
-    right = [t == g for t, g in zip(truth, guess, strict=True)]
-    grid = image_grid(images.test[shown.to(images.test.device)], captions, right)
+    correct = [t == g for t, g in zip(truth, guess, strict=True)]
+    grid = image_grid(images.test[chosen.to(images.test.device)], captions, correct)
     writer.add_figure(TEST_IMAGES, grid, step)
     writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, images.classes), step)
     writer.flush()
 
 
-def image_grid(images: Tensor, captions: Sequence[str], right: Sequence[bool] | None = None) -> "Figure":
-    """Images (N, C, H, W), uint8, in rows of eight with captions below, red where ``right`` is false."""
+def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] | None = None) -> "Figure":
+    """Images (N, C, H, W), uint8, in rows of eight with captions below, red where ``correct`` is false."""
     from matplotlib.figure import Figure  # takes a while to import
 
     count, _, height, width = images.shape
@@ -77,10 +77,10 @@ def image_grid(images: Tensor, captions: Sequence[str], right: Sequence[bool] | 
     pixels = images.permute(0, 2, 3, 1).cpu().numpy()
     figure = Figure(figsize=(columns * 1.1, rows * 1.25), dpi=110, layout="tight")
     axes = figure.subplots()
-    for i, (picture, caption) in enumerate(zip(pixels, captions, strict=True)):
+    for i, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
         top, left = i // columns * (height + gap_y), i % columns * (width + gap_x)
-        canvas[top : top + height, left : left + width] = picture
-        color = "black" if right is None or right[i] else "crimson"
+        canvas[top : top + height, left : left + width] = image
+        color = "black" if correct is None or correct[i] else "crimson"
         axes.text(left + width / 2, top + height + 1, caption, ha="center", va="top", fontsize=7, color=color)
     axes.imshow(canvas, interpolation="nearest")
     axes.set_axis_off()
@@ -88,11 +88,11 @@ def image_grid(images: Tensor, captions: Sequence[str], right: Sequence[bool] | 
 
 
 def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> "Figure":
-    """A confusion matrix (C, C), rows the true classes, in percent of each."""
+    """A confusion matrix (C, C), one row per true class, in percent of each row."""
     from matplotlib.figure import Figure
 
     shares = (confusion / confusion.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
-    side = 1.8 + 0.32 * len(classes)  # inches; small, for TensorBoard shows pictures at a third of a page's width
+    side = 1.8 + 0.32 * len(classes)  # inches; small, as TensorBoard shows images at a third of the page width
     figure = Figure(figsize=(side, side), dpi=110, layout="tight")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)

@@ -1,4 +1,4 @@
-"""Ctrl-C during a training."""
+"""Ctrl-C during training."""
 
 import signal
 import sys
@@ -13,10 +13,10 @@ from trainlab.training.context import StopRequest
 
 
 class StopOnInterrupt(Callback):
-    """The first Ctrl-C ends the training after the epoch under way, saved; a second one ends it at once.
+    """Ends the training after the current epoch, saved, on the first Ctrl-C, and at once on the second.
 
     Args:
-        stop: where it is noted; may be that of other trainings, too.
+        stop: the request that Ctrl-C sets; may be shared with other trainings.
     """
 
     def __init__(self, stop: StopRequest | None = None) -> None:
@@ -25,11 +25,11 @@ class StopOnInterrupt(Callback):
 
     @property
     def interrupted(self) -> bool:
-        """Whether the training is to end, or has ended, after its epoch."""
+        """Whether Ctrl-C was pressed."""
         return self.stop.requested
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C; off the main thread it is another's to take."""
+        """Handle SIGINT, in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             return
         self._previous = signal.signal(signal.SIGINT, self._on_signal)
@@ -37,14 +37,14 @@ class StopOnInterrupt(Callback):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.stop.requested = True
         signal.signal(signal.SIGINT, self._previous)
-        print("stopping after this epoch; Ctrl-C again to stop now and lose it", file=sys.stderr, flush=True)
+        print("stopping after this epoch; press Ctrl-C again to stop now and lose it", file=sys.stderr, flush=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop all processes if any was interrupted."""
+        """Stop all processes if one of them was interrupted."""
         self.stop.requested = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
         trainer.should_stop = trainer.should_stop or self.interrupted
 
     def give_back(self) -> None:
-        """Let Ctrl-C do what it did before. For the caller: after its hooks Lightning restores what it found."""
+        """Restore the previous handler. Called after `fit`: Lightning restores handlers after all hooks."""
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)

@@ -1,4 +1,4 @@
-"""Self-normalization made visible: activations and gradients of every layer, once an epoch."""
+"""Statistics of the activations, gradients and weights of every layer during training."""
 
 import csv
 import io
@@ -24,17 +24,17 @@ FILE = "layer_statistics.csv"
 
 
 class LayerStatistics(Callback):
-    """Looks into the network before the training and after its epochs, without changing it by a bit.
+    """Records statistics of every layer before training and after every n epochs, without changing the training.
 
-    Activations are those of some validation images, the same every time, in evaluation mode. The gradient's norm is
-    that of the loss on the training's first batch, with the dropout masks of the first step and batch normalization by
-    the batch, as a training step has it before clipping. Both go to `layer_statistics.csv`, a row a layer, and to
-    TensorBoard. Of several processes the first is looked at.
+    Activations are computed on the same validation images every time, in evaluation mode. The norm of the gradient is
+    that of the loss on the first training batch, in training mode with the dropout masks of the first step, before
+    clipping. The statistics are written to `layer_statistics.csv`, one row per layer, and to TensorBoard. With several
+    processes they are those of the first one.
 
     Args:
         dirpath: folder of `layer_statistics.csv`.
-        every_n_epochs: look after every so many epochs; 0 for never.
-        num_images: validation images, at least 2.
+        every_n_epochs: epochs between two records; 0 to record nothing.
+        num_images: validation images to compute activations on, at least 2.
 
     Raises:
         ValueError: an argument is out of range.
@@ -47,19 +47,19 @@ class LayerStatistics(Callback):
         self._rows: list[dict[str, Any]] | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the network that the training starts with."""
+        """Record the untrained network."""
         if self.every_n_epochs and trainer.global_step == 0:
-            self._look(trainer, pl_module, epochs=0)
+            self._record(trainer, pl_module, epochs=0)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at what the epoch has made of it."""
+        """Record the network after every n epochs."""
         assert isinstance(pl_module, Classifier)
         epochs = trainer.current_epoch + 1
         if self.every_n_epochs and pl_module.epoch_is_whole and epochs % self.every_n_epochs == 0:
-            self._look(trainer, pl_module, epochs)
+            self._record(trainer, pl_module, epochs)
 
-    def _look(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
-        """Write the rows of a network that was trained for so many ``epochs``."""
+    def _record(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
+        """Write the statistics of the network after ``epochs`` epochs."""
         assert isinstance(module, Classifier)
         images, batch = self._images(trainer)
         layers = layers_of(module.network)
@@ -87,7 +87,7 @@ class LayerStatistics(Callback):
 
     def _images(self, trainer: Trainer) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Validation images (N, C, H, W), spread over all of them, and the first training batch."""
-        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it unseen
+        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it dynamically
         assert isinstance(data, ImageData)
         held_out = data.val_dataloader()
         places = torch.linspace(0, len(held_out.indices) - 1, min(self.num_images, len(held_out.indices))).long()
@@ -95,7 +95,7 @@ class LayerStatistics(Callback):
         return images, next(iter(data.train_dataloader()))
 
     def _write(self, epochs: int, step: int, names: Sequence[str], rows: Sequence[dict[str, float]]) -> None:
-        """Put the rows in the place of any for as many epochs or more: of a process that was cut short."""
+        """Write the rows; those of an interrupted process for as many epochs or more are replaced."""
         if self._rows is None:
             self._rows = [row for row in read_rows(self.path) if int(row["epochs"]) < epochs]
         self._rows += [

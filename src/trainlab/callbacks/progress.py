@@ -1,4 +1,4 @@
-"""Progress of an epoch on a terminal."""
+"""Progress bar of an epoch."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from trainlab.validation import check_at_least
 
 
 class ProgressBar(Callback):
-    """A bar over the steps of an epoch, where there is a terminal.
+    """Shows a progress bar over the steps of an epoch on a terminal.
 
     Args:
         refresh_rate: steps between two updates.
@@ -30,17 +30,17 @@ class ProgressBar(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Move it."""
+        """Update the bar."""
         if self._bar and (batch_idx + 1) % self.refresh_rate == 0:
             self._bar.update(self.refresh_rate)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close it."""
+        """Close the bar."""
         if trainer.training or trainer.validating:
             self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Close it."""
+        """Close the bar."""
         self._close()
 
     def _close(self) -> None:

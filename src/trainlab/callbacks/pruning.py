@@ -1,7 +1,7 @@
-"""A trial of a search in its own process: reports its objective to the study, and ends where others were better.
+"""Pruning of a trial of a hyperparameter search, in the trial's own process.
 
-Needs Optuna, so it is imported by trials alone. Trials share nothing but the study's journal, a file to which every
-process appends.
+Needs Optuna, so only trials import it. Trials share nothing but the study's journal, a file to which every process
+appends.
 """
 
 from pathlib import Path
@@ -18,27 +18,27 @@ _PRUNED = "pruned_after"  # epochs; of a trial
 
 
 def make_pruner(name: str, max_epochs: int) -> BasePruner:
-    """Optuna's pruner of that name, with its defaults; Hyperband divides ``max_epochs``."""
+    """Optuna's pruner of this name with its defaults; Hyperband's brackets depend on ``max_epochs``."""
     if name == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=max_epochs)
     return MedianPruner() if name == "median" else NopPruner()
 
 
 class Pruning(Callback):
-    """Reports the objective after every validated epoch, and ends the training where the pruner says so.
+    """Reports the objective to the study after every validated epoch, and ends the training if the pruner decides so.
 
-    Never after the last epoch. What was decided stands in the journal, so that a trial that is cut short and goes on
-    ends where it would have. Early stopping has the say.
-
-    Attributes:
-        pruned: whether it has ended the training.
+    A trial is never pruned after its last epoch. Decisions are stored in the journal, so that a resumed trial ends
+    where an uninterrupted one would. Early stopping takes precedence.
 
     Args:
-        journal: of the study.
-        number: of the trial.
-        pruner: none, median or hyperband.
-        max_epochs: of the longest trial.
-        objective: the metric of ``METRICS`` that is reported.
+        journal: file of the study.
+        number: number of the trial.
+        pruner: "none", "median" or "hyperband".
+        max_epochs: epochs of the longest trial.
+        objective: the metric of ``METRICS`` to report.
+
+    Attributes:
+        pruned: whether the trial was pruned.
     """
 
     def __init__(self, journal: str, number: int, pruner: str, max_epochs: int, objective: str = "val/loss") -> None:
@@ -55,20 +55,22 @@ class Pruning(Callback):
             self._trial = trial_id(self._storage, self._number)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make no epoch more if the last one was the one to stop after."""
+        """Stop at once if the trial was pruned before it was resumed."""
         self._stop(trainer, trainer.is_global_zero and 0 < self._pruned_after() <= trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the objective and ask."""
+        """Report the objective and stop if the trial is pruned."""
         assert isinstance(pl_module, Classifier)
         epochs, ends = trainer.current_epoch + 1, trainer.should_stop
         if trainer.is_global_zero and pl_module.epoch_is_whole and self._objective in pl_module.val_metrics:
-            self._tell(epochs, pl_module.val_metrics[self._objective], may_prune=not ends and _goes_on(trainer, epochs))
+            self._report(
+                epochs, pl_module.val_metrics[self._objective], may_prune=not ends and _can_be_pruned(trainer, epochs)
+            )
         self._stop(trainer, trainer.is_global_zero and not ends and 0 < self._pruned_after() <= epochs)
 
-    def _tell(self, epochs: int, value: float, may_prune: bool) -> None:
+    def _report(self, epochs: int, value: float, may_prune: bool) -> None:
         if epochs in self._storage.get_trial(self._trial).intermediate_values:
-            return  # by a process that was killed before it saved the epoch
+            return  # reported by a process that was killed before it saved the epoch
         self._storage.set_trial_intermediate_value(self._trial, epochs, value)
         if may_prune and self._pruner.prune(self._study, self._storage.get_trial(self._trial)):
             self._storage.set_trial_user_attr(self._trial, _PRUNED, epochs)
@@ -82,7 +84,7 @@ class Pruning(Callback):
             self.pruned = trainer.should_stop = True
 
 
-def _goes_on(trainer: Trainer, epochs: int) -> bool:
-    """Whether there is an epoch to be saved after ``epochs``, and none that must be made."""
+def _can_be_pruned(trainer: Trainer, epochs: int) -> bool:
+    """Whether ``epochs`` are fewer than `max_epochs` and at least `min_epochs`."""
     limit = trainer.max_epochs or -1
     return (limit < 0 or epochs < limit) and epochs >= (trainer.min_epochs or 0)

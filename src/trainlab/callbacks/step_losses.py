@@ -1,4 +1,4 @@
-"""The training loss of every step, for those who look for spikes that an epoch's mean hides."""
+"""The training loss of every step, which shows spikes that the mean over an epoch hides."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ FILE = "step_losses.csv"
 
 
 class StepLosses(Callback):
-    """Keeps the loss of every training step in `step_losses.csv`, a row a step; written at the end of each epoch.
+    """Writes the loss of every training step to `step_losses.csv`, one row per step, at the end of each epoch.
 
-    A resumed run keeps the rows of the epochs before the one it starts with. Of several processes it is the loss of
-    the first one's share of the batch.
+    A resumed run keeps the rows of the epochs before it. With several processes it is the loss on the first one's
+    share of the batch.
 
     Args:
         dirpath: folder of the file.
-        enabled: whether to record them.
+        enabled: whether to write it.
     """
 
     def __init__(self, dirpath: str, enabled: bool = False) -> None:
@@ -29,7 +29,7 @@ class StepLosses(Callback):
         self._losses: list[float] | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add those of the epoch, in the place of any that a process left which was cut short."""
+        """Add the losses of the epoch; rows of an interrupted process for the same steps are replaced."""
         if not self.enabled or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, Classifier)
@@ -42,7 +42,7 @@ class StepLosses(Callback):
 
 
 def read_step_losses(path: Path) -> Tensor:
-    """Losses by step, float64 (steps,); none where there is no file."""
+    """Losses by step, float64 (steps,); empty if there is no file."""
     if not path.exists():
         return torch.zeros(0, dtype=torch.float64)
     lines = path.read_text().splitlines()[1:]

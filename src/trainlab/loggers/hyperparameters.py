@@ -1,10 +1,10 @@
-"""What a run is made of, in the same few columns whatever it is made of, so that any two runs can be compared."""
+"""Hyperparameters of a run in the same few columns for every config, so that any two runs can be compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Value = str | float | bool
-# Columns and their types. A part that lacks a setting has what amounts to it: 0, false or "none".
+# Columns and their types. Settings that do not apply are logged as 0, false or "none".
 COLUMNS: dict[str, type[str] | type[float] | type[bool]] = {
     "model": str,
     "layers": str,
@@ -29,11 +29,11 @@ COLUMNS: dict[str, type[str] | type[float] | type[bool]] = {
 
 
 def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict[str, Value]:
-    """The columns of a run.
+    """The hyperparameters of a run, one value for each of ``COLUMNS``.
 
     Args:
         config: resolved configuration.
-        model: name of the option that its network was made from; that of its class unless given.
+        model: name of the option of the group `model`; None for the name of the network's class.
     """
     network, optimizer, data, trainer = (config[group] for group in ("model", "optim", "data", "trainer"))
     found: dict[str, Any] = {
@@ -66,7 +66,7 @@ def _name(part: Mapping[str, Any]) -> str:
 
 
 def _layers(network: Mapping[str, Any]) -> str | None:
-    """Hidden layers, as "20 x 100", or channels by stage and dense units, as "32, 64 + 64"."""
+    """Hidden layers such as "20 x 100", or channels by stage and dense units such as "32, 64 + 64"."""
     if "depth" in network and "width" in network:
         return f"{network['depth']} x {network['width']}"
     parts = [network[key] for key in ("stages", "dense") if network.get(key)]
@@ -74,7 +74,7 @@ def _layers(network: Mapping[str, Any]) -> str | None:
 
 
 def _dropout(network: Mapping[str, Any]) -> str:
-    """Rates with the kind before them and the place after them, as "alpha 0.1, last"; "0" where nothing is dropped."""
+    """Kind, rates and place, such as "alpha 0.1, last"; "0" without dropout."""
     rates = network.get("dropout", 0.0)
     if not (any(rates) if isinstance(rates, Sequence) else rates):
         return _text(rates)
@@ -88,7 +88,7 @@ def _augmentation(data: Mapping[str, Any]) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """A number, or numbers in brackets of any depth, as "0.1", "32, 64", "32 32, 64 64"."""
+    """A number or a nested list of numbers, such as "0.1", "32, 64" or "32 32, 64 64"."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return f"{value:g}" if isinstance(value, float) else str(value)
     return ", ".join(_text(item).replace(",", "") for item in value)

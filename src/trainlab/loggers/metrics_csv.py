@@ -1,4 +1,4 @@
-"""`metrics.csv`: a row an epoch."""
+"""`metrics.csv`: one row per epoch."""
 
 import csv
 import io
@@ -12,9 +12,9 @@ from trainlab.runs.files import write_atomically
 
 
 class MetricsCSV(Logger):
-    """Logger that keeps one row an epoch, in `metrics.csv` under ``save_dir``.
+    """Logger that writes one row per epoch to `metrics.csv` in ``save_dir``.
 
-    A resumed run keeps the rows of the epochs before the one it starts with.
+    A resumed run keeps the rows of the epochs before it.
     """
 
     def __init__(self, save_dir: str) -> None:
@@ -33,13 +33,13 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the configuration is a file of its own."""
+        """Do nothing: the configuration is written to `config.yaml`."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Write the row of ``metrics["epoch"]`` in the place of any row for it or a later epoch.
+        """Write the row of ``metrics["epoch"]``; it replaces rows of the same and of later epochs.
 
-        What other callbacks log is no row of an epoch and is left to other loggers.
+        Metrics without "epoch", which other callbacks log, are ignored.
         """
         if "epoch" not in metrics:
             return
@@ -54,7 +54,7 @@ class MetricsCSV(Logger):
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a `metrics.csv`, values as strings; none if there is no file."""
+    """Rows of a CSV file, values as strings; empty if there is no file."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

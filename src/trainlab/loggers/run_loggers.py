@@ -1,4 +1,4 @@
-"""Loggers of a run, foreign ones too: their name, what they are given at the start, and how they are finished."""
+"""The loggers of a run, including those of other packages: names, start and finish."""
 
 import inspect
 import logging
@@ -13,22 +13,22 @@ from trainlab.loggers.hyperparameters import hyperparameters
 from trainlab.loggers.tensorboard import METRICS, TensorBoard
 
 log = logging.getLogger(__name__)
-_NAMES = ("run_name", "name")  # arguments for the name of a run, the more precise one first
+_NAMES = ("run_name", "name")  # arguments for the name of a run, by priority
 _SUCCESS = ("completed", "debug", "pruned")
 
 
 def name_argument(target: Callable[..., Any], given: Collection[str], name: str) -> dict[str, str]:
-    """The argument that gives a logger the name of its run; none where it has no such argument or one is given."""
+    """The argument that sets the run name of a logger; empty if it has none or it is ``given`` already."""
     parameters = inspect.signature(target).parameters
     key = next((key for key in _NAMES if key in parameters), None)
     return {} if key is None or key in given else {key: name}
 
 
 class RunLoggers(dict[str, Logger]):
-    """The loggers of a run by the names of their settings.
+    """The loggers of a run by their names in the config.
 
-    Each gets the settings at the start, and at the end the results and Lightning's word for the status: "success", or
-    "failed" for all else, as Lightning has it for Ctrl-C too.
+    Each one gets the hyperparameters at the start, and at the end the results and a status as Lightning uses it:
+    "success", or "failed" for everything else, including Ctrl-C.
     """
 
     def __init__(self, loggers: Mapping[str, Logger]) -> None:
@@ -37,19 +37,19 @@ class RunLoggers(dict[str, Logger]):
 
     @property
     def boards(self) -> list[TensorBoard]:
-        """Those that write for TensorBoard."""
+        """The TensorBoard loggers."""
         return [logger for logger in self.values() if isinstance(logger, TensorBoard)]
 
     def start(self, config: Mapping[str, Any], model: str | None, step: int | None) -> None:
-        """Log what the run is made of.
+        """Log the hyperparameters.
 
         Args:
-            config: resolved.
-            model: name of the option that its network is made from.
-            step: of the checkpoint that it continues from; None for a run that starts anew.
+            config: resolved configuration.
+            model: name of the option of the group `model`.
+            step: step of the checkpoint that the run continues from; None for a new run.
 
         Raises:
-            ValueError: a logger cannot; the message names its settings.
+            ValueError: a logger failed; the message names its settings.
         """
         for key, logger in self.items():
             self._started[key] = logger
@@ -61,16 +61,20 @@ class RunLoggers(dict[str, Logger]):
             except OSError:
                 raise
             except Exception as error:
-                told = f"logger.{key} cannot start ({type(error).__name__}: {error})"
-                raise ValueError(f"{told}; set logger.{key}=null to leave it out") from error
+                reason = f"{type(error).__name__}: {error}"
+                raise ValueError(
+                    f"logger.{key} cannot start ({reason}); set logger.{key}=null to leave it out"
+                ) from error
 
     def finish(self, metrics: Mapping[str, Any], status: str, step: int) -> None:
-        """Log the results and finish all loggers that were started. One that fails is warned of: the results are saved.
+        """Log the results and finish all loggers that were started.
+
+        A logger that fails causes a warning only, as the results are saved in `result.json`.
 
         Args:
-            metrics: of `result.json`.
-            status: of `result.json`.
-            step: of the optimizer.
+            metrics: metrics of `result.json`.
+            status: status of `result.json`.
+            step: number of optimizer steps.
         """
         for key, logger in self._started.items():
             try:
@@ -89,17 +93,17 @@ def _finish(logger: Logger, metrics: Mapping[str, Any], status: str, step: int) 
             logger.log_metrics(results, step)
     finally:
         logger.finalize("success" if succeeded else "failed")
-        if isinstance(logger, WandbLogger):  # else its run lasts as long as the process, for later loggers too
+        if isinstance(logger, WandbLogger):  # its run would otherwise stay open for later loggers of the process
             logger.experiment.finish(exit_code=0 if succeeded else 1)
 
 
 class LeaveLoggersOpen(Callback):
-    """Keeps Lightning from finishing the loggers together with the training, before the test."""
+    """Keeps Lightning from finishing the loggers at the end of the training, before the test."""
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """After a training."""
+        """Remove the loggers after training."""
         trainer.loggers = []
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """After a training that failed or was interrupted."""
+        """Remove the loggers after an error or an interruption."""
         trainer.loggers = []

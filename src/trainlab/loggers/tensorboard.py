@@ -1,4 +1,4 @@
-"""A run in TensorBoard: one event file a process, hyperparameters and result, charts laid out."""
+"""TensorBoard logger: one event file per process, hyperparameters, results, and a chart layout."""
 
 import io
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from torch.utils.tensorboard import SummaryWriter
 
-# Figures of `result.json` and the series, of one point each, that the HPARAMS tab takes them from.
+# Metrics of `result.json`, and the tags, with one point each, that the HPARAMS tab reads them from.
 METRICS = {
     "val_loss": "val/best_loss",
     "val_acc": "val/best_acc",
@@ -27,8 +27,8 @@ METRICS = {
     "test_acc": "test/acc",
     "best_epoch": "val/best_epoch",
 }
-SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns until asked for more
-# Sections stand in alphabetical order: pictures below the curves of val/.
+SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns by default
+# TensorBoard sorts sections by name: images come after the curves of val/.
 LR_SEARCH = "view/learning rate search"
 TRAINING_IMAGES, TEST_IMAGES, CONFUSION_MATRIX = "view/training images", "view/test images", "view/confusion matrix"
 LAYOUT = {
@@ -38,7 +38,7 @@ LAYOUT = {
         "learning rate": ["Multiline", ["run/lr$"]],
     }
 }
-# What is seen of each layer, below all else: there is a chart a layer.
+# Layer statistics come last: they have one chart per layer.
 LAYERS = {
     "mean": "within layers: activations, mean",
     "std": "within layers: activations, standard deviation",
@@ -53,12 +53,14 @@ _EVENT_FILES = "events.out.tfevents.*"
 
 @dataclass(frozen=True)
 class Histogram:
-    """Numbers by their size.
+    """A histogram of values.
 
     Attributes:
-        counts: in bins of equal width from ``low`` to ``high``.
-        total: their sum.
-        squares: the sum of their squares.
+        low: lower edge of the first bin.
+        high: upper edge of the last bin.
+        counts: values per bin, with bins of equal width.
+        total: sum of the values.
+        squares: sum of their squares.
     """
 
     low: float
@@ -71,8 +73,8 @@ class Histogram:
 class TensorBoard(Logger):
     """Logger that writes a run to TensorBoard, under the name of its folder.
 
-    What is written is on disk at the end of every epoch. A process that goes on with a run writes a file of its own and
-    takes out of earlier ones what it makes anew, so that no point is there twice.
+    Events are flushed at the end of every epoch. A process that resumes a run writes a new event file and removes from
+    the earlier ones what it will repeat, so that no point appears twice.
 
     Args:
         save_dir: folder of the run.
@@ -101,7 +103,7 @@ class TensorBoard(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> "SummaryWriter":
-        """Where pictures and the like are written; opened when it is first asked for."""
+        """The writer, opened at first use."""
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -110,55 +112,55 @@ class TensorBoard(Logger):
 
     @rank_zero_only
     def start(self, hyperparameters: Mapping[str, Value], step: int | None) -> None:
-        """Say what the run is made of, and forget what an earlier process wrote after the step to go on from.
+        """Log hyperparameters and layout, and remove what an earlier process wrote after ``step``.
 
         Args:
             hyperparameters: a value for each of ``COLUMNS``.
-            step: the last one of the checkpoint to go on from; None for a run that starts anew.
+            step: step of the checkpoint that the run continues from; None for a new run.
         """
         from torch.utils.tensorboard.summary import custom_scalars
 
         layout = custom_scalars(LAYOUT)
         described = [_experiment(), _session_start(hyperparameters), _session_end("")]
-        # Of what describes a run TensorBoard believes the first that it finds.
-        anew = {value.tag for summary in (layout, *described) for value in summary.value}
-        anew |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
-        _forget(self._folder, -1 if step is None else step, anew)
+        # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
+        replaced = {value.tag for summary in (layout, *described) for value in summary.value}
+        replaced |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
+        _remove(self._folder, -1 if step is None else step, replaced)
         for summary in (layout, *described[:2]):
             self.experiment.file_writer.add_summary(summary)
         self.experiment.flush()
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: ``start`` does it."""
+        """Do nothing: ``start`` logs them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Write a point of each series. TensorBoard shows what stands before a slash as one section."""
+        """Write one point of each tag. TensorBoard groups tags by what is before the slash."""
         for name, value in metrics.items():
             self.experiment.add_scalar(name if "/" in name else f"run/{name}", value, step)
         self.experiment.flush()
 
     @rank_zero_only
     def log_layers(
-        self, figures: Mapping[str, Mapping[str, float]], histograms: Mapping[str, Histogram | None], step: int
+        self, statistics: Mapping[str, Mapping[str, float]], histograms: Mapping[str, Histogram | None], step: int
     ) -> None:
-        """Write the figures of each layer, by the keys of ``LAYERS``, and the histogram of its activations."""
-        for layer, found in figures.items():
-            for key, value in found.items():
+        """Write the statistics of each layer, by the keys of ``LAYERS``, and histograms of its activations."""
+        for layer, values in statistics.items():
+            for key, value in values.items():
                 self.experiment.add_scalar(f"{LAYERS[key]}/{layer}", value, step)
-        for layer, of in histograms.items():
-            if of is None:
+        for layer, h in histograms.items():
+            if h is None:
                 continue
-            width = (of.high - of.low) / len(of.counts)
-            ends = [of.low + width * (i + 1) for i in range(len(of.counts))]
-            summary: Any = (of.low, of.high, sum(of.counts), of.total, of.squares, ends, of.counts)
+            width = (h.high - h.low) / len(h.counts)
+            edges = [h.low + width * (i + 1) for i in range(len(h.counts))]
+            summary: Any = (h.low, h.high, sum(h.counts), h.total, h.squares, edges, h.counts)
             self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", *summary, global_step=step)
         self.experiment.flush()
 
     @rank_zero_only
     def end(self, metrics: Mapping[str, Any], status: str, step: int) -> None:
-        """Write how the run came out, as far as it came, and close the file."""
+        """Write the results that there are and the status, and close the file."""
         for name, tag in METRICS.items():
             if name in metrics:
                 value = metrics[name] + 1 if name == "best_epoch" else metrics[name]  # epochs count from one
@@ -169,13 +171,13 @@ class TensorBoard(Logger):
 
 
 def _experiment() -> "Summary":
-    """The columns of the HPARAMS tab; the same in every run, for TensorBoard takes those of any."""
+    """The columns of the HPARAMS tab; the same in every run, as TensorBoard takes them from any run."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
     types = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64, bool: api_pb2.DATA_TYPE_BOOL}
     experiment = api_pb2.Experiment(
         hparam_infos=[
-            # TensorBoard sorts by what it believes to differ, then by name.
+            # TensorBoard sorts by `differs`, then by name.
             api_pb2.HParamInfo(name=name, type=types[kind], differs=name in SHOWN_FIRST)
             for name, kind in COLUMNS.items()
         ],
@@ -218,13 +220,13 @@ def _summary(tag: str, content: Any) -> "Summary":
     return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
 
 
-def _forget(folder: Path, step: int, tags: Collection[str]) -> None:
-    """Take out of the event files of ``folder`` what lies after ``step``, and the series ``tags`` altogether."""
+def _remove(folder: Path, step: int, tags: Collection[str]) -> None:
+    """Remove events after ``step`` from the event files of ``folder``, and all events of ``tags``."""
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     for path in sorted(folder.glob(_EVENT_FILES)):
-        kept = io.BytesIO()
-        writer, anything = RecordWriter(kept), False
+        content = io.BytesIO()
+        writer, has_events = RecordWriter(content), False
         for event in _events(path):
             if event.HasField("summary"):
                 values = [value for value in event.summary.value if value.tag not in tags and event.step <= step]
@@ -232,16 +234,16 @@ def _forget(folder: Path, step: int, tags: Collection[str]) -> None:
                 event.summary.value.extend(values)
                 if not values:
                     continue
-                anything = True
+                has_events = True
             writer.write(event.SerializeToString())
-        if anything:
-            write_atomically(path, kept.getvalue())
+        if has_events:
+            write_atomically(path, content.getvalue())
         else:
             path.unlink()
 
 
 def _events(path: Path) -> Iterator[Any]:
-    """Events of a file, up to a last one that is cut off."""
+    """Events of a file; a truncated last one is left out."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event
 

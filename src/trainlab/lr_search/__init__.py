@@ -1,1 +1,1 @@
-"""The right learning rate, found by short trainings on the training split before the run that it is for."""
+"""Learning-rate search: short trainings on the training split, before the run that uses the rate."""

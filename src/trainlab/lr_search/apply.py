@@ -1,4 +1,4 @@
-"""The learning rate of a run where a search finds it: what it is searched with, and where it goes."""
+"""The learning rate of a run whose config has a search: run the search and apply its result."""
 
 import copy
 import logging
@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 from trainlab.config.build import Parts, build, construct, resolved
 from trainlab.data import ImageData
 from trainlab.loggers.tensorboard import LR_SEARCH
-from trainlab.lr_search.base import Means, NothingFound, Search, Trial
+from trainlab.lr_search.base import Search, SearchContext, SearchFailed, Trial
 from trainlab.lr_search.cache import cached
 from trainlab.population.eligibility import unfit
 from trainlab.runs.errors import Diverged
@@ -28,9 +28,9 @@ from trainlab.training.length import limited
 from trainlab.training.lightning_internals import replace_callbacks
 
 log = logging.getLogger(__name__)
-RATE_VARIABLE = "TRAINLAB_LR"  # tells the processes for other devices which rate was found
-VERSION = 2  # of the search: one that finds other rates with the same settings has another
-# What a short training has in the place of the run's own.
+LR_VARIABLE = "TRAINLAB_LR"  # passes the learning rate to the processes for other devices
+VERSION = 2  # of the searches; raised by a change that finds other rates with the same settings
+# Settings of the Trainer that a trial replaces.
 _SHORT = {
     "max_epochs": -1,
     "min_epochs": None,
@@ -43,7 +43,7 @@ _SHORT = {
 
 
 def check_search(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Raise ValueError where a rate is to be searched and the run's is given all the same."""
+    """Raise ValueError if the run has a search and its learning rate is given, too."""
     if not cfg.lr_search:
         return
     given = [override for override in overrides if override.lstrip("+").startswith("optim.lr=")]
@@ -51,47 +51,47 @@ def check_search(cfg: DictConfig, overrides: Sequence[str]) -> None:
         raise ValueError(f"lr_search finds the learning rate, got {given[0]} too; leave out one of them")
     if cfg.ckpt_path is not None:
         raise ValueError(
-            f"a checkpoint goes on at the learning rate it has, got ckpt_path={cfg.ckpt_path} and lr_search; "
-            "leave out lr_search and set optim.lr as config.yaml of that run has it"
+            f"a run continued from a checkpoint keeps its learning rate, got ckpt_path={cfg.ckpt_path} and lr_search; "
+            "leave out lr_search and set optim.lr as in config.yaml of that run"
         )
     construct(cfg, "lr_search")
 
 
-def find_rate(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
-    """What the search of a run comes to, now or before: `lr`, and what else `Found` has.
+def run_search(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
+    """Run the search of a run, or take its result from the cache: the fields of `SearchResult` and `search_s`.
 
-    Nothing of the run itself is used but its images, and no random state is changed.
+    Uses only the images of the run, and leaves all random states unchanged.
 
     Raises:
-        NothingFound: no rate can be trained with.
-        KeyboardInterrupt: it was interrupted.
+        SearchFailed: no rate can be trained with.
+        KeyboardInterrupt: the search was interrupted.
     """
     search: Search = construct(cfg, "lr_search")
-    short = shortened(cfg, parts.trainer.world_size)
+    short = search_config(cfg, parts.trainer.world_size)
     config = resolved(short)
     key = fingerprint(config | {"images": parts.data.images.digest, "version": VERSION})
 
     def train(trial: Trial, context: RunContext) -> None:
         try:
             _train(short, parts.data, trial, context)
-        except ValueError as error:  # what fits the run may not fit a training that is shorter
-            raise ValueError(f"{error} (in a training of lr_search)") from error
+        except ValueError as error:  # settings valid for the run may not be valid for a shorter training
+            raise ValueError(f"{error} (in a trial of lr_search)") from error
 
     device = parts.trainer.strategy.root_device
-    short.trainer.devices = only(device)  # which the key does not depend on
+    short.trainer.devices = devices_setting(device)  # not part of the key
     processes = torch.get_num_threads() if device.type == "cpu" else 1
-    means = Means(train, unfit(config, 1), processes, batches_of_epoch(short, parts.data))
-    with isolate_rng(include_cuda=device.type == "cuda"):  # once CUDA is asked, nothing can be forked
+    context = SearchContext(train, unfit(config, 1), processes, batches_per_epoch(short, parts.data))
+    with isolate_rng(include_cuda=device.type == "cuda"):  # initializing CUDA would make forks impossible
         folder = Path(search.cache_dir)
         with setting_of_path("lr_search.cache_dir", folder):
-            return cached(folder, key, lambda: search.search(means))
+            return cached(folder, key, lambda: search.search(context))
 
 
-def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:
-    """Put the rate that was found where it counts: in the configuration, and in what the optimizer is made from.
+def apply_lr(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:
+    """Set the learning rate ``found`` by the search, in the configuration and for the optimizer.
 
     Raises:
-        ValueError: it was found before, and what was kept of it is damaged.
+        ValueError: ``found``, from an earlier `result.json`, is damaged.
     """
     if not is_search(found):
         path = Path(cfg.run_dir) / "result.json"
@@ -99,59 +99,59 @@ def take_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Res
     result.lr_search, lr = found, found["lr"]
     cfg.optim.lr = config["optim"]["lr"] = lr
     parts.set_lr(lr)
-    os.environ[RATE_VARIABLE] = repr(lr)
-    told = ", ".join(f"{rule} {suggestion:.2e}" for rule, suggestion in found["suggestions"].items())
-    log.info("learning rate %.3g, found by %s (%s)", lr, found["method"], told)
+    os.environ[LR_VARIABLE] = repr(lr)
+    suggestions = ", ".join(f"{rule} {suggestion:.2e}" for rule, suggestion in found["suggestions"].items())
+    log.info("learning rate %.3g, found by %s (%s)", lr, found["method"], suggestions)
 
 
-def follow_rate(cfg: DictConfig, config: dict[str, Any], parts: Parts) -> None:
-    """In a process for another device: take the rate that the main process has found."""
+def apply_lr_of_main_process(cfg: DictConfig, config: dict[str, Any], parts: Parts) -> None:
+    """In a process for another device, set the learning rate that the main process has found."""
     if not cfg.lr_search:
         return
-    if RATE_VARIABLE not in os.environ:
+    if LR_VARIABLE not in os.environ:
         raise ValueError(
-            "lr_search needs a main process that starts the others itself, not torchrun or SLURM; "
+            "lr_search cannot run under torchrun or SLURM, where the main process does not start the others; "
             "search with one process first, then leave out lr_search and set optim.lr"
         )
-    config["optim"]["lr"] = lr = float(os.environ[RATE_VARIABLE])
+    config["optim"]["lr"] = lr = float(os.environ[LR_VARIABLE])
     parts.set_lr(lr)
 
 
-def search_ahead(cfgs: Sequence[DictConfig]) -> list[Exception | None]:
-    """Search for runs that are to be members of a population, so that their threads find it done: those cannot.
+def search_before_population(cfgs: Sequence[DictConfig]) -> list[Exception | None]:
+    """Run the searches of a population's members before it starts; their threads then find the results in the cache.
 
     Returns:
-        For each run what went wrong with its search, if anything did: it would with that of its own.
+        The error of each run's search, or None.
 
     Raises:
-        KeyboardInterrupt: it was interrupted.
+        KeyboardInterrupt: a search was interrupted.
     """
-    ends: dict[str, Exception | None] = {}
-    return [_searched(cfg, ends) if cfg.lr_search else None for cfg in cfgs]
+    errors: dict[str, Exception | None] = {}
+    return [_search_once(cfg, errors) if cfg.lr_search else None for cfg in cfgs]
 
 
-def _searched(cfg: DictConfig, ends: dict[str, Exception | None]) -> Exception | None:
-    """Search for a run, unless it has a rate or its search is among those that have come to their ``ends``, by key."""
+def _search_once(cfg: DictConfig, errors: dict[str, Exception | None]) -> Exception | None:
+    """Run the search of a run unless the run has its rate, or its key is in ``errors``, the outcomes so far."""
     try:
         previous = earlier_run(Path(cfg.run_dir), resolved(cfg), cfg.ckpt_path)
-    except (ValueError, Diverged):  # which the run itself will say
+    except (ValueError, Diverged):  # raised again by the run itself
         return None
     if previous and previous.lr_search:
         return None
-    key = fingerprint(resolved(shortened(cfg, 1)))
-    if key not in ends:
-        ends[key] = None
+    key = fingerprint(resolved(search_config(cfg, 1)))
+    if key not in errors:
+        errors[key] = None
         try:
-            find_rate(cfg, build(cfg))
-        except NothingFound:  # which is kept, and will be said by each run
+            run_search(cfg, build(cfg))
+        except SearchFailed:  # cached, and raised again by each run
             pass
         except Exception as error:
-            ends[key] = error
-    return ends[key]
+            errors[key] = error
+    return errors[key]
 
 
-def show_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
-    """Draw what was found, in the folder of the run and in TensorBoard."""
+def draw_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
+    """Draw the result of a search to `lr_search.png` in the folder of the run, and to TensorBoard."""
     from trainlab.report.plots.lr_search import draw_lr_searches  # matplotlib takes a while to import
 
     figure, png, _ = draw_lr_searches({"": found})
@@ -160,8 +160,8 @@ def show_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
         board.experiment.add_figure(LR_SEARCH, figure, 0)
 
 
-def shortened(cfg: DictConfig, devices: int) -> DictConfig:
-    """``cfg`` for the trainings of its search: without all that only the run itself has."""
+def search_config(cfg: DictConfig, devices: int) -> DictConfig:
+    """``cfg`` for the trials of its search: without callbacks, loggers and limits of the run itself."""
     short = copy.deepcopy(cfg)
     with open_dict(short):
         short.seed, short.compile, short.sweep.trial = cfg.lr_search.seed, False, None
@@ -173,19 +173,19 @@ def shortened(cfg: DictConfig, devices: int) -> DictConfig:
     return short
 
 
-def only(device: torch.device) -> int | list[int]:
-    """Setting of the Trainer that has it train on ``device``, and not on the first of its kind."""
+def devices_setting(device: torch.device) -> int | list[int]:
+    """Setting `devices` of the Trainer for ``device``."""
     return 1 if device.index is None else [device.index]
 
 
-def batches_of_epoch(short: DictConfig, data: ImageData) -> int:
-    """How many batches of the images of ``data`` a training with the settings ``short`` has in an epoch."""
+def batches_per_epoch(short: DictConfig, data: ImageData) -> int:
+    """Training batches per epoch for the settings ``short``, a result of `search_config`."""
     batches = math.ceil(len(data.train_dataloader().indices) / short.data.batch_size)
     return limited(batches, short.trainer.limit_train_batches)
 
 
 def _train(short: DictConfig, data: ImageData, trial: Trial, context: RunContext) -> None:
-    """Make a training on the images of ``data`` that leaves nothing."""
+    """Run one trial on the images of ``data``, without writing anything."""
     cfg = copy.deepcopy(short)
     with open_dict(cfg):
         cfg.seed, cfg.optim.lr = trial.seed, trial.lr
@@ -195,10 +195,11 @@ def _train(short: DictConfig, data: ImageData, trial: Trial, context: RunContext
     parts = build(cfg, context)
     parts.data.share(data)
     parts.standardize()
+    # Instead of the callbacks that `build` has added: checkpoints and the like.
     replace_callbacks(parts.trainer, [*context.callbacks, *trial.callbacks])
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data)
     except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning makes an exit of Ctrl-C
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into SystemExit
             raise KeyboardInterrupt from None
         raise

@@ -1,4 +1,4 @@
-"""What a search is given and what it comes to."""
+"""Interfaces of a learning-rate search: its context, its trials and its result."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,20 +12,20 @@ from trainlab.lr_search.suggestions import log_spaced
 from trainlab.training.context import RunContext
 
 
-class NothingFound(ValueError):
-    """None of the rates that were tried can be trained with."""
+class SearchFailed(ValueError):
+    """No rate of the range can be trained with."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A short training of the network that a rate is searched for, on the training split.
+    """A short training of the run's network on the training split.
 
     Attributes:
-        lr: what takes the place of `optim.lr`.
+        lr: replaces `optim.lr`.
         seed: of the training.
-        callbacks: what watches it, and nothing else does.
-        trainer: settings of the Trainer; without `max_epochs` and `max_steps` it would have no end.
-        scheduler: settings of a schedule that takes the place of the run's; None to keep that.
+        callbacks: the only callbacks of the training.
+        trainer: settings of the Trainer, which must include `max_epochs` or `max_steps`.
+        scheduler: settings of a schedule that replaces the run's; None to keep the run's.
     """
 
     lr: float
@@ -35,38 +35,38 @@ class Trial:
     scheduler: Mapping[str, Any] | None = None
 
 
-Train = Callable[[Trial, RunContext], None]  # to the end of the training; raises what ends it before
+Train = Callable[[Trial, RunContext], None]  # returns when the training has ended; raises its error
 
 
 @dataclass(frozen=True)
-class Means:
-    """What a search has to work with.
+class SearchContext:
+    """What a search needs to know about its run.
 
     Attributes:
-        train: makes a training.
-        alone: why no two can be made as one; "" if they can.
-        processes: that can compute at once, with a thread each.
-        batches: of an epoch.
+        train: runs one trial.
+        ineligible_reason: why trials cannot be trained as one population; "" if they can.
+        num_processes: processes that can compute at the same time, with one thread each.
+        batches_per_epoch: batches of one epoch.
     """
 
     train: Train
-    alone: str
-    processes: int
-    batches: int
+    ineligible_reason: str
+    num_processes: int
+    batches_per_epoch: int
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search has come to; plain values, for JSON.
+class SearchResult:
+    """Result of a search; plain values, for JSON.
 
     Attributes:
-        method: range_test or grid.
+        method: "range_test" or "grid".
         lr: the rate to train with.
-        rule: that it was chosen by.
+        rule: the rule that chose it.
         suggestions: rates by rule.
-        curve: what was measured. A range test has `lr` and `losses`, for each seed the smoothed losses, as far as it
-            came. A grid has `lr`, and for each the validation `losses`, as far as it came; one that is not finite ends
-            them as None.
+        curve: the measurements. Range test: `lr`, and `losses` with one list of smoothed training losses per seed.
+            Grid: `lr`, and `losses` with one list of validation losses per rate; a last None is a loss that is not
+            finite. Lists end where their training was stopped.
     """
 
     method: str
@@ -77,17 +77,17 @@ class Found:
 
 
 class Search(ABC):
-    """Searches a learning rate.
+    """Base class of learning-rate searches.
 
     Args:
         min_lr: lowest rate.
         max_lr: highest rate.
-        count: rates from the one to the other, each the same multiple of the one before.
-        seed: that its trainings follow from; not that of the run.
-        cache_dir: where what was found is kept.
+        count: number of rates, log-spaced from ``min_lr`` to ``max_lr``.
+        seed: seed of the trials, independent of the run's.
+        cache_dir: folder where results are cached.
 
     Raises:
-        ValueError: there is no range to search.
+        ValueError: the range is empty.
     """
 
     def __init__(self, min_lr: float, max_lr: float, count: int, seed: int, cache_dir: str) -> None:
@@ -100,10 +100,10 @@ class Search(ABC):
         self.seed, self.cache_dir = seed, cache_dir
 
     @abstractmethod
-    def search(self, means: Means) -> Found:
-        """Search.
+    def search(self, context: SearchContext) -> SearchResult:
+        """Run the search.
 
         Raises:
-            NothingFound: no rate can be trained with.
-            KeyboardInterrupt: it was interrupted.
+            SearchFailed: no rate can be trained with.
+            KeyboardInterrupt: the search was interrupted.
         """

@@ -1,4 +1,4 @@
-"""A population over a logarithmic grid of rates, losers dropped by successive halving, refined around the best."""
+"""Grid search of the learning rate: a population over log-spaced rates with successive halving and refinement."""
 
 import logging
 import math
@@ -9,8 +9,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from trainlab.console import Bar
-from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
-from trainlab.lr_search.processes import Step, divided
+from trainlab.lr_search.base import Search, SearchContext, SearchFailed, SearchResult, Trial
+from trainlab.lr_search.processes import Step, run_in_processes
 from trainlab.lr_search.suggestions import log_spaced
 from trainlab.population.runner import MemberDropped, Population
 from trainlab.randomness import derive_seed
@@ -20,26 +20,27 @@ from trainlab.training.module import Classifier
 from trainlab.validation import check_at_least
 
 log = logging.getLogger(__name__)
-Tried = dict[float, list[float]]  # validation losses after each epoch by rate; an infinite one ends them
+Losses = dict[float, list[float]]  # validation losses by rate, one per validation; inf: the training diverged
 
 
 class Grid(Search):
-    """Trains with each of several rates for a few epochs and takes the one with the lowest validation loss.
+    """Trains each of several rates for a few epochs and takes the one with the lowest validation loss.
 
-    An epoch halves them (successive halving; Jamieson, Talwalkar, 2016), in steps after each validation. Then rates
-    between the best one and its neighbours are tried in the same way, beside what the best one had come to by then.
-    What counts is the lowest loss that a rate has come to, as for the checkpoint that a run keeps; single ones scatter.
+    The worst rates are dropped after each validation, half of them per epoch (successive halving; Jamieson, Talwalkar,
+    2016). Rates between the best one and its neighbours are then trained in the same way and compared with the losses
+    of the best one after as many validations. The score of a rate is its lowest loss so far, as for the best checkpoint
+    of a run.
 
     Args:
         min_lr: lowest rate.
         max_lr: highest rate.
-        num_rates: from the one to the other, each the same multiple of the one before.
-        epochs: that the last ones are trained for; a schedule spans them.
-        validations_per_epoch: that a rate is judged by, and at which the worst ones are dropped. A schedule that counts
-            epochs, like plateau, counts these.
-        num_refined: rates tried on each side of the best one, between it and its neighbour.
-        seed: that the trainings follow from; not that of the run.
-        cache_dir: where what was found is kept.
+        num_rates: number of rates, log-spaced from ``min_lr`` to ``max_lr``.
+        epochs: epochs of the longest trainings; a schedule spans them.
+        validations_per_epoch: validations per epoch, each of which drops the worst rates. A schedule that counts
+            epochs, such as plateau, counts these.
+        num_refined: number of rates between the best one and each of its neighbours.
+        seed: seed of the trainings, independent of the run's.
+        cache_dir: folder where results are cached.
 
     Raises:
         ValueError: an argument is out of range.
@@ -63,104 +64,108 @@ class Grid(Search):
         super().__init__(min_lr, max_lr, num_rates, seed, cache_dir)
         self.epochs, self.parts, self.num_refined = epochs, validations_per_epoch, num_refined
 
-    def search(self, means: Means) -> Found:
-        """Search; see `Search`."""
-        if means.alone:
-            log.info("rates are tried one after the other, which takes longer: %s", means.alone)
-        if self.parts > means.batches:
+    def search(self, context: SearchContext) -> SearchResult:
+        """Run the search; see `Search.search`."""
+        if context.ineligible_reason:
+            log.info("training the rates one after the other, which takes longer: %s", context.ineligible_reason)
+        if self.parts > context.batches_per_epoch:
             raise ValueError(
-                f"validations_per_epoch must be at most the {means.batches} batches of an epoch, got {self.parts}; "
-                "set lr_search.validations_per_epoch"
+                f"validations_per_epoch must be at most the {context.batches_per_epoch} batches of an epoch, "
+                f"got {self.parts}; set lr_search.validations_per_epoch"
             )
-        parts = sum(self._going_on(len(self.rates))) + sum(self._going_on(2 * self.num_refined))
-        steps = parts * self._batches(means)
+        parts = sum(self._survivors(len(self.rates))) + sum(self._survivors(2 * self.num_refined))
+        steps = parts * self._batches_per_part(context)
         with Bar("learning rates", steps) as bar:
-            tried = self._try(self.rates, {}, means, bar.update)
-            best = best_of(tried)
+            losses = self._train_rates(self.rates, {}, context, bar.update)
+            best = best_of(losses)
             between = refined(self.rates, best, self.num_refined)
-            tried |= self._try(between, {best: tried[best]}, means, bar.update)
-        best = best_of(tried)
-        log.info("%s has the lowest validation loss, %.4f", f"{best:.2e}", min(tried[best]))
+            losses |= self._train_rates(between, {best: losses[best]}, context, bar.update)
+        best = best_of(losses)
+        log.info("learning rate %s has the lowest validation loss, %.4f", f"{best:.2e}", min(losses[best]))
         if best in (self.rates[0], self.rates[-1]):
-            log.warning("that is the end of the range; a better rate may lie beyond lr_search.min_lr or max_lr")
-        rates = sorted(tried)
-        losses = [[loss if math.isfinite(loss) else None for loss in tried[lr]] for lr in rates]
-        return Found("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": losses})
+            log.warning("this is a boundary of the range; a better rate may lie outside lr_search.min_lr and max_lr")
+        rates = sorted(losses)
+        finite = [[loss if math.isfinite(loss) else None for loss in losses[lr]] for lr in rates]
+        return SearchResult("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": finite})
 
-    def _batches(self, means: Means) -> int:
-        """Those of each part of an epoch, from one validation to the next."""
-        return means.batches // self.parts
+    def _batches_per_part(self, context: SearchContext) -> int:
+        """Batches between two validations."""
+        return context.batches_per_epoch // self.parts
 
-    def _going_on(self, rates: int) -> list[int]:
-        """How many of the rates make each part of an epoch."""
-        return [math.ceil(rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
+    def _survivors(self, num_rates: int) -> list[int]:
+        """Number of rates that are trained in each part of an epoch."""
+        return [math.ceil(num_rates / 2 ** (part / self.parts)) for part in range(self.epochs * self.parts)]
 
-    def _try(self, rates: Sequence[float], known: Tried, means: Means, step: Step) -> Tried:
-        """Train with each of ``rates``, the best of these and of those ``known`` to the end.
+    def _train_rates(self, rates: Sequence[float], known: Losses, context: SearchContext, step: Step) -> Losses:
+        """Train ``rates``; the best of these and of ``known`` survive to the last epoch.
 
-        To Lightning a part of an epoch is one.
+        To Lightning a part of an epoch is an epoch.
         """
-        going_on = self._going_on(len(rates) + len(known))
+        survivors = self._survivors(len(rates) + len(known))
 
-        def decide(reports: Mapping[int, Tried]) -> dict[int, list[float]]:
-            """Of the rates that wait, those that go on, by number of the process."""
+        def decide(reports: Mapping[int, Losses]) -> dict[int, list[float]]:
+            """The rates that continue, by index of the process."""
             waiting = {lr: losses for report in reports.values() for lr, losses in report.items()}
             part = len(next(iter(waiting.values())))
             so_far = waiting | {lr: losses[:part] for lr, losses in known.items()}
             ranking = sorted(so_far, key=lambda lr: min(so_far[lr], default=0.0))
-            chosen = ranking[: going_on[part]]
+            chosen = ranking[: survivors[part]]
             if part:
-                told = "after %g of %d epochs: best of %d rates %.2e, validation loss %.4f; %d go on"
+                message = "after %g of %d epochs: best of %d rates %.2e, validation loss %.4f; %d continue"
                 best = ranking[0], min(so_far[ranking[0]])
-                log.info(told, part / self.parts, self.epochs, len(ranking), *best, len(chosen))
+                log.info(message, part / self.parts, self.epochs, len(ranking), *best, len(chosen))
             return {number: [lr for lr in report if lr in chosen] for number, report in reports.items()}
 
-        processes = 1 if means.alone else min(means.processes, len(rates))
+        processes = 1 if context.ineligible_reason else min(context.num_processes, len(rates))
         if processes <= 1:
-            return self._race(rates, means, lambda report: decide({0: report})[0], step)
-        shares = [rates[number::processes] for number in range(processes)]  # neighbours apart: they last equally long
-        found = divided(shares, lambda rates, ask, step: self._race(rates, means, ask, step), decide, step)
-        return {lr: losses for tried in found for lr, losses in tried.items()}
+            return self._train_population(rates, context, lambda report: decide({0: report})[0], step)
+        shares = [rates[number::processes] for number in range(processes)]  # neighbours, which last equally long, apart
+        results = run_in_processes(
+            shares, lambda rates, ask, step: self._train_population(rates, context, ask, step), decide, step
+        )
+        return {lr: losses for result in results for lr, losses in result.items()}
 
-    def _race(self, rates: Sequence[float], means: Means, ask: Callable[[Tried], Sequence[float]], step: Step) -> Tried:
-        """Train with ``rates`` in this process, as far as ``ask`` lets each go on with the losses it has come to."""
-        watches = [_Watch() for _ in rates]
+    def _train_population(
+        self, rates: Sequence[float], context: SearchContext, ask: Callable[[Losses], Sequence[float]], step: Step
+    ) -> Losses:
+        """Train ``rates`` in this process; ``ask`` maps the losses so far to the rates that continue."""
+        records = [_LossRecord() for _ in rates]
 
         def choose(waiting: list[int]) -> list[int]:
-            chosen = ask({rates[number]: watches[number].losses for number in waiting})
+            chosen = ask({rates[number]: records[number].losses for number in waiting})
             return [number for number in waiting if rates[number] in chosen]
 
-        def work(lr: float, watch: _Watch, context: RunContext) -> None:
+        def work(lr: float, record: _LossRecord, run_context: RunContext) -> None:
             seed = derive_seed(self.seed, "lr_search")
-            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": self._batches(means)}
+            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": self._batches_per_part(context)}
             try:
-                means.train(Trial(lr, seed, [watch], trainer), context)
+                context.train(Trial(lr, seed, [record], trainer), run_context)
             except MemberDropped:
                 pass
             except Diverged:
-                watch.losses.append(math.inf)
+                record.losses.append(math.inf)
 
-        works = [partial(work, lr, watch) for lr, watch in zip(rates, watches, strict=True)]
-        population = Population(works, choose, step, stacked=not means.alone, at_once=True)
+        works = [partial(work, lr, record) for lr, record in zip(rates, records, strict=True)]
+        population = Population(works, choose, step, stacked=not context.ineligible_reason, at_once=True)
         outcomes = population.run()
         if population.interrupted:
             raise KeyboardInterrupt
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
-        return {lr: watch.losses for lr, watch in zip(rates, watches, strict=True)}
+        return {lr: record.losses for lr, record in zip(rates, records, strict=True)}
 
 
-def best_of(tried: Tried) -> float:
+def best_of(losses: Losses) -> float:
     """The rate with the lowest loss among those that were trained longest without diverging.
 
     Raises:
-        NothingFound: all diverged.
+        SearchFailed: all diverged.
     """
-    finite = {lr: losses for lr, losses in tried.items() if losses and math.isfinite(losses[-1])}
+    finite = {lr: values for lr, values in losses.items() if values and math.isfinite(values[-1])}
     if not finite:
-        raise NothingFound(
-            f"no learning rate from {min(tried):.2g} to {max(tried):.2g} has a finite validation loss; "
+        raise SearchFailed(
+            f"no learning rate from {min(losses):.2g} to {max(losses):.2g} has a finite validation loss; "
             "set lr_search.min_lr lower or trainer.gradient_clip_val=1"
         )
     longest = max(map(len, finite.values()))
@@ -174,15 +179,15 @@ def refined(rates: Sequence[float], best: float, count: int) -> list[float]:
     return sorted(lr for neighbour in neighbours for lr in log_spaced(best, neighbour, count + 2)[1:-1])
 
 
-class _Watch(Callback):
-    """Validation losses of a training, one an epoch."""
+class _LossRecord(Callback):
+    """Records the validation losses of a training, one per epoch."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the loss."""
+        """Record the loss."""
         assert isinstance(pl_module, Classifier)
         if "val/loss" not in pl_module.val_metrics:
-            raise ValueError("lr_search=grid is scored by validations; set trainer.limit_val_batches=1.0")
+            raise ValueError("lr_search=grid needs validation losses, got none; set trainer.limit_val_batches=1.0")
         self.losses.append(pl_module.val_metrics["val/loss"])

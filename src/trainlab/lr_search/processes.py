@@ -1,4 +1,4 @@
-"""Work that is divided among forked processes, one thread each, which wait for each other's reports."""
+"""Work shared by forked processes of one thread each, which wait for each other's reports."""
 
 import contextlib
 import multiprocessing
@@ -18,33 +18,37 @@ Ask = Callable[[Any], Any]
 Step = Callable[[int], object]
 Decide = Callable[[Mapping[int, Any]], Mapping[int, Any]]
 
-_REPORT_S = 0.5  # between two messages of steps made
+_REPORT_S = 0.5  # between two messages about steps
 
 
-def divided(
+def run_in_processes(
     shares: Sequence[Share],
     work: Callable[[Share, Ask, Step], Any],
     decide: Decide,
     step: Step,
 ) -> list[Any]:
-    """What ``work`` returns for each of ``shares``, all worked on at once. The parent must not have used CUDA.
+    """Run ``work`` on each of ``shares`` in a forked process; returns the results in the order of ``shares``.
+
+    The parent must not have initialized CUDA.
 
     Args:
-        shares: one a process.
-        work: is called with a share, ``ask`` and ``step``. ``ask(report)`` returns its part of what is decided once all
-            that have not come to their end have asked.
-        decide: reports by number of the share -> answers by number.
-        step: is told of steps that were made in any process.
+        shares: one per process.
+        work: called with a share, ``ask`` and ``step``. ``ask(report)`` blocks until every process that still runs
+            has reported, and returns the answer for this share.
+        decide: maps reports, by the index of their share, to answers, by the same index.
+        step: called with the number of steps that any process has done since the last call.
 
     Raises:
-        Exception: the first that a work raised.
+        Exception: the first exception of any ``work``.
         RuntimeError: a process was killed.
-        KeyboardInterrupt: there was a Ctrl-C.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     processes, ends = [], []
     try:
         for share in shares:
-            mine, theirs = multiprocessing.Pipe()  # one by one: no process holds another's end and hides that it ended
+            mine, theirs = (
+                multiprocessing.Pipe()
+            )  # one at a time: no process inherits another's end, which would hide its exit
             processes.append(Forked(partial(_run_share, work, share, theirs)))
             theirs.close()
             ends.append(mine)
@@ -81,7 +85,7 @@ def _serve(ends: Sequence[Connection], decide: Decide, step: Step) -> list[Any]:
 
 
 def _run_share(work: Callable[[Share, Ask, Step], Any], share: Share, connection: Connection) -> None:
-    torch.set_num_threads(1)  # a forked process has none of OpenMP's others
+    torch.set_num_threads(1)  # OpenMP's other threads do not survive a fork
     made, due = 0, 0.0
 
     def ask(report: Any) -> Any:
@@ -99,7 +103,7 @@ def _run_share(work: Callable[[Share, Ask, Step], Any], share: Share, connection
         message = ("returned", work(share, ask, step))
     except BaseException as error:
         message = ("raised", _sendable(error))
-    with contextlib.suppress(BrokenPipeError):  # the parent has stopped listening
+    with contextlib.suppress(BrokenPipeError):  # the parent has ended
         connection.send(message)
 
 

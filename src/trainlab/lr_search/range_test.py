@@ -1,4 +1,4 @@
-"""The learning-rate range test: one sweep of the rate over a few hundred steps (Smith, 2017)."""
+"""Learning-rate range test: the rate rises exponentially over a few hundred steps (Smith, 2017)."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from trainlab.console import Bar
-from trainlab.lr_search.base import Found, Means, NothingFound, Search, Trial
+from trainlab.lr_search.base import Search, SearchContext, SearchFailed, SearchResult, Trial
 from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
 from trainlab.randomness import derive_seed
 from trainlab.runs.errors import Diverged
@@ -21,31 +21,31 @@ from trainlab.training.module import Classifier
 from trainlab.validation import check_at_least
 
 log = logging.getLogger(__name__)
-LEFT_OUT = 0.1  # of the steps, at the start: averages of so few losses tell one batch from another (fastai's, too)
-FEWEST = 10  # steps that a curve must have
+SKIPPED = 0.1  # share of the steps, at the start, whose averages have too few losses (fastai skips them, too)
+MIN_STEPS = 10  # of a curve, after the skipped ones
 
 
-def rising(optimizer: Optimizer, total_steps: int, *, factor: float) -> dict[str, Any]:
-    """A schedule whose rate is multiplied by ``factor`` after every step."""
+def exponential(optimizer: Optimizer, total_steps: int, *, factor: float) -> dict[str, Any]:
+    """Schedule that multiplies the learning rate by ``factor`` after every step."""
     return {"scheduler": LambdaLR(optimizer, lambda step: factor**step), "interval": "step"}
 
 
 class RangeTest(Search):
-    """Raises the rate exponentially, step by step, and reads the rate to train with off the curve of the training loss.
+    """Increases the rate exponentially, step by step, and chooses one from the curve of the training loss.
 
     Args:
-        min_lr: at the first step.
-        max_lr: at the last step; the loss usually explodes before.
-        num_steps: of each seed.
-        num_seeds: trainings that the suggestions are averaged over, geometrically.
-        smoothing: weight of the past in the exponential average of the losses, in [0, 1).
-        early_stop_threshold: a seed ends once its smoothed loss is so many times its lowest one.
-        rule: steepest, valley or tenth_of_minimum, whose suggestion is taken. On CIFAR-10 with NAdam the valley gave
-            6e-5 for elu_he, 6e-4 to 8e-4 for bn and 1.2e-4 to 1.4e-4 for selu; sweeps of 6 to 8 epochs with a seed each
-            had their lowest loss at 1.2e-4, at 2e-4 to 7e-4 and at 1.2e-4. A tenth of the minimum lay up to 5 times
-            below these, the steepest slope up to 24 times.
-        seed: that the trainings follow from; not that of the run.
-        cache_dir: where what was found is kept.
+        min_lr: rate of the first step.
+        max_lr: rate of the last step; the loss usually diverges before.
+        num_steps: steps per seed.
+        num_seeds: number of trainings; the suggestion is the geometric mean over them.
+        smoothing: decay of the exponential moving average of the loss, in [0, 1).
+        early_stop_threshold: a training stops when its smoothed loss exceeds this multiple of its minimum.
+        rule: "steepest", "valley" or "tenth_of_minimum". On CIFAR-10 with NAdam, "valley" suggested 6e-5 for elu_he,
+            6e-4 to 8e-4 for bn and 1.2e-4 to 1.4e-4 for selu; sweeps of 6 to 8 epochs with one seed had their lowest
+            loss at 1.2e-4, 2e-4 to 7e-4 and 1.2e-4. "tenth_of_minimum" was up to 5 times below these, "steepest" up
+            to 24 times.
+        seed: seed of the trainings, independent of the run's.
+        cache_dir: folder where results are cached.
 
     Raises:
         ValueError: an argument is out of range.
@@ -64,7 +64,7 @@ class RangeTest(Search):
         rule: str = "valley",
         seed: int = 0,
     ) -> None:
-        check_at_least(2 * FEWEST, "lr_search", num_steps=num_steps)
+        check_at_least(2 * MIN_STEPS, "lr_search", num_steps=num_steps)
         check_at_least(1, "lr_search", num_seeds=num_seeds)
         if not 0 <= smoothing < 1:
             raise ValueError(f"smoothing must be in [0, 1), got {smoothing}; set lr_search.smoothing")
@@ -78,84 +78,84 @@ class RangeTest(Search):
         self.num_seeds, self.smoothing, self.rule = num_seeds, smoothing, rule
         self.early_stop_threshold = early_stop_threshold
 
-    def search(self, means: Means) -> Found:
-        """Search; see `Search`."""
+    def search(self, context: SearchContext) -> SearchResult:
+        """Run the search; see `Search.search`."""
         steps = len(self.rates)
         factor = (self.rates[-1] / self.rates[0]) ** (1 / (steps - 1))
-        schedule = {"_target_": f"{__name__}.rising", "_partial_": True, "factor": factor}
+        schedule = {"_target_": f"{__name__}.exponential", "_partial_": True, "factor": factor}
         trainer = {"max_epochs": -1, "max_steps": steps, "limit_val_batches": 0}
         curves = []
         with Bar("range test", steps * self.num_seeds) as bar:
             for number in range(self.num_seeds):
                 curve = _Curve(self.smoothing, self.early_stop_threshold, bar)
                 seed = derive_seed(self.seed, "lr_search", number)
-                with contextlib.suppress(_Exploded, Diverged):
-                    means.train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), RunContext())
+                with contextlib.suppress(_StopEarly, Diverged):
+                    context.train(Trial(self.rates[0], seed, [curve], trainer, scheduler=schedule), RunContext())
                 curves.append(curve.smoothed)
                 bar.update(steps * (number + 1) - bar.steps)
-        return self.read(curves)
+        return self.evaluate(curves)
 
-    def read(self, curves: list[list[float]]) -> Found:
-        """What smoothed losses suggest, one list for each seed.
+    def evaluate(self, curves: list[list[float]]) -> SearchResult:
+        """Choose a rate from ``curves``, one list of smoothed losses per seed.
 
         Raises:
-            NothingFound: a curve is too short.
+            SearchFailed: a curve is too short.
         """
-        first = int(LEFT_OUT * len(self.rates))
-        if min(map(len, curves)) < first + FEWEST:
-            raise NothingFound(
-                f"the loss exploded within {min(map(len, curves))} steps, below a learning rate of "
+        first = int(SKIPPED * len(self.rates))
+        if min(map(len, curves)) < first + MIN_STEPS:
+            raise SearchFailed(
+                f"the loss diverged within {min(map(len, curves))} steps, below a learning rate of "
                 f"{self.rates[min(map(len, curves))]:.2g}; set lr_search.min_lr lower"
             )
-        self._warn_of_ends([curve[first:] for curve in curves], len(self.rates) - first)
+        self._warn_at_boundary([curve[first:] for curve in curves], len(self.rates) - first)
         suggestions = {
             name: geometric_mean([rule(self.rates[first : len(curve)], curve[first:]) for curve in curves])
             for name, rule in RULES.items()
         }
-        told = ", ".join(f"{name} {lr:.2e}" for name, lr in suggestions.items())
-        log.info("range test over %d seeds: %s", len(curves), told)
+        formatted = ", ".join(f"{name} {lr:.2e}" for name, lr in suggestions.items())
+        log.info("range test over %d seeds: %s", len(curves), formatted)
         curve: dict[str, list[Any]] = {"lr": _rounded(self.rates), "losses": [_rounded(curve) for curve in curves]}
-        return Found("range_test", suggestions[self.rule], self.rule, suggestions, curve)
+        return SearchResult("range_test", suggestions[self.rule], self.rule, suggestions, curve)
 
-    def _warn_of_ends(self, curves: Sequence[Sequence[float]], steps: int) -> None:
-        """Say so where all curves, of so many ``steps`` where none exploded, are lowest at an end of the range."""
+    def _warn_at_boundary(self, curves: Sequence[Sequence[float]], steps: int) -> None:
+        """Warn if all curves have their minimum at the first step, or at the last of ``steps``."""
         lowest = [curve.index(min(curve)) for curve in curves]
         if all(step == steps - 1 for step in lowest):
-            log.warning("the loss falls up to lr_search.max_lr; a better rate may lie beyond it")
+            log.warning("the loss decreases up to lr_search.max_lr; a better rate may lie above it")
         elif all(step == 0 for step in lowest):
-            log.warning("the loss rises from the first; a better rate may lie below lr_search.min_lr")
+            log.warning("the loss increases from the first step; a better rate may lie below lr_search.min_lr")
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
     return [float(f"{value:.6g}") for value in values]
 
 
-class _Exploded(Exception):
-    """The smoothed loss has gone up too far: what follows says nothing any more."""
+class _StopEarly(Exception):
+    """The loss has exceeded the threshold, or is not finite."""
 
 
 class _Curve(Callback):
-    """Smoothed losses of the optimizer's steps, up to where they explode."""
+    """Smoothed losses of the optimizer steps, until the threshold is exceeded."""
 
     def __init__(self, smoothing: float, early_stop_threshold: float, bar: Bar) -> None:
-        self._smoothing, self._factor, self._bar = smoothing, early_stop_threshold, bar
+        self._smoothing, self._threshold, self._bar = smoothing, early_stop_threshold, bar
         self._losses: list[float] = []
-        self._of_step: list[float] = []  # of the batches whose gradients a step sums
+        self._micro_batches: list[float] = []  # of the batches whose gradients one step accumulates
         self.smoothed: list[float] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Note the loss that a step began with; end the training if it has exploded."""
+        """Record the loss of a step; stop the training if it exceeds the threshold."""
         assert isinstance(pl_module, Classifier)
-        self._of_step.append(float(pl_module.loss))
+        self._micro_batches.append(float(pl_module.loss))
         if trainer.global_step == len(self._losses):
             return
-        loss = sum(self._of_step) / len(self._of_step)
-        self._of_step.clear()
+        loss = sum(self._micro_batches) / len(self._micro_batches)
+        self._micro_batches.clear()
         self._bar.update(1)
         if not math.isfinite(loss):
-            raise _Exploded
+            raise _StopEarly
         self._losses.append(loss)
         smoothed = smooth(self._losses, self._smoothing)
-        if smoothed[-1] > self._factor * min(smoothed):
-            raise _Exploded
+        if smoothed[-1] > self._threshold * min(smoothed):
+            raise _StopEarly
         self.smoothed = smoothed

@@ -1,4 +1,4 @@
-"""What a curve of loss against learning rate suggests: pure functions of the rates and the losses measured at them."""
+"""Rules that choose a learning rate from a curve of loss against learning rate: pure functions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,22 +10,22 @@ VALLEY_SHARE = 2 / 3
 
 
 def log_spaced(low: float, high: float, count: int) -> list[float]:
-    """``count`` rates from ``low`` to ``high``, each the same multiple of the one before."""
+    """``count`` log-spaced rates from ``low`` to ``high``."""
     if count == 1:
         return [low]
     return [low * (high / low) ** (i / (count - 1)) for i in range(count)]
 
 
 def geometric_mean(values: Floats) -> float:
-    """The mean on a logarithmic axis."""
+    """Geometric mean."""
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
 def smooth(losses: Floats, beta: float) -> list[float]:
-    """Exponential averages of the losses up to each.
+    """Exponential moving average of the losses, with bias correction.
 
-    After n losses the weights sum to 1 - beta**n, and the average is divided by that (Kingma, Ba, 2015, section 3); so
-    the first is the first loss itself, and equal losses stay what they are.
+    After n losses the weights sum to 1 - beta**n, and the average is divided by that (Kingma, Ba, 2015, section 3):
+    the first value is the first loss, and a constant loss stays constant.
     """
     average, smoothed = 0.0, []
     for n, loss in enumerate(losses, start=1):
@@ -35,9 +35,9 @@ def smooth(losses: Floats, beta: float) -> list[float]:
 
 
 def steepest(rates: Floats, losses: Floats) -> float:
-    """The rate at which the loss falls fastest by the logarithm of the rate, up to where it is lowest.
+    """The rate with the steepest descent of the loss over log(rate), before the minimum of the loss.
 
-    What Smith (2017) looks for by eye; beyond its lowest point a loss falls where it blew up before.
+    Smith (2017) chooses it by eye. After the minimum, a steep descent only follows a spike.
     """
     end = int(np.argmin(losses)) + 1
     if end == 1:
@@ -49,8 +49,9 @@ def steepest(rates: Floats, losses: Floats) -> float:
 def valley(rates: Floats, losses: Floats) -> float:
     """Two thirds along the longest valley, on a logarithmic axis.
 
-    The valley is the longest falling subsequence of the losses. From ESRI's ArcGIS by way of fastai's ``lr_find``,
-    which describes it so; its code comes out in the middle of as many points as that subsequence has, up to its end.
+    The valley is the longest decreasing subsequence of the losses. From ESRI's ArcGIS via fastai's ``lr_find``, whose
+    documentation describes it like this; its code takes the middle of as many points as the subsequence has, counted
+    back from its end.
     """
     length, before = [1] * len(losses), [-1] * len(losses)
     for i, loss in enumerate(losses):

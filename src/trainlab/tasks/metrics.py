@@ -9,9 +9,9 @@ class Metric:
 
     Attributes:
         mode: the direction in which it improves, "min" or "max".
-        label: for people.
-        key: in ``metrics`` of `result.json`.
-        spec: how a value is formatted.
+        label: name for display.
+        key: key in ``metrics`` of `result.json`.
+        spec: format specification of a value.
     """
 
     mode: str
@@ -20,11 +20,11 @@ class Metric:
     spec: str
 
     def format(self, value: float) -> str:
-        """``value`` for people."""
+        """``value`` for display."""
         return format(value, self.spec)
 
 
-# What checkpoints, early stopping, schedules and searches can watch.
+# Metrics that checkpoints, early stopping, schedules and searches can monitor.
 METRICS = {
     "val/loss": Metric("min", "validation loss", "val_loss", ".4f"),
     "val/acc": Metric("max", "validation accuracy", "val_acc", ".2%"),
@@ -37,10 +37,10 @@ def is_better(mode: str, value: float, other: float) -> bool:
 
 
 def metric_of(name: str, key: str) -> Metric:
-    """The metric ``name``, the value of the setting ``key``.
+    """The metric ``name``, which is the value of the setting ``key``.
 
     Raises:
-        ValueError: there is no such metric.
+        ValueError: the metric does not exist.
     """
     if name not in METRICS:
         raise ValueError(f"{key.rpartition('.')[2]} must be one of {', '.join(METRICS)}, got {name!r}; set {key}")
@@ -51,12 +51,12 @@ def mode_of(monitor: str, mode: str | None, section: str) -> str:
     """The direction in which ``monitor`` improves.
 
     Args:
-        monitor: a metric, of ``METRICS`` or another.
-        mode: as it is set; None to follow from the metric.
-        section: of the settings ``monitor`` and ``mode``.
+        monitor: a metric of ``METRICS`` or of a foreign callback.
+        mode: as configured; None to follow from the metric.
+        section: config section of ``monitor`` and ``mode``.
 
     Raises:
-        ValueError: ``mode`` contradicts the metric, or is not given and the metric's direction is not known.
+        ValueError: ``mode`` contradicts the metric, or is None for a metric that is not in ``METRICS``.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be min, max or null, got {mode!r}; set {section}.mode")
