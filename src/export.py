@@ -11,8 +11,12 @@ def main() -> None:
     """Write the exported network and print its path."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
-    parser.add_argument("--format", required=True, choices=("onnx", "torch_export"), help="onnx needs pip install -e '.[export]'")
-    parser.add_argument("--out", type=path_word, help="file to write; default: model.onnx or model.pt2 in the run's folder")
+    parser.add_argument(
+        "--format", required=True, choices=("onnx", "torch_export"), help="onnx needs pip install -e '.[export]'"
+    )
+    parser.add_argument(
+        "--out", type=path_word, help="file to write; default: model.onnx or model.pt2 in the run's folder"
+    )
     arguments = parse_arguments(parser)
 
     from trainlab.inference.export import export_checkpoint

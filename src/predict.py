@@ -13,8 +13,12 @@ def main() -> None:
     """Print a prediction for each image; exit status 1 if an image cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
-    parser.add_argument("paths", nargs="+", type=path_word, metavar="PATH", help="image of any size, or a folder of images")
-    parser.add_argument("--top", type=count_word, default=3, metavar="K", help="number of most probable classes; default: 3")
+    parser.add_argument(
+        "paths", nargs="+", type=path_word, metavar="PATH", help="image of any size, or a folder of images"
+    )
+    parser.add_argument(
+        "--top", type=count_word, default=3, metavar="K", help="number of most probable classes; default: 3"
+    )
     parser.add_argument("--mc-samples", type=count_word, metavar="S", help="samples of MC dropout, for uncertainties")
     parser.add_argument("--mc-seed", type=int, default=0, metavar="SEED", help="seed of the dropout masks; default: 0")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps; default: a GPU if available")

@@ -12,7 +12,9 @@ def main() -> None:
     """Print a table of all runs under the folders and write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=path_word, help="folders of runs or sweeps")
-    parser.add_argument("--output-dir", type=path_word, help="folder for report.html, figures and tables; default: the first folder")
+    parser.add_argument(
+        "--output-dir", type=path_word, help="folder for report.html, figures and tables; default: the first folder"
+    )
     arguments = parser.parse_args()
 
     from rich.console import Console

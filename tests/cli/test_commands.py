@@ -139,9 +139,9 @@ def test_images_are_classified_and_what_is_no_image_is_told(outputs: Path, tmp_p
         assert done.returncode == status, done.stderr
         assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["image.png", "folder/cat.jpg"]
         assert done.stdout.count("%") == 6
-        nothing_to_do, *rest = done.stderr.splitlines()
-        assert nothing_to_do == "MC dropout has nothing to do: the network has no dropout"
-        assert rest == ["folder/notes.txt is corrupt or no image"] * status
+        warning, *rest = done.stderr.splitlines()
+        assert warning == "--mc-samples has no effect: the network has no dropout"
+        assert rest == ["folder/notes.txt is corrupt or not an image"] * status
     done = command("predict.py", checkpoint, "nowhere.png", "--json", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[1].startswith("error: there is no image to classify")

@@ -156,7 +156,7 @@ def test_archive_that_fails_its_checksum_is_named(server, tmp_path):
     assert str(tmp_path / "cifar-10-python.tar.gz") in str(error.value)
 
 
-def test_without_network_three_ways_out_are_named(offline, tmp_path):
+def test_without_network_the_message_names_three_alternatives(offline, tmp_path):
     with pytest.raises(ConnectionError) as error:
         CIFAR10(str(tmp_path)).read()
     for way in ("data.root", "TRAINLAB_DATA", "data=image_folder", "data=shapes"):

@@ -169,7 +169,7 @@ def test_stray_files_are_ignored(root, open_folder):
     (root / "train/README.md").write_text("stray")
     data = open_folder(root)
     assert data.count_train_images() == 6
-    with pytest.warns(UserWarning, match="left out of"):
+    with pytest.warns(UserWarning, match="skipped in"):
         assert data.read().classes == ("a", "b")
 
 
@@ -185,7 +185,7 @@ def test_corrupt_files_are_left_out_and_counted(root, open_folder, damage):
     corrupt(root / "train/a/1.png", damage)
     corrupt(root / "test/b/0.png", damage)
     for _ in ("decoded", "cached"):
-        with pytest.warns(UserWarning, match="left out 2 corrupt files") as warned:
+        with pytest.warns(UserWarning, match="skipped 2 corrupt files") as warned:
             images = open_folder(root, on_corrupt="skip").read()
         assert len(warned) == 1
         assert images.train[:, 1, 0, 0].tolist() == [0, 2, 0, 1, 2]
@@ -195,7 +195,7 @@ def test_corrupt_files_are_left_out_and_counted(root, open_folder, damage):
 
 def test_skipping_is_not_remembered_when_it_becomes_an_error(root, open_folder):
     corrupt(root / "train/a/1.png", "text")
-    with pytest.warns(UserWarning, match="left out 1"):
+    with pytest.warns(UserWarning, match="skipped 1"):
         open_folder(root, on_corrupt="skip").read()
     with pytest.raises(ValueError, match=r"a/1\.png"):
         open_folder(root).read()
@@ -331,7 +331,7 @@ def test_missing_split(root, open_folder):
 def test_folder_without_classes(root, open_folder):
     shutil.rmtree(root / "train")
     (root / "train").mkdir()
-    with pytest.raises(ValueError, match=r"train must have a folder for each class"):
+    with pytest.raises(ValueError, match=r"train must have one folder per class"):
         open_folder(root).check()
 
 
@@ -385,7 +385,7 @@ def odd(root):
     (root / "train/a/6.png").symlink_to(root / "absent.png")
     (root / "train/a/7.png").symlink_to(root / "train/a/7.png")
     os.mkfifo(root / "test/b/8.png")  # nobody will ever write to it
-    return {"train/a/6.png": "is a link to nothing", "train/a/7.png": "cannot be read", "test/b/8.png": "is a pipe"}
+    return {"train/a/6.png": "is a broken link", "train/a/7.png": "cannot be read", "test/b/8.png": "is a pipe"}
 
 
 def test_what_is_no_file_is_an_error_before_anything_is_read(root, open_folder, odd):
@@ -400,7 +400,7 @@ def test_what_is_no_file_is_left_out(root, open_folder, odd):
     for _ in ("decoded", "cached"):
         data = open_folder(root, on_corrupt="skip", val_size=1, batch_size=1)
         data.check()
-        with pytest.warns(UserWarning, match="left out 3 corrupt files"):
+        with pytest.warns(UserWarning, match="skipped 3 corrupt files"):
             images = data.read()
         assert (len(images.train), len(images.test)) == (6, 4)
 
@@ -416,7 +416,7 @@ def test_a_file_that_may_not_be_read_is_like_a_corrupt_one(root, open_folder, mo
     monkeypatch.setattr(Path, "read_bytes", refusing)
     with pytest.raises(ValueError, match=r"train/a/1\.png cannot be read: Permission denied; .*on_corrupt=skip$"):
         open_folder(root).read()
-    with pytest.warns(UserWarning, match="left out 1 corrupt files"):
+    with pytest.warns(UserWarning, match="skipped 1 corrupt files"):
         assert len(open_folder(root, on_corrupt="skip").read().train) == 5
 
 
@@ -435,7 +435,7 @@ def test_what_is_left_out_is_counted(root, open_folder, tmp_path):
     for name in ("test/a/x.txt", "train/notes.md", "train/a/.hidden", "test/.hidden"):
         (root / name).touch()
     said = (
-        f"left out of {root}: files beside the class folders: 1, such as train/notes.md; folders in a class folder: 1, "
+        f"skipped in {root}: files outside class folders: 1, such as train/notes.md; folders inside class folders: 1, "
         "such as train/a/more; files without an image format's extension: 2, such as test/a/x.txt"
     )
     for _ in ("decoded", "cached"):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainlab.inference.comparison import METRICS, compare, in_words, mcnemar_test
+from trainlab.inference.comparison import METRICS, compare, describe, mcnemar_test
 from trainlab.inference.metrics import score_images
 from trainlab.randomness import generator
 
@@ -26,9 +26,9 @@ def test_a_network_beside_itself_differs_in_nothing():
             assert sides["deterministic"] == sides["mc_dropout"]
     test = mcnemar_test(one, same)
     assert test == {"gained": 0, "lost": 0, "p": 1}
-    claims = [sentence for sentence in in_words(compared, test) if sentence.startswith("MC dropout changes")]
+    claims = [sentence for sentence in describe(compared, test) if sentence.startswith("MC dropout changes")]
     assert len(claims) == 6
-    assert all(claim.endswith(": no difference can be claimed") for claim in claims)
+    assert all(claim.endswith(": no significant difference") for claim in claims)
 
 
 def test_what_is_better_is_said_to_be_and_the_other_way_round():
@@ -39,7 +39,7 @@ def test_what_is_better_is_said_to_be_and_the_other_way_round():
         sentences = {
             METRICS[key].name: s
             for key in METRICS
-            for s in in_words(compared, mcnemar_test(first, second))
+            for s in describe(compared, mcnemar_test(first, second))
             if METRICS[key].name + " by" in s
         }
         for key in ("accuracy", "nll", "brier", "aurc"):
@@ -81,9 +81,9 @@ def test_words():
         "ece": of(0.0100, 0.0050, 0.0150),
         "entropy": of(0.2, 0.1, 0.3),
     }
-    assert in_words(compared, test) == [
-        "MC dropout changes accuracy by +0.12 points, 95 % interval -0.15 to +0.40: no difference can be claimed",
-        "With MC dropout 52 images become right and 40 wrong: p = 0.25 in McNemar's exact test",
+    assert describe(compared, test) == [
+        "MC dropout changes accuracy by +0.12 points, 95 % interval -0.15 to +0.40: no significant difference",
+        "With MC dropout 52 images become correct and 40 wrong: p = 0.25 in McNemar's exact test",
         "MC dropout changes negative log-likelihood by -0.0321, 95 % interval -0.0402 to -0.0240: it is better",
         "MC dropout changes expected calibration error by +1.00 points, 95 % interval +0.50 to +1.50: it is worse",
         "MC dropout changes predictive entropy by +0.2000, 95 % interval +0.1000 to +0.3000: "
@@ -93,5 +93,5 @@ def test_words():
 
 def test_accuracy_counts_as_changed_where_both_the_interval_and_the_test_say_so():
     better = {"accuracy": of(0.002, 0.0001, 0.0040)}
-    assert in_words(better, {"gained": 60, "lost": 40, "p": 0.0569})[0].endswith("no difference can be claimed")
-    assert in_words(better, {"gained": 61, "lost": 40, "p": 0.0461})[0].endswith("it is better")
+    assert describe(better, {"gained": 60, "lost": 40, "p": 0.0569})[0].endswith("no significant difference")
+    assert describe(better, {"gained": 61, "lost": 40, "p": 0.0461})[0].endswith("it is better")

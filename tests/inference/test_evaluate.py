@@ -113,7 +113,7 @@ def test_what_a_terminal_shows(finished, capsys):
     for side in ("deterministic", "mc_dropout"):
         assert f"{100 * figures['metrics']['accuracy'][side]['value']:.2f}" in shown
         assert f"{figures['metrics']['nll'][side]['high']:.4f}" in shown
-    assert set(figures["mc_dropout"]["in_words"]) <= set(shown.splitlines())
+    assert set(figures["mc_dropout"]["summary"]) <= set(shown.splitlines())
 
 
 def test_figures_lie_beside_the_file(sampled, tmp_path: Path):
@@ -166,7 +166,7 @@ def test_a_network_without_dropout_has_its_deterministic_figures(train, caplog, 
     (folder / "eval_figures" / "accuracy_by_samples.png").touch()  # of an earlier checkpoint
     with caplog.at_level(logging.INFO):
         figures = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu", mc_samples=10)
-    assert "the network has no dropout: MC dropout has nothing to do" in caplog.messages
+    assert "mc_samples has no effect: the network has no dropout" in caplog.messages
     assert figures["mc_dropout"] is None
     assert json.loads((folder / "eval.json").read_text()) == figures
     assert figures["metrics"]["accuracy"].keys() == {"name", "deterministic"}
@@ -191,15 +191,16 @@ def test_a_plain_evaluation_keeps_the_part_on_mc_dropout_of_the_same_weights_alo
     _, folder, figures = sampled
     with caplog.at_level(logging.INFO):
         assert evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu") == figures
-    assert f"{folder / 'eval.json'} keeps the part on MC dropout of an earlier evaluation" in caplog.messages
+    assert f"{folder / 'eval.json'} keeps the MC dropout results of an earlier evaluation" in caplog.messages
     assert len([*(folder / "eval_figures").iterdir()]) == 4
     checkpoint = load_checkpoint(folder / "checkpoints" / "best.ckpt")
     checkpoint["epoch"] += 1
     torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
     with caplog.at_level(logging.INFO):
         assert "mc_dropout" not in evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")
-    assert f"removed the part on MC dropout in {folder / 'eval.json'}, of other weights or images, and its figures" in (
-        caplog.messages
+    assert (
+        f"removed the MC dropout results in {folder / 'eval.json'}, of other weights or images, and their figures"
+        in (caplog.messages)
     )
     assert not (folder / "eval_figures").exists()
 
@@ -244,7 +245,7 @@ def test_what_is_wrong_with_images_points_to_no_setting_of_the_training(finished
     path, told = tmp_path / "other.ckpt", "set data_root to the data it was trained with$"
     checkpoint["trainlab"]["config"]["data"] = settings
     torch.save(checkpoint, path)
-    with pytest.raises(ValueError, match=r"1\.png is corrupt or no image; " + told):
+    with pytest.raises(ValueError, match=r"1\.png is corrupt or not an image; " + told):
         evaluate_checkpoint(path, device="cpu")
 
 

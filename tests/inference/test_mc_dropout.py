@@ -187,7 +187,7 @@ def test_masks_of_samples_and_images_are_independent_by_twos_and_by_fours():
 def test_a_network_without_dropout_has_nothing_to_sample():
     assert not has_dropout(network(dropout=0.0))
     assert has_dropout(network(dropout=0.1))
-    with pytest.raises(ValueError, match="nothing to do in a network without dropout; leave out mc_samples"):
+    with pytest.raises(ValueError, match="needs a network with dropout, got one without; leave out mc_samples"):
         mc_probabilities(network(dropout=0.0), pictures(2), 5)
 
 

@@ -45,7 +45,7 @@ def test_against_torchmetrics_and_torch(predictions):
 def test_by_hand():
     p = torch.tensor([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
     scores = score_images(p, torch.tensor([1, 0]))
-    assert scores.right.tolist() == [0, 1]
+    assert scores.correct.tolist() == [0, 1]
     assert scores.nll.tolist() == pytest.approx([math.log(4), 0])
     assert scores.brier.tolist() == pytest.approx([0.25 + 0.5625 + 0.0625, 0])
     assert scores.confidence.tolist() == [0.5, 1]

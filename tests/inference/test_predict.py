@@ -117,7 +117,7 @@ def test_a_network_without_dropout_says_so_in_a_line_and_answers(tmp_path, photo
     folder, _, images = photos
     path = leave_checkpoint(tmp_path)
     assert_says([*Predictor.load(path, mc_samples=50).predict([folder])], probabilities(path, images))
-    assert capsys.readouterr().err == "MC dropout has nothing to do: the network has no dropout\n"
+    assert capsys.readouterr().err == "--mc-samples has no effect: the network has no dropout\n"
 
 
 def test_what_is_no_image_is_told_and_the_others_go_on(tmp_path, photos):
@@ -129,10 +129,10 @@ def test_what_is_no_image_is_told_and_the_others_go_on(tmp_path, photos):
     missing = folder / "missing.png"
     outcomes = [*Predictor.load(leave_checkpoint(tmp_path)).predict([missing, folder, folder / "1.png"])]
     reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Unread)]
-    assert reasons[0] == f"{missing}: there is no such file or folder"
+    assert reasons[0] == f"{missing}: no such file or folder"
     assert reasons[1].startswith(f"{folder / '10.png'} cannot be decoded (")
     assert reasons[2] == f"{folder / 'gone.png'}: No such file or directory"
-    assert reasons[3] == f"{folder / 'notes.txt'} is corrupt or no image"
+    assert reasons[3] == f"{folder / 'notes.txt'} is corrupt or not an image"
     assert len(reasons) == 4
     read = [str(outcome.file.relative_to(folder)) for outcome in outcomes if isinstance(outcome, Prediction)]
     assert read == [places[0], *places[2:], places[0]]
@@ -148,8 +148,8 @@ def test_paths_that_cannot_even_be_looked_at_are_told_and_the_others_go_on(tmp_p
     assert reasons == [
         f"{long}: File name too long",
         f"{through}: Not a directory",
-        f"{folder / '3.png'} is a pipe, a socket or a device, and no image",
-        f"{folder / 'file.png'} is corrupt or no image",
+        f"{folder / '3.png'} is a pipe, a socket or a device, not an image",
+        f"{folder / 'file.png'} is corrupt or not an image",
     ]
     assert len(outcomes) - len(reasons) == len(places)
 

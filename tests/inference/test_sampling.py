@@ -23,7 +23,7 @@ def test_what_is_kept_of_samples(batch_size: int):
     entropies = torch.distributions.Categorical(p).entropy()
     torch.testing.assert_close(found.expected_entropy, entropies.mean(0), rtol=0, atol=1e-6)
     right = [(p[:s].mean(0).argmax(1) == LABELS).sum().item() for s in range(1, 13)]
-    assert found.right.tolist() == right
+    assert found.correct.tolist() == right
 
 
 def test_samples_that_do_not_differ_are_an_error():

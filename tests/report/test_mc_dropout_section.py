@@ -33,7 +33,7 @@ def evaluated(folder: Path, **changes: object) -> Path:
     content = {
         **{"checkpoint": str(folder / "checkpoints" / "best.ckpt"), "epoch": result.metrics["best_epoch"]},
         **{"data_digest": "d1ge57", "test_acc": 0.4966, "metrics": metrics},
-        "mc_dropout": {"samples": 100, "in_words": SENTENCES},
+        "mc_dropout": {"samples": 100, "summary": SENTENCES},
     }
     (folder / "eval.json").write_text(json.dumps(content | changes))
     return folder

@@ -33,7 +33,7 @@ ONE_CYCLE = ("scheduler=one_cycle", "optim=sgd")
         (["trainer.max_epochs=null"], "max_epochs must be given, -1 for no limit, got null; set trainer.max_epochs"),
         (["trainer.num_sanity_val_steps=-2"], "num_sanity_val_steps must be at least -1, got -2"),
         (["+trainer.log_every_n_steps=-1"], "log_every_n_steps must be at least 0, got -1"),
-        (["data.crop_padding=33"], "crop_padding must be at most the images' size, 32, got 33; set data.crop_padding"),
+        (["data.crop_padding=33"], "crop_padding must be at most the image size, 32, got 33; set data.crop_padding"),
         (["trainer.min_epochs=5"], "min_epochs must be at most max_epochs, 2, got 5; set trainer.min_epochs or"),
         (["trainer.min_epochs=-1"], "min_epochs must be at least 0 or null, got -1"),
         (["+trainer.min_steps=5", "trainer.max_steps=4"], "min_steps must be at most max_steps, 4, got 5"),

@@ -1,4 +1,4 @@
-"""Sources of images, their split and batches."""
+"""Data modules: sources of images, validation split, augmentation and batches."""
 
 from trainlab.data.module import ImageData, Images
 

@@ -1,4 +1,4 @@
-"""Random flips and crops of a batch on its device, each image with a draw of its own."""
+"""Random flips and crops of a batch on its device, with separate draws for each image."""
 
 import torch
 from torch import Tensor
@@ -12,15 +12,15 @@ class Augmentation:
 
     Args:
         flip: whether to flip.
-        crop_padding: pixels of padding at each side, at least 0.
-        seed: what the draws are derived from, together with the epoch and the image's index.
+        crop_padding: pixels of padding on each side, at least 0.
+        seed: seed of the draws, which also depend on the epoch and the image.
     """
 
     def __init__(self, flip: bool, crop_padding: int, seed: int) -> None:
         self.flip, self.crop_padding, self.seed = flip, crop_padding, seed
 
     def draw(self, num_images: int, epoch: int) -> Tensor:
-        """int64 (num_images, 3): flipped or not, and the crop's row and column, for one epoch."""
+        """Draws of one epoch, int64 (num_images, 3): whether to flip, and row and column of the crop."""
         draws = generator(self.seed, "augmentation", epoch)
         flips = torch.randint(0, 2 if self.flip else 1, (num_images, 1), generator=draws)
         corners = torch.randint(0, 2 * self.crop_padding + 1, (num_images, 2), generator=draws)
@@ -28,7 +28,7 @@ class Augmentation:
 
 
 def augment(images: Tensor, draws: Tensor, crop_padding: int) -> Tensor:
-    """Flip and crop uint8 ``images`` (B, C, H, W) as ``draws`` (B, 3) say."""
+    """Flip and crop uint8 ``images`` (B, C, H, W) by ``draws`` (B, 3)."""
     height, width = images.shape[2:]
     flips, row, column = draws.unbind(1)
     if crop_padding:

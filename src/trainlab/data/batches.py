@@ -1,4 +1,4 @@
-"""Batches out of images that lie in memory: one indexed gather each."""
+"""Batches of images in memory, one indexed gather each."""
 
 from collections.abc import Iterator
 
@@ -16,12 +16,12 @@ class Batches:
         images: uint8 (N, C, H, W).
         labels: int64 (N,), on the same device.
         indices: the subset, int64 (n,).
-        batch_size: images a batch and process; the last batch has what is left.
-        order_seed: shuffle each epoch by (order_seed, epoch); None keeps the order.
+        batch_size: images per batch and process; the last batch may be smaller.
+        order_seed: epochs are shuffled by (order_seed, epoch); None for no shuffling.
         augmentation: applied to every batch.
-        rank: of this process; it takes every ``world_size``-th image of the epoch's order.
+        rank: rank of this process, which takes every ``world_size``-th image of the epoch.
         world_size: number of processes. Shuffled epochs are padded by their first images to a multiple of it, so
-            that all processes make the same number of steps.
+            that all processes have the same number of steps.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Batches:
         self.batch_size, self.order_seed, self.augmentation = batch_size, order_seed, augmentation
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
-        self.start = 0  # batch of the epoch with which the next iteration begins
-        self.sampler, self.batch_sampler = self, None  # where Lightning looks for `set_epoch`
+        self.start = 0  # first batch of the next iteration
+        self.sampler, self.batch_sampler = self, None  # Lightning looks here for `set_epoch`
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration draws."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -57,26 +57,26 @@ class Batches:
             yield self.gather(chosen, None if draws is None else draws[chosen])
 
     def gather(self, chosen: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The images with the indices ``chosen`` (B,), augmented by their ``draws`` (B, 3) if any, and their labels."""
-        rows = self.images.flatten(1)  # rows are copied whole; indexing in four dimensions goes pixel by pixel
+        """Images and labels with indices ``chosen`` (B,), augmented by ``draws`` (B, 3) if given."""
+        rows = self.images.flatten(1)  # copies whole rows; indexing in four dimensions copies pixel by pixel
         images = rows.index_select(0, chosen).view(-1, *self.images.shape[1:])
         if self.augmentation is not None and draws is not None:
             images = augment(images, draws, self.augmentation.crop_padding)
         return images, self.labels.index_select(0, chosen)
 
     def draws(self) -> Tensor | None:
-        """Draws (N, 3) of the epoch for every image, on its device; None without augmentation."""
+        """Augmentation draws (N, 3) of the epoch for every image, on its device; None without augmentation."""
         if self.augmentation is None:
             return None
         return self.augmentation.draw(len(self.images), self.epoch).to(self.images.device)
 
     @property
     def stream(self) -> tuple[int | None, int]:
-        """What order and augmentation of the epoch follow from."""
+        """(order_seed, epoch), of which order and augmentation are functions."""
         return self.order_seed, self.epoch
 
     def order(self) -> Tensor:
-        """Indices of the subset in the order of the epoch, for all processes together."""
+        """Indices of the subset in the order of the epoch, before they are divided among processes."""
         if self.order_seed is None:
             return self.indices
         draws = generator(self.order_seed, "order", self.epoch)

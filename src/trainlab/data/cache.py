@@ -1,4 +1,4 @@
-"""Decoded images on disk, found by the content of the files they came from."""
+"""Cache of decoded images on disk, keyed by the content of the image files."""
 
 import hashlib
 import json
@@ -11,12 +11,20 @@ import numpy as np
 
 from trainlab.runs.files import named_in_errors, write_json
 
-_DAMAGED = (OSError, EOFError, ValueError, OverflowError, MemoryError, TypeError, SyntaxError)  # by a broken header
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    TypeError,
+    SyntaxError,
+)  # all caused by damaged headers
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Images of both splits, training first.
+    """Decoded images of both splits, training first.
 
     Attributes:
         pixels: uint8 (N, C, H, W).
@@ -30,7 +38,7 @@ class Decoded:
 
 
 def load(path: Path, image_shape: tuple[int, int, int]) -> Decoded | None:
-    """What `save` wrote, or None if that is absent or damaged."""
+    """Load what `save` wrote; None if it does not exist or is damaged."""
     try:
         with path.open("rb") as file:
             pixels, labels, counts, checksum = (np.load(file, allow_pickle=False) for _ in range(4))
@@ -39,7 +47,7 @@ def load(path: Path, image_shape: tuple[int, int, int]) -> Decoded | None:
             return None
     except _DAMAGED:
         return None
-    # The checksum covers what was read; a damaged header could have made that less than all.
+    # The checksum covers what was read, which a damaged header could have shortened.
     total = int(decoded.counts.sum())
     pixels_whole = decoded.pixels.shape == (total, *image_shape) and decoded.pixels.dtype == np.uint8
     labels_whole = decoded.labels.shape == (total,) and decoded.labels.dtype == np.int64
@@ -47,9 +55,9 @@ def load(path: Path, image_shape: tuple[int, int, int]) -> Decoded | None:
 
 
 def save(path: Path, decoded: Decoded) -> None:
-    """Write a file that is whole or absent, without copying the arrays. The caller holds the cache's lock.
+    """Write a file atomically, without copying the arrays. The caller holds the lock of the cache.
 
-    The arrays follow each other as NumPy's own format has them: read at once, five times as fast as out of a zip file.
+    The arrays follow each other in NumPy's .npy format, which is read five times as fast as a zip file.
     """
     temporary = path.with_suffix(".tmp")
     try:
@@ -74,13 +82,13 @@ def _checksum(decoded: Decoded) -> int:
 
 
 class Manifest:
-    """Remembers the content digest of one folder, as long as its listing stays the same.
+    """Stores the content digest of one folder, which is valid as long as its listing does not change.
 
-    Hashing 60,000 files takes seconds, listing them a fraction of one.
+    Hashing 60,000 files takes seconds; listing them takes a fraction of a second.
 
     Args:
-        cache_dir: where the file lies.
-        root: the folder. It is part of the key because two folders can agree in all names, sizes and times.
+        cache_dir: folder of the manifest.
+        root: the folder. It is part of the key, as two folders can have equal names, sizes and times.
     """
 
     def __init__(self, cache_dir: Path, root: Path) -> None:
@@ -88,7 +96,7 @@ class Manifest:
         self.path = cache_dir / f"{name}.json"
 
     def find(self, listing: str) -> str | None:
-        """The content digest that goes with the listing's digest; None if there is none."""
+        """The content digest for the digest of a listing; None if there is none."""
         try:
             entry = json.loads(self.path.read_bytes())
             return str(entry["content"]) if entry["listing"] == listing else None
@@ -96,5 +104,5 @@ class Manifest:
             return None
 
     def store(self, listing: str, content: str) -> None:
-        """Replace what was remembered."""
+        """Replace the stored digest."""
         write_json(self.path, {"listing": listing, "content": content})

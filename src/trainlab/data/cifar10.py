@@ -29,10 +29,10 @@ _STALLED_AFTER_S = 30
 
 
 class CIFAR10(ImageData):
-    """60,000 colour photos of ten classes, 32 x 32 (Krizhevsky, 2009); downloaded once, 170 MB.
+    """60,000 color images of ten classes, 32 x 32 (Krizhevsky, 2009); downloaded once, 170 MB.
 
     Args:
-        root: folder of the archive and of ``cifar-10-batches-py/``, which is unpacked there.
+        root: folder of the archive, where it is also unpacked to ``cifar-10-batches-py/``.
 
     The other arguments are those of `ImageData`.
     """
@@ -70,7 +70,7 @@ class CIFAR10(ImageData):
         return 3, 32, 32
 
     def count_train_images(self) -> int:
-        """50,000, whether downloaded yet or not."""
+        """50,000, even before the download."""
         return 50_000
 
     def count_classes(self) -> int:
@@ -78,18 +78,18 @@ class CIFAR10(ImageData):
         return 10
 
     def read(self) -> Images:
-        """All images, downloaded at the first call.
+        """Read all images, downloading them at the first call.
 
         Raises:
-            ConnectionError: they are not in ``root`` and cannot be downloaded.
-            ValueError: what was downloaded is not the official archive.
-            OSError: the disk is full or ``root`` cannot be written.
+            ConnectionError: the data set is not in ``root`` and cannot be downloaded.
+            ValueError: the downloaded archive fails its MD5 check.
+            OSError: ``root`` cannot be written, or the disk is full.
         """
         try:
             train, test = _load(self.root)
-        except RuntimeError:  # torchvision's word for "absent, incomplete or damaged"
+        except RuntimeError:  # torchvision raises it if files are missing or damaged
             if not self.may_write:
-                where = "where it is, or may be downloaded to"
+                where = "the folder where it is, or where to download it"
                 raise FileNotFoundError(f"CIFAR-10 is not in {self.root}; set data.root to {where}") from None
             with setting_of_path("data.root", self.root), locked(self.root / ".cifar10.lock"):
                 train, test = _load_or_download(self.root)
@@ -104,14 +104,14 @@ def _load(root: Path) -> tuple[Any, Any]:
     from torchvision import datasets
 
     with warnings.catch_warnings():
-        # The official pickles are older than what NumPy 2.4 wants of them (pytorch/vision issue 9340).
+        # The official pickles use a format that NumPy 2.4 deprecates (pytorch/vision issue 9340).
         warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
         return datasets.CIFAR10(root, train=True), datasets.CIFAR10(root, train=False)
 
 
 def _load_or_download(root: Path) -> tuple[Any, Any]:
     try:
-        return _load(root)  # another process was faster
+        return _load(root)  # another process has downloaded it
     except RuntimeError:
         _download(root)
         return _load(root)
@@ -123,30 +123,30 @@ def _download(root: Path) -> None:
 
     source = datasets.CIFAR10
     archive = root / source.filename
-    ways_out = (
-        "set data.root (or the environment variable TRAINLAB_DATA) to a folder that holds it, "
+    advice = (
+        "set data.root (or the environment variable TRAINLAB_DATA) to a folder that contains it, "
         "or choose data=image_folder or data=shapes, which need no download"
     )
     try:
         with _without_progress_bar(f"downloading CIFAR-10 to {root}"), _stall_limit():
-            # Not CIFAR10(download=True): that never mends a damaged batches.meta. An archive in `root` is
-            # used if its MD5 is right and overwritten otherwise: what a cut-off download left does no harm.
+            # Not CIFAR10(download=True), which never repairs a damaged batches.meta. An archive in `root` is
+            # used if its MD5 is correct and overwritten otherwise, for example after an interrupted download.
             download_and_extract_archive(source.url, root, filename=source.filename, md5=source.tgz_md5)
     except _NETWORK_ERRORS as error:
         found = f" ({archive} is there, but incomplete or damaged)" if archive.exists() else ""
         raise ConnectionError(
-            f"CIFAR-10 is not in {root}{found} and cannot be downloaded from {source.url}: {error}\n{ways_out}"
+            f"CIFAR-10 is not in {root}{found} and cannot be downloaded from {source.url}: {error}\n{advice}"
         ) from error
     except RuntimeError as error:
         raise ValueError(
             f"{archive}, as downloaded from {source.url}, fails its MD5 check: delete it and start again\n"
-            f"if that does not help, {ways_out}"
+            f"if that does not help, {advice}"
         ) from error
 
 
 @contextmanager
 def _without_progress_bar(message: str) -> Iterator[None]:
-    """One line instead of torchvision's progress bar where stderr is no terminal."""
+    """Print one line instead of torchvision's progress bar if stderr is not a terminal."""
     if sys.stderr.isatty():
         yield
         return
@@ -157,7 +157,7 @@ def _without_progress_bar(message: str) -> Iterator[None]:
 
 @contextmanager
 def _stall_limit() -> Iterator[None]:
-    """A server or firewall that never answers is an error, not a wait without end."""
+    """Raise an error if the server does not answer, instead of waiting forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_STALLED_AFTER_S)
     try:
@@ -167,5 +167,5 @@ def _stall_limit() -> Iterator[None]:
 
 
 def _tensors(source: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    # torchvision shows (N, C, H, W) in memory as (N, H, W, C); this takes it back without a copy.
+    # torchvision returns a view (N, H, W, C) of memory in the order (N, C, H, W): no copy is needed.
     return torch.from_numpy(source.data.transpose(0, 3, 1, 2)), torch.tensor(source.targets)

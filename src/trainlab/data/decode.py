@@ -1,4 +1,4 @@
-"""Image files to arrays: any mode and size becomes 8-bit RGB of one size."""
+"""Decode image files of any mode and size to 8-bit RGB of one size."""
 
 import io
 import sys
@@ -12,9 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from trainlab.console import Bar, on_terminal
 from trainlab.processes import count_cores
 
-_MOST_PIXELS = 178_956_970  # of an image; 512 MB in colour
-Image.MAX_IMAGE_PIXELS = None  # half of that, from where on Pillow warns of images that can well be decoded
-_CHUNK = 256  # items a task: a task costs as much as a small image
+_MOST_PIXELS = 178_956_970  # per image; 512 MB as RGB
+Image.MAX_IMAGE_PIXELS = None  # no warning of Pillow from half of that on
+_CHUNK = 256  # items per task; starting a task costs as much as a small image
 
 
 def readable_extensions() -> frozenset[str]:
@@ -25,14 +25,14 @@ def readable_extensions() -> frozenset[str]:
 
 
 def decode(path: str, size: int) -> np.ndarray:
-    """The image in a file as uint8 (3, size, size).
+    """Decode an image file to uint8 (3, size, size).
 
-    It is turned as its EXIF orientation says. Transparent parts are laid on white. 16-bit grey is scaled by
-    1/257. Other sizes are cropped at the centre to a square and resized, bilinear with antialiasing; a much
-    larger JPEG is decoded at a reduced size. Of an animation it is the first frame.
+    The EXIF orientation is applied, transparency is blended with white, and 16-bit gray is scaled by 1/257. Other
+    sizes are cropped to a centered square and resized, bilinear with antialiasing; much larger JPEGs are decoded at
+    reduced size. Of an animation the first frame is used.
 
     Raises:
-        ValueError: the file cannot be decoded: corrupt, truncated, or a mode without a known range (float).
+        ValueError: the file is corrupt, truncated, or has float pixels, whose range is unknown.
         OSError: the file cannot be read.
     """
     content = Path(path).read_bytes()
@@ -47,16 +47,16 @@ def decode(path: str, size: int) -> np.ndarray:
             rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
         return np.asarray(rgb).transpose(2, 0, 1)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is corrupt or no image") from error
-    except Exception as error:  # Pillow's decoders raise nearly every type there is
+        raise ValueError(f"{path} is corrupt or not an image") from error
+    except Exception as error:  # Pillow's decoders raise almost any type
         raise ValueError(f"{path} cannot be decoded ({error or type(error).__name__})") from error
 
 
 def in_threads(function: Callable[[int], None], count: int, description: str) -> None:
-    """Call ``function(i)`` for i in [0, count) on all cores.
+    """Call ``function(i)`` for i in [0, count) in one thread per core.
 
-    Shows a progress bar where stderr is a terminal, and one line elsewhere. Of several errors that of the
-    lowest i is raised; what has not begun by then is left out.
+    Shows a progress bar if stderr is a terminal, otherwise one line. Of several errors that of the lowest i is raised;
+    calls that have not started by then are skipped.
     """
 
     def call(start: int) -> None:
@@ -75,11 +75,11 @@ def in_threads(function: Callable[[int], None], count: int, description: str) ->
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise ValueError("float pixels have no known range; save it with 8 or 16 bits")
+        raise ValueError("the range of float pixels is unknown; save it with 8 or 16 bits")
     if image.mode.startswith("I"):  # "I;16" and its byte orders; "I" is how Pillow opens 16-bit PGM
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 0xFFFF:
-            raise ValueError("grey values must fit 16 bits")
+            raise ValueError("gray values must fit in 16 bits")
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Images in folders, one folder a class."""
+"""Images in folders, one folder per class."""
 
 import hashlib
 import warnings
@@ -10,27 +10,27 @@ import torch
 
 from trainlab.data import cache
 from trainlab.data.decode import decode, in_threads
-from trainlab.data.listing import SPLITS, Listing, content_digest, describe_left_out, list_images
+from trainlab.data.listing import SPLITS, Listing, content_digest, describe_skipped, list_images
 from trainlab.data.module import ImageData, Images
 from trainlab.runs.files import locked, setting_of_path
 
 ON_CORRUPT = ("error", "skip")
-_WAY_OUT = "to leave such files out set data.on_corrupt=skip"
-_DECODING = 1  # counts up when `decode` changes, so that what the older one gave is not used
+_ADVICE = "set data.on_corrupt=skip to leave such files out"
+_DECODING = 1  # version of `decode`; raised when its output changes, which invalidates the cache
 
 
 class ImageFolder(ImageData):
-    """Image files under ``root/train/<class>/`` and ``root/test/<class>/``, in any format Pillow reads.
+    """Image files in ``root/train/<class>/`` and ``root/test/<class>/``, in any format that Pillow reads.
 
-    Folders within those of the classes, files beside these and files without an image format's extension are left out
-    with a warning, hidden ones without. `decode` says how an image becomes square RGB.
-    Decoded images are kept in ``cache_dir`` under a digest of the files' paths and bytes: a folder that was
-    moved or touched is not decoded again, and a damaged cache file is made anew.
+    Skipped with a warning: folders inside class folders, files outside class folders, and files without the extension
+    of an image format. Hidden files are ignored. `decode` describes the conversion to square RGB images. Decoded images
+    are cached in ``cache_dir`` under a digest of the paths and contents of the files: a folder that was moved or
+    touched is not decoded again, and a damaged cache file is replaced.
 
     Args:
         root: folder of the two splits.
-        image_size: pixels a side.
-        on_corrupt: a file that cannot be decoded is an "error", or left out with a warning ("skip").
+        image_size: height and width in pixels.
+        on_corrupt: "error" for an error if a file cannot be decoded, "skip" to leave it out with a warning.
         cache_dir: folder of decoded images, uncompressed; data sets may share it.
 
     The other arguments are those of `ImageData`.
@@ -40,7 +40,7 @@ class ImageFolder(ImageData):
     """
 
     writes_to = "cache_dir"
-    more_classes = "make a folder for each class in DIR/train and DIR/test, with DIR of data.root"
+    more_classes = "make one folder per class in train/ and test/ of data.root"
 
     def __init__(
         self,
@@ -84,44 +84,44 @@ class ImageFolder(ImageData):
 
     @cached_property
     def listing(self) -> Listing:
-        """The files, looked up once for all that share images: the names of 60,000 are 5 MB."""
+        """The image files, listed once for all modules that share images (60,000 names take 5 MB)."""
         return self._source.listing if isinstance(self._source, ImageFolder) else list_images(self.root)
 
     def count_train_images(self) -> int:
-        """Files in ``root/train``, the corrupt ones too.
+        """Number of image files in ``root/train``, including corrupt ones.
 
         Raises:
-            FileNotFoundError: there is no such folder.
+            FileNotFoundError: the folder of a split is missing.
             ValueError: a class has no image, or the splits have different classes.
         """
         return self.listing.counts[0]
 
     def count_classes(self) -> int:
-        """Folders in ``root/train``."""
+        """Number of folders in ``root/train``."""
         return len(self.listing.classes)
 
     def check(self) -> None:
-        """As for all data; and a file that cannot be read is an error, unless such files are left out."""
+        """Check the settings, and that all files can be read unless corrupt ones are skipped."""
         if self.listing.unreadable and self.on_corrupt == "error":
             i, reason = next(iter(self.listing.unreadable.items()))
-            raise ValueError(f"{self.root}/{self.listing.paths[i]} {reason}; {_WAY_OUT}")
+            raise ValueError(f"{self.root}/{self.listing.paths[i]} {reason}; {_ADVICE}")
         super().check()
 
     def read(self) -> Images:
-        """All images, decoded at the first call.
+        """Read all images, decoding them at the first call.
 
         Raises:
-            FileNotFoundError: there is no such folder.
-            ValueError: as by `count_train_images`; or a file is corrupt; or all files of a class are.
+            FileNotFoundError: the folder of a split is missing.
+            ValueError: as in `count_train_images`, or a file is corrupt, or all files of a class are.
         """
         with setting_of_path("data.cache_dir", self.cache_dir), setting_of_path("data.root", self.root):
             found = self._cached()
             if found is None and self.may_write:
                 with locked(self.cache_dir / ".lock"):
-                    found = self._cached() or self._make()
-            content, decoded = found or self._make()
-        if left_out := describe_left_out(self.listing):
-            warnings.warn(f"left out of {self.root}: {left_out}", stacklevel=2)
+                    found = self._cached() or self._decode_all()
+            content, decoded = found or self._decode_all()
+        if skipped := describe_skipped(self.listing):
+            warnings.warn(f"skipped in {self.root}: {skipped}", stacklevel=2)
         self._check_corrupt(decoded)
         train, test = torch.from_numpy(decoded.pixels).split(decoded.counts.tolist())
         train_labels, test_labels = torch.from_numpy(decoded.labels).split(decoded.counts.tolist())
@@ -132,11 +132,11 @@ class ImageFolder(ImageData):
         decoded = cache.load(self._cache_file(content), self.image_shape) if content else None
         return (content, decoded) if content and decoded else None
 
-    def _make(self) -> tuple[str, cache.Decoded]:
+    def _decode_all(self) -> tuple[str, cache.Decoded]:
         content = content_digest(self.root, self.listing)
         decoded = cache.load(self._cache_file(content), self.image_shape)
         if decoded is None:
-            decoded = self._decode()
+            decoded = self._decode_files()
             if self.may_write:
                 cache.save(self._cache_file(content), decoded)
         if self.may_write:
@@ -147,7 +147,7 @@ class ImageFolder(ImageData):
         key = f"{content} {self.image_size} {self.on_corrupt} {_DECODING}"
         return self.cache_dir / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
 
-    def _decode(self) -> cache.Decoded:
+    def _decode_files(self) -> cache.Decoded:
         paths, labels = self.listing.paths, self.listing.labels
         pixels = np.empty((len(paths), *self.image_shape), np.uint8)
         readable = np.ones(len(paths), bool)
@@ -161,7 +161,7 @@ class ImageFolder(ImageData):
             except (ValueError, PermissionError) as error:
                 if self.on_corrupt == "error":
                     reason = f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-                    raise ValueError(f"{reason}; {_WAY_OUT}") from error
+                    raise ValueError(f"{reason}; {_ADVICE}") from error
                 readable[i] = False
 
         in_threads(decode_one, len(paths), f"decoding {self.root}")
@@ -171,14 +171,14 @@ class ImageFolder(ImageData):
         return cache.Decoded(pixels, labels, counts)
 
     def _check_corrupt(self, decoded: cache.Decoded) -> None:
-        left_out = len(self.listing.paths) - len(decoded.pixels)
-        if left_out == 0:
+        skipped = len(self.listing.paths) - len(decoded.pixels)
+        if skipped == 0:
             return
         for split, labels in zip(SPLITS, np.split(decoded.labels, decoded.counts[:1]), strict=True):
             for label, name in enumerate(self.listing.classes):
                 if label not in labels:
                     raise ValueError(
-                        "a class must have an image that can be decoded, "
+                        "every class must have an image that can be decoded, "
                         f"{self.root}/{split}/{name} has none; set data.root"
                     )
-        warnings.warn(f"left out {left_out} corrupt files of {self.root} (data.on_corrupt=skip)", stacklevel=2)
+        warnings.warn(f"skipped {skipped} corrupt files of {self.root} (data.on_corrupt=skip)", stacklevel=2)

@@ -1,4 +1,4 @@
-"""Which image files there are, and what is in them: looked up without decoding."""
+"""Listing of image files and digests of their contents, without decoding."""
 
 import hashlib
 import os
@@ -14,24 +14,24 @@ from trainlab.data.decode import in_threads, readable_extensions
 
 SPLITS = ("train", "test")
 STRAY, FOLDER, NO_IMAGE = (
-    "files beside the class folders",
-    "folders in a class folder",
-    "files without an image format's extension",
+    "files outside class folders",
+    "folders inside class folders",
+    "files without the extension of an image format",
 )
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files of both splits, training first; in the order of classes, then of names.
+    """The image files of both splits, training first, sorted by class and name.
 
     Attributes:
         classes: names, by label.
-        paths: relative to the root.
+        paths: paths relative to the root.
         labels: int64 (N,).
-        counts: files in each split.
+        counts: number of files in each split.
         digest: hexadecimal hash of all paths, sizes and times of change.
-        unreadable: by index, why one is no file to be read: a link to nothing, a pipe.
-        left_out: what is there besides and not hidden, relative to the root, by what it is.
+        unreadable: reasons by index, for broken links, pipes and the like.
+        skipped: other entries that are not hidden, relative to the root, by their kind.
     """
 
     classes: tuple[str, ...]
@@ -40,21 +40,21 @@ class Listing:
     counts: tuple[int, int]
     digest: str
     unreadable: Mapping[int, str]
-    left_out: Mapping[str, Sequence[str]]
+    skipped: Mapping[str, Sequence[str]]
 
 
 def list_images(root: Path) -> Listing:
-    """List the image files under a root without reading one.
+    """List the image files under ``root`` without reading them.
 
     Raises:
         FileNotFoundError: the folder of a split is missing.
         ValueError: a class has no image, or the splits have different classes.
     """
-    left_out: dict[str, list[str]] = {STRAY: [], FOLDER: [], NO_IMAGE: []}
-    classes = {split: _class_folders(root, split, left_out) for split in SPLITS}
+    skipped: dict[str, list[str]] = {STRAY: [], FOLDER: [], NO_IMAGE: []}
+    classes = {split: _class_folders(root, split, skipped) for split in SPLITS}
     if differing := sorted(set(classes["train"]) ^ set(classes["test"])):
         raise ValueError(
-            f"train and test must have the same class folders, {root} has in only one of them: "
+            f"train and test must have the same class folders, {root} has only in one of them: "
             f"{', '.join(differing)}; set data.root"
         )
     extensions = readable_extensions()
@@ -66,7 +66,7 @@ def list_images(root: Path) -> Listing:
     for split in SPLITS:
         start = len(paths)
         for label, name in enumerate(classes[split]):
-            files = _image_files(root, f"{split}/{name}", extensions, left_out)
+            files = _image_files(root, f"{split}/{name}", extensions, skipped)
             digest.update(repr(files).encode())
             unreadable |= {i: reason for i, (*_, reason) in enumerate(files, len(paths)) if reason}
             paths.extend(path for path, *_ in files)
@@ -74,16 +74,16 @@ def list_images(root: Path) -> Listing:
         counts.append(len(paths) - start)
     sizes = counts[0], counts[1]
     found = digest.hexdigest()
-    return Listing(tuple(classes["train"]), tuple(paths), np.array(labels), sizes, found, unreadable, left_out)
+    return Listing(tuple(classes["train"]), tuple(paths), np.array(labels), sizes, found, unreadable, skipped)
 
 
-def describe_left_out(listing: Listing) -> str:
-    """How many files and folders are left out, with an example of each kind; "" where none is."""
-    return "; ".join(f"{what}: {len(paths)}, such as {min(paths)}" for what, paths in listing.left_out.items() if paths)
+def describe_skipped(listing: Listing) -> str:
+    """Number of skipped files and folders with an example of each kind; "" if there are none."""
+    return "; ".join(f"{what}: {len(paths)}, such as {min(paths)}" for what, paths in listing.skipped.items() if paths)
 
 
 def content_digest(root: Path, listing: Listing) -> str:
-    """Hexadecimal hash of the files' paths and bytes; of those that cannot be read, none."""
+    """Hexadecimal hash of the paths and contents of the files; files that cannot be read count with their path only."""
     paths = listing.paths
     digests = [b""] * len(paths)
 
@@ -102,11 +102,11 @@ def content_digest(root: Path, listing: Listing) -> str:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself
+    except OSError:  # a link that points to itself
         return False
 
 
-def _class_folders(root: Path, split: str, left_out: Mapping[str, list[str]]) -> list[str]:
+def _class_folders(root: Path, split: str, skipped: Mapping[str, list[str]]) -> list[str]:
     folder = root / split
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -115,37 +115,37 @@ def _class_folders(root: Path, split: str, left_out: Mapping[str, list[str]]) ->
         )
     entries = [entry for entry in os.scandir(folder) if entry.name[0] != "."]
     names = sorted(entry.name for entry in entries if _is_folder(entry))
-    left_out[STRAY].extend(f"{split}/{entry.name}" for entry in entries if not _is_folder(entry))
+    skipped[STRAY].extend(f"{split}/{entry.name}" for entry in entries if not _is_folder(entry))
     if not names:
-        raise ValueError(f"{folder} must have a folder for each class, it has none; set data.root")
+        raise ValueError(f"{folder} must have one folder per class, got none; set data.root")
     return names
 
 
 def _image_files(
-    root: Path, folder: str, extensions: frozenset[str], left_out: Mapping[str, list[str]]
+    root: Path, folder: str, extensions: frozenset[str], skipped: Mapping[str, list[str]]
 ) -> list[tuple[str, int, int, int, str]]:
-    """Path, size, times of change, and why it cannot be read, if so, of each file with the name of an image."""
+    """Path, size, times of change, and the reason if it cannot be read, of each file with an image extension."""
     files = []
     for entry in os.scandir(root / folder):
         if entry.name[0] == ".":
             continue
         path = f"{folder}/{entry.name}"
         if _is_folder(entry):
-            left_out[FOLDER].append(path)
+            skipped[FOLDER].append(path)
             continue
         stem, _, extension = entry.name.rpartition(".")
         if not stem or extension.lower() not in extensions:
-            left_out[NO_IMAGE].append(path)
+            skipped[NO_IMAGE].append(path)
             continue
         try:
             found = entry.stat()
         except OSError as error:
             is_gone = isinstance(error, FileNotFoundError)
-            files.append((path, 0, 0, 0, "is a link to nothing" if is_gone else f"cannot be read: {error.strerror}"))
+            files.append((path, 0, 0, 0, "is a broken link" if is_gone else f"cannot be read: {error.strerror}"))
             continue
-        reason = "" if stat.S_ISREG(found.st_mode) else "is a pipe, a socket or a device, and no image"
-        # The time of the last status change too: unlike that of modification it cannot be set back.
+        reason = "" if stat.S_ISREG(found.st_mode) else "is a pipe, a socket or a device, not an image"
+        # The change time, too: unlike the modification time it cannot be set by programs.
         files.append((path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, reason))
     if not files:
-        raise ValueError(f"a class folder must have an image, {root / folder} has none; set data.root")
+        raise ValueError(f"every class folder must have an image, {root / folder} has none; set data.root")
     return sorted(files)

@@ -1,4 +1,4 @@
-"""What all data modules share: images in memory on the training device, split, statistics, batches."""
+"""Base class of data modules: images in memory on the training device, split, statistics and batches."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Images:
 
     Attributes:
         train: uint8 (N, C, H, W), with ``train_labels`` int64 (N,).
-        test: the same, with ``test_labels``.
+        test: uint8 (N, C, H, W), with ``test_labels`` int64 (N,).
         classes: names, by label.
         digest: hexadecimal hash of the content.
     """
@@ -36,19 +36,19 @@ class ImageData(lightning.LightningDataModule, ABC):
     """Training, validation and test batches of a data set that fits in memory.
 
     Args:
-        batch_size: training images a step and process.
-        eval_batch_size: images a step in validation and test.
-        val_size: validation images, carved out of the training set.
+        batch_size: training images per step and process.
+        eval_batch_size: images per step in validation and test.
+        val_size: validation images, split off the training set.
         val_split: "stratified" by ``split_seed``, or the "first" images of the training set.
-        split_seed: kept apart from the training's seed, so that runs with different seeds share one split.
+        split_seed: independent of the training's seed, so that runs with different seeds share one split.
         flip: flip training images horizontally with probability 1/2.
-        crop_padding: pixels of zero padding out of which training images are cropped; 0 for none.
-        seed: what the order of batches and the draws of augmentation are derived from.
+        crop_padding: pixels of zero padding from which training images are cropped; 0 for no cropping.
+        seed: seed of the order of batches and of augmentation.
 
     Attributes:
-        more_classes: what to do where there is one class alone, for a message.
-        writes_to: the argument, if any, that names the folder that `read` writes into.
-        may_write: whether it may; false where that folder was named by a checkpoint, which may come from anywhere.
+        more_classes: advice in the error message for data with only one class.
+        writes_to: argument that names the folder `read` writes to; None if it writes nothing.
+        may_write: whether `read` may write; false if a checkpoint names that folder, as it may come from anywhere.
 
     Raises:
         ValueError: an argument is out of range.
@@ -89,7 +89,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         self._split: tuple[Tensor, Tensor] | None = None
 
     def share(self, source: "ImageData") -> None:
-        """Have the images, split and statistics of ``source``, whose settings differ in the seed alone."""
+        """Use images, split and statistics of ``source``, whose settings differ at most in the seed."""
         self._source = source
 
     @property
@@ -99,22 +99,27 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     @abstractmethod
     def count_train_images(self) -> int:
-        """Size of the training set before the split, found without reading an image.
+        """Number of training images before the split, without reading an image.
 
         Raises:
-            FileNotFoundError: the data are not where the settings say; the message says what to do.
+            FileNotFoundError: the data are not where the settings say.
         """
 
     @abstractmethod
     def count_classes(self) -> int:
-        """Number of classes, found in the same way."""
+        """Number of classes, without reading an image."""
 
     @abstractmethod
     def read(self) -> Images:
-        """All images, downloaded or decoded if need be."""
+        """Read all images, downloading or decoding them if necessary."""
 
     def check(self) -> None:
-        """Raise, before any image is read, what can be known by then to be wrong with the data for a training."""
+        """Check the settings for a training, without reading an image.
+
+        Raises:
+            ValueError: there are fewer than two classes, or a size does not fit the data.
+            FileNotFoundError: the data are not where the settings say.
+        """
         if (count := self.count_classes()) < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {count}; {self.more_classes}")
         self._check_sizes(self.count_train_images())
@@ -122,12 +127,12 @@ class ImageData(lightning.LightningDataModule, ABC):
     def _check_sizes(self, total: int) -> None:
         if self.augmentation and self.augmentation.crop_padding > (size := min(self.image_shape[1:])):
             raise ValueError(
-                f"crop_padding must be at most the images' size, {size}, got {self.augmentation.crop_padding}; "
+                f"crop_padding must be at most the image size, {size}, got {self.augmentation.crop_padding}; "
                 "set data.crop_padding"
             )
         if self.val_size >= total:
             raise ValueError(
-                f"val_size must leave training images: it is {self.val_size} of {total}; set data.val_size"
+                f"val_size must be below the {total} training images, got {self.val_size}; set data.val_size"
             )
         if self.batch_size > total - self.val_size:
             raise ValueError(
@@ -137,7 +142,7 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     @property
     def images(self) -> Images:
-        """The data set, read once."""
+        """The data set, read at the first access."""
         if self._source is not None:
             self._images = self._source.images
         if self._images is None:
@@ -146,7 +151,7 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     @property
     def _indices(self) -> tuple[Tensor, Tensor]:
-        """Of the training and of the validation images; a test alone needs neither, so nothing is checked for it."""
+        """Indices of the training and the validation images; a test needs neither, so only this checks their sizes."""
         if self._source is not None:
             return self._source._indices
         if self._split is None:
@@ -161,12 +166,12 @@ class ImageData(lightning.LightningDataModule, ABC):
         return self.images.classes
 
     def setup(self, stage: str) -> None:
-        """Put the images on the training device."""
+        """Move the images to the training device."""
         assert self.trainer is not None
         self._put_on(self.trainer.strategy.root_device)
 
     def _put_on(self, device: torch.device) -> None:
-        """Move the images, and with them those of all that share them."""
+        """Move the images, also for all modules that share them."""
         if self._source is not None:
             self._source._put_on(device)
             return
@@ -201,9 +206,9 @@ class ImageData(lightning.LightningDataModule, ABC):
         return mean.float(), variance.sqrt().float()
 
     def train_dataloader(self) -> Batches:
-        """Shuffled and augmented batches of the training split; in one order when overfitting on purpose."""
+        """Shuffled and augmented batches of the training split; not shuffled with `overfit_batches`."""
         images = self.images
-        # Lightning sets it unseen.
+        # Lightning sets it dynamically.
         overfit = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
         return Batches(
             images.train,
@@ -229,12 +234,12 @@ class ImageData(lightning.LightningDataModule, ABC):
         )
 
     def test_dataloader(self) -> Batches:
-        """Batches of the test set, all of them in every process."""
+        """Batches of the whole test set, in every process."""
         images = self.images
         return Batches(images.test, images.test_labels, torch.arange(len(images.test)), self.eval_batch_size)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Batches are on the device."""
+        """Return ``batch``, which is on the device already."""
         return batch
 
     @property

@@ -1,4 +1,4 @@
-"""Pictures of ten shapes, drawn from a seed: a data set that needs no download."""
+"""Synthetic images of ten shapes, generated from a seed: a data set without download."""
 
 import hashlib
 import math
@@ -11,23 +11,23 @@ from trainlab.data.module import ImageData, Images
 from trainlab.randomness import generator
 
 _Distance = Callable[[Tensor, Tensor], Tensor]
-_LARGEST = 2**32  # bytes of all pictures, which lie in memory; they take minutes to draw
-_CHUNK = 250  # images drawn at once, so that one channel of them stays in the processor's cache
+_LARGEST = 2**32  # bytes of all images in memory, which take minutes to generate
+_CHUNK = 250  # images generated together, so that one channel of them fits in the CPU's cache
 
 
 class Shapes(ImageData):
-    """Ten classes of square colour pictures: one shape each, among clutter and noise.
+    """Ten classes of square color images, each with one shape on a background with clutter and noise.
 
-    Position, size, rotation, colours and shading vary from picture to picture. Classes differ in number by at
-    most one. The test pictures do not depend on the number of training pictures.
+    Position, size, rotation, colors and shading vary. The numbers of images per class differ by at most one. The test
+    images do not depend on the number of training images.
 
     Args:
-        num_train: training pictures before validation pictures are carved out.
-        num_test: test pictures.
+        num_train: training images, including validation images.
+        num_test: test images.
         image_size: height and width in pixels, at least 16.
-        noise: standard deviation on every pixel and channel, where 1 is the range from black to white.
-        data_seed: what the pictures are drawn from; kept apart from the training's seed.
-        batch_size: this and what follows are the settings of ``ImageData``.
+        noise: standard deviation of the noise, in [0, 1], where 1 is the range from black to white.
+        data_seed: seed of the images, independent of the training's seed.
+        batch_size: this and the following arguments are those of `ImageData`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -70,7 +70,7 @@ class Shapes(ImageData):
                 raise ValueError(f"{key} must be at least {least}, got {value}; set data.{key}")
         if (size := 3 * image_size**2 * (num_train + num_test)) > _LARGEST:
             raise ValueError(
-                f"num_train and num_test pictures must take at most {_LARGEST >> 30} GiB, "
+                f"num_train and num_test images must take at most {_LARGEST >> 30} GiB, "
                 f"got {size / 2**30:.3g} GiB; set data.num_train"
             )
         if not 0 <= noise <= 1:
@@ -92,7 +92,7 @@ class Shapes(ImageData):
         return len(SHAPES)
 
     def read(self) -> Images:
-        """Draw all pictures."""
+        """Generate all images."""
         train, train_labels = self._draw("train", self.num_train)
         test, test_labels = self._draw("test", self.num_test)
         digest = hashlib.blake2b(digest_size=16)
@@ -103,11 +103,11 @@ class Shapes(ImageData):
     def _draw(self, part: str, count: int) -> tuple[Tensor, Tensor]:
         draws = generator(self.data_seed, "shapes", part)
         labels = torch.randperm(count, generator=draws) % len(SHAPES)
-        pictures = torch.empty(count, *self.image_shape, dtype=torch.uint8)
+        images = torch.empty(count, *self.image_shape, dtype=torch.uint8)
         for label, shape in enumerate(SHAPES.values()):
             for chosen in (labels == label).nonzero().flatten().split(_CHUNK):
-                pictures[chosen] = _paint(shape, len(chosen), self.image_size, self.noise, draws)
-        return pictures, labels
+                images[chosen] = _paint(shape, len(chosen), self.image_size, self.noise, draws)
+        return images, labels
 
 
 def _paint(shape: _Distance, count: int, size: int, noise: float, draws: torch.Generator) -> Tensor:
@@ -124,20 +124,20 @@ def _paint(shape: _Distance, count: int, size: int, noise: float, draws: torch.G
     bright = uniform(0, 1) < 0.5
     dark_color, light_color = uniform(0.05, 0.5, 3), uniform(0.5, 0.95, 3)
     color = torch.where(bright[:, None], light_color, dark_color)
-    picture = torch.where(bright[:, None], dark_color, light_color)
-    picture = picture + _shading(x, y, uniform(0, 2 * math.pi), uniform(0, 0.2))[:, None]
+    image = torch.where(bright[:, None], dark_color, light_color)
+    image = image + _shading(x, y, uniform(0, 2 * math.pi), uniform(0, 0.2))[:, None]
     for _ in range(3):
         blot = torch.hypot(x - uniform(-1, 1), y - uniform(-1, 1)) - uniform(0.06, 0.16)
-        picture = torch.lerp(picture, uniform(0.1, 0.9, 3), _coverage(blot, pixel))
+        image = torch.lerp(image, uniform(0.1, 0.9, 3), _coverage(blot, pixel))
 
     angle, radius = uniform(-0.35, 0.35), uniform(0.5, 0.75)
     u, v = (x - uniform(-0.2, 0.2)) / radius, (y - uniform(-0.2, 0.2)) / radius
     distance = shape(u * angle.cos() + v * angle.sin(), v * angle.cos() - u * angle.sin()) * radius
     color = color + _shading(x, y, uniform(0, 2 * math.pi), uniform(0, 0.2))[:, None]
-    picture = torch.lerp(picture, color, _coverage(distance, pixel))
+    image = torch.lerp(image, color, _coverage(distance, pixel))
 
-    picture += torch.randn(picture.shape, generator=draws).mul_(noise)
-    return picture.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    image += torch.randn(image.shape, generator=draws).mul_(noise)
+    return image.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _shading(x: Tensor, y: Tensor, direction: Tensor, strength: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Validation images carved out of a training set."""
+"""Split of validation images off a training set."""
 
 import torch
 from torch import Tensor
@@ -9,13 +9,13 @@ SPLITS = ("stratified", "first")
 
 
 def split(labels: Tensor, val_size: int, kind: str, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training and of the validation images, both ascending.
+    """Indices of the training and the validation images, both in ascending order.
 
     Args:
         labels: int64 (N,).
         val_size: number of validation images, in [1, N).
         kind: "stratified" draws from each class in proportion to its size; "first" takes the first ``val_size``.
-        seed: of the stratified draw.
+        seed: seed of the stratified draw.
     """
     val = torch.arange(val_size) if kind == "first" else _stratified(labels, val_size, seed)
     is_val = torch.zeros(len(labels), dtype=torch.bool)
@@ -27,7 +27,7 @@ def _stratified(labels: Tensor, val_size: int, seed: int) -> Tensor:
     classes, counts = labels.unique(return_counts=True)
     exact = counts.double() * val_size / len(labels)
     sizes = exact.floor().long()
-    # Largest remainders get what rounding down left over.
+    # Images left over by rounding go to the largest remainders.
     left = val_size - int(sizes.sum())
     sizes[(exact - sizes).argsort(descending=True, stable=True)[:left]] += 1
     draws = generator(seed, "split")

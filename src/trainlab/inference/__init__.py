@@ -1,4 +1,4 @@
-"""What a trained network does on images: loss, accuracy, uncertainty, with its dropout off and left on."""
+"""Inference with a trained network: evaluation, MC dropout, prediction and export."""
 
 from trainlab.inference.evaluate import evaluate_checkpoint
 from trainlab.inference.mc_dropout import mc_probabilities

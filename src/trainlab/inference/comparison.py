@@ -1,4 +1,4 @@
-"""Deterministic predictions and MC dropout side by side, with what can be claimed of their difference."""
+"""Comparison of deterministic predictions with MC dropout, with intervals and a test."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +11,20 @@ from trainlab.statistics import mcnemar
 from trainlab.statistics.bootstrap import bootstrap_counts, percentile_interval
 
 DETERMINISTIC, MC, DIFFERENCE = "deterministic", "mc_dropout", "difference"
-Figures = dict[str, Any]  # the name of a metric, and its value, low and high of each side
+Comparison = dict[str, Any]  # name of a metric; value, low and high for each side
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How to speak of a metric. ``better`` is the sign of a change for the better, 0 where there is no such thing."""
+    """Display of a metric. ``better`` is the sign of an improvement; 0 if neither direction is one."""
 
     name: str
     better: int
     percent: bool = False
 
-    def shown(self, value: float, sign: str = "") -> str:
-        """The value for people."""
-        return format(100 * value, f"{sign}.2f") if self.percent else format(value, f"{sign}.4f")
+    def format(self, value: float, sign: str = "") -> str:
+        """The value for display."""
+        return f"{100 * value:{sign}.2f}" if self.percent else f"{value:{sign}.4f}"
 
 
 METRICS = {
@@ -38,15 +38,15 @@ METRICS = {
 }
 
 
-def compare(deterministic: Scores, mc: Scores | None, seed: int) -> dict[str, Figures]:
-    """Each metric of either side and of their difference, with bootstrap intervals over the images.
+def compare(deterministic: Scores, mc: Scores | None, seed: int) -> dict[str, Comparison]:
+    """Each metric of both sides and their difference, with bootstrap intervals over the images.
 
-    Both sides are resampled alike, so that the interval of a difference is a paired one.
+    Both sides use the same resamples, so the intervals of the differences are paired.
     """
-    num_images = len(deterministic.right)
+    num_images = len(deterministic.correct)
     values = _sides(deterministic, mc, torch.ones(num_images, 1, dtype=torch.float64))
     spread = [_sides(deterministic, mc, counts) for counts in bootstrap_counts(num_images, seed)]
-    compared: dict[str, Figures] = {}
+    compared: dict[str, Comparison] = {}
     for key in (key for key in METRICS if any(metric == key for metric, _ in values)):
         compared[key] = {"name": METRICS[key].name}
         for side in (s for s in (DETERMINISTIC, MC, DIFFERENCE) if (key, s) in values):
@@ -56,7 +56,7 @@ def compare(deterministic: Scores, mc: Scores | None, seed: int) -> dict[str, Fi
 
 
 def _sides(deterministic: Scores, mc: Scores | None, counts: Tensor) -> dict[tuple[str, str], Tensor]:
-    """Metrics (R,) of the sets ``counts`` (N, R) by name and side."""
+    """Metrics (R,) of the resamples ``counts`` (N, R), by name and side."""
     one = summarize(deterministic, counts)
     other = summarize(mc, counts) if mc else {}
     return {
@@ -67,19 +67,19 @@ def _sides(deterministic: Scores, mc: Scores | None, counts: Tensor) -> dict[tup
 
 
 def mcnemar_test(deterministic: Scores, mc: Scores) -> dict[str, Any]:
-    """Images that one side alone has right, and the exact two-sided p of so uneven counts."""
-    gained = int((mc.right > deterministic.right).sum())
-    lost = int((mc.right < deterministic.right).sum())
+    """Images that only one side classifies correctly, and the p-value of McNemar's exact test."""
+    gained = int((mc.correct > deterministic.correct).sum())
+    lost = int((mc.correct < deterministic.correct).sum())
     return {"gained": gained, "lost": lost, "p": mcnemar(lost, gained)}
 
 
-def in_words(compared: dict[str, Figures], test: dict[str, Any]) -> list[str]:
-    """A sentence for each metric's difference, and one for McNemar's test."""
+def describe(compared: dict[str, Comparison], test: dict[str, Any]) -> list[str]:
+    """One sentence per difference, and one for McNemar's test."""
     sentences = []
     for key, sides in compared.items():
         if DIFFERENCE in sides:
             metric, of = METRICS[key], sides[DIFFERENCE]
-            change, low, high = (metric.shown(of[part], "+") for part in ("value", "low", "high"))
+            change, low, high = (metric.format(of[part], "+") for part in ("value", "low", "high"))
             points = " points" if metric.percent else ""
             sentences.append(
                 f"MC dropout changes {metric.name} by {change}{points}, 95 % interval {low} to {high}: "
@@ -87,7 +87,7 @@ def in_words(compared: dict[str, Figures], test: dict[str, Any]) -> list[str]:
             )
     sentences.insert(
         1,
-        f"With MC dropout {test['gained']} images become right and {test['lost']} wrong: "
+        f"With MC dropout {test['gained']} images become correct and {test['lost']} wrong: "
         f"p = {test['p']:.2g} in McNemar's exact test",
     )
     return sentences
@@ -95,7 +95,7 @@ def in_words(compared: dict[str, Figures], test: dict[str, Any]) -> list[str]:
 
 def _claim(metric: Metric, change: dict[str, float], p: float) -> str:
     if change["low"] <= 0 <= change["high"] or p >= 0.05:
-        return "no difference can be claimed"
+        return "no significant difference"
     if metric.better == 0:
         return "predictions are less certain" if change["value"] > 0 else "predictions are more certain"
     return "it is better" if change["value"] * metric.better > 0 else "it is worse"

@@ -1,4 +1,4 @@
-"""A checkpoint on the test set of its data, with its dropout off and, if asked for, left on."""
+"""Evaluation of a checkpoint on its test set, optionally with MC dropout."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainlab.data import ImageData, Images
-from trainlab.inference.comparison import compare, in_words, mcnemar_test
+from trainlab.inference.comparison import compare, describe, mcnemar_test
 from trainlab.inference.mc_dropout import has_dropout
 from trainlab.inference.metrics import BINS, Scores, score_images
 from trainlab.inference.network import Evaluation, evaluate
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 MOST_UNCERTAIN = 32
 _OF_EVERY_EVALUATION = {"checkpoint", "epoch", "data_digest", "test_loss", "test_acc", "class_acc", "confusion"}
 _OF_MC_DROPOUT = ("metrics", "intervals", "mc_dropout", "most_uncertain")
-_OF_TRAINING = re.compile(r"(to leave such files out )?set data\.\w+(=\w+)?$")  # how messages about data end
+_OF_TRAINING = re.compile(r"set data\.\w+(=\w+)?( to leave such files out)?$")  # end of a message about data
 
 
 def evaluate_checkpoint(
@@ -41,21 +41,24 @@ def evaluate_checkpoint(
     mc_samples: int | None = None,
     mc_seed: int = 0,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on the test set of its data; write the figures and return them.
+    """Evaluate a checkpoint on the test set of its data and write the results.
 
     Args:
-        ckpt_path: of the checkpoint; network and data are rebuilt from it.
-        data_root: where the images lie now, if not where they lay; CIFAR-10 is downloaded to there if need be.
-        cache_dir: where decoded images are kept; None to read what the training kept, if that is there, and write none.
-        eval_batch_size: images a step; that of the training if None. Bounds the memory, that of MC dropout too.
-        device: "auto", or a torch device.
-        out: file to write; None for `eval.json` in the folder of the run. Figures go into a folder beside it.
-        mc_samples: samples of MC dropout to set beside the deterministic predictions; None for neither.
-        mc_seed: of their masks and of the bootstrap.
+        ckpt_path: checkpoint; network and data are rebuilt from it.
+        data_root: folder of the data; None for that of the training. CIFAR-10 is downloaded there if necessary.
+        cache_dir: folder of decoded images; None to read the cache of the training, if there is one, and write nothing.
+        eval_batch_size: images per step, which limits memory, also of MC dropout; None for that of the training.
+        device: "auto" or a torch device.
+        out: file to write; None for `eval.json` in the folder of the run. Figures are written to a folder next to it.
+        mc_samples: samples of MC dropout, compared with deterministic predictions; None for the accuracy alone.
+        mc_seed: seed of the dropout masks and the bootstrap.
+
+    Returns:
+        The content of ``out``.
 
     Raises:
-        ValueError, OSError: a setting cannot be, ``out`` exists and is no evaluation, the data are not what or where
-            they were, or the network's outputs are not finite; nothing was written.
+        ValueError, OSError: a setting is invalid, ``out`` exists and is not an evaluation, the data were moved or
+            changed, or outputs of the network are not finite. Nothing is written.
     """
     if mc_samples is not None and mc_samples < 1:
         raise ValueError(f"mc_samples must be at least 1, got {mc_samples}; set mc_samples")
@@ -65,7 +68,7 @@ def evaluate_checkpoint(
     check_replaceable(out, ckpt_path, lambda there: bool(_earlier(there)), "an evaluation", "out")
     network = rebuild_network(checkpoint).to(place)
     changes = {"root": data_root, "cache_dir": cache_dir, "eval_batch_size": eval_batch_size}
-    with _own_settings_named():
+    with _evaluation_settings_named():
         data = _test_data(checkpoint, **{key: value for key, value in changes.items() if value is not None})
     evaluation = evaluate(network, _batches(data, place), len(data.classes))
     check_finite(torch.tensor([evaluation.loss, *evaluation.logits.aminmax()]), ckpt_path)
@@ -81,14 +84,14 @@ def evaluate_checkpoint(
     if mc_samples is not None:
         figures |= _uncertainty(ckpt_path, network, data, place, evaluation, mc_samples, mc_seed, out)
     else:
-        figures |= _kept(_earlier(out), figures, out)
+        figures |= _earlier_mc_dropout(_earlier(out), figures, out)
     write_json(out, figures, indent=2)
     log.info("written to %s", out)
     return figures
 
 
 def _earlier(out: Path) -> dict[str, Any]:
-    """What an earlier evaluation left there; empty where the file is none."""
+    """Content of an earlier evaluation; empty if the file is not an evaluation."""
     try:
         content = json.loads(out.read_bytes())
     except (OSError, ValueError):
@@ -96,17 +99,17 @@ def _earlier(out: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) and content.keys() >= _OF_EVERY_EVALUATION else {}
 
 
-def _kept(earlier: dict[str, Any], figures: dict[str, Any], out: Path) -> dict[str, Any]:
-    """What ``mc_samples`` gave earlier, if it was of the same weights and images; otherwise its figures are removed."""
+def _earlier_mc_dropout(earlier: dict[str, Any], figures: dict[str, Any], out: Path) -> dict[str, Any]:
+    """MC dropout of an earlier evaluation of the same weights and images; otherwise its figures are removed."""
     if not earlier.keys() >= set(_OF_MC_DROPOUT):
         return {}
     if all(earlier[key] == figures[key] for key in ("checkpoint", "epoch", "data_digest", "test_loss")):
-        log.info("%s keeps the part on MC dropout of an earlier evaluation", out)
+        log.info("%s keeps the MC dropout results of an earlier evaluation", out)
         return {key: earlier[key] for key in _OF_MC_DROPOUT}
     from trainlab.inference.figures import remove_figures
 
     remove_figures(_figures_folder(out))
-    log.info("removed the part on MC dropout in %s, of other weights or images, and its figures", out)
+    log.info("removed the MC dropout results in %s, of other weights or images, and their figures", out)
     return {}
 
 
@@ -120,7 +123,7 @@ def _uncertainty(
     mc_seed: int,
     out: Path,
 ) -> dict[str, Any]:
-    """What comes of ``mc_samples``: metrics with intervals, and the comparison if there is dropout. Writes figures."""
+    """Metrics with intervals, and the comparison with MC dropout if the network has dropout. Writes figures."""
     from trainlab.inference.figures import write_figures  # matplotlib takes a while to import
 
     probabilities = evaluation.logits.double().softmax(1)
@@ -134,15 +137,15 @@ def _uncertainty(
         about = {
             "samples": mc_samples,
             "seed": mc_seed,
-            "accuracy_by_samples": (sampled.right / len(probabilities)).tolist(),
+            "accuracy_by_samples": (sampled.correct / len(probabilities)).tolist(),
             "cost_of_1000_images": measure_cost(network, next(_batches(data, device))[0], mc_samples, mc_seed),
             "mcnemar": mcnemar_test(deterministic, mc),
         }
     else:
-        log.info("the network has no dropout: MC dropout has nothing to do")
+        log.info("mc_samples has no effect: the network has no dropout")
     compared = compare(deterministic, mc, mc_seed)
     if about:
-        about["in_words"] = in_words(compared, about["mcnemar"])
+        about["summary"] = describe(compared, about["mcnemar"])
     figures = {
         "metrics": compared,
         "intervals": {"level": LEVEL, "resamples": RESAMPLES, "of": "images", "ece_bins": BINS},
@@ -160,7 +163,7 @@ def _figures_folder(out: Path) -> Path:
 
 
 def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> list[dict[str, Any]]:
-    """The images whose predictions have the largest entropy, the largest first."""
+    """The images with the highest predictive entropy, in descending order."""
     chosen = scores.entropy.argsort(descending=True, stable=True)[:MOST_UNCERTAIN].tolist()
     disagreement = scores.mutual_information
     return [
@@ -176,7 +179,7 @@ def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> li
 
 
 def _test_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
-    """The data of a checkpoint with ``changes`` to their settings, read, with the classes that it was trained on."""
+    """The data of a checkpoint with ``changes`` to their settings, checked against the classes of the training."""
     data = rebuild_data(checkpoint, **changes)
     if list(data.classes) != checkpoint["trainlab"]["classes"]:
         raise ValueError(
@@ -185,29 +188,29 @@ def _test_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
         )
     trained_on, digest = checkpoint["trainlab"].get("data_digest"), data.images.digest
     if trained_on and digest != trained_on:
-        log.info("evaluated on other images than the run's: data digest %s, of the run %s", digest, trained_on)
+        log.info("evaluating on other images than the run's: data digest %s, run's data digest %s", digest, trained_on)
     return data
 
 
 def _batches(data: ImageData, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """The test set, on the device."""
+    """Batches of the test set on the device."""
     return ((images.to(device), labels.to(device)) for images, labels in data.test_dataloader())
 
 
 @contextmanager
-def _own_settings_named() -> Iterator[None]:
-    """Have errors name settings of an evaluation, and not `data.*` of the training, which stay as they were."""
+def _evaluation_settings_named() -> Iterator[None]:
+    """Have errors name settings of the evaluation instead of the training's `data.*`."""
     try:
         yield
     except OSError as error:
         if not error.errno:
-            raise FileNotFoundError(_in_own_words(str(error))) from error
-        error.__notes__ = [_in_own_words(note) for note in getattr(error, "__notes__", [])]
+            raise FileNotFoundError(_with_evaluation_settings(str(error))) from error
+        error.__notes__ = [_with_evaluation_settings(note) for note in getattr(error, "__notes__", [])]
         raise
     except ValueError as error:
-        raise ValueError(_in_own_words(str(error))) from error
+        raise ValueError(_with_evaluation_settings(str(error))) from error
 
 
-def _in_own_words(message: str) -> str:
+def _with_evaluation_settings(message: str) -> str:
     message = re.sub(r"\bdata\.(cache_dir|eval_batch_size)", r"\1", message.replace("data.root", "data_root"))
     return _OF_TRAINING.sub("set data_root to the data it was trained with", message)

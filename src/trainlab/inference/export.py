@@ -1,4 +1,4 @@
-"""A checkpoint's network as one file for other programs: uint8 images in, logits out, with scaling inside."""
+"""Export of a network to ONNX or torch.export: uint8 images to logits, including input scaling."""
 
 import importlib.util
 import io
@@ -18,34 +18,35 @@ from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import check_replaceable, write_atomically
 
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2"}
-CLASSES = "classes"  # names by label, as JSON: in ONNX's metadata, and one of the extra files of torch.export
-TOLERANCE = 1e-5  # of logits, or of the largest of them where that is more than one
-_TRACED, _CHECKED = 2, (1, 7)  # images of a batch; torch takes a batch of one for a constant, so it is not traced
+CLASSES = "classes"  # JSON list of names by label: in ONNX's metadata, and an extra file of torch.export
+TOLERANCE = 1e-5  # absolute, or relative to the largest logit if that is above 1
+_TRACED, _CHECKED = 2, (1, 7)  # batch sizes; torch specializes on a batch of one, so it is not traced
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 Predictor = Callable[[Tensor], Tensor]
 
 
-class NotTheSame(ArithmeticError):
-    """An exported network gives other logits than the one that it was made from."""
+class ExportMismatch(ArithmeticError):
+    """An exported network gives other logits than the checkpoint."""
 
 
 def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
-    """Write the network of a checkpoint, in evaluation mode, checked against what the checkpoint gives.
+    """Export the network of a checkpoint, in evaluation mode, and compare its outputs with the checkpoint's.
 
-    Takes uint8 images (N, C, H, W) named "images", for any N, and gives logits (N, classes) named "logits".
+    The exported network maps uint8 images (N, C, H, W), named "images", to logits (N, classes), named "logits", for
+    any N.
 
     Args:
-        path: of the checkpoint.
-        format: a key of ``FILES``.
-        out: file to write; None for that of ``FILES`` in the folder of the run.
+        path: checkpoint.
+        format: "onnx" or "torch_export".
+        out: file to write; None for `model.onnx` or `model.pt2` in the folder of the run.
 
     Returns:
         The file.
 
     Raises:
-        ValueError: it is no checkpoint, its network's outputs are not finite, something is not installed, or ``out``
-            exists and is of another kind.
-        NotTheSame: the check failed; nothing was written.
+        ValueError: the file is not a checkpoint, outputs of the network are not finite, a package is missing, or
+            ``out`` exists and has another type.
+        ExportMismatch: the outputs differ; nothing is written.
         OSError: a file cannot be read or written.
     """
     if missing := [name for name in _NEEDED if format == "onnx" and importlib.util.find_spec(name) is None]:
@@ -59,28 +60,30 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
         check_finite(network(_noise(shape, _TRACED)), path)
         content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED), classes)
         predict = (_load_onnx if format == "onnx" else _load_torch_export)(content)
-        said = _compare(predict, network, shape)
+        summary = _compare(predict, network, shape)
     write_atomically(out, content)
-    print(f"uint8 images (N, {', '.join(map(str, shape))}) -> logits (N, {network.num_classes}): {out}\n{said}")
+    print(f"uint8 images (N, {', '.join(map(str, shape))}) -> logits (N, {network.num_classes}): {out}\n{summary}")
     return out
 
 
 def _compare(predict: Predictor, network: nn.Module, shape: tuple[int, ...]) -> str:
-    """What a check over batches of other sizes than the traced one found, if it found no more than rounding.
+    """Compare the exported network with ``network`` on batch sizes that were not traced; returns a summary.
 
-    Rounding is in proportion to what is rounded, so the tolerance is, too, where logits are large.
+    The tolerance is relative for large logits, as rounding errors are.
     """
     batches = [_noise(shape, count) for count in _CHECKED]
     pairs = [(predict(images), network(images)) for images in batches]
-    if any(ours.shape != theirs.shape for ours, theirs in pairs):
-        raise NotTheSame(f"the exported network gives logits {tuple(pairs[0][0].shape)}; nothing was written")
-    largest = max(float(theirs.abs().max()) for _, theirs in pairs)
-    apart = max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
+    if any(exported.shape != original.shape for exported, original in pairs):
+        raise ExportMismatch(
+            f"the exported network gives logits of shape {tuple(pairs[0][0].shape)}; nothing was written"
+        )
+    largest = max(float(original.abs().max()) for _, original in pairs)
+    apart = max(float((exported - original).abs().max()) for exported, original in pairs)
     found = f"logits differ from the checkpoint's by at most {apart:.1e}, the largest is {largest:.3g}"
     if apart > TOLERANCE and largest > 1:
-        found += f" and {TOLERANCE:g} of it is allowed"
-    if not apart <= TOLERANCE * max(1.0, largest):  # nor where they are not finite
-        raise NotTheSame(f"the exported network is another: {found}; nothing was written")
+        found += f" (tolerance: {TOLERANCE:g} of it)"
+    if not apart <= TOLERANCE * max(1.0, largest):  # also false for NaN
+        raise ExportMismatch(f"the exported network gives other logits: {found}; nothing was written")
     return f"checked on {sum(_CHECKED)} random images: {found}"
 
 
@@ -122,7 +125,7 @@ def _any_batch() -> tuple[dict[int, Any]]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep to themselves what torch and its exporters say of their own insides."""
+    """Ignore warnings of torch and its exporters about their internals."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: calibration, risk against coverage, accuracy against samples, the most uncertain images."""
+"""Figures of an evaluation: reliability, risk and coverage, accuracy by samples, the most uncertain images."""
 
 import io
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from trainlab.inference.metrics import BINS, Scores, bin_of, risk_coverage
 from trainlab.runs.files import write_atomically
 
 _NAMES = {DETERMINISTIC: "deterministic", MC: "MC dropout"}
-_COLOURS = {DETERMINISTIC: "#0072B2", MC: "#D55E00"}  # Okabe and Ito's, told apart by the colour-blind
+_COLOURS = {DETERMINISTIC: "#0072B2", MC: "#D55E00"}  # of Okabe and Ito, for colour-blind readers
 _FILES = ("reliability.png", "risk_coverage.png", "accuracy_by_samples.png", "most_uncertain.png")
 _STYLE: Any = {
     **{"font.size": 10, "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False},
@@ -31,12 +31,16 @@ _STYLE: Any = {
 def write_figures(
     folder: Path, deterministic: Scores, mc: Scores | None, figures: dict[str, Any], images: Images
 ) -> None:
-    """Draw what there is to show of ``figures``, the content of `eval.json`, as PNG files in ``folder``."""
+    """Draw the results ``figures``, the content of `eval.json`, to PNG files in ``folder``."""
     sides = {DETERMINISTIC: deterministic, **({MC: mc} if mc else {})}
     with _figure(4.3 * len(sides), 4.5, len(sides)) as (figure, panels):
         for axes, (side, scores) in zip(panels, sides.items(), strict=True):
             _reliability(axes, scores, side, figures["metrics"]["ece"][side]["value"])
-        parts = ["bars: accuracy by confidence", "hatched: up to what is claimed", "dark: images, a quarter as high"]
+        parts = [
+            "bars: accuracy by confidence",
+            "hatched: gap to the confidence",
+            "dark: share of images, divided by 4",
+        ]
         figure.suptitle(("; " if mc else "\n").join(parts), fontsize=9)
         write_atomically(folder / "reliability.png", _png(figure))
     with _figure(6.4, 4.2) as (figure, (axes,)):
@@ -59,15 +63,24 @@ def remove_figures(folder: Path) -> None:
 
 
 def _reliability(axes: Axes, scores: Scores, side: str, error: float) -> None:
-    """Accuracy by confidence: on the diagonal, the network is right as often as it says."""
+    """Reliability diagram: accuracy by confidence, equal on the diagonal for calibrated predictions."""
     place = bin_of(scores.confidence)
     count = place.bincount(minlength=BINS)
-    right, claimed = ((place.bincount(values, BINS) / count).numpy() for values in (scores.right, scores.confidence))
+    accuracy, confidence = (
+        (place.bincount(values, BINS) / count).numpy() for values in (scores.correct, scores.confidence)
+    )
     edges, share = (torch.arange(BINS) / BINS).numpy(), (count / count.sum()).numpy()
     bar: dict[str, Any] = {"width": 1 / BINS, "align": "edge"}
-    axes.bar(edges, right, color=_COLOURS[side], alpha=0.85, edgecolor="white", label="accuracy", **bar)
+    axes.bar(edges, accuracy, color=_COLOURS[side], alpha=0.85, edgecolor="white", label="accuracy", **bar)
     axes.bar(
-        edges, claimed - right, bottom=right, color="none", edgecolor="#555555", hatch="////", linewidth=0.5, **bar
+        edges,
+        confidence - accuracy,
+        bottom=accuracy,
+        color="none",
+        edgecolor="#555555",
+        hatch="////",
+        linewidth=0.5,
+        **bar,
     )
     axes.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
     axes.bar(edges, share / 4, color="black", alpha=0.35, **bar)
@@ -79,19 +92,19 @@ def _reliability(axes: Axes, scores: Scores, side: str, error: float) -> None:
 
 def _risk_against_coverage(axes: Axes, sides: dict[str, Scores], area: dict[str, dict[str, float]]) -> None:
     for side, scores in sides.items():
-        coverage, risk = risk_coverage(scores.confidence, scores.right)
+        coverage, risk = risk_coverage(scores.confidence, scores.correct)
         label = f"{_NAMES[side]}: area {area[side]['value']:.4f}"
         axes.plot(coverage.numpy(), risk.numpy(), color=_COLOURS[side], linewidth=1.6, label=label)
     last = float(risk[-1])
-    axes.set(xlim=(0, 1), ylim=(0, max(0.02, 1.15 * last)), title="Errors among the most confident images")
-    axes.set(xlabel="coverage: share of images, the most confident first", ylabel="risk: share of errors among them")
+    axes.set(xlim=(0, 1), ylim=(0, max(0.02, 1.15 * last)), title="Errors on the most confident images")
+    axes.set(xlabel="coverage: share of images, the most confident first", ylabel="risk: error rate on these images")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc="upper left")
 
 
 def _accuracy_by_samples(axes: Axes, figures: dict[str, Any]) -> None:
-    """Accuracy of the mean of so many samples, and what they cost."""
+    """Accuracy of the mean of n samples, and their cost."""
     about, accuracy = figures["mc_dropout"], figures["metrics"]["accuracy"]
     by_samples, cost = about["accuracy_by_samples"], about["cost_of_1000_images"]
     one = accuracy[DETERMINISTIC]
@@ -102,19 +115,19 @@ def _accuracy_by_samples(axes: Axes, figures: dict[str, Any]) -> None:
     axes.set_xticks(cost["samples"], [str(n) for n in cost["samples"]])
     axes.set_xticks([], minor=True)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    price = axes.twinx()
-    price.plot(cost["samples"], cost["ms"], "s:", color="#555555", markersize=4.5, label="cost, right axis")
-    price.axhline(cost["deterministic_ms"], color="#555555", linewidth=0.8, linestyle="--")
-    price.set(ylim=(0, 1.1 * cost["ms"][-1]), ylabel="ms for 1,000 images (dashed: deterministic)")
-    price.grid(visible=False)
-    price.spines["right"].set_visible(True)
-    handles = axes.get_lines()[:2] + price.get_lines()[:1]
+    cost_axes = axes.twinx()
+    cost_axes.plot(cost["samples"], cost["ms"], "s:", color="#555555", markersize=4.5, label="cost, right axis")
+    cost_axes.axhline(cost["deterministic_ms"], color="#555555", linewidth=0.8, linestyle="--")
+    cost_axes.set(ylim=(0, 1.1 * cost["ms"][-1]), ylabel="ms per 1,000 images (dashed: deterministic)")
+    cost_axes.grid(visible=False)
+    cost_axes.spines["right"].set_visible(True)
+    handles = axes.get_lines()[:2] + cost_axes.get_lines()[:1]
     axes.legend(handles, [str(line.get_label()) for line in handles], loc="upper left")
-    axes.set_title("What samples bring, and what they cost")
+    axes.set_title("Accuracy and cost by number of samples")
 
 
 def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> Figure:
-    """The images with the largest entropy, eight in a row: what they are, red where they were taken for another."""
+    """The images with the highest entropy, eight per row, with their labels, red if misclassified."""
     columns = 8
     rows = -(-len(chosen) // columns)
     with matplotlib.rc_context(_STYLE):
@@ -125,22 +138,22 @@ def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> Figure:
             axes.set_axis_off()
         for axes, one in zip(panels, chosen, strict=False):
             axes.imshow(images.test[one["image"]].permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
-            right = one["label"] == one["prediction"]
-            words = one["label"] if right else f"{one['prediction']}\nnot {one['label']}"
+            correct = one["label"] == one["prediction"]
+            caption = one["label"] if correct else f"{one['prediction']}\nnot {one['label']}"
             uncertain = f"H {one['entropy']:.2f}"
             if "mutual_information" in one:
                 uncertain += f"  I {one['mutual_information']:.3f}"
-            axes.set_title(f"{uncertain}\n{words}", fontsize=8, color="black" if right else "crimson", loc="center")
-        of = "H: entropy of the prediction in nats"
+            axes.set_title(f"{uncertain}\n{caption}", fontsize=8, color="black" if correct else "crimson", loc="center")
+        legend = "H: entropy of the prediction in nats"
         if chosen and "mutual_information" in chosen[0]:
-            of += "; I: mutual information, the part of it that comes from the samples' disagreement"
-        figure.suptitle(f"The most uncertain test images. {of}", fontsize=9)
+            legend += "; I: mutual information, the part that comes from the disagreement of the samples"
+        figure.suptitle(f"The most uncertain test images. {legend}", fontsize=9)
     return figure
 
 
 @contextmanager
 def _figure(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of that many inches with axes side by side, on a canvas of its own: nothing global is touched."""
+    """A figure, sizes in inches, with axes in one row, on its own canvas: no global state of pyplot is used."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""What goes on in the layers of a network: statistics of their activations, and norms of their gradients."""
+"""Statistics of the layers of a network: activations, gradient norms, and ranks of the weights."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,18 +16,18 @@ from trainlab.models.dropout import Dropout
 from trainlab.randomness import CounterDraws
 from trainlab.training.module import at_least_float32
 
-SAME = 1e-6  # of a number: what rounding in float32 makes of one that is computed in several ways
+SAME = 1e-6  # relative tolerance: rounding errors of float32
 _BINS = 64  # of a histogram; TensorBoard shows 30
-_BEHIND = (nn.Flatten, nn.MaxPool2d, Dropout)  # what comes after a layer's activations
+_AFTER_LAYER = (nn.Flatten, nn.MaxPool2d, Dropout)  # modules that follow the activations of a layer
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer or a convolution with what normalizes it, and its activation.
+    """A linear layer or convolution with its normalization and activation function.
 
     Attributes:
-        name: of the first part.
-        parts: all that can have parameters. The last puts out the activations; of the output layer, the logits.
+        name: name of the first part.
+        parts: the modules that can have parameters; the last one outputs the activations, or the logits.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of a layer's weights, a row for all that go into a unit: an output of a dense layer, a channel of a convolution.
+    """Statistics of a layer's weight matrix, one row per unit: output of a dense layer, channel of a convolution.
 
     Attributes:
-        rank: of that matrix: how many singular values are more than the rounding of its numbers can make.
-        distinct_units: rows that differ by more than ``SAME`` of the largest weight somewhere.
+        rank: rank of the matrix, the number of singular values above rounding errors.
+        distinct_units: number of distinct rows, to within ``SAME`` times the largest weight.
     """
 
     rank: float
@@ -49,16 +49,15 @@ class Weights:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of a layer's activations on a batch of images.
+    """Statistics of a layer's activations on a batch of images.
 
     Attributes:
-        mean: over images and units, and the pixels of a convolution.
-        std: over the same.
-        dead: share of units that are, in [0, 1]. A unit, an output of a dense layer or a channel of a convolution, is
-            dead if it gives the same number for every image (a channel at each pixel), to within ``SAME`` of it: a ReLU
-            that is 0 or an ELU that is -1 for all, or a unit behind such units alone. It tells nothing of an image, and
-            where its activation is flat no gradient goes through it.
-        histogram: of those that are finite; None where none is.
+        mean: mean over images and units, and the pixels of a convolution.
+        std: standard deviation over the same.
+        dead: share of dead units, in [0, 1]. A unit is dead if its output is the same for every image (for a channel,
+            at every pixel), to within a relative tolerance of ``SAME``: a ReLU at 0 or an ELU at -1 for all images, or
+            a unit that receives input from dead units only.
+        histogram: histogram of the finite activations; None if there are none.
     """
 
     mean: float
@@ -68,30 +67,30 @@ class Statistics:
 
 
 def layers_of(network: nn.Module) -> list[Layer]:
-    """The layers of a network of ``trainlab.models``, in order; normalized pixels are one by themselves."""
+    """The layers of a network of ``trainlab.models``, in order; batch normalization of the input is one, too."""
     found: list[Layer] = []
     for name, part in network.get_submodule("layers").named_children():
         if isinstance(part, nn.Linear | nn.Conv2d) or (not found and any(True for _ in part.parameters())):
             found.append(Layer(name, [part]))
-        elif not isinstance(part, _BEHIND):
+        elif not isinstance(part, _AFTER_LAYER):
             found[-1].parts.append(part)
     return found
 
 
 @torch.no_grad()
 def weights_of(layer: Layer) -> Weights:
-    """Those of a layer's weights; NaN where it has none, as normalized pixels, or where they are not finite."""
+    """Statistics of a layer's weights; NaN without a weight matrix, or if weights are not finite."""
     weight = getattr(layer.parts[0], "weight", None)
     if weight is None or weight.dim() < 2 or not weight.isfinite().all():
         return Weights(math.nan, math.nan)
     rows = weight.flatten(1).double().cpu()
-    precision = max(rows.shape) * torch.finfo(weight.dtype).eps  # torch's own for a matrix of that type
+    precision = max(rows.shape) * torch.finfo(weight.dtype).eps  # default of torch.linalg.matrix_rank for this dtype
     return Weights(float(torch.linalg.matrix_rank(rows, rtol=precision)), float(_distinct(rows)))
 
 
 def _distinct(rows: Tensor) -> int:
-    """How many rows are not as the one before, in an order in which equal ones are neighbours."""
-    # Along a direction that has nothing to do with any weights, only equal rows are equally far.
+    """Number of distinct rows: those that differ from the previous one after sorting."""
+    # Projections on a direction unrelated to the weights are equal for equal rows only.
     direction = torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype).sqrt().sin()
     ordered = rows[(rows @ direction).argsort()]
     apart = (ordered[1:] - ordered[:-1]).abs().amax(1)
@@ -100,13 +99,13 @@ def _distinct(rows: Tensor) -> int:
 
 @torch.no_grad()
 def activations(network: nn.Module, layers: Sequence[Layer], images: Tensor) -> list[Statistics]:
-    """Those of each layer on raw ``images``, in evaluation mode."""
+    """Statistics of the activations of each layer on raw ``images``, in evaluation mode."""
     found: list[Statistics] = []
 
-    def look(part: nn.Module, inputs: Any, output: Tensor) -> None:
+    def record(part: nn.Module, inputs: Any, output: Tensor) -> None:
         found.append(statistics(output))
 
-    hooks = [layer.parts[-1].register_forward_hook(look) for layer in layers]
+    hooks = [layer.parts[-1].register_forward_hook(record) for layer in layers]
     try:
         with _in_mode(network, training=False):
             network(images)
@@ -117,7 +116,7 @@ def activations(network: nn.Module, layers: Sequence[Layer], images: Tensor) -> 
 
 
 def statistics(values: Tensor) -> Statistics:
-    """Those of activations (N, units) or (N, channels, height, width)."""
+    """Statistics of activations (N, units) or (N, channels, height, width)."""
     values = at_least_float32(values)
     low, high = values.amin(0), values.amax(0)
     is_same = high - low <= SAME * torch.maximum(high.abs(), low.abs())
@@ -138,9 +137,9 @@ def _histogram(values: Tensor) -> Histogram | None:
 def gradient_norms(
     network: nn.Module, layers: Sequence[Layer], images: Tensor, labels: Tensor, label_smoothing: float = 0.0
 ) -> list[float]:
-    """Euclidean norm of the loss's gradient by the parameters of each layer, in the training's first step.
+    """Norm of the gradient of the loss with respect to the parameters of each layer, as in the first training step.
 
-    The step is made on copies of all buffers, running statistics and the number of the step among them.
+    Uses copies of all buffers, so running statistics and step counters are unchanged.
     """
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     for name, part in network.named_modules():
@@ -157,7 +156,7 @@ def gradient_norms(
 
 @contextmanager
 def _in_mode(network: nn.Module, training: bool) -> Iterator[None]:
-    """In training or evaluation mode, and afterwards each part in that which it had."""
+    """Set training or evaluation mode; afterwards each module has its previous mode."""
     modes = {part: part.training for part in network.modules()}
     network.train(training)
     try:

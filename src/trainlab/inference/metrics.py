@@ -1,7 +1,7 @@
-"""How good and how honest probabilities are: figures of images, and of sets in which an image counts so many times.
+"""Metrics of predicted probabilities: scores per image, and their summaries over resampled sets of images.
 
-Sets are columns of ``counts`` (N, R): all images once gives the metric itself, resampled images its spread. Everything
-is float64.
+Sets are columns of ``counts`` (N, R), how often each image is in a set: ones give the metric itself, bootstrap counts
+its resamples. Everything is float64.
 """
 
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 
 BINS = 15  # of confidence, equal in width, as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
-_SMALLEST = torch.finfo(torch.float32).tiny  # probabilities of float32 are no smaller, or 0
+_SMALLEST = torch.finfo(torch.float32).tiny  # smallest positive normal float32
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Figures of each image, float64 (N,).
+    """Scores of each image, float64 (N,).
 
     Attributes:
-        right: 1 where the most probable class is the label, otherwise 0.
-        nll: minus the logarithm of the label's probability, in nats.
-        brier: sum over the classes of the squared distance to the label's 1 and the others' 0, in [0, 2].
+        correct: 1 if the most probable class is the label, otherwise 0.
+        nll: negative log-likelihood of the label, in nats.
+        brier: squared distance of the probabilities to the one-hot label, summed over classes, in [0, 2].
         confidence: the largest probability.
-        entropy: of the probabilities, in nats.
-        mutual_information: of the prediction and the mask, in nats: how far the samples disagree; None for one network.
+        entropy: entropy of the probabilities, in nats.
+        mutual_information: mutual information of prediction and dropout mask, in nats; None without samples.
     """
 
-    right: Tensor
+    correct: Tensor
     nll: Tensor
     brier: Tensor
     confidence: Tensor
@@ -35,9 +35,10 @@ class Scores:
 
 
 def score_images(probabilities: Tensor, labels: Tensor, expected_entropy: Tensor | None = None) -> Scores:
-    """Figures of each image from its ``probabilities`` (N, K), and from the mean ``expected_entropy`` (N,) of samples.
+    """Scores of images from ``probabilities`` (N, K) and, with samples, the mean of their entropies (N,).
 
-    Mutual information is the entropy of the mean of samples less the mean of their entropies (Houlsby et al., 2011).
+    The mutual information is the entropy of the mean of the samples minus the mean of their entropies (Houlsby et al.,
+    2011).
     """
     p = probabilities.double()
     of_label = p.gather(1, labels[:, None])[:, 0]
@@ -60,9 +61,9 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 
 def summarize(scores: Scores, counts: Tensor) -> dict[str, Tensor]:
-    """Every metric (R,) of the sets ``counts`` (N, R)."""
+    """Every metric (R,) on the sets ``counts`` (N, R)."""
     means = {
-        "accuracy": scores.right,
+        "accuracy": scores.correct,
         "nll": scores.nll,
         "brier": scores.brier,
         "entropy": scores.entropy,
@@ -71,30 +72,30 @@ def summarize(scores: Scores, counts: Tensor) -> dict[str, Tensor]:
     summed = torch.stack([*means.values()]) @ counts / counts.sum(0)
     return {
         **dict(zip(means, summed, strict=True)),
-        "ece": expected_calibration_error(scores.confidence, scores.right, counts),
-        "aurc": area_under_risk_coverage(scores.confidence, scores.right, counts),
+        "ece": expected_calibration_error(scores.confidence, scores.correct, counts),
+        "aurc": area_under_risk_coverage(scores.confidence, scores.correct, counts),
     }
 
 
-def expected_calibration_error(confidence: Tensor, right: Tensor, counts: Tensor) -> Tensor:
-    """Distance (R,) of confidence and accuracy within ``BINS`` bins of confidence, weighted by their images."""
+def expected_calibration_error(confidence: Tensor, correct: Tensor, counts: Tensor) -> Tensor:
+    """Mean absolute difference (R,) of confidence and accuracy over ``BINS`` bins, weighted by their images."""
     members = torch.nn.functional.one_hot(bin_of(confidence), BINS).double().T
-    return (members * (confidence - right) @ counts).abs().sum(0) / counts.sum(0)
+    return (members * (confidence - correct) @ counts).abs().sum(0) / counts.sum(0)
 
 
 def bin_of(confidence: Tensor) -> Tensor:
-    """The bin of each confidence, int64, 0 to ``BINS`` - 1; a bin has its lower edge, the last one both."""
+    """Bin of each confidence, int64, 0 to ``BINS`` - 1. Bins include their lower edge, the last one also its upper."""
     return (confidence * BINS).long().clamp(max=BINS - 1)
 
 
-def area_under_risk_coverage(confidence: Tensor, right: Tensor, counts: Tensor) -> Tensor:
-    """Mean (R,), over k from 1 to N, of the share of errors among the k images of largest confidence.
+def area_under_risk_coverage(confidence: Tensor, correct: Tensor, counts: Tensor) -> Tensor:
+    """Mean (R,), over k from 1 to N, of the error rate on the k images with the highest confidence.
 
     Geifman et al., "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers" (2019). Images of equal confidence
-    count as their mean over all orders. From c to d images the errors grow from f by a rate r an image, so that the
-    shares (f + r (k - c)) / k sum up to r (d - c) + (f - r c) (H(d) - H(c)) with the harmonic numbers H.
+    are averaged over all orders: between c and d images the errors grow from f at a rate of r per image, so the error
+    rates (f + r (k - c)) / k sum to r (d - c) + (f - r c) (H(d) - H(c)), with harmonic numbers H.
     """
-    images, errors = _by_confidence(confidence, right, counts)
+    images, errors = _by_confidence(confidence, correct, counts)
     covered, failed = images.cumsum(0), errors.cumsum(0)
     harmonic = torch.cat([torch.zeros(1), (1 / torch.arange(1, int(covered.max()) + 1).double()).cumsum(0)])
     before, rate = covered - images, errors / images.clamp(min=1)
@@ -102,15 +103,15 @@ def area_under_risk_coverage(confidence: Tensor, right: Tensor, counts: Tensor) 
     return (errors + (failed - errors - rate * before) * growth).sum(0) / covered[-1]
 
 
-def risk_coverage(confidence: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (G,) of the curve: shares of images, those of largest confidence first, and of errors among them."""
-    images, errors = _by_confidence(confidence, right, torch.ones(len(right), 1, dtype=torch.float64))
+def risk_coverage(confidence: Tensor, correct: Tensor) -> tuple[Tensor, Tensor]:
+    """Coverage and risk (G,): the share of images with the highest confidence, and the error rate on them."""
+    images, errors = _by_confidence(confidence, correct, torch.ones(len(correct), 1, dtype=torch.float64))
     covered = images[:, 0].cumsum(0)
-    return covered / len(right), errors[:, 0].cumsum(0) / covered
+    return covered / len(correct), errors[:, 0].cumsum(0) / covered
 
 
-def _by_confidence(confidence: Tensor, right: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Images and errors (G, R) at each of the G different confidences, the largest first."""
+def _by_confidence(confidence: Tensor, correct: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and errors (G, R) at each of the G distinct confidences, in descending order."""
     levels, level = (-confidence).unique(return_inverse=True)
     images = counts.new_zeros(len(levels), counts.shape[1])
-    return images.index_add(0, level, counts), images.index_add(0, level, counts * (1 - right)[:, None])
+    return images.index_add(0, level, counts), images.index_add(0, level, counts * (1 - correct)[:, None])

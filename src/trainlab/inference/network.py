@@ -11,13 +11,13 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network does on a set of images. Tensors are on the CPU.
+    """Results of a network on a set of images. Tensors are on the CPU.
 
     Attributes:
         loss: mean cross-entropy in nats.
         logits: float32 (N, C).
         labels: int64 (N,).
-        confusion: int64 (C, C), images of class i taken for class j.
+        confusion: int64 (C, C), number of images of class i (rows) predicted as class j (columns).
     """
 
     loss: float
@@ -32,14 +32,14 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Share of images that are right, in [0, 1]."""
+        """Accuracy in [0, 1]."""
         return int(self.confusion.diagonal().sum()) / int(self.confusion.sum())
 
     @property
     def class_accuracy(self) -> list[float | None]:
-        """The same for the images of each class; None for a class without images."""
+        """Accuracy on each class; None for a class without images."""
         rows = zip(self.confusion.diagonal().tolist(), self.confusion.sum(1).tolist(), strict=True)
-        return [right / images if images else None for right, images in rows]
+        return [correct / images if images else None for correct, images in rows]
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Image files to predictions of a checkpoint's network, with MC dropout to how sure it is of them."""
+"""Predictions of a checkpoint's network for image files, optionally with uncertainties by MC dropout."""
 
 import os
 import sys
@@ -22,19 +22,21 @@ from trainlab.processes import count_cores
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.validation import device_named
 
-_PIXELS = 2**18  # of a batch: 256 images of 32 x 32
+_PIXELS = 2**18  # pixels per batch: 256 images of 32 x 32
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network in evaluation mode, and what its logits stand for.
+    """Classifies image files with a trained network.
 
     Attributes:
-        size: pixels a side of the images that it takes.
-        device: of the network.
-        path: of its checkpoint.
-        mc_samples: networks that drop other units each; None for the whole network alone.
-        mc_seed: which units; that follows from the place of an image among those that could be read, too.
+        network: in evaluation mode.
+        classes: names, by label.
+        size: height and width of the input images in pixels.
+        device: device of the network.
+        path: checkpoint of the network.
+        mc_samples: samples of MC dropout; None for deterministic predictions.
+        mc_seed: seed of the dropout masks, which also depend on the index of an image among those that were read.
     """
 
     network: nn.Module
@@ -47,44 +49,44 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path, mc_samples: int | None = None, mc_seed: int = 0, device: str = "auto") -> "Predictor":
-        """That of a checkpoint, on a ``device`` of torch's, "auto" for a GPU if there is one.
+        """Load a checkpoint to ``device``, a torch device or "auto" for a GPU if available.
 
-        Says so where MC dropout has nothing to do.
+        Prints a warning if ``mc_samples`` has no effect because the network has no dropout.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: it is no checkpoint, or of other than square RGB images; or one sample, which has no spread; or
-                there is no such device.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is not a checkpoint, its images are not square RGB images, ``mc_samples`` is 1, or the
+                device is not available.
         """
         if mc_samples == 1:
-            raise ValueError("a spread takes at least 2 samples, got 1; set --mc-samples")
+            raise ValueError("MC dropout needs at least 2 samples, got 1; set --mc-samples")
         place, checkpoint = device_named(device, "--device"), load_checkpoint(path)
         network, about = rebuild_network(checkpoint).to(place), checkpoint["trainlab"]
         channels, height, width = about["image_shape"]
         if channels != 3 or height != width:
-            raise ValueError(f"files are read as square RGB images, {path} takes {channels} x {height} x {width}")
+            raise ValueError(f"the network must take square RGB images, {path} takes {channels} x {height} x {width}")
         if mc_samples and not has_dropout(network):
-            print("MC dropout has nothing to do: the network has no dropout", file=sys.stderr)
+            print("--mc-samples has no effect: the network has no dropout", file=sys.stderr)
             mc_samples = None
         return cls(network, tuple(about["classes"]), height, place, path, mc_samples, mc_seed)
 
     def predict(self, paths: Iterable[Path]) -> Iterator[Prediction | Unread]:
-        """For each file among ``paths`` and under the folders among them; a batch at a time.
+        """Predict all image files of ``paths`` and of the folders among them, batch by batch.
 
         Raises:
-            ValueError: there is no image at all, or the network's outputs are not finite.
+            ValueError: no image could be read, or outputs of the network are not finite.
         """
         files, count = _files(paths), 0
         with ThreadPoolExecutor(count_cores()) as threads:
             while some := list(islice(files, max(1, _PIXELS // self.size**2))):
                 decoded = list(threads.map(self._decode, some))
                 images = [image for image in decoded if isinstance(image, np.ndarray)]
-                said = iter(self._say(images, first_image=count))
+                results = iter(self._classify(images, first_image=count))
                 count += len(images)
                 for file, image in zip(some, decoded, strict=True):
-                    yield image if isinstance(image, Unread) else Prediction(Path(str(file)), *next(said))
+                    yield image if isinstance(image, Unread) else Prediction(Path(str(file)), *next(results))
         if not count:
-            raise ValueError("there is no image to classify; name image files, or folders that hold some")
+            raise ValueError("there is no image to classify; give image files, or folders that contain some")
 
     def _decode(self, file: Path | Unread) -> np.ndarray | Unread:
         if isinstance(file, Unread):
@@ -97,7 +99,7 @@ class Predictor:
             return Unread(str(error))
 
     @torch.inference_mode()
-    def _say(
+    def _classify(
         self, images: list[np.ndarray], first_image: int
     ) -> list[tuple[list[str], list[float], Uncertainty | None]]:
         """Classes, probabilities and uncertainty of each image (3, size, size)."""
@@ -117,7 +119,7 @@ class Predictor:
 
 
 def _uncertainties(samples: Tensor, order: Tensor) -> list[Uncertainty]:
-    """Of each image, from probabilities (S, B, K), in the ``order`` (B, K) of its classes."""
+    """Uncertainty of each image from probabilities (S, B, K), with classes in ``order`` (B, K)."""
     deviations = samples.std(0).gather(1, order)
     entropies = entropy(samples.mean(0))
     informations = entropies - entropy(samples).mean(0)
@@ -126,30 +128,30 @@ def _uncertainties(samples: Tensor, order: Tensor) -> list[Uncertainty]:
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
-    """The files among ``paths`` and, sorted, those under the folders among them; hidden ones only if they are named."""
+    """The files of ``paths`` and, sorted, of the folders among them; hidden ones only if given themselves."""
     for path in paths:
         try:
             kind = path.stat().st_mode
         except FileNotFoundError:
-            yield Unread(f"{path}: there is no such file or folder")
+            yield Unread(f"{path}: no such file or folder")
             continue
-        except OSError as error:  # a name that is too long, a folder that is closed
+        except OSError as error:  # a name that is too long, a folder without permission
             yield Unread(f"{path}: {error.strerror}")
             continue
         if S_ISCHR(kind) or S_ISBLK(kind):
-            yield Unread(f"{path} is a device, and no image")
+            yield Unread(f"{path} is a device, not an image")
             continue
         if not S_ISDIR(kind):
             yield path
             continue
-        closed: list[OSError] = []
-        for folder, subfolders, names in os.walk(path, onerror=closed.append):
+        errors: list[OSError] = []
+        for folder, subfolders, names in os.walk(path, onerror=errors.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield from (_within(Path(folder, name)) for name in sorted(names) if not name.startswith("."))
-        yield from (Unread(f"{error.filename}: {error.strerror}") for error in closed)
+            yield from (_regular(Path(folder, name)) for name in sorted(names) if not name.startswith("."))
+        yield from (Unread(f"{error.filename}: {error.strerror}") for error in errors)
 
 
-def _within(file: Path) -> Path | Unread:
-    """A file that was found in a folder, unless reading it would wait for somebody who writes."""
+def _regular(file: Path) -> Path | Unread:
+    """A file of a folder; Unread for pipes, sockets and devices, where reading could block."""
     odd = file.is_fifo() or file.is_socket() or file.is_char_device() or file.is_block_device()
-    return Unread(f"{file} is a pipe, a socket or a device, and no image") if odd else file
+    return Unread(f"{file} is a pipe, a socket or a device, not an image") if odd else file

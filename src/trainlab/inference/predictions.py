@@ -1,4 +1,4 @@
-"""What a network says of image files, and how that is shown: a table, a line each, or JSON."""
+"""Predictions for image files, and their output as a table, as lines or as JSON."""
 
 import json
 import sys
@@ -14,13 +14,13 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What MC dropout adds.
+    """Uncertainty of a prediction by MC dropout.
 
     Attributes:
-        deviations: of the probabilities over the samples, in the order of the prediction's classes.
-        entropy: of the mean probabilities, in nats.
-        mutual_information: of class and network, in nats: the part of the entropy that comes from the samples'
-            disagreement (Houlsby et al., 2011, equation 2).
+        deviations: standard deviations of the probabilities over the samples, in the order of the prediction's classes.
+        entropy: entropy of the mean probabilities, in nats.
+        mutual_information: mutual information of class and dropout mask, in nats: the part of the entropy that comes
+            from the disagreement of the samples (Houlsby et al., 2011, equation 2).
     """
 
     deviations: list[float]
@@ -30,11 +30,13 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of a file.
+    """Prediction for one file.
 
     Attributes:
-        classes: names, the most probable first.
-        probabilities: of these; with MC dropout their means over the samples.
+        file: the image file.
+        classes: names of the classes, the most probable first.
+        probabilities: probabilities of ``classes``; with MC dropout the means over the samples.
+        uncertainty: None without MC dropout.
     """
 
     file: Path
@@ -43,7 +45,7 @@ class Prediction:
     uncertainty: Uncertainty | None = None
 
     def as_json(self, top: int) -> dict[str, Any]:
-        """Plain values, of the ``top`` most probable classes."""
+        """Plain values with the ``top`` most probable classes."""
         columns: dict[str, list[Any]] = {"class": self.classes, "probability": self.probabilities}
         more: dict[str, float] = {}
         if self.uncertainty:
@@ -53,8 +55,8 @@ class Prediction:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return {"file": str(self.file), "top": rows[:top], **more}
 
-    def in_words(self, top: int) -> list[tuple[str, str]]:
-        """The ``top`` most probable classes, each with its probability."""
+    def formatted(self, top: int) -> list[tuple[str, str]]:
+        """The ``top`` most probable classes, each with its probability as text."""
         chances = [f"{100 * probability:.1f}" for probability in self.probabilities]
         if self.uncertainty:
             chances = [f"{p} ± {100 * d:.1f}" for p, d in zip(chances, self.uncertainty.deviations, strict=True)]
@@ -63,21 +65,21 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Unread:
-    """A path that there is nothing to say of, and why."""
+    """A path that could not be read, with the reason."""
 
     reason: str
 
 
 def show(outcomes: Iterable[Prediction | Unread], top: int, as_json: bool) -> int:
-    """Print predictions: a table on a terminal, a line each elsewhere, or JSON; on stderr what could not be read.
+    """Print predictions to stdout, and paths that could not be read to stderr.
 
     Args:
-        outcomes: all with uncertainty, or none.
-        top: most probable classes to print.
-        as_json: an object a line.
+        outcomes: predictions, either all with uncertainty or none.
+        top: number of most probable classes to print.
+        as_json: print one JSON object per line, instead of a table on a terminal and lines elsewhere.
 
     Returns:
-        Exit status: 1 if anything could not be read.
+        Exit status: 1 if a path could not be read.
     """
     rows: list[Prediction] = []
     status = 0
@@ -97,14 +99,14 @@ def show(outcomes: Iterable[Prediction | Unread], top: int, as_json: bool) -> in
 
 
 def _line(prediction: Prediction, top: int) -> str:
-    text = f"{prediction.file}: {', '.join(f'{name} {chance}' for name, chance in prediction.in_words(top))}"
-    if (unsure := prediction.uncertainty) is None:
+    text = f"{prediction.file}: {', '.join(f'{name} {chance}' for name, chance in prediction.formatted(top))}"
+    if (uncertainty := prediction.uncertainty) is None:
         return text
-    return f"{text}; entropy {unsure.entropy:.3f}, mutual information {unsure.mutual_information:.3f} nats"
+    return f"{text}; entropy {uncertainty.entropy:.3f}, mutual information {uncertainty.mutual_information:.3f} nats"
 
 
 def _table(predictions: list[Prediction], top: int) -> Table:
-    """A row a class, so that long names of files have room beside it."""
+    """One row per class, which leaves space for long file names."""
     table = Table()
     table.add_column("image", overflow="fold")
     table.add_column("class", overflow="fold")
@@ -114,10 +116,10 @@ def _table(predictions: list[Prediction], top: int) -> Table:
         table.add_column("entropy", justify="right", no_wrap=True)
         table.add_column("mutual information", justify="right")
     for prediction in predictions:
-        first, *others = prediction.in_words(top)
-        unsure = prediction.uncertainty
-        figures = [f"{unsure.entropy:.3f}", f"{unsure.mutual_information:.3f}"] if unsure else []
-        table.add_row(*map(escape, (str(prediction.file), *first, *figures)), end_section=not others)
+        first, *others = prediction.formatted(top)
+        uncertainty = prediction.uncertainty
+        measures = [f"{uncertainty.entropy:.3f}", f"{uncertainty.mutual_information:.3f}"] if uncertainty else []
+        table.add_row(*map(escape, (str(prediction.file), *first, *measures)), end_section=not others)
         for other in others:
             table.add_row("", *map(escape, other), end_section=other == others[-1])
     return table

@@ -1,4 +1,4 @@
-"""Network and data of a checkpoint, rebuilt from the settings that it holds."""
+"""Rebuild the network and the data of a checkpoint from the settings saved in it."""
 
 import importlib
 import threading
@@ -26,7 +26,7 @@ class HasFolder(Protocol):
 
 
 Where = str | PathLike[str] | HasFolder
-_SPARE_SIZE = 10_000  # elements of parameters
+_SPARE_SIZE = 10_000  # parameters allowed beyond the size of the weights
 _TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
 
 
@@ -69,11 +69,11 @@ def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
     """The network of a checkpoint with its weights, in evaluation mode.
 
     Raises:
-        ValueError: it has settings that this version does not know or take, or they are not those of its weights.
+        ValueError: settings are unknown or invalid, or do not match the weights.
     """
     about, weights = checkpoint["trainlab"], network_weights(checkpoint)
     with warnings.catch_warnings(), _limited_size(weights.values()):
-        warnings.simplefilter("ignore")  # what there is to say of the settings was said when it was trained
+        warnings.simplefilter("ignore")  # the training has warned of its settings
         network = _construct(nn.Module, checkpoint, "model", image_shape=tuple(about["image_shape"]))
     wrong = mismatch(weights, network.state_dict())
     if not wrong and network.num_classes != len(about["classes"]):
@@ -85,10 +85,10 @@ def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
 
 
 def rebuild_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
-    """The data module of a checkpoint, with ``changes`` to its settings. Writes only where these say.
+    """The data module of a checkpoint, with ``changes`` to its settings. Writes only to folders set by ``changes``.
 
     Raises:
-        ValueError: as for the network; or the changes are out of range.
+        ValueError: as for the network, or ``changes`` are invalid.
     """
     data = _construct(ImageData, checkpoint, "data")
     shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
@@ -103,40 +103,39 @@ def rebuild_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
 
 
 def check_rebuildable(network: nn.Module) -> None:
-    """Raise ValueError for a network that `rebuild_network` would refuse to build from a checkpoint."""
+    """Raise ValueError if `rebuild_network` could not build ``network`` from a checkpoint."""
     kind = type(network)
     if not kind.__module__.startswith(_TRUSTED):
         raise ValueError(
-            f"the network must be of {', '.join(_TRUSTED)}* (others could not be rebuilt from best.ckpt for the test), "
+            f"the network must be of {', '.join(_TRUSTED)}* (others cannot be rebuilt from best.ckpt for the test), "
             f"got {kind.__module__}.{kind.__qualname__}; set model._target_"
         )
 
 
 def check_finite(outputs: Tensor, path: Path) -> None:
-    """Raise ValueError if ``outputs``, of the network of the checkpoint ``path``, are NaN or infinite."""
+    """Raise ValueError if ``outputs`` of the network of the checkpoint ``path`` are NaN or infinite."""
     if not outputs.isfinite().all():
         raise ValueError(
-            f"the network of {path} puts out numbers that are not finite, so nothing was made of them; "
-            "set another ckpt_path"
+            f"outputs of the network must be finite, {path} gives NaN or infinite ones; set another ckpt_path"
         )
 
 
 @contextmanager
 def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
-    """Stop what is built here when it has become far larger than ``weights``, before that has taken memory or time.
+    """Raise an error in the construction of a network that becomes far larger than ``weights``.
 
-    Otherwise a small file could have a network built that is larger than the memory. What a network builds and does
-    not use, such as the normalization of layers that have none, may be as large as the network.
+    Otherwise a small file could build a network larger than the memory. Modules that a network constructs without
+    using them, such as normalization of layers that have none, may be as large as the network.
     """
     left, thread = _SPARE_SIZE + 3 * sum(tensor.numel() for tensor in weights), threading.get_ident()
 
     def check(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
         nonlocal left
         if threading.get_ident() != thread:
-            return  # the hook is global, and other members of a population build theirs
+            return  # the hook is global; other threads build networks, too
         left -= max(1, parameter.numel())
         if left < 0:
-            raise ValueError("it describes a network larger than its weights")
+            raise ValueError("its settings describe a network larger than its weights")
 
     hook = register_module_parameter_registration_hook(check)
     try:
@@ -146,16 +145,16 @@ def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
 
 
 def _construct(kind: type, checkpoint: dict[str, Any], section: str, **late: Any) -> Any:
-    """An object of the class that a section of the checkpoint's configuration names, if that is one to be trusted.
+    """Construct the class that a section of the checkpoint's configuration names, if it is trusted.
 
-    A module's other names are not: `trainlab.config.build.instantiate` would build anything.
+    A class only counts where it is defined: a trusted module may import functions that build anything.
     """
     arguments = dict(checkpoint["trainlab"]["config"][section])
     target = arguments.pop("_target_")
     module, _, name = target.rpartition(".")
     try:
         built = getattr(importlib.import_module(module), name, None) if target.startswith(_TRUSTED) else None
-    except (ImportError, ValueError):  # no such module; no name that one can have
+    except (ImportError, ValueError):  # the module does not exist or has an invalid name
         built = None
     if not (isinstance(built, type) and issubclass(built, kind) and built.__module__.startswith(_TRUSTED)):
         trusted = ", ".join(_TRUSTED)
@@ -164,8 +163,10 @@ def _construct(kind: type, checkpoint: dict[str, Any], section: str, **late: Any
     try:
         check_arguments(built, arguments, section)
         return built(**arguments | late)
-    except Exception as error:  # whatever a constructor says to what the file holds
-        reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")  # its advice is for a training
+    except Exception as error:  # the file may contain anything
+        reason = (
+            (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")
+        )  # without its advice, which is for training
         raise ValueError(
             f"{checkpoint['path']} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
         ) from error

@@ -1,4 +1,4 @@
-"""An evaluation on a terminal."""
+"""Tables of an evaluation for the terminal."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from trainlab.inference.comparison import DETERMINISTIC, DIFFERENCE, MC, METRICS
 
 
 def show(figures: dict[str, Any]) -> None:
-    """Print what `evaluate_checkpoint` returns: the accuracies, and with MC dropout what can be claimed of it."""
+    """Print the result of `evaluate_checkpoint`: accuracies, and the comparison with MC dropout if there is one."""
     console = Console()
     console.print(by_class(figures))
     if "metrics" in figures:
         console.print(side_by_side(figures))
-        for sentence in (figures["mc_dropout"] or {}).get("in_words", []):
+        for sentence in (figures["mc_dropout"] or {}).get("summary", []):
             console.print(sentence, highlight=False, soft_wrap=True)
 
 
 def by_class(figures: dict[str, Any]) -> Table:
-    """Accuracy of all test images and of each class."""
+    """Accuracy on all test images and on each class."""
     table = Table("test images", "accuracy", caption=f"loss {figures['test_loss']:.4f}")
     table.add_row("all", f"{figures['test_acc']:.2%}", style="bold", end_section=True)
     for name, accuracy in figures["class_acc"].items():
@@ -28,7 +28,7 @@ def by_class(figures: dict[str, Any]) -> Table:
 
 
 def side_by_side(figures: dict[str, Any]) -> Table:
-    """Every metric with its interval: deterministic, with MC dropout if there is any, and the difference."""
+    """Every metric with its interval: deterministic, MC dropout if there is any, and the difference."""
     about = figures["mc_dropout"]
     sides = {DETERMINISTIC: "deterministic"}
     if about:
@@ -47,15 +47,15 @@ def side_by_side(figures: dict[str, Any]) -> Table:
 def _cell(metric: Metric, of: dict[str, float] | None, side: str) -> str:
     if of is None:
         return "-"
-    value, low, high = (metric.shown(of[part], "+" if side == DIFFERENCE else "") for part in ("value", "low", "high"))
+    value, low, high = (metric.format(of[part], "+" if side == DIFFERENCE else "") for part in ("value", "low", "high"))
     return f"{value}\n{low} to {high}"
 
 
 def _caption(figures: dict[str, Any]) -> str:
-    """What the intervals are of, and the price of samples."""
-    said = "95 % intervals by bootstrap over the test images, each by itself; of this one network, not of other seeds."
+    """The kind of the intervals, and the cost of the samples."""
+    caption = "95 % bootstrap intervals over the test images, not simultaneous; for this network, not over seeds."
     if about := figures["mc_dropout"]:
         cost = about["cost_of_1000_images"]
         one, all_ = cost["deterministic_ms"], cost["ms"][-1]
-        said += f" 1,000 images take {one:.0f} ms, with MC dropout {all_:.0f} ms ({all_ / one:.1f} times as long)."
-    return said
+        caption += f" 1,000 images take {one:.0f} ms, with MC dropout {all_:.0f} ms ({all_ / one:.1f} times as long)."
+    return caption

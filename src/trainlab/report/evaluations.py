@@ -48,7 +48,7 @@ def read_comparison(path: Path, result: Result) -> Comparison | None:
             str(sides["name"]): {side: _estimate(sides[side]) for side in SIDES if side in sides}
             for sides in content["metrics"].values()
         }
-        found = Comparison(int(about["samples"]), tuple(map(str, about["in_words"])), metrics)
+        found = Comparison(int(about["samples"]), tuple(map(str, about["summary"])), metrics)
         mismatch = _mismatch(content, Path(content["checkpoint"]), path.parent, result)
     except FileNotFoundError:
         return None
