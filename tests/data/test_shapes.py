@@ -113,7 +113,7 @@ def test_errors_name_the_value_and_the_key(key, value):
 
 def test_a_validation_set_must_leave_training_pictures():
     Shapes(num_train=100, val_size=60).check()
-    with pytest.raises(ValueError, match=r"100 of 100; set data\.val_size"):
+    with pytest.raises(ValueError, match=r"got 100; set data\.val_size"):
         Shapes(num_train=100, val_size=100).check()
     with pytest.raises(ValueError, match=r"got 50; set data\.batch_size"):
         Shapes(num_train=100, val_size=60, batch_size=50).check()
