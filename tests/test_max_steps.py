@@ -31,7 +31,7 @@ def assert_same_end(ours, theirs):
 
 
 @pytest.mark.parametrize(("stop", "epoch"), [(PressCtrlC, 0), (PowerCut, 1)])
-def test_a_run_that_was_cut_short_goes_on_with_the_next_epoch(stop, epoch, train):
+def test_an_interrupted_run_resumes_with_the_next_epoch(stop, epoch, train):
     settings = [*NADAM, "trainer.max_epochs=9", f"trainer.max_steps={WHOLE}"]
     _, whole = train(*settings, name="whole")
     assert len(rows(whole)) == 3

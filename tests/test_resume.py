@@ -35,7 +35,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(case, train):
+def test_an_interrupted_run_resumes_to_the_bit(case, train):
     settings = [*CASES[case], f"trainer.max_epochs={EPOCHS}"]
     _, whole = train(*settings, name="whole")
     with pytest.raises(Interrupted):

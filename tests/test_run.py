@@ -273,7 +273,7 @@ def test_ctrl_c_is_given_back_by_a_finished_run(train):
 
 
 @pytest.mark.parametrize("victim", ["last.ckpt", "metrics.csv"])
-def test_a_full_disk_leaves_no_half_file_and_the_run_can_go_on(victim, train, monkeypatch, tmp_path):
+def test_a_full_disk_leaves_no_partial_file_and_the_run_can_be_resumed(victim, train, monkeypatch, tmp_path):
     replace, calls = Path.replace, []
 
     def full(self, target):
@@ -303,7 +303,7 @@ def test_a_full_disk_leaves_no_half_file_and_the_run_can_go_on(victim, train, mo
     assert identical(weights(folder), weights(whole))
 
 
-def test_a_full_disk_is_told_with_the_file(train, monkeypatch, tmp_path):
+def test_a_full_disk_names_the_file(train, monkeypatch, tmp_path):
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -338,7 +338,7 @@ EPOCHS = 8
 COMMAND = [f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=null", "optim.lr=1e-3", FAULT]
 
 
-def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(train, tmp_path):
+def test_ctrl_c_saves_the_epoch_and_the_same_command_resumes(train, tmp_path):
     """And while it runs, nobody else gets into its folder."""
     arguments = [*with_defaults(TINY, *COMMAND), f"output_dir={tmp_path}", "name=run"]
     folder = tmp_path / "run"

@@ -114,7 +114,7 @@ def test_it_can_be_switched_off(train, off):
     assert not (folder / "layer_statistics.csv").exists()
 
 
-def test_it_is_no_part_of_what_a_run_is(train, compose_config):
+def test_it_is_not_part_of_the_fingerprint(train, compose_config):
     result, _ = train("trainer.max_epochs=1")
     again, folder = train("trainer.max_epochs=1", ON)
     assert again.provenance == result.provenance  # that of the run that was: it was not trained again
@@ -164,7 +164,7 @@ def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
         assert histogram.bucket_limit[-1] == pytest.approx(histogram.max)
 
 
-def test_a_network_whose_activations_are_not_finite_is_told_of(train, tmp_path):
+def test_activations_that_are_not_finite_are_recorded(train, tmp_path):
     """Weights of 1e25 overflow float32 in the second layer; what the first look found is on disk before the loss is."""
     with pytest.raises(Diverged):
         train("model.initializer_scale=1e25", ON, BOARD)

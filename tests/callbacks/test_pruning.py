@@ -110,7 +110,7 @@ def test_a_pruned_run_stays_as_it_is_in_its_study(alone, train, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.ckpt")} == before
 
 
-def test_by_itself_a_pruned_run_goes_on_as_if_nothing_had_been(alone, train, tmp_path):
+def test_a_pruned_solo_run_resumes_to_the_bit(alone, train, tmp_path):
     _, folder, _ = pruned_after_two(alone, train, tmp_path)
     whole, _ = alone
     result, _ = train(f"trainer.max_epochs={EPOCHS}")

@@ -41,5 +41,5 @@ def test_a_resumed_training_leaves_what_an_undisturbed_one_leaves(train):
     assert (cut / FILE).read_text() == (whole / FILE).read_text()
 
 
-def test_it_is_no_part_of_what_a_run_is(compose_config):
+def test_it_is_not_part_of_the_fingerprint(compose_config):
     assert fingerprint(resolved(compose_config())) == fingerprint(resolved(compose_config(ON)))

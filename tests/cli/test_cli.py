@@ -180,7 +180,7 @@ def test_settings_that_are_not_there(overrides: str, mistake: Mistake, tmp_path:
         *("callbacks.checkpoint=null", "ckpt_path=nowhere.ckpt"),
     ),
 )
-def test_settings_that_cannot_be(overrides: str, mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_invalid_settings(overrides: str, mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("trainlab.data.shapes.Shapes.read", lambda self: pytest.fail("data were read"))
     status, message = mistake(*overrides.split())
     assert status == 1
@@ -236,7 +236,7 @@ def test_a_full_disk(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.Monke
     assert files_in(tmp_path / "out") == []
 
 
-def test_an_output_folder_that_cannot_be_made(mistake: Mistake, tmp_path: Path):
+def test_an_output_folder_that_cannot_be_created(mistake: Mistake, tmp_path: Path):
     (tmp_path / "file").touch()
     status, message = mistake(f"output_dir={tmp_path / 'file'}")
     assert status == 1
@@ -244,7 +244,7 @@ def test_an_output_folder_that_cannot_be_made(mistake: Mistake, tmp_path: Path):
     assert "a file is where a folder is needed; move it away, or set another output_dir" in message
 
 
-def test_mistakes_beside_a_finished_run_leave_it_alone(mistake: Mistake, script: Script, tmp_path: Path, capfd):
+def test_invalid_settings_leave_a_finished_run_unchanged(mistake: Mistake, script: Script, tmp_path: Path, capfd):
     run = tmp_path / "out" / "run"
     assert script("train.py", *TINY, f"output_dir={tmp_path / 'out'}", "name=run") == 0
     capfd.readouterr()

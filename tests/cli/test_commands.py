@@ -98,7 +98,7 @@ def test_evaluation_without_training_gives_the_figures_of_the_training(outputs: 
     assert f"{trained['test_acc']:.2%}" in done.stdout
 
 
-def test_mc_dropout_beside_the_deterministic_predictions(tmp_path: Path):
+def test_mc_dropout_compared_with_deterministic_predictions(tmp_path: Path):
     trained = command("train.py", "model=alpha_dropout", *TINY, f"output_dir={tmp_path}", "name=run", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     run = tmp_path / "run"
@@ -127,7 +127,7 @@ def test_a_network_is_exported_into_the_folder_of_its_run(outputs: Path, format:
     assert (run / name).stat().st_size > 0
 
 
-def test_images_are_classified_and_what_is_no_image_is_told(outputs: Path, tmp_path: Path):
+def test_images_are_classified_and_other_files_are_reported(outputs: Path, tmp_path: Path):
     run = next(iter(runs_of(outputs).values()))
     (tmp_path / "folder").mkdir()
     for name in ("image.png", "folder/cat.jpg"):

@@ -192,7 +192,7 @@ def test_gpu_trainer_composes(compose: Compose):
     assert compose("trainer=gpu").trainer.accelerator == "gpu"
 
 
-def test_what_a_run_is_unless_told_otherwise(compose: Compose):
+def test_defaults_of_a_run(compose: Compose):
     cfg = compose()
     assert cfg.model == compose("model=elu_he").model
     assert (cfg.optim["_target_"], cfg.optim.lr) == ("torch.optim.NAdam", 1e-4)
@@ -205,7 +205,7 @@ def test_what_a_run_is_unless_told_otherwise(compose: Compose):
     assert (cfg.seed, cfg.compile, cfg.ckpt_path) == (1, False, None)
 
 
-def test_an_evaluation_unless_told_otherwise():
+def test_defaults_of_an_evaluation():
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):

@@ -34,7 +34,7 @@ def test_an_option_in_a_folder_of_its_group_is_named_without_it():
     assert folder_name(["data.root=a/b"]).startswith("data.root=a_b-")
 
 
-def test_glob_finds_options_in_folders_of_the_group_and_does_not_descend_by_itself():
+def test_glob_finds_options_in_folders_of_the_group_and_is_not_recursive():
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
 

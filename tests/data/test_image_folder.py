@@ -274,7 +274,7 @@ def test_two_sizes_share_a_cache_folder(root, open_folder):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "flipped pixel", "flipped label", "flipped header"])
-def test_damaged_cache_is_made_anew(root, open_folder, decoded, tmp_path, damage):
+def test_a_damaged_cache_is_replaced(root, open_folder, decoded, tmp_path, damage):
     first = open_folder(root).read()
     (path,) = (tmp_path / "cache").glob("*.npy")
     content = bytearray(path.read_bytes())
@@ -296,7 +296,7 @@ def test_damaged_cache_is_made_anew(root, open_folder, decoded, tmp_path, damage
     assert len(decoded) == 20
 
 
-def test_damaged_manifest_is_made_anew(root, open_folder, decoded, tmp_path):
+def test_a_damaged_manifest_is_replaced(root, open_folder, decoded, tmp_path):
     digest = open_folder(root).read().digest
     (manifest,) = (tmp_path / "cache").glob("*.json")
     manifest.write_bytes(b'{"listing"')

@@ -49,7 +49,7 @@ def test_there_are_ten_classes_and_each_has_its_share():
     assert images.test_labels.bincount(minlength=10).tolist() == [3] * 10
 
 
-def test_pictures_are_raw_images_of_the_size_asked_for():
+def test_images_are_uint8_of_the_configured_size():
     data = Shapes(image_size=24, **SMALL)
     images = data.images
     assert data.image_shape == (3, 24, 24)
@@ -60,7 +60,7 @@ def test_pictures_are_raw_images_of_the_size_asked_for():
     assert len(data.train_dataloader().indices) == 155
 
 
-def test_pictures_follow_from_the_seed_alone():
+def test_images_are_a_function_of_the_seed():
     torch.manual_seed(1)
     first = Shapes(**SMALL).images
     torch.manual_seed(2)
@@ -81,7 +81,7 @@ def test_no_picture_comes_twice_and_the_test_set_stays_when_the_training_set_gro
     assert len(torch.cat([large.train, large.test]).flatten(1).unique(dim=0)) == 330
 
 
-def test_noise_has_the_deviation_asked_for():
+def test_noise_has_the_configured_standard_deviation():
     clean, noisy = (Shapes(noise=noise, **SMALL).images.train.double() for noise in (0, 0.1))
     # Five deviations away from black and white nothing is cut off.
     difference = (noisy - clean)[(clean == 127) | (clean == 128)]
@@ -111,7 +111,7 @@ def test_errors_name_the_value_and_the_key(key, value):
         Shapes(**{key: value})
 
 
-def test_a_validation_set_must_leave_training_pictures():
+def test_a_validation_set_must_leave_training_images():
     Shapes(num_train=100, val_size=60).check()
     with pytest.raises(ValueError, match=r"got 100; set data\.val_size"):
         Shapes(num_train=100, val_size=100).check()
@@ -120,6 +120,6 @@ def test_a_validation_set_must_leave_training_pictures():
 
 
 @pytest.mark.parametrize("settings", [{"num_train": 10**9}, {"num_test": 10**9}, {"image_size": 10**5}])
-def test_pictures_that_take_too_much_memory_are_refused(settings):
+def test_images_that_take_too_much_memory_are_refused(settings):
     with pytest.raises(ValueError, match=r"must take at most 4 GiB, got .* GiB; set data\.num_train$"):
         Shapes(**settings)

@@ -118,7 +118,7 @@ def test_most_runs_lost(leave: Leave, evidence: Evidence, wrong, lost: int, righ
         assert costs is True
 
 
-def test_all_lost_beside_some_lost_is_open(leave: Leave, evidence: Evidence):
+def test_all_lost_compared_with_some_lost_is_undecided(leave: Leave, evidence: Evidence):
     leave_and_lose(leave, "mistake_selu_raw_inputs", (), 3)
     leave_and_lose(leave, "plain_selu", (0.45, 0.455), 1)
     said, costs = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
@@ -137,7 +137,7 @@ def test_a_cost_that_ends_at_guessing_is_said_to(leave: Leave, evidence: Evidenc
     assert costs is True
 
 
-def test_guessing_is_told_by_the_interval_and_of_one_run_by_itself():
+def test_guessing_is_judged_by_the_interval_or_by_a_single_run():
     assert at_guessing(interval([0.1, 0.12, 0.11]), 0.1) is True  # 4.303 * 0.01 / sqrt(3) = 0.025: up to 13.5 %
     assert at_guessing(interval([0.13, 0.14, 0.30]), 0.1) is False  # a wide interval is no sign of guessing
     assert at_guessing(interval([0.13, 0.14, 0.15]), 0.1) is False
@@ -155,7 +155,7 @@ def test_guessing_is_of_the_classes_of_the_data(leave: Leave, evidence: Evidence
     assert costs is True
 
 
-def test_learning_rates_are_told_one_by_one_where_they_differ(leave: Leave, evidence: Evidence):
+def test_learning_rates_are_listed_if_they_differ(leave: Leave, evidence: Evidence):
     for name, lr in (("plain_selu", 5e-4), ("plain_elu_he", 1e-4)):
         for seed in (1, 2, 3):
             overrides = (f"experiment=exercise/{name}", f"seed={seed}")

@@ -47,7 +47,7 @@ def test_the_recipe_is_read_from_the_settings(group: Group):
         (0.65, "4.0 points below the goal, 65.0 %; the 95 % interval, 60.8 to 61.2 %, lies below it."),
     ],
 )
-def test_a_mean_beside_a_mark(mark: float, said: str):
+def test_a_mean_compared_with_a_mark(mark: float, said: str):
     assert beside_mark(interval([0.609, 0.610, 0.611]), mark, "the goal") == f"That is {said}"
 
 

@@ -35,7 +35,7 @@ def test_the_help_names_every_part():
         (("--quick", "data=image_folder"), "error: --quick is of a small embedded data set; leave --quick out"),
     ],
 )
-def test_mistakes_are_told_in_a_line(
+def test_mistakes_end_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ):
     assert called(monkeypatch, *words) == 2
@@ -66,7 +66,7 @@ def test_how_it_ends(monkeypatch: pytest.MonkeyPatch, raised: BaseException, sta
         (("cnn", "--name", "mine", "seed=1,2", "best"), "mine", {"cnn", "best"}),
     ],
 )
-def test_what_is_carried_out_and_where(
+def test_which_parts_run_and_where(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: tuple[str, ...],

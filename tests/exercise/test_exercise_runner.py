@@ -107,7 +107,7 @@ def test_a_run_that_failed_leaves_its_sections_without_an_answer_and_the_others_
 
 @pytest.mark.parametrize("status", [0, 1, 2, 137])
 @pytest.mark.parametrize("runs", [{}, {1: "completed"}, {1: "completed", 2: "running"}, {1: "failed"}])
-def test_a_sweep_that_comes_to_no_end_ends_the_exercise(
+def test_a_sweep_that_does_not_finish_ends_the_exercise(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int, runs: dict[int, str]
 ):
     with pytest.raises(Cancelled) as ended:
@@ -159,7 +159,7 @@ def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path)
     assert taken == [2, 3]
 
 
-def test_what_was_measured_of_other_runs_is_no_answer_where_it_cannot_be_taken_again(tmp_path: Path):
+def test_measurements_of_other_runs_do_not_count_if_they_cannot_be_repeated(tmp_path: Path):
     def take(evidence: Evidence) -> Measured:
         if len(evidence.runs(SWEEP)) > 2:
             raise RuntimeError("a fault")
@@ -261,7 +261,7 @@ def test_quick_sweeps_run_two_at_a_time_and_what_they_say_stays_apart(
     assert json.loads((one.folder / "seconds.json").read_text()).keys() == {"sweep_0", "sweep_1", "sweep_2"}
 
 
-def test_a_quick_sweep_that_comes_to_no_end_ends_the_one_beside_it(tmp_path: Path):
+def test_a_quick_sweep_that_does_not_finish_ends_the_concurrent_one(tmp_path: Path):
     script = tmp_path / "train.py"
     script.write_text(
         "import pathlib, signal, sys, time\n"

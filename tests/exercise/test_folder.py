@@ -42,12 +42,12 @@ def test_settings_that_nothing_was_trained_with_are_forgotten(tmp_path: Path):
         claim(tmp_path, "data.root=/b")
 
 
-def test_how_a_sweep_is_carried_out_is_no_setting(tmp_path: Path):
+def test_how_a_sweep_runs_is_not_a_setting(tmp_path: Path):
     claim(tmp_path)
     claim(tmp_path, "sweep.jobs=1")
 
 
-def test_settings_that_cannot_be_read_are_told_at_once(tmp_path: Path):
+def test_unreadable_settings_are_reported_at_once(tmp_path: Path):
     with pytest.raises(ValueError, match="cannot read the argument 'seed=1,,2'"):
         claim(tmp_path, "seed=1,,2")
     with pytest.raises(ValueError, match=r"optim.lr=interval\(1e-5,1e-3\) are not known"):

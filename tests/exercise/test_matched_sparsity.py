@@ -57,7 +57,7 @@ def points(l1: Shares, plain: Shares) -> list[Point]:
         ({0.7: 0.5}, {}, None, "there are no two networks"),
     ],
 )
-def test_l1_beside_zeroing_at_as_many_zeros(l1: Shares, plain: Shares, holds: bool | None, said: str):
+def test_l1_compared_with_zeroing_at_equal_sparsity(l1: Shares, plain: Shares, holds: bool | None, said: str):
     alone, with_training = claims(points(l1, plain))
     assert alone.says == "L1 is more accurate than zeroing alone at as many zeros"
     assert alone.holds is holds

@@ -126,7 +126,7 @@ def test_what_dropout_changes_behind_the_last_layer():
 @pytest.mark.parametrize(
     ("activation", "initializer", "kept"), [("selu", "lecun_normal", True), ("relu", "he_normal", False)]
 )
-def test_layers_are_looked_into_without_dropout_and_with_it(activation: str, initializer: str, kept: bool):
+def test_layer_statistics_with_and_without_dropout(activation: str, initializer: str, kept: bool):
     """Alpha dropout keeps 0 and 1 where a layer has them, whatever it drops: under SELU, and not under ReLU."""
     dropout = {"dropout": 0.5, "dropout_after": "every", "dropout_kind": "alpha"}
     with warnings.catch_warnings():

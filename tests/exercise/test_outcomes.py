@@ -98,7 +98,7 @@ def test_what_does_not_beat_guessing_is_not_compared_in_speed(group: Callable[..
     assert outcomes.converges(old, none) == describe_convergence(old, none)
 
 
-def test_what_a_group_came_to(group: Callable[..., Group]):
+def test_results_of_a_group(group: Callable[..., Group]):
     old = group("old", (10, 12, 11))
     assert outcomes.reached(old) == (
         "old: validation accuracy 50.0 ± 0.0 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the epoch with "

@@ -39,7 +39,7 @@ def groups_of(leave: Callable[..., Path], tmp_path: Path) -> Callable[..., Group
     return made
 
 
-def test_who_is_ahead_and_who_is_told_apart_from_it(groups_of: Callable[..., Groups]):
+def test_the_best_and_those_with_a_significant_difference_to_it(groups_of: Callable[..., Groups]):
     groups = groups_of(selu=0.46, elu=(0.459, 0.464, 0.458), relu=0.40)
     # selu - elu: 0.001, -0.002, 0.003: mean 0.067 points, sd 0.25, 4.303 * 0.25 / sqrt(3) = 0.63
     said = ranked.ahead(ranked.ranking(groups))
@@ -54,7 +54,7 @@ def test_who_is_ahead_and_who_is_told_apart_from_it(groups_of: Callable[..., Gro
 NEAR = {"selu": (0.46, 0.462, 0.461), "elu": (0.45, 0.442, 0.446)}
 
 
-def test_what_is_behind_but_may_be_chance_among_so_many_pairs(groups_of: Callable[..., Groups]):
+def test_differences_that_are_not_significant_after_correction(groups_of: Callable[..., Groups]):
     said = ranked.ahead(ranked.ranking(groups_of(**NEAR, tanh=(0.4588, 0.4631, 0.4582))))
     assert "; in points, behind it, but among 3 pairs that may be chance: ELU (1.5 ± 1.2; p 0.035 alone, 0.1" in said
     assert "by Holm); not told apart from it: tanh (" in said
@@ -250,7 +250,7 @@ def test_all_activations_are_timed(groups_of: Callable[..., Groups], tmp_path: P
     assert sections.answer(evidence).details[1].startswith("A training step with ReLU takes ")
 
 
-def test_one_activation_is_told_once(groups_of: Callable[..., Groups], tmp_path: Path):
+def test_one_activation_is_named_once(groups_of: Callable[..., Groups], tmp_path: Path):
     groups_of(selu=0.46)
     evidence = Evidence(tmp_path, Setting())
     evidence.keep(steps.NAME, {"ms": {"selu": TIMES["selu"]}})

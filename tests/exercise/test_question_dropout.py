@@ -126,7 +126,7 @@ def test_all_that_the_textbook_has(leave: Leave, evidence: Evidence):
     assert "samples share" not in found.details[1]
 
 
-def test_open_where_epochs_cannot_be_told_apart(leave: Leave, evidence: Evidence):
+def test_undecided_without_a_significant_difference_in_epochs(leave: Leave, evidence: Evidence):
     leave_rates(leave, EPOCHS | {0.5: (3, 9, 4)})
     evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
     found = dropout.answer(evidence)
@@ -255,7 +255,7 @@ def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
     assert all(len(rounds) == 5 and min(rounds) > 0 for rounds in steps.values())
 
 
-def test_the_timed_step_trains_and_draws_anew():
+def test_the_timed_step_trains_and_draws_new_masks():
     network = dropout_costs.network_with(dropout=0.5, dropout_after="every", dropout_kind="standard")
     before = network.layers.linear_1.weight.clone()
     step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *drawn_batch(8))

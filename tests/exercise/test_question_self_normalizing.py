@@ -117,7 +117,7 @@ def test_the_contrary_of_what_it_says(made):
     assert found.tables[0][1].rows[2][1][0] == "share in % 0 with all"
 
 
-def test_what_cannot_be_told_apart_is_open(made):
+def test_no_significant_difference_is_undecided(made):
     alike = {"mean": 0.5, "std": 1.5, "dead": 0.0, "losses": QUICK}
     found = answer(made(selu=alike, elu=alike, relu=alike))
     assert verdicts(found) == ["open", "contradicted", "open", "open"]
@@ -242,7 +242,7 @@ def test_slower_learning_contradicts(made):
     assert verdicts(found)[3] == "contradicted"
 
 
-def test_a_rate_that_diverged_is_told_and_the_other_is_compared(made):
+def test_a_diverged_rate_is_reported_and_the_other_is_compared(made):
     found = answer(made(diverged=[("relu", 3e-4)]))
     assert found.sentences[0].startswith("3 runs of ReLU at 0.0003 diverged. Holds here: ")
     assert "compared at a learning rate of 0.001 for all" in found.details[2]

@@ -168,7 +168,7 @@ def test_how_sparse_in_words(keep: Callable[..., Evidence]):
     assert only_open.startswith("loses it from 50 % on (") and only_open.endswith("; at 30 % that cannot be told")
 
 
-def test_all_beside_each_other_near_90_percent(keep: Callable[..., Evidence]):
+def test_all_methods_compared_near_90_percent(keep: Callable[..., Evidence]):
     points = points_of(keep({m.L1: {"a": (0.885, 300, 0.5, 0), "b": (0.95, 150, 0.46, 0)}}))
     base = baseline(points)
     assert base is not None
@@ -242,7 +242,7 @@ def test_what_counts_as_a_loss(keep: Callable[..., Evidence], accuracy: float, n
     assert base is not None and keeps(point, base) is kept
 
 
-def test_a_setting_that_diverged_in_a_seed_cannot_be_said_to_keep_it(keep: Callable[..., Evidence]):
+def test_a_setting_that_diverged_for_a_seed_does_not_keep_the_accuracy(keep: Callable[..., Evidence]):
     points = points_of(keep({m.SCHEDULE: {"90 %": (0.9, 260, 0.56, 0)}}))
     base = baseline(points)
     (point,) = (point for point in points if point.method == m.SCHEDULE)

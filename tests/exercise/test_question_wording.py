@@ -44,7 +44,7 @@ def test_a_family_is_corrected_over_its_own_pairs(groups: dict[str, Group]):
     assert (corrected(single), margin(single)) == ("unknown", "21.0")
 
 
-def test_what_runs_came_to(groups: dict[str, Group]):
+def test_results_of_runs(groups: dict[str, Group]):
     assert outcome(groups["elu"]) == "51.0 ± 2.5 % (3 seeds)"
     assert outcome(groups["tanh"]) == "30.0 % (1 seed), 2 runs diverged"
     assert listed([]) == ""

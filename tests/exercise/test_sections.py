@@ -36,7 +36,7 @@ def test_a_list_is_one_value_and_so_is_what_stands_in_quotes():
     assert runs_of(Sweep("one", ()), Setting()) == 1
 
 
-def test_what_the_exercise_sets_by_itself_cannot_be_set():
+def test_settings_of_the_exercise_itself_cannot_be_set():
     with pytest.raises(ValueError, match=r"name= is the exercise's own; .* --name NAME"):
         Setting(overrides=("name=mine",))
     with pytest.raises(ValueError, match="--quick is of a small embedded data set"):

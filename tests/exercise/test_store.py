@@ -38,7 +38,7 @@ def test_settings_that_several_groups_have_are_a_mistake(leave: Callable[..., Pa
         evidence().group(SWEEP, model__activation="elu")
 
 
-def test_measurements_are_kept_and_found_again(evidence: Callable[[], Evidence]):
+def test_measurements_are_stored_and_loaded(evidence: Callable[[], Evidence]):
     with pytest.raises(NotYet, match="sparsity is not measured"):
         evidence().measured("sparsity")
     assert not evidence().is_measured("sparsity")

@@ -68,7 +68,7 @@ def test_what_is_clearly_worse_contradicts_it(leave: Leave, evidence: Callable[[
     assert found.sentences[1].startswith("plain ELU is better than batch norm by 2.0")
 
 
-def test_what_cannot_be_told_apart_leaves_it_open(leave: Leave, evidence: Callable[[], Evidence]):
+def test_no_significant_difference_leaves_it_undecided(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8b, plain", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.480, 0.523, 0.501], epochs=4)
     found = answer("8c", evidence(), **{"8c": 3.0})
@@ -85,7 +85,7 @@ def test_what_cannot_be_told_apart_leaves_it_open(leave: Leave, evidence: Callab
         ([0.500, 0.563, 0.531], 2.0, None),
     ],
 )
-def test_selu_beside_batch_normalization(
+def test_selu_compared_with_batch_normalization(
     leave: Leave, evidence: Callable[[], Evidence], selu: Sequence[float], step: float, agrees: bool | None
 ):
     leave_part(leave, "8c", [0.530, 0.532, 0.531])
@@ -191,7 +191,7 @@ def test_mc_dropout_that_helps_agrees(leave: Leave, evidence: Callable[[], Evide
     assert answer("8e_mc", evidence()).agrees is True
 
 
-def test_all_parts_beside_what_others_report(leave: Leave, evidence: Callable[[], Evidence]):
+def test_all_parts_compared_with_reported_results(leave: Leave, evidence: Callable[[], Evidence]):
     for i, key in enumerate(parts.PARTS):
         noise = 0.0002 * (i % 3)
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i + noise, 0.503 + 0.01 * i])

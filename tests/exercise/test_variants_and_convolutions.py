@@ -58,7 +58,7 @@ def answer(key: str, evidence: Evidence) -> Answer:
         ("variant_bn_input", (0.53, 0.533, 0.532), None),  # nothing is expected of it
     ],
 )
-def test_a_variant_beside_its_part(
+def test_a_variant_compared_with_its_part(
     leave: Leave, evidence: Evidence, experiment: str, accuracies: Sequence[float], agrees: bool | None
 ):
     leave_part(leave, variants.VARIANTS[experiment].part, [0.500, 0.502, 0.501])
@@ -98,7 +98,7 @@ def test_a_variant_waits_for_its_part(leave: Leave, evidence: Evidence):
         ((0.702, 0.72, 0.72, 0.72), None, "CNN 70.4 ± 0.2 % (3 seeds), not clearly apart from the 70.4 % reported"),
     ],
 )
-def test_convolutional_networks_beside_what_is_reported(
+def test_convolutional_networks_compared_with_reported_results(
     leave: Leave, evidence: Evidence, tests: Sequence[float], agrees: bool | None, words: str
 ):
     for experiment, test in zip(convolutions.NETWORKS, tests, strict=True):

@@ -15,7 +15,7 @@ def predictions(name: str, sharpness: float) -> torch.Tensor:
     return (noise + sharpness * torch.nn.functional.one_hot(LABELS, 4)).softmax(1)
 
 
-def test_a_network_beside_itself_differs_in_nothing():
+def test_a_network_compared_with_itself_has_no_difference():
     p = predictions("a", 1.0)
     one, same = score_images(p, LABELS), score_images(p, LABELS, torch.zeros(N))
     compared = compare(one, same, seed=0)

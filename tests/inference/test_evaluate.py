@@ -71,7 +71,7 @@ def sampled(finished):
     return result, folder, figures
 
 
-def test_mc_dropout_beside_deterministic_predictions(sampled):
+def test_mc_dropout_compared_with_deterministic_predictions(sampled):
     result, folder, figures = sampled
     assert json.loads((folder / "eval.json").read_text()) == figures
     for key in ("test_loss", "test_acc"):  # the same weights, images and arithmetic as at the end of the training
@@ -116,7 +116,7 @@ def test_what_a_terminal_shows(finished, capsys):
     assert set(figures["mc_dropout"]["summary"]) <= set(shown.splitlines())
 
 
-def test_figures_lie_beside_the_file(sampled, tmp_path: Path):
+def test_figures_are_written_next_to_the_file(sampled, tmp_path: Path):
     _, folder, _ = sampled
     names = {"reliability.png", "risk_coverage.png", "accuracy_by_samples.png", "most_uncertain.png"}
     assert {path.name for path in (folder / "eval_figures").iterdir()} == names

@@ -48,7 +48,7 @@ def test_a_channel_is_dead_if_each_of_its_pixels_is_the_same_for_all_images():
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
-def test_what_is_not_finite_is_told_and_is_in_no_histogram(wrong):
+def test_values_that_are_not_finite_are_reported_and_in_no_histogram(wrong):
     found = statistics(torch.tensor([[wrong, 1.0], [wrong, 2.0]]))
     assert not math.isfinite(found.mean)
     assert not math.isfinite(found.std)

@@ -120,7 +120,7 @@ def test_a_network_without_dropout_says_so_in_a_line_and_answers(tmp_path, photo
     assert capsys.readouterr().err == "--mc-samples has no effect: the network has no dropout\n"
 
 
-def test_what_is_no_image_is_told_and_the_others_go_on(tmp_path, photos):
+def test_files_that_are_no_images_are_reported_and_the_others_predicted(tmp_path, photos):
     folder, places, _ = photos
     (folder / "notes.txt").write_text("no image")
     (folder / "10.png").write_bytes((folder / "10.png").read_bytes()[:60])
@@ -138,7 +138,7 @@ def test_what_is_no_image_is_told_and_the_others_go_on(tmp_path, photos):
     assert read == [places[0], *places[2:], places[0]]
 
 
-def test_paths_that_cannot_even_be_looked_at_are_told_and_the_others_go_on(tmp_path, photos):
+def test_inaccessible_paths_are_reported_and_the_others_predicted(tmp_path, photos):
     folder, places, _ = photos
     os.mkfifo(folder / "3.png")  # nobody will ever write to it
     (folder / "file.png").write_text("no image")

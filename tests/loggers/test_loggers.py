@@ -73,7 +73,7 @@ def test_a_run_logs_its_name_settings_metrics_and_results_and_then_ends(train, t
     ],
     ids=["failed", "diverged", "Ctrl-C", "Ctrl-C twice", "SIGTERM"],
 )
-def test_a_run_that_does_not_complete_ends_its_loggers_once(train, tmp_path, function, raised, status):
+def test_a_run_that_does_not_complete_finishes_its_loggers_once(train, tmp_path, function, raised, status):
     with pytest.raises(raised):
         train(LOGGER, "trainer.max_epochs=3", callbacks=(In(function),))
     result = Result.read(tmp_path / "run")

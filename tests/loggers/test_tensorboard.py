@@ -119,7 +119,7 @@ def test_a_run_that_was_interrupted_shows_what_it_had(train, tmp_path):
     assert described(folder)[2] == api_pb2.STATUS_UNKNOWN
 
 
-def test_a_run_that_starts_anew_forgets_the_one_that_failed(train):
+def test_a_restarted_run_removes_events_of_the_failed_one(train):
     with pytest.raises(RuntimeError, match="power cut"):
         train(BOARD, callbacks=(At(0, power_cut),))
     result, folder = train(BOARD)

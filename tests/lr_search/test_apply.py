@@ -137,7 +137,7 @@ CHANGES = (
 )
 
 
-def test_what_a_search_depends_on_makes_it_anew(compose_config: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_search_is_repeated_if_a_setting_it_depends_on_changes(compose_config: Any, monkeypatch: pytest.MonkeyPatch):
     def searched(*overrides: str) -> bool:
         """Whether a search is made; if so, it finds what the first one found."""
         made: list[Any] = []
@@ -192,7 +192,7 @@ def test_a_setting_that_is_invalid_for_a_trial_names_the_search(train: Any):
         train(*long, *GRID)
 
 
-def test_the_fingerprint_is_that_of_what_was_asked_for(train: Any, compose_config: Any):
+def test_the_fingerprint_is_that_of_the_requested_config(train: Any, compose_config: Any):
     asked = fingerprint(resolved(compose_config(*RANGE_TEST)))
     result, folder = train(*RANGE_TEST)
     assert result.fingerprint == asked
@@ -200,7 +200,7 @@ def test_the_fingerprint_is_that_of_what_was_asked_for(train: Any, compose_confi
     assert asked != fingerprint(resolved(compose_config()))
 
 
-def test_runs_from_before_there_were_searches_go_on(train: Any, compose_config: Any):
+def test_runs_without_a_search_resume(train: Any, compose_config: Any):
     config = resolved(compose_config())
     assert not [key for key in settings(config) if key.startswith("lr_search")]
     without = {key: value for key, value in config.items() if key != "lr_search"}
@@ -212,7 +212,7 @@ def test_runs_from_before_there_were_searches_go_on(train: Any, compose_config: 
     assert Result.read(folder) == result
 
 
-def test_a_run_that_was_cut_short_goes_on_with_its_rate(train: Any, made: list[str], tmp_path: Path):
+def test_an_interrupted_run_resumes_with_its_rate(train: Any, made: list[str], tmp_path: Path):
     settings = (*RANGE_TEST, "trainer.max_epochs=4", "scheduler=one_cycle", "optim=adam")
     _, whole = train(*settings, name="whole")
     with pytest.raises(Interrupted):
@@ -228,7 +228,7 @@ def test_a_run_that_was_cut_short_goes_on_with_its_rate(train: Any, made: list[s
     assert again == result
 
 
-def test_a_run_does_not_go_on_with_a_rate_that_is_damaged(train: Any, tmp_path: Path):
+def test_a_run_does_not_resume_with_a_damaged_rate(train: Any, tmp_path: Path):
     settings = (*RANGE_TEST, "trainer.max_epochs=3")
     with pytest.raises(Interrupted):
         train(*settings, callbacks=(PressCtrlC(1),))

@@ -61,7 +61,7 @@ def test_that_nothing_was_found_is_kept_too(tmp_path: Path):
 
 
 @pytest.mark.parametrize("outcome", [KeyboardInterrupt(), RuntimeError("a bug")])
-def test_a_search_that_comes_to_no_end_leaves_nothing(outcome: BaseException, tmp_path: Path):
+def test_an_interrupted_search_leaves_nothing(outcome: BaseException, tmp_path: Path):
     def ends() -> SearchResult:
         raise outcome
 

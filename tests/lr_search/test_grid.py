@@ -38,7 +38,7 @@ def lengths(found: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", cases([(), ALONE], ()))
-def test_the_better_half_goes_on_and_the_best_is_refined(kind: Any, find: Any, caplog: pytest.LogCaptureFixture):
+def test_the_better_half_continues_and_the_best_is_refined(kind: Any, find: Any, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     found = find(*kind, "lr_search.num_rates=6", "lr_search.epochs=3", "lr_search.max_lr=0.01")
     rates, losses = found["curve"]["lr"], found["curve"]["losses"]

@@ -45,7 +45,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_members_of_a_population_find_what_was_searched_before_they_started(undisturbed: Path):
+def test_members_of_a_population_use_the_search_done_before_they_start(undisturbed: Path):
     assert_searched_once_a_model(undisturbed)
     assert [result["time"]["population"]["members"] for result in results_of(undisturbed)] == [2] * 4
     logs = [path.read_text() for path in (undisturbed / "study").glob("population_*.log")]
@@ -68,7 +68,7 @@ def test_runs_of_processes_of_their_own_search_once_too(tmp_path: Path, undistur
     assert rates[0] == rates[1]
 
 
-def test_a_killed_sweep_goes_on_with_the_rates_it_had(tmp_path: Path):
+def test_a_killed_sweep_resumes_with_its_rates(tmp_path: Path):
     slow = ("data._target_=faults.SlowShapes", "seed=1,2", *GRID, "name=study", "optim=adam", "trainer.max_epochs=3")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert sweep(*slow, f"output_dir={whole}").returncode == 0

@@ -72,7 +72,7 @@ def test_one_value_a_layer_is_a_draw_of_the_rule(kind, rule):
 
 
 @pytest.mark.parametrize("name", ["zeros", "constant", "normal"])
-def test_biases_begin_as_they_are_told(name):
+def test_initial_values_of_biases(name):
     first, again, other = (nn.Linear(5, 4000) for _ in range(3))
     for layer, place in ((first, "here"), (again, "here"), (other, "there")):
         initialize_bias(layer, name, 0, place, 0.25)
@@ -100,7 +100,7 @@ def test_a_layer_without_a_bias_stays_without():
         ("constant", math.nan, r"^bias_scale must be positive and finite, got nan; set model\.bias_scale$"),
     ],
 )
-def test_biases_that_cannot_be_made_are_an_error(name, scale, message):
+def test_invalid_bias_initializers_are_an_error(name, scale, message):
     with pytest.raises(ValueError, match=message):
         check_bias_initializer(name, scale)
 

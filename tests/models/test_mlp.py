@@ -92,7 +92,7 @@ def test_the_scale_of_the_initializer_is_that_of_the_hidden_layers():
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_biases_of_all_linear_layers_begin_as_they_are_told(batch_norm):
+def test_initial_biases_of_all_linear_layers(batch_norm):
     plain, told = (
         MLP(SHAPE, depth=3, batch_norm=batch_norm, **more).state_dict()
         for more in ({}, {"bias_initializer": "constant", "bias_scale": 0.5})

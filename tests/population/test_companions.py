@@ -47,7 +47,7 @@ def runs_of(name, folder):
 
 @pytest.mark.parametrize("precision", cases(["64-true", "32-true"], "64-true"))
 @pytest.mark.parametrize("kind", cases(KINDS, "alpha dropout, augmented"))
-def test_a_member_comes_to_the_same_whoever_joins_leaves_or_changes_places(kind, precision, tmp_path):
+def test_a_member_has_the_same_result_whoever_joins_leaves_or_changes_places(kind, precision, tmp_path):
     common = [*KINDS[kind], *BITWISE, "trainer.max_epochs=2", f"trainer.precision={precision}"]
     train_groups(common, tmp_path, GROUPS)
     for name, times in {"first": 7, "second": 3, "third": 4, "fourth": 2}.items():

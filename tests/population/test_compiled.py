@@ -42,7 +42,7 @@ def test_members_are_those_of_eager_runs(case, tmp_path):
 
 
 @pytest.mark.slow
-def test_members_leave_and_the_others_go_on(tmp_path):
+def test_members_leave_and_the_others_continue(tmp_path):
     # The first leaves its row idle, the second closes the rows up, which compiles for the two that are left.
     epochs = (1, 2, 3, 3, 3)
     common = [*NADAM, "model.depth=2", "model.width=8"]

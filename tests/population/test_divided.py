@@ -96,7 +96,7 @@ def test_when_it_is_worth_it(left, epochs, begun, seconds, expected):
     "count, parts, expected",
     [(5, 2, [[0, 2, 4], [1, 3]]), (7, 3, [[0, 3, 6], [1, 4], [2, 5]]), (4, 4, [[0, 2], [1, 3]]), (1, 2, [[0]])],
 )
-def test_parts_are_nearly_equal_and_go_on(count, parts, expected):
+def test_parts_are_nearly_equal_and_continue(count, parts, expected):
     items = divided(jobs(count), parts)
     assert [[one.number for one in item.jobs] for item in items] == expected
     assert {one.todo for item in items for one in item.jobs} == {CONTINUE}

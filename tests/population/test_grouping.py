@@ -228,11 +228,11 @@ def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other
         ("logger.csv=null", ""),
     ],
 )
-def test_who_cannot_be_a_member(override, reason):
+def test_ineligible_members(override, reason):
     assert unfit(config(override), devices=1) == reason
 
 
-def test_who_trains_on_more_than_one_device_cannot_be_a_member():
+def test_runs_on_several_devices_are_ineligible():
     assert unfit(config(), devices=2) == "trainer.devices is 2"
 
 

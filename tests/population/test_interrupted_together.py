@@ -73,7 +73,7 @@ def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undistur
 
 
 @pytest.mark.slow
-def test_members_at_different_epochs_go_on_together_and_each_alone(undisturbed, tmp_path):
+def test_members_at_different_epochs_resume_together_and_solo(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
     assert in_the_middle_of_the_second_epoch(tmp_path)
@@ -96,7 +96,7 @@ def test_members_at_different_epochs_go_on_together_and_each_alone(undisturbed, 
 
 
 @pytest.mark.slow
-def test_jobs_begun_alone_go_on_together(undisturbed, tmp_path):
+def test_solo_jobs_resume_as_a_population(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start(*arguments, "sweep.population=off", "sweep.jobs=4", **SLOW)
     assert in_the_middle_of_the_second_epoch(tmp_path)

@@ -163,7 +163,7 @@ def test_seconds_of_the_members_are_those_of_the_population(tmp_path):
     assert {result.time["population"]["members"] for result in results} == {5}
 
 
-def test_who_comes_to_an_end_first_is_done_first(tmp_path):
+def test_the_first_member_to_end_is_finished_first(tmp_path):
     """Its result is there while the others train, with the seconds of the population until then."""
     works = {tmp_path / str(i): [f"trainer.max_epochs={i}"] for i in (1, 4)}
     first, last = together(works)

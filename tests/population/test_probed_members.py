@@ -22,7 +22,7 @@ def told(folder: Path) -> list[dict[str, float | str]]:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_member_tells_what_its_run_alone_tells(tmp_path, model):
+def test_a_member_has_the_layer_statistics_of_its_solo_run(tmp_path, model):
     works = [[*MODELS[model], *ON, f"optim.lr={lr}", f"seed={seed}"] for lr, seed in ((1e-3, 1), (5e-4, 2))]
     for result in together({tmp_path / f"member_{i}": work for i, work in enumerate(works)}):
         assert not isinstance(result, BaseException), result
@@ -36,7 +36,7 @@ def test_a_member_tells_what_its_run_alone_tells(tmp_path, model):
     assert told(tmp_path / "member_0") != told(tmp_path / "member_1")
 
 
-def test_looking_changes_no_member_by_a_bit(tmp_path):
+def test_layer_statistics_change_no_member_by_a_bit(tmp_path):
     works = [[*MODELS["bn"], "trainer.max_epochs=2", f"optim.lr={lr}", "seed=1"] for lr in (1e-3, 5e-4)]
     together({tmp_path / f"plain_{i}": work for i, work in enumerate(works)})
     together({tmp_path / f"probed_{i}": [*work, *ON] for i, work in enumerate(works)})

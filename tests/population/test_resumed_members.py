@@ -63,7 +63,7 @@ def assert_same_as_undisturbed(works):
 
 
 @SOME
-def test_members_at_different_epochs_go_on_together(works):
+def test_members_at_different_epochs_resume_together(works):
     cut_short(works, (1, 2, 3))
     for result in together(works):
         assert not isinstance(result, BaseException)
@@ -71,7 +71,7 @@ def test_members_at_different_epochs_go_on_together(works):
 
 
 @SOME
-def test_a_member_goes_on_alone(works):
+def test_a_member_resumes_solo(works):
     cut_short(works, (1, 2, 2))
     for folder, overrides in works.items():
         assert not isinstance(alone(folder, *overrides), BaseException)
@@ -79,7 +79,7 @@ def test_a_member_goes_on_alone(works):
 
 
 @SOME
-def test_runs_begun_alone_go_on_together(works, monkeypatch):
+def test_solo_runs_resume_together(works, monkeypatch):
     start = Classifier.on_train_epoch_start
     for (folder, overrides), epoch in zip(works.items(), (1, 3, 2), strict=True):
 

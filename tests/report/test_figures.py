@@ -66,7 +66,7 @@ def test_the_caption_says_what_sets_training_apart(leave, tmp_path: Path, settin
     assert f"Dotted: training, {words}" in caption or f" {words}" in caption
 
 
-def test_colours_are_told_apart_without_hue():
+def test_colors_differ_without_hue():
     """Each two differ by lightness or by blue against yellow, which the red-green blind see."""
     rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLORS])
     seen = np.stack([rgb @ (0.299, 0.587, 0.114), rgb[:, 2] - rgb[:, :2].mean(axis=1)], axis=1)

@@ -114,7 +114,7 @@ def test_the_best_of_many_groups(leave, tmp_path):
     assert "layers" in NAMES
 
 
-def test_nothing_is_drawn_that_was_not_looked_into(leave, tmp_path):
+def test_nothing_is_drawn_without_layer_statistics(leave, tmp_path):
     leave("a", [1.0], [0.5])
     assert "layers" not in pictures_of(tmp_path)
 

@@ -96,7 +96,7 @@ def test_there_is_nothing_to_show_without_a_completed_trial(tmp_path: Path):
     assert [picture.name for picture in plot_search(leave_search(tmp_path, TRIALS[:1]))] == [NAMES[0], NAMES[2]]
 
 
-def test_a_search_by_accuracy_is_told_by_accuracy(tmp_path: Path):
+def test_a_search_by_accuracy_is_reported_by_accuracy(tmp_path: Path):
     search = leave_search(tmp_path)
     content = json.loads((tmp_path / "study.json").read_text()) | {"objective": "val/acc"}
     for trial, accuracy in zip(content["trials"], (0.5, 0.7, 0.6, None, 0.2, None), strict=True):
@@ -134,7 +134,7 @@ def test_pruned_runs_are_listed_with_the_reason_and_count_nowhere(leave, tmp_pat
     assert "| b | pruned | ended early by the search: other trials were better after as many epochs |" in text
 
 
-def test_a_damaged_file_is_told_and_the_rest_of_the_report_is_there(study: Path, no_figures: None):
+def test_a_damaged_file_is_reported_and_the_rest_of_the_report_is_complete(study: Path, no_figures: None):
     (study / "study.json").write_text("{")
     write_report([study])
     text = (study / "report.md").read_text()

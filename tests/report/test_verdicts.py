@@ -85,7 +85,7 @@ def test_what_is_clear_comes_first(pairs_of):
     assert rest[-1].startswith("No significant difference between selu and elu")
 
 
-def test_many_that_cannot_be_told_from_the_best_share_a_sentence(pairs_of):
+def test_many_without_a_significant_difference_to_the_best_share_a_sentence(pairs_of):
     made = pairs_of(**{f"m{i:02}": (0.50 - i / 1000, 0.55, 0.60 + i / 2000) for i in range(14)})
     best = next(iter(made.values())).first
     (said,) = describe_pairs([pair for pair in made.values() if pair.first is best])

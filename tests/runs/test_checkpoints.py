@@ -67,7 +67,7 @@ def test_a_rebuilt_network_predicts_on_raw_images_what_the_trained_one_does(chec
     torch.testing.assert_close(network(images), x, rtol=1e-4, atol=1e-4)
 
 
-def test_rebuilt_data_are_those_of_the_run_with_the_changes_asked_for(checkpoint):
+def test_rebuilt_data_are_those_of_the_run_with_the_requested_changes(checkpoint):
     data = rebuild_data(checkpoint, eval_batch_size=7)
     assert isinstance(data, Shapes)
     assert (data.num_train - data.val_size, data.eval_batch_size) == (NUM_TRAIN, 7)
@@ -117,7 +117,7 @@ def test_loading_runs_no_code(tmp_path):
     assert not (tmp_path / "proof").exists()
 
 
-def test_what_is_no_checkpoint_is_told_by_name(trained, tmp_path):
+def test_a_file_that_is_no_checkpoint_is_named(trained, tmp_path):
     path = tmp_path / "other.ckpt"
     with pytest.raises(FileNotFoundError, match=f"there is no checkpoint {path}; set ckpt_path"):
         load_checkpoint(path)
@@ -160,7 +160,7 @@ def test_a_checkpoint_fits_its_own_network_and_optimizer_only(checkpoint):
     check_fits(checkpoint, network, config | {"trainer": config["trainer"] | {"max_epochs": 7}}, STEPS * 7)
 
 
-def test_a_schedule_over_the_steps_of_a_run_cannot_be_given_another_length(train):
+def test_a_schedule_over_the_steps_of_a_run_keeps_its_length(train):
     overrides = ["optim=sgd", "scheduler=one_cycle"]
     train("trainer.max_epochs=1", *overrides)
     with pytest.raises(ValueError, match=r"\(trainer.max_epochs: 1, now 2\); leave these as they were"):
@@ -168,7 +168,7 @@ def test_a_schedule_over_the_steps_of_a_run_cannot_be_given_another_length(train
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
-def test_a_schedule_over_the_steps_of_a_run_cannot_be_given_epochs_of_another_length(schedule, train):
+def test_a_schedule_over_the_steps_of_a_run_keeps_the_length_of_its_epochs(schedule, train):
     overrides = ["optim=sgd", f"scheduler={schedule}"]
     with pytest.raises(Interrupted):
         train(*overrides, callbacks=(PressCtrlC(0),))

@@ -183,7 +183,7 @@ def interrupted(train):
         train(*LONGER, name="a", callbacks=(PressCtrlC(1),))
 
 
-def test_a_run_cut_short_is_not_completed_without_its_best_checkpoint(train, tmp_path):
+def test_an_interrupted_run_is_not_completed_without_its_best_checkpoint(train, tmp_path):
     interrupted(train)
     best = tmp_path / "a" / "checkpoints" / "best.ckpt"
     kept = best.read_bytes()

@@ -100,7 +100,7 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("number", PROBLEMS, ids=errno.errorcode.get)
-def test_an_error_of_the_file_system_is_told_with_its_path_and_its_problem(number, tmp_path):
+def test_an_error_of_the_file_system_names_path_and_reason(number, tmp_path):
     error = OSError(number, os.strerror(number), str(tmp_path / "x"))
     assert describe_os_error(error, "output_dir") == PROBLEMS[number].format(tmp_path / "x")
 
@@ -124,7 +124,7 @@ def test_an_error_names_the_setting_of_its_folder(tmp_path):
     assert describe_os_error(caught.value, "output_dir").endswith("; move it away, or set another data.cache_dir")
 
 
-def test_a_full_disk_is_told_with_the_file_also_where_numpy_finds_it(tmp_path):
+def test_a_full_disk_names_the_file_also_in_numpy(tmp_path):
     with pytest.raises(OSError) as caught, named_in_errors(tmp_path / "x"):
         raise OSError("1000 requested and 0 written")
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "x"))

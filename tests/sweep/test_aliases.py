@@ -23,7 +23,7 @@ def test_the_run_that_is_on_disk_is_kept_or_the_first():
     assert aliases([job(0, "a"), job(1, "a", RETRY), job(2, "a", KEEP)]) == {0: 2, 1: 2}
 
 
-def test_aliases_are_told_in_a_line_for_all_seeds():
+def test_aliases_take_one_line_for_all_seeds():
     jobs = [job(i, m[:4] + s, RUN, f"model={m}", f"seed={s}") for i, (m, s) in enumerate(SELU)]
     assert aliases_told(aliases(jobs), jobs) == ["model=selu_lecun is the same run as model=selu"]
     twice = [job(0, "a", RUN, "seed=1"), job(1, "a", RUN, "seed=1"), job(2, "b", RUN, "seed=2")]
@@ -56,7 +56,7 @@ def test_a_sweep_trains_an_alias_once_and_keeps_to_the_run_it_has(tmp_path):
     assert set(results(tmp_path / "study")) == {"model=selu_lecun optim.lr=0.0001", "model=bn optim.lr=0.0001"}
 
 
-def test_each_job_returns_what_its_run_came_to(train, compose_config):
+def test_each_job_returns_the_objective_of_its_run(train, compose_config):
     result, _ = train("trainer.max_epochs=1")
     run = look_at(compose_config("trainer.max_epochs=1"), 0, ["model=a"], False)
     alias = replace(run, number=1, overrides=("model=b",))

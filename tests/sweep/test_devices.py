@@ -69,7 +69,7 @@ def test_a_killed_process_fails_its_job_within_a_minute_and_not_the_sweep(tmp_pa
 
 
 @pytest.mark.slow
-def test_ctrl_c_reaches_all_processes_of_a_job_and_it_goes_on(tmp_path):
+def test_ctrl_c_reaches_all_processes_of_a_job_and_it_resumes(tmp_path):
     arguments = (FAULT, "trainer.devices=2", "seed=1", "trainer.max_epochs=3", "name=study")
     assert sweep(*arguments, f"output_dir={tmp_path / 'whole'}").returncode == 0
     process = start(*arguments, f"output_dir={tmp_path / 'cut'}", FAULTS_SLEEP="0.2")

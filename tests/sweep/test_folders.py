@@ -27,7 +27,7 @@ def mine(tmp_path):
     return write
 
 
-def test_all_mistakes_are_told_together_before_anything_starts(mine, tmp_path):
+def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_path):
     """Among them a setting that has changed under a run, and a result that is cut in half."""
     where = (f"output_dir={tmp_path / 'out'}", "name=study", "experiment=mine")
     assert sweep(mine(0.0), *where, "seed=1,2,3").returncode == 0
@@ -73,7 +73,7 @@ def test_mistakes_leave_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistake_of_all_jobs_is_told_once_and_two_jobs_in_a_folder_are_one(tmp_path):
+def test_a_mistake_of_all_jobs_is_reported_once_and_two_jobs_in_a_folder_are_one(tmp_path):
     done = sweep("seed=1,2", "optim.lr=-1", f"output_dir={tmp_path / 'out'}")
     assert done.stderr == "error: lr must be positive and finite, got -1; set optim.lr\n"
     done = sweep("callbacks.progress=null,{_target_: trainlab.callbacks.ProgressBar}", f"output_dir={tmp_path / 'out'}")
@@ -132,7 +132,7 @@ def test_an_override_belongs_to_the_option_that_its_job_chose(tmp_path):
 
 
 @pytest.mark.slow
-def test_another_launcher_leaves_the_same_runs_and_goes_on_with_them(tmp_path):
+def test_another_launcher_leaves_the_same_runs_and_resumes_them(tmp_path):
     arguments = ("seed=1,2", "name=study")
     assert sweep(*arguments, f"output_dir={tmp_path / 'ours'}").returncode == 0
     theirs = sweep(*arguments, f"output_dir={tmp_path / 'theirs'}", "hydra/launcher=basic")
@@ -159,7 +159,7 @@ def mounted(folder, options):
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_fails_its_jobs_with_the_reason_and_the_sweep_goes_on_later(tmp_path):
+def test_a_full_disk_fails_its_jobs_with_the_reason_and_the_sweep_can_be_resumed(tmp_path):
     """Room for one run, with two checkpoints of 600 kB each, and not for two."""
     arguments = ("seed=1,2", "name=study", "sweep.population=off")
     assert sweep(*arguments, f"output_dir={tmp_path / 'roomy'}").returncode == 0
@@ -176,7 +176,7 @@ def test_a_disk_that_fills_up_fails_its_jobs_with_the_reason_and_the_sweep_goes_
         assert figures(disk / "study") == figures(tmp_path / "roomy" / "study")
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_a_line(tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     with mounted(tmp_path / "disk", "size=1m,ro") as disk:
         done = sweep("seed=1,2", f"output_dir={disk}")
     assert done.returncode == 1

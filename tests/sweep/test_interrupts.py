@@ -65,7 +65,7 @@ def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(u
 
 
 @pytest.mark.slow
-def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
     process = start(*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2", FAULTS_SLEEP="1")
     assert eventually(lambda: len(list(tmp_path.glob("study/*/result.json"))) == 2)
     time.sleep(1)  # so that they train, and hold on to their epoch
@@ -102,7 +102,7 @@ def killed_and_resumed(arguments, kills, draw):
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
-def test_a_sweep_that_is_killed_at_any_moment_and_resumed_comes_to_the_same(kills, undisturbed, tmp_path):
+def test_a_sweep_killed_at_any_moment_and_resumed_has_the_same_results(kills, undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2")
     draw = random.Random(kills)
     if kills > 3:  # as often as it takes, one sweep after the other

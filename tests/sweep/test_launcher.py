@@ -92,7 +92,7 @@ def test_a_job_has_a_process_of_its_own_and_returns_what_it_can(hydra_restore_si
     assert len({first.return_value, second.return_value, os.getpid()}) == 3
 
 
-def test_a_return_that_cannot_be_sent_comes_as_text(hydra_restore_singletons, hydra_sweep_runner, tmp_path):
+def test_a_return_value_that_cannot_be_pickled_is_sent_as_text(hydra_restore_singletons, hydra_sweep_runner, tmp_path):
     (returned,) = returns_of(hydra_sweep_runner, lambda _: lambda: 1, tmp_path)
     assert returned.return_value.startswith("<function ")
 
@@ -158,5 +158,5 @@ def test_the_setting_of_a_sweep_reaches_the_launcher(override, most):
     assert cfg.hydra.launcher._get_node("population")._value() == "${sweep.population}"
 
 
-def test_a_failed_sweep_is_told_in_full():
+def test_the_message_of_a_failed_sweep():
     assert explain(SweepFailed("three\nlines\nlong", 2)) == (2, "error: three\nlines\nlong")

@@ -114,7 +114,7 @@ def test_how_many_run_at_once_where_nobody_says_it(count, free, threads, gpus, o
     assert slots_for(members(count, on_gpu=on_gpu), memory, threads, gpus) == expected
 
 
-def test_what_goes_on_has_the_threads_that_it_had():
+def test_resumed_items_keep_their_threads():
     jobs = [replace(one, todo=KEEP) for one in members(3)] + members(2, first=3)
     assert slots_for(jobs, Memory(), 8, 0) == slots_for(members(5), Memory(), 8, 0) == 5
     assert slots_for([replace(one, on_gpu=True) for one in jobs], Memory(), 8, 4) == 2
@@ -228,7 +228,7 @@ def test_jobs_that_run_together_take_their_time_at_once(tmp_path):
     assert seconds_left(state, 1040.0) == 120 + 100  # 4 of 10 in 80 s
 
 
-def test_epochs_of_before_do_not_count_for_what_goes_on(tmp_path):
+def test_earlier_epochs_do_not_count_for_resumed_items(tmp_path):
     """Of 10 epochs 6 were made before; the next two took 100 s, so two more take as long."""
     state = state_of(tmp_path, 1)
     path = state.jobs[0].folder / "metrics.csv"
@@ -279,7 +279,7 @@ def test_a_table_has_room_for_others_where_hundreds_run(height, tmp_path):
     assert len(shown_jobs(everything_runs, height - 8)) == height - 8
 
 
-def test_the_end_of_an_item_is_told_when_none_of_its_jobs_runs_any_more(tmp_path):
+def test_the_end_of_an_item_is_reported_when_none_of_its_jobs_runs(tmp_path):
     state = together(tmp_path, 3)
     seen = []
 

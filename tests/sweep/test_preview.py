@@ -70,7 +70,7 @@ def test_a_plan_of_jobs_that_are_all_alone():
     ]
 
 
-def test_a_plan_of_anything_is_told_in_a_dozen_lines():
+def test_every_plan_is_described_in_a_dozen_lines():
     runs = [f"model.width={w} seed={s}" for w in range(40) for s in range(2)]
     jobs = sweep_of(*runs, *(f"model.depth={d}" for d in range(40)), unfit={80 + d: f"reason {d}" for d in range(40)})
     told = plan_told(plan(jobs, None), jobs).splitlines()
@@ -82,7 +82,7 @@ def test_a_plan_of_anything_is_told_in_a_dozen_lines():
     assert told[-1] == "  and 37 more alone, for other reasons"
 
 
-def test_how_many_run_at_once_is_told():
+def test_the_number_of_concurrent_jobs_is_reported():
     jobs = sweep_of(*(f"seed={s}" for s in range(4)))
     assert plan_told(plan(jobs, None, slots=2), jobs, 2).startswith("plan: 4 jobs in 2 populations, 2 at once\n")
     assert plan_told(plan(jobs, None), jobs, 1).startswith("plan: 4 jobs in 1 population\n")

@@ -63,7 +63,7 @@ def test_runs_end_where_their_best_loss_is_above_the_median_of_the_batch_before(
     assert {trial["status"] for trial in trials[7:]} == {"pruned", "completed"}, "the test shows nothing"
 
 
-def test_the_best_trial_is_told_with_the_command_that_repeats_it(study):
+def test_the_best_trial_is_reported_with_the_command_that_repeats_it(study):
     folder, done = study
     best = min((t for t in summary(folder)["trials"] if t["status"] == "completed"), key=lambda t: t["val_loss"])
     told = done.stdout.splitlines()[-3:]
@@ -121,7 +121,7 @@ def test_the_same_command_trains_nothing_and_more_trials_are_added(study):
     assert len(found["trials"]) == 16
 
 
-def test_a_search_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path):
+def test_a_killed_search_resumes_to_the_bit(tmp_path):
     arguments = (*SEARCH, *SPACE[:1], FAULT, "sweep.trials=4", "sweep.batch=2", "sweep.pruner=median", "sweep.jobs=2")
     undisturbed = sweep(*arguments, f"output_dir={tmp_path / 'a'}")
     assert (undisturbed.returncode, undisturbed.stderr) == (0, "")
@@ -181,7 +181,7 @@ def test_a_search_in_which_all_diverge_has_failed(tmp_path):
     )
 
 
-def test_trials_that_raise_are_told_and_tried_again(tmp_path):
+def test_trials_that_raise_are_reported_and_retried(tmp_path):
     arguments = (*SEARCH, FAULT, "+callbacks.fault.what=nothing,raise,kill", "sweep.trials=3", f"output_dir={tmp_path}")
     done = sweep(*arguments)
     assert done.returncode == 1
@@ -234,7 +234,7 @@ def test_a_trial_of_two_processes_tells_its_losses_once(tmp_path):
         assert len(rows) == 2
 
 
-def test_a_value_that_cannot_be_costs_its_trial_alone(tmp_path):
+def test_an_invalid_value_fails_only_its_trial(tmp_path):
     """The ends of a range are checked before anything starts; what lies between them, when it is drawn."""
     arguments = ("data.batch_size=range(16,31,7)", "model=bn", "sweep.trials=3", f"output_dir={tmp_path}")
     done = sweep(*SEARCH, *arguments)
@@ -266,7 +266,7 @@ def test_a_value_that_cannot_be_costs_its_trial_alone(tmp_path):
         (("model=bn,selu", "hydra/launcher=basic"), "goes with hydra/launcher=trainlab; leave out hydra/launcher="),
     ],
 )
-def test_mistakes_are_told_before_anything_starts(arguments, message, tmp_path):
+def test_mistakes_are_reported_before_anything_starts(arguments, message, tmp_path):
     done = sweep(*SEARCH, *arguments, f"output_dir={tmp_path}")
     assert done.returncode in (1, 2)
     assert message in done.stderr
@@ -307,7 +307,7 @@ def test_without_optuna_the_error_names_the_command_that_installs_it(module, rea
 
 
 @pytest.mark.slow
-def test_without_optuna_all_else_goes_on(tmp_path):
+def test_everything_else_works_without_optuna(tmp_path):
     (tmp_path / "optuna.py").write_text("raise ModuleNotFoundError('optuna')\n")
     done = run_with(tmp_path, "seed=1,2", "trainer.max_epochs=1", f"output_dir={tmp_path / 'outputs'}")
     assert (done.returncode, done.stderr) == (0, "")

@@ -33,7 +33,7 @@ def space(*arguments):
         ("[1,2],null,'a b'", Choice(("[1,2]", "null", "'a b'"))),
     ],
 )
-def test_what_is_searched(value, dimension):
+def test_dimensions_of_the_search_space(value, dimension):
     assert space(f"x={value}").dimensions == {"x": dimension}
 
 
@@ -62,7 +62,7 @@ def test_what_is_searched(value, dimension):
         ),
     ],
 )
-def test_mistakes_are_told(argument, message):
+def test_mistakes_are_reported(argument, message):
     with pytest.raises(ValueError) as caught:
         space(argument)
     assert str(caught.value) == message

@@ -70,7 +70,7 @@ def test_random_draws_spread_evenly_over_the_logarithm(tmp_path):
     assert 70 < sum(params["model"] == "bn" for params in drawn) < 130  # 4 standard deviations of 7.1
 
 
-def test_a_search_that_is_cut_short_asks_for_what_it_would_have_asked_for(tmp_path):
+def test_an_interrupted_search_proposes_the_same_trials(tmp_path):
     whole = carry_out(study_in(tmp_path / "whole"))
     carry_out(study_in(tmp_path / "cut"), batches=2)
     left = [trial.number for trial in study_in(tmp_path / "cut").next(4)]  # and killed before any is told
@@ -79,7 +79,7 @@ def test_a_search_that_is_cut_short_asks_for_what_it_would_have_asked_for(tmp_pa
     assert carry_out(again) == whole
 
 
-def test_more_trials_go_on_and_fewer_are_none(tmp_path):
+def test_more_trials_continue_and_fewer_add_none(tmp_path):
     first = carry_out(study_in(tmp_path, trials=8))
     assert study_in(tmp_path, trials=4).next(4) == []
     assert carry_out(study_in(tmp_path, trials=12))[:8] == first
@@ -96,7 +96,7 @@ def test_more_trials_go_on_and_fewer_are_none(tmp_path):
         (Outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was told by an epoch
     ],
 )
-def test_what_becomes_of_a_trial_is_told(outcome, state, status, value, tmp_path):
+def test_the_outcome_of_a_trial_is_reported(outcome, state, status, value, tmp_path):
     study = study_in(tmp_path)
     study.tell(study.next(1)[0], outcome)
     (trial,) = study_in(tmp_path).trials()
@@ -187,7 +187,7 @@ def test_the_order_of_keys_and_where_and_how_do_not_make_another_search():
     assert told(Space((*reversed(LR.parts), "sweep.jobs=2", "name=x", "output_dir=y"))) == told(LR)
 
 
-def test_a_damaged_journal_is_told_and_not_repaired(tmp_path):
+def test_a_damaged_journal_is_reported_and_not_repaired(tmp_path):
     carry_out(study_in(tmp_path))
     path = tmp_path / JOURNAL
     lines = path.read_bytes().splitlines(keepends=True)

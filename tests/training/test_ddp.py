@@ -145,7 +145,7 @@ def start(tmp_path, fault):
 
 @pytest.mark.ddp
 @pytest.mark.parametrize("fault", ["{_target_: faults.DieAtStart}", "{_target_: faults.Fault, what: rank, step: 5}"])
-def test_the_death_of_the_second_process_is_recorded_and_told_in_a_line(fault, tmp_path):
+def test_the_death_of_the_second_process_is_recorded_and_reported_in_one_line(fault, tmp_path):
     process = start(tmp_path, fault)
     _, told = process.communicate(timeout=120)
     reason = "process 2 of 2 was killed by signal 9; training cannot continue"

@@ -69,7 +69,7 @@ ONE_CYCLE = ("scheduler=one_cycle", "optim=sgd")
         (["scheduler=cosine", "trainer.max_epochs=-1"], "scheduler=cosine needs a known number of steps"),
     ],
 )
-def test_a_length_that_cannot_be_is_refused_before_anything_is_built(overrides, rule, compose_config):
+def test_an_invalid_length_is_refused_before_anything_is_built(overrides, rule, compose_config):
     with pytest.raises(ValueError, match=re.escape(rule)):
         build(compose_config(*overrides))
 
@@ -104,6 +104,6 @@ def test_a_schedule_is_checked_for_the_steps_that_it_then_has(overrides, train, 
     assert seen[0] == seen[1] > 0
 
 
-def test_one_batch_and_all_of_them_are_told_apart():
+def test_one_batch_and_all_batches_are_distinguished():
     notes = one_batch_notes({"limit_train_batches": 1, "limit_val_batches": 1.0, "overfit_batches": 0.0})
     assert notes == ["trainer.limit_train_batches=1 is one batch; 1.0 is all of them"]

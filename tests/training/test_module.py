@@ -164,7 +164,7 @@ def test_compiling_changes_nothing_but_rounding(case, train):
 
 
 @pytest.mark.slow
-def test_a_compiled_run_with_dropout_goes_on_as_if_nothing_had_been(train):
+def test_a_compiled_run_with_dropout_resumes_to_the_bit(train):
     settings = ["optim=sgd", "optim.lr=0.01", "model.dropout=0.1", "trainer.precision=64-true", "compile=true"]
     _, whole = train(*settings, name="whole")
     train(*settings, "trainer.max_epochs=1", name="cut")
@@ -212,7 +212,7 @@ def test_divergence_by_the_last_update_of_an_epoch_shows_in_validation(train):
         train("optim=sgd", "optim.lr=1e30", "optim.momentum=0", f"data.batch_size={NUM_TRAIN}")
 
 
-def test_divergence_in_a_later_epoch_is_told_by_its_step(train):
+def test_divergence_in_a_later_epoch_names_its_step(train):
     with pytest.raises(Diverged, match=rf"step {STEPS + 6} \(epoch 1, batch 6, learning rate 0.0001\)"):
         train(callbacks=(Poison(STEPS + 6),))
 
