@@ -1,4 +1,4 @@
-"""What is usually said, claim by claim, beside what was measured."""
+"""What is usually said, claim by claim, compared with what was measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ def told(found: Sequence[Claim], figures: bool = True) -> str:
     """Which claims hold, which do not, and which are open, a sentence each; with the ``figures`` behind them or not."""
     parts = [
         f"{word}: {'; '.join(_text(claim, figures) for claim in found if claim.holds is holds)}."
-        for holds, word in ((True, "Holds here"), (False, "Contradicted"), (None, "Open"))
+        for holds, word in ((True, "Confirmed"), (False, "Contradicted"), (None, "Undecided"))
         if any(claim.holds is holds for claim in found)
     ]
     return " ".join(parts) if parts else "There is no claim to hold the figures against."
@@ -38,7 +38,7 @@ def all_of(found: Sequence[Claim]) -> bool | None:
 
 def claims_table(found: Sequence[Claim], note: str, ps: Sequence[str] = ()) -> tuple[str, Table]:
     """Claim by claim, with its figures, and the p of its comparisons where there are some; with the table's name."""
-    words = {True: "holds", False: "contradicted", None: "open"}
+    words = {True: "confirmed", False: "contradicted", None: "undecided"}
     columns = [[claim.says for claim in found], [claim.found for claim in found]]
     if ps:
         columns.append([p or "-" for p in ps])

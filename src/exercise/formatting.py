@@ -1,4 +1,4 @@
-"""Words that follow from figures: one thing beside another, and whether the difference is larger than the noise."""
+"""Sentences made from figures: one thing compared with another, and whether they differ by more than the noise."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def family(groups: Sequence[tuple[Group, Group]]) -> list[Pair]:
 
 
 def corrected(pair: Pair) -> Verdict:
-    """Of the first beside the second, by the p that is corrected."""
+    """Of the first compared with the second, by the p that is corrected."""
     if not pair.is_tested:
         return "unknown"
     if not pair.is_clear:
@@ -76,7 +76,7 @@ def signed(between: Difference) -> str:
 
 
 def verdict(between: Difference) -> Verdict:
-    """Of the first beside the second; "unknown" where there is no test."""
+    """Of the first compared with the second; "unknown" where there is no test."""
     if between.method == "none":
         return "unknown"
     if between.p >= ALPHA:
@@ -148,7 +148,7 @@ def beats(of: Interval, reported: float) -> bool | None:
 
 
 def beside_reported(what: str, found: Mapping[str, tuple[Interval, float]]) -> str:
-    """A sentence on mean accuracies, by name, beside what others report of one run each, in %."""
+    """A sentence on mean accuracies, by name, compared with what others report of one run each, in %."""
     words = {True: "above", False: "below", None: "not clearly apart from"}
     parts = [
         f"{name} {accuracy(of)}{f', {words[beats(of, reported)]} the {reported} % reported' if of.n else ''}"
@@ -185,7 +185,7 @@ def beside(
     unit: str = "points",
     digits: int = 1,
 ) -> str:
-    """A sentence on ``what`` the first has beside the second, from values by seed; accuracies are to be in points.
+    """A sentence on ``what`` of the first compared with the second, from values by seed; accuracies are in points.
 
     "Validation accuracy of X is 1.2 ± 0.4 points higher than of Y (95 %, paired t, p = 0.01)."
     """

@@ -1,4 +1,4 @@
-"""What a training step of one network costs beside one of another."""
+"""What a training step of one network costs compared with one of another."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ def compared(found: Measured, old: str, new: str) -> Ratio | None:
 
 
 def cost_told(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> str:
-    """A sentence on what a step of ``new`` costs beside one of ``old``: (key in ``found``, label)."""
+    """A sentence on what a step of ``new`` costs compared with one of ``old``: (key in ``found``, label)."""
     ratio = compared(found, old[0], new[0])
     if ratio is None:
         return f"What a step of {new[1]} costs was not measured."

@@ -28,12 +28,12 @@ def evidence(tmp_path: Path) -> Evidence:
         ((0.480, 0.486, 0.482), "It costs nothing here: SELU on raw inputs is 3.0 ± 0.1 points of validation", False),
         (
             (0.440, 0.460, 0.455),
-            "What it costs is not larger than the noise of 3 seeds (SELU on raw inputs beside",
+            "What it costs is not larger than the noise of 3 seeds (SELU on raw inputs compared with",
             None,
         ),
         (
             (0.440, 0.445, 0.442),
-            "Nothing can be claimed of SELU on raw inputs beside SELU (-1.0 points): no spread",
+            "Nothing can be claimed of SELU on raw inputs compared with SELU (-1.0 points): no spread",
             None,
         ),
     ],
@@ -56,7 +56,7 @@ def test_the_price_of_runs_that_did_not_come_to_an_end(leave: Leave, evidence: E
     assert price(lost, right) == ("It costs everything: all 3 runs of SELU on raw inputs diverged.", True)
     assert price(failed, right) == ("No run of ELU at 1e-3 was completed.", None)
     assert price(right, failed) == (
-        "No run of ELU at 1e-3 was completed, so there is nothing to set SELU beside.",
+        "No run of ELU at 1e-3 was completed, so there is nothing to compare SELU with.",
         None,
     )
 
@@ -76,7 +76,7 @@ def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evide
     said, costs = price(wrong, right)
     assert said.startswith("1 of 3 runs of SELU on raw inputs diverged, none of 3 of SELU. Of the others: it costs 5.0")
     assert costs is True  # what is left is worse, too
-    said, costs = price(right, wrong)  # what is left of the one that is set beside is worse: that shows nothing of all
+    said, costs = price(right, wrong)  # the completed runs of the other are worse: that shows nothing of all
     assert said.startswith(
         "None of 3 runs of SELU diverged, 1 of 3 of SELU on raw inputs. Of the others: it costs nothing"
     )

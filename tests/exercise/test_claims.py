@@ -12,13 +12,13 @@ FOUND = [
 
 def test_a_sentence_for_each_verdict():
     assert told(FOUND) == (
-        "Holds here: SELU is ahead (1.2 ± 0.3 points); ReLU is fast. Contradicted: tanh is slow (0.9 times). Open: ELU "
-        "is ahead (0.1 ± 0.3 points)."
+        "Confirmed: SELU is ahead (1.2 ± 0.3 points); ReLU is fast. Contradicted: tanh is slow (0.9 times). Undecided: "
+        "ELU is ahead (0.1 ± 0.3 points)."
     )
     assert told(FOUND, figures=False) == (
-        "Holds here: SELU is ahead; ReLU is fast. Contradicted: tanh is slow. Open: ELU is ahead."
+        "Confirmed: SELU is ahead; ReLU is fast. Contradicted: tanh is slow. Undecided: ELU is ahead."
     )
-    assert told(FOUND[:2], figures=False) == "Holds here: SELU is ahead; ReLU is fast."
+    assert told(FOUND[:2], figures=False) == "Confirmed: SELU is ahead; ReLU is fast."
     assert told([]) == "There is no claim to hold the figures against."
 
 
@@ -33,10 +33,10 @@ def test_the_table_has_a_column_for_p_where_there_is_one():
     assert (name, table.note) == ("What is usually said", "How.")
     assert table.headings == ["usually said", "measured", "here"]
     assert [[text for text, _ in row] for row in table.rows[1:3]] == [
-        ["ReLU is fast", "", "holds"],
+        ["ReLU is fast", "", "confirmed"],
         ["tanh is slow", "0.9 times", "contradicted"],
     ]
     _, table = claims_table(FOUND, "How.", ["0.01", "", "0.2", ""])
     assert table.headings == ["usually said", "measured", "p", "here"]
     assert [row[2][0] for row in table.rows] == ["0.01", "-", "0.2", "-"]
-    assert table.rows[3][3][0] == "open"
+    assert table.rows[3][3][0] == "undecided"

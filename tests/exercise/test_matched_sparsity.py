@@ -1,4 +1,4 @@
-"""L1 beside zeroing at like shares of zeros, from accuracies that are made up."""
+"""L1 compared with zeroing at like shares of zeros, from accuracies that are made up."""
 
 import pytest
 
@@ -27,30 +27,35 @@ def points(l1: Shares, plain: Shares) -> list[Point]:
 @pytest.mark.parametrize(
     ("l1", "plain", "holds", "said"),
     [
-        ({0.7: 0.5}, {0.5: 0.4, 0.9: 0.2}, True, "at 70 % zeros +10.0 ± 0.2 points beside it at fewer (50 %)"),
-        ({0.7: 0.5}, {0.8: 0.52, 0.9: 0.2}, False, "at 70 % zeros -2.0 ± 0.2 points beside it at more (80 %)"),
+        ({0.7: 0.5}, {0.5: 0.4, 0.9: 0.2}, True, "at 70 % zeros +10.0 ± 0.2 points compared with it at fewer (50 %)"),
+        ({0.7: 0.5}, {0.8: 0.52, 0.9: 0.2}, False, "at 70 % zeros -2.0 ± 0.2 points compared with it at more (80 %)"),
         # more accurate than one with more zeros, and less than one with fewer: neither says anything
         (
             {0.7: 0.5},
             {0.5: 0.53, 0.9: 0.2},
             None,
-            "at 70 % zeros -3.0 ± 0.2 points beside it at fewer (50 %) and +30.0 ± 0.2 points beside it at more (90 "
-            "%): not shown which is better",
+            "at 70 % zeros -3.0 ± 0.2 points compared with it at fewer (50 %) and +30.0 ± 0.2 points compared with it "
+            "at more (90 %): not shown which is better",
         ),
         # within a point of the other share they count as equal, whichever is the larger
         (
             {0.908: 0.43},
             {0.9: 0.48, 0.95: 0.38},
             False,
-            "at 90.8 % zeros -5.0 ± 0.2 points beside it at as many (90 %)",
+            "at 90.8 % zeros -5.0 ± 0.2 points compared with it at as many (90 %)",
         ),
-        ({0.892: 0.48}, {0.9: 0.43}, True, "at 89.2 % zeros +5.0 ± 0.2 points beside it at as many (90 %)"),
-        ({0.911: 0.43}, {0.9: 0.48, 0.95: 0.38}, None, "and +5.0 ± 0.2 points beside it at more (95 %): not shown"),
-        ({0.7: 0.5}, {0.7: 0.5}, None, "points beside it at as many (70 %): not shown which is better"),
+        ({0.892: 0.48}, {0.9: 0.43}, True, "at 89.2 % zeros +5.0 ± 0.2 points compared with it at as many (90 %)"),
+        (
+            {0.911: 0.43},
+            {0.9: 0.48, 0.95: 0.38},
+            None,
+            "and +5.0 ± 0.2 points compared with it at more (95 %): not shown",
+        ),
+        ({0.7: 0.5}, {0.7: 0.5}, None, "points compared with it at as many (70 %): not shown which is better"),
         # of several strengths all have to be better, and one that is worse is enough
-        ({0.7: 0.5, 0.9: 0.4}, {0.7: 0.4, 0.9: 0.3}, True, "beside it at as many (70 %); at 90 % zeros"),
-        ({0.7: 0.5, 0.9: 0.4}, {0.7: 0.4, 0.9: 0.5}, False, "beside it at as many (70 %); at 90 % zeros"),
-        ({0.7: 0.5, 0.9: 0.4}, {0.7: 0.4, 0.9: 0.4}, None, "beside it at as many (90 %): not shown"),
+        ({0.7: 0.5, 0.9: 0.4}, {0.7: 0.4, 0.9: 0.3}, True, "compared with it at as many (70 %); at 90 % zeros"),
+        ({0.7: 0.5, 0.9: 0.4}, {0.7: 0.4, 0.9: 0.5}, False, "compared with it at as many (70 %); at 90 % zeros"),
+        ({0.7: 0.5, 0.9: 0.4}, {0.7: 0.4, 0.9: 0.4}, None, "compared with it at as many (90 %): not shown"),
         # what is not sparse does not count
         ({0.2: 0.5, 0.7: 0.5}, {0.2: 0.54, 0.7: 0.4}, True, "at 70 % zeros +10.0"),
         ({0.2: 0.5}, {0.2: 0.54}, None, "there are no two networks with 50 % zeros or more to compare"),
@@ -87,7 +92,7 @@ def test_holms_correction_is_over_the_pairs_of_a_claim():
     # 1, 2 and 1.5 points: mean 1.5, deviation 0.5, t = 5.20, p = 0.035 with two degrees of freedom; 0.07 among two
     near = [point(m.L1, 0.7, {1: 0.51, 2: 0.52, 3: 0.515}), point(m.PLAIN, 0.7, dict.fromkeys((1, 2, 3), 0.5))]
     (one, _) = claims(near)
-    assert (one.holds, one.found) == (True, "at 70 % zeros +1.5 ± 1.2 points beside it at as many (70 %)")
+    assert (one.holds, one.found) == (True, "at 70 % zeros +1.5 ± 1.2 points compared with it at as many (70 %)")
     again = [point(p.method, 0.9, {seed: figures["val_acc"] - 0.1 for seed, figures in p.seeds.items()}) for p in near]
     again[0].seeds[1]["val_acc"] -= 0.02  # of which nothing can be said
     (two, _) = claims([*near, *again])

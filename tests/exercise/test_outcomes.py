@@ -1,4 +1,4 @@
-"""What is said of trained networks beside each other, from results that are made up."""
+"""What is said of trained networks compared with each other, from results that are made up."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -302,7 +302,7 @@ def test_the_whole_answer(groups_of: Callable[..., Groups], tmp_path: Path):
     answer = sections.answer(evidence)
     assert "these runs speak for SELU in this network, with 46.1 ± 0.2 % (3 seeds) validation" in answer.sentences[0]
     assert answer.sentences[1] == (
-        "Holds here: no other is better than SELU; SELU is better than ELU; ReLU is better than logistic. "
+        "Confirmed: no other is better than SELU; SELU is better than ELU; ReLU is better than logistic. "
         "Contradicted: ELU is better than ReLU; ReLU is fast."
     )
     assert answer.details[0].startswith("SELU is ahead with 46.1 ± ")

@@ -148,7 +148,7 @@ def test_the_extreme_momentum_in_words(arms: Callable[..., tuple[Groups, Groups]
     assert network.at_pace_told({**pace, 0.9: rate[0.9]}).startswith(
         "With the learning rate lowered to 0.01 (1 - momentum), equal gradients lead to the same final speed, but only "
         "after about 1/(1 - momentum) steps. In these 1,407 steps 0.99999 comes to 1.4 % of it and covers 0.7 % of the "
-        "way. It costs 10.1 ± 0.1 points of validation accuracy, more than the noise (momentum 0.99999 beside"
+        "way. It costs 10.1 ± 0.1 points of validation accuracy, more than the noise (momentum 0.99999 compared with"
     )
     assert network.at_pace_told(pace).endswith("This can show that it starts slowly, and nothing of overshooting.")
 
@@ -169,7 +169,7 @@ def test_without_a_run_there_are_no_steps_to_speak_of(arms: Callable[..., tuple[
     assert network.steps_of(pace) == 0
     assert network.at_pace_told(pace).endswith(
         "only after about 1/(1 - momentum) steps. No run of momentum 0.9 was "
-        "completed, so there is nothing to set momentum 0.99999 beside."
+        "completed, so there is nothing to compare momentum 0.99999 with."
     )
 
 

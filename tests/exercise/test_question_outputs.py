@@ -1,4 +1,4 @@
-"""Softmax beside logistic outputs: what is trained and counted, and the answer that follows from the figures."""
+"""Softmax compared with logistic outputs: what is trained and counted, and the answer that follows from the figures."""
 
 from pathlib import Path
 
@@ -139,8 +139,8 @@ def test_each_claim_has_a_verdict_of_its_own():
 
     # 0.1, 0.1 and 0.2 points: mean 0.13, deviation 0.058, times 4.303 / sqrt(3)
     assert found((48.2, 48.1, 48.4), ALIKE) == [
-        ("+0.1 ± 0.1 points beside logistic outputs", True),
-        ("+0.1 ± 0.4 points beside softmax", None),
+        ("+0.1 ± 0.1 points compared with logistic outputs", True),
+        ("+0.1 ± 0.4 points compared with softmax", None),
     ]
     assert [holds for _, holds in found((44.0, 44.2, 44.0), BETTER)] == [False, True]
 

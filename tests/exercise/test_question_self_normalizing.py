@@ -74,7 +74,7 @@ def test_what_the_textbook_says(made):
     assert found.agrees is True
     (said,), (keeping, gradients, reached) = found.sentences, found.details
     assert said.startswith(
-        "Holds here: means nearer 0 than ReLU's (off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, ReLU 0.90 ± 0.01); SELU "
+        "Confirmed: means nearer 0 than ReLU's (off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00, ReLU 0.90 ± 0.01); SELU "
         "keeps a mean of 0 and a deviation of 1 (deviation off by: SELU 0.10 ± 0.00, "
     )
     assert "); fewer dead units than ReLU (share in %: SELU 0.0 ± 0.0, ELU 0.0 ± 0.0, ReLU 20.0 ± 1.0); faster" in said
@@ -101,8 +101,8 @@ def test_what_the_textbook_says(made):
     ]
     # Of QUICK the mean is 9.45 / 7, and with a first epoch of 1.8 more for the last 1.2 10.05 / 7.
     assert by_claim.rows[3][1][0].startswith("mean loss over the epochs: SELU 1.379 ± 0.125, ELU 1.379 ± 0.127, ReLU")
-    assert by_claim.rows[0][2][0].startswith("SELU beside ReLU ")
-    assert {row[3][0] for row in by_claim.rows} == {"holds"}
+    assert by_claim.rows[0][2][0].startswith("SELU compared with ReLU ")
+    assert {row[3][0] for row in by_claim.rows} == {"confirmed"}
     assert "gradient over the last hidden one's is 2.00 ± 0.00 with SELU; 2.00" in found.figures[0].caption
     assert [picture.name for picture in found.figures] == ["3_layers", "3_loss_by_epoch"]
     assert sorted(row[1][0] for row in table.rows) == ["0.0003 *"] * 3 + ["0.001"] * 3
@@ -111,8 +111,8 @@ def test_what_the_textbook_says(made):
 def test_the_contrary_of_what_it_says(made):
     found = answer(made(relu={**TEXTBOOK["relu"], "mean": 0.05, "std": 1.05, "dead": 0.0, "losses": QUICK}, **WORSE))
     assert found.agrees is False
-    assert verdicts(found) == ["contradicted", "contradicted", "open", "contradicted"]
-    assert found.sentences[0].endswith(" Open: fewer dead units than ReLU (share in % 0 with all).")
+    assert verdicts(found) == ["contradicted", "contradicted", "undecided", "contradicted"]
+    assert found.sentences[0].endswith(" Undecided: fewer dead units than ReLU (share in % 0 with all).")
     assert "does not come nearest to a deviation of 1." in found.details[0]
     assert found.tables[0][1].rows[2][1][0] == "share in % 0 with all"
 
@@ -120,11 +120,11 @@ def test_the_contrary_of_what_it_says(made):
 def test_no_significant_difference_is_undecided(made):
     alike = {"mean": 0.5, "std": 1.5, "dead": 0.0, "losses": QUICK}
     found = answer(made(selu=alike, elu=alike, relu=alike))
-    assert verdicts(found) == ["open", "contradicted", "open", "open"]
+    assert verdicts(found) == ["undecided", "contradicted", "undecided", "undecided"]
     assert found.sentences[0].startswith("Contradicted: SELU keeps a mean of 0 and a deviation of 1 (")
     assert "faster learning than ReLU (mean loss over the epochs: " in found.sentences[0]
-    assert "; p by Holm: SELU beside ReLU " in found.sentences[0]
-    assert "p by Holm" not in found.sentences[0].partition(" Open: ")[0]  # it is said where it leaves a claim open
+    assert "; p by Holm: SELU compared with ReLU " in found.sentences[0]
+    assert "p by Holm" not in found.sentences[0].partition(" Undecided: ")[0]  # it is said where it leaves a claim open
     assert found.details[0].endswith(
         "none keeps both within 0.25, and SELU is not shown to come nearest to a deviation of 1."
     )
@@ -134,7 +134,7 @@ def test_nearest_is_not_kept(made):
     """Half a unit off, with the others farther: nearest, and no more."""
     found = answer(made(selu={**TEXTBOOK["selu"], "std": 1.4}))
     assert found.agrees is False
-    assert verdicts(found) == ["holds", "contradicted", "holds", "holds"]
+    assert verdicts(found) == ["confirmed", "contradicted", "confirmed", "confirmed"]
     assert found.details[0] == (
         "After training SELU's mean is 0.10 ± 0.00 off 0 and its deviation 0.40 ± 0.00 off 1: none keeps both within "
         "0.25, and SELU comes nearest to a deviation of 1."
@@ -203,10 +203,10 @@ def test_words_and_verdict_have_one_p():
     relu = {1: 3.0, 2: 3.0, 3: 3.0}
     lower_by = {1: 2.0, 2: 1.9, 3: 1.3}
     alone, p = lower("x", "loss", {"SELU": lower_by, "ReLU": relu}, [("SELU", "ReLU")])
-    assert (alone.holds, p) == (True, "SELU beside ReLU 0.029")
+    assert (alone.holds, p) == (True, "SELU compared with ReLU 0.029")
     pairs = [("SELU", "ReLU"), ("ELU", "ReLU")]
     both, ps = lower("x", "loss", {"SELU": lower_by, "ELU": lower_by, "ReLU": relu}, pairs)
-    assert (both.holds, ps) == (None, "SELU beside ReLU 0.057, ELU beside ReLU 0.057")
+    assert (both.holds, ps) == (None, "SELU compared with ReLU 0.057, ELU compared with ReLU 0.057")
 
 
 def test_nothing_is_said_of_what_is_not_there():
@@ -244,7 +244,7 @@ def test_slower_learning_contradicts(made):
 
 def test_a_diverged_rate_is_reported_and_the_other_is_compared(made):
     found = answer(made(diverged=[("relu", 3e-4)]))
-    assert found.sentences[0].startswith("3 runs of ReLU at 0.0003 diverged. Holds here: ")
+    assert found.sentences[0].startswith("3 runs of ReLU at 0.0003 diverged. Confirmed: ")
     assert "compared at a learning rate of 0.001 for all" in found.details[2]
     assert "ReLU 0.90" in found.tables[0][1].rows[0][1][0]
 
@@ -252,7 +252,7 @@ def test_a_diverged_rate_is_reported_and_the_other_is_compared(made):
 def test_an_activation_without_a_run_is_left_out(made):
     found = answer(made(diverged=["relu"]))
     assert found.agrees is None
-    assert verdicts(found) == ["open"] * 4
+    assert verdicts(found) == ["undecided"] * 4
     assert found.tables[0][1].rows[0][1][0] == "off by: SELU 0.10 ± 0.00, ELU 0.20 ± 0.00"
     assert found.details[2].endswith("is: SELU 58.0 ± 0.0 % (3 seeds); ELU 58.0 ± 0.0 % (3 seeds).")
 
@@ -265,7 +265,7 @@ def test_without_a_completed_run_nothing_is_said(made):
 def test_without_looks_the_curves_are_what_is_left(made):
     found = answer(made(looks=False))
     assert [picture.name for picture in found.figures] == ["3_loss_by_epoch"]
-    assert verdicts(found)[:3] == ["open"] * 3
+    assert verdicts(found)[:3] == ["undecided"] * 3
     assert [row[1][0] for row in found.tables[0][1].rows[:3]] == ["no figure"] * 3
     assert [paragraph for paragraph in found.details if paragraph] == [found.details[2]]
 

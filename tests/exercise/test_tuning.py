@@ -54,7 +54,7 @@ def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidenc
         "to 1.51): 3.0 against 2.0 ms of processor time, each by itself on one thread."
     )
     assert found.sentences[4] == (
-        "Holds here: batch norm takes fewer epochs than plain ELU to as low a loss; batch norm is better than plain "
+        "Confirmed: batch norm takes fewer epochs than plain ELU to as low a loss; batch norm is better than plain "
         "ELU; a step of batch norm takes longer."
     )
     assert [picture.name for picture in found.figures] == ["8c_loss_by_epoch"]
@@ -130,12 +130,12 @@ def test_alpha_dropout_generalizes_better_or_not(
     [
         # Better, in 4 epochs instead of 13, 14 and 15: logarithms of the ratios -1.251 with a deviation of 0.0716,
         # times 4.303 / sqrt(3).
-        ([0.530, 0.533, 0.531], 4, 2.0, True, "Holds here: 1cycle {} (0.29 times (95 %: 0.24 to 0.34) as long"),
-        ([0.530, 0.533, 0.531], 12, 2.0, None, "Open: 1cycle {} (1.00 times as long"),  # better, in as many
+        ([0.530, 0.533, 0.531], 4, 2.0, True, "Confirmed: 1cycle {} (0.29 times (95 %: 0.24 to 0.34) as long"),
+        ([0.530, 0.533, 0.531], 12, 2.0, None, "Undecided: 1cycle {} (1.00 times as long"),  # better, in as many
         # better, in fewer epochs that take ten times as long
         ([0.530, 0.533, 0.531], 4, 20.0, False, "Contradicted: 1cycle {} (2.86 times (95 %: 2.40 to 3.42) as long"),
-        ([0.480, 0.483, 0.481], 4, 2.0, False, "Holds here: 1cycle {} (0.29 times "),  # sooner, and worse
-        ([0.480, 0.523, 0.501], 4, 2.0, None, "Holds here: 1cycle {} (0.29 times "),  # no more accurate than by chance
+        ([0.480, 0.483, 0.481], 4, 2.0, False, "Confirmed: 1cycle {} (0.29 times "),  # sooner, and worse
+        ([0.480, 0.523, 0.501], 4, 2.0, None, "Confirmed: 1cycle {} (0.29 times "),  # no more accurate than by chance
     ],
 )
 def test_1cycle_is_to_be_sooner_and_better(
@@ -204,9 +204,9 @@ def test_all_parts_compared_with_reported_results(leave: Leave, evidence: Callab
     assert found.sentences[1] == "1cycle has the highest validation accuracy: 56.1 ± 0.4 % (3 seeds)."
     # Means from 50.1 to 56.1 with ± 0.4: 8c's interval lies below 52.74.
     assert found.details[0].startswith(
-        "Validation accuracy beside the best that others report: plain ELU 50.1 ± 0.4 % (3 seeds), not clearly apart "
-        "from the 50.06 % reported; ELU with decay 51.1 ± 0.4 % (3 seeds), above the 50.06 % reported; batch norm 52.1 "
-        "± 0.4 % (3 seeds), below the 52.74 % reported; "
+        "Validation accuracy compared with the best that others report: plain ELU 50.1 ± 0.4 % (3 seeds), not clearly "
+        "apart from the 50.06 % reported; ELU with decay 51.1 ± 0.4 % (3 seeds), above the 50.06 % reported; batch norm "
+        "52.1 ± 0.4 % (3 seeds), below the 52.74 % reported; "
     )
     assert len(found.sentences) == 2
     assert found.details[1].endswith("Networks with decay are trained otherwise than theirs.")
@@ -264,7 +264,7 @@ def test_runs_that_diverged_leave_the_others_without_a_claim(leave: Leave, evide
     found = answer("8c", evidence(), **{"8c": 3.0})
     assert found.agrees is None
     assert "1 of 3 runs diverged: means are of the others, so no claim is made of it." in found.sentences[0]
-    assert found.sentences[-1].startswith("Open: batch norm takes fewer epochs")
+    assert found.sentences[-1].startswith("Undecided: batch norm takes fewer epochs")
 
 
 def test_claims_of_which_some_hold(leave: Leave, evidence: Callable[[], Evidence]):
@@ -272,8 +272,8 @@ def test_claims_of_which_some_hold(leave: Leave, evidence: Callable[[], Evidence
     leave_part(leave, "8c", [0.480, 0.523, 0.501], epochs=4)
     found = answer("8c", evidence())
     assert found.sentences[-1] == (
-        "Holds here: batch norm takes fewer epochs than plain ELU to as low a loss. Open: batch norm is better than "
-        "plain ELU; a step of batch norm takes longer."
+        "Confirmed: batch norm takes fewer epochs than plain ELU to as low a loss. Undecided: batch norm is better "
+        "than plain ELU; a step of batch norm takes longer."
     )
 
 

@@ -22,7 +22,7 @@ RECIPE = Sweep("best_20x100", ("experiment=best_20x100", "seed=1,2,3"))
 
 
 def answer(evidence: Evidence) -> Answer:
-    """What it comes to, beside the goal and what a plain loop had."""
+    """What it comes to, compared with the goal and what a plain loop had."""
     group = named(evidence.group(RECIPE, experiment="best_20x100"), "best recipe")
     if not group.runs:
         return Answer(["No run was completed."])
@@ -41,7 +41,7 @@ def answer(evidence: Evidence) -> Answer:
 
 
 def beside_mark(mean: Interval, mark: float, name: str) -> str:
-    """A sentence on a mean accuracy beside a fixed one."""
+    """A sentence on a mean accuracy compared with a fixed one."""
     apart = 100 * (mean.mean - mark)
     side = f"{abs(apart):.1f} points {'above' if apart >= 0 else 'below'} {name}, {100 * mark:.1f} %"
     if isnan(mean.half_width):

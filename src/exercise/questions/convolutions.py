@@ -1,4 +1,4 @@
-"""The convolutional networks of another solution, beside what it reports of them."""
+"""The convolutional networks of another solution, compared with what it reports of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ def group(evidence: Evidence, experiment: str) -> Group:
 
 
 def answer(evidence: Evidence) -> Answer:
-    """All four, beside each other and what is reported."""
+    """All four, compared with each other and what is reported."""
     groups = {experiment: group(evidence, experiment) for experiment in NETWORKS}
     done = [of for of in groups.values() if of.runs]
     if not done:

@@ -1,4 +1,4 @@
-"""Networks of other worked solutions, each beside the part of question 8 that it varies."""
+"""Networks of other worked solutions, each compared with the part of question 8 that it varies."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ class Variant:
 
     Attributes:
         name: short, for sentences and figures.
-        part: of question 8 that it is set beside.
+        part: of question 8 that it is compared with.
         change: against it.
         usual: what is usually said of it, "" where that is nothing.
         harms: whether that is a loss; None where nothing is expected.

@@ -1,1 +1,1 @@
-"""Question 4: all activations beside each other, and softmax beside logistic outputs."""
+"""Question 4: all activations compared with each other, and softmax compared with logistic outputs."""

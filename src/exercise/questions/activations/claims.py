@@ -1,4 +1,4 @@
-"""What is usually said of activations, claim by claim, beside what was measured."""
+"""What is usually said of activations, claim by claim, compared with what was measured."""
 
 from collections.abc import Mapping
 from itertools import pairwise

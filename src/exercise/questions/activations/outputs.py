@@ -136,19 +136,19 @@ def claims(accuracy: dict[str, Values], top: dict[str, Values]) -> list[Claim]:
     return [
         Claim(
             "softmax loses no accuracy where classes exclude each other",
-            f"{signed(exclusive_classes)} points beside logistic outputs",
+            f"{signed(exclusive_classes)} points compared with logistic outputs",
             loses_nothing(exclusive_classes),
         ),
         Claim(
             "logistic outputs find two right classes more often",
-            f"{signed(two_classes)} points beside softmax",
+            f"{signed(two_classes)} points compared with softmax",
             holds(verdict(two_classes), "higher"),
         ),
     ]
 
 
 def two_most_probable(top: dict[str, Values]) -> str:
-    """How often the two most probable classes are the two right ones, with logistic outputs beside softmax."""
+    """How often the two most probable classes are the two right ones, with logistic outputs compared with softmax."""
     between = difference(top["logistic"], top["softmax"])
     said = verdict(between)
     what = "how often the two most probable classes are the two right ones"

@@ -51,7 +51,7 @@ def _highest(drawn: Mapping[str, Band]) -> float:
 
 
 def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Plot:
-    """Accuracy and the time of a step beside each other, a row a group, the most accurate on top."""
+    """Accuracy and the time of a step side by side, one row per group, the most accurate on top."""
     shown = [(key, group) for key, group in groups.items() if group.runs]
     shown.sort(key=lambda item: -item[1].summary("metrics", "val_acc").mean)
     with canvas(8.6, 1.0 + 0.3 * len(shown), 2) as (figure, (left, right)):

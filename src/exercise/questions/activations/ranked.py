@@ -20,7 +20,7 @@ def ranking(groups: Mapping[str, Group]) -> list[Group]:
 
 
 def against_the_best(ranked: Sequence[Group]) -> list[Pair]:
-    """The best one beside each other; Holm's correction over all pairs, since these figures tell which is the best."""
+    """The best one compared with each other; Holm's correction over all pairs, since they decide which is the best."""
     return [pair for pair in family(list(combinations(ranked, 2))) if pair.first is ranked[0]]
 
 

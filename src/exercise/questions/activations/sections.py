@@ -61,7 +61,7 @@ def _table(
         TEST_NOTE,
     ]
     return Table(
-        [*headings, "beside ReLU"],
+        [*headings, "compared with ReLU"],
         [[*_row(group, taken.get(key, [])), _beside_relu(key, costs)] for key, group in shown],
         " ".join(filter(None, parts)),
     )

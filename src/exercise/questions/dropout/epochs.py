@@ -1,4 +1,4 @@
-"""How many epochs a training takes to its lowest validation loss, at one rate of dropout beside another."""
+"""How many epochs a training takes to its lowest validation loss, at one rate of dropout compared with another."""
 
 from math import isnan, nan
 

@@ -35,7 +35,7 @@ def curves(groups: Sequence[Group]) -> Plot:
 
 
 def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[float]]) -> Plot:
-    """Steps with dropout beside those without; samples beside passes."""
+    """Steps with dropout compared with those without; samples compared with passes."""
     with canvas(8.6, 3.4, 2) as (figure, (left, right)):
         names = [name for name in VARIANTS if name != NONE]
         for i, name in enumerate(names):
@@ -88,7 +88,13 @@ def by_rate(groups: Mapping[float, Group]) -> Table:
                 (accuracy(reached), reached.mean),
             ]
         )
-    headings = ["rate", "epochs to the lowest validation loss", "beside none", "validation loss", "validation accuracy"]
+    headings = [
+        "rate",
+        "epochs to the lowest validation loss",
+        "compared with none",
+        "validation loss",
+        "validation accuracy",
+    ]
     note = (
         "Ordinary dropout before the output layer of the SELU network; 15,000 training images, batches of 128. ± and "
         "95 % are over the seeds."
@@ -125,7 +131,7 @@ def by_variant(
         f"{STEPS_IN_A_ROW} steps, of {PREDICTIONS_IN_A_ROW} predictions, or of one with MC dropout, and all take turns "
         f"within it. Means with 95 % intervals, both over the rounds and not over seeds. {CLOCK}"
     )
-    return Table(["what", "ms", "rounds", "beside no dropout, or one prediction with it off"], rows, note)
+    return Table(["what", "ms", "rounds", "compared with no dropout, or one prediction with it off"], rows, note)
 
 
 def _dropout(name: str) -> str:

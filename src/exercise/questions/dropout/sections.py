@@ -63,7 +63,7 @@ def _group(evidence: Evidence, rate: float) -> Group:
 
 
 def step_costs(taken: Times) -> str:
-    """Of a step in training, beside one without dropout."""
+    """Of a step in training, compared with one without dropout."""
     last, every, plain = (
         times_as_long(taken[name], taken[NONE]) for name in ("last, alpha", "every, alpha", "every, standard")
     )

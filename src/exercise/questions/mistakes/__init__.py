@@ -1,4 +1,4 @@
-"""Mistakes that look like experiments, each set beside the same training without it."""
+"""Mistakes that look like experiments, each compared with the same training without it."""
 
 from exercise.questions.mistakes import alpha_dropout, networks, selection, spikes
 

@@ -18,7 +18,7 @@ def price(wrong: Group, right: Group) -> tuple[str, bool | None]:
     Where some runs diverged the points are of the others, which says nothing in favour of the network that lost them.
     """
     if not right.runs:
-        return f"No run of {right.label} was completed, so there is nothing to set {wrong.label} beside.", None
+        return f"No run of {right.label} was completed, so there is nothing to compare {wrong.label} with.", None
     if not wrong.runs:
         return _nothing_left(wrong, right)
     counts = _counts(wrong, right)
@@ -94,7 +94,7 @@ def _accuracies(group: Group) -> list[float]:
 
 
 def _costs(wrong: str, right: str, between: Difference, n: int) -> tuple[str, bool | None]:
-    beside = f"{wrong} beside {right}"
+    beside = f"{wrong} compared with {right}"
     points = f"{100 * abs(between.mean):.1f} ± {100 * between.half_width:.1f} points of validation accuracy"
     how = how_tested(between)
     match verdict(between):

@@ -76,7 +76,7 @@ def _by_layer(before: MLP, images: torch.Tensor) -> dict[str, list[float]]:
 
 
 def under_elu(evidence: Evidence) -> Answer:
-    """What alpha dropout costs under ELU, beside what it costs under SELU."""
+    """What alpha dropout costs under ELU, compared with what it costs under SELU."""
     with_it = {name: network(evidence, experiment) for name, experiment in DROPPED.items()}
     without = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
     found = evidence.measured(LAYERS)
@@ -140,8 +140,8 @@ SECTIONS = (
         "mistake_alpha_dropout",
         "mistakes",
         "Mistake: alpha dropout under ELU",
-        "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost beside what the "
-        "same dropout costs under SELU?",
+        "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost compared with what "
+        "the same dropout costs under SELU?",
         "Alpha dropout is made for SELU; in the ELU network it costs more accuracy.",
         under_elu,
         [SWEEP],

@@ -96,7 +96,7 @@ def is_kept(runs: Sequence[LayerStatistics], layer: int) -> bool:
 
 
 def left(wrong: Group, mild: Group) -> str:
-    """What is left to such a network, beside a milder dropout."""
+    """What is left to such a network, compared with a milder dropout."""
     other = f"; with 0.1 after every layer it is {accuracy(mild.summary('metrics', 'val_acc'))}" if mild.runs else ""
     if not wrong.runs:
         return "There is no accuracy to speak of."
@@ -153,8 +153,8 @@ RAW_INPUTS = (
         [SWEEP],
         notes=[
             NOTE,
-            "The verdict is of the accuracy alone; what becomes of mean and deviation is told beside it. They count as "
-            f"kept within {KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
+            "The verdict is of the accuracy alone; mean and deviation are reported separately. They count "
+            f"as kept within {KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
         ],
     ),
 )

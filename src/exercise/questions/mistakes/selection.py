@@ -97,7 +97,7 @@ def mean_of(values: Sequence[float]) -> float:
 
 
 def looks(found: Measured) -> str:
-    """How much too good, beside the noise of so many images."""
+    """How much too good, compared with the noise of so many images."""
     mean = mean_of(found["too_good"])
     best = max(found["accuracy"]) / 100
     noise = 196 * (best * (1 - best) / found["images"]) ** 0.5

@@ -84,7 +84,7 @@ def step_losses(run: Run) -> list[float]:
 
 
 def too_high(evidence: Evidence) -> Answer:
-    """1e-3 beside 1e-4."""
+    """1e-3 compared with 1e-4."""
     right, wrong = (network(evidence, experiment) for experiment in (RIGHT, WRONG))
     means = {group.label: by_seed(group) for group in (right, wrong)}
     said, costs = price(wrong, right)

@@ -77,7 +77,7 @@ def steps_of(groups: ByMomentum) -> int:
 
 
 def extreme(groups: ByMomentum) -> tuple[str, bool | None]:
-    """What the extreme momentum costs beside the usual one, and whether it clearly does."""
+    """What the extreme momentum costs compared with the usual one, and whether it clearly does."""
     if USUAL not in groups or EXTREME not in groups:
         return f"There are no runs with {USUAL:g} and {EXTREME:g}.", None
     return price(groups[EXTREME], groups[USUAL])

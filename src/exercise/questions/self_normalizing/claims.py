@@ -1,4 +1,4 @@
-"""What is usually said of SELU, ELU and ReLU, claim by claim, beside what their layers and curves came to."""
+"""What is usually said of SELU, ELU and ReLU, claim by claim, compared with what their layers and curves came to."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, isnan, nan
@@ -86,7 +86,7 @@ def lower(says: str, what: str, figures: Figures, pairs: Sequence[tuple[str, str
         return Claim(says, f"{what} 0 with all", None), ""
     tested = together([difference(figures.get(first, {}), figures.get(second, {})) for first, second in pairs])
     means = ", ".join(f"{name} {format_mean(mean, digits)}" for name, mean in found.items())
-    ps = [f"{a} beside {b} {format_p(p)}" for (a, b), (_, p) in zip(pairs, tested, strict=True) if not isnan(p)]
+    ps = [f"{a} compared with {b} {format_p(p)}" for (a, b), (_, p) in zip(pairs, tested, strict=True) if not isnan(p)]
     return Claim(says, f"{what}: {means}", all_hold(*(holds(said, "lower") for said, _ in tested))), ", ".join(ps)
 
 

@@ -20,7 +20,7 @@ NAMES = {
     m.L1: "L1",
     m.SCHEDULE: "pruning by Lightning's schedule",
 }
-HIGH, NEAR = 0.9, 0.02  # all are set beside each other at the setting that is nearest to this share, and so near
+HIGH, NEAR = 0.9, 0.02  # all are compared with each other at the setting that is nearest to this share, and so near
 
 
 def how_sparse(points: Sequence[Point], base: Point) -> str:
@@ -87,7 +87,7 @@ def how_small(points: Sequence[Point], base: Point) -> str:
         return f"No file smaller than the {_kilobytes(base)} of the dense network can be said to keep the accuracy."
     times = dense / best.summary("bytes").mean
     return (
-        f"The smallest file that keeps it is that of {best.method} at {best.setting}: {_kilobytes(best)} beside "
+        f"The smallest file that keeps it is that of {best.method} at {best.setting}: {_kilobytes(best)} compared with "
         f"{_kilobytes(base)} of the dense network, {times:.1f} times smaller, with "
         f"{signed(change(best, base, 'test_acc'))} points of test accuracy † ({seeds(len(best.seeds))})."
     )

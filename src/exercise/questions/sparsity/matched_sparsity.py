@@ -1,4 +1,4 @@
-"""L1 beside zeroing small weights, where both make as many weights zero.
+"""L1 compared with zeroing small weights, where both make as many weights zero.
 
 No share of zeros is the same in two methods, and between two that were tried the accuracy need not follow a straight
 line, so nothing is read off between them. A network counts as better where it is clearly more accurate than one with
@@ -21,7 +21,7 @@ _ALONE, _AS_LONG = "zeroing alone", "zeroing with as much training"
 
 @dataclass(frozen=True)
 class Beside:
-    """A network of one method beside a network of another.
+    """A network of one method compared with a network of another.
 
     Attributes:
         first: the one that is asked about.
@@ -65,7 +65,7 @@ def _claim(points: Sequence[Point], says: str, other: str) -> Claim:
 
 
 def beside(points: Sequence[Point], method: str, other: str) -> list[Beside]:
-    """Each sparse network of ``method`` beside the nearest of ``other`` with no more zeros, and with no fewer."""
+    """Each sparse network of ``method`` compared with the nearest of ``other`` with no more zeros, and no fewer."""
     theirs = by_zeros(points, other)
     pairs = []
     for first in by_zeros(points, method):
@@ -100,13 +100,13 @@ def _told(found: Sequence[Beside]) -> str:
     """What decides, or what does not."""
     verdict = _of_point(found)
     shown = [one for one in found if one.better is verdict]
-    parts = [f"{signed(one.between)} points beside it at {_place(one)}" for one in shown]
+    parts = [f"{signed(one.between)} points compared with it at {_place(one)}" for one in shown]
     neither = ": not shown which is better" if verdict is None else ""
     return f"at {shown_share(found[0].first)} zeros {' and '.join(parts)}{neither}"
 
 
 def _place(one: Beside) -> str:
-    """How many zeros the second has beside the first: "fewer (50 %)"."""
+    """How many zeros the second has compared with the first: "fewer (50 %)"."""
     as_many, no_more = _has_as_many(one.second, one.first), _has_as_many(one.first, one.second)
     word = "as many" if as_many and no_more else "more" if as_many else "fewer"
     return f"{word} ({shown_share(one.second)})"

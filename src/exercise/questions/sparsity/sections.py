@@ -103,7 +103,7 @@ SECTIONS = (
             "over methods. The smallest file is picked from all of them by validation images, so its accuracy is given "
             "of the test images.",
             f"L1 is compared with zeroing where both are sparse, with {100 * MOST:.0f} % of the weights zero or more. "
-            "Each network of L1 is set beside the nearest of the other with no more zeros, and the nearest with no "
+            "Each network of L1 is compared with the nearest of the other with no more zeros, and the nearest with no "
             f"fewer; shares within {100 * ALIKE:.0f} point count as equal. A network is better where it is clearly "
             "more accurate although it has as many zeros or more. Nothing is read off between two shares, since the "
             "accuracy does not fall along a straight line. What is clear is decided by Holm's correction over the "

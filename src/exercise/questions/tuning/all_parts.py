@@ -1,4 +1,4 @@
-"""Question 8 as a whole: all networks beside each other, and what each change brings."""
+"""Question 8 as a whole: all networks compared with each other, and what each change brings."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ OF_DENSE_NETWORKS = (0, 2)  # of `Part.published`
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Which changes bring more than the noise, and all parts beside what others report."""
+    """Which changes bring more than the noise, and all parts compared with what others report."""
     groups = {key: group_of(evidence, key) for key in PARTS}
     done = [group for group in groups.values() if group.runs]
     if not done:
@@ -33,7 +33,7 @@ def answer(evidence: Evidence) -> Answer:
         figures=[curves("8", done), replace(plot_accuracy_bars(done), name="8_accuracy_bars")],
         tables=[("What each change brings", gains(evidence, changes)), ("All parts", _all(groups))],
         details=[
-            beside_reported("Validation accuracy beside the best that others report", _reported(groups)),
+            beside_reported("Validation accuracy compared with the best that others report", _reported(groups)),
             "What others report is of one run each, whose noise is not known, in batches of 32 without weight decay "
             "except in 8f. Networks with decay are trained otherwise than theirs.",
             paragraph(*(describe_pair(pair) for pair in recipes.values())),
@@ -77,11 +77,19 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
         ]
         rows.append(row)
     return Table(
-        ["part", "network", "beside", "points of validation accuracy", "p by Holm", "epochs, ratio", "a step, ratio"],
+        [
+            "part",
+            "network",
+            "compared with",
+            "points of validation accuracy",
+            "p by Holm",
+            "epochs, ratio",
+            "a step, ratio",
+        ],
         rows,
         "Points: ± is of one pair alone, p is corrected for all. Epochs: to the higher of the two best validation "
         "losses, with a 95 % interval over the seeds. A step: time of the processor, with one over rounds in turn. "
-        "Below 1 the network takes less than the one beside it.",
+        "Below 1 the network takes less than the one it is compared with.",
     )
 
 
@@ -146,7 +154,7 @@ def _recipe(group: Group) -> Cell:
 SECTION = Section(
     "8",
     "8",
-    "8. All parts beside each other",
+    "8. All parts compared with each other",
     "Which changes are worth it?",
     "",
     answer,

@@ -63,7 +63,7 @@ def group_of(evidence: Evidence, key: str) -> Group:
 
 
 def pairs_of(evidence: Evidence, compared: Mapping[str, tuple[str, str]]) -> dict[str, Pair]:
-    """Each second part beside the first, Holm's correction over those of both of which something was completed."""
+    """Each second part compared with the first, Holm's correction over the pairs with completed runs of both."""
     found = {}
     for key, (before, after) in compared.items():
         try:

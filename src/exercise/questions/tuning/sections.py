@@ -38,7 +38,7 @@ class Change:
     """What a part changes: networks before and after.
 
     Attributes:
-        pair: ``new`` beside ``old``, corrected.
+        pair: ``new`` compared with ``old``, corrected.
         step: what a training step costs, new over old; None if it was not measured.
     """
 
@@ -54,7 +54,7 @@ class Change:
 
 
 def first(evidence: Evidence) -> Answer:
-    """8b: what it came to, and beside the plain network."""
+    """8b: what it came to, and compared with the plain network."""
     plain, group = group_of(evidence, "8b, plain"), group_of(evidence, "8b")
     said = [reached(group)]
     if group.runs:
