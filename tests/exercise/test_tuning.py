@@ -205,8 +205,8 @@ def test_all_parts_compared_with_reported_results(leave: Leave, evidence: Callab
     # Means from 50.1 to 56.1 with ± 0.4: 8c's interval lies below 52.74.
     assert found.details[0].startswith(
         "Validation accuracy compared with the best that others report: plain ELU 50.1 ± 0.4 % (3 seeds), not clearly "
-        "apart from the 50.06 % reported; ELU with decay 51.1 ± 0.4 % (3 seeds), above the 50.06 % reported; batch norm "
-        "52.1 ± 0.4 % (3 seeds), below the 52.74 % reported; "
+        "apart from the 50.06 % reported; ELU with decay 51.1 ± 0.4 % (3 seeds), above the 50.06 % reported; batch "
+        "norm 52.1 ± 0.4 % (3 seeds), below the 52.74 % reported; "
     )
     assert len(found.sentences) == 2
     assert found.details[1].endswith("Networks with decay are trained otherwise than theirs.")
