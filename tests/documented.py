@@ -117,7 +117,8 @@ def _become(words: list[str], folder: Path, output: Path) -> None:
     variables = dict(word.split("=", 1) for word in words[:python])
     os.environ.update(variables)
     script, *arguments = [TRIALS.get(word, word) for word in words[python + 1 :]]
-    assert "trainlab" not in sys.modules  # it is imported from ``folder``
+    for name in [name for name in sys.modules if name.split(".")[0] in ("trainlab", "hydra_plugins")]:
+        del sys.modules[name]  # `sweeping` shares the server; here they are imported from ``folder``
     sys.path[:0] = [str(folder / "src"), *(variables["PYTHONPATH"].split(":") if "PYTHONPATH" in variables else [])]
     sys.argv = [script, *arguments]
     try:

@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
 from documented import PAGES, PROJECT, Block, blocks_of, commands_of, run, write_small_project
+from test_structure import FLOORS
 from trainlab.cli import register_resolvers
 from trainlab.config.overrides import combinations, parse_overrides
 
@@ -19,7 +20,7 @@ TRAIN = "src/train.py"
 NOT_RUN = {
     r"make \w+|\. \.venv/bin/activate|python3 -m venv .*|pip install .*": "sets up an environment; CI does",
     r"tensorboard .*": "serves until it is stopped",
-    r"python src/train\.py .*(trainer=gpu|^(?!.*trainer=cpu).*trainer\.devices=2).*": "needs a GPU",
+    r"python src/train\.py .*trainer=gpu.*": "needs a GPU",
     r"python src/exercise\.py.*": "takes minutes; CI runs --quick",
     r".*python benchmarks/.*": "takes minutes",
 }
@@ -86,6 +87,16 @@ def test_targets_of_make_and_extras_exist():
                 assert words[1] in targets
             elif words[:2] == ["pip", "install"]:
                 assert re.fullmatch(r"\.\[(\w+)\]", words[-1])[1] in extras
+
+
+def test_the_design_shows_the_folders_and_the_order_of_imports():
+    design = PROJECT / "docs" / "design.md"
+    rows = next(block.text for block in blocks_of(design) if block.language == "text").splitlines()
+    names = [tuple(name.removeprefix("trainlab.") for name in floor) for floor in FLOORS if floor != ("trainlab",)]
+    assert [tuple(row.split(", ")) for row in rows] == names
+    tree = re.findall(r"^ {8}(\S+)", design.read_text(), re.M)
+    folders = [path for path in (PROJECT / "src" / "trainlab").iterdir() if path.name != "__pycache__"]
+    assert sorted(tree) == sorted(f"{path.name}/" if path.is_dir() else path.name for path in folders)
 
 
 @pytest.mark.slow
