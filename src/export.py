@@ -1,4 +1,10 @@
-"""Export the network of a checkpoint: ``python src/export.py ckpt_path=... --format onnx``."""
+"""Write the network of a checkpoint in a format that other programs read.
+
+Examples:
+  python src/export.py ckpt_path=outputs/first/checkpoints/best.ckpt --format torch_export
+  python src/export.py ckpt_path=outputs/first/checkpoints/best.ckpt --format onnx
+  python src/export.py ckpt_path=outputs/first/checkpoints/best.ckpt --format onnx --out first.onnx
+"""
 
 import argparse
 import sys
@@ -9,7 +15,7 @@ from trainlab.runs.files import describe_os_error
 
 def main() -> None:
     """Write the exported network and print its path."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
     parser.add_argument(
         "--format", required=True, choices=("onnx", "torch_export"), help="onnx needs pip install -e '.[export]'"

@@ -1,4 +1,12 @@
-"""Classify images: ``python src/predict.py ckpt_path=... image.png folder/ --top 3 [--mc-samples 50]``."""
+"""Classify images with the network of a checkpoint.
+
+Examples:
+  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt image.png folder/
+  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --top 5
+  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --json
+  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --mc-samples 50
+  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --device cpu
+"""
 
 import argparse
 import os
@@ -11,7 +19,7 @@ from trainlab.runs.files import describe_os_error
 
 def main() -> None:
     """Print a prediction for each image; exit status 1 if an image cannot be read."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
     parser.add_argument(
         "paths", nargs="+", type=path_word, metavar="PATH", help="image of any size, or a folder of images"

@@ -1,4 +1,9 @@
-"""Compare finished runs: ``python src/report.py outputs/lr_study [more folders]``."""
+"""Compare runs: print a table of them, and write a report with intervals, tests and figures.
+
+Examples:
+  python src/report.py outputs/lr_study
+  python src/report.py outputs/lr_study outputs/search --output-dir outputs/both
+"""
 
 import argparse
 import sys
@@ -10,7 +15,7 @@ from trainlab.runs.files import describe_os_error
 
 def main() -> None:
     """Print a table of all runs under the folders and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=path_word, help="folders of runs or sweeps")
     parser.add_argument(
         "--output-dir", type=path_word, help="folder for report.html, figures and tables; default: the first folder"

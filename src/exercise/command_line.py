@@ -1,6 +1,6 @@
 """Run the exercises of the book's chapter 11, and write the results as one page.
 
-What is trained and measured already is not repeated: the same command continues where it was cut short.
+The same command continues where an earlier one was interrupted.
 """
 
 import argparse
@@ -10,14 +10,21 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = """
-parts: 1 to 8 (the questions) and mistakes, which run unless others are named; variants and cnn (networks of other
-solutions) and best (the best recipe), which take longer
+parts:
+  1 to 8 (default)    the questions of the chapter
+  mistakes (default)  mistakes that others made
+  variants            networks of other solutions
+  cnn                 convolutional networks of another solution
+  best                the best recipe for the network of question 8
 
-settings, of every training: data=image_folder data.root=DIR (images in DIR/train/<class>/ and DIR/test/<class>/, and no
-download), seed=1,2,3,4,5, trainer=gpu, and all others that python src/train.py --help lists
+settings apply to every training: seed=1,2,3,4,5, trainer=gpu, and all others that python src/train.py --help lists
 
+examples:
+  python src/exercise.py
   python src/exercise.py --quick
-  python src/exercise.py 8 mistakes data=image_folder data.root=DIR
+  python src/exercise.py 8 mistakes
+  python src/exercise.py data=image_folder data.root=photos
+  python src/exercise.py variants cnn best --name more
 """
 
 
@@ -26,8 +33,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="exercise.py", description=__doc__, epilog=PARTS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("words", nargs="*", metavar="part | key=value", help="what to run; settings")
-    parser.add_argument("--quick", action="store_true", help="on a small embedded data set, to see what comes out")
+    parser.add_argument("words", nargs="*", metavar="part | key=value", help="parts to run, and settings")
+    parser.add_argument(
+        "--quick", action="store_true", help="use a small embedded data set, to try it out; two minutes"
+    )
     parser.add_argument("--name", help="folder under outputs/; default: exercise, or exercise_quick")
     arguments = parser.parse_intermixed_args()
     logging.basicConfig(format="%(message)s")

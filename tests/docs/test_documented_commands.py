@@ -18,7 +18,7 @@ COLUMNS = 80
 TRAIN = "src/train.py"
 # What is only read and not run here, and why.
 NOT_RUN = {
-    r"make \w+|\. \.venv/bin/activate|python3 -m venv .*|pip install .*": "sets up an environment; CI does",
+    r"make .*|\. \.venv/bin/activate|python3 -m venv .*|pip install .*": "sets up an environment; CI does",
     r"tensorboard .*": "serves until it is stopped",
     r"python src/train\.py .*trainer=gpu.*": "needs a GPU",
     r"python src/exercise\.py.*": "takes minutes; CI runs --quick",
