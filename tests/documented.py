@@ -34,7 +34,8 @@ SMALL = {
     "lr_search/grid.yaml": {"num_rates": "4", "epochs": "1"},
 }
 SLOW_ENTRIES = {"callbacks/default.yaml": "figures", "logger/default.yaml": "tensorboard"}
-TRIALS = {"sweep.trials=40": "sweep.trials=3", "sweep.trials=60": "sweep.trials=4"}
+# Of commands, what would take minutes.
+SMALLER = {"sweep.trials=40": "sweep.trials=3", "sweep.trials=60": "sweep.trials=4", "compile=true": "compile=false"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _become(words: list[str], folder: Path, output: Path) -> None:
     python = words.index("python")
     variables = dict(word.split("=", 1) for word in words[:python])
     os.environ.update(variables)
-    script, *arguments = [TRIALS.get(word, word) for word in words[python + 1 :]]
+    script, *arguments = [SMALLER.get(word, word) for word in words[python + 1 :]]
     for name in [name for name in sys.modules if name.split(".")[0] in ("trainlab", "hydra_plugins")]:
         del sys.modules[name]  # `sweeping` shares the server; here they are imported from ``folder``
     sys.path[:0] = [str(folder / "src"), *(variables["PYTHONPATH"].split(":") if "PYTHONPATH" in variables else [])]
