@@ -209,16 +209,12 @@ def plot_against_lr(groups: Sequence[Group], metric: str) -> Plot:
         axes.set_xlabel("learning rate (optim.lr)")
         _accuracy_axis(axes) if metric == "val_acc" else axes.set_ylabel("loss")
         legend_below(figure, axes)
-        png, svg = render(figure)
-    kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
-    return Plot(
-        f"{word}_by_lr",
-        f"Validation {word} against learning rate",
-        f"{kept}Mean over the seeds with its 95 % interval where there are several. Lines are drawn a little aside of "
-        "each other.",
-        png,
-        svg,
-    )
+        kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
+        caption = (
+            f"{kept}Mean over the seeds with its 95 % interval where there are several. Lines are drawn a little aside "
+            "of each other."
+        )
+        return Plot(f"{word}_by_lr", f"Validation {word} against learning rate", caption, *render(figure))
 
 
 def _accuracy_axis(axes: Axes) -> None:
@@ -236,5 +232,4 @@ def _plot(
 ) -> Plot:
     with canvas(*size, columns) as (figure, axes):
         draw(axes)
-        png, svg = render(figure)
-    return Plot(name, title, caption, png, svg)
+        return Plot(name, title, caption, *render(figure))

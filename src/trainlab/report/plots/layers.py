@@ -33,8 +33,7 @@ def plot_layers(groups: Sequence[Group]) -> Plot:
         draw(axes)
         figure.align_ylabels(axes)
         legend_below(figure, axes[0])
-        png, svg = render(figure)
-    return Plot("layers", "Inside the network", caption, png, svg)
+        return Plot("layers", "Inside the network", caption, *render(figure))
 
 
 def draw_layers(groups: Mapping[str, LayerStatistics]) -> tuple[str, Callable[[Sequence[Axes]], None]]:

@@ -27,7 +27,7 @@ _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the media
 
 
 def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]:
-    """A figure of searches of one method, by the label of each, as a figure, PNG and SVG."""
+    """Searches of one method, by label, as a figure, and that as PNG and SVG."""
     method = next(iter(searches.values()))["method"]
     draw = _draw_range_test if method == "range_test" else _draw_grid
     with canvas(6.4, 3.7) as (figure, (axes,)):
@@ -114,14 +114,14 @@ def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
     short = [label_without_lr(group.label) for group in searched]
     names = short if len(set(short)) == len(short) else [group.label for group in searched]
     found = {name: group.search for name, group in zip(names, searched, strict=True) if group.search}
-    pictures = []
+    plots = []
     for method, title in METHODS.items():
         of_method = {label: search for label, search in found.items() if search["method"] == method}
         if of_method:
             kept = describe_selection(MAX_CURVES, len(of_method))
             _, png, svg = draw_lr_searches(of_method)
-            pictures.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
-    return pictures
+            plots.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
+    return plots
 
 
 def label_without_lr(label: str) -> str:
