@@ -10,7 +10,7 @@ from sweeping import eventually, figures, run_folders, start, sweep
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.result import Result
 from trainlab.sweep.plan import CONTINUE, RUN, Job
-from trainlab.sweep.rebalance import can_be_divided, divided
+from trainlab.sweep.rebalance import can_be_split, split
 
 JOBS = (
     *("data._target_=faults.SlowShapes", "trainer.precision=64-true", "name=study", "optim=adam"),
@@ -18,7 +18,7 @@ JOBS = (
 )
 WORTH_IT = {"WORTH_S": "0", "OMP_NUM_THREADS": "2"}
 SLOW = WORTH_IT | {"FAULTS_SLEEP": "0.05"}  # a step, so that an epoch takes a second
-TOLD = "nothing else waits: 4 that are trained together end their epoch and go on in parts"
+TOLD = "no jobs are waiting: the population of 4 continues in parts after this epoch"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     done = sweep(*JOBS, f"output_dir={folder}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "nothing else waits" not in done.stdout  # it is not worth it in a minute
+    assert "no jobs are waiting" not in done.stdout  # it is not worth it in a minute
     return figures(folder / "study")
 
 
@@ -56,7 +56,7 @@ def test_ctrl_c_while_it_is_divided_is_like_any_other(undisturbed, tmp_path):
     process.send(signal.SIGINT)
     stopped = process.finish()
     assert stopped.returncode == 130
-    told = "interrupted: 8 jobs: 4 completed, 4 interrupted; the same command goes on from here"
+    told = "interrupted: 8 jobs: 4 completed, 4 interrupted; the same command resumes from here"
     assert stopped.stderr.splitlines()[-1] == told
     assert epochs_of(tmp_path) == [1] * 4 + [made + 1] * 4, "the epoch that was under way"
     assert continued(tmp_path) == []
@@ -89,7 +89,7 @@ def jobs(count, **more):
     ],
 )
 def test_when_it_is_worth_it(left, epochs, begun, seconds, expected):
-    assert can_be_divided(left, epochs, begun, seconds) == expected
+    assert can_be_split(left, epochs, begun, seconds) == expected
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ def test_when_it_is_worth_it(left, epochs, begun, seconds, expected):
     [(5, 2, [[0, 2, 4], [1, 3]]), (7, 3, [[0, 3, 6], [1, 4], [2, 5]]), (4, 4, [[0, 2], [1, 3]]), (1, 2, [[0]])],
 )
 def test_parts_are_nearly_equal_and_continue(count, parts, expected):
-    items = divided(jobs(count), parts)
+    items = split(jobs(count), parts)
     assert [[one.number for one in item.jobs] for item in items] == expected
     assert {one.todo for item in items for one in item.jobs} == {CONTINUE}

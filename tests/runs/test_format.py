@@ -15,7 +15,7 @@ from trainlab.report.runs import find_runs
 from trainlab.runs.checkpoints import load_checkpoint, load_training_checkpoint
 from trainlab.runs.format import FORMAT
 from trainlab.runs.result import Result
-from trainlab.sweep.check import look_at
+from trainlab.sweep.check import check_job
 
 MESSAGES = {
     None: "is of format 1 (read it with trainlab 0.1) and this version reads format 2",
@@ -78,7 +78,7 @@ def test_training_in_a_folder_of_another_format_is_refused_and_changes_nothing(t
         with pytest.raises(ValueError, match=r"result.json is of format 1 \(read it with trainlab 0.1\)"):
             train("trainer.max_epochs=1", *more)
         with pytest.raises(ValueError, match="is of format 1"):  # as a job of a sweep
-            look_at(compose_config("trainer.max_epochs=1", *more), 0, [], False)
+            check_job(compose_config("trainer.max_epochs=1", *more), 0, [], False)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.trainlab._jobs import Jobs
 from hydra_plugins.trainlab._sweep import _returns
 from sweeping import results, sweep
-from trainlab.sweep.check import aliases, aliases_told, look_at
+from trainlab.sweep.check import aliases, check_job, describe_aliases
 from trainlab.sweep.plan import KEEP, RETRY, RUN, Job
 from trainlab.sweep.state import State
 
@@ -25,9 +25,9 @@ def test_the_run_that_is_on_disk_is_kept_or_the_first():
 
 def test_aliases_take_one_line_for_all_seeds():
     jobs = [job(i, m[:4] + s, RUN, f"model={m}", f"seed={s}") for i, (m, s) in enumerate(SELU)]
-    assert aliases_told(aliases(jobs), jobs) == ["model=selu_lecun is the same run as model=selu"]
+    assert describe_aliases(aliases(jobs), jobs) == ["model=selu_lecun is the same run as model=selu"]
     twice = [job(0, "a", RUN, "seed=1"), job(1, "a", RUN, "seed=1"), job(2, "b", RUN, "seed=2")]
-    assert aliases_told(aliases(twice), twice) == ["seed=1 is given twice"]
+    assert describe_aliases(aliases(twice), twice) == ["seed=1 is given twice"]
 
 
 SELU = [("selu", "1"), ("selu", "2"), ("selu_lecun", "1"), ("selu_lecun", "2")]
@@ -35,7 +35,7 @@ SELU = [("selu", "1"), ("selu", "2"), ("selu_lecun", "1"), ("selu_lecun", "2")]
 
 def test_what_a_machine_does_sets_jobs_apart_and_how_a_number_is_written_does_not(compose_config):
     def identity(*overrides, name="run"):
-        return look_at(compose_config(*overrides, name=name), 0, overrides, False).identity
+        return check_job(compose_config(*overrides, name=name), 0, overrides, False).identity
 
     assert identity("model=selu", name="a") == identity("model=selu_lecun", name="b")
     assert identity("optim.lr=1e-4") == identity("optim.lr=0.0001") == identity("sweep.jobs=2")
@@ -58,7 +58,7 @@ def test_a_sweep_trains_an_alias_once_and_keeps_to_the_run_it_has(tmp_path):
 
 def test_each_job_returns_the_objective_of_its_run(train, compose_config):
     result, _ = train("trainer.max_epochs=1")
-    run = look_at(compose_config("trainer.max_epochs=1"), 0, ["model=a"], False)
+    run = check_job(compose_config("trainer.max_epochs=1"), 0, ["model=a"], False)
     alias = replace(run, number=1, overrides=("model=b",))
     JobRuntime.instance().set("name", "train")
     jobs = Jobs(None, None, OmegaConf.create({"sweep": {"objective": "val/loss"}}), 0)

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from trainlab.population.eligibility import CONVOLUTIONAL
 from trainlab.population.grouping import comparable
 from trainlab.run import resolved
-from trainlab.sweep.check import look_at
+from trainlab.sweep.check import check_job
 from trainlab.sweep.plan import KEEP, RUN
 
 # Three layers of 16 units on 3 x 32 x 32 pixels, biases everywhere; batches of 16.
@@ -16,27 +16,27 @@ OUTPUTS = 16 * (16 + 16 + 16 + 10)
 
 @pytest.mark.parametrize("precision, itemsize", [("32-true", 4), ("64-true", 8)])
 def test_a_member_takes_six_times_its_parameters_and_32_times_its_outputs(precision, itemsize, compose_config):
-    job = look_at(compose_config(f"trainer.precision={precision}"), 0, [], retry_failed=False)
+    job = check_job(compose_config(f"trainer.precision={precision}"), 0, [], retry_failed=False)
     assert job.member_bytes == itemsize * (6 * WEIGHTS + 32 * OUTPUTS)
 
 
 def test_a_job_to_do_comes_with_its_settings_and_whether_it_is_fit(compose_config):
     cfg = compose_config("seed=3", "compile=true")
-    job = look_at(cfg, 0, [], retry_failed=False)
+    job = check_job(cfg, 0, [], retry_failed=False)
     assert (job.todo, job.unfit, job.settings) == (RUN, "", comparable(resolved(cfg)))
     assert (job.settings["seed"], job.settings["compile"], job.settings["trainer.accelerator"]) == (3, True, "cpu")
-    assert look_at(compose_config("trainer.max_steps=5"), 0, [], False).unfit == "trainer.max_steps is set"
-    assert look_at(compose_config("trainer.devices=2"), 0, [], False).unfit == "trainer.devices is 2"
+    assert check_job(compose_config("trainer.max_steps=5"), 0, [], False).unfit == "trainer.max_steps is set"
+    assert check_job(compose_config("trainer.devices=2"), 0, [], False).unfit == "trainer.devices is 2"
 
 
 def test_a_convolutional_network_stays_alone(compose_config):
     cfg = compose_config()
     stages = {"stages": [[4]], "dense": [4], "dropout": [0.0, 0.0]}
     OmegaConf.update(cfg, "model", {"_target_": "trainlab.models.CNN", **stages}, merge=False)
-    assert look_at(cfg, 0, [], retry_failed=False).unfit == CONVOLUTIONAL
+    assert check_job(cfg, 0, [], retry_failed=False).unfit == CONVOLUTIONAL
 
 
 def test_what_has_ended_needs_no_plan(train, compose_config):
     _, _ = train("trainer.max_epochs=1")
-    job = look_at(compose_config("trainer.max_epochs=1"), 0, [], retry_failed=False)
+    job = check_job(compose_config("trainer.max_epochs=1"), 0, [], retry_failed=False)
     assert (job.todo, dict(job.settings), job.member_bytes) == (KEEP, {}, 0)

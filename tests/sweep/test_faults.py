@@ -12,7 +12,7 @@ ARGUMENTS = ("optim=sgd", "optim.lr=0.01,1e30", FAULT, f"+callbacks.fault.what={
 REASONS = {  # type of the error, start of its message
     "raise": ("RuntimeError", "the cat pulled the plug"),
     "leave": ("SystemExit", "exit status 4"),
-    "exit": ("Exit", "its process ended with exit status 3 before it was done"),
+    "exit": ("Exit", "the process ended early with exit status 3"),
     "kill": ("Killed", "killed by signal 9 (SIGKILL); out of memory is the usual reason"),
     "memory": ("RuntimeError", "[enforce fail at alloc_cpu.cpp"),
 }
@@ -56,8 +56,8 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
     folder, done = study
     lines = done.stdout.splitlines()
     plan, told, table, report = lines[:2], lines[2:14], lines[14:-1], lines[-1]
-    assert plan[0] == "plan: 12 jobs, each alone, 2 at once"
-    assert plan[1].startswith("  12 alone: callbacks.fault is set: optim.lr=")
+    assert plan[0] == "plan: 12 solo jobs, 2 at once"
+    assert plan[1].startswith("  12 solo: callbacks.fault is set: optim.lr=")
     assert report == f"report: {folder / 'report.html'}"
     assert sorted(line.split("/12 ")[0] for line in told) == sorted(str(i + 1) for i in range(12))
     (killed,) = (line for line in told if "optim.lr=0.01 +callbacks.fault.what=kill" in line)

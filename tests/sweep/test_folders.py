@@ -96,7 +96,7 @@ def test_what_holds_for_a_process_is_of_one_job_and_results_lie_in_its_folder(se
     where = os.path.relpath(tmp_path)
     done = sweep("seed=1,2", setting, "trainer.max_epochs=1", "name=study", f"output_dir={where}")
     assert done.returncode == 0, done.stderr
-    assert f"2 alone: {reason}: seed=1, seed=2\n" in done.stdout
+    assert f"2 solo: {reason}: seed=1, seed=2\n" in done.stdout
     for seed in (1, 2):
         found = (path.parent for path in tmp_path.glob("study/*/result.json"))
         (folder,) = (path for path in found if f"seed={seed}" in Result.read(path).overrides)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainlab.runs.result import CONTINUATION, Result
-from trainlab.sweep.outcome import WAITING, on_disk, settle
+from trainlab.sweep.outcome import WAITING, on_disk, record_outcome
 from trainlab.sweep.plan import RUN, Job
 
 
@@ -18,8 +18,8 @@ def job(tmp_path: Path) -> Job:
 
 def test_a_completed_run_is_not_overwritten_by_the_end_of_a_job_that_was_to_continue_it(job: Job):
     before = on_disk(job.folder)
-    assert settle(job, before, -9, None, stopped=False).status == "failed"
-    assert settle(job, before, 130, None, stopped=True).status == WAITING
+    assert record_outcome(job, before, -9, None, stopped=False).status == "failed"
+    assert record_outcome(job, before, 130, None, stopped=True).status == WAITING
     assert on_disk(job.folder) == before
 
 
@@ -27,7 +27,7 @@ def test_the_end_of_a_continuation_is_recorded_in_its_own_folder(job: Job):
     before = on_disk(job.folder)
     (job.folder / CONTINUATION).mkdir()
     Result("running", "new", []).write(job.folder / CONTINUATION)
-    outcome = settle(job, before, -9, None, stopped=False)
+    outcome = record_outcome(job, before, -9, None, stopped=False)
     assert (outcome.status, outcome.reason.startswith("killed by signal 9")) == ("failed", True)
     assert Result.read(job.folder / CONTINUATION).status == "failed"
     assert on_disk(job.folder) == before

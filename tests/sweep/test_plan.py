@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from trainlab.population.grouping import LONELY
-from trainlab.sweep.executors.local import Share, carry_out, share_of
+from trainlab.sweep.executors.local import Share, run_items, share_of
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
@@ -171,7 +171,7 @@ def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(t
         tick = ended = say = lambda *_: None
 
     state = State([item.jobs[0] for item in items], slots=4)
-    assert not carry_out(items, work, state, gpus=3, stop_early=False, watch=Quiet())
+    assert not run_items(items, work, state, gpus=3, stop_early=False, watch=Quiet())
     taken: set[str] = set()
     most, counts = 0, {}
     for line in log.read_text().splitlines():
@@ -291,7 +291,7 @@ def test_the_end_of_an_item_is_reported_when_none_of_its_jobs_runs(tmp_path):
 
     for one in state.jobs:
         one.folder.mkdir()
-    assert not carry_out(state.items, lambda item, share: None, state, 0, stop_early=False, watch=Watch())
+    assert not run_items(state.items, lambda item, share: None, state, 0, stop_early=False, watch=Watch())
     assert seen == [(number, {}, [0, 1, 2]) for number in range(3)]
 
 

@@ -157,7 +157,7 @@ def test_ctrl_c_keeps_what_it_has_and_nobody_else_gets_in_meanwhile(tmp_path):
     process.send(signal.SIGINT)
     stopped = process.finish()
     assert stopped.returncode == 130
-    assert "the same command goes on from here" in stopped.stderr
+    assert "the same command resumes from here" in stopped.stderr
     assert [trial["status"] for trial in summary(folder)["trials"]].count("running") >= 1
     assert sweep(*arguments).returncode == 0
     assert [trial["status"] for trial in summary(folder)["trials"]] == ["completed"] * 4
@@ -198,7 +198,7 @@ def test_on_failure_stop_ends_the_search_at_the_first(tmp_path):
     faults = (FAULT, "+callbacks.fault.what=raise,exit", "sweep.batch=1", "sweep.trials=2", "sweep.on_failure=stop")
     done = sweep(*SEARCH, *faults, f"output_dir={tmp_path}")
     assert done.returncode == 1
-    assert done.stderr == "error: a failure stopped the search; the same command goes on from here\n"
+    assert done.stderr == "error: a failure stopped the search; the same command resumes from here\n"
     assert [trial["status"] for trial in summary(tmp_path / "study")["trials"]] == ["failed"]
 
 

@@ -30,7 +30,7 @@ def parabola(trial):
     return (math.log10(trial.params["optim.lr"]) + 3) ** 2 + 0.1 * (trial.params["model"] == "selu")
 
 
-def carry_out(study, batch=4, loss=parabola, batches=99):
+def run_study(study, batch=4, loss=parabola, batches=99):
     """Batches of a search, each told when it is through."""
     for _ in range(batches):
         trials = study.next(batch)
@@ -43,7 +43,7 @@ def carry_out(study, batch=4, loss=parabola, batches=99):
 
 def test_a_search_finds_the_lowest_loss_and_rounds_what_it_draws(tmp_path):
     study = study_in(tmp_path, trials=40)
-    drawn = carry_out(study)
+    drawn = run_study(study)
     assert len(drawn) == 40
     assert all(params["optim.lr"] == float(f"{params['optim.lr']:.4g}") for params in drawn)
     best = study.best()
@@ -55,14 +55,14 @@ def test_a_search_finds_the_lowest_loss_and_rounds_what_it_draws(tmp_path):
 @pytest.mark.parametrize("sampler, pruner", [("tpe", "none"), ("tpe", "hyperband"), ("random", "median")])
 def test_a_seed_repeats_a_search_and_another_does_not(sampler, pruner, tmp_path):
     settings = {"sampler": sampler, "pruner": pruner}
-    first, second = (carry_out(study_in(tmp_path / name, **settings)) for name in "ab")
+    first, second = (run_study(study_in(tmp_path / name, **settings)) for name in "ab")
     assert len(first) == 20
     assert first == second
-    assert carry_out(study_in(tmp_path / "c", seed=2, **settings)) != first
+    assert run_study(study_in(tmp_path / "c", seed=2, **settings)) != first
 
 
 def test_random_draws_spread_evenly_over_the_logarithm(tmp_path):
-    drawn = carry_out(study_in(tmp_path, trials=200, sampler="random"), batch=200)
+    drawn = run_study(study_in(tmp_path, trials=200, sampler="random"), batch=200)
     heights = sorted(math.log10(params["optim.lr"]) for params in drawn)
     uniform = [-5 + 4 * (i + 0.5) / 200 for i in range(200)]
     # Kolmogorov's distance; larger than 1.63 / sqrt(200) once in a hundred seeds
@@ -71,18 +71,18 @@ def test_random_draws_spread_evenly_over_the_logarithm(tmp_path):
 
 
 def test_an_interrupted_search_proposes_the_same_trials(tmp_path):
-    whole = carry_out(study_in(tmp_path / "whole"))
-    carry_out(study_in(tmp_path / "cut"), batches=2)
+    whole = run_study(study_in(tmp_path / "whole"))
+    run_study(study_in(tmp_path / "cut"), batches=2)
     left = [trial.number for trial in study_in(tmp_path / "cut").next(4)]  # and killed before any is told
     again = study_in(tmp_path / "cut")
     assert [trial.number for trial in again.next(4)] == left == [8, 9, 10, 11]
-    assert carry_out(again) == whole
+    assert run_study(again) == whole
 
 
 def test_more_trials_continue_and_fewer_add_none(tmp_path):
-    first = carry_out(study_in(tmp_path, trials=8))
+    first = run_study(study_in(tmp_path, trials=8))
     assert study_in(tmp_path, trials=4).next(4) == []
-    assert carry_out(study_in(tmp_path, trials=12))[:8] == first
+    assert run_study(study_in(tmp_path, trials=12))[:8] == first
     assert len(study_in(tmp_path, trials=12).trials()) == 12
 
 
@@ -115,7 +115,7 @@ def test_failures_do_not_stop_it_and_are_never_best(tmp_path):
 
 
 def test_a_space_of_six_is_tried_once_each_and_then_at_an_end(tmp_path):
-    drawn = carry_out(study_in(tmp_path, SIX, trials=50), batch=4, loss=lambda trial: trial.params["b"])
+    drawn = run_study(study_in(tmp_path, SIX, trials=50), batch=4, loss=lambda trial: trial.params["b"])
     assert len(drawn) == 6
     assert len({tuple(params.values()) for params in drawn}) == 6
     assert study_in(tmp_path, SIX, trials=50).next(4) == []
@@ -123,7 +123,7 @@ def test_a_space_of_six_is_tried_once_each_and_then_at_an_end(tmp_path):
 
 def test_folders_are_one_each(tmp_path):
     study = study_in(tmp_path, trials=64)
-    carry_out(study, batch=64)
+    run_study(study, batch=64)
     assert len({study.folder_of(trial) for trial in study.trials()}) == 64
 
 
@@ -148,7 +148,7 @@ def test_what_failed_is_tried_again_in_its_folder(tmp_path):
 @pytest.mark.parametrize("bytes_lost", [1, 20, 60])
 def test_half_a_line_and_a_lock_that_a_killed_process_left_do_no_harm(bytes_lost, tmp_path):
     study = study_in(tmp_path, trials=8)
-    carry_out(study, batches=1)
+    run_study(study, batches=1)
     numbers = [trial.number for trial in study.next(4)]
     path = tmp_path / JOURNAL
     whole = path.read_bytes()
@@ -157,19 +157,19 @@ def test_half_a_line_and_a_lock_that_a_killed_process_left_do_no_harm(bytes_lost
     again = study_in(tmp_path, trials=8)
     assert path.read_bytes() == whole
     assert [trial.number for trial in again.next(4)] == numbers
-    assert len(carry_out(again)) == 8
+    assert len(run_study(again)) == 8
     assert len(study_in(tmp_path, trials=8).trials()) == 8  # it can be read to its end
 
 
 def test_a_trial_that_was_killed_while_it_was_drawn_counts_for_nothing(tmp_path):
     study = study_in(tmp_path, trials=6)
-    carry_out(study, batches=1)
+    run_study(study, batches=1)
     path = tmp_path / JOURNAL
     whole = path.read_bytes()
     study.next(2)
     more = path.read_bytes()[len(whole) :].splitlines(keepends=True)
     path.write_bytes(whole + more[0])  # the trial, and none of its values
-    assert len(carry_out(study_in(tmp_path, trials=6))) == 6
+    assert len(run_study(study_in(tmp_path, trials=6))) == 6
 
 
 def test_another_search_under_the_same_name_is_an_error_that_names_both(tmp_path):
@@ -188,7 +188,7 @@ def test_the_order_of_keys_and_where_and_how_do_not_make_another_search():
 
 
 def test_a_damaged_journal_is_reported_and_not_repaired(tmp_path):
-    carry_out(study_in(tmp_path))
+    run_study(study_in(tmp_path))
     path = tmp_path / JOURNAL
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:5], b"nonsense\n", *lines[5:]]))
@@ -198,7 +198,7 @@ def test_a_damaged_journal_is_reported_and_not_repaired(tmp_path):
 
 def test_importance_is_of_the_key_that_matters(tmp_path):
     study = study_in(tmp_path, trials=60, sampler="random")
-    carry_out(study, batch=60)
+    run_study(study, batch=60)
     shares = study.importance()
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["optim.lr"] > 0.8  # the loss goes from 0 to 4 with it, and by 0.1 with the model
@@ -206,7 +206,7 @@ def test_importance_is_of_the_key_that_matters(tmp_path):
 
 def test_nothing_is_said_of_the_importance_in_a_few_trials(tmp_path):
     study = study_in(tmp_path, trials=9)
-    carry_out(study)
+    run_study(study)
     assert study.importance() == {}
 
 

@@ -9,7 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from hydra_plugins.trainlab._jobs import Jobs
 from trainlab.processes import POLL_S, Forked
-from trainlab.sweep.outcome import how_it_ended
+from trainlab.sweep.outcome import describe_exit
 
 
 def launch(jobs: Jobs, job_overrides: Sequence[Sequence[str]], at_once: int) -> list[JobReturn]:
@@ -48,5 +48,5 @@ def _run(jobs: Jobs, overrides: Sequence[str], index: int) -> JobReturn:
 
 def _died(overrides: Sequence[str], status: int) -> JobReturn:
     returned = JobReturn(overrides=list(overrides), status=JobStatus.FAILED)
-    returned.return_value = RuntimeError(how_it_ended(status))
+    returned.return_value = RuntimeError(describe_exit(status))
     return returned

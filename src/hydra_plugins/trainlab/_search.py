@@ -143,7 +143,7 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
                 study.write()
                 say(study.progress())
             if study.running() or (launcher.on_failure == "stop" and _any_bad(study, trials)):
-                raise SweepFailed("a failure stopped the search; the same command goes on from here")
+                raise SweepFailed("a failure stopped the search; the same command resumes from here")
     finally:
         report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
     _say_best(study)

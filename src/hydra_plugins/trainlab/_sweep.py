@@ -19,12 +19,12 @@ from trainlab.cli import SweepFailed, explain
 from trainlab.processes import Forked, count_cores, wait_for
 from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
-from trainlab.sweep.check import aliases, aliases_told, look_at, mistakes_told, same_folders
-from trainlab.sweep.executors.local import Share, carry_out
+from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
+from trainlab.sweep.executors.local import Share, run_items
 from trainlab.sweep.folder import claimed_by_sweep
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan, slots_for
-from trainlab.sweep.preview import plan_told
+from trainlab.sweep.preview import describe_plan
 from trainlab.sweep.progress import summary, watcher
 from trainlab.sweep.resources import Memory, count_gpus, count_threads, gpu_memory, host_memory
 from trainlab.sweep.state import State
@@ -71,17 +71,17 @@ def launch_trainings(
         watch = watcher(state)
         try:
             notes = one_batch_notes(jobs.config.trainer) if reports else []
-            for line in [*notes, *aliases_told(same, found)]:
+            for line in [*notes, *describe_aliases(same, found)]:
                 watch.say(line)
             if most_together != 1 and len(state.waiting) > 1:
-                watch.say(plan_told(items, runs, min(slots, len(items))))
-            interrupted = carry_out(items, partial(_work, jobs), state, gpus, stop_early, watch)
+                watch.say(describe_plan(items, runs, min(slots, len(items))))
+            interrupted = run_items(items, partial(_work, jobs), state, gpus, stop_early, watch)
         finally:
             watch.close()
         if reports:
             report_on([job.folder for job in runs], jobs.sweep_dir)
     if interrupted:
-        print(f"interrupted: {summary(state)}; {_again(jobs)} goes on from here", file=sys.stderr)
+        print(f"interrupted: {summary(state)}; {_again(jobs)} resumes from here", file=sys.stderr)
         raise KeyboardInterrupt
     return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found})
 
@@ -119,7 +119,7 @@ def checked(
     same = aliases(found)
     mistakes |= same_folders([job for job in found if job.number not in same])
     if mistakes:
-        raise SweepFailed(mistakes_told(mistakes, job_overrides), max(statuses), mistakes)
+        raise SweepFailed(describe_mistakes(mistakes, job_overrides), max(statuses), mistakes)
     return found, gpus, max(measured, default=None)  # each check takes some for itself
 
 
@@ -134,7 +134,7 @@ def _check(
     for number in numbers:
         overrides = job_overrides[number]
         try:
-            job = look_at(jobs.task_config(overrides, number), number, overrides, retry_failed)
+            job = check_job(jobs.task_config(overrides, number), number, overrides, retry_failed)
             if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
                 raise ValueError("name and output_dir hold for a whole sweep; give one value for each")
             found.append(replace(job, unfit=job.unfit or _needs_a_process()))
@@ -218,7 +218,7 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
     told = [summary(state)]
     outcomes = [outcome.status for outcome in state.outcomes.values()]
     if WAITING in outcomes or "interrupted" in outcomes:
-        told.append(f"{_again(jobs)} goes on from here")
+        told.append(f"{_again(jobs)} resumes from here")
     if "failed" in outcomes:
         told.append(f"{_again(jobs, 'sweep.retry_failed=true')} tries again what failed")
     if "diverged" in outcomes:

@@ -21,7 +21,7 @@ _MOST_TOLD = 100
 _MOST_ALIASES = 6
 
 
-def look_at(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
+def check_job(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
     """The job that ``run(cfg, overrides)`` would be. Reads no image and writes nothing.
 
     A run that diverged would do so again, to the bit, and is never tried again. One that was pruned has come to its end
@@ -85,7 +85,7 @@ def aliases(jobs: Sequence[Job]) -> dict[int, int]:
     return found
 
 
-def aliases_told(found: Mapping[int, int], jobs: Sequence[Job]) -> list[str]:
+def describe_aliases(found: Mapping[int, int], jobs: Sequence[Job]) -> list[str]:
     """A line for all jobs that are one run with others by the same settings."""
     overrides = [telling(job.overrides) for job in jobs]
     names = labels(overrides)
@@ -110,7 +110,7 @@ def same_folders(jobs: Sequence[Job]) -> dict[int, str]:
     }
 
 
-def mistakes_told(mistakes: Mapping[int, str], job_overrides: Sequence[Sequence[str]]) -> str:
+def describe_mistakes(mistakes: Mapping[int, str], job_overrides: Sequence[Sequence[str]]) -> str:
     """All mistakes, by job number, with the jobs they are in."""
     names = labels(job_overrides)
     if len(mistakes) == len(names) and len(set(mistakes.values())) == 1:

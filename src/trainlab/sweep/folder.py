@@ -1,4 +1,4 @@
-"""The folder of a sweep: one process works there at a time, and nothing is left where no job was run."""
+"""The folder of a sweep: only one process uses it at a time, and it is removed if no job was run."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,23 +9,23 @@ from trainlab.cli import MADE
 from trainlab.runs.files import locked
 
 _LOCK = ".sweep.lock"
-_PATIENCE_S = 2.0  # the processes of a sweep that was just killed end a moment later
+_WAIT_S = 2.0  # processes of a sweep that was just killed end a moment later
 
 
 def locked_for(path: Path, what: str) -> AbstractContextManager[None]:
-    """Hold a lock file, which another ``what`` in its folder would hold.
+    """Hold a lock file against another ``what`` in the same folder.
 
     Raises:
-        ValueError: it does.
+        ValueError: another one holds it.
         OSError: the folder cannot be written.
     """
     message = f"another {what} is running in {path.parent}; wait for it, or set another name="
-    return locked(path, message, _PATIENCE_S)
+    return locked(path, message, _WAIT_S)
 
 
 @contextlib.contextmanager
 def claimed_by_sweep(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out. Where the sweep fails before any job is run, the folder is left as it was.
+    """Lock the folder of a sweep. If the sweep fails before any job is run, the folder is left as it was.
 
     Raises:
         ValueError: another sweep is running there.

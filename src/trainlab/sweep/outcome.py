@@ -1,4 +1,4 @@
-"""What became of a job, and the record of it where the job could not make one itself."""
+"""The outcome of a job, recorded here if the job could not record it itself."""
 
 import contextlib
 import signal
@@ -16,13 +16,13 @@ WAITING = "waiting"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job's end.
+    """Outcome of a job.
 
     Attributes:
-        status: that of `result.json`, or WAITING.
-        metrics: those of `result.json`.
-        total_s: all seconds spent on it, in earlier sweeps too.
-        reason: of a failure, a line.
+        status: status of `result.json`, or WAITING.
+        metrics: metrics of `result.json`.
+        total_s: total seconds spent on the job, including earlier sweeps.
+        reason: reason of a failure, one line.
     """
 
     status: str
@@ -32,7 +32,7 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether it has come to a bad end, and not just to none."""
+        """Whether the job failed, as opposed to not ended."""
         return self.status in ("failed", "diverged")
 
 
@@ -43,7 +43,7 @@ def on_disk(folder: Path) -> bytes | None:
 
 
 def recorded_outcome(folder: Path) -> Outcome:
-    """What `result.json` says."""
+    """The outcome in `result.json`."""
     try:
         result = Result.read(folder)
     except ValueError as error:
@@ -51,35 +51,35 @@ def recorded_outcome(folder: Path) -> Outcome:
     return _outcome(result) if result else Outcome(WAITING, {})
 
 
-def settle(job: Job, before: bytes | None, status: int, error: dict[str, str] | None, stopped: bool) -> Outcome:
-    """The outcome of a job whose process has ended, recorded if the process has not done so.
+def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str, str] | None, stopped: bool) -> Outcome:
+    """The outcome of a job whose process has ended, recorded in `result.json` if the process has not done so.
 
     Args:
         job: the job.
-        before: content of its `result.json` before it started.
-        status: exit status of the process, negative for a signal's number.
-        error: type, message and traceback of the exception that ended it, where it is known.
-        stopped: whether it was told to end.
+        before: content of `result.json` before the job started.
+        status: exit status of the process; the negative signal number if it was killed.
+        error: type, message and traceback of the exception that ended it, if known.
+        stopped: whether the sweep has asked it to stop.
     """
     folder = folder_of_result(job.folder, job.fingerprint)
-    told = on_disk(folder) != before
+    has_written = on_disk(folder) != before
     earlier = None
     with contextlib.suppress(ValueError):
         earlier = Result.read(folder)
-    if told and earlier and earlier.status != "running":
+    if has_written and earlier and earlier.status != "running":
         return _outcome(earlier)
     interrupted = error is None and (stopped or status == INTERRUPTED)
-    if interrupted and not (told and earlier):
+    if interrupted and not (has_written and earlier):
         is_its_own = earlier and earlier.fingerprint == job.fingerprint
-        return recorded_outcome(folder) if is_its_own else Outcome(WAITING, {})  # it had not begun
+        return recorded_outcome(folder) if is_its_own else Outcome(WAITING, {})  # it had not started
     of_another = earlier is not None and earlier.fingerprint != job.fingerprint and earlier.status == "completed"
     result = Result("failed", job.fingerprint, list(job.overrides)) if of_another or not earlier else earlier
     result.status = "interrupted" if interrupted else "failed"
     if not interrupted:
-        result.error = {"type": "Killed" if status < 0 else "Exit", "message": how_it_ended(status)}
+        result.error = {"type": "Killed" if status < 0 else "Exit", "message": describe_exit(status)}
         if error:
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}
-    with contextlib.suppress(OSError):  # no room on the disk; the sweep's table says it all the same
+    with contextlib.suppress(OSError):  # the disk is full; the sweep's table shows the outcome anyway
         if error and not of_another:
             write_atomically(folder / "traceback.txt", error["traceback"].encode())
     with contextlib.suppress(OSError):
@@ -93,10 +93,10 @@ def _outcome(result: Result) -> Outcome:
     return Outcome(result.status, result.metrics, result.time.get("total_s"), reason)
 
 
-def how_it_ended(status: int) -> str:
-    """An exit status in words."""
+def describe_exit(status: int) -> str:
+    """Message for an exit status."""
     if status >= 0:
-        return f"its process ended with exit status {status} before it was done; train.log may say why"
+        return f"the process ended early with exit status {status}; see train.log"
     try:
         name = signal.Signals(-status).name
     except ValueError:

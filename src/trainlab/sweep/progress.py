@@ -1,4 +1,4 @@
-"""How a sweep goes: a table that is kept up to date on a terminal, elsewhere a line a job."""
+"""Progress of a sweep: a live table; without a terminal, one line per job."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ from trainlab.sweep.plan import Item, Job, labels
 from trainlab.sweep.state import State, epochs_of
 
 _REFRESH_S = 0.5
-_DRAWING = 0.05  # share of the time, at most; a picture of hundreds of jobs that run takes hundreds of files
+_DRAWING = 0.05  # maximal share of the time; a table of hundreds of running jobs reads hundreds of files
 _STYLES = {
     **{"completed": "green", "debug": "blue", "pruned": "blue", "failed": "red", "diverged": "red"},
     **{"interrupted": "yellow", "running": "cyan"},
@@ -28,7 +28,7 @@ _STYLES = {
 
 
 class Lines:
-    """A line for each job that has come to its end."""
+    """One line for each job that has ended."""
 
     def __init__(self, state: State) -> None:
         self._labels = _labels(state)
@@ -37,10 +37,10 @@ class Lines:
             self.say(summary(state) + " at the start")
 
     def tick(self, state: State) -> None:
-        """Nothing new."""
+        """Do nothing."""
 
     def ended(self, job: Job, state: State) -> None:
-        """The line."""
+        """Print the line of a job."""
         outcome = state.outcomes[job.number]
         place, took = self._places[job.number], _duration(state.took(job.number) or 0.0)
         figures = f"   val {_figures(outcome.metrics)}" if "val_loss" in outcome.metrics else ""
@@ -48,20 +48,20 @@ class Lines:
         self.say(f"{place} {self._labels[job.number]}{figures}   {took}   {outcome.status}{reason}")
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line."""
         say(text)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 class LiveTable:
-    """A table no higher than the screen: what runs, what failed, what was done last, and how long it will take."""
+    """A table that fits the screen: running, failed and recently ended jobs, and the time left."""
 
     def __init__(self, state: State, console: Console) -> None:
         self._labels, self._console = _labels(state), console
-        # No thread of its own: jobs are forked, and a thread's locks would stay locked in them. Output is not
-        # redirected, since they would inherit that too.
+        # No refresh thread: jobs are forked, and locks of a thread would stay locked in them. Output is not
+        # redirected, as jobs would inherit that, too.
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -69,25 +69,25 @@ class LiveTable:
         self._live.start()
 
     def tick(self, state: State) -> None:
-        """Draw it anew, if it is time."""
+        """Refresh the table if it is due."""
         begun = time.monotonic()
         if begun >= self._due:
-            self._live.update(self._picture(state), refresh=True)
+            self._live.update(self._render(state), refresh=True)
             self._due = begun + max(_REFRESH_S, (time.monotonic() - begun) / _DRAWING)
 
     def ended(self, job: Job, state: State) -> None:
-        """Draw it anew."""
+        """Refresh the table at the next tick."""
         self._due = 0.0
 
     def say(self, text: str) -> None:
-        """A line above the table."""
+        """Print a line above the table."""
         self._console.print(escape(text), highlight=False)
 
     def close(self) -> None:
-        """Take it away."""
+        """Remove the table."""
         self._live.stop()
 
-    def _picture(self, state: State) -> Group:
+    def _render(self, state: State) -> Group:
         rows = {job.number: _running_row(job, state) for job in state.jobs if job.number in state.started}
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         table.add_column("run", overflow="ellipsis", no_wrap=True)
@@ -100,8 +100,8 @@ class LiveTable:
             metrics, seconds, status = rows.get(job.number) or _ended_row(outcome, state.took(job.number))
             val_loss, val_acc = _figures(metrics).split() if "val_loss" in metrics else ("-", "-")
             style = _STYLES.get("running" if job.number in rows else outcome.status, "default")
-            told = f"[{style}]{escape(status)}[/]"
-            table.add_row(escape(self._labels[job.number]), val_loss, val_acc, seconds, told)
+            styled = f"[{style}]{escape(status)}[/]"
+            table.add_row(escape(self._labels[job.number]), val_loss, val_acc, seconds, styled)
         hidden = len(state.jobs) - len(shown)
         more = [Text(f"and {hidden} more", style="dim")] if hidden else []
         best = {n: outcome.metrics for n, outcome in state.outcomes.items()} | {n: row[0] for n, row in rows.items()}
@@ -123,15 +123,15 @@ class LiveTable:
 
 
 def watcher(state: State) -> Lines | LiveTable:
-    """The table where there is a terminal, else lines."""
+    """A live table on a terminal, otherwise lines."""
     return LiveTable(state, console) if sys.stdout.isatty() and on_terminal() else Lines(state)
 
 
 def summary(state: State) -> str:
-    """How many jobs came to which end."""
+    """Number of jobs by status."""
     counts = Counter(outcome.status for outcome in state.outcomes.values())
-    told = ", ".join(f"{counts[status]} {status}" for status in (*STATUSES, WAITING) if counts[status])
-    return f"{len(state.jobs)} jobs: {told}"
+    by_status = ", ".join(f"{counts[status]} {status}" for status in (*STATUSES, WAITING) if counts[status])
+    return f"{len(state.jobs)} jobs: {by_status}"
 
 
 def _labels(state: State) -> dict[int, str]:
@@ -140,9 +140,9 @@ def _labels(state: State) -> dict[int, str]:
 
 
 def shown_jobs(state: State, room: int) -> list[Job]:
-    """At most ``room`` jobs, in their order: those that run, that failed, that ended last, that come next.
+    """At most ``room`` jobs in order: running, failed, recently ended and next ones.
 
-    Where more run than there is room for, half of it is for the others.
+    If more are running than fit, half of the room is for the others.
     """
     room = max(room, 1)
     if len(state.jobs) <= room:
@@ -158,9 +158,9 @@ def shown_jobs(state: State, room: int) -> list[Job]:
 
 
 def seconds_left(state: State, now: float) -> float | None:
-    """An estimate, from the items that have ended and the epochs of those that run; None before there is any.
+    """Estimate of the seconds left, from ended items and the epochs of running ones; None without either.
 
-    An item takes what others of its size take. Where there are none, it takes what others take a job.
+    An item takes as long as others of its size; without such, its time per job is that of the others.
     """
     to_come = {job.number for job in state.waiting}
     waiting = [item for item in state.items if item.jobs[0].number in to_come]
@@ -193,9 +193,9 @@ def seconds_left(state: State, now: float) -> float | None:
 
 
 def _share_done(item: Item, state: State) -> float | None:
-    """Share of the epochs that an item had to make when it was started.
+    """Share of an item's epochs that is done, of those left when it started.
 
-    Jobs that are trained together go on until the last of them ends; who has come furthest shows how far that is.
+    A population runs until its last member ends, so the member with the most epochs is decisive.
     """
     limits = [job.max_epochs for job in item.jobs]
     if not all(limits):

@@ -1,29 +1,29 @@
-"""Jobs that are trained together are divided where a part of the machine would else have nothing to do."""
+"""Splits a population when cores would otherwise be idle."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from trainlab.sweep.plan import CONTINUE, Item, Job
 
-WORTH_S = 60.0  # that an item has run, and goes on; to end it and to start its parts takes some five seconds
-_COMPILED = 5  # times as long, since each part compiles anew
-# Of a part. One job by itself is computed by other code, so that its rounding would depend on the clock.
-FEWEST = 2
+WORTH_S = 60.0  # minimal time that an item has run and has left; stopping it and starting its parts takes about 5 s
+_COMPILED = 5  # times as long with compile=true, as each part compiles again
+# Jobs of a part. A solo job is computed by other code, so its rounding would depend on the clock.
+MIN_JOBS = 2
 
 
-def can_be_divided(left: Sequence[Job], epochs: Sequence[int], begun: Sequence[int], seconds: float) -> bool:
-    """Whether what is left of an item can go on in parts, and it is worth it.
+def can_be_split(left: Sequence[Job], epochs: Sequence[int], begun: Sequence[int], seconds: float) -> bool:
+    """Whether an item can be continued in parts, and is worth it.
 
-    Not on a GPU, which is hardly faster with half of them. Not before each has made an epoch: what precedes it, such as
-    the search of a learning rate, would begin anew.
+    Not on a GPU, where half a population is hardly faster. Not before each job has trained an epoch: what precedes it,
+    such as a learning-rate search, would be repeated.
 
     Args:
-        left: jobs of the item that have not come to an end.
-        epochs: that each has made.
-        begun: that each had made when the item started.
-        seconds: since then.
+        left: jobs of the item that have not ended.
+        epochs: epochs that each has trained.
+        begun: epochs that each had trained when the item started.
+        seconds: time since then.
     """
-    if len(left) < 2 * FEWEST or any(job.on_gpu for job in left):
+    if len(left) < 2 * MIN_JOBS or any(job.on_gpu for job in left):
         return False
     if any(now <= max(before, _required(job) - 1) for job, now, before in zip(left, epochs, begun, strict=True)):
         return False
@@ -34,17 +34,16 @@ def can_be_divided(left: Sequence[Job], epochs: Sequence[int], begun: Sequence[i
     return seconds >= worth_s and to_come * epoch_s > worth_s
 
 
-def divided(jobs: Sequence[Job], parts: int) -> list[Item]:
-    """Items of nearly equal sizes, at most ``parts`` and of at least FEWEST jobs, that go on with ``jobs``.
+def split(jobs: Sequence[Job], parts: int) -> list[Item]:
+    """At most ``parts`` items of nearly equal sizes, each with at least MIN_JOBS, that continue ``jobs``.
 
-    Neighbours in a sweep mostly differ in their seeds alone, and take as long as each other: they come into different
-    items.
+    Neighbours in a sweep often differ in their seeds only and take the same time, so they go into different items.
     """
     continued = [replace(job, todo=CONTINUE) for job in jobs]
-    count = max(1, min(parts, len(jobs) // FEWEST))
+    count = max(1, min(parts, len(jobs) // MIN_JOBS))
     return [Item(tuple(continued[first::count])) for first in range(count)]
 
 
 def _required(job: Job) -> int:
-    """Epochs that an interruption waits for."""
+    """Epochs that an interrupted run still trains."""
     return job.settings.get("trainer.min_epochs") or 0

@@ -1,4 +1,4 @@
-"""Draws from a space, by Optuna's samplers: rounded, and the same again however often the search was cut short."""
+"""Sampling of a search space by Optuna's samplers: rounded, and reproducible if the search is interrupted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from trainlab.sweep.space import Choice, Dimension, Interval
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """A dimension in Optuna's words."""
+    """Optuna's distribution of a dimension."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution(dimension.values)
     if isinstance(dimension, Interval):
@@ -31,12 +31,12 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 
 
 class Repeatable(BaseSampler):
-    """What it draws for a trial follows from the seed, the trial's number and what has been told before.
+    """Sampler whose values are a function of the seed, the trial's number and the results so far.
 
     Args:
-        sampler: tpe or random.
-        seed: of all draws.
-        dimensions: by key; they round what is drawn, so that the study knows the values that are used.
+        sampler: "tpe" or "random".
+        seed: seed of all values.
+        dimensions: dimensions by key, which round the values, so that the study knows the values that are used.
     """
 
     def __init__(self, sampler: str, seed: int, dimensions: Mapping[str, Dimension]) -> None:
@@ -44,25 +44,25 @@ class Repeatable(BaseSampler):
         self._of_trial: BaseSampler = RandomSampler(seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Start the trial's own sequence of random numbers."""
+        """Seed the random numbers of the trial."""
         own = int(np.random.SeedSequence((self._seed, trial.number)).generate_state(1)[0])
-        # Trials of a batch that run yet count as bad ones, so that the next is drawn elsewhere.
+        # Running trials of the batch count as bad ones, so that the next one is sampled elsewhere.
         self._of_trial = RandomSampler(own) if self._sampler == "random" else TPESampler(seed=own, constant_liar=True)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Keys that are drawn together."""
+        """Keys that are sampled jointly."""
         return self._of_trial.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Their values."""
+        """Values of the keys that are sampled jointly."""
         drawn = self._of_trial.sample_relative(study, trial, search_space)
         return {key: self._dimensions[key].rounded(value) for key, value in drawn.items()}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The value of a key that is drawn by itself."""
+        """Value of a key that is sampled independently."""
         drawn = self._of_trial.sample_independent(study, trial, param_name, param_distribution)
         return self._dimensions[param_name].rounded(drawn)

@@ -1,4 +1,4 @@
-"""What a search draws from, for each key an interval, even steps, or a choice; and how."""
+"""Search spaces: an interval, evenly spaced steps or a choice for each key."""
 
 import itertools
 import math
@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LOG_FROM = 100.0  # an interval whose ends are so many times apart is searched on a log scale
-_DIGITS = 4  # of a drawn number, so that it can be read in a folder's name
+LOG_FROM = 100.0  # ratio of the ends from which an interval is searched on a log scale
+_DIGITS = 4  # of a sampled number, which becomes part of a folder's name
 _ENUMERABLE = 1000
 SCALES = ("log", "linear")
 
@@ -17,7 +17,7 @@ Params = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers from ``low`` to ``high``, both included; whole ones only if ``whole``."""
+    """Numbers from ``low`` to ``high``, both included; integers if ``whole``."""
 
     low: float
     high: float
@@ -30,7 +30,7 @@ class Interval:
 
     @property
     def values(self) -> Sequence[Value] | None:
-        """All of them, where they can be counted."""
+        """All values of an integer interval; None for others."""
         return range(int(self.low), int(self.high) + 1) if self.whole else None
 
     @property
@@ -39,7 +39,7 @@ class Interval:
         return (self.low, self.high)
 
     def rounded(self, value: Any) -> Value:
-        """``value`` with no more digits than tell a few thousand numbers of the interval apart."""
+        """``value`` rounded so that the interval has a few thousand different values."""
         if self.whole:
             return int(value)
         if self.log:
@@ -68,7 +68,7 @@ class Steps:
 
     @property
     def values(self) -> Sequence[Value]:
-        """All of them."""
+        """All values."""
         count = round((self.high - self.low) / self.step) + 1
         return [self.rounded(self.low + i * self.step) for i in range(count)]
 
@@ -78,13 +78,13 @@ class Steps:
         return (self.low, self.high)
 
     def rounded(self, value: Any) -> Value:
-        """``value`` without what adding up steps has left in its last digits."""
+        """``value`` without the rounding error of adding up steps."""
         return int(value) if self.whole else float(f"{value:.10g}")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values, as they are written in an override. They have no order."""
+    """One of several values without order, as written in an override."""
 
     values: tuple[str, ...]
 
@@ -93,7 +93,7 @@ class Choice:
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """All of them."""
+        """All values."""
         return self.values
 
     def rounded(self, value: Any) -> Value:
@@ -106,37 +106,37 @@ Dimension = Interval | Steps | Choice
 
 @dataclass(frozen=True)
 class Space:
-    """Overrides, some of them with a dimension in the place of a value.
+    """Overrides, some of them with a dimension instead of a value.
 
     Attributes:
-        parts: as given, in their order: an override, or a key with its dimension.
+        parts: overrides and (key, dimension) pairs, in the given order.
     """
 
     parts: tuple[str | tuple[str, Dimension], ...]
 
     @property
     def dimensions(self) -> dict[str, Dimension]:
-        """What is searched, by key."""
+        """Searched dimensions by key."""
         return dict(part for part in self.parts if not isinstance(part, str))
 
     @property
     def fixed(self) -> list[str]:
-        """The overrides that all trials share."""
+        """Overrides that all trials share."""
         return [part for part in self.parts if isinstance(part, str)]
 
     def overrides(self, params: Params) -> list[str]:
-        """Those of a trial."""
+        """Overrides of a trial."""
         return [part if isinstance(part, str) else f"{part[0]}={params[part[0]]}" for part in self.parts]
 
     def corners(self) -> Iterator[Params]:
-        """Params with each end and each choice of every dimension, the others at their first."""
+        """Params that cover both ends and all choices of every dimension, with the others at their first value."""
         first = {key: dimension.ends[0] for key, dimension in self.dimensions.items()}
         yield first
         for key, dimension in self.dimensions.items():
             yield from ({**first, key: value} for value in dimension.ends[1:])
 
     def without(self, dropped: Mapping[str, Collection[Value]]) -> "Space":
-        """The space without some values of its choices, by key."""
+        """The space without the values ``dropped`` of its choices, by key."""
 
         def left(key: str, dimension: Dimension) -> Dimension:
             if not isinstance(dimension, Choice):
@@ -146,7 +146,7 @@ class Space:
         return Space(tuple(part if isinstance(part, str) else (part[0], left(*part)) for part in self.parts))
 
     def unseen(self, seen: Collection[Params]) -> list[Params] | None:
-        """All params that are not among ``seen``; None where there are too many to count."""
+        """All params that are not in ``seen``; None if there are too many."""
         values = [dimension.values for dimension in self.dimensions.values()]
         if math.prod(math.inf if one is None else len(one) for one in values) > _ENUMERABLE:
             return None
@@ -159,12 +159,12 @@ class Settings:
     """How a space is searched.
 
     Attributes:
-        trials: that it comes to.
-        sampler: tpe or random.
-        seed: of the sampler.
-        pruner: none, median or hyperband.
-        max_epochs: of the longest trial.
-        objective: the metric of ``METRICS`` that is to be improved, of a trial's best checkpoint.
+        trials: number of trials.
+        sampler: "tpe" or "random".
+        seed: seed of the sampler.
+        pruner: "none", "median" or "hyperband".
+        max_epochs: epochs of the longest trial.
+        objective: metric of ``METRICS`` to optimize, taken from a trial's best checkpoint.
     """
 
     trials: int
@@ -176,10 +176,10 @@ class Settings:
 
 
 def interval(key: str, low: float, high: float, tags: Collection[str] = ()) -> Interval:
-    """An interval; on a log scale where a tag says so, or none does and its positive ends are far apart.
+    """An interval, on a log scale if tagged, or if not tagged and its positive ends are far apart.
 
     Raises:
-        ValueError: there is nothing in it, it has no logarithm, or a tag is unknown.
+        ValueError: the interval is empty, not positive on a log scale, or has an unknown tag.
     """
     given = f"{'int(' * isinstance(low, int)}interval({low}, {high}){')' * isinstance(low, int)}"
     if unknown := sorted(set(tags) - set(SCALES)):

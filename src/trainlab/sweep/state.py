@@ -1,4 +1,4 @@
-"""How far a sweep has come."""
+"""State of a running sweep."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from trainlab.sweep.plan import KEEP, Item, Job
 
 
 class State:
-    """Jobs of a sweep, which of them run, and what has become of the others.
+    """Jobs of a sweep: which are running, and the outcomes of the others.
 
     Attributes:
-        jobs: all of them.
-        items: those of the jobs that are to be done.
-        outcomes: by number; WAITING before the start and during the run.
-        begun: epochs that those had made which run, when they were started, by number.
-        started: when those that run were started, by number and time.monotonic.
-        seconds: that each job took which ended in this sweep; those who were trained together took them all at once.
-        slots: how many items can run at once.
+        jobs: all jobs.
+        items: items of the jobs to run.
+        outcomes: outcomes by job number; WAITING before and during a run.
+        begun: epochs trained before the start, by number of running job.
+        started: start time by `time.monotonic`, by number of running job.
+        seconds: time of each job that ended in this sweep; members of a population have the same.
+        slots: number of items that can run at the same time.
     """
 
     def __init__(self, jobs: Sequence[Job], slots: int, items: Sequence[Item] | None = None) -> None:
@@ -42,28 +42,28 @@ class State:
         return [job for job in waits if job.number not in self.started]
 
     def left_of(self, item: Item) -> list[Job]:
-        """Jobs of an item that runs, which have not come to an end."""
+        """Jobs of a running item that have not ended."""
         return [job for job in item.jobs if job.number in self.started]
 
     def start(self, item: Item, now: float) -> None:
-        """Note that the jobs of an item run, from ``now`` on."""
+        """Record that the jobs of an item have started at ``now``."""
         for job in item.jobs:
             self.begun[job.number], self.started[job.number] = epochs_of(job), now
 
     def replace(self, item: Item, parts: Sequence[Item]) -> None:
-        """Note that the jobs of ``parts`` are to go on, in place of ``item``."""
+        """Replace ``item`` by ``parts``, which continue its jobs."""
         self.items = [one for one in self.items if one is not item] + list(parts)
         for job in (job for part in parts for job in part.jobs):
             self.seconds.pop(job.number)
 
     def took(self, number: int) -> float | None:
-        """Seconds that an ended job is to be charged with; its share, where it was trained together with others."""
+        """Seconds of an ended job; its share of the time if it was trained in a population."""
         total_s = self.outcomes[number].total_s
         seconds = total_s if number in self._together else None
         return next((s for s in (seconds, self.seconds.get(number), total_s) if s is not None), None)
 
 
 def epochs_of(job: Job) -> int:
-    """Epochs that a job has made, in earlier processes too."""
+    """Epochs that a job has trained, including earlier processes."""
     rows = read_rows(job.folder / "metrics.csv")
     return int(rows[-1]["epoch"]) + 1 if rows else 0

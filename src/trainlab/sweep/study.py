@@ -1,6 +1,6 @@
-"""A search as a study of Optuna's: which trials come next, what became of them, and what is kept of it.
+"""A hyperparameter search as a study of Optuna: next trials, results, and the summary for reports.
 
-Needs Optuna, so it is imported by searches alone.
+Needs Optuna, so only searches import it.
 """
 
 import math
@@ -27,20 +27,20 @@ from trainlab.sweep.space import Settings, Space
 from trainlab.tasks.metrics import METRICS
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
-_MAX_DRAWS = 100  # until something new turns up
-_TOP, _TOP_TRIALS = 0.1, 5  # what importance takes for the best trials: a share, and at least so many
-# User attributes of a trial: how its run ended and why, that it counts for nothing, the failed one that it replaces.
+_MAX_DRAWS = 100  # attempts to sample new params
+_TOP, _TOP_TRIALS = 0.1, 5  # share and minimal number of the best trials for the importance
+# User attributes of a trial: status and reason of its run, that it is dropped, the failed trial that it replaces.
 _OBJECTIVE = "objective"  # user attribute of the study
 _STATUS, _REASON, _DROPPED, _REPLACES = "status", "reason", "dropped", "replaces"
 
 
 class Study:
-    """The study in a folder. One process at a time may have it.
+    """The study in a folder; only one process may use it at a time.
 
     Args:
-        folder: of the sweep; the journal is there.
-        space: what is searched.
-        settings: how.
+        folder: folder of the sweep, with the journal.
+        space: search space.
+        settings: settings of the search.
 
     Raises:
         ValueError: the journal is damaged, or of another search.
@@ -69,42 +69,42 @@ class Study:
                 f"{folder} holds a search by {objective}; this one is by {settings.objective}. Set another name=, or "
                 f"sweep.objective={objective}"
             )
-        about, earlier = told(space), self._study.user_attrs.get("about")
+        about, earlier = describe_space(space), self._study.user_attrs.get("about")
         if earlier is None:
             self._study.set_user_attr("about", about)
         elif earlier != about:
             raise ValueError(f"{folder} holds a search over {earlier}; this one is over {about}. Set another name=")
         self._distributions = {key: distribution(dimension) for key, dimension in space.dimensions.items()}
         for trial in self.running():
-            if trial.params.keys() != self._distributions.keys():  # killed while it was drawn
+            if trial.params.keys() != self._distributions.keys():  # killed while it was sampled
                 self._drop(trial.number)
 
     def trials(self) -> list[FrozenTrial]:
-        """All that count, by number."""
+        """All trials except dropped and replaced ones, by number."""
         every = self._study.get_trials(deepcopy=False)
         replaced = {trial.user_attrs.get(_REPLACES) for trial in every}
         drawn = (trial for trial in every if trial.state is not TrialState.WAITING)
         return [trial for trial in drawn if trial.number not in replaced and _DROPPED not in trial.user_attrs]
 
     def running(self) -> list[FrozenTrial]:
-        """Trials whose end is not known."""
+        """Trials that have not ended."""
         return [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
 
     def next(self, batch: int) -> list[FrozenTrial]:
-        """What to run: trials that were cut short, else up to ``batch`` new ones; none where the search is through."""
+        """Trials to run: interrupted ones, otherwise up to ``batch`` new ones; none if the search is finished."""
         if not self.running():
             room = min(batch, self.settings.trials - len(self.trials()))
             all(self._ask() for _ in range(room))  # until nothing new is left
         return self.running()
 
     def retry_failed(self) -> None:
-        """Have trials that ended by an error run again, as new trials with the same values."""
+        """Enqueue failed trials again, as new trials with the same values."""
         for trial in self.trials():
             if status_of(trial) == "failed":
                 self._study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
 
     def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
-        """Note what became of a trial. One that diverged, or has no finite objective, has failed."""
+        """Record the outcome of a trial. Without a finite objective it counts as failed."""
         status, reason = outcome.status, outcome.reason
         value = outcome.metrics.get(self.metric.key, math.nan)
         if status in ("completed", "debug") and not math.isfinite(value):
@@ -122,15 +122,15 @@ class Study:
         return self._study.best_trial if completed else None
 
     def overrides(self, trial: FrozenTrial) -> list[str]:
-        """Those of a trial's run."""
+        """Overrides of a trial's run."""
         return self.space.overrides(trial.params)
 
     def folder_of(self, trial: FrozenTrial) -> Path:
-        """That of a trial's run."""
+        """Folder of a trial's run."""
         return self.folder / folder_name(self.overrides(trial))
 
     def progress(self) -> str:
-        """How far it is, in a line."""
+        """Progress of the search in one line."""
         trials = self.trials()
         counts = Counter(map(status_of, trials))
         ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
@@ -144,7 +144,7 @@ class Study:
         return line
 
     def write(self) -> None:
-        """Leave in `study.json` what a report says of it, which knows nothing of Optuna."""
+        """Write `study.json` for reports, which do not use Optuna."""
         content = {
             **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner", "objective")},
             "planned": self.settings.trials,
@@ -155,7 +155,7 @@ class Study:
         write_json(self.folder / SUMMARY, content, indent=1)
 
     def importance(self) -> dict[str, float]:
-        """Share of each key in what sets the best trials apart from all, by PED-ANOVA; nothing of too few trials."""
+        """Importance of each key for being among the best trials, by PED-ANOVA; empty for too few trials."""
         completed = [trial for trial in self.trials() if trial.state is TrialState.COMPLETE]
         varied = [key for key in self._distributions if len({trial.params[key] for trial in completed}) > 1]
         if len(completed) < 2 * _TOP_TRIALS or len(varied) < 2:
@@ -164,7 +164,7 @@ class Study:
         return get_param_importances(self._study, evaluator=evaluator, params=varied)
 
     def _ask(self) -> bool:
-        """Have a new trial running. Returns whether there was something new left to try."""
+        """Start a new trial. Returns whether there were new params to try."""
         for _ in range(_MAX_DRAWS):
             seen = [trial.params for trial in self.trials()]
             unseen = self.space.unseen(seen)
@@ -180,7 +180,7 @@ class Study:
         return False
 
     def _drop(self, number: int) -> None:
-        """Let a trial count for nothing; Optuna has no other way to take one back."""
+        """Drop a trial; Optuna cannot delete one."""
         self._note(number, _DROPPED, True)
         self._study.tell(number, state=TrialState.FAIL)
 
@@ -199,17 +199,17 @@ class Study:
 
 
 def status_of(trial: FrozenTrial) -> str:
-    """How the trial's run has ended, or that it has not."""
+    """Status of the trial's run."""
     return "running" if trial.state is TrialState.RUNNING else str(trial.user_attrs.get(_STATUS))
 
 
 def reason_of(trial: FrozenTrial) -> str:
-    """Why its run came to no good end."""
+    """Reason why the trial's run failed."""
     return str(trial.user_attrs.get(_REASON, ""))
 
 
-def told(space: Space) -> str:
-    """What is searched, and under which fixed settings."""
+def describe_space(space: Space) -> str:
+    """Description of the dimensions and the fixed overrides."""
     searched = ", ".join(f"{key} in {dimension}" for key, dimension in sorted(space.dimensions.items()))
     fixed = " ".join(sorted(telling(space.fixed)))
     return searched + (f" with {fixed}" if fixed else "")

@@ -1,4 +1,4 @@
-"""Carries items out in processes of this machine, as many at once as there are slots."""
+"""Runs items in processes of this machine, as many at a time as there are slots."""
 
 import os
 import signal
@@ -13,16 +13,16 @@ import torch
 
 from trainlab.processes import POLL_S, Forked
 from trainlab.runs.result import folder_of_result
-from trainlab.sweep.outcome import on_disk, recorded_outcome, settle
+from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
 from trainlab.sweep.plan import Item, Job
-from trainlab.sweep.rebalance import can_be_divided, divided
+from trainlab.sweep.rebalance import can_be_split, split
 from trainlab.sweep.resources import count_threads
 from trainlab.sweep.state import State, epochs_of
 
-_MEMBERS_S = 1.0  # between two looks at the members of populations
-_GRACE_S = 5.0  # from the second Ctrl-C to the end of patience
+_MEMBERS_S = 1.0  # between two checks of the members of populations
+_GRACE_S = 5.0  # from the second Ctrl-C until processes are killed
 
-# Of another launcher, or of a run around this one: a job that believed them would wait for processes that never come.
+# Set by another launcher or an enclosing run: a job that used them would wait for processes that do not exist.
 FOREIGN_VARIABLES = (
     *("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_START", "TRAINLAB_LR"),
@@ -31,18 +31,18 @@ FOREIGN_VARIABLES = (
 
 @dataclass(frozen=True)
 class Share:
-    """What an item has of the machine.
+    """Resources of an item.
 
     Attributes:
-        threads: of the processor, for all its processes together; None for what it would take alone.
-        gpus: for CUDA_VISIBLE_DEVICES; None for all.
+        threads: CPU threads for all its processes together; None for the default of a solo run.
+        gpus: value of CUDA_VISIBLE_DEVICES; None for all.
     """
 
     threads: int | None = None
     gpus: str | None = None
 
     def take(self, processes: int) -> None:
-        """Keep this process, and the ``processes`` that it may start, to the share."""
+        """Limit this process, and the ``processes`` that it may start, to the share."""
         if self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus
         if self.threads:
@@ -51,20 +51,20 @@ class Share:
             torch.set_num_threads(each)
 
 
-Work = Callable[[Item, Share], Any]  # runs in the item's process; returns the errors that ended jobs, by number
+Work = Callable[[Item, Share], Any]  # runs in the item's process; returns errors of jobs by number
 
 
 class Watcher(Protocol):
-    """Who shows how it goes."""
+    """Shows the progress."""
 
     def tick(self, state: State) -> None:
-        """Now and then."""
+        """Update the display; called often."""
 
     def ended(self, job: Job, state: State) -> None:
-        """A job has come to its end."""
+        """A job has ended."""
 
     def say(self, text: str) -> None:
-        """Something that cannot wait."""
+        """Show a message at once."""
 
 
 @dataclass
@@ -74,52 +74,53 @@ class _Running:
     slots: list[int]
     cards: list[int]
     before: dict[int, bytes | None]
-    divides: bool = False  # it ends its epoch, and what is left of it goes on in parts
+    splits: bool = False  # stops after its epoch; the jobs that are left continue in parts
 
     def stop(self, at_once: bool = False) -> None:
-        """Let it end its epoch, or end at once; the second signal is understood as that."""
-        if at_once or not self.divides:
+        """Stop after the epoch, or at once, which the second signal does."""
+        if at_once or not self.splits:
             self.process.send(signal.SIGINT)
 
 
-def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher) -> bool:
-    """Carry out ``items`` in their order, and note in ``state`` what becomes of their jobs.
+def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher) -> bool:
+    """Run ``items`` in order, and record the outcomes of their jobs in ``state``.
 
-    The first Ctrl-C (or SIGTERM) lets the running ones end their epoch and starts no more; the second ends them.
+    After the first Ctrl-C or SIGTERM running items stop after their epoch and no more are started; the second one stops
+    them at once.
 
     Args:
-        items: to carry out.
-        work: what to do in an item's process.
-        state: of the sweep they belong to.
-        gpus: how many there are; an item that needs some has them to itself.
-        stop_early: whether the first failure ends the sweep like a Ctrl-C.
-        watch: who shows it.
+        items: the items to run.
+        work: called in the process of an item.
+        state: state of the sweep.
+        gpus: number of GPUs; an item has its GPUs to itself.
+        stop_early: whether the first failure stops the sweep like Ctrl-C.
+        watch: shows the progress.
 
     Returns:
-        Whether it was interrupted.
+        Whether the sweep was interrupted.
     """
     waiting, running = deque(items), list[_Running]()
     free, cards = set(range(state.slots)), set(range(gpus))
-    stopping, deadline = 0, float("inf")  # how often the running ones were told to stop
-    look_at_members = 0.0
-    with _presses() as presses:
+    stopping, deadline = 0, float("inf")  # number of stop signals sent to the running items
+    check_members = 0.0
+    with _stop_signals() as signals:
         try:
-            while running or (waiting and not stopping and not presses):
-                while waiting and not stopping and not presses and _fits(waiting[0], state, free, cards, gpus):
+            while running or (waiting and not stopping and not signals):
+                while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
                     running.append(_start(waiting.popleft(), work, state, free, cards))
-                if time.monotonic() > look_at_members:
-                    look_at_members = time.monotonic() + _MEMBERS_S
+                if time.monotonic() > check_members:
+                    check_members = time.monotonic() + _MEMBERS_S
                     for one in running:
                         _end_members(one, state, watch)
-                    if not waiting and not stopping and not presses:
-                        _divide(running, len(free), state, watch)
+                    if not waiting and not stopping and not signals:
+                        _split(running, len(free), state, watch)
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     free.update(one.slots)
                     cards.update(one.cards)
-                    waiting += _end(one, state, bool(stopping or presses), len(free), watch)
+                    waiting += _end(one, state, bool(stopping or signals), len(free), watch)
                 failed = stop_early and any(o.failed and n in state.seconds for n, o in state.outcomes.items())
-                wanted = min(2, len(presses) + int(failed))
+                wanted = min(2, len(signals) + int(failed))
                 while stopping < wanted and running:
                     stopping += 1
                     watch.say(_ANNOUNCEMENTS[stopping - 1])
@@ -135,17 +136,17 @@ def carry_out(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
         finally:
             for one in running:
                 one.process.kill()
-    return bool(presses)
+    return bool(signals)
 
 
 _ANNOUNCEMENTS = (
-    "stopping: what runs ends its epoch and is saved; Ctrl-C again to stop now and lose that epoch",
+    "stopping: running jobs are saved after their epoch; press Ctrl-C again to stop now and lose it",
     "stopping now",
 )
 
 
 def _fits(item: Item, state: State, free: set[int], cards: set[int], gpus: int) -> bool:
-    """Whether there are slots enough for an item, one a device as far as there are so many, and GPUs."""
+    """Whether enough slots and GPUs are free for an item; it takes one slot per device, at most all of them."""
     return len(free) >= min(item.devices, state.slots) and len(cards) >= _cards(item, gpus)
 
 
@@ -171,47 +172,49 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
     return _Running(item, process, slots, own, before)
 
 
-def _divide(running: Sequence[_Running], free: int, state: State, watch: Watcher) -> None:
-    """Let the item with most left end its epoch, so that it goes on in parts where slots are free and threads idle."""
+def _split(running: Sequence[_Running], free: int, state: State, watch: Watcher) -> None:
+    """Stop the item with the most jobs left after its epoch, to continue it in parts on free slots and idle threads."""
     idle = min(free, count_threads() - (state.slots - free))
-    if idle < 1 or any(one.divides for one in running):
+    if idle < 1 or any(one.splits for one in running):
         return
-    can_be = [one for one in running if _can_be_divided(one, state)]
-    if can_be:
-        largest = max(can_be, key=lambda one: len(state.left_of(one.item)))
+    candidates = [one for one in running if _can_split(one, state)]
+    if candidates:
+        largest = max(candidates, key=lambda one: len(state.left_of(one.item)))
         largest.stop()
-        largest.divides = True
+        largest.splits = True
         left = len(state.left_of(largest.item))
-        watch.say(f"nothing else waits: {left} that are trained together end their epoch and go on in parts")
+        watch.say(f"no jobs are waiting: the population of {left} continues in parts after this epoch")
 
 
-def _can_be_divided(one: _Running, state: State) -> bool:
+def _can_split(one: _Running, state: State) -> bool:
     left = state.left_of(one.item)
     begun = [state.begun[job.number] for job in left]
-    return can_be_divided(left, [epochs_of(job) for job in left], begun, time.monotonic() - one.process.started)
+    return can_be_split(left, [epochs_of(job) for job in left], begun, time.monotonic() - one.process.started)
 
 
 def _end(one: _Running, state: State, stopped: bool, slots: int, watch: Watcher) -> list[Item]:
-    """Note how the item's jobs have ended. Returns what goes on with them in so many slots, if it was divided."""
+    """Record how the jobs of an item have ended. Returns the parts that continue it on ``slots``, if it was split."""
     status = one.process.poll()
     assert status is not None
     errors = one.process.returned or {}
     ending = [job for job in one.item.jobs if job.number in state.started]
     for job in ending:
         state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
-        state.outcomes[job.number] = settle(job, one.before[job.number], status, errors.get(job.number), stopped)
-    going_on = [job for job in ending if state.outcomes[job.number].status == "interrupted"]
-    parts = divided(going_on, slots) if one.divides and not stopped and going_on else []
+        state.outcomes[job.number] = record_outcome(
+            job, one.before[job.number], status, errors.get(job.number), stopped
+        )
+    interrupted = [job for job in ending if state.outcomes[job.number].status == "interrupted"]
+    parts = split(interrupted, slots) if one.splits and not stopped and interrupted else []
     if parts:
         state.replace(one.item, parts)
-    for job in ending:  # none of them is taken for running any more
-        if not parts or job not in going_on:
+    for job in ending:  # after all of them are recorded as ended
+        if not parts or job not in interrupted:
             watch.ended(job, state)
     return parts
 
 
 def _end_members(one: _Running, state: State, watch: Watcher) -> None:
-    """Note which members of a population have come to their ends, while others go on."""
+    """Record members of a population that have ended while others continue."""
     if len(one.item.jobs) == 1:
         return
     for job in one.item.jobs:
@@ -224,7 +227,7 @@ def _end_members(one: _Running, state: State, watch: Watcher) -> None:
 
 
 def share_of(slots: int, of: int, cards: Sequence[int]) -> Share:
-    """The share of an item that has ``slots`` of ``of``, and some of the GPUs that can be seen."""
+    """The share of an item with ``slots`` of ``of`` slots and the visible GPUs with indices ``cards``."""
     if of == 1:
         return Share()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -233,13 +236,13 @@ def share_of(slots: int, of: int, cards: Sequence[int]) -> Share:
 
 
 @contextmanager
-def _presses() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM, as they come, instead of what they do."""
-    presses: list[int] = []
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list instead of handling them."""
+    signals: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: presses.append(number)) for number in numbers]
+    before = [signal.signal(number, lambda number, _: signals.append(number)) for number in numbers]
     try:
-        yield presses
+        yield signals
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
