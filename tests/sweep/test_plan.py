@@ -312,7 +312,7 @@ def test_a_table_of_a_thousand_jobs_fits_the_screen(height, tmp_path):
     console = Console(width=80, height=height, force_terminal=True, file=(tmp_path / "screen").open("w"))
     table = LiveTable(state, console)
     with console.capture() as capture:
-        console.print(table._picture(state))
+        console.print(table._render(state))
     table.close()
     console.file.close()
     assert len(capture.get().splitlines()) < height

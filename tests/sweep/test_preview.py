@@ -30,7 +30,7 @@ def test_populations_are_called_by_what_their_members_share():
     runs = [f"name=a model={m} optim.lr=0.{lr} seed={s}" for m in ("bn", "selu") for lr in (1, 2) for s in (1, 2, 3)]
     jobs = sweep_of(*runs, "name=a model=cnn seed=1", unfit={12: "no faster"})
     assert describe_plan(plan(jobs, None), jobs).splitlines() == [
-        "plan: 13 jobs in 2 populations, 1 alone",
+        "plan: 13 jobs in 2 populations, 1 solo",
         "  6 together: model=bn; they differ in optim.lr, seed",
         "  6 together: model=selu; they differ in optim.lr, seed",
         "  solo: model=cnn seed=1 (no faster)",
@@ -75,11 +75,11 @@ def test_every_plan_is_described_in_a_dozen_lines():
     jobs = sweep_of(*runs, *(f"model.depth={d}" for d in range(40)), unfit={80 + d: f"reason {d}" for d in range(40)})
     told = describe_plan(plan(jobs, None), jobs).splitlines()
     assert len(told) <= 12
-    assert told[0] == "plan: 120 jobs in 40 populations, 40 alone"
+    assert told[0] == "plan: 120 jobs in 40 populations, 40 solo"
     assert told[1] == "  2 together: model.width=0; they differ in seed"
     assert "  and 34 more populations" in told
     assert "  solo: model.depth=0 (reason 0)" in told
-    assert told[-1] == "  and 37 more alone, for other reasons"
+    assert told[-1] == "  and 37 more solo, for other reasons"
 
 
 def test_the_number_of_concurrent_jobs_is_reported():

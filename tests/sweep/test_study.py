@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.space import Choice, Interval, Settings, Space, Steps
-from trainlab.sweep.study import JOURNAL, Study, status_of, told
+from trainlab.sweep.study import JOURNAL, Study, status_of, describe_space
 
 LR = Space((("optim.lr", Interval(1e-5, 1e-1, log=True)), ("model", Choice(("bn", "selu"))), "trainer.max_epochs=4"))
 SIX = Space((("a", Choice(("1", "2"))), ("b", Steps(0, 2, 1))))
@@ -184,7 +184,7 @@ def test_another_search_under_the_same_name_is_an_error_that_names_both(tmp_path
 
 
 def test_the_order_of_keys_and_where_and_how_do_not_make_another_search():
-    assert told(Space((*reversed(LR.parts), "sweep.jobs=2", "name=x", "output_dir=y"))) == told(LR)
+    assert describe_space(Space((*reversed(LR.parts), "sweep.jobs=2", "name=x", "output_dir=y"))) == describe_space(LR)
 
 
 def test_a_damaged_journal_is_reported_and_not_repaired(tmp_path):
