@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.space import Choice, Interval, Settings, Space, Steps
-from trainlab.sweep.study import JOURNAL, Study, status_of, describe_space
+from trainlab.sweep.study import JOURNAL, Study, describe_space, status_of
 
 LR = Space((("optim.lr", Interval(1e-5, 1e-1, log=True)), ("model", Choice(("bn", "selu"))), "trainer.max_epochs=4"))
 SIX = Space((("a", Choice(("1", "2"))), ("b", Steps(0, 2, 1))))
