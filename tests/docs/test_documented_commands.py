@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
 from documented import PAGES, PROJECT, Block, blocks_of, commands_of, run, write_small_project
+from exercise.registry import chosen
 from test_structure import FLOORS
 from trainlab.cli import register_resolvers
 from trainlab.config.overrides import combinations, parse_overrides
@@ -87,6 +88,16 @@ def test_targets_of_make_and_extras_exist():
                 assert words[1] in targets
             elif words[:2] == ["pip", "install"]:
                 assert re.fullmatch(r"\.\[(\w+)\]", words[-1])[1] in extras
+
+
+def test_parts_of_the_exercise_and_options_of_benchmarks_exist():
+    for words in [words for page in PAGES for words in commands_of(page)]:
+        if "src/exercise.py" in words:
+            parts = [word for word in words[2:] if "=" not in word and not word.startswith("-")]
+            assert {section.part for section in chosen(parts)} >= set(parts)
+        for script in [word for word in words if word.startswith("benchmarks/")]:
+            source = (PROJECT / script).read_text()
+            assert [word for word in words if word.startswith("--") and f'"{word}"' not in source] == []
 
 
 def test_the_design_shows_the_folders_and_the_order_of_imports():
