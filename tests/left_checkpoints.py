@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from trainlab.models import CNN, MLP
+from trainlab.models import CNN, MLP, image_network
 from trainlab.randomness import generator
 from trainlab.runs.format import FORMAT
 
@@ -22,7 +22,7 @@ def leave_checkpoint(
     model: dict[str, Any] = {"seed": 1, "num_classes": len(classes)}
     model |= {"depth": 3, "width": 16} if kind is MLP else SMALL_CNN
     model |= settings
-    network = kind(shape, **model)
+    network = image_network(kind, shape, **model)
     draws = generator(0, "left checkpoint")
     if network.scaling.standardize:
         network.scaling.set_statistics(*(100 + 50 * torch.rand(2, *shape, generator=draws)))

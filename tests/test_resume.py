@@ -143,7 +143,7 @@ class Damage(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if trainer.current_epoch == self.epoch and batch_idx + 1 == trainer.num_training_batches:
-            pl_module.network.layers.output.bias.data[0] = 100.0
+            pl_module.network.module.output.bias.data[0] = 100.0
 
 
 def test_a_run_continued_in_another_folder_tests_the_best_of_its_own_epochs(train):

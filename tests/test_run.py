@@ -144,7 +144,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(train):
     assert identical(weights(folder), weights(again))
     assert other.metrics["val_loss"] != first.metrics["val_loss"]
     assert other.fingerprint != first.fingerprint
-    assert not torch.equal(weights(elsewhere)["layers.output.weight"], weights(folder)["layers.output.weight"])
+    assert not torch.equal(weights(elsewhere)["module.output.weight"], weights(folder)["module.output.weight"])
 
 
 def forbid(monkeypatch, name):

@@ -15,7 +15,7 @@ from exercise.flat_parameters import FlatParameters
 from exercise.store import Measured
 from exercise.timing import alternating, one_thread, times_as_long
 from trainlab import generator
-from trainlab.models import MLP, Dropout
+from trainlab.models import MLP, Dropout, ImageNetwork, image_network
 from trainlab.report import Group, format_bounds
 from trainlab.statistics import Ratio, interval
 
@@ -62,7 +62,7 @@ def is_dearer(ratio: Ratio | None) -> bool | None:
 
 
 def training_step(
-    network: MLP, make: Callable[[list[nn.Parameter]], Optimizer], images: Tensor, labels: Tensor
+    network: ImageNetwork, make: Callable[[list[nn.Parameter]], Optimizer], images: Tensor, labels: Tensor
 ) -> Callable[[], None]:
     """A step as a training makes it, on one batch: the optimizer has all parameters end to end, and masks are new."""
     if network.scaling.standardize:
@@ -91,7 +91,7 @@ def _step_of(settings: Mapping[str, Any]) -> Callable[[], None]:
     """A step of the network, the optimizer and the size of a batch that a run has."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the network: its trainings have given them
-        network = MLP(**arguments_of(settings, "model"))
+        network = image_network(MLP, **arguments_of(settings, "model"))
     make = cast(Any, locate(settings["optim._target_"]))
     batch = drawn_batch(settings["data.batch_size"], network.num_classes)
     return training_step(network, partial(make, **arguments_of(settings, "optim")), *batch)

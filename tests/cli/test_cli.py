@@ -256,7 +256,7 @@ def test_invalid_settings_leave_a_finished_run_unchanged(mistake: Mistake, scrip
 
     status, message = mistake("model.width=8", "name=other", f"ckpt_path={run / 'checkpoints' / 'last.ckpt'}")
     assert status == 1
-    assert message.startswith("the checkpoint is of another architecture: layers.linear_1.weight is (16, 3072) there")
+    assert message.startswith("the checkpoint is of another architecture: module.linear_1.weight is (16, 3072) there")
     assert "use the model= options it was trained with, or another ckpt_path" in message
 
     assert mistake("optim.lr=-1") == (1, "lr must be positive and finite, got -1; set optim.lr\n")

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from trainlab.cli import PROJECT
 from trainlab.inference import evaluate_checkpoint
 from trainlab.inference.rebuild import rebuild_network
+from trainlab.models import ImageNetwork
 from trainlab.models.activations import ACTIVATIONS
+from trainlab.models.image_network import INPUT_SETTINGS
 from trainlab.run import build
 
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
@@ -131,7 +133,9 @@ def test_keys_and_defaults_are_those_of_the_constructor(option: str, compose: Co
     # the other models are variants of these two, and coarse is one of grid
     base = name in ("elu_he", "cnn") or (group != "model" and name != "coarse")
     for path, target, arguments in found:
-        parameters = inspect.signature(target).parameters
+        parameters = dict(inspect.signature(target).parameters)
+        if group == "model":
+            parameters |= {key: inspect.signature(ImageNetwork).parameters[key] for key in INPUT_SETTINGS}
         assert set(arguments) <= set(parameters), path
         made_by = target.__init__ if inspect.isclass(target) else target
         if not made_by.__module__.startswith("trainlab."):
@@ -265,10 +269,10 @@ def test_cpu_gpu_and_ddp_are_auto_but_for_the_device(compose: Compose):
 @pytest.mark.parametrize("option", sorted(OPTIONS["model"]))
 def test_the_network_of_every_model_is_rebuilt_from_its_checkpoint(option: str, compose: Compose):
     sizes = () if option.startswith("cnn") else ("model.depth=3", "model.width=16")
-    cfg = compose("data=shapes", f"model={option}", *sizes)
+    cfg = compose("data=shapes", "trainer=cpu", f"model={option}", *sizes)
     config = OmegaConf.to_container(cfg, resolve=False)
     model = OmegaConf.to_container(cfg.model, resolve=True)
-    network = instantiate(cfg.model, image_shape=(3, 32, 32), _convert_="all")
+    network = build(cfg).network
     weights = {f"network.{key}": value for key, value in network.state_dict().items()}
     about = {"config": config | {"model": model}, "image_shape": [3, 32, 32], "classes": list("abcdefghij")}
     rebuilt = rebuild_network({"trainlab": about, "state_dict": weights, "path": "best.ckpt"})

@@ -14,7 +14,7 @@ from exercise.section import Answer
 from exercise.store import Evidence
 from exercise.trainings import Setting
 from mistake_results import RIGHT, Leave, answer, leave_network
-from trainlab.models import MLP
+from trainlab.models import MLP, image_network
 
 
 @pytest.fixture
@@ -131,7 +131,8 @@ def test_layer_statistics_with_and_without_dropout(activation: str, initializer:
     dropout = {"dropout": 0.5, "dropout_after": "every", "dropout_kind": "alpha"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it does not fit ReLU
-        network = MLP(
+        network = image_network(
+            MLP,
             (3, 8, 8),
             1,
             depth=1,

@@ -106,6 +106,6 @@ def test_without_runs_there_is_no_answer_yet(tmp_path):
 
 def test_sizes_are_those_of_the_hidden_layers():
     biases = {"linear_1": [3.0, 4.0], "linear_2": [0.0, 0.0], "output": [9.0]}
-    state = {f"network.layers.{name}.bias": torch.tensor(values) for name, values in biases.items()}
-    state["network.layers.linear_1.weight"] = torch.ones(2, 2)
+    state = {f"network.module.{name}.bias": torch.tensor(values) for name, values in biases.items()}
+    state["network.module.linear_1.weight"] = torch.ones(2, 2)
     assert sizes_of(state) == pytest.approx([12.5**0.5, 0.0])  # (9 + 16) / 2

@@ -257,9 +257,9 @@ def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
 
 def test_the_timed_step_trains_and_draws_new_masks():
     network = dropout_costs.network_with(dropout=0.5, dropout_after="every", dropout_kind="standard")
-    before = network.layers.linear_1.weight.clone()
+    before = network.module.linear_1.weight.clone()
     step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *drawn_batch(8))
     step()
     step()
-    assert not torch.equal(network.layers.linear_1.weight, before)
-    assert int(network.layers.dropout_1.draws.step) == 2
+    assert not torch.equal(network.module.linear_1.weight, before)
+    assert int(network.module.dropout_1.draws.step) == 2

@@ -7,14 +7,14 @@ from torch import nn
 from exercise.questions.sparsity import activity, distillation, int8, l1, low_rank, magnitude, schedule
 from exercise.questions.sparsity.fine_tuning import Plan, fine_tuned, linear_layers
 from trainlab.data.shapes import Shapes
-from trainlab.models import MLP
+from trainlab.models import MLP, image_network
 
 PLAN = Plan(epochs=3, batches=100, lr=1e-2)
 LONG = Plan(epochs=10, batches=100, lr=3e-2)
 
 
 def network_of(**settings) -> MLP:
-    return MLP((3, 32, 32), 1, **({"depth": 2, "width": 8, "batch_norm": True} | settings)).eval()
+    return image_network(MLP, (3, 32, 32), 1, **({"depth": 2, "width": 8, "batch_norm": True} | settings)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_the_callback_trains_as_fine_tuning_does_until_it_prunes(data: Shapes):
 def test_what_the_callback_leaves_was_trained_on_and_not_reset(data: Shapes):
     network = network_of()
     pruned = schedule.pruned_by_schedule(network, 0.5, data, PLAN)
-    start, end = (linear_layers(which)["layers.linear_1"].weight for which in (network, pruned))
+    start, end = (linear_layers(which)["module.linear_1"].weight for which in (network, pruned))
     assert not (end == start)[end != 0].any()
 
 
@@ -159,8 +159,8 @@ def test_factors_come_where_they_have_fewer_weights(data: Shapes):
     weights = {name: layer.weight.numel() for name, layer in linear_layers(small).items()}
     # 4 (8 + 8) is not less than 8 x 8, 4 (8 + 10) is less than 8 x 10
     assert weights == {
-        **{"layers.linear_1.0": 4 * 3072, "layers.linear_1.1": 32, "layers.linear_2": 64},
-        **{"layers.output.0": 32, "layers.output.1": 40},
+        **{"module.linear_1.0": 4 * 3072, "module.linear_1.1": 32, "module.linear_2": 64},
+        **{"module.output.0": 32, "module.output.1": 40},
     }
     assert zeros(small) == 0
 
@@ -208,7 +208,7 @@ def test_a_student_is_narrower_scales_like_its_teacher_and_learns_from_it(data: 
     teacher = network_of(standardize=True)
     teacher.scaling.set_statistics(torch.full((3, 32, 32), 100.0), torch.full((3, 32, 32), 50.0))
     student = distillation.narrower(settings, (3, 32, 32), teacher, 4)
-    assert linear_layers(student)["layers.linear_2"].weight.shape == (4, 4)
+    assert linear_layers(student)["module.linear_2"].weight.shape == (4, 4)
     assert torch.equal(student.scaling.gain, teacher.scaling.gain)
     learned = distillation.taught(student, teacher, data, LONG)
     alone = distillation.untaught(student, data, LONG)

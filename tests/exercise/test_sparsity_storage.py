@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from exercise.questions.sparsity import int8, magnitude, storage
-from trainlab.models import MLP
+from trainlab.models import MLP, image_network
 
 
 def network_of() -> MLP:
-    return MLP((3, 32, 32), 1, depth=2, width=8, batch_norm=True).eval()
+    return image_network(MLP, (3, 32, 32), 1, depth=2, width=8, batch_norm=True).eval()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9, 0.99, 1.0])
@@ -24,7 +24,7 @@ def test_a_network_read_back_is_equal(tmp_path: Path, share: float, quantize: bo
     assert size == (tmp_path / "network").stat().st_size
     state = storage.read(tmp_path / "network")
     assert storage.same(state, network.state_dict())
-    other = MLP((3, 32, 32), 2, depth=2, width=8, batch_norm=True).eval()
+    other = image_network(MLP, (3, 32, 32), 2, depth=2, width=8, batch_norm=True).eval()
     other.load_state_dict(state)
     images = torch.arange(2 * 3072).remainder(256).to(torch.uint8).view(2, 3, 32, 32)
     assert torch.equal(other(images), network(images))

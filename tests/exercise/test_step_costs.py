@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from exercise import step_costs
 from exercise.step_costs import drawn_batch, training_step
-from trainlab.models import MLP, Dropout
+from trainlab.models import MLP, Dropout, image_network
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
 
@@ -38,7 +38,7 @@ def test_what_a_training_warned_of_is_not_said_again(leave: Callable[..., Path],
     leave("one", [2.0], [0.1], activation="elu", dropout=0.1, dropout_kind="alpha")
     (group,) = group_runs(find_runs([tmp_path]))
     with pytest.warns(UserWarning, match="alpha dropout will not keep"):
-        MLP(activation="elu", dropout=0.1, dropout_kind="alpha")
+        image_network(MLP, activation="elu", dropout=0.1, dropout_kind="alpha")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert step_costs.step_times({"one": group}, rounds=1, times=1).keys() == {"one"}
@@ -53,7 +53,7 @@ def test_what_a_training_warned_of_is_not_said_again(leave: Callable[..., Path],
 )
 def test_a_timed_step_is_the_one_that_trains(network: dict[str, Any], make: Callable[..., torch.optim.Optimizer]):
     """The same steps by torch's optimizer over the parameters one by one, with the masks of a training's steps."""
-    timed, plain = (MLP(seed=1, depth=3, standardize=True, **network) for _ in range(2))
+    timed, plain = (image_network(MLP, seed=1, depth=3, standardize=True, **network) for _ in range(2))
     images, labels = drawn_batch(16)
     step = training_step(timed, make, images, labels)
     plain.scaling.load_state_dict(timed.scaling.state_dict())

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainlab.inference.layer_statistics import Layer, activations, gradient_norms, layers_of, statistics, weights_of
-from trainlab.models import CNN, MLP
+from trainlab.models import CNN, MLP, image_network
 from trainlab.randomness import CounterDraws, generator
 
 DROPOUT = {"dropout": 0.5, "dropout_kind": "standard"}
@@ -67,9 +67,11 @@ def names(network):
 
 
 def test_a_layer_ends_with_its_activation():
-    network = MLP((3, 8, 8), depth=2, width=4, batch_norm=True, batch_norm_input=True, **DROPOUT)
+    network = image_network(MLP, (3, 8, 8), depth=2, width=4, batch_norm=True, batch_norm_input=True, **DROPOUT)
     assert names(network) == [("norm_0", "BatchNorm1d"), ("linear_1", "ELU"), ("linear_2", "ELU"), ("output", "Linear")]
-    cnn = CNN((3, 8, 8), stages=[[4, 4]], dense=[5], padding=True, dropout=[0.5, 0.5], activation="prelu")
+    cnn = image_network(
+        CNN, (3, 8, 8), stages=[[4, 4]], dense=[5], padding=True, dropout=[0.5, 0.5], activation="prelu"
+    )
     expected = ["conv_1_1", "conv_1_2", "dense_1"]
     assert names(cnn) == [*((name, "PReLU") for name in expected), ("output", "Linear")]
     for net in (network, cnn):
@@ -79,8 +81,8 @@ def test_a_layer_ends_with_its_activation():
 
 def by_hand():
     """Pixels (0, 1) and (1, 0) through two ReLU units to two logits."""
-    network = MLP((1, 1, 2), depth=1, width=2, num_classes=2, activation="relu")
-    hidden, output = network.layers.linear_1, network.layers.output
+    network = image_network(MLP, (1, 1, 2), depth=1, width=2, num_classes=2, activation="relu")
+    hidden, output = network.module.linear_1, network.module.output
     with torch.no_grad():
         hidden.weight.copy_(torch.tensor([[2.0, -1.0], [-1.0, -1.0]]))
         output.weight.copy_(torch.tensor([[1.0, 5.0], [0.0, 0.0]]))
@@ -159,7 +161,7 @@ def test_gradient_norms_by_hand():
 
 
 def test_the_gradient_is_that_of_the_smoothed_loss_in_training_mode():
-    network = MLP((3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
+    network = image_network(MLP, (3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
     layers, labels = layers_of(network), torch.arange(8) % 10
     norms = gradient_norms(network, layers, images(8), labels, 0.3)
     network.train()
@@ -170,11 +172,11 @@ def test_the_gradient_is_that_of_the_smoothed_loss_in_training_mode():
 
 
 def test_the_network_is_left_as_it_was():
-    network = MLP((3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
+    network = image_network(MLP, (3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
     for module in network.modules():
         if isinstance(module, CounterDraws):
             module.step.fill_(17)
-    network.layers.norm_1.eval()  # some frozen part
+    network.module.norm_1.eval()  # some frozen part
     before = {name: value.clone() for name, value in [*network.named_parameters(), *network.named_buffers()]}
     places = {name: value.data_ptr() for name, value in network.named_buffers()}
     modes = {name: module.training for name, module in network.named_modules()}
@@ -189,7 +191,7 @@ def test_the_network_is_left_as_it_was():
 
 
 def test_an_error_leaves_no_hook_behind():
-    network = MLP((3, 8, 8), depth=1, width=2)
+    network = image_network(MLP, (3, 8, 8), depth=1, width=2)
     with pytest.raises(RuntimeError):
         activations(network, layers_of(network), images(2, (3, 9, 9)))
     assert not any(module._forward_hooks for module in network.modules())
@@ -197,9 +199,9 @@ def test_an_error_leaves_no_hook_behind():
 
 
 def test_dropout_is_off_in_activations_and_on_in_gradients():
-    network = MLP((3, 8, 8), 1, depth=1, width=50, dropout=0.9, dropout_kind="standard")
-    without = MLP((3, 8, 8), 1, depth=1, width=50)
-    assert isinstance(network.layers.dropout_1, nn.Module)
+    network = image_network(MLP, (3, 8, 8), 1, depth=1, width=50, dropout=0.9, dropout_kind="standard")
+    without = image_network(MLP, (3, 8, 8), 1, depth=1, width=50)
+    assert isinstance(network.module.dropout_1, nn.Module)
     ours, theirs = (activations(net, layers_of(net), images(4)) for net in (network, without))
     assert [(s.mean, s.std) for s in ours] == [(s.mean, s.std) for s in theirs]
     ours, theirs = (gradient_norms(net, layers_of(net), images(4), torch.arange(4)) for net in (network, without))

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainlab.inference.mc_dropout import _Masks, has_dropout, mc_probabilities
-from trainlab.models import CNN, MLP
+from trainlab.models import CNN, MLP, image_network
 from trainlab.models.dropout import Dropout, build_dropout
 from trainlab.randomness import generator
 
@@ -18,7 +18,7 @@ SELU_LIMIT = functional.selu(torch.tensor(-100.0, dtype=torch.float64)).item()
 def network(**settings) -> MLP:
     """Two layers of four units, so that all masks can be summed over."""
     small = {"depth": 2, "width": 4, "num_classes": 3, "activation": "tanh", "dropout_kind": "standard"}
-    return MLP(SHAPE, **small | settings)
+    return image_network(MLP, SHAPE, **small | settings)
 
 
 def pictures(count: int, shape=SHAPE, name="pictures") -> torch.Tensor:
@@ -37,7 +37,7 @@ def dropped(x: torch.Tensor, kept: torch.Tensor, rate: float, kind: str) -> torc
 @torch.no_grad()
 def exact(net: MLP, images: torch.Tensor, rate: float, kind: str, after: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance of the probabilities (B, K), summed over all masks of a network of two layers of four units."""
-    layers = net.double().layers
+    layers = net.double().module
     masks = [torch.tensor(bits, dtype=torch.float64) for bits in itertools.product((0, 1), repeat=4)]
     first_masks = masks if after == "every" else [None]
     mean = torch.zeros(len(images), 3, dtype=torch.float64)
@@ -74,9 +74,9 @@ def test_the_mean_of_many_samples_is_the_sum_over_all_masks(kind: str, rate: flo
 @pytest.mark.parametrize("model", [MLP, CNN])
 def test_neither_the_size_of_a_batch_nor_the_number_of_samples_changes_a_sample(model: type[nn.Module]):
     net = (
-        CNN(stages=[[4], [4]], dense=[8], dropout=[0.2, 0.2, 0.5])
+        image_network(CNN, stages=[[4], [4]], dense=[8], dropout=[0.2, 0.2, 0.5])
         if model is CNN
-        else MLP(depth=3, width=16, dropout=0.3, dropout_after="every", dropout_kind="standard")
+        else image_network(MLP, depth=3, width=16, dropout=0.3, dropout_after="every", dropout_kind="standard")
     )
     images = pictures(50, (3, 32, 32))
     whole = mc_probabilities(net, images, 7)
@@ -98,11 +98,11 @@ def test_samples_images_and_seeds_have_masks_of_their_own():
 
 def test_the_network_is_left_as_it_was():
     net = network(dropout=0.3, dropout_after="every", batch_norm=True).train()
-    net.layers.norm_1.eval()
+    net.module.norm_1.eval()
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
     state = {name: value.clone() for name, value in net.state_dict().items()}
     mc_probabilities(net, pictures(20), 5)
-    assert [name for name, module in net.named_modules() if not module.training] == ["layers.norm_1"]
+    assert [name for name, module in net.named_modules() if not module.training] == ["module.norm_1"]
     assert all(torch.equal(value, buffers[name]) for name, value in net.named_buffers())
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
     with pytest.raises(RuntimeError):
@@ -113,7 +113,7 @@ def test_the_network_is_left_as_it_was():
 def test_batch_normalization_stays_in_evaluation():
     net = network(dropout=0.3, dropout_after="every", batch_norm=True)
     images = pictures(40)
-    for layer in net.layers.train():  # statistics other than those of any batch below
+    for layer in net.module.train():  # statistics other than those of any batch below
         if isinstance(layer, nn.BatchNorm1d):
             layer.running_mean.fill_(0.3)
             layer.running_var.fill_(2.0)
@@ -123,10 +123,10 @@ def test_batch_normalization_stays_in_evaluation():
 
 
 def test_what_comes_before_the_first_dropout_is_computed_once_and_the_rest_together(monkeypatch):
-    net = MLP(depth=3, width=16, dropout=0.3, dropout_kind="standard").eval()
+    net = image_network(MLP, depth=3, width=16, dropout=0.3, dropout_kind="standard").eval()
     rows: dict[str, list[int]] = {"linear_1": [], "linear_3": [], "output": []}
     for name, seen in rows.items():
-        net.layers.get_submodule(name).register_forward_hook(lambda _, x, y, seen=seen: seen.append(len(y)))
+        net.module.get_submodule(name).register_forward_hook(lambda _, x, y, seen=seen: seen.append(len(y)))
     images = pictures(10, (3, 32, 32))
     mc_probabilities(net, images, 500)
     assert rows["output"] == [500 * 10]
@@ -197,6 +197,6 @@ def test_no_sample_is_an_error():
 
 
 def test_dropout_layers_are_where_the_sampler_looks_for_them():
-    for net in (network(dropout=0.1, dropout_after="every"), CNN(dropout=[0.1, 0.1, 0.1])):
+    for net in (network(dropout=0.1, dropout_after="every"), image_network(CNN, dropout=[0.1, 0.1, 0.1])):
         inside = [module for module in net.modules() if isinstance(module, Dropout)]
-        assert inside == [layer for layer in net.layers.children() if isinstance(layer, Dropout)]
+        assert inside == [layer for layer in net.module.children() if isinstance(layer, Dropout)]

@@ -3,7 +3,7 @@ import torch
 
 from trainlab.inference.mc_dropout import mc_probabilities
 from trainlab.inference.sampling import measure_cost, sample
-from trainlab.models import MLP
+from trainlab.models import MLP, image_network
 from trainlab.randomness import generator
 
 IMAGES = torch.randint(256, (30, 1, 2, 2), dtype=torch.uint8, generator=generator(0, "images"))
@@ -11,7 +11,9 @@ LABELS = torch.randint(3, (30,), generator=generator(0, "labels"))
 
 
 def network(**settings) -> MLP:
-    return MLP((1, 2, 2), depth=2, width=8, num_classes=3, dropout=0.4, dropout_kind="standard", **settings)
+    return image_network(
+        MLP, (1, 2, 2), depth=2, width=8, num_classes=3, dropout=0.4, dropout_kind="standard", **settings
+    )
 
 
 @pytest.mark.parametrize("batch_size", [7, 30])
@@ -29,7 +31,7 @@ def test_what_is_kept_of_samples(batch_size: int):
 def test_samples_that_do_not_differ_are_an_error():
     dead = network()
     with torch.no_grad():
-        dead.layers.linear_2.weight.zero_()  # so that dropout has nothing but zeros to drop
+        dead.module.linear_2.weight.zero_()  # so that dropout has nothing but zeros to drop
     with pytest.raises(ValueError, match="samples of MC dropout must differ"):
         sample(dead, [(IMAGES, LABELS)], 10, seed=0)
 

@@ -9,13 +9,13 @@ from trainlab.models import CNN
 from trainlab.randomness import generator
 
 SHAPE = (3, 8, 8)
-IMAGES = torch.randint(0, 256, (6, *SHAPE), dtype=torch.uint8, generator=generator(0, "images"))
+IMAGES = torch.rand(6, *SHAPE, generator=generator(0, "images"))
 SMALL = {"stages": [[4]], "dense": [5], "dropout": [0.0, 0.0]}
-SELU = {"activation": "selu", "initializer": "lecun_normal", "standardize": True}
+SELU = {"activation": "selu", "initializer": "lecun_normal"}
 
 
 def names(network: CNN) -> list[str]:
-    return [name for name, _ in network.layers.named_children()]
+    return [name for name, _ in network.named_children()]
 
 
 def test_the_default_network_has_167562_parameters():
@@ -27,14 +27,14 @@ def test_the_default_network_has_167562_parameters():
 def test_padding_keeps_height_and_width_in_convolutions():
     network = CNN(padding=True, kernel_size=5)
     # 32 -> 16 -> 8 pixels a side.
-    assert network.layers.get_submodule("dense_1").in_features == 64 * 8 * 8
+    assert network.get_submodule("dense_1").in_features == 64 * 8 * 8
 
 
 def test_logits_are_those_computed_by_hand():
     network = CNN(SHAPE, num_classes=7, **SMALL)
-    layers = network.layers
+    layers = network
     conv, dense, output = (layers.get_submodule(name) for name in ("conv_1_1", "dense_1", "output"))
-    x = functional.relu(functional.conv2d(IMAGES / 255, conv.weight, conv.bias))
+    x = functional.relu(functional.conv2d(IMAGES, conv.weight, conv.bias))
     x = functional.max_pool2d(x, 2).flatten(1)
     x = functional.relu(functional.linear(x, dense.weight, dense.bias))
     x = functional.linear(x, output.weight, output.bias)
@@ -63,7 +63,7 @@ def test_the_order_of_layers():
 
 
 def test_no_bias_before_batch_normalization():
-    layers = CNN(batch_norm=True, batch_norm_momentum=0.05).layers
+    layers = CNN(batch_norm=True, batch_norm_momentum=0.05)
     assert all(layers.get_submodule(name).bias is None for name in ("conv_1_1", "conv_2_1", "dense_1"))
     assert layers.get_submodule("output").bias is not None
     norms = [m for m in layers.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]

@@ -4,24 +4,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainlab.models import MLP
-from trainlab.models.self_normalization import warn_if_broken
+from trainlab.models import MLP, ImageNetwork, image_network
+from trainlab.models.self_normalization import warn_if_broken, warn_if_not_standardized
 from trainlab.randomness import generator
 
 SELU = {"activation": "selu", "initializer": "lecun_normal", "standardize": True}
-INTACT = {**SELU, "batch_norm": False, "alpha_dropout": False}
+INTACT = {"activation": "selu", "initializer": "lecun_normal", "batch_norm": False, "alpha_dropout": False}
 REASONS = {
     "activation": "the activation is elu",
     "initializer": "the initializer is he_normal, not LeCun's",
-    "standardize": "model.standardize=true",
     "batch_norm": "batch normalization",
 }
 
 
-def hidden_outputs(network: MLP, images: Tensor) -> dict[str, Tensor]:
+def hidden_outputs(network: ImageNetwork, images: Tensor) -> dict[str, Tensor]:
     """What each activation and each dropout layer puts out."""
     outputs, x = {}, network.scaling(images)
-    for name, layer in network.layers.named_children():
+    for name, layer in network.module.named_children():
         x = layer(x)
         if name.startswith(("activation", "dropout")):
             outputs[name] = x
@@ -32,7 +31,7 @@ def hidden_outputs(network: MLP, images: Tensor) -> dict[str, Tensor]:
 def layer_statistics(seed: int, **settings) -> list[tuple[float, float]]:
     """Mean and deviation over 2000 images and all units, layer by layer, of a network in training mode."""
     images = torch.randint(0, 256, (2000, 3, 16, 16), dtype=torch.uint8, generator=generator(seed, "images"))
-    network = MLP((3, 16, 16), seed, **settings)
+    network = image_network(MLP, (3, 16, 16), seed, **settings)
     if network.scaling.standardize:
         network.scaling.set_statistics(images.float().mean(0), images.float().std(0, correction=0))
     return [(x.mean().item(), x.std().item()) for x in hidden_outputs(network.train(), images).values()]
@@ -81,12 +80,11 @@ def test_an_intact_network_is_not_warned_of(alpha_dropout, initializer):
 def test_other_activations_promise_nothing(activation):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_if_broken(activation, "he_normal", standardize=False, batch_norm=True, alpha_dropout=False)
+        warn_if_broken(activation, "he_normal", batch_norm=True, alpha_dropout=False)
+        warn_if_not_standardized(MLP((3, 4, 4), activation=activation, depth=1))
 
 
-@pytest.mark.parametrize(
-    "broken", [{"initializer": "he_normal"}, {"standardize": False}, {"batch_norm": True}], ids=str
-)
+@pytest.mark.parametrize("broken", [{"initializer": "he_normal"}, {"batch_norm": True}], ids=str)
 @pytest.mark.parametrize("alpha_dropout", [False, True])
 def test_each_breach_is_given_as_the_only_reason(broken, alpha_dropout):
     with pytest.warns(UserWarning) as caught:
@@ -104,19 +102,19 @@ def test_alpha_dropout_without_selu_is_warned_of():
 
 def test_all_breaches_are_given_in_one_warning():
     with pytest.warns(UserWarning) as caught:
-        warn_if_broken("elu", "he_normal", standardize=False, batch_norm=True, alpha_dropout=True)
+        warn_if_broken("elu", "he_normal", batch_norm=True, alpha_dropout=True)
     assert len(caught) == 1
     assert all(reason in str(caught[0].message) for reason in REASONS.values())
 
 
-def test_the_mlp_warns_once_and_only_of_alpha_dropout():
+def test_inputs_that_are_not_standardized_are_warned_of_once():
     with pytest.warns(UserWarning, match="not standardized") as caught:
-        MLP((3, 4, 4), **{**SELU, "standardize": False}, dropout=0.1, depth=2)
+        image_network(MLP, (3, 4, 4), **{**SELU, "standardize": False}, dropout=0.1, depth=2)
     assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        MLP((3, 4, 4), **SELU, dropout=0.1, depth=2)
-        MLP((3, 4, 4), activation="elu", dropout=0.1, dropout_kind="standard", depth=2)
+        image_network(MLP, (3, 4, 4), **SELU, dropout=0.1, depth=2)
+        image_network(MLP, (3, 4, 4), activation="elu", dropout=0.1, dropout_kind="standard", depth=2)
 
 
 def test_selu_maps_the_standard_normal_distribution_to_mean_0_and_variance_1():

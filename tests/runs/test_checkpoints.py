@@ -10,7 +10,7 @@ from faults import PressCtrlC
 from trainlab.cli import PROJECT, register_resolvers
 from trainlab.data.shapes import Shapes
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
-from trainlab.models import MLP
+from trainlab.models import MLP, image_network
 from trainlab.run import Interrupted, run
 from trainlab.runs.checkpoints import AtomicCheckpointIO, check_fits, load_checkpoint, network_weights
 
@@ -61,8 +61,8 @@ def test_a_rebuilt_network_predicts_on_raw_images_what_the_trained_one_does(chec
     weights = network_weights(checkpoint)
     x = images.flatten(1).float() * weights["scaling.gain"].flatten() + weights["scaling.shift"].flatten()
     for i in (1, 2, 3):
-        x = torch.selu(x @ weights[f"layers.linear_{i}.weight"].T + weights[f"layers.linear_{i}.bias"])
-    x = x @ weights["layers.output.weight"].T + weights["layers.output.bias"]
+        x = torch.selu(x @ weights[f"module.linear_{i}.weight"].T + weights[f"module.linear_{i}.bias"])
+    x = x @ weights["module.output.weight"].T + weights["module.output.bias"]
     # Sums of 3072 float32 products near 1 and spacing 1.2e-7, in another order, through three layers.
     torch.testing.assert_close(network(images), x, rtol=1e-4, atol=1e-4)
 
@@ -139,16 +139,16 @@ def test_a_checkpoint_fits_its_own_network_and_optimizer_only(checkpoint):
 
     settings = {"depth": 3, "width": 16, "activation": "selu", "initializer": "lecun_normal", "standardize": True}
     wrong = {
-        r"layers.linear_1.weight is \(16, 3072\) there and \(17, 3072\) here": settings | {"width": 17},
-        r"layers.linear_4.weight is absent there and \(16, 16\) here": settings | {"depth": 4},
-        r"layers.linear_3.weight is \(16, 16\) there and absent here": settings | {"depth": 2},
+        r"module.linear_1.weight is \(16, 3072\) there and \(17, 3072\) here": settings | {"width": 17},
+        r"module.linear_4.weight is absent there and \(16, 16\) here": settings | {"depth": 4},
+        r"module.linear_3.weight is \(16, 16\) there and absent here": settings | {"depth": 2},
         r"scaling.gain is \(3, 32, 32\) there and absent here": settings | {"standardize": False, "activation": "elu"},
-        r"layers.output.weight is \(10, 16\) there and \(9, 16\) here": settings | {"num_classes": 9},
+        r"module.output.weight is \(10, 16\) there and \(9, 16\) here": settings | {"num_classes": 9},
     }
     for message, arguments in wrong.items():
         # Of several keys that do not fit, the first is named; an output layer's input changes with the depth as well.
         with pytest.raises(ValueError, match=f"another architecture: {message}; use the model= options"):
-            check_fits(checkpoint, MLP(**arguments), config, STEPS * 2)
+            check_fits(checkpoint, image_network(MLP, **arguments), config, STEPS * 2)
     other_settings = {
         r"\(optim._target_: torch.optim.NAdam, now torch.optim.SGD\)": {"optim": {"_target_": "torch.optim.SGD"}},
         r"\(optim.lr: .*, now 0.5\)": {"optim": config["optim"] | {"lr": 0.5}},

@@ -17,7 +17,7 @@ from trainlab.runs.errors import Interrupted
 
 GONE = object()
 CLASSES = ("cat", "dog", "owl")
-LAST = "network.layers.output.weight"
+LAST = "network.module.output.weight"
 TARGETS = (GONE, None, 5, "", "os.system", "trainlab", "trainlab.no.X", "trainlab..x", "torch.nn.Linear", "torch.nn.")
 # Where in a checkpoint, and what is put there instead. Only `evaluate` needs the settings of the data.
 DAMAGES = {

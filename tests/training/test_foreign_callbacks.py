@@ -73,7 +73,7 @@ class Gradients(Callback):
     def on_before_optimizer_step(self, trainer, pl_module, optimizer):
         gradients = [p.grad for p in pl_module.network.parameters()]
         self.norms.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
-        bias = pl_module.network.layers.output.bias
+        bias = pl_module.network.module.output.bias
         bias.grad = torch.zeros_like(bias)
 
 
@@ -83,7 +83,7 @@ def test_callbacks_see_and_change_the_gradient_that_a_step_is_made_with(accumula
         moved = 0.0
 
         def on_train_batch_end(self, trainer, pl_module, *_):
-            self.moved = max(self.moved, float(pl_module.network.layers.output.bias.detach().abs().max()))
+            self.moved = max(self.moved, float(pl_module.network.module.output.bias.detach().abs().max()))
 
     gradients, watch = Gradients(), Watch()
     settings = ["trainer.max_epochs=1", "optim=sgd", f"trainer.accumulate_grad_batches={accumulated}"]
@@ -133,7 +133,7 @@ def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
         if value.is_floating_point():
             # 57 float32 roundings of 6e-8; those of an average fade with 0.9.
             torch.testing.assert_close(value, average[key], rtol=1e-5, atol=1e-6, msg=lambda m, key=key: f"{key}: {m}")
-    assert not torch.equal(saved["layers.output.weight"], weights.of_step[-1]["layers.output.weight"])
+    assert not torch.equal(saved["module.output.weight"], weights.of_step[-1]["module.output.weight"])
 
     held_out = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader(), 10)
     assert result.metrics["val_acc"] == held_out.accuracy

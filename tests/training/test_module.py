@@ -13,7 +13,7 @@ from conftest import BATCH_SIZE, NUM_TRAIN, NUM_VAL, STEPS
 from trainlab.data.shapes import Shapes
 from trainlab.data.split import split
 from trainlab.loggers.metrics_csv import read_rows
-from trainlab.models import MLP
+from trainlab.models import MLP, image_network
 from trainlab.randomness import generator
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
@@ -77,7 +77,7 @@ def default_dtype(dtype):
 def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, smoothing=0.0, epochs=2):
     """Weights, and the mean loss and accuracy of each epoch on training and validation images."""
     (images, all_labels, train), (_, _, val) = pictures()
-    network = MLP(seed=1, depth=3, width=16).to(dtype)
+    network = image_network(MLP, seed=1, depth=3, width=16).to(dtype)
     kind, settings = optimizer
     optimizer = kind(network.parameters(), **settings)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, epochs * STEPS) if one_cycle else None
@@ -87,7 +87,7 @@ def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, sm
         row = {"train/loss": 0.0, "train/acc": 0.0}
         for i, chosen in enumerate(order.split(BATCH_SIZE)):
             of_step = len(order[i // every * every * BATCH_SIZE :][: every * BATCH_SIZE])
-            logits = network.layers(images[chosen].to(dtype) / 255)
+            logits = network.module(images[chosen].to(dtype) / 255)
             losses = negative_log_likelihoods(logits, all_labels[chosen], smoothing)
             (losses.sum() / of_step).backward()
             row["train/loss"] += float(losses.detach().sum()) / NUM_TRAIN
@@ -100,7 +100,7 @@ def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, sm
                 if schedule:
                     schedule.step()
         with torch.no_grad():
-            logits = network.layers(images[val].to(dtype) / 255)
+            logits = network.module(images[val].to(dtype) / 255)
         row["val/loss"] = float(negative_log_likelihoods(logits, all_labels[val]).mean())
         row["val/acc"] = float((logits.argmax(1) == all_labels[val]).double().mean())
         rows.append(row)
@@ -233,7 +233,7 @@ def test_divergence_is_noticed_before_a_long_epoch_ends(train):
 def test_label_smoothing_out_of_range_is_refused():
     for value in (-0.1, 1.0):
         with pytest.raises(ValueError, match=rf"label_smoothing must be in \[0, 1\), got {value}; set label_smoothing"):
-            Classifier(MLP(depth=1), torch.optim.SGD, lambda *_: None, label_smoothing=value)
+            Classifier(image_network(MLP, depth=1), torch.optim.SGD, lambda *_: None, label_smoothing=value)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def sizes_of(state: Mapping[str, Tensor]) -> list[float]:
     """Root of the mean square of the biases of each hidden layer, by a state dictionary."""
     sizes: list[float] = []
     for i in count(1):
-        found = [value for key, value in state.items() if key.endswith(f"layers.linear_{i}.bias")]
+        found = [value for key, value in state.items() if key.endswith(f"module.linear_{i}.bias")]
         if not found:
             return sizes
         sizes.append(float(found[0].square().mean().sqrt()))

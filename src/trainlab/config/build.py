@@ -3,7 +3,7 @@
 import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,8 @@ from trainlab.config.renamed import describe_renamed
 from trainlab.data import ImageData
 from trainlab.inference.rebuild import check_rebuildable
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
-from trainlab.models.scaling import InputScaling
+from trainlab.models import ImageNetwork
+from trainlab.models.image_network import INPUT_SETTINGS
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.files import absolute
 from trainlab.runs.provenance import provenance
@@ -69,7 +70,7 @@ class Parts:
     """The objects that a config stands for."""
 
     data: ImageData
-    network: nn.Module
+    network: ImageNetwork
     module: Classifier
     optimizer: partial[Optimizer]
     callbacks: list[Callback]
@@ -86,10 +87,8 @@ class Parts:
 
     def standardize(self) -> None:
         """Give the network the statistics of the training split, if it scales by them. Reads the images."""
-        scaling = self.network.scaling
-        assert isinstance(scaling, InputScaling)
-        if scaling.standardize:
-            scaling.set_statistics(*self.data.statistics())
+        if self.network.scaling.standardize:
+            self.network.scaling.set_statistics(*self.data.statistics())
 
 
 def make_paths_absolute(cfg: DictConfig) -> None:
@@ -154,8 +153,7 @@ def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
     data: ImageData = construct(cfg, "data")
     context.share_images(data)
     data.check()
-    network: nn.Module = construct(cfg, "model", image_shape=data.image_shape)
-    check_rebuildable(network)
+    network = _build_network(cfg, data)
     if network.num_classes != data.count_classes():
         raise ValueError(
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "
@@ -194,7 +192,11 @@ def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
     kept = [] if cfg.trainer.get("fast_dev_run") else [name for name, settings in cfg.logger.items() if settings]
     loggers = RunLoggers({name: _logger(cfg, name) for name in kept})
     plugins = [AtomicCheckpointIO()]
-    ours = {"max_time": None, "gradient_clip_val": None, "accumulate_grad_batches": 1}  # what others do, above
+    ours: dict[str, Any] = {
+        "max_time": None,
+        "gradient_clip_val": None,
+        "accumulate_grad_batches": 1,
+    }  # what others do, above
     objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
     total_steps = _count_steps(trainer, data, module)
@@ -259,10 +261,21 @@ def _logger(cfg: DictConfig, name: str) -> Logger:
     return cast(Logger, construct(cfg, f"logger.{name}", **late))
 
 
-def construct(cfg: DictConfig, section: str, **late: Any) -> Any:
-    """The object that a section of ``cfg`` stands for, with arguments that are known only now."""
-    settings = OmegaConf.select(cfg, section)
-    plain = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
+def _build_network(cfg: DictConfig, data: ImageData) -> ImageNetwork:
+    own = {key: cfg.model[key] for key in INPUT_SETTINGS if key in cfg.model}
+    check_arguments(ImageNetwork, own, "model")
+    module = construct(cfg, "model", INPUT_SETTINGS, image_shape=data.image_shape)
+    check_rebuildable(module)
+    return ImageNetwork(module, data.image_shape, cfg.model.get("num_classes"), **own)
+
+
+def construct(cfg: DictConfig, section: str, omit: Collection[str] = (), **late: Any) -> Any:
+    """The object that a section of ``cfg`` stands for, with arguments that are known only now.
+
+    Settings to ``omit`` are not its own.
+    """
+    settings = OmegaConf.to_container(OmegaConf.select(cfg, section), resolve=True, throw_on_missing=True)
+    plain = {key: value for key, value in cast(dict[str, Any], settings).items() if key not in omit}
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
     target = get_object(plain["_target_"])
     if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
@@ -270,4 +283,4 @@ def construct(cfg: DictConfig, section: str, **late: Any) -> Any:
             metric_of(arguments["monitor"], f"{section}.monitor")
         arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section)
     check_arguments(target, arguments, section)
-    return instantiate(settings, **late, _convert_="all")
+    return instantiate(plain, **late, _convert_="all")

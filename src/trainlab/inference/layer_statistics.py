@@ -69,7 +69,7 @@ class Statistics:
 def layers_of(network: nn.Module) -> list[Layer]:
     """The layers of a network of ``trainlab.models``, in order; batch normalization of the input is one, too."""
     found: list[Layer] = []
-    for name, part in network.get_submodule("layers").named_children():
+    for name, part in network.get_submodule("module").named_children():
         if isinstance(part, nn.Linear | nn.Conv2d) or (not found and any(True for _ in part.parameters())):
             found.append(Layer(name, [part]))
         elif not isinstance(part, _AFTER_LAYER):

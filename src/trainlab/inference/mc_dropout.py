@@ -33,7 +33,7 @@ def mc_probabilities(
     cache of a CPU, or on other devices as need no more memory than the images as floats.
 
     Args:
-        network: has `scaling` and the sequence `layers`, like ``models.MLP`` and ``models.CNN``, in float32.
+        network: an `ImageNetwork` of a sequence of layers, like ``models.MLP`` and ``models.CNN``, in float32.
         images: uint8 (B, C, H, W), on the network's device.
         num_samples: S, at least 1.
         seed: seed of the masks, independent of the training's.
@@ -46,7 +46,7 @@ def mc_probabilities(
         raise ValueError(f"mc_samples must be at least 1, got {num_samples}; set mc_samples")
     if not has_dropout(network):
         raise ValueError("MC dropout needs a network with dropout, got one without; leave out mc_samples")
-    layers = list(network.get_submodule("layers").named_children())
+    layers = list(network.get_submodule("module").named_children())
     first = next(i for i, (_, layer) in enumerate(layers) if isinstance(layer, Dropout))
     rows = torch.arange(len(images), device=images.device) + first_image
     masks = {name: _Masks(layer, seed, name, rows) for name, layer in layers if isinstance(layer, Dropout)}

@@ -3,7 +3,7 @@
 import importlib
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from trainlab.data import ImageData
+from trainlab.models import ImageNetwork
+from trainlab.models.image_network import INPUT_SETTINGS
 from trainlab.runs.checkpoints import load_checkpoint, mismatch, network_weights
 from trainlab.validation import check_arguments
 
@@ -30,7 +32,7 @@ _SPARE_SIZE = 10_000  # parameters allowed beyond the size of the weights
 _TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
 
 
-def load_network(run: Where) -> nn.Module:
+def load_network(run: Where) -> ImageNetwork:
     """The network of a run with the weights of its best epoch, in evaluation mode, on the CPU.
 
     It takes raw images, uint8 (B, C, H, W), and returns logits (B, C).
@@ -65,16 +67,18 @@ def _checkpoint(run: Where) -> Path:
     return path / "checkpoints" / "best.ckpt" if path.suffix != ".ckpt" else path
 
 
-def rebuild_network(checkpoint: dict[str, Any]) -> nn.Module:
+def rebuild_network(checkpoint: dict[str, Any]) -> ImageNetwork:
     """The network of a checkpoint with its weights, in evaluation mode.
 
     Raises:
         ValueError: settings are unknown or invalid, or do not match the weights.
     """
     about, weights = checkpoint["trainlab"], network_weights(checkpoint)
+    shape, settings = tuple(about["image_shape"]), about["config"]["model"]
     with warnings.catch_warnings(), _limited_size(weights.values()):
         warnings.simplefilter("ignore")  # the training has warned of its settings
-        network = _construct(nn.Module, checkpoint, "model", image_shape=tuple(about["image_shape"]))
+        module = _construct(nn.Module, checkpoint, "model", INPUT_SETTINGS, image_shape=shape)
+        network = ImageNetwork(module, shape, settings.get("num_classes"), bool(settings.get("standardize")))
     wrong = mismatch(weights, network.state_dict())
     if not wrong and network.num_classes != len(about["classes"]):
         wrong = f"the classes are {len(about['classes'])} there and {network.num_classes} here"
@@ -144,12 +148,12 @@ def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
         hook.remove()
 
 
-def _construct(kind: type, checkpoint: dict[str, Any], section: str, **late: Any) -> Any:
+def _construct(kind: type, checkpoint: dict[str, Any], section: str, omit: Collection[str] = (), **late: Any) -> Any:
     """Construct the class that a section of the checkpoint's configuration names, if it is trusted.
 
-    A class only counts where it is defined: a trusted module may import functions that build anything.
+    Settings to ``omit`` are not its own. A class only counts where it is defined: a trusted module may import functions that build anything.
     """
-    arguments = dict(checkpoint["trainlab"]["config"][section])
+    arguments = {key: v for key, v in checkpoint["trainlab"]["config"][section].items() if key not in omit}
     target = arguments.pop("_target_")
     module, _, name = target.rpartition(".")
     try:

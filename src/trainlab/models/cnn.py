@@ -11,15 +11,14 @@ from torch.nn.utils import skip_init
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
 from trainlab.models.initializers import check_initializer, check_scale, initialize
-from trainlab.models.scaling import InputScaling
 from trainlab.models.self_normalization import warn_if_broken
 
 
-class CNN(nn.Module):
+class CNN(nn.Sequential):
     """Stages of convolutions, each ended by max pooling over 2 x 2, then dense layers and a linear output.
 
     Args:
-        image_shape: (C, H, W) of the raw uint8 images.
+        image_shape: (C, H, W) of the images.
         seed: what initial weights and dropout masks are derived from.
         stages: output channels of the convolutions of each stage, e.g. ``[[32, 32], [64, 64]]``.
         dense: units of each dense layer.
@@ -34,7 +33,6 @@ class CNN(nn.Module):
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
         dropout: rate after each stage's pooling and, last, after each dense layer: one number a stage and one more.
         dropout_kind: "alpha" or "standard".
-        standardize: standardize every input feature, instead of scaling to [0, 1].
 
     Raises:
         ValueError: an argument is out of range, or the images are too small for the stages.
@@ -58,9 +56,7 @@ class CNN(nn.Module):
         batch_norm_momentum: float = 0.1,
         dropout: Sequence[float] = (0.0, 0.0, 0.0),
         dropout_kind: str = "standard",
-        standardize: bool = False,
     ) -> None:
-        super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}; set model.kernel_size")
         if len(dropout) != len(stages) + 1:
@@ -85,13 +81,10 @@ class CNN(nn.Module):
         warn_if_broken(
             activation,
             initializer,
-            standardize,
             batch_norm,
             alpha_dropout=any(dropout) and dropout_kind == "alpha",
         )
 
-        self.num_classes = num_classes
-        self.scaling = InputScaling(image_shape, standardize, torch.channels_last)  # convolutions are faster so
         layers: OrderedDict[str, nn.Module] = OrderedDict()
 
         def add(name: str, layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> None:
@@ -136,8 +129,8 @@ class CNN(nn.Module):
             features = units
         layers["output"] = output = skip_init(nn.Linear, features, num_classes)
         initialize(output, output_initializer, seed, "output")
-        self.layers = nn.Sequential(layers)
+        super().__init__(layers)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, num_classes) of raw uint8 ``images`` (B, C, H, W)."""
-        return self.layers(self.scaling(images))
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, num_classes) of scaled images ``x`` (B, C, H, W)."""
+        return super().forward(x.contiguous(memory_format=torch.channels_last))  # in which convolutions are faster

@@ -3,7 +3,7 @@
 import math
 from collections import OrderedDict
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
@@ -15,19 +15,18 @@ from trainlab.models.initializers import (
     initialize,
     initialize_bias,
 )
-from trainlab.models.scaling import InputScaling
 from trainlab.models.self_normalization import warn_if_broken
 
 DROPOUT_AFTER = ("last", "every")
 
 
-class MLP(nn.Module):
+class MLP(nn.Sequential):
     """``depth`` hidden layers of ``width`` units and a linear output.
 
     A hidden layer is linear, batch normalization (then without a bias before it), activation, dropout.
 
     Args:
-        image_shape: (C, H, W) of the raw uint8 images.
+        image_shape: (C, H, W) of the images.
         seed: what initial weights and dropout masks are derived from.
         depth: number of hidden layers, at least 1.
         width: units of each.
@@ -44,7 +43,6 @@ class MLP(nn.Module):
         dropout: probability of dropping an element, in [0, 1).
         dropout_kind: "alpha" or "standard".
         dropout_after: the "last" hidden layer or "every" one.
-        standardize: standardize every input feature, instead of scaling to [0, 1].
 
     Raises:
         ValueError: an argument is out of range.
@@ -70,9 +68,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
         dropout_kind: str = "alpha",
         dropout_after: str = "last",
-        standardize: bool = False,
     ) -> None:
-        super().__init__()
         for key, size in {"depth": depth, "width": width, "num_classes": num_classes}.items():
             if size < 1:
                 raise ValueError(f"{key} must be at least 1, got {size}; set model.{key}")
@@ -91,13 +87,10 @@ class MLP(nn.Module):
         warn_if_broken(
             activation,
             initializer,
-            standardize,
             batch_norm,
             alpha_dropout=dropout > 0 and dropout_kind == "alpha",
         )
 
-        self.num_classes = num_classes
-        self.scaling = InputScaling(image_shape, standardize)
         features = math.prod(image_shape)
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         if batch_norm_input:
@@ -115,8 +108,4 @@ class MLP(nn.Module):
         layers["output"] = output = skip_init(nn.Linear, features, num_classes)
         initialize(output, output_initializer, seed, "output")
         initialize_bias(output, bias_initializer, seed, "output", bias_scale)
-        self.layers = nn.Sequential(layers)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, num_classes) of raw uint8 ``images`` (B, C, H, W)."""
-        return self.layers(self.scaling(images))
+        super().__init__(layers)

@@ -3,9 +3,13 @@ normalization; and alpha dropout keeps the statistics only of such a network."""
 
 import warnings
 
+from torch import nn
 
-def warn_if_broken(activation: str, initializer: str, standardize: bool, batch_norm: bool, alpha_dropout: bool) -> None:
-    """Warn once, with the reasons, where SELU or alpha dropout is used without what it relies on."""
+from trainlab.models.dropout import AlphaDropout
+
+
+def warn_if_broken(activation: str, initializer: str, batch_norm: bool, alpha_dropout: bool) -> None:
+    """Warn once, with the reasons, where a network has SELU or alpha dropout without what they rely on in it."""
     if activation != "selu" and not alpha_dropout:
         return
     reasons = []
@@ -13,10 +17,19 @@ def warn_if_broken(activation: str, initializer: str, standardize: bool, batch_n
         reasons.append(f"the activation is {activation}: alpha dropout preserves statistics only under SELU")
     if not initializer.startswith("lecun"):
         reasons.append(f"the initializer is {initializer}, not LeCun's: the variance drifts from layer to layer")
-    if not standardize:
-        reasons.append("the inputs are not standardized (model.standardize=true)")
     if batch_norm:
         reasons.append("batch normalization takes the place of self-normalization")
     if reasons:
-        what = "alpha dropout" if alpha_dropout else "SELU"
-        warnings.warn(f"{what} will not keep mean 0 and variance 1: {'; '.join(reasons)}.", stacklevel=3)
+        _warn(alpha_dropout, "; ".join(reasons))
+
+
+def warn_if_not_standardized(network: nn.Module) -> None:
+    """Warn where a network whose inputs are not standardized has SELU or alpha dropout."""
+    kinds = {type(module) for module in network.modules()}
+    if kinds & {nn.SELU, AlphaDropout}:
+        _warn(AlphaDropout in kinds, "the inputs are not standardized (model.standardize=true)")
+
+
+def _warn(alpha_dropout: bool, reason: str) -> None:
+    what = "alpha dropout" if alpha_dropout else "SELU"
+    warnings.warn(f"{what} will not keep mean 0 and variance 1: {reason}.", stacklevel=4)

@@ -163,7 +163,7 @@ _STACKED: dict[type[nn.Module], Callable[[str, Any], Layer | None]] = {
 }
 
 
-def stacked_layers(network: nn.Sequential, prefix: str) -> list[Layer]:
+def stacked_layers(network: nn.Module, prefix: str) -> list[Layer]:
     """The layers of ``network`` and of all like it.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainlab.models.scaling import InputScaling
+from trainlab.models import ImageNetwork
 from trainlab.population.batch_streams import Streams
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.stack_step import StackStep
@@ -34,9 +34,9 @@ class Stack:
     def __init__(self, members: Sequence[Classifier]) -> None:
         self.members, self.flat = members, members[0].flat
         first = self.flat.parameter
-        networks: list[Any] = [member.network for member in members]
-        self._scaling = cast(InputScaling, networks[0].scaling)
-        self._layers = stacked_layers(networks[0].layers, "layers")
+        networks = [cast(ImageNetwork, member.network) for member in members]
+        self._scaling = networks[0].scaling
+        self._layers = stacked_layers(networks[0].module, "module")
         # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
         self._in_one = members[0].compile_step or first.device.type == "cuda"
         self.values = _rows(members)
@@ -78,7 +78,7 @@ class Stack:
         for step in range(steps):
             before_step()
             images, labels = streams.batch(step)
-            x = streams.to_members(self._scaling(images).view(*labels.shape, -1))
+            x = streams.to_members(self._scaling(images).reshape(*labels.shape, -1))
             loss, right = self._step(active, first + step, x, streams.to_members(labels))
             losses[step] = loss
             correct += right

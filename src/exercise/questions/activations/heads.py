@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from trainlab import derive_seed, generator
 from trainlab.data import ImageData
-from trainlab.models import MLP
+from trainlab.models import MLP, ImageNetwork, image_network
 
 HEADS = ("softmax", "logistic")
 LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000
@@ -53,10 +53,13 @@ def epochs(single: Examples, paired: bool, seed: int, count: int) -> Iterator[Ex
             yield Examples(whole.images[chosen], whole.present[chosen])
 
 
-def trained(batches: Iterator[Examples], head: str, statistics: tuple[Tensor, Tensor], classes: int, seed: int) -> MLP:
+def trained(
+    batches: Iterator[Examples], head: str, statistics: tuple[Tensor, Tensor], classes: int, seed: int
+) -> ImageNetwork:
     """A network of two hidden layers after one pass over ``batches``; ``statistics`` to standardize the inputs by."""
     mean, std = statistics
-    network = MLP(
+    network = image_network(
+        MLP,
         (mean.shape[0], mean.shape[1], mean.shape[2]),
         derive_seed(seed, "heads"),
         depth=2,
@@ -82,7 +85,7 @@ def loss(logits: Tensor, present: Tensor, head: str) -> Tensor:
 
 
 @torch.no_grad()
-def probabilities(network: MLP, images: Tensor, head: str) -> Tensor:
+def probabilities(network: ImageNetwork, images: Tensor, head: str) -> Tensor:
     """Of each class, (N, K)."""
     logits = torch.cat([network(chunk) for chunk in images.split(EVAL_BATCH)])
     return logits.softmax(1) if head == "softmax" else logits.sigmoid()

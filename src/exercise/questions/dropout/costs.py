@@ -10,7 +10,7 @@ from exercise.step_costs import drawn_batch, training_step
 from exercise.store import Evidence, Measured
 from exercise.timing import alternating, one_thread, times_as_long
 from trainlab.inference import mc_probabilities
-from trainlab.models import MLP
+from trainlab.models import MLP, ImageNetwork, image_network
 from trainlab.statistics import Ratio
 
 RATE, BATCH, PREDICTED = 0.1, 128, 250
@@ -66,19 +66,19 @@ def mc_ratio(sampled: Mapping[str, Sequence[float]], place: str, samples: int) -
     return times_as_long(sampled[f"{place}, {samples}"], sampled[f"{place}, {PASS}"])
 
 
-def network_with(**settings: object) -> MLP:
+def network_with(**settings: object) -> ImageNetwork:
     """SELU, LeCun initialization, inputs standardized as if all values of a pixel were equally frequent."""
     # The settings are of several types, each that of its argument.
     selu = {"activation": "selu", "initializer": "lecun_normal", "standardize": True}
-    network = MLP(seed=1, **selu, **settings)  # type: ignore[arg-type]  # settings are of many types
+    network = image_network(MLP, seed=1, **selu, **settings)  # type: ignore[arg-type]  # settings are of many types
     shape = network.scaling.gain.shape
     network.scaling.set_statistics(torch.full(shape, 127.5), torch.full(shape, 73.9))  # of 0 to 255: 256 / sqrt(12)
     return network
 
 
-def _prediction(network: MLP, images: Tensor) -> Callable[[], object]:
+def _prediction(network: ImageNetwork, images: Tensor) -> Callable[[], object]:
     return lambda: network(images).softmax(1)
 
 
-def _samples(network: MLP, images: Tensor, samples: int) -> Callable[[], object]:
+def _samples(network: ImageNetwork, images: Tensor, samples: int) -> Callable[[], object]:
     return lambda: mc_probabilities(network, images, samples).mean(0)

@@ -23,7 +23,7 @@ from exercise.step_costs import arguments_of
 from exercise.store import Evidence, Measured
 from trainlab import load_data, load_network
 from trainlab.data import ImageData
-from trainlab.models import MLP, Dropout
+from trainlab.models import MLP, Dropout, ImageNetwork, image_network
 from trainlab.report import COLORS, MARKERS, Plot, Run, canvas, format_mean, legend_below, render
 from trainlab.statistics import interval
 
@@ -47,27 +47,25 @@ def measure_layers(evidence: Evidence) -> Measured:
     return found
 
 
-def _untrained(run: Run, data: ImageData) -> MLP:
+def _untrained(run: Run, data: ImageData) -> ImageNetwork:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is a mistake is what is measured
-        before = MLP(data.image_shape, **arguments_of(run.settings, "model"))
-    # A module's parts are declared as tensors or modules; this one is a module.
-    scaling = load_network(run).scaling
-    before.scaling.load_state_dict(scaling.state_dict())  # type: ignore[union-attr]  # nn.Module does not declare it
+        before = image_network(MLP, data.image_shape, **arguments_of(run.settings, "model"))
+    before.scaling.load_state_dict(load_network(run).scaling.state_dict())
     return before
 
 
-def off_and_on(before: MLP, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
+def off_and_on(before: ImageNetwork, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
     """Mean and deviation behind each dropout, without it and with it."""
     return {side: _by_layer(before.train(side == "on"), images) for side in ("off", "on")}
 
 
 @torch.no_grad()
-def _by_layer(before: MLP, images: torch.Tensor) -> dict[str, list[float]]:
+def _by_layer(before: ImageNetwork, images: torch.Tensor) -> dict[str, list[float]]:
     """Mean and deviation over images and units behind each dropout."""
     means, deviations = [], []
     x = before.scaling(images)
-    for layer in before.layers:
+    for layer in before.module.children():
         x = layer(x)
         if isinstance(layer, Dropout):
             means.append(float(x.mean()))

@@ -10,15 +10,17 @@ from torch.nn import functional
 from exercise.questions.sparsity.fine_tuning import Plan, cross_entropy, fine_tuned
 from exercise.step_costs import arguments_of
 from trainlab.data import ImageData
-from trainlab.models import MLP
+from trainlab.models import MLP, ImageNetwork, image_network
 
 TEMPERATURE = 4.0
 SOFT_SHARE = 0.9  # of the loss; the rest is of the labels
 
 
-def narrower(settings: Mapping[str, Any], image_shape: tuple[int, int, int], teacher: nn.Module, width: int) -> MLP:
+def narrower(
+    settings: Mapping[str, Any], image_shape: tuple[int, int, int], teacher: nn.Module, width: int
+) -> ImageNetwork:
     """A network like that of a run but for its width, untrained; its input scaled like the ``teacher``'s."""
-    student = MLP(image_shape, **(arguments_of(settings, "model") | {"width": width}))
+    student = image_network(MLP, image_shape, **(arguments_of(settings, "model") | {"width": width}))
     student.scaling.load_state_dict(teacher.get_submodule("scaling").state_dict())
     return student
 
@@ -37,7 +39,7 @@ def distillation_loss(logits: Tensor, soft: Tensor, labels: Tensor) -> Tensor:
     return SOFT_SHARE * taught + (1 - SOFT_SHARE) * functional.cross_entropy(logits, labels)
 
 
-def taught(student: MLP, teacher: nn.Module, data: ImageData, plan: Plan) -> MLP:
+def taught(student: ImageNetwork, teacher: nn.Module, data: ImageData, plan: Plan) -> ImageNetwork:
     """A copy of ``student`` trained on what ``teacher`` says of the training images, and on their labels."""
 
     def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -48,6 +50,6 @@ def taught(student: MLP, teacher: nn.Module, data: ImageData, plan: Plan) -> MLP
     return fine_tuned(student, data, plan, loss)
 
 
-def untaught(student: MLP, data: ImageData, plan: Plan) -> MLP:
+def untaught(student: ImageNetwork, data: ImageData, plan: Plan) -> ImageNetwork:
     """A copy of ``student`` trained on the labels alone, for as long."""
     return fine_tuned(student, data, plan, cross_entropy)

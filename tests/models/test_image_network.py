@@ -2,8 +2,10 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
-from trainlab.models.scaling import InputScaling
+from trainlab.models import CNN, MLP, ImageNetwork, image_network
+from trainlab.models.image_network import InputScaling
 from trainlab.randomness import generator
 
 SHAPE = (3, 4, 5)
@@ -59,3 +61,31 @@ def test_images_are_left_alone(standardize):
     before = copy.deepcopy(IMAGES)
     scaling(IMAGES)
     assert torch.equal(IMAGES, before)
+
+
+@pytest.mark.parametrize(
+    "make, settings",
+    [(MLP, {"depth": 2, "width": 5}), (CNN, {"stages": [[4]], "dense": [5], "dropout": [0, 0], "padding": True})],
+)
+@pytest.mark.parametrize("standardize", [False, True])
+def test_a_network_of_raw_images_is_one_of_floats_behind_the_scaling(make, settings, standardize):
+    network = image_network(make, SHAPE, 3, num_classes=7, standardize=standardize, **settings)
+    plain = make(SHAPE, 3, num_classes=7, **settings)
+    if standardize:
+        network.scaling.set_statistics(IMAGES.float().mean(0), IMAGES.float().std(0, correction=0))
+    assert network.num_classes == 7
+    assert torch.equal(network(IMAGES), plain(network.scaling(IMAGES)))
+    assert {k for k in network.state_dict() if not k.startswith("scaling.")} == {
+        f"module.{k}" for k in plain.state_dict()
+    }
+
+
+def test_any_network_of_floats_can_be_wrapped():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(60, 2))
+    network = ImageNetwork(module, SHAPE, 2)
+    torch.testing.assert_close(network(IMAGES), module(IMAGES / 255))
+
+
+def test_selu_in_any_network_is_warned_of_without_standardized_inputs():
+    with pytest.warns(UserWarning, match="SELU will not keep .*: the inputs are not standardized"):
+        ImageNetwork(nn.Sequential(nn.Flatten(), nn.SELU()), SHAPE, 60)
