@@ -32,7 +32,7 @@ from trainlab.runs.continuation import (
 from trainlab.runs.errors import Interrupted
 from trainlab.runs.files import write_atomically
 from trainlab.runs.fingerprint import fingerprint, is_debug_run
-from trainlab.runs.folder import claimed, has_ended, is_main_process, nothing_left, recorded
+from trainlab.runs.folder import claimed, clean_up_on_error, has_ended, is_main_process, recorded
 from trainlab.runs.provenance import device_name, provenance
 from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
@@ -60,7 +60,7 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
     context = context or RunContext()
     started = context.clock()
     quiet()
-    with nothing_left(Path(cfg.run_dir or HydraConfig.get().runtime.output_dir)):
+    with clean_up_on_error(Path(cfg.run_dir or HydraConfig.get().runtime.output_dir)):
         is_fixed = not OmegaConf.is_interpolation(cfg, "run_dir")  # as in the `config.yaml` of a run
         make_paths_absolute(cfg)
         config, run_dir = resolved(cfg), run_dir_of(cfg)
@@ -73,7 +73,7 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
     if not is_main_process():
         apply_lr_of_main_process(cfg, config, parts)
         return _follow(parts, config, folder)
-    with claimed(run_dir), nothing_left(run_dir):
+    with claimed(run_dir), clean_up_on_error(run_dir):
         result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
         previous = earlier_part(folder, run_dir, config, cfg.ckpt_path)
         if previous and has_ended(previous, cfg.sweep.trial):

@@ -111,7 +111,7 @@ def test_rates_of_convolutional_networks_are_tried_one_after_the_other(tmp_path:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("train", overrides=[*small, *cnn, *where, "lr_search.epochs=1"])
     assert lengths(run_search(cfg, build(cfg))) == [2, 2, 2]
-    assert "convolutional networks are no faster together" in caplog.text
+    assert "batching runs does not speed up convolutional networks" in caplog.text
 
 
 def test_rates_that_diverge_lose(find: Any):

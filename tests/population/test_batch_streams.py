@@ -5,7 +5,7 @@ import torch
 
 from trainlab.data.augmentation import Augmentation
 from trainlab.data.batches import Batches
-from trainlab.population.batch_streams import Streams
+from trainlab.population.batch_streams import BatchStreams
 
 IMAGES = torch.arange(50 * 3 * 4 * 4).view(50, 3, 4, 4).remainder(251).to(torch.uint8)
 LABELS = torch.arange(50) % 10
@@ -33,7 +33,7 @@ def batches(seed, epoch=0, augmented=True):
     ],
 )
 def test_each_member_gets_the_batches_that_it_would_get_alone(members, count, augmented):
-    streams = Streams([batches(*member, augmented) for member in members])
+    streams = BatchStreams([batches(*member, augmented) for member in members])
     assert streams.count == count
     alone = [list(batches(*member, augmented)) for member in members]
     assert len(streams) == len(alone[0]) == 3  # 16, 16 and 8
@@ -48,10 +48,10 @@ def test_each_member_gets_the_batches_that_it_would_get_alone(members, count, au
 
 
 def test_what_all_members_have_in_common_is_not_copied():
-    one, each = Streams([batches(1), batches(1)]), Streams([batches(1), batches(2)])
+    one, each = BatchStreams([batches(1), batches(1)]), BatchStreams([batches(1), batches(2)])
     batch = torch.rand(1, 16)
     assert one.to_members(batch).data_ptr() == batch.data_ptr()
     own = torch.rand(2, 16)
     assert each.to_members(own).data_ptr() == own.data_ptr()
-    few = Streams([batches(2), batches(1), batches(2)])
+    few = BatchStreams([batches(2), batches(1), batches(2)])
     assert torch.equal(few.to_members(own), own[[0, 1, 0]])

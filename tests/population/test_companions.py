@@ -5,7 +5,7 @@ import torch
 from members import BITWISE, TOLERANCE, alone, assert_same_run, config, together
 
 from conftest import cases
-from trainlab.population.batch_streams import Streams
+from trainlab.population.batch_streams import BatchStreams
 from trainlab.run import run
 
 KINDS = {
@@ -75,12 +75,12 @@ def test_the_number_of_threads_changes_nothing(tmp_path):
 def test_members_of_one_seed_share_their_batches(seeds, count, tmp_path, monkeypatch):
     made = []
 
-    class Counted(Streams):
+    class Counted(BatchStreams):
         def __init__(self, batches):
             super().__init__(batches)
             made.append(self.count)
 
-    monkeypatch.setattr("trainlab.population.stack.Streams", Counted)
+    monkeypatch.setattr("trainlab.population.stack.BatchStreams", Counted)
     works = {tmp_path / str(i): [f"seed={seed}", "trainer.max_epochs=2"] for i, seed in enumerate(seeds)}
     together(works)
     assert made == [count] * 2

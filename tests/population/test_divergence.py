@@ -8,7 +8,7 @@ import torch
 from members import BITWISE, STEPS, alone, assert_same_run, rows, together
 
 from conftest import cases
-from trainlab.population.batch_streams import Streams
+from trainlab.population.batch_streams import BatchStreams
 from trainlab.runs.errors import Diverged
 from trainlab.runs.result import Result
 from trainlab.training.module import Classifier
@@ -100,13 +100,13 @@ def test_its_weights_stay_what_they_are_when_its_loss_is_found_not_to_be_finite(
 
 @pytest.mark.usefixtures("frequent_checks")
 def test_an_epoch_in_which_all_diverge_ends_early(tmp_path, monkeypatch):
-    drawn, batch = [], Streams.batch
+    drawn, batch = [], BatchStreams.batch
 
     def counted(self, number):
         drawn.append(number)
         return batch(self, number)
 
-    monkeypatch.setattr(Streams, "batch", counted)
+    monkeypatch.setattr(BatchStreams, "batch", counted)
     works = [[*SGD, "trainer.precision=32-true", f"optim.lr={lr}"] for lr in (1e30, 1e29)]
     results = together({tmp_path / str(i): work for i, work in enumerate(works)})
     assert drawn == list(range(CHECKED))

@@ -38,7 +38,7 @@ OWN_OF = {
 
 
 def members(model, optimizer, schedule):
-    """Overrides of two runs that go together."""
+    """Overrides of two runs that form a population."""
     overrides, rates = OPTIMIZERS[optimizer]
     common = [*MODELS[model], *overrides, f"scheduler={schedule}"]
     first = [*common, f"optim.lr={rates[0]}"]

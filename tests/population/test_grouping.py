@@ -1,4 +1,4 @@
-"""Which trainings go together, over sweeps drawn at random and rule by rule."""
+"""Which runs form a population, over sweeps drawn at random and rule by rule."""
 
 import random
 from functools import cache
@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from trainlab.cli import PROJECT, register_resolvers
-from trainlab.population.eligibility import CONVOLUTIONAL, TRAINER_SETTINGS, unfit
-from trainlab.population.grouping import LONELY, Candidate, Group, comparable, differing, groups, parts
+from trainlab.population.eligibility import CONVOLUTIONAL, TRAINER_SETTINGS, ineligible_reason
+from trainlab.population.grouping import UNMATCHED, Candidate, Group, comparable, differing, groups, parts
 
 
 @cache
@@ -32,7 +32,7 @@ def config(*overrides):
     return plain
 
 
-# What settings can be in a sweep: values that go together are in one list, kinds of them beside each other.
+# What settings can be in a sweep: values that one population can have are in one list, kinds of them in several.
 KINDS = {
     "seed": [[1, 2, 3]],
     "label_smoothing": [[0, 0.1]],
@@ -68,7 +68,7 @@ def drawn(draw: random.Random) -> tuple[list[Candidate], dict[int, tuple]]:
             kind.append(which)
         reason = "a reason" if draw.random() < 0.1 else ""
         candidates.append(Candidate(number, settings, reason))
-        kinds[number] = ("unfit", number) if reason else tuple(kind)
+        kinds[number] = ("ineligible", number) if reason else tuple(kind)
     return candidates, kinds
 
 
@@ -94,7 +94,7 @@ def check_groups_of_a_drawn_sweep(draw: random.Random) -> None:
     assert [g.numbers[0] for g in whole] == sorted(g.numbers[0] for g in whole)
     assert all(list(g.numbers) == sorted(g.numbers) for g in whole)
     for group in whole:
-        reason = by_number[group.numbers[0]].unfit or LONELY
+        reason = by_number[group.numbers[0]].ineligible_reason or UNMATCHED
         assert group.reason == (reason if len(group.numbers) == 1 else "")
     assert groups(draw.sample(candidates, len(candidates))) == whole
 
@@ -170,9 +170,9 @@ APART = [
 @pytest.mark.parametrize("override", TOGETHER + APART)
 def test_what_goes_with_the_defaults(override):
     jobs = [config(), config(override)]
-    assert [unfit(job, 1) for job in jobs] == ["", ""]
+    assert [ineligible_reason(job, 1) for job in jobs] == ["", ""]
     made = groups([Candidate(number, comparable(job)) for number, job in enumerate(jobs)])
-    assert made == ([Group((0, 1))] if override in TOGETHER else [Group((0,), LONELY), Group((1,), LONELY)])
+    assert made == ([Group((0, 1))] if override in TOGETHER else [Group((0,), UNMATCHED), Group((1,), UNMATCHED)])
 
 
 @pytest.mark.parametrize(
@@ -229,11 +229,11 @@ def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other
     ],
 )
 def test_ineligible_members(override, reason):
-    assert unfit(config(override), devices=1) == reason
+    assert ineligible_reason(config(override), devices=1) == reason
 
 
 def test_runs_on_several_devices_are_ineligible():
-    assert unfit(config(), devices=2) == "trainer.devices is 2"
+    assert ineligible_reason(config(), devices=2) == "trainer.devices is 2"
 
 
 def test_settings_of_the_trainer_are_those_of_its_option():

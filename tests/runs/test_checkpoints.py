@@ -155,7 +155,7 @@ def test_a_checkpoint_fits_its_own_network_and_optimizer_only(checkpoint):
         r"\(scheduler._target_: trainlab.training.schedules.plateau, now x\)": {"scheduler": {"_target_": "x"}},
     }
     for message, settings in other_settings.items():
-        with pytest.raises(ValueError, match=f"optimizer and schedule go on as they were, .*{message}"):
+        with pytest.raises(ValueError, match=f"a resumed run keeps optimizer and schedule, .*{message}"):
             check_fits(checkpoint, network, config | settings, STEPS * 2)
     check_fits(checkpoint, network, config | {"trainer": config["trainer"] | {"max_epochs": 7}}, STEPS * 7)
 

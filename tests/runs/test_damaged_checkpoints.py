@@ -108,7 +108,9 @@ def test_a_training_state_that_is_not_whole_is_a_line(train):
     whole = torch.load(path)
     for key in ("global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers"):
         torch.save({k: v for k, v in whole.items() if k != key}, path)
-        with pytest.raises(ValueError, match=f"^{path} is no whole checkpoint: it has no {key}.*; set another name="):
+        with pytest.raises(
+            ValueError, match=f"^{path} is an incomplete checkpoint: it has no {key}.*; set another name="
+        ):
             train("trainer.max_epochs=2", "ckpt_path=last")
 
 

@@ -23,17 +23,19 @@ def test_a_member_takes_six_times_its_parameters_and_32_times_its_outputs(precis
 def test_a_job_to_do_comes_with_its_settings_and_whether_it_is_fit(compose_config):
     cfg = compose_config("seed=3", "compile=true")
     job = check_job(cfg, 0, [], retry_failed=False)
-    assert (job.todo, job.unfit, job.settings) == (RUN, "", comparable(resolved(cfg)))
+    assert (job.todo, job.ineligible_reason, job.settings) == (RUN, "", comparable(resolved(cfg)))
     assert (job.settings["seed"], job.settings["compile"], job.settings["trainer.accelerator"]) == (3, True, "cpu")
-    assert check_job(compose_config("trainer.max_steps=5"), 0, [], False).unfit == "trainer.max_steps is set"
-    assert check_job(compose_config("trainer.devices=2"), 0, [], False).unfit == "trainer.devices is 2"
+    assert (
+        check_job(compose_config("trainer.max_steps=5"), 0, [], False).ineligible_reason == "trainer.max_steps is set"
+    )
+    assert check_job(compose_config("trainer.devices=2"), 0, [], False).ineligible_reason == "trainer.devices is 2"
 
 
 def test_a_convolutional_network_stays_alone(compose_config):
     cfg = compose_config()
     stages = {"stages": [[4]], "dense": [4], "dropout": [0.0, 0.0]}
     OmegaConf.update(cfg, "model", {"_target_": "trainlab.models.CNN", **stages}, merge=False)
-    assert check_job(cfg, 0, [], retry_failed=False).unfit == CONVOLUTIONAL
+    assert check_job(cfg, 0, [], retry_failed=False).ineligible_reason == CONVOLUTIONAL
 
 
 def test_what_has_ended_needs_no_plan(train, compose_config):

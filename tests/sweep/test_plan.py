@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainlab.population.grouping import LONELY
+from trainlab.population.grouping import UNMATCHED
 from trainlab.sweep.executors.local import Share, run_items, share_of
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan, slots_for
@@ -55,10 +55,10 @@ def test_jobs_go_together_whatever_is_to_be_done_with_them():
 
 def test_items_are_in_the_order_of_their_first_jobs_and_those_alone_say_why():
     jobs = [*members(2), *members(2, width=50, first=2), *members(1, width=20, first=4), *members(2, first=5)]
-    jobs[3] = replace(jobs[3], unfit="trainer.max_steps is set")
+    jobs[3] = replace(jobs[3], ineligible_reason="trainer.max_steps is set")
     items = plan(jobs, most=None)
     assert numbers(items) == [[0, 1, 5, 6], [2], [3], [4]]
-    assert [item.reason for item in items] == ["", LONELY, "trainer.max_steps is set", LONELY]
+    assert [item.reason for item in items] == ["", UNMATCHED, "trainer.max_steps is set", UNMATCHED]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_items_are_in_the_order_of_their_first_jobs_and_those_alone_say_why():
         (None, 10, 1, 0, False, [4, 4, 4]),  # half of 10 GiB hold 5 jobs of 1 GiB: three nearly equal groups
         (None, 24, 1, 0, False, [12]),
         (None, 23, 1, 0, False, [6, 6]),
-        (None, 48, 2, 0, False, [6, 6]),  # would go together, but two run at once
+        (None, 48, 2, 0, False, [6, 6]),  # would form one population, but two run at once
         (None, 16, 2, 0, False, [4, 4, 4]),  # half, and of that a half for each
         (3, 16, 2, 0, False, [3, 3, 3, 3]),
         (None, 3, 1, 0, False, [1] * 12),
@@ -91,7 +91,7 @@ def test_groups_have_room_in_memory_and_leave_no_slot_empty(most, free, slots, g
 
 
 def test_the_reason_of_a_job_that_was_split_off():
-    assert [item.reason for item in plan(members(3), most=2)] == ["at most 2 go together", ""]
+    assert [item.reason for item in plan(members(3), most=2)] == ["at most 2 runs per population", ""]
     assert {item.reason for item in plan(members(3), None, Memory(host=2 * GIB))} == {"there is no memory for two"}
     assert {item.reason for item in plan(members(3), None, slots=3)} == {"3 run at once"}
 
@@ -121,7 +121,7 @@ def test_resumed_items_keep_their_threads():
 
 
 def test_a_job_of_two_devices_counts_for_two():
-    jobs = [*members(6), job(6, devices=2, unfit="trainer.devices is 2")]
+    jobs = [*members(6), job(6, devices=2, ineligible_reason="trainer.devices is 2")]
     assert sizes(plan(jobs, None, slots=3)) == [6, 1]
     assert sizes(plan(jobs, None, slots=4)) == [3, 3, 1]
 

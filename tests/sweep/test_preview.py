@@ -9,13 +9,13 @@ from trainlab.sweep.plan import KEEP, RUN, Job, plan
 from trainlab.sweep.preview import describe_plan
 
 
-def sweep_of(*job_overrides, unfit=None):
+def sweep_of(*job_overrides, ineligible_reason=None):
     """Jobs with overrides; what these set are their settings."""
     return [
         Job(
             *(number, tuple(overrides.split()), Path("nowhere") / str(number), "f", RUN),
             settings=dict(map(setting, overrides.split())),
-            unfit=(unfit or {}).get(number, ""),
+            ineligible_reason=(ineligible_reason or {}).get(number, ""),
         )
         for number, overrides in enumerate(job_overrides)
     ]
@@ -28,7 +28,7 @@ def setting(override):
 
 def test_populations_are_called_by_what_their_members_share():
     runs = [f"name=a model={m} optim.lr=0.{lr} seed={s}" for m in ("bn", "selu") for lr in (1, 2) for s in (1, 2, 3)]
-    jobs = sweep_of(*runs, "name=a model=cnn seed=1", unfit={12: "no faster"})
+    jobs = sweep_of(*runs, "name=a model=cnn seed=1", ineligible_reason={12: "no faster"})
     assert describe_plan(plan(jobs, None), jobs).splitlines() == [
         "plan: 13 jobs in 2 populations, 1 solo",
         "  6 together: model=bn; they differ in optim.lr, seed",
@@ -63,7 +63,7 @@ def test_what_has_ended_is_not_in_the_plan_but_sets_the_others_apart():
 
 
 def test_a_plan_of_jobs_that_are_all_alone():
-    jobs = sweep_of(*(f"seed={i}" for i in range(12)), unfit=dict.fromkeys(range(12), "no faster"))
+    jobs = sweep_of(*(f"seed={i}" for i in range(12)), ineligible_reason=dict.fromkeys(range(12), "no faster"))
     assert describe_plan(plan(jobs, None), jobs).splitlines() == [
         "plan: 12 solo jobs",
         "  12 solo: no faster: seed=0, seed=1, seed=2 and 9 more",
@@ -72,7 +72,9 @@ def test_a_plan_of_jobs_that_are_all_alone():
 
 def test_every_plan_is_described_in_a_dozen_lines():
     runs = [f"model.width={w} seed={s}" for w in range(40) for s in range(2)]
-    jobs = sweep_of(*runs, *(f"model.depth={d}" for d in range(40)), unfit={80 + d: f"reason {d}" for d in range(40)})
+    jobs = sweep_of(
+        *runs, *(f"model.depth={d}" for d in range(40)), ineligible_reason={80 + d: f"reason {d}" for d in range(40)}
+    )
     told = describe_plan(plan(jobs, None), jobs).splitlines()
     assert len(told) <= 12
     assert told[0] == "plan: 120 jobs in 40 populations, 40 solo"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainlab.training.cuda_graph import Captured
+from trainlab.training.cuda_graph import GraphedCallable
 
 
 def count_and_scale(total, scale):
@@ -13,7 +13,7 @@ def count_and_scale(total, scale):
 
 def test_on_the_processor_it_is_a_call():
     total = torch.zeros(3)
-    step = Captured(lambda scale: count_and_scale(total, scale))
+    step = GraphedCallable(lambda scale: count_and_scale(total, scale))
     for i in range(1, 6):
         assert torch.equal(step(torch.ones(3)), torch.full((3,), 2.0 * i))
 
@@ -21,7 +21,7 @@ def test_on_the_processor_it_is_a_call():
 @pytest.mark.gpu
 def test_replays_are_calls():
     total = torch.zeros(3, device="cuda")
-    step = Captured(lambda scale: count_and_scale(total, scale))
+    step = GraphedCallable(lambda scale: count_and_scale(total, scale))
     expected = 0.0
     for i in range(10):
         expected += i

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from trainlab.randomness import generator
-from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, trained_by
+from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
 from trainlab.training.optimizers import ELEMENTWISE, clip_norm
 
 OPTIMIZERS = {
@@ -135,7 +135,7 @@ BY_SHAPE = {
 @pytest.mark.parametrize("build", [torch.optim.Adafactor, OfAnotherKind, *BY_SHAPE.values()])
 def test_an_optimizer_that_is_not_known_to_be_elementwise_gets_the_parameters_themselves(build):
     network = build_network()
-    trained, optimizer = trained_by(build, network)
+    trained, optimizer = build_optimizer(build, network)
     assert isinstance(trained, SeparateParameters)
     theirs = [p for group in optimizer.param_groups for p in group["params"]]
     assert {id(p) for p in theirs} == {id(p) for p in network.parameters()}
@@ -143,7 +143,7 @@ def test_an_optimizer_that_is_not_known_to_be_elementwise_gets_the_parameters_th
 
 @pytest.mark.parametrize("kind", ELEMENTWISE)
 def test_an_elementwise_optimizer_gets_flat_parameters(kind):
-    trained, optimizer = trained_by(kind, build_network())
+    trained, optimizer = build_optimizer(kind, build_network())
     assert isinstance(trained, FlatParameters)
     assert optimizer.param_groups[0]["params"] == [trained.parameter]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainlab.randomness import generator
-from trainlab.training.optimizers import clip_norm, clip_value, rule_for, tried
+from trainlab.training.optimizers import clip_norm, clip_value, rule_for, try_optimizer
 
 CASES = {
     "sgd": (torch.optim.SGD, {"weight_decay": 1e-2}),
@@ -150,19 +150,21 @@ IMPOSSIBLE = {
 def test_what_can_make_no_step_is_refused_before_the_run(case):
     build, message = IMPOSSIBLE[case]
     with pytest.raises(ValueError, match=f"^.*{message}.*$"):
-        tried(build, [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(3))], on_cpu=True)
+        try_optimizer(build, [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(3))], on_cpu=True)
 
 
 def test_a_trial_leaves_the_parameters_as_they_are():
     parameters = [torch.nn.Parameter(torch.ones(2, 3))]
-    optimizer = tried(torch.optim.Adafactor, parameters, on_cpu=True)
+    optimizer = try_optimizer(torch.optim.Adafactor, parameters, on_cpu=True)
     assert optimizer.param_groups[0]["params"] == parameters
     assert torch.equal(parameters[0], torch.ones(2, 3))
     assert not optimizer.state
-    assert tried(partial(torch.optim.Adam, capturable=True), parameters, on_cpu=False)
-    assert tried(partial(torch.optim.SGD, lr=1e200), parameters, on_cpu=True), "a rate that float64 alone can hold"
+    assert try_optimizer(partial(torch.optim.Adam, capturable=True), parameters, on_cpu=False)
+    assert try_optimizer(partial(torch.optim.SGD, lr=1e200), parameters, on_cpu=True), (
+        "a rate that float64 alone can hold"
+    )
 
 
 def test_a_network_without_trainable_parameters_is_refused():
     with pytest.raises(ValueError, match="must have trainable parameters, got none"):
-        tried(torch.optim.Adam, [], on_cpu=True)
+        try_optimizer(torch.optim.Adam, [], on_cpu=True)

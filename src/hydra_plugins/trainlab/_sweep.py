@@ -137,7 +137,7 @@ def _check(
             job = check_job(jobs.task_config(overrides, number), number, overrides, retry_failed)
             if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
                 raise ValueError("name and output_dir hold for a whole sweep; give one value for each")
-            found.append(replace(job, unfit=job.unfit or _needs_a_process()))
+            found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
         except Exception as error:
             mistakes[number] = _explained(error, overrides)
     on_gpus = any(job.on_gpu for job in found)

@@ -72,7 +72,7 @@ class ProcessLauncher(Launcher):
 
 
 def _most_together(population: Any) -> int | None:
-    """How many trainings go together at most; None for no limit but memory. True and False are YAML's on and off."""
+    """Largest population; None for no limit but memory. True and False are YAML's on and off."""
     if population is True or population == "auto":
         return None
     if population is False or population == "off":

@@ -37,7 +37,7 @@ from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.length import check_length, count_batches, count_steps, limited
 from trainlab.training.lightning_internals import make_trainer
 from trainlab.training.module import Classifier
-from trainlab.training.optimizers import tried
+from trainlab.training.optimizers import try_optimizer
 from trainlab.training.schedules import check_scheduler
 from trainlab.validation import check_arguments, check_devices
 
@@ -164,7 +164,7 @@ def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
     if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
     scheduler = construct(cfg, "scheduler")
-    trial = tried(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
+    trial = try_optimizer(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
     steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
     module = Classifier(

@@ -151,7 +151,8 @@ def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
 def _construct(kind: type, checkpoint: dict[str, Any], section: str, omit: Collection[str] = (), **late: Any) -> Any:
     """Construct the class that a section of the checkpoint's configuration names, if it is trusted.
 
-    Settings to ``omit`` are not its own. A class only counts where it is defined: a trusted module may import functions that build anything.
+    Settings to ``omit`` are not its own. A class only counts where it is defined: a trusted module may import functions
+    that build anything.
     """
     arguments = {key: v for key, v in checkpoint["trainlab"]["config"][section].items() if key not in omit}
     target = arguments.pop("_target_")

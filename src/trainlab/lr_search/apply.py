@@ -17,7 +17,7 @@ from trainlab.data import ImageData
 from trainlab.loggers.tensorboard import LR_SEARCH
 from trainlab.lr_search.base import Search, SearchContext, SearchFailed, Trial
 from trainlab.lr_search.cache import cached
-from trainlab.population.eligibility import unfit
+from trainlab.population.eligibility import ineligible_reason
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import setting_of_path, write_atomically
 from trainlab.runs.fingerprint import fingerprint
@@ -80,7 +80,7 @@ def run_search(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
     device = parts.trainer.strategy.root_device
     short.trainer.devices = devices_setting(device)  # not part of the key
     processes = torch.get_num_threads() if device.type == "cpu" else 1
-    context = SearchContext(train, unfit(config, 1), processes, batches_per_epoch(short, parts.data))
+    context = SearchContext(train, ineligible_reason(config, 1), processes, batches_per_epoch(short, parts.data))
     with isolate_rng(include_cuda=device.type == "cuda"):  # initializing CUDA would make forks impossible
         folder = Path(search.cache_dir)
         with setting_of_path("lr_search.cache_dir", folder):

@@ -11,7 +11,7 @@ from trainlab.randomness import CounterDraws
 class RReLU(nn.Module):
     """Randomized leaky ReLU (Xu et al., 2015): a slope drawn from U(lower, upper) for each negative element.
 
-    In evaluation the slope is the mean of the two bounds. torch's own draws from the global generator.
+    In evaluation the slope is the mean of the two bounds. Unlike torch's, it does not draw from the global generator.
     """
 
     def __init__(self, draws: CounterDraws, lower: float = 1 / 8, upper: float = 1 / 3) -> None:
@@ -48,7 +48,7 @@ def check_activation(name: str) -> None:
 
 
 def build_activation(name: str, seed: int, place: str) -> nn.Module:
-    """The activation ``name``; what it draws, if anything, follows from (seed, place)."""
+    """The activation ``name``; its draws, if any, are functions of (seed, place)."""
     if name == "rrelu":
         return RReLU(CounterDraws(seed, "rrelu", place))
     return _ACTIVATIONS[name]()

@@ -1,4 +1,4 @@
-"""A small convolutional network in the manner of VGG. Its variants are arguments, not subclasses."""
+"""A small convolutional network in the style of VGG. Its variants are arguments, not subclasses."""
 
 import math
 from collections import OrderedDict
@@ -31,7 +31,7 @@ class CNN(nn.Sequential):
         initializer_scale: factor of the deviation that the initializer gives the hidden layers.
         batch_norm: normalize before every activation; the layer before it has no bias.
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
-        dropout: rate after each stage's pooling and, last, after each dense layer: one number a stage and one more.
+        dropout: rates: one per stage, after its pooling, and a last one for after each dense layer.
         dropout_kind: "alpha" or "standard".
 
     Raises:
@@ -61,7 +61,7 @@ class CNN(nn.Sequential):
             raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}; set model.kernel_size")
         if len(dropout) != len(stages) + 1:
             raise ValueError(
-                f"dropout must have {len(stages) + 1} rates, one a stage and one for the dense layers, "
+                f"dropout must have {len(stages) + 1} rates, one per stage and one for the dense layers, "
                 f"got {len(dropout)}; set model.dropout"
             )
         channels_of_all = [channels for stage in stages for channels in stage]

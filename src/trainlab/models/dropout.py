@@ -41,7 +41,7 @@ class Dropout(nn.Module):
 
     @property
     def threshold(self) -> int:
-        """Draws below it are of elements that are dropped."""
+        """Elements whose draws are below it are dropped."""
         return round(self.rate * 2**32)
 
     def extra_repr(self) -> str:
@@ -52,7 +52,7 @@ class Dropout(nn.Module):
 class AlphaDropout(Dropout):
     """Set dropped elements to SELU's minimum and rescale, so that mean 0 and variance 1 are kept.
 
-    Klambauer et al., 2017, section "New Dropout Technique". Keeps the statistics only of what SELU puts out.
+    Klambauer et al., 2017, section "New Dropout Technique". This holds only for outputs of SELU.
     """
 
     def __init__(self, rate: float, draws: CounterDraws) -> None:

@@ -1,4 +1,4 @@
-"""What makes any network one of raw images: conversion and scaling of its input, and the number of its classes."""
+"""The wrapper that makes a network take raw images: conversion and scaling of its input."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ INPUT_SETTINGS = ("standardize",)  # of the section `model`: those of `ImageNetw
 class InputScaling(nn.Module):
     """Scale uint8 images (B, C, H, W) to [0, 1], or standardize every feature (pixel and channel) of them.
 
-    The statistics for standardizing are the training split's, given once by ``set_statistics`` and kept as buffers.
-    Until then they are NaN, and so is all that comes out.
+    The statistics for standardizing are the training split's, set once by ``set_statistics`` and kept as buffers. Until
+    then they and all outputs are NaN.
     """
 
     gain: Tensor
@@ -29,9 +29,9 @@ class InputScaling(nn.Module):
             self.register_buffer("shift", torch.full(image_shape, torch.nan))
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Take the mean and standard deviation, (C, H, W) in units of pixel values 0 to 255.
+        """Set mean and standard deviation, (C, H, W) in units of pixel values 0 to 255.
 
-        A feature that never varies has a deviation of 0 and is only centred.
+        A feature with a deviation of 0 is only centred.
         """
         std = torch.where(std > 0, std, torch.ones_like(std))
         self.gain.copy_(1 / std)
@@ -45,7 +45,7 @@ class InputScaling(nn.Module):
 
 
 class ImageNetwork(nn.Module):
-    """A network of floats as one of raw images.
+    """A network on raw images: input scaling, then a network of floats.
 
     Args:
         module: scaled images (B, C, H, W) -> logits (B, num_classes).
@@ -78,6 +78,6 @@ def image_network(
     standardize: bool = False,
     **settings: Any,
 ) -> ImageNetwork:
-    """The network that ``make``, such as `MLP`, builds with these settings, as one of raw images."""
+    """An `ImageNetwork` of the network that ``make``, such as `MLP`, builds with these settings."""
     module = make(image_shape, seed, num_classes=num_classes, **settings)
     return ImageNetwork(module, image_shape, num_classes, standardize)

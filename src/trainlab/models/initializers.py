@@ -1,4 +1,4 @@
-"""Initial weights: a rule for the variance times a distribution, drawn from a generator of the layer's own."""
+"""Initial weights: a variance rule times a distribution, drawn from a generator per layer."""
 
 import math
 
@@ -32,7 +32,7 @@ def check_scale(scale: float) -> None:
 
 
 def check_bias_initializer(name: str, scale: float) -> None:
-    """Raise ValueError, naming the config key, unless ``name`` and ``scale`` say how biases begin."""
+    """Raise ValueError, naming the config key, unless ``name`` and ``scale`` are valid for biases."""
     if name not in BIAS_INITIALIZERS:
         raise ValueError(
             f"bias_initializer must be one of {', '.join(BIAS_INITIALIZERS)}, got {name!r}; set model.bias_initializer"
@@ -62,7 +62,7 @@ def initialize(layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str, s
 
 @torch.no_grad()
 def initialize_bias(layer: nn.Linear, name: str, seed: int, place: str, scale: float) -> None:
-    """Let the bias of ``layer``, if any, begin with ``zeros``, a ``constant`` or a ``normal`` draw by (seed, place).
+    """Initialize the bias of ``layer``, if any, with ``zeros``, a ``constant``, or a ``normal`` draw by (seed, place).
 
     ``scale`` is the constant, or the deviation of the draws, whose mean is 0.
     """

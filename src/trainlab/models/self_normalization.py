@@ -9,7 +9,7 @@ from trainlab.models.dropout import AlphaDropout
 
 
 def warn_if_broken(activation: str, initializer: str, batch_norm: bool, alpha_dropout: bool) -> None:
-    """Warn once, with the reasons, where a network has SELU or alpha dropout without what they rely on in it."""
+    """Warn once, with all reasons, where a network with SELU or alpha dropout does not meet their assumptions."""
     if activation != "selu" and not alpha_dropout:
         return
     reasons = []
@@ -18,7 +18,7 @@ def warn_if_broken(activation: str, initializer: str, batch_norm: bool, alpha_dr
     if not initializer.startswith("lecun"):
         reasons.append(f"the initializer is {initializer}, not LeCun's: the variance drifts from layer to layer")
     if batch_norm:
-        reasons.append("batch normalization takes the place of self-normalization")
+        reasons.append("batch normalization replaces self-normalization")
     if reasons:
         _warn(alpha_dropout, "; ".join(reasons))
 

@@ -1,1 +1,1 @@
-"""Trainings that differ only in numbers, made together as one batched model."""
+"""Runs that differ only in numbers, trained together as one batched model."""

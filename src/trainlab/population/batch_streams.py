@@ -1,4 +1,4 @@
-"""Batches of an epoch for several members. Those with one seed, at one epoch, share them."""
+"""Batches of an epoch for several members. Members with the same seed and epoch get the same ones."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from trainlab.data.batches import Batches
 
 
-class Streams:
-    """The batches that S streams of one data set give M members.
+class BatchStreams:
+    """The batches of M members, from S streams of one data set.
 
     Args:
-        batches: of each member (M), on one device; they differ in seed and epoch alone.
+        batches: of each member (M), on one device; they differ only in seed and epoch.
     """
 
     def __init__(self, batches: Sequence[Batches]) -> None:

@@ -1,12 +1,11 @@
-"""Which trainings a population can take at all, and why not the others."""
+"""Which runs can be members of a population, and why others cannot."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 Config = Mapping[str, Any]
 
-# Why a network of this kind is trained by itself.
-CONVOLUTIONAL = "convolutional networks are no faster together"
+CONVOLUTIONAL = "batching runs does not speed up convolutional networks"
 
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RMSprop", "SGD"))
 CALLBACKS = ("early_stopping", "checkpoint", "progress", "figures", "layer_statistics", "step_losses")
@@ -16,7 +15,7 @@ TRAINER_SETTINGS = (
     *("limit_val_batches", "overfit_batches", "sync_batchnorm", "deterministic", "profiler", "num_sanity_val_steps"),
     *("use_distributed_sampler", "enable_checkpointing", "enable_model_summary", "enable_progress_bar"),
 )
-# Values that a population's training can do. The first is that of a setting which is left out.
+# Values that a population supports. The first one is the default.
 _SET_UNLESS = {
     "max_steps": (-1,),
     "max_time": (None, ""),
@@ -28,12 +27,12 @@ _MUST_BE = {"precision": ("32-true", "64-true", "32", "64", 32, 64, None), "stra
 _MUST_NOT_BE_0 = ("limit_train_batches", "max_epochs")
 
 
-def unfit(config: Config, devices: int) -> str:
-    """Why a training cannot be a member of a population, in the words of its settings; "" if it can.
+def ineligible_reason(config: Config, devices: int) -> str:
+    """Why a run cannot be a member of a population, by its settings; "" if it can.
 
     Args:
         config: resolved.
-        devices: that it trains with.
+        devices: number that it trains on.
     """
     return next(_reasons(config, devices), "")
 

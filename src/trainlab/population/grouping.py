@@ -1,4 +1,4 @@
-"""Which trainings go together: those that one batched model can compute side by side, since they differ in numbers."""
+"""Which runs form a population: those that differ only in numbers, so that one batched model can compute them."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from trainlab.runs.fingerprint import settings
 Settings = Mapping[str, Any]  # leaves by dotted key
 T = TypeVar("T")
 
-LONELY = "differs from all others in more than numbers"
-CAPPED = "at most {} go together"
+UNMATCHED = "no other run differs from it only in numbers"
+CAPPED = "at most {} runs per population"
 
-# Not in a fingerprint, but shared by all that one process trains.
+# Not in a fingerprint, but the same for all runs of one process.
 _SHARED = (
     *("compile", "trainer.accelerator", "trainer.strategy"),
     *("data.root", "data.cache_dir"),
 )
-# Each member has its own.
+# These may differ between members.
 _OWN = (
     *("seed", "model.seed", "data.seed", "label_smoothing"),
     *("model.initializer", "model.output_initializer", "model.initializer_scale"),
@@ -26,32 +26,32 @@ _OWN = (
     *("trainer.max_epochs", "trainer.min_epochs"),
     *("callbacks.early_stopping", "callbacks.checkpoint"),
 )
-# Zero and null switch something off, a layer or a tensor of the optimizer's state; other values are each member's own.
+# Zero and null switch off a layer or a tensor of the optimizer's state; other values may differ between members.
 _SWITCHES = (
     *("model.dropout", "trainer.gradient_clip_val"),
     *("optim.momentum", "scheduler.base_momentum", "scheduler.max_momentum"),
 )
-_NUMBERS = ("optim.", "scheduler.")  # numbers under these are each member's own; names and switches are shared
+_NUMBERS = ("optim.", "scheduler.")  # numbers under these may differ; names and switches may not
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A training that may go with others.
+    """A run that may become a member of a population.
 
     Attributes:
-        number: tells it from the others.
+        number: identifies it.
         settings: see ``comparable``.
-        unfit: why it cannot be a member of a population; "" if it can.
+        ineligible_reason: why it cannot be a member of a population; "" if it can.
     """
 
     number: int
     settings: Settings
-    unfit: str = ""
+    ineligible_reason: str = ""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Trainings that go together.
+    """Runs that are trained together.
 
     Attributes:
         numbers: of its candidates, ascending.
@@ -63,7 +63,7 @@ class Group:
 
 
 def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of the resolved ``config`` by which trainings are told apart: what decides a result, and _SHARED."""
+    """The settings of the resolved ``config`` that decide about groups: those that decide a result, and _SHARED."""
     found = settings(config)
     for key in _SHARED:
         section, _, name = key.rpartition(".")
@@ -82,13 +82,13 @@ def groups(candidates: Sequence[Candidate], most: int | None = None) -> list[Gro
     """
     found: dict[Hashable, list[Candidate]] = {}
     for candidate in sorted(candidates, key=lambda candidate: candidate.number):
-        kind = ("alone", candidate.number) if candidate.unfit else _kind(candidate.settings)
+        kind = ("solo", candidate.number) if candidate.ineligible_reason else _kind(candidate.settings)
         found.setdefault(kind, []).append(candidate)
     made = []
     for members in found.values():
         numbers = tuple(member.number for member in members)
         if len(members) == 1:
-            made.append(Group(numbers, members[0].unfit or LONELY))
+            made.append(Group(numbers, members[0].ineligible_reason or UNMATCHED))
         else:
             made += [Group(part, CAPPED.format(most) if len(part) == 1 else "") for part in parts(numbers, most)]
     return sorted(made, key=lambda group: group.numbers[0])
@@ -106,8 +106,7 @@ def differing(members: Sequence[Settings]) -> list[str]:
     keys = dict.fromkeys(key for member in members for key in member)
     found = [key for key in keys if len({_frozen(member.get(key)) for member in members}) > 1]
     follow = [key for key in ("model.seed", "data.seed") if all(m.get(key) == m.get("seed") for m in members)]
-    told = [_section_off(key, members) for key in found if key not in follow]
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(_section_off(key, members) for key in found if key not in follow))
 
 
 def _section_off(key: str, members: Sequence[Settings]) -> str:

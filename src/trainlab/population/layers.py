@@ -20,13 +20,13 @@ ELEMENTWISE = (nn.ELU, nn.SELU, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.G
 
 @dataclass(frozen=True)
 class Tensors:
-    """What a pass through the layers works with.
+    """The tensors of a pass through the layers.
 
     Attributes:
         values: parameters, running statistics and constants (M, ...) by name.
         steps: (M,) int64, the step that each member draws for.
         gradients: where a backward pass puts those of parameters; None where torch.func.grad collects them.
-        root: a scalar that needs a gradient, so that there is a backward pass; needed with ``gradients`` alone.
+        root: a scalar that requires a gradient, so that there is a backward pass; only used with ``gradients``.
     """
 
     values: Mapping[str, Tensor]
@@ -45,7 +45,7 @@ Layer = Callable[[Tensor, Tensors], Tensor]
 
 
 class _Parameter(torch.autograd.Function):
-    """A stacked parameter whose gradient goes to a place of its own: one copy, nothing to be zeroed or gathered."""
+    """A stacked parameter whose gradient is written to a given tensor: one copy, nothing to zero or gather."""
 
     @staticmethod
     def forward(ctx: Any, root: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class _Parameter(torch.autograd.Function):
 
 
 class _Linear(torch.autograd.Function):
-    """`_Parameter` and product in one, so that the weight's gradient is computed in the order in which it lies."""
+    """`_Parameter` and product in one, so that the weight's gradient is computed in its memory layout."""
 
     @staticmethod
     def forward(
@@ -81,7 +81,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The units of (M, B, D) lie apart, the images of one beside each other: a small batch is multiplied faster so."""
+    """(M, B, D) with the images of a unit contiguous, in which small batches are multiplied faster."""
     columns = x.transpose(1, 2)
     product = torch.bmm(weight, columns) if bias is None else torch.baddbmm(bias[:, :, None], weight, columns)
     return product.transpose(1, 2)
@@ -101,7 +101,7 @@ def _linear(name: str, layer: nn.Linear) -> Layer:
 
 
 def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
-    """With the statistics of each member's own batch; the running ones in ``values`` are changed."""
+    """With the statistics of each member's batch; updates the running ones in ``values``."""
 
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
         members, images, units = x.shape
@@ -129,8 +129,8 @@ def _draws(name: str, x: Tensor, tensors: Tensors) -> Tensor:
 
 def _rrelu(name: str, layer: RReLU) -> Layer:
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
-        share = _draws(f"{name}.draws", x, tensors).to(x.dtype) / 2**32
-        return torch.where(x >= 0, x, x * (layer.lower + (layer.upper - layer.lower) * share))
+        fraction = _draws(f"{name}.draws", x, tensors).to(x.dtype) / 2**32
+        return torch.where(x >= 0, x, x * (layer.lower + (layer.upper - layer.lower) * fraction))
 
     return apply
 
@@ -167,7 +167,7 @@ def stacked_layers(network: nn.Module, prefix: str) -> list[Layer]:
     """The layers of ``network`` and of all like it.
 
     Raises:
-        ValueError: there is none for a kind of layer.
+        ValueError: a kind of layer is not supported.
     """
     layers = []
     for name, layer in network.named_children():
@@ -178,7 +178,7 @@ def stacked_layers(network: nn.Module, prefix: str) -> list[Layer]:
 
 
 def constants(networks: Sequence[nn.Module], dtype: torch.dtype) -> dict[str, Tensor]:
-    """What sets the layers of ``networks`` apart but is not trained: keys of random draws (M, 2), rates (M, 1, 1)."""
+    """What differs between the ``networks`` and is not trained: keys of random draws (M, 2), rates (M, 1, 1)."""
     found: dict[str, Tensor] = {}
     for name, layer in networks[0].named_modules():
         alike: list[Any] = [network.get_submodule(name) for network in networks]

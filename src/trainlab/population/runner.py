@@ -1,7 +1,7 @@
-"""Trainings that run in threads, one at a time, and whose epochs are made all at once.
+"""Runs in threads of one process, one active at a time, whose epochs are trained together.
 
-Each member is a whole run, with Lightning's loops, callbacks and loggers of its own. Only the steps of its epochs are
-not: it waits for them until all members have reached theirs. So it leaves what its solo run would leave.
+Each member is a whole run, with its own Lightning loops, callbacks and loggers. Only the steps of an epoch are made
+together, once all members wait for them. So a member writes what its solo run would write.
 """
 
 import contextlib
@@ -37,16 +37,16 @@ class MemberDropped(Exception):
 
 
 class Population:
-    """Trains members to their ends.
+    """Trains its members to their ends.
 
     Ctrl-C ends all after their epoch; a second one, or SIGTERM, ends all at once.
 
     Args:
-        works: what each member does, in a thread of its own, with the context for its run.
-        choose: is given the numbers of the works that wait for their next epoch, and returns those that continue; the
-            others end with MemberDropped.
+        works: functions of the members, each called in a thread of its own with the context for its run.
+        choose: numbers of the members that wait for their next epoch -> those that continue; the others get
+            MemberDropped.
         before_step: is called with the number of members that make the next step together.
-        stacked: whether epochs are made all at once. If not, each training makes its own, one after the other.
+        stacked: whether epochs are trained together; otherwise each member trains its own, alternately.
         at_once: whether the first Ctrl-C ends all at once.
     """
 
@@ -108,11 +108,11 @@ class Population:
     def _train_epoch(self, modules: list[Classifier]) -> None:
         """Make the steps of an epoch of all ``modules``."""
         held, active = set(self._stack.members if self._stack else ()), set(modules)
-        # Rows that members leave are closed up at once, or where that means another compilation, when it is worth it.
+        # Unused rows are removed at once, or where that means another compilation, once there are enough of them.
         most_held = len(active) / _MIN_OCCUPANCY if modules[0].compile_step else len(active)
         if self._stack is None or not active <= held or len(held) > most_held:
             self._stack = None
-            gc.collect()  # those who have left, before others take their place
+            gc.collect()  # members that have left, before new memory is allocated
             self._stack = Stack(modules)
         (steps,) = {module.steps_per_epoch for module in modules}
         with _default_dtype(modules[0].flat.parameter.dtype):
@@ -204,8 +204,8 @@ class _Member:
 
     def _run(self, work: Work) -> None:
         population, stacked = self._population, self._population.stacked
-        torch.get_num_threads()  # finds what a thread starts with, which would overwrite what is set before
-        # With a second set of threads OpenMP would let those of the steps sleep.
+        torch.get_num_threads()  # initializes the thread's count, which would otherwise overwrite what is set next
+        # With a second pool of threads OpenMP would let those of the steps sleep.
         torch.set_num_threads(1 if stacked else population.num_threads)
         context = RunContext(
             clock=self._seconds,
@@ -219,7 +219,7 @@ class _Member:
         try:
             self.outcome = work(context)
         except BaseException as error:
-            self.outcome = error.with_traceback(None)  # which would keep all that it went through
+            self.outcome = error.with_traceback(None)  # which would keep the frames alive
         if self._data:  # which others may still use
             self._data.trainer = None
         self._main_turn.release()
@@ -242,8 +242,8 @@ class _TakeTurns(Callback):
 
 
 def _share_free_memory() -> None:
-    """Let threads use what others have freed: glibc keeps it for each of them, some 10 MB a member."""
-    with contextlib.suppress(OSError, AttributeError):  # where there is another C library
+    """Let threads reuse memory that others freed: glibc keeps an arena per thread, about 10 MB per member."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 1)
 
 

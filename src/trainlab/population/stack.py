@@ -1,4 +1,4 @@
-"""Members of a population whose parameters are the rows of one matrix, and the steps that they make together.
+"""Members of a population whose parameters are the rows of one matrix, and the steps of all of them.
 
 Axes: M members, S streams of batches, B images of a batch, P parameters, C classes.
 """
@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainlab.models import ImageNetwork
-from trainlab.population.batch_streams import Streams
+from trainlab.population.batch_streams import BatchStreams
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.stack_step import StackStep
 from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
@@ -22,7 +22,7 @@ ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
 
 
 class Stack:
-    """M members as one model. Their networks stay what they are, views of its rows.
+    """M members as one model. Their networks become views of its rows.
 
     Args:
         members: trainings of one architecture, on one device, with their optimizers made.
@@ -37,10 +37,10 @@ class Stack:
         networks = [cast(ImageNetwork, member.network) for member in members]
         self._scaling = networks[0].scaling
         self._layers = stacked_layers(networks[0].module, "module")
-        # Else torch's own optimizers make the steps, row by row, which lie in the processor's cache.
+        # Otherwise torch's optimizers make the steps, row by row: a row fits the CPU's cache.
         self._in_one = members[0].compile_step or first.device.type == "cuda"
         self.values = _rows(members)
-        # Before the members give up what they had in their place, of which the optimizers' states are made.
+        # Before the members give up their own tensors, to which the optimizers' states refer.
         self._gradients = None if self._in_one else self._make_gradients()
         for member, values in zip(members, self.values, strict=True):
             member.flat.move_to(values)
@@ -57,22 +57,22 @@ class Stack:
     ) -> tuple[Tensor, Tensor, list[int]]:
         """Make ``steps`` steps of the members ``active``, fewer if none has a finite loss any more.
 
-        A member whose loss is not finite stands still from the next check on.
+        A member whose loss is not finite is no longer updated after the next check.
 
         Args:
-            active: all members, or those that have not left.
+            active: the members that have not left.
             steps: to be made.
             before_step: called before each; what it raises ends the epoch.
 
         Returns:
-            losses (steps, M), number of right answers (M,), images of each batch.
+            losses (steps, M), numbers of correct predictions (M,), images of each batch.
         """
         device, count = self.values.device, len(self.members)
         some = next(iter(active))
-        streams = Streams([(member if member in active else some).batches for member in self.members])
+        streams = BatchStreams([(member if member in active else some).batches for member in self.members])
         losses = torch.zeros(steps, count, device=device)
         correct = torch.zeros(count, dtype=torch.int64, device=device)
-        # Draws go by the step of the whole training.
+        # Random draws are functions of the step in the whole training.
         first = torch.tensor([member.current_epoch * steps for member in self.members], device=device)
         sizes: list[int] = []
         for step in range(steps):
@@ -91,7 +91,7 @@ class Stack:
         return losses[: len(sizes)], correct, sizes
 
     def _step(self, active: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """A step; loss and number of right answers of each member (M,) before it."""
+        """Make a step. Returns loss and correct predictions of each member (M,) before it."""
         if self._stack_step is None and self._in_one and all(has_state(member.optimizer) for member in self.members):
             self._stack_step, self._full = StackStep(self), self.members[0].batches.batch_size
         # A last, smaller batch is not worth a compilation of its own.
@@ -103,24 +103,24 @@ class Stack:
         for member, gradient in zip(self.members, gradients, strict=True):
             if member in active:
                 member.update(gradient)
-        # A step in one has gradients of its own, and this was an exception.
+        # A fused step has gradients of its own; this one was an exception.
         self._gradients = None if self._in_one else kept
         return loss.detach(), right
 
     def _make_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Room for them (M, P), and its parts by name."""
+        """A tensor for them (M, P), and its parts by name."""
         gradients = _rows(self.members)
         return gradients, self.flat.by_name(gradients)
 
     def objective(self, x: Tensor, labels: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
-        """Mean loss of each member's batch (M,), and how many of it are right (M,)."""
+        """Mean loss of each member's batch (M,), and its correct predictions (M,)."""
         for layer in self._layers:
             x = layer(x, tensors)
         return mean_losses(at_least_float32(x), labels, self._smoothing)
 
 
 def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy (M,) of logits (M, B, C), with torch's label smoothing (M, 1); right answers (M,)."""
+    """Mean cross-entropy (M,) of logits (M, B, C), with torch's label smoothing (M, 1); correct predictions (M,)."""
     logs = functional.log_softmax(logits, -1)
     is_label = labels[..., None] == torch.arange(logits.shape[-1], device=labels.device)
     of_label = torch.where(is_label, logs, 0).sum(-1)
@@ -131,14 +131,14 @@ def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tens
 
 
 def _rows(members: Sequence[Classifier]) -> Tensor:
-    """Zeros (M, P). Each row starts where a tensor of its own would: how factors are aligned decides how they round."""
+    """Zeros (M, P). Rows are aligned like separate tensors: alignment decides how products round."""
     first = members[0].flat.parameter
     aligned = -(-first.numel() * first.element_size() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES // first.element_size()
     return first.new_zeros(len(members), aligned)[:, : first.numel()]
 
 
 def _stack_running_statistics(networks: Sequence[Any]) -> dict[str, Tensor]:
-    """Running statistics (M, ...) by name; those of the networks become views of them."""
+    """Running statistics (M, ...) by name; the networks' become views of them."""
     found = {}
     for name, layer in networks[0].named_modules():
         if not isinstance(layer, _BatchNorm):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from trainlab.population.layers import Tensors
-from trainlab.training.cuda_graph import Captured
+from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.flat_parameters import FlatParameters
 from trainlab.training.fused_step import compiled, to_device
 from trainlab.training.module import Classifier
@@ -16,14 +16,14 @@ from trainlab.training.optimizers import rule_for
 
 
 class Model(Protocol):
-    """What a step is made of.
+    """What a step needs of a stack.
 
     Attributes:
         members: trainings of one architecture; their optimizers have made a first step.
         flat: how the parameters of one lie.
         values: parameters (M, P).
         running: running statistics (M, ...) by name.
-        constants: what else the objective reads, by name.
+        constants: other tensors that the objective reads, by name.
     """
 
     members: Sequence[Classifier]
@@ -33,13 +33,13 @@ class Model(Protocol):
     constants: dict[str, Tensor]
 
     def objective(self, x: Tensor, labels: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
-        """Losses (M,), which are minimized, and numbers of right answers (M,)."""
+        """Losses (M,), which are minimized, and numbers of correct predictions (M,)."""
 
 
 class StackStep:
-    """Steps of all members of ``model``; compiled if they ask for it, captured on a GPU.
+    """Steps of all members of ``model``; compiled if set, captured as a CUDA graph on a GPU.
 
-    The tensors of the optimizers' states become rows of matrices (M, P), too; their numbers stay where they are.
+    The tensors of the optimizers' states become rows of matrices (M, P); numbers stay in the optimizers.
     """
 
     def __init__(self, model: Model) -> None:
@@ -53,7 +53,7 @@ class StackStep:
 
         def step(scalars: Tensor, steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
             def loss(values: Tensor) -> Any:
-                # A derivative changes nothing: running statistics are made anew and written back after it.
+                # A function to differentiate is pure: new running statistics are written back after it.
                 fresh = {name: buffer.clone() for name, buffer in running.items()}
                 tensors = Tensors({**flat.by_name(values), **fresh, **constants}, steps)
                 losses, right = model.objective(x, labels, tensors)
@@ -65,7 +65,7 @@ class StackStep:
                 buffer.copy_(fresh[name])
             return losses, right
 
-        self._step, self._values = Captured(compiled(step) if first.compile_step else step), values
+        self._step, self._values = GraphedCallable(compiled(step) if first.compile_step else step), values
 
     def _stack_state(self) -> dict[str, Tensor]:
         """Tensors of the optimizers' states as rows (M, P)."""
@@ -82,13 +82,13 @@ class StackStep:
         """Make a step.
 
         Args:
-            active: the members that it counts for; what becomes of the rows of others does not matter any more.
-            steps: (M,) that each draws for.
+            active: the members that make the step; the rows of others are no longer used.
+            steps: (M,) step numbers, of which random draws are functions.
             x: inputs (M, B, D).
             labels: (M, B).
 
         Returns:
-            losses (M,) and number of right answers (M,) before it.
+            losses (M,) and numbers of correct predictions (M,) before it.
         """
         columns = {member: self._scalars(member) for member in active}
         nothing = [0.0] * len(next(iter(columns.values())))

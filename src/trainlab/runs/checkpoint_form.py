@@ -1,4 +1,4 @@
-"""What the content of a checkpoint must be before anything is made of it: it may come from anywhere."""
+"""Checks of a checkpoint's content before anything is built from it: it may come from anywhere."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ _LARGEST_IMAGE = 2**26  # pixel values; 4729 x 4729 in colour
 
 
 def check_form(checkpoint: Any) -> None:
-    """Raise ValueError, with what is wrong, unless ``checkpoint`` has all that training leaves for others to use."""
+    """Raise ValueError, with what is wrong, unless ``checkpoint`` has what evaluation and prediction need."""
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("trainlab"), dict):
         raise ValueError("was not written by trainlab")
     check_format(checkpoint["trainlab"].get("format", 1))
@@ -22,7 +22,7 @@ def check_form(checkpoint: Any) -> None:
 
 
 def check_training_state(checkpoint: Any) -> None:
-    """Raise ValueError unless ``checkpoint``, whose form was checked, also has what a training resumes from."""
+    """Raise ValueError unless ``checkpoint``, already checked by `check_form`, also has what resuming needs."""
     _check(checkpoint, _TRAINING)
 
 
@@ -32,7 +32,7 @@ def _check(checkpoint: Any, form: Mapping[str, tuple[Callable[[Any], bool], str]
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
-            raise ValueError(f"is no whole checkpoint: it has no {key}")
+            raise ValueError(f"is an incomplete checkpoint: it has no {key}")
         if not is_fine(value):
             got = "" if isinstance(value, Mapping) else f", got {str(value)[:80]!r}"
             raise ValueError(f"is no valid checkpoint: {key} must be {expected}{got}")
@@ -59,7 +59,7 @@ def _are_seconds(value: Any) -> bool:
 
 
 def _is_tensor(value: Any) -> bool:
-    """Whether it is one with memory of its own size: a view can claim to be as large as it likes."""
+    """Whether it is a dense tensor on the CPU whose storage is as large as it claims to be."""
     return (
         isinstance(value, Tensor)
         and value.layout is torch.strided

@@ -18,7 +18,7 @@ from trainlab.runs.fingerprint import differences
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint so that at any moment it is whole or absent."""
+    """Writes checkpoints atomically."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``checkpoint``, tensors and plain values only."""
@@ -28,22 +28,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """A tensor with memory of its own: torch saves all of what a view is part of, like a whole population."""
+    """A tensor with its own storage: torch saves the whole storage of a view, such as that of a population."""
     return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.detach().clone()
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of this project, on the CPU, with where it lies as its ``path``. Runs no code from the file.
+    """A checkpoint of this project, on the CPU, with its ``path``. Runs no code from the file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint of this project, or a part of it is missing or wrong.
+        ValueError: it is no checkpoint of this project, of another format, or a part of it is missing or wrong.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}; set ckpt_path to a .ckpt file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it has to say is found by `check_form`
+            warnings.simplefilter("ignore")  # `check_form` finds what is wrong
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's own message says how to load it unsafely
         reason = "it is damaged, or has other objects in it than tensors and plain values"
@@ -79,7 +79,7 @@ def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def mismatch(there: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> str:
-    """The first key, if any, whose tensors differ in shape, or that only one of two states has."""
+    """The first key, if any, whose tensors differ in shape or that only one of two states has."""
     for key in [*here, *there]:
         was, now = (tuple(state[key].shape) if key in state else "absent" for state in (there, here))
         if was != now:
@@ -108,12 +108,12 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
     if changes:
         changes = [change for change in changes if "_target_" in change] or changes
         raise ValueError(
-            f"optimizer and schedule go on as they were, but the checkpoint's are others ({'; '.join(changes)}); "
+            f"a resumed run keeps optimizer and schedule, but the checkpoint's are others ({'; '.join(changes)}); "
             "leave these as they were, or start anew under another name="
         )
     if spans_the_run:
         _check_span(checkpoint["trainlab"], config, total_steps)
-    if "current_model_state" in checkpoint:  # Lightning's WeightAveraging takes both out again, and nothing else does
+    if "current_model_state" in checkpoint:  # only Lightning's WeightAveraging restores both
         others = {k: c for k, c in old["callbacks"].items() if c and not c["_target_"].startswith("trainlab.")}
         kept = {k: c for k in others if (c := config["callbacks"].get(k))}
         if changes := differences({"callbacks": others}, {"callbacks": kept}):
@@ -135,19 +135,19 @@ def _check_span(about: Mapping[str, Any], config: Mapping[str, Any], total_steps
 
 
 def _batch_settings(*configs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The settings that decide what the batches and steps of an epoch are."""
+    """The settings that decide the batches and steps of an epoch."""
     keys = ("devices", "accumulate_grad_batches", "limit_train_batches", "overfit_batches")
     for config in configs:
         yield {"data": config["data"], "trainer": {key: config["trainer"].get(key) for key in keys}}
 
 
 def batches_begun(checkpoint: dict[str, Any]) -> int:
-    """Batches of the epoch that a checkpoint lies in the middle of, where `max_steps` ended it; 0 at an epoch's end."""
+    """Batches of the epoch in which `max_steps` ended the training of a checkpoint; 0 at an epoch's end."""
     return len(checkpoint.get("begun_epoch", {}).get("sizes", ()))
 
 
 def epochs_done(checkpoint: dict[str, Any]) -> int:
-    """Whole epochs that a checkpoint was trained for."""
+    """Complete epochs that a checkpoint was trained for."""
     return int(checkpoint["epoch"]) + (0 if batches_begun(checkpoint) else 1)
 
 

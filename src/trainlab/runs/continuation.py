@@ -1,4 +1,4 @@
-"""How a run continues: from which checkpoint, in which folder, and what its result then says of it."""
+"""How a run continues: from which checkpoint, in which folder, and what is recorded about it."""
 
 import logging
 import shutil
@@ -21,9 +21,9 @@ _NOT_COPIED = (".*", "*.log", CONTINUATION)
 
 
 def training_folder(run_dir: Path, config: Mapping[str, Any], ckpt_path: str | None) -> Path:
-    """Where a run keeps what it makes: ``run_dir``, or a folder in it while it continues a completed run.
+    """The folder a run writes to: ``run_dir``, or a folder in it while it continues a completed run.
 
-    So a completed run stays as it is until its continuation with other settings is completed, too.
+    So a completed run is kept until its continuation with other settings is completed.
     """
     if ckpt_path is None or not is_own_checkpoint(ckpt_path, run_dir):
         return run_dir
@@ -34,7 +34,7 @@ def training_folder(run_dir: Path, config: Mapping[str, Any], ckpt_path: str | N
 
 
 def earlier_part(folder: Path, run_dir: Path, config: Mapping[str, Any], ckpt_path: str | None) -> Result | None:
-    """The result of what an earlier process has made of this run in its training ``folder``, if anything.
+    """The result that an earlier process left for this run in its training ``folder``, if any.
 
     Raises:
         ValueError: the run's folder holds one of other settings, and no checkpoint of it to continue is named.
@@ -47,13 +47,13 @@ def earlier_part(folder: Path, run_dir: Path, config: Mapping[str, Any], ckpt_pa
 
 
 def begin(run_dir: Path, folder: Path) -> None:
-    """Copy the completed run into the ``folder`` of its continuation, in the place of any other that was begun."""
+    """Copy the completed run into the ``folder`` of its continuation, replacing any earlier continuation."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(run_dir, folder, ignore=shutil.ignore_patterns(*_NOT_COPIED))
 
 
 def finish(folder: Path, run_dir: Path) -> None:
-    """Put what a completed continuation has made in the place of what it continued, but for config and result."""
+    """Replace the files of a run by those of its completed continuation, except config and result."""
     for path in sorted(folder.rglob("*")):
         place = run_dir / path.relative_to(folder)
         if path.is_dir():
@@ -77,7 +77,7 @@ def start_checkpoint(
 
     Raises:
         FileNotFoundError: there is none of that name.
-        ValueError: it cannot be continued with these settings, or they leave nothing to train.
+        ValueError: it cannot be resumed with these settings, or they leave nothing to train.
     """
     last = folder / LAST
     if cut_short and last.exists():
@@ -122,7 +122,7 @@ def check_same_images(start: Path, folder: Path, digest: str) -> None:
 
 
 def continued_from(start: Path, config: Mapping[str, Any], folder: Path, digest: str) -> list[dict[str, Any]]:
-    """The parts of a run that were trained with other settings or not in ``folder``, the earliest first.
+    """The parts of a run that were trained with other settings or in another folder, the earliest first.
 
     Each has the path of its checkpoint, epochs and steps up to there, the fingerprint of its settings, what has changed
     since, in settings and in the ``digest`` of the images, and whether the whole is all the same the run that these

@@ -6,4 +6,4 @@ class Diverged(ArithmeticError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was stopped from outside; what it had is saved."""
+    """The run was stopped from outside; its progress is saved."""

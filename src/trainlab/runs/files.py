@@ -1,4 +1,4 @@
-"""Files that are never half-written, locks between processes, and paths that hold in every folder."""
+"""Atomic files, locks between processes, absolute paths."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ _RETRY_S = 0.05  # between two attempts to take a lock
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it is whole or absent: temporary file, fsync, rename.
+    """Write a file atomically, so that it is never half-written: temporary file, fsync, rename.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; nothing is left behind.
@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_in_place(path: Path, content: bytes) -> None:
-    """Write over a file that is at least as long, which needs no room on most file systems. A crash may damage it."""
+    """Overwrite a file that is at least as long, which needs no space on most file systems. A crash may damage it."""
     with named_in_errors(path), path.open("r+b") as file:
         file.write(content)
         file.truncate()
@@ -47,7 +47,7 @@ def write_in_place(path: Path, content: bytes) -> None:
 
 @contextmanager
 def named_in_errors(path: Path) -> Iterator[None]:
-    """Have errors of writing ``path`` name it: a full disk names nothing, and others name a temporary file."""
+    """Name ``path`` in errors of writing it: those of a full disk name no file, and others a temporary one."""
     try:
         yield
     except OSError as error:
@@ -59,7 +59,7 @@ def named_in_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def setting_of_path(key: str, folder: Path) -> Iterator[None]:
-    """Note in errors about ``folder``, or what is in it, which setting says where it is, for `describe_os_error`."""
+    """Note in errors about ``folder`` or its contents which setting it comes from, for `describe_os_error`."""
     try:
         yield
     except OSError as error:
@@ -71,11 +71,11 @@ def setting_of_path(key: str, folder: Path) -> Iterator[None]:
 
 
 def describe_os_error(error: OSError, setting: str) -> str:
-    """What is wrong with which path, and what to do about it.
+    """Path, problem and remedy.
 
     Args:
-        error: of the file system, or one with a message of its own, which is returned as it is.
-        setting: that says where the path is, unless a note of the error names another.
+        error: of the file system; a message of its own is returned unchanged.
+        setting: that the path comes from, unless a note of the error names another.
     """
     if not error.errno:
         return str(error)
@@ -103,9 +103,9 @@ def check_replaceable(path: Path, read: Path, is_own: Callable[[Path], bool], ki
     Args:
         path: to write.
         read: that it is made from, and that exists.
-        is_own: whether a file is of the kind to write.
+        is_own: whether a file is of the kind that is written.
         kind: its name, for the message.
-        setting: that says where the path is.
+        setting: that the path comes from.
     """
     if not path.exists() or path.is_dir():  # a folder cannot be replaced
         return

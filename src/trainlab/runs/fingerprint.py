@@ -1,4 +1,4 @@
-"""Whether two runs are one: the settings that decide what is trained, and their fingerprint."""
+"""Whether two runs are the same: the settings that decide what is trained, and their fingerprint."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from trainlab.tasks.metrics import METRICS
 
 Config = Mapping[str, Any]
 
-# Where a run is kept, what watches it and what machine does it: none of it changes what is trained.
+# Paths, observers and machine settings: they do not change what is trained.
 _NOT_IN_FINGERPRINT = (
     "name",
     "output_dir",
@@ -32,7 +32,7 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.step_losses",
     "lr_search.cache_dir",
 )
-# Overrides that say where and how, not what.
+# Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "lr_search.cache_dir=", "logger."),
@@ -47,9 +47,9 @@ def fingerprint(config: Config) -> str:
 
 
 def identity(config: Config, folder: Path) -> str:
-    """Hexadecimal hash of all that sets runs of a sweep apart: the fingerprint, and machine settings and paths too.
+    """Hexadecimal hash of all that differs between runs of a sweep: the fingerprint, machine settings and paths.
 
-    Where the run itself lies, in ``folder``, is left out.
+    The path of the run's own ``folder`` is left out.
     """
     rest = {key: value for key, value in config.items() if key not in ("name", "output_dir", "run_dir", "sweep")}
     if rest.get("lr_search"):
@@ -65,7 +65,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """What sets two configurations apart, as "key: old value, now new value"."""
+    """How two configurations differ, as "key: old value, now new value"."""
     before, after = _deciding(old), _deciding(new)
     return [
         f"{key}: {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
@@ -75,21 +75,21 @@ def differences(old: Config, new: Config) -> list[str]:
 
 
 def is_debug_run(config: Config) -> bool:
-    """Whether a run of ``config`` only tries whether everything works.
+    """Whether a run of ``config`` is only a test that everything works.
 
-    It ends as "debug", has no figures and counts for nothing: not as done, in no report, as no trial of a search.
+    Its status is "debug", it has no metrics, and no sweep, report or search counts it.
     """
     trainer = config.get("trainer") or {}
     return bool(config.get("debug_run") or trainer.get("fast_dev_run") or trainer.get("overfit_batches"))
 
 
 def telling(overrides: Sequence[str]) -> list[str]:
-    """The overrides that say what a run is, without those that say where and how it is made."""
+    """The overrides without those of paths, observers and machine settings."""
     return [override for override in overrides if not override.lstrip("+~").startswith(_WHERE_AND_HOW)]
 
 
 def _deciding(config: Config) -> dict[str, Any]:
-    """The settings but for what follows from others: a learning rate that is searched."""
+    """The settings except a learning rate that is searched, which follows from others."""
     found = settings(config)
     if config.get("lr_search"):
         found.pop("optim.lr", None)
@@ -102,7 +102,9 @@ def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         path = f"{prefix}{key}"
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
-        if path in _NOT_IN_FINGERPRINT or (path in ("lr_search", "debug_run") and not value):  # as in earlier runs
+        if path in _NOT_IN_FINGERPRINT or (
+            path in ("lr_search", "debug_run") and not value
+        ):  # off, which is the default
             continue
         if isinstance(value, Mapping) and value:
             yield from _relevant(value, f"{path}.")

@@ -1,4 +1,4 @@
-"""The folder of a run: who may write there, what an earlier process left, and how this one's end is recorded."""
+"""The folder of a run: its lock, what an earlier process left, and how the end of this one is recorded."""
 
 import contextlib
 import logging
@@ -30,12 +30,11 @@ def is_main_process() -> bool:
 
 
 def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) -> Result | None:
-    """The result of the run that ``folder`` holds, if it is one of these settings and came to something.
+    """The result in ``folder``, if it is of these settings and there is something to continue.
 
     Raises:
-        ValueError: it is of other settings, and no checkpoint to continue with the new ones is named, or one of both
-            is a debug run.
-        Diverged: it diverged, and would again.
+        ValueError: it is of other settings and no checkpoint of it is named, or one of the two is a debug run.
+        Diverged: it diverged; training is deterministic.
     """
     previous = Result.read(folder)
     if previous is None or (previous.status == "failed" and not (folder / LAST).exists()):
@@ -65,7 +64,7 @@ def is_own_checkpoint(ckpt_path: str, folder: Path) -> bool:
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
-    """Those that the run in ``folder`` was made with."""
+    """The settings of the run in ``folder``."""
     path = folder / "config.yaml"
     try:
         settings = OmegaConf.to_container(OmegaConf.load(path))
@@ -78,13 +77,13 @@ def _settings_of(folder: Path) -> dict[str, Any]:
 
 
 def has_ended(previous: Result, trial: Mapping[str, Any] | None) -> bool:
-    """Whether there is no more to do: the run is completed, or pruned and a ``trial`` of a search again."""
+    """Whether nothing is left to do: the run is completed, or was pruned and is again a ``trial`` of a search."""
     return previous.status == "completed" or (previous.status == "pruned" and bool(trial))
 
 
 @contextlib.contextmanager
 def recorded(result: Result, folder: Path) -> Iterator[None]:
-    """Write the result at the end, whatever the end is."""
+    """Write the result at the end, also after an error."""
     try:
         yield
     except BaseException as error:
@@ -96,9 +95,9 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
                 "message": _message(error),
                 "traceback": str(folder / "traceback.txt"),
             }
-            with contextlib.suppress(OSError):  # on a full disk the result is what there must be room for
+            with contextlib.suppress(OSError):  # on a full disk the result is more important
                 write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
-        with contextlib.suppress(OSError):  # not the first error, which says what is wrong
+        with contextlib.suppress(OSError):  # the first error is raised below
             result.write(folder)
         if interrupted and not isinstance(error, Interrupted):
             raise Interrupted from error
@@ -107,21 +106,21 @@ def recorded(result: Result, folder: Path) -> Iterator[None]:
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether an exception comes of Ctrl-C or SIGTERM; Lightning makes an exit of the former."""
+    """Whether an exception was caused by Ctrl-C, which Lightning turns into SystemExit, or by SIGTERM."""
     cause = error.__context__ if isinstance(error, SystemExit) else None
     return isinstance(error, KeyboardInterrupt | SIGTERMException) or isinstance(cause, KeyboardInterrupt)
 
 
 @contextlib.contextmanager
-def nothing_left(folder: Path) -> Iterator[None]:
-    """Where settings turn out to be wrong, remove what Hydra has written, and the folder if nothing else is in it."""
+def clean_up_on_error(folder: Path) -> Iterator[None]:
+    """After an error in the settings, remove what Hydra has written, and the folder if it is empty then."""
     try:
         yield
     except Exception:
         if is_main_process() and not (folder / "config.yaml").exists():
             for handler in logging.root.handlers[:]:
                 if isinstance(handler, logging.FileHandler) and folder.resolve() in Path(handler.baseFilename).parents:
-                    logging.root.removeHandler(handler)  # it would look for the folder at the next line
+                    logging.root.removeHandler(handler)  # it would write to the folder at the next line
             shutil.rmtree(folder / ".hydra", ignore_errors=True)
             (folder / ".lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):

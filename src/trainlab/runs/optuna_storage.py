@@ -1,4 +1,4 @@
-"""The file that a search's study is kept in, to which its trials' processes append: Optuna's journal, without SQL."""
+"""The storage of a search's study: Optuna's journal, a file to which the processes of its trials append."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ STUDY = "trainlab"  # the one in a journal; Hyperband draws a trial's bracket fr
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """The journal, made if need be.
+    """The journal, created if it does not exist.
 
     Raises:
         ValueError: it is damaged.
@@ -22,7 +22,7 @@ def open_journal(path: Path) -> JournalStorage:
 
 
 def mend_journal(path: Path) -> None:
-    """Take away what processes leave that are killed while they write: half a line, a lock. For who has it alone."""
+    """Remove what a process that was killed while writing leaves: half a line, a lock. No other may have it open."""
     if not path.exists():
         return
     content = path.read_bytes()
@@ -32,5 +32,5 @@ def mend_journal(path: Path) -> None:
 
 
 def trial_id(storage: JournalStorage, number: int) -> int:
-    """What the storage calls a trial."""
+    """The id of a trial in the storage."""
     return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(STUDY), number)

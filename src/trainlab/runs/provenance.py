@@ -1,4 +1,4 @@
-"""Where a result comes from: command, code, versions, machine."""
+"""Provenance of a result: command, code, versions, machine."""
 
 import platform
 import shlex

@@ -17,7 +17,7 @@ RESULT = "result.json"
 CONTINUATION = "continuation"  # folder in that of a completed run, while it is continued with other settings
 STATUSES = ("running", "completed", "debug", "pruned", "diverged", "failed", "interrupted")
 
-_ROOM_FOR_THE_END = 8192  # bytes: metrics, times and an error
+_PADDING = 8192  # bytes: metrics, times and an error
 _LIST_OF_NUMBERS = re.compile(r"\[\n[\s\d.,eE+\-nul]*\]")  # no text: that has no line breaks in JSON
 
 
@@ -30,8 +30,8 @@ class Result:
         fingerprint: see ``fingerprint``.
         overrides: of this run, as given.
         metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
-            Of a debug run epochs and stop_reason alone.
-        time: total_s, epoch_s (median), images_per_s, device; population, of one that was trained together with others:
+            Of a debug run only epochs and stop_reason.
+        time: total_s, epoch_s (median), images_per_s, device; population, of a member of one:
             members of the largest, wall_s of all. total_s and wall_s have what earlier processes spent on the run, and
             on a run whose checkpoint it continues: as they recorded it, but at least the seconds of the epochs in the
             checkpoint. Of a process that was killed only these are known, of its wall_s only the member's share.
@@ -54,7 +54,7 @@ class Result:
     def write(self, folder: Path) -> None:
         """Write `result.json` atomically. Numbers that are not finite become null: JSON has none.
 
-        While a run is running blanks fill up the file, so that its end can be written in their place on a full disk.
+        While a run is running the file is padded with blanks, so that the final result fits in it on a full disk.
 
         Raises:
             OSError: it cannot be written.
@@ -64,7 +64,7 @@ class Result:
         text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
         path, bytes_ = folder / RESULT, (text + "\n").encode()
         try:
-            write_atomically(path, bytes_ + b" " * _ROOM_FOR_THE_END * (self.status == "running"))
+            write_atomically(path, bytes_ + b" " * _PADDING * (self.status == "running"))
         except OSError as error:
             fits = error.errno in (errno.ENOSPC, errno.EDQUOT) and path.exists() and len(bytes_) <= path.stat().st_size
             if not fits:
@@ -114,7 +114,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def folder_of_result(folder: Path, fingerprint: str) -> Path:
-    """Where the run with that fingerprint has its result: ``folder``, or inside while it continues a completed run."""
+    """The folder with the result of that fingerprint: ``folder``, or that of a continuation in it."""
     with contextlib.suppress(ValueError):
         inside = Result.read(folder / CONTINUATION)
         if inside and inside.fingerprint == fingerprint:
@@ -123,7 +123,7 @@ def folder_of_result(folder: Path, fingerprint: str) -> Path:
 
 
 def is_search(found: Any) -> bool:
-    """Whether ``found`` is what a search of the learning rate leaves: `lr_search` of a result."""
+    """Whether ``found`` is a valid `lr_search` of a result."""
     try:
         rates, rows = found["curve"]["lr"], found["curve"]["losses"]
         marks = [found["lr"], found["suggestions"][found["rule"]], *found["suggestions"].values(), *rates]
@@ -147,7 +147,7 @@ def is_number(value: Any) -> bool:
 
 
 def describe(result: Result, folder: Path) -> str:
-    """Two lines that sum up a run."""
+    """Summary of a run in two lines."""
     m = result.metrics
     test = f"test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
     if "val_loss" in m:

@@ -1,4 +1,4 @@
-"""Why a training has ended, by what its callbacks say."""
+"""Why a training has ended, according to its callbacks."""
 
 from collections.abc import Iterable
 
@@ -27,9 +27,9 @@ def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Iterab
 
 
 def was_pruned(callbacks: Iterable[Callback]) -> bool:
-    """Whether a search has ended it before its time, and it would have gone on.
+    """Whether a search has ended it early, and nothing else had.
 
-    The callback of a search is told by its attribute: to import it needs Optuna.
+    The callback of a search is recognized by its attribute: importing it would need Optuna.
     """
     known = list(callbacks)
     return any(getattr(callback, "pruned", False) for callback in known) and not _stopped_early(known)

@@ -10,7 +10,7 @@ from torch import nn
 from trainlab.config.build import Parts, build, resolved, run_dir_of
 from trainlab.console import quiet
 from trainlab.lr_search.apply import check_search
-from trainlab.population.eligibility import unfit
+from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable
 from trainlab.runs.continuation import earlier_part, start_checkpoint, training_folder
 from trainlab.runs.fingerprint import fingerprint, identity, telling
@@ -55,7 +55,7 @@ def check_job(cfg: Any, number: int, overrides: Sequence[str], retry_failed: boo
         devices=parts.trainer.world_size,
         on_gpu=parts.trainer.strategy.root_device.type != "cpu",
         settings=comparable(config),
-        unfit=unfit(config, parts.trainer.world_size),
+        ineligible_reason=ineligible_reason(config, parts.trainer.world_size),
         member_bytes=_member_bytes(parts, 8 if str(cfg.trainer.precision).startswith("64") else 4),
     )
 

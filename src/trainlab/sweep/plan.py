@@ -31,7 +31,7 @@ class Job:
         on_gpu: whether those are GPUs.
         max_epochs: None where there is no limit.
         settings: by which it is told from others, `trainlab.population.grouping.comparable`; of jobs to do.
-        unfit: why it cannot be trained together with others; "" if it can.
+        ineligible_reason: why it cannot be trained together with others; "" if it can.
         member_bytes: memory that it takes where it is trained together with others; an estimate.
     """
 
@@ -45,7 +45,7 @@ class Job:
     on_gpu: bool = False
     max_epochs: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    unfit: str = ""
+    ineligible_reason: str = ""
     member_bytes: int = 0
 
 
@@ -94,7 +94,7 @@ def plan(
     by_number = {job.number: job for job in todo}
     at_once = min(slots, len(todo))
     items = []
-    for group in groups([Candidate(job.number, job.settings, job.unfit) for job in todo]):
+    for group in groups([Candidate(job.number, job.settings, job.ineligible_reason) for job in todo]):
         members = [by_number[number] for number in group.numbers]
         room = _room(members, memory or Memory(), at_once)
         cap = min((limit for limit in (most, room) if limit is not None), default=None)

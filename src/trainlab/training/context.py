@@ -1,4 +1,4 @@
-"""What a run is given by its runner, which may train it together with others."""
+"""What a run gets from its runner, which may train it together with others."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run is given by its runner. The defaults are those of a solo run.
+    """What a run gets from its runner. The defaults are those of a solo run.
 
     Attributes:
         clock: seconds, of which differences count as the time of the run.

@@ -1,6 +1,6 @@
-"""What an optimizer trains: the parameters of a network laid end to end, where it is elementwise, or as they are.
+"""What an optimizer trains: the parameters of a network concatenated into one, where it is elementwise, or as they are.
 
-A step on parameters laid end to end is a few operations, not a few hundred.
+A step on concatenated parameters is a few operations instead of a few hundred.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from trainlab.training.optimizers import is_elementwise
 class FlatParameters:
     """One parameter that holds all trainable parameters of a network; those become views of it.
 
-    A step of an elementwise optimizer on ``parameter`` is the step that it would make on each of its parts. Gradients
-    are computed in the parts and gathered by ``gather_gradients``.
+    A step of an elementwise optimizer on ``parameter`` equals its steps on each of the parts. Gradients are computed in
+    the parts and gathered by ``gather_gradients``.
 
     Attributes:
         parameter: (P,).
-        gradient: (P,), that of ``parameter`` before anything like clipping; empty after ``move_to``.
+        gradient: (P,), that of ``parameter`` before clipping; empty after ``move_to``.
 
     Args:
         network: parameters on one device and of one type.
@@ -56,7 +56,7 @@ class FlatParameters:
         self.parameter.grad = self.gradient
 
     def show_gradients(self) -> None:
-        """Have the parts see what was gathered as their gradients, so that others can read and change them."""
+        """Make views of the gathered gradient those of the parts, so that callbacks can read and change them."""
         for part, view in zip(self._parts, self._gradient_views, strict=True):
             part.grad = view
 
@@ -66,12 +66,12 @@ class FlatParameters:
         self.parameter.grad *= factor
 
     def clip_gradients(self, clip: Callable[[Tensor], Tensor]) -> None:
-        """Put ``clip`` of the gradient in its place."""
+        """Replace the gradient by ``clip`` of it."""
         assert self.parameter.grad is not None
         self.parameter.grad = clip(self.parameter.grad)
 
     def move_to(self, values: Tensor) -> None:
-        """Lie in ``values``, like ``parameter``, from now on. Gradients are then the matter of who made the room."""
+        """Move the parameters into ``values`` (P,). From then on the owner of ``values`` has to provide gradients."""
         self.parameter.data = values.copy_(self.parameter.detach())
         self.gradient, self._gradient_views = self.gradient.new_empty(0), []
         self.parameter.grad = None
@@ -79,7 +79,7 @@ class FlatParameters:
             part.data = view
 
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
-        """The parts of ``flat`` (..., P), tensors like ``parameter``, by the names that the network has for them."""
+        """The parts of ``flat`` (..., P), tensors like ``parameter``, by their names in the network."""
         return dict(zip(self._names, self._views(flat), strict=True))
 
     def _views(self, flat: Tensor) -> list[Tensor]:
@@ -103,17 +103,17 @@ class SeparateParameters:
             parameter.grad = None
 
     def gather_gradients(self) -> None:
-        """Nothing: the optimizer has the parameters themselves."""
+        """Does nothing: the optimizer has the parameters themselves."""
 
     def show_gradients(self) -> None:
-        """Nothing: each parameter has its gradient."""
+        """Does nothing: each parameter has its gradient."""
 
     def scale_gradients(self, factor: float) -> None:
         """Multiply all gradients by ``factor``."""
         torch._foreach_mul_(self._gradients, factor)
 
     def clip_gradients(self, clip: Callable[[Tensor], Tensor]) -> None:
-        """Put ``clip`` of all gradients, laid end to end, in their place."""
+        """Replace all gradients by ``clip`` of their concatenation."""
         gradients = self._gradients
         clipped = clip(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient, part in zip(gradients, clipped.split([g.numel() for g in gradients]), strict=True):
@@ -124,10 +124,10 @@ class SeparateParameters:
         return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
 
 
-def trained_by(
+def build_optimizer(
     build: Callable[[list[nn.Parameter]], Optimizer], network: nn.Module
 ) -> tuple[FlatParameters | SeparateParameters, Optimizer]:
-    """The optimizer that ``build`` makes for a network, and what it trains: flat parameters where that is the same."""
+    """The optimizer that ``build`` makes for a network, and what it trains: flat parameters where it is elementwise."""
     separate = SeparateParameters(network)
     optimizer = build(separate.parameters)
     if not is_elementwise(optimizer) or len({(p.dtype, p.device) for p in separate.parameters}) != 1:

@@ -1,4 +1,4 @@
-"""Which of Lightning's callbacks can work on a training whose module makes the optimizer's steps itself."""
+"""Which of Lightning's callbacks work under manual optimization."""
 
 from collections.abc import Iterable, Mapping
 
@@ -32,7 +32,7 @@ _REFUSED: dict[type[Callback], str] = {
 
 
 def watches_gradients(callbacks: Iterable[Callback]) -> bool:
-    """Whether any of the callbacks has a hook between backward and update, which a step in one piece lacks."""
+    """Whether any of the callbacks has a hook between backward and update, which a fused step does not call."""
     return any(is_overridden(hook, c, Callback) for c in callbacks for hook in _GRADIENT_HOOKS)
 
 
@@ -52,7 +52,7 @@ def check_callbacks(callbacks: Mapping[str, Callback], on_cpu: bool) -> None:
 
 
 def _problem(callback: Callback, on_cpu: bool) -> str:
-    """Why a callback cannot work and what to do; "" where it can."""
+    """Why a callback does not work and what to do instead; "" if it works."""
     for kind, reason in _REFUSED.items():
         if isinstance(callback, kind):
             return reason
@@ -65,6 +65,6 @@ def _problem(callback: Callback, on_cpu: bool) -> str:
         )
     if is_overridden("on_before_zero_grad", callback, Callback):
         return (
-            "has on_before_zero_grad, which Lightning calls under automatic optimization alone; use on_train_batch_end"
+            "has on_before_zero_grad, which Lightning calls only under automatic optimization; use on_train_batch_end"
         )
     return ""

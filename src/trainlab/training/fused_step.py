@@ -10,7 +10,7 @@ from torch.func import functional_call, grad_and_value
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from trainlab.training.cuda_graph import Captured
+from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.flat_parameters import FlatParameters
 from trainlab.training.optimizers import has_state, rule_for
 
@@ -18,10 +18,10 @@ Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # logits, labels 
 Clip = Callable[[Tensor], Tensor]
 
 
-class WholeStep:
-    """A step of ``optimizer`` on a network whose parameters lie end to end; on a GPU captured as a CUDA graph.
+class FusedStep:
+    """A step of ``optimizer`` on a network with flat parameters; on a GPU captured as a CUDA graph.
 
-    The state stays in ``optimizer.state``, in torch's format. Its entries are there once torch has made a first step.
+    The state stays in ``optimizer.state``, in torch's format. Its entries exist once torch has made a first step.
 
     Args:
         network: raw images -> logits.
@@ -45,7 +45,7 @@ class WholeStep:
     ) -> None:
         self._rule = rule_for(optimizer)
         self._optimizer, self._parameter = optimizer, flat.parameter
-        # Running statistics are made anew in the graph and written back after it: a derivative changes nothing.
+        # A function to differentiate is pure: new running statistics are written back after it.
         self._running = {
             f"{name}.{key}": buffer
             for name, module in network.named_modules()
@@ -75,12 +75,12 @@ class WholeStep:
             return value, correct
 
         self._step: Callable[..., tuple[Tensor, Tensor]] = compiled(step) if compile else step
-        self._captured: Captured | None = None
+        self._graphed: GraphedCallable | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether torch has made the first step, where it makes tensors in it."""
-        return self._captured is not None or has_state(self._optimizer)
+        """Whether torch has made the first step, in which it may create the state's tensors."""
+        return self._graphed is not None or has_state(self._optimizer)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,14 +88,14 @@ class WholeStep:
         (settings,) = self._optimizer.param_groups
         state = self._optimizer.state[self._parameter]
         scalars = to_device(self._rule.scalars(settings, state), self._parameter)
-        if self._captured is None:  # now the state has its place in memory
+        if self._graphed is None:  # now the state has its addresses
             tensors = {name: state[name] for name in self._rule.tensors(settings)}
-            self._captured = Captured(partial(self._step, self._parameter.detach(), tensors, self._running))
-        return self._captured(scalars, images, labels)
+            self._graphed = GraphedCallable(partial(self._step, self._parameter.detach(), tensors, self._running))
+        return self._graphed(scalars, images, labels)
 
 
 def to_device(numbers: Sequence[Any], like: Tensor) -> Tensor:
-    """A tensor of ``numbers`` beside ``like`` and of its type, without waiting for the device."""
+    """A tensor of ``numbers`` with the device and type of ``like``, without synchronization."""
     on_gpu = like.device.type == "cuda"
     return torch.tensor(numbers, dtype=like.dtype, pin_memory=on_gpu).to(like.device, non_blocking=on_gpu)
 
@@ -103,10 +103,10 @@ def to_device(numbers: Sequence[Any], like: Tensor) -> Tensor:
 def compiled(step: Any) -> Callable[..., Any]:
     """``step`` as one compiled graph, for inputs of the shapes that they first have.
 
-    Nothing but the inputs may change while a network trains. Before every step torch would look for changes in hundreds
-    of places, up to 0.6 ms; it is told to look at tensors alone. So that it can never take this graph for that of
-    another network, the code that graphs are filed under is the function's own.
+    Nothing but the inputs may change while a network trains. Torch would check hundreds of guards before every step,
+    up to 0.6 ms; only those of tensors are kept. Graphs are cached by code object, so the function gets one of its own:
+    the graph of another network can never be taken for this one.
     """
     step.__code__ = step.__code__.replace()
-    tensors_alone = torch.compiler.keep_tensor_guards_unsafe
-    return torch.compile(step, dynamic=False, fullgraph=True, options={"guard_filter_fn": tensors_alone})
+    tensor_guards = torch.compiler.keep_tensor_guards_unsafe
+    return torch.compile(step, dynamic=False, fullgraph=True, options={"guard_filter_fn": tensor_guards})

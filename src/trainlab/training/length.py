@@ -1,4 +1,4 @@
-"""How long a training is: what the settings of the Trainer say of it, and how many steps that makes."""
+"""The length of a training: checks of the Trainer's settings, and the number of batches and steps."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def check_length(trainer: Mapping[str, Any]) -> None:
-    """Raise ValueError where a training with these settings has no step, contradicts itself, or validates in an epoch.
+    """Raise ValueError where these settings contradict each other, leave no step, or validate inside an epoch.
 
     Args:
         trainer: settings of Lightning's Trainer.
@@ -53,11 +53,12 @@ def count_batches(images: int, batch_size: int, devices: int, limit: float | Non
         images: of the split.
         batch_size: of each device.
         devices: that share the images.
-        limit: the value of the Trainer's setting ``key``: an integer is a number of batches, a float their share.
+        limit: the value of the Trainer's setting ``key``: an integer is a number of batches, a float a
+            fraction of them.
         key: of the setting.
 
     Raises:
-        ValueError: the share is less than a batch.
+        ValueError: the fraction is less than a batch.
     """
     batches = limited(math.ceil(math.ceil(images / devices) / batch_size), limit)
     if batches == 0 and limit:
@@ -66,7 +67,7 @@ def count_batches(images: int, batch_size: int, devices: int, limit: float | Non
 
 
 def limited(batches: int, limit: float | None) -> int:
-    """How many of ``batches`` are left by a limit: an integer is a number of batches, a float their share."""
+    """How many of ``batches`` a limit leaves: an integer is a number of batches, a float a fraction of them."""
     if isinstance(limit, int):
         return min(limit, batches)
     return batches if limit is None else int(limit * batches)
@@ -81,7 +82,7 @@ def count_steps(batches: int, accumulate: int, max_epochs: int | None, max_steps
 
 
 def one_batch_notes(trainer: Mapping[str, Any]) -> list[str]:
-    """What to tell of limits that are 1, one batch, and may have been meant as 1.0, all of them."""
+    """Warnings about limits that are 1, one batch, and may have been meant as 1.0, all batches."""
     keys = ("limit_train_batches", "limit_val_batches", "overfit_batches")
     return [
         f"trainer.{key}=1 is one batch; 1.0 is all of them"

@@ -26,7 +26,7 @@ from trainlab.training.lightning_processes import is_lost_connection
 from trainlab.training.optimizers import is_elementwise
 
 _POLL_S = 0.5
-_GRACE_S = 5.0  # for the main process to notice by itself that another one has died; before all have met it cannot
+_GRACE_S = 5.0  # for the main process to raise an error of its own; before all have connected it cannot
 
 
 def make_trainer(make: Callable[[], Trainer]) -> Trainer:
@@ -173,7 +173,7 @@ class _GivenCheckpoint(_CheckpointConnector):
 
     @contextlib.contextmanager
     def _damage_named(self) -> Iterator[None]:
-        """Have whatever an error of restoring is say that the checkpoint is damaged."""
+        """Turn any error of restoring into one that says that the checkpoint is damaged."""
         try:
             yield
         except Exception as error:

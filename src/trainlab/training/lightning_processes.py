@@ -1,4 +1,4 @@
-"""Processes that Lightning starts for the other devices of a run: how they end when one of them has died."""
+"""How the processes that Lightning starts for other devices end when one of them has died."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ _POLL_S = 0.5
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Whether an error comes of another process that is gone."""
+    """Whether an error means that another process has died."""
     return isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 @contextlib.contextmanager
 def going_with_the_main_process() -> Iterator[None]:
-    """In a process that the main one has started: end when that is gone, quietly."""
+    """In a process that the main one has started: exit quietly once that has ended."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -31,5 +31,5 @@ def going_with_the_main_process() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if is_lost_connection(error):
-            raise SystemExit(1) from None  # the main process says what there is to say
+            raise SystemExit(1) from None  # the main process reports it
         raise

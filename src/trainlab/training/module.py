@@ -1,4 +1,4 @@
-"""One training and validation step, the loss, and the optimizer: what Lightning drives."""
+"""The LightningModule: training and validation step, loss, optimizer and schedule."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from trainlab.data.batches import Batches
 from trainlab.randomness import CounterDraws
 from trainlab.runs.errors import Diverged
-from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, trained_by
+from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
 from trainlab.training.foreign_callbacks import watches_gradients
-from trainlab.training.fused_step import WholeStep
+from trainlab.training.fused_step import FusedStep
 from trainlab.training.length import count_steps
 from trainlab.training.lightning_internals import (
     FastHookNames,
@@ -46,9 +46,9 @@ class Classifier(FastHookNames, lightning.LightningModule):
         network: raw uint8 images (B, C, H, W) -> logits (B, classes).
         optimizer: parameters -> optimizer.
         scheduler: (optimizer, total steps) -> Lightning's scheduler dictionary or None.
-        label_smoothing: share of the target spread over all classes, in [0, 1); in the training loss alone.
+        label_smoothing: fraction of the target spread over all classes, in [0, 1); only in the training loss.
         compile: compile the training step.
-        gradient_clip_val: largest norm (or value) of the gradient; None or 0 for any.
+        gradient_clip_val: largest norm (or value) of the gradient; None or 0 for no clipping.
         gradient_clip_algorithm: "norm" or "value".
         accumulate_grad_batches: batches of a step, whose gradient is that of the mean loss of all their images; the
             last step of an epoch has those that are left.
@@ -82,7 +82,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
                 f"accumulate_grad_batches must be at least 1, got {accumulate_grad_batches}; "
                 "set trainer.accumulate_grad_batches"
             )
-        # Lightning's own loop around each step costs 0.3 ms, a tenth of a small network's step.
+        # Automatic optimization costs 0.3 ms a step, a tenth of a small network's step.
         self.automatic_optimization = False
         self.network = network
         self._losses, self._sizes, self._checked = torch.zeros(0), [], 0  # of the epoch so far
@@ -97,30 +97,30 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over all parameters, and its schedule over the steps of the whole run."""
-        self.trained, optimizer = trained_by(self._build_optimizer, self.network)
-        self._whole_step: WholeStep | None = None
+        self.trained, optimizer = build_optimizer(self._build_optimizer, self.network)
+        self._fused_step: FusedStep | None = None
         self._forward = self._objective
         self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
-        # Gradients of several batches, processes or scales meet between backward and update; callbacks see them there.
+        # Gradients of several batches, processes or scales meet between backward and update, where callbacks see them.
         in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
         in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
         captured = captured and not detects_anomalies(self.trainer)
         if self._epoch_steps is not None:
-            pass  # which makes the steps
+            pass  # no step is made here
         elif in_one and self.trainer.precision != "16-mixed" and (self.compile_step or captured):
-            step = WholeStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
-            self._whole_step = step
+            step = FusedStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
+            self._fused_step = step
         elif self.compile_step:
             self._forward = torch.compile(self._objective, dynamic=False)
         self._schedule = self._build_scheduler(optimizer, self._total_steps())
         if self._schedule is None:
             return optimizer
-        # Lightning saves it; `step_schedule` steps it.
+        # Lightning saves the schedule; `step_schedule` steps it.
         return {"optimizer": optimizer, "lr_scheduler": {key: self._schedule[key] for key in ("scheduler", "interval")}}
 
     def _total_steps(self) -> int:
-        """Optimizer steps of the whole run; 0 where it has no end."""
+        """Optimizer steps of the whole run; 0 if it has no limit."""
         trainer = self.trainer
         set_up_batches(trainer)
         return count_steps(self.steps_per_epoch, self.accumulate, trainer.max_epochs, trainer.max_steps)
@@ -148,13 +148,13 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     @property
     def batches(self) -> Batches:
-        """Those of the epoch it is at."""
+        """Those of the current epoch."""
         assert isinstance(self.trainer.train_dataloader, Batches)
         return self.trainer.train_dataloader
 
     @property
     def begun_batches(self) -> int:
-        """Batches of the epoch that a checkpoint has in it, before the epoch continues; 0 of one at an epoch's end."""
+        """Batches of the current epoch that the checkpoint already contains, until the epoch continues; else 0."""
         return len(self._begun["sizes"]) if self._begun else 0
 
     @property
@@ -163,19 +163,19 @@ class Classifier(FastHookNames, lightning.LightningModule):
         return len(self._sizes) == len(self._losses)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the rest of an epoch needs of its first part, of each process."""
+        """Add the sums of each process over the first part of an epoch, which the rest of it needs."""
         if self._sizes and not self.epoch_is_whole:
             losses, correct = self._of_each(self._losses[: len(self._sizes)]), self._of_each(self._train_correct)
             checkpoint["begun_epoch"] = {"sizes": self._sizes, "losses": losses, "correct": correct}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the epoch that the checkpoint lies in, if it is no epoch's end."""
+        """Prepare to continue the epoch that the checkpoint was saved in, if it was not saved at an epoch's end."""
         if "begun_epoch" in checkpoint:
             self._begun = checkpoint["begun_epoch"]
             reopen_epoch(checkpoint["loops"]["fit_loop"])
 
     def on_train_start(self) -> None:
-        """Make room for the losses of an epoch; tell the random layers which rows of a batch this process has."""
+        """Allocate the losses of an epoch; set which rows of a batch the random layers of this process draw for."""
         self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self._train_correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self._images_of_full_step, self._images_of_step = self.accumulate * self.batches.batch_size, 0
@@ -199,7 +199,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
             continue_epoch(self.trainer)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Have the steps of the epoch made, where that is not done batch by batch."""
+        """Have `EpochSteps`, if given, make the steps of the epoch."""
         if self._epoch_steps is not None:
             self._epoch_steps.train_epoch(self)
 
@@ -212,8 +212,8 @@ class Classifier(FastHookNames, lightning.LightningModule):
             draws.step.fill_(self.current_epoch * len(self._losses) + batch_idx)
         # A last, smaller batch is not worth a compilation of its own.
         full = not self._sizes or len(labels) == self._sizes[0]
-        if self._whole_step is not None and self._whole_step.ready and full:
-            loss, correct = self._whole_step(images, labels)
+        if self._fused_step is not None and self._fused_step.ready and full:
+            loss, correct = self._fused_step(images, labels)
             count_step(self.trainer)
             self.step_schedule("step")
         else:
@@ -248,7 +248,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         return self._loss(self.network(images), labels)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss of a batch and how many of it are right."""
+        """Mean loss of a batch and the number of correct predictions."""
         logits = at_least_float32(logits)
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return loss, (logits.detach().argmax(1) == labels).sum()
@@ -264,8 +264,8 @@ class Classifier(FastHookNames, lightning.LightningModule):
         """Take the sums of an epoch whose steps `EpochSteps` has made.
 
         Args:
-            losses: (steps,) mean loss of each batch; fewer than all where it was given up as not finite.
-            correct: () int64, how many answers were right.
+            losses: (steps,) mean loss of each batch; fewer than all batches if one was not finite.
+            correct: () int64, number of correct predictions.
             sizes: images of each batch.
         """
         self._losses[: len(losses)] = losses
@@ -299,7 +299,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
         self._check_losses()
-        self._share_buffers()  # of an epoch without validation
+        self._broadcast_buffers()  # of an epoch without validation
         if self.epoch_is_whole:
             self.step_schedule("epoch")
 
@@ -328,22 +328,22 @@ class Classifier(FastHookNames, lightning.LightningModule):
         return self._losses[: len(self._sizes)].cpu()
 
     def train_sums(self) -> Tensor:
-        """(3,) float64: sum of losses, number right, number of images of the epoch, over all processes."""
+        """(3,) float64: sum of losses, correct predictions, and images of the epoch, over all processes."""
         sizes = torch.tensor(self._sizes, dtype=torch.float64)
         loss = (self.losses_of_epoch.double() * sizes).sum()
         return self._reduce(torch.stack([loss, self._train_correct.cpu().double(), sizes.sum()]))
 
-    def _share_buffers(self) -> None:
-        """Have the buffers of process 0 in all: under manual optimization, Lightning has each process keep its own."""
+    def _broadcast_buffers(self) -> None:
+        """Copy the buffers of process 0 to all: under manual optimization Lightning does not."""
         if self.trainer.world_size > 1:
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     def on_validation_epoch_start(self) -> None:
-        """Start the sums of the validation, of one network in all processes."""
+        """Start the sums of the validation, with the same buffers in all processes."""
         self._check_losses()
-        self._share_buffers()
-        kind = torch.float32 if self.device.type == "mps" else torch.float64  # which Apple's GPUs lack
+        self._broadcast_buffers()
+        kind = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
         self._val = torch.zeros(3, device=self.device, dtype=kind)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -388,5 +388,5 @@ def _lr_and_momentum(optimizer: Optimizer) -> tuple[float, float]:
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in a type fine enough to sum losses in; half-precision networks put out coarser ones."""
+    """Logits in float32 or finer, so that losses can be summed."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

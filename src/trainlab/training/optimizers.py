@@ -140,8 +140,7 @@ _RULES: dict[type[Optimizer], Rule] = {
     torch.optim.RMSprop: Rule(_rmsprop_scalars, _rmsprop_update, _rmsprop_tensors),
 }
 
-# A step of these on a vector is the step on each of its elements. Nothing of the kind is known of others, subclasses
-# of these among them.
+# A step of these on a vector equals the steps on its elements. That is not known of others, including subclasses.
 ELEMENTWISE: tuple[type[Optimizer], ...] = (
     *(torch.optim.Adadelta, torch.optim.Adagrad, torch.optim.Adam, torch.optim.Adamax, torch.optim.AdamW),
     *(torch.optim.ASGD, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.Rprop, torch.optim.SGD),
@@ -149,15 +148,17 @@ ELEMENTWISE: tuple[type[Optimizer], ...] = (
 
 
 def is_elementwise(optimizer: Optimizer) -> bool:
-    """Whether ``optimizer`` makes the same step on all its parameters laid end to end."""
+    """Whether ``optimizer`` makes the same step on the concatenation of its parameters."""
     return type(optimizer) in ELEMENTWISE and len(optimizer.param_groups) == 1
 
 
-def tried(build: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.Parameter], on_cpu: bool) -> Optimizer:
-    """The optimizer that ``build`` makes for ``parameters``. One like it has made a step on others.
+def try_optimizer(
+    build: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.Parameter], on_cpu: bool
+) -> Optimizer:
+    """The optimizer that ``build`` makes for ``parameters``, after another one like it has made a step.
 
     Raises:
-        ValueError: it takes no such parameters, or can make no step of training with its settings.
+        ValueError: it does not take the parameters, or cannot make a training step with its settings.
     """
     if not parameters:
         raise ValueError("the network must have trainable parameters, got none; set another model")
@@ -169,8 +170,8 @@ def tried(build: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.
     if inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
         raise ValueError(f"{name} evaluates the loss several times a step; choose another optim")
     if optimizer.defaults.get("capturable") and not on_cpu:
-        return optimizer  # which can be tried on a GPU alone
-    parameter = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))  # which holds any rate that a training can have
+        return optimizer  # which makes steps on a GPU only
+    parameter = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))  # in which any valid rate is finite
     parameter.grad = torch.ones_like(parameter)
     try:
         build([parameter]).step()
@@ -217,7 +218,7 @@ def has_rule(optimizer: Optimizer) -> bool:
 
 
 def has_state(optimizer: Optimizer) -> bool:
-    """Whether the tensors that its rule works with are there, as they are from torch's first step on."""
+    """Whether the state has the tensors that the rule needs, as it has after torch's first step."""
     (settings,) = optimizer.param_groups
     state = optimizer.state.get(settings["params"][0], {})
     return all(isinstance(state.get(name), Tensor) for name in rule_for(optimizer).tensors(settings))
@@ -228,8 +229,8 @@ def clip_norm(gradient: Tensor, limit: float | Tensor) -> Tensor:
     return gradient * (limit / (row_norms(gradient) + 1e-6)).clamp(max=1)
 
 
-# An operation of its own, which the compiler does not look into: fused with the update of several rows, code for the
-# processor cannot be made (pytorch issue 196570).
+# A custom operation, opaque to the compiler: fused with the update of several rows, inductor cannot generate code for
+# the CPU (pytorch issue 196570).
 @torch.library.custom_op("trainlab::row_norms", mutates_args=())
 def row_norms(x: Tensor) -> Tensor:
     """Euclidean norms (..., 1) of the rows of ``x`` (..., P)."""

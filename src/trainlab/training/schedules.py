@@ -72,7 +72,7 @@ def _name(build: Callable[..., Any]) -> str:
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> None:
-    """The rate stays what ``optim.lr`` says."""
+    """The rate stays at ``optim.lr``."""
 
 
 def one_cycle(
