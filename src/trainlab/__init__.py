@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trainlab.randomness import derive_seed, generator
     from trainlab.report import load_runs
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["derive_seed", "expand_sweep", "generator", "load_data", "load_network", "load_runs"]
 
 _MODULES = {
