@@ -29,6 +29,7 @@ from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import locked
+from trainlab.runs.format import FORMAT
 from trainlab.runs.result import Result, describe
 
 METRICS = ["best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs", "stop_reason"]
@@ -90,8 +91,9 @@ def test_the_folder_of_a_run_has_what_the_design_says(train):
         *("config.yaml", "metrics.csv", "result.json", ".lock"),
     }
     written = json.loads((folder / "result.json").read_text())
-    assert written == dataclasses.asdict(result)
+    assert written == {"format": FORMAT} | dataclasses.asdict(result)
     assert list(written) == [
+        "format",
         "status",
         "fingerprint",
         "overrides",
