@@ -16,7 +16,7 @@ from trainlab.inference import evaluate_checkpoint
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.models import ImageNetwork
 from trainlab.models.activations import ACTIVATIONS
-from trainlab.models.image_network import INPUT_SETTINGS
+from trainlab.models.image_network import NOT_OF_NETWORK
 from trainlab.run import build
 
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
@@ -135,7 +135,7 @@ def test_keys_and_defaults_are_those_of_the_constructor(option: str, compose: Co
     for path, target, arguments in found:
         parameters = dict(inspect.signature(target).parameters)
         if group == "model":
-            parameters |= {key: inspect.signature(ImageNetwork).parameters[key] for key in INPUT_SETTINGS}
+            parameters |= {key: inspect.signature(ImageNetwork).parameters[key] for key in NOT_OF_NETWORK}
         assert set(arguments) <= set(parameters), path
         made_by = target.__init__ if inspect.isclass(target) else target
         if not made_by.__module__.startswith("trainlab."):

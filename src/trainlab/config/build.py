@@ -27,7 +27,7 @@ from trainlab.data import ImageData
 from trainlab.inference.rebuild import check_rebuildable
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models import ImageNetwork
-from trainlab.models.image_network import INPUT_SETTINGS
+from trainlab.models.image_network import NOT_OF_NETWORK, WRAPPER_SETTINGS
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.files import absolute
 from trainlab.runs.provenance import provenance
@@ -262,11 +262,11 @@ def _logger(cfg: DictConfig, name: str) -> Logger:
 
 
 def _build_network(cfg: DictConfig, data: ImageData) -> ImageNetwork:
-    own = {key: cfg.model[key] for key in INPUT_SETTINGS if key in cfg.model}
+    own = {key: cfg.model[key] for key in WRAPPER_SETTINGS if key in cfg.model}
     check_arguments(ImageNetwork, own, "model")
-    module = construct(cfg, "model", INPUT_SETTINGS, image_shape=data.image_shape)
+    module = construct(cfg, "model", NOT_OF_NETWORK, image_shape=data.image_shape)
     check_rebuildable(module)
-    return ImageNetwork(module, data.image_shape, cfg.model.get("num_classes"), **own)
+    return ImageNetwork(module, data.image_shape, **own)
 
 
 def construct(cfg: DictConfig, section: str, omit: Collection[str] = (), **late: Any) -> Any:

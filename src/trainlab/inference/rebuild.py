@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from trainlab.data import ImageData
 from trainlab.models import ImageNetwork
-from trainlab.models.image_network import INPUT_SETTINGS
+from trainlab.models.image_network import NOT_OF_NETWORK, WRAPPER_SETTINGS
 from trainlab.runs.checkpoints import load_checkpoint, mismatch, network_weights
 from trainlab.validation import check_arguments
 
@@ -77,8 +77,8 @@ def rebuild_network(checkpoint: dict[str, Any]) -> ImageNetwork:
     shape, settings = tuple(about["image_shape"]), about["config"]["model"]
     with warnings.catch_warnings(), _limited_size(weights.values()):
         warnings.simplefilter("ignore")  # the training has warned of its settings
-        module = _construct(nn.Module, checkpoint, "model", INPUT_SETTINGS, image_shape=shape)
-        network = ImageNetwork(module, shape, settings.get("num_classes"), bool(settings.get("standardize")))
+        module = _construct(nn.Module, checkpoint, "model", NOT_OF_NETWORK, image_shape=shape)
+        network = ImageNetwork(module, shape, **{key: settings[key] for key in WRAPPER_SETTINGS if key in settings})
     wrong = mismatch(weights, network.state_dict())
     if not wrong and network.num_classes != len(about["classes"]):
         wrong = f"the classes are {len(about['classes'])} there and {network.num_classes} here"

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from trainlab.models.self_normalization import warn_if_not_standardized
 
-INPUT_SETTINGS = ("standardize",)  # of the section `model`: those of `ImageNetwork`, all others are the network's
+# Of the section `model`: settings of `ImageNetwork`, and those of them that its network does not take.
+WRAPPER_SETTINGS, NOT_OF_NETWORK = ("num_classes", "standardize"), ("standardize",)
 
 
 class InputScaling(nn.Module):
@@ -55,7 +56,7 @@ class ImageNetwork(nn.Module):
     """
 
     def __init__(
-        self, module: nn.Module, image_shape: tuple[int, int, int], num_classes: int, standardize: bool = False
+        self, module: nn.Module, image_shape: tuple[int, int, int], num_classes: int = 10, standardize: bool = False
     ) -> None:
         super().__init__()
         if not standardize:
