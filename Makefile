@@ -36,6 +36,7 @@ check: lint types test-all ## what CI runs
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@find src tests benchmarks -name '*.py' | xargs wc -l | awk '$$1 > 300 && $$2 != "total" {print "warning: " $$2 " has " $$1 " lines, more than 300"}'
 
 types: setup
 	$(BIN)/mypy
