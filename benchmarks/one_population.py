@@ -11,37 +11,32 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
-
-from trainlab.cli import PROJECT, register_resolvers
-from trainlab.population.runner import Member, Population
+from trainlab.config.compose import compose
+from trainlab.config.run_config import RunConfig
+from trainlab.population.runner import Population
 from trainlab.run import run
 from trainlab.runs.result import Result
+from trainlab.training.context import RunContext
 
 
 def main() -> None:
     """Train. What ended a member ends this, once all have ended."""
     folder, rates, *shared = sys.argv[1:]
-    register_resolvers()
     logging.root.setLevel(logging.INFO)
     works = []
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        for number, rate in enumerate(rates.split(",")):
-            own = Path(folder) / f"member{number}"
-            overrides = [*shared, f"optim.lr={rate}"]
-            cfg = compose("train", [*overrides, f"run_dir={own}", f"name={own.name}"])
-            works.append(partial(train, cfg, overrides, own))
+    for number, rate in enumerate(rates.split(",")):
+        cfg = compose([*shared, f"optim.lr={rate}", f"output_dir={folder}", f"name=member{number}"])
+        works.append(partial(train, cfg))
     for outcome in Population(works).run():
         if isinstance(outcome, BaseException):
             raise outcome
 
 
-def train(cfg: DictConfig, overrides: list[str], folder: Path, member: Member) -> Result:
+def train(cfg: RunConfig, context: RunContext) -> Result:
     """A member's run, in its thread, logged as a sweep would."""
-    folder.mkdir(parents=True)
-    log_this_thread(folder / "train.log")
-    return run(cfg, overrides, member)
+    cfg.run_dir.mkdir(parents=True)
+    log_this_thread(cfg.run_dir / "train.log")
+    return run(cfg, context)
 
 
 def log_this_thread(path: Path) -> None:

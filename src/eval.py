@@ -1,9 +1,10 @@
 """Evaluate a checkpoint on the test set: ``python src/eval.py ckpt_path=outputs/.../best.ckpt mc_samples=100``."""
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from trainlab.cli import past_hydra, run_script
+from trainlab.cli import bypass_hydra_errors, run_script
 
 
 @hydra.main(config_path="../conf", config_name="eval", version_base="1.3")
@@ -13,13 +14,13 @@ def main(cfg: DictConfig) -> None:
     from pathlib import Path
     from typing import Any, cast
 
-    with past_hydra():
-        from trainlab.config.build import make_paths_absolute
+    with bypass_hydra_errors():
+        from trainlab.config.run_config import make_paths_absolute
         from trainlab.inference import evaluate_checkpoint
         from trainlab.inference.table import show
         from trainlab.validation import check_arguments
 
-        make_paths_absolute(cfg)
+        make_paths_absolute(cfg, HydraConfig.get().runtime.cwd)
         known = inspect.signature(evaluate_checkpoint).parameters
         if unknown := [str(key) for key in cfg if key not in known]:
             raise ValueError(f"there is no setting {unknown[0]!r}; there are: {', '.join(known)}")

@@ -9,7 +9,7 @@ Examples:
 import argparse
 import sys
 
-from trainlab.cli import checkpoint_word, parse_arguments, path_word, run_plain_script
+from trainlab.arguments import checkpoint_word, parse_arguments, path_word, run_plain_script
 from trainlab.runs.files import describe_os_error
 
 

@@ -13,7 +13,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from trainlab.cli import checkpoint_word, count_word, parse_arguments, path_word, run_plain_script
+from trainlab.arguments import checkpoint_word, count_word, parse_arguments, path_word, run_plain_script
 from trainlab.runs.files import describe_os_error
 
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from trainlab.cli import path_word, run_plain_script
+from trainlab.arguments import path_word, run_plain_script
 from trainlab.runs.files import describe_os_error
 
 

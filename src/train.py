@@ -1,11 +1,11 @@
 """Train a network, or with ``-m`` a sweep of networks. ``python src/train.py --help`` lists the settings."""
 
-from typing import cast
+from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from trainlab.cli import past_hydra, quick_imports, run_script
+from trainlab.cli import bypass_hydra_errors, gc_paused, run_script
 
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
@@ -13,13 +13,17 @@ def main(cfg: DictConfig) -> float | None:
     """Train with ``cfg``; returns the objective, which a sweeper minimizes or maximizes."""
     from hydra.core.hydra_config import HydraConfig
 
-    with past_hydra():
-        with quick_imports():
+    with bypass_hydra_errors():
+        with gc_paused():
+            from trainlab.config.compose import resolve_job
             from trainlab.run import run
+            from trainlab.runs.folder import clean_up_on_error
             from trainlab.tasks.metrics import METRICS
 
-        overrides = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task))  # "${run_dir}" as typed
-        return run(cfg, overrides).metrics.get(METRICS[cfg.sweep.objective].key)
+        job = HydraConfig.get()
+        with clean_up_on_error(Path(job.runtime.output_dir)):
+            config = resolve_job(cfg, job)
+        return run(config).metrics.get(METRICS[config.settings["sweep"]["objective"]].key)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_CHROMIUM = "there is no Chromium; apt-get install chromium"

@@ -10,19 +10,19 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 import base64
 import signal
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 from _pytest.mark import ParameterSet
-from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
-from omegaconf import DictConfig
 
 from run_folders import leave, no_figures, study  # noqa: F401 (fixtures)
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.config.compose import compose
+from trainlab.config.run_config import RunConfig
 from trainlab.run import build, run
 
 pytest_plugins = ["chromium"]
@@ -83,33 +83,31 @@ def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(Figure, "savefig", _save_blank)
 
 
-def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> DictConfig:
+def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> RunConfig:
     """`conf/train.yaml` with the tiny settings and more overrides, for a run in ``outputs / name``."""
-    register_resolvers()
-    where = [f"name={name}", f"output_dir={outputs}", f"run_dir={outputs / name}"]
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return compose("train", overrides=[*TINY, *where, *overrides])
+    cfg = compose(with_defaults([*TINY, f"name={name}", f"output_dir={outputs}"], *overrides))
+    return replace(cfg, overrides=overrides)
 
 
 @pytest.fixture
-def compose_config(tmp_path: Path) -> Callable[..., DictConfig]:
+def compose_config(tmp_path: Path) -> Callable[..., RunConfig]:
     """``compose_tiny`` in ``tmp_path``."""
 
     return partial(compose_tiny, tmp_path)
 
 
 @pytest.fixture
-def train(compose_config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def train(compose_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Make a tiny run with ``callbacks`` besides its own. Returns its result and its folder."""
 
     def trained(*overrides: str, name: str = "run", callbacks: tuple[Callback, ...] = ()) -> Any:
-        def build_with_callbacks(cfg: DictConfig, context: Any) -> Any:
+        def build_with_callbacks(cfg: RunConfig, context: Any) -> Any:
             parts = build(cfg, context)
             parts.trainer.callbacks[:0] = callbacks
             return parts
 
         with monkeypatch.context() as patch:
             patch.setattr("trainlab.run.build", build_with_callbacks)
-            return run(compose_config(*overrides, name=name), list(overrides)), tmp_path / name
+            return run(compose_config(*overrides, name=name)), tmp_path / name
 
     return trained

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, with_defaults
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.report import write
 from trainlab.sweep import rebalance

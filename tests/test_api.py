@@ -1,81 +1,131 @@
-"""The public Python API: what is loaded of runs that lie on disk."""
+"""The Python API: what it gives, that it is what the command line gives, and that it leaves nothing behind."""
 
+import logging
+import os
+import random
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+import warnings
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
 
 import trainlab
-from trainlab.inference import evaluate
+from conftest import TINY, with_defaults
+from trainlab.config.resolvers import PROJECT
+from trainlab.runs.checkpoints import load_checkpoint, network_weights
+from trainlab.runs.result import Result
 
 
-@pytest.fixture
-def run(train: Any) -> tuple[Any, Path]:
-    """A result and its folder."""
-    return train("model.standardize=true", "trainer.max_epochs=1")
+def process_state() -> dict[str, Any]:
+    """All that a call is to leave as it was."""
+    root = logging.root
+    levels = {name: logging.getLogger(name).level for name in ("", "trainlab", "lightning.pytorch", "lightning.fabric")}
+    return {
+        "directory": Path.cwd(),
+        "signals": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
+        "threads": torch.get_num_threads(),
+        "filters": [*warnings.filters],
+        "environment": dict(os.environ),
+        "handlers": ([*root.handlers], [*logging.getLogger("trainlab").handlers]),
+        "levels": levels,
+        "hydra": (GlobalHydra.instance().hydra, HydraConfig.instance().cfg, Singleton._instances.keys()),
+        "arguments": [*sys.argv],
+        "random": (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()),
+        "flags": (torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()),
+    }
 
 
-def test_the_network_and_the_data_of_a_run_give_what_the_run_tested(run: tuple[Any, Path]):
-    result, folder = run
-    (loaded,) = trainlab.load_runs(folder)
-    for which in (folder, str(folder), folder / "checkpoints" / "best.ckpt", loaded):
-        network, data = trainlab.load_network(which), trainlab.load_data(which)
-        assert not network.training
-        found = evaluate(network, data.test_dataloader(), len(data.classes))
-        assert (found.loss, found.accuracy) == (result.metrics["test_loss"], result.metrics["test_acc"])
+def overrides(folder: Path, *own: str) -> list[str]:
+    return with_defaults([*TINY, f"output_dir={folder}", "name=run"], *own)
 
 
-def test_data_are_loaded_with_other_settings(run: tuple[Any, Path]):
-    assert trainlab.load_data(run[1], batch_size=7).train_dataloader().batch_size == 7
-    with pytest.raises(ValueError, match="batch_sise"):
-        trainlab.load_data(run[1], batch_sise=7)
+def weights(folder: Path) -> list[bytes]:
+    paths = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
+    return [t.numpy().tobytes() for path in paths for t in network_weights(load_checkpoint(path)).values()]
 
 
-def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*best\.ckpt"):
-        trainlab.load_network(tmp_path)
+def test_training_leaves_the_process_as_it_was(tmp_path: Path):
+    trainlab.train(trainlab.compose(overrides(tmp_path, "name=first", "trainer.max_epochs=1")))  # imports
+    before = process_state()
+    searched = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=1", "model.dropout=0.1")
+    trainlab.train(trainlab.compose(overrides(tmp_path, *searched, "trainer.max_epochs=1")))
+    assert process_state() == before
 
 
-def test_runs_are_a_table_by_validation_loss(leave: Callable[..., Path], tmp_path: Path):
-    for seed, lr, loss in ((1, 1e-3, 1.5), (2, 1e-3, 1.7), (1, 1e-4, 1.9)):
-        overrides = (f"optim.lr={lr}", f"seed={seed}")
-        leave(f"runs/lr={lr},seed={seed}", [2.0, loss], [0.3, 0.5], seed=seed, lr=lr, overrides=overrides)
-    leave("runs/lost", [2.3], [0.1], status="diverged", seed=2, lr=1e-4, overrides=("optim.lr=1e-4", "seed=2"))
-    found = trainlab.load_runs(tmp_path)
-    assert len(found) == len(found.rows) == 4 and found[0].folder.name == "lr=0.001,seed=1"
-    assert [row["status"] for row in found.rows] == ["completed"] * 3 + ["diverged"]
-    assert [row["val_loss"] for row in found.rows[:3]] == [1.5, 1.7, 1.9]
-    assert [row["optim.lr"] for row in found.rows] == [1e-3, 1e-3, 1e-4, 1e-4]
-    assert [row["seed"] for row in found.rows] == [1, 2, 1, 2]
-    assert found.rows[0]["group"] == found.rows[1]["group"] != found.rows[2]["group"]
-    assert set(found.columns) == set(found.rows[0])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("optim.lr=-1", "lr must be positive"),
+        ("optim.lrr=1", "there is no setting 'optim.lrr'; did you mean optim.lr"),
+        ("model=bm", "model has no option 'bm'; did you mean bn"),
+        ("callbacks.pictures=null", "callbacks.pictures was renamed; set callbacks.figures"),
+        ("seed=1,2", "Ambiguous value"),
+        ("run_dir=null", "run_dir follows from output_dir and name"),
+        ("optim.lr=1e30", "is not finite"),
+    ],
+)
+def test_mistakes_are_errors_that_leave_the_process_as_it_was(wrong: str, message: str, tmp_path: Path):
+    before = process_state()
+    with pytest.raises(Exception, match=message):
+        trainlab.train(trainlab.compose(overrides(tmp_path, wrong)))
+    assert process_state() == before
+    if wrong != "optim.lr=1e30":
+        assert list(tmp_path.iterdir()) == []
 
 
-def test_a_table_without_pandas_says_what_to_install(
-    leave: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    leave("one", [2.0], [0.3])
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="needs pandas, which is not installed; run `pip install pandas`"):
-        trainlab.load_runs(tmp_path).to_pandas()
+def test_a_key_given_twice_is_an_error():
+    with pytest.raises(ValueError, match="seed is given twice: seed=1 and seed=2; leave out one of them"):
+        trainlab.compose(["seed=1", "seed=2"])
 
 
-def test_a_table_is_a_data_frame_on_request(
-    leave: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    leave("one", [2.0], [0.3])
-    frame = SimpleNamespace(DataFrame=lambda rows, columns: (rows, columns))  # pandas is optional
-    monkeypatch.setitem(sys.modules, "pandas", frame)
-    found = trainlab.load_runs(tmp_path)
-    assert found.to_pandas() == (found.rows, found.columns)
-    assert dict(found.rows[0])["val_loss"] == 2.0
+def test_a_run_is_to_the_bit_that_of_the_command_line(tmp_path: Path):
+    own = ("model=alpha_dropout", "data.flip=true", "optim=adam")
+    results = []
+    for name in ("one", "two"):
+        torch.rand(3)  # what others draw has no influence
+        results.append(trainlab.train(trainlab.compose(overrides(tmp_path / name, *own))))
+    command = [sys.executable, PROJECT / "src" / "train.py", *overrides(tmp_path / "command", *own)]
+    subprocess.run(command, check=True, capture_output=True)
+    folders = [tmp_path / name / "run" for name in ("one", "two", "command")]
+    assert weights(folders[0]) == weights(folders[1]) == weights(folders[2])
+    by_command = Result.read(folders[2])
+    assert by_command
+    assert by_command.metrics == results[0].metrics == results[1].metrics
+    assert by_command.fingerprint == results[0].fingerprint
+    configs = [
+        yaml.safe_load((folder / "config.yaml").read_text().replace(str(folder.parent), "")) for folder in folders
+    ]
+    assert configs[0] == configs[1] == configs[2]
+    assert {p.name for p in folders[2].iterdir()} - {p.name for p in folders[0].iterdir()} == {".hydra"}
+    assert "epoch   2/2" in (folders[0] / "train.log").read_text()
 
 
-def test_randomness_of_a_place_depends_on_the_seed_and_the_place_alone():
-    first, again = (torch.rand(3, generator=trainlab.generator(1, "a", 2)) for _ in range(2))
-    assert torch.equal(first, again)
-    assert trainlab.derive_seed(1, "a", 2) != trainlab.derive_seed(1, "a", 3) != trainlab.derive_seed(2, "a", 3)
+def test_a_completed_run_is_not_trained_again(tmp_path: Path):
+    cfg = trainlab.compose(overrides(tmp_path, "trainer.max_epochs=1"))
+    first = trainlab.train(cfg)
+    written = (tmp_path / "run" / "result.json").stat().st_mtime_ns
+    assert trainlab.train(cfg).metrics == first.metrics
+    assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
+
+
+def test_runs_without_a_name_have_new_folders(tmp_path: Path):
+    unnamed = [override for override in overrides(tmp_path) if not override.startswith("name=")]
+    configs = [trainlab.compose(unnamed) for _ in range(3)]
+    assert len({cfg.run_dir for cfg in configs}) == 3
+    assert {cfg.run_dir.parent for cfg in configs} == {tmp_path}
+    assert configs[0].settings["callbacks"]["checkpoint"]["dirpath"] == f"{configs[0].run_dir}/checkpoints"
+
+
+def test_more_than_one_device_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"train\(\) uses one device, got 2; set trainer.devices=1, or start python"):
+        trainlab.train(trainlab.compose(overrides(tmp_path, "trainer.devices=2")))
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -20,7 +19,8 @@ import trainlab.run
 from conftest import STEPS, TINY, with_defaults
 from sweeping import FAULT, Script, eventually
 from trainlab.cli import explain
-from trainlab.config.build import make_paths_absolute
+from trainlab.config.compose import resolve_job
+from trainlab.config.run_config import make_paths_absolute
 from trainlab.data.shapes import Shapes
 from trainlab.inference import evaluate_checkpoint
 from trainlab.loggers.metrics_csv import read_rows
@@ -375,11 +375,10 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_resumes(train, tmp_path):
 
 def test_paths_hold_in_every_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # of an earlier test's command
     monkeypatch.setenv("HOME", "/home/me")
     paths = {"output_dir": "out", "run_dir": "${output_dir}/run", "ckpt_path": "last", "lr_search": None}
     cfg = OmegaConf.create({**paths, "data": {"root": "~/images", "cache_dir": "/cache"}})
-    make_paths_absolute(cfg)
+    make_paths_absolute(cfg, tmp_path)
     assert (cfg.output_dir, cfg.run_dir, cfg.ckpt_path) == (f"{tmp_path}/out", f"{tmp_path}/out/run", "last")
     assert (cfg.data.root, cfg.data.cache_dir, cfg.lr_search) == ("/home/me/images", "/cache", None)
 
@@ -419,13 +418,18 @@ def test_a_run_of_several_nodes_says_what_it_waits_for(train, caplog, monkeypatc
     assert "waiting for the processes of all 2 nodes (trainer.num_nodes)" in caplog.text
 
 
+def job(*overrides):
+    """What Hydra has of a job with overrides."""
+    runtime = {"choices": {}, "cwd": "/", "output_dir": "/outputs"}
+    return OmegaConf.create({"overrides": {"task": list(overrides)}, "runtime": runtime})
+
+
 def test_a_name_that_a_fixed_folder_of_the_configuration_would_ignore_is_an_error(compose_config, tmp_path):
-    cfg = compose_config(name="old")
-    cfg.name = "new"
+    old = dict(compose_config(name="old").references)
     with pytest.raises(
         ValueError, match=r"^name would have no effect, the configuration has run_dir=.*old; set run_dir"
     ):
-        trainlab.run.run(cfg, ["name=new"])
+        resolve_job(OmegaConf.create(old | {"name": "new"}), job("name=new"))
     assert not (tmp_path / "old").exists()
-    cfg.run_dir = str(tmp_path / "new")
-    assert trainlab.run.run(cfg, ["name=new"]).status == "completed"
+    cfg = resolve_job(OmegaConf.create(old | {"name": "new", "run_dir": str(tmp_path / "new")}), job("name=new"))
+    assert trainlab.run.run(cfg).status == "completed"

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from conftest import STEPS, cases, compose_tiny
-from trainlab.cli import PROJECT
 from trainlab.config.build import build
+from trainlab.config.resolvers import PROJECT
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import run
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
@@ -74,7 +74,7 @@ def test_all_settings_are_tried():
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain")
-    run(compose_tiny(folder, "model=bn"), ["model=bn"])
+    run(compose_tiny(folder, "model=bn"))
     return folder / "run"
 
 

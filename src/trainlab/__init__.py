@@ -9,21 +9,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainlab.config.compose import compose
     from trainlab.config.expand import expand_sweep
+    from trainlab.config.run_config import RunConfig
     from trainlab.inference import load_data, load_network
     from trainlab.randomness import derive_seed, generator
     from trainlab.report import load_runs
+    from trainlab.run import train
+    from trainlab.runs.result import Result
 
 __version__ = "0.2.0"
-__all__ = ["derive_seed", "expand_sweep", "generator", "load_data", "load_network", "load_runs"]
+__all__ = [
+    "Result",
+    "RunConfig",
+    "compose",
+    "derive_seed",
+    "expand_sweep",
+    "generator",
+    "load_data",
+    "load_network",
+    "load_runs",
+    "train",
+]
 
 _MODULES = {
+    "Result": "trainlab.runs.result",
+    "RunConfig": "trainlab.config.run_config",
+    "compose": "trainlab.config.compose",
     "derive_seed": "trainlab.randomness",
     "expand_sweep": "trainlab.config.expand",
     "generator": "trainlab.randomness",
     "load_data": "trainlab.inference",
     "load_network": "trainlab.inference",
     "load_runs": "trainlab.report",
+    "train": "trainlab.run",
 }
 
 

@@ -1,9 +1,6 @@
-"""Command lines: what runs them, and a user's mistakes in one or two lines instead of a traceback."""
+"""Running a script: a user's mistakes in one or two lines instead of a traceback."""
 
-import argparse
-import difflib
 import gc
-import itertools
 import os
 import re
 import sys
@@ -15,11 +12,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from trainlab.config.overrides import WrongArguments, readable, unreadable
-from trainlab.config.resolvers import PROJECT, register_resolvers, time_name
-from trainlab.runs.files import absolute, describe_os_error
+from trainlab.config.compose import new_folder
+from trainlab.config.errors import describe_config_error
+from trainlab.config.overrides import WrongArguments, readable
+from trainlab.config.resolvers import register_resolvers
+from trainlab.runs.files import describe_os_error
 
-MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 _ASKED_BY_US = "TRAINLAB_EXPLAINS"
 # Command lines with one of these only show something, or name the folder of the run.
 _MAKE_NO_FOLDER = (
@@ -33,65 +31,12 @@ _MAKE_NO_FOLDER = (
 )
 
 
-def new_folder(parent: str) -> str:
-    """Make a folder for a run without a name. Returns its name: the time, and `_1` where that is another's already."""
-    now = name = time_name()
-    for number in itertools.count(1):
-        try:
-            folder = Path(absolute(parent, Path.cwd()), name)
-            missing = [path for path in (folder, *folder.parents) if not path.exists()]
-            folder.mkdir(parents=True)
-            MADE.extend(missing)
-            break
-        except FileExistsError:
-            name = f"{now}_{number}"
-        except OSError:  # Hydra, which makes the same folder, says what is wrong with it
-            break
-    return name
-
-
-def path_word(word: str) -> Path:
-    """The path in a script's word. `~` is the home folder, behind a "=", too, where no shell sees it. For argparse."""
-    return Path(os.path.expanduser(word))  # noqa: PTH111 (pathlib's raises where there is no such user)
-
-
-def checkpoint_word(word: str) -> Path:
-    """The path in a script's word ``ckpt_path=PATH``, which is written as for Hydra's scripts. For argparse.
-
-    Raises:
-        argparse.ArgumentTypeError: it is another word.
-    """
-    key, _, path = word.partition("=")
-    if key != "ckpt_path" or not path:
-        raise argparse.ArgumentTypeError(f"write ckpt_path=PATH, got {word!r}")
-    return path_word(path)
-
-
-def count_word(word: str) -> int:
-    """The number in a script's word, at least 1. For argparse.
-
-    Raises:
-        argparse.ArgumentTypeError: it is another word.
-    """
-    if not word.isascii() or not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {word!r}")
-    return int(word)
-
-
-def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The words of a script that is none of Hydra's, where a setting given twice is an error, too."""
-    keys = [word.partition("=")[0] for word in sys.argv[1:] if word.startswith(("--", "ckpt_path="))]
-    if twice := [key for key in keys if keys.count(key) > 1]:
-        parser.error(f"{twice[0]} is given twice; leave out one of them")
-    return parser.parse_intermixed_args()
-
-
 class SweepFailed(Exception):
-    """Jobs of a sweep failed, or cannot be; the message tells all of them, in as many lines as that takes.
+    """Jobs of a sweep failed, or are invalid; the message names all of them, in as many lines as that takes.
 
     Attributes:
         status: exit status.
-        mistakes: what is wrong with jobs that cannot be, by number; then none was started.
+        mistakes: what is wrong with invalid jobs, by number; then none was started.
     """
 
     def __init__(self, message: str, status: int = 1, mistakes: Mapping[int, str] | None = None) -> None:
@@ -108,8 +53,8 @@ class Ended(BaseException):
 
 
 @contextmanager
-def past_hydra() -> Iterator[None]:
-    """Take exceptions of a single job past Hydra; those of a sweep's jobs are Hydra's to collect."""
+def bypass_hydra_errors() -> Iterator[None]:
+    """Let exceptions of a single job bypass Hydra; those of a sweep's jobs are Hydra's to collect."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -122,8 +67,8 @@ def past_hydra() -> Iterator[None]:
 
 
 @contextmanager
-def quick_imports() -> Iterator[None]:
-    """Do not look for garbage while importing: of the millions of objects that libraries make, nearly all stay.
+def gc_paused() -> Iterator[None]:
+    """Collect no garbage while importing: of the millions of objects that libraries make, nearly all stay.
 
     Saves about 0.7 s of 5.
     """
@@ -132,14 +77,6 @@ def quick_imports() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def run_plain_script(main: Callable[[], Any]) -> None:
-    """Run the main of a script that is none of Hydra's; end with status 130 on Ctrl-C, also while it imports."""
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def run_script(main: Callable[[], Any]) -> None:
@@ -191,6 +128,7 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
     from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
+    script = Path(sys.argv[0]).stem
     if isinstance(error, SweepFailed):
         return error.status, f"error: {error}"
     if isinstance(error, WrongArguments):
@@ -202,9 +140,9 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
         hint = f" (in {group[1]})" if group and group[1] not in reason else ""
         return 1, _message(f"{reason}{hint}")
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return 2, _message(_config_error(error, sys.argv[1:] if arguments is None else arguments))
+        return 2, _message(describe_config_error(error, sys.argv[1:] if arguments is None else arguments, script))
     if isinstance(error, OSError):
-        return 1, _message(describe_os_error(error, "out" if Path(sys.argv[0]).stem == "eval" else "output_dir"))
+        return 1, _message(describe_os_error(error, "out" if script == "eval" else "output_dir"))
     if isinstance(error, ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
         return 1, _message(str(error))
     raise error
@@ -214,82 +152,3 @@ def _message(reason: str) -> str:
     """Two lines at most."""
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
     return "error: " + "\n".join(lines[:2])
-
-
-def _config_error(error: Exception, arguments: Sequence[str]) -> str:
-    """What is wrong with a config, with the names nearest to the wrong one."""
-    from hydra.errors import MissingConfigException, OverrideParseException
-    from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
-
-    if isinstance(error, OverrideParseException):
-        return unreadable(error)
-    if isinstance(error, MissingMandatoryValue):
-        key = error.full_key or str(error).rpartition(" ")[2]
-        return f"{key} must be given; set {key}=..."
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _no_such_option(str(error.missing_cfg_file), [o for o in error.options or [] if o])
-    text = str(error.__cause__ or error)
-    if there := re.search(
-        r"Could not append to config. An item is already at '([^']+)'|Multiple values for (\S+?)\.", text
-    ):
-        return f"{there[1] or there[2]} is there already; leave out the + before it"
-    if text.startswith("Ambiguous value"):
-        return f"{text.splitlines()[0]}; add -m to sweep over it, or quote it: \"key='a,b'\", 'key=[a,b]'"
-    wrong = re.search(r"Could not (?:override|delete from config.) '([^']+)'", f"{error} {text}")
-    if wrong:
-        if wrong[1].startswith("hydra."):
-            return f"there is no setting {wrong[1]!r}; --cfg hydra shows those of Hydra"
-        keys = _all_keys(arguments)
-        beside = [key for key in keys if key.count(".") == wrong[1].count(".")]
-        return f"there is no setting {wrong[1]!r}; {_nearest(wrong[1], beside or keys)}"
-    reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
-    setting = error.full_key if isinstance(error, InterpolationKeyError) else None
-    return f"{setting}: {reason}" if setting and setting not in reason else reason
-
-
-def _no_such_option(wrong: str, options: Sequence[str]) -> str:
-    """Message for ``wrong``, a group and an option that it does not have; its folders may have one of that name."""
-    group, _, option = wrong.rpartition("/") if wrong.startswith("hydra/") else wrong.partition("/")
-    folder = PROJECT / "conf" / group
-    in_folders = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*/*.yaml"))
-    for other in in_folders:
-        if other.endswith(f"/{option}"):
-            return f"{group} has no option {option!r}; set {group}={other}"
-    return f"{group} has no option {option!r}; {_nearest(option, in_folders if '/' in option else options)}"
-
-
-def _nearest(wrong: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(wrong, names, n=3, cutoff=0.5)
-    if not close:
-        last = wrong.rpartition(".")[2]
-        close = [n for n in names if n.rpartition(".")[2] == last][:3]
-    if close:
-        return "did you mean " + " or ".join(close) + "?"
-    shown = ", ".join(names[:20])
-    return f"there are: {shown}" if len(names) <= 20 else "see --help for the groups and common settings"
-
-
-def _all_keys(arguments: Sequence[str]) -> list[str]:
-    """Dotted keys of the config that the group choices among the arguments give."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    root = Path(sys.argv[0]).stem
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        groups = compose(root, return_hydra_config=True).hydra.runtime.choices  # that this script has
-        choices = [a for a in arguments if a.partition("=")[0].lstrip("+") in groups and "," not in a]
-        cfg = compose(root, overrides=choices)
-
-    keys: list[str] = []
-
-    def collect(node: Any, prefix: str) -> None:
-        for key, value in node.items():
-            if key.startswith("_"):
-                continue
-            keys.append(f"{prefix}{key}")
-            if isinstance(value, dict):
-                collect(value, f"{prefix}{key}.")
-
-    collect(OmegaConf.to_container(cfg, resolve=False), "")
-    return keys

@@ -1,6 +1,7 @@
 """One run from configuration to result."""
 
 import contextlib
+import copy
 import logging
 import os
 import shutil
@@ -10,15 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-
 from trainlab.callbacks import EpochLog
-from trainlab.config.build import Parts, build, make_paths_absolute, resolved, run_dir_of
+from trainlab.config.build import Parts, build
+from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
+from trainlab.process_state import process_state_restored
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
     begin,
@@ -45,12 +45,29 @@ log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
 
 
-def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None) -> Result:
+def train(cfg: RunConfig) -> Result:
+    """Train from Python as `python src/train.py` does, on one device.
+
+    The run's folder gets all that a run leaves, its log too; nothing is printed. What a training changes of the
+    process, such as signal handlers, warning filters and random states, is as before when this returns or raises.
+    If the folder holds the run completed, it is not trained again.
+
+    Args:
+        cfg: as `compose` returns it.
+
+    Raises:
+        ValueError, OSError: a setting is invalid; nothing has been trained.
+        Diverged, Interrupted: `result.json` has that status.
+    """
+    with process_state_restored(), _logged_to(cfg.run_dir / "train.log"):
+        return run(cfg, RunContext(in_one_process=True))
+
+
+def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
     """Train, choose the best checkpoint on validation data, test it, and leave all of it in ``cfg.run_dir``.
 
     Args:
         cfg: composed configuration.
-        overrides: that it was composed with.
         context: what its runner gives it; by default that of a solo run.
 
     Raises:
@@ -60,31 +77,32 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
     context = context or RunContext()
     started = context.clock()
     quiet()
-    with clean_up_on_error(Path(cfg.run_dir or HydraConfig.get().runtime.output_dir)):
-        is_fixed = not OmegaConf.is_interpolation(cfg, "run_dir")  # as in the `config.yaml` of a run
-        make_paths_absolute(cfg)
-        config, run_dir = resolved(cfg), run_dir_of(cfg)
-        if is_fixed:
-            _check_folder(cfg, overrides)
-        folder = training_folder(run_dir, config, cfg.ckpt_path)
-        cfg.run_dir = str(folder)
-        check_search(cfg, overrides)
+    run_dir, ckpt_path = cfg.run_dir, cfg.settings["ckpt_path"]
+    with clean_up_on_error(run_dir):
+        config = copy.deepcopy(cfg.settings)  # of which checkpoints and the fingerprint are made
+        folder = training_folder(run_dir, config, ckpt_path)
+        cfg = cfg.changed({"run_dir": str(folder)})
+        check_search(cfg)
         parts = build(cfg, context)
+        if context.in_one_process and (devices := parts.trainer.world_size) > 1:
+            raise ValueError(
+                f"train() uses one device, got {devices}; set trainer.devices=1, or start python src/train.py"
+            )
     if not is_main_process():
-        apply_lr_of_main_process(cfg, config, parts)
+        apply_lr_of_main_process(config, parts)
         return _follow(parts, config, folder)
     with claimed(run_dir), clean_up_on_error(run_dir):
-        result = Result("running", fingerprint(config), overrides, provenance=provenance(cfg.seed))
-        previous = earlier_part(folder, run_dir, config, cfg.ckpt_path)
-        if previous and has_ended(previous, cfg.sweep.trial):
+        result = Result("running", fingerprint(config), list(cfg.overrides), provenance=provenance(config["seed"]))
+        previous = earlier_part(folder, run_dir, config, ckpt_path)
+        if previous and has_ended(previous, config["sweep"]["trial"]):
             log.info("already %s, not trained again\n%s", previous.status, describe(previous, folder))
             _put_in_place(cfg, previous, folder, run_dir)
             return previous
         if previous and previous.lr_search:
-            apply_lr(cfg, config, parts, result, previous.lr_search)
+            cfg = apply_lr(cfg, config, parts, result, previous.lr_search)
         kept = folder if previous else run_dir
         late = (parts.network, config, parts.callbacks, parts.total_steps)
-        start = start_checkpoint(cfg.ckpt_path, kept, bool(previous), *late)
+        start = start_checkpoint(ckpt_path, kept, bool(previous), *late)
         origin = []
         if start:  # the images are read before anything is written
             check_same_images(start, kept, parts.data.images.digest)
@@ -100,8 +118,8 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
         result.time = before | _population(before, context, 0.0)
         os.environ[START_VARIABLE] = str(start or "")
         _keep(cfg, result, folder)
-        log.info("%s\nin %s", OmegaConf.to_yaml(cfg, resolve=True), folder)
-        for note in one_batch_notes(cfg.trainer):
+        log.info("%s\nin %s", cfg.to_yaml(), folder)
+        for note in one_batch_notes(config["trainer"]):
             log.warning(note)
         if (nodes := parts.trainer.num_nodes) > 1:
             log.info(
@@ -111,12 +129,12 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
             )
         with _logged(parts, result), recorded(result, folder):
             try:
-                if cfg.lr_search and not result.lr_search:
+                if config["lr_search"] and not result.lr_search:
                     begun = context.clock()
-                    apply_lr(cfg, config, parts, result, run_search(cfg, parts))
+                    cfg = apply_lr(cfg, config, parts, result, run_search(cfg, parts))
                     started += context.clock() - begun  # which the next seed does not spend
                     _keep(cfg, result, folder)
-                _start_loggers(parts, config, start)
+                _start_loggers(parts, config, cfg.choices.get("model"), start)
                 if result.lr_search:
                     draw_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.data.images.digest
@@ -143,35 +161,37 @@ def run(cfg: DictConfig, overrides: list[str], context: RunContext | None = None
         return result
 
 
-def _check_folder(cfg: DictConfig, overrides: list[str]) -> None:
-    """Raise ValueError where a name is given and ``cfg`` has the folder of another one, whatever the name is."""
-    keys = [override.partition("=")[0] for override in overrides]
-    ignored = [key for key in ("name", "output_dir") if key in keys]
-    if ignored and "run_dir" not in keys and Path(cfg.run_dir) != Path(cfg.output_dir, cfg.name):
-        raise ValueError(
-            f"{ignored[0]} would have no effect, the configuration has run_dir={cfg.run_dir}; "
-            f"set run_dir, too, or leave out {ignored[0]}"
-        )
+@contextlib.contextmanager
+def _logged_to(path: Path) -> Iterator[None]:
+    """Write what is logged to a file, which is made with the first line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger, handler = logging.getLogger("trainlab"), logging.FileHandler(path, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
-def _keep(cfg: DictConfig, result: Result, folder: Path) -> None:
+def _keep(cfg: RunConfig, result: Result, folder: Path) -> None:
     """Leave what the run is made of, so that another process can go on with it."""
-    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
+    write_atomically(folder / "config.yaml", cfg.to_yaml().encode())
     result.write(folder)
 
 
-def _put_in_place(cfg: DictConfig, result: Result, folder: Path, run_dir: Path) -> None:
+def _put_in_place(cfg: RunConfig, result: Result, folder: Path, run_dir: Path) -> None:
     """Have what a completed continuation leaves in the place of the run that it continued."""
     if folder != run_dir and result.status in ("completed", "pruned"):
         finish(folder, run_dir)
-        cfg.run_dir = str(run_dir)
-        _keep(cfg, result, run_dir)
+        _keep(cfg.changed({"run_dir": str(run_dir)}), result, run_dir)
         shutil.rmtree(folder)
 
 
-def _start_loggers(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
+def _start_loggers(parts: Parts, config: dict[str, Any], model: str | None, start: Path | None) -> None:
     """Log what the run is made of."""
-    model = HydraConfig.get().runtime.choices.get("model") if HydraConfig.initialized() else None
     parts.loggers.start(config, model, load_checkpoint(start)["global_step"] if start else None)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 from trainlab.report.write import write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -12,12 +12,12 @@ from conftest import TINY, with_defaults
 from event_files import BOARD, points, values
 from same_runs import assert_same_training, rows
 from trainlab.callbacks.layer_statistics import LayerStatistics
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 from trainlab.data.shapes import Shapes
 from trainlab.inference.layer_statistics import activations, layers_of
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.loggers.tensorboard import HISTOGRAMS, LAYERS
-from trainlab.run import Interrupted, resolved
+from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.errors import Diverged
 from trainlab.runs.fingerprint import fingerprint
@@ -119,7 +119,7 @@ def test_it_is_not_part_of_the_fingerprint(train, compose_config):
     again, folder = train("trainer.max_epochs=1", ON)
     assert again.provenance == result.provenance  # that of the run that was: it was not trained again
     assert not (folder / "layer_statistics.csv").exists()
-    configs = [resolved(compose_config(*more)) for more in ([], [ON], ["callbacks.layer_statistics=null"])]
+    configs = [compose_config(*more).settings for more in ([], [ON], ["callbacks.layer_statistics=null"])]
     assert len(set(map(fingerprint, configs))) == 1
 
 

@@ -17,7 +17,8 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from conftest import cases, with_defaults
-from trainlab.cli import PROJECT, explain
+from trainlab.cli import explain
+from trainlab.config.resolvers import PROJECT
 from trainlab.loggers.metrics_csv import read_rows
 
 SHAPES = ("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100")
@@ -365,7 +366,7 @@ def test_epochs_that_are_not_validated_have_no_validation_figures(script: Script
 def test_runs_without_a_name_that_start_in_one_second_have_folders_of_their_own(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("trainlab.cli._now", lambda: "now")
+    monkeypatch.setattr("trainlab.config.compose.time_name", lambda: "now")
     for seed in (1, 2):
         assert script("train.py", *TINY, f"output_dir={tmp_path}", f"seed={seed}") == 0
     assert script("train.py", *TINY, f"output_dir={tmp_path}", "optim.lr=-1") == 1

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sweeping import Done, Script
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 
 TINY = (
     "data=shapes",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_commands import command
 
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 
 ARGUMENTS = "-m model=elu_he,bn,selu seed=1,2,3 experiment=demo name=demo"
 

@@ -11,13 +11,14 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from trainlab.cli import PROJECT
+from trainlab.config.build import Parts, build
+from trainlab.config.resolvers import PROJECT
+from trainlab.config.run_config import resolve
 from trainlab.inference import evaluate_checkpoint
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.models import ImageNetwork
 from trainlab.models.activations import ACTIVATIONS
 from trainlab.models.image_network import NOT_OF_NETWORK
-from trainlab.run import build
 
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
 OPTIONS = {
@@ -96,7 +97,7 @@ def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     """A composed `train.yaml`, its data and its outputs in a temporary folder."""
     from hydra import compose, initialize_config_dir
 
-    from trainlab.cli import register_resolvers
+    from trainlab.config.resolvers import register_resolvers
 
     monkeypatch.setenv("TRAINLAB_DATA", str(tmp_path / "data"))
 
@@ -107,6 +108,10 @@ def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
             return compose("train", overrides=[*overrides, *where])
 
     return composed
+
+
+def build_parts(cfg: DictConfig) -> Parts:
+    return build(resolve(cfg, (), {}))
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
@@ -160,7 +165,7 @@ def test_builds(option: str, compose: Compose, recwarn: pytest.WarningsRecorder,
     tiny = [] if option.startswith("trainer=") else ["trainer=cpu"]
     if not option.startswith("experiment="):
         tiny.append("data=shapes")
-    parts = build(compose(*tiny, option))
+    parts = build_parts(compose(*tiny, option))
     logits = parts.network.eval()(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
     assert logits.shape == (2, 10)
     # No option defeats its own purpose, but for those that show what becomes of it.
@@ -169,7 +174,7 @@ def test_builds(option: str, compose: Compose, recwarn: pytest.WarningsRecorder,
 
 
 def test_cifar10_builds_without_its_images(compose: Compose, tmp_path: Path):
-    assert build(compose("data=cifar10", "trainer=cpu", "model.depth=1")).data.image_shape == (3, 32, 32)
+    assert build_parts(compose("data=cifar10", "trainer=cpu", "model.depth=1")).data.image_shape == (3, 32, 32)
     assert not any(tmp_path.iterdir())
 
 
@@ -182,13 +187,13 @@ def test_image_folder_takes_classes_and_size_from_its_folder(compose: Compose, t
                 Image.new("RGB", (40, 30)).save(folder / f"{i}.png")
     settings = ["data=image_folder", f"data.root={tmp_path / 'pets'}", "data.val_size=3", "data.batch_size=4"]
     cfg = compose(*settings, "data.image_size=24", "model.num_classes=3", "model.depth=1", "trainer=cpu")
-    network = build(cfg).network
+    network = build_parts(cfg).network
     assert network(torch.zeros(2, 3, 24, 24, dtype=torch.uint8)).shape == (2, 3)
 
 
 @pytest.mark.gpu
 def test_gpu_trainer_builds(compose: Compose):
-    parts = build(compose("trainer=gpu", "data=shapes"))
+    parts = build_parts(compose("trainer=gpu", "data=shapes"))
     assert parts.trainer.strategy.root_device.type != "cpu"
 
 
@@ -222,7 +227,7 @@ def test_defaults_of_an_evaluation():
 
 
 def test_elu_he_has_as_many_parameters_as_the_exercise_says(compose: Compose):
-    network = build(compose("data=shapes", "trainer=cpu")).network
+    network = build_parts(compose("data=shapes", "trainer=cpu")).network
     # 3072 inputs to 100 units, 19 times 100 to 100, 100 to 10; biases everywhere
     by_hand = 3072 * 100 + 100 + 19 * (100 * 100 + 100) + 100 * 10 + 10
     assert by_hand == 500_210
@@ -272,7 +277,7 @@ def test_the_network_of_every_model_is_rebuilt_from_its_checkpoint(option: str, 
     cfg = compose("data=shapes", "trainer=cpu", f"model={option}", *sizes)
     config = OmegaConf.to_container(cfg, resolve=False)
     model = OmegaConf.to_container(cfg.model, resolve=True)
-    network = build(cfg).network
+    network = build_parts(cfg).network
     weights = {f"network.{key}": value for key, value in network.state_dict().items()}
     about = {"config": config | {"model": model}, "image_shape": [3, 32, 32], "classes": list("abcdefghij")}
     rebuilt = rebuild_network({"trainlab": about, "state_dict": weights, "path": "best.ckpt"})

@@ -6,7 +6,6 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from trainlab.cli import PROJECT
 from trainlab.config.expand import expand_sweep
 from trainlab.config.overrides import (
     WrongArguments,
@@ -16,6 +15,7 @@ from trainlab.config.overrides import (
     quoted,
     readable,
 )
+from trainlab.config.resolvers import PROJECT
 
 
 def test_the_folder_of_a_run_says_what_sets_it_apart():

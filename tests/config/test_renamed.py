@@ -3,21 +3,23 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from trainlab.cli import PROJECT
 from trainlab.config.build import build
+from trainlab.config.load import load_config
 from trainlab.config.overrides import WrongArguments, readable
 from trainlab.config.renamed import SETTINGS, VALUES
+from trainlab.config.resolvers import PROJECT
 
 
 @pytest.mark.parametrize("old", SETTINGS)
-def test_every_new_setting_exists_and_the_old_one_does_not(compose_config, old: str):
+def test_every_new_setting_exists_and_the_old_one_does_not(old: str):
     options = ["lr_search=range_test"]
-    assert compose_config(*options, f"{SETTINGS[old]}=null")
+    assert load_config("train", [*options, f"{SETTINGS[old]}=null"])
     with pytest.raises(Exception, match=f"Could not override '{old}'"):
-        compose_config(*options, f"{old}=null")
+        load_config("train", [*options, f"{old}=null"])
 
 
 @pytest.mark.parametrize(
@@ -59,14 +61,14 @@ def test_new_values_and_other_settings_are_accepted():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("+callbacks.pictures=null", "callbacks.pictures was renamed; set callbacks.figures"),
-        ("+callbacks.activations={every_epochs: 1}", "set callbacks.layer_statistics.every_n_epochs"),
-        ("model.output_initializer=he_same", "set model.output_initializer=he_constant"),
+        ({"callbacks.pictures": None}, "callbacks.pictures was renamed; set callbacks.figures"),
+        ({"callbacks.activations": {"every_epochs": 1}}, "set callbacks.layer_statistics.every_n_epochs"),
+        ({"model.output_initializer": "he_same"}, "set model.output_initializer=he_constant"),
     ],
 )
-def test_in_a_config_that_an_experiment_file_has_set(compose_config, given: str, message: str):
+def test_in_a_config_that_an_experiment_file_has_set(compose_config, given: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
-        build(compose_config(given))
+        build(compose_config().changed(given))
 
 
 def test_the_command_ends_in_one_line(tmp_path: Path):

@@ -12,8 +12,8 @@ from hydra.errors import HydraException
 from documented import PAGES, PROJECT, Block, blocks_of, commands_of, run, write_small_project
 from exercise.registry import chosen
 from test_structure import FLOORS
-from trainlab.cli import register_resolvers
 from trainlab.config.overrides import combinations, parse_overrides
+from trainlab.config.resolvers import register_resolvers
 
 COLUMNS = 80
 TRAIN = "src/train.py"

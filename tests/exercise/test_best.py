@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from exercise.questions.best import beside_mark, recipe
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
 from trainlab.statistics import interval

@@ -15,7 +15,7 @@ from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotYet
 from exercise.trainings import Setting, Sweep
 from run_folders import leave_run
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 
 SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))
 # In the place of train.py: leaves the runs that it is told to, and ends with a status.

@@ -13,7 +13,7 @@ from exercise.questions.activations.claims import ORDER, claims
 from exercise.questions.activations.trained import ALL, groups_by_activation
 from exercise.store import Evidence, NotYet
 from exercise.trainings import Setting
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 from trainlab.report.groups import Group
 from trainlab.statistics import Ratio
 

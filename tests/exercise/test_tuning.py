@@ -15,7 +15,7 @@ from exercise.section import Answer
 from exercise.store import Evidence, NotYet
 from exercise.trainings import Setting
 from exercise_results import MC, Leave, leave_part
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.runs.result import Result
 
 

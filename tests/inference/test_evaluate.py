@@ -20,7 +20,7 @@ from trainlab.runs.checkpoints import load_checkpoint
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     cfg = compose_tiny(tmp_path_factory.mktemp("trained"), "model=alpha_dropout", "model.dropout=0.5")
-    return run(cfg, []), Path(cfg.run_dir)
+    return run(cfg), cfg.run_dir
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.loggers.hyperparameters import COLUMNS, hyperparameters
 
 GROUPS = ("model", "optim", "scheduler", "data")
@@ -34,7 +34,7 @@ def test_a_dense_network(compose_config):
         "trainer.gradient_clip_val=1",
         "seed=0",
     )
-    found = hyperparameters(plain(compose_config(*overrides)), "alpha_dropout")
+    found = hyperparameters(compose_config(*overrides).settings, "alpha_dropout")
     assert found == {
         "model": "alpha_dropout",
         "layers": "3 x 16",

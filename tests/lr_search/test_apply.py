@@ -20,8 +20,8 @@ import trainlab.run
 from conftest import TINY, cases, with_defaults
 from faults import PressCtrlC
 from same_runs import assert_same_run
-from trainlab.cli import PROJECT
-from trainlab.config.build import build, resolved
+from trainlab.config.build import build
+from trainlab.config.resolvers import PROJECT
 from trainlab.data import ImageData
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.lr_search.apply import batches_per_epoch, devices_setting, run_search, search_config
@@ -193,15 +193,15 @@ def test_a_setting_that_is_invalid_for_a_trial_names_the_search(train: Any):
 
 
 def test_the_fingerprint_is_that_of_the_requested_config(train: Any, compose_config: Any):
-    asked = fingerprint(resolved(compose_config(*RANGE_TEST)))
+    asked = fingerprint(compose_config(*RANGE_TEST).settings)
     result, folder = train(*RANGE_TEST)
     assert result.fingerprint == asked
     assert fingerprint(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))) == asked
-    assert asked != fingerprint(resolved(compose_config()))
+    assert asked != fingerprint(compose_config().settings)
 
 
 def test_runs_without_a_search_resume(train: Any, compose_config: Any):
-    config = resolved(compose_config())
+    config = compose_config().settings
     assert not [key for key in settings(config) if key.startswith("lr_search")]
     without = {key: value for key, value in config.items() if key != "lr_search"}
     assert fingerprint(without) == fingerprint(config)

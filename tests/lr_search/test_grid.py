@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 from conftest import TINY, cases
-from trainlab.cli import PROJECT, register_resolvers
 from trainlab.config.build import build
+from trainlab.config.compose import compose
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.lr_search.apply import run_search
 from trainlab.lr_search.base import SearchFailed
@@ -106,10 +105,7 @@ def test_rates_of_convolutional_networks_are_tried_one_after_the_other(tmp_path:
     caplog.set_level(logging.INFO)
     small = [setting for setting in TINY if not setting.startswith("model.")]
     cnn = ("model=cnn", "model.stages=[[4], [4]]", "model.dense=[8]", "lr_search=grid", "lr_search.num_rates=2")
-    where = ("name=run", f"output_dir={tmp_path}", f"run_dir={tmp_path}")
-    register_resolvers()
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("train", overrides=[*small, *cnn, *where, "lr_search.epochs=1"])
+    cfg = compose([*small, *cnn, "name=run", f"output_dir={tmp_path}", "lr_search.epochs=1"])
     assert lengths(run_search(cfg, build(cfg))) == [2, 2, 2]
     assert "batching runs does not speed up convolutional networks" in caplog.text
 

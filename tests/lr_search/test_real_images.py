@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 
 RATES = [1e-5 * 10 ** (i / 3) for i in range(10)]  # up to 1e-2: three a decade
 EPOCHS = 6

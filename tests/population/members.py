@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from sweeping import figures
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.config.compose import compose
+from trainlab.config.resolvers import PROJECT
+from trainlab.config.run_config import RunConfig, resolve
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.population.runner import Population
 from trainlab.run import run
@@ -39,28 +40,25 @@ BITWISE = ("data.num_train=900",)
 
 
 @cache
-def _composed(*options: str) -> DictConfig:
-    register_resolvers()
+def _composed(*options: str) -> RunConfig:
     base = ("data=shapes", "trainer=cpu", "logger.tensorboard=null", "callbacks.figures=null", "name=small")
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("train", overrides=[*base, "run_dir=nowhere", *options])
-    OmegaConf.set_struct(cfg, False)
-    return cfg
+    return compose([*base, "run_dir=nowhere", *options])
 
 
-def config(folder: Path, *overrides: str, compile: bool = False) -> DictConfig:
+def config(folder: Path, *overrides: str, compile: bool = False) -> RunConfig:
     """The configuration of a small run in ``folder``."""
     options = [o for o in overrides if (PROJECT / "conf" / o.partition("=")[0]).is_dir()]
     settings = [*SMALL, *(o for o in overrides if o not in options), f"run_dir={folder}", f"compile={compile}"]
-    merged = OmegaConf.merge(_composed(*options), OmegaConf.from_dotlist(settings))
+    base = _composed(*options)
+    merged = OmegaConf.merge(OmegaConf.create(dict(base.references)), OmegaConf.from_dotlist(settings))
     assert isinstance(merged, DictConfig)
-    return merged
+    return resolve(merged, overrides, base.choices)
 
 
 def alone(folder: Path, *overrides: str, compile: bool = False) -> Any:
     """The result of a run, or what ended it."""
     try:
-        return run(config(folder, *overrides, compile=compile), list(overrides))
+        return run(config(folder, *overrides, compile=compile))
     except BaseException as error:
         return error
 
@@ -68,8 +66,8 @@ def alone(folder: Path, *overrides: str, compile: bool = False) -> Any:
 def together(folders: Mapping[Path, Sequence[str]], compile: bool = False) -> list[Any]:
     """The results of the members of a population, by folder and overrides, or what ended each."""
 
-    configs = {folder: config(folder, *overrides, compile=compile) for folder, overrides in folders.items()}
-    return Population([partial(run, configs[folder], list(overrides)) for folder, overrides in folders.items()]).run()
+    configs = [config(folder, *overrides, compile=compile) for folder, overrides in folders.items()]
+    return Population([partial(run, cfg) for cfg in configs]).run()
 
 
 def deviations(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[float, str]]:

@@ -101,5 +101,5 @@ def test_a_run_after_a_population_is_what_it_is_before_one(tmp_path):
     together({tmp_path / str(i): ["trainer.max_epochs=1", f"seed={i}"] for i in range(2)})  # in float64
     assert torch.get_default_dtype() == torch.float32
     assert torch.get_num_threads() == 1
-    run(config(tmp_path / "after", *settings), settings)
+    run(config(tmp_path / "after", *settings))
     assert_same_run(tmp_path / "after", tmp_path / "before", tolerance=0.0)

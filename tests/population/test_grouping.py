@@ -4,10 +4,10 @@ import random
 from functools import cache
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.config.compose import compose
+from trainlab.config.resolvers import PROJECT
 from trainlab.population.eligibility import CONVOLUTIONAL, TRAINER_SETTINGS, ineligible_reason
 from trainlab.population.grouping import UNMATCHED, Candidate, Group, comparable, differing, groups, parts
 
@@ -15,11 +15,7 @@ from trainlab.population.grouping import UNMATCHED, Candidate, Group, comparable
 @cache
 def composed(*options):
     """`train.yaml` with options of groups, unresolved."""
-    register_resolvers()
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("train", overrides=["name=run", "run_dir=nowhere", *options])
-    OmegaConf.set_struct(cfg, False)
-    return cfg
+    return OmegaConf.create(compose(["name=run", "run_dir=nowhere", *options]).references)
 
 
 def config(*overrides):

@@ -39,11 +39,11 @@ def cut_short(works, epochs):
                 raise RuntimeError("power cut")
             self.steps.train_epoch(module)
 
-    def work(cfg, overrides, epoch, context):
-        return run(cfg, overrides, replace(context, epoch_steps=Cut(context.epoch_steps, epoch)))
+    def work(cfg, epoch, context):
+        return run(cfg, replace(context, epoch_steps=Cut(context.epoch_steps, epoch)))
 
     pairs = zip(works.items(), epochs, strict=True)
-    results = Population([partial(work, config(f, *o), list(o), epoch) for (f, o), epoch in pairs]).run()
+    results = Population([partial(work, config(f, *o), epoch) for (f, o), epoch in pairs]).run()
     assert [str(result) for result in results] == ["power cut"] * len(epochs)
     assert [Result.read(folder).metrics["epochs"] for folder in works] == list(epochs)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from run_folders import leave_run
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 
 LIMIT_S, LIMIT_BYTES = 20, 1e9
 SEEDS, EPOCHS = 4, 100

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 from trainlab.report.plots.groups import NAMES
 from trainlab.report.write import write_report
 

@@ -3,11 +3,10 @@ import errno
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 from conftest import NUM_TRAIN, STEPS, TINY
 from faults import PressCtrlC
-from trainlab.cli import PROJECT, register_resolvers
+from trainlab.config.compose import compose
 from trainlab.data.shapes import Shapes
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
 from trainlab.models import MLP, image_network
@@ -21,11 +20,11 @@ PLAIN = (str, int, float, bool, type(None))
 def trained(tmp_path_factory):
     """Checkpoints of a run with all kinds of state: statistics of the data, momenta, a schedule, counters."""
     folder = tmp_path_factory.mktemp("run")
-    register_resolvers()
-    where = ["name=run", f"output_dir={folder.parent}", f"run_dir={folder}"]
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("train", overrides=[*TINY, *where, "model=alpha_dropout", "scheduler=plateau"])
-    run(cfg, [])
+    run(
+        compose(
+            [*TINY, f"name={folder.name}", f"output_dir={folder.parent}", "model=alpha_dropout", "scheduler=plateau"]
+        )
+    )
     return folder / "checkpoints"
 
 

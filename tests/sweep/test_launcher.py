@@ -18,7 +18,8 @@ from packaging.version import Version
 
 from conftest import cases
 from hydra_plugins.trainlab.launcher import ProcessLauncher
-from trainlab.cli import PROJECT, SweepFailed, explain
+from trainlab.cli import SweepFailed, explain
+from trainlab.config.resolvers import PROJECT
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +149,7 @@ def test_the_setting_of_a_sweep_reaches_the_launcher(override, most):
     from hydra import compose, initialize_config_dir
     from hydra.utils import instantiate
 
-    from trainlab.cli import register_resolvers
+    from trainlab.config.resolvers import register_resolvers
 
     register_resolvers()
     overrides = [f"sweep.population={override}"] if override else []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainlab.config.build import build, resolved
+from trainlab.config.build import build
 from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.fingerprint import fingerprint
 from trainlab.tasks.metrics import mode_of
@@ -40,7 +40,7 @@ def test_the_epoch_with_the_highest_accuracy_is_kept_and_reported(train):
 def test_a_mode_that_follows_and_the_same_one_given_are_one_run(compose_config):
     given = [setting.replace("monitor=val/acc", "mode=max") for setting in MONITORS]
     plain, explicit, other = (
-        fingerprint(resolved(compose_config(*overrides))) for overrides in (MONITORS, [*MONITORS, *given], [])
+        fingerprint(compose_config(*overrides).settings) for overrides in (MONITORS, [*MONITORS, *given], [])
     )
     assert plain == explicit != other
 

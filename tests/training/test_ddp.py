@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conftest import BATCH_SIZE, TINY, with_defaults
-from trainlab.cli import PROJECT
+from trainlab.config.resolvers import PROJECT
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
 from trainlab.loggers.metrics_csv import read_rows

@@ -1,18 +1,21 @@
 """A sweep's jobs as Hydra composes and runs them."""
 
+import copy
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, _save_config, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from trainlab.config.compose import as_typed, resolve_job
+from trainlab.config.run_config import RunConfig
 
 # Of Hydra's overrides, those that are about the sweep and not about its jobs.
 _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweep", "hydra.run.dir=")
@@ -39,32 +42,46 @@ class Jobs:
             config.hydra.job.id = config.hydra.job.num = self.first + index
         return config
 
-    def run(self, overrides: Sequence[str], index: int, task_function: TaskFunction | None = None) -> JobReturn:
-        """Run a task function, the application's unless another is given, on a job, in this process."""
+    def run(self, overrides: Sequence[str], index: int) -> JobReturn:
+        """Run a job in this process."""
         setup_globals()
         return run_job(
             hydra_context=self.hydra_context,
-            task_function=task_function or self.task_function,
+            task_function=self.task_function,
             config=self.compose(overrides, index),
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
 
-    def task_config(self, overrides: Sequence[str], index: int) -> DictConfig:
-        """Config that the task function would get; Hydra's is set for what it refers to there."""
-        from trainlab.config.build import (
-            make_paths_absolute,  # imports torch, which jobs of other applications may not need
-        )
+    def run_config(self, overrides: Sequence[str], index: int) -> RunConfig:
+        """Resolved config of a training; Hydra's global one becomes that of the job."""
+        config = self._set(overrides, index)
+        return resolve_job(_of_task(config), config.hydra)
 
+    def begin(self, overrides: Sequence[str], index: int) -> RunConfig:
+        """What Hydra does before it runs a job, for a training that shares its process with others.
+
+        The job's log handlers become those of the root logger.
+        """
+        config = self._set(overrides, index)
+        folder = Path(config.hydra.runtime.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        configure_log(config.hydra.job_logging, config.hydra.verbose)
+        if config.hydra.output_subdir is not None:
+            own = OmegaConf.masked_copy(config, ["hydra"])
+            parts = {"config": _of_task(config), "hydra": own, "overrides": config.hydra.overrides.task}
+            for name, part in parts.items():
+                _save_config(part, f"{name}.yaml", folder / config.hydra.output_subdir)
+        return resolve_job(_of_task(config), config.hydra)
+
+    def _set(self, overrides: Sequence[str], index: int) -> DictConfig:
+        """Config of a job with its folder; Hydra's global one is set to it, where references to it are looked up."""
         config = self.compose(overrides, index)
         HydraConfig.instance().set_config(config)
         folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(folder.absolute())
         HydraConfig.instance().set_config(config)
-        with read_write(config), open_dict(config):
-            del config["hydra"]
-        make_paths_absolute(config)
         return config
 
     def quiet(self) -> list[str]:
@@ -93,12 +110,15 @@ class Jobs:
         ]
 
 
-def as_typed(overrides: ListConfig) -> list[str]:
-    """Overrides as they were given: what "${run_dir}" stands for in one is known to the job alone."""
-    return cast(list[str], OmegaConf.to_container(overrides))
+def _of_task(config: DictConfig) -> DictConfig:
+    """What the task function would get of a job's config."""
+    own = copy.deepcopy(config)
+    with read_write(own), open_dict(own):
+        del own["hydra"]
+    return own
 
 
-def told(error: Exception) -> dict[str, str]:
+def describe_error(error: Exception) -> dict[str, str]:
     """An exception in a form that can be sent."""
     return {
         "type": type(error).__name__,

@@ -14,8 +14,9 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from rich.console import Console
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
-from hydra_plugins.trainlab._jobs import Jobs, as_typed, told, write_output_to
+from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
+from trainlab.config.compose import as_typed
 from trainlab.processes import Forked, count_cores, wait_for
 from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
@@ -134,7 +135,7 @@ def _check(
     for number in numbers:
         overrides = job_overrides[number]
         try:
-            job = check_job(jobs.task_config(overrides, number), number, overrides, retry_failed)
+            job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed)
             if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
                 raise ValueError("name and output_dir hold for a whole sweep; give one value for each")
             found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
@@ -179,8 +180,8 @@ def _work(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
             return {}
         returned = jobs.run(overrides, job.number)
     except Exception as error:
-        return {job.number: told(error)}
-    return {job.number: told(returned._return_value)} if returned.status is JobStatus.FAILED else {}
+        return {job.number: describe_error(error)}
+    return {job.number: describe_error(returned._return_value)} if returned.status is JobStatus.FAILED else {}
 
 
 def _run_command(command: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from trainlab.cli import quick_imports
+from trainlab.cli import gc_paused
 
 
 class ProcessLauncher(Launcher):
@@ -62,7 +62,7 @@ class ProcessLauncher(Launcher):
             from hydra_plugins.trainlab._any_application import launch
 
             return launch(jobs, job_overrides, self.jobs or 1)
-        with quick_imports():
+        with gc_paused():
             from hydra_plugins.trainlab._sweep import launch_trainings
 
         stop_early = self.on_failure == "stop"

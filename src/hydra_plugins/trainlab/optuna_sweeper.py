@@ -6,7 +6,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn
 
-from trainlab.cli import SweepFailed, quick_imports
+from trainlab.cli import SweepFailed, gc_paused
 from trainlab.config.overrides import parse_overrides
 from trainlab.sweep.space import Settings
 from trainlab.tasks.metrics import metric_of
@@ -64,7 +64,7 @@ class OptunaSweeper(BasicSweeper):
             SweepFailed: Optuna is missing, there is nothing to search, or trials ended by an error.
         """
         _require_optuna()
-        with quick_imports():
+        with gc_paused():
             from hydra_plugins.trainlab._search import search
         assert self.hydra_context is not None and self.launcher is not None
         overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)

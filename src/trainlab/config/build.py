@@ -1,5 +1,6 @@
 """What a config stands for: the objects of one run, checked against each other."""
 
+import functools
 import inspect
 import math
 import os
@@ -11,25 +12,23 @@ from typing import Any, cast
 
 import lightning
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
-from trainlab.config.overrides import PATHS
 from trainlab.config.renamed import describe_renamed
+from trainlab.config.run_config import RunConfig
 from trainlab.data import ImageData
 from trainlab.inference.rebuild import check_rebuildable
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models import ImageNetwork
 from trainlab.models.image_network import NOT_OF_NETWORK, WRAPPER_SETTINGS
 from trainlab.runs.checkpoints import AtomicCheckpointIO
-from trainlab.runs.files import absolute
 from trainlab.runs.provenance import provenance
 from trainlab.tasks.metrics import metric_of, mode_of
 from trainlab.training.context import RunContext
@@ -40,6 +39,8 @@ from trainlab.training.module import Classifier
 from trainlab.training.optimizers import try_optimizer
 from trainlab.training.schedules import check_scheduler
 from trainlab.validation import check_arguments, check_devices
+
+Config = Mapping[str, Any]
 
 # Of the Trainer, to Classifier.
 _STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
@@ -91,87 +92,61 @@ class Parts:
             self.network.scaling.set_statistics(*self.data.statistics())
 
 
-def make_paths_absolute(cfg: DictConfig) -> None:
-    """Have all paths of ``cfg`` hold in every working directory, and in every thread, as they hold where it was given.
-
-    `hydra.job.chdir=true` makes another working directory of the run's folder. A relative path is seen from that of the
-    command, and `~` is the home folder.
-    """
-    start = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else Path.cwd()
-    for key in PATHS:
-        path = OmegaConf.select(cfg, key)
-        if path == "":  # it would be the working directory
-            raise ValueError(f"{key} must be a path, got ''; set {key}")
-        if isinstance(path, str) and not (key == "ckpt_path" and path == "last"):
-            OmegaConf.update(cfg, key, absolute(path, start))
-
-
-def run_dir_of(cfg: DictConfig) -> Path:
-    """Folder of the run.
-
-    Raises:
-        ValueError: it is set to none.
-    """
-    if not isinstance(cfg.run_dir, str) or not cfg.run_dir:
-        raise ValueError("run_dir follows from output_dir and name; set these, and leave out run_dir")
-    return Path(cfg.run_dir)
-
-
-def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """``cfg`` as plain values: what checkpoints hold and fingerprints are made of."""
-    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
-
-
-def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
+def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     """All objects of a run, by default a solo run, checked against each other. Reads no image and writes nothing."""
-    if message := describe_renamed(resolved(cfg)):  # of an experiment file: Hydra adds settings of any name
+    if message := describe_renamed(cfg.settings):  # of an experiment file: Hydra adds settings of any name
         raise ValueError(message)
     context = context or RunContext()
-    check_arguments(provenance, {"seed": cfg.seed}, "")
-    check_arguments(Classifier, {"label_smoothing": cfg.label_smoothing, "compile": cfg.compile}, "")
-    name = Path(cfg.name if isinstance(cfg.name, str) else "")  # of a number, YAML has not kept how it was written
-    if not name.parts or name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"name must be that of a folder under output_dir, as text, got {cfg.name!r}; set name")
+    config = cfg.settings
+    options, precision = config["trainer"], config["trainer"]["precision"]
+    check_arguments(provenance, {"seed": config["seed"]}, "")
+    check_arguments(Classifier, {"label_smoothing": config["label_smoothing"], "compile": config["compile"]}, "")
+    name = config["name"]
+    path = Path(name if isinstance(name, str) else "")  # of a number, YAML has not kept how it was written
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"name must be that of a folder under output_dir, as text, got {name!r}; set name")
     for key, part in _FOLDERS.items():
-        folder, own = OmegaConf.select(cfg, key), Path(cfg.run_dir, part)
+        folder, own = select(config, key), Path(config["run_dir"], part)
         if folder is not None and Path(str(folder)) != own:
             raise ValueError(f"{key} must be {own}, where the run is looked for, got {folder}; set output_dir, name")
     for key, reason in _NOT_OF_TRAINER.items():
-        if key in cfg.trainer:
+        if key in options:
             raise ValueError(f"trainer.{key} would have no effect ({reason}); leave it out")
-    if not cfg.trainer.get("enable_checkpointing", True):
+    if not options.get("enable_checkpointing", True):
         raise ValueError(
             "enable_checkpointing must be true, for the test needs the best checkpoint, got false; "
             "leave out trainer.enable_checkpointing"
         )
-    check_length(cfg.trainer)
-    metric_of(cfg.sweep.objective, "sweep.objective")
-    check_devices(cfg.trainer.accelerator, cfg.trainer.devices)
-    on_cpu = cfg.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
-    if on_cpu and str(cfg.trainer.precision) in ("16", "16-mixed"):
-        raise ValueError(f"precision={cfg.trainer.precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
-    data: ImageData = construct(cfg, "data")
+    check_length(options)
+    metric_of(config["sweep"]["objective"], "sweep.objective")
+    check_devices(options["accelerator"], options["devices"])
+    on_cpu = options["accelerator"] == "cpu" or not torch.accelerator.is_available()
+    if on_cpu and str(precision) in ("16", "16-mixed"):
+        raise ValueError(f"precision={precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
+    data: ImageData = construct(config, "data")
     context.share_images(data)
     data.check()
-    network = _build_network(cfg, data)
+    network = _build_network(config, data)
     if network.num_classes != data.count_classes():
         raise ValueError(
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "
             f"got {network.num_classes}; set model.num_classes"
         )
-    optimizer = construct(cfg, "optim")
+    optimizer = construct(config, "optim")
     lr = optimizer.keywords.get("lr")
     if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
-    scheduler = construct(cfg, "scheduler")
+    scheduler = construct(config, "scheduler")
     trial = try_optimizer(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
-    steps = {key: cfg.trainer[key] for key in _STEP_SETTINGS}
+    steps = {key: options[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
     module = Classifier(
-        network, optimizer, scheduler, cfg.label_smoothing, cfg.compile, **steps, epoch_steps=context.epoch_steps
+        *(network, optimizer, scheduler, config["label_smoothing"], config["compile"]),
+        **steps,
+        epoch_steps=context.epoch_steps,
     )
 
-    named = {name: construct(cfg, f"callbacks.{name}") for name, settings in cfg.callbacks.items() if settings}
+    named = {name: construct(config, f"callbacks.{name}") for name, settings in config["callbacks"].items() if settings}
     check_callbacks({f"callbacks.{name}": callback for name, callback in named.items()}, on_cpu)
     checkpoint, interrupt, epochs = (
         named.get("checkpoint"),
@@ -181,16 +156,16 @@ def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [*context.callbacks, epochs, *named.values()]
-    if cfg.trainer.max_time not in (None, ""):
-        callbacks.append(_timer(resolved(cfg)["trainer"]["max_time"]))
-    if cfg.sweep.trial:
+    if options["max_time"] not in (None, ""):
+        callbacks.append(_timer(options["max_time"]))
+    if config["sweep"]["trial"]:
         from trainlab.callbacks.pruning import Pruning  # which needs Optuna
 
-        callbacks.append(Pruning(**cfg.sweep.trial, objective=cfg.sweep.objective))
+        callbacks.append(Pruning(**config["sweep"]["trial"], objective=config["sweep"]["objective"]))
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
     callbacks.append(LeaveLoggersOpen())
-    kept = [] if cfg.trainer.get("fast_dev_run") else [name for name, settings in cfg.logger.items() if settings]
-    loggers = RunLoggers({name: _logger(cfg, name) for name in kept})
+    kept = [] if options.get("fast_dev_run") else [name for name, settings in config["logger"].items() if settings]
+    loggers = RunLoggers({name: _logger(config, name) for name in kept})
     plugins = [AtomicCheckpointIO()]
     ours: dict[str, Any] = {
         "max_time": None,
@@ -198,7 +173,7 @@ def build(cfg: DictConfig, context: RunContext | None = None) -> Parts:
         "accumulate_grad_batches": 1,
     }  # what others do, above
     objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
-    trainer = make_trainer(lambda: construct(cfg, "trainer", **objects, **ours))
+    trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
     total_steps = _count_steps(trainer, data, module)
     check_scheduler(scheduler, trial, total_steps)
     checkpoint.about["total_steps"] = total_steps
@@ -254,28 +229,34 @@ def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier
     return count_steps(batches, module.accumulate, trainer.max_epochs, trainer.max_steps)
 
 
-def _logger(cfg: DictConfig, name: str) -> Logger:
+def _logger(config: Config, name: str) -> Logger:
     """A logger under the name of the run, its folder under output_dir, unless it is given another."""
-    settings, run_name = cfg.logger[name], os.path.relpath(cfg.run_dir, cfg.output_dir)
-    late = name_argument(get_object(settings._target_), settings, run_name)
-    return cast(Logger, construct(cfg, f"logger.{name}", **late))
+    settings, run_name = config["logger"][name], os.path.relpath(config["run_dir"], config["output_dir"])
+    late = name_argument(get_object(settings["_target_"]), settings, run_name)
+    return cast(Logger, construct(config, f"logger.{name}", **late))
 
 
-def _build_network(cfg: DictConfig, data: ImageData) -> ImageNetwork:
-    own = {key: cfg.model[key] for key in WRAPPER_SETTINGS if key in cfg.model}
+def _build_network(config: Config, data: ImageData) -> ImageNetwork:
+    own = {key: config["model"][key] for key in WRAPPER_SETTINGS if key in config["model"]}
     check_arguments(ImageNetwork, own, "model")
-    module = construct(cfg, "model", NOT_OF_NETWORK, image_shape=data.image_shape)
+    module = construct(config, "model", NOT_OF_NETWORK, image_shape=data.image_shape)
     check_rebuildable(module)
     return ImageNetwork(module, data.image_shape, **own)
 
 
-def construct(cfg: DictConfig, section: str, omit: Collection[str] = (), **late: Any) -> Any:
-    """The object that a section of ``cfg`` stands for, with arguments that are known only now.
+def select(config: Config, key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in key.split("."):
+        config = (config or {}).get(part)  # type: ignore[assignment]  # at the end it is a value
+    return config
+
+
+def construct(config: Config, section: str, omit: Collection[str] = (), **late: Any) -> Any:
+    """The object that a section of ``config`` stands for, with arguments that are known only now.
 
     Settings to ``omit`` are not its own.
     """
-    settings = OmegaConf.to_container(OmegaConf.select(cfg, section), resolve=True, throw_on_missing=True)
-    plain = {key: value for key, value in cast(dict[str, Any], settings).items() if key not in omit}
+    plain = {key: value for key, value in select(config, section).items() if key not in omit}
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
     target = get_object(plain["_target_"])
     if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
@@ -283,4 +264,6 @@ def construct(cfg: DictConfig, section: str, omit: Collection[str] = (), **late:
             metric_of(arguments["monitor"], f"{section}.monitor")
         arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section)
     check_arguments(target, arguments, section)
-    return instantiate(plain, **late, _convert_="all")
+    path = section.split(".")  # by which Hydra names it in errors
+    whole = functools.reduce(lambda inner, key: {key: inner}, reversed(path), plain)
+    return instantiate(OmegaConf.select(OmegaConf.create(whole), section), **late, _convert_="all")

@@ -56,14 +56,19 @@ def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
         WrongArguments: a key is given twice, a name is an old one, or a value can be read in two ways.
     """
     flags, overrides = _flags_first(arguments)
+    check_overrides(overrides, once)
+    sweeps = "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
+    words = [quoted(override, sweeps) for override in overrides]
+    return flags + (_left_to_jobs(words) if sweeps else words)
+
+
+def check_overrides(overrides: Sequence[str], once: bool = True) -> None:
+    """Raise WrongArguments where one has an old name, or takes the place of another one."""
     given = (override.lstrip("+~").partition("=") for override in overrides)
     if message := describe_renamed({key: value for key, _, value in given}):
         raise WrongArguments(message)
     if once:
         check_given_once(overrides)
-    sweeps = "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
-    words = [quoted(override, sweeps) for override in overrides]
-    return flags + (_left_to_jobs(words) if sweeps else words)
 
 
 def check_given_once(overrides: Sequence[str]) -> None:

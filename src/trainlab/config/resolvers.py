@@ -23,7 +23,7 @@ def register_resolvers() -> None:
 
     `${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run;
     `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
-    `${absolute:path}`: a path as it is where the command is given; `${first:a,b}`: the first that is not null;
+    `${absolute:path}`: a path as it is where the command is given;
     `${new_name:folder}`: the time, as the name of something new in a folder; `${groups:root}`: all options, for
     `--help`.
     """
@@ -33,9 +33,6 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
     OmegaConf.register_new_resolver("absolute", _absolute_folder, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("new_name", lambda _: time_name(), use_cache=True, replace=True)
-    OmegaConf.register_new_resolver(
-        "first", lambda *values: next((value for value in values if value is not None), None), replace=True
-    )
 
 
 def _absolute_folder(path: Any) -> str:

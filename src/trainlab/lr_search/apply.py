@@ -1,6 +1,5 @@
 """The learning rate of a run whose config has a search: run the search and apply its result."""
 
-import copy
 import logging
 import math
 import os
@@ -10,9 +9,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
-from omegaconf import DictConfig, open_dict
 
-from trainlab.config.build import Parts, build, construct, resolved
+from trainlab.config.build import Parts, build, construct
+from trainlab.config.run_config import RunConfig
 from trainlab.data import ImageData
 from trainlab.loggers.tensorboard import LR_SEARCH
 from trainlab.lr_search.base import Search, SearchContext, SearchFailed, Trial
@@ -42,22 +41,22 @@ _SHORT = {
 }
 
 
-def check_search(cfg: DictConfig, overrides: Sequence[str]) -> None:
+def check_search(cfg: RunConfig) -> None:
     """Raise ValueError if the run has a search and its learning rate is given, too."""
-    if not cfg.lr_search:
+    if not cfg.settings["lr_search"]:
         return
-    given = [override for override in overrides if override.lstrip("+").startswith("optim.lr=")]
+    given = [override for override in cfg.overrides if override.lstrip("+").startswith("optim.lr=")]
     if given:
         raise ValueError(f"lr_search finds the learning rate, got {given[0]} too; leave out one of them")
-    if cfg.ckpt_path is not None:
+    if (ckpt_path := cfg.settings["ckpt_path"]) is not None:
         raise ValueError(
-            f"a run continued from a checkpoint keeps its learning rate, got ckpt_path={cfg.ckpt_path} and lr_search; "
+            f"a run continued from a checkpoint keeps its learning rate, got ckpt_path={ckpt_path} and lr_search; "
             "leave out lr_search and set optim.lr as in config.yaml of that run"
         )
-    construct(cfg, "lr_search")
+    construct(cfg.settings, "lr_search")
 
 
-def run_search(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
+def run_search(cfg: RunConfig, parts: Parts) -> dict[str, Any]:
     """Run the search of a run, or take its result from the cache: the fields of `SearchResult` and `search_s`.
 
     Uses only the images of the run, and leaves all random states unchanged.
@@ -66,10 +65,13 @@ def run_search(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
         SearchFailed: no rate can be trained with.
         KeyboardInterrupt: the search was interrupted.
     """
-    search: Search = construct(cfg, "lr_search")
+    search: Search = construct(cfg.settings, "lr_search")
     short = search_config(cfg, parts.trainer.world_size)
-    config = resolved(short)
+    config = short.settings
     key = fingerprint(config | {"images": parts.data.images.digest, "version": VERSION})
+
+    device = parts.trainer.strategy.root_device
+    short = short.changed({"trainer.devices": devices_setting(device)})  # not part of the key
 
     def train(trial: Trial, context: RunContext) -> None:
         try:
@@ -77,8 +79,6 @@ def run_search(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
         except ValueError as error:  # settings valid for the run may not be valid for a shorter training
             raise ValueError(f"{error} (in a trial of lr_search)") from error
 
-    device = parts.trainer.strategy.root_device
-    short.trainer.devices = devices_setting(device)  # not part of the key
     processes = torch.get_num_threads() if device.type == "cpu" else 1
     context = SearchContext(train, ineligible_reason(config, 1), processes, batches_per_epoch(short, parts.data))
     with isolate_rng(include_cuda=device.type == "cuda"):  # initializing CUDA would make forks impossible
@@ -87,26 +87,27 @@ def run_search(cfg: DictConfig, parts: Parts) -> dict[str, Any]:
             return cached(folder, key, lambda: search.search(context))
 
 
-def apply_lr(cfg: DictConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> None:
-    """Set the learning rate ``found`` by the search, in the configuration and for the optimizer.
+def apply_lr(cfg: RunConfig, config: dict[str, Any], parts: Parts, result: Result, found: dict[str, Any]) -> RunConfig:
+    """Set the learning rate ``found`` by the search, in ``config`` and for the optimizer. Returns ``cfg`` with it.
 
     Raises:
         ValueError: ``found``, from an earlier `result.json`, is damaged.
     """
     if not is_search(found):
-        path = Path(cfg.run_dir) / "result.json"
+        path = cfg.run_dir / "result.json"
         raise ValueError(f"{path} is damaged (lr_search); remove it, or set another name=")
     result.lr_search, lr = found, found["lr"]
-    cfg.optim.lr = config["optim"]["lr"] = lr
+    config["optim"]["lr"] = lr
     parts.set_lr(lr)
     os.environ[LR_VARIABLE] = repr(lr)
     suggestions = ", ".join(f"{rule} {suggestion:.2e}" for rule, suggestion in found["suggestions"].items())
     log.info("learning rate %.3g, found by %s (%s)", lr, found["method"], suggestions)
+    return cfg.changed({"optim.lr": lr})
 
 
-def apply_lr_of_main_process(cfg: DictConfig, config: dict[str, Any], parts: Parts) -> None:
+def apply_lr_of_main_process(config: dict[str, Any], parts: Parts) -> None:
     """In a process for another device, set the learning rate that the main process has found."""
-    if not cfg.lr_search:
+    if not config["lr_search"]:
         return
     if LR_VARIABLE not in os.environ:
         raise ValueError(
@@ -117,7 +118,7 @@ def apply_lr_of_main_process(cfg: DictConfig, config: dict[str, Any], parts: Par
     parts.set_lr(lr)
 
 
-def search_before_population(cfgs: Sequence[DictConfig]) -> list[Exception | None]:
+def search_before_population(cfgs: Sequence[RunConfig]) -> list[Exception | None]:
     """Run the searches of a population's members before it starts; their threads then find the results in the cache.
 
     Returns:
@@ -127,18 +128,18 @@ def search_before_population(cfgs: Sequence[DictConfig]) -> list[Exception | Non
         KeyboardInterrupt: a search was interrupted.
     """
     errors: dict[str, Exception | None] = {}
-    return [_search_once(cfg, errors) if cfg.lr_search else None for cfg in cfgs]
+    return [_search_once(cfg, errors) if cfg.settings["lr_search"] else None for cfg in cfgs]
 
 
-def _search_once(cfg: DictConfig, errors: dict[str, Exception | None]) -> Exception | None:
+def _search_once(cfg: RunConfig, errors: dict[str, Exception | None]) -> Exception | None:
     """Run the search of a run unless the run has its rate, or its key is in ``errors``, the outcomes so far."""
     try:
-        previous = earlier_run(Path(cfg.run_dir), resolved(cfg), cfg.ckpt_path)
+        previous = earlier_run(cfg.run_dir, cfg.settings, cfg.settings["ckpt_path"])
     except (ValueError, Diverged):  # raised again by the run itself
         return None
     if previous and previous.lr_search:
         return None
-    key = fingerprint(resolved(search_config(cfg, 1)))
+    key = fingerprint(search_config(cfg, 1).settings)
     if key not in errors:
         errors[key] = None
         try:
@@ -160,17 +161,18 @@ def draw_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
         board.experiment.add_figure(LR_SEARCH, figure, 0)
 
 
-def search_config(cfg: DictConfig, devices: int) -> DictConfig:
+def search_config(cfg: RunConfig, devices: int) -> RunConfig:
     """``cfg`` for the trials of its search: without callbacks, loggers and limits of the run itself."""
-    short = copy.deepcopy(cfg)
-    with open_dict(short):
-        short.seed, short.compile, short.sweep.trial = cfg.lr_search.seed, False, None
-        short.data.batch_size = cfg.data.batch_size * devices
-        short.trainer.update(_SHORT)
-        checkpoint = {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": f"{cfg.run_dir}/checkpoints"}
-        short.callbacks = {"checkpoint": checkpoint}
-        short.logger = {}
-    return short
+    checkpoint = {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": f"{cfg.run_dir}/checkpoints"}
+    changes = {
+        "seed": cfg.settings["lr_search"]["seed"],
+        "compile": False,
+        "sweep.trial": None,
+        "data.batch_size": cfg.settings["data"]["batch_size"] * devices,
+        "callbacks": {"checkpoint": checkpoint},
+        "logger": {},
+    }
+    return cfg.changed(changes | {f"trainer.{key}": value for key, value in _SHORT.items()})
 
 
 def devices_setting(device: torch.device) -> int | list[int]:
@@ -178,21 +180,18 @@ def devices_setting(device: torch.device) -> int | list[int]:
     return 1 if device.index is None else [device.index]
 
 
-def batches_per_epoch(short: DictConfig, data: ImageData) -> int:
+def batches_per_epoch(short: RunConfig, data: ImageData) -> int:
     """Training batches per epoch for the settings ``short``, a result of `search_config`."""
-    batches = math.ceil(len(data.train_dataloader().indices) / short.data.batch_size)
-    return limited(batches, short.trainer.limit_train_batches)
+    batches = math.ceil(len(data.train_dataloader().indices) / short.settings["data"]["batch_size"])
+    return limited(batches, short.settings["trainer"]["limit_train_batches"])
 
 
-def _train(short: DictConfig, data: ImageData, trial: Trial, context: RunContext) -> None:
+def _train(short: RunConfig, data: ImageData, trial: Trial, context: RunContext) -> None:
     """Run one trial on the images of ``data``, without writing anything."""
-    cfg = copy.deepcopy(short)
-    with open_dict(cfg):
-        cfg.seed, cfg.optim.lr = trial.seed, trial.lr
-        cfg.trainer.update(trial.trainer)
-        if trial.scheduler:
-            cfg.scheduler = dict(trial.scheduler)
-    parts = build(cfg, context)
+    changes = {"seed": trial.seed, "optim.lr": trial.lr} | {f"trainer.{k}": v for k, v in trial.trainer.items()}
+    if trial.scheduler:
+        changes["scheduler"] = dict(trial.scheduler)
+    parts = build(short.changed(changes), context)
     parts.data.share(data)
     parts.standardize()
     # Instead of the callbacks that `build` has added: checkpoints and the like.

@@ -8,12 +8,10 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from trainlab.runs.errors import Diverged, Interrupted
 from trainlab.runs.files import describe_os_error, locked, write_atomically
@@ -67,11 +65,11 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     """The settings of the run in ``folder``."""
     path = folder / "config.yaml"
     try:
-        settings = OmegaConf.to_container(OmegaConf.load(path))
+        settings = yaml.safe_load(path.read_bytes())
         if isinstance(settings, dict) and settings and all(isinstance(key, str) for key in settings):
-            return cast(dict[str, Any], settings)
+            return settings
         reason = "it holds no settings"
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
     raise ValueError(f"{path} is damaged or missing ({reason}); remove {folder}, or set another name=")
 

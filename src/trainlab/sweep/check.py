@@ -1,13 +1,14 @@
 """What a job of a sweep is to do and whether it can, found out before any job starts."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from torch import nn
 
-from trainlab.config.build import Parts, build, resolved, run_dir_of
+from trainlab.config.build import Parts, build
+from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
 from trainlab.lr_search.apply import check_search
 from trainlab.population.eligibility import ineligible_reason
@@ -21,8 +22,8 @@ _MOST_TOLD = 100
 _MOST_ALIASES = 6
 
 
-def check_job(cfg: Any, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
-    """The job that ``run(cfg, overrides)`` would be. Reads no image and writes nothing.
+def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
+    """The job that ``run(cfg)`` would be, of a sweep that gives it ``overrides``. Reads no image and writes nothing.
 
     A run that diverged would do so again, to the bit, and is never tried again. One that was pruned has come to its end
     as a trial of a search; as a job of another sweep it goes on.
@@ -31,23 +32,23 @@ def check_job(cfg: Any, number: int, overrides: Sequence[str], retry_failed: boo
         ValueError, OSError: it cannot be run; what ``run`` would say.
     """
     quiet()
-    folder, config = run_dir_of(cfg), resolved(cfg)
-    limit = cfg.trainer.max_epochs or -1
+    folder, config, ckpt_path = cfg.run_dir, copy.deepcopy(cfg.settings), cfg.settings["ckpt_path"]
+    limit = config["trainer"]["max_epochs"] or -1
     same, limit = identity(config, folder), limit if limit > 0 else None
     job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)
-    ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(cfg.sweep.trial)
+    ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(config["sweep"]["trial"])
     result = Result.read(folder_of_result(folder, job.fingerprint))
     if result and result.status in ended and result.fingerprint == job.fingerprint:
         return job
-    check_search(cfg, overrides)
+    check_search(cfg)
     parts = build(cfg)
-    inside = training_folder(folder, config, cfg.ckpt_path)
-    previous = earlier_part(inside, folder, config, cfg.ckpt_path)
+    inside = training_folder(folder, config, ckpt_path)
+    previous = earlier_part(inside, folder, config, ckpt_path)
     if previous and previous.lr_search:
         config["optim"]["lr"] = previous.lr_search["lr"]
     kept = inside if previous else folder
     late = (parts.network, config, parts.callbacks, parts.total_steps)
-    start_checkpoint(cfg.ckpt_path, kept, bool(previous), *late)
+    start_checkpoint(ckpt_path, kept, bool(previous), *late)
     failed = result is not None and result.status == "failed"
     return replace(
         job,
@@ -56,7 +57,7 @@ def check_job(cfg: Any, number: int, overrides: Sequence[str], retry_failed: boo
         on_gpu=parts.trainer.strategy.root_device.type != "cpu",
         settings=comparable(config),
         ineligible_reason=ineligible_reason(config, parts.trainer.world_size),
-        member_bytes=_member_bytes(parts, 8 if str(cfg.trainer.precision).startswith("64") else 4),
+        member_bytes=_member_bytes(parts, 8 if str(config["trainer"]["precision"]).startswith("64") else 4),
     )
 
 

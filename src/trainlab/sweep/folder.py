@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from trainlab.cli import MADE
+from trainlab.config.compose import MADE
 from trainlab.runs.files import locked
 
 _LOCK = ".sweep.lock"

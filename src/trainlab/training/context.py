@@ -30,6 +30,7 @@ class RunContext:
         epoch_steps: makes the steps of its epochs; None for the `Classifier` itself.
         callbacks: that take part in the training besides the run's own.
         share_images: is called with the data before anything is read, and may have them share images with others.
+        in_one_process: whether the run may not start processes for other devices.
         population: `time.population` of the result, up to now; None for a solo run.
     """
 
@@ -39,4 +40,5 @@ class RunContext:
     epoch_steps: EpochSteps | None = None
     callbacks: Sequence[Callback] = ()
     share_images: Callable[[ImageData], object] = lambda data: None
+    in_one_process: bool = False
     population: Callable[[], dict[str, Any] | None] = lambda: None

@@ -1,0 +1,52 @@
+"""Words of the scripts that read them with argparse."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def path_word(word: str) -> Path:
+    """The path in a script's word. `~` is the home folder, behind a "=", too, where no shell sees it. For argparse."""
+    return Path(os.path.expanduser(word))  # noqa: PTH111 (pathlib's raises where there is no such user)
+
+
+def checkpoint_word(word: str) -> Path:
+    """The path in a script's word ``ckpt_path=PATH``, which is written as for Hydra's scripts. For argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is another word.
+    """
+    key, _, path = word.partition("=")
+    if key != "ckpt_path" or not path:
+        raise argparse.ArgumentTypeError(f"write ckpt_path=PATH, got {word!r}")
+    return path_word(path)
+
+
+def count_word(word: str) -> int:
+    """The number in a script's word, at least 1. For argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is another word.
+    """
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {word!r}")
+    return int(word)
+
+
+def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The words of a script that is none of Hydra's, where a setting given twice is an error, too."""
+    keys = [word.partition("=")[0] for word in sys.argv[1:] if word.startswith(("--", "ckpt_path="))]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        parser.error(f"{twice[0]} is given twice; leave out one of them")
+    return parser.parse_intermixed_args()
+
+
+def run_plain_script(main: Callable[[], Any]) -> None:
+    """Run the main of a script that is none of Hydra's; end with status 130 on Ctrl-C, also while it imports."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,106 @@
+"""From the words of a command line, or of a call, to the configuration of a run."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from trainlab.config.errors import describe_config_error
+from trainlab.config.load import load_config
+from trainlab.config.overrides import WrongArguments, check_overrides, quoted
+from trainlab.config.resolvers import register_resolvers, time_name
+from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
+from trainlab.runs.files import absolute
+
+MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
+
+
+def compose(overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration of a run, as `python src/train.py` composes it from the same overrides.
+
+    A run without a name gets a new folder, which is made here.
+
+    Args:
+        overrides: such as "model=bn" and "optim.lr=1e-3".
+
+    Raises:
+        ValueError: the overrides cannot be read, contradict each other or name what there is not.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    register_resolvers()
+    check_overrides(overrides)
+    try:
+        cfg = load_config("train", [*map(quoted, overrides)])
+        choices = cfg.hydra.runtime.choices
+        with open_dict(cfg):
+            del cfg["hydra"]
+        references = cast(dict[str, Any], OmegaConf.to_container(cfg))
+        if str(references["name"]).startswith("${new_name:"):
+            cfg.name = new_folder(cfg.output_dir)
+        if str(references["run_dir"]).startswith("${hydra:"):
+            cfg.run_dir = str(Path(cfg.output_dir, str(cfg.name)))
+        return _resolved(cfg, overrides, choices, Path.cwd())
+    except (HydraException, OmegaConfBaseException) as error:
+        raise WrongArguments(describe_config_error(error, overrides, "train")) from None
+
+
+def resolve_job(cfg: DictConfig, hydra: Any) -> RunConfig:
+    """The configuration of one of Hydra's jobs.
+
+    Args:
+        cfg: what Hydra gives to the application.
+        hydra: Hydra's own part, `HydraConfig.get()`; what ``cfg`` refers to of it is resolved here.
+    """
+    job = hydra.runtime
+    return _resolved(cfg, as_typed(hydra.overrides.task), job.choices, job.cwd, job.output_dir)
+
+
+def as_typed(overrides: ListConfig) -> list[str]:
+    """Overrides as they were given, without resolving the references in them."""
+    return cast(list[str], OmegaConf.to_container(overrides))
+
+
+def new_folder(parent: str) -> str:
+    """Make a folder for a run without a name. Returns its name: the time, and `_1` where that is another's already."""
+    now = name = time_name()
+    for number in itertools.count(1):
+        try:
+            folder = Path(absolute(parent, Path.cwd()), name)
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True)
+            MADE.extend(missing)
+            break
+        except FileExistsError:
+            name = f"{now}_{number}"
+        except OSError:  # who makes the same folder for the run says what is wrong with it
+            break
+    return name
+
+
+def _resolved(
+    cfg: DictConfig, overrides: Sequence[str], choices: Any, start: str | Path, job_dir: str | None = None
+) -> RunConfig:
+    """Fix what depends on when and where the command is given, and resolve the rest.
+
+    Raises:
+        ValueError: a folder is set to none, or a name would have no effect.
+    """
+    given = [override.partition("=")[0] for override in overrides]
+    is_fixed = not OmegaConf.is_interpolation(cfg, "run_dir")  # as in the `config.yaml` of a run
+    if job_dir and not is_fixed and "run_dir" not in given:
+        cfg.run_dir = job_dir
+    if not isinstance(cfg.run_dir, str) or not cfg.run_dir:
+        raise ValueError("run_dir follows from output_dir and name; set these, and leave out run_dir")
+    make_paths_absolute(cfg, start)
+    cfg.name = cfg.name
+    ignored = [key for key in ("name", "output_dir") if key in given]
+    if ignored and is_fixed and "run_dir" not in given and Path(cfg.run_dir) != Path(cfg.output_dir, cfg.name):
+        raise ValueError(
+            f"{ignored[0]} would have no effect, the configuration has run_dir={cfg.run_dir}; "
+            f"set run_dir, too, or leave out {ignored[0]}"
+        )
+    return resolve(cfg, overrides, choices)

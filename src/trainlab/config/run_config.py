@@ -1,0 +1,67 @@
+"""The configuration of a run, resolved before it starts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from trainlab.config.overrides import PATHS
+from trainlab.runs.files import absolute
+
+_LAST = "last"  # of ckpt_path: that of the run itself
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The configuration of a run.
+
+    Attributes:
+        settings: all of them as nested plain values, resolved.
+        overrides: that it was composed with, as typed.
+        choices: the chosen option of each group.
+        references: the settings with their references to each other, such as ``${seed}``.
+    """
+
+    settings: dict[str, Any]
+    overrides: Sequence[str] = ()
+    choices: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    references: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the run."""
+        return Path(self.settings["run_dir"])
+
+    def changed(self, changes: Mapping[str, Any]) -> "RunConfig":
+        """With other values of settings, by dotted key, and of those that refer to them."""
+        cfg = OmegaConf.create(dict(self.references))
+        for key, value in changes.items():
+            OmegaConf.update(cfg, key, value, merge=False)
+        return resolve(cfg, self.overrides, self.choices)
+
+    def to_yaml(self) -> str:
+        """The settings as YAML, as Hydra reads it."""
+        return OmegaConf.to_yaml(OmegaConf.create(self.settings), resolve=True)
+
+
+def resolve(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, Any]) -> RunConfig:
+    """The configuration that ``cfg`` stands for.
+
+    Raises:
+        omegaconf.errors.OmegaConfBaseException: a setting is missing, or refers to one that is not there.
+    """
+    settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    references = cast(dict[str, Any], OmegaConf.to_container(cfg))
+    return RunConfig(settings, tuple(overrides), dict(choices), references)
+
+
+def make_paths_absolute(cfg: DictConfig, start: str | Path) -> None:
+    """Have all paths of ``cfg`` hold in every working directory, as they hold in ``start``; `~` is the home folder."""
+    for key in PATHS:
+        path = OmegaConf.select(cfg, key)
+        if path == "":  # it would be the working directory
+            raise ValueError(f"{key} must be a path, got ''; set {key}")
+        if isinstance(path, str) and not (key == "ckpt_path" and path == _LAST):
+            OmegaConf.update(cfg, key, absolute(path, start))
