@@ -3,7 +3,7 @@
 import logging
 
 from exercise.section import Answer, Section
-from exercise.store import Evidence, NotYet, State
+from exercise.store import Evidence, NotAvailable, State
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Answers:
 def _answer(section: Section, evidence: Evidence) -> Answer | str:
     try:
         return section.answer(evidence)
-    except NotYet as missing:
+    except NotAvailable as missing:
         return str(missing)
     except Exception as error:  # a fault in one answer takes no other with it; the exercise fails at its end
         log.exception("the answer to %s could not be made", section.title)

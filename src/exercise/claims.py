@@ -21,7 +21,7 @@ class Claim:
     holds: bool | None
 
 
-def told(found: Sequence[Claim], figures: bool = True) -> str:
+def describe_claims(found: Sequence[Claim], figures: bool = True) -> str:
     """Which claims hold, which do not, and which are open, a sentence each; with the ``figures`` behind them or not."""
     parts = [
         f"{word}: {'; '.join(_text(claim, figures) for claim in found if claim.holds is holds)}."
@@ -31,7 +31,7 @@ def told(found: Sequence[Claim], figures: bool = True) -> str:
     return " ".join(parts) if parts else "There is no claim to hold the figures against."
 
 
-def all_of(found: Sequence[Claim]) -> bool | None:
+def all_claims_hold(found: Sequence[Claim]) -> bool | None:
     """Whether all hold; False if one is contradicted, None if one is open."""
     return all_hold(*(claim.holds for claim in found))
 

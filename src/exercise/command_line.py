@@ -42,12 +42,12 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("exercise").setLevel(logging.INFO)  # and not the messages of libraries
 
-    from exercise.registry import SECTIONS, chosen
+    from exercise.registry import SECTIONS, choose_sections
     from exercise.runner import Cancelled, Exercise
     from exercise.trainings import Setting
 
     try:
-        sections = chosen([word for word in arguments.words if "=" not in word])
+        sections = choose_sections([word for word in arguments.words if "=" not in word])
         setting = Setting(arguments.quick, tuple(word for word in arguments.words if "=" in word))
     except ValueError as error:
         parser.exit(2, f"error: {error}\n")

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exercise.files import locked, write_json
-from exercise.trainings import Setting, Sweep, overrides_of, runs_of
+from exercise.trainings import Setting, Sweep, count_runs, overrides_of
 
 
 @contextmanager
-def claimed(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Iterator[None]:
+def claim_folder(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Iterator[None]:
     """Keep other exercises out, and what is trained beside it, so that no other settings come among the same figures.
 
     Raises:
@@ -28,18 +28,18 @@ def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> N
     before = json.loads(path.read_text()) if path.exists() else {}
     now = {}
     for sweep in sweeps:
-        runs_of(sweep, setting)  # raises where they cannot be read
+        count_runs(sweep, setting)  # raises where they cannot be read
         now[sweep.name] = [o for o in overrides_of(sweep, setting) if not o.startswith("sweep.")]
         others = before.get(sweep.name, now[sweep.name])
         if others != now[sweep.name] and (folder / sweep.name).exists():
             raise ValueError(
-                f"{folder / sweep.name} was trained {_apart(others, now[sweep.name])}; give what was given then, set "
-                "another --name, or remove that folder"
+                f"{folder / sweep.name} was trained {_difference(others, now[sweep.name])}; give what was given then, "
+                "set another --name, or remove that folder"
             )
     write_json(path, before | now)
 
 
-def _apart(before: Sequence[str], now: Sequence[str]) -> str:
+def _difference(before: Sequence[str], now: Sequence[str]) -> str:
     """What sets the settings before from those now, in words: their order, if nothing else does."""
     gone, new = ([o for o in ours if o not in others] for ours, others in ((before, now), (now, before)))
     if not gone and not new:

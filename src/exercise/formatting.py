@@ -13,12 +13,12 @@ Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
 SMALL = 0.01  # of accuracy: a loss of up to a point is called none. A choice, made for all questions alike
 
 
-def named(group: Group, label: str) -> Group:
+def with_label(group: Group, label: str) -> Group:
     """The group under another name."""
     return replace(group, label=label)
 
 
-def pair_of(first: Group, second: Group) -> Pair:
+def compare_pair(first: Group, second: Group) -> Pair:
     """The comparison of two groups by validation accuracy, alone: not corrected for others.
 
     Raises:
@@ -30,15 +30,15 @@ def pair_of(first: Group, second: Group) -> Pair:
     return pairs[0]
 
 
-def family(groups: Sequence[tuple[Group, Group]]) -> list[Pair]:
+def compare_pairs(groups: Sequence[tuple[Group, Group]]) -> list[Pair]:
     """The comparisons of these pairs by validation accuracy, Holm's correction over them and no others."""
-    pairs = [pair_of(*two) for two in groups]
+    pairs = [compare_pair(*two) for two in groups]
     tests = sum(pair.is_tested for pair in pairs)
     ps = holm([pair.difference.p for pair in pairs])
     return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, ps, strict=True)]
 
 
-def corrected(pair: Pair) -> Verdict:
+def corrected_verdict(pair: Pair) -> Verdict:
     """Of the first compared with the second, by the p that is corrected."""
     if not pair.is_tested:
         return "unknown"
@@ -47,29 +47,29 @@ def corrected(pair: Pair) -> Verdict:
     return "higher" if pair.difference.mean > 0 else "lower"
 
 
-def together(differences: Sequence[Difference]) -> list[tuple[Verdict, float]]:
+def corrected_verdicts(differences: Sequence[Difference]) -> list[tuple[Verdict, float]]:
     """What is said of each of several differences, and its p, by Holm's correction over all of them."""
     ps = holm([one.p for one in differences])
     return [(verdict(replace(one, p=p)), p) for one, p in zip(differences, ps, strict=True)]
 
 
-def listed(texts: Sequence[str]) -> str:
+def format_list(texts: Sequence[str]) -> str:
     """ "a, b and c"."""
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-def paragraph(*sentences: str) -> str:
+def join_sentences(*sentences: str) -> str:
     """Sentences in a row, each with a capital first."""
     return " ".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in sentences if sentence)
 
 
-def margin(pair: Pair) -> str:
+def format_margin(pair: Pair) -> str:
     """How far the two are apart: "2.1 ± 0.4"."""
     spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
     return f"{format_points(abs(pair.difference.mean))}{spread}"
 
 
-def signed(between: Difference) -> str:
+def format_difference(between: Difference) -> str:
     """A difference of accuracies in points: "+1.2 ± 0.4", without an interval "+1.2"."""
     spread = "" if between.method == "none" else f" ± {100 * between.half_width:.1f}"
     return f"{100 * between.mean:+z.1f}{spread}"  # z: never "-0.0"
@@ -84,7 +84,7 @@ def verdict(between: Difference) -> Verdict:
     return "higher" if between.mean > 0 else "lower"
 
 
-def how_tested(between: Difference) -> str:
+def describe_test(between: Difference) -> str:
     """ "95 %, paired t, p = 0.01"."""
     p = format_p(between.p)
     return f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
@@ -117,7 +117,7 @@ def all_hold(*claims: bool | None) -> bool | None:
     return False if False in claims else None if None in claims or not claims else True
 
 
-def times(of: Ratio) -> str:
+def format_ratio(of: Ratio) -> str:
     """ "1.43 times (95 %: 1.40 to 1.46)"."""
     if isnan(of.value):
         return "an unknown number of times"
@@ -125,18 +125,18 @@ def times(of: Ratio) -> str:
     return f"{of.value:.2f} times{within}"
 
 
-def initializer_name(setting: str) -> str:
+def format_initializer(setting: str) -> str:
     """ "LeCun normal" for `lecun_normal`."""
     rule, _, shape = setting.partition("_")
     return f"{ {'he': 'He', 'lecun': 'LeCun', 'glorot': 'Glorot'}[rule] } {shape}"
 
 
-def accuracy(of: Interval) -> str:
+def format_accuracy(of: Interval) -> str:
     """ "50.1 ± 0.4 % (3 seeds)"."""
     if of.n == 0:
         return "no completed run"
     spread = "" if of.n == 1 else f" ± {100 * of.half_width:.1f}"
-    return f"{100 * of.mean:.1f}{spread} % ({seeds(of.n)})"
+    return f"{100 * of.mean:.1f}{spread} % ({format_seeds(of.n)})"
 
 
 def beats(of: Interval, reported: float) -> bool | None:
@@ -147,38 +147,38 @@ def beats(of: Interval, reported: float) -> bool | None:
     return True if low > reported else False if high < reported else None
 
 
-def beside_reported(what: str, found: Mapping[str, tuple[Interval, float]]) -> str:
+def describe_against_reported(what: str, found: Mapping[str, tuple[Interval, float]]) -> str:
     """A sentence on mean accuracies, by name, compared with what others report of one run each, in %."""
     words = {True: "above", False: "below", None: "not clearly apart from"}
     parts = [
-        f"{name} {accuracy(of)}{f', {words[beats(of, reported)]} the {reported} % reported' if of.n else ''}"
+        f"{name} {format_accuracy(of)}{f', {words[beats(of, reported)]} the {reported} % reported' if of.n else ''}"
         for name, (of, reported) in found.items()
     ]
     return f"{what}: {'; '.join(parts)}."
 
 
-def outcome(group: Group) -> str:
+def describe_outcome(group: Group) -> str:
     """What the runs of a group came to: "50.1 ± 0.4 % (3 seeds)", "41.0 % (1 seed), 2 runs diverged"."""
     lost = Counter(run.status for run in group.others)
-    parts = [accuracy(group.summary("metrics", "val_acc"))] if group.runs or not lost else []
+    parts = [format_accuracy(group.summary("metrics", "val_acc"))] if group.runs or not lost else []
     parts += [f"{count} run{'' if count == 1 else 's'} {status}" for status, count in lost.items()]
     return ", ".join(parts)
 
 
-def amount(of: Interval, unit: str, digits: int = 1) -> str:
+def format_amount(of: Interval, unit: str, digits: int = 1) -> str:
     """ "3.2 ± 0.1 s (3 seeds)"."""
     if of.n == 0:
         return "no figure"
     spread = "" if of.n == 1 else f" ± {of.half_width:.{digits}f}"
-    return f"{of.mean:.{digits}f}{spread}{unit and f' {unit}'} ({seeds(of.n)})"
+    return f"{of.mean:.{digits}f}{spread}{unit and f' {unit}'} ({format_seeds(of.n)})"
 
 
-def seeds(n: int) -> str:
+def format_seeds(n: int) -> str:
     """ "3 seeds", "1 seed"."""
     return f"{n} seed{'' if n == 1 else 's'}"
 
 
-def beside(
+def describe_difference(
     what: str,
     first: tuple[str, Mapping[int, float]],
     second: tuple[str, Mapping[int, float]],
@@ -197,7 +197,7 @@ def beside(
         why = between.reason or "too few seeds"
         return f"{what} of {name} and {other} ({means} {unit}): nothing can be claimed, {why}."
     by = f"{abs(between.mean):.{digits}f} ± {between.half_width:.{digits}f} {unit}"
-    how = how_tested(between)
+    how = describe_test(between)
     if said == "not distinguishable":
         return f"No significant difference in {what[:1].lower()}{what[1:]} between {name} and {other} ({by}, {how})."
     return f"{what} of {name} is {by} {said} than of {other} ({how})."

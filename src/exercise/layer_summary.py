@@ -7,23 +7,23 @@ from trainlab.report import Group, LayerStatistics, Values, mean_over_seeds
 OUTPUT = "output"  # the layer that is not hidden
 
 
-def looked_into(group: Group) -> dict[int, LayerStatistics]:
+def layers_by_seed(group: Group) -> dict[int, LayerStatistics]:
     """By seed, of the completed runs that were looked into."""
     return {seed: run.layers for seed, run in sorted(group.runs.items()) if run.layers}
 
 
-def mean_look(group: Group) -> LayerStatistics | None:
+def mean_layers(group: Group) -> LayerStatistics | None:
     """Figures of the layers, the mean over the seeds; None where no run was looked into."""
-    found = [*looked_into(group).values()]
+    found = [*layers_by_seed(group).values()]
     return mean_over_seeds(found) if found else None
 
 
-def by_seed(group: Group, figure: Callable[[LayerStatistics], float]) -> dict[int, float]:
+def figure_by_seed(group: Group, figure: Callable[[LayerStatistics], float]) -> dict[int, float]:
     """A figure of each of those."""
-    return {seed: figure(layers) for seed, layers in looked_into(group).items()}
+    return {seed: figure(layers) for seed, layers in layers_by_seed(group).items()}
 
 
-def hidden(layers: LayerStatistics, by_epochs: Mapping[int, Values], row: int) -> dict[int, Values]:
+def hidden_layers(layers: LayerStatistics, by_epochs: Mapping[int, Values], row: int) -> dict[int, Values]:
     """A row of figures of the hidden layers alone, by epochs trained."""
     keep = [name != OUTPUT for name in layers.names]
     return {epochs: values[row][keep] for epochs, values in sorted(by_epochs.items())}

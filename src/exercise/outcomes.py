@@ -9,33 +9,33 @@ from math import log
 
 import numpy as np
 
-from exercise.formatting import accuracy
-from exercise.store import diverged
-from exercise.timing import product
+from exercise.formatting import format_accuracy
+from exercise.store import diverged_runs
+from exercise.timing import ratio_product
 from trainlab.report import Cell, Convergence, Group, compare_convergence, describe_convergence, format_epoch_seconds
 from trainlab.statistics import Ratio
 
 
-def reached(group: Group) -> str:
+def describe_result(group: Group) -> str:
     """What a group came to, and at which learning rate."""
     if not group.runs:
-        return f"{group.label}: no run was completed, {len(diverged(group))} of {len(group.others)} diverged."
-    val, test = (accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
+        return f"{group.label}: no run was completed, {len(diverged_runs(group))} of {len(group.others)} diverged."
+    val, test = (format_accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
     return (
         f"{group.label}: validation accuracy {val}, test accuracy † {test}, at the epoch with the lowest validation "
-        f"loss. {learning_rate(group)}{_lost(group)}"
+        f"loss. {describe_learning_rate(group)}{_describe_diverged(group)}"
     )
 
 
-def _lost(group: Group) -> str:
+def _describe_diverged(group: Group) -> str:
     """How many runs diverged, if any did."""
-    lost = len(diverged(group))
+    lost = len(diverged_runs(group))
     if not lost:
         return ""
     return f" {lost} of {lost + len(group.runs)} runs diverged: means are of the others, so no claim is made of it."
 
 
-def learning_rate(group: Group) -> str:
+def describe_learning_rate(group: Group) -> str:
     """A sentence on where the learning rate is from, and on a search whose answer lies at the end of its range."""
     search = group.search
     if not search:
@@ -61,12 +61,12 @@ def range_searched(group: Group) -> tuple[float, float]:
     return min(tried), max(tried)
 
 
-def best_epochs(group: Group) -> str:
+def format_best_epochs(group: Group) -> str:
     """Epochs with the lowest validation loss: "13 to 15"."""
-    return _range([round(epoch + 1) for epoch in group.of("metrics", "best_epoch").values()])
+    return _format_range([round(epoch + 1) for epoch in group.of("metrics", "best_epoch").values()])
 
 
-def peaks(group: Group) -> str:
+def describe_peaks(group: Group) -> str:
     """A sentence on when the validation loss was lowest, and the accuracy highest."""
     highest = [
         round(float(run.curve.epochs[np.nanargmax(run.curve.by_name["val/acc"])]))
@@ -74,35 +74,35 @@ def peaks(group: Group) -> str:
         if run.curve
     ]
     return (
-        f"The lowest validation loss came at epoch {best_epochs(group)}, the highest validation accuracy at epoch "
-        f"{_range(highest)}."
+        f"The lowest validation loss came at epoch {format_best_epochs(group)}, the highest validation accuracy at "
+        f"epoch {_format_range(highest)}."
     )
 
 
-def _range(found: Sequence[int]) -> str:
+def _format_range(found: Sequence[int]) -> str:
     if not found:
         return "-"
     return f"{min(found)} to {max(found)}" if min(found) < max(found) else f"{found[0]}"
 
 
-def cells(group: Group) -> list[Cell]:
+def result_cells(group: Group) -> list[Cell]:
     """Of a table: validation accuracy, test accuracy, seconds an epoch."""
     val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
     return [
-        (accuracy(val), val.mean),
-        (accuracy(test), test.mean),
+        (format_accuracy(val), val.mean),
+        (format_accuracy(test), test.mean),
         (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
     ]
 
 
-def convergence_past_guessing(old: Group, new: Group) -> Convergence | None:
+def convergence_below_guessing(old: Group, new: Group) -> Convergence | None:
     """How fast both come to losses of each other; None where a run of one of them does not beat guessing."""
     return compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
     """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
-    found = convergence_past_guessing(old, new)
+    found = convergence_below_guessing(old, new)
     return is_less(found.common_epochs_ratio if found else None)
 
 
@@ -111,8 +111,8 @@ def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
 
     None where there is nothing to compare, or no step was timed.
     """
-    found = convergence_past_guessing(old, new)
-    return product(found.common_epochs_ratio, step) if found and step else None
+    found = convergence_below_guessing(old, new)
+    return ratio_product(found.common_epochs_ratio, step) if found and step else None
 
 
 def num_classes(group: Group) -> int:
@@ -120,39 +120,39 @@ def num_classes(group: Group) -> int:
     return int(group.settings["model.num_classes"])
 
 
-def guessing(group: Group) -> float:
+def guessing_accuracy(group: Group) -> float:
     """Accuracy of guessing one of the classes, each as often as the others."""
     return 1 / num_classes(group)
 
 
 def beats_guessing(group: Group) -> bool:
     """Whether the validation loss of every run fell below that of naming all classes as equally probable."""
-    return _below(group) == len(_bests(group))
+    return _count_below_guessing(group) == len(_best_losses(group))
 
 
-def converges(old: Group, new: Group) -> str:
+def describe_convergence_of(old: Group, new: Group) -> str:
     """Whether the new one converges faster, where all runs of both learn anything."""
-    told = [_guessing(group) for group in (old, new) if not beats_guessing(group)]
+    told = [_describe_guessing(group) for group in (old, new) if not beats_guessing(group)]
     return " ".join(told) if told else describe_convergence(old, new)
 
 
-def _guessing(group: Group) -> str:
+def _describe_guessing(group: Group) -> str:
     """How many runs fell below the loss of guessing."""
-    below, of = _below(group), len(_bests(group))
-    often = f"fell below {_mark(group):.2f}, that of guessing, in {below} of {of} runs"
-    never = f"never fell below {_mark(group):.2f}, that of guessing"
+    below, of = _count_below_guessing(group), len(_best_losses(group))
+    often = f"fell below {_guessing_loss(group):.2f}, that of guessing, in {below} of {of} runs"
+    never = f"never fell below {_guessing_loss(group):.2f}, that of guessing"
     return f"The validation loss of {group.label} {often if below else never}."
 
 
-def _below(group: Group) -> int:
-    return sum(best < _mark(group) for best in _bests(group))
+def _count_below_guessing(group: Group) -> int:
+    return sum(best < _guessing_loss(group) for best in _best_losses(group))
 
 
-def _bests(group: Group) -> list[float]:
+def _best_losses(group: Group) -> list[float]:
     return [run.curve.best_val_loss for run in group.runs.values() if run.curve]
 
 
-def _mark(group: Group) -> float:
+def _guessing_loss(group: Group) -> float:
     return log(num_classes(group))
 
 

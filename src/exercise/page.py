@@ -10,7 +10,7 @@ from exercise.answers import Answers
 from exercise.files import write_atomically
 from exercise.section import Answer, Section, sweeps_of
 from exercise.store import Evidence
-from exercise.trainings import command
+from exercise.trainings import sweep_command
 from trainlab.report import page_environment, summarize_provenance
 
 TITLE = "Twenty layers, measured"
@@ -85,7 +85,7 @@ def _commands(section: Section, evidence: Evidence) -> list[str]:
     return [
         shlex.join(["python", "src/exercise.py", section.part, *quick, *name, *evidence.setting.overrides]),
         *(
-            shlex.join(["python", "src/train.py", *command(sweep, evidence.setting, evidence.folder.name)])
+            shlex.join(["python", "src/train.py", *sweep_command(sweep, evidence.setting, evidence.folder.name)])
             for sweep in section.sweeps
         ),
     ]

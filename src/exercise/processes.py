@@ -13,7 +13,7 @@ from exercise.trainings import Sweep
 log = logging.getLogger(__name__)
 
 
-class Running:
+class SweepProcess:
     """A sweep that runs.
 
     Args:

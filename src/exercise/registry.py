@@ -30,7 +30,7 @@ SECTIONS: tuple[Section, ...] = (
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 
 
-def chosen(words: Sequence[str]) -> list[Section]:
+def choose_sections(words: Sequence[str]) -> list[Section]:
     """Sections of the parts that ``words`` name, in the order of the page; of those by default, without any.
 
     Raises:

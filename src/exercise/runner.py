@@ -11,12 +11,12 @@ from pathlib import Path
 
 from exercise.answers import Answers
 from exercise.files import write_json
-from exercise.folder import claimed
+from exercise.folder import claim_folder
 from exercise.page import write_page
-from exercise.processes import Running
+from exercise.processes import SweepProcess
 from exercise.section import Measurement, Section, sweeps_of
-from exercise.store import ENDED, Evidence, NotYet, told
-from exercise.trainings import Setting, Sweep, command, runs_of
+from exercise.store import ENDED, Evidence, NotAvailable, describe_failures
+from exercise.trainings import Setting, Sweep, count_runs, sweep_command
 
 log = logging.getLogger(__name__)
 PAGE_EVERY_S = 20.0
@@ -66,7 +66,7 @@ class Exercise:
             ValueError: the folder is of another exercise, a setting cannot be read, or a section has no answer.
         """
         sweeps = sweeps_of(self.sections)
-        with claimed(self.folder, sweeps, self.setting):
+        with claim_folder(self.folder, sweeps, self.setting):
             self._train(sweeps)
             for section in self.sections:
                 for measurement in section.measurements:
@@ -80,7 +80,7 @@ class Exercise:
 
     def _train(self, sweeps: Sequence[Sweep]) -> None:
         """Train what of them is not trained."""
-        waiting, running = deque(sweeps), list[Running]()
+        waiting, running = deque(sweeps), list[SweepProcess]()
         at_once = QUICK_AT_ONCE if self.setting.quick else 1
         try:
             while waiting or running:
@@ -100,8 +100,8 @@ class Exercise:
                 one.stop()
                 self._add_seconds(one.sweep.name, one.seconds)
 
-    def _start(self, sweep: Sweep) -> Running:
-        words = command(sweep, self.setting, self.folder.name)
+    def _start(self, sweep: Sweep) -> SweepProcess:
+        words = sweep_command(sweep, self.setting, self.folder.name)
         log.info("python src/train.py %s", shlex.join(words))
         Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
         output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
@@ -110,9 +110,9 @@ class Exercise:
             f"output_dir={self.folder.parent}",
             *(() if any(w.startswith("sweep.retry_failed=") for w in words) else (retry,)),
         ]
-        return Running(sweep, self.script, words, output)
+        return SweepProcess(sweep, self.script, words, output)
 
-    def _end(self, one: Running) -> None:
+    def _end(self, one: SweepProcess) -> None:
         """See what became of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
 
         Raises:
@@ -122,12 +122,12 @@ class Exercise:
         self._add_seconds(sweep.name, one.seconds)
         evidence = Evidence(self.folder, self.setting)
         failed = evidence.failed(sweep)
-        expected = runs_of(sweep, self.setting)
+        expected = count_runs(sweep, self.setting)
         missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
         if missing > 0:
             log.error("%s: %d of %d runs have come to no end", sweep.name, missing, expected)
         if failed:
-            log.warning("%s: %s; the same command tries again", sweep.name, told(failed))
+            log.warning("%s: %s; the same command tries again", sweep.name, describe_failures(failed))
         if missing > 0 or status not in (0, 1) or len(failed) == expected:  # what ends all runs would end others, too
             raise Cancelled(status or 1)
         evidence.set_under_way(sweep.name, False)
@@ -143,7 +143,7 @@ class Exercise:
         evidence.forget(measurement.name)  # what was taken of other runs is no answer if this fails
         try:
             evidence.keep(measurement.name, measurement.take(evidence), of)
-        except NotYet as missing:
+        except NotAvailable as missing:
             log.warning("not measured: %s: %s", measurement.name, missing)
         except KeyboardInterrupt:
             raise Cancelled(INTERRUPTED) from None

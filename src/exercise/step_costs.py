@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from exercise.flat_parameters import FlatParameters
 from exercise.store import Measured
-from exercise.timing import alternating, one_thread, times_as_long
+from exercise.timing import one_thread, time_alternately, time_ratio
 from trainlab import generator
 from trainlab.models import MLP, Dropout, ImageNetwork, image_network
 from trainlab.report import Group, format_bounds
@@ -31,22 +31,22 @@ def step_times(groups: Mapping[str, Group], rounds: int, times: int = 4) -> Meas
     """
     steps = {key: _step_of(group.settings) for key, group in groups.items() if group.runs}
     with one_thread():
-        return dict(alternating(steps, rounds, times)) if steps else {}
+        return dict(time_alternately(steps, rounds, times)) if steps else {}
 
 
-def compared(found: Measured, old: str, new: str) -> Ratio | None:
+def step_ratio(found: Measured, old: str, new: str) -> Ratio | None:
     """What a step of ``new`` takes over one of ``old``, with an interval over the rounds; None if not measured."""
-    return times_as_long(found[new], found[old]) if old in found and new in found else None
+    return time_ratio(found[new], found[old]) if old in found and new in found else None
 
 
-def cost_told(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> str:
+def describe_step_cost(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> str:
     """A sentence on what a step of ``new`` costs compared with one of ``old``: (key in ``found``, label)."""
-    ratio = compared(found, old[0], new[0])
+    ratio = step_ratio(found, old[0], new[0])
     if ratio is None:
         return f"What a step of {new[1]} costs was not measured."
     ours, theirs = (interval(found[key]).mean for key in (new[0], old[0]))
     rounds = len(found[new[0]])
-    clear = f"; up to {100 * MATTERS:.0f} % count as none" if is_dearer(ratio) is None else ""
+    clear = f"; up to {100 * MATTERS:.0f} % count as none" if is_slower(ratio) is None else ""
     return (
         f"A training step of {new[1]} takes {ratio.value:.2f} times as long as one of {old[1]} (95 % over {rounds} "
         f"rounds, in turn: {format_bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, "
@@ -54,7 +54,7 @@ def cost_told(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> st
     )
 
 
-def is_dearer(ratio: Ratio | None) -> bool | None:
+def is_slower(ratio: Ratio | None) -> bool | None:
     """Whether a step takes longer by more than ``MATTERS``; False where it takes less, None where neither is shown."""
     if ratio is None:
         return None
@@ -81,7 +81,7 @@ def training_step(
     return step
 
 
-def drawn_batch(size: int, classes: int = 10) -> tuple[Tensor, Tensor]:
+def random_batch(size: int, classes: int = 10) -> tuple[Tensor, Tensor]:
     """Images (size, 3, 32, 32) whose pixels are drawn evenly, and labels."""
     draws = generator(0, "timed images")
     return torch.randint(256, (size, *SHAPE), dtype=torch.uint8, generator=draws), torch.arange(size) % classes
@@ -93,7 +93,7 @@ def _step_of(settings: Mapping[str, Any]) -> Callable[[], None]:
         warnings.simplefilter("ignore", UserWarning)  # of the network: its trainings have given them
         network = image_network(MLP, **arguments_of(settings, "model"))
     make = cast(Any, locate(settings["optim._target_"]))
-    batch = drawn_batch(settings["data.batch_size"], network.num_classes)
+    batch = random_batch(settings["data.batch_size"], network.num_classes)
     return training_step(network, partial(make, **arguments_of(settings, "optim")), *batch)
 
 

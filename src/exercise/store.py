@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exercise.files import write_json
-from exercise.trainings import Setting, Sweep, seeds_of
+from exercise.trainings import Setting, Sweep, count_seeds
 from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, value_of
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
@@ -15,7 +15,7 @@ State = frozenset[tuple[str, int]]  # files, and when they were last written
 ENDED = ("completed", "diverged")  # not "failed": an error says nothing of what was to be tried
 
 
-class NotYet(Exception):
+class NotAvailable(Exception):
     """What an answer is made of is not there; says what is missing."""
 
 
@@ -60,12 +60,12 @@ class Evidence:
             NotYet: a run of it has not ended, or not even begun, or has failed.
         """
         if sweep.name in self.under_way():
-            raise NotYet(f"{sweep.name} is not through")
+            raise NotAvailable(f"{sweep.name} is not through")
         if failed := self.failed(sweep):
-            raise NotYet(f"{sweep.name}: {told(failed)}")
+            raise NotAvailable(f"{sweep.name}: {describe_failures(failed)}")
         groups = self.groups(sweep)
         if not groups:
-            raise NotYet(f"{sweep.name} has not begun")
+            raise NotAvailable(f"{sweep.name} has not begun")
         for group in groups:
             self._require_end(sweep, group)
         return groups
@@ -80,7 +80,7 @@ class Evidence:
         wanted = {key.replace("__", "."): value for key, value in settings.items()}
         found = [group for group in self.groups(sweep) if _has(group, wanted)]
         if not found:
-            raise NotYet(f"{sweep.name} with {' '.join(f'{k}={v}' for k, v in wanted.items())} has not begun")
+            raise NotAvailable(f"{sweep.name} with {' '.join(f'{k}={v}' for k, v in wanted.items())} has not begun")
         if len(found) > 1:
             raise LookupError(f"{len(found)} groups of {sweep.name} have {wanted}")
         self._require_end(sweep, found[0])
@@ -113,7 +113,7 @@ class Evidence:
         """
         path = self._path(name)
         if not path.exists():
-            raise NotYet(f"{name} is not measured")
+            raise NotAvailable(f"{name} is not measured")
         return json.loads(path.read_text())["figures"]
 
     def keep(self, name: str, measured: Measured, of: str = "") -> None:
@@ -144,12 +144,12 @@ class Evidence:
         names = {sweep.name for sweep in sweeps}
         under_way = [(f"{name} is not through", 0) for name in self.under_way() if name in names]
         left = [file for sweep in sweeps for file in self._left_by(sweep)]
-        return frozenset([*under_way, *left, *_written(map(self._path, measurements))])
+        return frozenset([*under_way, *left, *_modification_times(map(self._path, measurements))])
 
     def _left_by(self, sweep: Sweep) -> list[tuple[str, int]]:
         """What the runs of a sweep had left when it was first looked at."""
         if sweep.name not in self._left:
-            self._left[sweep.name] = _written((self.folder / sweep.name).glob("*/[re]*.json"))
+            self._left[sweep.name] = _modification_times((self.folder / sweep.name).glob("*/[re]*.json"))
         return self._left[sweep.name]
 
     def _path(self, name: str) -> Path:
@@ -159,11 +159,11 @@ class Evidence:
         """Raise NotYet unless all seeds of ``group`` have come to an end."""
         runs = [*group.runs.values(), *group.others]
         if failed := [run for run in runs if run.status == "failed"]:
-            raise NotYet(f"{group.label}: {told(failed)}")
+            raise NotAvailable(f"{group.label}: {describe_failures(failed)}")
         ended = {run.seed for run in runs if run.status in ENDED}
-        expected = seeds_of(sweep, self.setting)
+        expected = count_seeds(sweep, self.setting)
         if len(ended) < expected:
-            raise NotYet(f"{group.label}: {len(ended)} of {expected} seeds have ended")
+            raise NotAvailable(f"{group.label}: {len(ended)} of {expected} seeds have ended")
 
 
 def checkpoint_of(run: Run) -> Path:
@@ -171,18 +171,18 @@ def checkpoint_of(run: Run) -> Path:
     return run.folder / "checkpoints" / "best.ckpt"
 
 
-def told(failed: Sequence[Run]) -> str:
+def describe_failures(failed: Sequence[Run]) -> str:
     """How many runs an error ended, and the first of the errors: "2 runs failed (no space left on device)"."""
     reason = failed[0].reason.partition("\n")[0] or "no reason is on record"
     return f"{len(failed)} run{'s' if len(failed) > 1 else ''} failed ({reason})"
 
 
-def diverged(group: Group) -> list[Run]:
+def diverged_runs(group: Group) -> list[Run]:
     """Its runs that did."""
     return [run for run in group.others if run.status == "diverged"]
 
 
-def _written(paths: Iterable[Path]) -> list[tuple[str, int]]:
+def _modification_times(paths: Iterable[Path]) -> list[tuple[str, int]]:
     """Those of the files that are there, and when they were written."""
     return [(str(path), path.stat().st_mtime_ns) for path in paths if path.exists()]
 

@@ -12,7 +12,7 @@ from trainlab.statistics import Ratio, ratio
 CLOCK = "Times are those of the process on the processor: while another one has the core, the clock stands still."
 
 
-def alternating(
+def time_alternately(
     actions: Mapping[str, Callable[[], object]],
     rounds: int,
     times: int = 1,
@@ -39,12 +39,12 @@ def alternating(
     return found
 
 
-def times_as_long(first: Sequence[float], second: Sequence[float]) -> Ratio:
+def time_ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
     """What the first takes over what the second takes, round by round."""
     return ratio(dict(enumerate(first)), dict(enumerate(second)))
 
 
-def product(first: Ratio, second: Ratio) -> Ratio:
+def ratio_product(first: Ratio, second: Ratio) -> Ratio:
     """Of two that were measured apart, so that the squares of their relative uncertainties add up."""
     value = first.value * second.value
     within = exp(hypot(*(log(of.high / of.value) for of in (first, second))))

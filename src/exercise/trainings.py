@@ -64,17 +64,17 @@ def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
     return list({override.partition("=")[0].lstrip("+"): override for override in given}.values())
 
 
-def command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
+def sweep_command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
     """The words of the command line that trains a sweep under ``name``, after `python src/train.py`."""
     return ["-m", *overrides_of(sweep, setting), f"name={name}/{sweep.name}"]
 
 
-def seeds_of(sweep: Sweep, setting: Setting) -> int:
+def count_seeds(sweep: Sweep, setting: Setting) -> int:
     """How many seeds each group of a sweep has."""
     return len({override for run in _runs(sweep, setting) for override in run if override.startswith("seed=")}) or 1
 
 
-def runs_of(sweep: Sweep, setting: Setting) -> int:
+def count_runs(sweep: Sweep, setting: Setting) -> int:
     """How many runs a sweep makes: all combinations but those that are the same run.
 
     Raises:

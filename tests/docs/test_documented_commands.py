@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
 from documented import PAGES, PROJECT, Block, blocks_of, commands_of, run, write_small_project
-from exercise.registry import chosen
+from exercise.registry import choose_sections
 from test_structure import FLOORS
 from trainlab.config.overrides import combinations, parse_overrides
 from trainlab.config.resolvers import register_resolvers
@@ -94,7 +94,7 @@ def test_parts_of_the_exercise_and_options_of_benchmarks_exist():
     for words in [words for page in PAGES for words in commands_of(page)]:
         if "src/exercise.py" in words:
             parts = [word for word in words[2:] if "=" not in word and not word.startswith("-")]
-            assert {section.part for section in chosen(parts)} >= set(parts)
+            assert {section.part for section in choose_sections(parts)} >= set(parts)
         for script in [word for word in words if word.startswith("benchmarks/")]:
             source = (PROJECT / script).read_text()
             assert [word for word in words if word.startswith("--") and f'"{word}"' not in source] == []

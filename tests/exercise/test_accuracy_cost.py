@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from exercise.formatting import named
-from exercise.outcomes import guessing
-from exercise.questions.mistakes.accuracy_cost import at_guessing, loses_most, price
-from exercise.questions.mistakes.trainings import LABELS, SWEEP, network, rates_told
+from exercise.formatting import with_label
+from exercise.outcomes import guessing_accuracy
+from exercise.questions.mistakes.accuracy_cost import at_guessing, describe_cost, loses_most
+from exercise.questions.mistakes.trainings import LABELS, SWEEP, describe_rates, network
 from exercise.store import Evidence
 from exercise.trainings import Setting
 from mistake_results import RIGHT, Leave, leave_and_lose, leave_network
@@ -41,7 +41,7 @@ def evidence(tmp_path: Path) -> Evidence:
 def test_the_price(leave: Leave, evidence: Evidence, wrong: Sequence[float], said: str, costs: bool | None):
     leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "mistake_selu_raw_inputs", wrong)
-    found = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
+    found = describe_cost(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
     assert found[0].startswith(said)
     assert found[1] is costs
 
@@ -52,10 +52,10 @@ def test_the_price_of_runs_that_did_not_come_to_an_end(leave: Leave, evidence: E
     leave_network(leave, "mistake_learning_rate", RIGHT, "failed")
     right, lost = (network(evidence, name) for name in ("plain_selu", "mistake_selu_raw_inputs"))
     (failed,) = (group for group in evidence.groups(SWEEP) if {run.status for run in group.others} == {"failed"})
-    failed = named(failed, LABELS["mistake_learning_rate"])
-    assert price(lost, right) == ("It costs everything: all 3 runs of SELU on raw inputs diverged.", True)
-    assert price(failed, right) == ("No run of ELU at 1e-3 was completed.", None)
-    assert price(right, failed) == (
+    failed = with_label(failed, LABELS["mistake_learning_rate"])
+    assert describe_cost(lost, right) == ("It costs everything: all 3 runs of SELU on raw inputs diverged.", True)
+    assert describe_cost(failed, right) == ("No run of ELU at 1e-3 was completed.", None)
+    assert describe_cost(right, failed) == (
         "No run of ELU at 1e-3 was completed, so there is nothing to compare SELU with.",
         None,
     )
@@ -73,10 +73,10 @@ def one_diverged_beside_right(leave: Leave, evidence: Evidence, accuracies: tupl
 
 def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evidence):
     wrong, right = one_diverged_beside_right(leave, evidence, (0.40, 0.404))
-    said, costs = price(wrong, right)
+    said, costs = describe_cost(wrong, right)
     assert said.startswith("1 of 3 runs of SELU on raw inputs diverged, none of 3 of SELU. Of the others: it costs 5.0")
     assert costs is True  # what is left is worse, too
-    said, costs = price(right, wrong)  # the completed runs of the other are worse: that shows nothing of all
+    said, costs = describe_cost(right, wrong)  # the completed runs of the other are worse: that shows nothing of all
     assert said.startswith(
         "None of 3 runs of SELU diverged, 1 of 3 of SELU on raw inputs. Of the others: it costs nothing"
     )
@@ -85,8 +85,8 @@ def test_runs_that_diverged_are_left_out_and_named(leave: Leave, evidence: Evide
 
 def test_what_is_better_but_for_runs_that_diverged_is_open(leave: Leave, evidence: Evidence):
     wrong, right = one_diverged_beside_right(leave, evidence, (0.48, 0.484))
-    assert price(wrong, right)[1] is None
-    assert price(right, wrong)[1] is None
+    assert describe_cost(wrong, right)[1] is None
+    assert describe_cost(right, wrong)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_most_runs_lost(leave: Leave, evidence: Evidence, wrong, lost: int, righ
     wrong_group, right_group = groups["mistake_selu_raw_inputs"], groups["plain_selu"]
     assert loses_most(wrong_group, right_group) is most
     if most:
-        said, costs = price(wrong_group, right_group)
+        said, costs = describe_cost(wrong_group, right_group)
         left = (
             "The other one reached 30.0 %, and less" if len(wrong) == 1 else "The other 2 reached 31.0 % at most, and"
         )
@@ -121,7 +121,7 @@ def test_most_runs_lost(leave: Leave, evidence: Evidence, wrong, lost: int, righ
 def test_all_lost_compared_with_some_lost_is_undecided(leave: Leave, evidence: Evidence):
     leave_and_lose(leave, "mistake_selu_raw_inputs", (), 3)
     leave_and_lose(leave, "plain_selu", (0.45, 0.455), 1)
-    said, costs = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
+    said, costs = describe_cost(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
     assert said == (
         "3 of 3 runs of SELU on raw inputs diverged, 1 of 3 of SELU. So it is left open what is due to the one that "
         "lost all."
@@ -132,7 +132,7 @@ def test_all_lost_compared_with_some_lost_is_undecided(leave: Leave, evidence: E
 def test_a_cost_that_ends_at_guessing_is_said_to(leave: Leave, evidence: Evidence):
     leave_network(leave, "plain_selu", RIGHT)
     leave_network(leave, "mistake_selu_raw_inputs", (0.100, 0.102, 0.099))
-    said, costs = price(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
+    said, costs = describe_cost(network(evidence, "mistake_selu_raw_inputs"), network(evidence, "plain_selu"))
     assert said.endswith(" That is down to about guessing one of 10 classes, below which it cannot cost more.")
     assert costs is True
 
@@ -149,8 +149,8 @@ def test_guessing_is_of_the_classes_of_the_data(leave: Leave, evidence: Evidence
     leave_network(leave, "plain_selu", (0.80, 0.81, 0.79), num_classes=3)
     leave_network(leave, "mistake_selu_raw_inputs", (0.34, 0.36, 0.33), num_classes=3)
     wrong = network(evidence, "mistake_selu_raw_inputs")
-    assert guessing(wrong) == 1 / 3
-    said, costs = price(wrong, network(evidence, "plain_selu"))
+    assert guessing_accuracy(wrong) == 1 / 3
+    said, costs = describe_cost(wrong, network(evidence, "plain_selu"))
     assert said.endswith(" That is down to about guessing one of 3 classes, below which it cannot cost more.")
     assert costs is True
 
@@ -161,7 +161,7 @@ def test_learning_rates_are_listed_if_they_differ(leave: Leave, evidence: Eviden
             overrides = (f"experiment=exercise/{name}", f"seed={seed}")
             leave(f"mistakes/{name}{seed}", [2.0], [0.4], seed, lr=lr, overrides=overrides)
     groups = [network(evidence, name) for name in ("plain_selu", "plain_elu_he")]
-    assert rates_told(groups) == "The learning rates are given, not searched: SELU 0.0005; ELU at 1e-4 0.0001."
-    assert rates_told([groups[0]] * 2 + [named(groups[0], "x"), named(groups[0], "y")]).startswith(
+    assert describe_rates(groups) == "The learning rates are given, not searched: SELU 0.0005; ELU at 1e-4 0.0001."
+    assert describe_rates([groups[0]] * 2 + [with_label(groups[0], "x"), with_label(groups[0], "y")]).startswith(
         "All are trained at a learning rate of 0.0005, searched for none"
     )

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exercise.questions.best import beside_mark, recipe
+from exercise.questions.best import describe_against_mark, describe_recipe
 from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
@@ -28,12 +28,12 @@ def group(leave: Callable[..., Path], tmp_path: Path) -> Group:
 
 
 def test_the_recipe_is_read_from_the_settings(group: Group):
-    assert recipe(group) == (
+    assert describe_recipe(group) == (
         "The recipe: ELU with batch normalization and He normal initialization; AdamW under a 1cycle schedule up to "
         "0.006, weight decay 0.04; 100 epochs in batches of 256; flips and crops of the training images."
     )
     plain = {"data.flip": False, "data.crop_padding": 0, "model.batch_norm": False, "scheduler._target_": "x.constant"}
-    assert recipe(replace(group, settings=group.settings | plain)) == (
+    assert describe_recipe(replace(group, settings=group.settings | plain)) == (
         "The recipe: ELU with He normal initialization; AdamW at 0.006, weight decay 0.04; 100 epochs in batches of "
         "256."
     )
@@ -48,9 +48,9 @@ def test_the_recipe_is_read_from_the_settings(group: Group):
     ],
 )
 def test_a_mean_compared_with_a_mark(mark: float, said: str):
-    assert beside_mark(interval([0.609, 0.610, 0.611]), mark, "the goal") == f"That is {said}"
+    assert describe_against_mark(interval([0.609, 0.610, 0.611]), mark, "the goal") == f"That is {said}"
 
 
 def test_one_seed_claims_nothing_of_a_mark():
-    said = beside_mark(interval([0.61]), 0.6, "the goal")
+    said = describe_against_mark(interval([0.61]), 0.6, "the goal")
     assert said == "That is 1.0 points above the goal, 60.0 %; with one seed nothing more can be said."

@@ -1,6 +1,6 @@
 """What is usually said, claim by claim."""
 
-from exercise.claims import Claim, all_of, claims_table, told
+from exercise.claims import Claim, all_claims_hold, claims_table, describe_claims
 
 FOUND = [
     Claim("SELU is ahead", "1.2 ± 0.3 points", True),
@@ -11,21 +11,21 @@ FOUND = [
 
 
 def test_a_sentence_for_each_verdict():
-    assert told(FOUND) == (
+    assert describe_claims(FOUND) == (
         "Confirmed: SELU is ahead (1.2 ± 0.3 points); ReLU is fast. Contradicted: tanh is slow (0.9 times). Undecided: "
         "ELU is ahead (0.1 ± 0.3 points)."
     )
-    assert told(FOUND, figures=False) == (
+    assert describe_claims(FOUND, figures=False) == (
         "Confirmed: SELU is ahead; ReLU is fast. Contradicted: tanh is slow. Undecided: ELU is ahead."
     )
-    assert told(FOUND[:2], figures=False) == "Confirmed: SELU is ahead; ReLU is fast."
-    assert told([]) == "There is no claim to hold the figures against."
+    assert describe_claims(FOUND[:2], figures=False) == "Confirmed: SELU is ahead; ReLU is fast."
+    assert describe_claims([]) == "There is no claim to hold the figures against."
 
 
 def test_one_that_is_contradicted_is_enough():
-    assert all_of(FOUND) is False
-    assert all_of(FOUND[:2]) is True
-    assert all_of([*FOUND[:2], FOUND[3]]) is None
+    assert all_claims_hold(FOUND) is False
+    assert all_claims_hold(FOUND[:2]) is True
+    assert all_claims_hold([*FOUND[:2], FOUND[3]]) is None
 
 
 def test_the_table_has_a_column_for_p_where_there_is_one():

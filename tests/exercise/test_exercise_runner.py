@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from exercise import runner
-from exercise.processes import Running
+from exercise.processes import SweepProcess
 from exercise.runner import Cancelled, Exercise
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, NotYet
+from exercise.store import Evidence, Measured, NotAvailable
 from exercise.trainings import Setting, Sweep
 from run_folders import leave_run
 from trainlab.config.resolvers import PROJECT
@@ -133,7 +133,7 @@ def test_a_sweep_that_ends_otherwise_ends_the_exercise_whatever_it_left(tmp_path
 
 def test_a_measurement_that_lacks_something_is_left_for_later(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     def take(evidence: Evidence) -> Measured:
-        raise NotYet("no checkpoint")
+        raise NotAvailable("no checkpoint")
 
     with pytest.raises(ValueError, match="one is not measured"):
         exercise(tmp_path, [section(Measurement("one", take))]).run()
@@ -241,7 +241,7 @@ def test_quick_sweeps_run_two_at_a_time_and_what_they_say_stays_apart(
     at_once = []
     start = Exercise._start
 
-    def started(self: Exercise, sweep: Sweep) -> Running:
+    def started(self: Exercise, sweep: Sweep) -> SweepProcess:
         at_once.append(Evidence(self.folder, self.setting).under_way())
         return start(self, sweep)
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from exercise.folder import claimed
+from exercise.folder import claim_folder
 from exercise.trainings import Setting, Sweep
 
 SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))
 
 
 def claim(folder: Path, *overrides: str, sweep: Sweep = SWEEP) -> None:
-    with claimed(folder, [sweep], Setting(overrides=overrides)):
+    with claim_folder(folder, [sweep], Setting(overrides=overrides)):
         (folder / sweep.name).mkdir(exist_ok=True)  # something was trained
 
 
@@ -35,7 +35,7 @@ def test_other_settings_are_refused_in_the_same_folder(
 
 
 def test_settings_that_nothing_was_trained_with_are_forgotten(tmp_path: Path):
-    with claimed(tmp_path, [SWEEP], Setting(overrides=("data.rot=/a",))):
+    with claim_folder(tmp_path, [SWEEP], Setting(overrides=("data.rot=/a",))):
         pass  # the sweep refuses a mistyped key, and leaves no folder
     claim(tmp_path, "data.root=/a")
     with pytest.raises(ValueError, match=r"with data.root=/a and without data.root=/b"):
@@ -57,7 +57,7 @@ def test_unreadable_settings_are_reported_at_once(tmp_path: Path):
 
 def test_two_exercises_do_not_work_in_one_folder(tmp_path: Path):
     with (
-        claimed(tmp_path, [SWEEP], Setting()),
+        claim_folder(tmp_path, [SWEEP], Setting()),
         pytest.raises(ValueError, match=r"another exercise is running in .*; wait for it"),
     ):
         claim(tmp_path)

@@ -1,15 +1,15 @@
 import pytest
 
 from exercise.formatting import (
-    accuracy,
-    amount,
-    beside,
+    describe_difference,
+    format_accuracy,
+    format_amount,
+    format_difference,
+    format_initializer,
+    format_ratio,
     holds,
-    initializer_name,
+    join_sentences,
     loses_nothing,
-    paragraph,
-    signed,
-    times,
     verdict,
 )
 from trainlab.models.initializers import INITIALIZERS
@@ -36,41 +36,43 @@ def test_a_verdict_for_each_outcome(first: dict[int, float], second: dict[int, f
 def test_sentences_say_by_how_much_and_whether_it_counts():
     # Differences 2.0, 2.1, 2.1: mean 2.067, sd 0.0577, times t(2) = 4.303 over sqrt(3): 0.143
     higher = "Accuracy of A is 2.1 ± 0.1 points higher than of B (95 %, paired t, p = 0.0003)."
-    assert beside("Accuracy", ("A", HIGH), ("B", LOW)) == higher
-    assert beside("Accuracy", ("B", LOW), ("A", HIGH)).startswith("Accuracy of B is 2.1 ± 0.1 points lower than of A")
-    assert beside("Accuracy", ("A", NOISY), ("B", LOW)).startswith(
+    assert describe_difference("Accuracy", ("A", HIGH), ("B", LOW)) == higher
+    assert describe_difference("Accuracy", ("B", LOW), ("A", HIGH)).startswith(
+        "Accuracy of B is 2.1 ± 0.1 points lower than of A"
+    )
+    assert describe_difference("Accuracy", ("A", NOISY), ("B", LOW)).startswith(
         "No significant difference in accuracy between A and B (0.1 ±"
     )
-    assert beside("Accuracy", ("A", {1: 1.0}), ("B", {1: 2.0})) == (
+    assert describe_difference("Accuracy", ("A", {1: 1.0}), ("B", {1: 2.0})) == (
         "Accuracy of A and B (1.0 and 2.0 points): nothing can be claimed, one seed."
     )
 
 
 def test_differences_have_a_sign_and_zero_is_never_below_zero():
-    assert signed(Difference(-0.012, 0.004, 0.01, "paired")) == "-1.2 ± 0.4"
-    assert signed(Difference(-0.0004, 0.004, 0.9, "paired")) == "+0.0 ± 0.4"
-    assert signed(Difference(0.012, float("nan"), float("nan"), "none")) == "+1.2"
+    assert format_difference(Difference(-0.012, 0.004, 0.01, "paired")) == "-1.2 ± 0.4"
+    assert format_difference(Difference(-0.0004, 0.004, 0.9, "paired")) == "+0.0 ± 0.4"
+    assert format_difference(Difference(0.012, float("nan"), float("nan"), "none")) == "+1.2"
 
 
 def test_ratios_and_intervals_out_of_all_proportion():
-    assert times(Ratio(0.9, 0.8, 1.1)) == "0.90 times (95 %: 0.80 to 1.10)"
-    assert times(Ratio(0.9, 0.0, 1e11)) == "0.90 times (95 %: 0.00 to more than 1000)"
-    assert times(Ratio(0.9, float("nan"), float("nan"))) == "0.90 times"
+    assert format_ratio(Ratio(0.9, 0.8, 1.1)) == "0.90 times (95 %: 0.80 to 1.10)"
+    assert format_ratio(Ratio(0.9, 0.0, 1e11)) == "0.90 times (95 %: 0.00 to more than 1000)"
+    assert format_ratio(Ratio(0.9, float("nan"), float("nan"))) == "0.90 times"
 
 
 def test_initializers_by_the_names_of_their_authors():
-    assert {initializer_name(name) for name in INITIALIZERS if name.endswith("_normal")} == {
+    assert {format_initializer(name) for name in INITIALIZERS if name.endswith("_normal")} == {
         *("He normal", "LeCun normal", "Glorot normal")
     }
 
 
 def test_figures_with_their_interval_and_seeds():
-    assert accuracy(interval([0.50, 0.51, 0.52])) == "51.0 ± 2.5 % (3 seeds)"
-    assert accuracy(interval([0.5])) == "50.0 % (1 seed)"
-    assert accuracy(interval([])) == "no completed run"
-    assert amount(interval([1.0, 2.0]), "s") == "1.5 ± 6.4 s (2 seeds)"
-    assert amount(interval([2.0]), "") == "2.0 (1 seed)"
-    assert amount(interval([]), "s") == "no figure"
+    assert format_accuracy(interval([0.50, 0.51, 0.52])) == "51.0 ± 2.5 % (3 seeds)"
+    assert format_accuracy(interval([0.5])) == "50.0 % (1 seed)"
+    assert format_accuracy(interval([])) == "no completed run"
+    assert format_amount(interval([1.0, 2.0]), "s") == "1.5 ± 6.4 s (2 seeds)"
+    assert format_amount(interval([2.0]), "") == "2.0 (1 seed)"
+    assert format_amount(interval([]), "s") == "no figure"
 
 
 @pytest.mark.parametrize(
@@ -103,4 +105,4 @@ def test_a_corrected_p_decides_whether_a_loss_is_clear():
 
 
 def test_sentences_in_a_row_begin_with_a_capital():
-    assert paragraph("one is so.", "", "two is not.") == "One is so. Two is not."
+    assert join_sentences("one is so.", "", "two is not.") == "One is so. Two is not."

@@ -3,7 +3,7 @@
 import pytest
 
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.matched_sparsity import claims, shown_share
+from exercise.questions.sparsity.matched_sparsity import claims, format_share
 from exercise.questions.sparsity.points import Point
 
 Shares = dict[float, float]  # validation accuracy by share of zeros
@@ -101,5 +101,5 @@ def test_holms_correction_is_over_the_pairs_of_a_claim():
 
 
 def test_shares_in_words():
-    found = [shown_share(point(m.L1, share, {1: 0.5})) for share in (0, 0.0001, 0.011, 0.166, 0.2, 0.908, 0.9999, 1)]
+    found = [format_share(point(m.L1, share, {1: 0.5})) for share in (0, 0.0001, 0.011, 0.166, 0.2, 0.908, 0.9999, 1)]
     assert found == ["0 %", "0.0 %", "1.1 %", "16.6 %", "20 %", "90.8 %", "100.0 %", "100 %"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from exercise.questions.mistakes import alpha_dropout
-from exercise.questions.mistakes.alpha_dropout_costs import effect, moved, otherwise
+from exercise.questions.mistakes.alpha_dropout_costs import describe_changes, describe_effect, describe_rates
 from exercise.questions.mistakes.trainings import network
 from exercise.section import Answer
 from exercise.store import Evidence
@@ -99,11 +99,11 @@ def test_what_else_two_networks_differ_in(leave: Leave, evidence: Evidence):
             overrides = (f"experiment=exercise/{name}", f"seed={seed}")
             leave(f"mistakes/{name}{seed}", [2.0], [0.4], seed, lr=lr, overrides=overrides, initializer=initializer)
     groups = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
-    assert otherwise(groups) == (
+    assert describe_rates(groups) == (
         "The two networks differ in initialization (SELU LeCun normal, ELU He normal) and learning rate (SELU "
         "0.0005, ELU 0.0001), too, so not all of this need be due to the activation."
     )
-    assert otherwise({"SELU": groups["SELU"]}) == ""
+    assert describe_rates({"SELU": groups["SELU"]}) == ""
 
 
 def test_what_dropout_changes_behind_the_last_layer():
@@ -115,10 +115,10 @@ def test_what_dropout_changes_behind_the_last_layer():
         "ELU": {"off": {"mean": still, "std": still}, "on": {"mean": down, "std": noisy}},
     }
     # Differences -0.2, -0.199 and -0.2; those of the deviation of SELU have no spread, and show nothing.
-    assert moved(found).endswith(
+    assert describe_changes(found).endswith(
         "Before training, under SELU no change of either is shown and under ELU it changes the mean by -0.20 ± 0.00."
     )
-    assert moved({"SELU": found["SELU"], "ELU": found["SELU"]}).endswith(
+    assert describe_changes({"SELU": found["SELU"], "ELU": found["SELU"]}).endswith(
         "Before training no change of either is shown, neither under SELU nor under ELU."
     )
 
@@ -161,8 +161,8 @@ def test_alpha_dropout_where_all_runs_diverged(leave: Leave, evidence: Evidence)
 
 
 def test_effects_that_are_noise_or_unknown_or_a_gain():
-    assert effect("ELU", {1: 1.0, 2: -1.0, 3: 0.5}) == (
+    assert describe_effect("ELU", {1: 1.0, 2: -1.0, 3: 0.5}) == (
         "Under ELU it changes the accuracy by no more than the noise (+0.2 ± 2.6 points)."
     )
-    assert effect("ELU", {1: -1.0}) == "Nothing can be claimed of its -1.0 points under ELU: one seed."
-    assert effect("ELU", {1: 1.0, 2: 1.1, 3: 1.2}) == "It gains ELU 1.1 ± 0.2 points, more than the noise."
+    assert describe_effect("ELU", {1: -1.0}) == "Nothing can be claimed of its -1.0 points under ELU: one seed."
+    assert describe_effect("ELU", {1: 1.0, 2: 1.1, 3: 1.2}) == "It gains ELU 1.1 ± 0.2 points, more than the noise."

@@ -101,22 +101,22 @@ def test_half_of_everything_dropped_and_nothing_left(leave: Leave, evidence: Evi
 
 def test_a_spike_begins_above_the_mark_and_ends_below_it():
     means = [1.0] * 10 + [1.09, 1.3, 2.0, 1.11, 1.1] + [1.0] * 3 + [1.5]
-    assert spikes.spikes(means) == [spikes.Spike(11, 14, 2.0), spikes.Spike(18, 19, 1.5)]
+    assert spikes.find_spikes(means) == [spikes.Spike(11, 14, 2.0), spikes.Spike(18, 19, 1.5)]
 
 
 def test_what_falls_or_rises_slowly_is_no_spike():
-    assert spikes.spikes([3 - 0.1 * i for i in range(20)]) == []
-    assert spikes.spikes([1 + 0.01 * i for i in range(50)]) == []
-    assert spikes.spikes([9.0, 1.0]) == []  # too short to tell
+    assert spikes.find_spikes([3 - 0.1 * i for i in range(20)]) == []
+    assert spikes.find_spikes([1 + 0.01 * i for i in range(50)]) == []
+    assert spikes.find_spikes([9.0, 1.0]) == []  # too short to tell
 
 
 def test_a_loss_that_is_no_number_is_a_spike():
-    (found,) = spikes.spikes([1.0] * 12 + [float("nan")])
+    (found,) = spikes.find_spikes([1.0] * 12 + [float("nan")])
     assert (found.start, found.end) == (12, 13)
 
 
 def test_blocks_are_means_and_what_is_left_is_dropped():
-    assert spikes.blocks([1.0] * 20 + [2.0] * 20 + [9.0] * 5) == [1.0, 2.0]
+    assert spikes.block_means([1.0] * 20 + [2.0] * 20 + [9.0] * 5) == [1.0, 2.0]
 
 
 def leave_losses(folders: Sequence[Path], means: Sequence[Sequence[float]]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exercise import outcomes
-from exercise.formatting import named
+from exercise.formatting import with_label
 from trainlab.report.descriptions import describe_convergence
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
@@ -32,7 +32,7 @@ def group(leave: Callable[..., Path], tmp_path: Path) -> Callable[..., Group]:
                 del result.time["epoch_s"]
             result.write(folder)
         (found,) = group_runs(find_runs([tmp_path / label]))
-        return named(found, label)
+        return with_label(found, label)
 
     return left
 
@@ -82,41 +82,41 @@ def test_time_is_epochs_times_a_step_and_so_is_its_interval(group: Callable[...,
 
 def test_what_does_not_beat_guessing_is_not_compared_in_speed(group: Callable[..., Group]):
     old, new, step = group("old", (10, 12, 11)), group("new", (5, 5, 6)), Ratio(1.0, 0.9, 1.1)
-    assert outcomes.converges(old, new) == describe_convergence(old, new)
+    assert outcomes.describe_convergence_of(old, new) == describe_convergence(old, new)
     assert outcomes.takes_fewer_epochs(old, new)
     lost = replace(new, settings=new.settings | {"model.num_classes": 2})  # ln 2 is below its lowest loss, 1.0
     never = "The validation loss of new never fell below 0.69, that of guessing."
-    assert outcomes.converges(old, lost) == outcomes.converges(lost, old) == never
+    assert outcomes.describe_convergence_of(old, lost) == outcomes.describe_convergence_of(lost, old) == never
     for pair in ((old, lost), (lost, old)):
         assert outcomes.takes_fewer_epochs(*pair) is outcomes.time_to_as_low(*pair, step) is None
     assert new.runs[1].curve
     new.runs[1].curve.by_name["val/loss"][:] = 2.5  # of ten classes: ln 10 is 2.30
     some = "The validation loss of new fell below 2.30, that of guessing, in 2 of 3 runs."
-    assert outcomes.converges(old, new) == some
+    assert outcomes.describe_convergence_of(old, new) == some
     assert outcomes.takes_fewer_epochs(old, new) is None
     none = group("no", (3,), status="diverged")
-    assert outcomes.converges(old, none) == describe_convergence(old, none)
+    assert outcomes.describe_convergence_of(old, none) == describe_convergence(old, none)
 
 
 def test_results_of_a_group(group: Callable[..., Group]):
     old = group("old", (10, 12, 11))
-    assert outcomes.reached(old) == (
+    assert outcomes.describe_result(old) == (
         "old: validation accuracy 50.0 ± 0.0 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the epoch with "
         "the lowest validation loss. Learning rate 0.0001, given."
     )
-    assert outcomes.best_epochs(old) == "10 to 12"
-    assert outcomes.best_epochs(group("even", (4, 4))) == "4"
-    assert outcomes.peaks(old) == (
+    assert outcomes.format_best_epochs(old) == "10 to 12"
+    assert outcomes.format_best_epochs(group("even", (4, 4))) == "4"
+    assert outcomes.describe_peaks(old) == (
         "The lowest validation loss came at epoch 10 to 12, the highest validation accuracy at epoch 1."
     )
-    assert outcomes.cells(old) == [
+    assert outcomes.result_cells(old) == [
         ("50.0 ± 0.0 % (3 seeds)", 0.5),
         ("25.0 ± 0.0 % (3 seeds)", 0.25),
         ("2.0 ± 0.0", 2.0),
     ]
     lost = group("lost", (3, 3), status="diverged")
-    assert outcomes.reached(lost) == "lost: no run was completed, 2 of 2 diverged."
-    assert outcomes.best_epochs(lost) == "-"
+    assert outcomes.describe_result(lost) == "lost: no run was completed, 2 of 2 diverged."
+    assert outcomes.format_best_epochs(lost) == "-"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,6 @@ def test_how_a_rate_was_found(group: Callable[..., Group], tmp_path: Path, metho
         result.lr_search = {"method": method, "lr": lr, "rule": "r", "suggestions": {"r": lr}, "curve": curve}
         result.write(tmp_path / "searched" / str(seed))
     (found,) = group_runs(find_runs([tmp_path / "searched"]))
-    assert outcomes.reached(found).endswith(words)
+    assert outcomes.describe_result(found).endswith(words)
     longer = replace(found, settings=found.settings | {"lr_search.epochs": 3})
-    assert ("trainings of up to 3 epochs" in outcomes.learning_rate(longer)) is (method == "grid")
+    assert ("trainings of up to 3 epochs" in outcomes.describe_learning_rate(longer)) is (method == "grid")

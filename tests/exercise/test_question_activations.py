@@ -11,7 +11,7 @@ import yaml
 from exercise.questions.activations import ranked, rates, sections, steps
 from exercise.questions.activations.claims import ORDER, claims
 from exercise.questions.activations.trained import ALL, groups_by_activation
-from exercise.store import Evidence, NotYet
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from trainlab.config.resolvers import PROJECT
 from trainlab.report.groups import Group
@@ -42,7 +42,7 @@ def groups_of(leave: Callable[..., Path], tmp_path: Path) -> Callable[..., Group
 def test_the_best_and_those_with_a_significant_difference_to_it(groups_of: Callable[..., Groups]):
     groups = groups_of(selu=0.46, elu=(0.459, 0.464, 0.458), relu=0.40)
     # selu - elu: 0.001, -0.002, 0.003: mean 0.067 points, sd 0.25, 4.303 * 0.25 / sqrt(3) = 0.63
-    said = ranked.ahead(ranked.ranking(groups))
+    said = ranked.describe_best(ranked.ranking(groups))
     assert said == (
         "SELU is ahead with 46.1 ± 0.2 % (3 seeds) validation accuracy; in points, clearly behind it (p below 0.05 by "
         "Holm over 3 pairs): ReLU (6.0 ± 0.0); not told apart from it: ELU (0.07 ± 0.6). ± is half the 95 % interval "
@@ -55,27 +55,27 @@ NEAR = {"selu": (0.46, 0.462, 0.461), "elu": (0.45, 0.442, 0.446)}
 
 
 def test_differences_that_are_not_significant_after_correction(groups_of: Callable[..., Groups]):
-    said = ranked.ahead(ranked.ranking(groups_of(**NEAR, tanh=(0.4588, 0.4631, 0.4582))))
+    said = ranked.describe_best(ranked.ranking(groups_of(**NEAR, tanh=(0.4588, 0.4631, 0.4582))))
     assert "; in points, behind it, but among 3 pairs that may be chance: ELU (1.5 ± 1.2; p 0.035 alone, 0.1" in said
     assert "by Holm); not told apart from it: tanh (" in said
     assert "clearly" not in said
 
 
 def test_a_single_pair_is_not_corrected(groups_of: Callable[..., Groups]):
-    said = ranked.ahead(ranked.ranking(groups_of(**NEAR)))
+    said = ranked.describe_best(ranked.ranking(groups_of(**NEAR)))
     assert said.endswith("in points, clearly behind it: ELU (1.5 ± 1.2). ± is half the 95 % interval, paired by seed.")
 
 
 def test_of_equal_differences_nothing_is_claimed(groups_of: Callable[..., Groups]):
-    said = ranked.ahead(ranked.ranking(groups_of(selu=(0.46, 0.461, 0.462), elu=(0.45, 0.451, 0.452))))
+    said = ranked.describe_best(ranked.ranking(groups_of(selu=(0.46, 0.461, 0.462), elu=(0.45, 0.451, 0.452))))
     assert said.endswith("; in points, behind it in the mean, of which nothing can be claimed: ELU (1.0).")
 
 
 def test_one_alone_is_compared_with_nothing(groups_of: Callable[..., Groups]):
     groups = groups_of(selu=0.46)
-    said = ranked.ahead(ranked.ranking(groups))
+    said = ranked.describe_best(ranked.ranking(groups))
     assert said == "SELU is ahead with 46.1 ± 0.2 % (3 seeds) validation accuracy."
-    assert ranked.choice(ranked.ranking(groups), {}, groups) == ""
+    assert ranked.recommend(ranked.ranking(groups), {}, groups) == ""
 
 
 LONGER = "Longer trainings, which may rank them otherwise, were not made."
@@ -84,20 +84,20 @@ LONGER = "Longer trainings, which may rank them otherwise, were not made."
 def test_which_to_use_as_far_as_the_figures_carry_it(groups_of: Callable[..., Groups]):
     groups = groups_of(selu=0.46, elu=(0.459, 0.464, 0.458), relu=0.40)
     costs = {"selu": Ratio(1.2, 1.15, 1.3), "elu": Ratio(1.12, 1.05, 1.2)}
-    assert ranked.choice(ranked.ranking(groups), costs, groups) == (
+    assert ranked.recommend(ranked.ranking(groups), costs, groups) == (
         "After two passes over the images these runs speak for SELU in this network, with 46.1 ± 0.2 % (3 seeds) "
         "validation accuracy; ELU is not told apart from it and may do as well; ReLU is clearly behind. Only SELU is "
         f"shown to take more than 10 % more time a step than ReLU. {LONGER}"
     )
     cheap = {"elu": Ratio(1.0, 0.9, 1.1)}
-    said = ranked.choice(ranked.ranking(groups), cheap, groups)
+    said = ranked.recommend(ranked.ranking(groups), cheap, groups)
     assert said.endswith(f"None is shown to take more than 10 % more time a step than ReLU. {LONGER}")
-    assert ranked.choice(ranked.ranking(groups), {}, groups).endswith(f"ReLU is clearly behind. {LONGER}")
+    assert ranked.recommend(ranked.ranking(groups), {}, groups).endswith(f"ReLU is clearly behind. {LONGER}")
 
 
 def test_what_may_be_chance_is_no_advice(groups_of: Callable[..., Groups]):
     groups = groups_of(**NEAR, tanh=(0.4588, 0.4631, 0.4582))
-    assert ranked.choice(ranked.ranking(groups), {}, groups) == (
+    assert ranked.recommend(ranked.ranking(groups), {}, groups) == (
         "After two passes over the images these runs do not say which activation to use in this network: none is "
         "clearly behind SELU, which is ahead with 46.1 ± 0.2 % (3 seeds) validation accuracy."
     )
@@ -105,7 +105,7 @@ def test_what_may_be_chance_is_no_advice(groups_of: Callable[..., Groups]):
 
 def test_what_is_clearly_behind_is_advice(groups_of: Callable[..., Groups]):
     groups = groups_of(**NEAR, mish=(0.30, 0.302, 0.3015))
-    said = ranked.choice(ranked.ranking(groups), {}, groups)
+    said = ranked.recommend(ranked.ranking(groups), {}, groups)
     assert (
         "% (3 seeds) validation accuracy; ELU and Mish are clearly behind. Longer" in said
     )  # 0.035, the larger of two
@@ -113,7 +113,7 @@ def test_what_is_clearly_behind_is_advice(groups_of: Callable[..., Groups]):
 
 def test_what_is_clearly_behind_and_what_may_be_chance(groups_of: Callable[..., Groups]):
     groups = groups_of(**NEAR, mish=(0.30, 0.302, 0.3015), silu=(0.4588, 0.4631, 0.4582))
-    said = ranked.choice(ranked.ranking(groups), {}, groups)
+    said = ranked.recommend(ranked.ranking(groups), {}, groups)
     assert (
         "; Swish is not told apart from it and may do as well; that ELU is behind it may be chance among 6 pairs; Mish "
         "is clearly behind. " in said
@@ -122,7 +122,7 @@ def test_what_is_clearly_behind_and_what_may_be_chance(groups_of: Callable[..., 
 
 def test_what_learned_nothing_and_what_diverged(groups_of: Callable[..., Groups]):
     groups = groups_of(selu=0.46, sigmoid=0.10, tanh=None)
-    assert ranked.failed(groups) == [
+    assert ranked.describe_failures(groups) == [
         "Next to nothing (at most 1.5 times the 10 % of guessing) was learned with logistic (10.1 ± 0.3 % (3 seeds)).",
         "Not all runs came to the end with tanh (3 runs diverged).",
     ]
@@ -142,17 +142,19 @@ def test_a_rate_at_an_end_of_the_range_is_flagged(groups_of: Callable[..., Group
     groups = groups_of(selu=0.46, tanh=0.40, sigmoid=0.10)
     inside = searched(groups["selu"], 1e-3, **{"lr_search.epochs": 2, "trainer.limit_train_batches": 300})
     high, low = searched(groups["sigmoid"], 1e-2), searched(groups["tanh"], 1e-4)
-    assert rates.at_the_ends([inside, groups["tanh"]]) == []  # the other was given
-    assert rates.at_the_ends([inside, high]) == [
+    assert rates.describe_rates_at_ends([inside, groups["tanh"]]) == []  # the other was given
+    assert rates.describe_rates_at_ends([inside, high]) == [
         "The rate found for logistic (0.01) lies at the end of the range searched: beyond it there may be a better one."
     ]
-    assert rates.at_the_ends([high, low])[0].startswith("The rates found for logistic (0.01) and tanh (0.0001) lie at")
-    assert rates.how_searched([inside]) == (
+    assert rates.describe_rates_at_ends([high, low])[0].startswith(
+        "The rates found for logistic (0.01) and tanh (0.0001) lie at"
+    )
+    assert rates.describe_search([inside]) == (
         "The rate is the one with the lowest validation loss among several from 0.0001 to 0.01, each trained for 2 "
         "epochs of 300 batches at most."
     )
-    assert rates.how_searched([high]).endswith("0.01; * at an end of the range, beyond which a better one may lie.")
-    assert rates.how_searched([groups["tanh"]]) == ""
+    assert rates.describe_search([high]).endswith("0.01; * at an end of the range, beyond which a better one may lie.")
+    assert rates.describe_search([groups["tanh"]]) == ""
     row = sections._row(high, [1.0, 1.1])
     assert row[2] == ("0.01 *", 0.01)
     assert sections._row(inside, [1.0, 1.1])[2] == ("0.001", 1e-3)
@@ -261,19 +263,19 @@ def test_one_activation_is_named_once(groups_of: Callable[..., Groups], tmp_path
 
 def test_what_a_step_costs(groups_of: Callable[..., Groups]):
     groups = groups_of(selu=0.46, elu=0.45, relu=0.40, sigmoid=0.1)
-    costs = steps.relative(TIMES)
+    costs = steps.relative_to_relu(TIMES)
     # the geometric mean of 8.8 / 8, 8.9 / 8.1 and 9.1 / 8.2
     assert costs["selu"].value == pytest.approx((8.8 / 8 * 8.9 / 8.1 * 9.1 / 8.2) ** (1 / 3))
     start = (
         "A training step with ReLU takes 8.1 ± 0.2 ms of processor time (mean of 3 rounds; ± and 95 % are over these, "
         "not over seeds). Beside it, "
     )
-    assert steps.cost(groups, TIMES, costs) == [
+    assert steps.describe_costs(groups, TIMES, costs) == [
         f"{start}dearer, but whether by more than 10 % is not shown: SELU 1.10 times (95 %: 1.09 to 1.12); within 10 "
         "%: logistic 1.00 times (95 %: 0.96 to 1.03); cheaper by more than 10 %: ELU 0.50 times (95 %: 0.48 to 0.52)."
     ]
-    assert steps.relative({"selu": [1.0, 2.0]}) == {}
-    assert steps.cost(groups, {}, {}) == []
+    assert steps.relative_to_relu({"selu": [1.0, 2.0]}) == {}
+    assert steps.describe_costs(groups, {}, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -289,14 +291,14 @@ def test_what_a_step_costs(groups_of: Callable[..., Groups]):
     ],
 )
 def test_on_which_side_a_cost_is(groups_of: Callable[..., Groups], low: float, high: float, said: str):
-    (found,) = steps.cost(groups_of(selu=0.46), TIMES, {"selu": Ratio(1.0, low, high)})
+    (found,) = steps.describe_costs(groups_of(selu=0.46), TIMES, {"selu": Ratio(1.0, low, high)})
     assert f"Beside it, {said}: SELU 1.00 times" in found
 
 
 def test_the_whole_answer(groups_of: Callable[..., Groups], tmp_path: Path):
     groups_of(selu=0.46, elu=0.40, relu=0.43, sigmoid=0.10)
     evidence = Evidence(tmp_path, Setting())
-    with pytest.raises(NotYet, match="not measured"):
+    with pytest.raises(NotAvailable, match="not measured"):
         sections.answer(evidence)
     evidence.keep(steps.NAME, {"ms": TIMES})
     answer = sections.answer(evidence)

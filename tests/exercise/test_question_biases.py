@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from exercise.questions.biases import AT_THE_END, NAMES, SWEEP, answer, sizes_of
-from exercise.store import Evidence, NotYet
+from exercise.questions.biases import AT_THE_END, NAMES, SWEEP, answer, bias_sizes
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from run_folders import leave_run
 
@@ -100,7 +100,7 @@ def test_with_nothing_to_compare_it_says_what_is_missing(made, told, missing: st
 
 
 def test_without_runs_there_is_no_answer_yet(tmp_path):
-    with pytest.raises(NotYet):
+    with pytest.raises(NotAvailable):
         answer(Evidence(tmp_path, Setting()))
 
 
@@ -108,4 +108,4 @@ def test_sizes_are_those_of_the_hidden_layers():
     biases = {"linear_1": [3.0, 4.0], "linear_2": [0.0, 0.0], "output": [9.0]}
     state = {f"network.module.{name}.bias": torch.tensor(values) for name, values in biases.items()}
     state["network.module.linear_1.weight"] = torch.ones(2, 2)
-    assert sizes_of(state) == pytest.approx([12.5**0.5, 0.0])  # (9 + 16) / 2
+    assert bias_sizes(state) == pytest.approx([12.5**0.5, 0.0])  # (9 + 16) / 2

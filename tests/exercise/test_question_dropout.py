@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from exercise.formatting import times
+from exercise.formatting import format_ratio
 from exercise.questions.dropout import costs as dropout_costs
 from exercise.questions.dropout import sections as dropout
-from exercise.step_costs import drawn_batch, training_step
+from exercise.step_costs import random_batch, training_step
 from exercise.store import Evidence
-from exercise.timing import alternating, one_thread, times_as_long
+from exercise.timing import one_thread, time_alternately, time_ratio
 from exercise.trainings import Setting
 from trainlab.statistics import Ratio
 
@@ -225,10 +225,10 @@ def test_actions_take_turns_the_shortest_of_each_counts_and_the_first_round_does
 
         return act
 
-    found = alternating({"a": action("a", 1.0), "b": action("b", 2.0)}, rounds=3, times=2, clock=lambda: now[0])
+    found = time_alternately({"a": action("a", 1.0), "b": action("b", 2.0)}, rounds=3, times=2, clock=lambda: now[0])
     assert found == {"a": [1000.0] * 3, "b": [2000.0] * 3}
     assert "".join(order[4:]) == "aabb" + "bbaa" + "aabb"
-    assert times_as_long(found["b"], found["a"]).value == pytest.approx(2)
+    assert time_ratio(found["b"], found["a"]).value == pytest.approx(2)
 
 
 def test_one_thread_and_then_as_many_as_before():
@@ -242,23 +242,23 @@ def test_one_thread_and_then_as_many_as_before():
 
 def test_words_for_ratios():
     nan = float("nan")
-    assert times(Ratio(1.4321, 1.4, 1.5)) == "1.43 times (95 %: 1.40 to 1.50)"
-    assert times(Ratio(2.0, nan, nan)) == "2.00 times"
-    assert times(Ratio(nan, nan, nan)) == "an unknown number of times"
+    assert format_ratio(Ratio(1.4321, 1.4, 1.5)) == "1.43 times (95 %: 1.40 to 1.50)"
+    assert format_ratio(Ratio(2.0, nan, nan)) == "2.00 times"
+    assert format_ratio(Ratio(nan, nan, nan)) == "an unknown number of times"
 
 
 def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
-    found = dropout_costs.predictions(Evidence(tmp_path, Setting(quick=True)))
+    found = dropout_costs.measure_predictions(Evidence(tmp_path, Setting(quick=True)))
     assert set(found["mc_dropout"]) == {f"{p}, {n}" for p in ("last", "every") for n in ("one pass", 1, 10)}
-    steps = dropout_costs.steps(Evidence(tmp_path, Setting(quick=True)))
+    steps = dropout_costs.measure_steps(Evidence(tmp_path, Setting(quick=True)))
     assert list(steps) == ["none", "last, standard", "last, alpha", "every, standard", "every, alpha"]
     assert all(len(rounds) == 5 and min(rounds) > 0 for rounds in steps.values())
 
 
 def test_the_timed_step_trains_and_draws_new_masks():
-    network = dropout_costs.network_with(dropout=0.5, dropout_after="every", dropout_kind="standard")
+    network = dropout_costs.make_network(dropout=0.5, dropout_after="every", dropout_kind="standard")
     before = network.module.linear_1.weight.clone()
-    step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *drawn_batch(8))
+    step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *random_batch(8))
     step()
     step()
     assert not torch.equal(network.module.linear_1.weight, before)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exercise.questions.mc_dropout import whether_better
+from exercise.questions.mc_dropout import answer_of
 
 PLAIN, BETTER, WORSE, ALIKE = (50.0, 50.4, 50.1), (51.0, 51.5, 51.1), (49.0, 49.5, 49.1), (49.9, 50.5, 50.1)
 LOSS, LOWER, HIGHER, SAME = (1.50, 1.51, 1.52), (1.45, 1.46, 1.475), (1.55, 1.56, 1.575), (1.49, 1.52, 1.52)
@@ -25,7 +25,7 @@ def test_both_have_to_be_better(accuracy, loss, agrees: bool | None):
             for side, values in (("deterministic", plain), ("mc_dropout", sampled))
         }
 
-    found = whether_better("8e", {"accuracy": sides(PLAIN, accuracy), "nll": sides(LOSS, loss)})
+    found = answer_of("8e", {"accuracy": sides(PLAIN, accuracy), "nll": sides(LOSS, loss)})
     assert found.agrees is agrees
     assert len(found.sentences) == 2
     ((_, table),) = found.tables
@@ -34,7 +34,7 @@ def test_both_have_to_be_better(accuracy, loss, agrees: bool | None):
 
 
 def test_without_a_run_nothing_is_said():
-    found = whether_better("8e", {})
+    found = answer_of("8e", {})
     assert (found.agrees, found.sentences) == (
         None,
         ["No run of 8e was completed, so there is no dropout to leave on."],

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from exercise.questions.momentum import network, quadratic, sections
-from exercise.store import Evidence, NotYet
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from trainlab.config.resolvers import same_pace
 from trainlab.report.groups import Group
@@ -121,7 +121,7 @@ NEAR_MID = (0.304, 0.301, 0.302)  # not told apart from MID
 )
 def test_what_is_due_to_the_momentum(arms: Callable[..., tuple[Groups, Groups]], none, usual, paced, said: str):
     # at a momentum of 0.9 both arms are the same runs
-    found = network.due(*arms({0.0: none, 0.9: usual}, {0.0: paced}))
+    found = network.describe_momentum_alone(*arms({0.0: none, 0.9: usual}, {0.0: paced}))
     assert said in found
 
 
@@ -130,27 +130,29 @@ def one(value: float) -> Values:
 
 
 def test_one_seed_tells_nothing_of_what_is_due(arms: Callable[..., tuple[Groups, Groups]]):
-    found = network.due(*arms({0.0: one(0.2), 0.9: one(0.3)}, {0.0: one(0.25)}))
+    found = network.describe_momentum_alone(*arms({0.0: one(0.2), 0.9: one(0.3)}, {0.0: one(0.25)}))
     assert "not tested against no momentum (+10.0 points). Where" in found
 
 
 def test_what_is_due_cannot_be_said_without_runs(arms: Callable[..., tuple[Groups, Groups]]):
-    assert "runs without or with it are missing" in network.due(*arms({0.0: None, 0.9: MID}, {0.0: LOW}))
+    assert "runs without or with it are missing" in network.describe_momentum_alone(
+        *arms({0.0: None, 0.9: MID}, {0.0: LOW})
+    )
 
 
 def test_the_extreme_momentum_in_words(arms: Callable[..., tuple[Groups, Groups]]):
     rate, pace = arms({0.9: MID, 0.99999: None}, {0.99999: LOW})
-    assert network.at_rate_told(rate) == (
+    assert network.describe_one_rate(rate) == (
         "The deep network with 0.99999 in the place of 0.9, at a learning rate of 0.001 for all: it costs everything: "
         "all 3 runs of momentum 0.99999 diverged."
     )
     # The runs have one epoch of 1,407 steps: 1 - 0.99999^1407 is 0.01397, and half of that but for the curvature.
-    assert network.at_pace_told({**pace, 0.9: rate[0.9]}).startswith(
+    assert network.describe_one_pace({**pace, 0.9: rate[0.9]}).startswith(
         "With the learning rate lowered to 0.01 (1 - momentum), equal gradients lead to the same final speed, but only "
         "after about 1/(1 - momentum) steps. In these 1,407 steps 0.99999 comes to 1.4 % of it and covers 0.7 % of the "
         "way. It costs 10.1 ± 0.1 points of validation accuracy, more than the noise (momentum 0.99999 compared with"
     )
-    assert network.at_pace_told(pace).endswith("This can show that it starts slowly, and nothing of overshooting.")
+    assert network.describe_one_pace(pace).endswith("This can show that it starts slowly, and nothing of overshooting.")
 
 
 def test_steps_enough_for_the_final_speed_show_more_than_slowness(
@@ -158,7 +160,7 @@ def test_steps_enough_for_the_final_speed_show_more_than_slowness(
 ):
     rate, pace = arms({0.9: MID}, {0.99999: LOW})
     monkeypatch.setattr(network, "steps_of", lambda groups: 10_000_000)
-    told = network.at_pace_told({**pace, 0.9: rate[0.9]})
+    told = network.describe_one_pace({**pace, 0.9: rate[0.9]})
     # 1 - 0.99999 * 1 / 100 of the way
     assert "In these 10,000,000 steps 0.99999 comes to 100 % of it and covers 99 % of the way. It costs 10.1" in told
     assert "nothing of overshooting" not in told
@@ -167,7 +169,7 @@ def test_steps_enough_for_the_final_speed_show_more_than_slowness(
 def test_without_a_run_there_are_no_steps_to_speak_of(arms: Callable[..., tuple[Groups, Groups]]):
     _, pace = arms({}, {0.9: None, 0.99999: None})
     assert network.steps_of(pace) == 0
-    assert network.at_pace_told(pace).endswith(
+    assert network.describe_one_pace(pace).endswith(
         "only after about 1/(1 - momentum) steps. No run of momentum 0.9 was "
         "completed, so there is nothing to compare momentum 0.99999 with."
     )
@@ -183,26 +185,26 @@ def test_speed_and_way_are_those_of_torch_under_equal_gradients():
         places.append(-place.item())
     # The final speed is PACE a step.
     assert network.speed(0.99, 50) == pytest.approx((places[-1] - places[-2]) / network.PACE)
-    assert network.way(0.99, 50) == pytest.approx(places[-1] / (50 * network.PACE))
-    assert network.way(0.0, 50) == network.speed(0.0, 50) == 1
-    assert network.way(0.999, 1200) == pytest.approx(0.418, abs=0.001)
+    assert network.share_of_distance(0.99, 50) == pytest.approx(places[-1] / (50 * network.PACE))
+    assert network.share_of_distance(0.0, 50) == network.speed(0.0, 50) == 1
+    assert network.share_of_distance(0.999, 1200) == pytest.approx(0.418, abs=0.001)
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.006, "0.6 %"), (0.0996, "10 %"), (0.42, "42 %"), (1.0, "100 %")])
 def test_shares_in_percent(share: float, said: str):
-    assert network.percent(share) == said
+    assert network.format_percent(share) == said
 
 
 @pytest.mark.parametrize(("values", "worse"), [(None, True), (LOW, True), (HIGH, False), (NEAR_MID, None)])
 def test_whether_the_extreme_momentum_is_worse(arms: Callable[..., tuple[Groups, Groups]], values, worse: bool | None):
     rate, _ = arms({0.9: MID, 0.99999: values}, {})
-    assert network.extreme(rate)[1] is worse
-    assert network.extreme({}) == ("There are no runs with 0.9 and 0.99999.", None)
+    assert network.describe_extreme(rate)[1] is worse
+    assert network.describe_extreme({}) == ("There are no runs with 0.9 and 0.99999.", None)
 
 
 def test_better_runs_do_not_count_where_others_diverged(arms: Callable[..., tuple[Groups, Groups]]):
     rate, _ = arms({0.9: MID, 0.99999: (0.45, 0.452, None)}, {})
-    said, worse = network.extreme(rate)
+    said, worse = network.describe_extreme(rate)
     assert said.startswith(
         "1 of 3 runs of momentum 0.99999 diverged, none of 3 of momentum 0.9. Of the others: it costs nothing here"
     )
@@ -212,7 +214,7 @@ def test_better_runs_do_not_count_where_others_diverged(arms: Callable[..., tupl
 
 def test_most_runs_lost_and_the_last_at_guessing_is_a_cost(arms: Callable[..., tuple[Groups, Groups]]):
     rate, _ = arms({0.9: MID, 0.99999: one(0.099)}, {})
-    assert network.extreme(rate) == (
+    assert network.describe_extreme(rate) == (
         "2 of 3 runs of momentum 0.99999 diverged, none of 3 of momentum 0.9. The other one reached 9.9 %, no more "
         "than guessing one of 10 classes, and less than any run of momentum 0.9: with those that diverged as the "
         "worst, every run of the one is worse than every run of the other, which chance does in 1 of 20 orders of "
@@ -236,25 +238,25 @@ BOWL = of_bowl({0.0: 226, 0.9: 84, 0.99999: None}, {0.0: 0.0, 0.9: 0.37, 0.99999
 
 
 def test_the_bowl_in_a_sentence():
-    assert sections.bowl_told(BOWL) == (
+    assert sections.describe_quadratic(BOWL) == (
         "In the bowl a momentum of 0.9 settles first: it runs 37 % past the minimum and stays within 1 % of the "
         "start's distance after 84 steps; without momentum that takes 226. 0.99999 runs 100 % past the minimum and has "
         "not settled in 20,000 steps (by theory it will after 921,000)."
     )
     late = of_bowl({0.0: 226, 0.9: 84, 0.99999: 19000}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
-    assert sections.bowl_told(late).endswith(" past the minimum and settles after 19,000 steps.")
+    assert sections.describe_quadratic(late).endswith(" past the minimum and settles after 19,000 steps.")
     none = of_bowl({0.0: None, 0.9: None, 0.99999: None}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
-    assert sections.bowl_told(none).startswith("In the bowl no momentum is within 1 %")
+    assert sections.describe_quadratic(none).startswith("In the bowl no momentum is within 1 %")
 
 
 def test_who_settles_first_is_named_once():
     first = of_bowl({0.0: 50, 0.9: 84, 0.99999: None}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
-    assert sections.bowl_told(first).startswith(
+    assert sections.describe_quadratic(first).startswith(
         "In the bowl the path without momentum settles first: it does not run past the minimum and stays within 1 % of "
         "the start's distance after 50 steps. 0.99999 runs"
     )
     last = of_bowl({0.0: 226, 0.9: 84, 0.99999: 20}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
-    assert sections.bowl_told(last).endswith("after 20 steps; without momentum that takes 226.")
+    assert sections.describe_quadratic(last).endswith("after 20 steps; without momentum that takes 226.")
 
 
 @pytest.mark.parametrize(
@@ -269,13 +271,13 @@ def test_who_settles_first_is_named_once():
 def test_how_often_it_runs_past_the_minimum(xs: list[float], said: str):
     found = of_bowl({0.0: 226, 0.9: len(xs) - 1, 0.99999: None}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
     found["0.9"]["path"] = [[x, 0.0] for x in xs]
-    assert said in sections.bowl_told(found)
+    assert said in sections.describe_quadratic(found)
 
 
 def test_the_whole_answer_and_whether_it_is_the_books(arms: Callable[..., tuple[Groups, Groups]], tmp_path: Path):
     rate, _ = arms({0.0: LOW, 0.9: MID, 0.99999: None}, {0.0: MID, 0.99999: LOW})
     evidence = Evidence(tmp_path, Setting())
-    with pytest.raises(NotYet):
+    with pytest.raises(NotAvailable):
         sections.answer(evidence)
     evidence.keep(quadratic.NAME, BOWL)
     answer = sections.answer(evidence)
@@ -292,7 +294,7 @@ def test_the_whole_answer_and_whether_it_is_the_books(arms: Callable[..., tuple[
     assert [row[6][0] for row in table.rows] == ["100 %", "99 %", "0.7 %"]
     early = of_bowl({0.0: 226, 0.9: 84, 0.99999: 20}, {0.0: 0.0, 0.9: 0.37, 0.99999: 1.0})
     assert sections.agrees(early, rate) is False
-    assert sections.why_open(early, rate) == sections.why_open(BOWL, rate) == ""
+    assert sections.describe_undecided(early, rate) == sections.describe_undecided(BOWL, rate) == ""
 
 
 def test_what_leaves_a_clear_bowl_open_is_said(arms: Callable[..., tuple[Groups, Groups]], tmp_path: Path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from exercise.questions.activations import heads, outputs
-from exercise.store import Evidence, NotYet
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 
 
@@ -19,18 +19,18 @@ def single() -> heads.Examples:
 
 
 def test_pairs_are_of_two_classes_side_by_side(single: heads.Examples):
-    found = heads.pairs(single, 1, "here")
+    found = heads.image_pairs(single, 1, "here")
     assert found.images.shape == (30, 3, 4, 8)
     assert found.present.sum(1).tolist() == [2.0] * 30
     for image, present in zip(found.images, found.present, strict=True):
         assert sorted({int(image[0, 0, 0]), int(image[0, 0, 7])}) == present.nonzero().flatten().tolist()
-    again, others = heads.pairs(single, 1, "here"), heads.pairs(single, 2, "here")
+    again, others = heads.image_pairs(single, 1, "here"), heads.image_pairs(single, 2, "here")
     assert torch.equal(found.images, again.images)
     assert not torch.equal(found.images, others.images)
 
 
 def test_every_image_comes_once_an_epoch(single: heads.Examples):
-    batches = [*heads.epochs(single, False, 1, 2)]
+    batches = [*heads.training_batches(single, False, 1, 2)]
     assert sum(len(batch.images) for batch in batches) == 60
     seen = torch.cat([batch.present for batch in batches])
     assert seen.sum(0).tolist() == [20.0, 20.0, 20.0]
@@ -44,12 +44,12 @@ def test_both_losses_by_hand():
 
 
 def test_a_pair_is_learned_by_logistic_outputs_and_cannot_be_by_softmax(single: heads.Examples):
-    pairs = heads.pairs(single, 0, "validation")
+    pairs = heads.image_pairs(single, 0, "validation")
     mean, std = torch.full((3, 4, 8), 1.0), torch.full((3, 4, 8), 0.8)
     found = {}
     for head in heads.HEADS:
-        batches = heads.epochs(single, True, 1, 200)
-        network = heads.trained(batches, head, (mean, std), 3, 1)
+        batches = heads.training_batches(single, True, 1, 200)
+        network = heads.train_network(batches, head, (mean, std), 3, 1)
         found[head] = heads.probabilities(network, pairs.images, head)
     shares = {head: outputs._of_two_classes(of, pairs.present) for head, of in found.items()}
     assert shares["logistic"]["both"] == shares["logistic"]["exactly"] == 100
@@ -111,7 +111,7 @@ def test_the_answer(tmp_path: Path, softmax: tuple[float, ...], top: tuple[float
     evidence = Evidence(tmp_path, Setting())
     one, two = measured(softmax, (48.1, 48.0, 48.2), top)
     evidence.keep(outputs.EXCLUSIVE, one)
-    with pytest.raises(NotYet):
+    with pytest.raises(NotAvailable):
         outputs.answer(evidence)
     evidence.keep(outputs.SEVERAL, two)
     answer = outputs.answer(evidence)
@@ -180,5 +180,5 @@ def test_shares_that_are_all_zero_are_none():
 
 
 def test_without_a_run_there_are_no_images_to_measure_on(tmp_path: Path):
-    with pytest.raises(NotYet, match="no run was completed"):
-        outputs.exclusive(Evidence(tmp_path, Setting()))
+    with pytest.raises(NotAvailable, match="no run was completed"):
+        outputs.measure_exclusive(Evidence(tmp_path, Setting()))

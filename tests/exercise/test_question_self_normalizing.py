@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from exercise.claims import Claim
-from exercise.questions.self_normalizing.claims import NAMES, fate, fates_told, is_kept, lower, who_keeps
+from exercise.questions.self_normalizing.claims import NAMES, describe_fates, fate, is_kept, lower, who_keeps
 from exercise.questions.self_normalizing.sections import SWEEP, answer
 from exercise.section import Answer
-from exercise.store import Evidence, NotYet
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from run_folders import leave_run
 from trainlab.runs.result import Result
@@ -183,7 +183,7 @@ def test_who_keeps_mean_and_deviation():
 )
 def test_the_fate_of_a_gradient(ratios, said: str):
     assert fate(ratios) == said
-    (told,) = fates_told("Then", {"SELU": said})
+    (told,) = describe_fates("Then", {"SELU": said})
     words = {"neither": "stays within", "differs": "in some runs and not", "unknown": "cannot be given"}
     assert words.get(said, said) in told
 
@@ -271,5 +271,5 @@ def test_without_looks_the_curves_are_what_is_left(made):
 
 
 def test_seeds_that_have_not_ended_are_waited_for(made):
-    with pytest.raises(NotYet):
+    with pytest.raises(NotAvailable):
         answer(made(seeds=(1, 2)))

@@ -9,7 +9,7 @@ import pytest
 from exercise.page import page
 from exercise.questions.sparsity import chart
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.findings import at_a_high_share, how_sparse
+from exercise.questions.sparsity.findings import describe_high_share, describe_sparsity
 from exercise.questions.sparsity.points import (
     Point,
     baseline,
@@ -20,7 +20,7 @@ from exercise.questions.sparsity.points import (
     smallest_kept,
 )
 from exercise.questions.sparsity.sections import answer
-from exercise.registry import SECTIONS, chosen
+from exercise.registry import SECTIONS, choose_sections
 from exercise.section import Answer
 from exercise.store import Evidence
 from exercise.trainings import Setting
@@ -153,7 +153,7 @@ def with_l1(keep: Callable[..., Evidence], accuracies: Shares, noise: float = 1.
     points = points_of(evidence)
     base = baseline(points)
     assert base is not None
-    (part,) = (part for part in how_sparse(points, base).split("; L1 ")[1:])
+    (part,) = (part for part in describe_sparsity(points, base).split("; L1 ")[1:])
     return part.partition("; pruning")[0]
 
 
@@ -175,12 +175,12 @@ def test_all_methods_compared_near_90_percent(keep: Callable[..., Evidence]):
     points = points_of(keep({m.L1: {"a": (0.885, 300, 0.5, 0), "b": (0.95, 150, 0.46, 0)}}))
     base = baseline(points)
     assert base is not None
-    text = at_a_high_share(points, base)
+    text = describe_high_share(points, base)
     assert text.startswith("With about 90 % zeros the change in points is: zeroing the smallest weights -34.0 ± ")
     assert " (90 %); L1 -4.0 ± " in text and " (88.5 %); pruning by Lightning's schedule -1.0 ± " in text
     far = [point for point in points if point.method in (m.DENSE, m.L1)]
-    assert at_a_high_share(far, base) == ""
-    without = at_a_high_share(points_of(keep({m.L1: {"a": (0.87, 300, 0.5, 0)}})), base)
+    assert describe_high_share(far, base) == ""
+    without = describe_high_share(points_of(keep({m.L1: {"a": (0.87, 300, 0.5, 0)}})), base)
     assert "L1" not in without and "fine-tuning" in without
 
 
@@ -204,7 +204,7 @@ def test_the_chart_is_of_what_the_answer_is_of(keep: Callable[..., Evidence], mo
     points = points_of(keep())
     base = baseline(points)
     assert base is not None
-    assert chart.trade_off(points, base).caption.startswith("Validation accuracy, as in the answer.")
+    assert chart.plot_trade_off(points, base).caption.startswith("Validation accuracy, as in the answer.")
     assert "val_acc" in read and "test_acc" not in read
 
 
@@ -299,10 +299,10 @@ def test_no_completed_run(tmp_path: Path):
 
 
 def test_it_is_a_part_of_the_page(keep: Callable[..., Evidence]):
-    assert [section.key for section in chosen(["6"])] == ["6"]
+    assert [section.key for section in choose_sections(["6"])] == ["6"]
     text = page([section for section in SECTIONS if section.part == "6"], keep(), {})
     assert 'class="verdict contradicted"' in text
-    assert "question_6_l1 is not measured" in page(chosen(["6"]), _without(keep(), "question_6_l1"), {})
+    assert "question_6_l1 is not measured" in page(choose_sections(["6"]), _without(keep(), "question_6_l1"), {})
 
 
 def _without(evidence: Evidence, name: str) -> Evidence:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exercise.questions.symmetry import INDEPENDENT, OUTPUT_INDEPENDENT, SAME, STARTS, SWEEP, answer
-from exercise.store import Evidence, NotYet
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from run_folders import leave_run
 
@@ -123,5 +123,5 @@ def test_without_a_completed_run_nothing_is_said(made, name):
 
 
 def test_without_runs_there_is_no_answer_yet(tmp_path):
-    with pytest.raises(NotYet):
+    with pytest.raises(NotAvailable):
         answer(Evidence(tmp_path, Setting()))

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from exercise.formatting import all_hold, corrected, family, listed, margin, outcome, together
+from exercise.formatting import (
+    all_hold,
+    compare_pairs,
+    corrected_verdict,
+    corrected_verdicts,
+    describe_outcome,
+    format_list,
+    format_margin,
+)
 from exercise.store import Evidence
 from exercise.trainings import Setting, Sweep
 from trainlab.report.groups import Group
@@ -32,24 +40,24 @@ def groups(leave: Callable[..., Path], tmp_path: Path) -> dict[str, Group]:
 
 
 def test_a_family_is_corrected_over_its_own_pairs(groups: dict[str, Group]):
-    relu, selu = family([(groups["elu"], groups["relu"]), (groups["elu"], groups["selu"])])
+    relu, selu = compare_pairs([(groups["elu"], groups["relu"]), (groups["elu"], groups["selu"])])
     assert (relu.tests, selu.tests) == (2, 2)
     assert relu.p == pytest.approx(2 * relu.difference.p)  # Holm: the smaller of two counts twice
-    assert (corrected(relu), corrected(selu)) == ("higher", "not distinguishable")
+    assert (corrected_verdict(relu), corrected_verdict(selu)) == ("higher", "not distinguishable")
     # elu - relu: 0.1, 0.098, 0.101: mean 9.97 points, sd 0.153, 4.303 * 0.153 / sqrt(3) = 0.38
-    assert margin(relu) == "10.0 ± 0.4"
-    (other_way,) = family([(groups["relu"], groups["elu"])])
-    assert corrected(other_way) == "lower"
-    (single,) = family([(groups["elu"], groups["tanh"])])
-    assert (corrected(single), margin(single)) == ("unknown", "21.0")
+    assert format_margin(relu) == "10.0 ± 0.4"
+    (other_way,) = compare_pairs([(groups["relu"], groups["elu"])])
+    assert corrected_verdict(other_way) == "lower"
+    (single,) = compare_pairs([(groups["elu"], groups["tanh"])])
+    assert (corrected_verdict(single), format_margin(single)) == ("unknown", "21.0")
 
 
 def test_results_of_runs(groups: dict[str, Group]):
-    assert outcome(groups["elu"]) == "51.0 ± 2.5 % (3 seeds)"
-    assert outcome(groups["tanh"]) == "30.0 % (1 seed), 2 runs diverged"
-    assert listed([]) == ""
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert describe_outcome(groups["elu"]) == "51.0 ± 2.5 % (3 seeds)"
+    assert describe_outcome(groups["tanh"]) == "30.0 % (1 seed), 2 runs diverged"
+    assert format_list([]) == ""
+    assert format_list(["a"]) == "a"
+    assert format_list(["a", "b", "c"]) == "a, b and c"
 
 
 def test_several_differences_are_corrected_together():
@@ -59,10 +67,10 @@ def test_several_differences_are_corrected_together():
         Difference(0.0, float("nan"), float("nan"), "none"),
     )
     # Holm over the two that are tests: twice the smaller p, the larger as it is.
-    assert together([clear, none, near])[::2] == [("higher", 0.008), ("lower", 0.03)]
-    assert together([clear, none, near])[1][0] == "unknown"
+    assert corrected_verdicts([clear, none, near])[::2] == [("higher", 0.008), ("lower", 0.03)]
+    assert corrected_verdicts([clear, none, near])[1][0] == "unknown"
     another = Difference(1.0, 0.9, 0.03, "paired")
-    assert [said for said, _ in together([near, another])] == ["not distinguishable"] * 2  # 0.06 each
+    assert [said for said, _ in corrected_verdicts([near, another])] == ["not distinguishable"] * 2  # 0.06 each
 
 
 def test_claims_together():

@@ -1,8 +1,8 @@
 import pytest
 
-from exercise.registry import BY_DEFAULT, SECTIONS, chosen
+from exercise.registry import BY_DEFAULT, SECTIONS, choose_sections
 from exercise.section import sweeps_of
-from exercise.trainings import QUICK, Setting, Sweep, command, overrides_of, runs_of, seeds_of
+from exercise.trainings import QUICK, Setting, Sweep, count_runs, count_seeds, overrides_of, sweep_command
 
 SWEEP = Sweep("rates", ("model=bn", "optim.lr=1e-4,1e-3", "seed=1,2,3"), quick=("optim.lr=1e-3",))
 
@@ -16,9 +16,9 @@ def test_later_overrides_take_the_place_of_earlier_ones():
 def test_the_quick_version_is_small_everywhere():
     found = overrides_of(SWEEP, Setting(quick=True))
     assert set(QUICK) <= set(found) and "optim.lr=1e-3" in found and "seed=1,2,3" not in found
-    assert seeds_of(SWEEP, Setting()) == 3
-    assert seeds_of(SWEEP, Setting(quick=True)) == 2
-    assert seeds_of(Sweep("one", ("model=bn",)), Setting()) == 1
+    assert count_seeds(SWEEP, Setting()) == 3
+    assert count_seeds(SWEEP, Setting(quick=True)) == 2
+    assert count_seeds(Sweep("one", ("model=bn",)), Setting()) == 1
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ def test_the_quick_version_is_small_everywhere():
 )
 def test_seeds_are_counted_as_hydra_reads_them(seed: str, count: int):
     setting = Setting(overrides=(f"seed={seed}",))
-    assert seeds_of(SWEEP, setting) == count
-    assert runs_of(SWEEP, setting) == 2 * count  # two rates
+    assert count_seeds(SWEEP, setting) == count
+    assert count_runs(SWEEP, setting) == 2 * count  # two rates
 
 
 def test_a_list_is_one_value_and_so_is_what_stands_in_quotes():
     sweep = Sweep("lists", ("model.widths=[1,2],[3,4]", "model.activation='a,b'", "data.root=/a=b/c,d"))
-    assert runs_of(sweep, Setting()) == 2
-    assert runs_of(Sweep("one", ()), Setting()) == 1
+    assert count_runs(sweep, Setting()) == 2
+    assert count_runs(Sweep("one", ()), Setting()) == 1
 
 
 def test_settings_of_the_exercise_itself_cannot_be_set():
@@ -45,17 +45,17 @@ def test_settings_of_the_exercise_itself_cannot_be_set():
 
 
 def test_the_command_names_the_folder_so_that_it_resumes():
-    words = command(SWEEP, Setting(), "exercise")
+    words = sweep_command(SWEEP, Setting(), "exercise")
     assert words[0] == "-m" and words[-1] == "name=exercise/rates"
 
 
 def test_parts_are_chosen_in_the_order_of_the_page():
-    assert {section.part for section in chosen([])} <= set(BY_DEFAULT)
-    assert {section.part for section in chosen(["8"])} == {"8"}
+    assert {section.part for section in choose_sections([])} <= set(BY_DEFAULT)
+    assert {section.part for section in choose_sections(["8"])} == {"8"}
     with pytest.raises(ValueError, match=r"there is no part '9'; there are: .*8"):
-        chosen(["9"])
+        choose_sections(["9"])
     with pytest.raises(ValueError, match="there is no part '8c'; it belongs to part 8"):
-        chosen(["8c"])
+        choose_sections(["8c"])
 
 
 def test_keys_sweeps_and_measurements_are_unlike_each_other():

@@ -21,7 +21,7 @@ def equally_good(runs: int) -> torch.Tensor:
 
 
 def test_a_choice_among_equally_good_runs_looks_as_much_too_good_as_the_highest_of_so_many_draws():
-    found = selection.choices(equally_good(4), torch.arange(4.0))
+    found = selection.simulate_choices(equally_good(4), torch.arange(4.0))
     # A half of 500 of 1,000 images, drawn without replacement, of which 500 are right: the deviation of its accuracy is
     # 50 / sqrt(500) * sqrt(500 / 999) = 1.58 points, and the other half has as much less. The highest of four normal
     # draws is 1.0294 deviations above their mean. 1,000 splits and runs that overlap by chance: a tenth.
@@ -38,7 +38,7 @@ def test_a_choice_among_equally_good_runs_looks_as_much_too_good_as_the_highest_
 
 
 def test_runs_that_are_the_same_leave_no_choice():
-    found = selection.choices(equally_good(1).repeat(3, 1), torch.tensor([1.0, 2.0, 3.0]))
+    found = selection.simulate_choices(equally_good(1).repeat(3, 1), torch.tensor([1.0, 2.0, 3.0]))
     assert found["too_good"] == pytest.approx([0.0] * selection.SPLITS, abs=1e-4)
     assert found["lost"] == pytest.approx([0.0] * selection.SPLITS, abs=1e-4)
 
@@ -46,14 +46,14 @@ def test_runs_that_are_the_same_leave_no_choice():
 def test_a_run_that_is_far_ahead_is_chosen_by_all():
     right = equally_good(3)
     right[1] = True
-    found = selection.choices(right, torch.tensor([1.0, 0.5, 3.0]), splits=50)
+    found = selection.simulate_choices(right, torch.tensor([1.0, 0.5, 3.0]), splits=50)
     assert found["same"] == 1.0
     assert found["too_good"] == pytest.approx([0.0] * 50, abs=1e-4)
 
 
 def test_the_same_halves_every_time():
     right = equally_good(3)
-    assert selection.choices(right, torch.arange(3.0)) == selection.choices(right, torch.arange(3.0))
+    assert selection.simulate_choices(right, torch.arange(3.0)) == selection.simulate_choices(right, torch.arange(3.0))
 
 
 def measured(too_good: list[float], lost: list[float]) -> dict:

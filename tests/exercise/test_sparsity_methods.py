@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from exercise.questions.sparsity import activity, distillation, int8, l1, low_rank, magnitude, schedule
-from exercise.questions.sparsity.fine_tuning import Plan, fine_tuned, linear_layers
+from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
 from trainlab.data.shapes import Shapes
 from trainlab.models import MLP, image_network
 
@@ -38,7 +38,7 @@ def states_equal(first: nn.Module, second: nn.Module) -> bool:
 def test_fine_tuning_repeats_itself_leaves_its_start_alone_and_draws_nothing(data: Shapes):
     network, before = network_of(), network_of()
     generator = torch.get_rng_state()
-    first, second = fine_tuned(network, data, PLAN), fine_tuned(network, data, PLAN)
+    first, second = fine_tune(network, data, PLAN), fine_tune(network, data, PLAN)
     assert states_equal(first, second) and not states_equal(first, network)
     assert states_equal(network, before)
     assert torch.equal(torch.get_rng_state(), generator)
@@ -49,7 +49,7 @@ def test_fine_tuning_repeats_itself_leaves_its_start_alone_and_draws_nothing(dat
 
 def test_fine_tuning_is_adam_with_a_rate_that_falls_to_zero(data: Shapes):
     network, plan = network_of(batch_norm=False), Plan(2, 3, 1e-3)
-    tuned = fine_tuned(network, data, plan)
+    tuned = fine_tune(network, data, plan)
     optimizer, step = torch.optim.Adam(network.parameters(), lr=plan.lr), 0
     for epoch in range(2):
         batches = data.train_dataloader()
@@ -67,8 +67,8 @@ def test_fine_tuning_is_adam_with_a_rate_that_falls_to_zero(data: Shapes):
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.98, 1.0])
 def test_the_share_of_zeros_is_exact_before_and_after_fine_tuning(data: Shapes, share: float):
     network = network_of()
-    pruned = magnitude.pruned(network, share)
-    tuned = magnitude.pruned_and_tuned(network, share, data, PLAN)
+    pruned = magnitude.prune(network, share)
+    tuned = magnitude.prune_and_tune(network, share, data, PLAN)
     assert zeros(pruned) == zeros(tuned) == round(share * count(network))
     for name, layer in linear_layers(pruned).items():
         assert torch.equal(layer.weight == 0, linear_layers(tuned)[name].weight == 0)
@@ -80,7 +80,7 @@ def test_the_smallest_weights_go_in_units_of_their_layer():
     with torch.no_grad():
         network[0].weight.copy_(torch.tensor([[0.01, -0.04]]))  # small, but that is the layer's way
         network[1].weight.copy_(torch.tensor([[3.0, -1.0]]))
-    pruned = magnitude.pruned(network, 0.5)
+    pruned = magnitude.prune(network, 0.5)
     assert pruned[0].weight.tolist() == [[0.0, pytest.approx(-0.04)]]
     assert pruned[1].weight.tolist() == [[3.0, 0.0]]
 
@@ -93,8 +93,8 @@ def test_soft_thresholding_moves_towards_zero_and_no_further():
 
 def test_more_l1_gives_more_zeros_among_weights_alone(data: Shapes):
     network = network_of()
-    none, some, more = (l1.l1_regularized(network, strength, data, PLAN) for strength in (0.0, 0.3, 3.0))
-    assert states_equal(none, fine_tuned(network, data, PLAN))
+    none, some, more = (l1.tune_with_l1(network, strength, data, PLAN) for strength in (0.0, 0.3, 3.0))
+    assert states_equal(none, fine_tune(network, data, PLAN))
     assert zeros(none) == 0
     assert 0 < zeros(some) < zeros(more)
     assert all((layer.weight != 0).all() for layer in more.modules() if isinstance(layer, nn.BatchNorm1d))
@@ -114,7 +114,7 @@ def test_the_amounts_of_the_schedule_come_to_the_share():
 def test_the_callback_prunes_each_layer_and_nothing_else(data: Shapes):
     network, before = network_of(), network_of()
     generator = torch.get_rng_state()
-    pruned = schedule.pruned_by_schedule(network, 0.9, data, PLAN)
+    pruned = schedule.prune_by_schedule(network, 0.9, data, PLAN)
     for layer in linear_layers(pruned).values():
         assert int((layer.weight == 0).sum()) == pytest.approx(0.9 * layer.weight.numel(), abs=2)  # rounded twice
         assert list(dict(layer.named_parameters())) in (["weight"], ["weight", "bias"], ["bias", "weight"])
@@ -122,22 +122,22 @@ def test_the_callback_prunes_each_layer_and_nothing_else(data: Shapes):
     assert pruned.state_dict().keys() == network.state_dict().keys()
     assert states_equal(network, before)
     assert torch.equal(torch.get_rng_state(), generator)
-    assert states_equal(pruned, schedule.pruned_by_schedule(network, 0.9, data, PLAN))
+    assert states_equal(pruned, schedule.prune_by_schedule(network, 0.9, data, PLAN))
 
 
 def test_the_callback_trains_as_fine_tuning_does_until_it_prunes(data: Shapes):
     network, plan = network_of(), Plan(1, 3, 1e-2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schedule, "cubic", lambda share, epochs: lambda epoch: 0.0)
-        pruned = schedule.pruned_by_schedule(network, 0.9, data, plan)
-    for name, theirs in fine_tuned(network, data, plan).state_dict().items():
+        pruned = schedule.prune_by_schedule(network, 0.9, data, plan)
+    for name, theirs in fine_tune(network, data, plan).state_dict().items():
         # Adam over one vector and over each tensor rounds otherwise
         torch.testing.assert_close(pruned.state_dict()[name], theirs, rtol=0, atol=1e-5)
 
 
 def test_what_the_callback_leaves_was_trained_on_and_not_reset(data: Shapes):
     network = network_of()
-    pruned = schedule.pruned_by_schedule(network, 0.5, data, PLAN)
+    pruned = schedule.prune_by_schedule(network, 0.5, data, PLAN)
     start, end = (linear_layers(which)["module.linear_1"].weight for which in (network, pruned))
     assert not (end == start)[end != 0].any()
 
@@ -155,7 +155,7 @@ def test_factors_of_full_rank_are_the_layer_and_of_less_its_best_approximation()
 
 def test_factors_come_where_they_have_fewer_weights(data: Shapes):
     network = network_of(width=8)  # 3072 x 8, 8 x 8, 8 x 10
-    small = low_rank.factorized_and_tuned(network, 4, data, PLAN)
+    small = low_rank.factorize_and_tune(network, 4, data, PLAN)
     weights = {name: layer.weight.numel() for name, layer in linear_layers(small).items()}
     # 4 (8 + 8) is not less than 8 x 8, 4 (8 + 10) is less than 8 x 10
     assert weights == {
@@ -177,20 +177,20 @@ def test_elu_puts_out_no_zeros_relu_some_and_the_penalty_more(data: Shapes):
 
 def test_int8_is_within_half_a_step_of_each_row_and_the_largest_is_127():
     network = network_of()
-    small = int8.quantized(network)
+    small = int8.quantize(network)
     for name, layer in linear_layers(network).items():
         scales = int8.row_scales(layer.weight.detach())
         error = (linear_layers(small)[name].weight - layer.weight).abs().detach()
         # a scale is off by up to 1 / 512, which moves the largest weights, 127 steps, by a quarter of a step
         assert (error <= 0.75 * scales).all()
-        assert (int8.rounded(layer.weight.detach(), scales).abs().amax(1) == 127).all()
-    assert states_equal(int8.quantized(small), small)
+        assert (int8.quantize_weight(layer.weight.detach(), scales).abs().amax(1) == 127).all()
+    assert states_equal(int8.quantize(small), small)
 
 
 def test_a_row_of_zeros_stays_one():
     network = nn.Sequential(nn.Linear(3, 2))
     nn.init.zeros_(network[0].weight)
-    assert not int8.quantized(network)[0].weight.any()
+    assert not int8.quantize(network)[0].weight.any()
 
 
 def test_the_distillation_loss_is_hintons():
@@ -207,11 +207,11 @@ def test_a_student_is_narrower_scales_like_its_teacher_and_learns_from_it(data: 
     settings = {f"model.{key}": value for key, value in model.items()}
     teacher = network_of(standardize=True)
     teacher.scaling.set_statistics(torch.full((3, 32, 32), 100.0), torch.full((3, 32, 32), 50.0))
-    student = distillation.narrower(settings, (3, 32, 32), teacher, 4)
+    student = distillation.make_student(settings, (3, 32, 32), teacher, 4)
     assert linear_layers(student)["module.linear_2"].weight.shape == (4, 4)
     assert torch.equal(student.scaling.gain, teacher.scaling.gain)
-    learned = distillation.taught(student, teacher, data, LONG)
-    alone = distillation.untaught(student, data, LONG)
+    learned = distillation.train_student(student, teacher, data, LONG)
+    alone = distillation.train_alone(student, data, LONG)
     images, _ = next(iter(data.val_dataloader()))
 
     def apart(network: nn.Module) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from exercise import step_costs
-from exercise.step_costs import drawn_batch, training_step
+from exercise.step_costs import random_batch, training_step
 from trainlab.models import MLP, Dropout, image_network
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
@@ -54,7 +54,7 @@ def test_what_a_training_warned_of_is_not_said_again(leave: Callable[..., Path],
 def test_a_timed_step_is_the_one_that_trains(network: dict[str, Any], make: Callable[..., torch.optim.Optimizer]):
     """The same steps by torch's optimizer over the parameters one by one, with the masks of a training's steps."""
     timed, plain = (image_network(MLP, seed=1, depth=3, standardize=True, **network) for _ in range(2))
-    images, labels = drawn_batch(16)
+    images, labels = random_batch(16)
     step = training_step(timed, make, images, labels)
     plain.scaling.load_state_dict(timed.scaling.state_dict())
     optimizer = make(plain.parameters())
@@ -77,18 +77,22 @@ def test_nothing_is_timed_where_nothing_was_completed(leave: Callable[..., Path]
 
 @pytest.mark.parametrize(("old", "new", "dearer"), [("a", "b", True), ("b", "a", False), ("a", "c", None)])
 def test_dearer_is_what_the_interval_says(old: str, new: str, dearer: bool | None):
-    assert step_costs.is_dearer(step_costs.compared(MS, old, new)) is dearer
+    assert step_costs.is_slower(step_costs.step_ratio(MS, old, new)) is dearer
 
 
 def test_what_was_not_measured_is_not_compared():
-    assert step_costs.compared(MS, "a", "z") is None
-    assert step_costs.is_dearer(None) is None
-    assert step_costs.cost_told(MS, ("a", "ELU"), ("z", "SELU")) == "What a step of SELU costs was not measured."
+    assert step_costs.step_ratio(MS, "a", "z") is None
+    assert step_costs.is_slower(None) is None
+    assert (
+        step_costs.describe_step_cost(MS, ("a", "ELU"), ("z", "SELU")) == "What a step of SELU costs was not measured."
+    )
 
 
 def test_a_sentence_has_ratio_interval_and_times():
-    assert step_costs.cost_told(MS, ("a", "ELU"), ("b", "batch norm")) == (
+    assert step_costs.describe_step_cost(MS, ("a", "ELU"), ("b", "batch norm")) == (
         "A training step of batch norm takes 1.50 times as long as one of ELU (95 % over 3 rounds, in turn: 1.47 to "
         "1.52): 3.0 against 2.0 ms of processor time, each by itself on one thread."
     )
-    assert step_costs.cost_told(MS, ("a", "ELU"), ("c", "SELU")).endswith("one thread; up to 5 % count as none.")
+    assert step_costs.describe_step_cost(MS, ("a", "ELU"), ("c", "SELU")).endswith(
+        "one thread; up to 5 % count as none."
+    )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from exercise.store import Evidence, NotYet, diverged
+from exercise.store import Evidence, NotAvailable, diverged_runs
 from exercise.trainings import Setting, Sweep
 
 SWEEP = Sweep("rates", ("optim.lr=1e-4,1e-3", "seed=1,2"))
@@ -15,17 +15,17 @@ def evidence(tmp_path: Path) -> Callable[[], Evidence]:
 
 
 def test_a_group_is_there_once_all_its_seeds_have_ended(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
-    with pytest.raises(NotYet, match=r"rates with optim.lr=0.001 has not begun"):
+    with pytest.raises(NotAvailable, match=r"rates with optim.lr=0.001 has not begun"):
         evidence().group(SWEEP, optim__lr=1e-3)
     leave("rates/a", [1.0, 0.9], [0.4, 0.5], seed=1, lr=1e-3)
     leave("rates/b", [1.0], [0.4], seed=2, lr=1e-3, status="running")
     leave("rates/c", [1.0], [0.4], seed=1, lr=1e-4)
-    with pytest.raises(NotYet, match="1 of 2 seeds have ended"):
+    with pytest.raises(NotAvailable, match="1 of 2 seeds have ended"):
         evidence().group(SWEEP, optim__lr=1e-3)
     leave("rates/d", [1.0], [0.4], seed=2, lr=1e-4, status="diverged")
     group = evidence().group(SWEEP, optim__lr=1e-4)
-    assert list(group.runs) == [1] and [run.seed for run in diverged(group)] == [2]
-    with pytest.raises(NotYet, match="seeds have ended"):
+    assert list(group.runs) == [1] and [run.seed for run in diverged_runs(group)] == [2]
+    with pytest.raises(NotAvailable, match="seeds have ended"):
         evidence().ended_groups(SWEEP)
 
 
@@ -39,7 +39,7 @@ def test_settings_that_several_groups_have_are_a_mistake(leave: Callable[..., Pa
 
 
 def test_measurements_are_stored_and_loaded(evidence: Callable[[], Evidence]):
-    with pytest.raises(NotYet, match="sparsity is not measured"):
+    with pytest.raises(NotAvailable, match="sparsity is not measured"):
         evidence().measured("sparsity")
     assert not evidence().is_measured("sparsity")
     evidence().keep("sparsity", {"zeros": [0.5, 0.9]})
@@ -55,9 +55,9 @@ def test_no_answer_is_made_of_a_group_with_a_run_that_failed(
     leave("rates/b1", [1.0], [0.4], seed=1, lr=1e-4)
     error = {"type": "OSError", "message": "no room\non the disk"}
     leave("rates/b2", [1.0], [0.4], seed=2, lr=1e-4, status="failed", error=error)
-    with pytest.raises(NotYet, match=r"0\.0001: 1 run failed \(no room\)$"):
+    with pytest.raises(NotAvailable, match=r"0\.0001: 1 run failed \(no room\)$"):
         evidence().group(SWEEP, optim__lr=1e-4)
-    with pytest.raises(NotYet, match=r"^rates: 1 run failed \(no room\)$"):
+    with pytest.raises(NotAvailable, match=r"^rates: 1 run failed \(no room\)$"):
         evidence().ended_groups(SWEEP)
     assert len(evidence().group(SWEEP, optim__lr=1e-3).runs) == 2  # the other group says what it says
 
@@ -86,7 +86,7 @@ def test_a_sweep_that_is_not_through_has_no_groups_to_choose_from(
     for seed in (1, 2):
         leave(f"rates/{seed}", [1.0], [0.4], seed=seed, lr=1e-3)
     evidence().set_under_way("rates", True)
-    with pytest.raises(NotYet, match="rates is not through"):
+    with pytest.raises(NotAvailable, match="rates is not through"):
         evidence().ended_groups(SWEEP)
     assert len(evidence().group(SWEEP, optim__lr=1e-3).runs) == 2  # a group that has ended can be shown
     evidence().set_under_way("other", True)

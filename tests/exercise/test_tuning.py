@@ -12,7 +12,7 @@ from exercise.questions import variants
 from exercise.questions.tuning import all_parts, parts
 from exercise.questions.tuning import sections as tuning
 from exercise.section import Answer
-from exercise.store import Evidence, NotYet
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from exercise_results import MC, Leave, leave_part
 from trainlab.config.resolvers import PROJECT, register_resolvers
@@ -35,7 +35,7 @@ def answer(key: str, evidence: Evidence, **steps: float) -> Answer:
 
 def test_a_part_has_no_answer_before_both_sides_have_ended(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8c", [0.52, 0.525, 0.53])
-    with pytest.raises(NotYet, match="has not begun"):
+    with pytest.raises(NotAvailable, match="has not begun"):
         answer("8c", evidence())
 
 
@@ -90,7 +90,7 @@ def test_selu_compared_with_batch_normalization(
 ):
     leave_part(leave, "8c", [0.530, 0.532, 0.531])
     leave_part(leave, "8d, plain", selu)
-    with pytest.raises(NotYet, match="part_8d_selu"):
+    with pytest.raises(NotAvailable, match="part_8d_selu"):
         answer("8d", evidence())
     leave_part(leave, "8d", [0.510, 0.511, 0.512])
     assert answer("8d", evidence(), **{"8c": 3.0, "8d_plain": step}).agrees is agrees

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from exercise.questions import convolutions, variants
-from exercise.questions.mc_dropout import whether_better
+from exercise.questions.mc_dropout import answer_of
 from exercise.section import Answer
-from exercise.store import Evidence, Measured, NotYet
+from exercise.store import Evidence, Measured, NotAvailable
 from exercise.trainings import Setting
 from exercise_results import MC, leave_part
 from trainlab.report.runs import Run
@@ -63,7 +63,7 @@ def test_a_variant_compared_with_its_part(
 ):
     leave_part(leave, variants.VARIANTS[experiment].part, [0.500, 0.502, 0.501])
     leave_runs(leave, "variants", experiment, accuracies)
-    with pytest.raises(NotYet, match="variants_steps"):
+    with pytest.raises(NotAvailable, match="variants_steps"):
         answer(experiment, evidence)
     part = variants.VARIANTS[experiment].part
     evidence.keep(variants.STEPS, {part: [2.0, 2.1, 2.0], experiment: [3.0, 3.1, 3.0]})
@@ -86,7 +86,7 @@ def test_a_variant_that_diverged(leave: Leave, evidence: Evidence):
 
 def test_a_variant_waits_for_its_part(leave: Leave, evidence: Evidence):
     leave_runs(leave, "variants", "variant_swish", (0.5, 0.5, 0.5))
-    with pytest.raises(NotYet, match="question_8"):
+    with pytest.raises(NotAvailable, match="question_8"):
         answer("variant_swish", evidence)
 
 
@@ -144,7 +144,7 @@ def test_mc_dropout_of_seeds_that_were_measured_apart(leave: Leave, evidence: Ev
     leave_runs(leave, "cnn", "cnn_alpha_dropout", (0.7, 0.7, 0.7))
     evidence.keep(convolutions.MC, MC)
     found = answer("cnn_mc", evidence)
-    assert found == whether_better("", MC)
+    assert found == answer_of("", MC)
     assert found.agrees is None
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import isnan
 
-from exercise.formatting import accuracy, initializer_name, listed, named
+from exercise.formatting import format_accuracy, format_initializer, format_list, with_label
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from exercise.trainings import Sweep
@@ -23,7 +23,7 @@ RECIPE = Sweep("best_20x100", ("experiment=best_20x100", "seed=1,2,3"))
 
 def answer(evidence: Evidence) -> Answer:
     """What it comes to, compared with the goal and what a plain loop had."""
-    group = named(evidence.group(RECIPE, experiment="best_20x100"), "best recipe")
+    group = with_label(evidence.group(RECIPE, experiment="best_20x100"), "best recipe")
     if not group.runs:
         return Answer(["No run was completed."])
     test, val = group.summary("metrics", "test_acc"), group.summary("metrics", "val_acc")
@@ -32,15 +32,15 @@ def answer(evidence: Evidence) -> Answer:
     ]
     return Answer(
         [
-            f"Test accuracy † {accuracy(test)}, validation accuracy {accuracy(val)}.",
-            recipe(group),
-            f"{beside_mark(test, GOAL, 'the goal')} {beside_mark(test, PLAIN_LOOP, PLAIN_LOOP_IS)}",
+            f"Test accuracy † {format_accuracy(test)}, validation accuracy {format_accuracy(val)}.",
+            describe_recipe(group),
+            f"{describe_against_mark(test, GOAL, 'the goal')} {describe_against_mark(test, PLAIN_LOOP, PLAIN_LOOP_IS)}",
         ],
         figures=pictures,
     )
 
 
-def beside_mark(mean: Interval, mark: float, name: str) -> str:
+def describe_against_mark(mean: Interval, mark: float, name: str) -> str:
     """A sentence on a mean accuracy compared with a fixed one."""
     apart = 100 * (mean.mean - mark)
     side = f"{abs(apart):.1f} points {'above' if apart >= 0 else 'below'} {name}, {100 * mark:.1f} %"
@@ -51,19 +51,19 @@ def beside_mark(mean: Interval, mark: float, name: str) -> str:
     return f"That is {side}; the 95 % interval, {low:.1f} to {high:.1f} %, lies {place}."
 
 
-def recipe(group: Group) -> str:
+def describe_recipe(group: Group) -> str:
     """A sentence on what was trained."""
     of = group.settings
     name = str(of["optim._target_"]).rpartition(".")[2]
     steps = "under a 1cycle schedule up to" if str(of["scheduler._target_"]).endswith("one_cycle") else "at"
     norm = "batch normalization and " if of["model.batch_norm"] else ""
     changes = [text for key, text in (("data.flip", "flips"), ("data.crop_padding", "crops")) if of[key]]
-    start = initializer_name(of["model.initializer"])
+    start = format_initializer(of["model.initializer"])
     return (
         f"The recipe: {of['model.activation'].upper()} with {norm}{start} "
         f"initialization; {name} {steps} {of['optim.lr']:g}, weight decay {of['optim.weight_decay']:g}; "
         f"{of['trainer.max_epochs']} epochs in batches of {of['data.batch_size']}"
-        f"{f'; {listed(changes)} of the training images' if changes else ''}."
+        f"{f'; {format_list(changes)} of the training images' if changes else ''}."
     )
 
 

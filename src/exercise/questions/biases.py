@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from exercise.formatting import SMALL, accuracy, all_hold, family, loses_nothing, named, seeds
+from exercise.formatting import SMALL, all_hold, compare_pairs, format_accuracy, format_seeds, loses_nothing, with_label
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, diverged
+from exercise.store import Evidence, Measured, diverged_runs
 from exercise.trainings import Sweep
 from trainlab import load_network
 from trainlab.report import (
@@ -54,12 +54,12 @@ AT_THE_END = "question_2_biases"
 def measure(evidence: Evidence) -> Measured:
     """How large the biases of each hidden layer are in the best checkpoint, by start and seed."""
     return {
-        name: {str(seed): sizes_of(load_network(run).state_dict()) for seed, run in sorted(group.runs.items())}
+        name: {str(seed): bias_sizes(load_network(run).state_dict()) for seed, run in sorted(group.runs.items())}
         for name, group in _groups(evidence).items()
     }
 
 
-def sizes_of(state: Mapping[str, Tensor]) -> list[float]:
+def bias_sizes(state: Mapping[str, Tensor]) -> list[float]:
     """Root of the mean square of the biases of each hidden layer, by a state dictionary."""
     sizes: list[float] = []
     for i in count(1):
@@ -75,21 +75,22 @@ def answer(evidence: Evidence) -> Answer:
     groups, sizes = _groups(evidence), evidence.measured(AT_THE_END)
     table = ("The three starts", _table([*groups.values()]))
     lost = [
-        f"{len(diverged(group))} of {len(diverged(group)) + len(group.runs)} runs with {group.label} diverged."
+        f"{len(diverged_runs(group))} of {len(diverged_runs(group)) + len(group.runs)} runs with {group.label} "
+        "diverged."
         for group in groups.values()
-        if diverged(group)
+        if diverged_runs(group)
     ]
     done = [group for group in groups.values() if group.runs]
     others = [group for group in done if group is not groups[ZEROS]]
     if not groups[ZEROS].runs or not others:
         without = "another start" if groups[ZEROS].runs else groups[ZEROS].label
         return Answer([" ".join([*lost, f"No run with {without} was completed: nothing to compare."])], tables=[table])
-    pairs = family([(groups[ZEROS], other) for other in others])
+    pairs = compare_pairs([(groups[ZEROS], other) for other in others])
     learning = plot_learning_curves(done, "loss", "epochs")
     curves = replace(learning, name="2_loss_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
-    drawn = _picture(pairs, sizes)
-    grown = replace(drawn, caption=f"{drawn.caption} {_grown(sizes.get(ZEROS, {}))}".strip())
-    said = [" ".join([*lost, *(_capital(describe_pair(pair)) for pair in pairs)]), _bound(pairs)]
+    drawn = _plot(pairs, sizes)
+    grown = replace(drawn, caption=f"{drawn.caption} {_describe_trained_biases(sizes.get(ZEROS, {}))}".strip())
+    said = [" ".join([*lost, *(_capital(describe_pair(pair)) for pair in pairs)]), _describe_bounds(pairs)]
     return Answer(
         [sentence for sentence in said if sentence],
         all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs)),
@@ -102,21 +103,21 @@ def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _bound(pairs: Sequence[Pair]) -> str:
+def _describe_bounds(pairs: Sequence[Pair]) -> str:
     """What the intervals leave room for, where none of them is without room."""
     tested = [pair.difference for pair in pairs if pair.is_tested]
     most = max((between.half_width - between.mean for between in tested), default=0.0)
     if most <= 0 or any(loses_nothing(pair.difference, pair.p) is False for pair in pairs):
         return ""
     n = min(len(group.runs) for pair in pairs for group in (pair.first, pair.second))
-    so = "zero does no harm" if most <= SMALL else f"{seeds(n)} cannot show that zero does no harm"
+    so = "zero does no harm" if most <= SMALL else f"{format_seeds(n)} cannot show that zero does no harm"
     return (
         f"The 95 % intervals leave room for another start to be up to {100 * most:.1f} points better; up to "
         f"{100 * SMALL:.0f} point is called harmless here, so {so}."
     )
 
 
-def _grown(by_seed: Mapping[str, Sequence[float]]) -> str:
+def _describe_trained_biases(by_seed: Mapping[str, Sequence[float]]) -> str:
     """What training has made of zeros by itself."""
     if not by_seed:
         return ""
@@ -128,7 +129,9 @@ def _grown(by_seed: Mapping[str, Sequence[float]]) -> str:
 
 
 def _groups(evidence: Evidence) -> dict[str, Group]:
-    return {name: named(evidence.group(SWEEP, model__bias_initializer=name), label) for name, label in NAMES.items()}
+    return {
+        name: with_label(evidence.group(SWEEP, model__bias_initializer=name), label) for name, label in NAMES.items()
+    }
 
 
 def _table(groups: Sequence[Group]) -> Table:
@@ -139,15 +142,15 @@ def _table(groups: Sequence[Group]) -> Table:
         rows.append(
             [
                 (group.label, group.label),
-                (accuracy(val), val.mean),
+                (format_accuracy(val), val.mean),
                 (format_mean(loss, 3), loss.mean),
-                (accuracy(test), test.mean),
+                (format_accuracy(test), test.mean),
             ]
         )
     return Table(["start", "validation accuracy", "validation loss", "test accuracy †"], rows, TEST_NOTE)
 
 
-def _picture(pairs: Sequence[Pair], sizes: Measured) -> Plot:
+def _plot(pairs: Sequence[Pair], sizes: Measured) -> Plot:
     """Differences seed by seed with their intervals, and the size of biases at the end by layer."""
     with canvas(8.6, 3.6, columns=2) as (figure, (left, right)):
         left.axvline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from exercise.formatting import all_hold, beats, beside_reported, named
-from exercise.outcomes import cells
-from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
+from exercise.formatting import all_hold, beats, describe_against_reported, with_label
+from exercise.outcomes import result_cells
+from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, answer_of, measure_mc_dropout
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
@@ -43,7 +43,7 @@ MC = "cnn_mc_dropout"
 
 def group(evidence: Evidence, experiment: str) -> Group:
     """The runs of one of ``NETWORKS``."""
-    return named(evidence.group(SWEEP, experiment=experiment), NETWORKS[experiment].name)
+    return with_label(evidence.group(SWEEP, experiment=experiment), NETWORKS[experiment].name)
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -58,7 +58,7 @@ def answer(evidence: Evidence) -> Answer:
     others = describe_pairs([pair for pair in pairs if not pair.is_clear])
     curves = replace(plot_learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
     return Answer(
-        [beside_reported("Test accuracy †", tests), *clear],
+        [describe_against_reported("Test accuracy †", tests), *clear],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
         [curves, replace(plot_accuracy_bars(done), name="cnn_bars")],
         [("The convolutional networks", table(groups))],
@@ -70,7 +70,7 @@ def table(groups: Mapping[str, Group]) -> Table:
     """A line a network."""
     rows: list[list[Cell]] = []
     for experiment, of in groups.items():
-        val, test, time = cells(of)
+        val, test, time = result_cells(of)
         published = NETWORKS[experiment].published
         lr = of.settings["optim.lr"]
         rows.append([(of.label, of.label), (f"{lr:g}", lr), val, test, (f"{published}", published), time])
@@ -86,12 +86,12 @@ def mc_dropout(evidence: Evidence) -> Measured:
     for seed, run in group(evidence, "cnn_alpha_dropout").runs.items():
         name = f"{MC}_{seed}"
         if not evidence.is_measured(name, of):
-            evidence.keep(name, left_on([run]), of)
+            evidence.keep(name, measure_mc_dropout([run]), of)
         parts.append(evidence.measured(name))
-    return merged(parts)
+    return merge_measurements(parts)
 
 
-def merged(parts: list[Measured]) -> Measured:
+def merge_measurements(parts: list[Measured]) -> Measured:
     """What was measured of each seed, as one."""
     found: Measured = {}
     for part in parts:
@@ -101,9 +101,9 @@ def merged(parts: list[Measured]) -> Measured:
     return found
 
 
-def uncertain(evidence: Evidence) -> Answer:
+def answer_mc_dropout(evidence: Evidence) -> Answer:
     """MC dropout of the last network."""
-    return whether_better(group(evidence, "cnn_alpha_dropout").label, evidence.measured(MC))
+    return answer_of(group(evidence, "cnn_alpha_dropout").label, evidence.measured(MC))
 
 
 SECTIONS = (
@@ -129,7 +129,7 @@ SECTIONS = (
         f"Leave alpha dropout on in {SAMPLES} predictions of each image: is their mean more accurate? The other "
         "solution reports 69.81 % with and without.",
         TEXTBOOK,
-        uncertain,
+        answer_mc_dropout,
         [SWEEP],
         [Measurement(MC, mc_dropout)],
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from math import nan
 
-from exercise.formatting import all_hold, beside, holds, verdict
+from exercise.formatting import all_hold, describe_difference, holds, verdict
 from exercise.section import Answer
 from exercise.store import Measured, checkpoint_of
 from trainlab.inference import evaluate_checkpoint
@@ -19,7 +19,7 @@ SIDES = ("deterministic", "mc_dropout")
 DIGITS = (2, 2, 3, 3)  # of the columns of the table
 
 
-def left_on(runs: Collection[Run]) -> Measured:
+def measure_mc_dropout(runs: Collection[Run]) -> Measured:
     """Test accuracy in % and negative log-likelihood of each run by its seed, without and with dropout left on."""
     found: Measured = {}
     for run in runs:
@@ -31,7 +31,7 @@ def left_on(runs: Collection[Run]) -> Measured:
     return found
 
 
-def whether_better(name: str, found: Measured) -> Answer:
+def answer_of(name: str, found: Measured) -> Answer:
     """What ``left_on`` says of the runs of the part ``name``."""
     if not found:
         return Answer([f"No run of {name} was completed, so there is no dropout to leave on."])
@@ -40,8 +40,10 @@ def whether_better(name: str, found: Measured) -> Answer:
     with_it, without = "MC dropout", "the same networks without"
     return Answer(
         [
-            beside("Test accuracy †", (with_it, sampled), (without, plain), digits=2),
-            beside("Test negative log-likelihood †", (with_it, sampled_loss), (without, plain_loss), "nats", 3),
+            describe_difference("Test accuracy †", (with_it, sampled), (without, plain), digits=2),
+            describe_difference(
+                "Test negative log-likelihood †", (with_it, sampled_loss), (without, plain_loss), "nats", 3
+            ),
         ],
         all_hold(
             holds(verdict(difference(sampled, plain)), "higher"),

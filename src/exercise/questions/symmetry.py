@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from exercise.formatting import accuracy, amount, beside, holds, named, seeds, verdict
-from exercise.layer_summary import by_seed, hidden, looked_into
+from exercise.formatting import (
+    describe_difference,
+    format_accuracy,
+    format_amount,
+    format_seeds,
+    holds,
+    verdict,
+    with_label,
+)
+from exercise.layer_summary import figure_by_seed, hidden_layers, layers_by_seed
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from exercise.trainings import Sweep
@@ -74,7 +82,7 @@ class Symmetry:
 
 def symmetry(group: Group) -> Symmetry | None:
     """None where no run was looked into."""
-    runs = looked_into(group).values()
+    runs = layers_by_seed(group).values()
     if not runs:
         return None
     units, ranks = (np.array([_most(layers, row) for layers in runs]).max(axis=0) for row in (DISTINCT, RANK))
@@ -84,7 +92,7 @@ def symmetry(group: Group) -> Symmetry | None:
 def answer(evidence: Evidence) -> Answer:
     """Whether units ever came to differ, and what it costs that they do not."""
     normed, plain = ({name: _group(evidence, name, batch_norm) for name in STARTS} for batch_norm in (True, False))
-    without = _without_norm(plain[SAME], plain[INDEPENDENT])
+    without = _describe_without_norm(plain[SAME], plain[INDEPENDENT])
     table = ("Each network and each start", _table(normed, plain, without))
     same, independent = normed[SAME], normed[INDEPENDENT]
     found = symmetry(same)
@@ -92,8 +100,8 @@ def answer(evidence: Evidence) -> Answer:
         return Answer(["One side has no completed run: nothing can be said."], tables=[table])
     ours, theirs = (_points(group) for group in (same, independent))
     said = [
-        f"{_kept(found, same)} {_usual(independent)}",
-        beside("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
+        f"{_describe_symmetry(found, same)} {_describe_independent(independent)}",
+        describe_difference("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
     ]
     shown = [group for group in normed.values() if group.runs]
     learning = plot_learning_curves(shown, "acc", "epochs")
@@ -101,12 +109,17 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(
         said,
         False if found.units > 1 else holds(verdict(difference(ours, theirs)), "lower"),
-        [_picture([group for group in shown if looked_into(group)], _half(normed[OUTPUT_INDEPENDENT])), curves],
+        [
+            _plot(
+                [group for group in shown if layers_by_seed(group)], _describe_output_layer(normed[OUTPUT_INDEPENDENT])
+            ),
+            curves,
+        ],
         [table],
     )
 
 
-def _kept(found: Symmetry, group: Group) -> str:
+def _describe_symmetry(found: Symmetry, group: Group) -> str:
     if found.units > 1:
         return (
             f"With one value for all weights of a layer symmetry was broken: {found.broken} hidden "
@@ -115,12 +128,12 @@ def _kept(found: Symmetry, group: Group) -> str:
         )
     return (
         "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank "
-        f"{found.rank:.0f} at most, before training and after each epoch ({seeds(len(looked_into(group)))})."
+        f"{found.rank:.0f} at most, before training and after each epoch ({format_seeds(len(layers_by_seed(group)))})."
     )
 
 
-def _usual(group: Group) -> str:
-    if not looked_into(group):
+def _describe_independent(group: Group) -> str:
+    if not layers_by_seed(group):
         return ""
     units, rank = map(format_mean, _at_end(group, np.mean))
     return (
@@ -128,37 +141,39 @@ def _usual(group: Group) -> str:
     )
 
 
-def _half(group: Group) -> str:
+def _describe_output_layer(group: Group) -> str:
     """What independent weights of the output layer change: they tell the last hidden units apart, and no others."""
-    if not looked_into(group):
+    if not layers_by_seed(group):
         return ""
     units, rank = _at_end(group, lambda of: of[-1])
-    below = max(by_seed(group, lambda layers: float(_most(layers, DISTINCT)[:-1].max(initial=1))).values())
+    below = max(figure_by_seed(group, lambda layers: float(_most(layers, DISTINCT)[:-1].max(initial=1))).values())
     apart = f"comes to {format_mean(units)} distinct units with weights of rank {format_mean(rank)}"
     last = apart if units.mean > 1 else "keeps one unit"
     rest = "those below keep one unit" if below <= 1 else f"those below come to as many as {below:.0f}"
     return (
         f"If the output layer alone has independent weights, the last hidden layer {last}, and {rest}: validation "
-        f"accuracy {accuracy(group.summary('metrics', 'val_acc'))}."
+        f"accuracy {format_accuracy(group.summary('metrics', 'val_acc'))}."
     )
 
 
-def _without_norm(same: Group, independent: Group) -> str:
+def _describe_without_norm(same: Group, independent: Group) -> str:
     """What one value does to the network of the exercise, where nothing sets its scale right."""
     diverged = [run for run in same.others if run.status == "diverged"]
     start = "Without batch normalization"
     if not same.runs:
         return f"{start} {len(diverged)} runs with one value a layer diverged." if diverged else ""
-    dead = by_seed(same, lambda layers: 100 * float(hidden(layers, layers.by_epochs, DEAD)[_end(layers)].mean()))
+    dead = figure_by_seed(
+        same, lambda layers: 100 * float(hidden_layers(layers, layers.by_epochs, DEAD)[_end(layers)].mean())
+    )
     reached = (
-        f"{start} one value a layer reaches {accuracy(same.summary('metrics', 'val_acc'))} and independent weights "
-        f"{accuracy(independent.summary('metrics', 'val_acc'))}"
+        f"{start} one value a layer reaches {format_accuracy(same.summary('metrics', 'val_acc'))} and independent "
+        f"weights {format_accuracy(independent.summary('metrics', 'val_acc'))}"
     )
     share = interval([*dead.values()])
     if share.n and share.mean >= MARK:
         return (
-            f"{reached}. Equal weights add up instead of cancelling, so the sums saturate, and {amount(share, '%', 0)} "
-            "of the hidden units give the same number for every image."
+            f"{reached}. Equal weights add up instead of cancelling, so the sums saturate, and "
+            f"{format_amount(share, '%', 0)} of the hidden units give the same number for every image."
         )
     return f"{reached}."
 
@@ -166,7 +181,7 @@ def _without_norm(same: Group, independent: Group) -> str:
 def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
     first, last = STARTS[name]
     settings = {"model__initializer": first, "model__output_initializer": last, "model__batch_norm": batch_norm}
-    return named(evidence.group(SWEEP, **settings), name)
+    return with_label(evidence.group(SWEEP, **settings), name)
 
 
 def _points(group: Group) -> dict[int, float]:
@@ -179,28 +194,28 @@ def _end(layers: LayerStatistics) -> int:
 
 def _last(layers: LayerStatistics, row: int) -> Values:
     """A figure of the weights of the hidden layers after the last epoch."""
-    return hidden(layers, layers.weights_by_epochs, row)[_end(layers)]
+    return hidden_layers(layers, layers.weights_by_epochs, row)[_end(layers)]
 
 
 def _at_end(group: Group, of_layers: Callable[[Values], float]) -> list[Interval]:
     """Distinct units and rank after the last epoch, as one number a seed."""
-    runs = looked_into(group).values()
+    runs = layers_by_seed(group).values()
     return [interval([float(of_layers(_last(layers, row))) for layers in runs]) for row in (DISTINCT, RANK)]
 
 
 def _most(layers: LayerStatistics, row: int) -> Values:
     """The most that each hidden layer had at any look."""
-    return np.array([*hidden(layers, layers.weights_by_epochs, row).values()]).max(axis=0)
+    return np.array([*hidden_layers(layers, layers.weights_by_epochs, row).values()]).max(axis=0)
 
 
-def _picture(groups: Sequence[Group], half: str) -> Plot:
+def _plot(groups: Sequence[Group], half: str) -> Plot:
     """Distinct units and rank, layer by layer at the end and epoch by epoch over all layers; ``half`` says of which."""
     with canvas(8.6, 5.6, columns=2, rows=2) as (figure, axes):
         for i, group in enumerate(groups):
-            mean = mean_over_seeds([*looked_into(group).values()])
+            mean = mean_over_seeds([*layers_by_seed(group).values()])
             aside = 1.05 ** (i - (len(groups) - 1) / 2)
             for column, row in enumerate((DISTINCT, RANK)):
-                at_end, over_time = _last(mean, row), hidden(mean, mean.weights_by_epochs, row)
+                at_end, over_time = _last(mean, row), hidden_layers(mean, mean.weights_by_epochs, row)
                 style: Any = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4.5, "linewidth": 1.3}
                 above, below = axes[column], axes[2 + column]
                 above.plot(np.arange(1, len(at_end) + 1), at_end * aside, label=group.label, **style)
@@ -239,7 +254,7 @@ def _row(network: str, group: Group) -> list[Cell]:
     cells += [(format_mean(found), found.mean) for found in _at_end(group, np.mean)]
     for name in ("val_acc", "test_acc"):
         summary = group.summary("metrics", name)
-        cells.append((accuracy(summary), summary.mean))
+        cells.append((format_accuracy(summary), summary.mean))
     return cells
 
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from exercise.formatting import holds, named, pair_of, paragraph, verdict
-from exercise.outcomes import cells, converges, peaks, reached
-from exercise.questions.mistakes.accuracy_cost import price
+from exercise.formatting import compare_pair, holds, join_sentences, verdict, with_label
+from exercise.outcomes import describe_convergence_of, describe_peaks, describe_result, result_cells
+from exercise.questions.mistakes.accuracy_cost import describe_cost
 from exercise.questions.tuning.parts import ALL, PARTS, group_of
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import cost_told, step_times
-from exercise.store import Evidence, Measured, diverged
+from exercise.step_costs import describe_step_cost, step_times
+from exercise.store import Evidence, Measured, diverged_runs
 from exercise.trainings import Sweep, experiments
 from trainlab.report import Group, Table, describe_pair, plot_learning_curves
 
@@ -65,20 +65,25 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
     variant = VARIANTS[experiment]
     old, new = group_of(evidence, variant.part), group(evidence, experiment)
     if not new.runs or not old.runs:
-        said, has_a_price = price(new, old)
+        said, has_a_price = describe_cost(new, old)
         return Answer([said], variant.harms if has_a_price else None)
     is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
     steps = {} if is_training else evidence.measured(STEPS)
-    costs = cost_told(steps, (variant.part, old.label), (experiment, new.label))
+    costs = describe_step_cost(steps, (variant.part, old.label), (experiment, new.label))
     return Answer(
-        [reached(new), describe_pair(pair_of(new, old)), paragraph(peaks(new), converges(old, new)), costs],
+        [
+            describe_result(new),
+            describe_pair(compare_pair(new, old)),
+            join_sentences(describe_peaks(new), describe_convergence_of(old, new)),
+            costs,
+        ],
         agrees(new, old, variant.harms),
         [replace(plot_learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
-        [("Beside the part", table(experiment, old, new))],
+        [("Beside the part", comparison_table(experiment, old, new))],
     )
 
 
-def steps(evidence: Evidence) -> Measured:
+def measure_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step of each variant and of the parts that they vary, in turn."""
     groups = {experiment: group(evidence, experiment) for experiment in VARIANTS}
     groups |= {variant.part: group_of(evidence, variant.part) for variant in VARIANTS.values()}
@@ -87,20 +92,20 @@ def steps(evidence: Evidence) -> Measured:
 
 def group(evidence: Evidence, experiment: str) -> Group:
     """The runs of a variant."""
-    return named(evidence.experiment(SWEEP, experiment), VARIANTS[experiment].name)
+    return with_label(evidence.experiment(SWEEP, experiment), VARIANTS[experiment].name)
 
 
 def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
     """Whether the clear difference, if there is one, is the one expected; None if runs of either diverged."""
-    if diverged(new) or diverged(old):
+    if diverged_runs(new) or diverged_runs(old):
         return None
-    return None if harms is None else holds(verdict(pair_of(new, old).difference), "lower" if harms else "higher")
+    return None if harms is None else holds(verdict(compare_pair(new, old).difference), "lower" if harms else "higher")
 
 
-def table(experiment: str, old: Group, new: Group) -> Table:
+def comparison_table(experiment: str, old: Group, new: Group) -> Table:
     """Both, line by line."""
     part = VARIANTS[experiment].part
-    rows = [[(name, name), *cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))]
+    rows = [[(name, name), *result_cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))]
     return Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
 
 
@@ -114,7 +119,7 @@ def _section(experiment: str, variant: Variant) -> Section:
         variant.usual,
         lambda evidence: answer_of(experiment, evidence),
         [SWEEP, ALL],
-        [Measurement(STEPS, steps)],
+        [Measurement(STEPS, measure_steps)],
     )
 
 

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from exercise.claims import Claim
-from exercise.formatting import SMALL, all_hold, corrected, family, holds, listed, loses_nothing, margin, times
+from exercise.formatting import (
+    SMALL,
+    all_hold,
+    compare_pairs,
+    corrected_verdict,
+    format_list,
+    format_margin,
+    format_ratio,
+    holds,
+    loses_nothing,
+)
 from exercise.outcomes import is_at_an_end
 from exercise.questions.activations.trained import NAMES
 from trainlab.report import Group, Pair, format_p
@@ -27,8 +37,8 @@ def claims(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> list[Clai
     Holm's correction is over the pairs of each of the first two.
     """
     done = [key for key in ORDER if key in groups and groups[key].runs]
-    pairs = family([(groups[better], groups[worse]) for better, worse in pairwise(done)])
-    return [*_default(groups), *map(_over, pairs), *_fast(costs)]
+    pairs = compare_pairs([(groups[better], groups[worse]) for better, worse in pairwise(done)])
+    return [*_default_claim(groups), *map(_order_claim, pairs), *_speed_claim(costs)]
 
 
 def may_be_chance(pair: Pair) -> bool:
@@ -36,44 +46,46 @@ def may_be_chance(pair: Pair) -> bool:
     return pair.is_tested and not pair.is_clear and pair.difference.p < ALPHA
 
 
-def both_ps(pair: Pair) -> str:
+def format_both_p(pair: Pair) -> str:
     """ "p 0.013 alone, 0.07 by Holm"."""
     return f"p {format_p(pair.difference.p)} alone, {format_p(pair.p)} by Holm"
 
 
-def _default(groups: Mapping[str, Group]) -> list[Claim]:
+def _default_claim(groups: Mapping[str, Group]) -> list[Claim]:
     """Holds where each interval leaves so little room, since finding no better one would not be enough."""
     selu = groups.get("selu")
     others = [group for group in groups.values() if group is not selu and group.runs]
     if not selu or not selu.runs or not others:
         return []
-    pairs = family([(selu, other) for other in others])
+    pairs = compare_pairs([(selu, other) for other in others])
     rival = min(pairs, key=lambda pair: pair.difference.mean)
     behind = "behind" if rival.difference.mean >= 0 else "ahead"
-    found = f"the best of the others, {rival.second.label}, is {margin(rival)} points {behind}{_doubt(rival)}"
+    found = (
+        f"the best of the others, {rival.second.label}, is {format_margin(rival)} points {behind}{_format_doubt(rival)}"
+    )
     as_good = all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs))
     return [Claim("no other is better than SELU", found, as_good)]
 
 
-def _over(pair: Pair) -> Claim:
+def _order_claim(pair: Pair) -> Claim:
     ahead = "ahead" if pair.difference.mean > 0 else "behind"
-    said = f"{margin(pair)} points {ahead}" if pair.difference.mean else "the same"
+    said = f"{format_margin(pair)} points {ahead}" if pair.difference.mean else "the same"
     ends = [group.label for group in (pair.first, pair.second) if is_at_an_end(group)]
-    edge = f"; the rate of {listed(ends)} is at the end of the range searched" if ends else ""
+    edge = f"; the rate of {format_list(ends)} is at the end of the range searched" if ends else ""
     says = f"{pair.first.label} is better than {pair.second.label}"
-    return Claim(says, f"{said}{_doubt(pair)}{edge}", holds(corrected(pair), "higher"))
+    return Claim(says, f"{said}{_format_doubt(pair)}{edge}", holds(corrected_verdict(pair), "higher"))
 
 
-def _doubt(pair: Pair) -> str:
-    return f", but among {pair.tests} pairs that may be chance ({both_ps(pair)})" if may_be_chance(pair) else ""
+def _format_doubt(pair: Pair) -> str:
+    return f", but among {pair.tests} pairs that may be chance ({format_both_p(pair)})" if may_be_chance(pair) else ""
 
 
-def _fast(costs: Mapping[str, Ratio]) -> list[Claim]:
+def _speed_claim(costs: Mapping[str, Ratio]) -> list[Claim]:
     others = {key: ratio for key, ratio in costs.items() if key != "relu"}
     if not others:
         return []
     cheapest = min(others, key=lambda key: others[key].value)
-    found = f"a step with {NAMES[cheapest]}, the cheapest of the others, takes {times(others[cheapest])} as long"
+    found = f"a step with {NAMES[cheapest]}, the cheapest of the others, takes {format_ratio(others[cheapest])} as long"
     if any(ratio.high < 1 - MATTERS for ratio in others.values()):
         return [Claim("ReLU is fast", found, False)]
     as_slow = all(ratio.low > 1 - MATTERS for ratio in others.values())

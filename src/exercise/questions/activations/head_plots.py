@@ -11,12 +11,12 @@ from trainlab.report import COLORS, Plot, canvas, legend_below, render
 _COLOUR = {"softmax": COLORS[1], "logistic": COLORS[0]}
 
 
-def outputs_drawn(one: dict[str, Any], two: dict[str, Any], highest_sum: float) -> Plot:
+def plot_outputs(one: dict[str, Any], two: dict[str, Any], highest_sum: float) -> Plot:
     """What the probabilities of an image add up to, and how probable the less probable of two right classes is."""
     with canvas(8.6, 3.2, 3) as (figure, axes):
-        _histogram(axes[0], one["histograms"]["sum"], highest_sum)
-        _histogram(axes[1], two["histograms"]["sum"], highest_sum)
-        _histogram(axes[2], two["histograms"]["lesser"], 1.0)
+        _plot_histogram(axes[0], one["histograms"]["sum"], highest_sum)
+        _plot_histogram(axes[1], two["histograms"]["sum"], highest_sum)
+        _plot_histogram(axes[2], two["histograms"]["lesser"], 1.0)
         for place, (classes, title) in enumerate(((1, "one class"), (2, "two classes"))):
             axes[place].set_title(f"{title}: sum of all", fontsize=10)
             axes[place].set_xlabel("sum of the probabilities")
@@ -38,7 +38,7 @@ def outputs_drawn(one: dict[str, Any], two: dict[str, Any], highest_sum: float) 
     )
 
 
-def _histogram(axes: Axes, counts: dict[str, list[int]], highest: float) -> None:
+def _plot_histogram(axes: Axes, counts: dict[str, list[int]], highest: float) -> None:
     for head, found in counts.items():
         shares = np.array(found) / max(1, sum(found))
         edges = np.linspace(0, highest, len(found) + 1)

@@ -26,14 +26,14 @@ class Examples:
     present: Tensor
 
 
-def singles(data: ImageData, chosen: Tensor) -> Examples:
+def single_images(data: ImageData, chosen: Tensor) -> Examples:
     """The images with the indices ``chosen``, of a class each."""
     images = data.images
     present = one_hot(images.train_labels[chosen], len(images.classes)).float()
     return Examples(images.train[chosen], present)
 
 
-def pairs(single: Examples, seed: int, *place: str | int) -> Examples:
+def image_pairs(single: Examples, seed: int, *place: str | int) -> Examples:
     """Each image with another one of another class to its right, drawn from (seed, place)."""
     draws = generator(seed, "pairs", *place)
     count = len(single.images)
@@ -44,16 +44,16 @@ def pairs(single: Examples, seed: int, *place: str | int) -> Examples:
     return Examples(images, single.present + single.present[other])
 
 
-def epochs(single: Examples, paired: bool, seed: int, count: int) -> Iterator[Examples]:
+def training_batches(single: Examples, paired: bool, seed: int, count: int) -> Iterator[Examples]:
     """Shuffled batches of so many epochs, with new pairs in each."""
     for epoch in range(count):
         order = torch.randperm(len(single.images), generator=generator(seed, "order", epoch))
-        whole = pairs(single, seed, epoch) if paired else single
+        whole = image_pairs(single, seed, epoch) if paired else single
         for chosen in order.split(BATCH):
             yield Examples(whole.images[chosen], whole.present[chosen])
 
 
-def trained(
+def train_network(
     batches: Iterator[Examples], head: str, statistics: tuple[Tensor, Tensor], classes: int, seed: int
 ) -> ImageNetwork:
     """A network of two hidden layers after one pass over ``batches``; ``statistics`` to standardize the inputs by."""

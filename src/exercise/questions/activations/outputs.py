@@ -5,21 +5,31 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from exercise.claims import Claim, all_of, told
-from exercise.formatting import SMALL, amount, beside, holds, how_tested, loses_nothing, seeds, signed, verdict
-from exercise.questions.activations.head_plots import outputs_drawn
+from exercise.claims import Claim, all_claims_hold, describe_claims
+from exercise.formatting import (
+    SMALL,
+    describe_difference,
+    describe_test,
+    format_amount,
+    format_difference,
+    format_seeds,
+    holds,
+    loses_nothing,
+    verdict,
+)
+from exercise.questions.activations.head_plots import plot_outputs
 from exercise.questions.activations.heads import (
     HEADS,
     Examples,
-    epochs,
-    pairs,
+    image_pairs,
     probabilities,
-    singles,
-    trained,
+    single_images,
+    train_network,
+    training_batches,
 )
 from exercise.questions.activations.trained import ALL
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, NotYet
+from exercise.store import Evidence, Measured, NotAvailable
 from trainlab import load_data
 from trainlab.report import Cell, Table
 from trainlab.statistics import difference, interval
@@ -32,12 +42,12 @@ _NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
 Values = dict[int, float]
 
 
-def exclusive(evidence: Evidence) -> Measured:
+def measure_exclusive(evidence: Evidence) -> Measured:
     """Images of one class each, as they are."""
     return _measure(evidence, False, _of_one_class)
 
 
-def several(evidence: Evidence) -> Measured:
+def measure_several(evidence: Evidence) -> Measured:
     """Pairs of images beside each other, both of whose classes are right."""
     return _measure(evidence, True, _of_two_classes)
 
@@ -46,21 +56,21 @@ def _measure(evidence: Evidence, paired: bool, look: Callable[[Tensor, Tensor], 
     """Figures by name, head and seed, and histograms by head over all seeds."""
     runs = [run for run in evidence.runs(ALL) if run.is_completed]
     if not runs:
-        raise NotYet("no run was completed that would name the images")
+        raise NotAvailable("no run was completed that would name the images")
     data = load_data(runs[0])
     quick = evidence.setting.quick
-    training = singles(data, data.train_dataloader().indices[: QUICK_IMAGES if quick else None])
-    held_out = singles(data, data.val_dataloader().indices)
+    training = single_images(data, data.train_dataloader().indices[: QUICK_IMAGES if quick else None])
+    held_out = single_images(data, data.val_dataloader().indices)
     mean, std = data.statistics()
     if paired:
-        held_out = pairs(held_out, 0, "validation")
+        held_out = image_pairs(held_out, 0, "validation")
         mean, std = torch.cat([mean, mean], 2), torch.cat([std, std], 2)
     found: Measured = {"figures": {}, "histograms": {"sum": {}, "lesser": {}}, "images": len(held_out.images)}
     for head in HEADS:
         seen = []
         for seed in SEEDS[:2] if quick else SEEDS:
-            batches = epochs(training, paired, seed, 1 if quick else EPOCHS)
-            network = trained(batches, head, (mean, std), held_out.present.shape[1], seed)
+            batches = training_batches(training, paired, seed, 1 if quick else EPOCHS)
+            network = train_network(batches, head, (mean, std), held_out.present.shape[1], seed)
             seen.append(probabilities(network, held_out.images, head))
             for name, value in look(seen[-1], held_out.present).items():
                 found["figures"].setdefault(name, {}).setdefault(head, {})[str(seed)] = value
@@ -107,13 +117,14 @@ def answer(evidence: Evidence) -> Answer:
     both, top = _values(two, "both"), _values(two, "top")
     found = claims(accuracy, top)
     return Answer(
-        [told(found)],
-        all_of(found),
-        [outputs_drawn(one, two, HIGHEST_SUM)],
+        [describe_claims(found)],
+        all_claims_hold(found),
+        [plot_outputs(one, two, HIGHEST_SUM)],
         [("Both outputs for both tasks", _table(one, two))],
         [
-            f"{beside('Exclusive classes: validation accuracy', *_sides(accuracy))} The probabilities of a softmax "
-            f"add up to one by definition. Those of logistic outputs add up to {amount_of(sums['logistic'])} in the "
+            f"{describe_difference('Exclusive classes: validation accuracy', *_sides(accuracy))} The probabilities of "
+            f"a softmax add up to one by definition. Those of logistic outputs add up to {amount_of(sums['logistic'])} "
+            "in the "
             f"mean over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
             f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
             f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two shares "
@@ -136,12 +147,12 @@ def claims(accuracy: dict[str, Values], top: dict[str, Values]) -> list[Claim]:
     return [
         Claim(
             "softmax loses no accuracy where classes exclude each other",
-            f"{signed(exclusive_classes)} points compared with logistic outputs",
+            f"{format_difference(exclusive_classes)} points compared with logistic outputs",
             loses_nothing(exclusive_classes),
         ),
         Claim(
             "logistic outputs find two right classes more often",
-            f"{signed(two_classes)} points compared with softmax",
+            f"{format_difference(two_classes)} points compared with softmax",
             holds(verdict(two_classes), "higher"),
         ),
     ]
@@ -156,7 +167,7 @@ def two_most_probable(top: dict[str, Values]) -> str:
         means = " and ".join(f"{interval([*top[head].values()]).mean:.1f} %" for head in HEADS)
         return f"{what} ({means} with softmax and logistic outputs) cannot be compared: {between.reason}."
     by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points"
-    how = how_tested(between)
+    how = describe_test(between)
     if said == "not distinguishable":
         return f"{what} differs by {by} between softmax and logistic outputs: no difference shown ({how})."
     more = "more" if said == "higher" else "less"
@@ -165,14 +176,14 @@ def two_most_probable(top: dict[str, Values]) -> str:
 
 def amount_of(values: Values) -> str:
     """Mean and interval, without a unit."""
-    return amount(interval([*values.values()]), "", 2)
+    return format_amount(interval([*values.values()]), "", 2)
 
 
 def share(values: Values) -> str:
     """ "5.1 ± 0.3 % (3 seeds)"; of values that are all zero "none"."""
     if not any(values.values()):
-        return f"none ({seeds(len(values))})"
-    return amount(interval([*values.values()]), "%", 1)
+        return f"none ({format_seeds(len(values))})"
+    return format_amount(interval([*values.values()]), "%", 1)
 
 
 def _values(found: Measured, name: str) -> dict[str, Values]:
@@ -197,7 +208,7 @@ def _table(one: Measured, two: Measured) -> Table:
     for task, name, figure, digits in _ROWS:
         values = _values(one if name in one["figures"] else two, name)
         means = [interval([*values[head].values()]) for head in HEADS]
-        rows.append([(task, task), (figure, figure), *((amount(mean, "", digits), mean.mean) for mean in means)])
+        rows.append([(task, task), (figure, figure), *((format_amount(mean, "", digits), mean.mean) for mean in means)])
     note = (
         f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation. By arithmetic the sum of a "
         "softmax is one, and no two of its probabilities are above one half."
@@ -215,7 +226,7 @@ SECTIONS = (
         "itself, where several classes can be right at once.",
         answer,
         [ALL],
-        [Measurement(EXCLUSIVE, exclusive), Measurement(SEVERAL, several)],
+        [Measurement(EXCLUSIVE, measure_exclusive), Measurement(SEVERAL, measure_several)],
         [
             "A network of two hidden layers of 100 units, SELU, two epochs of Nadam at one learning rate for all. Two "
             "classes at once: two images of different classes side by side, 32 x 64 pixels, the target of softmax one "

@@ -12,7 +12,7 @@ _FAINT = "#BBBBBB"
 _COLUMNS = 4
 
 
-def curves(groups: Mapping[str, Group]) -> Plot:
+def plot_curves(groups: Mapping[str, Group]) -> Plot:
     """Validation accuracy by epoch, an axes a group with all others in grey."""
     bands = {
         key: band([run.curve for run in group.runs.values() if run.curve], "val/acc") for key, group in groups.items()
@@ -50,7 +50,7 @@ def _highest(drawn: Mapping[str, Band]) -> float:
     return max(float(lines.high.max()) for lines in drawn.values())
 
 
-def price(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Plot:
+def plot_cost(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Plot:
     """Accuracy and the time of a step side by side, one row per group, the most accurate on top."""
     shown = [(key, group) for key, group in groups.items() if group.runs]
     shown.sort(key=lambda item: -item[1].summary("metrics", "val_acc").mean)

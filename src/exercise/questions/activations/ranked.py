@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from exercise.formatting import accuracy, family, listed, margin, outcome
-from exercise.outcomes import guessing
-from exercise.questions.activations.claims import MATTERS, both_ps, may_be_chance
+from exercise.formatting import compare_pairs, describe_outcome, format_accuracy, format_list, format_margin
+from exercise.outcomes import guessing_accuracy
+from exercise.questions.activations.claims import MATTERS, format_both_p, may_be_chance
 from trainlab.report import Group, Pair
 from trainlab.statistics import Ratio
 
@@ -21,16 +21,16 @@ def ranking(groups: Mapping[str, Group]) -> list[Group]:
 
 def against_the_best(ranked: Sequence[Group]) -> list[Pair]:
     """The best one compared with each other; Holm's correction over all pairs, since they decide which is the best."""
-    return [pair for pair in family(list(combinations(ranked, 2))) if pair.first is ranked[0]]
+    return [pair for pair in compare_pairs(list(combinations(ranked, 2))) if pair.first is ranked[0]]
 
 
-def choice(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> str:
+def recommend(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> str:
     """Which to use in this network, as far as the figures carry it; "" of one alone."""
     pairs = against_the_best(ranked)
     if not pairs:
         return ""
-    clear, chance, alike, _ = sorted_out(pairs)
-    best, reached = ranked[0].label, accuracy(ranked[0].summary("metrics", "val_acc"))
+    clear, chance, alike, _ = sort_pairs(pairs)
+    best, reached = ranked[0].label, format_accuracy(ranked[0].summary("metrics", "val_acc"))
     if not clear:
         return (
             f"After {PASSES} these runs do not say which activation to use in this network: none is clearly behind "
@@ -38,16 +38,16 @@ def choice(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mapping[
         )
     said = f"After {PASSES} these runs speak for {best} in this network, with {reached} validation accuracy"
     if alike:
-        said += f"; {_are(alike)} not told apart from it and may do as well"
+        said += f"; {_labels_are(alike)} not told apart from it and may do as well"
     if chance:
-        said += f"; that {_are(chance)} behind it may be chance among {chance[0].tests} pairs"
-    said += f"; {_are(clear)} clearly behind"
+        said += f"; that {_labels_are(chance)} behind it may be chance among {chance[0].tests} pairs"
+    said += f"; {_labels_are(clear)} clearly behind"
     return " ".join(
-        [f"{said}.", *_dear(costs, groups), "Longer trainings, which may rank them otherwise, were not made."]
+        [f"{said}.", *_describe_costs(costs, groups), "Longer trainings, which may rank them otherwise, were not made."]
     )
 
 
-def sorted_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair], list[Pair], list[Pair]]:
+def sort_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair], list[Pair], list[Pair]]:
     """What is clear, what is but for the number of pairs, what is not told apart, and what there is no test of."""
     clear = [pair for pair in pairs if pair.is_clear]
     chance = [pair for pair in pairs if may_be_chance(pair)]
@@ -56,45 +56,45 @@ def sorted_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair], list[Pair
     return clear, chance, alike, untested
 
 
-def ahead(ranked: Sequence[Group]) -> str:
+def describe_best(ranked: Sequence[Group]) -> str:
     """The most accurate one, and how far the others are behind it."""
     best = ranked[0]
-    said = f"{best.label} is ahead with {accuracy(best.summary('metrics', 'val_acc'))} validation accuracy"
+    said = f"{best.label} is ahead with {format_accuracy(best.summary('metrics', 'val_acc'))} validation accuracy"
     pairs = against_the_best(ranked)
     if not pairs:
         return f"{said}."
-    clear, chance, alike, untested = sorted_out(pairs)
+    clear, chance, alike, untested = sort_pairs(pairs)
     tests = pairs[0].tests
     by_holm = f" (p below 0.05 by Holm over {tests} pairs)" if tests > 1 else ""
-    behind = [f"{pair.second.label} ({margin(pair)}; {both_ps(pair)})" for pair in chance]
+    behind = [f"{pair.second.label} ({format_margin(pair)}; {format_both_p(pair)})" for pair in chance]
     kinds = {
-        f"clearly behind it{by_holm}": _by(clear),
+        f"clearly behind it{by_holm}": _labels_with_margins(clear),
         f"behind it, but among {tests} pairs that may be chance": behind,
-        "not told apart from it": _by(alike),
-        "behind it in the mean, of which nothing can be claimed": _by(untested),
+        "not told apart from it": _labels_with_margins(alike),
+        "behind it in the mean, of which nothing can be claimed": _labels_with_margins(untested),
     }
-    parts = [f"{words}: {listed(found)}" for words, found in kinds.items() if found]
+    parts = [f"{words}: {format_list(found)}" for words, found in kinds.items() if found]
     alone = "95 % interval of one pair alone, not corrected for the others, paired by seed"
     how = f" ± is half the {alone}." if tests > 1 else " ± is half the 95 % interval, paired by seed." if tests else ""
     return f"{said}; in points, {'; '.join(parts)}.{how}"
 
 
-def failed(groups: Mapping[str, Group]) -> list[str]:
+def describe_failures(groups: Mapping[str, Group]) -> list[str]:
     """Which activations learned next to nothing, or have runs that were not completed."""
     nothing, lost, by_chance = [], [], 0.0
     for group in groups.values():
-        by_chance = guessing(group)
+        by_chance = guessing_accuracy(group)
         found = group.summary("metrics", "val_acc")
         if group.runs and found.mean <= GUESSING * by_chance:
-            nothing.append(f"{group.label} ({outcome(group)})")
+            nothing.append(f"{group.label} ({describe_outcome(group)})")
         elif group.others:
-            lost.append(f"{group.label} ({outcome(group)})")
+            lost.append(f"{group.label} ({describe_outcome(group)})")
     mark = f"at most {GUESSING:g} times the {100 * by_chance:.3g} % of guessing"
-    said = [f"Next to nothing ({mark}) was learned with {listed(nothing)}."] if nothing else []
-    return said + ([f"Not all runs came to the end with {listed(lost)}."] if lost else [])
+    said = [f"Next to nothing ({mark}) was learned with {format_list(nothing)}."] if nothing else []
+    return said + ([f"Not all runs came to the end with {format_list(lost)}."] if lost else [])
 
 
-def _dear(costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> list[str]:
+def _describe_costs(costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> list[str]:
     """Those that cost clearly more, if times were taken."""
     if not costs:
         return []
@@ -102,12 +102,12 @@ def _dear(costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> list[str]:
     what = f"more than {100 * MATTERS:.0f} % more time a step than ReLU"
     if not dear:
         return [f"None is shown to take {what}."]
-    return [f"Only {listed(dear)} {'are' if len(dear) > 1 else 'is'} shown to take {what}."]
+    return [f"Only {format_list(dear)} {'are' if len(dear) > 1 else 'is'} shown to take {what}."]
 
 
-def _are(pairs: Sequence[Pair]) -> str:
-    return f"{listed([pair.second.label for pair in pairs])} {'are' if len(pairs) > 1 else 'is'}"
+def _labels_are(pairs: Sequence[Pair]) -> str:
+    return f"{format_list([pair.second.label for pair in pairs])} {'are' if len(pairs) > 1 else 'is'}"
 
 
-def _by(pairs: Sequence[Pair]) -> list[str]:
-    return [f"{pair.second.label} ({margin(pair)})" for pair in pairs]
+def _labels_with_margins(pairs: Sequence[Pair]) -> list[str]:
+    return [f"{pair.second.label} ({format_margin(pair)})" for pair in pairs]

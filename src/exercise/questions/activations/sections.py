@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from math import nan
 
-from exercise.claims import all_of, claims_table, told
-from exercise.formatting import accuracy, outcome, times
+from exercise.claims import all_claims_hold, claims_table, describe_claims
+from exercise.formatting import describe_outcome, format_accuracy, format_ratio
 from exercise.questions.activations import outputs
 from exercise.questions.activations.claims import RULES, claims
-from exercise.questions.activations.plots import curves, price
-from exercise.questions.activations.ranked import PASSES, ahead, choice, failed, ranking
-from exercise.questions.activations.rates import at_the_ends, how_searched, is_at_an_end, rate_of
-from exercise.questions.activations.steps import NAME, STEPS, cost, measure, relative
+from exercise.questions.activations.plots import plot_cost, plot_curves
+from exercise.questions.activations.ranked import PASSES, describe_best, describe_failures, ranking, recommend
+from exercise.questions.activations.rates import describe_rates_at_ends, describe_search, is_at_an_end, rate_of
+from exercise.questions.activations.steps import NAME, STEPS, describe_costs, measure, relative_to_relu
 from exercise.questions.activations.trained import ALL, groups_by_activation
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
@@ -23,23 +23,26 @@ def answer(evidence: Evidence) -> Answer:
     """Which to use, who is ahead, who learned next to nothing, what is usually said, what a step costs."""
     groups = groups_by_activation(evidence)
     taken = evidence.measured(NAME)["ms"]
-    costs = relative(taken)
+    costs = relative_to_relu(taken)
     ranked = ranking(groups)
     if not ranked:
         return Answer([f"No run was completed: {_outcomes(list(groups.values()))}."])
     found = claims(groups, costs)
-    advice, first = choice(ranked, costs, groups), ahead(ranked)
+    advice, first = recommend(ranked, costs, groups), describe_best(ranked)
     return Answer(
-        [advice or first, told(found, figures=False)],
-        all_of(found),
-        [curves({key: group for key, group in groups.items() if group.runs}), price(groups, costs)],
+        [advice or first, describe_claims(found, figures=False)],
+        all_claims_hold(found),
+        [plot_curves({key: group for key, group in groups.items() if group.runs}), plot_cost(groups, costs)],
         [("All activations", _table(groups, ranked, taken, costs)), claims_table(found, RULES)],
-        [" ".join([*([first] if advice else []), *failed(groups), *at_the_ends(ranked)]), *cost(groups, taken, costs)],
+        [
+            " ".join([*([first] if advice else []), *describe_failures(groups), *describe_rates_at_ends(ranked)]),
+            *describe_costs(groups, taken, costs),
+        ],
     )
 
 
 def _outcomes(groups: Sequence[Group]) -> str:
-    return "; ".join(f"{group.label}: {outcome(group)}" for group in groups)
+    return "; ".join(f"{group.label}: {describe_outcome(group)}" for group in groups)
 
 
 def _table(
@@ -54,7 +57,7 @@ def _table(
     headings = ["activation", "initializer", "learning rate", "validation accuracy", "test accuracy †", "ms a step"]
     parts = [
         "Accuracies are means over the seeds with 95 % intervals, at the epoch with the lowest validation loss.",
-        how_searched(ranked),
+        describe_search(ranked),
         "A step is of one network and a batch of the size it is trained with, on one thread; its mean and the interval "
         f"of it are over rounds in which all activations take turns, the shortest of {STEPS} steps each.",
         CLOCK,
@@ -62,7 +65,7 @@ def _table(
     ]
     return Table(
         [*headings, "compared with ReLU"],
-        [[*_row(group, taken.get(key, [])), _beside_relu(key, costs)] for key, group in shown],
+        [[*_row(group, taken.get(key, [])), _relative_cell(key, costs)] for key, group in shown],
         " ".join(filter(None, parts)),
     )
 
@@ -75,15 +78,15 @@ def _row(group: Group, taken: Sequence[float]) -> list[Cell]:
         (group.label, group.label),
         (str(group.settings.get("model.initializer")),) * 2,
         (f"{lr:.2g}{' *' if is_at_an_end(group) else ''}", lr),
-        (outcome(group), val.mean),
-        (accuracy(test), test.mean),
+        (describe_outcome(group), val.mean),
+        (format_accuracy(test), test.mean),
         (format_mean(ms), ms.mean),
     ]
 
 
-def _beside_relu(key: str, costs: Mapping[str, Ratio]) -> Cell:
+def _relative_cell(key: str, costs: Mapping[str, Ratio]) -> Cell:
     if key in costs:
-        return times(costs[key]), costs[key].value
+        return format_ratio(costs[key]), costs[key].value
     return ("1", 1.0) if key == "relu" and costs else ("-", nan)
 
 

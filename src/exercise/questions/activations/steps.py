@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from exercise.formatting import listed, times
+from exercise.formatting import format_list, format_ratio
 from exercise.questions.activations.claims import MATTERS
 from exercise.questions.activations.trained import groups_by_activation
 from exercise.step_costs import step_times
 from exercise.store import Evidence, Measured
-from exercise.timing import times_as_long
+from exercise.timing import time_ratio
 from trainlab.report import Group, format_mean
 from trainlab.statistics import Ratio, interval
 
@@ -21,22 +21,24 @@ def measure(evidence: Evidence) -> Measured:
     return {"ms": step_times(groups_by_activation(evidence), rounds, steps)}
 
 
-def relative(taken: Mapping[str, list[float]]) -> dict[str, Ratio]:
+def relative_to_relu(taken: Mapping[str, list[float]]) -> dict[str, Ratio]:
     """Time of a step over that with ReLU in the same round, with an interval over the rounds."""
     if "relu" not in taken:
         return {}
-    return {key: times_as_long(own, taken["relu"]) for key, own in taken.items() if key != "relu"}
+    return {key: time_ratio(own, taken["relu"]) for key, own in taken.items() if key != "relu"}
 
 
-def cost(groups: Mapping[str, Group], taken: Mapping[str, list[float]], costs: Mapping[str, Ratio]) -> list[str]:
+def describe_costs(
+    groups: Mapping[str, Group], taken: Mapping[str, list[float]], costs: Mapping[str, Ratio]
+) -> list[str]:
     """What a step takes with ReLU, and how many times that with the others, the dearest first."""
     if not costs:
         return []
     relu = interval(taken["relu"])
     sides: dict[str, list[str]] = {words: [] for words in _SIDES}
     for key in sorted(costs, key=lambda key: -costs[key].value):
-        sides[_side(costs[key])].append(f"{groups[key].label} {times(costs[key])}")
-    parts = [f"{words}: {listed(found)}" for words, found in sides.items() if found]
+        sides[_side(costs[key])].append(f"{groups[key].label} {format_ratio(costs[key])}")
+    parts = [f"{words}: {format_list(found)}" for words, found in sides.items() if found]
     each = (
         f"{format_mean(relu)} ms of processor time (mean of {relu.n} rounds; ± and 95 % are over these, not over seeds)"
     )

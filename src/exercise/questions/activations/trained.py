@@ -1,6 +1,6 @@
 """The sweep over all activations, and its groups by name."""
 
-from exercise.formatting import named
+from exercise.formatting import with_label
 from exercise.store import Evidence
 from exercise.trainings import Sweep, experiments
 from trainlab.report import Group
@@ -36,4 +36,4 @@ def groups_by_activation(evidence: Evidence) -> dict[str, Group]:
         NotYet: a run has not ended.
     """
     found = {group.settings["model.activation"]: group for group in evidence.ended_groups(ALL)}
-    return {key: named(found[key], name) for key, name in NAMES.items() if key in found}
+    return {key: with_label(found[key], name) for key, name in NAMES.items() if key in found}

@@ -6,9 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from exercise.step_costs import drawn_batch, training_step
+from exercise.step_costs import random_batch, training_step
 from exercise.store import Evidence, Measured
-from exercise.timing import alternating, one_thread, times_as_long
+from exercise.timing import one_thread, time_alternately, time_ratio
 from trainlab.inference import mc_probabilities
 from trainlab.models import MLP, ImageNetwork, image_network
 from trainlab.statistics import Ratio
@@ -30,22 +30,22 @@ PASS = "one pass"
 STEPS_IN_A_ROW, PREDICTIONS_IN_A_ROW = 8, 5  # the shortest counts
 
 
-def steps(evidence: Evidence) -> Measured:
+def measure_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step by variant, a number a round."""
-    images, labels = drawn_batch(BATCH)
+    images, labels = random_batch(BATCH)
     nadam = partial(torch.optim.NAdam, lr=1e-6)
     actions = {
-        name: training_step(network_with(**settings), nadam, images, labels) for name, settings in VARIANTS.items()
+        name: training_step(make_network(**settings), nadam, images, labels) for name, settings in VARIANTS.items()
     }
     with one_thread():
-        return dict(alternating(actions, rounds=5 if evidence.setting.quick else 60, times=STEPS_IN_A_ROW))
+        return dict(time_alternately(actions, rounds=5 if evidence.setting.quick else 60, times=STEPS_IN_A_ROW))
 
 
 @torch.inference_mode()
-def predictions(evidence: Evidence) -> Measured:
+def measure_predictions(evidence: Evidence) -> Measured:
     """Milliseconds of predictions by variant, with dropout off and left on, a number a round."""
-    images, _ = drawn_batch(PREDICTED)
-    networks = {name: network_with(**settings).eval() for name, settings in {NONE: {}, **PLACES}.items()}
+    images, _ = random_batch(PREDICTED)
+    networks = {name: make_network(**settings).eval() for name, settings in {NONE: {}, **PLACES}.items()}
     single = {f"{name}, {PASS}": _prediction(network, images) for name, network in networks.items()}
     sampled = {
         f"{name}, {samples}": _samples(networks[name], images, samples)
@@ -54,8 +54,8 @@ def predictions(evidence: Evidence) -> Measured:
     }
     rounds = (3, 3) if evidence.setting.quick else (60, 12)
     with one_thread():
-        alone = alternating(single, rounds[0], times=PREDICTIONS_IN_A_ROW)
-        beside = alternating(
+        alone = time_alternately(single, rounds[0], times=PREDICTIONS_IN_A_ROW)
+        beside = time_alternately(
             {**{f"{name}, {PASS}": single[f"{name}, {PASS}"] for name in PLACES}, **sampled}, rounds[1]
         )
     return {"inference": alone, "mc_dropout": beside}
@@ -63,10 +63,10 @@ def predictions(evidence: Evidence) -> Measured:
 
 def mc_ratio(sampled: Mapping[str, Sequence[float]], place: str, samples: int) -> Ratio:
     """Of so many samples over one pass with dropout off."""
-    return times_as_long(sampled[f"{place}, {samples}"], sampled[f"{place}, {PASS}"])
+    return time_ratio(sampled[f"{place}, {samples}"], sampled[f"{place}, {PASS}"])
 
 
-def network_with(**settings: object) -> ImageNetwork:
+def make_network(**settings: object) -> ImageNetwork:
     """SELU, LeCun initialization, inputs standardized as if all values of a pixel were equally frequent."""
     # The settings are of several types, each that of its argument.
     selu = {"activation": "selu", "initializer": "lecun_normal", "standardize": True}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exercise.formatting import accuracy, times
+from exercise.formatting import format_accuracy, format_ratio
 from exercise.questions.dropout.costs import (
     BATCH,
     NONE,
@@ -21,25 +21,25 @@ from exercise.questions.dropout.costs import (
     WHERE,
     mc_ratio,
 )
-from exercise.questions.dropout.epochs import epochs_ratio, epochs_to_best, mean_epochs
-from exercise.timing import CLOCK, times_as_long
+from exercise.questions.dropout.epochs import epochs_ratio, epochs_to_best, format_mean_epochs
+from exercise.timing import CLOCK, time_ratio
 from trainlab.report import COLORS, MARKERS, Cell, Group, Plot, Table, canvas, format_mean, plot_learning_curves, render
 from trainlab.statistics import interval
 
 
-def curves(groups: Sequence[Group]) -> Plot:
+def plot_curves(groups: Sequence[Group]) -> Plot:
     """Validation loss by epoch, a line a rate."""
     picture = plot_learning_curves(groups, "loss", "epochs")
     see = "See after how many epochs each line is lowest, and whether that comes later with a higher rate."
     return replace(picture, caption=f"{picture.caption} {see}")
 
 
-def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[float]]) -> Plot:
+def plot_costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[float]]) -> Plot:
     """Steps with dropout compared with those without; samples compared with passes."""
     with canvas(8.6, 3.4, 2) as (figure, (left, right)):
         names = [name for name in VARIANTS if name != NONE]
         for i, name in enumerate(names):
-            found = times_as_long(taken[name], taken[NONE])
+            found = time_ratio(taken[name], taken[NONE])
             spread: Any = None if isnan(found.low) else [[found.value - found.low], [found.high - found.value]]
             rounds = np.array(taken[name]) / np.array(taken[NONE])
             left.plot(rounds, i + np.linspace(-0.25, 0.25, len(rounds)), ".", color="#BBBBBB", markersize=3)
@@ -47,7 +47,7 @@ def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[f
         left.axvline(1, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
         left.set_yticks(range(len(names)), [f"{name.replace(', ', ' layer, ')}" for name in names])
         left.invert_yaxis()
-        left.set_xlim(0.5, 1.5 * max(times_as_long(taken[name], taken[NONE]).value for name in names))
+        left.set_xlim(0.5, 1.5 * max(time_ratio(taken[name], taken[NONE]).value for name in names))
         left.set_xlabel("times a step without dropout")
         for i, place in enumerate(PLACES):
             known = [n for n in SAMPLES if f"{place}, {n}" in sampled]
@@ -72,7 +72,7 @@ def costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[f
     )
 
 
-def by_rate(groups: Mapping[float, Group]) -> Table:
+def table_by_rate(groups: Mapping[float, Group]) -> Table:
     """Epochs and accuracies, a line a rate."""
     rows: list[list[Cell]] = []
     first = next(iter(groups.values()))
@@ -82,10 +82,10 @@ def by_rate(groups: Mapping[float, Group]) -> Table:
         rows.append(
             [
                 (f"{rate:g}", rate),
-                (mean_epochs(group), interval([*best.values()]).mean),
-                ("-" if not rate or isnan(found.value) else times(found), found.value),
+                (format_mean_epochs(group), interval([*best.values()]).mean),
+                ("-" if not rate or isnan(found.value) else format_ratio(found), found.value),
                 (format_mean(loss, 3), loss.mean),
-                (accuracy(reached), reached.mean),
+                (format_accuracy(reached), reached.mean),
             ]
         )
     headings = [
@@ -102,7 +102,7 @@ def by_rate(groups: Mapping[float, Group]) -> Table:
     return Table(headings, rows, note)
 
 
-def by_variant(
+def table_by_variant(
     taken: Mapping[str, Sequence[float]],
     inference: Mapping[str, Sequence[float]],
     sampled: Mapping[str, Sequence[float]],
@@ -111,12 +111,12 @@ def by_variant(
     rows: list[list[Cell]] = []
 
     def add(what: str, values: Sequence[float], base: Sequence[float]) -> None:
-        found, mean = times_as_long(values, base), interval(values)
-        beside = ("-", 1.0) if values is base else (times(found), found.value)
+        found, mean = time_ratio(values, base), interval(values)
+        beside = ("-", 1.0) if values is base else (format_ratio(found), found.value)
         rows.append([(what, what), (format_mean(mean, 2), mean.mean), (str(mean.n), mean.n), beside])
 
     for name, values in taken.items():
-        add(f"step, {_dropout(name)}", values, taken[NONE])
+        add(f"step, {_format_variant(name)}", values, taken[NONE])
     for name, values in inference.items():
         place = name.partition(",")[0]
         off = "no dropout" if place == NONE else f"dropout {WHERE[place]}, off"
@@ -134,7 +134,7 @@ def by_variant(
     return Table(["what", "ms", "rounds", "compared with no dropout, or one prediction with it off"], rows, note)
 
 
-def _dropout(name: str) -> str:
+def _format_variant(name: str) -> str:
     """Of a variant: "alpha dropout after the last hidden layer"."""
     if name == NONE:
         return "no dropout"

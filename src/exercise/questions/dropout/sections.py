@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from math import isnan, nan, sqrt
 
-from exercise.claims import Claim, all_of, told
-from exercise.formatting import named, times
-from exercise.questions.dropout.costs import NONE, PASS, PLACES, WHERE, mc_ratio, predictions, steps
-from exercise.questions.dropout.epochs import epochs_ratio, is_cut, to_the_best
-from exercise.questions.dropout.plots import by_rate, by_variant, costs, curves
+from exercise.claims import Claim, all_claims_hold, describe_claims
+from exercise.formatting import format_ratio, with_label
+from exercise.questions.dropout.costs import NONE, PASS, PLACES, WHERE, mc_ratio, measure_predictions, measure_steps
+from exercise.questions.dropout.epochs import describe_epochs_to_best, epochs_ratio, is_cut
+from exercise.questions.dropout.plots import plot_costs, plot_curves, table_by_rate, table_by_variant
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
-from exercise.timing import product, times_as_long
+from exercise.timing import ratio_product, time_ratio
 from exercise.trainings import Sweep, experiments
 from trainlab.report import Group
 from trainlab.statistics import Ratio
@@ -44,45 +44,46 @@ def answer(evidence: Evidence) -> Answer:
     without, half = groups[RATES[0]], groups[RATES[-1]]
     inference, sampled = predicted["inference"], predicted["mc_dropout"]
     done = [group for group in groups.values() if group.runs]
-    slower = time_ratio(without, half, taken)
+    slower = training_time_ratio(without, half, taken)
     found = claims(slower, inference, sampled)
     return Answer(
-        [step_costs(taken), told(found)],
-        all_of(found),
-        [curves(done), costs(taken, sampled)] if done else [costs(taken, sampled)],
-        [("Rates", by_rate(groups)), ("Times", by_variant(taken, inference, sampled))],
+        [describe_step_costs(taken), describe_claims(found)],
+        all_claims_hold(found),
+        [plot_curves(done), plot_costs(taken, sampled)] if done else [plot_costs(taken, sampled)],
+        [("Rates", table_by_rate(groups)), ("Times", table_by_variant(taken, inference, sampled))],
         [
-            f"{to_the_best(without, half)} {altogether(slower)}".strip(),
+            f"{describe_epochs_to_best(without, half)} {altogether(slower)}".strip(),
             " ".join([*why_cheap(sampled), rounds(taken, inference, sampled)]),
         ],
     )
 
 
 def _group(evidence: Evidence, rate: float) -> Group:
-    return named(evidence.group(SWEEP, model__dropout=rate), f"rate {rate:g}" if rate else "no dropout")
+    return with_label(evidence.group(SWEEP, model__dropout=rate), f"rate {rate:g}" if rate else "no dropout")
 
 
-def step_costs(taken: Times) -> str:
+def describe_step_costs(taken: Times) -> str:
     """Of a step in training, compared with one without dropout."""
     last, every, plain = (
-        times_as_long(taken[name], taken[NONE]) for name in ("last, alpha", "every, alpha", "every, standard")
+        time_ratio(taken[name], taken[NONE]) for name in ("last, alpha", "every, alpha", "every, standard")
     )
     return (
-        f"With alpha dropout after the last hidden layer a training step takes {times(last)} as long as without any "
-        f"dropout; with it after each of the 20 layers {times(every)}, and with standard dropout there {times(plain)}."
+        f"With alpha dropout after the last hidden layer a training step takes {format_ratio(last)} as long as without "
+        f"any dropout; with it after each of the 20 layers {format_ratio(every)}, and with standard dropout there "
+        f"{format_ratio(plain)}."
     )
 
 
-def time_ratio(first: Group, second: Group, taken: Times) -> Ratio:
+def training_time_ratio(first: Group, second: Group, taken: Times) -> Ratio:
     """Time to the lowest validation loss, the second's over the first's: that of epochs times that of a step.
 
     Of steps with standard dropout before the output layer, as it is trained here. NaN where a training ended before
     its loss rose again.
     """
-    epochs, step = epochs_ratio(first, second), times_as_long(taken["last, standard"], taken[NONE])
+    epochs, step = epochs_ratio(first, second), time_ratio(taken["last, standard"], taken[NONE])
     if is_cut(first) or is_cut(second) or isnan(epochs.value):
         return Ratio(nan, nan, nan)
-    return product(epochs, step)
+    return ratio_product(epochs, step)
 
 
 def altogether(found: Ratio) -> str:
@@ -90,7 +91,7 @@ def altogether(found: Ratio) -> str:
     if isnan(found.value):
         return ""
     words = {True: "about twofold", False: "not about twofold", None: "whether that is about twofold is not shown"}
-    return f"Multiplied by the time of a step, that makes {times(found)} the time: {words[about(found, 2)]}."
+    return f"Multiplied by the time of a step, that makes {format_ratio(found)} the time: {words[about(found, 2)]}."
 
 
 def about(found: Ratio, mark: float) -> bool | None:
@@ -109,8 +110,8 @@ def claims(slower: Ratio, inference: Times, sampled: Times) -> list[Claim]:
     """
     training = "no time to the lowest validation loss can be given"
     if not isnan(slower.value):
-        training = f"{times(slower)} the time to the lowest validation loss, at a dropout rate of {RATES[-1]:g}"
-    off = f"{times(_off(inference))} as long with dropout that is off as without any"
+        training = f"{format_ratio(slower)} the time to the lowest validation loss, at a dropout rate of {RATES[-1]:g}"
+    off = f"{format_ratio(_off(inference))} as long with dropout that is off as without any"
     return [
         Claim("training takes about twice as long", training, about(slower, 2)),
         Claim("predictions take no longer", f"{off}; up to {100 * FREE:.0f} % more counts as none", is_free(inference)),
@@ -122,7 +123,7 @@ def _samples_cost(sampled: Times, place: str) -> Claim:
     found, n = mc_ratio(sampled, place, MC_SAMPLES), MC_SAMPLES
     says = f"{n} samples of MC dropout {WHERE[place]} take about {n} times as long as one prediction"
     marks = f"about {n} is from {n / ABOUT:.1f} to {n * ABOUT:.1f}"
-    return Claim(says, f"{times(found)}; {marks}", about(found, n))
+    return Claim(says, f"{format_ratio(found)}; {marks}", about(found, n))
 
 
 def why_cheap(sampled: Times) -> list[str]:
@@ -142,7 +143,7 @@ def is_free(inference: Times) -> bool | None:
 
 
 def _off(inference: Times) -> Ratio:
-    return times_as_long(inference[f"every, {PASS}"], inference[f"{NONE}, {PASS}"])
+    return time_ratio(inference[f"every, {PASS}"], inference[f"{NONE}, {PASS}"])
 
 
 def rounds(taken: Times, inference: Times, sampled: Times) -> str:
@@ -164,7 +165,7 @@ SECTIONS = (
         TEXTBOOK,
         answer,
         [SWEEP],
-        [Measurement(STEPS, steps), Measurement(PREDICTIONS, predictions)],
+        [Measurement(STEPS, measure_steps), Measurement(PREDICTIONS, measure_predictions)],
         [
             "Epochs are counted on 15,000 training images, with 35,000 held out for validation, so that a training "
             "comes to its lowest validation loss within seconds; steps and predictions are timed on one core. The time "

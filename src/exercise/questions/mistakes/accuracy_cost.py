@@ -2,9 +2,9 @@
 
 from math import isnan
 
-from exercise.formatting import how_tested, pair_of, seeds, signed, verdict
-from exercise.outcomes import guessing, num_classes
-from exercise.store import diverged
+from exercise.formatting import compare_pair, describe_test, format_difference, format_seeds, verdict
+from exercise.outcomes import guessing_accuracy, num_classes
+from exercise.store import diverged_runs
 from trainlab.report import Group
 from trainlab.statistics import Difference, Interval
 
@@ -12,7 +12,7 @@ NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network h
 FEWEST = 3  # runs a side: if all of one end worse than all of the other, chance does that in 1 of 20 orders
 
 
-def price(wrong: Group, right: Group) -> tuple[str, bool | None]:
+def describe_cost(wrong: Group, right: Group) -> tuple[str, bool | None]:
     """What ``wrong`` costs of validation accuracy beside ``right``; whether it clearly does, None where open.
 
     Where some runs diverged the points are of the others, which says nothing in favour of the network that lost them.
@@ -24,15 +24,15 @@ def price(wrong: Group, right: Group) -> tuple[str, bool | None]:
     counts = _counts(wrong, right)
     if loses_most(wrong, right):
         return f"{counts} {_rest(wrong, right)}", True
-    between = pair_of(wrong, right).difference
+    between = compare_pair(wrong, right).difference
     said, costs = _costs(wrong.label, right.label, between, len(wrong.runs))
-    if costs and at_guessing(wrong.summary("metrics", "val_acc"), guessing(wrong)):
+    if costs and at_guessing(wrong.summary("metrics", "val_acc"), guessing_accuracy(wrong)):
         said += f" That is down to about guessing one of {num_classes(wrong)} classes, below which it cannot cost more."
     if not counts:
         return said, costs
     said = f"{counts} Of the others: {said[:1].lower()}{said[1:]}"
     favoured = right if costs else wrong
-    if costs is None or not diverged(favoured):
+    if costs is None or not diverged_runs(favoured):
         return said, costs
     return f"{said} They do not speak for the runs of {favoured.label} that diverged, so it is left open.", None
 
@@ -42,8 +42,8 @@ def loses_most(wrong: Group, right: Group) -> bool:
 
     Then all runs of the one end worse than all of the other, by counting: no interval is claimed.
     """
-    lost, ours, theirs = len(diverged(wrong)), _accuracies(wrong), _accuracies(right)
-    if diverged(right) or min(lost + len(ours), len(theirs)) < FEWEST:
+    lost, ours, theirs = len(diverged_runs(wrong)), _accuracies(wrong), _accuracies(right)
+    if diverged_runs(right) or min(lost + len(ours), len(theirs)) < FEWEST:
         return False
     return lost > len(ours) and max(ours, default=0.0) < min(theirs)
 
@@ -54,10 +54,10 @@ def at_guessing(of: Interval, guessed: float) -> bool:
 
 
 def _nothing_left(wrong: Group, right: Group) -> tuple[str, bool | None]:
-    lost, of = len(diverged(wrong)), len(wrong.others)
+    lost, of = len(diverged_runs(wrong)), len(wrong.others)
     if not lost or lost < of:
         return f"No run of {wrong.label} was completed.", None
-    if diverged(right):
+    if diverged_runs(right):
         return f"{_counts(wrong, right)} So it is left open what is due to the one that lost all.", None
     if min(of, len(right.runs)) < FEWEST:
         return f"{_counts(wrong, right)} Of so few runs nothing is claimed.", None
@@ -66,7 +66,7 @@ def _nothing_left(wrong: Group, right: Group) -> tuple[str, bool | None]:
 
 def _counts(wrong: Group, right: Group) -> str:
     """How many runs of each diverged; "" where none did."""
-    lost, others = len(diverged(wrong)), len(diverged(right))
+    lost, others = len(diverged_runs(wrong)), len(diverged_runs(right))
     if not lost and not others:
         return ""
     of, of_others = lost + len(wrong.runs), others + len(right.runs)
@@ -80,7 +80,7 @@ def _rest(wrong: Group, right: Group) -> str:
     reached = _accuracies(wrong)
     which = "The other one" if len(reached) == 1 else f"The other {len(reached)}"
     most = "" if len(reached) == 1 else " at most"
-    no_more = max(reached) <= guessing(wrong)
+    no_more = max(reached) <= guessing_accuracy(wrong)
     guess = f", no more than guessing one of {num_classes(wrong)} classes" if no_more else ""
     return (
         f"{which} reached {100 * max(reached):.1f} %{most}{guess}, and less than any run of {right.label}: with those "
@@ -96,15 +96,15 @@ def _accuracies(group: Group) -> list[float]:
 def _costs(wrong: str, right: str, between: Difference, n: int) -> tuple[str, bool | None]:
     beside = f"{wrong} compared with {right}"
     points = f"{100 * abs(between.mean):.1f} ± {100 * between.half_width:.1f} points of validation accuracy"
-    how = how_tested(between)
+    how = describe_test(between)
     match verdict(between):
         case "lower":
             return f"It costs {points}, more than the noise ({beside}, {how}).", True
         case "higher":
             return f"It costs nothing here: {wrong} is {points} ahead, more than the noise ({beside}, {how}).", False
         case "not distinguishable":
-            found = f"{signed(between)} points of validation accuracy"
-            return f"What it costs is not larger than the noise of {seeds(n)} ({beside}: {found}, {how}).", None
+            found = f"{format_difference(between)} points of validation accuracy"
+            return f"What it costs is not larger than the noise of {format_seeds(n)} ({beside}: {found}, {how}).", None
     why = between.reason or "too few seeds"
     mean = "" if isnan(between.mean) else f" ({100 * between.mean:+.1f} points)"
     return f"Nothing can be claimed of {beside}{mean}: {why}.", None

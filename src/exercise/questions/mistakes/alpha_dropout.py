@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from matplotlib.ticker import MaxNLocator
 
-from exercise.formatting import seeds
+from exercise.formatting import format_seeds
 from exercise.questions.mistakes.alpha_dropout_costs import (
-    at_the_end,
     change,
     costs_more,
-    cut_off,
-    effect,
-    moved,
-    otherwise,
+    describe_changes,
+    describe_cut_off,
+    describe_effect,
+    describe_end,
+    describe_rates,
 )
-from exercise.questions.mistakes.networks import curves
+from exercise.questions.mistakes.networks import plot_curves
 from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import arguments_of
@@ -73,25 +73,25 @@ def _by_layer(before: ImageNetwork, images: torch.Tensor) -> dict[str, list[floa
     return {"mean": means, "std": deviations}
 
 
-def under_elu(evidence: Evidence) -> Answer:
+def answer(evidence: Evidence) -> Answer:
     """What alpha dropout costs under ELU, compared with what it costs under SELU."""
     with_it = {name: network(evidence, experiment) for name, experiment in DROPPED.items()}
     without = {"SELU": network(evidence, "plain_selu"), "ELU": network(evidence, "plain_elu_he")}
     found = evidence.measured(LAYERS)
     changes = {name: change(with_it[name], without[name]) for name in DROPPED}
     compared, agrees = costs_more(changes, with_it)
-    effects = " ".join([*(effect(name, of) for name, of in changes.items()), *cut_off(with_it)])
-    sentences = [compared, effects, f"{at_the_end(with_it)} {otherwise(without)}".strip()]
+    effects = " ".join([*(describe_effect(name, of) for name, of in changes.items()), *describe_cut_off(with_it)])
+    sentences = [compared, effects, f"{describe_end(with_it)} {describe_rates(without)}".strip()]
     pairs = [group for name in DROPPED for group in (without[name], with_it[name])]
     see = "Compare, for each activation, how far the line with dropout stays below the one without."
-    figures = [curves("mistake_elu", pairs, "acc", see)]
+    figures = [plot_curves("mistake_elu", pairs, "acc", see)]
     if set(found) == set(DROPPED):
-        sentences.append(moved(found))
-        figures.append(layers(found))
+        sentences.append(describe_changes(found))
+        figures.append(plot_layers(found))
     return Answer([sentence for sentence in sentences if sentence], agrees, figures)
 
 
-def kept(found: Measured) -> str:
+def describe_statistics(found: Measured) -> str:
     """Mean and deviation at the end of the untrained network, with dropout on."""
 
     def last(name: str, side: str) -> str:
@@ -99,11 +99,11 @@ def kept(found: Measured) -> str:
         return f"{format_mean(interval(means), 2)} and {format_mean(interval(stds), 2)}"
 
     parts = [f"{last(name, 'on')} under {name} (without dropout {last(name, 'off')})" for name in DROPPED]
-    n = seeds(min(len(found[name]["on"]["mean"]) for name in DROPPED))
+    n = format_seeds(min(len(found[name]["on"]["mean"]) for name in DROPPED))
     return f"Mean and deviation behind the last hidden layer are {' and '.join(parts)}, {n}."
 
 
-def layers(found: Measured) -> Plot:
+def plot_layers(found: Measured) -> Plot:
     """Mean and deviation by layer, with dropout and without."""
     with canvas(8.6, 3.2, 2) as (figure, axes):
         for one, key, title, wanted in zip(axes, ("mean", "std"), ("mean", "standard deviation"), (0, 1), strict=True):
@@ -127,7 +127,7 @@ def layers(found: Measured) -> Plot:
         "Alpha dropout, layer by layer, before training",
         "Mean and standard deviation behind each hidden layer of the untrained networks, over units and validation "
         "images; bands are 95 % intervals over the seeds; dashed: 0 and 1. See whether a solid line leaves the dotted "
-        f"one: there alpha dropout changes the statistics that it is there to keep. {kept(found)}",
+        f"one: there alpha dropout changes the statistics that it is there to keep. {describe_statistics(found)}",
         png,
         svg,
     )
@@ -141,7 +141,7 @@ SECTIONS = (
         "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost compared with what "
         "the same dropout costs under SELU?",
         "Alpha dropout is made for SELU; in the ELU network it costs more accuracy.",
-        under_elu,
+        answer,
         [SWEEP],
         [Measurement(LAYERS, measure_layers)],
         [

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from exercise.formatting import accuracy
-from exercise.layer_summary import looked_into
-from exercise.outcomes import guessing
-from exercise.questions.mistakes.accuracy_cost import price
-from exercise.questions.mistakes.trainings import NOTE, SWEEP, network, rates_told
+from exercise.formatting import format_accuracy
+from exercise.layer_summary import layers_by_seed
+from exercise.outcomes import guessing_accuracy
+from exercise.questions.mistakes.accuracy_cost import describe_cost
+from exercise.questions.mistakes.trainings import NOTE, SWEEP, describe_rates, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from trainlab.report import (
@@ -31,29 +31,30 @@ KEPT = 0.1  # so near 0 and 1 a mean and a deviation are said to be kept. A choi
 LEVELS = "Compare the heights at which the lines level off."
 
 
-def raw_inputs(evidence: Evidence) -> Answer:
+def answer_raw_inputs(evidence: Evidence) -> Answer:
     """SELU with pixels in [0, 1]."""
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_selu_raw_inputs")
-    said, costs = price(wrong, right)
-    looks = {group.label: [*looked_into(group).values()] for group in (right, wrong)}
-    figures = [curves("mistake_selu", [right, wrong], "acc", LEVELS)]
-    sentences = [f"{said} {rates_told([right, wrong])}"]
+    said, costs = describe_cost(wrong, right)
+    looks = {group.label: [*layers_by_seed(group).values()] for group in (right, wrong)}
+    figures = [plot_curves("mistake_selu", [right, wrong], "acc", LEVELS)]
+    sentences = [f"{said} {describe_rates([right, wrong])}"]
     if all(looks.values()):
         sentences.append(statistics_before(looks[right.label], looks[wrong.label]))
-        figures.append(by_layer({label: mean_over_seeds(runs) for label, runs in looks.items()}))
+        figures.append(plot_by_layer({label: mean_over_seeds(runs) for label, runs in looks.items()}))
     return Answer(sentences, costs, figures)
 
 
-def half_dropped(evidence: Evidence) -> Answer:
+def answer_half_dropped(evidence: Evidence) -> Answer:
     """Alpha dropout of 0.5 after each layer."""
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
     mild = network(evidence, "selu_alpha_dropout_every_layer")
-    said, costs = price(wrong, right)
-    see = f"Compare how high each line comes, and whether it leaves the {100 * guessing(wrong):.3g} % of guessing."
+    said, costs = describe_cost(wrong, right)
+    by_chance = 100 * guessing_accuracy(wrong)
+    see = f"Compare how high each line comes, and whether it leaves the {by_chance:.3g} % of guessing."
     return Answer(
-        [said, f"{left(wrong, mild)} {rates_told([right, mild, wrong])}"],
+        [said, f"{describe_left(wrong, mild)} {describe_rates([right, mild, wrong])}"],
         costs,
-        [curves("mistake_half", [right, mild, wrong], "acc", see)],
+        [plot_curves("mistake_half", [right, mild, wrong], "acc", see)],
     )
 
 
@@ -95,22 +96,24 @@ def is_kept(runs: Sequence[LayerStatistics], layer: int) -> bool:
     return bool(np.abs(figures).max() <= KEPT)
 
 
-def left(wrong: Group, mild: Group) -> str:
+def describe_left(wrong: Group, mild: Group) -> str:
     """What is left to such a network, compared with a milder dropout."""
-    other = f"; with 0.1 after every layer it is {accuracy(mild.summary('metrics', 'val_acc'))}" if mild.runs else ""
+    other = (
+        f"; with 0.1 after every layer it is {format_accuracy(mild.summary('metrics', 'val_acc'))}" if mild.runs else ""
+    )
     if not wrong.runs:
         return "There is no accuracy to speak of."
-    return f"The validation accuracy with 0.5 is {accuracy(wrong.summary('metrics', 'val_acc'))}{other}."
+    return f"The validation accuracy with 0.5 is {format_accuracy(wrong.summary('metrics', 'val_acc'))}{other}."
 
 
-def curves(prefix: str, groups: Sequence[Group], metric: str, see: str) -> Plot:
+def plot_curves(prefix: str, groups: Sequence[Group], metric: str, see: str) -> Plot:
     """Learning curves, under a name of their own, and what to see in them."""
     picture = plot_learning_curves(groups, metric, "epochs")
     caption = f"{picture.caption} An epoch is half of the images here. {see}"
     return replace(picture, name=f"{prefix}_{picture.name}", caption=caption)
 
 
-def by_layer(found: Mapping[str, LayerStatistics]) -> Plot:
+def plot_by_layer(found: Mapping[str, LayerStatistics]) -> Plot:
     """Mean and deviation by layer, before the training and after it."""
     with canvas(8.6, 3.2, 2) as (figure, axes):
         for row, (one, title, kept) in enumerate(zip(axes, ("mean", "standard deviation"), (0, 1), strict=True)):
@@ -149,7 +152,7 @@ RAW_INPUTS = (
         "Mistake: SELU without standardized inputs",
         "Feed SELU pixels in [0, 1] instead of standardized features. What does it cost?",
         "SELU needs inputs that are standardized to mean 0 and deviation 1; on raw pixels it ends less accurate.",
-        raw_inputs,
+        answer_raw_inputs,
         [SWEEP],
         notes=[
             NOTE,
@@ -165,7 +168,7 @@ HALF_DROPPED = (
         "Mistake: dropout of 0.5 after each of 20 layers",
         "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
         "A signal that is halved twenty times in a row does not arrive: the network underfits, or learns nothing.",
-        half_dropped,
+        answer_half_dropped,
         [SWEEP],
         notes=[NOTE],
     ),

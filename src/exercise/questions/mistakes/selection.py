@@ -33,10 +33,10 @@ def measure(evidence: Evidence) -> Measured:
     results = [run.result for run in runs if run.result]
     assert len(results) == len(runs)  # those that are completed have one
     validated = torch.tensor([result.metrics["val_loss"] for result in results])
-    return choices(torch.stack(right), validated)
+    return simulate_choices(torch.stack(right), validated)
 
 
-def choices(right: Tensor, val_loss: Tensor, splits: int = SPLITS, seed: int = 0) -> Measured:
+def simulate_choices(right: Tensor, val_loss: Tensor, splits: int = SPLITS, seed: int = 0) -> Measured:
     """What choosing by half of the test images does, over random halves; all in points.
 
     A split is used both ways round, so that one half being easier than the other does not count: what is left is what
@@ -88,7 +88,9 @@ def answer(evidence: Evidence) -> Answer:
     found = evidence.measured(CHOICES)
     if found["runs"] < FEWEST:
         return Answer([f"There is nothing to choose among: {found['runs']} runs were completed."])
-    return Answer([looks(found), costs(found)], mean_of(found["too_good"]) >= VISIBLE, [drawn(found)])
+    return Answer(
+        [describe_optimism(found), describe_loss(found)], mean_of(found["too_good"]) >= VISIBLE, [plot_choices(found)]
+    )
 
 
 def mean_of(values: Sequence[float]) -> float:
@@ -96,7 +98,7 @@ def mean_of(values: Sequence[float]) -> float:
     return fsum(values) / len(values)
 
 
-def looks(found: Measured) -> str:
+def describe_optimism(found: Measured) -> str:
     """How much too good, compared with the noise of so many images."""
     mean = mean_of(found["too_good"])
     best = max(found["accuracy"]) / 100
@@ -112,7 +114,7 @@ def looks(found: Measured) -> str:
     )
 
 
-def costs(found: Measured) -> str:
+def describe_loss(found: Measured) -> str:
     """Whether the choice itself is worse than by validation images."""
     mean = mean_of(found["lost"])
     side = "less" if mean >= 0 else "more"
@@ -123,7 +125,7 @@ def costs(found: Measured) -> str:
     )
 
 
-def drawn(found: Measured) -> Plot:
+def plot_choices(found: Measured) -> Plot:
     """By how many runs there are, and over the splits."""
     with canvas(8.6, 3.2, 2) as (figure, (left, right)):
         numbers = [int(n) for n in found["by_number"]]

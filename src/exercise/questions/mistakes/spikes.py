@@ -9,8 +9,8 @@ import numpy as np
 
 from exercise.formatting import all_hold
 from exercise.outcomes import num_classes
-from exercise.questions.mistakes.accuracy_cost import price
-from exercise.questions.mistakes.networks import curves
+from exercise.questions.mistakes.accuracy_cost import describe_cost
+from exercise.questions.mistakes.networks import plot_curves
 from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
@@ -46,13 +46,13 @@ class Spike:
     top: float
 
 
-def blocks(losses: Sequence[float]) -> list[float]:
+def block_means(losses: Sequence[float]) -> list[float]:
     """Mean of each ``BLOCK`` losses; what is left at the end is dropped."""
     whole = len(losses) // BLOCK * BLOCK
     return [float(np.mean(losses[i : i + BLOCK])) for i in range(0, whole, BLOCK)]
 
 
-def spikes(means: Sequence[float]) -> list[Spike]:
+def find_spikes(means: Sequence[float]) -> list[Spike]:
     """All spikes by ``RULE``; the mark stands still while one lasts."""
     found: list[Spike] = []
     start, mark = None, 0.0
@@ -70,10 +70,10 @@ def spikes(means: Sequence[float]) -> list[Spike]:
     return found
 
 
-def by_seed(group: Group) -> BySeed:
+def block_means_by_seed(group: Group) -> BySeed:
     """Means of blocks of the runs that left their losses, diverged ones, too."""
     runs = {run.seed: run for run in [*group.others, *group.runs.values()]}
-    found = {seed: blocks(step_losses(run)) for seed, run in sorted(runs.items())}
+    found = {seed: block_means(step_losses(run)) for seed, run in sorted(runs.items())}
     return {seed: means for seed, means in found.items() if means}
 
 
@@ -83,27 +83,28 @@ def step_losses(run: Run) -> list[float]:
     return [float(line.partition(",")[2]) for line in path.read_text().splitlines()[1:]] if path.exists() else []
 
 
-def too_high(evidence: Evidence) -> Answer:
+def answer(evidence: Evidence) -> Answer:
     """1e-3 compared with 1e-4."""
     right, wrong = (network(evidence, experiment) for experiment in (RIGHT, WRONG))
-    means = {group.label: by_seed(group) for group in (right, wrong)}
-    said, costs = price(wrong, right)
-    pictures = [drawn(means, log(num_classes(wrong)))] if any(means.values()) else []
+    means = {group.label: block_means_by_seed(group) for group in (right, wrong)}
+    said, costs = describe_cost(wrong, right)
+    pictures = [plot_losses(means, log(num_classes(wrong)))] if any(means.values()) else []
     done = [group for group in (right, wrong) if group.runs]
     return Answer(
-        [counted(means), said],
+        [describe_spikes(means), said],
         all_hold(more_spikes(means[right.label], means[wrong.label]), costs),
-        [*pictures, *([curves("mistake_lr", done, "loss", SEE)] if done else [])],
+        [*pictures, *([plot_curves("mistake_lr", done, "loss", SEE)] if done else [])],
     )
 
 
-def counted(means: Mapping[str, BySeed]) -> str:
+def describe_spikes(means: Mapping[str, BySeed]) -> str:
     """How many spikes there are in the runs of each name."""
-    return f"Spikes of the training loss: {'; '.join(f'{name} has {_count(runs)}' for name, runs in means.items())}."
+    parts = [f"{name} has {_describe_runs(runs)}" for name, runs in means.items()]
+    return f"Spikes of the training loss: {'; '.join(parts)}."
 
 
-def _count(runs: BySeed) -> str:
-    found = _found(runs)
+def _describe_runs(runs: BySeed) -> str:
+    found = _spikes_by_run(runs)
     if not found:
         return "too few steps to tell a spike" if runs else "no run that left its losses"
     numbers = [len(spikes_of) for spikes_of in found if spikes_of]
@@ -118,27 +119,27 @@ def _count(runs: BySeed) -> str:
     return f"{each} {where if len(found) > 1 else f'in {runs_of}'}, {top} of {highest:.1f}"
 
 
-def _found(runs: BySeed) -> list[list[Spike]]:
+def _spikes_by_run(runs: BySeed) -> list[list[Spike]]:
     """Spikes of each run that is long enough to have one."""
-    return [spikes(of) for of in runs.values() if len(of) > BEFORE]
+    return [find_spikes(of) for of in runs.values() if len(of) > BEFORE]
 
 
 def more_spikes(right: BySeed, wrong: BySeed) -> bool | None:
     """Whether each run of the second has more spikes than any of the first; None where some have."""
-    low, high = ([len(of_run) for of_run in _found(runs)] for runs in (right, wrong))
+    low, high = ([len(of_run) for of_run in _spikes_by_run(runs)] for runs in (right, wrong))
     if not low or not high:
         return None
     return True if min(high) > max(low) else False if max(high) <= min(low) else None
 
 
-def drawn(means: Mapping[str, BySeed], guessing: float) -> Plot:
+def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
     """The loss step by step, a column a rate; ``guessing`` is the loss of classes that are all as probable."""
     with canvas(8.6, 3.4, len(means), scale_a_row=True) as (figure, axes):
         for one, (name, runs) in zip(axes, means.items(), strict=True):
             for i, (seed, of) in enumerate(runs.items()):
                 steps = BLOCK * (np.arange(len(of)) + 0.5)
                 one.plot(steps, of, color=COLORS[i], linewidth=0.9, label=f"seed {seed}")
-                tops = [spike.start + int(np.argmax(of[spike.start : spike.end])) for spike in spikes(of)]
+                tops = [spike.start + int(np.argmax(of[spike.start : spike.end])) for spike in find_spikes(of)]
                 one.plot(steps[tops], np.array(of)[tops], "v", color=COLORS[i], markersize=5)
             one.set_title(name)
             one.set_xlabel("step")
@@ -167,7 +168,7 @@ SECTIONS = (
         "Train plain ELU, the network of 8b in batches of 32, at the default rate of many libraries. What becomes of "
         "the loss, and what does it cost?",
         "Others report a loss that spikes twice and 42.4 % for the plain network at 1e-3, and 50.1 % at 1e-4.",
-        too_high,
+        answer,
         [SWEEP],
         notes=[NOTE, RULE],
     ),

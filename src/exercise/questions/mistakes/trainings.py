@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from exercise.formatting import named
+from exercise.formatting import with_label
 from exercise.store import Evidence
 from exercise.trainings import Sweep, experiments
 from trainlab.report import Group
@@ -33,10 +33,10 @@ SWEEP = Sweep(
 
 def network(evidence: Evidence, experiment: str) -> Group:
     """The runs of one of ``LABELS``."""
-    return named(evidence.experiment(SWEEP, experiment), LABELS[experiment])
+    return with_label(evidence.experiment(SWEEP, experiment), LABELS[experiment])
 
 
-def rates_told(groups: Sequence[Group]) -> str:
+def describe_rates(groups: Sequence[Group]) -> str:
     """The learning rates of networks, which are those that others used: nobody searched them for these networks."""
     rates = {group.label: group.settings["optim.lr"] for group in groups}
     if len(set(rates.values())) > 1:

@@ -3,8 +3,8 @@
 import csv
 from collections.abc import Mapping
 
-from exercise.formatting import Verdict, named, pair_of, signed, verdict
-from exercise.questions.mistakes.accuracy_cost import price
+from exercise.formatting import Verdict, compare_pair, format_difference, verdict, with_label
+from exercise.questions.mistakes.accuracy_cost import describe_cost
 from exercise.store import Evidence
 from exercise.trainings import Sweep
 from trainlab.report import Group
@@ -54,7 +54,7 @@ def _where(evidence: Evidence, rates: Mapping[float, float]) -> dict[float, Grou
         (float(group.settings["optim.momentum"]), float(group.settings["optim.lr"])): group
         for group in evidence.ended_groups(ALL)
     }
-    return {m: named(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
+    return {m: with_label(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
 
 
 def speed(momentum: float, steps: int) -> float:
@@ -62,7 +62,7 @@ def speed(momentum: float, steps: int) -> float:
     return 1 - momentum**steps
 
 
-def way(momentum: float, steps: int) -> float:
+def share_of_distance(momentum: float, steps: int) -> float:
     """How far they have carried it, as a share of the way at the final speed: the mean of ``speed`` over the steps."""
     return 1 - momentum * speed(momentum, steps) / (steps * (1 - momentum))
 
@@ -76,22 +76,22 @@ def steps_of(groups: ByMomentum) -> int:
     return max(made)
 
 
-def extreme(groups: ByMomentum) -> tuple[str, bool | None]:
+def describe_extreme(groups: ByMomentum) -> tuple[str, bool | None]:
     """What the extreme momentum costs compared with the usual one, and whether it clearly does."""
     if USUAL not in groups or EXTREME not in groups:
         return f"There are no runs with {USUAL:g} and {EXTREME:g}.", None
-    return price(groups[EXTREME], groups[USUAL])
+    return describe_cost(groups[EXTREME], groups[USUAL])
 
 
-def at_rate_told(rate: ByMomentum) -> str:
+def describe_one_rate(rate: ByMomentum) -> str:
     """The extreme momentum in the network at one learning rate, in words."""
     return (
         f"The deep network with {EXTREME:g} in the place of {USUAL:g}, at a learning rate of {RATE:g} for all: "
-        f"{_lower_case(extreme(rate)[0])}"
+        f"{_lower_case(describe_extreme(rate)[0])}"
     )
 
 
-def at_pace_told(pace: ByMomentum) -> str:
+def describe_one_pace(pace: ByMomentum) -> str:
     """The same where the rate is lowered, and what of the final speed so many steps come to."""
     told = (
         f"With the learning rate lowered to {PACE:g} (1 - momentum), equal gradients lead to the same final speed, but "
@@ -99,16 +99,16 @@ def at_pace_told(pace: ByMomentum) -> str:
     )
     steps = steps_of(pace)
     if not steps:
-        return f"{told} {extreme(pace)[0]}"
-    covered = way(EXTREME, steps)
+        return f"{told} {describe_extreme(pace)[0]}"
+    covered = share_of_distance(EXTREME, steps)
     told += (
-        f" In these {steps:,} steps {EXTREME:g} comes to {percent(speed(EXTREME, steps))} of it and covers "
-        f"{percent(covered)} of the way. {extreme(pace)[0]}"
+        f" In these {steps:,} steps {EXTREME:g} comes to {format_percent(speed(EXTREME, steps))} of it and covers "
+        f"{format_percent(covered)} of the way. {describe_extreme(pace)[0]}"
     )
     return told if covered >= ENOUGH else f"{told} This can show that it starts slowly, and nothing of overshooting."
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """Two digits or more: "0.6 %", "42 %"."""
     return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
 
@@ -117,13 +117,13 @@ def _lower_case(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def due(rate: ByMomentum, pace: ByMomentum) -> str:
+def describe_momentum_alone(rate: ByMomentum, pace: ByMomentum) -> str:
     """What of the gain by a usual momentum is left where the final speed is the same."""
     if not all(groups.get(momentum) and groups[momentum].runs for groups in (rate, pace) for momentum in (0.0, USUAL)):
         return f"Whether {USUAL:g} helps by more than its speed cannot be said: runs without or with it are missing."
-    gains = [pair_of(groups[USUAL], groups[0.0]).difference for groups in (rate, pace)]
+    gains = [compare_pair(groups[USUAL], groups[0.0]).difference for groups in (rate, pace)]
     at_rate, at_pace = (verdict(gain) for gain in gains)
-    told = [f"{signed(gain)} points" for gain in gains]
+    told = [f"{format_difference(gain)} points" for gain in gains]
     if at_rate == "higher":
         rest = {
             "higher": f"{told[1].lstrip('+')} stay, so momentum helps by more than a higher rate would",

@@ -7,14 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from exercise.questions.momentum.network import ENOUGH, ByMomentum, percent, steps_of, way
+from exercise.questions.momentum.network import ENOUGH, ByMomentum, format_percent, share_of_distance, steps_of
 from exercise.questions.momentum.quadratic import CURVATURES, DRAWN_STEPS, LR, NEAR, START
 from trainlab.report import COLORS, MARKERS, Plot, band, canvas, legend_below, render
 
 _WIDE, _HIGH = 1.15 * START[0], 1.5 * START[1]
 
 
-def bowls(found: dict[str, Any]) -> Plot:
+def plot_paths(found: dict[str, Any]) -> Plot:
     """The first steps of each momentum over the contours of the bowl."""
     with canvas(8.6, 4.2, 3, 2) as (figure, axes):
         x, y = np.meshgrid(np.linspace(-_WIDE, _WIDE, 80), np.linspace(-_HIGH, _HIGH, 60))
@@ -43,7 +43,7 @@ def bowls(found: dict[str, Any]) -> Plot:
     )
 
 
-def distances(found: dict[str, Any]) -> Plot:
+def plot_distances(found: dict[str, Any]) -> Plot:
     """How far from the minimum a path still comes, by step."""
     with canvas(6.4, 3.5) as (figure, (axes,)):
         for i, (momentum, of) in enumerate(found.items()):
@@ -69,7 +69,7 @@ def distances(found: dict[str, Any]) -> Plot:
     )
 
 
-def curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
+def plot_curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
     """Validation accuracy of the deep network by epoch, at one rate and at one final speed."""
     with canvas(8.6, 3.6, 2, scale_a_row=True) as (figure, axes):
         for one, groups, title in zip(axes, (rate, pace), ("one learning rate", "one final speed"), strict=True):
@@ -91,18 +91,23 @@ def curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
         "5_curves",
         "The deep network",
         "Left: one learning rate for all, so that a higher momentum is also a higher speed. Right: the rate lowered so "
-        f"that equal gradients lead to the same final speed.{_slow(pace)} Line: mean over the seeds; band: from the "
-        f"lowest to the highest. Epochs are short, of a few hundred steps.{ended} See left which momentum learns "
+        f"that equal gradients lead to the same final speed.{_describe_slow(pace)} Line: mean over the seeds; band: "
+        f"from the lowest to the highest. Epochs are short, of a few hundred steps.{ended} See left which momentum "
+        "learns "
         "fastest and which fall back or stay at guessing, and right which have hardly begun.",
         png,
         svg,
     )
 
 
-def _slow(pace: ByMomentum) -> str:
+def _describe_slow(pace: ByMomentum) -> str:
     """Which momenta do not come to the final speed in the steps that there are."""
     steps = steps_of(pace)
-    short = [f"{m:g} {percent(way(m, steps))}" for m in pace if steps and way(m, steps) < ENOUGH]
+    short = [
+        f"{m:g} {format_percent(share_of_distance(m, steps))}"
+        for m in pace
+        if steps and share_of_distance(m, steps) < ENOUGH
+    ]
     if not short:
         return ""
     return (

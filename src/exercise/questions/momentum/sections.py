@@ -3,7 +3,7 @@
 from math import inf, nan
 from typing import Any
 
-from exercise.formatting import outcome
+from exercise.formatting import describe_outcome
 from exercise.questions.momentum.network import (
     ALL,
     EXTREME,
@@ -13,15 +13,15 @@ from exercise.questions.momentum.network import (
     ByMomentum,
     at_one_pace,
     at_one_rate,
-    at_pace_told,
-    at_rate_told,
-    due,
-    extreme,
-    percent,
+    describe_extreme,
+    describe_momentum_alone,
+    describe_one_pace,
+    describe_one_rate,
+    format_percent,
+    share_of_distance,
     steps_of,
-    way,
 )
-from exercise.questions.momentum.plots import bowls, curves, distances
+from exercise.questions.momentum.plots import plot_curves, plot_distances, plot_paths
 from exercise.questions.momentum.quadratic import CURVATURES, LR, NAME, descend, passes
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
@@ -32,15 +32,15 @@ def answer(evidence: Evidence) -> Answer:
     """The bowl, the network at one rate, the network at one final speed."""
     bowl, rate, pace = evidence.measured(NAME), at_one_rate(evidence), at_one_pace(evidence)
     return Answer(
-        [bowl_told(bowl), f"{at_rate_told(rate)}{why_open(bowl, rate)}"],
+        [describe_quadratic(bowl), f"{describe_one_rate(rate)}{describe_undecided(bowl, rate)}"],
         agrees(bowl, rate),
-        [bowls(bowl), distances(bowl), curves(rate, pace)],
+        [plot_paths(bowl), plot_distances(bowl), plot_curves(rate, pace)],
         [("By momentum", _table(bowl, rate, pace))],
-        [at_pace_told(pace), due(rate, pace)],
+        [describe_one_pace(pace), describe_momentum_alone(rate, pace)],
     )
 
 
-def bowl_told(bowl: dict[str, Any]) -> str:
+def describe_quadratic(bowl: dict[str, Any]) -> str:
     """Who arrives first, and how far beyond the minimum and how late the extreme one is."""
     none, extreme_one = "0", f"{EXTREME:g}"
     first = min(bowl, key=lambda momentum: _settled(bowl[momentum]))
@@ -81,10 +81,10 @@ def agrees(bowl: dict[str, Any], rate: ByMomentum) -> bool | None:
 
     The rates that are lowered with the momentum take no part: with them it hardly moves, which is not overshooting.
     """
-    return extreme(rate)[1] if _overshoots(bowl) else False
+    return describe_extreme(rate)[1] if _overshoots(bowl) else False
 
 
-def why_open(bowl: dict[str, Any], rate: ByMomentum) -> str:
+def describe_undecided(bowl: dict[str, Any], rate: ByMomentum) -> str:
     """What it is that leaves the answer open; "" where it is not."""
     if agrees(bowl, rate) is not None:
         return ""
@@ -114,7 +114,7 @@ def _table(bowl: dict[str, Any], rate: ByMomentum, pace: ByMomentum) -> Table:
     steps = steps_of(pace)
     for momentum, of in bowl.items():
         value = float(momentum)
-        covered = way(value, steps) if steps else nan
+        covered = share_of_distance(value, steps) if steps else nan
         rows.append(
             [
                 (momentum, value),
@@ -123,7 +123,7 @@ def _table(bowl: dict[str, Any], rate: ByMomentum, pace: ByMomentum) -> Table:
                 (f"{100 * of['overshoot']:.0f} %", of["overshoot"]),
                 _accuracy(rate, value),
                 _accuracy(pace, value),
-                (percent(covered) if steps else "-", covered),
+                (format_percent(covered) if steps else "-", covered),
             ]
         )
     headings = ["momentum", "steps", "by theory", "past it"]
@@ -140,7 +140,7 @@ def _table(bowl: dict[str, Any], rate: ByMomentum, pace: ByMomentum) -> Table:
 
 def _accuracy(groups: ByMomentum, momentum: float) -> Cell:
     group = groups.get(momentum)
-    return (outcome(group), group.summary("metrics", "val_acc").mean) if group else ("-", nan)
+    return (describe_outcome(group), group.summary("metrics", "val_acc").mean) if group else ("-", nan)
 
 
 SECTIONS = (

@@ -6,8 +6,8 @@ from math import inf, isnan, nan
 import numpy as np
 
 from exercise.claims import Claim
-from exercise.formatting import all_hold, holds, listed, together
-from exercise.layer_summary import by_seed, hidden
+from exercise.formatting import all_hold, corrected_verdicts, format_list, holds
+from exercise.layer_summary import figure_by_seed, hidden_layers
 from trainlab.report import LAYER_STATISTICS, Group, LayerStatistics, Values, format_mean, format_p
 from trainlab.statistics import difference, interval
 
@@ -41,7 +41,7 @@ def dead(layers: LayerStatistics) -> float:
 
 def flow(layers: LayerStatistics, epochs: int) -> float:
     """Norm of the first layer's gradient over that of the last hidden layer."""
-    norms = hidden(layers, layers.by_epochs, GRADIENT)[epochs]
+    norms = hidden_layers(layers, layers.by_epochs, GRADIENT)[epochs]
     return float(norms[0] / norms[-1]) if norms[-1] else nan
 
 
@@ -74,7 +74,7 @@ def claims(groups: Mapping[str, Group], alike: Mapping[str, Group]) -> list[Test
 
 def of(groups: Mapping[str, Group], figure: Callable[[LayerStatistics], float]) -> dict[str, dict[int, float]]:
     """A figure of the layers by name and seed."""
-    return {name: by_seed(group, figure) for name, group in groups.items()}
+    return {name: figure_by_seed(group, figure) for name, group in groups.items()}
 
 
 def lower(says: str, what: str, figures: Figures, pairs: Sequence[tuple[str, str]], digits: int = 2) -> Tested:
@@ -84,7 +84,9 @@ def lower(says: str, what: str, figures: Figures, pairs: Sequence[tuple[str, str
         return Claim(says, "no figure", None), ""
     if not any(value for values in figures.values() for value in values.values()):
         return Claim(says, f"{what} 0 with all", None), ""
-    tested = together([difference(figures.get(first, {}), figures.get(second, {})) for first, second in pairs])
+    tested = corrected_verdicts(
+        [difference(figures.get(first, {}), figures.get(second, {})) for first, second in pairs]
+    )
     means = ", ".join(f"{name} {format_mean(mean, digits)}" for name, mean in found.items())
     ps = [f"{a} compared with {b} {format_p(p)}" for (a, b), (_, p) in zip(pairs, tested, strict=True) if not isnan(p)]
     return Claim(says, f"{what}: {means}", all_hold(*(holds(said, "lower") for said, _ in tested))), ", ".join(ps)
@@ -115,7 +117,7 @@ def who_keeps(means: Figures, deviations: Figures) -> str:
     within = {name: is_kept(means, deviations, name) for name, values in deviations.items() if values}
     keeping = [name for name, kept in within.items() if kept]
     if keeping:
-        who = f"{listed(keeping)} keep{'s' if len(keeping) == 1 else ''} both within {KEPT:g}"
+        who = f"{format_list(keeping)} keep{'s' if len(keeping) == 1 else ''} both within {KEPT:g}"
     else:
         is_none = all(kept is False for kept in within.values())
         who = f"none keeps both within {KEPT:g}" if is_none else f"that one keeps both within {KEPT:g} is not shown"
@@ -124,7 +126,7 @@ def who_keeps(means: Figures, deviations: Figures) -> str:
     return f"{who}, and {SELU} {comes} nearest to a deviation of 1"
 
 
-def keeping_told(groups: Mapping[str, Group]) -> str:
+def describe_keeping(groups: Mapping[str, Group]) -> str:
     """Whether mean and deviation are kept, in a sentence; "" where SELU has no figures."""
     means, deviations = of(groups, from_zero), of(groups, from_one)
     if not means.get(SELU):
@@ -134,10 +136,11 @@ def keeping_told(groups: Mapping[str, Group]) -> str:
     return f"After training {SELU}'s mean is {mean} off 0 and its deviation {deviation} off 1: {who}."
 
 
-def gradients_told(groups: Mapping[str, Group]) -> str:
+def describe_gradients(groups: Mapping[str, Group]) -> str:
     """How much of the gradient comes through to the first layer, and where it vanishes or explodes; "" if unknown."""
     found = {
-        name: (by_seed(group, lambda one: flow(one, 0)), by_seed(group, flow_at_end)) for name, group in groups.items()
+        name: (figure_by_seed(group, lambda one: flow(one, 0)), figure_by_seed(group, flow_at_end))
+        for name, group in groups.items()
     }
     found = {name: looks for name, looks in found.items() if looks[0]}
     if not found:
@@ -146,14 +149,14 @@ def gradients_told(groups: Mapping[str, Group]) -> str:
     what = "the norm of the gradient in the first layer over that in the last hidden one"
     return " ".join(
         [
-            f"After training {what} is {listed(ends)}.",
-            *fates_told("Then", {name: fate([*end.values()]) for name, (_, end) in found.items()}),
-            *fates_told("Before training", {name: fate([*start.values()]) for name, (start, _) in found.items()}),
+            f"After training {what} is {format_list(ends)}.",
+            *describe_fates("Then", {name: fate([*end.values()]) for name, (_, end) in found.items()}),
+            *describe_fates("Before training", {name: fate([*start.values()]) for name, (start, _) in found.items()}),
         ]
     )
 
 
-def fates_told(when: str, fates: Mapping[str, str]) -> list[str]:
+def describe_fates(when: str, fates: Mapping[str, str]) -> list[str]:
     """What becomes of the gradient then, a sentence for each kind."""
     words = {
         "neither": f"stays within a factor of {FLOW} in every run",
@@ -163,7 +166,7 @@ def fates_told(when: str, fates: Mapping[str, str]) -> list[str]:
         "unknown": "cannot be given, since in some run no gradient comes to the last hidden layer",
     }
     return [
-        f"{when} it {said} with {listed([name for name, its in fates.items() if its == key])}."
+        f"{when} it {said} with {format_list([name for name, its in fates.items() if its == key])}."
         for key, said in words.items()
         if key in fates.values()
     ]
@@ -181,4 +184,4 @@ def fate(ratios: Sequence[float]) -> str:
 
 
 def _at_end(layers: LayerStatistics, row: int) -> Values:
-    return hidden(layers, layers.by_epochs, row)[max(layers.by_epochs)]
+    return hidden_layers(layers, layers.by_epochs, row)[max(layers.by_epochs)]

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nan
 
-from exercise.claims import Claim, all_of, claims_table, told
-from exercise.formatting import accuracy, named
-from exercise.layer_summary import by_seed
+from exercise.claims import Claim, all_claims_hold, claims_table, describe_claims
+from exercise.formatting import format_accuracy, with_label
+from exercise.layer_summary import figure_by_seed
 from exercise.questions.self_normalizing.claims import (
     FLOW,
     KEPT,
@@ -14,16 +14,16 @@ from exercise.questions.self_normalizing.claims import (
     SELU,
     claims,
     dead,
+    describe_gradients,
+    describe_keeping,
     flow,
     flow_at_end,
     from_one,
     from_zero,
-    gradients_told,
-    keeping_told,
     of,
 )
 from exercise.section import Answer, Section
-from exercise.store import Evidence, diverged
+from exercise.store import Evidence, diverged_runs
 from exercise.trainings import Sweep
 from trainlab.report import TEST_NOTE, Cell, Group, Table, format_mean, plot_layers, plot_learning_curves
 from trainlab.statistics import interval
@@ -54,7 +54,7 @@ def answer(evidence: Evidence) -> Answer:
     all_groups = evidence.ended_groups(SWEEP)
     groups = {name: _best(all_groups, activation, name) for activation, name in NAMES.items()}
     table = ("Each activation at each rate", _table(all_groups, groups))
-    lost = [_lost(group) for group in all_groups if diverged(group)]
+    lost = [_lost(group) for group in all_groups if diverged_runs(group)]
     done = {name: group for name, group in groups.items() if group and group.runs}
     if not done:
         return Answer([*lost, "No run was completed."], tables=[table])
@@ -63,10 +63,12 @@ def answer(evidence: Evidence) -> Answer:
     alike = {n: group for a, n in NAMES.items() if (group := _best(at_rate, a, n)) and group.runs}
     found = claims(done, alike)
     usual, ps = [claim for claim, _ in found], [p for _, p in found]
-    reached = "; ".join(f"{name} {accuracy(group.summary('metrics', 'val_acc'))}" for name, group in done.items())
+    reached = "; ".join(
+        f"{name} {format_accuracy(group.summary('metrics', 'val_acc'))}" for name, group in done.items()
+    )
     details = [
-        keeping_told(alike),
-        gradients_told(alike),
+        describe_keeping(alike),
+        describe_gradients(alike),
         f"Layers are compared at a learning rate of {rate:g} for all, speed at the better rate of each. At the better "
         f"rates the validation accuracy is: {reached}.",
     ]
@@ -77,15 +79,15 @@ def answer(evidence: Evidence) -> Answer:
         caption = f"{layers.caption} {_before(alike)} {SEE_LAYERS}"
         figures.insert(0, replace(layers, name="3_layers", caption=caption))
     return Answer(
-        [" ".join([*lost, told([with_p(claim, p) for claim, p in found])])],
-        all_of(usual),
+        [" ".join([*lost, describe_claims([format_with_p(claim, p) for claim, p in found])])],
+        all_claims_hold(usual),
         figures,
         [claims_table(usual, CLAIMS, ps), table],
         details,
     )
 
 
-def with_p(claim: Claim, p: str) -> Claim:
+def format_with_p(claim: Claim, p: str) -> Claim:
     """One that is open with what leaves it open, since intervals can lie apart and yet not be told apart by Holm."""
     return replace(claim, found=f"{claim.found}; p by Holm: {p}") if p and claim.holds is None else claim
 
@@ -101,7 +103,7 @@ def _before(groups: Mapping[str, Group]) -> str:
     parts = [
         f"{format_mean(interval([*values.values()]), 2)} with {name}"
         for name, group in groups.items()
-        if (values := by_seed(group, lambda layers: flow(layers, 0)))
+        if (values := figure_by_seed(group, lambda layers: flow(layers, 0)))
     ]
     return f"Before training the norm of the first layer's gradient over the last hidden one's is {'; '.join(parts)}."
 
@@ -109,12 +111,12 @@ def _before(groups: Mapping[str, Group]) -> str:
 def _best(groups: Sequence[Group], activation: str, name: str) -> Group | None:
     """At the learning rate with the lowest mean validation loss."""
     found = [group for group in groups if group.settings.get("model.activation") == activation]
-    return named(min(found, key=lambda group: group.val_loss), name) if found else None
+    return with_label(min(found, key=lambda group: group.val_loss), name) if found else None
 
 
 def _lost(group: Group) -> str:
     name = NAMES.get(str(group.settings.get("model.activation")), group.label)
-    runs = len(diverged(group))
+    runs = len(diverged_runs(group))
     return f"{runs} run{'' if runs == 1 else 's'} of {name} at {group.settings.get('optim.lr'):g} diverged."
 
 
@@ -136,13 +138,13 @@ def _row(group: Group, is_chosen: bool) -> list[Cell]:
     rate = group.settings.get("optim.lr", nan)
     cells: list[Cell] = [(name, name), (f"{rate:g}{' *' if is_chosen else ''}", rate)]
     for figure, digits in ((from_zero, 2), (from_one, 2), (dead, 1), (flow_at_end, 2)):
-        found = interval([*by_seed(group, figure).values()])
+        found = interval([*figure_by_seed(group, figure).values()])
         cells.append((format_mean(found, digits), found.mean))
     loss = group.summary("metrics", "val_loss")
     cells.append((format_mean(loss, 3), loss.mean))
     for metric in ("val_acc", "test_acc"):
         found = group.summary("metrics", metric)
-        cells.append((accuracy(found), found.mean))
+        cells.append((format_accuracy(found), found.mean))
     return cells
 
 

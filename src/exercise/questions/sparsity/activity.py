@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from exercise.questions.sparsity.fine_tuning import N, Plan, cross_entropy, fine_tuned
+from exercise.questions.sparsity.fine_tuning import N, Plan, cross_entropy, fine_tune
 from trainlab.data import ImageData
 
 
@@ -23,26 +23,26 @@ def with_relu(network: N) -> N:
 def sparsely_active(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     """A copy with ReLU, trained on under ``strength`` times the mean output of a unit, summed over the layers."""
     if not strength:
-        return fine_tuned(with_relu(network), data, plan)
+        return fine_tune(with_relu(network), data, plan)
 
     def loss(of: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        with recorded(of) as outputs:
+        with record_activations(of) as outputs:
             errors = cross_entropy(of, images, labels)
         return errors + strength * torch.stack([output.mean() for output in outputs]).sum()
 
-    return fine_tuned(with_relu(network), data, plan, loss)
+    return fine_tune(with_relu(network), data, plan, loss)
 
 
 @torch.inference_mode()
 def share_of_zeros(network: nn.Module, images: Tensor) -> float:
     """Of the outputs of all hidden units to ``images``."""
-    with recorded(network) as outputs:
+    with record_activations(network) as outputs:
         network(images)
     return sum(int((output == 0).sum()) for output in outputs) / sum(output.numel() for output in outputs)
 
 
 @contextmanager
-def recorded(network: nn.Module) -> Iterator[list[Tensor]]:
+def record_activations(network: nn.Module) -> Iterator[list[Tensor]]:
     """What the activations put out while it is entered."""
     outputs: list[Tensor] = []
     hooks = [

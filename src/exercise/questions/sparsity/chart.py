@@ -19,20 +19,20 @@ _SHARES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 _NEAR = 0.9  # the share at which layers are compared
 
 
-def trade_off(points: Sequence[Point], base: Point) -> Plot:
+def plot_trade_off(points: Sequence[Point], base: Point) -> Plot:
     """Validation accuracy against share of zeros and against bytes."""
     with canvas(9.6, 4.4, 2) as (figure, (by_zeros, by_bytes)):
         for method in (*SPARSE, *SMALL, m.ACTIVE):
             of_method = [point for point in points if point.method == method and point.seeds]
             if method in SPARSE:
-                _line(by_zeros, method, of_method, [_left(point.summary("zeros").mean) for point in of_method])
+                _plot_line(by_zeros, method, of_method, [_left(point.summary("zeros").mean) for point in of_method])
             if method == m.ACTIVE:
-                _line(by_zeros, method, of_method, [_left(point.summary("idle").mean) for point in of_method])
-                by_bytes.plot([], [], **_look(method), label=method)
+                _plot_line(by_zeros, method, of_method, [_left(point.summary("idle").mean) for point in of_method])
+                by_bytes.plot([], [], **_style(method), label=method)
             else:
-                _line(by_bytes, method, of_method, [point.summary("bytes").mean / 1000 for point in of_method])
+                _plot_line(by_bytes, method, of_method, [point.summary("bytes").mean / 1000 for point in of_method])
         for axes in (by_zeros, by_bytes):
-            _level(axes, base.summary("val_acc"))
+            _plot_dense(axes, base.summary("val_acc"))
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.set_xscale("log")
             axes.invert_xaxis()
@@ -59,7 +59,7 @@ def trade_off(points: Sequence[Point], base: Point) -> Plot:
     )
 
 
-def zeros_by_layer(points: Sequence[Point]) -> Plot | None:
+def plot_zeros_by_layer(points: Sequence[Point]) -> Plot | None:
     """Share of zeros in each layer, of each method where it comes nearest to 90 %."""
     shown = []
     for method in (m.TUNED, m.L1, m.SCHEDULE):
@@ -72,7 +72,7 @@ def zeros_by_layer(points: Sequence[Point]) -> Plot | None:
         for point in shown:
             shares = point.layers()
             label = f"{point.method}, {100 * point.summary('zeros').mean:.0f} % of all"
-            axes.plot(range(1, len(shares) + 1), shares, **_look(point.method), label=label)
+            axes.plot(range(1, len(shares) + 1), shares, **_style(point.method), label=label)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("layer, from the input; the last is the output")
         axes.set_ylabel("share of zeros in it")
@@ -90,7 +90,7 @@ def zeros_by_layer(points: Sequence[Point]) -> Plot | None:
     )
 
 
-def _look(method: str) -> dict[str, Any]:
+def _style(method: str) -> dict[str, Any]:
     colour, marker = _STYLES[method]
     dashed = method not in (*SPARSE, m.TUNED_INT8)
     return {
@@ -99,16 +99,16 @@ def _look(method: str) -> dict[str, Any]:
     }
 
 
-def _line(axes: Axes, method: str, points: Sequence[Point], x: Sequence[float]) -> None:
+def _plot_line(axes: Axes, method: str, points: Sequence[Point], x: Sequence[float]) -> None:
     if not points:
         return
     accuracy = [point.summary("val_acc") for point in points]
     spread = [0.0 if math.isnan(figure.half_width) else figure.half_width for figure in accuracy]
     means = [figure.mean for figure in accuracy]
-    axes.errorbar(x, means, yerr=spread if any(spread) else None, capsize=3, label=method, **_look(method))
+    axes.errorbar(x, means, yerr=spread if any(spread) else None, capsize=3, label=method, **_style(method))
 
 
-def _level(axes: Axes, dense: Interval) -> None:
+def _plot_dense(axes: Axes, dense: Interval) -> None:
     axes.axhline(dense.mean, color="#7F7F7F", linewidth=1.2, label=m.DENSE, zorder=1)
     if not math.isnan(dense.half_width):
         low, high = dense.mean - dense.half_width, dense.mean + dense.half_width

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exercise.questions.sparsity.fine_tuning import Plan, cross_entropy, fine_tuned
+from exercise.questions.sparsity.fine_tuning import Plan, cross_entropy, fine_tune
 from exercise.step_costs import arguments_of
 from trainlab.data import ImageData
 from trainlab.models import MLP, ImageNetwork, image_network
@@ -16,7 +16,7 @@ TEMPERATURE = 4.0
 SOFT_SHARE = 0.9  # of the loss; the rest is of the labels
 
 
-def narrower(
+def make_student(
     settings: Mapping[str, Any], image_shape: tuple[int, int, int], teacher: nn.Module, width: int
 ) -> ImageNetwork:
     """A network like that of a run but for its width, untrained; its input scaled like the ``teacher``'s."""
@@ -39,7 +39,7 @@ def distillation_loss(logits: Tensor, soft: Tensor, labels: Tensor) -> Tensor:
     return SOFT_SHARE * taught + (1 - SOFT_SHARE) * functional.cross_entropy(logits, labels)
 
 
-def taught(student: ImageNetwork, teacher: nn.Module, data: ImageData, plan: Plan) -> ImageNetwork:
+def train_student(student: ImageNetwork, teacher: nn.Module, data: ImageData, plan: Plan) -> ImageNetwork:
     """A copy of ``student`` trained on what ``teacher`` says of the training images, and on their labels."""
 
     def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -47,9 +47,9 @@ def taught(student: ImageNetwork, teacher: nn.Module, data: ImageData, plan: Pla
             soft = teacher(images)
         return distillation_loss(network(images), soft, labels)
 
-    return fine_tuned(student, data, plan, loss)
+    return fine_tune(student, data, plan, loss)
 
 
-def untaught(student: ImageNetwork, data: ImageData, plan: Plan) -> ImageNetwork:
+def train_alone(student: ImageNetwork, data: ImageData, plan: Plan) -> ImageNetwork:
     """A copy of ``student`` trained on the labels alone, for as long."""
-    return fine_tuned(student, data, plan, cross_entropy)
+    return fine_tune(student, data, plan, cross_entropy)

@@ -43,7 +43,7 @@ def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(network(images), labels)
 
 
-def fine_tuned(
+def fine_tune(
     network: N, data: ImageData, plan: Plan, loss: Loss = cross_entropy, constraint: Constraint | None = None
 ) -> N:
     """A copy of ``network`` trained on; in evaluation mode.

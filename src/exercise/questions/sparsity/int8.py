@@ -23,16 +23,16 @@ def row_scales(weight: Tensor) -> Tensor:
     return (weight.abs().amax(1, keepdim=True) / LARGEST).bfloat16().float()
 
 
-def rounded(weight: Tensor, scales: Tensor) -> Tensor:
+def quantize_weight(weight: Tensor, scales: Tensor) -> Tensor:
     """The nearest integers, int8."""
     return (weight / scales.where(scales > 0, 1)).round().clamp(-LARGEST, LARGEST).to(torch.int8)
 
 
-def quantized(network: N) -> N:
+def quantize(network: N) -> N:
     """A copy whose weights are those that 8 bits and a scale a row stand for; symmetric, zero stays zero."""
     network = deepcopy(network)
     with torch.no_grad():
         for layer in linear_layers(network).values():
             scales = row_scales(layer.weight)
-            layer.weight.copy_(rounded(layer.weight, scales) * scales)
+            layer.weight.copy_(quantize_weight(layer.weight, scales) * scales)
     return network

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from exercise.flat_parameters import FlatParameters
-from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tuned, linear_layers, over_weights
+from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tune, linear_layers, over_weights
 from trainlab.data import ImageData
 
 
@@ -15,7 +15,7 @@ def soft_threshold(values: Tensor, by: Tensor) -> Tensor:
     return values - values.clamp(min=-by, max=by)
 
 
-def l1_regularized(network: N, strength: float, data: ImageData, plan: Plan) -> N:
+def tune_with_l1(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     """A copy trained on under ``strength`` times the sum of the absolute weights.
 
     The subgradient of Adam's loss would leave weights swinging about zero. After each of its steps the weights are
@@ -38,4 +38,4 @@ def l1_regularized(network: N, strength: float, data: ImageData, plan: Plan) -> 
 
         return after_step
 
-    return fine_tuned(network, data, plan, constraint=shrink)
+    return fine_tune(network, data, plan, constraint=shrink)

@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tuned, linear_layers
+from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tune, linear_layers
 from trainlab.data import ImageData
 
 
@@ -23,7 +23,7 @@ def factors(layer: nn.Linear, rank: int) -> nn.Sequential:
     return nn.Sequential(first, second)
 
 
-def factorized(network: N, rank: int) -> N:
+def factorize(network: N, rank: int) -> N:
     """A copy with factors of ``rank`` in each layer where they have fewer weights than it."""
     network = deepcopy(network)
     for name, layer in linear_layers(network).items():
@@ -33,6 +33,6 @@ def factorized(network: N, rank: int) -> N:
     return network
 
 
-def factorized_and_tuned(network: N, rank: int, data: ImageData, plan: Plan) -> N:
+def factorize_and_tune(network: N, rank: int, data: ImageData, plan: Plan) -> N:
     """The same, fine-tuned."""
-    return fine_tuned(factorized(network, rank), data, plan)
+    return fine_tune(factorize(network, rank), data, plan)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from exercise.flat_parameters import FlatParameters
-from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tuned, linear_layers, over_weights
+from exercise.questions.sparsity.fine_tuning import N, Plan, fine_tune, linear_layers, over_weights
 from trainlab.data import ImageData
 
 
@@ -32,7 +32,7 @@ def _root_mean_square(layer: nn.Linear) -> Tensor:
     return size if size > 0 else torch.ones_like(size)
 
 
-def pruned(network: N, share: float) -> N:
+def prune(network: N, share: float) -> N:
     """A copy with ``share`` of the weights set to zero and nothing done about it."""
     network = deepcopy(network)
     layers = linear_layers(network)
@@ -42,7 +42,7 @@ def pruned(network: N, share: float) -> N:
     return network
 
 
-def pruned_and_tuned(network: N, share: float, data: ImageData, plan: Plan) -> N:
+def prune_and_tune(network: N, share: float, data: ImageData, plan: Plan) -> N:
     """The same, fine-tuned with these weights held at zero."""
     kept = masks(network, share)
 
@@ -50,4 +50,4 @@ def pruned_and_tuned(network: N, share: float, data: ImageData, plan: Plan) -> N
         factors = over_weights(flat, kept, others=1.0)
         return lambda lr: flat.parameter.data.mul_(factors)
 
-    return fine_tuned(pruned(network, share), data, plan, constraint=hold)
+    return fine_tune(prune(network, share), data, plan, constraint=hold)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exercise.claims import Claim
-from exercise.formatting import Verdict, all_hold, signed, together
+from exercise.formatting import Verdict, all_hold, corrected_verdicts, format_difference
 from exercise.questions.sparsity import measuring as m
 from exercise.questions.sparsity.points import Point, by_zeros
 from trainlab.statistics import Difference, difference
@@ -20,7 +20,7 @@ _ALONE, _AS_LONG = "zeroing alone", "zeroing with as much training"
 
 
 @dataclass(frozen=True)
-class Beside:
+class Match:
     """A network of one method compared with a network of another.
 
     Attributes:
@@ -54,17 +54,17 @@ def claims(points: Sequence[Point]) -> list[Claim]:
 
 
 def _claim(points: Sequence[Point], says: str, other: str) -> Claim:
-    found = beside(points, m.L1, other)
+    found = match_points(points, m.L1, other)
     if not found:
         return Claim(says, f"there are no two networks with {100 * MOST:.0f} % zeros or more to compare", None)
-    by_point: dict[str, list[Beside]] = {}
+    by_point: dict[str, list[Match]] = {}
     for one in found:
         by_point.setdefault(one.first.setting, []).append(one)
-    verdicts = [_of_point(of) for of in by_point.values()]
-    return Claim(says, "; ".join(map(_told, by_point.values())), all_hold(*verdicts))
+    verdicts = [_verdict(of) for of in by_point.values()]
+    return Claim(says, "; ".join(map(_describe_matches, by_point.values())), all_hold(*verdicts))
 
 
-def beside(points: Sequence[Point], method: str, other: str) -> list[Beside]:
+def match_points(points: Sequence[Point], method: str, other: str) -> list[Match]:
     """Each sparse network of ``method`` compared with the nearest of ``other`` with no more zeros, and no fewer."""
     theirs = by_zeros(points, other)
     pairs = []
@@ -75,11 +75,11 @@ def beside(points: Sequence[Point], method: str, other: str) -> list[Beside]:
         more = [second for second in theirs if _has_as_many(second, first)][:1]
         pairs += [(first, second) for second in (more if more == fewer else [*fewer, *more])]
     between = [difference(first.of("val_acc"), second.of("val_acc")) for first, second in pairs]
-    said = together(between)
-    return [Beside(*pair, of, word) for pair, of, (word, _) in zip(pairs, between, said, strict=True)]
+    said = corrected_verdicts(between)
+    return [Match(*pair, of, word) for pair, of, (word, _) in zip(pairs, between, said, strict=True)]
 
 
-def shown_share(point: Point) -> str:
+def format_share(point: Point) -> str:
     """ "16.6 %", "20 %"; never "0 %" or "100 %" of what is neither."""
     share = point.summary("zeros").mean
     text = f"{100 * share:.1f}"
@@ -91,22 +91,22 @@ def _has_as_many(first: Point, second: Point) -> bool:
     return first.summary("zeros").mean >= second.summary("zeros").mean - ALIKE
 
 
-def _of_point(found: Sequence[Beside]) -> bool | None:
+def _verdict(found: Sequence[Match]) -> bool | None:
     verdicts = [one.better for one in found]
     return False if False in verdicts else True if True in verdicts else None
 
 
-def _told(found: Sequence[Beside]) -> str:
+def _describe_matches(found: Sequence[Match]) -> str:
     """What decides, or what does not."""
-    verdict = _of_point(found)
+    verdict = _verdict(found)
     shown = [one for one in found if one.better is verdict]
-    parts = [f"{signed(one.between)} points compared with it at {_place(one)}" for one in shown]
+    parts = [f"{format_difference(one.between)} points compared with it at {_place(one)}" for one in shown]
     neither = ": not shown which is better" if verdict is None else ""
-    return f"at {shown_share(found[0].first)} zeros {' and '.join(parts)}{neither}"
+    return f"at {format_share(found[0].first)} zeros {' and '.join(parts)}{neither}"
 
 
-def _place(one: Beside) -> str:
+def _place(one: Match) -> str:
     """How many zeros the second has compared with the first: "fewer (50 %)"."""
     as_many, no_more = _has_as_many(one.second, one.first), _has_as_many(one.first, one.second)
     word = "as many" if as_many and no_more else "more" if as_many else "fewer"
-    return f"{word} ({shown_share(one.second)})"
+    return f"{word} ({format_share(one.second)})"

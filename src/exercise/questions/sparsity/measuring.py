@@ -19,7 +19,7 @@ from exercise.questions.sparsity import (
     schedule,
     storage,
 )
-from exercise.questions.sparsity.fine_tuning import Plan, fine_tuned, linear_layers
+from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
 from exercise.section import Measurement
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
@@ -101,24 +101,24 @@ Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
 def dense(start: Start, strengths: Strengths) -> Made:
     """The network as it is, and trained on for as long as others are fine-tuned."""
     yield DENSE, AS_TRAINED, start.network
-    yield DENSE, LONGER, fine_tuned(start.network, start.data, strengths.plan)
-    yield INT8, "8 bits", int8.quantized(start.network)
+    yield DENSE, LONGER, fine_tune(start.network, start.data, strengths.plan)
+    yield INT8, "8 bits", int8.quantize(start.network)
 
 
 def by_magnitude(start: Start, strengths: Strengths) -> Made:
     """Small weights set to zero, without and with fine-tuning, and then int8."""
     for share in strengths.shares:
-        yield PLAIN, f"{100 * share:g} %", magnitude.pruned(start.network, share)
+        yield PLAIN, f"{100 * share:g} %", magnitude.prune(start.network, share)
     for share in strengths.tuned_shares:
-        tuned = magnitude.pruned_and_tuned(start.network, share, start.data, strengths.plan)
+        tuned = magnitude.prune_and_tune(start.network, share, start.data, strengths.plan)
         yield TUNED, f"{100 * share:g} %", tuned
-        yield TUNED_INT8, f"{100 * share:g} %", int8.quantized(tuned)
+        yield TUNED_INT8, f"{100 * share:g} %", int8.quantize(tuned)
 
 
 def by_l1(start: Start, strengths: Strengths) -> Made:
     """L1 at each strength."""
     for strength in strengths.l1:
-        yield L1, f"strength {strength:g}", l1.l1_regularized(start.network, strength, start.data, strengths.plan)
+        yield L1, f"strength {strength:g}", l1.tune_with_l1(start.network, strength, start.data, strengths.plan)
 
 
 def by_schedule(start: Start, strengths: Strengths) -> Made:
@@ -127,14 +127,14 @@ def by_schedule(start: Start, strengths: Strengths) -> Made:
         yield (
             SCHEDULE,
             f"{100 * share:g} %",
-            schedule.pruned_by_schedule(start.network, share, start.data, strengths.plan),
+            schedule.prune_by_schedule(start.network, share, start.data, strengths.plan),
         )
 
 
 def by_rank(start: Start, strengths: Strengths) -> Made:
     """Factors of each rank."""
     for rank in strengths.ranks:
-        yield LOW_RANK, f"rank {rank}", low_rank.factorized_and_tuned(start.network, rank, start.data, strengths.plan)
+        yield LOW_RANK, f"rank {rank}", low_rank.factorize_and_tune(start.network, rank, start.data, strengths.plan)
 
 
 def by_activity(start: Start, strengths: Strengths) -> Made:
@@ -147,9 +147,13 @@ def by_activity(start: Start, strengths: Strengths) -> Made:
 def students(start: Start, strengths: Strengths) -> Made:
     """Narrower networks, taught by the trained one and by themselves."""
     for width in strengths.widths:
-        student = distillation.narrower(start.settings, start.data.image_shape, start.network, width)
-        yield TAUGHT, f"width {width}", distillation.taught(student, start.network, start.data, strengths.student)
-        yield UNTAUGHT, f"width {width}", distillation.untaught(student, start.data, strengths.student)
+        student = distillation.make_student(start.settings, start.data.image_shape, start.network, width)
+        yield (
+            TAUGHT,
+            f"width {width}",
+            distillation.train_student(student, start.network, start.data, strengths.student),
+        )
+        yield UNTAUGHT, f"width {width}", distillation.train_alone(student, start.data, strengths.student)
 
 
 def figures(network: nn.Module, data: ImageData) -> Measured:
@@ -180,12 +184,12 @@ def size_of(network: nn.Module) -> int:
     return size
 
 
-def measured_by(make: Callable[[Start, Strengths], Made]) -> Callable[[Evidence], Measured]:
+def measure_by(make: Callable[[Start, Strengths], Made]) -> Callable[[Evidence], Measured]:
     """A measurement: method -> setting -> seed -> figures."""
 
     def take(evidence: Evidence) -> Measured:
         found: Measured = {}
-        for start in starts(evidence):
+        for start in load_starts(evidence):
             for method, setting, network in make(start, QUICK if evidence.setting.quick else FULL):
                 of_seed = found.setdefault(method, {}).setdefault(setting, {})
                 of_seed[str(start.seed)] = figures(network, start.data)
@@ -194,15 +198,15 @@ def measured_by(make: Callable[[Start, Strengths], Made]) -> Callable[[Evidence]
     return take
 
 
-def starts(evidence: Evidence) -> list[Start]:
+def load_starts(evidence: Evidence) -> list[Start]:
     """The networks that all methods start from, by seed."""
     runs = [run for _, run in sorted(evidence.group(START).runs.items())]
-    loaded = zip(runs, _loaded(tuple(run.folder for run in runs)), strict=True)
+    loaded = zip(runs, _load(tuple(run.folder for run in runs)), strict=True)
     return [Start(run.seed, run.settings, network, data) for run, (network, data) in loaded]
 
 
 @lru_cache(maxsize=1)  # the images are read once for all measurements
-def _loaded(folders: Sequence[Path]) -> list[tuple[nn.Module, ImageData]]:
+def _load(folders: Sequence[Path]) -> list[tuple[nn.Module, ImageData]]:
     found: list[tuple[nn.Module, ImageData]] = []
     for folder in folders:
         data = load_data(folder)
@@ -213,7 +217,7 @@ def _loaded(folders: Sequence[Path]) -> list[tuple[nn.Module, ImageData]]:
 
 
 MEASUREMENTS = tuple(
-    Measurement(f"question_6_{name}", measured_by(make))
+    Measurement(f"question_6_{name}", measure_by(make))
     for name, make in {
         "dense": dense,
         "magnitude": by_magnitude,

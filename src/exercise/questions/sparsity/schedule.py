@@ -37,7 +37,7 @@ def cubic(share: float, epochs: int) -> Callable[[int], float]:
     return amount
 
 
-def pruned_by_schedule(network: N, share: float, data: ImageData, plan: Plan) -> N:
+def prune_by_schedule(network: N, share: float, data: ImageData, plan: Plan) -> N:
     """A copy trained on while ``ModelPruning`` prunes each layer to ``share``.
 
     Three of the callback's defaults are not wanted. It prunes biases and batch normalization too unless it is told the
@@ -53,7 +53,7 @@ def pruned_by_schedule(network: N, share: float, data: ImageData, plan: Plan) ->
         use_lottery_ticket_hypothesis=False,
         amount=cubic(share, plan.epochs),
     )
-    with _quietly():
+    with _silence_lightning():
         trainer = lightning.Trainer(
             accelerator="cpu",
             devices=1,
@@ -91,7 +91,7 @@ class Tuning(lightning.LightningModule):
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def _silence_lightning() -> Iterator[None]:
     """Without what Lightning says of a training that has no validation, and of the machine."""
     said = logging.getLogger("lightning.pytorch")
     level = said.level

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from exercise.claims import all_of, told
-from exercise.formatting import SMALL, accuracy, signed
+from exercise.claims import all_claims_hold, describe_claims
+from exercise.formatting import SMALL, format_accuracy, format_difference
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.chart import trade_off, zeros_by_layer
+from exercise.questions.sparsity.chart import plot_trade_off, plot_zeros_by_layer
 from exercise.questions.sparsity.findings import (
-    at_a_high_share,
-    how_l1_was_tried,
-    how_small,
-    how_sparse,
-    not_sparse,
+    describe_high_share,
+    describe_l1,
+    describe_not_sparse,
+    describe_smallest,
+    describe_sparsity,
 )
 from exercise.questions.sparsity.matched_sparsity import ALIKE, MOST, claims
 from exercise.questions.sparsity.points import Point, baseline, change, keeps, points_of
@@ -29,13 +29,13 @@ def answer(evidence: Evidence) -> Answer:
     if base is None:
         return Answer(["No run was completed, so there is no trained network to make sparse."])
     found = claims(points)
-    pictures = [trade_off(points, base), zeros_by_layer(points)]
+    pictures = [plot_trade_off(points, base), plot_zeros_by_layer(points)]
     return Answer(
-        [how_sparse(points, base), told(found), how_small(points, base)],
-        all_of(found),
+        [describe_sparsity(points, base), describe_claims(found), describe_smallest(points, base)],
+        all_claims_hold(found),
         [picture for picture in pictures if picture],
         [("All methods", table(points, base))],
-        [at_a_high_share(points, base), how_l1_was_tried(points), not_sparse(points, base)],
+        [describe_high_share(points, base), describe_l1(points), describe_not_sparse(points, base)],
     )
 
 
@@ -70,10 +70,10 @@ def _row(point: Point, base: Point) -> list[Cell]:
         (f"{100 * zeros:.1f} %", zeros),
         (f"{weights:,.0f}", weights),
         (f"{size / 1000:,.0f}", size),
-        (accuracy(val), val.mean),
-        ("-" if point is base else signed(between), between.mean),
+        (format_accuracy(val), val.mean),
+        ("-" if point is base else format_difference(between), between.mean),
         (said, said),
-        (accuracy(test), test.mean),
+        (format_accuracy(test), test.mean),
     ]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exercise.questions.sparsity.int8 import rounded, row_scales
+from exercise.questions.sparsity.int8 import quantize_weight, row_scales
 
 _HEADER = struct.Struct("<I")
 
@@ -55,7 +55,7 @@ def _smallest(tensor: Tensor) -> tuple[str, bytes]:
     scales_first = b""
     if tensor.ndim == 2:
         scales = row_scales(tensor)
-        integers = rounded(tensor, scales)
+        integers = quantize_weight(tensor, scales)
         if torch.equal(integers * scales, tensor):
             scales_first = _bytes(scales.bfloat16().view(torch.int16))
             values["int8"] = lambda kept: scales_first + _bytes(integers[kept])

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 
-from exercise.formatting import accuracy, beside_reported, margin, paragraph
-from exercise.outcomes import best_epochs, cells, convergence_past_guessing
+from exercise.formatting import describe_against_reported, format_accuracy, format_margin, join_sentences
+from exercise.outcomes import convergence_below_guessing, format_best_epochs, result_cells
 from exercise.questions.tuning.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
-from exercise.questions.tuning.sections import RECIPES, STEPS, curves, measured_steps, steps
+from exercise.questions.tuning.sections import RECIPES, STEPS, measure_steps, measured_steps, plot_curves
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import compared
-from exercise.store import Evidence, diverged
+from exercise.step_costs import step_ratio
+from exercise.store import Evidence, diverged_runs
 from trainlab.report import Cell, Group, Pair, Table, describe_pair, format_bounds, format_p, plot_accuracy_bars
 from trainlab.statistics import Interval, Ratio
 
@@ -27,27 +27,29 @@ def answer(evidence: Evidence) -> Answer:
     changes, recipes = pairs_of(evidence, COMPARED), pairs_of(evidence, OF_RECIPE)
     return Answer(
         [
-            *worth(changes),
-            f"{best.label} has the highest validation accuracy: {accuracy(best.summary('metrics', 'val_acc'))}.",
+            *describe_gains(changes),
+            f"{best.label} has the highest validation accuracy: {format_accuracy(best.summary('metrics', 'val_acc'))}.",
         ],
-        figures=[curves("8", done), replace(plot_accuracy_bars(done), name="8_accuracy_bars")],
+        figures=[plot_curves("8", done), replace(plot_accuracy_bars(done), name="8_accuracy_bars")],
         tables=[("What each change brings", gains(evidence, changes)), ("All parts", _all(groups))],
         details=[
-            beside_reported("Validation accuracy compared with the best that others report", _reported(groups)),
+            describe_against_reported(
+                "Validation accuracy compared with the best that others report", _reported(groups)
+            ),
             "What others report is of one run each, whose noise is not known, in batches of 32 without weight decay "
             "except in 8f. Networks with decay are trained otherwise than theirs.",
-            paragraph(*(describe_pair(pair) for pair in recipes.values())),
+            join_sentences(*(describe_pair(pair) for pair in recipes.values())),
         ],
     )
 
 
-def worth(changes: Mapping[str, Pair]) -> list[str]:
+def describe_gains(changes: Mapping[str, Pair]) -> list[str]:
     """Which changes are larger than the noise, and which are not; nothing where there is none."""
     sides: dict[str, list[str]] = {"brings": [], "costs": [], "open": []}
     for key, pair in changes.items():
-        lost = diverged(pair.first) or diverged(pair.second)
+        lost = diverged_runs(pair.first) or diverged_runs(pair.second)
         side = "open" if lost or not pair.is_clear else "brings" if pair.difference.mean > 0 else "costs"
-        tested = f"{margin(pair)} points {'ahead of' if pair.difference.mean > 0 else 'behind'}"
+        tested = f"{format_margin(pair)} points {'ahead of' if pair.difference.mean > 0 else 'behind'}"
         sides[side].append(f"{pair.first.label} ({key}), {tested} {pair.second.label}")
     words = {
         "brings": "Worth it by accuracy, more than the noise",
@@ -63,7 +65,7 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
     """A line a change: accuracy, epochs and the time of a step."""
     steps, rows = measured_steps(evidence), []
     for key, pair in changes.items():
-        found = convergence_past_guessing(pair.second, pair.first)
+        found = convergence_below_guessing(pair.second, pair.first)
         by = 100 * pair.difference.mean
         spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
         row: list[Cell] = [
@@ -73,7 +75,7 @@ def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
             (f"{by:+.1f}{spread}", by),
             (format_p(pair.p), pair.p),
             _ratio(found.common_epochs_ratio if found else None),
-            _ratio(compared(steps, *COMPARED[key])),
+            _ratio(step_ratio(steps, *COMPARED[key])),
         ]
         rows.append(row)
     return Table(
@@ -130,7 +132,7 @@ def _all(groups: Mapping[str, Group]) -> Table:
 
 def _row(key: str, group: Group) -> list[Cell]:
     part, best = PARTS[key], group.of("metrics", "best_epoch").values()
-    val, test, time = cells(group)
+    val, test, time = result_cells(group)
     lr = group.search["lr"] if group.search else group.settings.get("optim.lr", nan)
     return [
         (key, key),
@@ -139,7 +141,7 @@ def _row(key: str, group: Group) -> list[Cell]:
         (f"{lr:.2g}", lr),
         val,
         test,
-        (best_epochs(group), min(best, default=nan)),
+        (format_best_epochs(group), min(best, default=nan)),
         time,
         *((text, text) for text in part.published),
     ]
@@ -159,6 +161,6 @@ SECTION = Section(
     "",
     answer,
     [ALL],
-    [Measurement(STEPS, steps)],
+    [Measurement(STEPS, measure_steps)],
     notes=[RECIPES],
 )

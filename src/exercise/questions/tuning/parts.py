@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exercise.formatting import family, named
-from exercise.store import Evidence, NotYet
+from exercise.formatting import compare_pairs, with_label
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Sweep, experiments
 from trainlab.report import Group, Pair
 
@@ -59,7 +59,7 @@ OF_RECIPE = {"8b": ("8b, plain", "8b"), "8d": ("8d, plain", "8d")}
 
 def group_of(evidence: Evidence, key: str) -> Group:
     """The runs of a part."""
-    return named(evidence.experiment(ALL, PARTS[key].experiment), PARTS[key].name)
+    return with_label(evidence.experiment(ALL, PARTS[key].experiment), PARTS[key].name)
 
 
 def pairs_of(evidence: Evidence, compared: Mapping[str, tuple[str, str]]) -> dict[str, Pair]:
@@ -68,8 +68,8 @@ def pairs_of(evidence: Evidence, compared: Mapping[str, tuple[str, str]]) -> dic
     for key, (before, after) in compared.items():
         try:
             old, new = group_of(evidence, before), group_of(evidence, after)
-        except NotYet:
+        except NotAvailable:
             continue
         if old.runs and new.runs:
             found[key] = new, old
-    return dict(zip(found, family([*found.values()]), strict=True))
+    return dict(zip(found, compare_pairs([*found.values()]), strict=True))

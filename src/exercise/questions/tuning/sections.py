@@ -3,10 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from exercise.claims import Claim, all_of, told
-from exercise.formatting import corrected, holds, paragraph, times
-from exercise.outcomes import converges, is_less, peaks, reached, takes_fewer_epochs, time_to_as_low
-from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, left_on, whether_better
+from exercise.claims import Claim, all_claims_hold, describe_claims
+from exercise.formatting import corrected_verdict, format_ratio, holds, join_sentences
+from exercise.outcomes import (
+    describe_convergence_of,
+    describe_peaks,
+    describe_result,
+    is_less,
+    takes_fewer_epochs,
+    time_to_as_low,
+)
+from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, answer_of, measure_mc_dropout
 from exercise.questions.tuning.parts import (
     ALL,
     COMPARED,
@@ -17,8 +24,8 @@ from exercise.questions.tuning.parts import (
     pairs_of,
 )
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import compared, cost_told, is_dearer, step_times
-from exercise.store import Evidence, Measured, diverged
+from exercise.step_costs import describe_step_cost, is_slower, step_ratio, step_times
+from exercise.store import Evidence, Measured, diverged_runs
 from trainlab.report import Group, Pair, Plot, describe_pair, format_epoch_seconds, plot_learning_curves
 from trainlab.statistics import Ratio
 
@@ -50,28 +57,28 @@ class Change:
     @property
     def is_better(self) -> bool | None:
         """Whether the new one is more accurate; False where it is less, None where neither is clear."""
-        return holds(corrected(self.pair), "higher")
+        return holds(corrected_verdict(self.pair), "higher")
 
 
-def first(evidence: Evidence) -> Answer:
+def answer_8b(evidence: Evidence) -> Answer:
     """8b: what it came to, and compared with the plain network."""
     plain, group = group_of(evidence, "8b, plain"), group_of(evidence, "8b")
-    said = [reached(group)]
+    said = [describe_result(group)]
     if group.runs:
-        said.append(f"{peaks(group)} An epoch took {format_epoch_seconds(group)} s.")
-    return Answer([*said, *beside_plain(evidence, "8b")], figures=[curves("8b", [plain, group])])
+        said.append(f"{describe_peaks(group)} An epoch took {format_epoch_seconds(group)} s.")
+    return Answer([*said, *describe_recipe_gain(evidence, "8b")], figures=[plot_curves("8b", [plain, group])])
 
 
-def beside_plain(evidence: Evidence, key: str) -> list[str]:
+def describe_recipe_gain(evidence: Evidence, key: str) -> list[str]:
     """What the recipe does for a network."""
     pair = pairs_of(evidence, OF_RECIPE).get(key)
     if pair is None:
         return []
     change = f"{pair.first.label} is trained in {RECIPE}, {pair.second.label} in batches of 32 without."
-    return [paragraph(change, describe_pair(pair))]
+    return [join_sentences(change, describe_pair(pair))]
 
 
-def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evidence], Answer]:
+def make_answer(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evidence], Answer]:
     """The answer to a part that changes something: faster, better, at what cost?
 
     Where the part itself is not what is compared, it is also said what the recipe makes of that.
@@ -80,25 +87,25 @@ def changed(key: str, claims: Callable[[Change], list[Claim]]) -> Callable[[Evid
 
     def answer(evidence: Evidence) -> Answer:
         old, new, part = (group_of(evidence, which) for which in (before, after, key))
-        said, agrees = [reached(new)], None
+        said, agrees = [describe_result(new)], None
         pair = pairs_of(evidence, COMPARED).get(key)
         if pair:
             steps = measured_steps(evidence)
-            found = claims(Change(old, new, pair, compared(steps, before, after)))
-            if diverged(old) or diverged(new):
+            found = claims(Change(old, new, pair, step_ratio(steps, before, after)))
+            if diverged_runs(old) or diverged_runs(new):
                 found = [replace(claim, holds=None) for claim in found]  # those that are left are a choice
-            said += [describe_pair(pair), paragraph(peaks(new), converges(old, new))]
-            said += [cost_told(steps, (before, old.label), (after, new.label)), told(found)]
-            agrees = all_of(found)
+            said += [describe_pair(pair), join_sentences(describe_peaks(new), describe_convergence_of(old, new))]
+            said += [describe_step_cost(steps, (before, old.label), (after, new.label)), describe_claims(found)]
+            agrees = all_claims_hold(found)
         if key != after:
-            said += [reached(part), *beside_plain(evidence, key)]
+            said += [describe_result(part), *describe_recipe_gain(evidence, key)]
         shown = [old, new] if key == after else [old, new, part]
-        return Answer(said, agrees, [curves(key, shown)])
+        return Answer(said, agrees, [plot_curves(key, shown)])
 
     return answer
 
 
-def curves(key: str, groups: Sequence[Group]) -> Plot:
+def plot_curves(key: str, groups: Sequence[Group]) -> Plot:
     """Losses by epoch, for the section ``key``."""
     picture = plot_learning_curves(groups, "loss", "epochs")
     return replace(picture, name=f"{key}_{picture.name}")
@@ -113,20 +120,20 @@ def measured_steps(evidence: Evidence) -> Measured:
     return {} if ALL.name in evidence.under_way() else evidence.measured(STEPS)
 
 
-def steps(evidence: Evidence) -> Measured:
+def measure_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step of each part, in turn."""
     groups = {key: group_of(evidence, key) for key in PARTS}
     return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
 
 
-def mc_dropout(evidence: Evidence) -> Measured:
+def measure_8e_mc_dropout(evidence: Evidence) -> Measured:
     """Each seed of 8e, without and with dropout left on."""
-    return left_on(group_of(evidence, "8e").runs.values())
+    return measure_mc_dropout(group_of(evidence, "8e").runs.values())
 
 
-def uncertain(evidence: Evidence) -> Answer:
+def answer_mc_dropout(evidence: Evidence) -> Answer:
     """8e's second half: whether leaving dropout on makes better predictions."""
-    return whether_better("8e", evidence.measured(MC))
+    return answer_of("8e", evidence.measured(MC))
 
 
 def _batch_normalization(of: Change) -> list[Claim]:
@@ -134,14 +141,14 @@ def _batch_normalization(of: Change) -> list[Claim]:
     return [
         Claim(f"{new} takes fewer epochs than {old} to as low a loss", "", takes_fewer_epochs(of.old, of.new)),
         Claim(f"{new} is better than {old}", "", of.is_better),
-        Claim(f"a step of {new} takes longer", "", is_dearer(of.step)),
+        Claim(f"a step of {new} takes longer", "", is_slower(of.step)),
     ]
 
 
 def _self_normalization(of: Change) -> list[Claim]:
-    dearer = is_dearer(of.step)
+    dearer = is_slower(of.step)
     return [
-        Claim(f"{of.new.label} is less accurate than {of.old.label}", "", holds(corrected(of.pair), "lower")),
+        Claim(f"{of.new.label} is less accurate than {of.old.label}", "", holds(corrected_verdict(of.pair), "lower")),
         Claim(f"a step of {of.new.label} takes less time", "", None if dearer is None else not dearer),
     ]
 
@@ -152,7 +159,9 @@ def _alpha_dropout(of: Change) -> list[Claim]:
 
 def _one_cycle(of: Change) -> list[Claim]:
     time = time_to_as_low(of.old, of.new, of.step)
-    figure = f"{times(time)} as long: ratio of epochs, over seeds, times that of a step, over rounds" if time else ""
+    figure = (
+        f"{format_ratio(time)} as long: ratio of epochs, over seeds, times that of a step, over rounds" if time else ""
+    )
     return [
         Claim(f"{of.new.label} takes less time to as low a loss", figure, is_less(time)),
         Claim(f"{of.new.label} is better than {of.old.label}", "", of.is_better),
@@ -183,9 +192,9 @@ def _changed(key: str) -> Section:
         f"{key}. {PARTS[after].change}",
         f"Beside {PARTS[before].name}: does it converge faster, is it better, and what does an epoch cost?",
         usual,
-        changed(key, claims),
+        make_answer(key, claims),
         [ALL],
-        [Measurement(STEPS, steps)],
+        [Measurement(STEPS, measure_steps)],
         notes=[RECIPES],
     )
 
@@ -198,7 +207,7 @@ SECTIONS = (
         "Train 20 hidden layers of 100 units with He initialization, ELU, Nadam and early stopping; search the "
         "learning rate.",
         "",
-        first,
+        answer_8b,
         [ALL],
         notes=[RECIPES],
     ),
@@ -209,9 +218,9 @@ SECTIONS = (
         "8e. MC dropout, without retraining",
         f"Leave dropout on in {SAMPLES} predictions of each image and take their mean: is it more accurate?",
         TEXTBOOK,
-        uncertain,
+        answer_mc_dropout,
         [ALL],
-        [Measurement(MC, mc_dropout)],
+        [Measurement(MC, measure_8e_mc_dropout)],
     ),
     _changed("8f"),
 )
