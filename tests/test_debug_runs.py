@@ -85,5 +85,5 @@ def test_a_search_over_debug_runs_is_refused(tmp_path):
     for settings in (["debug=fast"], ["+trainer.fast_dev_run=true"], ["trainer.overfit_batches=2"]):
         done = sweep(*search, *settings)
         assert done.returncode == 1
-        assert done.stderr.startswith("error: a debug run has no figures to search by; leave out debug=")
+        assert done.stderr.startswith("error: a search cannot use debug runs, which have no results; leave out debug=")
         assert not (tmp_path / "search").exists()

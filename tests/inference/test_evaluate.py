@@ -263,7 +263,7 @@ def test_other_images_are_said_to_be_and_need_not_be_enough_for_a_training(finis
     with caplog.at_level(logging.INFO):
         figures = evaluate_checkpoint(tmp_path / "other.ckpt", device="cpu", out=tmp_path / "eval.json")
     assert torch.tensor(figures["confusion"]).sum() == 10
-    digests = f"{figures['data_digest']}, of the run {checkpoint['trainlab']['data_digest']}"
+    digests = f"{figures['data_digest']}, run's data digest {checkpoint['trainlab']['data_digest']}"
     assert f"evaluating on other images than the run's: data digest {digests}" in caplog.messages
     caplog.clear()
     evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")

@@ -1,4 +1,4 @@
-"""Small trainings, each alone or as members of a population, in this process; and what they leave, compared."""
+"""Small trainings, solo or as members of a population, in this process, and comparisons of their results."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Batches for several members against those of each alone."""
+"""Batches for several members compared with those of each solo run."""
 
 import pytest
 import torch

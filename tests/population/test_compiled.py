@@ -1,4 +1,4 @@
-"""Compiled populations: members come to what their runs alone, eager ones, come to."""
+"""Compiled populations: members have the results of their eager solo runs."""
 
 import pytest
 from members import alone, assert_same_run, together
@@ -26,7 +26,7 @@ CASES = {
 
 
 def assert_equal(works, folder):
-    """Each of the works comes to the same compiled with the others as eager and alone."""
+    """Each of the works has the same result compiled in a population as in an eager solo run."""
     for result in together({folder / f"together_{i}": work for i, work in enumerate(works)}, compile=True):
         assert not isinstance(result, BaseException), result
     for i, work in enumerate(works):

@@ -1,4 +1,4 @@
-"""A member comes to what its run alone comes to: all of its checkpoints, rows and results, after 200 steps."""
+"""A member equals its solo run after 200 steps: checkpoints, rows and results."""
 
 from itertools import product
 
@@ -50,7 +50,7 @@ def members(model, optimizer, schedule):
 
 
 def assert_equal(works, folder, tolerance=1e-9):
-    """Each of the works comes to the same alone and together with the others."""
+    """Each of the works has the same results solo and as a member."""
     for result in together({folder / f"together_{i}": work for i, work in enumerate(works)}):
         if isinstance(result, BaseException):
             raise result

@@ -1,4 +1,4 @@
-"""What a member leaves in its folder is what a run alone leaves there."""
+"""A member writes the same files as its solo run."""
 
 import json
 import re
@@ -27,7 +27,7 @@ JOBS = (
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """Folders of one sweep, its jobs alone and together."""
+    """Folders of one sweep, run solo and as a population."""
     folders = {}
     for population in ("off", "auto"):
         folder = tmp_path_factory.mktemp(population)
@@ -39,7 +39,7 @@ def both(tmp_path_factory):
 
 @pytest.fixture
 def pairs(both):
-    """Folders of each job, together and alone."""
+    """Folders of each job, as a member and solo."""
     names = [sorted(path.parent.name for path in folder.glob("*/result.json")) for folder in both]
     assert names[0] == names[1] and len(names[0]) == 2
     return [tuple(folder / name for folder in both) for name in names[0]]

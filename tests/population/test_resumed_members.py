@@ -1,4 +1,4 @@
-"""Members that go on from checkpoints: at different epochs, begun alone, or going on alone."""
+"""Members that resume from checkpoints: at different epochs, after a solo start, or as a solo run."""
 
 import shutil
 from dataclasses import replace

@@ -73,5 +73,5 @@ def test_a_search_does_not_try_an_alias(tmp_path):
     space = ("model=selu,selu_lecun", "seed=1,2", "sweep.trials=4", "sweep.sampler=random")
     done = sweep("hydra/sweeper=optuna", *space, "name=study", f"output_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("model=selu_lecun is the same run as model=selu and is not tried\n")
+    assert done.stdout.startswith("model=selu_lecun is the same run as model=selu and is skipped\n")
     assert set(results(tmp_path / "study")) == {"model=selu seed=1", "model=selu seed=2"}

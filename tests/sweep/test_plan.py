@@ -92,7 +92,9 @@ def test_groups_have_room_in_memory_and_leave_no_slot_empty(most, free, slots, g
 
 def test_the_reason_of_a_job_that_was_split_off():
     assert [item.reason for item in plan(members(3), most=2)] == ["at most 2 runs per population", ""]
-    assert {item.reason for item in plan(members(3), None, Memory(host=2 * GIB))} == {"there is no memory for two"}
+    assert {item.reason for item in plan(members(3), None, Memory(host=2 * GIB))} == {
+        "there is not enough memory for two"
+    }
     assert {item.reason for item in plan(members(3), None, slots=3)} == {"3 run at once"}
 
 

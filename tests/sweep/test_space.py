@@ -54,8 +54,8 @@ def test_dimensions_of_the_search_space(value, dimension):
         ),
         ("x=tag(log,choice(1,2))", "only an interval can have a tag, got x=tag(log,choice(1,2)); set x"),
         ("x=range(2,2)", "x=range(2,2) has no value to sweep over"),
-        ("name=a,b", "name says where or how runs are made, which cannot be searched; give one value"),
-        ("sweep.jobs=1,2", "sweep.jobs says where or how runs are made, which cannot be searched; give one value"),
+        ("name=a,b", "name does not affect the training and cannot be searched; give one value"),
+        ("sweep.jobs=1,2", "sweep.jobs does not affect the training and cannot be searched; give one value"),
         (
             "x=1",
             "a search needs a key to search over, such as 'optim.lr=interval(1e-5,1e-2)' or model=bn,selu",

@@ -1,4 +1,4 @@
-"""A study without any training: what it asks for, and what it makes of what it is told."""
+"""A study without training: the trials that it proposes and the results that it records."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def parabola(trial):
 
 
 def run_study(study, batch=4, loss=parabola, batches=99):
-    """Batches of a search, each told when it is through."""
+    """Run a search in batches and record the results of each."""
     for _ in range(batches):
         trials = study.next(batch)
         if not trials:
@@ -73,7 +73,7 @@ def test_random_draws_spread_evenly_over_the_logarithm(tmp_path):
 def test_an_interrupted_search_proposes_the_same_trials(tmp_path):
     whole = run_study(study_in(tmp_path / "whole"))
     run_study(study_in(tmp_path / "cut"), batches=2)
-    left = [trial.number for trial in study_in(tmp_path / "cut").next(4)]  # and killed before any is told
+    left = [trial.number for trial in study_in(tmp_path / "cut").next(4)]  # and killed before any result is recorded
     again = study_in(tmp_path / "cut")
     assert [trial.number for trial in again.next(4)] == left == [8, 9, 10, 11]
     assert run_study(again) == whole
@@ -93,7 +93,7 @@ def test_more_trials_continue_and_fewer_add_none(tmp_path):
         (Outcome("completed", {}), TrialState.FAIL, "failed", None),
         (Outcome("diverged", {"val_loss": 2.0}, reason="not finite"), TrialState.FAIL, "diverged", None),
         (Outcome("failed", {}, reason="the cat"), TrialState.FAIL, "failed", None),
-        (Outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was told by an epoch
+        (Outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was reported after an epoch
     ],
 )
 def test_the_outcome_of_a_trial_is_reported(outcome, state, status, value, tmp_path):

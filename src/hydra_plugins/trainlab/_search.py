@@ -1,4 +1,4 @@
-"""A search: batches of trials through the launcher, until there are enough of them."""
+"""Hyperparameter search: batches of trials, run by the launcher."""
 
 import shlex
 from collections import defaultdict
@@ -29,32 +29,36 @@ if TYPE_CHECKING:
 
 _LOCK = ".study.lock"
 _ENDS = ("completed", "debug", "pruned", "diverged", "failed")
-_REASONS = 3  # told of failures
+_MAX_REASONS = 3  # of failures that are listed
 
 
 def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings, batch: int) -> list[JobReturn]:
-    """Run trials until there are as many as asked for, or nothing new is left to try.
+    """Run trials until ``settings.trials`` is reached or all combinations have been tried.
 
-    What is told to the study at a batch's end stands in the runs' folders, so that no end of this process loses it.
+    Results are read from the runs' folders at the end of a batch, so none is lost if this process is killed.
 
     Raises:
-        ValueError: it cannot be, or the folder holds another search; no trial was started.
-        SweepFailed: values cannot be, and no trial was started; or some trials ended by an error, or all badly.
-        KeyboardInterrupt: it was interrupted.
+        ValueError: the settings are invalid, or the folder holds another search; no trial was started.
+        SweepFailed: values are invalid, and no trial was started; or trials failed, or none was completed.
+        KeyboardInterrupt: the search was interrupted.
     """
-    from hydra_plugins.trainlab.launcher import ProcessLauncher  # Hydra may have loaded it anew
+    from hydra_plugins.trainlab.launcher import ProcessLauncher  # Hydra may have imported the module again
 
     if not isinstance(launcher, ProcessLauncher) or not launcher.trainings:
-        raise SweepFailed("hydra/sweeper=optuna goes with hydra/launcher=trainlab; leave out hydra/launcher=")
+        raise SweepFailed("hydra/sweeper=optuna needs hydra/launcher=trainlab; leave out hydra/launcher=")
     if is_debug_run(cast(dict[str, Any], OmegaConf.to_container(launcher.config))):
-        raise SweepFailed("a debug run has no figures to search by; leave out debug=, fast_dev_run and overfit_batches")
+        raise SweepFailed(
+            "a search cannot use debug runs, which have no results; leave out debug=, fast_dev_run and overfit_batches"
+        )
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)
     settings = replace(settings, max_epochs=_longest(settings, space))
     corners = list(space.corners())
     overrides_of = [space.overrides(params) for params in corners]
-    found, *_ = checked(jobs, overrides_of, retry_failed=False, measure=False)  # all values that are known beforehand
+    found, *_ = checked(
+        jobs, overrides_of, retry_failed=False, measure=False
+    )  # checks all values that are known in advance
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
@@ -63,7 +67,7 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
 
 
 def _without_aliases(space: Space, corners: Sequence[Params], jobs: Sequence[Job]) -> Space:
-    """The space without choices that are the same run as earlier ones; ``jobs`` are those of its corners."""
+    """The space without choices that give the same run as earlier ones; ``jobs`` are those of its corners."""
     first: dict[str, Params] = {}
     dropped: dict[str, list[Value]] = defaultdict(list)
     for params, job in zip(corners, jobs, strict=True):
@@ -72,24 +76,24 @@ def _without_aliases(space: Space, corners: Sequence[Params], jobs: Sequence[Job
         if len(keys) == 1:
             (key,) = keys
             dropped[key].append(params[key])
-            say(f"{key}={params[key]} is the same run as {key}={other[key]} and is not tried")
+            say(f"{key}={params[key]} is the same run as {key}={other[key]} and is skipped")
     return space.without(dropped)
 
 
 def space_of(overrides: Sequence[Override]) -> Space:
-    """The space that a command line describes; of two overrides of a key the second holds.
+    """The search space of a command line; the last override of a key counts.
 
     Raises:
-        ValueError: there is nothing to search, or what is there cannot be searched.
+        ValueError: no key is searched, or a key cannot be searched.
     """
     parts: dict[str, str | tuple[str, Dimension]] = {}
     for override in overrides:
         key = override.get_key_element()
         if "." in key and override.is_choice_sweep() and len(values := {*swept_values(override)}) == 1:
-            parts[key] = f"{key}={values.pop()}"  # of an option that trials choose
+            parts[key] = f"{key}={values.pop()}"  # a setting of an option that trials choose
         elif override.is_sweep_override():
             if not telling([f"{key}="]):
-                raise ValueError(f"{key} says where or how runs are made, which cannot be searched; give one value")
+                raise ValueError(f"{key} does not affect the training and cannot be searched; give one value")
             parts[key] = (key, _dimension(key, override))
         elif override.is_delete():
             parts[key] = str(override.input_line)
@@ -137,12 +141,12 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
                     raise
                 for index, message in failure.mistakes.items():
                     study.tell(trials[index], Outcome("failed", {}, reason=message))
-                continue  # with the others
+                continue
             finally:
-                _tell(study)
+                _record_ended(study)
                 study.write()
                 say(study.progress())
-            if study.running() or (launcher.on_failure == "stop" and _any_bad(study, trials)):
+            if study.running() or (launcher.on_failure == "stop" and _any_failed(study, trials)):
                 raise SweepFailed("a failure stopped the search; the same command resumes from here")
     finally:
         report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
@@ -152,7 +156,7 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
 
 
 def _job(study: Study, trial: FrozenTrial) -> list[str]:
-    """Overrides of a trial's run, with what it needs to take part in the study where that prunes."""
+    """Overrides of a trial's run, with access to the study if trials are pruned."""
     settings = study.settings
     if settings.pruner == "none":
         return study.overrides(trial)
@@ -160,35 +164,35 @@ def _job(study: Study, trial: FrozenTrial) -> list[str]:
     return [*study.overrides(trial), f"sweep.trial={about}max_epochs:{settings.max_epochs}}}"]
 
 
-def _tell(study: Study) -> None:
-    """What has come to its end, by what the runs have left."""
+def _record_ended(study: Study) -> None:
+    """Record the trials that have ended, from the results of their runs."""
     for trial in study.running():
         outcome = recorded_outcome(study.folder_of(trial))
         if outcome.status in _ENDS:
             study.tell(trial, outcome)
 
 
-def _any_bad(study: Study, of: Sequence[FrozenTrial]) -> bool:
-    """Whether any of these trials has come to a bad end."""
+def _any_failed(study: Study, of: Sequence[FrozenTrial]) -> bool:
+    """Whether any of these trials has failed or diverged."""
     numbers = {trial.number for trial in of}
     return any(status_of(t) in ("diverged", "failed") for t in study.trials() if t.number in numbers)
 
 
 def _say_best(study: Study) -> None:
-    """Number, folder and command of the best trial."""
+    """Print number, folder and command of the best trial."""
     if best := study.best():
         command = shlex.join(["python", "src/train.py", *telling(study.overrides(best))])
-        told = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
-        say(f"{told}\n  in {study.folder_of(best)}\n  again: {command}")
+        summary = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
+        say(f"{summary}\n  in {study.folder_of(best)}\n  again: {command}")
 
 
 def _raise_failures(study: Study) -> None:
-    """Trials that diverge are part of a search over rates; those that end by an error are not."""
+    """Raise SweepFailed for failed trials, but not for diverged ones, or if none was completed."""
     failed = [trial for trial in study.trials() if status_of(trial) == "failed"]
     if failed:
-        reasons = "; ".join(f"trial {trial.number}: {reason_of(trial)}" for trial in failed[:_REASONS])
-        more = f"; and {len(failed) - _REASONS} more" if len(failed) > _REASONS else ""
-        again = "the same command with sweep.retry_failed=true tries them again"
+        reasons = "; ".join(f"trial {trial.number}: {reason_of(trial)}" for trial in failed[:_MAX_REASONS])
+        more = f"; and {len(failed) - _MAX_REASONS} more" if len(failed) > _MAX_REASONS else ""
+        again = "the same command with sweep.retry_failed=true retries them"
         raise SweepFailed(f"{len(failed)} of {len(study.trials())} trials failed ({reasons}{more}); {again}")
     if not study.best():
-        raise SweepFailed("no trial was completed, so there is no best one; search over lower values of optim.lr")
+        raise SweepFailed("no trial was completed; search over lower values of optim.lr")

@@ -1,4 +1,4 @@
-"""All combinations of the values given."""
+"""Grid sweeper: all combinations of values."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from trainlab.config.overrides import combinations, parse_overrides
 
 
 class GridSweeper(BasicSweeper):
-    """Hydra's, but that it leaves the check of the jobs to a launcher that lists all mistakes, and writes no file.
+    """Hydra's sweeper, but the launcher checks the jobs and lists all mistakes, and no file is written.
 
     Args:
-        params: overrides besides those of the command line.
+        params: overrides in addition to those of the command line.
     """
 
     def __init__(self, params: dict[str, str] | None = None) -> None:
@@ -24,22 +24,22 @@ class GridSweeper(BasicSweeper):
 
         Raises:
             WrongArguments: an override cannot be read, or has no value.
-            SweepFailed: some of them failed, or none was started since some cannot be.
+            SweepFailed: jobs failed, or none was started because some are invalid.
         """
-        from hydra_plugins.trainlab.launcher import ProcessLauncher  # Hydra may have loaded it anew
+        from hydra_plugins.trainlab.launcher import ProcessLauncher  # Hydra may have imported the module again
 
         assert self.hydra_context is not None and self.launcher is not None
         overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)
         for override in overrides:
             if override.is_interval_sweep():
-                told = f"an interval has no combinations, got {override.input_line}"
-                raise SweepFailed(f"{told}; set hydra/sweeper=optuna to search it, or give values", 2)
+                rule = f"a sweep needs values, got the interval {override.input_line}"
+                raise SweepFailed(f"{rule}; set hydra/sweeper=optuna to search it, or give values", 2)
         jobs = combinations(overrides)
         if not isinstance(self.launcher, ProcessLauncher):
             self.validate_batch_is_legal(jobs)
         returns = self.launcher.launch(jobs, initial_job_idx=0)
         for returned in returns:
             if returned.status is JobStatus.FAILED and isinstance(returned._return_value, SweepFailed):
-                raise returned._return_value  # which is about all of them
+                raise returned._return_value  # of the whole sweep
             _ = returned.return_value  # raises what the job raised
         return returns

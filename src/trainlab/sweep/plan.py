@@ -1,4 +1,4 @@
-"""What a sweep has to do, as data. Who carries it out shares nothing with it but the file system."""
+"""The plan of a sweep, as data. The executors that run it share only the file system with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from trainlab.population.grouping import CAPPED, Candidate, groups, parts
 from trainlab.runs.fingerprint import telling
 from trainlab.sweep.resources import Memory
 
-KEEP = "keep"  # it has come to an end: completed, or failed and not to be tried again
+KEEP = "keep"  # it has ended: completed, or failed and not to be retried
 RUN = "run"
 CONTINUE = "continue"
 RETRY = "retry"
@@ -21,16 +21,16 @@ class Job:
     """A run of a sweep.
 
     Attributes:
-        number: place in the sweep.
-        overrides: as given, those that all jobs share too.
-        folder: of the run.
-        fingerprint: of its settings.
+        number: index in the sweep.
+        overrides: all overrides, including those that jobs share.
+        folder: folder of the run.
+        fingerprint: fingerprint of its settings.
         identity: jobs that share it are one run, `trainlab.runs.fingerprint.identity`.
         todo: KEEP, RUN, CONTINUE or RETRY.
-        devices: processes that it trains with; more than one only if it is yet to be trained.
-        on_gpu: whether those are GPUs.
-        max_epochs: None where there is no limit.
-        settings: by which it is told from others, `trainlab.population.grouping.comparable`; of jobs to do.
+        devices: number of processes that it trains with; 1 if it is not to be trained.
+        on_gpu: whether it trains on GPUs.
+        max_epochs: None for no limit.
+        settings: settings to compare jobs by, from `trainlab.population.grouping.comparable`; empty if it has ended.
         ineligible_reason: why it cannot be trained together with others; "" if it can.
         member_bytes: memory that it takes where it is trained together with others; an estimate.
     """
@@ -51,11 +51,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Item:
-    """What is carried out in one go: a job, or several that are trained together.
+    """A unit of execution: a solo job, or a population of several.
 
     Attributes:
-        jobs: by number.
-        reason: why there is only one, where others were looked for.
+        jobs: jobs by number.
+        reason: why a job runs solo; "" for a population.
     """
 
     jobs: tuple[Job, ...]
@@ -63,12 +63,12 @@ class Item:
 
     @property
     def devices(self) -> int:
-        """Devices it needs at once."""
+        """Number of devices that it needs."""
         return max(job.devices for job in self.jobs)
 
     @property
     def on_gpu(self) -> bool:
-        """Whether those are GPUs."""
+        """Whether it runs on GPUs."""
         return any(job.on_gpu for job in self.jobs)
 
 
@@ -79,14 +79,14 @@ def plan(
     slots: int = 1,
     gpus: int = 0,
 ) -> list[Item]:
-    """Items in the order in which they start, that of their first jobs; jobs that have come to an end are in none.
+    """Items in the order in which they start, without jobs that have ended.
 
     Args:
-        jobs: of the sweep.
-        most: to be trained together; None for as many as half of the memory holds.
-        memory: that is free.
-        slots: how many items run at once. Items are halved until there are so many.
-        gpus: how many there are; an item has one to itself.
+        jobs: jobs of the sweep.
+        most: maximal size of a population; None for as many as fit in half of the memory.
+        memory: free memory.
+        slots: number of items that run at the same time. Items are halved until there are at least as many.
+        gpus: number of GPUs; each item has its own.
     """
     todo = [job for job in jobs if job.todo != KEEP]
     if most == 1:
@@ -98,24 +98,24 @@ def plan(
         members = [by_number[number] for number in group.numbers]
         room = _room(members, memory or Memory(), at_once)
         cap = min((limit for limit in (most, room) if limit is not None), default=None)
-        alone = group.reason or ("there is no memory for two" if room == 1 else CAPPED.format(cap))
+        alone = group.reason or ("there is not enough memory for two" if room == 1 else CAPPED.format(cap))
         items += [_item(part, alone) for part in parts(members, cap)]
     on_gpus = gpus > 0 and all(item.on_gpu for item in items)
     return sorted(_spread(items, min(at_once, gpus) if on_gpus else at_once), key=lambda item: item.jobs[0].number)
 
 
 def slots_for(jobs: Sequence[Job], memory: Memory, threads: int, gpus: int) -> int:
-    """How many items run at once where nobody says it: one a GPU; on the processor one a thread of it.
+    """Default number of items that run at the same time: one per GPU, or one per CPU thread.
 
-    Networks of this size are trained faster by processes with a thread each than by one whose small operations are
-    divided. Jobs that have ended count, too: how sums are divided decides how they round, so what goes on after an
-    interruption goes on with as many threads as before.
+    Small networks train faster in processes with one thread each than in one process that divides small operations
+    among threads. Jobs that have ended count, too: the number of threads affects rounding, so a resumed sweep must use
+    as many as before.
 
     Args:
-        jobs: of the sweep.
-        memory: that is free. Half of it holds what a process takes besides its members.
-        threads: of the processor.
-        gpus: how many there are.
+        jobs: jobs of the sweep.
+        memory: free memory; half of it is for the processes themselves, without their members.
+        threads: number of CPU threads.
+        gpus: number of GPUs.
     """
     todo = [job for job in jobs if job.todo != KEEP]
     if any(job.on_gpu for job in todo):
@@ -129,7 +129,7 @@ def _item(jobs: tuple[Job, ...], alone: str) -> Item:
 
 
 def _room(members: Sequence[Job], memory: Memory, at_once: int) -> int | None:
-    """How many of the members half of the memory holds: of a GPU, or of the processor's by those who run at once."""
+    """Number of members that fit in half of the memory of a GPU, or of the host shared by ``at_once`` items."""
     free = memory.gpu if members[0].on_gpu else memory.host
     each = max(job.member_bytes for job in members)
     if free is None or not each:
@@ -138,7 +138,7 @@ def _room(members: Sequence[Job], memory: Memory, at_once: int) -> int | None:
 
 
 def _spread(items: Sequence[Item], slots: int) -> list[Item]:
-    """The items, the largest ones halved until no slot is empty, as far as that goes."""
+    """Halve the largest items until every slot is used, or no item can be halved."""
     spread = list(items)
     while spread and sum(item.devices for item in spread) < slots:
         largest = max(spread, key=lambda item: len(item.jobs))
@@ -151,7 +151,7 @@ def _spread(items: Sequence[Item], slots: int) -> list[Item]:
 
 
 def labels(job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """What sets each job apart from the others."""
+    """Overrides in which each job differs from the others."""
     every = [telling(overrides) for overrides in job_overrides]
     shared = set.intersection(*map(set, every)) if len(every) > 1 else set()
     return [" ".join(o for o in own if o not in shared) or " ".join(own) or "default" for own in every]

@@ -1,4 +1,4 @@
-"""A population is divided where a part of the machine has nothing else to do. Its members come to the same."""
+"""A population is split when cores are idle. The results of its members do not change."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A member that is looked into tells what its run alone tells, and comes to what it would have come to."""
+"""Layer statistics of a member equal those of its solo run, and do not change its results."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ MODELS = {
 }
 
 
-def told(folder: Path) -> list[dict[str, float | str]]:
+def recorded(folder: Path) -> list[dict[str, float | str]]:
     return [
         {k: v if k == "layer" else float(v) for k, v in row.items()}
         for row in read_rows(folder / "layer_statistics.csv")
@@ -28,12 +28,12 @@ def test_a_member_has_the_layer_statistics_of_its_solo_run(tmp_path, model):
         assert not isinstance(result, BaseException), result
     for i, work in enumerate(works):
         assert not isinstance(alone(tmp_path / f"alone_{i}", *work), BaseException)
-        ours, theirs = told(tmp_path / f"member_{i}"), told(tmp_path / f"alone_{i}")
+        ours, theirs = recorded(tmp_path / f"member_{i}"), recorded(tmp_path / f"alone_{i}")
         assert len(ours) == 3 * 6  # before and after two epochs; five layers and the output
         far = [one for one in deviations(ours, theirs) if not one[0] <= TOLERANCE]
         assert not far, far
         assert_same_run(tmp_path / f"member_{i}", tmp_path / f"alone_{i}")
-    assert told(tmp_path / "member_0") != told(tmp_path / "member_1")
+    assert recorded(tmp_path / "member_0") != recorded(tmp_path / "member_1")
 
 
 def test_layer_statistics_change_no_member_by_a_bit(tmp_path):
@@ -42,4 +42,4 @@ def test_layer_statistics_change_no_member_by_a_bit(tmp_path):
     together({tmp_path / f"probed_{i}": [*work, *ON] for i, work in enumerate(works)})
     for i in range(2):
         assert_same_run(tmp_path / f"probed_{i}", tmp_path / f"plain_{i}", tolerance=0)
-        assert told(tmp_path / f"probed_{i}")
+        assert recorded(tmp_path / f"probed_{i}")
