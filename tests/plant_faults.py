@@ -134,7 +134,8 @@ def planted(fault: Fault, project: Path) -> str:
 
 def run_tests(project: Path, *arguments: str) -> tuple[int, str]:
     """Exit status of pytest, and the first test that failed or the end of what it printed."""
-    command = [sys.executable, "-m", "pytest", "-x", "-n", "auto", "--dist", "worksteal", *arguments]
+    workers = ["-n0"] if arguments else ["-n", "auto", "--dist", "worksteal"]
+    command = [sys.executable, "-m", "pytest", "-x", *workers, *arguments]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     failed = re.search(r"^(FAILED|ERROR) (?:tests/)?(.*?)(?: - .*)?$", done.stdout, re.MULTILINE)

@@ -47,8 +47,8 @@ def test_an_interrupted_run_resumes_with_the_next_epoch(stop, epoch, train):
     [
         *[("plain", first) for first in (4, STEPS, STEPS + 6)],
         *[pytest.param(case, STEPS + 6, marks=pytest.mark.slow) for case in CASES if case != "plain"],
-        ("plateau", 4),
-        ("steps of two batches", STEPS - 1),
+        pytest.param("plateau", 4, marks=pytest.mark.slow),
+        pytest.param("steps of two batches", STEPS - 1, marks=pytest.mark.slow),
     ],
 )
 def test_more_steps_continue_a_run_inside_its_epoch(case, first, train):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from conftest import TINY, with_defaults
+from conftest import TINY, cases, with_defaults
 from event_files import BOARD, points, values
 from same_runs import assert_same_training, rows
 from trainlab.callbacks.layer_statistics import LayerStatistics
@@ -34,7 +34,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", cases(CASES, "bn and dropout"))
 def test_a_training_is_the_same_to_the_bit(train, case):
     _, plain = train(*CASES[case], name="plain")
     result, probed = train(*CASES[case], ON, name="probed")
@@ -90,7 +90,7 @@ class FirstGradient(Callback):
             self.found = {k: v.clone() for k, v in pl_module.flat.by_name(pl_module.flat.gradient).items()}
 
 
-@pytest.mark.parametrize("case", ["bn and dropout", "alpha dropout", "rrelu, augmented"])
+@pytest.mark.parametrize("case", cases(["bn and dropout", "alpha dropout", "rrelu, augmented"], "alpha dropout"))
 def test_the_gradient_before_the_training_is_that_of_its_first_step(train, case):
     first = FirstGradient()
     _, folder = train(*CASES[case], ON, "trainer.max_epochs=1", callbacks=(first,))
@@ -130,6 +130,7 @@ class Stop(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_leaves_the_rows_and_points_of_an_undisturbed_one(train):
     settings = ("model=bn", ON, BOARD, "trainer.max_epochs=4")
     with pytest.raises(Interrupted):

@@ -69,11 +69,11 @@ def test_a_search_by_accuracy_ends_runs_whose_best_is_below_the_median(differenc
 @pytest.mark.parametrize(
     "better_by, epochs",
     [
-        ((-1, -1, -1), 3),  # never worse than the median
+        pytest.param((-1, -1, -1), 3, marks=pytest.mark.slow),  # never worse than the median
         ((0, 0, 0), 3),  # as good as the median is good enough
-        ((0.5, -9, -9), 1),
+        pytest.param((0.5, -9, -9), 1, marks=pytest.mark.slow),
         ((-1, 0.5, -9), 2),
-        ((-1, -1, 0.5), 3),  # after the last epoch there is nothing to spare
+        pytest.param((-1, -1, 0.5), 3, marks=pytest.mark.slow),  # after the last epoch there is nothing to spare
     ],
 )
 def test_a_run_ends_where_its_best_loss_is_above_the_median(better_by, epochs, alone, train, tmp_path):
@@ -129,6 +129,7 @@ def test_a_run_that_was_killed_after_it_was_pruned_makes_no_epoch_more(alone, tr
     assert (again.status, again.metrics) == ("pruned", result.metrics)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_is_judged_by_the_epoch_that_it_ends_with(alone, train, tmp_path):
     _, losses = alone
     study, trial = study_with(tmp_path, [9.0, min(losses[:2]) - 0.5, 0.0])
@@ -139,6 +140,7 @@ def test_a_run_that_is_interrupted_is_judged_by_the_epoch_that_it_ends_with(alon
     assert (result.status, result.metrics["epochs"]) == ("pruned", 2)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_it_saved_the_epoch_makes_that_one_again(alone, train, tmp_path):
     _, losses = alone
     study, trial = study_with(tmp_path, [0.0, 0.0, 0.0])
@@ -149,12 +151,14 @@ def test_a_run_that_was_killed_before_it_saved_the_epoch_makes_that_one_again(al
     assert study.running()[0].intermediate_values == {1: losses[0]}
 
 
+@pytest.mark.slow
 def test_epochs_that_must_be_made_are_made(alone, train, tmp_path):
     study, trial = study_with(tmp_path, [0.0, 0.0, 0.0])
     result, _ = train(f"trainer.max_epochs={EPOCHS}", "trainer.min_epochs=2", as_trial(study, trial))
     assert (result.status, result.metrics["epochs"]) == ("pruned", 2)
 
 
+@pytest.mark.slow
 def test_early_stopping_comes_before_pruning(alone, train, tmp_path):
     study, trial = study_with(tmp_path, [9.0, 0.0, 0.0])
     early = ("callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=9")
@@ -162,6 +166,7 @@ def test_early_stopping_comes_before_pruning(alone, train, tmp_path):
     assert (result.status, result.metrics["stop_reason"]) == ("completed", "early stopping")
 
 
+@pytest.mark.slow
 def test_nothing_is_pruned_before_five_trials_are_completed(alone, train, tmp_path):
     study = Study(tmp_path, SPACE, Settings(6, "random", 1, "median", EPOCHS))
     for trial in study.next(4):
@@ -182,6 +187,7 @@ class Known(Callback):
         pl_module.val_metrics = {**pl_module.val_metrics, "val/loss": self.loss}
 
 
+@pytest.mark.slow
 def test_hyperband_ends_who_is_not_among_the_best_third_of_a_rung(train, tmp_path):
     """Of three epochs it makes two brackets: of rungs after one and after three epochs, and of one after three alone.
 

@@ -96,7 +96,9 @@ def test_losses_share_a_chart(train):
     assert charts["learning rate"] == ["run/lr$"]
 
 
-@pytest.mark.parametrize(("stop", "error"), [(ctrl_c, Interrupted), (power_cut, RuntimeError)])
+@pytest.mark.parametrize(
+    ("stop", "error"), [(ctrl_c, Interrupted), pytest.param(power_cut, RuntimeError, marks=pytest.mark.slow)]
+)
 def test_a_resumed_run_shows_every_point_once_and_its_own_result(train, stop, error):
     few = ("trainer.max_epochs=4", BOARD)
     with pytest.raises(error):
@@ -119,6 +121,7 @@ def test_a_run_that_was_interrupted_shows_what_it_had(train, tmp_path):
     assert described(folder)[2] == api_pb2.STATUS_UNKNOWN
 
 
+@pytest.mark.slow
 def test_a_restarted_run_removes_events_of_the_failed_one(train):
     with pytest.raises(RuntimeError, match="power cut"):
         train(BOARD, callbacks=(At(0, power_cut),))
@@ -136,6 +139,7 @@ def test_a_diverged_run_has_its_hyperparameters_and_no_figures(train, tmp_path):
     assert not any(points(tmp_path / "run", tag) for tag in METRICS.values())
 
 
+@pytest.mark.slow
 def test_new_settings_take_the_place_of_the_old(train):
     train(BOARD)
     result, folder = train(BOARD, "label_smoothing=0.25", "ckpt_path=last", "trainer.max_epochs=3")

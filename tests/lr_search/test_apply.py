@@ -89,7 +89,7 @@ def test_the_test_set_takes_no_part(search: str, compose_config: Any, monkeypatc
     assert 0 < run_search(cfg, parts)["lr"] < 1
 
 
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("search", cases(SEARCHES, "range_test"))
 def test_the_rate_is_in_all_that_a_run_leaves(search: str, train: Any):
     result, folder = train(
         *SEARCHES[search],
@@ -247,7 +247,7 @@ def test_the_message_about_changed_settings_leaves_out_the_rate(train: Any):
         train(*RANGE_TEST, "trainer.max_epochs=1", "model.width=8")
 
 
-@pytest.mark.parametrize("search", cases([RANGE_TEST, GRID, (*GRID, "+trainer.benchmark=false")], RANGE_TEST, GRID))
+@pytest.mark.parametrize("search", cases([RANGE_TEST, GRID, (*GRID, "+trainer.benchmark=false")], GRID))
 def test_ctrl_c_loses_the_search_alone(search: Any, train: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     order, calls = trainlab.data.batches.Batches.order, []
 

@@ -60,6 +60,7 @@ def test_members_of_a_population_use_the_search_done_before_they_start(undisturb
     assert "Search over a grid of learning rates" in report
 
 
+@pytest.mark.slow
 def test_runs_of_processes_of_their_own_search_once_too(tmp_path: Path, undisturbed: Path):
     done = sweep(*JOBS, "sweep.population=off", "sweep.jobs=2", f"output_dir={tmp_path}")
     assert (done.returncode, done.stderr) == (0, "")
@@ -85,6 +86,7 @@ def test_a_killed_sweep_resumes_with_its_rates(tmp_path: Path):
         assert ours["metrics"]["val_loss"] == pytest.approx(theirs["metrics"]["val_loss"], rel=1e-6)  # float32
 
 
+@pytest.mark.slow
 def test_a_search_that_fails_fails_the_runs_that_need_it_and_no_other(tmp_path: Path):
     # A training of the search has 19 steps, the run 38.
     long = ("scheduler=cosine", "scheduler.warmup_steps=5,30", "seed=1,2")

@@ -147,6 +147,7 @@ def test_a_second_ctrl_c_ends_all_members_at_once(undisturbed, tmp_path):
     assert_as_undisturbed(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_trouble_of_one_member_is_its_own(undisturbed, tmp_path):
     """Where its last checkpoint should lie there is a folder."""
     name = sorted(undisturbed)[1]

@@ -79,6 +79,7 @@ def test_a_member_resumes_solo(works):
 
 
 @SOME
+@pytest.mark.slow
 def test_solo_runs_resume_together(works, monkeypatch):
     start = Classifier.on_train_epoch_start
     for (folder, overrides), epoch in zip(works.items(), (1, 3, 2), strict=True):

@@ -89,7 +89,7 @@ def test_a_run_that_is_only_longer_counts(train):
     assert find_runs([folder])[0].is_completed
 
 
-@pytest.mark.parametrize("stop", [PressCtrlC(2), PowerCut(3)])
+@pytest.mark.parametrize("stop", [PressCtrlC(2), pytest.param(PowerCut(3), marks=pytest.mark.slow)])
 def test_a_completed_run_stays_as_it_is_while_its_continuation_fails(stop, train):
     _, whole = train(*LONGER, name="whole")
     _, folder = train(*NADAM, name="a")
@@ -137,6 +137,7 @@ def test_a_run_does_not_continue_on_other_images(train, other_images, tmp_path):
     assert_same_run(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_completed_run_is_not_made_longer_on_other_images(train, other_images):
     _, folder = train(*NADAM, name="a")
     before = content(folder)
@@ -147,6 +148,7 @@ def test_a_completed_run_is_not_made_longer_on_other_images(train, other_images)
     assert not (folder / CONTINUATION).exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_trained_on_other_images_and_the_result_says_so(train, other_images):
     first, folder = train(*NADAM, name="first")
     other_images()
@@ -167,6 +169,7 @@ def test_a_checkpoint_of_another_run_is_not_continued_in_the_folder_of_a_run(tra
     assert content(second) == before
 
 
+@pytest.mark.slow
 def test_a_continuation_that_was_begun_is_not_the_start_of_another(train):
     _, folder = train(*NADAM, name="a")
     with pytest.raises(Interrupted):

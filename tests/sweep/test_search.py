@@ -173,6 +173,7 @@ def test_trials_that_diverge_are_part_of_a_search(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_search_in_which_all_diverge_has_failed(tmp_path):
     done = sweep(*SEARCH, "optim.lr=1e29,1e30", "sweep.trials=2", f"output_dir={tmp_path}")
     assert done.returncode == 1
@@ -207,6 +208,7 @@ def test_a_search_without_validation_is_refused_before_its_first_trial(tmp_path)
     assert not (tmp_path / "study" / "study.journal").exists()
 
 
+@pytest.mark.slow
 def test_a_search_by_accuracy_keeps_the_highest_and_another_objective_is_another_search(tmp_path):
     arguments = (*SEARCH, SPACE[0], "sweep.trials=3", "trainer.max_epochs=1", f"output_dir={tmp_path}")
     done = sweep(*arguments, "sweep.objective=val/acc")
@@ -232,6 +234,7 @@ def test_a_trial_of_two_processes_tells_its_losses_once(tmp_path):
         assert len(rows) == 2
 
 
+@pytest.mark.slow
 def test_an_invalid_value_fails_only_its_trial(tmp_path):
     """The ends of a range are checked before anything starts; what lies between them, when it is drawn."""
     arguments = ("data.batch_size=range(16,31,7)", "model=bn", "sweep.trials=3", f"output_dir={tmp_path}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import BATCH_SIZE, TINY, with_defaults
+from conftest import BATCH_SIZE, TINY, cases, with_defaults
 from trainlab.config.resolvers import PROJECT
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
@@ -43,7 +43,7 @@ def children_of(group):
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", cases(MODELS, "alpha dropout"))
 def test_two_processes_train_what_one_does(model, train, tmp_path):
     settings = [*MODELS[model], *SETTINGS]
     one, whole = train(*settings, name="one")
@@ -105,6 +105,7 @@ BATCH_NORM = (
 
 
 @pytest.mark.ddp
+@pytest.mark.slow
 def test_two_processes_validate_the_batch_norm_network_that_is_saved_and_resume_it_to_the_bit(tmp_path):
     def train(name, *settings):
         own = (*BATCH_NORM, "trainer.devices=2", f"output_dir={tmp_path}", f"name={name}", *settings)
@@ -145,6 +146,7 @@ def start(tmp_path, fault):
 
 @pytest.mark.ddp
 @pytest.mark.parametrize("fault", ["{_target_: faults.DieAtStart}", "{_target_: faults.Fault, what: rank, step: 5}"])
+@pytest.mark.slow
 def test_the_death_of_the_second_process_is_recorded_and_reported_in_one_line(fault, tmp_path):
     process = start(tmp_path, fault)
     _, told = process.communicate(timeout=120)
@@ -156,6 +158,7 @@ def test_the_death_of_the_second_process_is_recorded_and_reported_in_one_line(fa
 
 
 @pytest.mark.ddp
+@pytest.mark.slow
 def test_the_second_process_goes_with_the_first(tmp_path):
     process = start(tmp_path, "{_target_: faults.DieAtStart, rank: 0}")
     _, told = process.communicate(timeout=120)  # until the second one has ended, which has the same standard error
