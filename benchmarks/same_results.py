@@ -173,7 +173,7 @@ def of_report(source: Path, folder: Path) -> dict[str, Any]:
     report = folder / "report"
     line = [sys.executable, str(source / "src" / "report.py"), str(folder), "--output-dir", str(report)]
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL, env=environment())
-    lines = (report / "report.md").read_text().splitlines()
+    lines = (report / "report.md").read_text().splitlines()[1:]  # the title names the temporary folder
     runs = [{k: v for k, v in row.items() if k not in _NOT_COMPARED_OF_A_RUN} for row in read_csv(report / "runs.csv")]
     return {
         "numbers": [_NUMBER.findall(line) for line in lines if _NUMBER.search(line) and not line.startswith("|")],
