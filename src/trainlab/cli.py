@@ -90,7 +90,7 @@ def run_script(main: Callable[[], Any]) -> None:
         _prepare_command_line()
         main()
         return
-    # Hydra prints and exits by itself unless it is asked for the exception. Processes for other devices inherit both.
+    # Without this Hydra prints its errors and exits. Processes for other devices inherit both.
     os.environ["HYDRA_FULL_ERROR"] = os.environ[_ASKED_BY_US] = "1"
     try:
         _prepare_command_line()

@@ -42,7 +42,7 @@ from trainlab.training.lightning_internals import on_death
 from trainlab.training.lightning_processes import going_with_the_main_process
 
 log = logging.getLogger(__name__)
-START_VARIABLE = "TRAINLAB_START"  # tells the processes for other devices which checkpoint to go on from
+START_VARIABLE = "TRAINLAB_START"  # passes the start checkpoint to the processes for other devices
 
 
 def train(cfg: RunConfig) -> Result:
@@ -177,7 +177,7 @@ def _logged_to(path: Path) -> Iterator[None]:
 
 
 def _keep(cfg: RunConfig, result: Result, folder: Path) -> None:
-    """Leave what the run is made of, so that another process can go on with it."""
+    """Write config and result, so that another process can resume the run."""
     write_atomically(folder / "config.yaml", cfg.to_yaml().encode())
     result.write(folder)
 
@@ -223,13 +223,13 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
     finally:
         parts.interrupt.give_back()
-    if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]  # Lightning sets it unseen
+    if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]  # Lightning sets it dynamically
         log.info(summary)
 
 
 def _test(result: Result, parts: Parts) -> None:
     """Evaluate the best checkpoint, the last one where none was validated, on the test set: once, here."""
-    if parts.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it unseen; no checkpoint was written
+    if parts.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it dynamically; no checkpoint was written
         return
     best = parts.checkpoint.best
     path = parts.checkpoint.best_path if best else parts.checkpoint.last_path

@@ -90,7 +90,7 @@ class Jobs:
         return ["hydra.job_logging.root.handlers=[file]"] if there else []
 
     def command(self, overrides: Sequence[str], folder: Path) -> list[str]:
-        """Command line that runs a job by itself, in ``folder``."""
+        """Command line that runs a job in a separate process, in ``folder``."""
         given = get_args_parser().parse_args(sys.argv[1:])
         flags = {
             f"--{name.replace('_', '-')}": getattr(given, name) for name in ("config_path", "config_name", "config_dir")
@@ -111,7 +111,7 @@ class Jobs:
 
 
 def _of_task(config: DictConfig) -> DictConfig:
-    """What the task function would get of a job's config."""
+    """A job's config without Hydra's own part."""
     own = copy.deepcopy(config)
     with read_write(own), open_dict(own):
         del own["hydra"]
@@ -119,7 +119,7 @@ def _of_task(config: DictConfig) -> DictConfig:
 
 
 def describe_error(error: Exception) -> dict[str, str]:
-    """An exception in a form that can be sent."""
+    """An exception as plain values, which can be sent to another process."""
     return {
         "type": type(error).__name__,
         "message": str(error),
@@ -128,12 +128,12 @@ def describe_error(error: Exception) -> dict[str, str]:
 
 
 def write_output_to(path: Path) -> None:
-    """Append all that this process writes to a file."""
+    """Append stdout and stderr of this process to a file."""
     with path.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
 
 
 def quoted(value: str) -> str:
-    """A value as Hydra reads it, whatever is in it."""
+    """A value quoted for Hydra."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""A sweep of trainings: checked, planned, carried out, told."""
+"""A sweep of trainings: check, plan, run and report."""
 
 import signal
 import subprocess
@@ -32,7 +32,7 @@ from trainlab.sweep.state import State
 from trainlab.tasks.metrics import METRICS
 from trainlab.training.length import one_batch_notes
 
-_JOBS_A_CHECK = 25  # worth a process of their own
+_JOBS_PER_CHECK = 25  # number that justifies another process
 
 
 def launch_trainings(
@@ -44,23 +44,22 @@ def launch_trainings(
     most_together: int | None,
     reports: bool = True,
 ) -> list[JobReturn]:
-    """Run all jobs that have not come to their end; one return each, in their order.
+    """Run all jobs that have not ended; returns one JobReturn per job, in order.
 
     Args:
-        jobs: as Hydra composes them.
-        job_overrides: of each.
-        at_once: items of the plan that run at once; None for as many as is fast.
+        jobs: composes the configs of the jobs.
+        job_overrides: overrides of each job.
+        at_once: items of the plan that run at the same time; None for the default.
         stop_early: whether the first failure ends the sweep.
-        retry_failed: whether to try again what failed in an earlier sweep.
-        most_together: jobs that are trained as one; None for as many as memory holds.
-        reports: whether their table and the report of the folder come at the end. If not, they are trials of a search,
-            which has a folder for each.
+        retry_failed: whether to retry jobs that failed in an earlier sweep.
+        most_together: maximal size of a population; None for as many as fit in memory.
+        reports: whether to print a table and write a report at the end; false for trials of a search.
 
     Raises:
-        SweepFailed: some jobs cannot be, or another sweep has the folder; none was started.
+        SweepFailed: jobs are invalid, or another sweep uses the folder; none was started.
         KeyboardInterrupt: the sweep was interrupted.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was begun is put away
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
     with claimed_by_sweep(jobs.sweep_dir):
         found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
@@ -90,17 +89,17 @@ def launch_trainings(
 def checked(
     jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: bool, measure: bool
 ) -> tuple[list[Job], int, int | None]:
-    """All jobs, how many GPUs there are, and the memory of those, if it is to be measured.
+    """All jobs, the number of GPUs and, with ``measure``, their memory.
 
-    Found out in other processes, since this one must not touch torch.
+    Runs in other processes, as this one must not initialize torch.
 
     Raises:
-        SweepFailed: some jobs cannot be.
+        SweepFailed: jobs are invalid.
     """
     numbers = range(len(job_overrides))
-    ways = max(1, min(count_cores(), len(numbers) // _JOBS_A_CHECK))
-    if len(numbers) > 2 * _JOBS_A_CHECK:
-        print(f"checking {len(numbers)} jobs", flush=True)  # a tenth or two of a second each
+    ways = max(1, min(count_cores(), len(numbers) // _JOBS_PER_CHECK))
+    if len(numbers) > 2 * _JOBS_PER_CHECK:
+        print(f"checking {len(numbers)} jobs", flush=True)  # takes 0.1 to 0.2 s per job
     checks = [
         Forked(partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure)) for i in range(ways)
     ]
@@ -110,7 +109,7 @@ def checked(
     measured: list[int] = []
     for returned in wait_for(checks):
         if returned is None:
-            raise SweepFailed("the check of the jobs came to no end; none was started")
+            raise SweepFailed("the check of the jobs was killed; none was started")
         fine, wrong, gpus, gpu_bytes = returned
         found += fine
         measured += [gpu_bytes] if gpu_bytes is not None else []
@@ -121,7 +120,7 @@ def checked(
     mistakes |= same_folders([job for job in found if job.number not in same])
     if mistakes:
         raise SweepFailed(describe_mistakes(mistakes, job_overrides), max(statuses), mistakes)
-    return found, gpus, max(measured, default=None)  # each check takes some for itself
+    return found, gpus, max(measured, default=None)  # every check uses some memory itself
 
 
 Checked = tuple[list[Job], dict[int, tuple[int, str]], int, int | None]
@@ -130,14 +129,14 @@ Checked = tuple[list[Job], dict[int, tuple[int, str]], int, int | None]
 def _check(
     jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int], retry_failed: bool, measure: bool
 ) -> Checked:
-    """In a process of its own: jobs that can be; exit status and message for those that cannot; GPUs, their memory."""
+    """In another process: valid jobs, exit status and message of the others, number of GPUs and their memory."""
     found, mistakes = [], {}
     for number in numbers:
         overrides = job_overrides[number]
         try:
             job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed)
             if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
-                raise ValueError("name and output_dir hold for a whole sweep; give one value for each")
+                raise ValueError("name and output_dir apply to the whole sweep; give one value for each")
             found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
         except Exception as error:
             mistakes[number] = _explained(error, overrides)
@@ -159,12 +158,12 @@ def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
     try:
         status, message = explain(error, overrides)
     except Exception:
-        return 1, "".join(traceback.format_exception(error)).rstrip()  # a bug, and not one to hide
+        return 1, "".join(traceback.format_exception(error)).rstrip()  # a bug: show all of it
     return status, message.removeprefix("error: ")
 
 
 def _work(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
-    """In the item's process: run its jobs, all output to their logs. Returns the errors that ended them, by number."""
+    """In the item's process: run its jobs with output to their logs. Returns errors by job number."""
     if len(item.jobs) > 1:
         from hydra_plugins.trainlab._population import train_together
 
@@ -185,11 +184,11 @@ def _work(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
 
 
 def _run_command(command: Sequence[str]) -> None:
-    """Run a command and end as it does. Lightning starts a command line anew for each device but the first.
+    """Run a command and exit with its status. Lightning repeats the command line for each further device.
 
-    Ctrl-C comes to all processes of the group; this one just waits for the others.
+    Ctrl-C reaches all processes of the group; this one only waits for the others.
     """
-    signal.signal(signal.SIGINT, lambda *_: None)  # and not SIG_IGN, which the command would inherit
+    signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the command would inherit
     status = subprocess.run(command).returncode
     if status < 0:
         signal.signal(-status, signal.SIG_DFL)
@@ -198,7 +197,7 @@ def _run_command(command: Sequence[str]) -> None:
 
 
 def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
-    """The table of the runs in ``folders``, and the report of all in that of the sweep."""
+    """Print a table of the runs in ``folders`` and write the report of the sweep."""
     folders = [folder for folder in folders if (folder / "result.json").exists()]
     if not folders:
         return
@@ -206,25 +205,27 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     Console(width=wide_enough).print(runs_table(find_runs(folders), Path.cwd()))
     try:
         print(f"report: {write_report([sweep_dir])}", flush=True)
-    except OSError as error:  # the runs are on disk; the report can be made from them at any time
+    except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")
-        print(f"no report: {reason}; python src/report.py {sweep_dir} makes it", file=sys.stderr)
+        print(f"no report: {reason}; python src/report.py {sweep_dir} writes it", file=sys.stderr)
 
 
 def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:
-    """What Hydra's sweepers work with: the objective, or a failure that is about all that failed.
+    """Returns for Hydra's sweepers: the objective of each job, or one failure that describes all failed jobs.
 
-    ``runs`` has each job with the number of the run that it is.
+    ``runs`` maps each job to the number of its run, which aliases share.
     """
-    told = [summary(state)]
+    messages = [summary(state)]
     outcomes = [outcome.status for outcome in state.outcomes.values()]
     if WAITING in outcomes or "interrupted" in outcomes:
-        told.append(f"{_again(jobs)} resumes from here")
+        messages.append(f"{_again(jobs)} resumes from here")
     if "failed" in outcomes:
-        told.append(f"{_again(jobs, 'sweep.retry_failed=true')} tries again what failed")
+        messages.append(f"{_again(jobs, 'sweep.retry_failed=true')} retries failed runs")
     if "diverged" in outcomes:
-        told.append("diverged runs are not retried, since training is deterministic: their messages say what to change")
-    failure = SweepFailed("; ".join(told))
+        messages.append(
+            "diverged runs are not retried, as training is deterministic; their messages say what to change"
+        )
+    failure = SweepFailed("; ".join(messages))
     returns, objective = [], METRICS[jobs.config.sweep.objective].key
     for job, number in runs.items():
         outcome = state.outcomes[number]
@@ -241,7 +242,7 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
 
 
 def _again(jobs: Jobs, *more: str) -> str:
-    """The command that goes on, in words."""
+    """The command that resumes the sweep."""
     named = any(override.startswith("name=") for override in as_typed(jobs.config.hydra.overrides.task))
     settings = [*(() if named else (f"name={jobs.config.name}",)), *more]
     return "the same command" + (f" with {' '.join(settings)}" if settings else "")

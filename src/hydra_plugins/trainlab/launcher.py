@@ -78,8 +78,8 @@ def _most_together(population: Any) -> int | None:
     if population is False or population == "off":
         return 1
     if not isinstance(population, int) or population < 1:
-        told = "population must be auto, off or an integer of at least 2"
-        raise ValueError(f"{told}, got {population!r}; set sweep.population")
+        rule = "population must be auto, off or an integer of at least 2"
+        raise ValueError(f"{rule}, got {population!r}; set sweep.population")
     return population
 
 

@@ -21,7 +21,7 @@ class OptunaSweeper(BasicSweeper):
     """Searches over intervals and choices for the lowest validation loss, or the highest accuracy.
 
     Args:
-        trials: runs that the search comes to.
+        trials: number of trials.
         sampler: tpe or random.
         seed: of the sampler.
         batch: trials that are launched together; "auto" for 8.

@@ -217,7 +217,7 @@ def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier
         ValueError: a limit leaves no batch to train or to validate on.
     """
     images = data.count_train_images() - data.val_size
-    overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it unseen
+    overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it dynamically
     count_batches(
         *(data.val_size, data.eval_batch_size, trainer.world_size),
         *(trainer.limit_val_batches, overfit or "limit_val_batches"),

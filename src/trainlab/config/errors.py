@@ -39,8 +39,8 @@ def describe_config_error(error: Exception, overrides: Sequence[str], config_nam
         if wrong[1].startswith("hydra."):
             return f"there is no setting {wrong[1]!r}; --cfg hydra shows those of Hydra"
         keys = _all_keys(overrides, config_name)
-        beside = [key for key in keys if key.count(".") == wrong[1].count(".")]
-        return f"there is no setting {wrong[1]!r}; {_nearest(wrong[1], beside or keys)}"
+        same_depth = [key for key in keys if key.count(".") == wrong[1].count(".")]
+        return f"there is no setting {wrong[1]!r}; {_nearest(wrong[1], same_depth or keys)}"
     reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
     setting = error.full_key if isinstance(error, InterpolationKeyError) else None
     return f"{setting}: {reason}" if setting and setting not in reason else reason

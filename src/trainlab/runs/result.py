@@ -38,7 +38,7 @@ class Result:
         provenance: command, git commit and whether dirty, versions, seed, data digest; continued_from, of a run
             that was not trained with these settings in this folder from its start, see `trainlab.runs.continuation`.
         error: type, message and traceback file, where there is one.
-        lr_search: where the learning rate was searched, what that came to: method, lr, rule, suggestions, curve,
+        lr_search: result of the learning-rate search, if there was one: method, lr, rule, suggestions, curve,
             search_s, which total_s does not contain.
     """
 

@@ -1,4 +1,4 @@
-"""What a job of a sweep is to do and whether it can, found out before any job starts."""
+"""Checks of all jobs of a sweep, before any of them starts."""
 
 import copy
 from collections import defaultdict
@@ -18,18 +18,18 @@ from trainlab.runs.fingerprint import fingerprint, identity, telling
 from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
-_MOST_TOLD = 100
-_MOST_ALIASES = 6
+_MAX_MISTAKES = 100
+_MAX_ALIASES = 6
 
 
 def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
     """The job that ``run(cfg)`` would be, of a sweep that gives it ``overrides``. Reads no image and writes nothing.
 
-    A run that diverged would do so again, to the bit, and is never tried again. One that was pruned has come to its end
-    as a trial of a search; as a job of another sweep it goes on.
+    A diverged run is never retried, as it would diverge again. A pruned run has ended as a trial of a search; as a job
+    of another sweep it is resumed.
 
     Raises:
-        ValueError, OSError: it cannot be run; what ``run`` would say.
+        ValueError, OSError: the job is invalid; the same errors as ``run``.
     """
     quiet()
     folder, config, ckpt_path = cfg.run_dir, copy.deepcopy(cfg.settings), cfg.settings["ckpt_path"]
@@ -75,7 +75,7 @@ def _member_bytes(parts: Parts, itemsize: int) -> int:
 
 
 def aliases(jobs: Sequence[Job]) -> dict[int, int]:
-    """By the numbers of jobs that are one run with another job, that one's: it is on disk, or the first."""
+    """Number of the job whose run each alias shares, by number of the alias; that job is on disk, or the first."""
     by_identity = defaultdict(list)
     for job in jobs:
         by_identity[job.identity].append(job)
@@ -87,7 +87,7 @@ def aliases(jobs: Sequence[Job]) -> dict[int, int]:
 
 
 def describe_aliases(found: Mapping[int, int], jobs: Sequence[Job]) -> list[str]:
-    """A line for all jobs that are one run with others by the same settings."""
+    """One line for all aliases with the same difference in settings."""
     overrides = [telling(job.overrides) for job in jobs]
     names = labels(overrides)
     lines: dict[str, None] = {}
@@ -95,12 +95,12 @@ def describe_aliases(found: Mapping[int, int], jobs: Sequence[Job]) -> list[str]
         own = " ".join(o for o in overrides[number] if o not in overrides[kept])
         other = " ".join(o for o in overrides[kept] if o not in overrides[number]) or "the default"
         lines[f"{own} is the same run as {other}" if own else f"{names[number]} is given twice"] = None
-    more = [f"and {len(lines) - _MOST_ALIASES} more"] if len(lines) > _MOST_ALIASES else []
-    return [*lines][:_MOST_ALIASES] + more
+    more = [f"and {len(lines) - _MAX_ALIASES} more"] if len(lines) > _MAX_ALIASES else []
+    return [*lines][:_MAX_ALIASES] + more
 
 
 def same_folders(jobs: Sequence[Job]) -> dict[int, str]:
-    """What is wrong with jobs that would write over each other, by number."""
+    """Messages for jobs that would write to the same folder, by number."""
     by_folder = defaultdict(list)
     for job in jobs:
         by_folder[job.folder].append(job.number)
@@ -112,13 +112,13 @@ def same_folders(jobs: Sequence[Job]) -> dict[int, str]:
 
 
 def describe_mistakes(mistakes: Mapping[int, str], job_overrides: Sequence[Sequence[str]]) -> str:
-    """All mistakes, by job number, with the jobs they are in."""
+    """Message that lists all mistakes with their jobs."""
     names = labels(job_overrides)
     if len(mistakes) == len(names) and len(set(mistakes.values())) == 1:
         return mistakes[0]
     lines = [f"{len(mistakes)} of {len(names)} jobs cannot be run, so none was started"]
-    lines += [f"  {names[number]}: {_indented(mistakes[number])}" for number in sorted(mistakes)[:_MOST_TOLD]]
-    return "\n".join(lines + [f"  and {len(mistakes) - _MOST_TOLD} more"] * (len(mistakes) > _MOST_TOLD))
+    lines += [f"  {names[number]}: {_indented(mistakes[number])}" for number in sorted(mistakes)[:_MAX_MISTAKES]]
+    return "\n".join(lines + [f"  and {len(mistakes) - _MAX_MISTAKES} more"] * (len(mistakes) > _MAX_MISTAKES))
 
 
 def _indented(message: str) -> str:
