@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from exercise.questions.sparsity import activity, distillation, int8, l1, low_rank, magnitude, schedule
+from exercise.questions.sparsity import methods, schedule
 from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
 from trainlab.data.shapes import Shapes
 from trainlab.models import MLP, image_network
@@ -67,8 +67,8 @@ def test_fine_tuning_is_adam_with_a_rate_that_falls_to_zero(data: Shapes):
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.98, 1.0])
 def test_the_share_of_zeros_is_exact_before_and_after_fine_tuning(data: Shapes, share: float):
     network = network_of()
-    pruned = magnitude.prune(network, share)
-    tuned = magnitude.prune_and_tune(network, share, data, PLAN)
+    pruned = methods.prune(network, share)
+    tuned = methods.prune_and_tune(network, share, data, PLAN)
     assert zeros(pruned) == zeros(tuned) == round(share * count(network))
     for name, layer in linear_layers(pruned).items():
         assert torch.equal(layer.weight == 0, linear_layers(tuned)[name].weight == 0)
@@ -80,20 +80,20 @@ def test_the_smallest_weights_go_in_units_of_their_layer():
     with torch.no_grad():
         network[0].weight.copy_(torch.tensor([[0.01, -0.04]]))  # small, but that is the layer's way
         network[1].weight.copy_(torch.tensor([[3.0, -1.0]]))
-    pruned = magnitude.prune(network, 0.5)
+    pruned = methods.prune(network, 0.5)
     assert pruned[0].weight.tolist() == [[0.0, pytest.approx(-0.04)]]
     assert pruned[1].weight.tolist() == [[3.0, 0.0]]
 
 
 def test_soft_thresholding_moves_towards_zero_and_no_further():
     values = torch.tensor([-3.0, -0.5, 0.0, 0.5, 3.0])
-    assert l1.soft_threshold(values, torch.tensor(1.0)).tolist() == [-2.0, 0.0, 0.0, 0.0, 2.0]
-    assert torch.equal(l1.soft_threshold(values, torch.zeros(5)), values)
+    assert methods.soft_threshold(values, torch.tensor(1.0)).tolist() == [-2.0, 0.0, 0.0, 0.0, 2.0]
+    assert torch.equal(methods.soft_threshold(values, torch.zeros(5)), values)
 
 
 def test_more_l1_gives_more_zeros_among_weights_alone(data: Shapes):
     network = network_of()
-    none, some, more = (l1.tune_with_l1(network, strength, data, PLAN) for strength in (0.0, 0.3, 3.0))
+    none, some, more = (methods.tune_with_l1(network, strength, data, PLAN) for strength in (0.0, 0.3, 3.0))
     assert states_equal(none, fine_tune(network, data, PLAN))
     assert zeros(none) == 0
     assert 0 < zeros(some) < zeros(more)
@@ -146,8 +146,8 @@ def test_factors_of_full_rank_are_the_layer_and_of_less_its_best_approximation()
     layer = nn.Linear(6, 4)
     inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
     # a decomposition in float32 is good to some 1e-6
-    torch.testing.assert_close(low_rank.factors(layer, 4)(inputs), layer(inputs), rtol=0, atol=1e-5)
-    first, second = low_rank.factors(layer, 2)
+    torch.testing.assert_close(methods.factors(layer, 4)(inputs), layer(inputs), rtol=0, atol=1e-5)
+    first, second = methods.factors(layer, 2)
     error = torch.linalg.matrix_norm(second.weight @ first.weight - layer.weight)
     sizes = torch.linalg.svdvals(layer.weight.detach())
     torch.testing.assert_close(error, sizes[2:].square().sum().sqrt(), rtol=1e-4, atol=0)  # Eckart and Young
@@ -155,7 +155,7 @@ def test_factors_of_full_rank_are_the_layer_and_of_less_its_best_approximation()
 
 def test_factors_come_where_they_have_fewer_weights(data: Shapes):
     network = network_of(width=8)  # 3072 x 8, 8 x 8, 8 x 10
-    small = low_rank.factorize_and_tune(network, 4, data, PLAN)
+    small = methods.factorize_and_tune(network, 4, data, PLAN)
     weights = {name: layer.weight.numel() for name, layer in linear_layers(small).items()}
     # 4 (8 + 8) is not less than 8 x 8, 4 (8 + 10) is less than 8 x 10
     assert weights == {
@@ -168,8 +168,8 @@ def test_factors_come_where_they_have_fewer_weights(data: Shapes):
 def test_elu_puts_out_no_zeros_relu_some_and_the_penalty_more(data: Shapes):
     network = network_of()
     images, _ = next(iter(data.val_dataloader()))
-    relu, sparse = (activity.sparsely_active(network, strength, data, LONG) for strength in (0.0, 10.0))
-    shares = [activity.share_of_zeros(which, images) for which in (network, relu, sparse)]
+    relu, sparse = (methods.sparsely_active(network, strength, data, LONG) for strength in (0.0, 10.0))
+    shares = [methods.share_of_zeros(which, images) for which in (network, relu, sparse)]
     assert shares[0] == 0 < shares[1] < shares[2]
     assert zeros(sparse) == 0
     assert not any(module._forward_hooks for module in sparse.modules())
@@ -177,20 +177,20 @@ def test_elu_puts_out_no_zeros_relu_some_and_the_penalty_more(data: Shapes):
 
 def test_int8_is_within_half_a_step_of_each_row_and_the_largest_is_127():
     network = network_of()
-    small = int8.quantize(network)
+    small = methods.quantize(network)
     for name, layer in linear_layers(network).items():
-        scales = int8.row_scales(layer.weight.detach())
+        scales = methods.row_scales(layer.weight.detach())
         error = (linear_layers(small)[name].weight - layer.weight).abs().detach()
         # a scale is off by up to 1 / 512, which moves the largest weights, 127 steps, by a quarter of a step
         assert (error <= 0.75 * scales).all()
-        assert (int8.quantize_weight(layer.weight.detach(), scales).abs().amax(1) == 127).all()
-    assert states_equal(int8.quantize(small), small)
+        assert (methods.quantize_weight(layer.weight.detach(), scales).abs().amax(1) == 127).all()
+    assert states_equal(methods.quantize(small), small)
 
 
 def test_a_row_of_zeros_stays_one():
     network = nn.Sequential(nn.Linear(3, 2))
     nn.init.zeros_(network[0].weight)
-    assert not int8.quantize(network)[0].weight.any()
+    assert not methods.quantize(network)[0].weight.any()
 
 
 def test_the_distillation_loss_is_hintons():
@@ -198,7 +198,7 @@ def test_the_distillation_loss_is_hintons():
     labels = torch.tensor([1])
     p, q = (soft / 4).softmax(1), (logits / 4).softmax(1)
     by_hand = 0.9 * 16 * (p * (p / q).log()).sum() - 0.1 * logits.softmax(1)[0, 1].log()
-    torch.testing.assert_close(distillation.distillation_loss(logits, soft, labels), by_hand)
+    torch.testing.assert_close(methods.distillation_loss(logits, soft, labels), by_hand)
 
 
 def test_a_student_is_narrower_scales_like_its_teacher_and_learns_from_it(data: Shapes):
@@ -207,11 +207,11 @@ def test_a_student_is_narrower_scales_like_its_teacher_and_learns_from_it(data: 
     settings = {f"model.{key}": value for key, value in model.items()}
     teacher = network_of(standardize=True)
     teacher.scaling.set_statistics(torch.full((3, 32, 32), 100.0), torch.full((3, 32, 32), 50.0))
-    student = distillation.make_student(settings, (3, 32, 32), teacher, 4)
+    student = methods.make_student(settings, (3, 32, 32), teacher, 4)
     assert linear_layers(student)["module.linear_2"].weight.shape == (4, 4)
     assert torch.equal(student.scaling.gain, teacher.scaling.gain)
-    learned = distillation.train_student(student, teacher, data, LONG)
-    alone = distillation.train_alone(student, data, LONG)
+    learned = methods.train_student(student, teacher, data, LONG)
+    alone = methods.train_alone(student, data, LONG)
     images, _ = next(iter(data.val_dataloader()))
 
     def apart(network: nn.Module) -> float:

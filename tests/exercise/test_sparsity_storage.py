@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exercise.questions.sparsity import int8, magnitude, storage
+from exercise.questions.sparsity import methods, storage
 from trainlab.models import MLP, image_network
 
 
@@ -17,9 +17,9 @@ def network_of() -> MLP:
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9, 0.99, 1.0])
 @pytest.mark.parametrize("quantize", [False, True])
 def test_a_network_read_back_is_equal(tmp_path: Path, share: float, quantize: bool):
-    network = magnitude.prune(network_of(), share)
+    network = methods.prune(network_of(), share)
     if quantize:
-        network = int8.quantize(network)
+        network = methods.quantize(network)
     size = storage.write(tmp_path / "network", network)
     assert size == (tmp_path / "network").stat().st_size
     state = storage.read(tmp_path / "network")
@@ -62,11 +62,11 @@ def test_the_smallest_form_is_taken(tmp_path: Path, share: float, size: int):
 
 def test_eight_bits_are_taken_where_they_give_the_same_numbers(tmp_path: Path):
     weight = draws(0.0)
-    scales = int8.row_scales(weight)
-    assert size_of(tmp_path, int8.quantize_weight(weight, scales) * scales) == 6400 + 2 * 64
+    scales = methods.row_scales(weight)
+    assert size_of(tmp_path, methods.quantize_weight(weight, scales) * scales) == 6400 + 2 * 64
     weight = draws(0.9)
-    scales = int8.row_scales(weight)
-    sparse = int8.quantize_weight(weight, scales) * scales
+    scales = methods.row_scales(weight)
+    sparse = methods.quantize_weight(weight, scales) * scales
     left = int((sparse != 0).sum())
     assert size_of(tmp_path, sparse) == min(6400 // 8, 4 * 64 + 2 * left) + left + 2 * 64
 

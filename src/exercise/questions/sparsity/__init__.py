@@ -1,1 +1,1 @@
-"""Question 6: sparse models from one trained network. A method a file, each a function network -> network."""
+"""Question 6: sparse models from one trained network. Each method is a function network -> network."""

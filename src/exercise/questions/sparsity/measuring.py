@@ -9,16 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from exercise.questions.sparsity import (
-    activity,
-    distillation,
-    int8,
-    l1,
-    low_rank,
-    magnitude,
-    schedule,
-    storage,
-)
+from exercise.questions.sparsity import methods, schedule, storage
 from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
 from exercise.section import Measurement
 from exercise.store import Evidence, Measured
@@ -102,23 +93,23 @@ def dense(start: Start, strengths: Strengths) -> Made:
     """The network as it is, and trained on for as long as others are fine-tuned."""
     yield DENSE, AS_TRAINED, start.network
     yield DENSE, LONGER, fine_tune(start.network, start.data, strengths.plan)
-    yield INT8, "8 bits", int8.quantize(start.network)
+    yield INT8, "8 bits", methods.quantize(start.network)
 
 
 def by_magnitude(start: Start, strengths: Strengths) -> Made:
     """Small weights set to zero, without and with fine-tuning, and then int8."""
     for share in strengths.shares:
-        yield PLAIN, f"{100 * share:g} %", magnitude.prune(start.network, share)
+        yield PLAIN, f"{100 * share:g} %", methods.prune(start.network, share)
     for share in strengths.tuned_shares:
-        tuned = magnitude.prune_and_tune(start.network, share, start.data, strengths.plan)
+        tuned = methods.prune_and_tune(start.network, share, start.data, strengths.plan)
         yield TUNED, f"{100 * share:g} %", tuned
-        yield TUNED_INT8, f"{100 * share:g} %", int8.quantize(tuned)
+        yield TUNED_INT8, f"{100 * share:g} %", methods.quantize(tuned)
 
 
 def by_l1(start: Start, strengths: Strengths) -> Made:
     """L1 at each strength."""
     for strength in strengths.l1:
-        yield L1, f"strength {strength:g}", l1.tune_with_l1(start.network, strength, start.data, strengths.plan)
+        yield L1, f"strength {strength:g}", methods.tune_with_l1(start.network, strength, start.data, strengths.plan)
 
 
 def by_schedule(start: Start, strengths: Strengths) -> Made:
@@ -134,26 +125,26 @@ def by_schedule(start: Start, strengths: Strengths) -> Made:
 def by_rank(start: Start, strengths: Strengths) -> Made:
     """Factors of each rank."""
     for rank in strengths.ranks:
-        yield LOW_RANK, f"rank {rank}", low_rank.factorize_and_tune(start.network, rank, start.data, strengths.plan)
+        yield LOW_RANK, f"rank {rank}", methods.factorize_and_tune(start.network, rank, start.data, strengths.plan)
 
 
 def by_activity(start: Start, strengths: Strengths) -> Made:
     """Sparse activations at each strength."""
     for strength in strengths.activity:
-        network = activity.sparsely_active(start.network, strength, start.data, strengths.plan)
+        network = methods.sparsely_active(start.network, strength, start.data, strengths.plan)
         yield ACTIVE, f"strength {strength:g}", network
 
 
 def students(start: Start, strengths: Strengths) -> Made:
     """Narrower networks, taught by the trained one and by themselves."""
     for width in strengths.widths:
-        student = distillation.make_student(start.settings, start.data.image_shape, start.network, width)
+        student = methods.make_student(start.settings, start.data.image_shape, start.network, width)
         yield (
             TAUGHT,
             f"width {width}",
-            distillation.train_student(student, start.network, start.data, strengths.student),
+            methods.train_student(student, start.network, start.data, strengths.student),
         )
-        yield UNTAUGHT, f"width {width}", distillation.train_alone(student, start.data, strengths.student)
+        yield UNTAUGHT, f"width {width}", methods.train_alone(student, start.data, strengths.student)
 
 
 def figures(network: nn.Module, data: ImageData) -> Measured:
@@ -168,7 +159,7 @@ def figures(network: nn.Module, data: ImageData) -> Measured:
         "zeros": sum(zeros.values()) / total,
         "weights": total,
         "layers": [zeros[name] / weight.numel() for name, weight in weights.items()],
-        "idle": activity.share_of_zeros(network, images),
+        "idle": methods.share_of_zeros(network, images),
         "bytes": size_of(network),
         "val_acc": evaluate(network, data.val_dataloader(), len(data.classes)).accuracy,
         "test_acc": evaluate(network, data.test_dataloader(), len(data.classes)).accuracy,

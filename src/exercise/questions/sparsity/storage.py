@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exercise.questions.sparsity.int8 import quantize_weight, row_scales
+from exercise.questions.sparsity.methods import quantize_weight, row_scales
 
 _HEADER = struct.Struct("<I")
 
