@@ -20,7 +20,7 @@ def provenance(seed: int) -> dict[str, Any]:
     root = Path(__file__).parent
     commit = _git(root, "rev-parse", "HEAD")
     return {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),  # as typed: Hydra gets those of sys.argv, quoted
         "git_commit": commit,
         "git_dirty": None if commit is None else bool(_git(root, "status", "--porcelain")),
         "versions": {
