@@ -76,7 +76,7 @@ def run_contestant(name: str, variant: str, batch_size: int, setup: Setup) -> Ti
     done = run_child([*PEERS[name], *settings], setup.environment)
     rows = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")][1:]
     if len(rows) != setup.epochs:
-        raise Failed(f"printed {len(rows)} epochs after the first, {setup.epochs} were asked for")
+        raise Failed(f"printed {len(rows)} epochs after the first, expected {setup.epochs}")
     return Times([r["train_s"] for r in rows], [r["epoch_s"] for r in rows], [], done.peak_bytes)
 
 

@@ -1,10 +1,10 @@
-"""What MC dropout costs beside one deterministic pass, over the test images of a checkpoint.
+"""Cost of MC dropout compared with one deterministic pass, over the test images of a checkpoint.
 
     PYTHONPATH=src .venv/bin/python benchmarks/mc_dropout.py CKPT [--every] [--samples 100] [--threads 1 2]
 
 prints the medians of both for each number of threads, and their ratio; `--every` puts the same dropout after every
 hidden layer, with the weights as they are, and measures that. The goals are 12 deterministic passes for 100 samples of
-`alpha_dropout`, 110 with dropout after every layer. Passes take turns, so that what else the machine does slows both.
+`alpha_dropout`, 110 with dropout after every layer. Passes alternate, so that other load on the machine slows both.
 """
 
 import argparse
@@ -36,19 +36,19 @@ def main() -> None:
     print(f"{count} images in batches of {size}, {options.samples} samples, torch {torch.__version__}")
     for threads in options.threads:
         torch.set_num_threads(threads)
-        one, many = in_turn(
+        one, many = alternate(
             lambda: deterministic(network, batches),
             lambda: sampled(network, batches, options.samples),
             options.passes,
         )
         ratio, goal = statistics.median(many) / statistics.median(one), GOALS[options.every]
         print(
-            f"{threads} thread{'s' * (threads > 1)}: deterministic {shown(one)}, MC dropout {shown(many)}, "
+            f"{threads} thread{'s' * (threads > 1)}: deterministic {spread(one)}, MC dropout {spread(many)}, "
             f"ratio {ratio:.1f} (goal for 100 samples: at most {goal})"
         )
 
 
-def in_turn(first: Callable[[], Any], second: Callable[[], Any], passes: int) -> tuple[list[float], list[float]]:
+def alternate(first: Callable[[], Any], second: Callable[[], Any], passes: int) -> tuple[list[float], list[float]]:
     """Seconds of each, after one pass to warm up."""
     first(), second()
     taken: tuple[list[float], list[float]] = ([], [])
@@ -68,7 +68,7 @@ def deterministic(network: nn.Module, batches: Iterable[Tensor]) -> Tensor:
 
 @torch.inference_mode()
 def sampled(network: nn.Module, batches: Iterable[Tensor], samples: int) -> Tensor:
-    """The mean of so many samples, (N, K)."""
+    """Mean of the samples, (N, K)."""
     means, seen = [], 0
     for images in batches:
         means.append(mc_probabilities(network, images, samples, first_image=seen).mean(0))
@@ -76,8 +76,8 @@ def sampled(network: nn.Module, batches: Iterable[Tensor], samples: int) -> Tens
     return torch.cat(means)
 
 
-def shown(seconds: list[float]) -> str:
-    """Median, and from which to which."""
+def spread(seconds: list[float]) -> str:
+    """Median and range."""
     return f"{statistics.median(seconds):.3f} s ({min(seconds):.3f} to {max(seconds):.3f})"
 
 

@@ -1,4 +1,4 @@
-"""Times sweeps that are trained as one model beside the same sweeps trained run by run; prints tables of Markdown.
+"""Times sweeps trained as one batched model, compared with the same sweeps run by run; prints Markdown tables.
 
     .venv/bin/python benchmarks/population.py --images DIR [--quick] [--out FILE]
 
@@ -7,18 +7,19 @@ DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_
 - sweeps: ten learning rates at batch 32 by the real command line, with everything logged that it logs by default.
   `sweep.population=off` comes before every other contestant that takes long, so that each has a neighbour: a machine's
   speed drifts. All its runs cost the same, so one is timed and taken ten times; --all-solo times them all. That is one
-  run after the other with all threads; beside it stands what a sweep does by itself, a run a core.
+  run after the other with all threads; it is compared with what a sweep does by default, one run per core.
 - growth: populations of 1 to 40 in a process with one thread, as a sweep starts one a core; a member's time and memory.
   By default epochs of 200 steps.
 - gpu: populations of 1, 16 and 64, where there is a GPU.
 
 Each measurement is a command of its own. Its first epoch warms up (a compiled one compiles in it) and is left out.
 Seconds are `epoch_s` of a run's `metrics.csv`, for a member of a population its share, divided by the populations that
-the sweep trains at the same time; beside them stands what the clock on the wall says, from the runs' own logs. Where
+the sweep trains at the same time; the wall time from the runs' own logs is listed, too. Where
 epochs are cut short, the seconds of a full one are those measured plus those of the steps left out: validation,
 checkpoints and logs weigh what they weigh in a full one.
 
-What fails is "failed: reason", the others go on, and the exit status is 1. Run it on an otherwise idle machine.
+A failed measurement is listed as "failed: reason", the others continue, and the exit status is 1. Run it on an
+otherwise idle machine.
 """
 
 import argparse
@@ -52,7 +53,7 @@ print(json.dumps({"threads": torch.get_num_threads(), "gpu": gpu}))
 
 @dataclass
 class Bench:
-    """Measures, and notes what came out of it or went wrong."""
+    """Measures, and collects results and failures."""
 
     args: argparse.Namespace
     work: Workload
@@ -60,7 +61,7 @@ class Bench:
     taken: Measurements = field(default_factory=Measurements)
 
     def sweeps(self) -> None:
-        """All contestants of each network in turn, ``rounds`` times."""
+        """All contestants of each network one after the other, ``rounds`` times."""
         for variant in self.args.variants:
             for number in range(self.args.rounds):
                 for name in ORDER:
@@ -118,7 +119,7 @@ class Bench:
             self.taken.failures[label] = str(failure)
             progress(f"failed: {failure}")
             return None
-        progress(" ".join(f"{s:.2f}" for s in measured.epoch_s) + " s a member's epoch")
+        progress(" ".join(f"{s:.2f}" for s in measured.epoch_s) + " s per member and epoch")
         return measured
 
 
@@ -169,7 +170,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--growth-modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--gpu-members", nargs="+", type=positive, default=[1, 16, 64], metavar="MEMBERS")
     parser.add_argument("--threads", type=positive, help="of a command; torch's own default if not given")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page there, and a curve beside it as .png")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="file for the page; the curve is written next to it as .png"
+    )
     if parser.parse_args().quick:
         parser.set_defaults(**QUICK)
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What populations are to reach, and whether they do: rows of a table of Markdown."""
+"""Goals for populations and whether they are met, as rows of a Markdown table."""
 
 import argparse
 import statistics
@@ -56,7 +56,7 @@ def ratios(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
         solo = taken.sweeps.get((variant, SOLO))
         for name, limit in RATIOS.items():
             runs = 1 if name == ONE else args.members
-            theirs = f"{runs} {SOLO}" if runs > 1 else "the same run by itself"
+            theirs = f"{runs} {SOLO}" if runs > 1 else "the same solo run"
             start = f"| {f'{runs} ' if runs > 1 else ''}{name} / {theirs} | {variant} | ≤ {limit:g}"
             ours = taken.sweeps.get((variant, name))
             if not ours or not solo:
@@ -68,7 +68,7 @@ def ratios(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
 
 
 def beside_side(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
-    """Rows without a goal: what the runs by themselves take as a sweep makes them, one a core."""
+    """Rows without a goal: solo runs as a sweep runs them, one per core."""
     for variant in args.variants if "sweeps" in args.parts else ():
         side = taken.sweeps.get((variant, SIDE))
         for name in (SOLO, TOGETHER, COMPILED):
@@ -83,19 +83,19 @@ def full_s(trained: list[Trained]) -> float:
 
 
 def met(yes: bool) -> str:
-    """In a word."""
+    """Whether a goal is met, as text."""
     return "yes" if yes else "**no**"
 
 
 def memory(populations: Populations) -> Iterator[str]:
-    """Rows: what a member more takes."""
+    """Rows: memory of each additional member."""
     for mode, few, many in _memory_pairs(populations):
         members = many.members - few.members
         limit = memory_limit(few)
         each = ((many.resident_bytes or 0) - (few.resident_bytes or 0)) / members
         peak = (many.peak_bytes - few.peak_bytes) / members
         yield (
-            f"| memory of a member more, {mode}: ({many.members} - {few.members} members) / {members} | elu_he "
+            f"| memory per additional member, {mode}: ({many.members} - {few.members} members) / {members} | elu_he "
             f"| ≤ {limit / 1e6:.1f} MB | {each / 1e6:.1f} MB resident ({peak / 1e6:.1f} MB at the peak) "
             f"| | {met(each <= limit)} |"
         )

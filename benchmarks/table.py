@@ -1,4 +1,4 @@
-"""Measured times as tables of Markdown: first what there are targets for, then the times themselves."""
+"""Measured times as Markdown tables: first the targets, then all times."""
 
 import argparse
 import datetime
@@ -75,7 +75,7 @@ def heading(args: argparse.Namespace) -> list[str]:
         f"- {cpu_model()}, {cores} cores; {threads}",
         f"- Python {platform.python_version()}, {packages}, {keras_versions()}",
         f"- {datetime.date.today()}, `{shlex.join(['python', *sys.argv])}`",
-        f"- rounds, contestants in turn: {args.rounds}; epochs timed in each after one to warm up: {args.epochs}",
+        f"- rounds, with contestants alternating: {args.rounds}; timed epochs after one to warm up: {args.epochs}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Times this project beside what its users would pick instead, and prints a table of Markdown.
+"""Times this project compared with alternatives of its users, and prints a Markdown table.
 
     .venv/bin/python benchmarks/throughput.py --images DIR [--out FILE]
 
@@ -11,7 +11,7 @@ contestants run right after each other, and `--rounds` repeats that sequence, A 
 warms up and is left out; a figure is the median over the other epochs of all rounds. Run it on an otherwise
 idle machine.
 
-A contestant that fails is "failed: reason" in the table, the others go on, and the exit status is 1.
+A failed contestant is listed as "failed: reason", the others continue, and the exit status is 1.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def positive(text: str) -> int:
 
 
 def prepare_keras(contestants: list[str], measurements: Measurements) -> None:
-    """Build Keras's environment; where that fails, take it out of the contestants and say so in the table."""
+    """Build Keras's environment; if that fails, list it as failed."""
     progress("Keras's environment (about a minute the first time; --without keras leaves it out)")
     try:
         build_keras_environment()
@@ -119,13 +119,13 @@ def measure_pair(pair: Pair, contestants: list[str], setup: Setup, rounds: int, 
                 progress(f"failed: {failure}")
             else:
                 runs[name].append(measured)
-                progress(" ".join(f"{s:.2f}" for s in measured.epoch_s) + " s an epoch")
+                progress(" ".join(f"{s:.2f}" for s in measured.epoch_s) + " s per epoch")
     for name, times in runs.items():
         measurements.add(name, pair, times)
 
 
 def progress(line: str, end: str = "\n") -> None:
-    """Say on the standard error what goes on."""
+    """Print progress to stderr."""
     print(line, end=end, file=sys.stderr, flush=True)
 
 

@@ -63,7 +63,7 @@ class Trained:
 
     Attributes:
         members: how many there were.
-        populations: or runs by themselves, that were trained at the same time, in a process each.
+        populations: populations or solo runs trained at the same time, in one process each.
         steps: of an epoch.
         epoch_s: a member's seconds of each timed epoch, the mean over the members.
         full_s: the same for an epoch of all images: the training steps that were left out are added.
@@ -72,7 +72,7 @@ class Trained:
         whole_s: the same to the end of the runs, with their tests, pictures and last checkpoints.
         weights: parameters of a member.
         activations_bytes: see `activations`.
-        resident_bytes: as the first member's last epoch ends; None where that is not asked for or not known.
+        resident_bytes: as the first member's last epoch ends; None if not measured or unknown.
         peak_bytes: the largest resident set.
     """
 
@@ -104,7 +104,7 @@ def train_sweep(
     steps: int | None = None,
     at_once: int = 1,
 ) -> Trained:
-    """A sweep over learning rates by the real command line: all as one, or each by itself, ``at_once`` at a time.
+    """A sweep over learning rates by the real command line: as one population, or solo, ``at_once`` at a time.
 
     Raises:
         Failed: it ended with an error, or its jobs were put together in another way.
@@ -140,17 +140,17 @@ def train_population(
 
 
 def found(folder: Path, together: int, work: Workload, peak_bytes: int, at_once: int = 1) -> Trained:
-    """What trainings in ``folder`` have left behind: each by itself, ``at_once`` at a time, or ``together`` in
+    """What trainings in ``folder`` have left behind: solo, ``at_once`` at a time, or ``together`` in
     populations.
 
     Raises:
-        Failed: they are not as they were asked for.
+        Failed: the trainings differ from the request.
     """
     runs = sorted(path.parent for path in folder.rglob("result.json"))
     populations = _populations(runs, together) or at_once
     tables = [_rows(run / "metrics.csv")[1:] for run in runs]
     if not tables or {len(rows) for rows in tables} != {work.epochs}:
-        raise Failed(f"{[len(rows) for rows in tables]} epochs after the first, {work.epochs} were asked for")
+        raise Failed(f"{[len(rows) for rows in tables]} epochs after the first, expected {work.epochs}")
     steps = int(tables[0][0]["step"]) // 2  # of the second epoch's row
     images = min(work.num_images, steps * BATCH_SIZE)
     epochs = list(zip(*tables, strict=True))

@@ -161,7 +161,7 @@ def _telling(override: str) -> bool:
 
 
 def figures(folder: Path) -> dict[str, tuple]:
-    """All that runs of a sweep came to, without the times."""
+    """Results of all runs of a sweep, without times."""
     return {
         path.parent.name: (
             json.loads(path.read_text())["status"],

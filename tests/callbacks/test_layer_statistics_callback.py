@@ -1,4 +1,4 @@
-"""The probe tells what goes on in a training and changes nothing of it."""
+"""The callback records statistics of every layer and does not change the training."""
 
 import math
 import signal

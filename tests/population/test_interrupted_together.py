@@ -1,4 +1,4 @@
-"""Sweeps of populations that are interrupted, killed or run into trouble. The same command comes to the same."""
+"""Sweeps of populations that are interrupted, killed or fail. The same command resumes them to the same results."""
 
 import os
 import shutil

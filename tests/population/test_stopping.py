@@ -1,4 +1,4 @@
-"""Members that come to their ends before others: the others go on without them."""
+"""Members that end before others: the others continue without them."""
 
 import pytest
 from members import alone, assert_same_run, together

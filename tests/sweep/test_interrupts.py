@@ -1,4 +1,4 @@
-"""Sweeps that are interrupted, killed, and started twice. What they had is kept, and the same command goes on."""
+"""Sweeps that are interrupted, killed or started twice. Results are kept, and the same command resumes."""
 
 import random
 import signal

@@ -29,7 +29,7 @@ def summary(folder):
 
 
 def without_times(folder):
-    """What a search came to, but for what the clock says."""
+    """Results of a search, without times."""
     return summary(folder), figures(folder)
 
 

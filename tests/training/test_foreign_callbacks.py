@@ -95,7 +95,7 @@ def test_callbacks_see_and_change_the_gradient_that_a_step_is_made_with(accumula
 
 
 class Weights(Callback):
-    """Weights after every step, as they are while the training goes on."""
+    """Weights after every step, during the training."""
 
     def __init__(self):
         self.of_step = []
