@@ -164,7 +164,7 @@ def test_mc_dropout_is_measured_of_the_seeds_that_there_are_and_of_none_twice(
         seed = str(run.seed)
         return {m: {side: {seed: of[seed]} for side, of in sides.items()} for m, sides in MC.items()}
 
-    monkeypatch.setattr(convolutions, "left_on", left_on)
+    monkeypatch.setattr(convolutions, "measure_mc_dropout", left_on)
     with pytest.raises(KeyboardInterrupt):
         convolutions.mc_dropout(evidence)
     found = convolutions.mc_dropout(evidence)
