@@ -159,7 +159,7 @@ def test_a_search_is_repeated_if_a_setting_it_depends_on_changes(compose_config:
     run_search(cfg, build(cfg))
     assert first is not None
     assert not searched(*RANGE_TEST)
-    assert [change for change in CHANGES if not searched(*RANGE_TEST, change)] == []
+    assert [change for change in CHANGES if not searched(*with_defaults(RANGE_TEST, change))] == []
     assert searched(*GRID)
 
 
@@ -291,7 +291,7 @@ def test_a_search_that_finds_nothing_fails_its_run_with_the_reason(train: Any, t
 )
 def test_mistakes_are_reported_before_anything_is_done(overrides: Any, message: str, train: Any, tmp_path: Path):
     with pytest.raises((ValueError, InstantiationException), match=re.escape(message)):
-        train(*RANGE_TEST, *overrides)
+        train(*with_defaults(RANGE_TEST, *overrides))
     assert list(tmp_path.iterdir()) == []
 
 
