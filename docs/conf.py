@@ -17,3 +17,4 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = "trainlab"
+html_show_copyright = False
