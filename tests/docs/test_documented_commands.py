@@ -113,7 +113,7 @@ def test_the_design_shows_the_folders_and_the_order_of_imports():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path):
     write_small_project(tmp_path)
     write_files(blocks_of(page), tmp_path)
