@@ -40,7 +40,7 @@ class Forked:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child has handlers of its own
         try:
             with warnings.catch_warnings():
-                # Python 3.12 warns of forks beside threads. torch's own rest then, and a child has no use for them.
+                # Python 3.12 warns of forks in a process with threads. Those of torch are idle; no child uses them.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 self._process.start()
         finally:

@@ -163,7 +163,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
 
 @contextlib.contextmanager
 def _logged_to(path: Path) -> Iterator[None]:
-    """Write what is logged to a file, which is made with the first line."""
+    """Append log records to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     logger, handler = logging.getLogger("trainlab"), logging.FileHandler(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -81,7 +81,7 @@ def launch_trainings(
         if reports:
             report_on([job.folder for job in runs], jobs.sweep_dir)
     if interrupted:
-        print(f"interrupted: {summary(state)}; {_again(jobs)} resumes from here", file=sys.stderr)
+        print(f"interrupted: {summary(state)}; {_same_command(jobs)} resumes from here", file=sys.stderr)
         raise KeyboardInterrupt
     return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found})
 
@@ -218,9 +218,9 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
     messages = [summary(state)]
     outcomes = [outcome.status for outcome in state.outcomes.values()]
     if WAITING in outcomes or "interrupted" in outcomes:
-        messages.append(f"{_again(jobs)} resumes from here")
+        messages.append(f"{_same_command(jobs)} resumes from here")
     if "failed" in outcomes:
-        messages.append(f"{_again(jobs, 'sweep.retry_failed=true')} retries failed runs")
+        messages.append(f"{_same_command(jobs, 'sweep.retry_failed=true')} retries failed runs")
     if "diverged" in outcomes:
         messages.append(
             "diverged runs are not retried, as training is deterministic; their messages say what to change"
@@ -241,7 +241,7 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
     return returns
 
 
-def _again(jobs: Jobs, *more: str) -> str:
+def _same_command(jobs: Jobs, *more: str) -> str:
     """The command that resumes the sweep."""
     named = any(override.startswith("name=") for override in as_typed(jobs.config.hydra.overrides.task))
     settings = [*(() if named else (f"name={jobs.config.name}",)), *more]

@@ -21,9 +21,9 @@ class ProcessLauncher(Launcher):
             again makes its own at the end.
 
     Args:
-        jobs: at once; "auto" for a GPU or a core each; one of what is no training.
+        jobs: that run at the same time; "auto" for one per GPU or core, and for one where jobs are no trainings.
         on_failure: continue or stop; of trainings only.
-        retry_failed: whether to try again what failed in an earlier sweep; of trainings only.
+        retry_failed: whether to retry jobs that failed in an earlier sweep; of trainings only.
         population: how many trainings that differ only in numbers are trained together at most: a number, or "auto"
             for as many as memory holds, or "off" for one.
         trainings: whether jobs are this project's trainings. They are all checked before the first starts, skipped

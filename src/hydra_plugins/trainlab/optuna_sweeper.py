@@ -28,7 +28,7 @@ class OptunaSweeper(BasicSweeper):
         pruner: none, median or hyperband.
         objective: val/loss or val/acc.
         max_epochs: of a trial, which Hyperband divides.
-        params: overrides besides those of the command line.
+        params: more overrides than those of the command line.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class OptunaSweeper(BasicSweeper):
         """Search; returns what the trials' runs returned.
 
         Raises:
-            SweepFailed: Optuna is missing, there is nothing to search, or trials ended by an error.
+            SweepFailed: Optuna is missing, there is nothing to search, or trials failed.
         """
         _require_optuna()
         with gc_paused():

@@ -76,7 +76,7 @@ def new_folder(parent: str) -> str:
             break
         except FileExistsError:
             name = f"{now}_{number}"
-        except OSError:  # who makes the same folder for the run says what is wrong with it
+        except OSError:  # the run makes the same folder, and its error says what is wrong
             break
     return name
 

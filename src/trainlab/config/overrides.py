@@ -1,4 +1,4 @@
-"""The words of a command line: put so that Hydra reads what was meant, or refused; and what they come to."""
+"""Overrides: checked and quoted before Hydra reads them, and the jobs and folder names that follow from them."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""What interpolations of a config can ask for besides other keys."""
+"""Resolvers of interpolations such as `${project:outputs}`."""
 
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ def same_pace(lr: float, momentum: float) -> float:
 
 
 def register_resolvers() -> None:
-    """What interpolations of a config can ask for besides other keys.
+    """Make the resolvers known to OmegaConf.
 
     `${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run;
     `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
