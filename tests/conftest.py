@@ -85,7 +85,8 @@ def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> RunConfig:
     """`conf/train.yaml` with the tiny settings and more overrides, for a run in ``outputs / name``."""
-    cfg = compose(with_defaults([*TINY, f"name={name}", f"output_dir={outputs}"], *overrides))
+    given = {override.lstrip("+~").partition("=")[0]: override for override in overrides}  # the last one of a key
+    cfg = compose(with_defaults([*TINY, f"name={name}", f"output_dir={outputs}"], *given.values()))
     return replace(cfg, overrides=overrides)
 
 
