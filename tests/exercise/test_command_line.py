@@ -83,6 +83,7 @@ def test_which_parts_run_and_where(
     assert capsys.readouterr().out == "report: page.html\n"
 
 
+@pytest.mark.slow
 def test_the_script_runs_the_package_of_the_same_name():
     done = subprocess.run([sys.executable, SOURCE / "exercise.py", "9"], capture_output=True, text=True)
     assert done.returncode == 2

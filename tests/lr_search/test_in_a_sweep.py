@@ -69,6 +69,7 @@ def test_runs_of_processes_of_their_own_search_once_too(tmp_path: Path, undistur
     assert rates[0] == rates[1]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_resumes_with_its_rates(tmp_path: Path):
     slow = ("data._target_=faults.SlowShapes", "seed=1,2", *GRID, "name=study", "optim=adam", "trainer.max_epochs=3")
     whole, cut = tmp_path / "whole", tmp_path / "cut"

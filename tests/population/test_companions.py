@@ -58,6 +58,7 @@ def test_a_member_has_the_same_result_whoever_joins_leaves_or_changes_places(kin
             assert_same_run(other, first, TOLERANCE if "bn" in kind else 0.0)
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_changes_nothing(tmp_path):
     """Members are divided among threads, each of which computes on its own."""
     common = [*KINDS["bn, one cycle"], "trainer.max_epochs=2"]

@@ -114,6 +114,7 @@ def test_members_do_not_continue_on_other_images(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in files] == before
 
 
+@pytest.mark.slow
 def test_a_member_that_was_killed_has_its_time_and_its_population(tmp_path, monkeypatch):
     works = {tmp_path / str(i): ["optim=nadam", f"seed={i}", "trainer.max_epochs=2"] for i in (1, 2)}
     start, killed = Classifier.on_train_epoch_start, tmp_path / "killed"
@@ -142,6 +143,7 @@ def test_a_finished_run_takes_more_epochs_as_a_member(tmp_path):
         assert_same_run(folder, tmp_path / f"{folder.name}_alone")
 
 
+@pytest.mark.slow
 def test_an_error_of_one_members_own_leaves_the_others_what_they_would_be(tmp_path):
     works = {tmp_path / str(i): ["optim=nadam", f"seed={i}", "trainer.max_epochs=2"] for i in range(3)}
     (tmp_path / "1" / "metrics.csv" / "in the way").mkdir(parents=True)

@@ -180,6 +180,7 @@ def test_a_search_in_which_all_diverge_has_failed(tmp_path):
     assert done.stderr == ("error: no trial was completed; search over lower values of optim.lr\n")
 
 
+@pytest.mark.slow
 def test_trials_that_raise_are_reported_and_retried(tmp_path):
     arguments = (*SEARCH, FAULT, "+callbacks.fault.what=nothing,raise,kill", "sweep.trials=3", f"output_dir={tmp_path}")
     done = sweep(*arguments)
