@@ -30,6 +30,7 @@ def undisturbed(tmp_path_factory):
     return figures(folder / "study")
 
 
+@pytest.mark.slow
 def test_an_idle_slot_takes_half_and_members_come_to_the_same(undisturbed, tmp_path):
     done = sweep(*JOBS, f"output_dir={tmp_path}", **SLOW)
     assert (done.returncode, done.stderr) == (0, "")
