@@ -17,6 +17,8 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
+from omegaconf import OmegaConf
+from omegaconf.basecontainer import BaseContainer
 
 import trainlab
 from conftest import TINY, with_defaults
@@ -37,7 +39,8 @@ def process_state() -> dict[str, Any]:
         "environment": dict(os.environ),
         "handlers": ([*root.handlers], [*logging.getLogger("trainlab").handlers]),
         "levels": levels,
-        "hydra": (GlobalHydra.instance().hydra, HydraConfig.instance().cfg, Singleton._instances.keys()),
+        "hydra": (GlobalHydra.instance().hydra, HydraConfig.instance().cfg, {*Singleton._instances}),
+        "resolvers": dict(BaseContainer._resolvers),
         "arguments": [*sys.argv],
         "random": (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()),
         "flags": (torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()),
@@ -70,6 +73,10 @@ def test_training_leaves_the_process_as_it_was(tmp_path: Path):
         ("callbacks.pictures=null", "callbacks.pictures was renamed; set callbacks.figures"),
         ("seed=1,2", "Ambiguous value"),
         ("run_dir=null", "run_dir follows from output_dir and name"),
+        ("output_dir=null", "output_dir must be a folder, got null; set output_dir"),
+        ("hydra.run.dir=elsewhere", "hydra.run.dir=elsewhere would have no effect"),
+        ("callbacks={figuers: null}", "there is no setting 'callbacks.figuers'; did you mean callbacks.figures"),
+        ("callbacks={pictures: null}", "callbacks.pictures was renamed; set callbacks.figures"),
         ("optim.lr=1e30", "is not finite"),
     ],
 )
@@ -80,6 +87,16 @@ def test_mistakes_are_errors_that_leave_the_process_as_it_was(wrong: str, messag
     assert process_state() == before
     if wrong != "optim.lr=1e30":
         assert list(tmp_path.iterdir()) == []
+
+
+def test_resolvers_of_the_caller_stay_its_own(tmp_path: Path):
+    OmegaConf.register_new_resolver("folder", lambda: "of the caller")
+    try:
+        trainlab.expand_sweep(["seed=1,2"])
+        trainlab.compose(overrides(tmp_path)).changed({"seed": 2})
+        assert OmegaConf.create({"own": "${folder:}"}).own == "of the caller"
+    finally:
+        OmegaConf.clear_resolver("folder")
 
 
 def test_a_key_given_twice_is_an_error():

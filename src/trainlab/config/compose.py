@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from trainlab.config.errors import describe_config_error
 from trainlab.config.load import load_config
 from trainlab.config.overrides import WrongArguments, check_overrides, quoted
-from trainlab.config.resolvers import register_resolvers, time_name
+from trainlab.config.resolvers import absolute_folder, resolvers_registered, time_name
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
 from trainlab.runs.files import absolute
 
@@ -31,21 +31,24 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    register_resolvers()
     check_overrides(overrides)
-    try:
-        cfg = load_config("train", [*map(quoted, overrides)])
-        choices = cfg.hydra.runtime.choices
-        with open_dict(cfg):
-            del cfg["hydra"]
-        references = cast(dict[str, Any], OmegaConf.to_container(cfg))
-        if str(references["name"]).startswith("${new_name:"):
-            cfg.name = new_folder(cfg.output_dir)
-        if str(references["run_dir"]).startswith("${hydra:"):
-            cfg.run_dir = str(Path(cfg.output_dir, str(cfg.name)))
-        return _resolved(cfg, overrides, choices, Path.cwd())
-    except (HydraException, OmegaConfBaseException) as error:
-        raise WrongArguments(describe_config_error(error, overrides, "train")) from None
+    for override in overrides:
+        if override.lstrip("+~").startswith(("hydra.", "hydra/")):
+            raise WrongArguments(f"{override} would have no effect, Hydra does not run this; leave it out")
+    with resolvers_registered():
+        try:
+            cfg = load_config("train", [*map(quoted, overrides)])
+            choices = cfg.hydra.runtime.choices
+            with open_dict(cfg):
+                del cfg["hydra"]
+            references = cast(dict[str, Any], OmegaConf.to_container(cfg))
+            if str(references["name"]).startswith("${new_name:"):
+                cfg.name = new_folder(absolute_folder(cfg.output_dir))
+            if str(references["run_dir"]).startswith("${hydra:"):
+                cfg.run_dir = str(Path(absolute_folder(cfg.output_dir), str(cfg.name)))
+            return _resolved(cfg, overrides, choices, Path.cwd())
+        except (HydraException, OmegaConfBaseException) as error:
+            raise WrongArguments(describe_config_error(error, overrides, "train")) from None
 
 
 def resolve_job(cfg: DictConfig, hydra: Any) -> RunConfig:

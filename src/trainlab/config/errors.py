@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from trainlab.config.load import load_config
 from trainlab.config.overrides import unreadable
+from trainlab.config.renamed import describe_renamed
 from trainlab.config.resolvers import PROJECT
 
 
@@ -36,11 +37,15 @@ def describe_config_error(error: Exception, overrides: Sequence[str], config_nam
         return f"{text.splitlines()[0]}; add -m to sweep over it, or quote it: \"key='a,b'\", 'key=[a,b]'"
     wrong = re.search(r"Could not (?:override|delete from config.) '([^']+)'", f"{error} {text}")
     if wrong:
-        if wrong[1].startswith("hydra."):
-            return f"there is no setting {wrong[1]!r}; --cfg hydra shows those of Hydra"
+        in_mapping = re.search(rf"full_key: ({re.escape(wrong[1])}\.\S+)", text)  # callbacks={figuers: null}
+        key = (in_mapping or wrong)[1]
+        if key.startswith("hydra."):
+            return f"there is no setting {key!r}; --cfg hydra shows those of Hydra"
+        if message := describe_renamed({key: ""}):
+            return message
         keys = _all_keys(overrides, config_name)
-        same_depth = [key for key in keys if key.count(".") == wrong[1].count(".")]
-        return f"there is no setting {wrong[1]!r}; {_nearest(wrong[1], same_depth or keys)}"
+        same_depth = [other for other in keys if other.count(".") == key.count(".")]
+        return f"there is no setting {key!r}; {_nearest(key, same_depth or keys)}"
     reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
     setting = error.full_key if isinstance(error, InterpolationKeyError) else None
     return f"{setting}: {reason}" if setting and setting not in reason else reason
@@ -71,7 +76,8 @@ def _nearest(wrong: str, names: Sequence[str]) -> str:
 def _all_keys(overrides: Sequence[str], config_name: str) -> list[str]:
     """Dotted keys of the config that the group choices among the overrides give."""
     groups = load_config(config_name, []).hydra.runtime.choices
-    cfg = load_config(config_name, [o for o in overrides if o.partition("=")[0].lstrip("+") in groups and "," not in o])
+    chosen = [o for o in overrides if o.partition("=")[0].lstrip("+") in groups and not set(o) & set(",{(")]
+    cfg = load_config(config_name, chosen)
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg))
     del plain["hydra"]
     keys: list[str] = []

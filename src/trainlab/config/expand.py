@@ -7,7 +7,7 @@ from hydra.core.override_parser.types import Glob
 from omegaconf import OmegaConf
 
 from trainlab.config.overrides import WrongArguments, check_given_once, combinations, parse_overrides, quoted
-from trainlab.config.resolvers import register_resolvers
+from trainlab.config.resolvers import resolvers_registered
 
 
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
@@ -27,10 +27,10 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     for override in parsed:
         if override.is_interval_sweep() or isinstance(override.value(), Glob):
             raise WrongArguments(f"the values of {override.input_line} are not known; give them one by one")
-    register_resolvers()
     runs: dict[tuple[str, ...], list[str]] = {}
-    for run in combinations(parsed):
-        runs.setdefault(_resolved(run), run)
+    with resolvers_registered():
+        for run in combinations(parsed):
+            runs.setdefault(_resolved(run), run)
     return list(runs.values())
 
 

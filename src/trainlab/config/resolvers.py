@@ -1,10 +1,13 @@
 """Resolvers of interpolations such as `${project:outputs}`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.basecontainer import BaseContainer
 
 from trainlab.config.help import describe_groups
 from trainlab.config.overrides import folder_name
@@ -31,11 +34,29 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
     OmegaConf.register_new_resolver("groups", lambda root: describe_groups(PROJECT / "conf", root), replace=True)
     OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
-    OmegaConf.register_new_resolver("absolute", _absolute_folder, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("absolute", absolute_folder, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("new_name", lambda _: time_name(), use_cache=True, replace=True)
 
 
-def _absolute_folder(path: Any) -> str:
+@contextmanager
+def resolvers_registered() -> Iterator[None]:
+    """Register them, and afterwards put back those that the process had, which may be others of the same names."""
+    registered = BaseContainer._resolvers  # OmegaConf has no function that returns them
+    before = dict(registered)
+    register_resolvers()
+    try:
+        yield
+    finally:
+        registered.clear()
+        registered.update(before)
+
+
+def absolute_folder(path: Any) -> str:
+    """``output_dir`` as an absolute path.
+
+    Raises:
+        ValueError: it is none.
+    """
     if path is None or path == "":
         raise ValueError(f"output_dir must be a folder, got {'null' if path is None else repr(path)}; set output_dir")
     return absolute(str(path), Path.cwd())

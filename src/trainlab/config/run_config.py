@@ -8,6 +8,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from trainlab.config.overrides import PATHS
+from trainlab.config.resolvers import resolvers_registered
 from trainlab.runs.files import absolute
 
 _LAST = "last"  # of ckpt_path: that of the run itself
@@ -39,7 +40,8 @@ class RunConfig:
         cfg = OmegaConf.create(dict(self.references))
         for key, value in changes.items():
             OmegaConf.update(cfg, key, value, merge=False)
-        return resolve(cfg, self.overrides, self.choices)
+        with resolvers_registered():
+            return resolve(cfg, self.overrides, self.choices)
 
     def to_yaml(self) -> str:
         """The settings as YAML, as Hydra reads it."""

@@ -45,6 +45,9 @@ class RunTable(Sequence[Run]):
             raise ImportError("to_pandas() needs pandas, which is not installed; run `pip install pandas`") from None
         return DataFrame(self.rows, columns=self.columns)
 
+    def __repr__(self) -> str:
+        return f"RunTable({len(self.runs)} runs; columns: {', '.join(self.columns)})"
+
     def __len__(self) -> int:
         return len(self.runs)
 
