@@ -27,6 +27,12 @@ from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.result import Result
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _hydra_is_loaded() -> None:
+    """Hydra makes its registries, such as that of its plugins, in the first composition of a process."""
+    trainlab.compose(["name=run"])
+
+
 def process_state() -> dict[str, Any]:
     """All that a call is to leave as it was."""
     root = logging.root
@@ -124,6 +130,14 @@ def test_a_run_is_to_the_bit_that_of_the_command_line(tmp_path: Path):
     assert configs[0] == configs[1] == configs[2]
     assert {p.name for p in folders[2].iterdir()} - {p.name for p in folders[0].iterdir()} == {".hydra"}
     assert "epoch   2/2" in (folders[0] / "train.log").read_text()
+
+
+def test_an_error_that_the_caller_handles_is_not_one_of_the_run(tmp_path: Path):
+    try:
+        raise ValueError("of the caller")
+    except ValueError:
+        result = trainlab.train(trainlab.compose(overrides(tmp_path, "trainer.max_epochs=1")))
+    assert (result.status, result.metrics["stop_reason"]) == ("completed", "max_epochs")
 
 
 def test_a_completed_run_is_not_trained_again(tmp_path: Path):

@@ -75,7 +75,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         Diverged, Interrupted: `result.json` has that status.
     """
     context = context or RunContext()
-    started = context.clock()
+    started, of_caller = context.clock(), sys.exception()  # which the caller may be handling
     quiet()
     run_dir, ckpt_path = cfg.run_dir, cfg.settings["ckpt_path"]
     with clean_up_on_error(run_dir):
@@ -151,7 +151,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                     result.status = "debug" if is_debug_run(config) else "completed"
             finally:
                 now_s = context.clock() - started
-                _summarize(result, parts, before.get("total_s", 0.0) + now_s, context.num_threads())
+                error = None if sys.exception() is of_caller else sys.exception()
+                _summarize(result, parts, before.get("total_s", 0.0) + now_s, context.num_threads(), error)
                 if result.status == "debug":  # figures would pass for results
                     result.metrics = {key: result.metrics[key] for key in ("epochs", "stop_reason")}
                 if result.time:
@@ -248,10 +249,10 @@ def _test(result: Result, parts: Parts) -> None:
         write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
 
 
-def _summarize(result: Result, parts: Parts, total_s: float, threads: int) -> None:
-    """Metrics of the best epoch and times, as far as the training came."""
+def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error: BaseException | None) -> None:
+    """Metrics of the best epoch, times, and why it ended, as far as the training came."""
     best, trainer = parts.checkpoint.best, parts.trainer
-    reason = stop_reason(sys.exception(), trainer, parts.callbacks)
+    reason = stop_reason(error, trainer, parts.callbacks)
     result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": reason}
     if best:
         result.metrics |= {"best_epoch": best["epoch"], "val_loss": best["val/loss"], "val_acc": best["val/acc"]}
