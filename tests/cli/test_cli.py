@@ -114,6 +114,8 @@ NOT_COMPOSED = {  # overrides: what the message has to say
 WRONG = {
     "optim.lr=-1": "lr must be positive and finite, got -1; set optim.lr",
     "optim.lr=0": "lr must be positive and finite, got 0; set optim.lr",
+    "~trainer.precision": "trainer.precision must be given; leave out ~trainer.precision",
+    "~lr_search": "lr_search must be given; leave out ~lr_search",
     "run_dir=null": "run_dir follows from output_dir and name; set these, and leave out run_dir",
     "optim.lr=inf": "lr must be finite, got inf; set optim.lr",
     "optim.lr=nan": "lr must be finite, got nan; set optim.lr",

@@ -14,6 +14,14 @@ from trainlab.config.resolvers import absolute_folder, resolvers_registered, tim
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
 from trainlab.runs.files import absolute
 
+# What a run reads, and ~ must not remove.
+_NEEDED = (
+    *("name", "output_dir", "run_dir", "seed", "ckpt_path", "compile", "label_smoothing", "lr_search"),
+    *("model", "optim", "scheduler", "data", "trainer", "callbacks", "logger", "sweep"),
+    *("trainer.accelerator", "trainer.devices", "trainer.precision", "trainer.max_epochs", "trainer.max_time"),
+    *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
+    *("sweep.objective", "sweep.trial"),
+)
 MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 
 
@@ -90,8 +98,12 @@ def _resolved(
     """Fix what depends on when and where the command is given, and resolve the rest.
 
     Raises:
-        ValueError: a folder is set to none, or a name would have no effect.
+        ValueError: a setting is removed that a run reads, a folder is set to none, or a name would have no effect.
     """
+    for key in _NEEDED:
+        section, _, name = key.rpartition(".")
+        if name not in ((cfg[section] or {}) if section else cfg):
+            raise ValueError(f"{key} must be given; leave out ~{key}")
     given = [override.partition("=")[0] for override in overrides]
     is_fixed = not OmegaConf.is_interpolation(cfg, "run_dir")  # as in the `config.yaml` of a run
     if job_dir and not is_fixed and "run_dir" not in given:

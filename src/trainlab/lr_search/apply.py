@@ -183,7 +183,7 @@ def devices_setting(device: torch.device) -> int | list[int]:
 def batches_per_epoch(short: RunConfig, data: ImageData) -> int:
     """Training batches per epoch for the settings ``short``, a result of `search_config`."""
     batches = math.ceil(len(data.train_dataloader().indices) / short.settings["data"]["batch_size"])
-    return limited(batches, short.settings["trainer"]["limit_train_batches"])
+    return limited(batches, short.settings["trainer"].get("limit_train_batches"))
 
 
 def _train(short: RunConfig, data: ImageData, trial: Trial, context: RunContext) -> None:
