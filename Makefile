@@ -41,21 +41,21 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-format: setup ## put the code into shape
+format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 docs: setup ## the documentation as a site, in docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: setup ## time beside other trainers, and populations: IMAGES=folder with train/ and test/ of CIFAR-10
+bench: setup ## compare times with other trainers and of populations: IMAGES=folder with train/ and test/ of CIFAR-10
 	$(BIN)/python benchmarks/throughput.py --images "$(IMAGES)"
 	$(BIN)/python benchmarks/population.py --images "$(IMAGES)"
 
-bench-population: setup ## time sweeps trained together beside run by run: IMAGES= as for bench; BENCH=--quick
+bench-population: setup ## compare sweeps as populations with solo runs: IMAGES= as for bench; BENCH=--quick
 	$(BIN)/python benchmarks/population.py --images "$(IMAGES)" $(BENCH)
 
-lock: ## write requirements.lock anew; needs uv
+lock: ## update requirements.lock; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --no-header --extra dev pyproject.toml -o requirements.lock
 
