@@ -23,7 +23,7 @@ def test_ctrl_c_while_members_start_holds_for_all_of_them(tmp_path):
         def train(context):
             if number == 1:
                 os.kill(os.getpid(), signal.SIGINT)
-            return run(config(tmp_path / str(number), *NADAM, f"seed={number}"), [], context)
+            return run(config(tmp_path / str(number), *NADAM, f"seed={number}"), context)
 
         return train
 
@@ -46,7 +46,7 @@ def test_nothing_is_kept_of_members_that_have_left(tmp_path, monkeypatch):
     left = []
 
     def watched(context, folder, epochs):
-        result = run(config(folder, *NADAM, f"trainer.max_epochs={epochs}"), [], context)
+        result = run(config(folder, *NADAM, f"trainer.max_epochs={epochs}"), context)
         if epochs == 4:
             gc.collect()
             left.append(sum(one() is not None for one in made))
@@ -101,7 +101,7 @@ def test_members_that_are_not_chosen_leave_and_the_others_are_unchanged(tmp_path
         return [number for number in waiting if number != 1 or len(asked) < 3]
 
     steps = []
-    works = [lambda context, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], context) for n in (1, 2)]
+    works = [lambda context, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), context) for n in (1, 2)]
     population = Population(works, choose, steps.append)
     first, second = population.run()
     assert asked == [[0, 1], [0, 1], [0, 1], [0]]  # four epochs; the second leaves before its third
@@ -119,7 +119,7 @@ def test_a_population_with_nothing_to_lose_ends_at_the_first_ctrl_c(tmp_path):
         if len(pressed) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    works = [lambda context, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), [], context) for n in (1, 2)]
+    works = [lambda context, n=n: run(config(tmp_path / str(n), *NADAM, f"seed={n}"), context) for n in (1, 2)]
     population = Population(works, before_step=press, at_once=True)
     assert all(isinstance(outcome, KeyboardInterrupt) for outcome in population.run())
     assert population.interrupted

@@ -96,7 +96,8 @@ def test_cifar10_is_not_downloaded_to_where_a_checkpoint_says(path, tmp_path, mo
     settings = {"_target_": "trainlab.data.cifar10.CIFAR10", "root": str(tmp_path / "new")}
     checkpoint["trainlab"]["config"]["data"] = settings
     data = rebuild_data(checkpoint)
-    with pytest.raises(FileNotFoundError, match=rf"^CIFAR-10 is not in {tmp_path}/new; set data\.root to where it is"):
+    message = rf"^CIFAR-10 is not in {tmp_path}/new; set data\.root to the folder where it is"
+    with pytest.raises(FileNotFoundError, match=message):
         _ = data.images
     assert not (tmp_path / "new").exists()
     assert rebuild_data(checkpoint, root=str(tmp_path)).may_write  # where the person says
