@@ -9,7 +9,13 @@ BOARD = "logger.tensorboard={_target_: trainlab.loggers.TensorBoard, save_dir: '
 
 
 def event_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("events.out.tfevents.*"))
+    """In the order in which they were opened: by the second and the number at the end of the name."""
+
+    def opened(path: Path) -> tuple[int, int]:
+        parts = path.name.split(".")
+        return int(parts[3]), int(parts[-1])
+
+    return sorted(folder.glob("events.out.tfevents.*"), key=opened)
 
 
 def values(folder: Path) -> dict[str, list[tuple[int, object]]]:
