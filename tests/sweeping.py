@@ -44,6 +44,8 @@ class Script:
         clean |= {"PYTHONPATH": str(HERE), **environment}
         folder = Path(tempfile.mkdtemp(prefix="script-"))
         self._told = [folder / "out", folder / "err"]
+        for path in self._told:
+            path.touch()  # a process can be killed before it opens them
         self._process = _SERVER.Process(target=_become, args=(name, arguments, cwd, clean, *self._told))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", f"{PROJECT / 'src'}:{HERE}")  # the server does not have this process's path
@@ -61,7 +63,7 @@ class Script:
 
     def output(self) -> str:
         """What it has printed so far."""
-        return self._told[0].read_text() if self._told[0].exists() else ""
+        return self._told[0].read_text()
 
     def finish(self, timeout_s: float = 280) -> "Done":
         """Its end. Nothing that it started is left."""

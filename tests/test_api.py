@@ -96,7 +96,7 @@ def test_mistakes_are_errors_that_leave_the_process_as_it_was(wrong: str, messag
 
 
 def test_resolvers_of_the_caller_stay_its_own(tmp_path: Path):
-    OmegaConf.register_new_resolver("folder", lambda: "of the caller")
+    OmegaConf.register_new_resolver("folder", lambda: "of the caller", replace=True)
     try:
         trainlab.expand_sweep(["seed=1,2"])
         trainlab.compose(overrides(tmp_path)).changed({"seed": 2})

@@ -10,7 +10,7 @@ from trainlab.runs.result import Result
 
 @pytest.fixture
 def settings(compose_config):
-    cfg = compose_config()
+    cfg = compose_config().references
 
     def resolved(*changes):
         return OmegaConf.to_container(OmegaConf.merge(cfg, OmegaConf.from_dotlist(list(changes))), resolve=True)

@@ -77,7 +77,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
     assert time.monotonic() - began < 10  # an epoch takes 19 seconds
     assert stopped.returncode == 130
     assert {result["status"] for result in results(tmp_path / "study").values()} == {"interrupted"}
-    assert "4 jobs: 2 interrupted, 2 waiting; the same command goes on" in stopped.stderr
+    assert "4 jobs: 2 interrupted, 2 waiting; the same command resumes from here" in stopped.stderr
 
 
 def test_jobs_end_with_a_launcher_that_is_killed(tmp_path):
