@@ -22,7 +22,7 @@ def test_the_command_is_the_same_everywhere(place: str):
 
 @pytest.mark.slow
 def test_the_report_claims_which_network_is_better(tmp_path: Path):
-    done = command("train.py", *shlex.split(ARGUMENTS), f"output_dir={tmp_path}", cwd=tmp_path, timeout_s=600)
+    done = command("train.py", *shlex.split(ARGUMENTS), f"output_dir={tmp_path}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = html.unescape((tmp_path / "demo" / "report.html").read_text()).replace("\xa0", " ")
     for better, worse in (("selu", "bn"), ("selu", "elu_he"), ("bn", "elu_he")):
