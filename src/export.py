@@ -9,7 +9,7 @@ Examples:
 import argparse
 import sys
 
-from trainlab.arguments import checkpoint_word, parse_arguments, path_word, run_plain_script
+from trainlab.arguments import add_trust, checkpoint_word, parse_arguments, path_word, run_plain_script
 from trainlab.runs.files import describe_os_error
 
 
@@ -23,12 +23,13 @@ def main() -> None:
     parser.add_argument(
         "--out", type=path_word, help="file to write; default: model.onnx or model.pt2 in the run's folder"
     )
+    add_trust(parser)
     arguments = parse_arguments(parser)
 
     from trainlab.inference.export import export_checkpoint
 
     try:
-        export_checkpoint(arguments.ckpt_path, arguments.format, arguments.out)
+        export_checkpoint(arguments.ckpt_path, arguments.format, arguments.out, arguments.trust)
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error, '--out')}")
     except (ValueError, ArithmeticError) as error:

@@ -13,7 +13,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from trainlab.arguments import checkpoint_word, count_word, parse_arguments, path_word, run_plain_script
+from trainlab.arguments import add_trust, checkpoint_word, count_word, parse_arguments, path_word, run_plain_script
 from trainlab.runs.files import describe_os_error
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--mc-seed", type=int, default=0, metavar="SEED", help="seed of the dropout masks; default: 0")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps; default: a GPU if available")
     parser.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
+    add_trust(parser)
     arguments = parse_arguments(parser)
 
     from trainlab.inference.predict import Predictor
@@ -41,7 +42,7 @@ def main() -> None:
         stream.reconfigure(errors="backslashreplace")  # file names can have any encoding
     try:
         samples, seed = arguments.mc_samples, arguments.mc_seed
-        predictor = Predictor.load(arguments.ckpt_path, samples, seed, arguments.device)
+        predictor = Predictor.load(arguments.ckpt_path, samples, seed, arguments.device, arguments.trust)
         sys.exit(show(predictor.predict(arguments.paths), arguments.top, arguments.json))
     except BrokenPipeError:  # the reader, such as `head`, has closed; Python would flush the rest at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,9 +36,21 @@ def count_word(word: str) -> int:
     return int(word)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the argument ``--trust`` of scripts that build what a checkpoint names."""
+    parser.add_argument(
+        "--trust",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="package besides trainlab whose classes the checkpoint may name; may be repeated",
+    )
+
+
 def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The words of a script that is none of Hydra's, where a setting given twice is an error, too."""
-    keys = [word.partition("=")[0] for word in sys.argv[1:] if word.startswith(("--", "ckpt_path="))]
+    words = [word for word in sys.argv[1:] if word.startswith(("--", "ckpt_path=")) and not word.startswith("--trust")]
+    keys = [word.partition("=")[0] for word in words]
     if twice := [key for key in keys if keys.count(key) > 1]:
         parser.error(f"{twice[0]} is given twice; leave out one of them")
     return parser.parse_intermixed_args()

@@ -1,7 +1,11 @@
 """Random numbers as a function of (seed, place, epoch or step), without hidden state."""
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +24,30 @@ def derive_seed(seed: int, *place: str | int) -> int:
 def generator(seed: int, *place: str | int) -> torch.Generator:
     """A CPU generator for one place of a training; see `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, *place))
+
+
+def seed_global_generators(seed: int, device: torch.device) -> None:
+    """Seed what code that takes no generator draws from: torch on the CPU and ``device``, numpy and Python."""
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed takes 100 times as long
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    np.random.seed(seed & _MASK)
+    random.seed(seed)
+
+
+@contextmanager
+def global_generators_restored(device: torch.device | None = None) -> Iterator[None]:
+    """Afterwards the generators of torch on the CPU and a GPU ``device``, numpy and Python have their states again."""
+    states = np.random.get_state(), random.getstate()
+    gpu = device is not None and device.type == "cuda"
+    with torch.random.fork_rng([device] if gpu else []):
+        try:
+            yield
+        finally:
+            np.random.set_state(states[0])
+            random.setstate(states[1])
 
 
 def scramble(x: Tensor) -> Tensor:

@@ -16,10 +16,9 @@ from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
 from trainlab.inference.network import evaluate
-from trainlab.inference.rebuild import rebuild_network
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
 from trainlab.process_state import process_state_restored
-from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.continuation import (
     begin,
     check_same_images,
@@ -240,7 +239,8 @@ def _test(result: Result, parts: Parts) -> None:
             f"{path} is of epoch {checkpoint['epoch'] + 1}, and the best one was epoch {best['epoch'] + 1}: another "
             f"process has written there; remove {path.parents[1]} to train anew, or set another name="
         )
-    network = rebuild_network(checkpoint).to(device)
+    network = parts.network.float().to(device)
+    network.load_state_dict(network_weights(checkpoint))
     evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
     result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
     for board in parts.loggers.boards:

@@ -24,10 +24,8 @@ from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
 from trainlab.data import ImageData
-from trainlab.inference.rebuild import check_rebuildable
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
-from trainlab.models import ImageNetwork
-from trainlab.models.image_network import NOT_OF_NETWORK, WRAPPER_SETTINGS
+from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, is_own, late_arguments, wrap
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.provenance import provenance
 from trainlab.tasks.metrics import metric_of, mode_of
@@ -144,6 +142,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
         *(network, optimizer, scheduler, config["label_smoothing"], config["compile"]),
         **steps,
         epoch_steps=context.epoch_steps,
+        step_seed=None if is_own(network.module) else config["seed"],
     )
 
     named = {name: construct(config, f"callbacks.{name}") for name, settings in config["callbacks"].items() if settings}
@@ -232,16 +231,41 @@ def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier
 def _logger(config: Config, name: str) -> Logger:
     """A logger under the name of the run, its folder under output_dir, unless it is given another."""
     settings, run_name = config["logger"][name], os.path.relpath(config["run_dir"], config["output_dir"])
-    late = name_argument(get_object(settings["_target_"]), settings, run_name)
+    late = name_argument(_target(config, f"logger.{name}"), settings, run_name)
     return cast(Logger, construct(config, f"logger.{name}", **late))
 
 
 def _build_network(config: Config, data: ImageData) -> ImageNetwork:
-    own = {key: config["model"][key] for key in WRAPPER_SETTINGS if key in config["model"]}
+    settings, shape, classes = config["model"], data.image_shape, data.count_classes()
+    own = {key: settings[key] for key in ("num_classes", "standardize") if key in settings}
     check_arguments(ImageNetwork, own, "model")
-    module = construct(config, "model", NOT_OF_NETWORK, image_shape=data.image_shape)
-    check_rebuildable(module)
-    return ImageNetwork(module, data.image_shape, **own)
+    late = {"image_shape": shape, "num_classes": classes}
+
+    def make() -> nn.Module:
+        module = construct(
+            config, "model", NOT_OF_NETWORK, **late_arguments(_target(config, "model"), settings, **late)
+        )
+        if not isinstance(module, nn.Module):
+            raise ValueError(f"model must build a torch.nn.Module, got {type(module).__name__}; set model._target_")
+        return module
+
+    return wrap(make, shape, own.get("num_classes", classes), own.get("standardize", False), config["seed"])
+
+
+def _target(config: Config, section: str) -> Any:
+    """The class or function that a section names.
+
+    Raises:
+        ValueError: it cannot be imported.
+    """
+    name = str((select(config, section) or {}).get("_target_"))
+    try:
+        return get_object(name)
+    except Exception as error:  # whatever a module raises while it is imported
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ValueError(
+            f"{name} cannot be imported ({reason}); set {section}._target_, or install its package"
+        ) from error
 
 
 def select(config: Config, key: str) -> Any:
@@ -258,7 +282,7 @@ def construct(config: Config, section: str, omit: Collection[str] = (), **late: 
     """
     plain = {key: value for key, value in select(config, section).items() if key not in omit}
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
-    target = get_object(plain["_target_"])
+    target = _target(config, section)
     if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
         if target.__module__.startswith("trainlab."):  # others may watch what they log themselves
             metric_of(arguments["monitor"], f"{section}.monitor")

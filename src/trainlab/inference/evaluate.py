@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def evaluate_checkpoint(
     out: Path | None = None,
     mc_samples: int | None = None,
     mc_seed: int = 0,
+    trust: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate a checkpoint on the test set of its data and write the results.
 
@@ -52,6 +53,7 @@ def evaluate_checkpoint(
         out: file to write; None for `eval.json` in the folder of the run. Figures are written to a folder next to it.
         mc_samples: samples of MC dropout, compared with deterministic predictions; None for the accuracy alone.
         mc_seed: seed of the dropout masks and the bootstrap.
+        trust: packages and modules, besides those of trainlab, whose classes and functions the checkpoint may name.
 
     Returns:
         The content of ``out``.
@@ -66,10 +68,10 @@ def evaluate_checkpoint(
     checkpoint = load_checkpoint(ckpt_path)
     out = out or ckpt_path.resolve().parent.parent / "eval.json"
     check_replaceable(out, ckpt_path, lambda there: bool(_earlier(there)), "an evaluation", "out")
-    network = rebuild_network(checkpoint).to(place)
+    network = rebuild_network(checkpoint, trust).to(place)
     changes = {"root": data_root, "cache_dir": cache_dir, "eval_batch_size": eval_batch_size}
     with _evaluation_settings_named():
-        data = _test_data(checkpoint, **{key: value for key, value in changes.items() if value is not None})
+        data = _test_data(checkpoint, trust, **{key: value for key, value in changes.items() if value is not None})
     evaluation = evaluate(network, _batches(data, place), len(data.classes))
     check_finite(torch.tensor([evaluation.loss, *evaluation.logits.aminmax()]), ckpt_path)
     figures = {
@@ -178,9 +180,9 @@ def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> li
     ]
 
 
-def _test_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
+def _test_data(checkpoint: dict[str, Any], trust: Sequence[str], **changes: Any) -> ImageData:
     """The data of a checkpoint with ``changes`` to their settings, checked against the classes of the training."""
-    data = rebuild_data(checkpoint, **changes)
+    data = rebuild_data(checkpoint, trust, **changes)
     if list(data.classes) != checkpoint["trainlab"]["classes"]:
         raise ValueError(
             f"the data have the classes {', '.join(data.classes)}, the checkpoint has "

@@ -4,7 +4,7 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class ExportMismatch(ArithmeticError):
     """An exported network gives other logits than the checkpoint."""
 
 
-def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
+def export_checkpoint(path: Path, format: str, out: Path | None = None, trust: Sequence[str] = ()) -> Path:
     """Export the network of a checkpoint, in evaluation mode, and compare its outputs with the checkpoint's.
 
     The exported network maps uint8 images (N, C, H, W), named "images", to logits (N, classes), named "logits", for
@@ -39,6 +39,7 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
         path: checkpoint.
         format: "onnx" or "torch_export".
         out: file to write; None for `model.onnx` or `model.pt2` in the folder of the run.
+        trust: packages and modules, besides those of trainlab, whose classes and functions the checkpoint may name.
 
     Returns:
         The file.
@@ -52,7 +53,7 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
     if missing := [name for name in _NEEDED if format == "onnx" and importlib.util.find_spec(name) is None]:
         raise ValueError(f"--format onnx needs {', '.join(missing)}; pip install -e '.[export]'")
     checkpoint = load_checkpoint(path)
-    network, shape = rebuild_network(checkpoint), tuple(checkpoint["trainlab"]["image_shape"])
+    network, shape = rebuild_network(checkpoint, trust), tuple(checkpoint["trainlab"]["image_shape"])
     out, suffix = out or path.resolve().parent.parent / FILES[format], Path(FILES[format]).suffix
     check_replaceable(out, path, lambda there: there.suffix == suffix, f"a {suffix} file", "--out")
     classes = json.dumps(checkpoint["trainlab"]["classes"])

@@ -8,17 +8,31 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from trainlab.models.dropout import SELU_MINIMUM, AlphaDropout, Dropout
-from trainlab.randomness import counter_draws, derive_seed, scramble_words
+from trainlab.models.image_network import is_own
+from trainlab.randomness import (
+    counter_draws,
+    derive_seed,
+    global_generators_restored,
+    scramble_words,
+    seed_global_generators,
+)
 
 # Activation elements computed at a time on a CPU; the fastest of 2**17 to 2**22 with 1 MB of cache per core.
 _IN_CACHE = 2**19
 
 
 def has_dropout(network: nn.Module) -> bool:
-    """Whether ``network`` has a dropout layer with a rate above 0."""
-    return any(isinstance(module, Dropout) and module.rate > 0 for module in network.modules())
+    """Whether ``network`` has a dropout layer, of trainlab or of torch, with a rate above 0."""
+    return bool(_dropout_layers(network))
+
+
+def _dropout_layers(network: nn.Module) -> list[nn.Module]:
+    rates: dict[nn.Module, float] = {module: module.rate for module in network.modules() if isinstance(module, Dropout)}
+    rates |= {module: module.p for module in network.modules() if isinstance(module, _DropoutNd)}
+    return [module for module, rate in rates.items() if rate > 0]
 
 
 @torch.inference_mode()
@@ -32,8 +46,11 @@ def mc_probabilities(
     of samples. Layers before the first dropout are computed once; samples after it are batched, as many as fit in the
     cache of a CPU, or on other devices as need no more memory than the images as floats.
 
+    Of other networks than ``models.MLP`` and ``models.CNN`` each sample is a whole pass with torch's dropout layers in
+    training mode, whose masks are a function of (seed, sample, index of the first image of the batch).
+
     Args:
-        network: an `ImageNetwork` of a sequence of layers, like ``models.MLP`` and ``models.CNN``, in float32.
+        network: an `ImageNetwork`, in float32.
         images: uint8 (B, C, H, W), on the network's device.
         num_samples: S, at least 1.
         seed: seed of the masks, independent of the training's.
@@ -46,6 +63,8 @@ def mc_probabilities(
         raise ValueError(f"mc_samples must be at least 1, got {num_samples}; set mc_samples")
     if not has_dropout(network):
         raise ValueError("MC dropout needs a network with dropout, got one without; leave out mc_samples")
+    if not is_own(network.get_submodule("module")):
+        return _whole_passes(network, images, num_samples, seed, first_image)
     layers = list(network.get_submodule("module").named_children())
     first = next(i for i, (_, layer) in enumerate(layers) if isinstance(layer, Dropout))
     rows = torch.arange(len(images), device=images.device) + first_image
@@ -56,6 +75,18 @@ def mc_probabilities(
             x = layer(x)
         samples = torch.arange(num_samples, device=images.device).split(_samples_per_chunk(images, x))
         return torch.cat([_sample(layers[first:], masks, x, some) for some in samples])
+
+
+def _whole_passes(network: nn.Module, images: Tensor, num_samples: int, seed: int, first_image: int) -> Tensor:
+    """`mc_probabilities` of a network that draws its masks from global generators."""
+    samples = []
+    with _evaluating(network), global_generators_restored(images.device):
+        for layer in _dropout_layers(network):
+            layer.training = True
+        for sample in range(num_samples):
+            seed_global_generators(derive_seed(seed, "mc_dropout", sample, first_image), images.device)
+            samples.append(network(images).softmax(1))
+    return torch.stack(samples)
 
 
 def _samples_per_chunk(images: Tensor, x: Tensor) -> int:

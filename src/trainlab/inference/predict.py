@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -48,10 +48,18 @@ class Predictor:
     mc_seed: int = 0
 
     @classmethod
-    def load(cls, path: Path, mc_samples: int | None = None, mc_seed: int = 0, device: str = "auto") -> "Predictor":
+    def load(
+        cls,
+        path: Path,
+        mc_samples: int | None = None,
+        mc_seed: int = 0,
+        device: str = "auto",
+        trust: Sequence[str] = (),
+    ) -> "Predictor":
         """Load a checkpoint to ``device``, a torch device or "auto" for a GPU if available.
 
-        Prints a warning if ``mc_samples`` has no effect because the network has no dropout.
+        The checkpoint may name classes and functions of the packages ``trust`` besides those of trainlab. Prints a
+        warning if ``mc_samples`` has no effect because the network has no dropout.
 
         Raises:
             FileNotFoundError: the file does not exist.
@@ -61,7 +69,7 @@ class Predictor:
         if mc_samples == 1:
             raise ValueError("MC dropout needs at least 2 samples, got 1; set --mc-samples")
         place, checkpoint = device_named(device, "--device"), load_checkpoint(path)
-        network, about = rebuild_network(checkpoint).to(place), checkpoint["trainlab"]
+        network, about = rebuild_network(checkpoint, trust).to(place), checkpoint["trainlab"]
         channels, height, width = about["image_shape"]
         if channels != 3 or height != width:
             raise ValueError(f"the network must take square RGB images, {path} takes {channels} x {height} x {width}")

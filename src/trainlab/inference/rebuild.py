@@ -1,9 +1,10 @@
 """Rebuild the network and the data of a checkpoint from the settings saved in it."""
 
+import functools
 import importlib
 import threading
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from trainlab.data import ImageData
-from trainlab.models import ImageNetwork
-from trainlab.models.image_network import NOT_OF_NETWORK, WRAPPER_SETTINGS
+from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, late_arguments, wrap
 from trainlab.runs.checkpoints import load_checkpoint, mismatch, network_weights
 from trainlab.validation import check_arguments
 
@@ -29,10 +29,12 @@ class HasFolder(Protocol):
 
 Where = str | PathLike[str] | HasFolder
 _SPARE_SIZE = 10_000  # parameters allowed beyond the size of the weights
-_TRUSTED = ("trainlab.", "torch.nn.", "torch.optim.")
+_TRUSTED = ("trainlab", "torch.nn", "torch.optim", "torchvision.models")
+# Arguments of networks of libraries that only set the initial weights, which are not needed again.
+_INITIAL_WEIGHTS = ("weights", "pretrained", "checkpoint_path")
 
 
-def load_network(run: Where) -> ImageNetwork:
+def load_network(run: Where, trust: Sequence[str] = ()) -> ImageNetwork:
     """The network of a run with the weights of its best epoch, in evaluation mode, on the CPU.
 
     It takes raw images, uint8 (B, C, H, W), and returns logits (B, C).
@@ -40,26 +42,29 @@ def load_network(run: Where) -> ImageNetwork:
     Args:
         run: its folder, a checkpoint of it (a ``.ckpt`` file), or a run that `trainlab.train` or `trainlab.load_runs`
             returned.
+        trust: packages and modules, besides those of trainlab, whose classes and functions the checkpoint may name.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: it is no checkpoint of this project, or is damaged.
+        ValueError: it is no checkpoint of this project, is damaged, or names code that is not trusted.
     """
-    return rebuild_network(load_checkpoint(_checkpoint(run)))
+    return rebuild_network(load_checkpoint(_checkpoint(run)), trust)
 
 
-def load_data(run: Where, **changes: Any) -> ImageData:
+def load_data(run: Where, trust: Sequence[str] = (), **changes: Any) -> ImageData:
     """The data that a run was trained on, split as it was.
 
     Args:
         run: as for `load_network`.
+        trust: as for `load_network`.
         **changes: settings of the data that are to be others, such as ``root`` where the images have moved.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: it is no checkpoint of this project or is damaged, or a change is out of range.
+        ValueError: it is no checkpoint of this project or is damaged, names code that is not trusted, or a change is
+            out of range.
     """
-    return rebuild_data(load_checkpoint(_checkpoint(run)), **changes)
+    return rebuild_data(load_checkpoint(_checkpoint(run)), trust, **changes)
 
 
 def _checkpoint(run: Where) -> Path:
@@ -67,53 +72,53 @@ def _checkpoint(run: Where) -> Path:
     return path / "checkpoints" / "best.ckpt" if path.suffix != ".ckpt" else path
 
 
-def rebuild_network(checkpoint: dict[str, Any]) -> ImageNetwork:
-    """The network of a checkpoint with its weights, in evaluation mode.
+def rebuild_network(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> ImageNetwork:
+    """The network of a checkpoint with its weights, in evaluation mode. For ``trust`` see `load_network`.
 
     Raises:
-        ValueError: settings are unknown or invalid, or do not match the weights.
+        ValueError: settings are unknown or invalid, name code that is not trusted, or do not match the weights.
     """
     about, weights = checkpoint["trainlab"], network_weights(checkpoint)
-    shape, settings = tuple(about["image_shape"]), about["config"]["model"]
-    with warnings.catch_warnings(), _limited_size(weights.values()):
+    shape, settings, classes = tuple(about["image_shape"]), about["config"]["model"], len(about["classes"])
+    arguments = {key: value for key, value in settings.items() if key not in NOT_OF_NETWORK}
+    with warnings.catch_warnings(), _limited_size(weights.values(), settings["_target_"]):
         warnings.simplefilter("ignore")  # the training has warned of its settings
-        module = _construct(nn.Module, checkpoint, "model", NOT_OF_NETWORK, image_shape=shape)
-        network = ImageNetwork(module, shape, **{key: settings[key] for key in WRAPPER_SETTINGS if key in settings})
+
+        def make() -> nn.Module:
+            return _construct(nn.Module, checkpoint, "model", arguments, trust, image_shape=shape, num_classes=classes)
+
+        standardize, seed = settings.get("standardize", False), about["config"].get("seed", 0)
+        try:
+            network = wrap(make, shape, settings.get("num_classes", classes), standardize, seed)
+        except ValueError as error:
+            if str(error).startswith(checkpoint["path"]):
+                raise
+            raise ValueError(f"{checkpoint['path']} cannot be used: {error}") from error
     wrong = mismatch(weights, network.state_dict())
-    if not wrong and network.num_classes != len(about["classes"]):
-        wrong = f"the classes are {len(about['classes'])} there and {network.num_classes} here"
+    if not wrong and network.num_classes != classes:
+        wrong = f"the classes are {classes} there and {network.num_classes} here"
     if wrong:
         raise ValueError(f"{checkpoint['path']} has weights of another network than its settings: {wrong}")
     network.load_state_dict(weights)
     return network.eval()
 
 
-def rebuild_data(checkpoint: dict[str, Any], **changes: Any) -> ImageData:
+def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **changes: Any) -> ImageData:
     """The data module of a checkpoint, with ``changes`` to its settings. Writes only to folders set by ``changes``.
 
     Raises:
         ValueError: as for the network, or ``changes`` are invalid.
     """
-    data = _construct(ImageData, checkpoint, "data")
+    settings = checkpoint["trainlab"]["config"]["data"]
+    data = _construct(ImageData, checkpoint, "data", settings, trust)
     shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
     if shape != expected:
         raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
     if changes:
-        settings = {key: value for key, value in checkpoint["trainlab"]["config"]["data"].items() if key != "_target_"}
         check_arguments(type(data), changes, "data")
-        data = type(data)(**settings | changes)
+        data = _construct(ImageData, checkpoint, "data", settings | changes, trust)
     data.may_write = data.writes_to in changes
     return data
-
-
-def check_rebuildable(network: nn.Module) -> None:
-    """Raise ValueError if `rebuild_network` could not build ``network`` from a checkpoint."""
-    kind = type(network)
-    if not kind.__module__.startswith(_TRUSTED):
-        raise ValueError(
-            f"the network must be of {', '.join(_TRUSTED)}* (others cannot be rebuilt from best.ckpt for the test), "
-            f"got {kind.__module__}.{kind.__qualname__}; set model._target_"
-        )
 
 
 def check_finite(outputs: Tensor, path: Path) -> None:
@@ -125,11 +130,12 @@ def check_finite(outputs: Tensor, path: Path) -> None:
 
 
 @contextmanager
-def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
+def _limited_size(weights: Iterable[Tensor], target: Any) -> Iterator[None]:
     """Raise an error in the construction of a network that becomes far larger than ``weights``.
 
     Otherwise a small file could build a network larger than the memory. Modules that a network constructs without
-    using them, such as normalization of layers that have none, may be as large as the network.
+    using them, such as normalization of layers that have none, may be as large as the network. What a user trusts may
+    be of any size.
     """
     left, thread = _SPARE_SIZE + 3 * sum(tensor.numel() for tensor in weights), threading.get_ident()
 
@@ -141,6 +147,9 @@ def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
         if left < 0:
             raise ValueError("its settings describe a network larger than its weights")
 
+    if not _is_in(str(target), _TRUSTED):
+        yield
+        return
     hook = register_module_parameter_registration_hook(check)
     try:
         yield
@@ -148,30 +157,68 @@ def _limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
         hook.remove()
 
 
-def _construct(kind: type, checkpoint: dict[str, Any], section: str, omit: Collection[str] = (), **late: Any) -> Any:
-    """Construct the class that a section of the checkpoint's configuration names, if it is trusted.
+def _is_in(name: str, packages: Iterable[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
-    Settings to ``omit`` are not its own. A class only counts where it is defined: a trusted module may import functions
-    that build anything.
+
+def _construct(
+    kind: type, checkpoint: dict[str, Any], section: str, settings: Mapping[str, Any], trust: Sequence[str], **late: Any
+) -> Any:
+    """What ``settings`` of a section of the checkpoint's configuration stand for, if all that they name is trusted."""
+    path = checkpoint["path"]
+    for target in _targets(settings):
+        if not _is_in(target, (*_TRUSTED, *trust)):
+            package = target.partition(".")[0]
+            raise ValueError(
+                f"{path} cannot be used: it names {target}, code that is not of trainlab; if you trust it, "
+                f"set trust=[{package}] (eval.py), --trust {package} (predict.py, export.py), trust= (Python)"
+            )
+    try:
+        built = _instantiate(settings, section, (*_TRUSTED, *trust), late)
+    except Exception as error:  # the file may contain anything
+        # Without the message's advice, which is for training.
+        reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")
+        raise ValueError(
+            f"{path} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
+        ) from error
+    if not isinstance(built, kind):
+        raise ValueError(f"{path} cannot be used: {settings['_target_']} builds no {kind.__name__}")
+    return built
+
+
+def _targets(settings: Any) -> Iterator[str]:
+    """All that nested settings name."""
+    if isinstance(settings, Mapping):
+        if "_target_" in settings:
+            yield str(settings["_target_"])
+        settings = list(settings.values())
+    if isinstance(settings, list):
+        for value in settings:
+            yield from _targets(value)
+
+
+def _instantiate(value: Any, section: str, trusted: Sequence[str], late: Mapping[str, Any]) -> Any:
+    """``value`` with objects in the place of mappings that have a ``_target_``.
+
+    A class or function only counts where it is defined: a trusted module may import others that build anything.
     """
-    arguments = {key: v for key, v in checkpoint["trainlab"]["config"][section].items() if key not in omit}
-    target = arguments.pop("_target_")
+    if isinstance(value, list):
+        return [_instantiate(item, section, trusted, {}) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    arguments = {key: _instantiate(item, f"{section}.{key}", trusted, {}) for key, item in value.items()}
+    if "_target_" not in value:
+        return arguments
+    target, partial = str(arguments.pop("_target_")), arguments.pop("_partial_", False)
     module, _, name = target.rpartition(".")
     try:
-        built = getattr(importlib.import_module(module), name, None) if target.startswith(_TRUSTED) else None
-    except (ImportError, ValueError):  # the module does not exist or has an invalid name
-        built = None
-    if not (isinstance(built, type) and issubclass(built, kind) and built.__module__.startswith(_TRUSTED)):
-        trusted = ", ".join(_TRUSTED)
-        rule = f"a checkpoint may only build a {kind.__name__} of {trusted}*, not {target}"
-        raise ValueError(f"{checkpoint['path']} cannot be used: {rule}")
-    try:
-        check_arguments(built, arguments, section)
-        return built(**arguments | late)
-    except Exception as error:  # the file may contain anything
-        reason = (
-            (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")
-        )  # without its advice, which is for training
-        raise ValueError(
-            f"{checkpoint['path']} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
-        ) from error
+        built = getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError) as error:  # the module does not exist or has an invalid name
+        raise ValueError(f"{target} cannot be imported: {error}") from error
+    if not callable(built) or not _is_in(str(getattr(built, "__module__", "")), trusted):
+        raise ValueError(f"{target} is no class or function of a trusted module")
+    if _is_in(target, ("torchvision", "trainlab")):
+        arguments |= {key: None for key in _INITIAL_WEIGHTS if key in arguments}
+    check_arguments(built, arguments, section)
+    arguments |= late_arguments(built, arguments, **late)
+    return functools.partial(built, **arguments) if partial else built(**arguments)

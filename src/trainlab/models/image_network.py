@@ -1,15 +1,16 @@
 """The wrapper that makes a network take raw images: conversion and scaling of its input."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainlab.models.self_normalization import warn_if_not_standardized
+from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 
-# Of the section `model`: settings of `ImageNetwork`, and those of them that its network does not take.
-WRAPPER_SETTINGS, NOT_OF_NETWORK = ("num_classes", "standardize"), ("standardize",)
+NOT_OF_NETWORK = ("standardize",)  # of the section `model`: settings of `ImageNetwork` alone
 
 
 class InputScaling(nn.Module):
@@ -68,6 +69,62 @@ class ImageNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, num_classes) of raw uint8 ``images`` (B, C, H, W)."""
         return self.module(self.scaling(images))
+
+
+def wrap(
+    make: Callable[[], nn.Module],
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    standardize: bool = False,
+    seed: int = 0,
+) -> ImageNetwork:
+    """An `ImageNetwork` of the module that ``make`` returns.
+
+    Modules that are not of trainlab may draw their initial weights from the global generators of torch, numpy and
+    Python, which follow from ``seed`` meanwhile. Their outputs are checked, which gives lazy modules their shapes.
+
+    Raises:
+        ValueError: the module cannot compute logits (B, num_classes) of images (B, \\*image_shape).
+    """
+    with global_generators_restored():
+        seed_global_generators(derive_seed(seed, "network"), torch.device("cpu"))
+        module = make()
+        network = ImageNetwork(module, image_shape, num_classes, standardize)
+        if not is_own(module):
+            _check_outputs(network, image_shape)
+    return network
+
+
+def is_own(module: nn.Module) -> bool:
+    """Whether a network is of trainlab, and so draws no random numbers but functions of a seed."""
+    return type(module).__module__ in ("trainlab.models.mlp", "trainlab.models.cnn")
+
+
+@torch.no_grad()
+def _check_outputs(network: ImageNetwork, image_shape: tuple[int, int, int]) -> None:
+    images, name = torch.zeros(2, *image_shape, dtype=torch.uint8), type(network.module).__name__
+    network.eval()
+    try:
+        outputs = network(images)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(
+            f"{name} cannot compute logits of images {image_shape} ({reason[:200]}); set model to one that can"
+        ) from error
+    network.train()
+    expected = (2, network.num_classes)
+    if not isinstance(outputs, Tensor) or outputs.shape != expected or not outputs.is_floating_point():
+        found = f"{outputs.dtype} {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ValueError(
+            f"{name} must return logits {expected} of 2 images, one for each of the {network.num_classes} classes, "
+            f"got {found}; set model.num_classes, or another argument of the network"
+        )
+
+
+def late_arguments(target: Callable[..., Any], given: Collection[str], **late: Any) -> dict[str, Any]:
+    """Those of ``late`` that the signature of ``target`` has and that are not ``given``."""
+    parameters = inspect.signature(target).parameters
+    return {key: value for key, value in late.items() if key in parameters and key not in given}
 
 
 def image_network(

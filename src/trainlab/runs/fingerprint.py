@@ -16,6 +16,7 @@ _NOT_IN_FINGERPRINT = (
     "output_dir",
     "run_dir",
     "ckpt_path",
+    "trust",
     "sweep",
     "compile",
     "logger",
@@ -34,7 +35,7 @@ _NOT_IN_FINGERPRINT = (
 )
 # Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
-    *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
+    *("name=", "output_dir=", "run_dir=", "trust=", "sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "lr_search.cache_dir=", "logger."),
     *("callbacks.progress=", "callbacks.figures=", "callbacks.layer_statistics", "callbacks.step_losses"),
 )

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from trainlab.data.batches import Batches
-from trainlab.randomness import CounterDraws
+from trainlab.randomness import CounterDraws, derive_seed, seed_global_generators
 from trainlab.runs.errors import Diverged
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
 from trainlab.training.foreign_callbacks import watches_gradients
@@ -53,6 +53,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         accumulate_grad_batches: batches of a step, whose gradient is that of the mean loss of all their images; the
             last step of an epoch has those that are left.
         epoch_steps: makes the steps; None for this module itself, one for each batch.
+        step_seed: for networks that draw from global generators: these are seeded before each step by it and the step.
 
     Raises:
         ValueError: an argument is out of range.
@@ -73,6 +74,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         gradient_clip_algorithm: str = "norm",
         accumulate_grad_batches: int = 1,
         epoch_steps: EpochSteps | None = None,
+        step_seed: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
@@ -89,7 +91,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self._begun: dict[str, Any] | None = None  # sums of the epoch that a checkpoint lies in, until it continues
         self.label_smoothing = label_smoothing
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
-        self.compile_step, self._epoch_steps = compile, epoch_steps
+        self.compile_step, self._epoch_steps, self._step_seed = compile, epoch_steps, step_seed
         self.clip = clipping(gradient_clip_algorithm, gradient_clip_val)
         self.accumulate = accumulate_grad_batches
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
@@ -104,6 +106,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         # Gradients of several batches, processes or scales meet between backward and update, where callbacks see them.
         in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
         in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
+        in_one = in_one and self._step_seed is None  # such a network may also change any of its buffers
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
         captured = captured and not detects_anomalies(self.trainer)
         if self._epoch_steps is not None:
@@ -208,8 +211,10 @@ class Classifier(FastHookNames, lightning.LightningModule):
         if self._epoch_steps is not None:
             return
         images, labels = batch
+        step = self.current_epoch * len(self._losses) + batch_idx
         for draws in self._draws:
-            draws.step.fill_(self.current_epoch * len(self._losses) + batch_idx)
+            draws.step.fill_(step)
+        self._seed_generators("step", step)
         # A last, smaller batch is not worth a compilation of its own.
         full = not self._sizes or len(labels) == self._sizes[0]
         if self._fused_step is not None and self._fused_step.ready and full:
@@ -224,6 +229,12 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self._losses[batch_idx] = self.loss = loss.detach()
         self._train_correct += correct
         self._sizes.append(len(labels))
+
+    def _seed_generators(self, place: str, number: int) -> None:
+        """Seed the global generators for a network that draws from them, differently in each process."""
+        if self._step_seed is not None:
+            rank = self.trainer.global_rank
+            seed_global_generators(derive_seed(self._step_seed, place, number, rank), self.device)
 
     def _sum_gradients(self, loss: Tensor, images: int) -> None:
         """Add the gradient of a batch to those of the step so far, weighted as in a step of full batches."""
@@ -345,6 +356,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self._broadcast_buffers()
         kind = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
         self._val = torch.zeros(3, device=self.device, dtype=kind)
+        self._seed_generators("validation", self.current_epoch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the sums."""
