@@ -29,7 +29,9 @@ class HasFolder(Protocol):
 
 Where = str | PathLike[str] | HasFolder
 _SPARE_SIZE = 10_000  # parameters allowed beyond the size of the weights
-_TRUSTED = ("trainlab", "torch.nn", "torch.optim", "torchvision.models")
+# Of these, classes of networks and data; of _FACTORIES, functions that make networks, too.
+_TRUSTED = ("trainlab", "torch.nn", "torchvision.models")
+_FACTORIES = ("trainlab.models.libraries", "torchvision.models")
 # Arguments of networks of libraries that only set the initial weights, which are not needed again.
 _INITIAL_WEIGHTS = ("weights", "pretrained", "checkpoint_path")
 
@@ -116,7 +118,7 @@ def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **change
         raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
     if changes:
         check_arguments(type(data), changes, "data")
-        data = _construct(ImageData, checkpoint, "data", settings | changes, trust)
+        data = _instantiate(settings | changes, "data", trust, {})
     data.may_write = data.writes_to in changes
     return data
 
@@ -170,11 +172,11 @@ def _construct(
         if not _is_in(target, (*_TRUSTED, *trust)):
             package = target.partition(".")[0]
             raise ValueError(
-                f"{path} cannot be used: it names {target}, code that is not of trainlab; if you trust it, "
-                f"set trust=[{package}] (eval.py), --trust {package} (predict.py, export.py), trust= (Python)"
+                f"{path} cannot be used: it names {target}, which is not of trainlab; if you trust that code, set "
+                f"trust=[{package}] (eval.py), --trust {package} (predict.py, export.py) or trust= (Python)"
             )
     try:
-        built = _instantiate(settings, section, (*_TRUSTED, *trust), late)
+        built = _instantiate(settings, section, trust, late)
     except Exception as error:  # the file may contain anything
         # Without the message's advice, which is for training.
         reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")
@@ -197,16 +199,24 @@ def _targets(settings: Any) -> Iterator[str]:
             yield from _targets(value)
 
 
-def _instantiate(value: Any, section: str, trusted: Sequence[str], late: Mapping[str, Any]) -> Any:
-    """``value`` with objects in the place of mappings that have a ``_target_``.
+def _may_be_called(built: Any, trust: Sequence[str]) -> bool:
+    """Whether a checkpoint may have this called with arguments of its choice.
 
     A class or function only counts where it is defined: a trusted module may import others that build anything.
     """
+    module = str(getattr(built, "__module__", ""))
+    if isinstance(built, type) and issubclass(built, nn.Module | ImageData):
+        return _is_in(module, (*_TRUSTED, *trust))
+    return callable(built) and _is_in(module, (*_FACTORIES, *trust))
+
+
+def _instantiate(value: Any, section: str, trust: Sequence[str], late: Mapping[str, Any]) -> Any:
+    """``value`` with objects in the place of mappings that have a ``_target_``."""
     if isinstance(value, list):
-        return [_instantiate(item, section, trusted, {}) for item in value]
+        return [_instantiate(item, section, trust, {}) for item in value]
     if not isinstance(value, Mapping):
         return value
-    arguments = {key: _instantiate(item, f"{section}.{key}", trusted, {}) for key, item in value.items()}
+    arguments = {key: _instantiate(item, f"{section}.{key}", trust, {}) for key, item in value.items()}
     if "_target_" not in value:
         return arguments
     target, partial = str(arguments.pop("_target_")), arguments.pop("_partial_", False)
@@ -215,8 +225,8 @@ def _instantiate(value: Any, section: str, trusted: Sequence[str], late: Mapping
         built = getattr(importlib.import_module(module), name, None)
     except (ImportError, ValueError) as error:  # the module does not exist or has an invalid name
         raise ValueError(f"{target} cannot be imported: {error}") from error
-    if not callable(built) or not _is_in(str(getattr(built, "__module__", "")), trusted):
-        raise ValueError(f"{target} is no class or function of a trusted module")
+    if not _may_be_called(built, trust):
+        raise ValueError(f"{target} is no class or function that a checkpoint may name")
     if _is_in(target, ("torchvision", "trainlab")):
         arguments |= {key: None for key in _INITIAL_WEIGHTS if key in arguments}
     check_arguments(built, arguments, section)

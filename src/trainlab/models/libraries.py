@@ -100,7 +100,7 @@ def _make_stem_small(network: nn.Module, name: str) -> None:
     first, conv = next((key, layer) for key, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
     if conv.kernel_size[0] == conv.stride[0] > 2:  # patches
         raise ValueError(
-            f"stem=small is for networks that begin with a convolution, {name} has patches; set model.stem"
+            f"stem=small is for networks that begin with a convolution, {name} has patches; set model.stem=imagenet"
         )
     kept = (conv.out_channels, conv.bias is not None)
     if conv.kernel_size[0] > 3:
