@@ -229,6 +229,6 @@ def _instantiate(value: Any, section: str, trust: Sequence[str], late: Mapping[s
         raise ValueError(f"{target} is no class or function that a checkpoint may name")
     if _is_in(target, ("torchvision", "trainlab")):
         arguments |= {key: None for key in _INITIAL_WEIGHTS if key in arguments}
-    check_arguments(built, arguments, section)
+    check_arguments(built, {key: value[key] for key in arguments}, section)
     arguments |= late_arguments(built, arguments, **late)
     return functools.partial(built, **arguments) if partial else built(**arguments)
