@@ -124,7 +124,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     data: ImageData = construct(config, "data")
     context.share_images(data)
     data.check()
-    network = _build_network(config, data)
+    network = build_network(config, data)
     if network.num_classes != data.count_classes():
         raise ValueError(
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "
@@ -235,7 +235,12 @@ def _logger(config: Config, name: str) -> Logger:
     return cast(Logger, construct(config, f"logger.{name}", **late))
 
 
-def _build_network(config: Config, data: ImageData) -> ImageNetwork:
+def build_network(config: Config, data: ImageData) -> ImageNetwork:
+    """The network of a run, for its ``data``.
+
+    Raises:
+        ValueError: it cannot be built with these settings, or is none of such images.
+    """
     settings, shape, classes = config["model"], data.image_shape, data.count_classes()
     own = {key: settings[key] for key in ("num_classes", "standardize") if key in settings}
     check_arguments(ImageNetwork, own, "model")

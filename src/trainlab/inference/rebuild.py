@@ -222,7 +222,7 @@ def _instantiate(value: Any, section: str, trust: Sequence[str], late: Mapping[s
     target, partial = str(arguments.pop("_target_")), arguments.pop("_partial_", False)
     module, _, name = target.rpartition(".")
     try:
-        built = getattr(importlib.import_module(module), name, None)
+        built: Any = getattr(importlib.import_module(module), name, None)
     except (ImportError, ValueError) as error:  # the module does not exist or has an invalid name
         raise ValueError(f"{target} cannot be imported: {error}") from error
     if not _may_be_called(built, trust):

@@ -80,7 +80,9 @@ def run_search(cfg: RunConfig, parts: Parts) -> dict[str, Any]:
             raise ValueError(f"{error} (in a trial of lr_search)") from error
 
     processes = torch.get_num_threads() if device.type == "cpu" else 1
-    context = SearchContext(train, ineligible_reason(config, 1), processes, batches_per_epoch(short, parts.data))
+    context = SearchContext(
+        train, ineligible_reason(config, 1, parts.data), processes, batches_per_epoch(short, parts.data)
+    )
     with isolate_rng(include_cuda=device.type == "cuda"):  # initializing CUDA would make forks impossible
         folder = Path(search.cache_dir)
         with setting_of_path("lr_search.cache_dir", folder):

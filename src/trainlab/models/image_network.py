@@ -62,7 +62,7 @@ class ImageNetwork(nn.Module):
         super().__init__()
         if not standardize:
             warn_if_not_standardized(module)
-        self.num_classes = num_classes
+        self.image_shape, self.num_classes = image_shape, num_classes
         self.scaling = InputScaling(image_shape, standardize)
         self.module = module
 

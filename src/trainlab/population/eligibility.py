@@ -1,11 +1,14 @@
 """Which runs can be members of a population, and why others cannot."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Config = Mapping[str, Any]
+from trainlab.config.build import build_network
+from trainlab.data import ImageData
+from trainlab.population.vmapped import CONVOLUTIONAL, vmap_problem
 
-CONVOLUTIONAL = "batching runs does not speed up convolutional networks"
+Config = Mapping[str, Any]
 
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RMSprop", "SGD"))
 CALLBACKS = ("early_stopping", "checkpoint", "progress", "figures", "layer_statistics", "step_losses")
@@ -27,22 +30,40 @@ _MUST_BE = {"precision": ("32-true", "64-true", "32", "64", 32, 64, None), "stra
 _MUST_NOT_BE_0 = ("limit_train_batches", "max_epochs")
 
 
-def ineligible_reason(config: Config, devices: int) -> str:
-    """Why a run cannot be a member of a population, by its settings; "" if it can.
+_OWN = ("trainlab.models.MLP", "trainlab.models.CNN")
+_problems: dict[str, str] = {}  # of other networks, by their settings
+
+
+def ineligible_reason(config: Config, devices: int, data: ImageData | None = None) -> str:
+    """Why a run cannot be a member of a population; "" if it can.
+
+    Networks that are not of trainlab are built and tried, once in a process for all runs with the same ``model``.
 
     Args:
         config: resolved.
         devices: number that it trains on.
+        data: of the run, for networks that are not of trainlab; no image is read.
     """
-    return next(_reasons(config, devices), "")
+    if reason := next(_reasons(config, devices), ""):
+        return reason
+    if config["model"]["_target_"] in _OWN:
+        return ""
+    if data is None:
+        return f"model is {config['model']['_target_']}"
+    settings = {key: value for key, value in config["model"].items() if key != "seed"}
+    key = json.dumps([settings, data.image_shape, data.count_classes()], sort_keys=True, default=str)
+    if key not in _problems:
+        seeds = [(seed, {"seed": seed} if "seed" in config["model"] else {}) for seed in (1, 2)]
+        networks = [build_network({**config, "seed": seed, "model": settings | own}, data) for seed, own in seeds]
+        _problems[key] = vmap_problem(*networks)
+    return _problems[key]
 
 
 def _reasons(config: Config, devices: int) -> Iterator[str]:
-    model = config["model"]["_target_"]
-    if model == "trainlab.models.CNN":
+    if config["model"]["_target_"] == "trainlab.models.CNN":
         yield CONVOLUTIONAL
-    elif model != "trainlab.models.MLP":
-        yield f"model is {model}"
+    elif config["model"]["_target_"] != "trainlab.models.MLP" and config["compile"]:
+        yield "compile is set"
     if devices > 1:
         yield f"trainer.devices is {devices}"
     if config.get("ckpt_path") is not None:

@@ -26,6 +26,7 @@ _OWN = (
     *("trainer.max_epochs", "trainer.min_epochs"),
     *("callbacks.early_stopping", "callbacks.checkpoint"),
 )
+_MLP = "trainlab.models.MLP"
 # Zero and null switch off a layer or a tensor of the optimizer's state; other values may differ between members.
 _SWITCHES = (
     *("model.dropout", "trainer.gradient_clip_val"),
@@ -117,7 +118,12 @@ def _section_off(key: str, members: Sequence[Settings]) -> str:
 
 def _kind(settings: Settings) -> Hashable:
     """What members of a group have in common."""
-    return frozenset((key, _common(key, value)) for key, value in settings.items() if not _is_own(key))
+    foreign = settings.get("model._target_", _MLP) != _MLP  # whose arguments may mean anything
+    return frozenset(
+        (key, _frozen(value) if foreign and key.startswith("model.") else _common(key, value))
+        for key, value in settings.items()
+        if not _is_own(key) or (foreign and key.startswith("model.") and key != "model.seed")
+    )
 
 
 def _is_own(key: str) -> bool:

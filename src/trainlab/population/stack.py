@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainlab.models import ImageNetwork
+from trainlab.models.image_network import ImageNetwork, is_own
 from trainlab.population.batch_streams import BatchStreams
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.stack_step import StackStep
+from trainlab.population.vmapped import own_tensors, vmapped
 from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
 from trainlab.training.optimizers import has_state
 
@@ -36,15 +37,16 @@ class Stack:
         first = self.flat.parameter
         networks = [cast(ImageNetwork, member.network) for member in members]
         self._scaling = networks[0].scaling
-        self._layers = stacked_layers(networks[0].module, "module")
+        own = is_own(networks[0].module)
+        self._layers = stacked_layers(networks[0].module, "module") if own else vmapped(networks[0])
         # Otherwise torch's optimizers make the steps, row by row: a row fits the CPU's cache.
-        self._in_one = members[0].compile_step or first.device.type == "cuda"
+        self._in_one = own and (members[0].compile_step or first.device.type == "cuda")
         self.values = _rows(members)
         # Before the members give up their own tensors, to which the optimizers' states refer.
         self._gradients = None if self._in_one else self._make_gradients()
         for member, values in zip(members, self.values, strict=True):
             member.flat.move_to(values)
-        self.running = _stack_running_statistics(networks)
+        self.running = _stack_running_statistics(networks) if own else _stack_tensors(networks)
         self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
         self._by_name = {**self.flat.by_name(self.values), **self.running, **self.constants}
         smoothing = [member.label_smoothing for member in members]
@@ -148,4 +150,15 @@ def _stack_running_statistics(networks: Sequence[Any]) -> dict[str, Tensor]:
             found[f"{name}.{key}"] = stacked = torch.stack([owner.get_buffer(key) for owner in owners])
             for owner, own in zip(owners, stacked, strict=True):
                 setattr(owner, key, own)
+    return found
+
+
+def _stack_tensors(networks: Sequence[ImageNetwork]) -> dict[str, Tensor]:
+    """What modules hold besides trained parameters (M, ...) by name; the modules' become views of it."""
+    found = {}
+    for name, _ in own_tensors(networks[0].module):
+        tensors = [dict(own_tensors(network.module))[name] for network in networks]
+        found[f"module.{name}"] = stacked = torch.stack([tensor.detach() for tensor in tensors])
+        for tensor, own in zip(tensors, stacked, strict=True):
+            tensor.data = own
     return found

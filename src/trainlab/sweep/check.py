@@ -56,7 +56,7 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
         devices=parts.trainer.world_size,
         on_gpu=parts.trainer.strategy.root_device.type != "cpu",
         settings=comparable(config),
-        ineligible_reason=ineligible_reason(config, parts.trainer.world_size),
+        ineligible_reason=ineligible_reason(config, parts.trainer.world_size, parts.data),
         member_bytes=_member_bytes(parts, 8 if str(config["trainer"]["precision"]).startswith("64") else 4),
     )
 
