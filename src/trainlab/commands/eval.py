@@ -1,13 +1,14 @@
-"""Evaluate a checkpoint on the test set: ``python src/eval.py ckpt_path=outputs/.../best.ckpt mc_samples=100``."""
+"""Evaluate a checkpoint on the test set: ``trainlab eval ckpt_path=outputs/.../best.ckpt mc_samples=100``."""
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from trainlab.cli import bypass_hydra_errors, run_script
+from trainlab.config.resolvers import CONF
 
 
-@hydra.main(config_path="../conf", config_name="eval", version_base="1.3")
+@hydra.main(config_path=str(CONF), config_name="eval", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print the metrics and write them to a file."""
     import inspect

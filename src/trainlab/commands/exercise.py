@@ -1,4 +1,4 @@
-"""Run the exercises of the book's chapter 11: ``python src/exercise.py --quick``."""
+"""Run the exercises of the book's chapter 11: ``trainlab exercise --quick``."""
 
 from exercise.command_line import main
 

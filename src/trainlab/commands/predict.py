@@ -1,25 +1,24 @@
 """Classify images with the network of a checkpoint.
 
 Examples:
-  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt image.png folder/
-  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --top 5
-  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --json
-  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --mc-samples 50
-  python src/predict.py ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --device cpu
+  trainlab predict ckpt_path=outputs/first/checkpoints/best.ckpt image.png folder/
+  trainlab predict ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --top 5
+  trainlab predict ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --json
+  trainlab predict ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --mc-samples 50
+  trainlab predict ckpt_path=outputs/first/checkpoints/best.ckpt folder/ --device cpu
 """
 
-import argparse
 import os
 import sys
 from io import TextIOWrapper
 
-from trainlab.arguments import checkpoint_word, count_word, parse_arguments, path_word, run_plain_script
+from trainlab.arguments import checkpoint_word, command_parser, count_word, parse_arguments, path_word, run_plain_script
 from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:
     """Print a prediction for each image; exit status 1 if an image cannot be read."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("predict", __doc__)
     parser.add_argument("ckpt_path", type=checkpoint_word, metavar="ckpt_path=PATH", help=".ckpt file of a run")
     parser.add_argument(
         "paths", nargs="+", type=path_word, metavar="PATH", help="image of any size, or a folder of images"

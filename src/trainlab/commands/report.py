@@ -1,21 +1,20 @@
 """Compare runs: print a table of them, and write a report with intervals, tests and figures.
 
 Examples:
-  python src/report.py outputs/lr_study
-  python src/report.py outputs/lr_study outputs/search --output-dir outputs/both
+  trainlab report outputs/lr_study
+  trainlab report outputs/lr_study outputs/search --output-dir outputs/both
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from trainlab.arguments import path_word, run_plain_script
+from trainlab.arguments import command_parser, path_word, run_plain_script
 from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:
     """Print a table of all runs under the folders and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("report", __doc__)
     parser.add_argument("folders", nargs="+", type=path_word, help="folders of runs or sweeps")
     parser.add_argument(
         "--output-dir", type=path_word, help="folder for report.html, figures and tables; default: the first folder"

@@ -1,4 +1,4 @@
-"""Train a network, or with ``-m`` a sweep of networks. ``python src/train.py --help`` lists the settings."""
+"""Train a network, or with ``-m`` a sweep of networks. ``trainlab train --help`` lists the settings."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import hydra
 from omegaconf import DictConfig
 
 from trainlab.cli import bypass_hydra_errors, gc_paused, run_script
+from trainlab.config.resolvers import CONF
 
 
-@hydra.main(config_path="../conf", config_name="train", version_base="1.3")
+@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> float | None:
     """Train with ``cfg``; returns the objective, which a sweeper minimizes or maximizes."""
     from hydra.core.hydra_config import HydraConfig

@@ -11,16 +11,21 @@ from typing import Any
 import torch
 
 from trainlab import __version__
+from trainlab.programs import command_line
 
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "tensorboard")
 
 
 def provenance(seed: int) -> dict[str, Any]:
-    """Command, git commit and whether the tree differs from it (None outside a checkout), versions, host, seed."""
+    """Command, git commit and whether the tree differs from it (None outside a checkout), versions, host, seed.
+
+    ``program`` starts another training in the same way.
+    """
     root = Path(__file__).parent
     commit = _git(root, "rev-parse", "HEAD")
     return {
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),  # as typed: Hydra gets those of sys.argv, quoted
+        "command": _typed(sys.orig_argv[1:]),  # Hydra gets the words of sys.argv, quoted
+        "program": command_line("train"),
         "git_commit": commit,
         "git_dirty": None if commit is None else bool(_git(root, "status", "--porcelain")),
         "versions": {
@@ -40,6 +45,13 @@ def device_name(device: torch.device, threads: int) -> str:
     if device.type == "cpu":
         return f"cpu ({platform.machine()}, {threads} threads)"
     return device.type
+
+
+def _typed(words: list[str]) -> str:
+    """The command line as it was typed; ``words`` begin with a script or its flags."""
+    if words and Path(words[0]).name == "trainlab":
+        return shlex.join(["trainlab", *words[1:]])
+    return shlex.join(["python", *words])
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
