@@ -13,7 +13,7 @@ def shown(name: str) -> list[str]:
 
 def train_program() -> list[str]:
     """The words that start a training."""
-    script = [str(_SOURCE / "train.py")] if _is_script_of_checkout() else ["-m", "trainlab", "train"]
+    script = [str(_SOURCE / "train.py")] if _is_script_of_checkout() else ["-m", "trainlab.commands.train"]
     return [sys.executable, *script]
 
 

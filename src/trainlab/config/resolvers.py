@@ -27,7 +27,8 @@ def same_pace(lr: float, momentum: float) -> float:
 def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf.
 
-    `${project:path}`: a path in the checkout whose script runs, or in the current folder; `${folder:overrides}`: the folder of a sweep's run;
+    `${project:path}`: a path in the checkout whose script runs, or in the current folder;
+    `${folder:overrides}`: the folder of a sweep's run;
     `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
     `${absolute:path}`: a path as it is where the command is given;
     `${new_name:folder}`: the time, as the name of something new in a folder; for `--help`, `${groups:root}`: all

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trainlab import __version__
-from trainlab.programs import command_line
+from trainlab.programs import command_line, project_path
 
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "tensorboard")
 
@@ -19,9 +19,10 @@ _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", 
 def provenance(seed: int) -> dict[str, Any]:
     """Command, git commit and whether the tree differs from it (None outside a checkout), versions, host, seed.
 
-    ``program`` starts another training in the same way.
+    The commit is that of the project whose code runs: of the script, or of the current folder. ``program`` starts
+    another training in the same way.
     """
-    root = Path(__file__).parent
+    root = project_path(".")
     commit = _git(root, "rev-parse", "HEAD")
     return {
         "command": _typed(sys.orig_argv[1:]),  # Hydra gets the words of sys.argv, quoted
@@ -54,11 +55,9 @@ def _typed(words: list[str]) -> str:
     return shlex.join(["python", *words])
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _git(folder: str, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
