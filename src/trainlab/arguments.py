@@ -49,7 +49,7 @@ def count_word(word: str) -> int:
 
 
 def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The words of a script that reads a checkpoint and is none of Hydra's; a setting given twice is an error, too."""
+    """The words of a script that is none of Hydra's, where a setting given twice is an error, too."""
     parser.add_argument("--config-dir", metavar="DIR", help="your config folder, if your network is a file beside it")
     keys = [word.partition("=")[0] for word in sys.argv[1:] if word.startswith(("--", "ckpt_path="))]
     if twice := [key for key in keys if keys.count(key) > 1]:
