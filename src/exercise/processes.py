@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +17,7 @@ class SweepProcess:
 
     Args:
         sweep: the sweep.
-        script: `src/train.py`.
-        words: of its command line.
+        command: words that start it.
         output: file for what it says, which is shown as one when it has ended: it is not the only one, and has one
             thread. None for the terminal, and as many threads as there are.
 
@@ -27,10 +25,9 @@ class SweepProcess:
         seconds: that it took; 0 before its end.
     """
 
-    def __init__(self, sweep: Sweep, script: Path, words: Sequence[str], output: Path | None = None) -> None:
+    def __init__(self, sweep: Sweep, command: Sequence[str], output: Path | None = None) -> None:
         self.sweep, self.seconds = sweep, 0.0
         self._output, self._started = output, time.monotonic()
-        command = [sys.executable, str(script), *words]
         if output is None:
             self._process = subprocess.Popen(command)
         else:

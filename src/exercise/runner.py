@@ -14,6 +14,7 @@ from exercise.files import write_json
 from exercise.folder import claim_folder
 from exercise.page import write_page
 from exercise.processes import SweepProcess
+from exercise.programs import shown
 from exercise.section import Measurement, Section, sweeps_of
 from exercise.store import ENDED, Evidence, NotAvailable, describe_failures
 from exercise.trainings import Setting, Sweep, count_runs, sweep_command
@@ -41,7 +42,7 @@ class Exercise:
         all_sections: those of the page; what was done of the others before is shown, too.
         folder: `outputs/NAME` of the exercise.
         setting: that it is carried out with.
-        script: `src/train.py`.
+        train: words that start a training.
     """
 
     def __init__(
@@ -50,10 +51,10 @@ class Exercise:
         all_sections: Sequence[Section],
         folder: Path,
         setting: Setting,
-        script: Path,
+        train: Sequence[str],
     ) -> None:
         self.sections, self.all_sections = sections, all_sections
-        self.folder, self.setting, self.script = folder, setting, script
+        self.folder, self.setting, self.train = folder, setting, train
         self._times = folder / "seconds.json"
         self._answers = Answers()
         self._written = -inf
@@ -102,7 +103,7 @@ class Exercise:
 
     def _start(self, sweep: Sweep) -> SweepProcess:
         words = sweep_command(sweep, self.setting, self.folder.name)
-        log.info("python src/train.py %s", shlex.join(words))
+        log.info("%s", shlex.join([*shown("train"), *words]))
         Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
         output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
         retry = "sweep.retry_failed=true"
@@ -110,7 +111,7 @@ class Exercise:
             f"output_dir={self.folder.parent}",
             *(() if any(w.startswith("sweep.retry_failed=") for w in words) else (retry,)),
         ]
-        return SweepProcess(sweep, self.script, words, output)
+        return SweepProcess(sweep, [*self.train, *words], output)
 
     def _end(self, one: SweepProcess) -> None:
         """See what became of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
