@@ -69,7 +69,11 @@ def test_trainings_compose_with_every_option(project: Path):
     with initialize_config_dir(str(project / "conf"), version_base="1.3"):
         trainings = [(page, words) for page in PAGES for words in commands_of(page) if TRAIN in words]
         for page, words in trainings:
-            overrides = [word for word in words[words.index(TRAIN) + 1 :] if not word.startswith("-")]
+            words = words[words.index(TRAIN) + 1 :]
+            if "--config-dir" in words:
+                own = words.pop(words.index("--config-dir") + 1)
+                words.append(f"hydra.searchpath=[file://{project / own}]")
+            overrides = [word for word in words if not word.startswith("-")]
             parsed = parse_overrides(overrides, GlobalHydra.instance().config_loader())
             for job in combinations([override for override in parsed if not override.is_interval_sweep()]):
                 settings = {re.sub(r"=[\d.e+-]+$", "", override) for override in job}  # any number stands for all
