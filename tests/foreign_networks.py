@@ -1,9 +1,12 @@
-"""Networks as users write them: they know nothing of trainlab and draw from the global generators."""
+"""Networks and callbacks as users write them: they know nothing of trainlab and draw from global generators."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -83,3 +86,22 @@ def tuple_of_logits(num_classes: int) -> nn.Module:
 
 def no_module(num_classes: int) -> int:
     return num_classes
+
+
+class SeesBatches(Callback):
+    """A user's callback: it counts batches, in its state."""
+
+    def __init__(self, every: int = 1) -> None:
+        self.every, self.batches = every, 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, i: int
+    ) -> None:
+        self.batches += 1
+        self.shapes.add(tuple(batch[0].shape))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"batches": self.batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.batches = state_dict["batches"]

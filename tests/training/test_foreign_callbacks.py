@@ -4,12 +4,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from conftest import cases
+from conftest import STEPS, cases, compose_tiny
 from faults import PressCtrlC
 from same_runs import assert_same_run
 from trainlab.config.build import build
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
+from trainlab.population.eligibility import ineligible_reason
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.training.foreign_callbacks import check_callbacks
@@ -157,3 +158,22 @@ def test_averaged_weights_are_not_continued_without_their_average(train):
     start = f"ckpt_path={folder / 'checkpoints' / 'last.ckpt'}"
     with pytest.raises(ValueError, match=r"holds averaged weights.*callbacks.x.*keep these callbacks as they were"):
         train("trainer.max_epochs=2", start, name="plain")
+
+
+def test_callbacks_by_name_see_every_batch_and_resume(train):
+    of = "lightning.pytorch.callbacks"
+    settings = [
+        *("+callbacks.mine._target_=foreign_networks.SeesBatches", "+callbacks.mine.every=2"),
+        *(f"+callbacks.rate._target_={of}.LearningRateMonitor", f"+callbacks.summary._target_={of}.ModelSummary"),
+        *(f"+callbacks.device._target_={of}.DeviceStatsMonitor", "+callbacks.device.cpu_stats=false"),
+        *("+trainer.log_every_n_steps=5", "scheduler=cosine"),
+    ]
+    _, folder = train(*settings, name="whole")
+    with pytest.raises(Interrupted):
+        train(*settings, name="cut", callbacks=(PressCtrlC(0),))
+    train(*settings, name="cut")
+    for name in ("whole", "cut"):
+        last = load_checkpoint(folder.parent / name / "checkpoints" / "last.ckpt")
+        assert last["callbacks"]["SeesBatches"] == {"batches": 2 * STEPS}
+    assert_same_run(folder.parent / "cut", folder)
+    assert ineligible_reason(compose_tiny(folder.parent, *settings[:2]).settings, 1) == "callbacks.mine is set"
