@@ -27,6 +27,7 @@ _MAKE_NO_FOLDER = (
     "--hydra-help",
     "--info",
     "--shell-completion",
+    "sweep.dry_run=true",
     "hydra.run.dir=",
     "hydra.sweep.dir=",
 )

@@ -79,6 +79,11 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
     quiet()
     run_dir, ckpt_path = cfg.run_dir, cfg.settings["ckpt_path"]
     with clean_up_on_error(run_dir):
+        if cfg.settings["sweep"]["dry_run"]:
+            raise ValueError(
+                "sweep.dry_run prints the plan of a sweep, got a run; add -m, without another hydra/launcher, "
+                "or leave out sweep.dry_run"
+            )
         config = copy.deepcopy(cfg.settings)  # of which checkpoints and the fingerprint are made
         folder = training_folder(run_dir, config, ckpt_path)
         cfg = cfg.changed({"run_dir": str(folder)})

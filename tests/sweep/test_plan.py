@@ -45,7 +45,7 @@ def sizes(items):
 
 
 def test_off_is_one_by_one():
-    assert plan(members(3), most=1) == [Item((j,)) for j in members(3)]
+    assert plan(members(3), most=1) == [Item((j,), "sweep.population is off") for j in members(3)]
 
 
 def test_jobs_go_together_whatever_is_to_be_done_with_them():

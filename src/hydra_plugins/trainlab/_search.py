@@ -51,6 +51,8 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
         raise SweepFailed(
             "a search cannot use debug runs, which have no results; leave out debug=, fast_dev_run and overfit_batches"
         )
+    if launcher.dry_run:
+        raise SweepFailed("a search has no plan in advance: results decide what it tries next; leave out sweep.dry_run")
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)

@@ -26,7 +26,7 @@ from trainlab.sweep.executors.local import Share, run_items
 from trainlab.sweep.folder import claimed_by_sweep
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan, slots_for
-from trainlab.sweep.preview import describe_plan
+from trainlab.sweep.preview import describe_jobs, describe_plan
 from trainlab.sweep.progress import summary, watcher
 from trainlab.sweep.resources import Memory, count_gpus, count_threads, gpu_memory, host_memory
 from trainlab.sweep.state import State
@@ -65,9 +65,7 @@ def launch_trainings(
         found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
         runs = [job for job in found if job.number not in same]
-        memory = Memory(host_memory(), gpu_bytes)
-        slots = at_once or slots_for(runs, memory, count_threads(), gpus)
-        items = plan(runs, most_together, memory, slots, gpus)
+        items, slots = _planned(runs, at_once, most_together, gpus, gpu_bytes)
         state = State(runs, slots, items)
         watch = watcher(state)
         try:
@@ -85,6 +83,38 @@ def launch_trainings(
         print(f"interrupted: {summary(state)}; {_same_command(jobs)} resumes from here", file=sys.stderr)
         raise KeyboardInterrupt
     return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found})
+
+
+def print_plan(
+    jobs: Jobs,
+    job_overrides: Sequence[Sequence[str]],
+    at_once: int | None,
+    retry_failed: bool,
+    most_together: int | None,
+) -> None:
+    """Check all jobs and print what `launch_trainings` would do with each, and the plan. Writes nothing.
+
+    Raises:
+        SweepFailed: jobs are invalid.
+    """
+    sweep_dir = jobs.sweep_dir  # a name that is the time is fixed here, before other processes compose
+    found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
+    same = aliases(found)
+    runs = [job for job in found if job.number not in same]
+    items, slots = _planned(runs, at_once, most_together, gpus, gpu_bytes)
+    lines = [*one_batch_notes(jobs.config.trainer), *describe_aliases(same, found), *describe_jobs(runs)]
+    if items:
+        lines.append(describe_plan(items, runs, min(slots, len(items))))
+    print("\n".join([*lines, f"dry run: nothing was trained or written; runs would be in {sweep_dir}"]))
+
+
+def _planned(
+    runs: Sequence[Job], at_once: int | None, most_together: int | None, gpus: int, gpu_bytes: int | None
+) -> tuple[list[Item], int]:
+    """The items of the plan, and how many of them run at the same time at most."""
+    memory = Memory(host_memory(), gpu_bytes)
+    slots = at_once or slots_for(runs, memory, count_threads(), gpus)
+    return plan(runs, most_together, memory, slots, gpus), slots
 
 
 def checked(

@@ -26,6 +26,7 @@ class ProcessLauncher(Launcher):
         retry_failed: whether to retry jobs that failed in an earlier sweep; of trainings only.
         population: how many trainings that differ only in numbers are trained together at most: a number, or "auto"
             for as many as memory holds, or "off" for one.
+        dry_run: whether to print the plan and run nothing; of trainings only.
         trainings: whether jobs are this project's trainings. They are all checked before the first starts, skipped
             where they are completed, and recorded in `result.json`. Other applications' jobs are just run.
     """
@@ -37,6 +38,7 @@ class ProcessLauncher(Launcher):
         retry_failed: bool = False,
         population: int | str = "auto",
         trainings: bool = False,
+        dry_run: bool = False,
     ) -> None:
         if jobs != "auto" and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
             raise ValueError(f"jobs must be auto or an integer of at least 1, got {jobs!r}; set sweep.jobs")
@@ -44,10 +46,12 @@ class ProcessLauncher(Launcher):
             raise ValueError(f"on_failure must be continue or stop, got {on_failure!r}; set sweep.on_failure")
         if not isinstance(retry_failed, bool):
             raise ValueError(f"retry_failed must be true or false, got {retry_failed!r}; set sweep.retry_failed")
+        if not isinstance(dry_run, bool):
+            raise ValueError(f"dry_run must be true or false, got {dry_run!r}; set sweep.dry_run")
         self.jobs = None if isinstance(jobs, str) else jobs
         self.on_failure, self.retry_failed, self.trainings = on_failure, retry_failed, trainings
         self.most_together = _most_together(population)
-        self.reports = True
+        self.reports, self.dry_run = True, dry_run
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives."""
@@ -63,8 +67,11 @@ class ProcessLauncher(Launcher):
 
             return launch(jobs, job_overrides, self.jobs or 1)
         with gc_paused():
-            from hydra_plugins.trainlab._sweep import launch_trainings
+            from hydra_plugins.trainlab._sweep import launch_trainings, print_plan
 
+        if self.dry_run:
+            print_plan(jobs, job_overrides, self.jobs, self.retry_failed, self.most_together)
+            return []
         stop_early = self.on_failure == "stop"
         return launch_trainings(
             jobs, job_overrides, self.jobs, stop_early, self.retry_failed, self.most_together, self.reports

@@ -21,7 +21,7 @@ _NEEDED = (
     *("model", "optim", "scheduler", "data", "trainer", "callbacks", "logger", "sweep"),
     *("trainer.accelerator", "trainer.devices", "trainer.precision", "trainer.max_epochs", "trainer.max_time"),
     *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
-    *("sweep.objective", "sweep.trial"),
+    *("sweep.objective", "sweep.trial", "sweep.dry_run"),
 )
 MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 

@@ -13,6 +13,7 @@ KEEP = "keep"  # it has ended: completed, or failed and not to be retried
 RUN = "run"
 CONTINUE = "continue"
 RETRY = "retry"
+_OFF = "sweep.population is off"
 _PROCESS_BYTES = 2**30  # torch and CIFAR-10
 
 
@@ -90,7 +91,7 @@ def plan(
     """
     todo = [job for job in jobs if job.todo != KEEP]
     if most == 1:
-        return [Item((job,)) for job in todo]
+        return [Item((job,), _OFF) for job in todo]
     by_number = {job.number: job for job in todo}
     at_once = min(slots, len(todo))
     items = []

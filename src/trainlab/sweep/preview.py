@@ -5,9 +5,33 @@ from collections.abc import Sequence
 
 from trainlab.population.grouping import differing
 from trainlab.runs.fingerprint import telling
-from trainlab.sweep.plan import Item, Job, labels
+from trainlab.runs.result import folder_of_result
+from trainlab.sweep.outcome import recorded_outcome
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, Item, Job, labels
+from trainlab.sweep.state import epochs_of
 
 _MAX_POPULATIONS, _MAX_REASONS, _MAX_JOBS = 6, 3, 3  # that are listed
+
+
+def describe_jobs(jobs: Sequence[Job]) -> list[str]:
+    """One line per job: whether it is kept, resumed, retried or new."""
+    names = labels([job.overrides for job in jobs])
+    todo = [_todo(job) for job in jobs]
+    width = max(map(len, todo))
+    counts = Counter(text.partition(" ")[0] for text in todo)
+    headline = (
+        f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}: {', '.join(f'{n} {word}' for word, n in counts.items())}"
+    )
+    return [headline, *(f"  {text:{width}}  {name}" for text, name in zip(todo, names, strict=True))]
+
+
+def _todo(job: Job) -> str:
+    if job.todo == KEEP:
+        folder = folder_of_result(job.folder, job.fingerprint)
+        return f"kept ({recorded_outcome(folder).status})"
+    if job.todo == CONTINUE:
+        return f"resumed (after {epochs_of(job)} epochs)"
+    return "retried (failed)" if job.todo == RETRY else "new"
 
 
 def describe_plan(items: Sequence[Item], jobs: Sequence[Job], at_once: int = 1) -> str:
