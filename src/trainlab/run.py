@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,20 @@ from trainlab.callbacks import EpochLog
 from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
-from trainlab.inference.network import evaluate
+from trainlab.inference.network import Evaluation, evaluate
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
 from trainlab.process_state import process_state_restored
 from trainlab.programs import command_line
-from trainlab.runs.checkpoints import load_checkpoint, network_weights
+from trainlab.runs.checkpoints import check_same_network, load_checkpoint, network_weights
 from trainlab.runs.continuation import (
     begin,
     check_same_images,
+    checkpoint_to_test,
     continued_from,
     earlier_part,
     finish,
+    kept_checkpoint,
+    lacks_test,
     start_checkpoint,
     training_folder,
 )
@@ -93,13 +96,19 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
             raise ValueError(
                 f"train() uses one device, got {devices}; set trainer.devices=1, or use {command_line('train')}"
             )
+    if not config["train"]:
+        return _test_only(run_dir, cfg.overrides, config, parts)
     if not is_main_process():
         apply_lr_of_main_process(config, parts)
         return _follow(parts, config, folder)
     with claimed(run_dir), clean_up_on_error(run_dir):
-        result = Result("running", fingerprint(config), list(cfg.overrides), provenance=provenance(config["seed"]))
+        result = Result("running", fingerprint(config), list(cfg.overrides), tags=config["tags"])
+        result.provenance = provenance(config["seed"])
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
+            if config["test"] and lacks_test(previous):
+                _test_later(previous, parts, kept_checkpoint(folder, previous))
+                previous.write(folder)
             log.info("already %s, not trained again\n%s", previous.status, describe(previous, folder))
             _put_in_place(cfg, previous, folder, run_dir)
             return previous
@@ -152,7 +161,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 if was_pruned(parts.callbacks):
                     result.status = "pruned"
                 else:
-                    _test(result, parts)
+                    if config["test"]:
+                        _test(result, parts)
                     result.status = "debug" if is_debug_run(config) else "completed"
             finally:
                 now_s = context.clock() - started
@@ -239,20 +249,56 @@ def _test(result: Result, parts: Parts) -> None:
         return
     best = parts.checkpoint.best
     path = parts.checkpoint.best_path if best else parts.checkpoint.last_path
-    checkpoint, device = load_checkpoint(path), parts.trainer.strategy.root_device
+    checkpoint = load_checkpoint(path)
     if best and checkpoint["epoch"] != best["epoch"]:
         raise ValueError(
             f"{path} is of epoch {checkpoint['epoch'] + 1}, and the best one was epoch {best['epoch'] + 1}: another "
             f"process has written there; remove {path.parents[1]} to train anew, or set another name="
         )
-    network = parts.network.float().to(device)
-    network.load_state_dict(network_weights(checkpoint))
-    evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
-    result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
+    evaluation = _evaluate(result, parts, checkpoint)
     for board in parts.loggers.boards:
         from trainlab.callbacks.figures import write_test  # matplotlib takes a while to import
 
         write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
+
+
+def _test_later(result: Result, parts: Parts, path: Path) -> None:
+    """Evaluate the checkpoint ``path`` on the test set, where nothing was trained in this process."""
+    parts.data.trainer = parts.trainer
+    parts.data.setup("test")
+    _evaluate(result, parts, load_checkpoint(path))
+
+
+def _evaluate(result: Result, parts: Parts, checkpoint: dict[str, Any]) -> Evaluation:
+    """Evaluate the weights of a checkpoint on the test set; ``result`` gets the metrics."""
+    check_same_network(checkpoint, parts.network)
+    network = parts.network.float().to(parts.trainer.strategy.root_device)
+    network.load_state_dict(network_weights(checkpoint))
+    evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
+    result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
+    return evaluation
+
+
+def _test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], parts: Parts) -> Result:
+    """Test the completed run in ``folder``, or the checkpoint that is named, without training.
+
+    Test metrics are recorded where a completed run lacks them; otherwise nothing is written.
+    """
+    result = Result("completed", fingerprint(config), list(overrides), tags=config["tags"])
+    if not is_main_process():
+        return result
+    with claimed(folder), clean_up_on_error(folder):
+        path = checkpoint_to_test(folder, config)
+        previous = None if config["ckpt_path"] else Result.read(folder)
+        _test_later(result, parts, path)
+        loss, accuracy = result.metrics["test_loss"], result.metrics["test_acc"]
+        log.info("test loss %.4f, accuracy %.2f %%: %s", loss, 100 * accuracy, path)
+        if previous is None:
+            return result
+        if lacks_test(previous):
+            previous.metrics |= result.metrics
+            previous.write(folder)
+        return previous
 
 
 def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error: BaseException | None) -> None:

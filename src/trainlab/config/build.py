@@ -28,6 +28,7 @@ from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argu
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, is_own, late_arguments, wrap
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.provenance import provenance
+from trainlab.runs.result import Result
 from trainlab.tasks.metrics import metric_of, mode_of
 from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
@@ -98,6 +99,12 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     config = cfg.settings
     options, precision = config["trainer"], config["trainer"]["precision"]
     check_arguments(provenance, {"seed": config["seed"]}, "")
+    check_arguments(Result, {"tags": config["tags"]}, "")
+    for key in ("train", "test"):
+        if not isinstance(config[key], bool):
+            raise ValueError(f"{key} must be true or false, got {config[key]!r}; set {key}")
+    if not (config["train"] or config["test"]):
+        raise ValueError("with train=false there must be a test, got test=false; set test=true or train=true")
     check_arguments(Classifier, {"label_smoothing": config["label_smoothing"], "compile": config["compile"]}, "")
     name = config["name"]
     path = Path(name if isinstance(name, str) else "")  # of a number, YAML has not kept how it was written

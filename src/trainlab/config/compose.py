@@ -14,10 +14,12 @@ from trainlab.config.resolvers import absolute_folder, resolvers_registered, tim
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
 from trainlab.programs import import_from
 from trainlab.runs.files import absolute
+from trainlab.runs.latest import latest_checkpoint
 
 # What a run reads, and ~ must not remove.
 _NEEDED = (
     *("name", "output_dir", "run_dir", "seed", "ckpt_path", "compile", "label_smoothing", "lr_search"),
+    *("tags", "train", "test"),
     *("model", "optim", "scheduler", "data", "trainer", "callbacks", "logger", "sweep"),
     *("trainer.accelerator", "trainer.devices", "trainer.precision", "trainer.max_epochs", "trainer.max_time"),
     *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
@@ -73,6 +75,10 @@ def resolve_job(cfg: DictConfig, hydra: Any) -> RunConfig:
         cfg: what Hydra gives to the application.
         hydra: Hydra's own part, `HydraConfig.get()`; what ``cfg`` refers to of it is resolved here.
     """
+    from hydra.types import RunMode
+
+    if cfg.ckpt_path == "latest" and hydra.mode is RunMode.MULTIRUN:
+        raise ValueError("ckpt_path=latest would name another checkpoint for each run of a sweep; set the path of one")
     job = hydra.runtime
     return _resolved(cfg, as_typed(hydra.overrides.task), job.choices, job.cwd, job.output_dir)
 
@@ -119,6 +125,8 @@ def _resolved(
         raise ValueError("run_dir follows from output_dir and name; set these, and leave out run_dir")
     make_paths_absolute(cfg, start)
     cfg.name = cfg.name
+    if cfg.ckpt_path == "latest":
+        cfg.ckpt_path = str(latest_checkpoint(Path(cfg.output_dir)))
     ignored = [key for key in ("name", "output_dir") if key in given]
     if ignored and is_fixed and "run_dir" not in given and Path(cfg.run_dir) != Path(cfg.output_dir, cfg.name):
         raise ValueError(

@@ -11,7 +11,7 @@ from trainlab.config.overrides import PATHS
 from trainlab.config.resolvers import resolvers_registered
 from trainlab.runs.files import absolute
 
-_LAST = "last"  # of ckpt_path: that of the run itself
+_OF_RUNS = ("last", "latest")  # of ckpt_path: the last checkpoint of the run itself, or of the newest one
 
 
 @dataclass(frozen=True)
@@ -65,5 +65,5 @@ def make_paths_absolute(cfg: DictConfig, start: str | Path) -> None:
         path = OmegaConf.select(cfg, key)
         if path == "":  # it would be the working directory
             raise ValueError(f"{key} must be a path, got ''; set {key}")
-        if isinstance(path, str) and not (key == "ckpt_path" and path == _LAST):
+        if isinstance(path, str) and not (key == "ckpt_path" and path in _OF_RUNS):
             OmegaConf.update(cfg, key, absolute(path, start))

@@ -87,16 +87,21 @@ def mismatch(there: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any], total_steps: int) -> None:
-    """Raise ValueError unless a training with this network and optimizer can resume from the checkpoint.
-
-    ``total_steps`` are those of the whole training with these settings.
-    """
+def check_same_network(checkpoint: dict[str, Any], network: nn.Module) -> None:
+    """Raise ValueError unless the weights of a checkpoint are those of such a network."""
     if wrong := mismatch(network_weights(checkpoint), network.state_dict()):
         raise ValueError(
             f"the checkpoint is of another architecture: {wrong}; "
             "use the model= options it was trained with, or another ckpt_path"
         )
+
+
+def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[str, Any], total_steps: int) -> None:
+    """Raise ValueError unless a training with this network and optimizer can resume from the checkpoint.
+
+    ``total_steps`` are those of the whole training with these settings.
+    """
+    check_same_network(checkpoint, network)
     old = checkpoint["trainlab"]["config"]
     if batches_begun(checkpoint):
         _check_rest_of_epoch(batches_begun(checkpoint), old, config)

@@ -46,6 +46,39 @@ def earlier_part(folder: Path, run_dir: Path, config: Mapping[str, Any], ckpt_pa
     return earlier_run(folder, config, "last") if (folder / LAST).exists() else None
 
 
+def lacks_test(result: Result) -> bool:
+    """Whether a completed run has not been tested: it was trained with test=false."""
+    return result.status == "completed" and "test_loss" not in result.metrics
+
+
+def kept_checkpoint(folder: Path, result: Result) -> Path:
+    """The checkpoint of a completed run that its test is of: the best, or the last one if none was validated."""
+    last = folder / LAST
+    path = last.with_name("best.ckpt") if "best_epoch" in result.metrics else last
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path} to test; set test=false, or remove {folder} to train anew")
+    return path
+
+
+def checkpoint_to_test(folder: Path, config: Mapping[str, Any]) -> Path:
+    """The checkpoint that a run with train=false tests: the one of ``ckpt_path``, or that of the run in ``folder``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the run has other settings, or is not completed.
+    """
+    ckpt_path = config["ckpt_path"]
+    if ckpt_path is not None:
+        return folder / LAST if ckpt_path == "last" else Path(ckpt_path)
+    previous = earlier_run(folder, config, None)
+    if previous is None or previous.status != "completed":
+        found = f"there is a run that is {previous.status}" if previous else "there is none"
+        raise ValueError(
+            f"train=false tests a completed run, and in {folder} {found}; set name= to that of a run, or ckpt_path"
+        )
+    return kept_checkpoint(folder, previous)
+
+
 def begin(run_dir: Path, folder: Path) -> None:
     """Copy the completed run into the ``folder`` of its continuation, replacing any earlier continuation."""
     shutil.rmtree(folder, ignore_errors=True)

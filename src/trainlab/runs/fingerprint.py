@@ -17,6 +17,9 @@ _NOT_IN_FINGERPRINT = (
     "run_dir",
     "ckpt_path",
     "trust",
+    "tags",
+    "train",
+    "test",
     "sweep",
     "compile",
     "logger",
@@ -35,7 +38,7 @@ _NOT_IN_FINGERPRINT = (
 )
 # Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
-    *("name=", "output_dir=", "run_dir=", "trust=", "sweep.", "hydra.", "hydra/"),
+    *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "lr_search.cache_dir=", "logger."),
     *("callbacks.progress=", "callbacks.figures=", "callbacks.layer_statistics", "callbacks.step_losses"),
 )

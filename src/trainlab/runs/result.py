@@ -30,7 +30,7 @@ class Result:
         fingerprint: see ``fingerprint``.
         overrides: of this run, as given.
         metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
-            Of a debug run only epochs and stop_reason.
+            Of a debug run only epochs and stop_reason; without a test no test_loss and test_acc.
         time: total_s, epoch_s (median), images_per_s, device; population, of a member of one:
             members of the largest, wall_s of all. total_s and wall_s have what earlier processes spent on the run, and
             on a run whose checkpoint it continues: as they recorded it, but at least the seconds of the epochs in the
@@ -40,6 +40,7 @@ class Result:
         error: type, message and traceback file, where there is one.
         lr_search: result of the learning-rate search, if there was one: method, lr, rule, suggestions, curve,
             search_s, which total_s does not contain.
+        tags: words that the run was given, to find it by.
     """
 
     status: str
@@ -50,6 +51,7 @@ class Result:
     provenance: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] | None = None
     lr_search: dict[str, Any] | None = None
+    tags: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Write `result.json` atomically. Numbers that are not finite become null: JSON has none.

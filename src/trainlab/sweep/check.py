@@ -13,10 +13,16 @@ from trainlab.console import quiet
 from trainlab.lr_search.apply import check_search
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable
-from trainlab.runs.continuation import earlier_part, start_checkpoint, training_folder
+from trainlab.runs.continuation import (
+    checkpoint_to_test,
+    earlier_part,
+    lacks_test,
+    start_checkpoint,
+    training_folder,
+)
 from trainlab.runs.fingerprint import fingerprint, identity, telling
 from trainlab.runs.result import Result, folder_of_result
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, TEST, Job, labels
 
 _MAX_MISTAKES = 100
 _MAX_ALIASES = 6
@@ -38,10 +44,18 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)
     ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(config["sweep"]["trial"])
     result = Result.read(folder_of_result(folder, job.fingerprint))
-    if result and result.status in ended and result.fingerprint == job.fingerprint:
+    own = result if result and result.status in ended and result.fingerprint == job.fingerprint else None
+    untested = own is not None and config["test"] and lacks_test(own)
+    if own and not untested:
         return job
     check_search(cfg)
     parts = build(cfg)
+    if untested or not config["train"]:
+        if ckpt_path is not None:
+            raise ValueError("without training a sweep tests its own completed runs; leave out ckpt_path")
+        checkpoint_to_test(folder, config)
+        devices, on_gpu = parts.trainer.world_size, parts.trainer.strategy.root_device.type != "cpu"
+        return replace(job, todo=TEST, devices=devices, on_gpu=on_gpu, ineligible_reason="it is only tested")
     inside = training_folder(folder, config, ckpt_path)
     previous = earlier_part(inside, folder, config, ckpt_path)
     if previous and previous.lr_search:
@@ -81,7 +95,7 @@ def aliases(jobs: Sequence[Job]) -> dict[int, int]:
         by_identity[job.identity].append(job)
     found: dict[int, int] = {}
     for same in by_identity.values():
-        kept = min(same, key=lambda job: ((KEEP, CONTINUE, RETRY, RUN).index(job.todo), job.number))
+        kept = min(same, key=lambda job: ((KEEP, TEST, CONTINUE, RETRY, RUN).index(job.todo), job.number))
         found |= {job.number: kept.number for job in same if job is not kept}
     return found
 

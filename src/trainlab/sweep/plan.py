@@ -13,6 +13,7 @@ KEEP = "keep"  # it has ended: completed, or failed and not to be retried
 RUN = "run"
 CONTINUE = "continue"
 RETRY = "retry"
+TEST = "test"  # it is completed, and was trained with test=false
 _OFF = "sweep.population is off"
 _PROCESS_BYTES = 2**30  # torch and CIFAR-10
 
@@ -27,7 +28,7 @@ class Job:
         folder: folder of the run.
         fingerprint: fingerprint of its settings.
         identity: jobs that share it are one run, `trainlab.runs.fingerprint.identity`.
-        todo: KEEP, RUN, CONTINUE or RETRY.
+        todo: KEEP, RUN, CONTINUE, RETRY or TEST.
         devices: number of processes that it trains with; 1 if it is not to be trained.
         on_gpu: whether it trains on GPUs.
         max_epochs: None for no limit.

@@ -7,7 +7,7 @@ from trainlab.population.grouping import differing
 from trainlab.runs.fingerprint import telling
 from trainlab.runs.result import folder_of_result
 from trainlab.sweep.outcome import recorded_outcome
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, Item, Job, labels
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, TEST, Item, Job, labels
 from trainlab.sweep.state import epochs_of
 
 _MAX_POPULATIONS, _MAX_REASONS, _MAX_JOBS = 6, 3, 3  # that are listed
@@ -31,6 +31,8 @@ def _todo(job: Job) -> str:
         return f"kept ({recorded_outcome(folder).status})"
     if job.todo == CONTINUE:
         return f"resumed (after {epochs_of(job)} epochs)"
+    if job.todo == TEST:
+        return "tested (completed)"
     return "retried (failed)" if job.todo == RETRY else "new"
 
 
