@@ -3,6 +3,8 @@
 Examples:
   trainlab report outputs/lr_study
   trainlab report outputs/lr_study outputs/search --output-dir outputs/both
+  trainlab report outputs --tags baseline --output-dir outputs/baseline
+  trainlab report --diff outputs/first outputs/second
 """
 
 import sys
@@ -15,23 +17,38 @@ from trainlab.runs.files import describe_os_error
 def main() -> None:
     """Print a table of all runs under the folders and write the report."""
     parser = command_parser("report", __doc__)
-    parser.add_argument("folders", nargs="+", type=path_word, help="folders of runs or sweeps")
+    parser.add_argument("folders", nargs="*", type=path_word, help="folders of runs or sweeps")
+    parser.add_argument("--tags", metavar="TAG[,TAG]", help="only runs that have all of these tags")
+    parser.add_argument(
+        "--diff", nargs=2, type=path_word, metavar=("A", "B"), help="how two runs differ, instead of a report"
+    )
     parser.add_argument(
         "--output-dir", type=path_word, help="folder for report.html, figures and tables; default: the first folder"
     )
     arguments = parser.parse_args()
+    if bool(arguments.folders) == bool(arguments.diff):
+        parser.error("give folders for a report, or --diff and two runs")
+    if arguments.diff and (arguments.tags or arguments.output_dir):
+        parser.error("--diff writes no report; leave out --tags and --output-dir")
 
     from rich.console import Console
 
-    from trainlab.report import find_runs, runs_table, write_report
+    from trainlab.report import diff_table, find_runs, read_run, runs_table, with_tags, write_report
 
-    wide_enough = None if sys.stdout.isatty() else 10_000
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
     try:
+        if arguments.diff:
+            console.print(diff_table(*map(read_run, arguments.diff), Path.cwd()))
+            return
         runs = find_runs(arguments.folders)
-        Console(width=wide_enough).print(runs_table(runs, Path.cwd()))
+        if arguments.tags:
+            runs = with_tags(runs, arguments.tags.split(","))
+        console.print(runs_table(runs, Path.cwd()))
         print(f"report: {write_report(arguments.folders, arguments.output_dir, runs)}")
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error, '--output-dir')}")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class RunLoggers(dict[str, Logger]):
             self._started[key] = logger
             try:
                 if isinstance(logger, TensorBoard):
-                    logger.start(hyperparameters(config, model), step)
+                    logger.start(hyperparameters(config, model), step, config["tags"])
                 else:
                     logger.log_hyperparams(dict(config))
             except OSError:

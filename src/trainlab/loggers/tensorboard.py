@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ LAYERS = {
     "distinct_units": "within layers: weights, distinct units",
 }
 HISTOGRAMS = "within layers: activations"
+_TAGS = "tags/text_summary"  # as `add_text` names what is added as "tags"
 _EVENT_FILES = "events.out.tfevents.*"
 
 
@@ -111,12 +112,13 @@ class TensorBoard(Logger):
         return self._writer
 
     @rank_zero_only
-    def start(self, hyperparameters: Mapping[str, Value], step: int | None) -> None:
+    def start(self, hyperparameters: Mapping[str, Value], step: int | None, tags: Sequence[str] = ()) -> None:
         """Log hyperparameters and layout, and remove what an earlier process wrote after ``step``.
 
         Args:
             hyperparameters: a value for each of ``COLUMNS``.
             step: step of the checkpoint that the run continues from; None for a new run.
+            tags: of the run, for the TEXT tab.
         """
         from torch.utils.tensorboard.summary import custom_scalars
 
@@ -124,10 +126,12 @@ class TensorBoard(Logger):
         described = [_experiment(), _session_start(hyperparameters), _session_end("")]
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
         replaced = {value.tag for summary in (layout, *described) for value in summary.value}
-        replaced |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
+        replaced |= {_TAGS, *METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
         _remove(self._folder, -1 if step is None else step, replaced)
         for summary in (layout, *described[:2]):
             self.experiment.file_writer.add_summary(summary)
+        if tags:
+            self.experiment.add_text("tags", ", ".join(tags))
         self.experiment.flush()
 
     @rank_zero_only

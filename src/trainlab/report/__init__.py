@@ -9,6 +9,7 @@ from trainlab.report.descriptions import (
     describe_pairs,
     format_epoch_seconds,
 )
+from trainlab.report.diff import diff_table
 from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
@@ -18,7 +19,7 @@ from trainlab.report.plots.groups import plot_accuracy_bars, plot_learning_curve
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.provenance import summarize_provenance
 from trainlab.report.run_table import RunTable, load_runs
-from trainlab.report.runs import Run, find_runs
+from trainlab.report.runs import Run, find_runs, read_run, with_tags
 from trainlab.report.settings import NOT_GIVEN, value_of
 from trainlab.report.tables import TEST_NOTE, Cell, Table
 from trainlab.report.terminal import runs_table
@@ -50,6 +51,7 @@ __all__ = [
     "describe_convergence",
     "describe_pair",
     "describe_pairs",
+    "diff_table",
     "find_runs",
     "format_bounds",
     "format_epoch_seconds",
@@ -64,9 +66,11 @@ __all__ = [
     "plot_accuracy_bars",
     "plot_layers",
     "plot_learning_curves",
+    "read_run",
     "render",
     "runs_table",
     "summarize_provenance",
     "value_of",
+    "with_tags",
     "write_report",
 ]

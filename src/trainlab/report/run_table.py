@@ -21,8 +21,8 @@ class RunTable(Sequence[Run]):
 
     Attributes:
         runs: what each left on disk.
-        rows: by column, of each run: its folder, its group (runs that differ in the seed alone), status, the settings
-            in which the runs differ, metrics, times and provenance. None where a run has no such value.
+        rows: by column, of each run: its folder, its group (runs that differ in the seed alone), status, tags, the
+            settings in which the runs differ, metrics, times and provenance. None where a run has no such value.
     """
 
     runs: Sequence[Run]
@@ -82,6 +82,7 @@ def row_of(
         "folder": relative_path(run.folder, root),
         "group": group,
         "status": run.status,
+        "tags": ", ".join(run.tags) or None,
         "reason": run.reason,
         "seed": run.settings.get("seed", origin.get("seed")),
         **{key: as_setting(value_of(run, key)) if run.result else None for key in keys if key != "seed"},

@@ -61,6 +61,11 @@ class Run:
         return self.result.status if self.result else "unreadable"
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """Those it was given."""
+        return tuple(self.result.tags) if self.result else ()
+
+    @property
     def seed(self) -> int:
         """Of the settings; 0 if they have none."""
         seed = self.settings.get("seed")
@@ -123,6 +128,34 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
     return sorted(map(_read, found.values()), key=lambda run: (run.status != "completed", run.val_loss))
 
 
+def with_tags(runs: Sequence[Run], tags: Sequence[str]) -> list[Run]:
+    """The runs that have all of ``tags``.
+
+    Raises:
+        FileNotFoundError: none has.
+    """
+    found = [run for run in runs if set(tags) <= set(run.tags)]
+    if not found:
+        there_are = ", ".join(sorted({tag for run in runs for tag in run.tags})) or "none"
+        raise FileNotFoundError(f"no run has the tags {', '.join(tags)}; tags of these runs: {there_are}")
+    return found
+
+
+def read_run(folder: Path) -> Run:
+    """The run in ``folder``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: its result cannot be read.
+    """
+    if not folder.is_dir() or not any((folder / name).exists() for name in _FILES_OF_A_RUN):
+        raise FileNotFoundError(f"there is no run in {folder}; give the folder of a run, such as outputs/first")
+    run = _read(folder)
+    if run.problem:
+        raise ValueError(f"{folder}: {run.problem}")
+    return run
+
+
 def _run_folders(top: Path) -> Iterator[Path]:
     for folder, subfolders, files in os.walk(top):
         subfolders[:] = sorted(set(subfolders) - _SUBFOLDERS_OF_A_RUN)
@@ -182,7 +215,9 @@ def _check(result: Result, folder: Path) -> None:
     for name in ("metrics", "time", "provenance"):
         require(isinstance(getattr(result, name), dict), f"{name} is no mapping")
     require(result.error is None or isinstance(result.error, dict), "error is no mapping")
-    require(isinstance(result.overrides, list) and all(isinstance(o, str) for o in result.overrides), "overrides")
+    for name in ("overrides", "tags"):
+        words = getattr(result, name)
+        require(isinstance(words, list) and all(isinstance(word, str) for word in words), name)
     for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
         for key in keys:
             if key in numbers:

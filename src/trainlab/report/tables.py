@@ -34,6 +34,7 @@ class Table:
 def ranking_table(findings: Findings, root: Path) -> Table:
     """All runs, the completed first, the lowest validation loss first; folders relative to ``root``."""
     figures = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", S_PER_EPOCH, "total s"]
+    tagged = any(run.tags for run in findings.runs)
     rows = []
     for place, run in enumerate(findings.runs, 1):
         metrics, time = (run.result.metrics, run.result.time) if run.result else ({}, {})
@@ -51,10 +52,12 @@ def ranking_table(findings: Findings, root: Path) -> Table:
                 _figure(time.get("epoch_s"), ".1f"),
                 _figure(time.get("total_s"), ".0f"),
                 (run.status, run.status),
+                *([(", ".join(run.tags),) * 2] if tagged else []),
                 (relative_path(run.folder, root),) * 2,
             ]
         )
-    return Table(["#", *findings.keys, *figures, "status", "folder"], rows, TEST_NOTE)
+    headings = ["#", *findings.keys, *figures, "status", *(["tags"] if tagged else []), "folder"]
+    return Table(headings, rows, TEST_NOTE)
 
 
 def unfinished_table(findings: Findings, root: Path) -> Table:

@@ -28,9 +28,12 @@ def runs_table(runs: Sequence[Run], root: Path) -> Group:
     for heading in ("val loss", "val acc", "test acc", "best epoch", "epochs", "median s/epoch"):
         table.add_column(heading, justify="right", max_width=7)  # a heading on two lines, figures on one
     table.add_column("status", no_wrap=True)
+    tagged = any(run.tags for run in runs)
+    if tagged:
+        table.add_column("tags", overflow="fold")
     shared = _shared_overrides(runs)
     for run in runs:
-        table.add_row(*map(escape, _row(run, root, shared)))
+        table.add_row(*map(escape, _row(run, root, shared) + [", ".join(run.tags)] * tagged))
     reasons = [(_name(run, root, shared), _reason(run)) for run in runs]
     return Group(table, *(Text(f"{name}: {reason}", overflow="fold") for name, reason in reasons if reason))
 
