@@ -6,6 +6,7 @@ from trainlab.callbacks.epoch_log import EpochLog
 from trainlab.callbacks.figures import FigureLogger
 from trainlab.callbacks.interrupt import StopOnInterrupt
 from trainlab.callbacks.layer_statistics import LayerStatistics
+from trainlab.callbacks.model_summary import ModelSummary
 from trainlab.callbacks.progress import ProgressBar
 from trainlab.callbacks.step_losses import StepLosses
 
@@ -15,6 +16,7 @@ __all__ = [
     "EpochLog",
     "FigureLogger",
     "LayerStatistics",
+    "ModelSummary",
     "ProgressBar",
     "StepLosses",
     "StopOnInterrupt",

@@ -1,12 +1,14 @@
 """The checkpoints of a run: the best and the last epoch."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from trainlab.runs.files import write_atomically
 from trainlab.runs.format import FORMAT
 from trainlab.tasks.metrics import is_better, metric_of, mode_of
 from trainlab.training.lightning_internals import validate_after
@@ -21,21 +23,29 @@ class BestAndLast(Checkpoint):
     or a callback ends the training inside an epoch, this partial epoch counts only if no whole epoch was validated, so
     that a run continued with more steps is the same as an uninterrupted one.
 
+    With ``save_top_k`` the best of the other epochs are kept, too, each as `epoch_N.ckpt`, N counted from one.
+
     Args:
-        dirpath: folder of both checkpoints.
+        dirpath: folder of the checkpoints.
         monitor: a metric of ``METRICS``.
         mode: "min" or "max"; None to follow from the metric.
+        save_top_k: number of best epochs whose checkpoints are kept, `best.ckpt` among them.
 
     Attributes:
         best: epoch and validation metrics of `best.ckpt`; empty before the first validation.
+        others: the same of the other epochs that are kept, the best first.
         about: plain values saved in every checkpoint, from which network and data can be rebuilt.
     """
 
-    def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str | None = None) -> None:
+    def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str | None = None, save_top_k: int = 1) -> None:
+        if save_top_k < 1:
+            raise ValueError(f"save_top_k must be at least 1, got {save_top_k}; set callbacks.checkpoint.save_top_k")
         metric_of(monitor, "callbacks.checkpoint.monitor")
         self.folder, self.monitor = Path(dirpath), monitor
         self.mode = mode_of(monitor, mode, "callbacks.checkpoint")
+        self.save_top_k = save_top_k
         self.best: dict[str, float] = {}
+        self.others: list[dict[str, float]] = []
         self.about: dict[str, Any] = {}
         self._best_is_whole = True
         self._val_interval: int | None = None  # epochs between validations, as configured
@@ -50,10 +60,14 @@ class BestAndLast(Checkpoint):
         """Checkpoint of the last epoch."""
         return self.folder / "last.ckpt"
 
+    def path_of(self, kept: Mapping[str, float]) -> Path:
+        """Checkpoint of one of the ``others``."""
+        return self.folder / f"epoch_{int(kept['epoch']) + 1}.ckpt"
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discard the best metrics if they are of a partial epoch, which now continues."""
         if not self._best_is_whole:
-            self.best = {}
+            self.best, self.others = {}, []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Schedule the validation of the last epoch after its last batch."""
@@ -73,31 +87,60 @@ class BestAndLast(Checkpoint):
         validate_after(trainer, last if validate else batches)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save `last.ckpt`, and `best.ckpt` if this epoch is the best so far."""
+        """Save `last.ckpt`, and another one if this epoch is among the best so far."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it dynamically
             return
         assert isinstance(pl_module, Classifier)
         metrics, whole = pl_module.val_metrics, pl_module.epoch_is_whole
         counts = self.monitor in metrics and (whole or not self.best)
-        if counts and self._is_better(metrics[self.monitor]):
-            self.best, self._best_is_whole = {"epoch": trainer.current_epoch, **metrics}, whole
-            trainer.save_checkpoint(self.best_path)
+        if counts and math.isfinite(metrics[self.monitor]):
+            self._keep_if_good(trainer, {"epoch": trainer.current_epoch, **metrics}, whole)
         trainer.save_checkpoint(self.last_path)
+        if trainer.is_global_zero:
+            self._remove_others()
 
-    def _is_better(self, value: float) -> bool:
-        if not math.isfinite(value):
-            return False
-        return not self.best or is_better(self.mode, value, self.best[self.monitor])
+    def _keep_if_good(self, trainer: Trainer, epoch: dict[str, float], whole: bool) -> None:
+        """Save the epoch if it is among the best."""
+        if not self.best or is_better(self.mode, epoch[self.monitor], self.best[self.monitor]):
+            if self.best and self.save_top_k > 1:
+                self._keep_best_so_far(trainer.is_global_zero)
+            self.best, self._best_is_whole = epoch, whole
+            trainer.save_checkpoint(self.best_path)
+            return
+        worse = [i for i, one in enumerate(self.others) if is_better(self.mode, epoch[self.monitor], one[self.monitor])]
+        place = worse[0] if worse else len(self.others)
+        if place < self.save_top_k - 1:
+            self.others = [*self.others[:place], epoch, *self.others[place:]][: self.save_top_k - 1]
+            trainer.save_checkpoint(self.path_of(epoch))
+
+    def _keep_best_so_far(self, writes: bool) -> None:
+        """Have the best checkpoint, which is about to be replaced, among the others.
+
+        A process that was killed may have done so already, and may have replaced `best.ckpt`.
+        """
+        path = self.path_of(self.best)
+        if writes and not path.exists():
+            write_atomically(path, self.best_path.read_bytes())
+        self.others = [self.best, *self.others][: self.save_top_k - 1]
+
+    def _remove_others(self) -> None:
+        """Remove checkpoints that are no longer among the best, after `last.ckpt` says so."""
+        kept = {self.path_of(one) for one in self.others}
+        for path in self.folder.glob("epoch_*.ckpt"):
+            if path not in kept:
+                path.unlink()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the format version and ``about``."""
         checkpoint["trainlab"] = {"format": FORMAT} | self.about
 
     def state_dict(self) -> dict[str, Any]:
-        """The best epoch so far."""
-        return {"best": self.best, "whole": self._best_is_whole}
+        """The best epochs so far."""
+        return {"best": self.best, "whole": self._best_is_whole, "others": self.others}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best epoch so far, unless its checkpoint is in the folder of another run."""
+        """Restore the best epochs so far whose checkpoints are here, and not in the folder of another run."""
         self.best = dict(state_dict["best"]) if self.best_path.exists() else {}
+        here = [dict(one) for one in state_dict.get("others", []) if self.best and self.path_of(one).exists()]
+        self.others = here[: self.save_top_k - 1]
         self._best_is_whole = state_dict["whole"]

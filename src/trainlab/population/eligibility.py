@@ -11,7 +11,7 @@ from trainlab.population.vmapped import CONVOLUTIONAL, vmap_problem
 Config = Mapping[str, Any]
 
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RMSprop", "SGD"))
-CALLBACKS = ("early_stopping", "checkpoint", "progress", "figures", "layer_statistics", "step_losses")
+CALLBACKS = ("early_stopping", "checkpoint", "progress", "figures", "layer_statistics", "model_summary", "step_losses")
 TRAINER_SETTINGS = (
     *("_target_", "accelerator", "devices", "strategy", "precision", "max_epochs", "min_epochs", "max_steps"),
     *("max_time", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches", "limit_train_batches"),

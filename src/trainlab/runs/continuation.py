@@ -87,6 +87,11 @@ def begin(run_dir: Path, folder: Path) -> None:
 
 def finish(folder: Path, run_dir: Path) -> None:
     """Replace the files of a run by those of its completed continuation, except config and result."""
+    begun = folder / LAST.with_name("best.ckpt")  # the first checkpoint that is moved
+    if begun.exists():
+        for path in (run_dir / LAST.parent).glob("epoch_*.ckpt"):
+            if not begun.with_name(path.name).exists():
+                path.unlink()  # of an epoch that is no longer among the best
     for path in sorted(folder.rglob("*")):
         place = run_dir / path.relative_to(folder)
         if path.is_dir():

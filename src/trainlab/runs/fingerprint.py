@@ -30,8 +30,10 @@ _NOT_IN_FINGERPRINT = (
     "trainer.enable_progress_bar",
     "trainer.profiler",
     "callbacks.checkpoint.dirpath",
+    "callbacks.checkpoint.save_top_k",
     "callbacks.progress",
     "callbacks.figures",
+    "callbacks.model_summary",
     "callbacks.layer_statistics",
     "callbacks.step_losses",
     "lr_search.cache_dir",
@@ -40,6 +42,7 @@ _NOT_IN_FINGERPRINT = (
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "lr_search.cache_dir=", "logger."),
+    *("callbacks.checkpoint.save_top_k=", "callbacks.model_summary"),
     *("callbacks.progress=", "callbacks.figures=", "callbacks.layer_statistics", "callbacks.step_losses"),
 )
 
