@@ -45,7 +45,7 @@ def test_a_run_records_its_tags_and_they_decide_nothing(train):
 def test_the_tables_show_tags_only_where_a_run_has_some(leave, no_figures, tmp_path):
     leave("a", [1.0], [0.5], seed=1)
     assert "tags" not in text_of(runs_table(find_runs([tmp_path]), tmp_path))
-    assert "tags" not in write_report([tmp_path]).with_name("report.md").read_text()
+    assert "| tags |" not in write_report([tmp_path]).with_name("report.md").read_text()
     tag(leave("b", [0.5], [0.6], seed=2), "baseline", "paper")
     assert "baseline, paper" in text_of(runs_table(find_runs([tmp_path]), tmp_path))
     assert "| baseline, paper |" in write_report([tmp_path]).with_name("report.md").read_text()
