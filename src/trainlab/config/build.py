@@ -207,7 +207,8 @@ def _timer(max_time: Any) -> Timer:
 
 def _check_last_batch(trainer: lightning.Trainer, data: ImageData) -> None:
     """Raise ValueError where a process has a batch of one image, which batch normalization cannot take."""
-    images = math.ceil((data.count_train_images() - data.val_size) / trainer.world_size)
+    total = data.count_train_images()
+    images = math.ceil((total - data.count_val_images(total)) / trainer.world_size)
     batches = limited(math.ceil(images / data.batch_size), trainer.limit_train_batches)
     if 1 in (data.batch_size, images - (batches - 1) * data.batch_size):
         raise ValueError(
@@ -222,10 +223,12 @@ def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier
     Raises:
         ValueError: a limit leaves no batch to train or to validate on.
     """
-    images = data.count_train_images() - data.val_size
+    total = data.count_train_images()
+    val_images = data.count_val_images(total)
+    images = total - val_images
     overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it dynamically
     count_batches(
-        *(data.val_size, data.eval_batch_size, trainer.world_size),
+        *(val_images, data.eval_batch_size, trainer.world_size),
         *(trainer.limit_val_batches, overfit or "limit_val_batches"),
     )
     batches = count_batches(

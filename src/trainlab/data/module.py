@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainlab.data.augmentation import Augmentation
 from trainlab.data.batches import Batches
-from trainlab.data.split import SPLITS, split
+from trainlab.data.split import SPLITS, count_fold, split, split_fold
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class ImageData(lightning.LightningDataModule, ABC):
         val_size: validation images, split off the training set.
         val_split: "stratified" by ``split_seed``, or the "first" images of the training set.
         split_seed: independent of the training's seed, so that runs with different seeds share one split.
+        fold: which of ``num_folds`` folds is held out for validation, counted from 0; takes the place of ``val_size``.
+        num_folds: number of folds of a stratified partition by ``split_seed``; None for no folds.
         flip: flip training images horizontally with probability 1/2.
         crop_padding: pixels of zero padding from which training images are cropped; 0 for no cropping.
         seed: seed of the order of batches and of augmentation.
@@ -66,6 +68,8 @@ class ImageData(lightning.LightningDataModule, ABC):
         val_size: int = 5000,
         val_split: str = "stratified",
         split_seed: int = 0,
+        fold: int | None = None,
+        num_folds: int | None = None,
         flip: bool = False,
         crop_padding: int = 0,
         seed: int = 0,
@@ -79,7 +83,9 @@ class ImageData(lightning.LightningDataModule, ABC):
             raise ValueError(f"crop_padding must be at least 0, got {crop_padding}; set data.crop_padding")
         if val_split not in SPLITS:
             raise ValueError(f"val_split must be one of {', '.join(SPLITS)}, got {val_split!r}; set data.val_split")
+        _check_fold(fold, num_folds, val_split)
         self.batch_size, self.eval_batch_size, self.val_size = batch_size, eval_batch_size, val_size
+        self.fold, self.num_folds = fold, num_folds
         self.val_split, self.split_seed = val_split, split_seed
         self.augmentation = Augmentation(flip, crop_padding, seed) if flip or crop_padding else None
         self.seed = seed
@@ -113,6 +119,12 @@ class ImageData(lightning.LightningDataModule, ABC):
     def read(self) -> Images:
         """Read all images, downloading or decoding them if necessary."""
 
+    def count_val_images(self, total: int) -> int:
+        """Number of images held out for validation, of ``total`` training images."""
+        if self.fold is None or self.num_folds is None:
+            return self.val_size
+        return count_fold(total, self.fold, self.num_folds)
+
     def check(self) -> None:
         """Check the settings for a training, without reading an image.
 
@@ -130,14 +142,17 @@ class ImageData(lightning.LightningDataModule, ABC):
                 f"crop_padding must be at most the image size, {size}, got {self.augmentation.crop_padding}; "
                 "set data.crop_padding"
             )
-        if self.val_size >= total:
+        if self.num_folds is not None and self.num_folds > total:
+            raise ValueError(
+                f"num_folds must be at most the {total} training images, got {self.num_folds}; set data.num_folds"
+            )
+        if self.num_folds is None and self.val_size >= total:
             raise ValueError(
                 f"val_size must be below the {total} training images, got {self.val_size}; set data.val_size"
             )
-        if self.batch_size > total - self.val_size:
+        if self.batch_size > (left := total - self.count_val_images(total)):
             raise ValueError(
-                f"batch_size must be at most the {total - self.val_size} training images, got {self.batch_size}; "
-                "set data.batch_size"
+                f"batch_size must be at most the {left} training images, got {self.batch_size}; set data.batch_size"
             )
 
     @property
@@ -157,7 +172,10 @@ class ImageData(lightning.LightningDataModule, ABC):
         if self._split is None:
             labels = self.images.train_labels.cpu()
             self._check_sizes(len(labels))
-            self._split = split(labels, self.val_size, self.val_split, self.split_seed)
+            if self.fold is None or self.num_folds is None:
+                self._split = split(labels, self.val_size, self.val_split, self.split_seed)
+            else:
+                self._split = split_fold(labels, self.fold, self.num_folds, self.split_seed)
         return self._split
 
     @property
@@ -249,3 +267,17 @@ class ImageData(lightning.LightningDataModule, ABC):
     @property
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer else 1
+
+
+def _check_fold(fold: int | None, num_folds: int | None, val_split: str) -> None:
+    if num_folds is None:
+        if fold is not None:
+            raise ValueError(f"fold needs the number of folds, got {fold} of none; set data.num_folds")
+        return
+    if num_folds < 2:
+        raise ValueError(f"num_folds must be at least 2, got {num_folds}; set data.num_folds")
+    if fold is None or not 0 <= fold < num_folds:
+        got = "null" if fold is None else fold
+        raise ValueError(f"fold must be in 0 to {num_folds - 1}, with num_folds={num_folds}, got {got}; set data.fold")
+    if val_split != "stratified":
+        raise ValueError(f"folds are stratified, got val_split={val_split}; set data.val_split=stratified")

@@ -1,4 +1,4 @@
-"""Split of validation images off a training set."""
+"""Split of validation images off a training set, once or as one of several folds."""
 
 import torch
 from torch import Tensor
@@ -17,7 +17,33 @@ def split(labels: Tensor, val_size: int, kind: str, seed: int) -> tuple[Tensor, 
         kind: "stratified" draws from each class in proportion to its size; "first" takes the first ``val_size``.
         seed: seed of the stratified draw.
     """
-    val = torch.arange(val_size) if kind == "first" else _stratified(labels, val_size, seed)
+    return _without(labels, torch.arange(val_size) if kind == "first" else _stratified(labels, val_size, seed))
+
+
+def split_fold(labels: Tensor, fold: int, num_folds: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the training and the validation images, both in ascending order, where a fold is held out.
+
+    The folds are a partition: each image is in one of them. Their sizes differ by at most one, and so do the numbers of
+    images that they have of a class.
+
+    Args:
+        labels: int64 (N,).
+        fold: the one that is held out, in [0, num_folds).
+        num_folds: number of folds.
+        seed: seed of the partition.
+    """
+    draws = generator(seed, "folds")
+    by_class = [(labels == label).nonzero().flatten() for label in labels.unique()]
+    dealt = torch.cat([members[torch.randperm(len(members), generator=draws)] for members in by_class])
+    return _without(labels, dealt[fold::num_folds])
+
+
+def count_fold(total: int, fold: int, num_folds: int) -> int:
+    """Number of images that `split_fold` holds out of ``total``."""
+    return len(range(fold, total, num_folds))
+
+
+def _without(labels: Tensor, val: Tensor) -> tuple[Tensor, Tensor]:
     is_val = torch.zeros(len(labels), dtype=torch.bool)
     is_val[val] = True
     return (~is_val).nonzero().flatten(), is_val.nonzero().flatten()

@@ -11,6 +11,7 @@ Settings = Mapping[str, Any]  # leaves by dotted key
 T = TypeVar("T")
 
 UNMATCHED = "no other run differs from it only in numbers"
+OTHER_FOLDS = "no other run of its fold differs from it only in numbers; other folds have other training images"
 CAPPED = "at most {} runs per population"
 
 # Not in a fingerprint, but the same for all runs of one process.
@@ -89,7 +90,8 @@ def groups(candidates: Sequence[Candidate], most: int | None = None) -> list[Gro
     for members in found.values():
         numbers = tuple(member.number for member in members)
         if len(members) == 1:
-            made.append(Group(numbers, members[0].ineligible_reason or UNMATCHED))
+            unmatched = OTHER_FOLDS if "data.num_folds" in members[0].settings else UNMATCHED
+            made.append(Group(numbers, members[0].ineligible_reason or unmatched))
         else:
             made += [Group(part, CAPPED.format(most) if len(part) == 1 else "") for part in parts(numbers, most)]
     return sorted(made, key=lambda group: group.numbers[0])

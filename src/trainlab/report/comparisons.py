@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from trainlab.report.groups import Group, differing_hold_out, saw_other_images
+from trainlab.report.groups import Group, differing_hold_out, overlaps_of, saw_other_images
 from trainlab.statistics import ALPHA, Difference, difference, holm
 
 MAX_DESCRIBED = 8  # groups: up to this many, each pair has a sentence; above, the best against the others
@@ -64,7 +64,9 @@ def _difference(first: Group, second: Group) -> Difference:
         gap = first.summary("metrics", "val_acc").mean - second.summary("metrics", "val_acc").mean
         return Difference.untested(gap, OTHER_IMAGES)
     pairable = not differing_hold_out([first, second])
-    return difference(first.of("metrics", "val_acc"), second.of("metrics", "val_acc"), pairable)
+    return difference(
+        first.of("metrics", "val_acc"), second.of("metrics", "val_acc"), pairable, overlaps_of(first, second)
+    )
 
 
 def _corrected(pairs: Sequence[Pair], family: Collection[int]) -> list[Pair]:

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from trainlab.report.curves import Curve
-from trainlab.report.groups import Group, differing_hold_out
-from trainlab.statistics import Interval, Ratio, interval, ratio
+from trainlab.report.groups import Group, differing_hold_out, overlaps_of
+from trainlab.statistics import Interval, Ratio, ratio
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,20 @@ def compare_convergence(first: Group, second: Group) -> Convergence | None:
     other = {
         seed: time_to_reach(curve, targets.get(seed, mean) if pairable else mean) for seed, curve in others.items()
     }
-    asked = (_over(own, other, 0, pairable), _over(own, other, 1, pairable))
+    over = partial(_over, first, second, pairable=pairable)
     other_bests = {s: c.best_val_loss for s, c in others.items() if math.isfinite(c.best_val_loss)}
     marks = _common(targets, other_bests, pairable)
     own_to_common = {seed: time_to_reach(curves[seed], marks[seed]) for seed in targets}
     other_to_common = {seed: time_to_reach(others[seed], marks[seed]) for seed in other_bests}
     return Convergence(
         mean,
-        _reached(own),
-        _reached(other),
-        *asked,
+        _reached(own, first),
+        _reached(other, second),
+        over(own, other, 0),
+        over(own, other, 1),
         sum(marks.values()) / len(marks),
-        _over(own_to_common, other_to_common, 0, pairable),
-        _over(own_to_common, other_to_common, 1, pairable),
+        over(own_to_common, other_to_common, 0),
+        over(own_to_common, other_to_common, 1),
     )
 
 
@@ -100,16 +102,19 @@ def _common(first: dict[int, float], second: dict[int, float], pairable: bool) -
     return dict.fromkeys([*first, *second], max(*first.values(), *second.values(), -math.inf))
 
 
-def _reached(found: Found) -> TimeToReach:
-    did = [value for value in found.values() if value]
-    seconds = [s for _, s in did if math.isfinite(s)]
-    return TimeToReach(
-        interval([e for e, _ in did]), interval(seconds), len(found) - len(did), len(found), tuple(sorted(did))
-    )
+def _reached(found: Found, group: Group) -> TimeToReach:
+    did = {key: value for key, value in found.items() if value}
+    epochs = group.interval_of({key: e for key, (e, _) in did.items()})
+    seconds = group.interval_of({key: s for key, (_, s) in did.items() if math.isfinite(s)})
+    return TimeToReach(epochs, seconds, len(found) - len(did), len(found), tuple(sorted(did.values())))
 
 
-def _over(own: Found, other: Found, which: int, pairable: bool) -> Ratio:
+def _over(first: Group, second: Group, own: Found, other: Found, which: int, pairable: bool) -> Ratio:
+    """What the second group takes over what the first takes: epochs (``which`` 0) or seconds (1)."""
     if None in other.values() or not other:
         return Ratio(math.nan, math.nan, math.nan)
-    theirs, ours = ({seed: value[which] for seed, value in found.items() if value} for found in (other, own))
-    return ratio(theirs, ours, pairable)
+    theirs, ours = (
+        group.by_unit({key: value[which] for key, value in found.items() if value})
+        for group, found in ((second, other), (first, own))
+    )
+    return ratio(theirs, ours, pairable, overlaps_of(second, first))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from trainlab.report.comparisons import OTHER_IMAGES, Pair
 from trainlab.report.convergence import Convergence, TimeToReach, compare_convergence
 from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
-from trainlab.report.groups import Group, saw_other_images
+from trainlab.report.groups import Group, overlaps_of, saw_other_images
 from trainlab.statistics import ALPHA, NO_SPREAD, Ratio, ratio
 
 MAX_NAMED = 10
@@ -101,7 +101,7 @@ def describe_epoch_cost(first: Group, second: Group) -> str:
     a, b = first.of("time", "epoch_s"), second.of("time", "epoch_s")
     if not a or not b:
         return f"There are no times to compare {first.label} and {second.label} with."
-    times = _without_shared_clock(ratio(b, a), first, second)
+    times = _without_shared_clock(ratio(b, a, overlaps=overlaps_of(second, first)), first, second)
     each = f"{format_epoch_seconds(second)} s against {format_epoch_seconds(first)} s"
     if math.isnan(times.low):
         unclear = _no_claim(first, second, timed=True)
@@ -138,7 +138,7 @@ def _by(pair: Pair, by: float) -> str:
 def _method(pair: Pair) -> str:
     if pair.difference.method == "Welch":
         return f"Welch's t, {len(pair.first.runs)} and {len(pair.second.runs)} runs"
-    return f"paired t over seeds {_listed(pair.difference.seeds)}"
+    return f"paired t over {pair.first.unit}s {_listed(pair.difference.seeds)}"
 
 
 def _p(pair: Pair) -> str:
@@ -172,10 +172,8 @@ def _listed(seeds: tuple[int, ...]) -> str:
 
 
 def _seeds(pair: Pair) -> str:
-    a, b = len(pair.first.runs), len(pair.second.runs)
-    if pair.difference.method == "paired":
-        return f"{len(pair.difference.seeds)} seeds"
-    return f"{a} seeds" if a == b else f"{a} and {b} seeds"
+    a, b = (f"{len(group.of('metrics', 'val_acc'))} {group.unit}s" for group in (pair.first, pair.second))
+    return a if pair.difference.method == "paired" or a == b else f"{a.removesuffix(' seeds')} and {b}"
 
 
 def _without_shared_clock(of: Ratio, first: Group, second: Group) -> Ratio:

@@ -1,8 +1,8 @@
-"""Runs that differ only in the seed, and saw the same images, are one group."""
+"""Runs that differ only in the seed and the fold held out, and saw the same images, are one group."""
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
@@ -14,18 +14,25 @@ from trainlab.report.settings import MAX_EXTRA, differing_keys, differing_leaves
 from trainlab.statistics import Interval, interval
 
 DIGEST_SHOWN = 8  # characters of a data digest
-HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split")  # these and the images decide what is held out
+HOLD_OUT = (
+    "data.split_seed",
+    "data.val_size",
+    "data.val_split",
+    "data.num_folds",
+)  # these and the images decide what is held out
 
 
 @dataclass(frozen=True)
 class Group:
     """Runs of the same settings and images.
 
+    Its figures are by seed; by fold if its runs are of the folds of a partition, then each the mean over the seeds.
+
     Attributes:
         label: short and unlike that of any other group.
-        settings: without the seed.
+        settings: without the seed and the fold.
         values: of the keys that set the groups apart.
-        runs: the completed ones by seed.
+        runs: the completed ones by seed; with folds by seed * num_folds + fold.
         repeats: completed runs of a seed that is there already; they count nowhere.
         others: runs that are not completed.
     """
@@ -37,14 +44,43 @@ class Group:
     repeats: list[Run] = field(default_factory=list)
     others: list[Run] = field(default_factory=list)
 
+    @property
+    def num_folds(self) -> int | None:
+        """Number of folds of the partition that its runs hold one out of; None if they hold the same images out."""
+        return self.settings.get("data.num_folds")
+
+    @property
+    def unit(self) -> str:
+        """What its figures are of: "seed" or "fold"."""
+        return "seed" if self.num_folds is None else "fold"
+
+    @property
+    def overlap(self) -> float:
+        """Images of a fold over those that the training of it has, see `trainlab.statistics.interval`."""
+        return 0.0 if self.num_folds is None else 1 / (self.num_folds - 1)
+
+    def by_unit(self, figures: Mapping[int, float]) -> dict[int, float]:
+        """Figures of runs, by the keys of ``runs``, by seed or by fold."""
+        if self.num_folds is None:
+            return dict(figures)
+        folds: dict[int, list[float]] = {}
+        for key, figure in figures.items():
+            folds.setdefault(key % self.num_folds, []).append(figure)
+        return {fold: sum(each) / len(each) for fold, each in folds.items()}
+
+    def interval_of(self, figures: Mapping[int, float]) -> Interval:
+        """Mean and interval of figures of runs, by the keys of ``runs``."""
+        return interval([*self.by_unit(figures).values()], self.overlap)
+
     def of(self, kind: str, name: str) -> dict[int, float]:
-        """A figure of ``metrics`` or ``time`` by seed, of the runs with a finite one."""
-        figures = {seed: getattr(run.result, kind).get(name) for seed, run in self.runs.items()}
-        return {seed: float(figure) for seed, figure in figures.items() if figure is not None and isfinite(figure)}
+        """A figure of ``metrics`` or ``time`` by seed or fold, of the runs with a finite one."""
+        figures = {key: getattr(run.result, kind).get(name) for key, run in self.runs.items()}
+        found = {key: float(figure) for key, figure in figures.items() if figure is not None and isfinite(figure)}
+        return self.by_unit(found)
 
     def summary(self, kind: str, name: str) -> Interval:
-        """Mean and interval of a figure over the seeds."""
-        return interval([*self.of(kind, name).values()])
+        """Mean and interval of a figure over the seeds or folds."""
+        return interval([*self.of(kind, name).values()], self.overlap)
 
     @cached_property
     def shares_clock(self) -> bool:
@@ -54,7 +90,7 @@ class Group:
 
     @cached_property
     def val_loss(self) -> float:
-        """Mean over the seeds; infinite without any."""
+        """Mean over the seeds or folds; infinite without any."""
         losses = self.of("metrics", "val_loss").values()
         return sum(losses) / len(losses) if losses else float("inf")
 
@@ -66,7 +102,7 @@ class Group:
 
     @property
     def search(self) -> dict[str, Any] | None:
-        """The learning-rate search, if there was one; it is the same for all seeds."""
+        """The learning-rate search, if there was one; it is the same for all seeds, and the first of several folds."""
         return next((run.result.lr_search for run in self.runs.values() if run.result and run.result.lr_search), None)
 
     @property
@@ -78,6 +114,11 @@ class Group:
 def saw_other_images(first: Group, second: Group) -> bool:
     """Whether the runs of two groups are known to be of other images, so that no figure of them can be compared."""
     return len(first.digests | second.digests) > 1
+
+
+def overlaps_of(first: Group, second: Group) -> tuple[float, float]:
+    """Those of two groups, for tests of their difference."""
+    return first.overlap, second.overlap
 
 
 def differing_hold_out(groups: Sequence[Group]) -> list[str]:
@@ -94,7 +135,8 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         key = json.dumps(own, sort_keys=True, default=str)
         members.setdefault(key, []).append(run)
         settings[key] = own
-    keys = [key for key in differing_keys([run for group in members.values() for run in group]) if key != "seed"]
+    differing = differing_keys([run for group in members.values() for run in group])
+    keys = [key for key in differing if key not in ("seed", "data.fold")]
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
     names = _labels([group[0] for group in members.values()], [*settings.values()], keys)
@@ -105,17 +147,17 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         for images, part in _by_images(alike).items()
     ]
     for name, extra, own, group in apart:
-        by_seed: dict[int, Run] = {}
+        by_key: dict[int, Run] = {}
         repeats, others = [], []
         for run in group:
             if not run.is_completed:
                 others.append(run)
-            elif run.seed in by_seed:
+            elif run.repetition in by_key:
                 repeats.append(run)
             else:
-                by_seed[run.seed] = run
+                by_key[run.repetition] = run
         values = {key: value_of(group[0], key) for key in [*keys, *extra]}
-        groups.append(Group(name, own, values, by_seed, repeats, others))
+        groups.append(Group(name, own, values, by_key, repeats, others))
     return sorted(groups, key=lambda group: group.val_loss)
 
 

@@ -72,6 +72,12 @@ class Run:
         return seed if isinstance(seed, int) else 0
 
     @property
+    def repetition(self) -> int:
+        """What sets it apart from the others of its group: its seed, with folds seed * num_folds + fold."""
+        fold, num_folds = self.settings.get("data.fold"), self.settings.get("data.num_folds")
+        return self.seed * num_folds + fold if isinstance(fold, int) and isinstance(num_folds, int) else self.seed
+
+    @property
     def is_completed(self) -> bool:
         """Whether it is completed with a finite validation loss, so that it can be compared."""
         return self.status == "completed" and math.isfinite(self.val_loss) and not self.continued

@@ -41,7 +41,9 @@ def differing_leaves(many: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """The settings of each run but its seed and those seeds of parts that follow from it.
+    """The settings of each run but its seed and those seeds of parts that follow from it, its fold, and a rate found.
+
+    A learning rate that was searched is left out only with folds, each of which has a search of its own.
 
     The seed of a part follows if it is the run's in every run that does not override it. One that merely has the same
     value in some run, like that of a learning-rate search, is a setting.
@@ -52,9 +54,18 @@ def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
         seed = run.settings.get("seed")
         parts -= {key for key in parts - own if run.settings.get(key, seed) != seed}
     return [
-        {key: value for key, value in run.settings.items() if key != "seed" and key not in parts - own}
+        {
+            key: value
+            for key, value in run.settings.items()
+            if key not in ("seed", "data.fold", *_found(run)) and key not in parts - own
+        }
         for run, own in zip(runs, overridden, strict=True)
     ]
+
+
+def _found(run: Run) -> tuple[str, ...]:
+    has_own_search = run.result and run.result.lr_search and "data.num_folds" in run.settings
+    return ("optim.lr",) if has_own_search else ()
 
 
 def value_of(run: Run, key: str) -> Any:

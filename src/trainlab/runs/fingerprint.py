@@ -38,6 +38,8 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.step_losses",
     "lr_search.cache_dir",
 )
+_OFF = ("lr_search", "debug_run")  # not in the fingerprint where they are off, which is the default
+_FOLDS = ("data.fold", "data.num_folds")
 # Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
@@ -109,9 +111,8 @@ def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         path = f"{prefix}{key}"
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
-        if path in _NOT_IN_FINGERPRINT or (
-            path in ("lr_search", "debug_run") and not value
-        ):  # off, which is the default
+        is_off = (path in _OFF and not value) or (path in _FOLDS and value is None)
+        if path in _NOT_IN_FINGERPRINT or is_off:
             continue
         if isinstance(value, Mapping) and value:
             yield from _relevant(value, f"{path}.")

@@ -21,8 +21,14 @@ class Interval:
     n: int
 
 
-def interval(values: Sequence[float]) -> Interval:
-    """The mean of ``values`` with its interval."""
+def interval(values: Sequence[float], overlap: float = 0.0) -> Interval:
+    """The mean of ``values`` with its interval.
+
+    Args:
+        values: independent of each other, or of the folds of a cross-validation.
+        overlap: of folds, which share training images, test over training images: 1 / (k - 1) for k folds. The variance
+            of the mean is then taken to be (1 / n + overlap) times that of the values (Nadeau and Bengio, 2003).
+    """
     n = len(values)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
@@ -30,7 +36,7 @@ def interval(values: Sequence[float]) -> Interval:
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return Interval(mean, sd, t_quantile(n - 1) * sd / math.sqrt(n), n)
+    return Interval(mean, sd, t_quantile(n - 1) * sd / math.sqrt(n) * math.sqrt(1 + n * overlap), n)
 
 
 @cache

@@ -36,13 +36,20 @@ class Difference:
         return cls(mean, math.nan, math.nan, "none", reason=reason)
 
 
-def difference(first: Mapping[int, float], second: Mapping[int, float], pairable: bool = True) -> Difference:
+Overlaps = tuple[float, float]  # of two sides, as `interval` takes each
+_NONE = (0.0, 0.0)
+
+
+def difference(
+    first: Mapping[int, float], second: Mapping[int, float], pairable: bool = True, overlaps: Overlaps = _NONE
+) -> Difference:
     """Compare values by seed: paired if both have the same seeds, otherwise Welch's test on all of them.
 
     The same seed draws the same order of batches, so pairing removes that part of the noise.
 
     Args:
         pairable: false if the values of a seed have no more in common than others, as on other images.
+        overlaps: of the two sides, if they are of folds; see `interval`.
     """
     if not first or not second:
         return Difference.untested(math.nan, "no value")
@@ -50,24 +57,28 @@ def difference(first: Mapping[int, float], second: Mapping[int, float], pairable
         return Difference.untested(interval([*first.values()]).mean - interval([*second.values()]).mean, "one seed")
     if pairable and first.keys() == second.keys():
         seeds = tuple(sorted(first))
-        return paired([first[s] for s in seeds], [second[s] for s in seeds], seeds)
-    return welch([*first.values()], [*second.values()])
+        return paired([first[s] for s in seeds], [second[s] for s in seeds], seeds, max(overlaps))
+    return welch([*first.values()], [*second.values()], overlaps)
 
 
-def paired(first: Sequence[float], second: Sequence[float], seeds: tuple[int, ...] = ()) -> Difference:
+def paired(
+    first: Sequence[float], second: Sequence[float], seeds: tuple[int, ...] = (), overlap: float = 0.0
+) -> Difference:
     """Student's t-test on the differences of at least two pairs; untested if they are all equal."""
-    change = interval([a - b for a, b in zip(first, second, strict=True)])
-    error = change.sd / math.sqrt(change.n)
+    change = interval([a - b for a, b in zip(first, second, strict=True)], overlap)
+    error = change.sd / math.sqrt(change.n) * math.sqrt(1 + change.n * overlap)
     if _is_rounding(error, [*first, *second]):
         return Difference.untested(change.mean, NO_SPREAD)
     p = t_two_sided_p(change.mean / error, change.n - 1)
     return Difference(change.mean, change.half_width, p, "paired", seeds)
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
+def welch(first: Sequence[float], second: Sequence[float], overlaps: Overlaps = _NONE) -> Difference:
     """Welch's t-test, for unequal variances; at least two values each; untested if neither side varies."""
     a, b = interval(first), interval(second)
-    variance_a, variance_b = a.sd**2 / a.n, b.sd**2 / b.n  # of the means
+    variance_a, variance_b = (  # of the means
+        of.sd**2 / of.n * (1 + of.n * overlap) for of, overlap in zip((a, b), overlaps, strict=True)
+    )
     error = math.sqrt(variance_a + variance_b)
     mean = a.mean - b.mean
     if _is_rounding(error, [*first, *second]):
