@@ -59,9 +59,9 @@ def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
         if len(others) <= MAX_NAMED
         else [f"{len(others)} pairs are not compared: other images."]
     )
-    single = {g.label: g for pair in pairs for g in (pair.first, pair.second) if len(g.runs) == 1}
+    single = {g.label: g for pair in pairs for g in (pair.first, pair.second) if _count(g) == 1}
     if single:
-        has = "have one seed each" if len(single) > 1 else "has one seed"
+        has = _have_one([*single.values()])
         sentences.append(f"{_some([*single])} {has}: nothing can be claimed; set seed=1,2,3 or more.")
     return sentences
 
@@ -155,8 +155,18 @@ def _why_not(pair: Pair) -> str:
     if pair.difference.reason == NO_SPREAD:
         return f"there is {NO_SPREAD}"
     groups = pair.ordered()[:2]
-    single = [group.label for group in groups if len(group.of("metrics", "val_acc")) < 2]
-    return f"{' and '.join(single)} {'have one seed each' if len(single) > 1 else 'has one seed'}"
+    single = [group for group in groups if _count(group) < 2]
+    return f"{' and '.join(group.label for group in single)} {_have_one(single)}"
+
+
+def _count(group: Group) -> int:
+    """Seeds, or folds, of its completed runs."""
+    return len(group.of("metrics", "val_acc"))
+
+
+def _have_one(groups: Sequence[Group]) -> str:
+    unit = " or ".join(dict.fromkeys(group.unit for group in groups))
+    return f"have one {unit} each" if len(groups) > 1 else f"has one {unit}"
 
 
 def _lead(pair: Pair, of: str) -> str:
@@ -172,7 +182,7 @@ def _listed(seeds: tuple[int, ...]) -> str:
 
 
 def _seeds(pair: Pair) -> str:
-    a, b = (f"{len(group.of('metrics', 'val_acc'))} {group.unit}s" for group in (pair.first, pair.second))
+    a, b = (f"{_count(group)} {group.unit}s" for group in (pair.first, pair.second))
     return a if pair.difference.method == "paired" or a == b else f"{a.removesuffix(' seeds')} and {b}"
 
 
@@ -223,4 +233,5 @@ def _no_claim(first: Group, second: Group, timed: bool = False) -> str:
     """Why a ratio of two groups has no interval; ``timed`` where it is one of times."""
     if timed and (first.shares_clock or second.shares_clock):
         return " (runs trained together share a clock: no claim)"
-    return f" ({'one seed' if min(len(first.runs), len(second.runs)) < 2 else 'no spread'}: no claim)"
+    fewest = min(first, second, key=_count)
+    return f" ({f'one {fewest.unit}' if _count(fewest) < 2 else 'no spread'}: no claim)"

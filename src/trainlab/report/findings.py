@@ -41,6 +41,11 @@ _SAME_HELD_OUT = (
 _OTHER_HELD_OUT = (
     "Groups that hold other images out for validation are compared by Welch's t-test, those of other images not at all."
 )
+_FOLDS = (
+    "Of groups with folds, each fold counts once, by the mean over its seeds. A fold is validated on images that no other "
+    "fold is, but any two are trained on mostly the same ones. So the variance of a mean over k folds is taken to be "
+    "1 / k + 1 / (k - 1) times that of a fold, instead of 1 / k (Nadeau and Bengio, 2003)."
+)
 
 
 @dataclass
@@ -78,10 +83,16 @@ class Findings:
         return [run for run in self.runs if run.mc_dropout]
 
     @property
+    def has_folds(self) -> bool:
+        """Whether runs of a group hold different folds out for validation."""
+        return any(group.num_folds for group in self.groups)
+
+    @property
     def same_held_out(self) -> bool:
         """Whether all groups are known to hold the same images out for validation."""
         digests = {group.digests for group in self.compared}
-        return len(digests) == 1 and len(next(iter(digests))) == 1 and not differing_hold_out(self.compared)
+        same_images = len(digests) == 1 and len(next(iter(digests))) == 1
+        return same_images and not self.has_folds and not differing_hold_out(self.compared)
 
     def group_of(self) -> dict[Path, Group]:
         """The group of each run's folder."""
@@ -150,9 +161,9 @@ class Findings:
         if group is None or not (accuracy := group.summary("metrics", "val_acc")).n:
             return optimistic.strip()
         if accuracy.n == 1:
-            return f"{optimistic}It is the one seed of {group.label}."
+            return f"{optimistic}It is the one {group.unit} of {group.label}."
         mean = f"{accuracy.mean:.2%} ± {accuracy.half_width:.2%}"
-        return f"{optimistic}It is one of {accuracy.n} seeds of {group.label}, whose mean accuracy is {mean}."
+        return f"{optimistic}It is one of {accuracy.n} {group.unit}s of {group.label}, whose mean accuracy is {mean}."
 
     def describe_differences(self) -> list[str]:
         """Which differences are larger than the noise."""
@@ -160,7 +171,8 @@ class Findings:
 
     def noise_note(self) -> str:
         """How differences are tested, and what the noise is made of."""
-        return f"{_NOISE_NOTE} {_SAME_HELD_OUT if self.same_held_out else _OTHER_HELD_OUT}"
+        note = f"{_NOISE_NOTE} {_SAME_HELD_OUT if self.same_held_out else _OTHER_HELD_OUT}"
+        return f"{note} {_FOLDS}" if self.has_folds else note
 
     def describe_mc_dropout(self, root: Path) -> list[str]:
         """What can be claimed of each run that was evaluated with MC dropout; folders relative to ``root``."""

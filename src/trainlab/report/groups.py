@@ -14,12 +14,8 @@ from trainlab.report.settings import MAX_EXTRA, differing_keys, differing_leaves
 from trainlab.statistics import Interval, interval
 
 DIGEST_SHOWN = 8  # characters of a data digest
-HOLD_OUT = (
-    "data.split_seed",
-    "data.val_size",
-    "data.val_split",
-    "data.num_folds",
-)  # these and the images decide what is held out
+# These and the images decide what is held out.
+HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split", "data.num_folds")
 
 
 @dataclass(frozen=True)

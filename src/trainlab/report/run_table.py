@@ -21,7 +21,7 @@ class RunTable(Sequence[Run]):
 
     Attributes:
         runs: what each left on disk.
-        rows: by column, of each run: its folder, its group (runs that differ in the seed alone), status, tags, the
+        rows: by column, of each run: its folder, its group (runs that differ in seed and fold alone), status, tags, the
             settings in which the runs differ, metrics, times and provenance. None where a run has no such value.
     """
 

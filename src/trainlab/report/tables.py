@@ -18,6 +18,7 @@ from trainlab.statistics import Interval
 
 MAX_PAIRS = 300
 TEST_NOTE = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."
+_OF_FOLDS = "Of groups with folds, mean over the folds, and intervals allow for the images that folds share. "
 S_PER_EPOCH = "s/epoch (median)"
 Cell = tuple[str, float | str]  # the text, and what to sort it by
 
@@ -92,7 +93,7 @@ def group_table(groups: Sequence[Group]) -> Table:
     note = (
         "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the "
         "standard deviation; seconds of runs that were trained together share a clock and have no interval. "
-        f"{_disagreement(groups)}{TEST_NOTE}"
+        f"{_OF_FOLDS if any(group.num_folds for group in groups) else ''}{_disagreement(groups)}{TEST_NOTE}"
     )
     return Table(headings, rows, note)
 
