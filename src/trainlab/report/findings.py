@@ -42,8 +42,8 @@ _OTHER_HELD_OUT = (
     "Groups that hold other images out for validation are compared by Welch's t-test, those of other images not at all."
 )
 _FOLDS = (
-    "Of groups with folds, each fold counts once, by the mean over its seeds. A fold is validated on images that no other "
-    "fold is, but any two are trained on mostly the same ones. So the variance of a mean over k folds is taken to be "
+    "Of groups with folds, each fold counts once, by the mean over its seeds. A fold is validated on images that no "
+    "other is, but any two are trained on mostly the same ones. So the variance of a mean over k folds is taken to be "
     "1 / k + 1 / (k - 1) times that of a fold, instead of 1 / k (Nadeau and Bengio, 2003)."
 )
 

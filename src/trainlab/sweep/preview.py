@@ -30,7 +30,8 @@ def _todo(job: Job) -> str:
         folder = folder_of_result(job.folder, job.fingerprint)
         return f"kept ({recorded_outcome(folder).status})"
     if job.todo == CONTINUE:
-        return f"resumed (after {epochs_of(job)} epochs)"
+        epochs = epochs_of(job)
+        return f"resumed (after {epochs} epoch{'' if epochs == 1 else 's'})"
     if job.todo == TEST:
         return "tested (completed)"
     return "retried (failed)" if job.todo == RETRY else "new"
