@@ -38,7 +38,8 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 10_000)
     try:
         if arguments.diff:
-            console.print(diff_table(*map(read_run, arguments.diff), Path.cwd()))
+            first, second = map(read_run, arguments.diff)
+            console.print(diff_table(first, second, Path.cwd()))
             return
         runs = find_runs(arguments.folders)
         if arguments.tags:
