@@ -14,6 +14,7 @@ from trainlab.report import find_runs, group_runs, write_report
 from trainlab.report.comparisons import compare_all
 from trainlab.report.descriptions import describe_pair
 from trainlab.report.findings import analyze
+from trainlab.runs.result import Result
 from trainlab.statistics import difference, interval, paired, welch
 
 ACCURACIES = {"elu": [0.50, 0.52, 0.49, 0.51, 0.53], "selu": [0.55, 0.56, 0.55, 0.55, 0.60]}
@@ -101,3 +102,14 @@ def test_folds_are_populations_of_their_own_with_the_reason():
     assert [(group.numbers, group.reason) for group in found] == [((0, 1), ""), ((2,), OTHER_FOLDS)]
     (alone,) = groups([Candidate(0, {"optim.lr": 0.1})])
     assert alone.reason == UNMATCHED
+
+
+def test_folds_with_a_search_of_their_own_are_one_group(tmp_path):
+    search = {"method": "grid", "rule": "lowest", "curve": {"lr": [0.1], "losses": [[1.0]]}}
+    for fold, lr in enumerate((0.1, 0.01)):
+        leave_fold(tmp_path / str(fold), fold, 0.5, num_folds=2, lr=lr)
+        result = Result.read(tmp_path / str(fold))
+        result.lr_search = search | {"lr": lr, "suggestions": {"lowest": lr}}
+        result.write(tmp_path / str(fold))
+    (group,) = group_runs(find_runs([tmp_path]))
+    assert len(group.runs) == 2
