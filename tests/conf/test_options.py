@@ -24,7 +24,7 @@ from trainlab.models.image_network import NOT_OF_NETWORK
 OPTIONS = {
     "callbacks": {"default"},
     "data": {"cifar10", "image_folder", "shapes"},
-    "debug": {"fast", "overfit", "profile"},
+    "debug": {"anomaly", "fast", "overfit", "profile"},
     "experiment": {
         "cnn",
         "cnn_alpha_dropout",
