@@ -33,8 +33,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
     arguments = parse_arguments(parser)
 
-    from trainlab.inference.predict import Predictor
-    from trainlab.inference.predictions import show
+    from trainlab.inference.predict import Predictor, show
 
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)

@@ -19,8 +19,8 @@ import pytest
 
 from conftest import TINY, with_defaults
 from trainlab.config.resolvers import PROJECT
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.report import write
+from trainlab.runs.files import read_rows
 from trainlab.sweep import rebalance
 
 HERE = Path(__file__).parent

@@ -23,12 +23,12 @@ from same_runs import assert_same_run
 from trainlab.config.build import build
 from trainlab.config.resolvers import PROJECT
 from trainlab.data import ImageData
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.lr_search.apply import batches_per_epoch, devices_setting, run_search, search_config
 from trainlab.lr_search.grid import Grid
 from trainlab.lr_search.range_test import RangeTest
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import fingerprint, settings
 from trainlab.runs.result import Result
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sweeping import eventually, start, sweep
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 
 GRID = (
     *("lr_search=grid", "lr_search.num_rates=3", "lr_search.epochs=1", "lr_search.validations_per_epoch=1"),

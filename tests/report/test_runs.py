@@ -40,7 +40,7 @@ def test_a_broken_result_is_listed_and_does_not_hide_the_others(tmp_path: Path, 
     (tmp_path / "bad" / "result.json").write_text(content)
     good, bad = find_runs([tmp_path])
     assert (good.folder.name, good.problem) == ("good", None)
-    assert bad.result is None
+    assert (bad.status, bad.result.metrics) == ("unreadable", {})
     assert str(tmp_path / "bad" / "result.json") in bad.problem
 
 

@@ -49,7 +49,7 @@ def test_a_failure_gives_its_reason_and_leaves_no_figure():
 
 
 def test_a_broken_result_has_a_row_with_the_problem():
-    run = Run(Path("/outputs/bad"), None, "result.json is damaged")
+    run = Run(Path("/outputs/bad"), problem="result.json is damaged")
     assert cells([run]) == [["bad", *["-"] * 6, "unreadable"]]
     assert reasons([run]) == ["bad: result.json is damaged"]
 

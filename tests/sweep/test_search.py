@@ -15,7 +15,7 @@ from conftest import TINY, with_defaults
 from sweeping import FAULT, eventually, figures, run_folders, start, sweep
 from trainlab.config.overrides import folder_name
 from trainlab.config.resolvers import PROJECT
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import telling
 from trainlab.runs.optuna_storage import STUDY, open_journal
 

@@ -12,8 +12,8 @@ from conftest import BATCH_SIZE, TINY, cases, with_defaults
 from trainlab.config.resolvers import PROJECT
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
 SETTINGS = [

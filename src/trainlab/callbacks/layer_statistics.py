@@ -1,7 +1,5 @@
 """Statistics of the activations, gradients and weights of every layer during training."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +12,8 @@ from torch import Tensor
 
 from trainlab.data import ImageData
 from trainlab.inference.layer_statistics import activations, gradient_norms, layers_of, weights_of
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.loggers.tensorboard import TensorBoard
-from trainlab.runs.files import write_atomically
+from trainlab.runs.files import format_rows, read_rows, write_atomically
 from trainlab.training.module import Classifier
 from trainlab.validation import check_at_least
 
@@ -101,8 +98,4 @@ class LayerStatistics(Callback):
         self._rows += [
             {"epochs": epochs, "step": step, "layer": name, **row} for name, row in zip(names, rows, strict=True)
         ]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self._rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_atomically(self.path, text.getvalue().encode())
+        write_atomically(self.path, format_rows(self._rows))

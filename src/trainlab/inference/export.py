@@ -4,8 +4,7 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
     out, suffix = out or path.resolve().parent.parent / FILES[format], Path(FILES[format]).suffix
     check_replaceable(out, path, lambda there: there.suffix == suffix, f"a {suffix} file", "--out")
     classes = json.dumps(checkpoint["trainlab"]["classes"])
-    with torch.no_grad(), _quietly():
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporters about their internals
         check_finite(network(_noise(shape, _TRACED)), path)
         content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED), classes)
         predict = (_load_onnx if format == "onnx" else _load_torch_export)(content)
@@ -121,11 +120,3 @@ def _load_onnx(content: bytes) -> Predictor:
 
 def _any_batch() -> tuple[dict[int, Any]]:
     return ({0: torch.export.Dim("batch", min=1)},)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Ignore warnings of torch and its exporters about their internals."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -1,8 +1,7 @@
 """Statistics of the layers of a network: activations, gradient norms, and ranks of the weights."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from trainlab.inference.network import in_mode
 from trainlab.loggers.tensorboard import Histogram
 from trainlab.models.dropout import Dropout
 from trainlab.randomness import CounterDraws
@@ -107,7 +107,7 @@ def activations(network: nn.Module, layers: Sequence[Layer], images: Tensor) -> 
 
     hooks = [layer.parts[-1].register_forward_hook(record) for layer in layers]
     try:
-        with _in_mode(network, training=False):
+        with in_mode(network, training=False):
             network(images)
     finally:
         for hook in hooks:
@@ -146,21 +146,9 @@ def gradient_norms(
         if isinstance(part, CounterDraws):
             buffers[f"{name}.step"].zero_()
     parameters = [[p for part in layer.parts for p in part.parameters()] for layer in layers]
-    with torch.enable_grad(), _in_mode(network, training=True):
+    with torch.enable_grad(), in_mode(network, training=True):
         logits = at_least_float32(functional_call(network, buffers, (images,)))
         loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
         gradients = iter(torch.autograd.grad(loss, [p for own in parameters for p in own]))
     norms = [torch.stack([next(gradients).norm() for _ in own]).norm() for own in parameters]
     return [float(norm) for norm in norms]
-
-
-@contextmanager
-def _in_mode(network: nn.Module, training: bool) -> Iterator[None]:
-    """Set training or evaluation mode; afterwards each module has its previous mode."""
-    modes = {part: part.training for part in network.modules()}
-    network.train(training)
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

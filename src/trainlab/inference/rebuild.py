@@ -75,8 +75,8 @@ def rebuild_network(checkpoint: dict[str, Any]) -> ImageNetwork:
     """
     about, weights = checkpoint["trainlab"], network_weights(checkpoint)
     shape, settings = tuple(about["image_shape"]), about["config"]["model"]
-    with warnings.catch_warnings(), _limited_size(weights.values()):
-        warnings.simplefilter("ignore")  # the training has warned of its settings
+    # The training has warned of its settings.
+    with warnings.catch_warnings(action="ignore"), _limited_size(weights.values()):
         module = _construct(nn.Module, checkpoint, "model", NOT_OF_NETWORK, image_shape=shape)
         network = ImageNetwork(module, shape, **{key: settings[key] for key in WRAPPER_SETTINGS if key in settings})
     wrong = mismatch(weights, network.state_dict())

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from trainlab.loggers.hyperparameters import COLUMNS, Value
@@ -17,7 +16,6 @@ from trainlab.runs.files import write_atomically
 # TensorBoard's libraries take a while to import: only where something is written.
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from torch.utils.tensorboard import SummaryWriter
 
 # Metrics of `result.json`, and the tags, with one point each, that the HPARAMS tab reads them from.
 METRICS = {
@@ -27,6 +25,7 @@ METRICS = {
     "test_acc": "test/acc",
     "best_epoch": "val/best_epoch",
 }
+SUCCESS, FAILURE = ("completed", "debug", "pruned"), ("diverged", "failed")  # statuses; of others TensorBoard has none
 SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns by default
 # TensorBoard sorts sections by name: images come after the curves of val/.
 LR_SEARCH = "view/learning rate search"
@@ -70,7 +69,7 @@ class Histogram:
     squares: float
 
 
-class TensorBoard(Logger):
+class TensorBoard(TensorBoardLogger):
     """Logger that writes a run to TensorBoard, under the name of its folder.
 
     Events are flushed at the end of every epoch. A process that resumes a run writes a new event file and removes from
@@ -81,34 +80,10 @@ class TensorBoard(Logger):
     """
 
     def __init__(self, save_dir: str) -> None:
-        super().__init__()
-        self._folder = Path(save_dir)
-        self._writer: SummaryWriter | None = None
+        super().__init__(save_dir, name="", version="")  # a run has one folder
 
-    @property
-    def name(self) -> str:
-        """Constant: a run has one folder."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """Constant: a run has one folder."""
-        return ""
-
-    @property
-    def save_dir(self) -> str:
-        """Folder of the run."""
-        return str(self._folder)
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> "SummaryWriter":
-        """The writer, opened at first use."""
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(self.save_dir)
-        return self._writer
+    def save(self) -> None:
+        """Do nothing: Lightning would write hyperparameters to a file, and they are in `config.yaml`."""
 
     @rank_zero_only
     def start(self, hyperparameters: Mapping[str, Value], step: int | None) -> None:
@@ -125,7 +100,7 @@ class TensorBoard(Logger):
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
         replaced = {value.tag for summary in (layout, *described) for value in summary.value}
         replaced |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
-        _remove(self._folder, -1 if step is None else step, replaced)
+        _remove(Path(self.save_dir), -1 if step is None else step, replaced)
         for summary in (layout, *described[:2]):
             self.experiment.file_writer.add_summary(summary)
         self.experiment.flush()
@@ -135,7 +110,7 @@ class TensorBoard(Logger):
         """Do nothing: ``start`` logs them."""
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write one point of each tag. TensorBoard groups tags by what is before the slash."""
         for name, value in metrics.items():
             self.experiment.add_scalar(name if "/" in name else f"run/{name}", value, step)
@@ -167,12 +142,12 @@ class TensorBoard(Logger):
                 self.experiment.add_scalar(tag, value, step)
         self.experiment.file_writer.add_summary(_session_end(status))
         self.experiment.close()
-        self._writer = None
+        self._experiment = None
 
 
 def _experiment() -> "Summary":
     """The columns of the HPARAMS tab; the same in every run, as TensorBoard takes them from any run."""
-    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+    from tensorboard.plugins.hparams import api_pb2, metadata
 
     types = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64, bool: api_pb2.DATA_TYPE_BOOL}
     experiment = api_pb2.Experiment(
@@ -185,7 +160,7 @@ def _experiment() -> "Summary":
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in METRICS.items()
         ],
     )
-    return _summary(metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment))
+    return _summary(metadata.EXPERIMENT_TAG, experiment=experiment)
 
 
 def _session_start(hyperparameters: Mapping[str, Value]) -> "Summary":
@@ -195,28 +170,23 @@ def _session_start(hyperparameters: Mapping[str, Value]) -> "Summary":
     for name, kind in COLUMNS.items():
         value = info.hparams[name]
         setattr(value, {str: "string_value", float: "number_value", bool: "bool_value"}[kind], hyperparameters[name])
-    return _summary(metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+    return _summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
 
 def _session_end(status: str) -> "Summary":
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-    known = {
-        "completed": api_pb2.STATUS_SUCCESS,
-        "debug": api_pb2.STATUS_SUCCESS,
-        "pruned": api_pb2.STATUS_SUCCESS,
-        "diverged": api_pb2.STATUS_FAILURE,
-        "failed": api_pb2.STATUS_FAILURE,
-    }
+    known = dict.fromkeys(SUCCESS, api_pb2.STATUS_SUCCESS) | dict.fromkeys(FAILURE, api_pb2.STATUS_FAILURE)
     info = plugin_data_pb2.SessionEndInfo(status=known.get(status, api_pb2.STATUS_UNKNOWN), end_time_secs=time.time())
-    return _summary(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+    return _summary(metadata.SESSION_END_INFO_TAG, session_end_info=info)
 
 
-def _summary(tag: str, content: Any) -> "Summary":
+def _summary(tag: str, **content: Any) -> "Summary":
+    """What the HPARAMS tab reads."""
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-    described = metadata.create_summary_metadata(content)
+    described = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
     return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
 
 

@@ -3,8 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import combinations, permutations
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 from trainlab.report.comparisons import MAX_DESCRIBED, Pair, compare_all
@@ -53,7 +54,7 @@ class Findings:
         pairs: all pairs of groups with a completed run.
         provenance: command, code, versions, machine and data, each with its values.
         best: the completed run with the lowest validation loss.
-        search: that the runs are trials of, if any.
+        search: that the runs of the first folder are trials of, if any.
     """
 
     folders: list[Path]
@@ -65,7 +66,6 @@ class Findings:
     warnings: list[str]
     best: Run | None
     search: Search | None = None
-    _by_labels: dict[tuple[str, str], Pair] = field(default_factory=dict)
 
     @property
     def compared(self) -> list[Group]:
@@ -83,10 +83,6 @@ class Findings:
         digests = {group.digests for group in self.compared}
         return len(digests) == 1 and len(next(iter(digests))) == 1 and not differing_hold_out(self.compared)
 
-    def group_of(self) -> dict[Path, Group]:
-        """The group of each run's folder."""
-        return {folder: group for group in self.groups for folder in group.folders}
-
     def asked(self) -> list[tuple[Group, Group]]:
         """Pairs, the baseline first, for which the three questions are answered in print."""
         return [(worse, better) for better, worse in self._described(MAX_ASKED)[:MAX_AGAINST_BEST]]
@@ -95,10 +91,6 @@ class Findings:
         """The pair that the page shows first: of several seeds, if there is one."""
         asked = self.asked()
         return next((pair for pair in asked if min(len(pair[0].runs), len(pair[1].runs)) > 1), asked[0])
-
-    def choosable(self) -> list[tuple[Group, Group]]:
-        """Ordered pairs that a reader of the page can choose."""
-        return list(permutations(self.compared[:MAX_CHOOSABLE], 2))
 
     def answers(self, first: Group, second: Group) -> list[str]:
         """To ``QUESTIONS``, of the second compared with the first."""
@@ -110,11 +102,11 @@ class Findings:
 
     def pair(self, first: Group, second: Group) -> Pair:
         """The comparison of two groups, in the order in which it was made."""
-        if not self._by_labels:
-            for pair in self.pairs:
-                self._by_labels[pair.first.label, pair.second.label] = pair
-                self._by_labels[pair.second.label, pair.first.label] = pair
-        return self._by_labels[first.label, second.label]
+        return self._pairs[frozenset((first.label, second.label))]
+
+    @cached_property
+    def _pairs(self) -> dict[frozenset[str], Pair]:
+        return {frozenset((pair.first.label, pair.second.label)): pair for pair in self.pairs}
 
     def describe_title(self) -> str:
         """The report's name: that of its folders."""
@@ -134,7 +126,6 @@ class Findings:
             if any(run.status == "completed" for run in self.runs):
                 return "No completed run has a finite validation loss, so there is no best one."
             return "No run is completed, so there is no best one."
-        assert self.best.result
         m = self.best.result.metrics
         accuracy = f", accuracy {m['val_acc']:.2%}" if "val_acc" in m else ""
         at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}" if "best_epoch" in m else ""
@@ -144,7 +135,7 @@ class Findings:
     def describe_best_group(self) -> str:
         """What to expect of the best run's settings: it was chosen among others, and has a seed of several."""
         assert self.best
-        group = self.group_of().get(self.best.folder)
+        group = next((group for group in self.groups if self.best.folder in group.folders), None)
         several = len(self.runs) > 1
         optimistic = "The figures of a best run are optimistic: it was chosen by them. " if several else ""
         if group is None or not (accuracy := group.summary("metrics", "val_acc")).n:
@@ -183,8 +174,13 @@ class Findings:
 def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
     """Group and compare ``runs``."""
     groups = group_runs(runs)
-    search, damage = _search(folders[0])
-    keys = differing_keys([run for run in runs if run.result])
+    search: Search | None = None
+    damage: list[str] = []
+    try:
+        search = read_search(folders[0])
+    except ValueError as error:
+        damage = [str(error)]
+    keys = differing_keys([run for run in runs if not run.problem])
     extra = [key for group in groups for key in group.values if key not in keys]
     return Findings(
         list(folders),
@@ -202,14 +198,6 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
 def best_run(runs: Sequence[Run]) -> Run | None:
     """The completed run with the lowest validation loss."""
     return min((run for run in runs if run.is_completed), key=lambda run: run.val_loss, default=None)
-
-
-def _search(folder: Path) -> tuple[Search | None, list[str]]:
-    """The search that the runs of the first folder are of, or what is wrong with its file."""
-    try:
-        return read_search(folder), []
-    except ValueError as error:
-        return None, [str(error)]
 
 
 def _warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:

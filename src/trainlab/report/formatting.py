@@ -5,12 +5,23 @@ from typing import Any
 
 from trainlab.statistics import ALPHA, Interval, Ratio
 
+# Figures of a run and how tables show them.
+RUN_FIGURES = {
+    **{"val_loss": ".4f", "val_acc": ".2%", "test_loss": ".4f", "test_acc": ".2%"},
+    **{"best_epoch": ".0f", "epochs": ".0f", "epoch_s": ".1f", "total_s": ".0f"},
+}
+
 
 def format_value(value: Any, digits: int = 6) -> str:
     """A value of a setting as text, a number to ``digits`` significant digits."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def format_figure(value: float | None, spec: str) -> str:
+    """A figure as text; "-" if there is none."""
+    return "-" if value is None or math.isnan(value) else format(value, spec)
 
 
 def format_mean(of: Interval, digits: int = 1) -> str:

@@ -49,8 +49,7 @@ class Group:
     @cached_property
     def shares_clock(self) -> bool:
         """Whether its runs were trained in a population: their times are parts of one measured time, without noise."""
-        times = (run.result.time for run in self.runs.values() if run.result)
-        return any((time.get("population") or {}).get("members", 1) > 1 for time in times)
+        return any((run.result.time.get("population") or {}).get("members", 1) > 1 for run in self.runs.values())
 
     @cached_property
     def val_loss(self) -> float:
@@ -61,13 +60,13 @@ class Group:
     @cached_property
     def digests(self) -> frozenset[str]:
         """Of the images that the completed runs saw, as far as they say."""
-        found = (run.result.provenance.get("data_digest") for run in self.runs.values() if run.result)
+        found = (run.result.provenance.get("data_digest") for run in self.runs.values())
         return frozenset(str(digest) for digest in found if digest is not None)
 
     @property
     def search(self) -> dict[str, Any] | None:
         """The learning-rate search, if there was one; it is the same for all seeds."""
-        return next((run.result.lr_search for run in self.runs.values() if run.result and run.result.lr_search), None)
+        return next((run.result.lr_search for run in self.runs.values() if run.result.lr_search), None)
 
     @property
     def folders(self) -> list[Path]:
@@ -97,25 +96,18 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     keys = [key for key in differing_keys([run for group in members.values() for run in group]) if key != "seed"]
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
-    names = _labels([group[0] for group in members.values()], [*settings.values()], keys)
+    labels, extra = _labels([group[0] for group in members.values()], [*settings.values()], keys)
     groups = []
-    apart = [
-        (name + images, extra, own, part)
-        for (name, extra), own, alike in zip(names, settings.values(), members.values(), strict=True)
-        for images, part in _by_images(alike).items()
-    ]
-    for name, extra, own, group in apart:
-        by_seed: dict[int, Run] = {}
-        repeats, others = [], []
-        for run in group:
-            if not run.is_completed:
-                others.append(run)
-            elif run.seed in by_seed:
-                repeats.append(run)
-            else:
-                by_seed[run.seed] = run
-        values = {key: value_of(group[0], key) for key in [*keys, *extra]}
-        groups.append(Group(name, own, values, by_seed, repeats, others))
+    for name, own, alike in zip(labels, settings.values(), members.values(), strict=True):
+        for images, part in _by_images(alike).items():
+            completed = [run for run in part if run.is_completed]
+            by_seed: dict[int, Run] = {}
+            for run in completed:
+                by_seed.setdefault(run.seed, run)
+            repeats = [run for run in completed if by_seed[run.seed] is not run]
+            others = [run for run in part if not run.is_completed]
+            values = {key: value_of(part[0], key) for key in [*keys, *extra]}
+            groups.append(Group(name + images, own, values, by_seed, repeats, others))
     return sorted(groups, key=lambda group: group.val_loss)
 
 
@@ -124,7 +116,7 @@ def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
     Runs that do not say what they saw, as those that failed before, are with the first that does.
     """
-    digests = [run.result.provenance.get("data_digest") if run.result else None for run in runs]
+    digests = [run.result.provenance.get("data_digest") for run in runs]
     known = [digest for digest in dict.fromkeys(digests) if digest is not None]
     if len(known) < 2:
         return {"": [*runs]}
@@ -134,8 +126,8 @@ def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return parts
 
 
-def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: list[str]) -> list[tuple[str, list[str]]]:
-    """A name of its own for each run, and the further settings that went into all the names.
+def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: list[str]) -> tuple[list[str], list[str]]:
+    """A name of its own for each run, and the further settings that went into the names.
 
     By all that was overridden in any run and differs; where that is not enough by further settings, then by number.
     A run that did not override a setting is named by the value it had.
@@ -147,9 +139,5 @@ def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: lis
         alike = [own for own, name in zip(settings, names, strict=True) if name in twice]
         extra = [key for key in differing_leaves(alike) if key not in keys][:MAX_EXTRA]
         names = [label(run, [*keys, *extra]) for run in firsts]
-    count: Counter[str] = Counter()
-    labels = []
-    for name in names:
-        count[name] += 1
-        labels.append((name if count[name] == 1 else f"{name} ({count[name]})", extra))
-    return labels
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, before, strict=True)], extra

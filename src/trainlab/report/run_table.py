@@ -1,12 +1,12 @@
 """Runs and what they reached as a table, one row per run: `runs.csv`, and what `trainlab.load_runs` returns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainlab.report.groups import group_runs
+from trainlab.report.groups import Group, group_runs
 from trainlab.report.provenance import repeat_command
 from trainlab.report.runs import Run, find_runs, relative_path
 from trainlab.report.settings import NOT_GIVEN, differing_keys, value_of
@@ -54,9 +54,6 @@ class RunTable(Sequence[Run]):
     def __getitem__(self, index: Any) -> Any:
         return self.runs[index]
 
-    def __iter__(self) -> Iterator[Run]:
-        return iter(self.runs)
-
 
 def load_runs(folder: str | PathLike[str]) -> RunTable:
     """The runs at or below ``folder``, of a sweep or of many, from what they left on disk.
@@ -65,33 +62,44 @@ def load_runs(folder: str | PathLike[str]) -> RunTable:
         FileNotFoundError: the folder does not exist, or there is no run in it.
     """
     runs = find_runs([Path(folder)])
-    labels = {path: group.label for group in group_runs(runs) for path in group.folders}
-    keys = differing_keys(runs)
-    return RunTable(runs, [row_of(run, labels.get(run.folder), keys, Path(folder), _plain) for run in runs])
+    return RunTable(runs, [*rows_of(runs, group_runs(runs), differing_keys(runs), Path(folder), _plain)])
 
 
-def row_of(
+def rows_of(
+    runs: Sequence[Run], groups: Sequence[Group], keys: Sequence[str], root: Path, as_setting: Callable[[Any], Any]
+) -> Iterator[dict[str, Any]]:
+    """A row per run, with what ``as_setting`` makes of its settings ``keys``; its folder relative to ``root``."""
+    labels = {path: group.label for group in groups for path in group.folders}
+    for run in runs:
+        yield _row(run, labels.get(run.folder), keys, root, as_setting)
+
+
+def _row(
     run: Run, group: str | None, keys: Sequence[str], root: Path, as_setting: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """The row of a run, with what ``as_setting`` makes of its settings ``keys``; its folder relative to ``root``."""
-    metrics: Mapping[str, Any] = run.result.metrics if run.result else {}
-    time: Mapping[str, Any] = run.result.time if run.result else {}
-    origin: Mapping[str, Any] = run.result.provenance if run.result else {}
-    best_epoch = metrics.get("best_epoch")
+    origin = run.result.provenance
     return {
         "folder": relative_path(run.folder, root),
         "group": group,
         "status": run.status,
         "reason": run.reason,
         "seed": run.settings.get("seed", origin.get("seed")),
-        **{key: as_setting(value_of(run, key)) if run.result else None for key in keys if key != "seed"},
-        **{key: metrics.get(key) for key in ("val_loss", "val_acc", "test_loss", "test_acc")},
-        "best_epoch": None if best_epoch is None else best_epoch + 1,  # epochs count from one
-        **{key: metrics.get(key) for key in ("epochs", "stop_reason")},
-        **{key: time.get(key) for key in ("epoch_s", "total_s", "images_per_s", "device")},
-        "fingerprint": run.result.fingerprint if run.result else None,
+        **{key: None if run.problem else as_setting(value_of(run, key)) for key in keys if key != "seed"},
+        **figures_of(run),
+        "fingerprint": run.result.fingerprint or None,
         **{key: origin.get(key) for key in ("git_commit", "git_dirty", "data_digest", "host")},
-        "command": repeat_command(run) if run.result and not run.continued else None,
+        "command": None if run.problem or run.continued else repeat_command(run),
+    }
+
+
+def figures_of(run: Run) -> dict[str, Any]:
+    """Metrics and times of a run, epochs counted from one; None for those that it has not."""
+    metrics = run.result.metrics
+    return {
+        **{key: metrics.get(key) for key in ("val_loss", "val_acc", "test_loss", "test_acc")},
+        "best_epoch": metrics["best_epoch"] + 1 if "best_epoch" in metrics else None,
+        **{key: metrics.get(key) for key in ("epochs", "stop_reason")},
+        **{key: run.result.time.get(key) for key in ("epoch_s", "total_s", "images_per_s", "device")},
     }
 
 

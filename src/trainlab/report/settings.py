@@ -13,7 +13,7 @@ MAX_EXTRA = 4  # settings taken from config.yaml if two groups have the same ove
 
 def overrides_by_key(run: Run) -> dict[str, str]:
     """The overrides of a run by key, without those that only set where and how it runs."""
-    pairs = (override.lstrip("+").partition("=") for override in telling(run.result.overrides if run.result else ()))
+    pairs = (override.lstrip("+").partition("=") for override in telling(run.result.overrides))
     return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
 
 

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from trainlab.report.formatting import RUN_FIGURES, format_figure
+from trainlab.report.run_table import figures_of
 from trainlab.report.runs import Run
 from trainlab.runs.fingerprint import telling
 
@@ -25,49 +27,22 @@ def runs_table(runs: Sequence[Run], root: Path) -> Group:
         collapse_padding=True,
     )
     table.add_column("run", overflow="fold")
-    for heading in ("val loss", "val acc", "test acc", "best epoch", "epochs", "median s/epoch"):
+    columns = ("val_loss", "val_acc", "test_acc", "best_epoch", "epochs", "epoch_s")
+    for key in columns:
+        heading = "median s/epoch" if key == "epoch_s" else key.replace("_", " ")
         table.add_column(heading, justify="right", max_width=7)  # a heading on two lines, figures on one
     table.add_column("status", no_wrap=True)
-    shared = _shared_overrides(runs)
+    overrides = [set(run.result.overrides) for run in runs if not run.problem]
+    shared = set.intersection(*overrides) if len(overrides) > 1 else set()  # they distinguish none of the runs
+    reasons = []
     for run in runs:
-        table.add_row(*map(escape, _row(run, root, shared)))
-    reasons = [(_name(run, root, shared), _reason(run)) for run in runs]
-    return Group(table, *(Text(f"{name}: {reason}", overflow="fold") for name, reason in reasons if reason))
-
-
-def _name(run: Run, root: Path, shared: set[str]) -> str:
-    own = [o for o in telling(run.result.overrides) if o not in shared] if run.result else []
-    return " ".join(own) or _relative(run.folder, root)
-
-
-def _reason(run: Run) -> str:
-    """Why the run failed; empty if it did not."""
-    if run.result is None:
-        return run.problem or ""
-    return run.result.error.get("message", "no reason given") if run.result.error else ""
-
-
-def _row(run: Run, root: Path, shared: set[str]) -> list[str]:
-    name = _name(run, root, shared)
-    if run.result is None:
-        return [name, *["-"] * 6, "unreadable"]
-    metrics, time = run.result.metrics, run.result.time
-    return [
-        name,
-        f"{metrics['val_loss']:.4f}" if "val_loss" in metrics else "-",
-        f"{metrics['val_acc']:.2%}" if "val_acc" in metrics else "-",
-        f"{metrics['test_acc']:.2%}" if "test_acc" in metrics else "-",
-        str(metrics["best_epoch"] + 1) if "best_epoch" in metrics else "-",
-        str(metrics.get("epochs", "-")),
-        f"{time['epoch_s']:.1f}" if "epoch_s" in time else "-",
-        run.result.status,
-    ]
-
-
-def _shared_overrides(runs: Sequence[Run]) -> set[str]:
-    """Overrides that all runs have, which distinguish none of them."""
-    given = [set(run.result.overrides) for run in runs if run.result]
-    return set.intersection(*given) if len(given) > 1 else set()
+        own = [override for override in telling(run.result.overrides) if override not in shared]
+        name, figures = " ".join(own) or _relative(run.folder, root), figures_of(run)
+        shown = (format_figure(figures[key], RUN_FIGURES[key]) for key in columns)
+        table.add_row(*map(escape, (name, *shown, run.status)))
+        if reason := run.problem or (run.result.error and run.result.error.get("message", "no reason given")):
+            reasons.append(Text(f"{name}: {reason}", overflow="fold"))
+    return Group(table, *reasons)
 
 
 def _relative(folder: Path, root: Path) -> str:

@@ -54,10 +54,9 @@ def plot_history(search: Search, best: Trial) -> Plot:
         axes.set_xlabel("trial")
         axes.set_ylabel(search.metric.label)
         legend_below(figure, axes)
-        png, svg = render(figure)
-    better = "Lower" if least else "Higher"
-    caption = f"{better} is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
-    return Plot(NAMES[0], "The search, trial by trial", caption, png, svg)
+        better = "Lower" if least else "Higher"
+        caption = f"{better} is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
+        return Plot(NAMES[0], "The search, trial by trial", caption, *render(figure))
 
 
 def plot_importance(search: Search) -> Plot:
@@ -70,12 +69,11 @@ def plot_importance(search: Search) -> Plot:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("share of the importance")
-        png, svg = render(figure)
-    caption = (
-        "How much the values of the best trials, a tenth of the completed or at least five, are unlike those of all "
-        "(PED-ANOVA). Of a few dozen trials it is a hint, no measurement."
-    )
-    return Plot(NAMES[1], "Which settings mattered", caption, png, svg)
+        caption = (
+            "How much the values of the best trials, a tenth of the completed or at least five, are unlike those of "
+            "all (PED-ANOVA). Of a few dozen trials it is a hint, no measurement."
+        )
+        return Plot(NAMES[1], "Which settings mattered", caption, *render(figure))
 
 
 def plot_slices(search: Search, best: Trial) -> Plot:
