@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from exercise.files import locked, write_json
 from exercise.trainings import Setting, Sweep, count_runs, overrides_of
+from trainlab.runs import locked, write_json
+
+FORMAT = 2  # of settings.json; trainlab 0.1 wrote no number
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def claim_folder(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Ite
 
 def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> None:
     path = folder / "settings.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = _read_settings(path) if path.exists() else {}
     now = {}
     for sweep in sweeps:
         count_runs(sweep, setting)  # raises where they cannot be read
@@ -36,7 +38,18 @@ def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> N
                 f"{folder / sweep.name} was trained {_difference(others, now[sweep.name])}; give what was given then, "
                 "set another --name, or remove that folder"
             )
-    write_json(path, before | now)
+    write_json(path, {"format": FORMAT, "sweeps": before | now}, indent=1)
+
+
+def _read_settings(path: Path) -> dict[str, list[str]]:
+    content = json.loads(path.read_text())
+    if (found := content.get("format", 1)) != FORMAT:
+        reader = "trainlab 0.1" if found == 1 else "another version of trainlab"
+        raise ValueError(
+            f"{path} is of format {found} (read it with {reader}) and this version reads format {FORMAT}; set another "
+            "--name"
+        )
+    return content["sweeps"]
 
 
 def _difference(before: Sequence[str], now: Sequence[str]) -> str:

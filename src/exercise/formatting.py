@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isnan
 from typing import Literal
 
-from trainlab.report import Group, Pair, compare_all, format_bounds, format_p, format_points
+from trainlab.report import Cell, Group, Pair, compare_all, format_bounds, format_mean, format_p, format_points
 from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, holm, interval
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
@@ -137,6 +137,22 @@ def format_accuracy(of: Interval) -> str:
         return "no completed run"
     spread = "" if of.n == 1 else f" ± {100 * of.half_width:.1f}"
     return f"{100 * of.mean:.1f}{spread} % ({format_seeds(of.n)})"
+
+
+def accuracy_cells(group: Group) -> list[Cell]:
+    """Of a table: validation accuracy and test accuracy."""
+    found = [group.summary("metrics", name) for name in ("val_acc", "test_acc")]
+    return [(format_accuracy(of), of.mean) for of in found]
+
+
+def mean_cell(of: Interval, digits: int = 1) -> Cell:
+    """Of a table: a mean with its interval."""
+    return format_mean(of, digits), of.mean
+
+
+def text_cells(*texts: str) -> list[Cell]:
+    """Of a table: texts, which are sorted as they stand."""
+    return [(text, text) for text in texts]
 
 
 def beats(of: Interval, reported: float) -> bool | None:

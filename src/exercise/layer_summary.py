@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from trainlab.report import Group, LayerStatistics, Values, mean_over_seeds
+from trainlab.report import Group, LayerStatistics, Values
 
 OUTPUT = "output"  # the layer that is not hidden
 
@@ -10,12 +10,6 @@ OUTPUT = "output"  # the layer that is not hidden
 def layers_by_seed(group: Group) -> dict[int, LayerStatistics]:
     """By seed, of the completed runs that were looked into."""
     return {seed: run.layers for seed, run in sorted(group.runs.items()) if run.layers}
-
-
-def mean_layers(group: Group) -> LayerStatistics | None:
-    """Figures of the layers, the mean over the seeds; None where no run was looked into."""
-    found = [*layers_by_seed(group).values()]
-    return mean_over_seeds(found) if found else None
 
 
 def figure_by_seed(group: Group, figure: Callable[[LayerStatistics], float]) -> dict[int, float]:

@@ -1,15 +1,15 @@
-"""What trained networks came to, and whether one converges faster than another or costs more.
+"""Results of trained networks, and whether one converges faster than another or costs more.
 
 Epochs have intervals over the seeds. Seconds of an epoch have none: seeds that are trained together share a clock, so
-their spread says nothing of what another hour would show. Steps that are timed in turn stand in their place.
+their spread says nothing of what another hour would show. Steps that are timed alternately stand in their place.
 """
 
 from collections.abc import Sequence
-from math import log
+from math import log, nan
 
 import numpy as np
 
-from exercise.formatting import format_accuracy
+from exercise.formatting import accuracy_cells, format_accuracy
 from exercise.store import diverged_runs
 from exercise.timing import ratio_product
 from trainlab.report import Cell, Convergence, Group, compare_convergence, describe_convergence, format_epoch_seconds
@@ -17,7 +17,7 @@ from trainlab.statistics import Ratio
 
 
 def describe_result(group: Group) -> str:
-    """What a group came to, and at which learning rate."""
+    """The accuracies of a group, and at which learning rate."""
     if not group.runs:
         return f"{group.label}: no run was completed, {len(diverged_runs(group))} of {len(group.others)} diverged."
     val, test = (format_accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
@@ -47,6 +47,11 @@ def describe_learning_rate(group: Group) -> str:
     length = f", in trainings of up to {epochs} epochs" if epochs else ""
     warning = " That is the end of the range: better ones may lie beyond." if is_at_an_end(group) else ""
     return f"{rate}, found by a grid from {low:.0e} to {high:.0e} on validation loss{length}.{warning}"
+
+
+def rate_of(group: Group) -> float:
+    """The learning rate that was found, or given."""
+    return float(group.search["lr"] if group.search else group.settings.get("optim.lr", nan))
 
 
 def is_at_an_end(group: Group) -> bool:
@@ -87,21 +92,16 @@ def _format_range(found: Sequence[int]) -> str:
 
 def result_cells(group: Group) -> list[Cell]:
     """Of a table: validation accuracy, test accuracy, seconds an epoch."""
-    val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
-    return [
-        (format_accuracy(val), val.mean),
-        (format_accuracy(test), test.mean),
-        (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
-    ]
+    return [*accuracy_cells(group), (format_epoch_seconds(group), group.summary("time", "epoch_s").mean)]
 
 
 def convergence_below_guessing(old: Group, new: Group) -> Convergence | None:
-    """How fast both come to losses of each other; None where a run of one of them does not beat guessing."""
+    """How fast both reach losses of each other; None where a run of one of them does not beat guessing."""
     return compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
-    """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
+    """Whether the new one reaches a loss that both reach in clearly fewer epochs; False where in clearly more."""
     found = convergence_below_guessing(old, new)
     return is_less(found.common_epochs_ratio if found else None)
 
@@ -132,8 +132,8 @@ def beats_guessing(group: Group) -> bool:
 
 def describe_convergence_of(old: Group, new: Group) -> str:
     """Whether the new one converges faster, where all runs of both learn anything."""
-    told = [_describe_guessing(group) for group in (old, new) if not beats_guessing(group)]
-    return " ".join(told) if told else describe_convergence(old, new)
+    guessing = [_describe_guessing(group) for group in (old, new) if not beats_guessing(group)]
+    return " ".join(guessing) or describe_convergence(old, new)
 
 
 def _describe_guessing(group: Group) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from exercise.answers import Answers
-from exercise.files import write_atomically
+from exercise.claims import VERDICTS
 from exercise.section import Answer, Section, sweeps_of
 from exercise.store import Evidence
 from exercise.trainings import sweep_command
 from trainlab.report import page_environment, summarize_provenance
+from trainlab.runs import write_atomically
 
 TITLE = "Twenty layers, measured"
 _INTRODUCTION = (
@@ -29,7 +30,6 @@ _QUICK = (
     "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "
     "none of its figures mean anything."
 )
-_VERDICTS = {True: "confirmed", False: "contradicted", None: "undecided"}
 
 
 def write_page(
@@ -65,7 +65,7 @@ def page(
 
 def _entry(section: Section, answer: Answer | str, evidence: Evidence, seconds: Mapping[str, float]) -> dict[str, Any]:
     """What the template shows of a section."""
-    verdict = _VERDICTS[answer.agrees] if isinstance(answer, Answer) and section.textbook else ""
+    verdict = VERDICTS[answer.agrees] if isinstance(answer, Answer) and section.textbook else ""
     names = [sweep.name for sweep in section.sweeps] + [measurement.name for measurement in section.measurements]
     took = sum(seconds.get(name, 0.0) for name in names)
     return {

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from exercise.questions import best, biases, convolutions, mistakes, symmetry, variants
-from exercise.questions.activations import sections as activations
+from exercise.questions import best, biases, convolutions, mistakes, self_normalizing, symmetry, variants
+from exercise.questions.activations import comparison, outputs
 from exercise.questions.dropout import sections as dropout
 from exercise.questions.momentum import sections as momentum
-from exercise.questions.self_normalizing import sections as self_normalizing
 from exercise.questions.sparsity import sections as sparsity
 from exercise.questions.tuning import all_parts
 from exercise.questions.tuning import sections as tuning
@@ -16,7 +15,8 @@ SECTIONS: tuple[Section, ...] = (
     *symmetry.SECTIONS,
     *biases.SECTIONS,
     *self_normalizing.SECTIONS,
-    *activations.SECTIONS,
+    comparison.SECTION,
+    outputs.SECTION,
     *momentum.SECTIONS,
     *sparsity.SECTIONS,
     *dropout.SECTIONS,

@@ -1,8 +1,11 @@
-"""Carries the exercise out: trains, measures, writes the page as it goes. What is there is not done again."""
+"""The runner of the exercise: trains, measures, and writes the page meanwhile. Nothing is done twice."""
 
 import json
 import logging
+import os
 import shlex
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -10,15 +13,62 @@ from math import inf
 from pathlib import Path
 
 from exercise.answers import Answers
-from exercise.files import write_json
 from exercise.folder import claim_folder
 from exercise.page import write_page
-from exercise.processes import SweepProcess
 from exercise.section import Measurement, Section, sweeps_of
 from exercise.store import ENDED, Evidence, NotAvailable, describe_failures
 from exercise.trainings import Setting, Sweep, count_runs, sweep_command
+from trainlab.runs import write_json
 
 log = logging.getLogger(__name__)
+
+
+class SweepProcess:
+    """A sweep that runs.
+
+    Args:
+        sweep: the sweep.
+        script: `src/train.py`.
+        words: of its command line.
+        output: file for what it says, which is shown as one when it has ended: it is not the only one, and has one
+            thread. None for the terminal, and as many threads as there are.
+
+    Attributes:
+        seconds: that it took; 0 before its end.
+    """
+
+    def __init__(self, sweep: Sweep, script: Path, words: Sequence[str], output: Path | None = None) -> None:
+        self.sweep, self.seconds = sweep, 0.0
+        self._output, self._started = output, time.monotonic()
+        command = [sys.executable, str(script), *words]
+        if output is None:
+            self._process = subprocess.Popen(command)
+        else:
+            with output.open("wb") as file:
+                one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+                self._process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=one_thread)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has come to its end."""
+        return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """Wait for its end, and show what it said. Returns the exit status as a shell has it."""
+        status = self._process.wait()
+        if not self.seconds:
+            self.seconds = time.monotonic() - self._started
+            if self._output:
+                log.info("%s:\n%s", self.sweep.name, self._output.read_text(errors="replace").rstrip())
+        return status if status >= 0 else 128 - status
+
+    def stop(self) -> None:
+        """Tell it to end, as Ctrl-C does, and wait for that."""
+        if not self.has_ended:
+            self._process.terminate()
+        self.wait()
+
+
 PAGE_EVERY_S = 20.0
 POLL_S = 0.2
 QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; others have all cores for themselves
@@ -168,4 +218,4 @@ class Exercise:
         """Add to what a sweep or a measurement has taken, over all times that it was gone on with."""
         times = self._seconds()
         times[name] = times.get(name, 0.0) + seconds
-        write_json(self._times, times)
+        write_json(self._times, times, indent=1)

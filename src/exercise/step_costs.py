@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from exercise.flat_parameters import FlatParameters
 from exercise.store import Measured
 from exercise.timing import one_thread, time_alternately, time_ratio
-from trainlab import generator
+from trainlab import FlatParameters, generator
 from trainlab.models import MLP, Dropout, ImageNetwork, image_network
 from trainlab.report import Group, format_bounds
 from trainlab.statistics import Ratio, interval
@@ -74,6 +73,7 @@ def training_step(
     def step() -> None:
         for of_layer in draws:
             of_layer.step += 1
+        flat.zero_grad()
         cross_entropy(network(images), labels).backward()
         flat.gather_gradients()
         optimizer.step()

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from exercise.files import write_json
 from exercise.trainings import Setting, Sweep, count_seeds
 from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, value_of
+from trainlab.runs import write_json
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
 State = frozenset[tuple[str, int]]  # files, and when they were last written
@@ -102,8 +102,7 @@ class Evidence:
     def set_under_way(self, name: str, is_under_way: bool) -> None:
         """Say that the sweep ``name`` begins, or has come to its end."""
         others = [other for other in self.under_way() if other != name]
-        content = [*others, name] if is_under_way else others
-        write_json(self.folder / "under_way.json", content)
+        write_json(self.folder / "under_way.json", [*others, name] if is_under_way else others, indent=1)
 
     def measured(self, name: str) -> Measured:
         """What the measurement ``name`` left.
@@ -118,8 +117,7 @@ class Evidence:
 
     def keep(self, name: str, measured: Measured, of: str = "") -> None:
         """Write what a measurement came to, atomically, with what it was taken ``of``."""
-        content = {"of": of, "figures": measured}
-        write_json(self._path(name), content)
+        write_json(self._path(name), {"of": of, "figures": measured}, indent=1)
 
     def forget(self, name: str) -> None:
         """Remove what a measurement came to, if it was taken."""

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from exercise import runner
-from exercise.processes import SweepProcess
-from exercise.runner import Cancelled, Exercise
+from exercise.runner import Cancelled, Exercise, SweepProcess
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from exercise.trainings import Setting, Sweep

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from exercise.formatting import format_ratio
-from exercise.questions.dropout import costs as dropout_costs
+from exercise.questions.dropout import measured as dropout_costs
 from exercise.questions.dropout import sections as dropout
 from exercise.step_costs import random_batch, training_step
 from exercise.store import Evidence
@@ -94,7 +94,7 @@ def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Eviden
     assert cheap.endswith(
         "over 3 rounds, those of predictions over 3, those of MC dropout over 3, those of epochs over seeds."
     )
-    assert [picture.name for picture in found.figures] == ["loss_by_epoch", "7_costs"]
+    assert [picture.name for picture in found.figures] == ["7_loss_by_epoch", "7_costs"]
     assert "See after how many epochs each line is lowest" in found.figures[0].caption
     (_, rates), (_, variants) = found.tables
     assert [row[0][0] for row in rates.rows] == ["0", "0.1", "0.2", "0.5"]
@@ -198,7 +198,7 @@ def test_whether_predictions_are_free(off: float, free: bool | None):
     assert dropout.is_free(inference) is free
     claim = dropout.claims(NO_TIME, inference, predicted()["mc_dropout"])[1]
     assert claim.holds is free
-    assert claim.found.startswith(f"{off:.2f} times (95 %: ")
+    assert claim.figures.startswith(f"{off:.2f} times (95 %: ")
 
 
 @pytest.mark.parametrize(("ten", "holds"), [(2.0, False), (10.0, True), (7.8, True), (7.2, None), (20.0, False)])
@@ -206,10 +206,10 @@ def test_whether_samples_cost_passes(ten: float, holds: bool | None):
     found = predicted(last=(1, ten, 100), every=(1, ten, 100))
     *_, last, every = dropout.claims(NO_TIME, found["inference"], found["mc_dropout"])
     assert (
-        last.says
+        last.statement
         == "10 samples of MC dropout after the last hidden layer take about 10 times as long as one prediction"
     )
-    assert "after every hidden layer" in every.says
+    assert "after every hidden layer" in every.statement
     assert last.holds is every.holds is holds
     assert bool(dropout.why_cheap(found["mc_dropout"])) is (ten == 2.0)
 

@@ -9,7 +9,6 @@ import pytest
 from exercise.page import page
 from exercise.questions.sparsity import chart
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.findings import describe_high_share, describe_sparsity
 from exercise.questions.sparsity.points import (
     Point,
     baseline,
@@ -19,7 +18,7 @@ from exercise.questions.sparsity.points import (
     points_of,
     smallest_kept,
 )
-from exercise.questions.sparsity.sections import answer
+from exercise.questions.sparsity.sections import answer, describe_high_share, describe_sparsity
 from exercise.registry import SECTIONS, choose_sections
 from exercise.section import Answer
 from exercise.store import Evidence

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from exercise.formatting import all_hold, beats, describe_against_reported, with_label
 from exercise.outcomes import result_cells
+from exercise.plots import plot_curves
 from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, answer_of, measure_mc_dropout
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
@@ -17,7 +18,6 @@ from trainlab.report import (
     describe_pair,
     describe_pairs,
     plot_accuracy_bars,
-    plot_learning_curves,
 )
 
 
@@ -56,11 +56,10 @@ def answer(evidence: Evidence) -> Answer:
     pairs = compare_all(done)
     clear = [f"By validation accuracy {describe_pair(pair)}" for pair in pairs if pair.is_clear]
     others = describe_pairs([pair for pair in pairs if not pair.is_clear])
-    curves = replace(plot_learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
     return Answer(
         [describe_against_reported("Test accuracy †", tests), *clear],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
-        [curves, replace(plot_accuracy_bars(done), name="cnn_bars")],
+        [plot_curves(done, "acc", "cnn"), replace(plot_accuracy_bars(done), name="cnn_bars")],
         [("The convolutional networks", table(groups))],
         ["Other pairs, by validation accuracy:", *others] if others else [],
     )

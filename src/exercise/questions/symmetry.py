@@ -1,29 +1,30 @@
 """Question 1: all weights of a layer one value, drawn by He's rule. Is symmetry ever broken?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from exercise.formatting import (
+    accuracy_cells,
     describe_difference,
     format_accuracy,
     format_amount,
     format_seeds,
     holds,
+    mean_cell,
+    text_cells,
     verdict,
     with_label,
 )
 from exercise.layer_summary import figure_by_seed, hidden_layers, layers_by_seed
+from exercise.plots import draw_by_layer, marked, plot_curves
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from exercise.trainings import Sweep
 from trainlab.report import (
-    COLORS,
     LAYER_STATISTICS,
-    MARKERS,
     TEST_NOTE,
     WEIGHT_STATISTICS,
     Cell,
@@ -36,7 +37,6 @@ from trainlab.report import (
     format_mean,
     legend_below,
     mean_over_seeds,
-    plot_learning_curves,
     render,
 )
 from trainlab.statistics import Interval, difference, interval
@@ -104,8 +104,6 @@ def answer(evidence: Evidence) -> Answer:
         describe_difference("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
     ]
     shown = [group for group in normed.values() if group.runs]
-    learning = plot_learning_curves(shown, "acc", "epochs")
-    curves = replace(learning, name="1_accuracy_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
     return Answer(
         said,
         False if found.units > 1 else holds(verdict(difference(ours, theirs)), "lower"),
@@ -113,7 +111,7 @@ def answer(evidence: Evidence) -> Answer:
             _plot(
                 [group for group in shown if layers_by_seed(group)], _describe_output_layer(normed[OUTPUT_INDEPENDENT])
             ),
-            curves,
+            plot_curves(shown, "acc", "1", SEE_CURVES),
         ],
         [table],
     )
@@ -216,10 +214,10 @@ def _plot(groups: Sequence[Group], half: str) -> Plot:
             aside = 1.05 ** (i - (len(groups) - 1) / 2)
             for column, row in enumerate((DISTINCT, RANK)):
                 at_end, over_time = _last(mean, row), hidden_layers(mean, mean.weights_by_epochs, row)
-                style: Any = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4.5, "linewidth": 1.3}
                 above, below = axes[column], axes[2 + column]
-                above.plot(np.arange(1, len(at_end) + 1), at_end * aside, label=group.label, **style)
-                below.plot([*over_time], [of.mean() * aside for of in over_time.values()], **style)
+                draw_by_layer(above, at_end * aside, **marked(i), linewidth=1.3, label=group.label)
+                means = [of.mean() * aside for of in over_time.values()]
+                below.plot([*over_time], means, **marked(i), linewidth=1.3)
                 above.set_title(TITLES[row])
                 above.set_xlabel("hidden layer, after the last epoch")
                 below.set_xlabel("epochs, mean over the hidden layers")
@@ -228,16 +226,15 @@ def _plot(groups: Sequence[Group], half: str) -> Plot:
             one.yaxis.set_major_formatter("{x:g}")
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes[0])
-        png, svg = render(figure)
-    return Plot(
-        "1_symmetry",
-        "Distinct units and rank",
-        "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
-        "distinct if its weights differ from those of any other by more than rounding; the rank counts singular values "
-        f"that rounding cannot make. See which lines stay at 1, where all units of a layer are one. {half}".strip(),
-        png,
-        svg,
-    )
+        return Plot(
+            "1_symmetry",
+            "Distinct units and rank",
+            "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
+            "distinct if its weights differ from those of any other by more than rounding; the rank counts singular "
+            "values that rounding cannot make. See which lines stay at 1, where all units of a layer are one. "
+            f"{half}".strip(),
+            *render(figure),
+        )
 
 
 def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str) -> Table:
@@ -250,12 +247,7 @@ def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str
 
 
 def _row(network: str, group: Group) -> list[Cell]:
-    cells: list[Cell] = [(network, network), (group.label, group.label)]
-    cells += [(format_mean(found), found.mean) for found in _at_end(group, np.mean)]
-    for name in ("val_acc", "test_acc"):
-        summary = group.summary("metrics", name)
-        cells.append((format_accuracy(summary), summary.mean))
-    return cells
+    return [*text_cells(network, group.label), *map(mean_cell, _at_end(group, np.mean)), *accuracy_cells(group)]
 
 
 SECTIONS = (

@@ -1,16 +1,17 @@
 """Networks of other worked solutions, each compared with the part of question 8 that it varies."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from exercise.formatting import compare_pair, holds, join_sentences, verdict, with_label
 from exercise.outcomes import describe_convergence_of, describe_peaks, describe_result, result_cells
+from exercise.plots import plot_curves
 from exercise.questions.mistakes.accuracy_cost import describe_cost
-from exercise.questions.tuning.parts import ALL, PARTS, group_of
+from exercise.questions.tuning.sections import ALL, PARTS, group_of
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import describe_step_cost, step_times
 from exercise.store import Evidence, Measured, diverged_runs
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group, Table, describe_pair, plot_learning_curves
+from trainlab.report import Group, Table, describe_pair
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
             costs,
         ],
         agrees(new, old, variant.harms),
-        [replace(plot_learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
+        [plot_curves([old, new], "loss", experiment)],
         [("Beside the part", comparison_table(experiment, old, new))],
     )
 

@@ -1,9 +1,15 @@
-"""The sweep over all activations, and its groups by name."""
+"""The sweep over all activations: its groups, their learning rates, and the time of a training step."""
 
-from exercise.formatting import with_label
-from exercise.store import Evidence
+from collections.abc import Callable, Mapping, Sequence
+
+from exercise.formatting import format_list, format_ratio, with_label
+from exercise.outcomes import is_at_an_end, range_searched, rate_of
+from exercise.step_costs import step_times
+from exercise.store import Evidence, Measured
+from exercise.timing import time_ratio
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group
+from trainlab.report import Group, format_mean
+from trainlab.statistics import Ratio, interval
 
 NAMES = {
     "selu": "SELU",
@@ -37,3 +43,77 @@ def groups_by_activation(evidence: Evidence) -> dict[str, Group]:
     """
     found = {group.settings["model.activation"]: group for group in evidence.ended_groups(ALL)}
     return {key: with_label(found[key], name) for key, name in NAMES.items() if key in found}
+
+
+def describe_rates_at_ends(groups: Sequence[Group]) -> list[str]:
+    """A sentence on the rates that are."""
+    found = [f"{group.label} ({rate_of(group):.2g})" for group in groups if is_at_an_end(group)]
+    if not found:
+        return []
+    rates, lie, one = ("rates", "lie", "each") if len(found) > 1 else ("rate", "lies", "it")
+    return [
+        f"The {rates} found for {format_list(found)} {lie} at the end of the range searched: beyond {one} there may be "
+        "a better one."
+    ]
+
+
+def describe_search(groups: Sequence[Group]) -> str:
+    """Where the rates come from; "" where none was searched."""
+    searched = [group for group in groups if group.search]
+    if not searched:
+        return ""
+    ranges = sorted({range_searched(group) for group in searched})
+    spans = format_list([f"{low:.2g} to {high:.2g}" for low, high in ranges])
+    settings = searched[0].settings
+    epochs, batches = (settings.get(key) for key in ("lr_search.epochs", "trainer.limit_train_batches"))
+    length = f", each trained for {epochs} epochs" if epochs else ""
+    length += f" of {batches} batches at most" if epochs and isinstance(batches, int) else ""
+    starred = "; * at an end of the range, beyond which a better one may lie" if any(map(is_at_an_end, groups)) else ""
+    return f"The rate is the one with the lowest validation loss among several from {spans}{length}{starred}."
+
+
+TIMES = "question_4_steps"
+MATTERS = 0.1  # a share of a step's time that is called dearer or cheaper; a choice
+ROUNDS, STEPS = 20, 8
+
+
+def measure_steps(evidence: Evidence) -> Measured:
+    """Milliseconds of a step of each network by activation, as its runs make it."""
+    rounds, steps = (3, 2) if evidence.setting.quick else (ROUNDS, STEPS)
+    return {"ms": step_times(groups_by_activation(evidence), rounds, steps)}
+
+
+def relative_to_relu(taken: Mapping[str, list[float]]) -> dict[str, Ratio]:
+    """Time of a step over that with ReLU in the same round, with an interval over the rounds."""
+    if "relu" not in taken:
+        return {}
+    return {key: time_ratio(own, taken["relu"]) for key, own in taken.items() if key != "relu"}
+
+
+def describe_costs(
+    groups: Mapping[str, Group], taken: Mapping[str, list[float]], costs: Mapping[str, Ratio]
+) -> list[str]:
+    """The time of a step with ReLU, and how many times that with the others, the dearest first."""
+    if not costs:
+        return []
+    relu, by = interval(taken["relu"]), f"{100 * MATTERS:.0f} %"
+    open_end = f"but whether by more than {by} is not shown"
+    low, high = 1 - MATTERS, 1 + MATTERS
+    # Where the whole interval lies: of 1, and of a tenth more or less. The first of the rules that holds counts.
+    rules: dict[str, Callable[[Ratio], bool]] = {
+        f"dearer by more than {by}": lambda of: of.low > high,
+        f"dearer, {open_end}": lambda of: of.low > 1 and of.high > high,
+        f"within {by}": lambda of: of.low >= low and of.high <= high,
+        f"cheaper, {open_end}": lambda of: low <= of.high < 1,
+        f"cheaper by more than {by}": lambda of: of.high < low,
+        "too uncertain to be called dearer or cheaper": lambda of: True,
+    }
+    sides: dict[str, list[str]] = {words: [] for words in rules}
+    for key in sorted(costs, key=lambda key: -costs[key].value):
+        words = next(words for words, applies in rules.items() if applies(costs[key]))
+        sides[words].append(f"{groups[key].label} {format_ratio(costs[key])}")
+    parts = [f"{words}: {format_list(found)}" for words, found in sides.items() if found]
+    each = (
+        f"{format_mean(relu)} ms of processor time (mean of {relu.n} rounds; ± and 95 % are over these, not over seeds)"
+    )
+    return [f"A training step with ReLU takes {each}. Compared with it, {'; '.join(parts)}."]

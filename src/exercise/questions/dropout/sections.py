@@ -3,17 +3,36 @@
 from collections.abc import Mapping, Sequence
 from math import isnan, nan, sqrt
 
+import numpy as np
+
 from exercise.claims import Claim, all_claims_hold, describe_claims
-from exercise.formatting import format_ratio, with_label
-from exercise.questions.dropout.costs import NONE, PASS, PLACES, WHERE, mc_ratio, measure_predictions, measure_steps
-from exercise.questions.dropout.epochs import describe_epochs_to_best, epochs_ratio, is_cut
-from exercise.questions.dropout.plots import plot_costs, plot_curves, table_by_rate, table_by_variant
+from exercise.formatting import accuracy_cells, format_ratio, mean_cell, text_cells, with_label
+from exercise.plots import REFERENCE, error_bar, plot_curves
+from exercise.questions.dropout.measured import (
+    BATCH,
+    NONE,
+    PASS,
+    PLACES,
+    PREDICTED,
+    PREDICTIONS_IN_A_ROW,
+    SAMPLES,
+    STEPS_IN_A_ROW,
+    VARIANTS,
+    WHERE,
+    describe_epochs_to_best,
+    epochs_ratio,
+    epochs_to_best,
+    is_cut,
+    mc_ratio,
+    measure_predictions,
+    measure_steps,
+)
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence
-from exercise.timing import ratio_product, time_ratio
+from exercise.timing import CLOCK, ratio_product, time_ratio
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group
-from trainlab.statistics import Ratio
+from trainlab.report import COLORS, MARKERS, Cell, Group, Plot, Table, canvas, render
+from trainlab.statistics import Ratio, interval
 
 RATES = (0.0, 0.1, 0.2, 0.5)
 # A third of the images and large batches: so a training comes to its lowest validation loss within the time there is.
@@ -34,6 +53,7 @@ TEXTBOOK = (
     "Dropout slows training, about twofold. It costs nothing in predictions, where it is off. MC dropout takes about "
     "as many times as long as there are samples."
 )
+SEE_CURVES = "See after how many epochs each line is lowest, and whether that comes later with a higher rate."
 Times = Mapping[str, Sequence[float]]  # milliseconds by round of what was timed
 
 
@@ -49,7 +69,7 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(
         [describe_step_costs(taken), describe_claims(found)],
         all_claims_hold(found),
-        [plot_curves(done), plot_costs(taken, sampled)] if done else [plot_costs(taken, sampled)],
+        [*([plot_curves(done, "loss", "7", SEE_CURVES)] if done else []), plot_costs(taken, sampled)],
         [("Rates", table_by_rate(groups)), ("Times", table_by_variant(taken, inference, sampled))],
         [
             f"{describe_epochs_to_best(without, half)} {altogether(slower)}".strip(),
@@ -153,6 +173,111 @@ def rounds(taken: Times, inference: Times, sampled: Times) -> str:
         f"Times are those of the processor. The 95 % of steps are over {steps} rounds, those of predictions over "
         f"{alone}, those of MC dropout over {beside}, those of epochs over seeds."
     )
+
+
+def plot_costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Sequence[float]]) -> Plot:
+    """Steps with dropout compared with those without; samples compared with passes."""
+    with canvas(8.6, 3.4, 2) as (figure, (left, right)):
+        names = [name for name in VARIANTS if name != NONE]
+        for i, name in enumerate(names):
+            found = time_ratio(taken[name], taken[NONE])
+            rounds = np.array(taken[name]) / np.array(taken[NONE])
+            left.plot(rounds, i + np.linspace(-0.25, 0.25, len(rounds)), ".", color="#BBBBBB", markersize=3)
+            left.errorbar(found.value, i, xerr=error_bar(found), fmt="o", color=COLORS[0], capsize=4)
+        left.axvline(1, **REFERENCE)
+        left.set_yticks(range(len(names)), [f"{name.replace(', ', ' layer, ')}" for name in names])
+        left.invert_yaxis()
+        left.set_xlim(0.5, 1.5 * max(time_ratio(taken[name], taken[NONE]).value for name in names))
+        left.set_xlabel("times a step without dropout")
+        for i, place in enumerate(PLACES):
+            known = [n for n in SAMPLES if f"{place}, {n}" in sampled]
+            values = [mc_ratio(sampled, place, n).value for n in known]
+            right.plot(known, values, color=COLORS[i], marker=MARKERS[i], label=f"dropout after {place} layer")
+        right.plot(SAMPLES, SAMPLES, **REFERENCE, label="a pass a sample")
+        right.set_xscale("log")
+        right.set_yscale("log")
+        right.set_xlabel("samples of MC dropout")
+        right.set_ylabel("times one prediction")
+        right.legend(fontsize=9)
+        return Plot(
+            "7_costs",
+            "What dropout costs",
+            "Processor time. Left: a training step with dropout over one without, in each round (grey, far ones cut "
+            "off) and on the mean with its 95 % interval over the rounds; see how far dropout after every layer is "
+            "from dropout after the last. Right: predictions with MC dropout over one with dropout off; the dashed "
+            "line is a whole prediction for each sample. See how far below it each place of the dropout is: there "
+            "samples share work.",
+            *render(figure),
+        )
+
+
+def table_by_rate(groups: Mapping[float, Group]) -> Table:
+    """Epochs and accuracies, a line a rate."""
+    rows: list[list[Cell]] = []
+    first = next(iter(groups.values()))
+    for rate, group in groups.items():
+        found = epochs_ratio(first, group)
+        rows.append(
+            [
+                (f"{rate:g}", rate),
+                mean_cell(interval([*epochs_to_best(group).values()])),
+                ("-" if not rate or isnan(found.value) else format_ratio(found), found.value),
+                mean_cell(group.summary("metrics", "val_loss"), 3),
+                accuracy_cells(group)[0],
+            ]
+        )
+    headings = [
+        "rate",
+        "epochs to the lowest validation loss",
+        "compared with none",
+        "validation loss",
+        "validation accuracy",
+    ]
+    note = (
+        "Ordinary dropout before the output layer of the SELU network; 15,000 training images, batches of 128. ± and "
+        "95 % are over the seeds."
+    )
+    return Table(headings, rows, note)
+
+
+def table_by_variant(
+    taken: Mapping[str, Sequence[float]],
+    inference: Mapping[str, Sequence[float]],
+    sampled: Mapping[str, Sequence[float]],
+) -> Table:
+    """Milliseconds and ratios of all that was timed."""
+    rows: list[list[Cell]] = []
+
+    def add(what: str, values: Sequence[float], base: Sequence[float]) -> None:
+        found, mean = time_ratio(values, base), interval(values)
+        compared = ("-", 1.0) if values is base else (format_ratio(found), found.value)
+        rows.append([*text_cells(what), mean_cell(mean, 2), (str(mean.n), mean.n), compared])
+
+    for name, values in taken.items():
+        add(f"step, {_format_variant(name)}", values, taken[NONE])
+    for name, values in inference.items():
+        place = name.partition(",")[0]
+        off = "no dropout" if place == NONE else f"dropout {WHERE[place]}, off"
+        add(f"prediction, {off}", values, inference[f"{NONE}, {PASS}"])
+    for name, values in sampled.items():
+        place, _, samples = name.partition(", ")
+        if samples != PASS:
+            what = f"MC dropout {WHERE[place]}, {samples} sample{'' if samples == '1' else 's'}"
+            add(what, values, sampled[f"{place}, {PASS}"])
+    note = (
+        f"Steps on {BATCH} images, predictions of {PREDICTED}; one thread. A round takes the shortest of "
+        f"{STEPS_IN_A_ROW} steps, of {PREDICTIONS_IN_A_ROW} predictions, or of one with MC dropout, and all take turns "
+        f"within it. Means with 95 % intervals, both over the rounds and not over seeds. {CLOCK}"
+    )
+    return Table(["what", "ms", "rounds", "compared with no dropout, or one prediction with it off"], rows, note)
+
+
+def _format_variant(name: str) -> str:
+    """Of a variant: "alpha dropout after the last hidden layer"."""
+    if name == NONE:
+        return "no dropout"
+    place, _, kind = name.partition(", ")
+    return f"{kind} dropout {WHERE[place]}"
 
 
 SECTIONS = (

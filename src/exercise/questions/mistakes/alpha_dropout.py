@@ -1,31 +1,33 @@
 """A mistake: alpha dropout in a network that is not self-normalizing."""
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from matplotlib.ticker import MaxNLocator
 
-from exercise.formatting import format_seeds
-from exercise.questions.mistakes.alpha_dropout_costs import (
-    change,
-    costs_more,
-    describe_changes,
-    describe_cut_off,
-    describe_effect,
-    describe_end,
-    describe_rates,
+from exercise.formatting import (
+    corrected_verdicts,
+    describe_test,
+    format_accuracy,
+    format_initializer,
+    format_list,
+    format_seeds,
+    holds,
+    verdict,
 )
-from exercise.questions.mistakes.networks import plot_curves
-from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
+from exercise.outcomes import guessing_accuracy, num_classes
+from exercise.plots import LayerLine, plot_curves, plot_mean_and_deviation
+from exercise.questions.mistakes.accuracy_cost import at_guessing
+from exercise.questions.mistakes.trainings import HALF_EPOCHS, NOTE, SWEEP, network
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import arguments_of
 from exercise.store import Evidence, Measured
 from trainlab import load_data, load_network
 from trainlab.data import ImageData
 from trainlab.models import MLP, Dropout, ImageNetwork, image_network
-from trainlab.report import COLORS, MARKERS, Plot, Run, canvas, format_mean, legend_below, render
-from trainlab.statistics import interval
+from trainlab.report import Group, Plot, Run, format_mean
+from trainlab.statistics import difference, interval
 
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
@@ -83,8 +85,8 @@ def answer(evidence: Evidence) -> Answer:
     effects = " ".join([*(describe_effect(name, of) for name, of in changes.items()), *describe_cut_off(with_it)])
     sentences = [compared, effects, f"{describe_end(with_it)} {describe_rates(without)}".strip()]
     pairs = [group for name in DROPPED for group in (without[name], with_it[name])]
-    see = "Compare, for each activation, how far the line with dropout stays below the one without."
-    figures = [plot_curves("mistake_elu", pairs, "acc", see)]
+    see = f"{HALF_EPOCHS} Compare, for each activation, how far the line with dropout stays below the one without."
+    figures = [plot_curves(pairs, "acc", "mistake_elu", see)]
     if set(found) == set(DROPPED):
         sentences.append(describe_changes(found))
         figures.append(plot_layers(found))
@@ -105,31 +107,24 @@ def describe_statistics(found: Measured) -> str:
 
 def plot_layers(found: Measured) -> Plot:
     """Mean and deviation by layer, with dropout and without."""
-    with canvas(8.6, 3.2, 2) as (figure, axes):
-        for one, key, title, wanted in zip(axes, ("mean", "std"), ("mean", "standard deviation"), (0, 1), strict=True):
-            one.axhline(wanted, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
-            for i, name in enumerate(DROPPED):
-                for side, style in (("on", "-"), ("off", ":")):
-                    by_layer = [interval(of) for of in zip(*found[name][side][key].values(), strict=True)]
-                    mean = np.array([of.mean for of in by_layer])
-                    half = np.nan_to_num([of.half_width for of in by_layer])
-                    label = f"{name}, {'alpha dropout' if side == 'on' else 'none'}"
-                    x = np.arange(1, len(mean) + 1)
-                    one.plot(x, mean, style, color=COLORS[i], marker=MARKERS[i], markersize=3.5, label=label)
-                    one.fill_between(x, mean - half, mean + half, color=COLORS[i], alpha=0.2, linewidth=0)
-            one.set_title(title)
-            one.set_xlabel("hidden layer")
-            one.xaxis.set_major_locator(MaxNLocator(integer=True))
-        legend_below(figure, axes[0])
-        png, svg = render(figure)
-    return Plot(
+    lines = []
+    for i, name in enumerate(DROPPED):
+        for side, style, words in (("on", "-", "alpha dropout"), ("off", ":", "none")):
+            by_layer = [
+                [interval(layer) for layer in zip(*found[name][side][key].values(), strict=True)]
+                for key in ("mean", "std")
+            ]
+            means, half_widths = (
+                np.array([[getattr(of, figure) for of in row] for row in by_layer]) for figure in ("mean", "half_width")
+            )
+            lines.append(LayerLine(f"{name}, {words}", i, style, means, np.nan_to_num(half_widths)))
+    return plot_mean_and_deviation(
         "mistake_elu_layers",
         "Alpha dropout, layer by layer, before training",
         "Mean and standard deviation behind each hidden layer of the untrained networks, over units and validation "
         "images; bands are 95 % intervals over the seeds; dashed: 0 and 1. See whether a solid line leaves the dotted "
         f"one: there alpha dropout changes the statistics that it is there to keep. {describe_statistics(found)}",
-        png,
-        svg,
+        lines,
     )
 
 
@@ -152,3 +147,122 @@ SECTIONS = (
         ],
     ),
 )
+
+
+Changes = Mapping[str, Mapping[int, float]]  # points of accuracy by seed, by activation
+
+
+def change(with_it: Group, without: Group) -> dict[int, float]:
+    """Points of validation accuracy that alpha dropout brings, by seed."""
+    ours, theirs = (group.of("metrics", "val_acc") for group in (with_it, without))
+    return {seed: 100 * (ours[seed] - theirs[seed]) for seed in ours.keys() & theirs.keys()}
+
+
+def costs_more(changes: Changes, with_it: Mapping[str, Group]) -> tuple[str, bool | None]:
+    """Whether it costs ELU more than SELU; open where the smaller cost is cut off by guessing."""
+    what = "Alpha dropout of 0.1 after every layer"
+    if not all(changes.values()):
+        return "", None
+    between = difference(changes["ELU"], changes["SELU"])
+    said = verdict(between)
+    if said == "unknown":
+        return (
+            f"Whether {what[0].lower()}{what[1:]} costs ELU more than SELU cannot be claimed: {between.reason}.",
+            None,
+        )
+    by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points of validation accuracy"
+    how = describe_test(between)
+    if said == "not distinguishable":
+        same = f"No significant difference between what {what[0].lower()}{what[1:]} costs ELU and SELU"
+        return f"{same} ({by}, {how}).", None
+    more, less = ("ELU", "SELU") if said == "lower" else ("SELU", "ELU")
+    told = f"{what} costs {more} {by} more than {less} ({how})."
+    if at_guessing(with_it[less].summary("metrics", "val_acc"), guessing_accuracy(with_it[less])):
+        return f"{told} But {less} is down to guessing and cannot lose more, so which would is left open.", None
+    return told, holds(said, "lower")
+
+
+def describe_effect(name: str, changes: Mapping[int, float]) -> str:
+    """Of alpha dropout in one network."""
+    if not changes:
+        return f"Under {name} there are no two runs to compare."
+    found = difference(changes, dict.fromkeys(changes, 0.0))
+    said = verdict(found)
+    if said == "unknown":
+        return f"Nothing can be claimed of its {found.mean:+.1f} points under {name}: {found.reason}."
+    by = f"{abs(found.mean):.1f} ± {found.half_width:.1f} points"
+    if said == "not distinguishable":
+        signed = f"{found.mean:+.1f} ± {found.half_width:.1f} points"
+        return f"Under {name} it changes the accuracy by no more than the noise ({signed})."
+    return f"It {'costs' if said == 'lower' else 'gains'} {name} {by}, more than the noise."
+
+
+def describe_cut_off(with_it: Mapping[str, Group]) -> list[str]:
+    """Which of the networks cannot lose more, a sentence each."""
+    return [
+        f"With alpha dropout {name} does about as well as guessing one of {num_classes(group)} classes "
+        f"({format_accuracy(group.summary('metrics', 'val_acc'))}): it cannot fall much lower, so its cost is cut off "
+        "there."
+        for name, group in with_it.items()
+        if group.runs and at_guessing(group.summary("metrics", "val_acc"), guessing_accuracy(group))
+    ]
+
+
+def describe_end(with_it: Mapping[str, Group]) -> str:
+    """Accuracies after the last epoch, which can be far from those at the lowest loss."""
+    found = {name: [run.curve for run in group.runs.values() if run.curve] for name, group in with_it.items()}
+    parts = [
+        f"{name} {format_accuracy(interval([float(curve.by_name['val/acc'][-1]) for curve in curves]))}"
+        for name, curves in found.items()
+        if curves
+    ]
+    if not parts:
+        return ""
+    return (
+        f"This is at the lowest validation loss; after the last epoch the accuracy with dropout is: {'; '.join(parts)}."
+    )
+
+
+def describe_rates(without: Mapping[str, Group]) -> str:
+    """What else the two networks differ in, so that a difference need not be the activation's."""
+    keys = {"model.initializer": "initialization", "optim.lr": "learning rate"}
+    apart = [
+        f"{word} "
+        f"({', '.join(f'{name} {_describe_change(group.settings.get(key))}' for name, group in without.items())})"
+        for key, word in keys.items()
+        if len({str(group.settings.get(key)) for group in without.values()}) > 1
+    ]
+    if not apart:
+        return ""
+    return f"The two networks differ in {format_list(apart)}, too, so not all of this need be due to the activation."
+
+
+def _describe_change(setting: str | float | None) -> str:
+    return format_initializer(setting) if isinstance(setting, str) else f"{setting:g}" if setting else "unknown"
+
+
+def describe_changes(found: Measured) -> str:
+    """Whether dropout changes mean and deviation behind the last hidden layer, before training."""
+    words = {"mean": "the mean", "std": "the deviation"}
+    tested = [(name, key) for name in found for key in words]
+    between = [difference(_last(found[name]["on"][key]), _last(found[name]["off"][key])) for name, key in tested]
+    clear = {
+        name: [
+            f"{words[key]} by {one.mean:+.2f} ± {one.half_width:.2f}"
+            for (of, key), one, (said, _) in zip(tested, between, corrected_verdicts(between), strict=True)
+            if of == name and said in ("higher", "lower")
+        ]
+        for name in found
+    }
+    told = "Mean and deviation behind the last hidden layer are what alpha dropout is there to keep. Before training"
+    if not any(clear.values()):
+        return f"{told} no change of either is shown, neither under {' nor under '.join(found)}."
+    parts = [
+        f"under {name} it changes {format_list(its)}" if its else f"under {name} no change of either is shown"
+        for name, its in clear.items()
+    ]
+    return f"{told}, {' and '.join(parts)}."
+
+
+def _last(by_seed: Mapping[str, list[float]]) -> dict[int, float]:
+    return {int(seed): values[-1] for seed, values in by_seed.items()}

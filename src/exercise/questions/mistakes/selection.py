@@ -137,17 +137,15 @@ def plot_choices(found: Measured) -> Plot:
         right.axvline(mean_of(found["too_good"]), color=COLORS[1])
         right.set_xlabel(f"points too good, among {found['runs']} runs")
         right.set_ylabel("splits")
-        png, svg = render(figure)
-    return Plot(
-        "mistake_test_set_choices",
-        "Chosen by the test set",
-        "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the number "
-        "of runs that there are to choose among; with one there is no choice. Right: the same over random halves of "
-        "the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by and told by. "
-        "See how the points grow with the runs to choose among.",
-        png,
-        svg,
-    )
+        return Plot(
+            "mistake_test_set_choices",
+            "Chosen by the test set",
+            "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the "
+            "number of runs that there are to choose among; with one there is no choice. Right: the same over random "
+            "halves of the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by "
+            "and told by. See how the points grow with the runs to choose among.",
+            *render(figure),
+        )
 
 
 SECTIONS = (

@@ -9,9 +9,9 @@ import numpy as np
 
 from exercise.formatting import all_hold
 from exercise.outcomes import num_classes
+from exercise.plots import plot_curves
 from exercise.questions.mistakes.accuracy_cost import describe_cost
-from exercise.questions.mistakes.networks import plot_curves
-from exercise.questions.mistakes.trainings import NOTE, SWEEP, network
+from exercise.questions.mistakes.trainings import HALF_EPOCHS, NOTE, SWEEP, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from trainlab.report import COLORS, Group, Plot, Run, canvas, legend_below, render
@@ -93,7 +93,7 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(
         [describe_spikes(means), said],
         all_hold(more_spikes(means[right.label], means[wrong.label]), costs),
-        [*pictures, *([plot_curves("mistake_lr", done, "loss", SEE)] if done else [])],
+        [*pictures, *([plot_curves(done, "loss", "mistake_lr", f"{HALF_EPOCHS} {SEE}")] if done else [])],
     )
 
 
@@ -148,16 +148,14 @@ def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
         finite = [v for runs in means.values() for of in runs.values() for v in of if np.isfinite(v)]
         axes[0].set_ylim(min(finite) - 0.1, min(max(finite) * 1.05, SHOWN))
         legend_below(figure, max(axes, key=lambda one: len(one.get_lines())))
-        png, svg = render(figure)
-    return Plot(
-        "mistake_lr_steps",
-        "The loss, step by step",
-        f"Mean training loss of {BLOCK} steps at a time, a line a seed; triangles: the tops of spikes. Cut off above a "
-        f"loss of {SHOWN:g}. Guessing has a loss of {guessing:.1f}. See which runs have a spike, and whether they come "
-        "down.",
-        png,
-        svg,
-    )
+        return Plot(
+            "mistake_lr_steps",
+            "The loss, step by step",
+            f"Mean training loss of {BLOCK} steps at a time, a line a seed; triangles: the tops of spikes. Cut off "
+            f"above a loss of {SHOWN:g}. Guessing has a loss of {guessing:.1f}. See which runs have a spike, and "
+            "whether they come down.",
+            *render(figure),
+        )
 
 
 SECTIONS = (

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -23,26 +22,6 @@ PLACES = 120  # of the curve of distances
 Points = Sequence[tuple[float, float]]
 
 
-@dataclass(frozen=True)
-class Descent:
-    """What is to be said of a path.
-
-    Attributes:
-        overshoot: how far beyond the minimum it went, along the bowl, as a share of the start's distance along it.
-        settled: steps after which it stayed within ``NEAR``; None if it never did.
-        predicted: steps to ``NEAR`` by the slower of the two modes.
-    """
-
-    overshoot: float
-    settled: int | None
-    predicted: float
-
-
-def height(x: float, y: float) -> float:
-    """Of the bowl."""
-    return 0.5 * (CURVATURES[0] * x * x + CURVATURES[1] * y * y)
-
-
 def path(momentum: float, most: int) -> list[tuple[float, float]]:
     """Places after 0, 1, ... steps of torch's SGD, up to where it has come to rest, or ``most``."""
     place = torch.tensor(START, dtype=torch.float64, requires_grad=True)
@@ -59,17 +38,30 @@ def path(momentum: float, most: int) -> list[tuple[float, float]]:
     return points
 
 
-def describe(points: Points, momentum: float) -> Descent:
-    """Overshoot and steps of a path."""
-    overshoot = max(0.0, *(-x / START[0] for x, _ in points))
-    later = farthest_yet(points)
-    limit = NEAR * math.hypot(*START)
-    settled = next((step for step, distance in enumerate(later) if distance <= limit), None)
-    return Descent(overshoot, settled, math.log(NEAR) / math.log(factor(momentum)))
+def summarize(points: Points, momentum: float) -> Measured:
+    """Figures of a path.
+
+    Returns:
+        `overshoot`: how far beyond the minimum it went, along the bowl, as a share of the start's distance along it.
+        `settled`: steps after which it stayed within ``NEAR``; None if it never did. `predicted`: steps to ``NEAR`` by
+        the slower of the two modes. `path`: the steps that are drawn. `farthest`: at each of `steps`, how far from the
+        minimum it still gets, as a share of the start's distance. `taken`: all steps.
+    """
+    start, later = math.hypot(*START), farthest_yet(points)
+    steps = sorted({round(len(points) ** (i / (PLACES - 1))) - 1 for i in range(PLACES)})
+    return {
+        "overshoot": max(0.0, *(-x / START[0] for x, _ in points)),
+        "settled": next((step for step, distance in enumerate(later) if distance <= NEAR * start), None),
+        "predicted": math.log(NEAR) / math.log(factor(momentum)),
+        "path": points[: DRAWN_STEPS + 1],
+        "steps": steps,
+        "farthest": [later[step] / start for step in steps],
+        "taken": len(points) - 1,
+    }
 
 
 def farthest_yet(points: Points) -> list[float]:
-    """Distance to the minimum that a path still comes to, at each step or after it."""
+    """The largest distance to the minimum that a path still has, at each step or after it."""
     distances = [math.hypot(x, y) for x, y in points]
     for step in range(len(distances) - 2, -1, -1):
         distances[step] = max(distances[step], distances[step + 1])
@@ -97,18 +89,6 @@ def factor(momentum: float) -> float:
 
 
 def descend(evidence: Evidence) -> Measured:
-    """Paths and what is to be said of them, by momentum."""
+    """Paths and their figures by momentum."""
     most = QUICK_STEPS if evidence.setting.quick else MOST_STEPS
-    found: Measured = {}
-    for momentum in MOMENTA:
-        points = path(momentum, most)
-        said = describe(points, momentum)
-        start = math.hypot(*START)
-        steps = sorted({round(len(points) ** (i / (PLACES - 1))) - 1 for i in range(PLACES)})
-        later = farthest_yet(points)
-        found[f"{momentum:g}"] = {
-            **{"overshoot": said.overshoot, "settled": said.settled, "predicted": said.predicted},
-            **{"path": points[: DRAWN_STEPS + 1], "steps": steps, "farthest": [later[step] / start for step in steps]},
-            "taken": len(points) - 1,
-        }
-    return found
+    return {f"{momentum:g}": summarize(path(momentum, most), momentum) for momentum in MOMENTA}

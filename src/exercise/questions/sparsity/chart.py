@@ -1,16 +1,16 @@
 """Accuracy against what is saved, and where in the network the zeros are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
 
+from exercise.plots import draw_by_layer
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.points import Point
+from exercise.questions.sparsity.points import Point, of_methods
 from trainlab.report import COLORS, MARKERS, Plot, canvas, legend_below, render
-from trainlab.statistics import Interval
 
 SPARSE = (m.PLAIN, m.TUNED, m.L1, m.SCHEDULE)  # whose weights are zero
 SMALL = (m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT, m.UNTAUGHT)
@@ -23,7 +23,7 @@ def plot_trade_off(points: Sequence[Point], base: Point) -> Plot:
     """Validation accuracy against share of zeros and against bytes."""
     with canvas(9.6, 4.4, 2) as (figure, (by_zeros, by_bytes)):
         for method in (*SPARSE, *SMALL, m.ACTIVE):
-            of_method = [point for point in points if point.method == method and point.seeds]
+            of_method = of_methods(points, method)
             if method in SPARSE:
                 _plot_line(by_zeros, method, of_method, [_left(point.summary("zeros").mean) for point in of_method])
             if method == m.ACTIVE:
@@ -31,63 +31,62 @@ def plot_trade_off(points: Sequence[Point], base: Point) -> Plot:
                 by_bytes.plot([], [], **_style(method), label=method)
             else:
                 _plot_line(by_bytes, method, of_method, [point.summary("bytes").mean / 1000 for point in of_method])
+        dense = base.summary("val_acc")
         for axes in (by_zeros, by_bytes):
-            _plot_dense(axes, base.summary("val_acc"))
+            axes.axhline(dense.mean, color="#7F7F7F", linewidth=1.2, label=m.DENSE, zorder=1)
+            if not math.isnan(dense.half_width):
+                low, high = dense.mean - dense.half_width, dense.mean + dense.half_width
+                axes.axhspan(low, high, color="#7F7F7F", alpha=0.18, linewidth=0, zorder=0)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.set_xscale("log")
             axes.invert_xaxis()
         limits = [*by_zeros.get_ylim(), *by_bytes.get_ylim()]
         for axes in (by_zeros, by_bytes):
             axes.set_ylim(min(limits), max(limits))
-        _ticks_of_shares(by_zeros)
-        _ticks_of_kilobytes(by_bytes)
+        _set_ticks(by_zeros, {1 - share: f"{100 * share:g} %" for share in _SHARES})
+        _set_ticks(by_bytes, {n * 10**k: f"{n * 10**k:,}" for k in range(5) for n in (1, 2, 5)})
         by_zeros.set_ylabel("validation accuracy")
         by_zeros.set_xlabel("share of zeros")
         by_bytes.set_xlabel("kB on disk")
         legend_below(figure, by_bytes)
-        png, svg = render(figure)
-    return Plot(
-        "6_trade_off",
-        "Accuracy against share of zeros and against bytes on disk",
-        "Validation accuracy, as in the answer. Both scales grow sparser, or smaller, to the right: the further right "
-        "a line stays on the grey level of the dense network, the better. See which line is the higher where two pass "
-        "the same share. Mean over the seeds with its 95 % interval. Left: solid lines are zeros among the weights; "
-        "the dashed one is zeros among the activations, whose weights are all there. Right: what is dashed is smaller "
-        "without being sparse; sparse activations are as large as the dense network and not drawn.",
-        png,
-        svg,
-    )
+        return Plot(
+            "6_trade_off",
+            "Accuracy against share of zeros and against bytes on disk",
+            "Validation accuracy, as in the answer. Both scales grow sparser, or smaller, to the right: the further "
+            "right a line stays on the grey level of the dense network, the better. See which line is the higher where "
+            "two pass the same share. Mean over the seeds with its 95 % interval. Left: solid lines are zeros among "
+            "the weights; the dashed one is zeros among the activations, whose weights are all there. Right: what is "
+            "dashed is smaller without being sparse; sparse activations are as large as the dense network and not "
+            "drawn.",
+            *render(figure),
+        )
 
 
 def plot_zeros_by_layer(points: Sequence[Point]) -> Plot | None:
     """Share of zeros in each layer, of each method where it comes nearest to 90 %."""
     shown = []
     for method in (m.TUNED, m.L1, m.SCHEDULE):
-        of_method = [point for point in points if point.method == method and point.seeds]
-        if of_method:
+        if of_method := of_methods(points, method):
             shown.append(min(of_method, key=lambda point: abs(point.summary("zeros").mean - _NEAR)))
     if not shown:
         return None
     with canvas(9.6, 3.7) as (figure, (axes,)):
         for point in shown:
-            shares = point.layers()
             label = f"{point.method}, {100 * point.summary('zeros').mean:.0f} % of all"
-            axes.plot(range(1, len(shares) + 1), shares, **_style(point.method), label=label)
+            draw_by_layer(axes, point.layers(), **_style(point.method), label=label)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("layer, from the input; the last is the output")
         axes.set_ylabel("share of zeros in it")
         legend_below(figure, axes)
-        png, svg = render(figure)
-    return Plot(
-        "6_zeros_by_layer",
-        "Where the zeros are",
-        "Each method at its setting that is nearest to 90 % zeros, mean over the seeds. See whether a line is level, "
-        "or some layers have fewer zeros than others. The first layer holds more than half of all weights, so it "
-        "decides most of the share of all. For zeroing, magnitudes are in units of their layer's root mean square; the "
-        "schedule prunes each layer alike.",
-        png,
-        svg,
-    )
+        return Plot(
+            "6_zeros_by_layer",
+            "Where the zeros are",
+            "Each method at its setting that is nearest to 90 % zeros, mean over the seeds. See whether a line is "
+            "level, or some layers have fewer zeros than others. The first layer holds more than half of all weights, "
+            "so it decides most of the share of all. For zeroing, magnitudes are in units of their layer's root mean "
+            "square; the schedule prunes each layer alike.",
+            *render(figure),
+        )
 
 
 def _style(method: str) -> dict[str, Any]:
@@ -108,26 +107,13 @@ def _plot_line(axes: Axes, method: str, points: Sequence[Point], x: Sequence[flo
     axes.errorbar(x, means, yerr=spread if any(spread) else None, capsize=3, label=method, **_style(method))
 
 
-def _plot_dense(axes: Axes, dense: Interval) -> None:
-    axes.axhline(dense.mean, color="#7F7F7F", linewidth=1.2, label=m.DENSE, zorder=1)
-    if not math.isnan(dense.half_width):
-        low, high = dense.mean - dense.half_width, dense.mean + dense.half_width
-        axes.axhspan(low, high, color="#7F7F7F", alpha=0.18, linewidth=0, zorder=0)
-
-
 def _left(zeros: float) -> float:
     return max(1 - zeros, 1e-4)  # a logarithmic scale has no place for a network of zeros alone
 
 
-def _ticks_of_shares(axes: Axes) -> None:
-    high, low = axes.get_xlim()  # it is inverted
-    shown = [share for share in _SHARES if low <= 1 - share <= high]
-    axes.set_xticks([1 - share for share in shown], [f"{100 * share:g} %" for share in shown])
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _ticks_of_kilobytes(axes: Axes) -> None:
+def _set_ticks(axes: Axes, labels: Mapping[float, str]) -> None:
+    """Ticks at those of the places that the axis, which is inverted, reaches."""
     high, low = axes.get_xlim()
-    shown = [n * 10**k for k in range(5) for n in (1, 2, 5) if low <= n * 10**k <= high]
-    axes.set_xticks(shown, [f"{kilobytes:,}" for kilobytes in shown])
+    shown = {place: label for place, label in labels.items() if low <= place <= high}
+    axes.set_xticks([*shown], [*shown.values()])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from exercise.questions.sparsity import methods, schedule, storage
-from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
+from exercise.questions.sparsity import methods, storage
+from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers, prune_by_schedule
 from exercise.section import Measurement
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
@@ -115,17 +115,14 @@ def by_l1(start: Start, strengths: Strengths) -> Made:
 def by_schedule(start: Start, strengths: Strengths) -> Made:
     """The callback's schedule to each share."""
     for share in strengths.scheduled:
-        yield (
-            SCHEDULE,
-            f"{100 * share:g} %",
-            schedule.prune_by_schedule(start.network, share, start.data, strengths.plan),
-        )
+        pruned = prune_by_schedule(start.network, share, start.data, strengths.plan)
+        yield SCHEDULE, f"{100 * share:g} %", pruned
 
 
 def by_rank(start: Start, strengths: Strengths) -> Made:
     """Factors of each rank."""
     for rank in strengths.ranks:
-        yield LOW_RANK, f"rank {rank}", methods.factorize_and_tune(start.network, rank, start.data, strengths.plan)
+        yield LOW_RANK, f"rank {rank}", fine_tune(methods.factorize(start.network, rank), start.data, strengths.plan)
 
 
 def by_activity(start: Start, strengths: Strengths) -> Made:
@@ -139,12 +136,9 @@ def students(start: Start, strengths: Strengths) -> Made:
     """Narrower networks, taught by the trained one and by themselves."""
     for width in strengths.widths:
         student = methods.make_student(start.settings, start.data.image_shape, start.network, width)
-        yield (
-            TAUGHT,
-            f"width {width}",
-            methods.train_student(student, start.network, start.data, strengths.student),
-        )
-        yield UNTAUGHT, f"width {width}", methods.train_alone(student, start.data, strengths.student)
+        taught = methods.train_student(student, start.network, start.data, strengths.student)
+        yield TAUGHT, f"width {width}", taught
+        yield UNTAUGHT, f"width {width}", fine_tune(student, start.data, strengths.student)
 
 
 def figures(network: nn.Module, data: ImageData) -> Measured:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exercise.flat_parameters import FlatParameters
 from exercise.questions.sparsity.fine_tuning import N, Plan, cross_entropy, fine_tune, linear_layers, over_weights
 from exercise.step_costs import arguments_of
+from trainlab import FlatParameters
 from trainlab.data import ImageData
 from trainlab.models import MLP, ImageNetwork, image_network
 
@@ -119,11 +119,6 @@ def factorize(network: N, rank: int) -> N:
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, factors(layer, rank))
     return network
-
-
-def factorize_and_tune(network: N, rank: int, data: ImageData, plan: Plan) -> N:
-    """The same, fine-tuned."""
-    return fine_tune(factorize(network, rank), data, plan)
 
 
 # Weights of 8 bits: a smaller file, not a sparse network. torch's own quantized types are on their way out of it. The
@@ -248,8 +243,3 @@ def train_student(student: ImageNetwork, teacher: nn.Module, data: ImageData, pl
         return distillation_loss(network(images), soft, labels)
 
     return fine_tune(student, data, plan, loss)
-
-
-def train_alone(student: ImageNetwork, data: ImageData, plan: Plan) -> ImageNetwork:
-    """A copy of ``student`` trained on the labels alone, for as long."""
-    return fine_tune(student, data, plan, cross_entropy)

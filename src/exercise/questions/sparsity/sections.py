@@ -1,25 +1,161 @@
 """Question 6: three ways to a sparse model, and others that only make one smaller."""
 
 from collections.abc import Sequence
+from math import nan
 
 from exercise.claims import all_claims_hold, describe_claims
-from exercise.formatting import SMALL, format_accuracy, format_difference
+from exercise.formatting import SMALL, format_accuracy, format_difference, format_list, format_seeds, text_cells
 from exercise.questions.sparsity import measuring as m
 from exercise.questions.sparsity.chart import plot_trade_off, plot_zeros_by_layer
-from exercise.questions.sparsity.findings import (
-    describe_high_share,
-    describe_l1,
-    describe_not_sparse,
-    describe_smallest,
-    describe_sparsity,
+from exercise.questions.sparsity.points import (
+    ALIKE,
+    MOST,
+    Point,
+    baseline,
+    by_zeros,
+    change,
+    claims,
+    first_lost,
+    format_share,
+    keeps,
+    largest_kept,
+    of_methods,
+    points_of,
+    smallest_kept,
 )
-from exercise.questions.sparsity.matched_sparsity import ALIKE, MOST, claims
-from exercise.questions.sparsity.points import Point, baseline, change, keeps, points_of
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from trainlab.report import Cell, Table
 
-_SAID = {True: "kept", False: "lost", None: "cannot be told"}
+NAMES = {
+    m.PLAIN: "zeroing the smallest weights",
+    m.TUNED: "zeroing with fine-tuning",
+    m.L1: "L1",
+    m.SCHEDULE: "pruning by Lightning's schedule",
+}
+HIGH, NEAR = 0.9, 0.02  # all are compared with each other at the setting that is nearest to this share, and so near
+
+
+def describe_sparsity(points: Sequence[Point], base: Point) -> str:
+    """Up to which share of zeros each method keeps the accuracy, and from which on it loses it."""
+    parts = [f"{name} {_describe_method(points, method, base)}" for method, name in NAMES.items()]
+    dense = format_accuracy(base.summary("val_acc"))
+    return f"The dense network has a validation accuracy of {dense}; {'; '.join(parts)}."
+
+
+def _describe_method(points: Sequence[Point], method: str, base: Point) -> str:
+    of_method = by_zeros(points, method)
+    if not of_method:
+        return "has no network with finite weights"
+    kept, lost = largest_kept(points, method, base), first_lost(points, method, base)
+    if kept is None and lost is None:
+        return f"cannot be said to keep it or lose it at any share tried ({_format_shares(of_method)} zeros)"
+    found = []
+    if kept:
+        last = ", the highest share tried" if kept is of_method[-1] else ""
+        found.append(f"keeps it up to {format_share(kept)} zeros{last} ({_format_change(kept, base)})")
+    if lost is of_method[0]:
+        only = "the lowest share tried" if len(of_method) > 1 else "the only share tried"
+        found.append(f"loses it at {format_share(lost)} zeros, {only}, already ({_format_change(lost, base)})")
+    elif lost:
+        found.append(f"loses it from {format_share(lost)} on ({_format_change(lost, base)})")
+    first = of_method.index(kept) + 1 if kept else 0
+    open_ = of_method[first : of_method.index(lost) if lost else None]
+    between = f"; at {_format_shares(open_)} that cannot be told" if open_ else ""
+    return f"{' and '.join(found)}{between}"
+
+
+def describe_high_share(points: Sequence[Point], base: Point) -> str:
+    """What each method changes near 90 % zeros; "" where fewer than two were tried there."""
+    there = []
+    for method, name in NAMES.items():
+        nearest = min(by_zeros(points, method), key=_from_high, default=None)
+        if nearest and _from_high(nearest) <= NEAR:
+            there.append(f"{name} {format_difference(change(nearest, base))} ({format_share(nearest)})")
+    if len(there) < 2:
+        return ""
+    return f"With about {100 * HIGH:.0f} % zeros the change in points is: {'; '.join(there)}."
+
+
+def _from_high(point: Point) -> float:
+    return abs(point.summary("zeros").mean - HIGH)
+
+
+def describe_l1(points: Sequence[Point]) -> str:
+    """That it is not L1 from the start."""
+    strengths = len(by_zeros(points, m.L1))
+    if not strengths:
+        return ""
+    return (
+        f"L1 is put on the trained network here, which is trained on with it, at {strengths} "
+        f"strength{'' if strengths == 1 else 's'}; training with L1 from the start was not tried."
+    )
+
+
+def describe_smallest(points: Sequence[Point], base: Point) -> str:
+    """The smallest file that keeps the accuracy; it was chosen by validation images, so the test images say more."""
+    others = [point for point in points if point.method != m.DENSE]
+    best, dense = smallest_kept(others, base), base.summary("bytes").mean
+    if best is None:
+        return (
+            f"No file smaller than the {_format_kilobytes(base)} of the dense network can be said to keep the accuracy."
+        )
+    times = dense / best.summary("bytes").mean
+    return (
+        f"The smallest file that keeps it is that of {best.method} at {best.setting}: {_format_kilobytes(best)} "
+        f"compared with {_format_kilobytes(base)} of the dense network, {times:.1f} times smaller, with "
+        f"{format_difference(change(best, base, 'test_acc'))} points of test accuracy † "
+        f"({format_seeds(len(best.seeds))})."
+    )
+
+
+def describe_not_sparse(points: Sequence[Point], base: Point) -> str:
+    """What shrinks a network without making it sparse, and what is sparse about activations."""
+    parts = []
+    if small := of_methods(points, m.LOW_RANK, m.INT8, m.TAUGHT, m.UNTAUGHT):
+        most = max(small, key=lambda point: point.summary("zeros").mean)
+        parts.append(
+            "Low-rank factors, int8 and narrower students are smaller, not sparse: at most "
+            f"{format_share(most)} of their weights are zero ({most.method}, {most.setting})."
+        )
+    if active := of_methods(points, m.ACTIVE):
+        parts.append(_describe_activity(active, base))
+    return " ".join(parts)
+
+
+def _describe_activity(active: Sequence[Point], base: Point) -> str:
+    """How many outputs are zero, and what of it ReLU does without any penalty."""
+    most = max(active, key=lambda point: point.summary("idle").mean)
+    alone = next((point for point in active if point.setting == m.NO_PENALTY), None)
+    text = (
+        f"Sparse activations leave all weights in the file ({_format_kilobytes(most)}). Up to {_format_idle(most)} of "
+        f"the hidden units' outputs are zero ({most.setting}, {_format_change(most, base)})"
+    )
+    if alone is None:
+        return f"{text}."
+    if alone is most:
+        return f"{text}; that is what ReLU in the place of ELU does by itself."
+    by_relu = f"{_format_idle(alone)} ({_format_change(alone, base)})"
+    return f"{text}; ReLU in the place of ELU alone, without a penalty, makes it {by_relu}."
+
+
+def _format_shares(points: Sequence[Point]) -> str:
+    return format_list([format_share(point) for point in points])
+
+
+def _format_idle(point: Point) -> str:
+    return f"{100 * point.summary('idle').mean:.0f} %"
+
+
+def _format_kilobytes(point: Point) -> str:
+    return f"{point.summary('bytes').mean / 1000:,.0f} kB"
+
+
+def _format_change(point: Point, base: Point) -> str:
+    return f"{format_difference(change(point, base))} points"
+
+
+_VERDICTS = {True: "kept", False: "lost", None: "cannot be told"}
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -29,11 +165,11 @@ def answer(evidence: Evidence) -> Answer:
     if base is None:
         return Answer(["No run was completed, so there is no trained network to make sparse."])
     found = claims(points)
-    pictures = [plot_trade_off(points, base), plot_zeros_by_layer(points)]
+    figures = [plot_trade_off(points, base), plot_zeros_by_layer(points)]
     return Answer(
         [describe_sparsity(points, base), describe_claims(found), describe_smallest(points, base)],
         all_claims_hold(found),
-        [picture for picture in pictures if picture],
+        [figure for figure in figures if figure],
         [("All methods", table(points, base))],
         [describe_high_share(points, base), describe_l1(points), describe_not_sparse(points, base)],
     )
@@ -52,27 +188,20 @@ def table(points: Sequence[Point], base: Point) -> Table:
 
 
 def _row(point: Point, base: Point) -> list[Cell]:
-    name = point.method + (f" ({point.diverged} diverged)" if point.diverged else "")
+    name = text_cells(point.method + (f" ({point.diverged} diverged)" if point.diverged else ""), point.setting)
     if not point.seeds:
-        return [
-            (name, name),
-            (point.setting, point.setting),
-            *([("-", float("nan"))] * 5),
-            ("diverged",) * 2,
-            ("-", ""),
-        ]
+        return [*name, *([("-", nan)] * 5), *text_cells("diverged"), ("-", "")]
     zeros, weights, size = (point.summary(figure).mean for figure in ("zeros", "weights", "bytes"))
-    between, said = change(point, base), "the measure" if point is base else _SAID[keeps(point, base)]
+    between, verdict = change(point, base), "the measure" if point is base else _VERDICTS[keeps(point, base)]
     val, test = (point.summary(figure) for figure in ("val_acc", "test_acc"))
     return [
-        (name, name),
-        (point.setting, point.setting),
+        *name,
         (f"{100 * zeros:.1f} %", zeros),
         (f"{weights:,.0f}", weights),
         (f"{size / 1000:,.0f}", size),
         (format_accuracy(val), val.mean),
         ("-" if point is base else format_difference(between), between.mean),
-        (said, said),
+        *text_cells(verdict),
         (format_accuracy(test), test.mean),
     ]
 

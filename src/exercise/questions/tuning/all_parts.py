@@ -4,10 +4,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 
-from exercise.formatting import describe_against_reported, format_accuracy, format_margin, join_sentences
-from exercise.outcomes import convergence_below_guessing, format_best_epochs, result_cells
-from exercise.questions.tuning.parts import ALL, COMPARED, OF_RECIPE, PARTS, group_of, pairs_of
-from exercise.questions.tuning.sections import RECIPES, STEPS, measure_steps, measured_steps, plot_curves
+from exercise.formatting import (
+    describe_against_reported,
+    format_accuracy,
+    format_difference,
+    format_margin,
+    join_sentences,
+    text_cells,
+)
+from exercise.outcomes import convergence_below_guessing, format_best_epochs, rate_of, result_cells
+from exercise.plots import plot_curves
+from exercise.questions.tuning.sections import (
+    ALL,
+    COMPARED,
+    OF_RECIPE,
+    PARTS,
+    RECIPES,
+    STEPS,
+    group_of,
+    measure_steps,
+    measured_steps,
+    pairs_of,
+)
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import step_ratio
 from exercise.store import Evidence, diverged_runs
@@ -30,7 +48,7 @@ def answer(evidence: Evidence) -> Answer:
             *describe_gains(changes),
             f"{best.label} has the highest validation accuracy: {format_accuracy(best.summary('metrics', 'val_acc'))}.",
         ],
-        figures=[plot_curves("8", done), replace(plot_accuracy_bars(done), name="8_accuracy_bars")],
+        figures=[plot_curves(done, "loss", "8"), replace(plot_accuracy_bars(done), name="8_accuracy_bars")],
         tables=[("What each change brings", gains(evidence, changes)), ("All parts", _all(groups))],
         details=[
             describe_against_reported(
@@ -56,41 +74,33 @@ def describe_gains(changes: Mapping[str, Pair]) -> list[str]:
         "costs": "At a cost in accuracy, more than the noise",
         "open": "Not shown to matter with these seeds",
     }
-    said = [f"{words[side]}: {'; '.join(found)}." for side, found in sides.items() if found]
-    tests = next((pair.tests for pair in changes.values()), 0)
-    return [*said[:-1], f"{said[-1]} Noise is judged by Holm over {tests} pairs; ± is of one alone."] if said else []
+    sentences = [f"{words[side]}: {'; '.join(found)}." for side, found in sides.items() if found]
+    if sentences:
+        tests = next(pair.tests for pair in changes.values())
+        sentences[-1] += f" Noise is judged by Holm over {tests} pairs; ± is of one alone."
+    return sentences
 
 
 def gains(evidence: Evidence, changes: Mapping[str, Pair]) -> Table:
-    """A line a change: accuracy, epochs and the time of a step."""
+    """One row per change: accuracy, epochs and the time of a step."""
     steps, rows = measured_steps(evidence), []
     for key, pair in changes.items():
         found = convergence_below_guessing(pair.second, pair.first)
-        by = 100 * pair.difference.mean
-        spread = f" ± {100 * pair.difference.half_width:.1f}" if pair.is_tested else ""
-        row: list[Cell] = [
-            (key, key),
-            (pair.first.label, pair.first.label),
-            (pair.second.label, pair.second.label),
-            (f"{by:+.1f}{spread}", by),
-            (format_p(pair.p), pair.p),
-            _ratio(found.common_epochs_ratio if found else None),
-            _ratio(step_ratio(steps, *COMPARED[key])),
-        ]
-        rows.append(row)
+        rows.append(
+            [
+                *text_cells(key, pair.first.label, pair.second.label),
+                (format_difference(pair.difference), 100 * pair.difference.mean),
+                (format_p(pair.p), pair.p),
+                _ratio(found.common_epochs_ratio if found else None),
+                _ratio(step_ratio(steps, *COMPARED[key])),
+            ]
+        )
+    headings = ["part", "network", "compared with", "points of validation accuracy", "p by Holm", "epochs, ratio"]
     return Table(
-        [
-            "part",
-            "network",
-            "compared with",
-            "points of validation accuracy",
-            "p by Holm",
-            "epochs, ratio",
-            "a step, ratio",
-        ],
+        [*headings, "a step, ratio"],
         rows,
         "Points: ± is of one pair alone, p is corrected for all. Epochs: to the higher of the two best validation "
-        "losses, with a 95 % interval over the seeds. A step: time of the processor, with one over rounds in turn. "
+        "losses, with a 95 % interval over the seeds. A step: time of the processor, with one over alternate rounds. "
         "Below 1 the network takes less than the one it is compared with.",
     )
 
@@ -112,18 +122,9 @@ def _reported(groups: Mapping[str, Group]) -> dict[str, tuple[Interval, float]]:
 
 
 def _all(groups: Mapping[str, Group]) -> Table:
-    headings = [
-        "part",
-        "network",
-        "batch, weight decay",
-        "learning rate",
-        "validation accuracy",
-        "test accuracy †",
-        "best epochs",
-        "s an epoch",
-    ]
+    headings = ["part", "network", "batch, weight decay", "learning rate", "validation accuracy", "test accuracy †"]
     return Table(
-        [*headings, "solution A", "solution B", "book's notebook"],
+        [*headings, "best epochs", "s an epoch", "solution A", "solution B", "book's notebook"],
         [_row(key, group) for key, group in groups.items()],
         "The last three columns are what others report, % of validation images, of one run each: two solutions from "
         "the web (B's are test accuracies, mostly of convolutional networks) and the notebook that goes with the book.",
@@ -133,24 +134,17 @@ def _all(groups: Mapping[str, Group]) -> Table:
 def _row(key: str, group: Group) -> list[Cell]:
     part, best = PARTS[key], group.of("metrics", "best_epoch").values()
     val, test, time = result_cells(group)
-    lr = group.search["lr"] if group.search else group.settings.get("optim.lr", nan)
+    lr, batch, decay = rate_of(group), group.settings["data.batch_size"], group.settings["optim.weight_decay"]
     return [
-        (key, key),
-        (part.name, part.name),
-        _recipe(group),
+        *text_cells(key, part.name),
+        (f"{batch}, {decay:g}", batch),
         (f"{lr:.2g}", lr),
         val,
         test,
         (format_best_epochs(group), min(best, default=nan)),
         time,
-        *((text, text) for text in part.published),
+        *text_cells(*part.published),
     ]
-
-
-def _recipe(group: Group) -> Cell:
-    """What it is trained in: "128, 0.003"."""
-    batch, decay = group.settings["data.batch_size"], group.settings["optim.weight_decay"]
-    return f"{batch}, {decay:g}", batch
 
 
 SECTION = Section(
