@@ -1,4 +1,4 @@
-"""What looks into the layers of trainings came to, as one number a seed."""
+"""Layer statistics of trainings, as one number per seed."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +8,7 @@ OUTPUT = "output"  # the layer that is not hidden
 
 
 def layers_by_seed(group: Group) -> dict[int, LayerStatistics]:
-    """By seed, of the completed runs that were looked into."""
+    """By seed, of the completed runs that have layer statistics."""
     return {seed: run.layers for seed, run in sorted(group.runs.items()) if run.layers}
 
 
@@ -21,3 +21,8 @@ def hidden_layers(layers: LayerStatistics, by_epochs: Mapping[int, Values], row:
     """A row of figures of the hidden layers alone, by epochs trained."""
     keep = [name != OUTPUT for name in layers.names]
     return {epochs: values[row][keep] for epochs, values in sorted(by_epochs.items())}
+
+
+def hidden_at_end(layers: LayerStatistics, by_epochs: Mapping[int, Values], row: int) -> Values:
+    """The same after the last epoch."""
+    return hidden_layers(layers, by_epochs, row)[max(by_epochs)]

@@ -127,7 +127,7 @@ def guessing_accuracy(group: Group) -> float:
 
 def beats_guessing(group: Group) -> bool:
     """Whether the validation loss of every run fell below that of naming all classes as equally probable."""
-    return _count_below_guessing(group) == len(_best_losses(group))
+    return all(best < log(num_classes(group)) for best in _best_losses(group))
 
 
 def describe_convergence_of(old: Group, new: Group) -> str:
@@ -138,22 +138,15 @@ def describe_convergence_of(old: Group, new: Group) -> str:
 
 def _describe_guessing(group: Group) -> str:
     """How many runs fell below the loss of guessing."""
-    below, of = _count_below_guessing(group), len(_best_losses(group))
-    often = f"fell below {_guessing_loss(group):.2f}, that of guessing, in {below} of {of} runs"
-    never = f"never fell below {_guessing_loss(group):.2f}, that of guessing"
+    guessing, losses = log(num_classes(group)), _best_losses(group)
+    below = sum(best < guessing for best in losses)
+    often = f"fell below {guessing:.2f}, that of guessing, in {below} of {len(losses)} runs"
+    never = f"never fell below {guessing:.2f}, that of guessing"
     return f"The validation loss of {group.label} {often if below else never}."
-
-
-def _count_below_guessing(group: Group) -> int:
-    return sum(best < _guessing_loss(group) for best in _best_losses(group))
 
 
 def _best_losses(group: Group) -> list[float]:
     return [run.curve.best_val_loss for run in group.runs.values() if run.curve]
-
-
-def _guessing_loss(group: Group) -> float:
-    return log(num_classes(group))
 
 
 def is_less(ratio: Ratio | None) -> bool | None:

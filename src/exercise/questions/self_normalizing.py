@@ -20,7 +20,7 @@ from exercise.formatting import (
     mean_cell,
     with_label,
 )
-from exercise.layer_summary import figure_by_seed, hidden_layers
+from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers
 from exercise.plots import plot_curves
 from exercise.section import Answer, Section
 from exercise.store import Evidence, diverged_runs
@@ -32,7 +32,6 @@ from trainlab.report import (
     Group,
     LayerStatistics,
     Table,
-    Values,
     format_mean,
     format_p,
     plot_layers,
@@ -53,17 +52,17 @@ Figures = Mapping[str, BySeed]  # by name
 
 def from_zero(layers: LayerStatistics) -> float:
     """How far a hidden layer's mean is from 0 after training, on average."""
-    return float(np.abs(_at_end(layers, MEAN)).mean())
+    return float(np.abs(hidden_at_end(layers, layers.by_epochs, MEAN)).mean())
 
 
 def from_one(layers: LayerStatistics) -> float:
     """How far its deviation is from 1."""
-    return float(np.abs(_at_end(layers, STD) - 1).mean())
+    return float(np.abs(hidden_at_end(layers, layers.by_epochs, STD) - 1).mean())
 
 
 def dead(layers: LayerStatistics) -> float:
     """Share of dead units among the hidden ones after training, in %."""
-    return 100 * float(_at_end(layers, DEAD).mean())
+    return 100 * float(hidden_at_end(layers, layers.by_epochs, DEAD).mean())
 
 
 def flow(layers: LayerStatistics, epochs: int) -> float:
@@ -209,10 +208,6 @@ def fate(ratios: Sequence[float]) -> str:
     if all(ratio > FLOW for ratio in ratios):
         return "explodes"
     return "neither" if all(1 / FLOW <= ratio <= FLOW for ratio in ratios) else "differs"
-
-
-def _at_end(layers: LayerStatistics, row: int) -> Values:
-    return hidden_layers(layers, layers.by_epochs, row)[max(layers.by_epochs)]
 
 
 SWEEP = Sweep(

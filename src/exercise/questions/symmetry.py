@@ -1,7 +1,6 @@
 """Question 1: all weights of a layer one value, drawn by He's rule. Is symmetry ever broken?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -18,7 +17,7 @@ from exercise.formatting import (
     verdict,
     with_label,
 )
-from exercise.layer_summary import figure_by_seed, hidden_layers, layers_by_seed
+from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed
 from exercise.plots import draw_by_layer, marked, plot_curves
 from exercise.section import Answer, Section
 from exercise.store import Evidence
@@ -29,7 +28,6 @@ from trainlab.report import (
     WEIGHT_STATISTICS,
     Cell,
     Group,
-    LayerStatistics,
     Plot,
     Table,
     Values,
@@ -62,31 +60,7 @@ RANK, DISTINCT = (WEIGHT_STATISTICS.index(name) for name in ("rank", "distinct_u
 TITLES = {DISTINCT: "distinct units", RANK: "rank of the weights"}
 SEE_CURVES = "Compare the heights at which the lines level off: do those that begin with one value a layer stay below?"
 DEAD = LAYER_STATISTICS.index("dead")
-MARK = 50.0  # % of dead units from which on the network is said to tell images no more apart
-
-
-@dataclass(frozen=True)
-class Symmetry:
-    """Of the hidden layers of the runs of a group, over all looks.
-
-    Attributes:
-        units: most distinct units of any.
-        rank: highest of any.
-        broken: layers that came to more than one distinct unit in some run.
-    """
-
-    units: float
-    rank: float
-    broken: int
-
-
-def symmetry(group: Group) -> Symmetry | None:
-    """None where no run was looked into."""
-    runs = layers_by_seed(group).values()
-    if not runs:
-        return None
-    units, ranks = (np.array([_most(layers, row) for layers in runs]).max(axis=0) for row in (DISTINCT, RANK))
-    return Symmetry(float(units.max()), float(ranks.max()), int((units > 1).sum()))
+MARK = 50.0  # % of dead units from which on the network is said to give all images the same output
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -95,18 +69,19 @@ def answer(evidence: Evidence) -> Answer:
     without = _describe_without_norm(plain[SAME], plain[INDEPENDENT])
     table = ("Each network and each start", _table(normed, plain, without))
     same, independent = normed[SAME], normed[INDEPENDENT]
-    found = symmetry(same)
-    if found is None or not independent.runs:
+    if not layers_by_seed(same) or not independent.runs:
         return Answer(["One side has no completed run: nothing can be said."], tables=[table])
-    ours, theirs = (_points(group) for group in (same, independent))
-    said = [
-        f"{_describe_symmetry(found, same)} {_describe_independent(independent)}",
+    ours, theirs = (
+        {seed: 100 * value for seed, value in group.of("metrics", "val_acc").items()} for group in (same, independent)
+    )
+    sentences = [
+        f"{_describe_symmetry(same)} {_describe_independent(independent)}",
         describe_difference("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
     ]
     shown = [group for group in normed.values() if group.runs]
     return Answer(
-        said,
-        False if found.units > 1 else holds(verdict(difference(ours, theirs)), "lower"),
+        sentences,
+        False if _most(same, DISTINCT).max() > 1 else holds(verdict(difference(ours, theirs)), "lower"),
         [
             _plot(
                 [group for group in shown if layers_by_seed(group)], _describe_output_layer(normed[OUTPUT_INDEPENDENT])
@@ -117,16 +92,17 @@ def answer(evidence: Evidence) -> Answer:
     )
 
 
-def _describe_symmetry(found: Symmetry, group: Group) -> str:
-    if found.units > 1:
+def _describe_symmetry(group: Group) -> str:
+    units, rank = _most(group, DISTINCT), _most(group, RANK).max()
+    if (broken := int((units > 1).sum())) > 0:
         return (
-            f"With one value for all weights of a layer symmetry was broken: {found.broken} hidden "
-            f"layer{' has' if found.broken == 1 else 's have'} more than one distinct unit. The most that a layer "
-            f"has are {found.units:.0f}, and the highest rank of its weights is {found.rank:.0f}."
+            f"With one value for all weights of a layer symmetry was broken: {broken} hidden "
+            f"layer{' has' if broken == 1 else 's have'} more than one distinct unit. The most that a layer "
+            f"has are {units.max():.0f}, and the highest rank of its weights is {rank:.0f}."
         )
     return (
         "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank "
-        f"{found.rank:.0f} at most, before training and after each epoch ({format_seeds(len(layers_by_seed(group)))})."
+        f"{rank:.0f} at most, before training and after each epoch ({format_seeds(len(layers_by_seed(group)))})."
     )
 
 
@@ -140,14 +116,14 @@ def _describe_independent(group: Group) -> str:
 
 
 def _describe_output_layer(group: Group) -> str:
-    """What independent weights of the output layer change: they tell the last hidden units apart, and no others."""
+    """What independent weights of the output layer change: the last hidden units come to differ, and no others."""
     if not layers_by_seed(group):
         return ""
     units, rank = _at_end(group, lambda of: of[-1])
-    below = max(figure_by_seed(group, lambda layers: float(_most(layers, DISTINCT)[:-1].max(initial=1))).values())
-    apart = f"comes to {format_mean(units)} distinct units with weights of rank {format_mean(rank)}"
+    below = _most(group, DISTINCT)[:-1].max(initial=1)
+    apart = f"reaches {format_mean(units)} distinct units with weights of rank {format_mean(rank)}"
     last = apart if units.mean > 1 else "keeps one unit"
-    rest = "those below keep one unit" if below <= 1 else f"those below come to as many as {below:.0f}"
+    rest = "those below keep one unit" if below <= 1 else f"those below reach as many as {below:.0f}"
     return (
         f"If the output layer alone has independent weights, the last hidden layer {last}, and {rest}: validation "
         f"accuracy {format_accuracy(group.summary('metrics', 'val_acc'))}."
@@ -160,9 +136,7 @@ def _describe_without_norm(same: Group, independent: Group) -> str:
     start = "Without batch normalization"
     if not same.runs:
         return f"{start} {len(diverged)} runs with one value a layer diverged." if diverged else ""
-    dead = figure_by_seed(
-        same, lambda layers: 100 * float(hidden_layers(layers, layers.by_epochs, DEAD)[_end(layers)].mean())
-    )
+    dead = figure_by_seed(same, lambda layers: 100 * float(hidden_at_end(layers, layers.by_epochs, DEAD).mean()))
     reached = (
         f"{start} one value a layer reaches {format_accuracy(same.summary('metrics', 'val_acc'))} and independent "
         f"weights {format_accuracy(independent.summary('metrics', 'val_acc'))}"
@@ -182,28 +156,17 @@ def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
     return with_label(evidence.group(SWEEP, **settings), name)
 
 
-def _points(group: Group) -> dict[int, float]:
-    return {seed: 100 * value for seed, value in group.of("metrics", "val_acc").items()}
-
-
-def _end(layers: LayerStatistics) -> int:
-    return max(layers.by_epochs)
-
-
-def _last(layers: LayerStatistics, row: int) -> Values:
-    """A figure of the weights of the hidden layers after the last epoch."""
-    return hidden_layers(layers, layers.weights_by_epochs, row)[_end(layers)]
-
-
 def _at_end(group: Group, of_layers: Callable[[Values], float]) -> list[Interval]:
-    """Distinct units and rank after the last epoch, as one number a seed."""
+    """Distinct units and rank after the last epoch, as one number per seed."""
     runs = layers_by_seed(group).values()
-    return [interval([float(of_layers(_last(layers, row))) for layers in runs]) for row in (DISTINCT, RANK)]
+    last = [[hidden_at_end(of, of.weights_by_epochs, row) for of in runs] for row in (DISTINCT, RANK)]
+    return [interval([float(of_layers(layers)) for layers in of_runs]) for of_runs in last]
 
 
-def _most(layers: LayerStatistics, row: int) -> Values:
-    """The most that each hidden layer had at any look."""
-    return np.array([*hidden_layers(layers, layers.weights_by_epochs, row).values()]).max(axis=0)
+def _most(group: Group, row: int) -> Values:
+    """The most that each hidden layer had in any run, before training and after each epoch."""
+    runs = layers_by_seed(group).values()
+    return np.array([[*hidden_layers(of, of.weights_by_epochs, row).values()] for of in runs]).max(axis=(0, 1))
 
 
 def _plot(groups: Sequence[Group], half: str) -> Plot:
@@ -213,7 +176,10 @@ def _plot(groups: Sequence[Group], half: str) -> Plot:
             mean = mean_over_seeds([*layers_by_seed(group).values()])
             aside = 1.05 ** (i - (len(groups) - 1) / 2)
             for column, row in enumerate((DISTINCT, RANK)):
-                at_end, over_time = _last(mean, row), hidden_layers(mean, mean.weights_by_epochs, row)
+                at_end, over_time = (
+                    hidden_at_end(mean, mean.weights_by_epochs, row),
+                    hidden_layers(mean, mean.weights_by_epochs, row),
+                )
                 above, below = axes[column], axes[2 + column]
                 draw_by_layer(above, at_end * aside, **marked(i), linewidth=1.3, label=group.label)
                 means = [of.mean() * aside for of in over_time.values()]

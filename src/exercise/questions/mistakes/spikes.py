@@ -1,7 +1,6 @@
 """A mistake: a learning rate that is too high for the plain network. Its loss spikes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import log
 from statistics import median
 
@@ -31,30 +30,15 @@ RIGHT, WRONG = "plain_elu_he", "mistake_learning_rate"
 BySeed = Mapping[int, Sequence[float]]  # mean losses of blocks
 
 
-@dataclass(frozen=True)
-class Spike:
-    """Where the loss jumped.
-
-    Attributes:
-        start: block that it begins with.
-        end: first block after it.
-        top: the highest mean of a block in it.
-    """
-
-    start: int
-    end: int
-    top: float
-
-
 def block_means(losses: Sequence[float]) -> list[float]:
     """Mean of each ``BLOCK`` losses; what is left at the end is dropped."""
     whole = len(losses) // BLOCK * BLOCK
     return [float(np.mean(losses[i : i + BLOCK])) for i in range(0, whole, BLOCK)]
 
 
-def find_spikes(means: Sequence[float]) -> list[Spike]:
-    """All spikes by ``RULE``; the mark stands still while one lasts."""
-    found: list[Spike] = []
+def find_spikes(means: Sequence[float]) -> list[range]:
+    """The blocks of each spike by ``RULE``; the mark stands still while one lasts."""
+    found: list[range] = []
     start, mark = None, 0.0
     for i in range(BEFORE, len(means)):
         if start is None:
@@ -63,10 +47,10 @@ def find_spikes(means: Sequence[float]) -> list[Spike]:
         if is_above and start is None:
             start = i
         elif not is_above and start is not None:
-            found.append(Spike(start, i, max(means[start:i])))
+            found.append(range(start, i))
             start = None
     if start is not None:
-        found.append(Spike(start, len(means), max(means[start:])))
+        found.append(range(start, len(means)))
     return found
 
 
@@ -87,14 +71,13 @@ def answer(evidence: Evidence) -> Answer:
     """1e-3 compared with 1e-4."""
     right, wrong = (network(evidence, experiment) for experiment in (RIGHT, WRONG))
     means = {group.label: block_means_by_seed(group) for group in (right, wrong)}
-    said, costs = describe_cost(wrong, right)
-    pictures = [plot_losses(means, log(num_classes(wrong)))] if any(means.values()) else []
+    cost, is_worse = describe_cost(wrong, right)
+    figures = [plot_losses(means, log(num_classes(wrong)))] if any(means.values()) else []
     done = [group for group in (right, wrong) if group.runs]
-    return Answer(
-        [describe_spikes(means), said],
-        all_hold(more_spikes(means[right.label], means[wrong.label]), costs),
-        [*pictures, *([plot_curves(done, "loss", "mistake_lr", f"{HALF_EPOCHS} {SEE}")] if done else [])],
-    )
+    if done:
+        figures.append(plot_curves(done, "loss", "mistake_lr", f"{HALF_EPOCHS} {SEE}"))
+    agrees = all_hold(more_spikes(means[right.label], means[wrong.label]), is_worse)
+    return Answer([describe_spikes(means), cost], agrees, figures)
 
 
 def describe_spikes(means: Mapping[str, BySeed]) -> str:
@@ -106,7 +89,7 @@ def describe_spikes(means: Mapping[str, BySeed]) -> str:
 def _describe_runs(runs: BySeed) -> str:
     found = _spikes_by_run(runs)
     if not found:
-        return "too few steps to tell a spike" if runs else "no run that left its losses"
+        return "too few steps to find a spike" if runs else "no run that left its losses"
     numbers = [len(spikes_of) for spikes_of in found if spikes_of]
     runs_of = f"{len(found)} run{'' if len(found) == 1 else 's'}"
     if not numbers:
@@ -114,12 +97,12 @@ def _describe_runs(runs: BySeed) -> str:
     few, many = min(numbers), max(numbers)
     each = f"{few} to {many} spikes" if few < many else "one spike" if few == 1 else f"{few} spikes"
     where = f"in {len(numbers)} of {runs_of}" if len(numbers) < len(found) else f"in each of {runs_of}"
-    highest = max(spike.top for spikes_of in found for spike in spikes_of)
+    highest = max(max(of[block] for block in spike) for of in runs.values() for spike in find_spikes(of))
     top = "at a loss" if sum(numbers) == 1 else "the highest at a loss"
     return f"{each} {where if len(found) > 1 else f'in {runs_of}'}, {top} of {highest:.1f}"
 
 
-def _spikes_by_run(runs: BySeed) -> list[list[Spike]]:
+def _spikes_by_run(runs: BySeed) -> list[list[range]]:
     """Spikes of each run that is long enough to have one."""
     return [find_spikes(of) for of in runs.values() if len(of) > BEFORE]
 
@@ -139,7 +122,7 @@ def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
             for i, (seed, of) in enumerate(runs.items()):
                 steps = BLOCK * (np.arange(len(of)) + 0.5)
                 one.plot(steps, of, color=COLORS[i], linewidth=0.9, label=f"seed {seed}")
-                tops = [spike.start + int(np.argmax(of[spike.start : spike.end])) for spike in find_spikes(of)]
+                tops = [spike.start + int(np.argmax(of[spike.start : spike.stop])) for spike in find_spikes(of)]
                 one.plot(steps[tops], np.array(of)[tops], "v", color=COLORS[i], markersize=5)
             one.set_title(name)
             one.set_xlabel("step")

@@ -221,9 +221,9 @@ SECTIONS = (
         (
             "One network a seed, 20 hidden layers of 100 units with batch normalization, trained to the end of a "
             "1cycle schedule; every method starts from it. Methods are fine-tuned alike, for "
-            f"{m.FULL.plan.epochs} epochs at a rate that falls from {m.FULL.plan.lr:g} to zero, and so "
+            f"{m.PLAN.epochs} epochs at a rate that falls from {m.PLAN.lr:g} to zero, and so "
             "is the dense network: all are held against the better of the dense network as trained and trained on. "
-            f"Students are trained anew, with {m.FULL.student.epochs * m.FULL.student.batches} steps.",
+            f"Students are trained anew, with {m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches} steps.",
             "A setting keeps the accuracy where no loss is clear (p below 0.05, paired by seed) and the two-sided 95 "
             f"% interval has no room for one of more than {100 * SMALL:.0f} point, a margin that is a choice, the same "
             "as in question 2. It loses it where a loss is clear, however small. Otherwise it cannot be told, which is "
