@@ -14,7 +14,7 @@ FORMAT = 2  # of settings.json; trainlab 0.1 wrote no number
 
 @contextmanager
 def claim_folder(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Iterator[None]:
-    """Keep other exercises out, and what is trained beside it, so that no other settings come among the same figures.
+    """Lock the folder, and refuse other settings than those that its runs were trained with.
 
     Raises:
         ValueError: another is running there, what was trained there had other settings, or a setting cannot be read.

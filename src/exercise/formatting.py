@@ -48,7 +48,7 @@ def corrected_verdict(pair: Pair) -> Verdict:
 
 
 def corrected_verdicts(differences: Sequence[Difference]) -> list[tuple[Verdict, float]]:
-    """What is said of each of several differences, and its p, by Holm's correction over all of them."""
+    """The verdict on each of several differences, and its p, by Holm's correction over all of them."""
     ps = holm([one.p for one in differences])
     return [(verdict(replace(one, p=p)), p) for one, p in zip(differences, ps, strict=True)]
 
@@ -90,9 +90,9 @@ def describe_test(between: Difference) -> str:
     return f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
 
 
-def holds(said: Verdict, wanted: Literal["higher", "lower"]) -> bool | None:
+def holds(found: Verdict, wanted: Literal["higher", "lower"]) -> bool | None:
     """Whether a verdict is the one ``wanted``; False where it is the contrary, None where it is open."""
-    return said == wanted if said in ("higher", "lower") else None
+    return found == wanted if found in ("higher", "lower") else None
 
 
 def loses_nothing(change: Difference, p: float | None = None) -> bool | None:
@@ -174,7 +174,7 @@ def describe_against_reported(what: str, found: Mapping[str, tuple[Interval, flo
 
 
 def describe_outcome(group: Group) -> str:
-    """What the runs of a group came to: "50.1 ± 0.4 % (3 seeds)", "41.0 % (1 seed), 2 runs diverged"."""
+    """The results of the runs of a group: "50.1 ± 0.4 % (3 seeds)", "41.0 % (1 seed), 2 runs diverged"."""
     lost = Counter(run.status for run in group.others)
     parts = [format_accuracy(group.summary("metrics", "val_acc"))] if group.runs or not lost else []
     parts += [f"{count} run{'' if count == 1 else 's'} {status}" for status, count in lost.items()]
@@ -207,13 +207,13 @@ def describe_difference(
     """
     (name, values), (other, others) = first, second
     between = difference(values, others)
-    said = verdict(between)
+    found = verdict(between)
     means = f"{interval([*values.values()]).mean:.{digits}f} and {interval([*others.values()]).mean:.{digits}f}"
-    if said == "unknown":
+    if found == "unknown":
         why = between.reason or "too few seeds"
         return f"{what} of {name} and {other} ({means} {unit}): nothing can be claimed, {why}."
     by = f"{abs(between.mean):.{digits}f} ± {between.half_width:.{digits}f} {unit}"
     how = describe_test(between)
-    if said == "not distinguishable":
+    if found == "not distinguishable":
         return f"No significant difference in {what[:1].lower()}{what[1:]} between {name} and {other} ({by}, {how})."
-    return f"{what} of {name} is {by} {said} than of {other} ({how})."
+    return f"{what} of {name} is {by} {found} than of {other} ({how})."

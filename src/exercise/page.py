@@ -16,15 +16,16 @@ from trainlab.runs import write_atomically
 
 TITLE = "Twenty layers, measured"
 _INTRODUCTION = (
-    "Questions 1 to 8 of the exercises of chapter 11 of Aurélien Géron's Hands-On Machine Learning, carried out with a "
-    "dense network of 20 hidden layers of 100 units on CIFAR-10. Every sentence of an answer is made from the figures "
-    "by fixed rules. ± is half the width of a 95 % interval over the seeds (Student's t); where it is over something "
-    "else, that is said, and it is never corrected for the number of comparisons. A difference counts as shown where p "
-    "is below 0.05. Where an answer says “by Holm”, p is corrected for the comparisons that it names; elsewhere it is "
-    "of one comparison alone. Where runs diverged, they are counted. Choices are made on images held out for "
+    "Questions 1 to 8 of the exercises of chapter 11 of Aurélien Géron's Hands-On Machine Learning, run with a dense "
+    "network of 20 hidden layers of 100 units on CIFAR-10. Every sentence of an answer is made from the figures by "
+    "fixed rules. ± is half the width of a 95 % interval over the seeds (Student's t); where it is over something "
+    "else, that is stated, and it is never corrected for the number of comparisons. A difference counts as shown where "
+    "p is below 0.05. Where an answer says “by Holm”, p is corrected for the comparisons that it names; elsewhere it "
+    "is of one comparison alone. Where runs diverged, they are counted. Choices are made on images held out for "
     "validation; figures marked † are of the test set, which takes no part in any choice. What is “usually said” is "
     "the textbook's answer, or that of other published solutions. Seeds that are trained together share a processor, "
-    "so the spread of their seconds says nothing of noise: where it matters what a step costs, steps are timed in turn."
+    "so the spread of their seconds says nothing of noise: where it matters what a step costs, steps are timed "
+    "alternately."
 )
 _QUICK = (
     "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "

@@ -30,7 +30,7 @@ class SweepProcess:
         sweep: the sweep.
         script: `src/train.py`.
         words: of its command line.
-        output: file for what it says, which is shown as one when it has ended: it is not the only one, and has one
+        output: file for its output, which is shown when it has ended: it is not the only one, and has one
             thread. None for the terminal, and as many threads as there are.
 
     Attributes:
@@ -50,11 +50,11 @@ class SweepProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether it has ended."""
         return self._process.poll() is not None
 
     def wait(self) -> int:
-        """Wait for its end, and show what it said. Returns the exit status as a shell has it."""
+        """Wait for its end, and show its output. Returns the exit status as a shell has it."""
         status = self._process.wait()
         if not self.seconds:
             self.seconds = time.monotonic() - self._started
@@ -63,7 +63,7 @@ class SweepProcess:
         return status if status >= 0 else 128 - status
 
     def stop(self) -> None:
-        """Tell it to end, as Ctrl-C does, and wait for that."""
+        """Request it to stop, as Ctrl-C does, and wait for that."""
         if not self.has_ended:
             self._process.terminate()
         self.wait()
@@ -76,7 +76,7 @@ INTERRUPTED = 130
 
 
 class Cancelled(Exception):
-    """Ended by Ctrl-C, or by a sweep that came to no end; the exit status."""
+    """Ended by Ctrl-C, or by a sweep that did not finish; the exit status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"exit status {status}")
@@ -84,13 +84,13 @@ class Cancelled(Exception):
 
 
 class Exercise:
-    """Carries sections out, in their order.
+    """Runs sections, in their order.
 
     Args:
-        sections: those that are asked for.
+        sections: those to run.
         all_sections: those of the page; what was done of the others before is shown, too.
         folder: `outputs/NAME` of the exercise.
-        setting: that it is carried out with.
+        setting: that it is run with.
         script: `src/train.py`.
     """
 
@@ -112,7 +112,7 @@ class Exercise:
         """Do all of it. Returns the page.
 
         Raises:
-            Cancelled: by Ctrl-C, or a sweep came to no end.
+            Cancelled: by Ctrl-C, or a sweep did not finish.
             ValueError: the folder is of another exercise, a setting cannot be read, or a section has no answer.
         """
         sweeps = sweeps_of(self.sections)
@@ -163,10 +163,10 @@ class Exercise:
         return SweepProcess(sweep, self.script, words, output)
 
     def _end(self, one: SweepProcess) -> None:
-        """See what became of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
+        """Check the results of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
 
         Raises:
-            Cancelled: a run that it should have made has come to no end, or all have failed.
+            Cancelled: a run that it should have made has not ended, or all have failed.
         """
         status, sweep = one.wait(), one.sweep
         self._add_seconds(sweep.name, one.seconds)
@@ -175,7 +175,7 @@ class Exercise:
         expected = count_runs(sweep, self.setting)
         missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
         if missing > 0:
-            log.error("%s: %d of %d runs have come to no end", sweep.name, missing, expected)
+            log.error("%s: %d of %d runs have not ended", sweep.name, missing, expected)
         if failed:
             log.warning("%s: %s; the same command tries again", sweep.name, describe_failures(failed))
         if missing > 0 or status not in (0, 1) or len(failed) == expected:  # what ends all runs would end others, too
@@ -215,7 +215,7 @@ class Exercise:
         return json.loads(self._times.read_text()) if self._times.exists() else {}
 
     def _add_seconds(self, name: str, seconds: float) -> None:
-        """Add to what a sweep or a measurement has taken, over all times that it was gone on with."""
+        """Add to the time that a sweep or a measurement has taken, over all times that it was resumed."""
         times = self._seconds()
         times[name] = times.get(name, 0.0) + seconds
         write_json(self._times, times, indent=1)

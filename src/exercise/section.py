@@ -27,7 +27,7 @@ class Answer:
 
     Attributes:
         sentences: two or three, or short paragraphs, made from the figures by rules.
-        agrees: whether the measurement says what is usually said; None where it cannot tell.
+        agrees: whether the measurement confirms what is usually claimed; None where that is undecided.
         figures: with captions that say what to see.
         tables: with a name each.
         details: further paragraphs, for those who want to know more than the answer.
@@ -52,7 +52,7 @@ class Section:
         textbook: the answer that is usually given; "" where there is none.
         sweeps: what is trained for it.
         measurements: what is measured besides, in this order, after the sweeps.
-        answer: makes the answer; raises NotYet where something is missing that is under way.
+        answer: makes the answer; raises NotAvailable where something is missing that is under way.
         notes: what a reader should know of how it was done.
     """
 

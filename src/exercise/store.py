@@ -1,4 +1,4 @@
-"""What is on disk of an exercise: runs of its sweeps, and what was measured."""
+"""What is on disk of an exercise: runs of its sweeps, and measurements."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ ENDED = ("completed", "diverged")  # not "failed": an error says nothing of what
 
 
 class NotAvailable(Exception):
-    """What an answer is made of is not there; says what is missing."""
+    """What an answer is made of is missing; the message names it."""
 
 
 class Evidence:
@@ -24,7 +24,7 @@ class Evidence:
 
     Args:
         folder: of the exercise, under `outputs/`.
-        setting: that it is carried out with.
+        setting: that it is run with.
     """
 
     def __init__(self, folder: Path, setting: Setting) -> None:
@@ -57,7 +57,7 @@ class Evidence:
         """All groups of a sweep.
 
         Raises:
-            NotYet: a run of it has not ended, or not even begun, or has failed.
+            NotAvailable: a run of it has not ended, or not even begun, or has failed.
         """
         if sweep.name in self.under_way():
             raise NotAvailable(f"{sweep.name} is not through")
@@ -74,7 +74,7 @@ class Evidence:
         """The group of a sweep with these ``settings``, keys with `__` for a dot, once all its runs have ended.
 
         Raises:
-            NotYet: a run of it has not ended.
+            NotAvailable: a run of it has not ended.
             LookupError: more than one group has them.
         """
         wanted = {key.replace("__", "."): value for key, value in settings.items()}
@@ -90,17 +90,17 @@ class Evidence:
         """The group of a sweep that was trained with the option ``name`` of `conf/experiment/exercise/`.
 
         Raises:
-            NotYet: a run of it has not ended.
+            NotAvailable: a run of it has not ended.
         """
         return self.group(sweep, experiment=f"exercise/{name}")
 
     def under_way(self) -> list[str]:
-        """Names of sweeps that were begun and have not come to their end, in this process or one before."""
+        """Names of sweeps that were begun and have not ended, in this process or one before."""
         path = self.folder / "under_way.json"
         return json.loads(path.read_text()) if path.exists() else []
 
     def set_under_way(self, name: str, is_under_way: bool) -> None:
-        """Say that the sweep ``name`` begins, or has come to its end."""
+        """Record that the sweep ``name`` begins, or has ended."""
         others = [other for other in self.under_way() if other != name]
         write_json(self.folder / "under_way.json", [*others, name] if is_under_way else others, indent=1)
 
@@ -108,7 +108,7 @@ class Evidence:
         """What the measurement ``name`` left.
 
         Raises:
-            NotYet: it was not taken.
+            NotAvailable: it was not taken.
         """
         path = self._path(name)
         if not path.exists():
@@ -116,11 +116,11 @@ class Evidence:
         return json.loads(path.read_text())["figures"]
 
     def keep(self, name: str, measured: Measured, of: str = "") -> None:
-        """Write what a measurement came to, atomically, with what it was taken ``of``."""
+        """Write the figures of a measurement, atomically, with what it was taken ``of``."""
         write_json(self._path(name), {"of": of, "figures": measured}, indent=1)
 
     def forget(self, name: str) -> None:
-        """Remove what a measurement came to, if it was taken."""
+        """Remove the figures of a measurement, if it was taken."""
         self._path(name).unlink(missing_ok=True)
 
     def is_measured(self, name: str, of: str = "") -> bool:
@@ -145,7 +145,7 @@ class Evidence:
         return frozenset([*under_way, *left, *_modification_times(map(self._path, measurements))])
 
     def _left_by(self, sweep: Sweep) -> list[tuple[str, int]]:
-        """What the runs of a sweep had left when it was first looked at."""
+        """What the runs of a sweep had left when it was first read."""
         if sweep.name not in self._left:
             self._left[sweep.name] = _modification_times((self.folder / sweep.name).glob("*/[re]*.json"))
         return self._left[sweep.name]
@@ -154,7 +154,7 @@ class Evidence:
         return self.folder / "measured" / f"{name}.json"
 
     def _require_end(self, sweep: Sweep, group: Group) -> None:
-        """Raise NotYet unless all seeds of ``group`` have come to an end."""
+        """Raise NotAvailable unless all seeds of ``group`` have ended."""
         runs = [*group.runs.values(), *group.others]
         if failed := [run for run in runs if run.status == "failed"]:
             raise NotAvailable(f"{group.label}: {describe_failures(failed)}")

@@ -1,4 +1,4 @@
-"""Times of things that are to be told apart, on a machine that does other things besides."""
+"""Times that are compared with each other, on a machine that runs other things at the same time."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

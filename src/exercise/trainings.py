@@ -23,7 +23,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Setting:
-    """How the exercise is carried out.
+    """How the exercise is run.
 
     Attributes:
         quick: on a small data set, to see what comes out; none of its figures mean anything.

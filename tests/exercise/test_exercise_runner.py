@@ -113,7 +113,7 @@ def test_a_sweep_that_does_not_finish_ends_the_exercise(
         exercise(tmp_path, [section()], runs, status).run()
     assert ended.value.status == (status or 1)
     recorded = [how for how in runs.values() if how != "running"]
-    assert f"sweep: {2 - len(recorded)} of 2 runs have come to no end" in caplog.text
+    assert f"sweep: {2 - len(recorded)} of 2 runs have not ended" in caplog.text
     assert Evidence(tmp_path / "outputs" / "study", Setting()).under_way() == ["sweep"]
 
 

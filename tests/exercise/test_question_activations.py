@@ -45,8 +45,8 @@ def test_the_best_and_those_with_a_significant_difference_to_it(groups_of: Calla
     said = comparison.describe_best(comparison.ranking(groups))
     assert said == (
         "SELU is ahead with 46.1 ± 0.2 % (3 seeds) validation accuracy; in points, clearly behind it (p below 0.05 by "
-        "Holm over 3 pairs): ReLU (6.0 ± 0.0); not told apart from it: ELU (0.07 ± 0.6). ± is half the 95 % interval "
-        "of one pair alone, not corrected for the others, paired by seed."
+        "Holm over 3 pairs): ReLU (6.0 ± 0.0); no significant difference from it: ELU (0.07 ± 0.6). ± is half the 95 % "
+        "interval of one pair alone, not corrected for the others, paired by seed."
     )
 
 
@@ -57,7 +57,7 @@ NEAR = {"selu": (0.46, 0.462, 0.461), "elu": (0.45, 0.442, 0.446)}
 def test_differences_that_are_not_significant_after_correction(groups_of: Callable[..., Groups]):
     said = comparison.describe_best(comparison.ranking(groups_of(**NEAR, tanh=(0.4588, 0.4631, 0.4582))))
     assert "; in points, behind it, but among 3 pairs that may be chance: ELU (1.5 ± 1.2; p 0.035 alone, 0.1" in said
-    assert "by Holm); not told apart from it: tanh (" in said
+    assert "by Holm); no significant difference from it: tanh (" in said
     assert "clearly" not in said
 
 
@@ -86,7 +86,7 @@ def test_which_to_use_as_far_as_the_figures_carry_it(groups_of: Callable[..., Gr
     costs = {"selu": Ratio(1.2, 1.15, 1.3), "elu": Ratio(1.12, 1.05, 1.2)}
     assert comparison.recommend(comparison.ranking(groups), costs, groups) == (
         "After two passes over the images these runs speak for SELU in this network, with 46.1 ± 0.2 % (3 seeds) "
-        "validation accuracy; ELU is not told apart from it and may do as well; ReLU is clearly behind. Only SELU is "
+        "validation accuracy; ELU is not clearly different and may do as well; ReLU is clearly behind. Only SELU is "
         f"shown to take more than 10 % more time a step than ReLU. {LONGER}"
     )
     cheap = {"elu": Ratio(1.0, 0.9, 1.1)}
@@ -115,7 +115,7 @@ def test_what_is_clearly_behind_and_what_may_be_chance(groups_of: Callable[..., 
     groups = groups_of(**NEAR, mish=(0.30, 0.302, 0.3015), silu=(0.4588, 0.4631, 0.4582))
     said = comparison.recommend(comparison.ranking(groups), {}, groups)
     assert (
-        "; Swish is not told apart from it and may do as well; that ELU is behind it may be chance among 6 pairs; Mish "
+        "; Swish is not clearly different and may do as well; that ELU is behind it may be chance among 6 pairs; Mish "
         "is clearly behind. " in said
     )
 
@@ -270,7 +270,7 @@ def test_what_a_step_costs(groups_of: Callable[..., Groups]):
     assert costs["selu"].value == pytest.approx((8.8 / 8 * 8.9 / 8.1 * 9.1 / 8.2) ** (1 / 3))
     start = (
         "A training step with ReLU takes 8.1 ± 0.2 ms of processor time (mean of 3 rounds; ± and 95 % are over these, "
-        "not over seeds). Beside it, "
+        "not over seeds). Compared with it, "
     )
     assert trained.describe_costs(groups, TIMES, costs) == [
         f"{start}dearer, but whether by more than 10 % is not shown: SELU 1.10 times (95 %: 1.09 to 1.12); within 10 "
@@ -294,7 +294,7 @@ def test_what_a_step_costs(groups_of: Callable[..., Groups]):
 )
 def test_on_which_side_a_cost_is(groups_of: Callable[..., Groups], low: float, high: float, said: str):
     (found,) = trained.describe_costs(groups_of(selu=0.46), TIMES, {"selu": Ratio(1.0, low, high)})
-    assert f"Beside it, {said}: SELU 1.00 times" in found
+    assert f"Compared with it, {said}: SELU 1.00 times" in found
 
 
 def test_the_whole_answer(groups_of: Callable[..., Groups], tmp_path: Path):

@@ -84,7 +84,7 @@ def leave_three(leave: Callable[..., Path], arm: str, momentum: float, lr: float
 
 
 LOW, MID, HIGH = (0.200, 0.203, 0.201), (0.300, 0.304, 0.302), (0.400, 0.403, 0.402)
-NEAR_MID = (0.304, 0.301, 0.302)  # not told apart from MID
+NEAR_MID = (0.304, 0.301, 0.302)  # no significant difference from MID
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ NEAR_MID = (0.304, 0.301, 0.302)  # not told apart from MID
             NEAR_MID,
             MID,
             NEAR_MID,
-            "the same, it is not told apart from it (+0.0 ± 0.9 points).",
+            "the same, it is not significantly different from it (+0.0 ± 0.9 points).",
         ),
     ],
 )
@@ -149,7 +149,7 @@ def test_the_extreme_momentum_in_words(arms: Callable[..., tuple[Groups, Groups]
     # The runs have one epoch of 1,407 steps: 1 - 0.99999^1407 is 0.01397, and half of that but for the curvature.
     assert network.describe_one_pace({**pace, 0.9: rate[0.9]}).startswith(
         "With the learning rate lowered to 0.01 (1 - momentum), equal gradients lead to the same final speed, but only "
-        "after about 1/(1 - momentum) steps. In these 1,407 steps 0.99999 comes to 1.4 % of it and covers 0.7 % of the "
+        "after about 1/(1 - momentum) steps. In these 1,407 steps 0.99999 reaches 1.4 % of it and covers 0.7 % of the "
         "way. It costs 10.1 ± 0.1 points of validation accuracy, more than the noise (momentum 0.99999 compared with"
     )
     assert network.describe_one_pace(pace).endswith("This can show that it starts slowly, and nothing of overshooting.")
@@ -162,7 +162,7 @@ def test_steps_enough_for_the_final_speed_show_more_than_slowness(
     monkeypatch.setattr(network, "steps_of", lambda groups: 10_000_000)
     told = network.describe_one_pace({**pace, 0.9: rate[0.9]})
     # 1 - 0.99999 * 1 / 100 of the way
-    assert "In these 10,000,000 steps 0.99999 comes to 100 % of it and covers 99 % of the way. It costs 10.1" in told
+    assert "In these 10,000,000 steps 0.99999 reaches 100 % of it and covers 99 % of the way. It costs 10.1" in told
     assert "nothing of overshooting" not in told
 
 

@@ -163,11 +163,11 @@ def test_how_sparse_in_words(keep: Callable[..., Evidence]):
     assert " and loses it from 50 % on (" in with_l1(keep, {0.3: 0.54, 0.5: 0.5})
     open_between = with_l1(keep, {0.3: 0.54, 0.4: 0.54, 0.5: 0.3, 0.6: 0.54, 0.9: 0.3})
     assert open_between.startswith("keeps it up to 40 % zeros (") and " and loses it from 90 % on (" in open_between
-    assert open_between.endswith("; at 50 % and 60 % that cannot be told")
+    assert open_between.endswith("; at 50 % and 60 % that is undecided")
     none = with_l1(keep, {0.3: 0.54, 0.5: 0.54}, noise=10.0)
     assert none == "cannot be said to keep it or lose it at any share tried (30 % and 50 % zeros)"
     only_open = with_l1(keep, {0.3: 0.54, 0.5: 0.2}, noise=10.0)
-    assert only_open.startswith("loses it from 50 % on (") and only_open.endswith("; at 30 % that cannot be told")
+    assert only_open.startswith("loses it from 50 % on (") and only_open.endswith("; at 30 % that is undecided")
 
 
 def test_all_methods_compared_near_90_percent(keep: Callable[..., Evidence]):

@@ -61,7 +61,7 @@ def test_symmetry_that_is_kept_and_costs_accuracy_is_what_the_textbook_says(made
         "distinct units and weights of rank 30.0 ± 0.0 after the last epoch."
     )
     assert worse.startswith("Validation accuracy of one value a layer is 25.0 ± 2.5 points lower than of independent")
-    assert "the last hidden layer comes to 28.0 ± 0.0 distinct units with weights of rank 1.0 ± 0.0, and those" in half
+    assert "the last hidden layer reaches 28.0 ± 0.0 distinct units with weights of rank 1.0 ± 0.0, and those" in half
     assert "and those below keep one unit" in half
     assert "reaches 16.0 ± 2.5 % (3 seeds) and independent weights 41.0 ± 2.5 % (3 seeds). Equal weights add" in without
     assert "90 ± 0 % (3 seeds) of the hidden units" in without

@@ -22,7 +22,7 @@ RECIPE = Sweep("best_20x100", ("experiment=best_20x100", "seed=1,2,3"))
 
 
 def answer(evidence: Evidence) -> Answer:
-    """What it comes to, compared with the goal and what a plain loop had."""
+    """The accuracy it reaches, compared with the goal and what a plain loop had."""
     group = with_label(evidence.group(RECIPE, experiment="best_20x100"), "best recipe")
     if not group.runs:
         return Answer(["No run was completed."])

@@ -93,9 +93,9 @@ def answer(evidence: Evidence) -> Answer:
         without = "another start" if groups[ZEROS].runs else groups[ZEROS].label
         return Answer([" ".join([*lost, f"No run with {without} was completed: nothing to compare."])], tables=[table])
     pairs = compare_pairs([(groups[ZEROS], other) for other in others])
-    said = [join_sentences(*lost, *map(describe_pair, pairs)), _describe_bounds(pairs)]
+    sentences = [join_sentences(*lost, *map(describe_pair, pairs)), _describe_bounds(pairs)]
     return Answer(
-        [sentence for sentence in said if sentence],
+        [sentence for sentence in sentences if sentence],
         all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs)),
         [_plot(pairs, sizes), plot_curves(done, "loss", "2", SEE_CURVES)],
         [table],
@@ -117,7 +117,7 @@ def _describe_bounds(pairs: Sequence[Pair]) -> str:
 
 
 def _describe_trained_biases(by_seed: Mapping[str, Sequence[float]]) -> str:
-    """What training has made of zeros by itself."""
+    """What training has made of zeros."""
     if not by_seed:
         return ""
     size = interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_seed.values()])

@@ -64,7 +64,7 @@ MARK = 50.0  # % of dead units from which on the network is said to give all ima
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Whether units ever came to differ, and what it costs that they do not."""
+    """Whether units ever differ, and what it costs that they do not."""
     normed, plain = ({name: _group(evidence, name, batch_norm) for name in STARTS} for batch_norm in (True, False))
     without = _describe_without_norm(plain[SAME], plain[INDEPENDENT])
     table = ("Each network and each start", _table(normed, plain, without))
@@ -116,7 +116,7 @@ def _describe_independent(group: Group) -> str:
 
 
 def _describe_output_layer(group: Group) -> str:
-    """What independent weights of the output layer change: the last hidden units come to differ, and no others."""
+    """What independent weights of the output layer change: the last hidden units differ, and no others."""
     if not layers_by_seed(group):
         return ""
     units, rank = _at_end(group, lambda of: of[-1])

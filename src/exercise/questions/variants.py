@@ -22,7 +22,7 @@ class Variant:
         name: short, for sentences and figures.
         part: of question 8 that it is compared with.
         change: against it.
-        usual: what is usually said of it, "" where that is nothing.
+        usual: what is usually claimed of it, "" where that is nothing.
         harms: whether that is a loss; None where nothing is expected.
     """
 
@@ -66,8 +66,8 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
     variant = VARIANTS[experiment]
     old, new = group_of(evidence, variant.part), group(evidence, experiment)
     if not new.runs or not old.runs:
-        said, has_a_price = describe_cost(new, old)
-        return Answer([said], variant.harms if has_a_price else None)
+        cost, is_worse = describe_cost(new, old)
+        return Answer([cost], variant.harms if is_worse else None)
     is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
     steps = {} if is_training else evidence.measured(STEPS)
     costs = describe_step_cost(steps, (variant.part, old.label), (experiment, new.label))
@@ -80,12 +80,12 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
         ],
         agrees(new, old, variant.harms),
         [plot_curves([old, new], "loss", experiment)],
-        [("Beside the part", comparison_table(experiment, old, new))],
+        [("Compared with the part", comparison_table(experiment, old, new))],
     )
 
 
 def measure_steps(evidence: Evidence) -> Measured:
-    """Milliseconds of a training step of each variant and of the parts that they vary, in turn."""
+    """Milliseconds of a training step of each variant and of the parts that they vary, timed alternately."""
     groups = {experiment: group(evidence, experiment) for experiment in VARIANTS}
     groups |= {variant.part: group_of(evidence, variant.part) for variant in VARIANTS.values()}
     return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
@@ -115,8 +115,8 @@ def _section(experiment: str, variant: Variant) -> Section:
         experiment,
         "variants",
         f"Another solution: {variant.name}",
-        f"{variant.change} Beside {PARTS[variant.part].name}: is it better, is it converging faster, and what does an "
-        "epoch cost?",
+        f"{variant.change} Compared with {PARTS[variant.part].name}: is it better, is it converging faster, and what "
+        "does an epoch cost?",
         variant.usual,
         lambda evidence: answer_of(experiment, evidence),
         [SWEEP, ALL],

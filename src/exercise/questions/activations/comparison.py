@@ -63,7 +63,7 @@ def claims(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> list[Clai
 
 
 def may_be_chance(pair: Pair) -> bool:
-    """Whether the difference is clear by itself, and not among all that were made."""
+    """Whether the difference is clear alone, and not among all that were made."""
     return pair.is_tested and not pair.is_clear and pair.difference.p < ALPHA
 
 
@@ -218,7 +218,7 @@ def _labels_with_margins(pairs: Sequence[Pair]) -> list[str]:
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Which to use, who is ahead, who learned next to nothing, what is usually said, what a step costs."""
+    """Which to use, who is ahead, who learned next to nothing, what is usually claimed, what a step costs."""
     groups = groups_by_activation(evidence)
     taken = evidence.measured(TIMES)["ms"]
     costs = relative_to_relu(taken)

@@ -65,7 +65,7 @@ def image_pairs(single: Examples, seed: int, *place: str | int) -> Examples:
 
 
 def training_batches(single: Examples, paired: bool, seed: int, count: int) -> Iterator[Examples]:
-    """Shuffled batches of so many epochs, with new pairs in each."""
+    """Shuffled batches of ``count`` epochs, with new pairs in each."""
     for epoch in range(count):
         order = torch.randperm(len(single.images), generator=generator(seed, "order", epoch))
         whole = image_pairs(single, seed, epoch) if paired else single

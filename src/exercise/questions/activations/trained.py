@@ -39,7 +39,7 @@ def groups_by_activation(evidence: Evidence) -> dict[str, Group]:
     """A group an activation, as far as it was trained; in the order of ``NAMES``.
 
     Raises:
-        NotYet: a run has not ended.
+        NotAvailable: a run has not ended.
     """
     found = {group.settings["model.activation"]: group for group in evidence.ended_groups(ALL)}
     return {key: with_label(found[key], name) for key, name in NAMES.items() if key in found}

@@ -35,7 +35,7 @@ from trainlab.report import COLORS, MARKERS, Cell, Group, Plot, Table, canvas, r
 from trainlab.statistics import Ratio, interval
 
 RATES = (0.0, 0.1, 0.2, 0.5)
-# A third of the images and large batches: so a training comes to its lowest validation loss within the time there is.
+# A third of the images and large batches: so a training reaches its lowest validation loss within the time there is.
 SWEEP = Sweep(
     "question_7",
     (
@@ -107,7 +107,7 @@ def training_time_ratio(first: Group, second: Group, taken: Times) -> Ratio:
 
 
 def altogether(found: Ratio) -> str:
-    """What that comes to in time."""
+    """What that makes in time."""
     if isnan(found.value):
         return ""
     words = {True: "about twofold", False: "not about twofold", None: "whether that is about twofold is not shown"}
@@ -168,10 +168,10 @@ def _off(inference: Times) -> Ratio:
 
 def rounds(taken: Times, inference: Times, sampled: Times) -> str:
     """What the intervals of times are over."""
-    steps, alone, beside = (len(next(iter(of.values()))) for of in (taken, inference, sampled))
+    steps, single, mc = (len(next(iter(of.values()))) for of in (taken, inference, sampled))
     return (
         f"Times are those of the processor. The 95 % of steps are over {steps} rounds, those of predictions over "
-        f"{alone}, those of MC dropout over {beside}, those of epochs over seeds."
+        f"{single}, those of MC dropout over {mc}, those of epochs over seeds."
     )
 
 
@@ -212,7 +212,7 @@ def plot_costs(taken: Mapping[str, Sequence[float]], sampled: Mapping[str, Seque
 
 
 def table_by_rate(groups: Mapping[float, Group]) -> Table:
-    """Epochs and accuracies, a line a rate."""
+    """Epochs and accuracies, one row per rate."""
     rows: list[list[Cell]] = []
     first = next(iter(groups.values()))
     for rate, group in groups.items():
@@ -293,7 +293,7 @@ SECTIONS = (
         [Measurement(STEPS, measure_steps), Measurement(PREDICTIONS, measure_predictions)],
         [
             "Epochs are counted on 15,000 training images, with 35,000 held out for validation, so that a training "
-            "comes to its lowest validation loss within seconds; steps and predictions are timed on one core. The time "
+            "reaches its lowest validation loss within seconds; steps and predictions are timed on one core. The time "
             "to the lowest loss is the epochs times what a step takes; its interval is over the seeds for the former "
             "and over the rounds for the latter.",
             "About twofold, or about as many passes as samples, is what lies with its whole 95 % interval within a "

@@ -141,9 +141,9 @@ SECTIONS = (
         [Measurement(LAYERS, measure_layers)],
         [
             NOTE,
-            "The verdict is of the accuracy alone. A network that is not told apart from guessing cannot lose more, so "
-            "nothing is decided where its cost is the smaller one. Changes of mean and deviation are paired by seed, "
-            "with Holm's correction over the four.",
+            "The verdict is of the accuracy alone. A network without a significant difference to guessing cannot lose "
+            "more, so nothing is decided where its cost is the smaller one. Changes of mean and deviation are paired "
+            "by seed, with Holm's correction over the four.",
         ],
     ),
 )
@@ -164,22 +164,22 @@ def costs_more(changes: Changes, with_it: Mapping[str, Group]) -> tuple[str, boo
     if not all(changes.values()):
         return "", None
     between = difference(changes["ELU"], changes["SELU"])
-    said = verdict(between)
-    if said == "unknown":
+    found = verdict(between)
+    if found == "unknown":
         return (
             f"Whether {what[0].lower()}{what[1:]} costs ELU more than SELU cannot be claimed: {between.reason}.",
             None,
         )
     by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points of validation accuracy"
     how = describe_test(between)
-    if said == "not distinguishable":
+    if found == "not distinguishable":
         same = f"No significant difference between what {what[0].lower()}{what[1:]} costs ELU and SELU"
         return f"{same} ({by}, {how}).", None
-    more, less = ("ELU", "SELU") if said == "lower" else ("SELU", "ELU")
-    told = f"{what} costs {more} {by} more than {less} ({how})."
+    more, less = ("ELU", "SELU") if found == "lower" else ("SELU", "ELU")
+    text = f"{what} costs {more} {by} more than {less} ({how})."
     if at_guessing(with_it[less].summary("metrics", "val_acc"), guessing_accuracy(with_it[less])):
-        return f"{told} But {less} is down to guessing and cannot lose more, so which would is left open.", None
-    return told, holds(said, "lower")
+        return f"{text} But {less} is down to guessing and cannot lose more, so which would is left open.", None
+    return text, holds(found, "lower")
 
 
 def describe_effect(name: str, changes: Mapping[int, float]) -> str:
@@ -187,14 +187,14 @@ def describe_effect(name: str, changes: Mapping[int, float]) -> str:
     if not changes:
         return f"Under {name} there are no two runs to compare."
     found = difference(changes, dict.fromkeys(changes, 0.0))
-    said = verdict(found)
-    if said == "unknown":
+    direction = verdict(found)
+    if direction == "unknown":
         return f"Nothing can be claimed of its {found.mean:+.1f} points under {name}: {found.reason}."
     by = f"{abs(found.mean):.1f} ± {found.half_width:.1f} points"
-    if said == "not distinguishable":
+    if direction == "not distinguishable":
         signed = f"{found.mean:+.1f} ± {found.half_width:.1f} points"
         return f"Under {name} it changes the accuracy by no more than the noise ({signed})."
-    return f"It {'costs' if said == 'lower' else 'gains'} {name} {by}, more than the noise."
+    return f"It {'costs' if direction == 'lower' else 'gains'} {name} {by}, more than the noise."
 
 
 def describe_cut_off(with_it: Mapping[str, Group]) -> list[str]:
@@ -249,19 +249,19 @@ def describe_changes(found: Measured) -> str:
     clear = {
         name: [
             f"{words[key]} by {one.mean:+.2f} ± {one.half_width:.2f}"
-            for (of, key), one, (said, _) in zip(tested, between, corrected_verdicts(between), strict=True)
-            if of == name and said in ("higher", "lower")
+            for (of, key), one, (direction, _) in zip(tested, between, corrected_verdicts(between), strict=True)
+            if of == name and direction in ("higher", "lower")
         ]
         for name in found
     }
-    told = "Mean and deviation behind the last hidden layer are what alpha dropout is there to keep. Before training"
+    text = "Mean and deviation behind the last hidden layer are what alpha dropout is there to keep. Before training"
     if not any(clear.values()):
-        return f"{told} no change of either is shown, neither under {' nor under '.join(found)}."
+        return f"{text} no change of either is shown, neither under {' nor under '.join(found)}."
     parts = [
         f"under {name} it changes {format_list(its)}" if its else f"under {name} no change of either is shown"
         for name, its in clear.items()
     ]
-    return f"{told}, {' and '.join(parts)}."
+    return f"{text}, {' and '.join(parts)}."
 
 
 def _last(by_seed: Mapping[str, list[float]]) -> dict[int, float]:

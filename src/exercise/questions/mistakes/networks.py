@@ -18,7 +18,7 @@ from trainlab.report import (
     mean_over_seeds,
 )
 
-MEAN, STD = 0, 1  # rows of a look into layers
+MEAN, STD = 0, 1  # rows of the layer statistics
 KEPT = 0.1  # so near 0 and 1 a mean and a deviation are said to be kept. A choice
 LEVELS = "Compare the heights at which the lines level off."
 SEE_LAYERS = (
@@ -30,32 +30,32 @@ SEE_LAYERS = (
 def answer_raw_inputs(evidence: Evidence) -> Answer:
     """SELU with pixels in [0, 1]."""
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_selu_raw_inputs")
-    said, costs = describe_cost(wrong, right)
-    looks = {group.label: [*layers_by_seed(group).values()] for group in (right, wrong)}
+    cost, is_worse = describe_cost(wrong, right)
+    layers_of = {group.label: [*layers_by_seed(group).values()] for group in (right, wrong)}
     figures = [plot_curves([right, wrong], "acc", "mistake_selu", f"{HALF_EPOCHS} {LEVELS}")]
-    sentences = [f"{said} {describe_rates([right, wrong])}"]
-    if all(looks.values()):
-        sentences.append(statistics_before(looks[right.label], looks[wrong.label]))
-        means = {label: mean_over_seeds(runs) for label, runs in looks.items()}
+    sentences = [f"{cost} {describe_rates([right, wrong])}"]
+    if all(layers_of.values()):
+        sentences.append(statistics_before(layers_of[right.label], layers_of[wrong.label]))
+        means = {label: mean_over_seeds(runs) for label, runs in layers_of.items()}
         lines = [
             LayerLine(f"{label}, {when} training", i, style, layers.by_epochs[epochs][:2, :-1])  # without the output
             for i, (label, layers) in enumerate(means.items())
             for epochs, style, when in ((0, "-", "before"), (max(layers.by_epochs), ":", "after"))
         ]
         figures.append(plot_mean_and_deviation("mistake_selu_layers", "Activations layer by layer", SEE_LAYERS, lines))
-    return Answer(sentences, costs, figures)
+    return Answer(sentences, is_worse, figures)
 
 
 def answer_half_dropped(evidence: Evidence) -> Answer:
     """Alpha dropout of 0.5 after each layer."""
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
     mild = network(evidence, "selu_alpha_dropout_every_layer")
-    said, costs = describe_cost(wrong, right)
+    cost, is_worse = describe_cost(wrong, right)
     by_chance = 100 * guessing_accuracy(wrong)
     see = f"{HALF_EPOCHS} Compare how high each line comes, and whether it leaves the {by_chance:.3g} % of guessing."
     return Answer(
-        [said, f"{describe_left(wrong, mild)} {describe_rates([right, mild, wrong])}"],
-        costs,
+        [cost, f"{describe_left(wrong, mild)} {describe_rates([right, mild, wrong])}"],
+        is_worse,
         [plot_curves([right, mild, wrong], "acc", "mistake_half", see)],
     )
 
@@ -84,7 +84,7 @@ def _brought_back(runs: Sequence[LayerStatistics]) -> str:
             return f"Raw inputs begin and end {near}, so they do no harm to these figures."
         case False, True:
             return (
-                f"The layers bring them back to {near}: self-normalization recovers, and what raw inputs cost is told "
+                f"The layers bring them back to {near}: self-normalization recovers, and what raw inputs cost is shown "
                 "by the accuracy alone."
             )
         case True, False:

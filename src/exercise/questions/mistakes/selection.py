@@ -143,7 +143,7 @@ def plot_choices(found: Measured) -> Plot:
             "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the "
             "number of runs that there are to choose among; with one there is no choice. Right: the same over random "
             "halves of the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by "
-            "and told by. See how the points grow with the runs to choose among.",
+            "and reported by. See how the points grow with the runs to choose among.",
             *render(figure),
         )
 

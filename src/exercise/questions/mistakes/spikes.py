@@ -116,7 +116,7 @@ def more_spikes(right: BySeed, wrong: BySeed) -> bool | None:
 
 
 def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
-    """The loss step by step, a column a rate; ``guessing`` is the loss of classes that are all as probable."""
+    """The loss step by step, one column per rate; ``guessing`` is the loss of classes that are all as probable."""
     with canvas(8.6, 3.4, len(means), scale_a_row=True) as (figure, axes):
         for one, (name, runs) in zip(axes, means.items(), strict=True):
             for i, (seed, of) in enumerate(runs.items()):
@@ -134,7 +134,7 @@ def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
         return Plot(
             "mistake_lr_steps",
             "The loss, step by step",
-            f"Mean training loss of {BLOCK} steps at a time, a line a seed; triangles: the tops of spikes. Cut off "
+            f"Mean training loss of {BLOCK} steps at a time, one line per seed; triangles: the tops of spikes. Cut off "
             f"above a loss of {SHOWN:g}. Guessing has a loss of {guessing:.1f}. See which runs have a spike, and "
             "whether they come down.",
             *render(figure),

@@ -101,7 +101,7 @@ def format_percent(share: float) -> str:
 def describe_momentum_alone(rate: ByMomentum, pace: ByMomentum) -> str:
     """What of the gain by a usual momentum is left where the final speed is the same."""
     if not all(groups.get(momentum) and groups[momentum].runs for groups in (rate, pace) for momentum in (0.0, USUAL)):
-        return f"Whether {USUAL:g} helps by more than its speed cannot be said: runs without or with it are missing."
+        return f"Whether {USUAL:g} helps by more than its speed is undecided: runs without or with it are missing."
     gains = [compare_pair(groups[USUAL], groups[0.0]).difference for groups in (rate, pace)]
     at_rate, at_pace = (verdict(gain) for gain in gains)
     first, second = (f"{format_difference(gain)} points" for gain in gains)

@@ -223,14 +223,14 @@ def plot_curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
 
 
 def _describe_slow(pace: ByMomentum) -> str:
-    """Which momenta do not come to the final speed in the steps that there are."""
+    """Which momenta do not reach the final speed in the steps that there are."""
     steps = steps_of(pace)
     covered = {m: share_of_distance(m, steps) for m in pace} if steps else {}
     short = [f"{m:g} {format_percent(share)}" for m, share in covered.items() if share < ENOUGH]
     if not short:
         return ""
     return (
-        f" High momenta come to it late. Of the way that they would go at that speed, {steps:,} steps cover: "
+        f" High momenta reach it late. Of the way that they would go at that speed, {steps:,} steps cover: "
         f"{', '.join(short)}."
     )
 

@@ -47,7 +47,7 @@ def points_of(evidence: Evidence) -> list[Point]:
     """All that was measured.
 
     Raises:
-        NotYet: a measurement was not taken.
+        NotAvailable: a measurement was not taken.
     """
     found = []
     for measurement in MEASUREMENTS:
@@ -74,7 +74,7 @@ def change(point: Point, base: Point, figure: str = "val_acc") -> Difference:
 
 
 def keeps(point: Point, base: Point) -> bool | None:
-    """Whether it keeps the accuracy of the dense network; None where that cannot be told, as where a seed diverged."""
+    """Whether it keeps the accuracy of the dense network; None where that is undecided, as where a seed diverged."""
     found = loses_nothing(change(point, base))
     return None if found and point.diverged else found
 

@@ -61,7 +61,7 @@ def _describe_method(points: Sequence[Point], method: str, base: Point) -> str:
         found.append(f"loses it from {format_share(lost)} on ({_format_change(lost, base)})")
     first = of_method.index(kept) + 1 if kept else 0
     open_ = of_method[first : of_method.index(lost) if lost else None]
-    between = f"; at {_format_shares(open_)} that cannot be told" if open_ else ""
+    between = f"; at {_format_shares(open_)} that is undecided" if open_ else ""
     return f"{' and '.join(found)}{between}"
 
 
@@ -126,16 +126,16 @@ def describe_not_sparse(points: Sequence[Point], base: Point) -> str:
 def _describe_activity(active: Sequence[Point], base: Point) -> str:
     """How many outputs are zero, and what of it ReLU does without any penalty."""
     most = max(active, key=lambda point: point.summary("idle").mean)
-    alone = next((point for point in active if point.setting == m.NO_PENALTY), None)
+    unpenalized = next((point for point in active if point.setting == m.NO_PENALTY), None)
     text = (
         f"Sparse activations leave all weights in the file ({_format_kilobytes(most)}). Up to {_format_idle(most)} of "
         f"the hidden units' outputs are zero ({most.setting}, {_format_change(most, base)})"
     )
-    if alone is None:
+    if unpenalized is None:
         return f"{text}."
-    if alone is most:
+    if unpenalized is most:
         return f"{text}; that is what ReLU in the place of ELU does by itself."
-    by_relu = f"{_format_idle(alone)} ({_format_change(alone, base)})"
+    by_relu = f"{_format_idle(unpenalized)} ({_format_change(unpenalized, base)})"
     return f"{text}; ReLU in the place of ELU alone, without a penalty, makes it {by_relu}."
 
 
@@ -155,7 +155,7 @@ def _format_change(point: Point, base: Point) -> str:
     return f"{format_difference(change(point, base))} points"
 
 
-_VERDICTS = {True: "kept", False: "lost", None: "cannot be told"}
+_VERDICTS = {True: "kept", False: "lost", None: "undecided"}
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -226,7 +226,7 @@ SECTIONS = (
             f"Students are trained anew, with {m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches} steps.",
             "A setting keeps the accuracy where no loss is clear (p below 0.05, paired by seed) and the two-sided 95 "
             f"% interval has no room for one of more than {100 * SMALL:.0f} point, a margin that is a choice, the same "
-            "as in question 2. It loses it where a loss is clear, however small. Otherwise it cannot be told, which is "
+            "as in question 2. It loses it where a loss is clear, however small. Otherwise it is undecided, which is "
             "often so with three seeds. The settings of a method are tried in order, from the fewest zeros up to the "
             "first that does not keep it, from the most down to the first that does not lose it; no correction is made "
             "over methods. The smallest file is picked from all of them by validation images, so its accuracy is given "

@@ -153,7 +153,7 @@ def measured_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a step by part; none while networks are being trained.
 
     Raises:
-        NotYet: all are trained, and no step was timed.
+        NotAvailable: all are trained, and no step was timed.
     """
     return {} if ALL.name in evidence.under_way() else evidence.measured(STEPS)
 
@@ -206,7 +206,7 @@ CLAIMS: dict[str, tuple[str, Claims]] = {
         _self_normalization,
     ),
     "8e": ("With alpha dropout a self-normalizing network generalizes better.", lambda pair, step: [_is_better(pair)]),
-    "8f": ("1cycle takes less time to as low a loss, and comes to a better model.", _one_cycle),
+    "8f": ("1cycle takes less time to as low a loss, and reaches a better model.", _one_cycle),
 }
 
 
