@@ -12,19 +12,19 @@ from exercise.questions.tuning import sections as tuning
 from exercise.section import Section
 
 SECTIONS: tuple[Section, ...] = (
-    *symmetry.SECTIONS,
-    *biases.SECTIONS,
-    *self_normalizing.SECTIONS,
+    symmetry.SECTION,
+    biases.SECTION,
+    self_normalizing.SECTION,
     comparison.SECTION,
     outputs.SECTION,
-    *momentum.SECTIONS,
-    *sparsity.SECTIONS,
-    *dropout.SECTIONS,
+    momentum.SECTION,
+    sparsity.SECTION,
+    dropout.SECTION,
     *tuning.SECTIONS,
     all_parts.SECTION,
     *variants.SECTIONS,
     *convolutions.SECTIONS,
-    *best.SECTIONS,
+    best.SECTION,
     *mistakes.SECTIONS,
 )
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named

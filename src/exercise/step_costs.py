@@ -48,8 +48,8 @@ def describe_step_cost(found: Measured, old: tuple[str, str], new: tuple[str, st
     clear = f"; up to {100 * MATTERS:.0f} % count as none" if is_slower(ratio) is None else ""
     return (
         f"A training step of {new[1]} takes {ratio.value:.2f} times as long as one of {old[1]} (95 % over {rounds} "
-        f"rounds, alternately: {format_bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, "
-        f"each on one thread{clear}."
+        f"rounds, alternately: {format_bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, each on "
+        f"one thread{clear}."
     )
 
 

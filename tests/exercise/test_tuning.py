@@ -50,8 +50,8 @@ def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidenc
     )
     assert "batch norm takes 0.29 times the epochs" in found.sentences[2]
     assert found.sentences[3] == (
-        "A training step of batch norm takes 1.50 times as long as one of plain ELU (95 % over 3 rounds, alternately: 1.50 "
-        "to 1.51): 3.0 against 2.0 ms of processor time, each by itself on one thread."
+        "A training step of batch norm takes 1.50 times as long as one of plain ELU (95 % over 3 rounds, alternately: "
+        "1.50 to 1.51): 3.0 against 2.0 ms of processor time, each on one thread."
     )
     assert found.sentences[4] == (
         "Confirmed: batch norm takes fewer epochs than plain ELU to as low a loss; batch norm is better than plain "

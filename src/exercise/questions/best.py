@@ -57,23 +57,20 @@ def describe_recipe(group: Group) -> str:
     changes = [text for key, text in (("data.flip", "flips"), ("data.crop_padding", "crops")) if of[key]]
     start = format_initializer(of["model.initializer"])
     return (
-        f"The recipe: {of['model.activation'].upper()} with {norm}{start} "
-        f"initialization; {name} {steps} {of['optim.lr']:g}, weight decay {of['optim.weight_decay']:g}; "
-        f"{of['trainer.max_epochs']} epochs in batches of {of['data.batch_size']}"
-        f"{f'; {format_list(changes)} of the training images' if changes else ''}."
+        f"The recipe: {of['model.activation'].upper()} with {norm}{start} initialization; {name} {steps} "
+        f"{of['optim.lr']:g}, weight decay {of['optim.weight_decay']:g}; {of['trainer.max_epochs']} epochs in batches "
+        f"of {of['data.batch_size']}{f'; {format_list(changes)} of the training images' if changes else ''}."
     )
 
 
-SECTIONS = (
-    Section(
-        "best",
-        "best",
-        "The best recipe for twenty layers of a hundred units",
-        "How far does a network of 20 hidden dense layers of 100 units get, with any optimizer, schedule and "
-        "augmentation, but without connections that skip layers?",
-        "",
-        answer,
-        [RECIPE],
-        notes=[SEARCH],
-    ),
+SECTION = Section(
+    "best",
+    "best",
+    "The best recipe for twenty layers of a hundred units",
+    "How far does a network of 20 hidden dense layers of 100 units get, with any optimizer, schedule and "
+    "augmentation, but without connections that skip layers?",
+    "",
+    answer,
+    [RECIPE],
+    notes=[SEARCH],
 )

@@ -174,20 +174,18 @@ def _plot(pairs: Sequence[Pair], sizes: Measured) -> Plot:
         )
 
 
-SECTIONS = (
-    Section(
-        "2",
-        "2",
-        "2. Biases that begin at zero",
-        "Is it in order to begin with all biases zero, or is a small constant or a random number better?",
-        "Zero is fine. Random biases are fine, too: it makes little difference.",
-        answer,
-        [SWEEP],
-        [Measurement(AT_THE_END, measure)],
-        (
-            "7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs are compared where they "
-            f"have settled; six seeds. Zero does no harm where no other start is better by more than the noise, and "
-            f"the 95 % intervals have no room for more than {100 * SMALL:.0f} point, a margin that is a choice.",
-        ),
+SECTION = Section(
+    "2",
+    "2",
+    "2. Biases that begin at zero",
+    "Is it in order to begin with all biases zero, or is a small constant or a random number better?",
+    "Zero is fine. Random biases are fine, too: it makes little difference.",
+    answer,
+    [SWEEP],
+    [Measurement(AT_THE_END, measure)],
+    (
+        "7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs are compared where they "
+        "have settled; six seeds. Zero does no harm where no other start is better by more than the noise, and the 95 "
+        f"% intervals have no room for more than {100 * SMALL:.0f} point, a margin that is a choice.",
     ),
 )

@@ -324,23 +324,21 @@ def _row(group: Group, is_chosen: bool) -> list[Cell]:
     return [*cells, mean_cell(group.summary("metrics", "val_loss"), 3), *accuracy_cells(group)]
 
 
-SECTIONS = (
-    Section(
-        "3",
-        "3",
-        "3. SELU, ELU and ReLU",
-        "What is better about SELU and ELU than about ReLU?",
-        "They go below zero, so the mean of a layer stays nearer zero; their gradient for negative inputs lets no unit "
-        "die; and SELU keeps mean and deviation by itself, layer after layer. So deep networks learn faster with them.",
-        answer,
-        [SWEEP],
-        notes=(
-            "The same standardized inputs for all three; LeCun initialization for SELU, He's for the others; 7 epochs "
-            "of 160 batches of 128 images at two learning rates. Layers are compared at the rate at which the three "
-            "together have the lower validation loss, speed at the better rate for each. Figures of layers are of 256 "
-            "validation images, after the last epoch, over the hidden layers. Each claim is two comparisons, paired by "
-            "seed, with Holm's correction over them. A gradient is said to vanish or to explode where its norm differs "
-            f"by more than {FLOW} times between the first and the last hidden layer, a factor that is a choice.",
-        ),
+SECTION = Section(
+    "3",
+    "3",
+    "3. SELU, ELU and ReLU",
+    "What is better about SELU and ELU than about ReLU?",
+    "They go below zero, so the mean of a layer stays nearer zero; their gradient for negative inputs lets no unit "
+    "die; and SELU keeps mean and deviation by itself, layer after layer. So deep networks learn faster with them.",
+    answer,
+    [SWEEP],
+    notes=(
+        "The same standardized inputs for all three; LeCun initialization for SELU, He's for the others; 7 epochs of "
+        "160 batches of 128 images at two learning rates. Layers are compared at the rate at which the three together "
+        "have the lower validation loss, speed at the better rate for each. Figures of layers are of 256 validation "
+        "images, after the last epoch, over the hidden layers. Each claim is two comparisons, paired by seed, with "
+        "Holm's correction over them. A gradient is said to vanish or to explode where its norm differs by more than "
+        f"{FLOW} times between the first and the last hidden layer, a factor that is a choice.",
     ),
 )

@@ -97,8 +97,8 @@ def _describe_symmetry(group: Group) -> str:
     if (broken := int((units > 1).sum())) > 0:
         return (
             f"With one value for all weights of a layer symmetry was broken: {broken} hidden "
-            f"layer{' has' if broken == 1 else 's have'} more than one distinct unit. The most that a layer "
-            f"has are {units.max():.0f}, and the highest rank of its weights is {rank:.0f}."
+            f"layer{' has' if broken == 1 else 's have'} more than one distinct unit. The most that a layer has are "
+            f"{units.max():.0f}, and the highest rank of its weights is {rank:.0f}."
         )
     return (
         "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank "
@@ -216,19 +216,17 @@ def _row(network: str, group: Group) -> list[Cell]:
     return [*text_cells(network, group.label), *map(mean_cell, _at_end(group, np.mean)), *accuracy_cells(group)]
 
 
-SECTIONS = (
-    Section(
-        "1",
-        "1",
-        "1. One value for all weights of a layer",
-        "Is it in order to begin with all weights of a layer the same, if the value is drawn by He's rule?",
-        "No: units of a layer that begin alike get the same gradient and stay alike, as if there were one of them. "
-        "Only weights that are drawn independently break the symmetry.",
-        answer,
-        [SWEEP],
-        notes=(
-            "The figures are of the network with batch normalization, since what one value a layer does to the scale "
-            "of the sums is undone there and nothing but the symmetry is left. 6 epochs of 150 batches.",
-        ),
+SECTION = Section(
+    "1",
+    "1",
+    "1. One value for all weights of a layer",
+    "Is it in order to begin with all weights of a layer the same, if the value is drawn by He's rule?",
+    "No: units of a layer that begin alike get the same gradient and stay alike, as if there were one of them. Only "
+    "weights that are drawn independently break the symmetry.",
+    answer,
+    [SWEEP],
+    notes=(
+        "The figures are of the network with batch normalization, since what one value a layer does to the scale of "
+        "the sums is undone there and nothing but the symmetry is left. 6 epochs of 150 batches.",
     ),
 )

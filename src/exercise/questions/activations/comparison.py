@@ -253,8 +253,8 @@ def _table(
     parts = [
         "Accuracies are means over the seeds with 95 % intervals, at the epoch with the lowest validation loss.",
         describe_search(ranked),
-        "A step is of one network and a batch of the size it is trained with, on one thread; its mean and the interval "
-        f"of it are over rounds in which all activations take turns, the shortest of {STEPS} steps each.",
+        "A step is of one network and a batch of the size it is trained with, on one thread; its mean and the "
+        f"interval of it are over rounds in which all activations take turns, the shortest of {STEPS} steps each.",
         CLOCK,
         TEST_NOTE,
     ]
@@ -284,17 +284,17 @@ SECTION = Section(
     "4. Which activation?",
     "When is SELU the one to use, when leaky ReLU and its variants, ReLU, ELU, tanh, the logistic function, or the "
     "newer GELU, Swish and Mish? Each in the same network of 20 hidden layers, at a learning rate of its own.",
-    "In deep dense networks SELU is a good default, and in general SELU > ELU > leaky ReLU and its variants > ReLU "
-    "> tanh > logistic. ReLU is simple and fast. The logistic function and tanh are for outputs.",
+    "In deep dense networks SELU is a good default, and in general SELU > ELU > leaky ReLU and its variants > ReLU > "
+    "tanh > logistic. ReLU is simple and fast. The logistic function and tanh are for outputs.",
     answer,
     [ALL],
     [Measurement(TIMES, measure_steps)],
     [
-        "Inputs are standardized for all. He initialization for ReLU and what is like it, LeCun's for SELU, "
-        f"Glorot's for tanh and the logistic function. Nadam under a cosine schedule, {PASSES}. The learning rate "
-        "is searched for each activation, by trainings that are shorter still: six rates from 3e-5 to 1e-2, and "
-        "one on each side of the best, for 2 epochs of 300 batches (less than half of the images) at most; the "
-        "worse ones end sooner. So a rate is the best of a short search, and no more.",
+        "Inputs are standardized for all. He initialization for ReLU and what is like it, LeCun's for SELU, Glorot's "
+        f"for tanh and the logistic function. Nadam under a cosine schedule, {PASSES}. The learning rate is searched "
+        "for each activation, by trainings that are shorter still: six rates from 3e-5 to 1e-2, and one on each side "
+        "of the best, for 2 epochs of 300 batches (less than half of the images) at most; the worse ones end sooner. "
+        "So a rate is the best of a short search, and no more.",
         "A small difference can be clear where a larger one is not: what counts is how alike it is in all seeds.",
     ],
 )

@@ -196,12 +196,12 @@ def answer(evidence: Evidence) -> Answer:
         [plot_outputs(one, two, HIGHEST_SUM)],
         [("Both outputs for both tasks", _table(one, two))],
         [
-            f"{describe_difference('Exclusive classes: validation accuracy', *sides)} The probabilities of "
-            f"a softmax add up to one by definition. Those of logistic outputs add up to {logistic_sum} in the "
-            f"mean over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
+            f"{describe_difference('Exclusive classes: validation accuracy', *sides)} The probabilities of a softmax "
+            f"add up to one by definition. Those of logistic outputs add up to {logistic_sum} in the mean over the "
+            f"images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
             f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
-            f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two shares "
-            "of one are not both more than half of it.",
+            f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two "
+            "shares of one are not both more than half of it.",
         ],
     )
 
@@ -297,8 +297,8 @@ SECTION = Section(
         "The verdict rests on what could come out either way: that softmax loses no accuracy for exclusive classes "
         f"(no loss is clear, and the 95 % interval has no room for one of more than {100 * SMALL:.0f} point), and "
         "that with logistic outputs the two right classes are more often the two most probable ones.",
-        "The first command alone makes the networks of this section, after those of the activations, "
-        "since it reads the images, and which of them are held out, from one of their checkpoints. The second "
-        "command trains just those other networks, and none of this section's.",
+        "The first command alone makes the networks of this section, after those of the activations, since it reads "
+        "the images, and which of them are held out, from one of their checkpoints. The second command trains just "
+        "those other networks, and none of this section's.",
     ],
 )

@@ -280,26 +280,24 @@ def _format_variant(name: str) -> str:
     return f"{kind} dropout {WHERE[place]}"
 
 
-SECTIONS = (
-    Section(
-        "7",
-        "7",
-        "7. What dropout costs",
-        "Does dropout slow down training, in time a step and in epochs? Does it slow down predictions? What does MC "
-        "dropout cost?",
-        TEXTBOOK,
-        answer,
-        [SWEEP],
-        [Measurement(STEPS, measure_steps), Measurement(PREDICTIONS, measure_predictions)],
-        [
-            "Epochs are counted on 15,000 training images, with 35,000 held out for validation, so that a training "
-            "reaches its lowest validation loss within seconds; steps and predictions are timed on one core. The time "
-            "to the lowest loss is the epochs times what a step takes; its interval is over the seeds for the former "
-            "and over the rounds for the latter.",
-            "About twofold, or about as many passes as samples, is what lies with its whole 95 % interval within a "
-            "factor of 1.41, the root of 2, of it: nearer to twofold than to none or fourfold. Free is what takes up "
-            f"to {100 * FREE:.0f} % more. Both marks are choices. Training at all rates but 0 is with standard dropout "
-            "before the output layer, so it says nothing of how many epochs dropout after every layer takes.",
-        ],
-    ),
+SECTION = Section(
+    "7",
+    "7",
+    "7. What dropout costs",
+    "Does dropout slow down training, in time a step and in epochs? Does it slow down predictions? What does MC "
+    "dropout cost?",
+    TEXTBOOK,
+    answer,
+    [SWEEP],
+    [Measurement(STEPS, measure_steps), Measurement(PREDICTIONS, measure_predictions)],
+    [
+        "Epochs are counted on 15,000 training images, with 35,000 held out for validation, so that a training "
+        "reaches its lowest validation loss within seconds; steps and predictions are timed on one core. The time to "
+        "the lowest loss is the epochs times what a step takes; its interval is over the seeds for the former and "
+        "over the rounds for the latter.",
+        "About twofold, or about as many passes as samples, is what lies with its whole 95 % interval within a factor "
+        "of 1.41, the root of 2, of it: nearer to twofold than to none or fourfold. Free is what takes up to "
+        f"{100 * FREE:.0f} % more. Both marks are choices. Training at all rates but 0 is with standard dropout "
+        "before the output layer, so it says nothing of how many epochs dropout after every layer takes.",
+    ],
 )

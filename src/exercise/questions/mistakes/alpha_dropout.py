@@ -128,24 +128,22 @@ def plot_layers(found: Measured) -> Plot:
     )
 
 
-SECTIONS = (
-    Section(
-        "mistake_alpha_dropout",
-        "mistakes",
-        "Mistake: alpha dropout under ELU",
-        "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost compared with what "
-        "the same dropout costs under SELU?",
-        "Alpha dropout is made for SELU; in the ELU network it costs more accuracy.",
-        answer,
-        [SWEEP],
-        [Measurement(LAYERS, measure_layers)],
-        [
-            NOTE,
-            "The verdict is of the accuracy alone. A network without a significant difference to guessing cannot lose "
-            "more, so nothing is decided where its cost is the smaller one. Changes of mean and deviation are paired "
-            "by seed, with Holm's correction over the four.",
-        ],
-    ),
+SECTION = Section(
+    "mistake_alpha_dropout",
+    "mistakes",
+    "Mistake: alpha dropout under ELU",
+    "Put alpha dropout into plain ELU, the network of 8b in batches of 32. What does it cost compared with what the "
+    "same dropout costs under SELU?",
+    "Alpha dropout is made for SELU; in the ELU network it costs more accuracy.",
+    answer,
+    [SWEEP],
+    [Measurement(LAYERS, measure_layers)],
+    [
+        NOTE,
+        "The verdict is of the accuracy alone. A network without a significant difference to guessing cannot lose "
+        "more, so nothing is decided where its cost is the smaller one. Changes of mean and deviation are paired by "
+        "seed, with Holm's correction over the four.",
+    ],
 )
 
 

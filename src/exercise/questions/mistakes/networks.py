@@ -22,8 +22,8 @@ MEAN, STD = 0, 1  # rows of the layer statistics
 KEPT = 0.1  # so near 0 and 1 a mean and a deviation are said to be kept. A choice
 LEVELS = "Compare the heights at which the lines level off."
 SEE_LAYERS = (
-    "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. "
-    "See how far from it raw pixels start, whether the layers bring them back, and what training makes of it."
+    "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. See "
+    "how far from it raw pixels start, whether the layers bring them back, and what training makes of it."
 )
 
 
@@ -108,31 +108,27 @@ def describe_left(wrong: Group, mild: Group) -> str:
     return f"The validation accuracy with 0.5 is {format_accuracy(wrong.summary('metrics', 'val_acc'))}{other}."
 
 
-RAW_INPUTS = (
-    Section(
-        "mistake_raw_inputs",
-        "mistakes",
-        "Mistake: SELU without standardized inputs",
-        "Feed SELU pixels in [0, 1] instead of standardized features. What does it cost?",
-        "SELU needs inputs that are standardized to mean 0 and deviation 1; on raw pixels it ends less accurate.",
-        answer_raw_inputs,
-        [SWEEP],
-        notes=[
-            NOTE,
-            "The verdict is of the accuracy alone; mean and deviation are reported separately. They count "
-            f"as kept within {KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
-        ],
-    ),
+RAW_INPUTS = Section(
+    "mistake_raw_inputs",
+    "mistakes",
+    "Mistake: SELU without standardized inputs",
+    "Feed SELU pixels in [0, 1] instead of standardized features. What does it cost?",
+    "SELU needs inputs that are standardized to mean 0 and deviation 1; on raw pixels it ends less accurate.",
+    answer_raw_inputs,
+    [SWEEP],
+    notes=[
+        NOTE,
+        "The verdict is of the accuracy alone; mean and deviation are reported separately. They count as kept within "
+        f"{KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
+    ],
 )
-HALF_DROPPED = (
-    Section(
-        "mistake_half_dropped",
-        "mistakes",
-        "Mistake: dropout of 0.5 after each of 20 layers",
-        "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
-        "A signal that is halved twenty times in a row does not arrive: the network underfits, or learns nothing.",
-        answer_half_dropped,
-        [SWEEP],
-        notes=[NOTE],
-    ),
+HALF_DROPPED = Section(
+    "mistake_half_dropped",
+    "mistakes",
+    "Mistake: dropout of 0.5 after each of 20 layers",
+    "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
+    "A signal that is halved twenty times in a row does not arrive: the network underfits, or learns nothing.",
+    answer_half_dropped,
+    [SWEEP],
+    notes=[NOTE],
 )

@@ -119,7 +119,7 @@ def describe_loss(found: Measured) -> str:
     mean = mean_of(found["lost"])
     side = "less" if mean >= 0 else "more"
     return (
-        f"On the other half of the images, which neither choice has seen, the run chosen by test images is "
+        "On the other half of the images, which neither choice has seen, the run chosen by test images is "
         f"{abs(mean):.2f} points {side} accurate than the one chosen by validation loss, on the same average. In "
         f"{100 * found['same']:.0f} % of the splits both choose the same run."
     )
@@ -148,22 +148,20 @@ def plot_choices(found: Measured) -> Plot:
         )
 
 
-SECTIONS = (
-    Section(
-        "mistake_test_set",
-        "mistakes",
-        "Mistake: selecting on the test set",
-        "Take the run, of all rates and seeds of question 7, that does best on test images, and report that figure. "
-        "How much too good does it look?",
-        TEXTBOOK,
-        answer,
-        [SWEEP],
-        [Measurement(CHOICES, measure)],
-        [
-            "Half of the test images are chosen by, the other half tells the truth; each split is used both ways "
-            "round, so that an easier half does not count. That no split has less than zero is arithmetic; so what is "
-            f"asked is whether the mean is {VISIBLE:g} points or more. It is of these runs and images: no test is "
-            "made of how it would be with others. Nothing else on this page is chosen by test images."
-        ],
-    ),
+SECTION = Section(
+    "mistake_test_set",
+    "mistakes",
+    "Mistake: selecting on the test set",
+    "Take the run, of all rates and seeds of question 7, that does best on test images, and report that figure. How "
+    "much too good does it look?",
+    TEXTBOOK,
+    answer,
+    [SWEEP],
+    [Measurement(CHOICES, measure)],
+    [
+        "Half of the test images are chosen by, the other half tells the truth; each split is used both ways round, so "
+        "that an easier half does not count. That no split has less than zero is arithmetic; so what is asked is "
+        f"whether the mean is {VISIBLE:g} points or more. It is of these runs and images: no test is made of how it "
+        "would be with others. Nothing else on this page is chosen by test images."
+    ],
 )

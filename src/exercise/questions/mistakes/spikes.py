@@ -19,7 +19,7 @@ BLOCK, BEFORE, ABOVE = 20, 10, 1.1  # calm trainings stay below 1.08; chosen on 
 SHOWN = 3.5
 RULE = (
     f"A spike begins where the mean loss of {BLOCK} steps is more than {ABOVE:g} times the median of the {BEFORE} such "
-    f"means before it, and ends where it is no more. The factor was chosen with such runs in sight, so that the count "
+    "means before it, and ends where it is no more. The factor was chosen with such runs in sight, so that the count "
     "shows what a spike is and is no test; the verdict asks whether each run of the one rate has more than any of the "
     "other."
 )
@@ -134,23 +134,21 @@ def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
         return Plot(
             "mistake_lr_steps",
             "The loss, step by step",
-            f"Mean training loss of {BLOCK} steps at a time, one line per seed; triangles: the tops of spikes. Cut off "
-            f"above a loss of {SHOWN:g}. Guessing has a loss of {guessing:.1f}. See which runs have a spike, and "
+            f"Mean training loss of {BLOCK} steps at a time, one line per seed; triangles: the tops of spikes. Cut "
+            f"off above a loss of {SHOWN:g}. Guessing has a loss of {guessing:.1f}. See which runs have a spike, and "
             "whether they come down.",
             *render(figure),
         )
 
 
-SECTIONS = (
-    Section(
-        "mistake_learning_rate",
-        "mistakes",
-        "Mistake: a learning rate of 1e-3 for the plain network",
-        "Train plain ELU, the network of 8b in batches of 32, at the default rate of many libraries. What becomes of "
-        "the loss, and what does it cost?",
-        "Others report a loss that spikes twice and 42.4 % for the plain network at 1e-3, and 50.1 % at 1e-4.",
-        answer,
-        [SWEEP],
-        notes=[NOTE, RULE],
-    ),
+SECTION = Section(
+    "mistake_learning_rate",
+    "mistakes",
+    "Mistake: a learning rate of 1e-3 for the plain network",
+    "Train plain ELU, the network of 8b in batches of 32, at the default rate of many libraries. What becomes of the "
+    "loss, and what does it cost?",
+    "Others report a loss that spikes twice and 42.4 % for the plain network at 1e-3, and 50.1 % at 1e-4.",
+    answer,
+    [SWEEP],
+    notes=[NOTE, RULE],
 )

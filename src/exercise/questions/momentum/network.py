@@ -113,8 +113,8 @@ def describe_momentum_alone(rate: ByMomentum, pace: ByMomentum) -> str:
             "unknown": f"what of that stays is undecided ({second})",
         }[at_pace]
         return (
-            f"At one learning rate a momentum of {USUAL:g} is {first.lstrip('+')} ahead of no momentum. Where the "
-            f"rate is lowered so that the final speed is the same, {rest}."
+            f"At one learning rate a momentum of {USUAL:g} is {first.lstrip('+')} ahead of no momentum. Where the rate "
+            f"is lowered so that the final speed is the same, {rest}."
         )
     places: dict[Verdict, str] = {
         **{"higher": "ahead of", "lower": "behind"},

@@ -56,8 +56,8 @@ def describe_quadratic(bowl: dict[str, Any]) -> str:
         return f"In the bowl no momentum is within 1 % of the start's distance in {bowl[first]['taken']:,} steps."
     who = "the path without momentum" if first == none else f"a momentum of {first}"
     text = (
-        f"In the bowl {who} settles first: {_swings(bowl[first])} and stays within 1 % of the start's "
-        f"distance after {bowl[first]['settled']:,} steps"
+        f"In the bowl {who} settles first: {_swings(bowl[first])} and stays within 1 % of the start's distance after "
+        f"{bowl[first]['settled']:,} steps"
     )
     text += f"; without momentum that takes {_steps(bowl[none])}." if none in bowl and first != none else "."
     high = bowl[extreme_one]
@@ -188,8 +188,9 @@ def plot_distances(found: dict[str, Any]) -> Plot:
         return Plot(
             "5_distances",
             "How far from the minimum it still comes",
-            "In % of the start's distance, at this step or any later one, so that a swing through the minimum does not "
-            "count as having arrived. Dashed: 1 %. See which momentum gets below it first, and whether some never do.",
+            "In % of the start's distance, at this step or any later one, so that a swing through the minimum does "
+            "not count as having arrived. Dashed: 1 %. See which momentum gets below it first, and whether some never "
+            "do.",
             *render(figure),
         )
 
@@ -246,25 +247,22 @@ def _draw(axes: Axes, groups: ByMomentum) -> None:
     axes.set_xlim(left=0)
 
 
-SECTIONS = (
-    Section(
-        "5",
-        "5",
-        "5. Momentum close to 1",
-        "What happens with a momentum of 0.99999 in stochastic gradient descent?",
-        "It picks up speed, runs past the minimum, comes back, runs past it again, and takes far longer to converge "
-        "than with a smaller momentum.",
-        answer,
-        [ALL],
-        [Measurement(NAME, descend)],
-        [
-            f"The bowl's curvatures are {CURVATURES[0]:g} along and {CURVATURES[1]:g} across, the learning rate "
-            f"{LR:g}. Equal gradients g lead to a final speed of lr g / (1 - momentum) a step: at one learning rate a "
-            f"higher momentum is a higher speed. So the network is trained at a rate of {RATE:g} for all, and at "
-            f"{PACE:g} (1 - momentum), where the final speed is the same. After n steps 1 - momentum^n of it is "
-            "reached. The verdict rests on the bowl and on the network at one learning rate. Where most runs diverge "
-            "with the one momentum and none with the other, and the rest is worse than any of the other's, that "
-            "counts as a cost.",
-        ],
-    ),
+SECTION = Section(
+    "5",
+    "5",
+    "5. Momentum close to 1",
+    "What happens with a momentum of 0.99999 in stochastic gradient descent?",
+    "It picks up speed, runs past the minimum, comes back, runs past it again, and takes far longer to converge than "
+    "with a smaller momentum.",
+    answer,
+    [ALL],
+    [Measurement(NAME, descend)],
+    [
+        f"The bowl's curvatures are {CURVATURES[0]:g} along and {CURVATURES[1]:g} across, the learning rate {LR:g}. "
+        "Equal gradients g lead to a final speed of lr g / (1 - momentum) a step: at one learning rate a higher "
+        f"momentum is a higher speed. So the network is trained at a rate of {RATE:g} for all, and at {PACE:g} (1 - "
+        "momentum), where the final speed is the same. After n steps 1 - momentum^n of it is reached. The verdict "
+        "rests on the bowl and on the network at one learning rate. Where most runs diverge with the one momentum and "
+        "none with the other, and the rest is worse than any of the other's, that counts as a cost.",
+    ],
 )

@@ -53,11 +53,11 @@ def plot_trade_off(points: Sequence[Point], base: Point) -> Plot:
             "6_trade_off",
             "Accuracy against share of zeros and against bytes on disk",
             "Validation accuracy, as in the answer. Both scales grow sparser, or smaller, to the right: the further "
-            "right a line stays on the grey level of the dense network, the better. See which line is the higher where "
-            "two pass the same share. Mean over the seeds with its 95 % interval. Left: solid lines are zeros among "
-            "the weights; the dashed one is zeros among the activations, whose weights are all there. Right: what is "
-            "dashed is smaller without being sparse; sparse activations are as large as the dense network and not "
-            "drawn.",
+            "right a line stays on the grey level of the dense network, the better. See which line is the higher "
+            "where two pass the same share. Mean over the seeds with its 95 % interval. Left: solid lines are zeros "
+            "among the weights; the dashed one is zeros among the activations, whose weights are all there. Right: "
+            "what is dashed is smaller without being sparse; sparse activations are as large as the dense network and "
+            "not drawn.",
             *render(figure),
         )
 

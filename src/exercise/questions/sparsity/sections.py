@@ -115,8 +115,8 @@ def describe_not_sparse(points: Sequence[Point], base: Point) -> str:
     if small := of_methods(points, m.LOW_RANK, m.INT8, m.TAUGHT, m.UNTAUGHT):
         most = max(small, key=lambda point: point.summary("zeros").mean)
         parts.append(
-            "Low-rank factors, int8 and narrower students are smaller, not sparse: at most "
-            f"{format_share(most)} of their weights are zero ({most.method}, {most.setting})."
+            f"Low-rank factors, int8 and narrower students are smaller, not sparse: at most {format_share(most)} of "
+            f"their weights are zero ({most.method}, {most.setting})."
         )
     if active := of_methods(points, m.ACTIVE):
         parts.append(_describe_activity(active, base))
@@ -206,48 +206,46 @@ def _row(point: Point, base: Point) -> list[Cell]:
     ]
 
 
-SECTIONS = (
-    Section(
-        "6",
-        "6",
-        "6. Sparse models",
-        "Three ways to a sparse model, and what others call one: how many weights can be zero, and how small can the "
-        "file be, before accuracy is lost?",
-        "Train the model and set the small weights to zero; for a sparser one, train with L1; or use a toolkit that "
-        "prunes while it trains.",
-        answer,
-        [m.START],
-        m.MEASUREMENTS,
-        (
-            "One network a seed, 20 hidden layers of 100 units with batch normalization, trained to the end of a "
-            "1cycle schedule; every method starts from it. Methods are fine-tuned alike, for "
-            f"{m.PLAN.epochs} epochs at a rate that falls from {m.PLAN.lr:g} to zero, and so "
-            "is the dense network: all are held against the better of the dense network as trained and trained on. "
-            f"Students are trained anew, with {m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches} steps.",
-            "A setting keeps the accuracy where no loss is clear (p below 0.05, paired by seed) and the two-sided 95 "
-            f"% interval has no room for one of more than {100 * SMALL:.0f} point, a margin that is a choice, the same "
-            "as in question 2. It loses it where a loss is clear, however small. Otherwise it is undecided, which is "
-            "often so with three seeds. The settings of a method are tried in order, from the fewest zeros up to the "
-            "first that does not keep it, from the most down to the first that does not lose it; no correction is made "
-            "over methods. The smallest file is picked from all of them by validation images, so its accuracy is given "
-            "of the test images.",
-            f"L1 is compared with zeroing where both are sparse, with {100 * MOST:.0f} % of the weights zero or more. "
-            "Each network of L1 is compared with the nearest of the other with no more zeros, and the nearest with no "
-            f"fewer; shares within {100 * ALIKE:.0f} point count as equal. A network is better where it is clearly "
-            "more accurate although it has as many zeros or more. Nothing is read off between two shares, since the "
-            "accuracy does not fall along a straight line. What is clear is decided by Holm's correction over the "
-            "pairs of each claim; the ± shown are of one pair alone. A claim holds where it does at each strength of "
-            "L1, and is contradicted where it is at one. L1 trains on for as long as others are fine-tuned, so it is "
-            "held against zeroing with as much training, and against zeroing alone, too.",
-            "Magnitudes are compared over all layers, in units of the root mean square of each; weights that are zero "
-            "stay zero in fine-tuning. L1 is a proximal step after each of Adam's: soft thresholding gives exact "
-            "zeros where a subgradient only comes near; it leaves off for the last third of the steps. Lightning's "
-            "ModelPruning prunes each layer alike, with its resetting of "
-            "weights (the lottery ticket) switched off. For sparse activations ELU gives way to ReLU.",
-            "The file holds every tensor in the smallest of these forms: float32; a bit a weight and what is not zero; "
-            "compressed rows with columns of 16 bits; or, where 8 bits and a scale a row give the same numbers, these. "
-            "It was read back and gave the same network. Batch normalization and the statistics of the input are in "
-            "every file as they are. int8 is of the weights, a symmetric scale a row.",
-        ),
+SECTION = Section(
+    "6",
+    "6",
+    "6. Sparse models",
+    "Three ways to a sparse model, and what others call one: how many weights can be zero, and how small can the file "
+    "be, before accuracy is lost?",
+    "Train the model and set the small weights to zero; for a sparser one, train with L1; or use a toolkit that "
+    "prunes while it trains.",
+    answer,
+    [m.START],
+    m.MEASUREMENTS,
+    (
+        "One network a seed, 20 hidden layers of 100 units with batch normalization, trained to the end of a 1cycle "
+        f"schedule; every method starts from it. Methods are fine-tuned alike, for {m.PLAN.epochs} epochs at a rate "
+        f"that falls from {m.PLAN.lr:g} to zero, and so is the dense network: all are held against the better of the "
+        "dense network as trained and trained on. Students are trained anew, with "
+        f"{m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches} steps.",
+        "A setting keeps the accuracy where no loss is clear (p below 0.05, paired by seed) and the two-sided 95 % "
+        f"interval has no room for one of more than {100 * SMALL:.0f} point, a margin that is a choice, the same as "
+        "in question 2. It loses it where a loss is clear, however small. Otherwise it is undecided, which is often "
+        "so with three seeds. The settings of a method are tried in order, from the fewest zeros up to the first that "
+        "does not keep it, from the most down to the first that does not lose it; no correction is made over methods. "
+        "The smallest file is picked from all of them by validation images, so its accuracy is given of the test "
+        "images.",
+        f"L1 is compared with zeroing where both are sparse, with {100 * MOST:.0f} % of the weights zero or more. "
+        "Each network of L1 is compared with the nearest of the other with no more zeros, and the nearest with no "
+        f"fewer; shares within {100 * ALIKE:.0f} point count as equal. A network is better where it is clearly more "
+        "accurate although it has as many zeros or more. Nothing is read off between two shares, since the accuracy "
+        "does not fall along a straight line. What is clear is decided by Holm's correction over the pairs of each "
+        "claim; the ± shown are of one pair alone. A claim holds where it does at each strength of L1, and is "
+        "contradicted where it is at one. L1 trains on for as long as others are fine-tuned, so it is held against "
+        "zeroing with as much training, and against zeroing alone, too.",
+        "Magnitudes are compared over all layers, in units of the root mean square of each; weights that are zero "
+        "stay zero in fine-tuning. L1 is a proximal step after each of Adam's: soft thresholding gives exact zeros "
+        "where a subgradient only comes near; it leaves off for the last third of the steps. Lightning's ModelPruning "
+        "prunes each layer alike, with its resetting of weights (the lottery ticket) switched off. For sparse "
+        "activations ELU gives way to ReLU.",
+        "The file holds every tensor in the smallest of these forms: float32; a bit a weight and what is not zero; "
+        "compressed rows with columns of 16 bits; or, where 8 bits and a scale a row give the same numbers, these. It "
+        "was read back and gave the same network. Batch normalization and the statistics of the input are in every "
+        "file as they are. int8 is of the weights, a symmetric scale a row.",
     ),
 )

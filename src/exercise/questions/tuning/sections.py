@@ -90,7 +90,7 @@ def pairs_of(evidence: Evidence, compared: Mapping[str, tuple[str, str]]) -> dic
 
 
 RECIPES = (
-    f"There are two recipes, and sections compare networks of one recipe. Plain, the exercise's own: batches of 32, no "
+    "There are two recipes, and sections compare networks of one recipe. Plain, the exercise's own: batches of 32, no "
     f"weight decay. The other, {RECIPE} (added to the gradient, as an L2 penalty), was found on validation data for "
     "the networks without batch normalization; with batch normalization, trials with it ended early and low, so 8c is "
     "plain. Each network has a learning rate of its own. 8f has another optimizer than 8e, too, and 15 epochs instead "
