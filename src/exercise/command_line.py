@@ -43,7 +43,7 @@ def main() -> None:
     logging.getLogger("exercise").setLevel(logging.INFO)  # and not the messages of libraries
 
     from exercise.registry import SECTIONS, choose_sections
-    from exercise.runner import Cancelled, Exercise
+    from exercise.runner import Exercise
     from exercise.trainings import Setting
 
     try:
@@ -55,8 +55,6 @@ def main() -> None:
     exercise = Exercise(sections, SECTIONS, folder, setting, PROJECT / "src" / "train.py")
     try:
         print(f"report: {exercise.run()}")
-    except Cancelled as cancelled:
-        sys.exit(cancelled.status)
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from exercise.trainings import Setting, Sweep, count_runs, overrides_of
+from exercise.trainings import Setting, Sweep, overrides_of, runs_of
 from trainlab.runs import locked, write_json
 
 FORMAT = 2  # of settings.json; trainlab 0.1 wrote no number
@@ -30,7 +30,7 @@ def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> N
     before = _read_settings(path) if path.exists() else {}
     now = {}
     for sweep in sweeps:
-        count_runs(sweep, setting)  # raises where they cannot be read
+        runs_of(sweep, setting)  # raises where they cannot be read
         now[sweep.name] = [o for o in overrides_of(sweep, setting) if not o.startswith("sweep.")]
         others = before.get(sweep.name, now[sweep.name])
         if others != now[sweep.name] and (folder / sweep.name).exists():

@@ -69,12 +69,13 @@ def _entry(section: Section, answer: Answer | str, evidence: Evidence, seconds: 
     verdict = VERDICTS[answer.agrees] if isinstance(answer, Answer) and section.textbook else ""
     names = [sweep.name for sweep in section.sweeps] + [measurement.name for measurement in section.measurements]
     took = sum(seconds.get(name, 0.0) for name in names)
+    minutes = f"{took:.0f} s" if took < 100 else f"{took / 60:.1f} minutes"
     return {
         "section": section,
         "answer": answer,
         "state": "no answer yet" if isinstance(answer, str) else verdict,
         "commands": _commands(section, evidence),
-        "time": f" It took {_minutes(took)}, with what other sections share." if took else "",
+        "time": f" It took {minutes}, with what other sections share." if took else "",
     }
 
 
@@ -90,10 +91,6 @@ def _commands(section: Section, evidence: Evidence) -> list[str]:
             for sweep in section.sweeps
         ),
     ]
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
 
 
 def _provenance(sections: Sequence[Section], evidence: Evidence) -> list[tuple[str, list[str]]]:

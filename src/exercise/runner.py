@@ -17,7 +17,7 @@ from exercise.folder import claim_folder
 from exercise.page import write_page
 from exercise.section import Measurement, Section, sweeps_of
 from exercise.store import ENDED, Evidence, NotAvailable, describe_failures
-from exercise.trainings import Setting, Sweep, count_runs, sweep_command
+from exercise.trainings import Setting, Sweep, runs_of, sweep_command
 from trainlab.runs import write_json
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,8 @@ QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; other
 INTERRUPTED = 130
 
 
-class Cancelled(Exception):
-    """Ended by Ctrl-C, or by a sweep that did not finish; the exit status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"exit status {status}")
-        self.status = status
+class Cancelled(SystemExit):
+    """Ended by Ctrl-C, or by a sweep that did not finish; ``code`` is the exit status."""
 
 
 class Exercise:
@@ -172,7 +168,7 @@ class Exercise:
         self._add_seconds(sweep.name, one.seconds)
         evidence = Evidence(self.folder, self.setting)
         failed = evidence.failed(sweep)
-        expected = count_runs(sweep, self.setting)
+        expected = len(runs_of(sweep, self.setting))
         missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
         if missing > 0:
             log.error("%s: %d of %d runs have not ended", sweep.name, missing, expected)

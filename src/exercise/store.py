@@ -164,11 +164,6 @@ class Evidence:
             raise NotAvailable(f"{group.label}: {len(ended)} of {expected} seeds have ended")
 
 
-def checkpoint_of(run: Run) -> Path:
-    """The best checkpoint of a completed run."""
-    return run.folder / "checkpoints" / "best.ckpt"
-
-
 def describe_failures(failed: Sequence[Run]) -> str:
     """How many runs an error ended, and the first of the errors: "2 runs failed (no space left on device)"."""
     reason = failed[0].reason.partition("\n")[0] or "no reason is on record"

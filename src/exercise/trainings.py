@@ -69,20 +69,16 @@ def sweep_command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
     return ["-m", *overrides_of(sweep, setting), f"name={name}/{sweep.name}"]
 
 
-def count_seeds(sweep: Sweep, setting: Setting) -> int:
-    """How many seeds each group of a sweep has."""
-    return len({override for run in _runs(sweep, setting) for override in run if override.startswith("seed=")}) or 1
-
-
-def count_runs(sweep: Sweep, setting: Setting) -> int:
-    """How many runs a sweep makes: all combinations but those that are the same run.
+@cache  # every group that is looked up needs it
+def runs_of(sweep: Sweep, setting: Setting) -> list[list[str]]:
+    """The overrides of each run of a sweep: all combinations but those that are the same run.
 
     Raises:
         ValueError: an override cannot be read.
     """
-    return len(_runs(sweep, setting))
-
-
-@cache  # every group that is looked up asks for it
-def _runs(sweep: Sweep, setting: Setting) -> list[list[str]]:
     return expand_sweep(overrides_of(sweep, setting))
+
+
+def count_seeds(sweep: Sweep, setting: Setting) -> int:
+    """How many seeds each group of a sweep has."""
+    return len({override for run in runs_of(sweep, setting) for override in run if override.startswith("seed=")}) or 1

@@ -62,7 +62,7 @@ def looked(first: tuple[float, float], last: tuple[float, float]) -> LayerStatis
     ("first", "last", "said"),
     [
         ((0.05, 0.95), (0.0, 1.05), "Raw inputs begin and end within 0.1 of the 0 and 1 that SELU is made for, so"),
-        ((-0.04, 0.58), (0.01, 1.03), "self-normalization recovers, and what raw inputs cost is told by the accuracy"),
+        ((-0.04, 0.58), (0.01, 1.03), "self-normalization recovers, and what raw inputs cost is shown by the accuracy"),
         ((0.05, 0.95), (0.0, 1.2), "and the layers do not keep them there."),
         ((0.2, 1.0), (0.2, 1.0), "The layers do not bring them back to within 0.1"),
     ],

@@ -96,7 +96,7 @@ def test_symmetry_that_costs_nothing_is_not_what_it_says(made, accuracies, agree
 
 def test_what_independent_weights_of_the_output_layer_come_to(made):
     evidence = made(**{OUTPUT_INDEPENDENT: {"rank": (2, 2), "units": (4, 9)}})
-    assert "those below come to as many as 4" in answer(evidence).figures[0].caption
+    assert "those below reach as many as 4" in answer(evidence).figures[0].caption
 
 
 def test_last_units_that_stay_alike_under_such_an_output_layer(made):

@@ -1,5 +1,7 @@
 """Methods of question 6 on small networks: what they must do whatever the data."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -123,6 +125,19 @@ def test_the_callback_prunes_each_layer_and_nothing_else(data: Shapes):
     assert states_equal(network, before)
     assert torch.equal(torch.get_rng_state(), generator)
     assert states_equal(pruned, fine_tuning.prune_by_schedule(network, 0.9, data, PLAN))
+
+
+def test_a_checkpoint_of_a_slurm_job_that_lies_about_is_not_loaded(
+    data: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"of another job")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    network = network_of()
+    with pytest.MonkeyPatch.context() as without:
+        without.delenv("SLURM_NTASKS")
+        expected = fine_tuning.prune_by_schedule(network, 0.5, data, Plan(1, 2, 1e-2))
+    assert states_equal(fine_tuning.prune_by_schedule(network, 0.5, data, Plan(1, 2, 1e-2)), expected)
 
 
 def test_the_callback_trains_as_fine_tuning_does_until_it_prunes(data: Shapes):

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from exercise.formatting import compare_pair, holds, join_sentences, verdict, with_label
-from exercise.outcomes import describe_convergence_of, describe_peaks, describe_result, result_cells
+from exercise.formatting import compare_pair, holds, text_cells, verdict, with_label
+from exercise.outcomes import describe_result, result_cells
 from exercise.plots import plot_curves
 from exercise.questions.mistakes.accuracy_cost import describe_cost
-from exercise.questions.tuning.sections import ALL, PARTS, group_of
+from exercise.questions.tuning.sections import ALL, PARTS, describe_change, group_of
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import describe_step_cost, step_times
+from exercise.step_costs import step_times
 from exercise.store import Evidence, Measured, diverged_runs
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group, Table, describe_pair
+from trainlab.report import Group, Table
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,8 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
         return Answer([cost], variant.harms if is_worse else None)
     is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
     steps = {} if is_training else evidence.measured(STEPS)
-    costs = describe_step_cost(steps, (variant.part, old.label), (experiment, new.label))
     return Answer(
-        [
-            describe_result(new),
-            describe_pair(compare_pair(new, old)),
-            join_sentences(describe_peaks(new), describe_convergence_of(old, new)),
-            costs,
-        ],
+        [describe_result(new), *describe_change(compare_pair(new, old), steps, variant.part, experiment)],
         agrees(new, old, variant.harms),
         [plot_curves([old, new], "loss", experiment)],
         [("Compared with the part", comparison_table(experiment, old, new))],
@@ -106,7 +100,9 @@ def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
 def comparison_table(experiment: str, old: Group, new: Group) -> Table:
     """Both, line by line."""
     part = VARIANTS[experiment].part
-    rows = [[(name, name), *result_cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))]
+    rows = [
+        [*text_cells(name), *result_cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))
+    ]
     return Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
 
 

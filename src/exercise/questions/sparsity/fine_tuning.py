@@ -42,10 +42,6 @@ class Plan:
     batches: int
     lr: float
 
-    def steps(self, batches: int) -> int:
-        """All together, where the data have so many batches."""
-        return self.epochs * min(self.batches, batches)
-
 
 def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """The mean loss of a batch."""
@@ -69,7 +65,7 @@ def fine_tune(
     optimizer = torch.optim.Adam([flat.parameter], lr=plan.lr)
     constrain = constraint(flat) if constraint else None
     batches = data.train_dataloader()
-    steps, step = plan.steps(len(batches)), 0
+    steps, step = plan.epochs * min(plan.batches, len(batches)), 0
     for epoch in range(plan.epochs):
         batches.set_epoch(epoch)
         for images, labels in islice(batches, plan.batches):

@@ -26,17 +26,13 @@ def masks(network: nn.Module, share: float) -> dict[str, Tensor]:
     first layer would be the first to go.
     """
     layers = linear_layers(network)
-    scores = {name: layer.weight.detach().abs() / _root_mean_square(layer) for name, layer in layers.items()}
+    sizes = {name: layer.weight.detach().square().mean().sqrt() for name, layer in layers.items()}
+    scores = {name: layer.weight.detach().abs() / (sizes[name] or 1) for name, layer in layers.items()}
     together = torch.cat([score.flatten() for score in scores.values()])
     keep = torch.ones(len(together), dtype=torch.bool)
     keep[together.argsort(stable=True)[: round(share * len(together))]] = False
     parts = keep.split([score.numel() for score in scores.values()])
     return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
-
-
-def _root_mean_square(layer: nn.Linear) -> Tensor:
-    size = layer.weight.detach().square().mean().sqrt()
-    return size if size > 0 else torch.ones_like(size)
 
 
 def prune(network: N, share: float) -> N:

@@ -7,6 +7,7 @@ zeros than it has.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from exercise.claims import Claim
 from exercise.formatting import Verdict, all_hold, corrected_verdicts, format_difference, loses_nothing
@@ -84,22 +85,14 @@ def largest_kept(points: Sequence[Point], method: str, base: Point) -> Point | N
 
     Settings are tried in that order up to the first that does not, so that none of the method is picked out of many.
     """
-    best = None
-    for point in by_zeros(points, method):
-        if not keeps(point, base):
-            break
-        best = point
-    return best
+    kept = [*takewhile(lambda point: keeps(point, base), by_zeros(points, method))]
+    return kept[-1] if kept else None
 
 
 def first_lost(points: Sequence[Point], method: str, base: Point) -> Point | None:
     """The setting of ``method`` with fewest zeros that loses accuracy, as does any with more."""
-    found = None
-    for point in reversed(by_zeros(points, method)):
-        if keeps(point, base) is not False:
-            break
-        found = point
-    return found
+    lost = [*takewhile(lambda point: keeps(point, base) is False, reversed(by_zeros(points, method)))]
+    return lost[-1] if lost else None
 
 
 def smallest_kept(points: Sequence[Point], base: Point) -> Point | None:
@@ -151,15 +144,15 @@ def claims(points: Sequence[Point]) -> list[Claim]:
     ]
 
 
-def _claim(points: Sequence[Point], says: str, other: str) -> Claim:
+def _claim(points: Sequence[Point], statement: str, other: str) -> Claim:
     found = match_points(points, m.L1, other)
     if not found:
-        return Claim(says, f"there are no two networks with {100 * MOST:.0f} % zeros or more to compare", None)
+        return Claim(statement, f"there are no two networks with {100 * MOST:.0f} % zeros or more to compare", None)
     by_point: dict[str, list[Match]] = {}
     for one in found:
         by_point.setdefault(one.first.setting, []).append(one)
-    verdicts = [_verdict(of) for of in by_point.values()]
-    return Claim(says, "; ".join(map(_describe_matches, by_point.values())), all_hold(*verdicts))
+    texts, verdicts = zip(*map(_judge, by_point.values()), strict=True)
+    return Claim(statement, "; ".join(texts), all_hold(*verdicts))
 
 
 def match_points(points: Sequence[Point], method: str, other: str) -> list[Match]:
@@ -189,18 +182,14 @@ def _has_as_many(first: Point, second: Point) -> bool:
     return first.summary("zeros").mean >= second.summary("zeros").mean - ALIKE
 
 
-def _verdict(found: Sequence[Match]) -> bool | None:
+def _judge(found: Sequence[Match]) -> tuple[str, bool | None]:
+    """What decides about a network, or what does not, and whether it is better."""
     verdicts = [one.better for one in found]
-    return False if False in verdicts else True if True in verdicts else None
-
-
-def _describe_matches(found: Sequence[Match]) -> str:
-    """What decides, or what does not."""
-    verdict = _verdict(found)
+    verdict = False if False in verdicts else True if True in verdicts else None
     shown = [one for one in found if one.better is verdict]
     parts = [f"{format_difference(one.between)} points compared with it at {_place(one)}" for one in shown]
     neither = ": not shown which is better" if verdict is None else ""
-    return f"at {format_share(found[0].first)} zeros {' and '.join(parts)}{neither}"
+    return f"at {format_share(found[0].first)} zeros {' and '.join(parts)}{neither}", verdict
 
 
 def _place(one: Match) -> str:

@@ -138,8 +138,7 @@ def make_answer(key: str, claims: Claims) -> Callable[[Evidence], Answer]:
             found = claims(pair, step_ratio(steps, before, after))
             if diverged_runs(old) or diverged_runs(new):
                 found = [replace(claim, holds=None) for claim in found]  # those that are left are a choice
-            sentences += [describe_pair(pair), join_sentences(describe_peaks(new), describe_convergence_of(old, new))]
-            sentences += [describe_step_cost(steps, (before, old.label), (after, new.label)), describe_claims(found)]
+            sentences += [*describe_change(pair, steps, before, after), describe_claims(found)]
             agrees = all_claims_hold(found)
         if key != after:
             sentences += [describe_result(part), *describe_recipe_gain(evidence, key)]
@@ -147,6 +146,16 @@ def make_answer(key: str, claims: Claims) -> Callable[[Evidence], Answer]:
         return Answer(sentences, agrees, [plot_curves(shown, "loss", key)])
 
     return answer
+
+
+def describe_change(pair: Pair, steps: Measured, before: str, after: str) -> list[str]:
+    """Whether the first network of a pair is better, whether it converges faster, and the cost of its steps."""
+    new, old = pair.first, pair.second
+    return [
+        describe_pair(pair),
+        join_sentences(describe_peaks(new), describe_convergence_of(old, new)),
+        describe_step_cost(steps, (before, old.label), (after, new.label)),
+    ]
 
 
 def measured_steps(evidence: Evidence) -> Measured:
