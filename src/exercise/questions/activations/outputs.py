@@ -189,16 +189,16 @@ def answer(evidence: Evidence) -> Answer:
     logistic_sum = format_amount(interval([*sums["logistic"].values()]), "", 2)
     both, top = _values(two, "both"), _values(two, "top")
     found = claims(accuracy, top)
-    sides = [(_NAMES[head], accuracy[head]) for head in HEADS]
+    softmax, logistic = ((_NAMES[head], accuracy[head]) for head in HEADS)
     return Answer(
         [describe_claims(found)],
         all_claims_hold(found),
         [plot_outputs(one, two, HIGHEST_SUM)],
         [("Both outputs for both tasks", _table(one, two))],
         [
-            f"{describe_difference('Exclusive classes: validation accuracy', *sides)} The probabilities of a softmax "
-            f"add up to one by definition. Those of logistic outputs add up to {logistic_sum} in the mean over the "
-            f"images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
+            f"{describe_difference('Exclusive classes: validation accuracy', softmax, logistic)} The probabilities of "
+            f"a softmax add up to one by definition. Those of logistic outputs add up to {logistic_sum} in the mean "
+            f"over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
             f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
             f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two "
             "shares of one are not both more than half of it.",
