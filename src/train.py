@@ -1,30 +1,7 @@
 """Train a network, or with ``-m`` a sweep of networks. ``python src/train.py --help`` lists the settings."""
 
-from pathlib import Path
-
-import hydra
-from omegaconf import DictConfig
-
-from trainlab.cli import bypass_hydra_errors, gc_paused, run_script
-
-
-@hydra.main(config_path="../conf", config_name="train", version_base="1.3")
-def main(cfg: DictConfig) -> float | None:
-    """Train with ``cfg``; returns the objective, which a sweeper minimizes or maximizes."""
-    from hydra.core.hydra_config import HydraConfig
-
-    with bypass_hydra_errors():
-        with gc_paused():
-            from trainlab.config.compose import resolve_job
-            from trainlab.run import run
-            from trainlab.runs.folder import clean_up_on_error
-            from trainlab.tasks.metrics import METRICS
-
-        job = HydraConfig.get()
-        with clean_up_on_error(Path(job.runtime.output_dir)):
-            config = resolve_job(cfg, job)
-        return run(config).metrics.get(METRICS[config.settings["sweep"]["objective"]].key)
-
+from trainlab.cli import run_script
+from trainlab.commands.train import main
 
 if __name__ == "__main__":
     run_script(main)

@@ -94,10 +94,20 @@ def write_small_project(folder: Path) -> None:
                 Image.new("RGB", (40, 36), color).save(folder / "photos" / split / f"class_{label}" / f"{number}.png")
 
 
-def run(words: Sequence[str], folder: Path, timeout_s: float = 200) -> tuple[int | None, str]:
-    """Run ``[KEY=VALUE ...] python SCRIPT ...`` or ``... python -c CODE`` in ``folder``: exit status and output."""
-    output = folder / "output.txt"
-    process = _SERVER.Process(target=_become, args=(list(words), folder, output))
+def run(
+    words: Sequence[str], folder: Path, project: Path | None = None, timeout_s: float = 200
+) -> tuple[int | None, str]:
+    """Run a command in ``folder``: exit status and output.
+
+    Args:
+        words: ``[KEY=VALUE ...] python SCRIPT ...``, ``... python -c CODE``, ``python -m MODULE`` or ``trainlab ...``.
+        folder: that the command is given in.
+        project: the small project, if it is not ``folder``.
+        timeout_s: after which it is killed.
+    """
+    project = project or folder
+    output = project / "output.txt"
+    process = _SERVER.Process(target=_become, args=(list(words), folder, project, output))
     process.start()
     process.join(timeout_s)
     status = process.exitcode
@@ -106,7 +116,7 @@ def run(words: Sequence[str], folder: Path, timeout_s: float = 200) -> tuple[int
     return status, output.read_text()
 
 
-def _become(words: list[str], folder: Path, output: Path) -> None:
+def _become(words: list[str], folder: Path, project: Path, output: Path) -> None:
     os.setsid()
     os.chdir(folder)
     for number in (1, 2):
@@ -114,17 +124,24 @@ def _become(words: list[str], folder: Path, output: Path) -> None:
     sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for the rest of the process)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = "1"
-    python = words.index("python")
-    variables = dict(word.split("=", 1) for word in words[:python])
+    program = next(i for i, word in enumerate(words) if word in ("python", "trainlab"))
+    variables = dict(word.split("=", 1) for word in words[:program])
     os.environ.update(variables)
-    script, *arguments = [SMALLER.get(word, word) for word in words[python + 1 :]]
+    script, *arguments = [SMALLER.get(word, word) for word in words[program + (words[program] == "python") :]]
     for name in [name for name in sys.modules if name.split(".")[0] in ("trainlab", "hydra_plugins")]:
         del sys.modules[name]  # `sweeping` shares the server; here they are imported from ``folder``
-    sys.path[:0] = [str(folder / "src"), *(variables["PYTHONPATH"].split(":") if "PYTHONPATH" in variables else [])]
+    sys.path[:0] = [str(project / "src"), *(variables["PYTHONPATH"].split(":") if "PYTHONPATH" in variables else [])]
     sys.argv = [script, *arguments]
     try:
         if script == "-c":
             exec(compile(arguments[0], "page", "exec"), {"__name__": "__main__"})
+        elif script == "-m":
+            sys.argv = arguments
+            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        elif script == "trainlab":
+            from trainlab.commands import main
+
+            main()
         else:
             runpy.run_path(script, run_name="__main__")
     finally:

@@ -5,10 +5,11 @@ The same command continues where an earlier one was interrupted.
 
 import argparse
 import logging
+import shlex
 import sys
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from exercise.programs import outputs, shown, train_program
+
 PARTS = """
 parts:
   1 to 8 (default)    the questions of the chapter
@@ -17,21 +18,25 @@ parts:
   cnn                 convolutional networks of another solution
   best                the best recipe for the network of question 8
 
-settings apply to every training: seed=1,2,3,4,5, trainer=gpu, and all others that python src/train.py --help lists
+settings apply to every training: seed=1,2,3,4,5, trainer=gpu, and all others that trainlab train --help lists
 
 examples:
-  python src/exercise.py
-  python src/exercise.py --quick
-  python src/exercise.py 8 mistakes
-  python src/exercise.py data=image_folder data.root=photos
-  python src/exercise.py variants cnn best --name more
+  trainlab exercise
+  trainlab exercise --quick
+  trainlab exercise 8 mistakes
+  trainlab exercise data=image_folder data.root=photos
+  trainlab exercise variants cnn best --name more
 """
 
 
 def main() -> None:
     """Train and measure what is missing of the parts named, or of all that take no more than an hour together."""
+    program, train = shlex.join(shown("exercise")), shlex.join(shown("train"))
     parser = argparse.ArgumentParser(
-        prog="exercise.py", description=__doc__, epilog=PARTS, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program,
+        description=__doc__,
+        epilog=PARTS.replace("trainlab exercise", program).replace("trainlab train", train),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="*", metavar="part | key=value", help="parts to run, and settings")
     parser.add_argument(
@@ -51,8 +56,8 @@ def main() -> None:
         setting = Setting(arguments.quick, tuple(word for word in arguments.words if "=" in word))
     except ValueError as error:
         parser.exit(2, f"error: {error}\n")
-    folder = PROJECT / "outputs" / (arguments.name or ("exercise_quick" if arguments.quick else "exercise"))
-    exercise = Exercise(sections, SECTIONS, folder, setting, PROJECT / "src" / "train.py")
+    folder = outputs() / (arguments.name or ("exercise_quick" if arguments.quick else "exercise"))
+    exercise = Exercise(sections, SECTIONS, folder, setting, train_program())
     try:
         print(f"report: {exercise.run()}")
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from typing import Any
 
 from exercise.answers import Answers
 from exercise.claims import VERDICTS
+from exercise.programs import shown
 from exercise.section import Answer, Section, sweeps_of
 from exercise.store import Evidence
 from exercise.trainings import sweep_command
@@ -85,9 +86,9 @@ def _commands(section: Section, evidence: Evidence) -> list[str]:
     usual = evidence.folder.name == ("exercise_quick" if quick else "exercise")
     name = [] if usual else ["--name", evidence.folder.name]
     return [
-        shlex.join(["python", "src/exercise.py", section.part, *quick, *name, *evidence.setting.overrides]),
+        shlex.join([*shown("exercise"), section.part, *quick, *name, *evidence.setting.overrides]),
         *(
-            shlex.join(["python", "src/train.py", *sweep_command(sweep, evidence.setting, evidence.folder.name)])
+            shlex.join([*shown("train"), *sweep_command(sweep, evidence.setting, evidence.folder.name)])
             for sweep in section.sweeps
         ),
     ]

@@ -5,7 +5,6 @@ import logging
 import os
 import shlex
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from exercise.answers import Answers
 from exercise.folder import claim_folder
 from exercise.page import write_page
+from exercise.programs import shown
 from exercise.section import Measurement, Section, sweeps_of
 from exercise.store import ENDED, Evidence, NotAvailable, describe_failures
 from exercise.trainings import Setting, Sweep, runs_of, sweep_command
@@ -28,8 +28,7 @@ class SweepProcess:
 
     Args:
         sweep: the sweep.
-        script: `src/train.py`.
-        words: of its command line.
+        command: words that start it.
         output: file for its output, which is shown when it has ended: it is not the only one, and has one
             thread. None for the terminal, and as many threads as there are.
 
@@ -37,10 +36,9 @@ class SweepProcess:
         seconds: that it took; 0 before its end.
     """
 
-    def __init__(self, sweep: Sweep, script: Path, words: Sequence[str], output: Path | None = None) -> None:
+    def __init__(self, sweep: Sweep, command: Sequence[str], output: Path | None = None) -> None:
         self.sweep, self.seconds = sweep, 0.0
         self._output, self._started = output, time.monotonic()
-        command = [sys.executable, str(script), *words]
         if output is None:
             self._process = subprocess.Popen(command)
         else:
@@ -87,7 +85,7 @@ class Exercise:
         all_sections: those of the page; what was done of the others before is shown, too.
         folder: `outputs/NAME` of the exercise.
         setting: that it is run with.
-        script: `src/train.py`.
+        train: words that start a training.
     """
 
     def __init__(
@@ -96,10 +94,10 @@ class Exercise:
         all_sections: Sequence[Section],
         folder: Path,
         setting: Setting,
-        script: Path,
+        train: Sequence[str],
     ) -> None:
         self.sections, self.all_sections = sections, all_sections
-        self.folder, self.setting, self.script = folder, setting, script
+        self.folder, self.setting, self.train = folder, setting, train
         self._times = folder / "seconds.json"
         self._answers = Answers()
         self._written = -inf
@@ -148,7 +146,7 @@ class Exercise:
 
     def _start(self, sweep: Sweep) -> SweepProcess:
         words = sweep_command(sweep, self.setting, self.folder.name)
-        log.info("python src/train.py %s", shlex.join(words))
+        log.info("%s", shlex.join([*shown("train"), *words]))
         Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
         output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
         retry = "sweep.retry_failed=true"
@@ -156,7 +154,7 @@ class Exercise:
             f"output_dir={self.folder.parent}",
             *(() if any(w.startswith("sweep.retry_failed=") for w in words) else (retry,)),
         ]
-        return SweepProcess(sweep, self.script, words, output)
+        return SweepProcess(sweep, [*self.train, *words], output)
 
     def _end(self, one: SweepProcess) -> None:
         """Check the results of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.

@@ -1,4 +1,4 @@
-"""What the exercise trains: sweeps of `src/train.py`, and how their settings come about."""
+"""What the exercise trains: sweeps of `trainlab train`, and how their settings come about."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,7 +8,7 @@ from trainlab import expand_sweep
 
 @dataclass(frozen=True)
 class Sweep:
-    """Trainings that `python src/train.py -m` makes.
+    """Trainings that `trainlab train -m` makes.
 
     Attributes:
         name: of the folder in that of the exercise; sections with the same sweep share it.
@@ -65,7 +65,7 @@ def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
 
 
 def sweep_command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
-    """The words of the command line that trains a sweep under ``name``, after `python src/train.py`."""
+    """The words of the command line that trains a sweep under ``name``, after `trainlab train`."""
     return ["-m", *overrides_of(sweep, setting), f"name={name}/{sweep.name}"]
 
 

@@ -7,6 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trainlab.programs import command_line, import_from
+
+
+def command_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """The parser of a command. ``description`` names it `trainlab NAME`; shown is how this process was started."""
+    shown = command_line(name)
+    return argparse.ArgumentParser(
+        prog=shown,
+        description=description.replace(f"trainlab {name}", shown),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
 
 def path_word(word: str) -> Path:
     """The path in a script's word. `~` is the home folder, behind a "=", too, where no shell sees it. For argparse."""
@@ -38,10 +50,14 @@ def count_word(word: str) -> int:
 
 def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The words of a script that is none of Hydra's, where a setting given twice is an error, too."""
+    parser.add_argument("--config-dir", metavar="DIR", help="your config folder, if your network is a file beside it")
     keys = [word.partition("=")[0] for word in sys.argv[1:] if word.startswith(("--", "ckpt_path="))]
     if twice := [key for key in keys if keys.count(key) > 1]:
         parser.error(f"{twice[0]} is given twice; leave out one of them")
-    return parser.parse_intermixed_args()
+    arguments = parser.parse_intermixed_args()
+    if arguments.config_dir:
+        import_from(arguments.config_dir)
+    return arguments
 
 
 def run_plain_script(main: Callable[[], Any]) -> None:

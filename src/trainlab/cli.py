@@ -16,6 +16,7 @@ from trainlab.config.compose import new_folder
 from trainlab.config.errors import describe_config_error
 from trainlab.config.overrides import WrongArguments, readable
 from trainlab.config.resolvers import register_resolvers
+from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import describe_os_error
 
 _ASKED_BY_US = "TRAINLAB_EXPLAINS"
@@ -105,8 +106,10 @@ def run_script(main: Callable[[], Any]) -> None:
 
 
 def _prepare_command_line() -> None:
-    """Put the words as Hydra is to read them; have a run without a name claim a folder."""
-    sys.argv[1:] = readable(sys.argv[1:], once=_is_first_process())
+    """Put the words as Hydra is to read them; have a run without a name claim a folder; find the user's modules."""
+    sys.argv[:] = [str(Path(sys.argv[0]).absolute()), *readable(sys.argv[1:], once=_is_first_process())]
+    if folder := config_folder():
+        import_from(folder)
     if _is_first_process() and not any(word.startswith(_MAKE_NO_FOLDER) for word in sys.argv[1:]):
         OmegaConf.register_new_resolver("new_name", new_folder, use_cache=True, replace=True)
 
@@ -140,7 +143,8 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
         hint = f" (in {group[1]})" if group and group[1] not in reason else ""
         return 1, _message(f"{reason}{hint}")
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return 2, _message(describe_config_error(error, sys.argv[1:] if arguments is None else arguments, script))
+        arguments = sys.argv[1:] if arguments is None else arguments
+        return 2, _message(describe_config_error(error, arguments, script, config_folder()))
     if isinstance(error, OSError):
         return 1, _message(describe_os_error(error, "out" if script == "eval" else "output_dir"))
     if isinstance(error, ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):

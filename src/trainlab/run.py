@@ -19,6 +19,7 @@ from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
 from trainlab.process_state import process_state_restored
+from trainlab.programs import command_line
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
     begin,
@@ -46,7 +47,7 @@ START_VARIABLE = "TRAINLAB_START"  # passes the start checkpoint to the processe
 
 
 def train(cfg: RunConfig) -> Result:
-    """Train from Python as `python src/train.py` does, on one device.
+    """Train from Python as `trainlab train` does, on one device.
 
     The run's folder gets all that a run leaves, its log too; nothing is printed. What a training changes of the
     process, such as signal handlers, warning filters and random states, is as before when this returns or raises.
@@ -86,7 +87,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         parts = build(cfg, context)
         if context.in_one_process and (devices := parts.trainer.world_size) > 1:
             raise ValueError(
-                f"train() uses one device, got {devices}; set trainer.devices=1, or start python src/train.py"
+                f"train() uses one device, got {devices}; set trainer.devices=1, or use {command_line('train')}"
             )
     if not is_main_process():
         apply_lr_of_main_process(config, parts)

@@ -74,7 +74,7 @@ CONF = PROJECT / "conf"
 FOUND = {
     str(group.relative_to(CONF)): {option.stem for option in group.glob("*.yaml")}
     for group in CONF.rglob("*")
-    if group.is_dir() and not group.is_relative_to(CONF / "hydra")
+    if group.is_dir() and not group.is_relative_to(CONF / "hydra") and group != CONF / "local"
 }
 DEFEATED = {
     f"experiment=exercise/{name}"

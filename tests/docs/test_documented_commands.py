@@ -38,6 +38,7 @@ def write_files(blocks: list[Block], folder: Path) -> None:
     """Write the files that a page tells a reader to write."""
     for block in blocks:
         if block.file:
+            (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.file).write_text(block.text)
 
 
@@ -118,10 +119,14 @@ def test_commands_run(page: Path, tmp_path: Path):
     write_small_project(tmp_path)
     write_files(blocks_of(page), tmp_path)
     before = [BEFORE[page.name].split()] if page.name in BEFORE else []
-    commands = [words for words in commands_of(page) if not reason_not_to_run(words)]
     code = [
         ["PYTHONPATH=src", "python", "-c", b.text] for b in blocks_of(page) if b.language == "python" and not b.file
     ]
-    for words in [*before, *commands, *code]:
-        status, output = run(words, tmp_path)
-        assert status == 0, f"{' '.join(words)}\n{output}"
+    for commands in [before, *(block.commands for block in blocks_of(page) if block.language == "bash"), code]:
+        folder = tmp_path
+        for words in [words for words in commands if not reason_not_to_run(words)]:
+            if words[0] == "cd":
+                folder /= words[1]
+                continue
+            status, output = run(words, folder, tmp_path)
+            assert status == 0, f"{' '.join(words)}\n{output}"

@@ -51,7 +51,7 @@ def exercise(
     """One whose sweeps leave ``runs``, by seed, and end with a status after some seconds."""
     script = tmp_path / "train.py"
     script.write_text(TRAIN.format(tests=str(PROJECT / "tests"), runs=dict(runs), status=status, seconds=seconds))
-    return Exercise(sections, sections, tmp_path / "outputs" / "study", Setting(quick), script)
+    return Exercise(sections, sections, tmp_path / "outputs" / "study", Setting(quick), [sys.executable, str(script)])
 
 
 def section(*measurements: Measurement) -> Section:
@@ -214,7 +214,7 @@ def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
         "from exercise.trainings import Setting, Sweep\n"
         "section = Section('q', '1', 'A', 'B', '', None, [Sweep('s', ()), Sweep('t', ())])\n"
         f"folder, script = Path({str(tmp_path / 'outputs' / 'x')!r}), Path({str(script)!r})\n"
-        f"one = Exercise([section], [], folder, Setting({quick}), script)\n"
+        f"one = Exercise([section], [], folder, Setting({quick}), [sys.executable, str(script)])\n"
         "try:\n    one.run()\nexcept Cancelled as ended:\n    sys.exit(ended.code)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
@@ -272,7 +272,7 @@ def test_a_quick_sweep_that_does_not_finish_ends_the_concurrent_one(tmp_path: Pa
         "time.sleep(60)\n"
     )
     sections = [Section(name, "1", name, "What?", "", None, [Sweep(name, ())]) for name in ("good", "bad")]
-    one = Exercise(sections, [], tmp_path / "outputs" / "study", Setting(quick=True), script)
+    one = Exercise(sections, [], tmp_path / "outputs" / "study", Setting(quick=True), [sys.executable, str(script)])
     with pytest.raises(Cancelled) as ended:
         one.run()
     assert ended.value.code == 2

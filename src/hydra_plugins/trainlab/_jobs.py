@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainlab.config.compose import as_typed, resolve_job
 from trainlab.config.run_config import RunConfig
+from trainlab.programs import restart_words
 
 # Of Hydra's overrides, those that are about the sweep and not about its jobs.
 _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweep", "hydra.run.dir=")
@@ -104,7 +105,7 @@ class Jobs:
             *("hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"),
         ]
         return [
-            *(sys.executable, str(Path(sys.argv[0]).absolute())),
+            *restart_words(),
             *(part for flag, value in flags.items() if value for part in (flag, value)),
             *{o.lstrip("+~").partition("=")[0]: o for o in settings}.values(),  # where the job's log goes, in any case
         ]

@@ -17,6 +17,7 @@ from hydra_plugins.trainlab._sweep import checked, report_on
 from trainlab.cli import SweepFailed
 from trainlab.config.overrides import swept_values
 from trainlab.console import say
+from trainlab.programs import command_words
 from trainlab.runs.fingerprint import is_debug_run, telling
 from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
@@ -181,7 +182,7 @@ def _any_failed(study: Study, of: Sequence[FrozenTrial]) -> bool:
 def _say_best(study: Study) -> None:
     """Print number, folder and command of the best trial."""
     if best := study.best():
-        command = shlex.join(["python", "src/train.py", *telling(study.overrides(best))])
+        command = shlex.join([*command_words("train"), *telling(study.overrides(best))])
         summary = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
         say(f"{summary}\n  in {study.folder_of(best)}\n  again: {command}")
 

@@ -18,6 +18,7 @@ from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
 from trainlab.processes import Forked, count_cores, wait_for
+from trainlab.programs import command_line
 from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
@@ -207,7 +208,7 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
         print(f"report: {write_report([sweep_dir])}", flush=True)
     except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")
-        print(f"no report: {reason}; python src/report.py {sweep_dir} writes it", file=sys.stderr)
+        print(f"no report: {reason}; {command_line('report')} {sweep_dir} writes it", file=sys.stderr)
 
 
 def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:

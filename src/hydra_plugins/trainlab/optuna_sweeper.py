@@ -72,7 +72,7 @@ class OptunaSweeper(BasicSweeper):
 
 
 def _require_optuna() -> None:
-    install = "pip install -e '.[optuna]'"
+    install = "pip install 'trainlab[optuna]'"
     try:
         import optuna
     except ImportError as error:

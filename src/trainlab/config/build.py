@@ -53,7 +53,7 @@ _NOT_OF_TRAINER = {
     "plugins": "they are those that write checkpoints whole",
     "limit_test_batches": "the test set is read whole",
     "barebones": "every run writes checkpoints and logs",
-    "limit_predict_batches": "there are no predictions in training; see src/predict.py",
+    "limit_predict_batches": "there are no predictions in training; see trainlab predict",
 }
 
 

@@ -12,6 +12,7 @@ from trainlab.config.load import load_config
 from trainlab.config.overrides import WrongArguments, check_overrides, quoted
 from trainlab.config.resolvers import absolute_folder, resolvers_registered, time_name
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
+from trainlab.programs import import_from
 from trainlab.runs.files import absolute
 
 # What a run reads, and ~ must not remove.
@@ -25,13 +26,15 @@ _NEEDED = (
 MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 
 
-def compose(overrides: Sequence[str] = ()) -> RunConfig:
-    """The configuration of a run, as `python src/train.py` composes it from the same overrides.
+def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> RunConfig:
+    """The configuration of a run, as `trainlab train` composes it from the same overrides.
 
     A run without a name gets a new folder, which is made here.
 
     Args:
         overrides: such as "model=bn" and "optim.lr=1e-3".
+        config_dir: a folder with options of your own, as `--config-dir` of the command line. Python files in it and
+            packages beside it can be named by `_target_`.
 
     Raises:
         ValueError: the overrides cannot be read, contradict each other or name what there is not.
@@ -43,9 +46,13 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
     for override in overrides:
         if override.lstrip("+~").startswith(("hydra.", "hydra/")):
             raise WrongArguments(f"{override} would have no effect, Hydra does not run this; leave it out")
+    if config_dir:
+        if not Path(config_dir).is_dir():
+            raise WrongArguments(f"config_dir must be a folder, got {str(config_dir)!r}; set config_dir")
+        import_from(config_dir)
     with resolvers_registered():
         try:
-            cfg = load_config("train", [*map(quoted, overrides)])
+            cfg = load_config("train", [*map(quoted, overrides)], config_dir)
             choices = cfg.hydra.runtime.choices
             with open_dict(cfg):
                 del cfg["hydra"]
@@ -56,7 +63,7 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
                 cfg.run_dir = str(Path(absolute_folder(cfg.output_dir), str(cfg.name)))
             return _resolved(cfg, overrides, choices, Path.cwd())
         except (HydraException, OmegaConfBaseException) as error:
-            raise WrongArguments(describe_config_error(error, overrides, "train")) from None
+            raise WrongArguments(describe_config_error(error, overrides, "train", config_dir)) from None
 
 
 def resolve_job(cfg: DictConfig, hydra: Any) -> RunConfig:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import OmegaConf
@@ -10,13 +11,19 @@ from omegaconf import OmegaConf
 from trainlab.config.load import load_config
 from trainlab.config.overrides import unreadable
 from trainlab.config.renamed import describe_renamed
-from trainlab.config.resolvers import PROJECT
+from trainlab.config.resolvers import CONF
 
 
-def describe_config_error(error: Exception, overrides: Sequence[str], config_name: str) -> str:
-    """What is wrong with the config ``config_name`` with ``overrides``, and the names nearest to a wrong one.
+def describe_config_error(
+    error: Exception, overrides: Sequence[str], config_name: str, config_dir: str | Path | None = None
+) -> str:
+    """What is wrong with a config, and the names nearest to a wrong one.
 
-    ``error`` is Hydra's or OmegaConf's.
+    Args:
+        error: Hydra's or OmegaConf's.
+        overrides: that the config is composed of.
+        config_name: of its root.
+        config_dir: the user's config folder.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
@@ -27,7 +34,7 @@ def describe_config_error(error: Exception, overrides: Sequence[str], config_nam
         key = error.full_key or str(error).rpartition(" ")[2]
         return f"{key} must be given; set {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _no_such_option(str(error.missing_cfg_file), [o for o in error.options or [] if o])
+        return _no_such_option(str(error.missing_cfg_file), [o for o in error.options or [] if o], config_dir)
     text = str(error.__cause__ or error)
     if there := re.search(
         r"Could not append to config. An item is already at '([^']+)'|Multiple values for (\S+?)\.", text
@@ -43,7 +50,7 @@ def describe_config_error(error: Exception, overrides: Sequence[str], config_nam
             return f"there is no setting {key!r}; --cfg hydra shows those of Hydra"
         if message := describe_renamed({key: ""}):
             return message
-        keys = _all_keys(overrides, config_name)
+        keys = _all_keys(overrides, config_name, config_dir)
         same_depth = [other for other in keys if other.count(".") == key.count(".")]
         return f"there is no setting {key!r}; {_nearest(key, same_depth or keys)}"
     reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
@@ -51,11 +58,12 @@ def describe_config_error(error: Exception, overrides: Sequence[str], config_nam
     return f"{setting}: {reason}" if setting and setting not in reason else reason
 
 
-def _no_such_option(wrong: str, options: Sequence[str]) -> str:
+def _no_such_option(wrong: str, options: Sequence[str], config_dir: str | Path | None) -> str:
     """Message for ``wrong``, a group and an option that it does not have; its folders may have one of that name."""
     group, _, option = wrong.rpartition("/") if wrong.startswith("hydra/") else wrong.partition("/")
-    folder = PROJECT / "conf" / group
-    in_folders = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*/*.yaml"))
+    folders = [Path(conf, group) for conf in (CONF, config_dir) if conf]
+    paths = [path.relative_to(folder) for folder in folders for path in folder.rglob("*/*.yaml")]
+    in_folders = sorted(path.with_suffix("").as_posix() for path in paths)
     for other in in_folders:
         if other.endswith(f"/{option}"):
             return f"{group} has no option {option!r}; set {group}={other}"
@@ -73,11 +81,11 @@ def _nearest(wrong: str, names: Sequence[str]) -> str:
     return f"there are: {shown}" if len(names) <= 20 else "see --help for the groups and common settings"
 
 
-def _all_keys(overrides: Sequence[str], config_name: str) -> list[str]:
+def _all_keys(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> list[str]:
     """Dotted keys of the config that the group choices among the overrides give."""
-    groups = load_config(config_name, []).hydra.runtime.choices
+    groups = load_config(config_name, [], config_dir).hydra.runtime.choices
     chosen = [o for o in overrides if o.partition("=")[0].lstrip("+") in groups and not set(o) & set(",{(")]
-    cfg = load_config(config_name, chosen)
+    cfg = load_config(config_name, chosen, config_dir)
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg))
     del plain["hydra"]
     keys: list[str] = []

@@ -14,7 +14,7 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of each run of a sweep: all combinations of the values that they give.
 
     Combinations that are the same run, such as ``optim.lr=1e-4,0.0001``, are one. A run of the sweep is
-    ``trainlab.train(trainlab.compose(run))``; ``python src/train.py -m`` runs all of them, several at a time.
+    ``trainlab.train(trainlab.compose(run))``; ``trainlab train -m`` runs all of them, several at a time.
 
     Args:
         overrides: as on the command line after ``-m``; of intervals and ``glob()`` the values are not known.

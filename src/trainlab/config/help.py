@@ -1,22 +1,32 @@
 """The options of a configuration for `--help`, from its files: one line per option, the default marked."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 
-def describe_groups(conf: Path, root: str) -> str:
-    """All groups that the defaults list of ``root`` has, each with its options and their first comments."""
-    entries = yaml.safe_load((conf / f"{root}.yaml").read_text())["defaults"]
+def describe_groups(folders: Sequence[Path], root: str) -> str:
+    """All groups that the defaults list of ``root`` has, each with its options and their first comments.
+
+    Args:
+        folders: of the configuration; the first has ``root``.
+        root: name of a file without `.yaml`.
+    """
+    entries = yaml.safe_load((folders[0] / f"{root}.yaml").read_text())["defaults"]
     defaults = {group: option for entry in entries if isinstance(entry, dict) for group, option in entry.items()}
-    groups = [group for group in defaults if not group.startswith("override ")]
-    text = "\n".join(_describe_group(conf / group, defaults[group]) for group in groups)
+    groups = [group for group in defaults if not group.startswith(("override ", "optional "))]
+    text = "\n".join(_describe_group(group, folders, defaults[group]) for group in groups)
     return text.replace("$", "$$")  # Hydra substitutes in it
 
 
-def _describe_group(folder: Path, default: str | None) -> str:
-    paths = {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
+def _describe_group(group: str, folders: Sequence[Path], default: str | None) -> str:
+    paths = {
+        str(path.relative_to(folder / group).with_suffix("")): path
+        for folder in folders
+        for path in sorted((folder / group).rglob("*.yaml"))
+    }
     options = sorted(paths, key=lambda option: (option != default, "/" in option))
     names = [f"{option} (default)" if option == default else option for option in options]
     width = max(map(len, names))
@@ -24,7 +34,7 @@ def _describe_group(folder: Path, default: str | None) -> str:
         f"  {name:{width}}  {_first_sentence(paths[option].read_text())}"
         for name, option in zip(names, options, strict=True)
     ]
-    return "\n".join([folder.name if default else f"{folder.name} (default: none)", *lines, ""])
+    return "\n".join([group if default else f"{group} (default: none)", *lines, ""])
 
 
 def _first_sentence(text: str) -> str:

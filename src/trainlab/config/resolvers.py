@@ -11,9 +11,12 @@ from omegaconf.basecontainer import BaseContainer
 
 from trainlab.config.help import describe_groups
 from trainlab.config.overrides import folder_name
+from trainlab.programs import command_line, config_folder, project_path
 from trainlab.runs.files import absolute
 
-PROJECT = Path(__file__).resolve().parents[3]
+PROJECT = Path(__file__).resolve().parents[3]  # of a checkout
+# A wheel has the files of conf/ inside the package.
+CONF = next(path for path in (Path(__file__).resolve().parents[1] / "conf", PROJECT / "conf") if path.is_dir())
 
 
 def same_pace(lr: float, momentum: float) -> float:
@@ -24,18 +27,25 @@ def same_pace(lr: float, momentum: float) -> float:
 def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf.
 
-    `${project:path}`: a path in the project; `${folder:overrides}`: the folder of a sweep's run;
+    `${project:path}`: a path in the checkout whose script runs, or in the current folder;
+    `${folder:overrides}`: the folder of a sweep's run;
     `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
     `${absolute:path}`: a path as it is where the command is given;
-    `${new_name:folder}`: the time, as the name of something new in a folder; `${groups:root}`: all options, for
-    `--help`.
+    `${new_name:folder}`: the time, as the name of something new in a folder; for `--help`, `${groups:root}`: all
+    options, `${command:train}`: how a command is started.
     """
-    OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
+    OmegaConf.register_new_resolver("project", project_path, replace=True)
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
-    OmegaConf.register_new_resolver("groups", lambda root: describe_groups(PROJECT / "conf", root), replace=True)
+    OmegaConf.register_new_resolver("groups", _groups, replace=True)
+    OmegaConf.register_new_resolver("command", command_line, replace=True)
     OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
     OmegaConf.register_new_resolver("absolute", absolute_folder, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("new_name", lambda _: time_name(), use_cache=True, replace=True)
+
+
+def _groups(root: str) -> str:
+    own = config_folder()
+    return describe_groups([CONF, *([Path(own)] if own else [])], root)
 
 
 @contextmanager

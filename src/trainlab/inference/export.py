@@ -49,7 +49,7 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
         OSError: a file cannot be read or written.
     """
     if missing := [name for name in _NEEDED if format == "onnx" and importlib.util.find_spec(name) is None]:
-        raise ValueError(f"--format onnx needs {', '.join(missing)}; pip install -e '.[export]'")
+        raise ValueError(f"--format onnx needs {', '.join(missing)}; pip install 'trainlab[export]'")
     checkpoint = load_checkpoint(path)
     network, shape = rebuild_network(checkpoint), tuple(checkpoint["trainlab"]["image_shape"])
     out, suffix = out or path.resolve().parent.parent / FILES[format], Path(FILES[format]).suffix

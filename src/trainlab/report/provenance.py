@@ -72,7 +72,8 @@ def repeat_command(run: Run) -> str:
     """
     assert not run.problem and not run.continued
     overrides = [override for override in telling(run.result.overrides) if not override.startswith("ckpt_path=")]
-    return shlex.join(["python", "src/train.py", *overrides])
+    program = run.result.provenance.get("program", "python src/train.py")  # before 0.3 there was no other
+    return " ".join([program, *map(shlex.quote, overrides)])
 
 
 def _by_digest(groups: Sequence[Group]) -> str:

@@ -11,16 +11,22 @@ from typing import Any
 import torch
 
 from trainlab import __version__
+from trainlab.programs import command_line, project_path
 
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "tensorboard")
 
 
 def provenance(seed: int) -> dict[str, Any]:
-    """Command, git commit and whether the tree differs from it (None outside a checkout), versions, host, seed."""
-    root = Path(__file__).parent
+    """Command, git commit and whether the tree differs from it (None outside a checkout), versions, host, seed.
+
+    The commit is that of the project whose code runs: of the script, or of the current folder. ``program`` starts
+    another training in the same way.
+    """
+    root = project_path(".")
     commit = _git(root, "rev-parse", "HEAD")
     return {
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),  # as typed: Hydra gets those of sys.argv, quoted
+        "command": _typed(sys.orig_argv[1:]),  # Hydra gets the words of sys.argv, quoted
+        "program": command_line("train"),
         "git_commit": commit,
         "git_dirty": None if commit is None else bool(_git(root, "status", "--porcelain")),
         "versions": {
@@ -42,11 +48,16 @@ def device_name(device: torch.device, threads: int) -> str:
     return device.type
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _typed(words: list[str]) -> str:
+    """The command line as it was typed; ``words`` begin with a script or its flags."""
+    if words and Path(words[0]).name == "trainlab":
+        return shlex.join(["trainlab", *words[1:]])
+    return shlex.join(["python", *words])
+
+
+def _git(folder: str, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -1,0 +1,52 @@
+"""How the commands are started: as scripts of a checkout, `python src/train.py`, or installed, `trainlab train`."""
+
+import shlex
+import sys
+from pathlib import Path
+
+_SOURCE = Path(__file__).resolve().parents[1]
+
+
+def is_script_of_checkout() -> bool:
+    """Whether this process runs a script of `src/`."""
+    return Path(sys.argv[0]).resolve().parent == _SOURCE
+
+
+def project_path(name: str) -> str:
+    """A path in the folder that outputs/ and data/ are in: the checkout of a script, else the current folder."""
+    return str(_SOURCE.parent / name) if is_script_of_checkout() else name
+
+
+def command_words(name: str) -> list[str]:
+    """The words that start a command, as shown to a person: in the same way as this process was started."""
+    program = ["python", f"src/{name}.py"] if is_script_of_checkout() else ["trainlab", name]
+    folder = config_folder()
+    return [*program, *(("--config-dir", folder) if name == "train" and folder else ())]
+
+
+def command_line(name: str) -> str:
+    """`command_words` as one text."""
+    return shlex.join(command_words(name))
+
+
+def restart_words() -> list[str]:
+    """The words that start the command of this process again, as Lightning does for further devices."""
+    spec = sys.modules["__main__"].__spec__
+    return [sys.executable, *(("-m", spec.name) if spec else (str(Path(sys.argv[0]).absolute()),))]
+
+
+def config_folder() -> str | None:
+    """The user's config folder, `--config-dir` of the command line, where flags have their long names."""
+    flag = "--config-dir"
+    return sys.argv[sys.argv.index(flag) + 1] if flag in sys.argv[1:-1] else None
+
+
+def import_from(config_dir: str | Path) -> None:
+    """Make Python files of a config folder, and packages of the folder that holds it, importable.
+
+    Settings name them by `_target_`.
+    """
+    folder = Path(config_dir).absolute()
+    for path in map(str, (folder, folder.parent)):
+        if path not in sys.path:
+            sys.path.insert(0, path)
