@@ -69,6 +69,6 @@ def test_commands_can_be_read(open_page, exercise: Path):
     page = open_page(exercise).page
     page.locator("section[id='8c'] summary").click()
     assert (
-        "python src/train.py -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he"
+        "trainlab train -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he"
         in page.locator("section[id='8c'] pre").inner_text()
     )

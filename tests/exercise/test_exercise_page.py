@@ -41,8 +41,8 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     assert text.count("No answer yet: ") == 4 == text.count('<span class="faint">no answer yet</span>')
     assert text.count('<a href="#8d">') == 1
     # What repeats it, and what it took.
-    assert f"python src/exercise.py 8 --name {tmp_path.name} data.root=/images" in text
-    assert "python src/train.py -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he,exercise/part_8c_bn" in text
+    assert f"trainlab exercise 8 --name {tmp_path.name} data.root=/images" in text
+    assert "trainlab train -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he,exercise/part_8c_bn" in text
     assert "It took 20.6 minutes" in text
     # Offline: nothing is fetched from anywhere.
     assert not re.search(r'(src|href)="(https?:)?//', text)
