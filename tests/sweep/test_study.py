@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from conftest import cases
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.space import Choice, Interval, Settings, Space, Steps
 from trainlab.sweep.study import JOURNAL, Study, describe_space, status_of
@@ -54,7 +53,12 @@ def test_a_search_finds_the_lowest_loss_and_rounds_what_it_draws(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "sampler, pruner", cases([("tpe", "none"), ("tpe", "hyperband"), ("random", "median")], ("tpe", "hyperband"))
+    "sampler, pruner",
+    [
+        ("tpe", "hyperband"),
+        pytest.param("tpe", "none", marks=pytest.mark.slow),
+        pytest.param("random", "median", marks=pytest.mark.slow),
+    ],
 )
 def test_a_seed_repeats_a_search_and_another_does_not(sampler, pruner, tmp_path):
     settings = {"sampler": sampler, "pruner": pruner}

@@ -1,6 +1,9 @@
 """Hydra's composition of the files in `conf/`, without its global state."""
 
+import copy
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -10,8 +13,6 @@ from trainlab.config.resolvers import PROJECT
 def load_config(name: str, overrides: Sequence[str]) -> DictConfig:
     """``name``.yaml of `conf/` with overrides, and Hydra's own part. It leaves no global state."""
     from hydra import version
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.utils import create_config_search_path
     from hydra.core.utils import setup_globals
     from hydra.types import RunMode
 
@@ -20,7 +21,37 @@ def load_config(name: str, overrides: Sequence[str]) -> DictConfig:
     before = base.version_base
     version.setbase("1.3")
     try:
-        loader = ConfigLoaderImpl(create_config_search_path(str(PROJECT / "conf")))
-        return loader.load_configuration(name, [*overrides], RunMode.RUN, from_shell=False)
+        written = tuple((str(path), path.stat().st_mtime_ns) for path in sorted((PROJECT / "conf").rglob("*.yaml")))
+        return _loader(written).load_configuration(name, [*overrides], RunMode.RUN, from_shell=False)
     finally:
         base.version_base = before
+
+
+@functools.lru_cache(maxsize=1)
+def _loader(_: tuple[tuple[str, int], ...]) -> Any:
+    """A loader for the files as they are: it reads each of them once, and merges each choice of options once.
+
+    Both take most of the time of a composition.
+    """
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_repository import CachingConfigRepository
+    from hydra._internal.utils import create_config_search_path
+
+    class Loader(ConfigLoaderImpl):
+        def __init__(self, search_path: Any) -> None:
+            super().__init__(search_path)
+            self.files: dict[str, Any] = {}
+            self.merged: dict[str, DictConfig] = {}
+
+        def _parse_overrides_and_create_caching_repo(self, config_name: Any, overrides: Any) -> Any:
+            parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+            repository.cache = self.files
+            return parsed, repository
+
+        def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
+            if (key := repr(defaults)) not in self.merged:
+                own = CachingConfigRepository(self.repository)  # the merged config takes the nodes of its files
+                self.merged[key] = super()._compose_config_from_defaults_list(defaults, own)
+            return copy.deepcopy(self.merged[key])
+
+    return Loader(create_config_search_path(str(PROJECT / "conf")))
