@@ -24,7 +24,7 @@ def test_a_composition_is_hydras_whatever_was_composed_before(overrides, monkeyp
         cfg = load_config("train", before)
         with open_dict(cfg):
             cfg.model.depth, cfg.optim = 99, None  # what becomes of one has no part in another
-    monkeypatch.setattr(version.VersionBase.instance(), "base_version", None)
+    monkeypatch.setattr(version.VersionBase.instance(), "version_base", version.getbase())
     version.setbase("1.3")
     hydras = ConfigLoaderImpl(create_config_search_path(str(PROJECT / "conf")))
     expected = hydras.load_configuration("train", [*overrides], RunMode.RUN, from_shell=False)
