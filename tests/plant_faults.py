@@ -96,7 +96,10 @@ FAULTS = {
         "training/test_module.py",
     ),
     "a failed run counted in a group": Fault(
-        "report/groups.py", "if not run.is_completed:", 'if run.status == "running":', "report"
+        "report/groups.py",
+        "for run in part if run.is_completed",
+        'for run in part if run.status != "running"',
+        "report",
     ),
     "smoothed labels in the validation loss": Fault(
         "training/module.py",
