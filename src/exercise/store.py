@@ -214,13 +214,12 @@ def claim_folder(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Ite
 
 def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> None:
     path = folder / "settings.json"
-    content = json.loads(path.read_text()) if path.exists() else {"format": FORMAT, "sweeps": {}}
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"format": FORMAT, "sweeps": {}}
     if (found := content.get("format", 1)) != FORMAT:
         reader = "trainlab 0.1" if found == 1 else "another version of trainlab"
         versions = f"is of format {found} (read it with {reader}) and this version reads format {FORMAT}"
         raise ValueError(f"{path} {versions}; set another --name")
-    before: dict[str, list[str]] = content["sweeps"]
-    now: dict[str, list[str]] = {}
+    before, now = content["sweeps"], dict[str, list[str]]()
     for sweep in sweeps:
         runs_of(sweep, setting)  # raises where they cannot be read
         now[sweep.name] = [o for o in overrides_of(sweep, setting) if not o.startswith("sweep.")]
