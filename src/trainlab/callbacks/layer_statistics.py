@@ -1,7 +1,6 @@
 """Statistics of the activations, gradients and weights of every layer during training."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ class LayerStatistics(Callback):
                 "std": found.std,
                 "dead": found.dead,
                 "gradient_norm": norm,
-                **asdict(weights_of(layer)),
+                **weights_of(layer),
             }
             for layer, found, norm in zip(layers, statistics, norms, strict=True)
         ]
