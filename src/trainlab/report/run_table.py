@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainlab.report.formatting import RUN_FIGURES, format_figure
-from trainlab.report.groups import Group, differing_keys, group_runs, value_of
+from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, value_of
 from trainlab.report.provenance import repeat_command
 from trainlab.report.runs import Run, find_runs, relative_path
 from trainlab.runs.fingerprint import telling
