@@ -27,11 +27,14 @@ class Claim:
 
 def describe_claims(found: Sequence[Claim], figures: bool = True) -> str:
     """Which claims hold, which do not, and which are open, a sentence each; with the ``figures`` behind them or not."""
-    parts = [
-        f"{word.capitalize()}: {'; '.join(_text(claim, figures) for claim in found if claim.holds is holds)}."
-        for holds, word in VERDICTS.items()
-        if any(claim.holds is holds for claim in found)
-    ]
+    parts = []
+    for holds, word in VERDICTS.items():
+        texts = [
+            f"{claim.statement} ({claim.figures})" if claim.figures and figures else claim.statement
+            for claim in found
+            if claim.holds is holds
+        ]
+        parts += [f"{word.capitalize()}: {'; '.join(texts)}."] if texts else []
     return " ".join(parts) or "There is no claim to hold the figures against."
 
 
@@ -48,7 +51,3 @@ def claims_table(found: Sequence[Claim], note: str) -> tuple[str, Table]:
         for claim in found
     ]
     return "What is usually said", Table(["usually said", "measured", *(["p"] if has_p else []), "here"], rows, note)
-
-
-def _text(claim: Claim, figures: bool) -> str:
-    return f"{claim.statement} ({claim.figures})" if claim.figures and figures else claim.statement

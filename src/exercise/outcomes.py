@@ -10,9 +10,9 @@ from math import log, nan
 import numpy as np
 
 from exercise.formatting import accuracy_cells, format_accuracy
+from exercise.step_costs import ratio_product
 from exercise.store import diverged_runs
-from exercise.timing import ratio_product
-from trainlab.report import Cell, Convergence, Group, compare_convergence, describe_convergence, format_epoch_seconds
+from trainlab.report import Cell, Group, compare_convergence, describe_convergence, format_epoch_seconds
 from trainlab.statistics import Ratio
 
 
@@ -21,18 +21,14 @@ def describe_result(group: Group) -> str:
     if not group.runs:
         return f"{group.label}: no run was completed, {len(diverged_runs(group))} of {len(group.others)} diverged."
     val, test = (format_accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
+    lost, diverged = len(diverged_runs(group)), ""
+    if lost:
+        of = lost + len(group.runs)
+        diverged = f" {lost} of {of} runs diverged: means are of the others, so no claim is made of it."
     return (
         f"{group.label}: validation accuracy {val}, test accuracy † {test}, at the epoch with the lowest validation "
-        f"loss. {describe_learning_rate(group)}{_describe_diverged(group)}"
+        f"loss. {describe_learning_rate(group)}{diverged}"
     )
-
-
-def _describe_diverged(group: Group) -> str:
-    """How many runs diverged, if any did."""
-    lost = len(diverged_runs(group))
-    if not lost:
-        return ""
-    return f" {lost} of {lost + len(group.runs)} runs diverged: means are of the others, so no claim is made of it."
 
 
 def describe_learning_rate(group: Group) -> str:
@@ -95,15 +91,15 @@ def result_cells(group: Group) -> list[Cell]:
     return [*accuracy_cells(group), (format_epoch_seconds(group), group.summary("time", "epoch_s").mean)]
 
 
-def convergence_below_guessing(old: Group, new: Group) -> Convergence | None:
-    """How fast both reach losses of each other; None where a run of one of them does not beat guessing."""
-    return compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
+def epochs_ratio(old: Group, new: Group) -> Ratio | None:
+    """Epochs of the new one to a loss that both reach, over the old one's; None where a run does not beat guessing."""
+    found = compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
+    return found.common_epochs_ratio if found else None
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
     """Whether the new one reaches a loss that both reach in clearly fewer epochs; False where in clearly more."""
-    found = convergence_below_guessing(old, new)
-    return is_less(found.common_epochs_ratio if found else None)
+    return is_less(epochs_ratio(old, new))
 
 
 def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
@@ -111,8 +107,8 @@ def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
 
     None where there is nothing to compare, or no step was timed.
     """
-    found = convergence_below_guessing(old, new)
-    return ratio_product(found.common_epochs_ratio, step) if found and step else None
+    epochs = epochs_ratio(old, new)
+    return ratio_product(epochs, step) if epochs and step else None
 
 
 def num_classes(group: Group) -> int:

@@ -6,10 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from exercise.answers import Answers
 from exercise.claims import VERDICTS
 from exercise.programs import shown
-from exercise.section import Answer, Section, sweeps_of
+from exercise.section import Answer, Answers, Section, sweeps_of
 from exercise.store import Evidence
 from exercise.trainings import sweep_command
 from trainlab.report import page_environment, summarize_provenance
@@ -45,24 +44,22 @@ def write_page(
         seconds: that each sweep and measurement took.
         answers: given before, so that they need not be made again.
     """
-    path = evidence.folder / "exercise.html"
-    write_atomically(path, page(sections, evidence, seconds, answers).encode())
-    return path
-
-
-def page(
-    sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float], given: Answers | None = None
-) -> str:
-    """The text of the page."""
-    known = given or Answers()
+    known = answers or Answers()
+    runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
+    written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    # Their commands are shown with each section.
+    ran_on = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
     template = page_environment(Path(__file__).parent / "templates").get_template("exercise.html.j2")
-    return template.render(
+    text = template.render(
         title=TITLE,
         introduction=_INTRODUCTION,
         quick=_QUICK if evidence.setting.quick else "",
         entries=[_entry(section, known.of(section, evidence), evidence, seconds) for section in sections],
-        provenance=_provenance(sections, evidence),
+        provenance=[("written", [written]), ("runs", [str(len(runs))]), *ran_on],
     )
+    path = evidence.folder / "exercise.html"
+    write_atomically(path, text.encode())
+    return path
 
 
 def _entry(section: Section, answer: Answer | str, evidence: Evidence, seconds: Mapping[str, float]) -> dict[str, Any]:
@@ -92,11 +89,3 @@ def _commands(section: Section, evidence: Evidence) -> list[str]:
             for sweep in section.sweeps
         ),
     ]
-
-
-def _provenance(sections: Sequence[Section], evidence: Evidence) -> list[tuple[str, list[str]]]:
-    """When the page was written, and what its runs ran on; their commands are shown with each section."""
-    runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
-    written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    known = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
-    return [("written", [written]), ("runs", [str(len(runs))]), *known]

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from exercise.questions import best, biases, convolutions, mistakes, self_normalizing, symmetry, variants
+from exercise.questions import best, biases, convolutions, dropout, mistakes, self_normalizing, symmetry, variants
 from exercise.questions.activations import comparison, outputs
-from exercise.questions.dropout import sections as dropout
 from exercise.questions.momentum import sections as momentum
 from exercise.questions.sparsity import sections as sparsity
-from exercise.questions.tuning import all_parts
 from exercise.questions.tuning import sections as tuning
 from exercise.section import Section
 
@@ -21,7 +19,6 @@ SECTIONS: tuple[Section, ...] = (
     sparsity.SECTION,
     dropout.SECTION,
     *tuning.SECTIONS,
-    all_parts.SECTION,
     *variants.SECTIONS,
     *convolutions.SECTIONS,
     best.SECTION,

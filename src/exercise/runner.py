@@ -8,19 +8,22 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 
-from exercise.answers import Answers
-from exercise.folder import claim_folder
 from exercise.page import write_page
 from exercise.programs import shown
-from exercise.section import Measurement, Section, sweeps_of
-from exercise.store import ENDED, Evidence, NotAvailable, describe_failures
+from exercise.section import Answers, Measurement, Section, sweeps_of
+from exercise.store import ENDED, Evidence, NotAvailable, claim_folder, describe_failures
 from exercise.trainings import Setting, Sweep, runs_of, sweep_command
 from trainlab.runs import write_json
 
 log = logging.getLogger(__name__)
+PAGE_EVERY_S = 20.0
+POLL_S = 0.2
+QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; others have all cores for themselves
+INTERRUPTED = 130
 
 
 class SweepProcess:
@@ -39,12 +42,9 @@ class SweepProcess:
     def __init__(self, sweep: Sweep, command: Sequence[str], output: Path | None = None) -> None:
         self.sweep, self.seconds = sweep, 0.0
         self._output, self._started = output, time.monotonic()
-        if output is None:
-            self._process = subprocess.Popen(command)
-        else:
-            with output.open("wb") as file:
-                one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-                self._process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=one_thread)
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"} if output else None
+        with output.open("wb") if output else nullcontext() as file:
+            self._process = subprocess.Popen(command, stdout=file, stderr=file, env=one_thread)
 
     @property
     def has_ended(self) -> bool:
@@ -65,12 +65,6 @@ class SweepProcess:
         if not self.has_ended:
             self._process.terminate()
         self.wait()
-
-
-PAGE_EVERY_S = 20.0
-POLL_S = 0.2
-QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; others have all cores for themselves
-INTERRUPTED = 130
 
 
 class Cancelled(SystemExit):
@@ -149,11 +143,9 @@ class Exercise:
         log.info("%s", shlex.join([*shown("train"), *words]))
         Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
         output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
-        retry = "sweep.retry_failed=true"
-        words += [
-            f"output_dir={self.folder.parent}",
-            *(() if any(w.startswith("sweep.retry_failed=") for w in words) else (retry,)),
-        ]
+        words.append(f"output_dir={self.folder.parent}")
+        if not any(word.startswith("sweep.retry_failed=") for word in words):
+            words.append("sweep.retry_failed=true")
         return SweepProcess(sweep, [*self.train, *words], output)
 
     def _end(self, one: SweepProcess) -> None:

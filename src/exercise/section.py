@@ -1,11 +1,14 @@
-"""What a section of the exercise is: trainings, measurements, and an answer made from what they left."""
+"""A section of the exercise: trainings, measurements, and an answer made from them."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from exercise.store import Evidence, Measured
+from exercise.store import Evidence, Measured, NotAvailable, State
 from exercise.trainings import Sweep
 from trainlab.report import Plot, Table
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,26 @@ class Section:
 def sweeps_of(sections: Sequence[Section]) -> list[Sweep]:
     """Those of all sections, each once, in order."""
     return list({sweep.name: sweep for section in sections for sweep in section.sweeps}.values())
+
+
+class Answers:
+    """Remembers what was answered, and what was on disk then."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[State, Answer | str]] = {}
+
+    def of(self, section: Section, evidence: Evidence) -> Answer | str:
+        """The answer, or what is missing. It is made of the sweeps and measurements that the section names."""
+        state = evidence.state(section.sweeps, [measurement.name for measurement in section.measurements])
+        before = self._kept.get(section.key)
+        if before is None or before[0] != state:
+            answer: Answer | str
+            try:
+                answer = section.answer(evidence)
+            except NotAvailable as missing:
+                answer = str(missing)
+            except Exception as error:  # a fault in one answer takes no other with it; the exercise fails at its end
+                log.exception("the answer to %s could not be made", section.title)
+                answer = f"it could not be made ({type(error).__name__}: {error})"
+            self._kept[section.key] = before = (state, answer)
+        return before[1]

@@ -1,18 +1,21 @@
-"""What is on disk of an exercise: runs of its sweeps, and measurements."""
+"""What is on disk of an exercise: the settings of its sweeps, their runs, and measurements."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exercise.trainings import Setting, Sweep, count_seeds
+from exercise.trainings import Setting, Sweep, count_seeds, overrides_of, runs_of
 from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, value_of
-from trainlab.runs import write_json
+from trainlab.runs import locked, write_json
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
 State = frozenset[tuple[str, int]]  # files, and when they were last written
 ENDED = ("completed", "diverged")  # not "failed": an error says nothing of what was to be tried
+FORMAT = 2  # of settings.json; trainlab 0.1 wrote no number
 
 
 class NotAvailable(Exception):
@@ -194,3 +197,45 @@ def _same(found: Any, wanted: Any) -> bool:
         except (TypeError, ValueError):
             return False
     return found == wanted or str(found) == str(wanted)
+
+
+@contextmanager
+def claim_folder(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Iterator[None]:
+    """Lock the folder, and refuse other settings than those that its runs were trained with.
+
+    Raises:
+        ValueError: another is running there, what was trained there had other settings, or a setting cannot be read.
+    """
+    error = f"another exercise is running in {folder}; wait for it, or set another --name"
+    with locked(folder / ".exercise.lock", error):
+        _keep_settings(folder, sweeps, setting)
+        yield
+
+
+def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> None:
+    path = folder / "settings.json"
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"format": FORMAT, "sweeps": {}}
+    if (found := content.get("format", 1)) != FORMAT:
+        reader = "trainlab 0.1" if found == 1 else "another version of trainlab"
+        versions = f"is of format {found} (read it with {reader}) and this version reads format {FORMAT}"
+        raise ValueError(f"{path} {versions}; set another --name")
+    before, now = content["sweeps"], dict[str, list[str]]()
+    for sweep in sweeps:
+        runs_of(sweep, setting)  # raises where they cannot be read
+        now[sweep.name] = [o for o in overrides_of(sweep, setting) if not o.startswith("sweep.")]
+        others = before.get(sweep.name, now[sweep.name])
+        if others != now[sweep.name] and (folder / sweep.name).exists():
+            raise ValueError(
+                f"{folder / sweep.name} was trained {_difference(others, now[sweep.name])}; give what was given then, "
+                "set another --name, or remove that folder"
+            )
+    write_json(path, {"format": FORMAT, "sweeps": before | now}, indent=1)
+
+
+def _difference(before: Sequence[str], now: Sequence[str]) -> str:
+    """What sets the settings before from those now, in words: their order, if nothing else does."""
+    gone, new = ([o for o in ours if o not in others] for ours, others in ((before, now), (now, before)))
+    if not gone and not new:
+        return f"with its settings in another order, {shlex.join(before)}"
+    parts = [f"{word} {shlex.join(some)}" for word, some in (("with", gone), ("without", new)) if some]
+    return " and ".join(parts)

@@ -5,6 +5,13 @@ from functools import cache
 
 from trainlab import expand_sweep
 
+# Of the quick version: a small embedded data set, two seeds, two short epochs.
+QUICK = (
+    *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
+    *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
+    *("callbacks.figures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
+)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -43,14 +50,6 @@ class Setting:
             raise ValueError(f"{own[0]}= is the exercise's own; its folder under outputs/ is named by --name NAME")
         if self.quick and "data" in keys:
             raise ValueError("--quick is of a small embedded data set; leave --quick out to train on other images")
-
-
-# Of the quick version: a small embedded data set, two seeds, two short epochs.
-QUICK = (
-    *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
-    *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
-    *("callbacks.figures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
-)
 
 
 def experiments(*names: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exercise.folder import claim_folder
+from exercise.store import claim_folder
 from exercise.trainings import Setting, Sweep
 
 SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))

@@ -8,11 +8,9 @@ import pytest
 import torch
 
 from exercise.formatting import format_ratio
-from exercise.questions.dropout import measured as dropout_costs
-from exercise.questions.dropout import sections as dropout
-from exercise.step_costs import random_batch, training_step
+from exercise.questions import dropout
+from exercise.step_costs import one_thread, random_batch, time_alternately, time_ratio, training_step
 from exercise.store import Evidence
-from exercise.timing import one_thread, time_alternately, time_ratio
 from exercise.trainings import Setting
 from trainlab.statistics import Ratio
 
@@ -248,15 +246,15 @@ def test_words_for_ratios():
 
 
 def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
-    found = dropout_costs.measure_predictions(Evidence(tmp_path, Setting(quick=True)))
+    found = dropout.measure_predictions(Evidence(tmp_path, Setting(quick=True)))
     assert set(found["mc_dropout"]) == {f"{p}, {n}" for p in ("last", "every") for n in ("one pass", 1, 10)}
-    steps = dropout_costs.measure_steps(Evidence(tmp_path, Setting(quick=True)))
+    steps = dropout.measure_steps(Evidence(tmp_path, Setting(quick=True)))
     assert list(steps) == ["none", "last, standard", "last, alpha", "every, standard", "every, alpha"]
     assert all(len(rounds) == 5 and min(rounds) > 0 for rounds in steps.values())
 
 
 def test_the_timed_step_trains_and_draws_new_masks():
-    network = dropout_costs.make_network(dropout=0.5, dropout_after="every", dropout_kind="standard")
+    network = dropout.make_network(dropout=0.5, dropout_after="every", dropout_kind="standard")
     before = network.module.linear_1.weight.clone()
     step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *random_batch(8))
     step()

@@ -119,7 +119,7 @@ def test_runs_that_diverged_without_normalization_are_counted(made):
 def test_without_a_completed_run_nothing_is_said(made, name):
     found = answer(made(normed={name: ()}))
     assert found.agrees is None
-    assert found.sentences == ["One side has no completed run: nothing can be said."]
+    assert found.sentences == ["One side has no completed run: nothing can be compared."]
 
 
 def test_without_runs_there_is_no_answer_yet(tmp_path):

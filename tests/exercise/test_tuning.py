@@ -9,7 +9,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from exercise.questions import variants
-from exercise.questions.tuning import all_parts
 from exercise.questions.tuning import sections as tuning
 from exercise.section import Answer
 from exercise.store import Evidence, NotAvailable
@@ -28,7 +27,7 @@ def answer(key: str, evidence: Evidence, **steps: float) -> Answer:
     """That of a section, where a step takes so many milliseconds by part, and otherwise 2."""
     ms = {part: steps.get(part.replace(", ", "_"), 2.0) for part in tuning.PARTS}
     evidence.keep(tuning.STEPS, {part: [v, (1 + 0.001 * i) * v, v] for i, (part, v) in enumerate(ms.items())})
-    sections = (*tuning.SECTIONS, all_parts.SECTION)
+    sections = tuning.SECTIONS
     (section,) = (section for section in sections if section.key == key)
     return section.answer(evidence)
 

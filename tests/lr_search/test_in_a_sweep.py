@@ -40,7 +40,7 @@ def assert_searched_once_a_model(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = sweep(*JOBS, f"output_dir={folder}", FIGURES="on")
+    done = sweep(*JOBS, f"output_dir={folder}", FIGURES="blank")
     assert (done.returncode, done.stderr) == (0, "")
     return folder
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from trainlab.report.run_table import runs_table
 from trainlab.report.runs import Run
-from trainlab.report.terminal import runs_table
 from trainlab.runs.result import Result
 
 METRICS = {"best_epoch": 4, "val_loss": 1.23456, "val_acc": 0.5, "test_loss": 1.0, "test_acc": 0.4321, "epochs": 15}

@@ -42,7 +42,7 @@ def describe_against_mark(mean: Interval, mark: float, name: str) -> str:
     apart = 100 * (mean.mean - mark)
     side = f"{abs(apart):.1f} points {'above' if apart >= 0 else 'below'} {name}, {100 * mark:.1f} %"
     if isnan(mean.half_width):
-        return f"That is {side}; with one seed nothing more can be said."
+        return f"That is {side}; with one seed nothing more can be claimed."
     low, high = (100 * (mean.mean + sign * mean.half_width) for sign in (-1, 1))
     place = "above it" if low > 100 * mark else "below it" if high < 100 * mark else "on both sides of it"
     return f"That is {side}; the 95 % interval, {low:.1f} to {high:.1f} %, lies {place}."

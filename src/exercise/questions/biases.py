@@ -80,7 +80,12 @@ def bias_sizes(state: Mapping[str, Tensor]) -> list[float]:
 def answer(evidence: Evidence) -> Answer:
     """Whether another start than zero makes a difference that is larger than the noise."""
     groups, sizes = _groups(evidence), evidence.measured(AT_THE_END)
-    table = ("The three starts", _table([*groups.values()]))
+    rows = []
+    for group in groups.values():
+        val, test = accuracy_cells(group)
+        rows.append([*text_cells(group.label), val, mean_cell(group.summary("metrics", "val_loss"), 3), test])
+    headings = ["start", "validation accuracy", "validation loss", "test accuracy †"]
+    table = ("The three starts", Table(headings, rows, TEST_NOTE))
     lost = [
         f"{len(diverged_runs(group))} of {len(diverged_runs(group)) + len(group.runs)} runs with {group.label} "
         "diverged."
@@ -131,14 +136,6 @@ def _groups(evidence: Evidence) -> dict[str, Group]:
     return {
         name: with_label(evidence.group(SWEEP, model__bias_initializer=name), label) for name, label in NAMES.items()
     }
-
-
-def _table(groups: Sequence[Group]) -> Table:
-    rows = []
-    for group in groups:
-        val, test = accuracy_cells(group)
-        rows.append([*text_cells(group.label), val, mean_cell(group.summary("metrics", "val_loss"), 3), test])
-    return Table(["start", "validation accuracy", "validation loss", "test accuracy †"], rows, TEST_NOTE)
 
 
 def _plot(pairs: Sequence[Pair], sizes: Measured) -> Plot:

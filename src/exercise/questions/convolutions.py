@@ -1,6 +1,5 @@
 """The convolutional networks of another solution, compared with what it reports of them."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from exercise.formatting import all_hold, beats, describe_against_reported, text_cells, with_label
@@ -10,15 +9,7 @@ from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, answer_of, measure_
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
-from trainlab.report import (
-    Cell,
-    Group,
-    Table,
-    compare_all,
-    describe_pair,
-    describe_pairs,
-    plot_accuracy_bars,
-)
+from trainlab.report import Cell, Group, Table, compare_all, describe_pair, describe_pairs, plot_accuracy_bars
 
 # Name, and test accuracy in % that the other solution reports, of one run.
 NETWORKS = {
@@ -48,26 +39,19 @@ def answer(evidence: Evidence) -> Answer:
     pairs = compare_all(done)
     clear = [f"By validation accuracy {describe_pair(pair)}" for pair in pairs if pair.is_clear]
     others = describe_pairs([pair for pair in pairs if not pair.is_clear])
+    rows: list[list[Cell]] = []
+    for key, of in groups.items():
+        val, test, time = result_cells(of)
+        lr, published = of.settings["optim.lr"], NETWORKS[key][1]
+        rows.append([*text_cells(of.label), (f"{lr:g}", lr), val, test, (f"{published}", published), time])
+    headings = ["network", "highest rate", "validation accuracy", "test accuracy †", "reported, test", "s an epoch"]
+    note = "Reported: % of the test images, one run each, without flips and with a constant rate."
     return Answer(
         [describe_against_reported("Test accuracy †", tests), *clear],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
         [plot_curves(done, "acc", "cnn"), replace(plot_accuracy_bars(done), name="cnn_bars")],
-        [("The convolutional networks", table(groups))],
+        [("The convolutional networks", Table(headings, rows, note))],
         ["Other pairs, by validation accuracy:", *others] if others else [],
-    )
-
-
-def table(groups: Mapping[str, Group]) -> Table:
-    """One row per network."""
-    rows: list[list[Cell]] = []
-    for experiment, of in groups.items():
-        val, test, time = result_cells(of)
-        published = NETWORKS[experiment][1]
-        lr = of.settings["optim.lr"]
-        rows.append([*text_cells(of.label), (f"{lr:g}", lr), val, test, (f"{published}", published), time])
-    headings = ["network", "highest rate", "validation accuracy", "test accuracy †", "reported, test", "s an epoch"]
-    return Table(
-        headings, rows, "Reported: % of the test images, one run each, without flips and with a constant rate."
     )
 
 
@@ -90,8 +74,8 @@ SECTIONS = (
         "cnn",
         "cnn",
         "Convolutional networks of another solution",
-        "The network that was not asked for: two or four convolutions in the place of 20 dense layers. Does it reach "
-        "what others report of it?",
+        "A network that is not part of the exercise: two or four convolutions in the place of 20 dense layers. Does "
+        "it reach what others report of it?",
         "",
         answer,
         [SWEEP],

@@ -14,8 +14,8 @@ from exercise.formatting import (
     accuracy_cells,
     all_hold,
     corrected_verdicts,
-    format_accuracy,
     format_list,
+    format_val_acc,
     holds,
     mean_cell,
     with_label,
@@ -41,13 +41,32 @@ from trainlab.statistics import difference, interval
 NAMES = {"selu": "SELU", "elu": "ELU", "relu": "ReLU"}
 SELU, ELU, RELU = NAMES.values()
 MEAN, STD, DEAD, GRADIENT = map(LAYER_STATISTICS.index, ("mean", "std", "dead", "gradient_norm"))
-KEPT = 0.25  # of 0 and of 1, on average over the hidden layers: so near they are said to be kept. A choice
-FLOW = 10  # times: a gradient that grows or shrinks by more on its way is said to explode or vanish. A choice
+KEPT = 0.25  # of 0 and of 1, on average over the hidden layers: so near they count as kept. A choice
+FLOW = 10  # times: a gradient that grows or shrinks by more on its way explodes or vanishes. A choice
 KEEPS = f"{SELU} keeps a mean of 0 and a deviation of 1"
 OVER_RELU = ((SELU, RELU), (ELU, RELU))
 SELU_OVER = ((SELU, ELU), (SELU, RELU))
 BySeed = Mapping[int, float]
 Figures = Mapping[str, BySeed]  # by name
+SWEEP = Sweep(
+    "question_3",
+    (
+        *("model=selu_lecun,elu_he,relu_he", "model.standardize=true", "optim.lr=3e-4,1e-3", "seed=1,2,3"),
+        *("data.batch_size=128", "trainer.max_epochs=7", "trainer.limit_train_batches=160"),
+        *("callbacks.layer_statistics.every_n_epochs=1", "callbacks.figures=null"),
+    ),
+    ("trainer.limit_train_batches=10", "model.depth=5", "optim.lr=1e-3"),
+)
+CLAIMS = (
+    "After the last epoch, mean over the hidden layers; p paired by seed, by Holm's correction over the two "
+    f"comparisons of a claim. {SELU} keeps mean and deviation where the whole intervals of both are within {KEPT:g} of "
+    "0 and 1, a margin that is a choice, and its deviation is nearer 1 than that of the others."
+)
+SEE_LAYERS = (
+    "See in the two upper rows how far each activation leaves the dashed lines, and in the lowest one whether the "
+    "gradient grows or shrinks towards the first layer."
+)
+SEE_CURVES = "Compare which line falls first, and the heights at which they level off."
 
 
 def from_zero(layers: LayerStatistics) -> float:
@@ -130,13 +149,12 @@ def keeps(means: Figures, deviations: Figures) -> Claim:
 
 def is_kept(means: Figures, deviations: Figures, name: str) -> bool | None:
     """Whether a network keeps both; False where one is clearly farther off, None where that is open."""
-    return all_hold(*(_is_within(figures.get(name, {})) for figures in (means, deviations)))
-
-
-def _is_within(off: BySeed) -> bool | None:
-    found = interval([*off.values()])
-    half = inf if isnan(found.half_width) else found.half_width
-    return True if found.mean + half <= KEPT else False if found.mean - half > KEPT else None
+    within = []
+    for figures in (means, deviations):
+        off = interval([*figures.get(name, {}).values()])
+        half = inf if isnan(off.half_width) else off.half_width
+        within.append(True if off.mean + half <= KEPT else False if off.mean - half > KEPT else None)
+    return all_hold(*within)
 
 
 def who_keeps(means: Figures, deviations: Figures) -> str:
@@ -190,7 +208,7 @@ def describe_fates(when: str, fates: Mapping[str, str]) -> list[str]:
         "vanishes": f"vanishes, to less than 1/{FLOW} in every run",
         "explodes": f"explodes, to more than {FLOW} times in every run",
         "differs": f"is within a factor of {FLOW} in some runs and not in others",
-        "unknown": "cannot be given, since in some run no gradient comes to the last hidden layer",
+        "unknown": "cannot be given, since in some run no gradient reaches the last hidden layer",
     }
     return [
         f"{when} it {becomes} with {format_list([name for name, its in fates.items() if its == key])}."
@@ -210,43 +228,26 @@ def fate(ratios: Sequence[float]) -> str:
     return "neither" if all(1 / FLOW <= ratio <= FLOW for ratio in ratios) else "differs"
 
 
-SWEEP = Sweep(
-    "question_3",
-    (
-        *("model=selu_lecun,elu_he,relu_he", "model.standardize=true", "optim.lr=3e-4,1e-3", "seed=1,2,3"),
-        *("data.batch_size=128", "trainer.max_epochs=7", "trainer.limit_train_batches=160"),
-        *("callbacks.layer_statistics.every_n_epochs=1", "callbacks.figures=null"),
-    ),
-    ("trainer.limit_train_batches=10", "model.depth=5", "optim.lr=1e-3"),
-)
-CLAIMS = (
-    "After the last epoch, mean over the hidden layers; p paired by seed, by Holm's correction over the two "
-    f"comparisons of a claim. {SELU} keeps mean and deviation where the whole intervals of both are within {KEPT:g} of "
-    "0 and 1, a margin that is a choice, and its deviation is nearer 1 than that of the others."
-)
-SEE_LAYERS = (
-    "See in the two upper rows how far each activation leaves the dashed lines, and in the lowest one whether the "
-    "gradient grows or shrinks towards the first layer."
-)
-SEE_CURVES = "Compare which line falls first, and the heights at which they level off."
-
-
 def answer(evidence: Evidence) -> Answer:
     """Means and deviations layer by layer, dead units, gradients, and who learns faster."""
     all_groups = evidence.ended_groups(SWEEP)
     groups = {name: _best(all_groups, activation, name) for activation, name in NAMES.items()}
     table = ("Each activation at each rate", _table(all_groups, groups))
-    lost = [_lost(group) for group in all_groups if diverged_runs(group)]
+    lost = [
+        f"{runs} run{'' if runs == 1 else 's'} of {_name(group)} at {group.settings.get('optim.lr'):g} diverged."
+        for group in all_groups
+        if (runs := len(diverged_runs(group)))
+    ]
     done = {name: group for name, group in groups.items() if group and group.runs}
     if not done:
         return Answer([*lost, "No run was completed."], tables=[table])
-    rate = shared_rate(all_groups)
+    # The learning rate at which the sum of all mean validation losses is the lowest.
+    rates = sorted({float(group.settings["optim.lr"]) for group in all_groups})
+    rate = min(rates, key=lambda rate: sum(g.val_loss for g in all_groups if g.settings["optim.lr"] == rate))
     at_rate = [group for group in all_groups if group.settings.get("optim.lr") == rate]
     alike = {n: group for a, n in NAMES.items() if (group := _best(at_rate, a, n)) and group.runs}
     found = claims(done, alike)
-    reached = "; ".join(
-        f"{name} {format_accuracy(group.summary('metrics', 'val_acc'))}" for name, group in done.items()
-    )
+    reached = "; ".join(f"{name} {format_val_acc(group)}" for name, group in done.items())
     details = [
         describe_keeping(alike),
         describe_gradients(alike),
@@ -256,10 +257,18 @@ def answer(evidence: Evidence) -> Answer:
     figures = [plot_curves([*done.values()], "loss", "3", SEE_CURVES)]
     if any(of(alike, dead).values()):
         layers = plot_layers([*alike.values()])
-        caption = f"{layers.caption} {_before(alike)} {SEE_LAYERS}"
+        starts = {name: figure_by_seed(group, lambda layers: flow(layers, 0)) for name, group in alike.items()}
+        before = [f"{format_mean(interval([*of.values()]), 2)} with {name}" for name, of in starts.items() if of]
+        gradient = "Before training the norm of the first layer's gradient over the last hidden one's is"
+        caption = f"{layers.caption} {gradient} {'; '.join(before)}. {SEE_LAYERS}"
         figures.insert(0, replace(layers, name="3_layers", caption=caption))
+    # Of one that is open, what leaves it open: intervals can lie apart without a difference by Holm.
+    with_p = [
+        replace(claim, figures=f"{claim.figures}; p by Holm: {claim.p}") if claim.p and claim.holds is None else claim
+        for claim in found
+    ]
     return Answer(
-        [" ".join([*lost, describe_claims([*map(add_p, found)])])],
+        [" ".join([*lost, describe_claims(with_p)])],
         all_claims_hold(found),
         figures,
         [claims_table(found, CLAIMS), table],
@@ -267,39 +276,10 @@ def answer(evidence: Evidence) -> Answer:
     )
 
 
-def add_p(claim: Claim) -> Claim:
-    """One that is open with what leaves it open, since intervals can lie apart without a difference by Holm."""
-    if not claim.p or claim.holds is not None:
-        return claim
-    return replace(claim, figures=f"{claim.figures}; p by Holm: {claim.p}")
-
-
-def shared_rate(groups: Sequence[Group]) -> float:
-    """The learning rate at which the sum of all mean validation losses is the lowest."""
-    rates = sorted({float(group.settings["optim.lr"]) for group in groups})
-    return min(rates, key=lambda rate: sum(g.val_loss for g in groups if g.settings["optim.lr"] == rate))
-
-
-def _before(groups: Mapping[str, Group]) -> str:
-    """How much of the gradient came through before training."""
-    parts = [
-        f"{format_mean(interval([*values.values()]), 2)} with {name}"
-        for name, group in groups.items()
-        if (values := figure_by_seed(group, lambda layers: flow(layers, 0)))
-    ]
-    return f"Before training the norm of the first layer's gradient over the last hidden one's is {'; '.join(parts)}."
-
-
 def _best(groups: Sequence[Group], activation: str, name: str) -> Group | None:
     """At the learning rate with the lowest mean validation loss."""
     found = [group for group in groups if group.settings.get("model.activation") == activation]
     return with_label(min(found, key=lambda group: group.val_loss), name) if found else None
-
-
-def _lost(group: Group) -> str:
-    name = NAMES.get(str(group.settings.get("model.activation")), group.label)
-    runs = len(diverged_runs(group))
-    return f"{runs} run{'' if runs == 1 else 's'} of {name} at {group.settings.get('optim.lr'):g} diverged."
 
 
 def _table(groups: Sequence[Group], best: Mapping[str, Group | None]) -> Table:
@@ -315,9 +295,12 @@ def _table(groups: Sequence[Group], best: Mapping[str, Group | None]) -> Table:
     )
 
 
+def _name(group: Group) -> str:
+    return NAMES.get(str(group.settings.get("model.activation")), group.label)
+
+
 def _row(group: Group, is_chosen: bool) -> list[Cell]:
-    name = NAMES.get(str(group.settings.get("model.activation")), group.label)
-    rate = group.settings.get("optim.lr", nan)
+    name, rate = _name(group), group.settings.get("optim.lr", nan)
     cells: list[Cell] = [(name, name), (f"{rate:g}{' *' if is_chosen else ''}", rate)]
     for figure, digits in ((from_zero, 2), (from_one, 2), (dead, 1), (flow_at_end, 2)):
         cells.append(mean_cell(interval([*figure_by_seed(group, figure).values()]), digits))
@@ -338,7 +321,7 @@ SECTION = Section(
         "160 batches of 128 images at two learning rates. Layers are compared at the rate at which the three together "
         "have the lower validation loss, speed at the better rate for each. Figures of layers are of 256 validation "
         "images, after the last epoch, over the hidden layers. Each claim is two comparisons, paired by seed, with "
-        "Holm's correction over them. A gradient is said to vanish or to explode where its norm differs by more than "
+        "Holm's correction over them. A gradient counts as vanishing or exploding where its norm differs by more than "
         f"{FLOW} times between the first and the last hidden layer, a factor that is a choice.",
     ),
 )

@@ -8,9 +8,9 @@ from matplotlib.ticker import MaxNLocator
 from exercise.formatting import (
     accuracy_cells,
     describe_difference,
-    format_accuracy,
     format_amount,
     format_seeds,
+    format_val_acc,
     holds,
     mean_cell,
     text_cells,
@@ -26,7 +26,6 @@ from trainlab.report import (
     LAYER_STATISTICS,
     TEST_NOTE,
     WEIGHT_STATISTICS,
-    Cell,
     Group,
     Plot,
     Table,
@@ -60,7 +59,7 @@ RANK, DISTINCT = (WEIGHT_STATISTICS.index(name) for name in ("rank", "distinct_u
 TITLES = {DISTINCT: "distinct units", RANK: "rank of the weights"}
 SEE_CURVES = "Compare the heights at which the lines level off: do those that begin with one value a layer stay below?"
 DEAD = LAYER_STATISTICS.index("dead")
-MARK = 50.0  # % of dead units from which on the network is said to give all images the same output
+MARK = 50.0  # % of dead units from which on the network counts as giving all images the same output
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -70,12 +69,12 @@ def answer(evidence: Evidence) -> Answer:
     table = ("Each network and each start", _table(normed, plain, without))
     same, independent = normed[SAME], normed[INDEPENDENT]
     if not layers_by_seed(same) or not independent.runs:
-        return Answer(["One side has no completed run: nothing can be said."], tables=[table])
+        return Answer(["One side has no completed run: nothing can be compared."], tables=[table])
     ours, theirs = (
         {seed: 100 * value for seed, value in group.of("metrics", "val_acc").items()} for group in (same, independent)
     )
     sentences = [
-        f"{_describe_symmetry(same)} {_describe_independent(independent)}",
+        _describe_symmetry(same, independent),
         describe_difference("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
     ]
     shown = [group for group in normed.values() if group.runs]
@@ -92,26 +91,25 @@ def answer(evidence: Evidence) -> Answer:
     )
 
 
-def _describe_symmetry(group: Group) -> str:
+def _describe_symmetry(group: Group, independent: Group) -> str:
+    """What one value for all weights of a layer leads to, and independent weights."""
+    end = ""
+    if layers_by_seed(independent):
+        distinct, rank_at_end = map(format_mean, _at_end(independent, np.mean))
+        end = (
+            f"With independent weights a layer has {distinct} distinct units and weights of rank {rank_at_end} after "
+            "the last epoch."
+        )
     units, rank = _most(group, DISTINCT), _most(group, RANK).max()
     if (broken := int((units > 1).sum())) > 0:
         return (
             f"With one value for all weights of a layer symmetry was broken: {broken} hidden "
             f"layer{' has' if broken == 1 else 's have'} more than one distinct unit. The most that a layer has are "
-            f"{units.max():.0f}, and the highest rank of its weights is {rank:.0f}."
+            f"{units.max():.0f}, and the highest rank of its weights is {rank:.0f}. {end}"
         )
     return (
         "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank "
-        f"{rank:.0f} at most, before training and after each epoch ({format_seeds(len(layers_by_seed(group)))})."
-    )
-
-
-def _describe_independent(group: Group) -> str:
-    if not layers_by_seed(group):
-        return ""
-    units, rank = map(format_mean, _at_end(group, np.mean))
-    return (
-        f"With independent weights a layer has {units} distinct units and weights of rank {rank} after the last epoch."
+        f"{rank:.0f} at most, before training and after each epoch ({format_seeds(len(layers_by_seed(group)))}). {end}"
     )
 
 
@@ -126,7 +124,7 @@ def _describe_output_layer(group: Group) -> str:
     rest = "those below keep one unit" if below <= 1 else f"those below reach as many as {below:.0f}"
     return (
         f"If the output layer alone has independent weights, the last hidden layer {last}, and {rest}: validation "
-        f"accuracy {format_accuracy(group.summary('metrics', 'val_acc'))}."
+        f"accuracy {format_val_acc(group)}."
     )
 
 
@@ -138,8 +136,8 @@ def _describe_without_norm(same: Group, independent: Group) -> str:
         return f"{start} {len(diverged)} runs with one value a layer diverged." if diverged else ""
     dead = figure_by_seed(same, lambda layers: 100 * float(hidden_at_end(layers, layers.by_epochs, DEAD).mean()))
     reached = (
-        f"{start} one value a layer reaches {format_accuracy(same.summary('metrics', 'val_acc'))} and independent "
-        f"weights {format_accuracy(independent.summary('metrics', 'val_acc'))}"
+        f"{start} one value a layer reaches {format_val_acc(same)} and independent "
+        f"weights {format_val_acc(independent)}"
     )
     share = interval([*dead.values()])
     if share.n and share.mean >= MARK:
@@ -165,8 +163,8 @@ def _at_end(group: Group, of_layers: Callable[[Values], float]) -> list[Interval
 
 def _most(group: Group, row: int) -> Values:
     """The most that each hidden layer had in any run, before training and after each epoch."""
-    runs = layers_by_seed(group).values()
-    return np.array([[*hidden_layers(of, of.weights_by_epochs, row).values()] for of in runs]).max(axis=(0, 1))
+    runs = [hidden_layers(layers, layers.weights_by_epochs, row) for layers in layers_by_seed(group).values()]
+    return np.array([values for run in runs for values in run.values()]).max(axis=0)
 
 
 def _plot(groups: Sequence[Group], half: str) -> Plot:
@@ -184,8 +182,7 @@ def _plot(groups: Sequence[Group], half: str) -> Plot:
                 draw_by_layer(above, at_end * aside, **marked(i), linewidth=1.3, label=group.label)
                 means = [of.mean() * aside for of in over_time.values()]
                 below.plot([*over_time], means, **marked(i), linewidth=1.3)
-                above.set_title(TITLES[row])
-                above.set_xlabel("hidden layer, after the last epoch")
+                above.set(title=TITLES[row], xlabel="hidden layer, after the last epoch")
                 below.set_xlabel("epochs, mean over the hidden layers")
         for one in axes:
             one.set_yscale("log")
@@ -204,16 +201,16 @@ def _plot(groups: Sequence[Group], half: str) -> Plot:
 
 
 def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str) -> Table:
-    rows = [_row(network, group) for network, of in (("with", normed), ("without", plain)) for group in of.values()]
+    rows = [
+        [*text_cells(network, group.label), *map(mean_cell, _at_end(group, np.mean)), *accuracy_cells(group)]
+        for network, of in (("with", normed), ("without", plain))
+        for group in of.values()
+    ]
     headings = ["batch norm.", "start", "distinct units", "rank", "validation accuracy", "test accuracy †"]
     note = (
         "Distinct units and rank: mean over the hidden layers, with its interval over the seeds, after the last epoch."
     )
     return Table(headings, rows, " ".join(filter(None, [note, without, TEST_NOTE])))
-
-
-def _row(network: str, group: Group) -> list[Cell]:
-    return [*text_cells(network, group.label), *map(mean_cell, _at_end(group, np.mean)), *accuracy_cells(group)]
 
 
 SECTION = Section(

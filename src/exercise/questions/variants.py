@@ -13,6 +13,8 @@ from exercise.store import Evidence, Measured, diverged_runs
 from exercise.trainings import Sweep, experiments
 from trainlab.report import Group, Table
 
+STEPS, ROUNDS = "variants_steps", 40
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -57,7 +59,6 @@ VARIANTS = {
         False,
     ),
 }
-STEPS, ROUNDS = "variants_steps", 40
 SWEEP = Sweep("variants", (experiments(*VARIANTS), "lr_search=grid", "seed=1,2,3"))
 
 
@@ -70,11 +71,14 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
         return Answer([cost], variant.harms if is_worse else None)
     is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
     steps = {} if is_training else evidence.measured(STEPS)
+    named = {f"{variant.part}: {PARTS[variant.part].name}": old, new.label: new}
+    rows = [[*text_cells(name), *result_cells(of)] for name, of in named.items()]
+    table = Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
     return Answer(
         [describe_result(new), *describe_change(compare_pair(new, old), steps, variant.part, experiment)],
         agrees(new, old, variant.harms),
         [plot_curves([old, new], "loss", experiment)],
-        [("Compared with the part", comparison_table(experiment, old, new))],
+        [("Compared with the part", table)],
     )
 
 
@@ -95,15 +99,6 @@ def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
     if diverged_runs(new) or diverged_runs(old):
         return None
     return None if harms is None else holds(verdict(compare_pair(new, old).difference), "lower" if harms else "higher")
-
-
-def comparison_table(experiment: str, old: Group, new: Group) -> Table:
-    """Both, line by line."""
-    part = VARIANTS[experiment].part
-    rows = [
-        [*text_cells(name), *result_cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))
-    ]
-    return Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
 
 
 def _section(experiment: str, variant: Variant) -> Section:

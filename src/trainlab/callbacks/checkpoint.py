@@ -27,28 +27,21 @@ class BestAndLast(Checkpoint):
         mode: "min" or "max"; None to follow from the metric.
 
     Attributes:
+        best_path: checkpoint of the best epoch.
+        last_path: checkpoint of the last epoch.
         best: epoch and validation metrics of `best.ckpt`; empty before the first validation.
         about: plain values saved in every checkpoint, from which network and data can be rebuilt.
     """
 
     def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str | None = None) -> None:
         metric_of(monitor, "callbacks.checkpoint.monitor")
-        self.folder, self.monitor = Path(dirpath), monitor
+        self.best_path, self.last_path = Path(dirpath, "best.ckpt"), Path(dirpath, "last.ckpt")
+        self.monitor = monitor
         self.mode = mode_of(monitor, mode, "callbacks.checkpoint")
         self.best: dict[str, float] = {}
         self.about: dict[str, Any] = {}
         self._best_is_whole = True
         self._val_interval: int | None = None  # epochs between validations, as configured
-
-    @property
-    def best_path(self) -> Path:
-        """Checkpoint of the best epoch."""
-        return self.folder / "best.ckpt"
-
-    @property
-    def last_path(self) -> Path:
-        """Checkpoint of the last epoch."""
-        return self.folder / "last.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discard the best metrics if they are of a partial epoch, which now continues."""

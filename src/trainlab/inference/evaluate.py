@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from trainlab.data import ImageData, Images
-from trainlab.inference.comparison import compare, describe, mcnemar_test
 from trainlab.inference.mc_dropout import has_dropout, measure_cost, sample
-from trainlab.inference.metrics import BINS, Scores, score_images
+from trainlab.inference.metrics import BINS, Scores, compare, describe, mcnemar_test, score_images
 from trainlab.inference.network import Evaluation, evaluate
 from trainlab.inference.rebuild import check_finite, rebuild_data, rebuild_network
 from trainlab.runs.checkpoints import load_checkpoint

@@ -58,7 +58,7 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None) -> Path:
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporters about their internals
         check_finite(network(_noise(shape, _TRACED)), path)
         content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED), classes)
-        predict = (_load_onnx if format == "onnx" else _load_torch_export)(content)
+        predict = _load_onnx(content) if format == "onnx" else torch.export.load(io.BytesIO(content)).module()
         summary = _compare(predict, network, shape)
     write_atomically(out, content)
     print(f"uint8 images (N, {', '.join(map(str, shape))}) -> logits (N, {network.num_classes}): {out}\n{summary}")
@@ -96,10 +96,6 @@ def _as_torch_export(network: nn.Module, images: Tensor, classes: str) -> bytes:
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={CLASSES: classes})
     return buffer.getvalue()
-
-
-def _load_torch_export(content: bytes) -> Predictor:
-    return torch.export.load(io.BytesIO(content)).module()
 
 
 def _as_onnx(network: nn.Module, images: Tensor, classes: str) -> bytes:

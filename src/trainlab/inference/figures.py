@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from trainlab.data import Images
-from trainlab.inference.comparison import DETERMINISTIC, MC
-from trainlab.inference.metrics import BINS, Scores, bin_of, risk_coverage
+from trainlab.inference.metrics import BINS, DETERMINISTIC, MC, Scores, bin_of, risk_coverage
 from trainlab.report.plots.canvas import canvas, render_png
 from trainlab.runs.files import write_atomically
 

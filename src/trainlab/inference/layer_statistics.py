@@ -11,7 +11,6 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from trainlab.inference.network import in_mode
-from trainlab.loggers.tensorboard import Histogram
 from trainlab.models.dropout import Dropout
 from trainlab.randomness import CounterDraws
 from trainlab.training.module import at_least_float32
@@ -35,19 +34,6 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Statistics of a layer's weight matrix, one row per unit: output of a dense layer, channel of a convolution.
-
-    Attributes:
-        rank: rank of the matrix, the number of singular values above rounding errors.
-        distinct_units: number of distinct rows, to within ``SAME`` times the largest weight.
-    """
-
-    rank: float
-    distinct_units: float
-
-
-@dataclass(frozen=True)
 class Statistics:
     """Statistics of a layer's activations on a batch of images.
 
@@ -57,13 +43,13 @@ class Statistics:
         dead: share of dead units, in [0, 1]. A unit is dead if its output is the same for every image (for a channel,
             at every pixel), to within a relative tolerance of ``SAME``: a ReLU at 0 or an ELU at -1 for all images, or
             a unit that receives input from dead units only.
-        histogram: histogram of the finite activations; None if there are none.
+        histogram: of the finite activations, as arguments of ``SummaryWriter.add_histogram_raw``; None without any.
     """
 
     mean: float
     std: float
     dead: float
-    histogram: Histogram | None
+    histogram: dict[str, Any] | None
 
 
 def layers_of(network: nn.Module) -> list[Layer]:
@@ -78,14 +64,20 @@ def layers_of(network: nn.Module) -> list[Layer]:
 
 
 @torch.no_grad()
-def weights_of(layer: Layer) -> Weights:
-    """Statistics of a layer's weights; NaN without a weight matrix, or if weights are not finite."""
+def weights_of(layer: Layer) -> dict[str, float]:
+    """Statistics of a layer's weight matrix, one row per unit: output of a dense layer, channel of a convolution.
+
+    Returns:
+        rank: of the matrix, the number of singular values above rounding errors; distinct_units: number of distinct
+        rows, to within ``SAME`` times the largest weight. NaN without a matrix, or if weights are not finite.
+    """
     weight = getattr(layer.parts[0], "weight", None)
     if weight is None or weight.dim() < 2 or not weight.isfinite().all():
-        return Weights(math.nan, math.nan)
+        return {"rank": math.nan, "distinct_units": math.nan}
     rows = weight.flatten(1).double().cpu()
     precision = max(rows.shape) * torch.finfo(weight.dtype).eps  # default of torch.linalg.matrix_rank for this dtype
-    return Weights(float(torch.linalg.matrix_rank(rows, rtol=precision)), float(_distinct(rows)))
+    rank = float(torch.linalg.matrix_rank(rows, rtol=precision))
+    return {"rank": rank, "distinct_units": float(_distinct(rows))}
 
 
 def _distinct(rows: Tensor) -> int:
@@ -125,13 +117,18 @@ def statistics(values: Tensor) -> Statistics:
     return Statistics(mean, std, float(is_dead.double().mean()), _histogram(values))
 
 
-def _histogram(values: Tensor) -> Histogram | None:
+def _histogram(values: Tensor) -> dict[str, Any] | None:
     values = values[values.isfinite()]
     if not len(values):
         return None
     low, high = map(float, values.aminmax())
     counts = values.histc(_BINS, low, high).tolist() if low < high else [float(len(values))]
-    return Histogram(low, high, counts, float(values.double().sum()), float(values.double().square().sum()))
+    width = (high - low) / len(counts)
+    return {
+        **{"min": low, "max": high, "num": sum(counts), "bucket_counts": counts},
+        "bucket_limits": [low + width * (i + 1) for i in range(len(counts))],
+        **{"sum": float(values.double().sum()), "sum_squares": float(values.double().square().sum())},
+    }
 
 
 def gradient_norms(

@@ -194,11 +194,9 @@ def _files(paths: Iterable[Path]) -> Iterator[Path | Unread]:
     for path in paths:
         try:
             kind = path.stat().st_mode
-        except FileNotFoundError:
-            yield Unread(f"{path}: no such file or folder")
-            continue
         except OSError as error:  # a name that is too long, a folder without permission
-            yield Unread(f"{path}: {error.strerror}")
+            missing = isinstance(error, FileNotFoundError)
+            yield Unread(f"{path}: {'no such file or folder' if missing else error.strerror}")
             continue
         if S_ISCHR(kind) or S_ISBLK(kind):
             yield Unread(f"{path} is a device, not an image")

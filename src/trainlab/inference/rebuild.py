@@ -169,9 +169,6 @@ def _construct(kind: type, checkpoint: dict[str, Any], section: str, omit: Colle
         check_arguments(built, arguments, section)
         return built(**arguments | late)
     except Exception as error:  # the file may contain anything
-        reason = (
-            (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")
-        )  # without its advice, which is for training
-        raise ValueError(
-            f"{checkpoint['path']} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
-        ) from error
+        # Without its advice, which is for training.
+        reason = (str(error) or type(error).__name__).splitlines()[0].rsplit("; ", 1)[0]
+        raise ValueError(f"{checkpoint['path']} has {section} settings that cannot be used ({reason[:200]})") from error

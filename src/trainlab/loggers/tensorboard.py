@@ -2,15 +2,14 @@
 
 import io
 import time
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from trainlab.loggers.hyperparameters import COLUMNS, Value
+from trainlab.loggers.hyperparameters import Value
 from trainlab.runs.files import write_atomically
 
 # TensorBoard's libraries take a while to import: only where something is written.
@@ -50,25 +49,6 @@ HISTOGRAMS = "within layers: activations"
 _EVENT_FILES = "events.out.tfevents.*"
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """A histogram of values.
-
-    Attributes:
-        low: lower edge of the first bin.
-        high: upper edge of the last bin.
-        counts: values per bin, with bins of equal width.
-        total: sum of the values.
-        squares: sum of their squares.
-    """
-
-    low: float
-    high: float
-    counts: list[float]
-    total: float
-    squares: float
-
-
 class TensorBoard(TensorBoardLogger):
     """Logger that writes a run to TensorBoard, under the name of its folder.
 
@@ -90,13 +70,13 @@ class TensorBoard(TensorBoardLogger):
         """Log hyperparameters and layout, and remove what an earlier process wrote after ``step``.
 
         Args:
-            hyperparameters: a value for each of ``COLUMNS``.
+            hyperparameters: of the run, see `trainlab.loggers.hyperparameters`.
             step: step of the checkpoint that the run continues from; None for a new run.
         """
         from torch.utils.tensorboard.summary import custom_scalars
 
         layout = custom_scalars(LAYOUT)
-        described = [_experiment(), _session_start(hyperparameters), _session_end("")]
+        described = [_experiment(hyperparameters), _session_start(hyperparameters), _session_end("")]
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
         replaced = {value.tag for summary in (layout, *described) for value in summary.value}
         replaced |= {*METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
@@ -118,19 +98,19 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_layers(
-        self, statistics: Mapping[str, Mapping[str, float]], histograms: Mapping[str, Histogram | None], step: int
+        self, statistics: Mapping[str, Mapping[str, float]], histograms: Mapping[str, dict[str, Any] | None], step: int
     ) -> None:
-        """Write the statistics of each layer, by the keys of ``LAYERS``, and histograms of its activations."""
+        """Write the statistics of each layer, by the keys of ``LAYERS``, and histograms of its activations.
+
+        Args:
+            histograms: arguments of ``SummaryWriter.add_histogram_raw`` by layer.
+        """
         for layer, values in statistics.items():
             for key, value in values.items():
                 self.experiment.add_scalar(f"{LAYERS[key]}/{layer}", value, step)
-        for layer, h in histograms.items():
-            if h is None:
-                continue
-            width = (h.high - h.low) / len(h.counts)
-            edges = [h.low + width * (i + 1) for i in range(len(h.counts))]
-            summary: Any = (h.low, h.high, sum(h.counts), h.total, h.squares, edges, h.counts)
-            self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", *summary, global_step=step)
+        for layer, histogram in histograms.items():
+            if histogram:
+                self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", **histogram, global_step=step)
         self.experiment.flush()
 
     @rank_zero_only
@@ -145,7 +125,7 @@ class TensorBoard(TensorBoardLogger):
         self._experiment = None
 
 
-def _experiment() -> "Summary":
+def _experiment(hyperparameters: Mapping[str, Value]) -> "Summary":
     """The columns of the HPARAMS tab; the same in every run, as TensorBoard takes them from any run."""
     from tensorboard.plugins.hparams import api_pb2, metadata
 
@@ -153,8 +133,8 @@ def _experiment() -> "Summary":
     experiment = api_pb2.Experiment(
         hparam_infos=[
             # TensorBoard sorts by `differs`, then by name.
-            api_pb2.HParamInfo(name=name, type=types[kind], differs=name in SHOWN_FIRST)
-            for name, kind in COLUMNS.items()
+            api_pb2.HParamInfo(name=name, type=types[type(value)], differs=name in SHOWN_FIRST)
+            for name, value in hyperparameters.items()
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in METRICS.items()
@@ -167,9 +147,9 @@ def _session_start(hyperparameters: Mapping[str, Value]) -> "Summary":
     from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
     info = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
-    for name, kind in COLUMNS.items():
-        value = info.hparams[name]
-        setattr(value, {str: "string_value", float: "number_value", bool: "bool_value"}[kind], hyperparameters[name])
+    fields = {str: "string_value", float: "number_value", bool: "bool_value"}
+    for name, value in hyperparameters.items():
+        setattr(info.hparams[name], fields[type(value)], value)
     return _summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
 
@@ -192,12 +172,14 @@ def _summary(tag: str, **content: Any) -> "Summary":
 
 def _remove(folder: Path, step: int, tags: Collection[str]) -> None:
     """Remove events after ``step`` from the event files of ``folder``, and all events of ``tags``."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     for path in sorted(folder.glob(_EVENT_FILES)):
         content = io.BytesIO()
         writer, has_events = RecordWriter(content), False
-        for event in _events(path):
+        for event in map(Event.FromString, RawEventFileLoader(str(path)).Load()):  # without a truncated last one
             if event.HasField("summary"):
                 values = [value for value in event.summary.value if value.tag not in tags and event.step <= step]
                 del event.summary.value[:]
@@ -210,11 +192,3 @@ def _remove(folder: Path, step: int, tags: Collection[str]) -> None:
             write_atomically(path, content.getvalue())
         else:
             path.unlink()
-
-
-def _events(path: Path) -> Iterator[Any]:
-    """Events of a file; a truncated last one is left out."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    yield from map(Event.FromString, RawEventFileLoader(str(path)).Load())

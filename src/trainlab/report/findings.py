@@ -10,11 +10,11 @@ from pathlib import Path
 
 from trainlab.report.comparisons import MAX_DESCRIBED, Pair, compare_all
 from trainlab.report.descriptions import describe_convergence, describe_epoch_cost, describe_pair, describe_pairs
-from trainlab.report.groups import Group, differing_hold_out, group_runs
+from trainlab.report.formatting import format_mean
+from trainlab.report.groups import Group, differing_hold_out, differing_keys, group_runs
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
 from trainlab.report.runs import LONG_EPOCH, Run, relative_path
 from trainlab.report.search import Search, read_search
-from trainlab.report.settings import differing_keys
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
 MAX_AGAINST_BEST = 20
@@ -77,12 +77,6 @@ class Findings:
         """Runs with a comparison of MC dropout and deterministic predictions."""
         return [run for run in self.runs if run.mc_dropout]
 
-    @property
-    def same_held_out(self) -> bool:
-        """Whether all groups are known to hold the same images out for validation."""
-        digests = {group.digests for group in self.compared}
-        return len(digests) == 1 and len(next(iter(digests))) == 1 and not differing_hold_out(self.compared)
-
     def asked(self) -> list[tuple[Group, Group]]:
         """Pairs, the baseline first, for which the three questions are answered in print."""
         return [(worse, better) for better, worse in self._described(MAX_ASKED)[:MAX_AGAINST_BEST]]
@@ -142,7 +136,7 @@ class Findings:
             return optimistic.strip()
         if accuracy.n == 1:
             return f"{optimistic}It is the one seed of {group.label}."
-        mean = f"{accuracy.mean:.2%} ± {accuracy.half_width:.2%}"
+        mean = format_mean(accuracy, 2, "%")
         return f"{optimistic}It is one of {accuracy.n} seeds of {group.label}, whose mean accuracy is {mean}."
 
     def describe_differences(self) -> list[str]:
@@ -151,7 +145,9 @@ class Findings:
 
     def noise_note(self) -> str:
         """How differences are tested, and what the noise is made of."""
-        return f"{_NOISE_NOTE} {_SAME_HELD_OUT if self.same_held_out else _OTHER_HELD_OUT}"
+        digests = {group.digests for group in self.compared}
+        is_same = len(digests) == 1 and len(*digests) == 1 and not differing_hold_out(self.compared)
+        return f"{_NOISE_NOTE} {_SAME_HELD_OUT if is_same else _OTHER_HELD_OUT}"
 
     def describe_mc_dropout(self, root: Path) -> list[str]:
         """What can be claimed of each run that was evaluated with MC dropout; folders relative to ``root``."""

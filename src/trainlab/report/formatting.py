@@ -24,12 +24,12 @@ def format_figure(value: float | None, spec: str) -> str:
     return "-" if value is None or math.isnan(value) else format(value, spec)
 
 
-def format_mean(of: Interval, digits: int = 1) -> str:
-    """Mean, and half the width of its interval if there is one."""
+def format_mean(of: Interval, digits: int = 1, kind: str = "f") -> str:
+    """Mean, and half the width of its interval if there is one; as a percentage if ``kind`` is "%"."""
     if of.n == 0:
         return "-"
-    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}f}"
-    return f"{of.mean:z.{digits}f}{spread}"  # z: no "-0.0"
+    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}{kind}}"
+    return f"{of.mean:z.{digits}{kind}}{spread}"  # z: no "-0.0"
 
 
 def format_bounds(of: Ratio) -> str:

@@ -28,7 +28,8 @@ def summarize_provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     for name, read in facts.items():
         counts = Counter(str(value) for run in runs if (value := read(run)) is not None)
         if counts:
-            found.append((name, [_counted(value, n, len(counts)) for value, n in counts.most_common()]))
+            many = [f"{value} ({n} run{'s' if n > 1 else ''})" for value, n in counts.most_common()]
+            found.append((name, many if len(counts) > 1 else [*counts]))
     return found
 
 
@@ -107,7 +108,3 @@ def _data(run: Run) -> str | None:
     """The settings of the data, the seed aside."""
     parts = [f"{key[5:]}={value}" for key, value in run.settings.items() if key.startswith("data.")]
     return ", ".join(part for part in parts if not part.startswith("seed=")) or None
-
-
-def _counted(value: str, n: int, kinds: int) -> str:
-    return value if kinds == 1 else f"{value} ({n} run{'s' if n > 1 else ''})"

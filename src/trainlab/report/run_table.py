@@ -1,4 +1,4 @@
-"""Runs and what they reached as a table, one row per run: `runs.csv`, and what `trainlab.load_runs` returns."""
+"""Runs and what they reached, one row per run: `runs.csv`, what `trainlab.load_runs` returns, and for a terminal."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,17 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainlab.report.groups import Group, group_runs
+from rich.box import SIMPLE_HEAD
+from rich.console import Group as Lines
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trainlab.report.formatting import RUN_FIGURES, format_figure
+from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, value_of
 from trainlab.report.provenance import repeat_command
 from trainlab.report.runs import Run, find_runs, relative_path
-from trainlab.report.settings import NOT_GIVEN, differing_keys, value_of
+from trainlab.runs.fingerprint import telling
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -62,7 +69,9 @@ def load_runs(folder: str | PathLike[str]) -> RunTable:
         FileNotFoundError: the folder does not exist, or there is no run in it.
     """
     runs = find_runs([Path(folder)])
-    return RunTable(runs, [*rows_of(runs, group_runs(runs), differing_keys(runs), Path(folder), _plain)])
+    groups, keys = group_runs(runs), differing_keys(runs)
+    rows = rows_of(runs, groups, keys, Path(folder), lambda value: None if value == NOT_GIVEN else value)
+    return RunTable(runs, [*rows])
 
 
 def rows_of(
@@ -103,5 +112,32 @@ def figures_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    return None if value == NOT_GIVEN else value
+def runs_table(runs: Sequence[Run], root: Path) -> Lines:
+    """One row per run, named by what differs between them, and below the table why runs failed.
+
+    Runs are chosen by the validation columns; the test column is only reported. Folders are relative to ``root``.
+    """
+    table = Table(
+        caption="chosen on validation data; the test set is read once, after that choice",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("run", overflow="fold")
+    columns = ("val_loss", "val_acc", "test_acc", "best_epoch", "epochs", "epoch_s")
+    for key in columns:
+        heading = "median s/epoch" if key == "epoch_s" else key.replace("_", " ")
+        table.add_column(heading, justify="right", max_width=7)  # a heading on two lines, figures on one
+    table.add_column("status", no_wrap=True)
+    overrides = [set(run.result.overrides) for run in runs if not run.problem]
+    shared = set.intersection(*overrides) if len(overrides) > 1 else set()  # they distinguish none of the runs
+    reasons = []
+    for run in runs:
+        own = [override for override in telling(run.result.overrides) if override not in shared]
+        folder = run.folder.relative_to(root) if run.folder.is_relative_to(root) else run.folder
+        name, figures = " ".join(own) or str(folder), figures_of(run)
+        shown = (format_figure(figures[key], RUN_FIGURES[key]) for key in columns)
+        table.add_row(*map(escape, (name, *shown, run.status)))
+        if reason := run.problem or (run.result.error and run.result.error.get("message", "no reason given")):
+            reasons.append(Text(f"{name}: {reason}", overflow="fold"))
+    return Lines(table, *reasons)

@@ -23,6 +23,11 @@ _FILES_OF_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
 _SUBFOLDERS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
 UNREADABLE = "unreadable"
 _NUMBERS = ("best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs")
+_REASONS = {
+    "running": "still running, or killed",
+    "debug": "a debug run: it shows that everything works, not how well",
+    "pruned": "ended early by the search: other trials were better after as many epochs",
+}
 LONG_EPOCH = 5  # medians
 _TIMES = ("total_s", "epoch_s", "images_per_s")
 
@@ -95,16 +100,10 @@ class Run:
     def reason(self) -> str:
         """Why it is not compared, and what else is wrong with it."""
         parts = [self.problem, (self.result.error or {}).get("message")]
-        if self.status == "running":
-            parts.append("still running, or killed")
-        if self.status == "debug":
-            parts.append("a debug run: it shows that everything works, not how well")
-        if self.status == "pruned":
-            parts.append("ended early by the search: other trials were better after as many epochs")
+        parts.append(_REASONS.get(self.status))
         if self.status == "completed" and not math.isfinite(self.val_loss):
             parts.append("no finite validation loss")
-        parts.append(self.continued)
-        return "; ".join(str(part) for part in [*parts, *self.notes] if part)
+        return "; ".join(str(part) for part in [*parts, self.continued, *self.notes] if part)
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:

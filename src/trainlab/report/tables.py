@@ -11,10 +11,9 @@ from trainlab.report.descriptions import format_epoch_seconds
 from trainlab.report.evaluations import SIDES, Estimate
 from trainlab.report.findings import MAX_MC_DROPOUT_RUNS, Findings
 from trainlab.report.formatting import RUN_FIGURES, format_figure, format_mean, format_p, format_value
-from trainlab.report.groups import Group
+from trainlab.report.groups import Group, overrides_by_key, value_of
 from trainlab.report.run_table import figures_of
 from trainlab.report.runs import Run, relative_path
-from trainlab.report.settings import overrides_by_key, value_of
 from trainlab.statistics import Interval
 
 MAX_PAIRS = 300
@@ -63,16 +62,18 @@ def group_table(groups: Sequence[Group]) -> Table:
     headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", S_PER_EPOCH]
     rows: list[list[Cell]] = []
     for group in groups:
-        accuracy, loss, best = (group.summary("metrics", name) for name in ("val_acc", "val_loss", "best_epoch"))
+        n, cut_short = len(group.runs), len(group.others)
+        names = ("val_acc", "val_loss", "test_acc", "best_epoch")
+        accuracy, loss, test, best = (group.summary("metrics", name) for name in names)
         rows.append(
             [
                 *_texts(group.label),
-                _count(group),
+                (f"{n} of {n + cut_short}" if cut_short else str(n), n),
                 _figure(accuracy.mean, ".2%"),
                 _interval(accuracy),
                 _figure(accuracy.sd, ".2%"),
                 (format_mean(loss, 4), loss.mean),
-                _percent(group.summary("metrics", "test_acc")),
+                (format_mean(test, 2, "%"), test.mean),
                 _figure(best.mean + 1, ".1f"),
                 (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
@@ -146,16 +147,6 @@ def _texts(*texts: str) -> list[Cell]:
 
 def _figure(value: float | None, spec: str) -> Cell:
     return (format_figure(value, spec), math.nan if value is None else value)
-
-
-def _count(group: Group) -> Cell:
-    n, cut_short = len(group.runs), len(group.others)
-    return (f"{n} of {n + cut_short}" if cut_short else str(n), n)
-
-
-def _percent(of: Interval) -> Cell:
-    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.2%}"
-    return (format_figure(of.mean, ".2%") + spread, of.mean)
 
 
 def _interval(of: Interval) -> Cell:

@@ -57,10 +57,12 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: 
     files = {f"figures/{plot.name}.{kind}": getattr(plot, kind) for plot in plots for kind in ("png", "svg")}
     files["runs.csv"] = format_rows(rows_of(findings.runs, findings.groups, findings.keys, to, _exact))
     files["pairs.csv"] = format_rows(_pair_rows(findings))
-    files["report.md"] = render_markdown(findings, plots, to).encode()
-    files["report.html"] = render_html(findings, plots, to).encode()
-    for name, content in files.items():
-        write_atomically(to / name, content)
+    pages, content = page_environment(), _content(findings, plots, to)
+    markdown = pages.overlay(autoescape=False, finalize=None, keep_trailing_newline=False)
+    files["report.md"] = markdown.get_template("report.md.j2").render(content).encode()
+    files["report.html"] = pages.get_template("report.html.j2").render(content).encode()
+    for name, data in files.items():
+        write_atomically(to / name, data)
     for name in (*NAMES, *SEARCH_NAMES):
         for kind in ("png", "svg"):
             if f"figures/{name}.{kind}" not in files:
@@ -102,22 +104,9 @@ def page_environment(*folders: Path) -> Environment:
         keep_trailing_newline=True,
         finalize=_keep_signs_with_numbers,
     )
+    environment.filters["markdown"] = escape_markdown
     environment.globals.update(column_classes=column_classes, shorten=partial(shorten, length=_MAX_LABEL))
     return environment
-
-
-def render_html(findings: Findings, plots: Sequence[Plot], root: Path) -> str:
-    """The text of `report.html`; folders relative to ``root``."""
-    return page_environment().get_template("report.html.j2").render(_content(findings, plots, root))
-
-
-def render_markdown(findings: Findings, plots: Sequence[Plot], root: Path) -> str:
-    """The text of `report.md`, which shows the figures under `figures/`; folders relative to ``root``."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["markdown"] = escape_markdown
-    return environment.get_template("report.md.j2").render(_content(findings, plots, root))
 
 
 def escape_markdown(text: str) -> str:

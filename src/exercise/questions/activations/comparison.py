@@ -10,19 +10,18 @@ from exercise.formatting import (
     accuracy_cells,
     all_hold,
     compare_pairs,
-    corrected_verdict,
     describe_outcome,
-    format_accuracy,
     format_list,
     format_margin,
     format_ratio,
+    format_val_acc,
     holds,
     loses_nothing,
     mean_cell,
     text_cells,
+    verdict,
 )
 from exercise.outcomes import guessing_accuracy, is_at_an_end, rate_of
-from exercise.questions.activations.plots import plot_cost, plot_curves
 from exercise.questions.activations.trained import (
     ALL,
     MATTERS,
@@ -34,11 +33,14 @@ from exercise.questions.activations.trained import (
     describe_search,
     groups_by_activation,
     measure_steps,
+    plot_cost,
+    plot_curves,
     relative_to_relu,
 )
+from exercise.questions.mistakes.accuracy_cost import NEXT_TO_NOTHING
 from exercise.section import Answer, Measurement, Section
+from exercise.step_costs import CLOCK
 from exercise.store import Evidence
-from exercise.timing import CLOCK
 from trainlab.report import TEST_NOTE, Cell, Group, Pair, Table, format_p
 from trainlab.statistics import ALPHA, Ratio, interval
 
@@ -50,6 +52,7 @@ RULES = (
     f"no room for one that is more than {100 * SMALL:.0f} point better. ReLU is fast where no other takes "
     f"{100 * MATTERS:.0f} % less time a step, or more. Both margins are choices."
 )
+PASSES = "two passes over the images"
 
 
 def claims(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> list[Claim]:
@@ -94,7 +97,7 @@ def _order_claim(pair: Pair) -> Claim:
     ends = [group.label for group in (pair.first, pair.second) if is_at_an_end(group)]
     edge = f"; the rate of {format_list(ends)} is at the end of the range searched" if ends else ""
     says = f"{pair.first.label} is better than {pair.second.label}"
-    return Claim(says, f"{margin}{_format_doubt(pair)}{edge}", holds(corrected_verdict(pair), "higher"))
+    return Claim(says, f"{margin}{_format_doubt(pair)}{edge}", holds(verdict(pair.difference, pair.p), "higher"))
 
 
 def _format_doubt(pair: Pair) -> str:
@@ -113,10 +116,6 @@ def _speed_claim(costs: Mapping[str, Ratio]) -> list[Claim]:
     return [Claim("ReLU is fast", found, True if as_slow else None)]
 
 
-GUESSING = 1.5  # up to so many times the accuracy of guessing, a network has learned next to nothing
-PASSES = "two passes over the images"
-
-
 def ranking(groups: Mapping[str, Group]) -> list[Group]:
     """Groups with a completed run, the most accurate first."""
     done = [group for group in groups.values() if group.of("metrics", "val_acc")]
@@ -129,12 +128,12 @@ def against_the_best(ranked: Sequence[Group]) -> list[Pair]:
 
 
 def recommend(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> str:
-    """Which to use in this network, as far as the figures carry it; "" of one alone."""
+    """Which to use in this network, as far as the figures show it; "" of one."""
     pairs = against_the_best(ranked)
     if not pairs:
         return ""
     clear, chance, alike, _ = sort_pairs(pairs)
-    best, reached = ranked[0].label, format_accuracy(ranked[0].summary("metrics", "val_acc"))
+    best, reached = ranked[0].label, format_val_acc(ranked[0])
     if not clear:
         return (
             f"After {PASSES} these runs do not say which activation to use in this network: none is clearly behind "
@@ -146,9 +145,12 @@ def recommend(ranked: Sequence[Group], costs: Mapping[str, Ratio], groups: Mappi
     if chance:
         text += f"; that {_labels_are(chance)} behind it may be chance among {chance[0].tests} pairs"
     text += f"; {_labels_are(clear)} clearly behind"
-    return " ".join(
-        [f"{text}.", *_describe_costs(costs, groups), "Longer trainings, which may rank them otherwise, were not made."]
-    )
+    sentences = [f"{text}."]
+    if costs:
+        dear = [groups[key].label for key, ratio in costs.items() if ratio.low > 1 + MATTERS]
+        who = f"Only {format_list(dear)} {'are' if len(dear) > 1 else 'is'}" if dear else "None is"
+        sentences.append(f"{who} shown to take more than {100 * MATTERS:.0f} % more time a step than ReLU.")
+    return " ".join([*sentences, "Longer trainings, which may rank them otherwise, were not made."])
 
 
 def sort_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair], list[Pair], list[Pair]]:
@@ -163,7 +165,7 @@ def sort_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair], list[Pair
 def describe_best(ranked: Sequence[Group]) -> str:
     """The most accurate one, and how far the others are behind it."""
     best = ranked[0]
-    text = f"{best.label} is ahead with {format_accuracy(best.summary('metrics', 'val_acc'))} validation accuracy"
+    text = f"{best.label} is ahead with {format_val_acc(best)} validation accuracy"
     pairs = against_the_best(ranked)
     if not pairs:
         return f"{text}."
@@ -189,24 +191,13 @@ def describe_failures(groups: Mapping[str, Group]) -> list[str]:
     for group in groups.values():
         by_chance = guessing_accuracy(group)
         found = group.summary("metrics", "val_acc")
-        if group.runs and found.mean <= GUESSING * by_chance:
+        if group.runs and found.mean <= NEXT_TO_NOTHING * by_chance:
             nothing.append(f"{group.label} ({describe_outcome(group)})")
         elif group.others:
             lost.append(f"{group.label} ({describe_outcome(group)})")
-    mark = f"at most {GUESSING:g} times the {100 * by_chance:.3g} % of guessing"
+    mark = f"at most {NEXT_TO_NOTHING:g} times the {100 * by_chance:.3g} % of guessing"
     sentences = [f"Next to nothing ({mark}) was learned with {format_list(nothing)}."] if nothing else []
     return sentences + ([f"Not all runs came to the end with {format_list(lost)}."] if lost else [])
-
-
-def _describe_costs(costs: Mapping[str, Ratio], groups: Mapping[str, Group]) -> list[str]:
-    """Those that cost clearly more, if times were taken."""
-    if not costs:
-        return []
-    dear = [groups[key].label for key, ratio in costs.items() if ratio.low > 1 + MATTERS]
-    what = f"more than {100 * MATTERS:.0f} % more time a step than ReLU"
-    if not dear:
-        return [f"None is shown to take {what}."]
-    return [f"Only {format_list(dear)} {'are' if len(dear) > 1 else 'is'} shown to take {what}."]
 
 
 def _labels_are(pairs: Sequence[Pair]) -> str:

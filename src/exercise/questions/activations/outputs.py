@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
@@ -24,18 +26,31 @@ from exercise.formatting import (
     text_cells,
     verdict,
 )
-from exercise.questions.activations.plots import plot_outputs
 from exercise.questions.activations.trained import ALL
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from trainlab import derive_seed, generator, load_data
 from trainlab.data import ImageData
 from trainlab.models import MLP, ImageNetwork, image_network
-from trainlab.report import Cell, Table
+from trainlab.report import COLORS, Cell, Plot, Table, canvas, legend_below, render
 from trainlab.statistics import difference, interval
 
 HEADS = ("softmax", "logistic")
 LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000
+EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
+SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000
+BINS = 40
+HIGHEST_SUM = 4.0  # of the histogram; what is above counts in its last bin
+_COLORS = {"softmax": COLORS[1], "logistic": COLORS[0]}
+_NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
+Values = dict[int, float]
+_ROWS = (
+    ("one class an image", "accuracy", "accuracy, %", 1),
+    ("one class an image", "sum", "sum of the probabilities", 2),
+    ("two classes an image", "both", "both above one half, %", 1),
+    ("two classes an image", "exactly", "these two and no others above one half, %", 1),
+    ("two classes an image", "top", "both are the two most probable, %", 1),
+)
 
 
 @dataclass(frozen=True)
@@ -109,14 +124,6 @@ def probabilities(network: ImageNetwork, images: Tensor, head: str) -> Tensor:
     """Of each class, (N, K)."""
     logits = torch.cat([network(chunk) for chunk in images.split(EVAL_BATCH)])
     return logits.softmax(1) if head == "softmax" else logits.sigmoid()
-
-
-EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
-SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000
-BINS = 40
-HIGHEST_SUM = 4.0  # of the histogram; what is above counts in its last bin
-_NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
-Values = dict[int, float]
 
 
 def measure(evidence: Evidence, paired: bool) -> Measured:
@@ -193,7 +200,7 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(
         [describe_claims(found)],
         all_claims_hold(found),
-        [plot_outputs(one, two, HIGHEST_SUM)],
+        [plot_outputs(one, two)],
         [("Both outputs for both tasks", _table(one, two))],
         [
             f"{describe_difference('Exclusive classes: validation accuracy', softmax, logistic)} The probabilities of "
@@ -258,15 +265,6 @@ def _values(found: Measured, name: str) -> dict[str, Values]:
     return {head: {int(seed): value for seed, value in of.items()} for head, of in found["figures"][name].items()}
 
 
-_ROWS = (
-    ("one class an image", "accuracy", "accuracy, %", 1),
-    ("one class an image", "sum", "sum of the probabilities", 2),
-    ("two classes an image", "both", "both above one half, %", 1),
-    ("two classes an image", "exactly", "these two and no others above one half, %", 1),
-    ("two classes an image", "top", "both are the two most probable, %", 1),
-)
-
-
 def _table(one: Measured, two: Measured) -> Table:
     rows: list[list[Cell]] = []
     for task, name, figure, digits in _ROWS:
@@ -278,6 +276,39 @@ def _table(one: Measured, two: Measured) -> Table:
         "softmax is one, and no two of its probabilities are above one half."
     )
     return Table(["task", "figure", *(_NAMES[head] for head in HEADS)], rows, note)
+
+
+def plot_outputs(one: Measured, two: Measured) -> Plot:
+    """What the probabilities of an image add up to, and how probable the less probable of two right classes is."""
+    sums, lesser = "sum of the probabilities", "its probability"
+    panels = (
+        (one["histograms"]["sum"], HIGHEST_SUM, 1, "one class: sum of all", sums),
+        (two["histograms"]["sum"], HIGHEST_SUM, 2, "two classes: sum of all", sums),
+        (two["histograms"]["lesser"], 1.0, 0.5, "two classes: the lesser one", lesser),
+    )
+    with canvas(8.6, 3.2, 3) as (figure, axes):
+        for axis, (counts, highest, mark, title, label) in zip(axes, panels, strict=True):
+            for head, found in counts.items():
+                shares, edges = np.array(found) / max(1, sum(found)), np.linspace(0, highest, len(found) + 1)
+                axis.stairs(shares, edges, fill=True, alpha=0.45, color=_COLORS[head], label=_NAMES[head])
+                axis.stairs(shares, edges, color=_COLORS[head], linewidth=1.2)
+            axis.set_yscale("symlog", linthresh=0.01)
+            axis.set_yticks([0, 0.01, 0.1, 1])
+            axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            axis.set_ylim(0, 1.3)
+            axis.set_title(title, fontsize=10)
+            axis.set_xlabel(label)
+            axis.axvline(mark, color="#7F7F7F", linewidth=1, linestyle="--")
+        axes[0].set_ylabel("share of images")
+        legend_below(figure, axes[0])
+        return Plot(
+            "4_outputs",
+            "What the outputs say",
+            "Left and middle: a softmax adds up to one by definition, also where two classes are there; see whether "
+            "logistic outputs add up to as many as there are (dashed). Right: the less probable one of the two right "
+            "classes, which a softmax cannot put above one half; see how often logistic outputs do.",
+            *render(figure),
+        )
 
 
 SECTION = Section(

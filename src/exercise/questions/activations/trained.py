@@ -1,14 +1,18 @@
-"""The sweep over all activations: its groups, their learning rates, and the time of a training step."""
+"""The sweep over all activations: its groups, their learning rates and curves, and the time of a training step."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from exercise.formatting import format_list, format_ratio, with_label
 from exercise.outcomes import is_at_an_end, range_searched, rate_of
-from exercise.step_costs import step_times
+from exercise.plots import error_bar
+from exercise.step_costs import step_times, time_ratio
 from exercise.store import Evidence, Measured
-from exercise.timing import time_ratio
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group, format_mean
+from trainlab.report import COLORS, Group, Plot, band, canvas, format_mean, render
 from trainlab.statistics import Ratio, interval
 
 NAMES = {
@@ -33,6 +37,10 @@ ALL = Sweep(
     ),
     quick=("model.activation=selu,relu,sigmoid", "model.depth=8", "trainer.limit_train_batches=20"),
 )
+TIMES = "question_4_steps"
+MATTERS = 0.1  # a share of a step's time that is called dearer or cheaper; a choice
+ROUNDS, STEPS = 20, 8
+_FAINT, _COLUMNS = "#BBBBBB", 4  # of a plot
 
 
 def groups_by_activation(evidence: Evidence) -> dict[str, Group]:
@@ -70,11 +78,6 @@ def describe_search(groups: Sequence[Group]) -> str:
     length += f" of {batches} batches at most" if epochs and isinstance(batches, int) else ""
     starred = "; * at an end of the range, beyond which a better one may lie" if any(map(is_at_an_end, groups)) else ""
     return f"The rate is the one with the lowest validation loss among several from {spans}{length}{starred}."
-
-
-TIMES = "question_4_steps"
-MATTERS = 0.1  # a share of a step's time that is called dearer or cheaper; a choice
-ROUNDS, STEPS = 20, 8
 
 
 def measure_steps(evidence: Evidence) -> Measured:
@@ -117,3 +120,69 @@ def describe_costs(
         f"{format_mean(relu)} ms of processor time (mean of {relu.n} rounds; ± and 95 % are over these, not over seeds)"
     )
     return [f"A training step with ReLU takes {each}. Compared with it, {'; '.join(parts)}."]
+
+
+def plot_curves(groups: Mapping[str, Group]) -> Plot:
+    """Validation accuracy by epoch, an axes a group with all others in grey."""
+    bands = {
+        key: band([run.curve for run in group.runs.values() if run.curve], "val/acc") for key, group in groups.items()
+    }
+    drawn = {key: lines for key, lines in bands.items() if len(lines.x)}
+    columns = min(_COLUMNS, max(1, len(drawn)))
+    rows = max(1, math.ceil(len(drawn) / columns))
+    with canvas(2.1 * columns, 1.75 * rows + 0.3, columns, rows) as (figure, axes):
+        for one in axes[len(drawn) :]:
+            one.set_visible(False)
+        for place, (one, (key, lines)) in enumerate(zip(axes, drawn.items(), strict=False)):
+            for other in drawn.values():
+                one.plot(other.x, other.mean, color=_FAINT, linewidth=0.7)
+            one.fill_between(lines.x, lines.low, lines.high, color=COLORS[0], alpha=0.25, linewidth=0)
+            one.plot(lines.x, lines.mean, color=COLORS[0], linewidth=2)
+            one.set_title(groups[key].label, fontsize=10)
+            one.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            one.set_ylim(0, 1.08 * max(float(lines.high.max()) for lines in drawn.values()))
+            one.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            one.tick_params(labelsize=8, labelleft=place % columns == 0, labelbottom=place + columns >= len(drawn))
+        figure.supxlabel("epochs", fontsize=10)
+        figure.supylabel("validation accuracy", fontsize=10)
+        return Plot(
+            "4_curves",
+            "How each activation learns",
+            "Blue: mean over the seeds, with a band from the lowest to the highest one; grey: the other activations, "
+            "on the same axes. See which rise at once, which late, and whether some do not at all.",
+            *render(figure),
+        )
+
+
+def plot_cost(groups: Mapping[str, Group], costs: Mapping[str, Ratio]) -> Plot:
+    """Accuracy and the time of a step side by side, one row per group, the most accurate on top."""
+    shown = [(key, group) for key, group in groups.items() if group.runs]
+    shown.sort(key=lambda item: -item[1].summary("metrics", "val_acc").mean)
+    with canvas(8.6, 1.0 + 0.3 * len(shown), 2) as (figure, (left, right)):
+        for row, (key, group) in enumerate(shown):
+            found = group.summary("metrics", "val_acc")
+            left.errorbar(found.mean, row, xerr=error_bar(found), fmt="o", color=COLORS[0], capsize=4, markersize=6)
+            seeds = [*group.of("metrics", "val_acc").values()]
+            left.plot(seeds, [row + 0.25] * len(seeds), "|", color=COLORS[1], markersize=7, markeredgewidth=1.5)
+            if cost := costs.get(key):
+                style: dict[str, Any] = {"fmt": "s", "color": COLORS[2], "capsize": 4, "markersize": 6}
+                right.errorbar(cost.value, row, xerr=error_bar(cost), **style)
+        right.axvline(1, color="#7F7F7F", linewidth=1, linestyle="--")
+        left.set_yticks(range(len(shown)), [group.label for _, group in shown])
+        left.invert_yaxis()
+        right.sharey(left)
+        right.tick_params(labelleft=False)
+        left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        left.locator_params(axis="x", nbins=6)
+        left.set_xlabel("validation accuracy")
+        right.set_xlabel("time of a training step, ReLU = 1")
+        for one in (left, right):
+            one.grid(axis="y", visible=False)
+        return Plot(
+            "4_price",
+            "What an activation gives, and what it costs",
+            "Left: mean over the seeds with its 95 % interval, orange ticks the seeds. Right: the processor time of a "
+            "step over that with ReLU (dashed), its interval over rounds in which all activations made steps "
+            "alternately. See whether those on top are also those that cost more.",
+            *render(figure),
+        )

@@ -2,10 +2,4 @@
 
 from exercise.questions.mistakes import alpha_dropout, networks, selection, spikes
 
-SECTIONS = (
-    networks.RAW_INPUTS,
-    spikes.SECTION,
-    alpha_dropout.SECTION,
-    networks.HALF_DROPPED,
-    selection.SECTION,
-)
+SECTIONS = (networks.RAW_INPUTS, spikes.SECTION, alpha_dropout.SECTION, networks.HALF_DROPPED, selection.SECTION)

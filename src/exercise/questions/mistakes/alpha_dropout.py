@@ -1,6 +1,5 @@
 """A mistake: alpha dropout in a network that is not self-normalizing."""
 
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +12,7 @@ from exercise.formatting import (
     format_initializer,
     format_list,
     format_seeds,
+    format_val_acc,
     holds,
     verdict,
 )
@@ -21,16 +21,17 @@ from exercise.plots import LayerLine, plot_curves, plot_mean_and_deviation
 from exercise.questions.mistakes.accuracy_cost import at_guessing
 from exercise.questions.mistakes.trainings import HALF_EPOCHS, NOTE, SWEEP, network
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import arguments_of
+from exercise.step_costs import untrained_network
 from exercise.store import Evidence, Measured
 from trainlab import load_data, load_network
 from trainlab.data import ImageData
-from trainlab.models import MLP, Dropout, ImageNetwork, image_network
-from trainlab.report import Group, Plot, Run, format_mean
+from trainlab.models import Dropout, ImageNetwork
+from trainlab.report import Group, Plot, format_mean
 from trainlab.statistics import difference, interval
 
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
+Changes = Mapping[str, Mapping[int, float]]  # points of accuracy by seed, by activation
 
 
 def measure_layers(evidence: Evidence) -> Measured:
@@ -43,36 +44,27 @@ def measure_layers(evidence: Evidence) -> Measured:
             held_out = data.val_dataloader()
             count = len(held_out.indices)
             places = held_out.indices[torch.linspace(0, count - 1, min(IMAGES, count)).long()]
-            for side, figures in off_and_on(_untrained(run, data), held_out.images[places]).items():
+            before = untrained_network(run.settings, data.image_shape)
+            before.scaling.load_state_dict(load_network(run).scaling.state_dict())
+            for side, figures in off_and_on(before, held_out.images[places]).items():
                 for key, values in figures.items():
                     found.setdefault(name, {}).setdefault(side, {}).setdefault(key, {})[str(seed)] = values
     return found
 
 
-def _untrained(run: Run, data: ImageData) -> ImageNetwork:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is a mistake is what is measured
-        before = image_network(MLP, data.image_shape, **arguments_of(run.settings, "model"))
-    before.scaling.load_state_dict(load_network(run).scaling.state_dict())
-    return before
-
-
-def off_and_on(before: ImageNetwork, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
-    """Mean and deviation behind each dropout, without it and with it."""
-    return {side: _by_layer(before.train(side == "on"), images) for side in ("off", "on")}
-
-
 @torch.no_grad()
-def _by_layer(before: ImageNetwork, images: torch.Tensor) -> dict[str, list[float]]:
-    """Mean and deviation over images and units behind each dropout."""
-    means, deviations = [], []
-    x = before.scaling(images)
-    for layer in before.module.children():
-        x = layer(x)
-        if isinstance(layer, Dropout):
-            means.append(float(x.mean()))
-            deviations.append(float(x.std()))
-    return {"mean": means, "std": deviations}
+def off_and_on(before: ImageNetwork, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
+    """Mean and deviation over images and units behind each dropout, without it and with it."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for side in ("off", "on"):
+        figures = found.setdefault(side, {"mean": [], "std": []})
+        x = before.train(side == "on").scaling(images)
+        for layer in before.module.children():
+            x = layer(x)
+            if isinstance(layer, Dropout):
+                figures["mean"].append(float(x.mean()))
+                figures["std"].append(float(x.std()))
+    return found
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -147,9 +139,6 @@ SECTION = Section(
 )
 
 
-Changes = Mapping[str, Mapping[int, float]]  # points of accuracy by seed, by activation
-
-
 def change(with_it: Group, without: Group) -> dict[int, float]:
     """Points of validation accuracy that alpha dropout brings, by seed."""
     ours, theirs = (group.of("metrics", "val_acc") for group in (with_it, without))
@@ -199,7 +188,7 @@ def describe_cut_off(with_it: Mapping[str, Group]) -> list[str]:
     """Which of the networks cannot lose more, a sentence each."""
     return [
         f"With alpha dropout {name} does about as well as guessing one of {num_classes(group)} classes "
-        f"({format_accuracy(group.summary('metrics', 'val_acc'))}): it cannot fall much lower, so its cost is cut off "
+        f"({format_val_acc(group)}): it cannot fall much lower, so its cost is cut off "
         "there."
         for name, group in with_it.items()
         if group.runs and at_guessing(group.summary("metrics", "val_acc"), guessing_accuracy(group))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from exercise.formatting import format_accuracy
+from exercise.formatting import format_val_acc
 from exercise.layer_summary import layers_by_seed
 from exercise.outcomes import guessing_accuracy
 from exercise.plots import LayerLine, plot_curves, plot_mean_and_deviation
@@ -12,14 +12,10 @@ from exercise.questions.mistakes.accuracy_cost import describe_cost
 from exercise.questions.mistakes.trainings import HALF_EPOCHS, NOTE, SWEEP, describe_rates, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
-from trainlab.report import (
-    Group,
-    LayerStatistics,
-    mean_over_seeds,
-)
+from trainlab.report import LayerStatistics, mean_over_seeds
 
 MEAN, STD = 0, 1  # rows of the layer statistics
-KEPT = 0.1  # so near 0 and 1 a mean and a deviation are said to be kept. A choice
+KEPT = 0.1  # so near 0 and 1 a mean and a deviation count as kept. A choice
 LEVELS = "Compare the heights at which the lines level off."
 SEE_LAYERS = (
     "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. See "
@@ -51,10 +47,15 @@ def answer_half_dropped(evidence: Evidence) -> Answer:
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
     mild = network(evidence, "selu_alpha_dropout_every_layer")
     cost, is_worse = describe_cost(wrong, right)
+    reached = "There is no accuracy to speak of."
+    if wrong.runs:
+        milder = f"; with 0.1 after every layer it is {format_val_acc(mild)}"
+        accuracy = format_val_acc(wrong)
+        reached = f"The validation accuracy with 0.5 is {accuracy}{milder if mild.runs else ''}."
     by_chance = 100 * guessing_accuracy(wrong)
     see = f"{HALF_EPOCHS} Compare how high each line comes, and whether it leaves the {by_chance:.3g} % of guessing."
     return Answer(
-        [cost, f"{describe_left(wrong, mild)} {describe_rates([right, mild, wrong])}"],
+        [cost, f"{reached} {describe_rates([right, mild, wrong])}"],
         is_worse,
         [plot_curves([right, mild, wrong], "acc", "mistake_half", see)],
     )
@@ -96,16 +97,6 @@ def is_kept(runs: Sequence[LayerStatistics], layer: int) -> bool:
     """Whether mean and deviation of a layer are within ``KEPT`` of 0 and 1 before training, in every run."""
     figures = [[of.by_epochs[0][row][layer] - wanted for row, wanted in ((MEAN, 0), (STD, 1))] for of in runs]
     return bool(np.abs(figures).max() <= KEPT)
-
-
-def describe_left(wrong: Group, mild: Group) -> str:
-    """What is left to such a network, compared with a milder dropout."""
-    other = (
-        f"; with 0.1 after every layer it is {format_accuracy(mild.summary('metrics', 'val_acc'))}" if mild.runs else ""
-    )
-    if not wrong.runs:
-        return "There is no accuracy to speak of."
-    return f"The validation accuracy with 0.5 is {format_accuracy(wrong.summary('metrics', 'val_acc'))}{other}."
 
 
 RAW_INPUTS = Section(

@@ -1,12 +1,11 @@
 """A mistake: choosing by the test set, and reporting what it says of the choice."""
 
-from collections.abc import Sequence
-from math import fsum
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
-from exercise.questions.dropout.sections import SWEEP
+from exercise.questions.dropout import SWEEP
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
 from trainlab import generator, load_data, load_network
@@ -89,18 +88,16 @@ def answer(evidence: Evidence) -> Answer:
     if found["runs"] < FEWEST:
         return Answer([f"There is nothing to choose among: {found['runs']} runs were completed."])
     return Answer(
-        [describe_optimism(found), describe_loss(found)], mean_of(found["too_good"]) >= VISIBLE, [plot_choices(found)]
+        [describe_optimism(found), describe_loss(found)], fmean(found["too_good"]) >= VISIBLE, [plot_choices(found)]
     )
 
 
-def mean_of(values: Sequence[float]) -> float:
-    """Over the splits. They are of the same images and overlap, so that their spread is no measure of its noise."""
-    return fsum(values) / len(values)
-
-
 def describe_optimism(found: Measured) -> str:
-    """How much too good, compared with the noise of so many images."""
-    mean = mean_of(found["too_good"])
+    """How much too good, compared with the noise of that many images.
+
+    The splits are of the same images and overlap, so that their spread is no measure of the noise of their mean.
+    """
+    mean = fmean(found["too_good"])
     best = max(found["accuracy"]) / 100
     noise = 196 * (best * (1 - best) / found["images"]) ** 0.5
     spread = max(found["accuracy"]) - min(found["accuracy"])
@@ -116,7 +113,7 @@ def describe_optimism(found: Measured) -> str:
 
 def describe_loss(found: Measured) -> str:
     """Whether the choice itself is worse than by validation images."""
-    mean = mean_of(found["lost"])
+    mean = fmean(found["lost"])
     side = "less" if mean >= 0 else "more"
     return (
         "On the other half of the images, which neither choice has seen, the run chosen by test images is "
@@ -131,12 +128,10 @@ def plot_choices(found: Measured) -> Plot:
         numbers = [int(n) for n in found["by_number"]]
         left.plot(numbers, list(found["by_number"].values()), color=COLORS[0], marker="o", markersize=4)
         left.axhline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
-        left.set_xlabel("runs to choose among")
-        left.set_ylabel("points too good")
+        left.set(xlabel="runs to choose among", ylabel="points too good")
         right.hist(found["too_good"], bins=30, color=COLORS[5])
-        right.axvline(mean_of(found["too_good"]), color=COLORS[1])
-        right.set_xlabel(f"points too good, among {found['runs']} runs")
-        right.set_ylabel("splits")
+        right.axvline(fmean(found["too_good"]), color=COLORS[1])
+        right.set(xlabel=f"points too good, among {found['runs']} runs", ylabel="splits")
         return Plot(
             "mistake_test_set_choices",
             "Chosen by the test set",

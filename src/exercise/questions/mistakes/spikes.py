@@ -13,7 +13,7 @@ from exercise.questions.mistakes.accuracy_cost import describe_cost
 from exercise.questions.mistakes.trainings import HALF_EPOCHS, NOTE, SWEEP, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
-from trainlab.report import COLORS, Group, Plot, Run, canvas, legend_below, render
+from trainlab.report import COLORS, Plot, Run, canvas, legend_below, render
 
 BLOCK, BEFORE, ABOVE = 20, 10, 1.1  # calm trainings stay below 1.08; chosen on the runs that it counts in
 SHOWN = 3.5
@@ -54,13 +54,6 @@ def find_spikes(means: Sequence[float]) -> list[range]:
     return found
 
 
-def block_means_by_seed(group: Group) -> BySeed:
-    """Means of blocks of the runs that left their losses, diverged ones, too."""
-    runs = {run.seed: run for run in [*group.others, *group.runs.values()]}
-    found = {seed: block_means(step_losses(run)) for seed, run in sorted(runs.items())}
-    return {seed: means for seed, means in found.items() if means}
-
-
 def step_losses(run: Run) -> list[float]:
     """The training loss of each step; none of a run that left none."""
     path = run.folder / "step_losses.csv"
@@ -70,20 +63,19 @@ def step_losses(run: Run) -> list[float]:
 def answer(evidence: Evidence) -> Answer:
     """1e-3 compared with 1e-4."""
     right, wrong = (network(evidence, experiment) for experiment in (RIGHT, WRONG))
-    means = {group.label: block_means_by_seed(group) for group in (right, wrong)}
+    means: dict[str, BySeed] = {}
+    for group in (right, wrong):  # of the runs that left their losses, diverged ones, too
+        runs = {run.seed: run for run in [*group.others, *group.runs.values()]}
+        found = {seed: block_means(step_losses(run)) for seed, run in sorted(runs.items())}
+        means[group.label] = {seed: blocks for seed, blocks in found.items() if blocks}
     cost, is_worse = describe_cost(wrong, right)
     figures = [plot_losses(means, log(num_classes(wrong)))] if any(means.values()) else []
     done = [group for group in (right, wrong) if group.runs]
     if done:
         figures.append(plot_curves(done, "loss", "mistake_lr", f"{HALF_EPOCHS} {SEE}"))
     agrees = all_hold(more_spikes(means[right.label], means[wrong.label]), is_worse)
-    return Answer([describe_spikes(means), cost], agrees, figures)
-
-
-def describe_spikes(means: Mapping[str, BySeed]) -> str:
-    """How many spikes there are in the runs of each name."""
-    parts = [f"{name} has {_describe_runs(runs)}" for name, runs in means.items()]
-    return f"Spikes of the training loss: {'; '.join(parts)}."
+    spikes = "; ".join(f"{name} has {_describe_runs(runs)}" for name, runs in means.items())
+    return Answer([f"Spikes of the training loss: {spikes}.", cost], agrees, figures)
 
 
 def _describe_runs(runs: BySeed) -> str:
@@ -124,8 +116,7 @@ def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
                 one.plot(steps, of, color=COLORS[i], linewidth=0.9, label=f"seed {seed}")
                 tops = [spike.start + int(np.argmax(of[spike.start : spike.stop])) for spike in find_spikes(of)]
                 one.plot(steps[tops], np.array(of)[tops], "v", color=COLORS[i], markersize=5)
-            one.set_title(name)
-            one.set_xlabel("step")
+            one.set(title=name, xlabel="step")
             one.tick_params(labelleft=True)
         axes[0].set_ylabel("training loss")
         finite = [v for runs in means.values() for of in runs.values() for v in of if np.isfinite(v)]

@@ -3,11 +3,14 @@
 import csv
 from collections.abc import Mapping
 
+from matplotlib.ticker import PercentFormatter
+
 from exercise.formatting import Verdict, compare_pair, format_difference, verdict, with_label
+from exercise.plots import marked
 from exercise.questions.mistakes.accuracy_cost import describe_cost
 from exercise.store import Evidence
 from exercise.trainings import Sweep
-from trainlab.report import Group
+from trainlab.report import COLORS, Group, Plot, band, canvas, legend_below, render
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
 USUAL, EXTREME = 0.9, 0.99999
@@ -22,7 +25,7 @@ ALL = Sweep(
     ),
     quick=("optim.momentum=0,0.9,0.99999", "model.depth=3", "trainer.limit_train_batches=20"),
 )
-ENOUGH = 0.9  # of the way: from that on the final speed is said to be kept. A choice
+ENOUGH = 0.9  # of the way: from that on the final speed counts as kept. A choice
 ByMomentum = Mapping[float, Group]
 
 
@@ -42,7 +45,7 @@ def groups_by_momentum(evidence: Evidence, at_one_pace: bool) -> dict[float, Gro
 
 
 def speed(momentum: float, steps: int) -> float:
-    """Speed after so many steps of equal gradients, as a share of the final speed lr g / (1 - momentum)."""
+    """Speed after ``steps`` steps of equal gradients, as a share of the final speed lr g / (1 - momentum)."""
     return 1 - momentum**steps
 
 
@@ -77,7 +80,7 @@ def describe_one_rate(rate: ByMomentum) -> str:
 
 
 def describe_one_pace(pace: ByMomentum) -> str:
-    """The same where the rate is lowered, and what share of the final speed so many steps reach."""
+    """The same where the rate is lowered, and what share of the final speed the steps reach."""
     text = (
         f"With the learning rate lowered to {PACE:g} (1 - momentum), equal gradients lead to the same final speed, but "
         "only after about 1/(1 - momentum) steps."
@@ -123,4 +126,51 @@ def describe_momentum_alone(rate: ByMomentum, pace: ByMomentum) -> str:
     return (
         f"At one learning rate a momentum of {USUAL:g} is {places[at_rate]} no momentum ({first}). Where the rate is "
         f"lowered so that the final speed is the same, it is {places[at_pace]} it ({second})."
+    )
+
+
+def plot_curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
+    """Validation accuracy of the deep network by epoch, at one rate and at one final speed."""
+    lost = [
+        f"at {title} with {m:g}"
+        for title, of in (("one rate", rate), ("one final speed", pace))
+        for m in of
+        if of[m].others
+    ]
+    ended = f" Not all of their runs came to the end: {'; '.join(lost)}." if lost else ""
+    with canvas(8.6, 3.6, 2, scale_a_row=True) as (figure, axes):
+        for one, groups, title in zip(axes, (rate, pace), ("one learning rate", "one final speed"), strict=True):
+            for i, (momentum, group) in enumerate(groups.items()):
+                runs = [*group.runs.values()] or group.others
+                lines = band([run.curve for run in runs if run.curve], "val/acc")
+                style = {**marked(i), "linestyle": "-" if group.runs else ":", "linewidth": 1.6}
+                one.plot(lines.x, lines.mean, label=f"momentum {momentum:g}", **style)
+                one.fill_between(lines.x, lines.low, lines.high, color=COLORS[i], alpha=0.15, linewidth=0)
+            one.set_ylim(bottom=0)
+            one.set_xlim(left=0)
+            one.set(title=title, xlabel="epochs")
+        axes[0].set_ylabel("validation accuracy")
+        axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+        legend_below(figure, axes[0] if len(rate) >= len(pace) else axes[1])
+        return Plot(
+            "5_curves",
+            "The deep network",
+            "Left: one learning rate for all, so that a higher momentum is also a higher speed. Right: the rate "
+            f"lowered so that equal gradients lead to the same final speed.{_describe_slow(pace)} Line: mean over the "
+            f"seeds; band: from the lowest to the highest. Epochs are short, of a few hundred steps.{ended} See left "
+            "which momentum learns fastest and which fall back or stay at guessing, and right which have hardly begun.",
+            *render(figure),
+        )
+
+
+def _describe_slow(pace: ByMomentum) -> str:
+    """Which momenta do not reach the final speed in the steps that there are."""
+    steps = steps_of(pace)
+    covered = {m: share_of_distance(m, steps) for m in pace} if steps else {}
+    short = [f"{m:g} {format_percent(share)}" for m, share in covered.items() if share < ENOUGH]
+    if not short:
+        return ""
+    return (
+        f" High momenta reach it late. Of the way that they would go at that speed, {steps:,} steps cover: "
+        f"{', '.join(short)}."
     )

@@ -35,6 +35,7 @@ NO_PENALTY = "strength 0"  # of sparse activations
 
 PLAN, STUDENT_PLAN = Plan(epochs=4, batches=88, lr=2e-3), Plan(epochs=8, batches=88, lr=4e-3)
 QUICK_PLAN, QUICK_STUDENT_PLAN = Plan(epochs=2, batches=8, lr=1e-3), Plan(epochs=2, batches=8, lr=4e-3)
+Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,6 @@ class Start:
     def plan(self) -> Plan:
         """Of fine-tuning, the same for all methods."""
         return QUICK_PLAN if self.quick else PLAN
-
-
-Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
 
 
 def dense(start: Start) -> Made:

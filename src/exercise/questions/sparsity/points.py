@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from exercise.claims import Claim
-from exercise.formatting import Verdict, all_hold, corrected_verdicts, format_difference, loses_nothing
+from exercise.formatting import all_hold, corrected_verdicts, format_difference, loses_nothing
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.measuring import MEASUREMENTS
 from exercise.store import Evidence, Measured
 from trainlab.statistics import Difference, Interval, difference, interval
+
+MOST = 0.5  # share of zeros from which on a network is called sparse: most of its weights are zero
+ALIKE = 0.01  # shares of zeros that are no further apart count as equal; a choice
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def points_of(evidence: Evidence) -> list[Point]:
         NotAvailable: a measurement was not taken.
     """
     found = []
-    for measurement in MEASUREMENTS:
+    for measurement in m.MEASUREMENTS:
         for method, settings in evidence.measured(measurement.name).items():
             for setting, seeds in settings.items():
                 finite = {int(seed): figures for seed, figures in seeds.items() if figures}
@@ -106,53 +108,39 @@ def by_zeros(points: Sequence[Point], method: str) -> list[Point]:
     return sorted(of_methods(points, method), key=lambda point: point.summary("zeros").mean)
 
 
-MOST = 0.5  # share of zeros from which on a network is called sparse: most of its weights are zero
-ALIKE = 0.01  # shares of zeros that are no further apart count as equal; a choice
-
-
 @dataclass(frozen=True)
 class Match:
     """A network of one method compared with a network of another.
 
     Attributes:
-        first: the one that is asked about.
+        first: the one in question.
         second: the other one.
         between: in validation accuracy, the first less the second.
-        verdict: by Holm's correction over all that belong to a claim.
+        better: whether the first is, with as many zeros or more; False where the second is; None where neither is
+            shown by Holm's correction over all that belong to a claim.
     """
 
     first: Point
     second: Point
     between: Difference
-    verdict: Verdict
-
-    @property
-    def better(self) -> bool | None:
-        """Whether the first is, with as many zeros or more; False where the second is; None where neither is shown."""
-        if self.verdict == "higher" and _has_as_many(self.first, self.second) and not self.first.diverged:
-            return True
-        if self.verdict == "lower" and _has_as_many(self.second, self.first) and not self.second.diverged:
-            return False
-        return None
+    better: bool | None
 
 
 def claims(points: Sequence[Point]) -> list[Claim]:
     """That a sparser network comes of L1 than of zeroing, left at that or trained on for as long."""
     others = {m.PLAIN: "zeroing alone", m.TUNED: "zeroing with as much training"}
-    return [
-        _claim(points, f"L1 is more accurate than {name} at as many zeros", method) for method, name in others.items()
-    ]
-
-
-def _claim(points: Sequence[Point], statement: str, other: str) -> Claim:
-    found = match_points(points, m.L1, other)
-    if not found:
-        return Claim(statement, f"there are no two networks with {100 * MOST:.0f} % zeros or more to compare", None)
-    by_point: dict[str, list[Match]] = {}
-    for one in found:
-        by_point.setdefault(one.first.setting, []).append(one)
-    texts, verdicts = zip(*map(_judge, by_point.values()), strict=True)
-    return Claim(statement, "; ".join(texts), all_hold(*verdicts))
+    found = []
+    for method, name in others.items():
+        by_point: dict[str, list[Match]] = {}
+        for one in match_points(points, m.L1, method):
+            by_point.setdefault(one.first.setting, []).append(one)
+        figures = f"there are no two networks with {100 * MOST:.0f} % zeros or more to compare"
+        verdict: bool | None = None
+        if by_point:
+            texts, verdicts = zip(*map(_judge, by_point.values()), strict=True)
+            figures, verdict = "; ".join(texts), all_hold(*verdicts)
+        found.append(Claim(f"L1 is more accurate than {name} at as many zeros", figures, verdict))
+    return found
 
 
 def match_points(points: Sequence[Point], method: str, other: str) -> list[Match]:
@@ -167,7 +155,12 @@ def match_points(points: Sequence[Point], method: str, other: str) -> list[Match
         pairs += [(first, second) for second in (more if more == fewer else [*fewer, *more])]
     between = [difference(first.of("val_acc"), second.of("val_acc")) for first, second in pairs]
     verdicts = corrected_verdicts(between)
-    return [Match(*pair, of, verdict) for pair, of, (verdict, _) in zip(pairs, between, verdicts, strict=True)]
+    found = []
+    for (first, second), of, (verdict, _) in zip(pairs, between, verdicts, strict=True):
+        winner, loser = (first, second) if verdict == "higher" else (second, first)
+        is_shown = verdict in ("higher", "lower") and _has_as_many(winner, loser) and not winner.diverged
+        found.append(Match(first, second, of, (winner is first) if is_shown else None))
+    return found
 
 
 def format_share(point: Point) -> str:
@@ -186,14 +179,10 @@ def _judge(found: Sequence[Match]) -> tuple[str, bool | None]:
     """What decides about a network, or what does not, and whether it is better."""
     verdicts = [one.better for one in found]
     verdict = False if False in verdicts else True if True in verdicts else None
-    shown = [one for one in found if one.better is verdict]
-    parts = [f"{format_difference(one.between)} points compared with it at {_place(one)}" for one in shown]
+    parts = []
+    for one in (one for one in found if one.better is verdict):
+        as_many, no_more = _has_as_many(one.second, one.first), _has_as_many(one.first, one.second)
+        zeros = f"{'as many' if as_many and no_more else 'more' if as_many else 'fewer'} ({format_share(one.second)})"
+        parts.append(f"{format_difference(one.between)} points compared with it at {zeros}")
     neither = ": not shown which is better" if verdict is None else ""
     return f"at {format_share(found[0].first)} zeros {' and '.join(parts)}{neither}", verdict
-
-
-def _place(one: Match) -> str:
-    """How many zeros the second has compared with the first: "fewer (50 %)"."""
-    as_many, no_more = _has_as_many(one.second, one.first), _has_as_many(one.first, one.second)
-    word = "as many" if as_many and no_more else "more" if as_many else "fewer"
-    return f"{word} ({format_share(one.second)})"

@@ -1,12 +1,17 @@
 """Question 6: three ways to a sparse model, and others that only make one smaller."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from math import nan
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from exercise.claims import all_claims_hold, describe_claims
 from exercise.formatting import SMALL, format_accuracy, format_difference, format_list, format_seeds, text_cells
+from exercise.plots import draw_by_layer
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.chart import plot_trade_off, plot_zeros_by_layer
 from exercise.questions.sparsity.points import (
     ALIKE,
     MOST,
@@ -25,7 +30,7 @@ from exercise.questions.sparsity.points import (
 )
 from exercise.section import Answer, Section
 from exercise.store import Evidence
-from trainlab.report import Cell, Table
+from trainlab.report import COLORS, MARKERS, Cell, Plot, Table, canvas, legend_below, render
 
 NAMES = {
     m.PLAIN: "zeroing the smallest weights",
@@ -34,6 +39,11 @@ NAMES = {
     m.SCHEDULE: "pruning by Lightning's schedule",
 }
 HIGH, NEAR = 0.9, 0.02  # all are compared with each other at the setting that is nearest to this share, and so near
+_VERDICTS = {True: "kept", False: "lost", None: "undecided"}
+SPARSE = (m.PLAIN, m.TUNED, m.L1, m.SCHEDULE)  # whose weights are zero
+SMALLER = (m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT, m.UNTAUGHT)
+_STYLES = {method: (COLORS[i], MARKERS[i]) for i, method in enumerate((*SPARSE, *SMALLER, m.ACTIVE))}
+_SHARES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 
 
 def describe_sparsity(points: Sequence[Point], base: Point) -> str:
@@ -49,7 +59,7 @@ def _describe_method(points: Sequence[Point], method: str, base: Point) -> str:
         return "has no network with finite weights"
     kept, lost = largest_kept(points, method, base), first_lost(points, method, base)
     if kept is None and lost is None:
-        return f"cannot be said to keep it or lose it at any share tried ({_format_shares(of_method)} zeros)"
+        return f"is not shown to keep it or lose it at any share tried ({_format_shares(of_method)} zeros)"
     found = []
     if kept:
         last = ", the highest share tried" if kept is of_method[-1] else ""
@@ -81,25 +91,12 @@ def _from_high(point: Point) -> float:
     return abs(point.summary("zeros").mean - HIGH)
 
 
-def describe_l1(points: Sequence[Point]) -> str:
-    """That it is not L1 from the start."""
-    strengths = len(by_zeros(points, m.L1))
-    if not strengths:
-        return ""
-    return (
-        f"L1 is put on the trained network here, which is trained on with it, at {strengths} "
-        f"strength{'' if strengths == 1 else 's'}; training with L1 from the start was not tried."
-    )
-
-
 def describe_smallest(points: Sequence[Point], base: Point) -> str:
     """The smallest file that keeps the accuracy; it was chosen by validation images, so the test images say more."""
     others = [point for point in points if point.method != m.DENSE]
     best, dense = smallest_kept(others, base), base.summary("bytes").mean
     if best is None:
-        return (
-            f"No file smaller than the {_format_kilobytes(base)} of the dense network can be said to keep the accuracy."
-        )
+        return f"No file smaller than the {_format_kilobytes(base)} of the dense network is shown to keep the accuracy."
     times = dense / best.summary("bytes").mean
     return (
         f"The smallest file that keeps it is that of {best.method} at {best.setting}: {_format_kilobytes(best)} "
@@ -155,9 +152,6 @@ def _format_change(point: Point, base: Point) -> str:
     return f"{format_difference(change(point, base))} points"
 
 
-_VERDICTS = {True: "kept", False: "lost", None: "undecided"}
-
-
 def answer(evidence: Evidence) -> Answer:
     """How sparse and how small the network gets for nothing, and by which method."""
     points = points_of(evidence)
@@ -165,13 +159,19 @@ def answer(evidence: Evidence) -> Answer:
     if base is None:
         return Answer(["No run was completed, so there is no trained network to make sparse."])
     found = claims(points)
+    l1 = ""
+    if strengths := len(by_zeros(points, m.L1)):
+        l1 = (
+            f"L1 is put on the trained network here, which is trained on with it, at {strengths} "
+            f"strength{'' if strengths == 1 else 's'}; training with L1 from the start was not tried."
+        )
     figures = [plot_trade_off(points, base), plot_zeros_by_layer(points)]
     return Answer(
         [describe_sparsity(points, base), describe_claims(found), describe_smallest(points, base)],
         all_claims_hold(found),
         [figure for figure in figures if figure],
         [("All methods", table(points, base))],
-        [describe_high_share(points, base), describe_l1(points), describe_not_sparse(points, base)],
+        [describe_high_share(points, base), l1, describe_not_sparse(points, base)],
     )
 
 
@@ -204,6 +204,104 @@ def _row(point: Point, base: Point) -> list[Cell]:
         *text_cells(verdict),
         (format_accuracy(test), test.mean),
     ]
+
+
+def plot_trade_off(points: Sequence[Point], base: Point) -> Plot:
+    """Validation accuracy against share of zeros and against bytes."""
+    with canvas(9.6, 4.4, 2) as (figure, (by_zeros, by_bytes)):
+        for method in (*SPARSE, *SMALLER, m.ACTIVE):
+            of_method = of_methods(points, method)
+            if method in SPARSE:
+                _plot_line(by_zeros, method, of_method, [_left(point.summary("zeros").mean) for point in of_method])
+            if method == m.ACTIVE:
+                _plot_line(by_zeros, method, of_method, [_left(point.summary("idle").mean) for point in of_method])
+                by_bytes.plot([], [], **_style(method), label=method)
+            else:
+                _plot_line(by_bytes, method, of_method, [point.summary("bytes").mean / 1000 for point in of_method])
+        dense = base.summary("val_acc")
+        for axes in (by_zeros, by_bytes):
+            axes.axhline(dense.mean, color="#7F7F7F", linewidth=1.2, label=m.DENSE, zorder=1)
+            if not math.isnan(dense.half_width):
+                low, high = dense.mean - dense.half_width, dense.mean + dense.half_width
+                axes.axhspan(low, high, color="#7F7F7F", alpha=0.18, linewidth=0, zorder=0)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.set_xscale("log")
+            axes.invert_xaxis()
+        limits = [*by_zeros.get_ylim(), *by_bytes.get_ylim()]
+        for axes in (by_zeros, by_bytes):
+            axes.set_ylim(min(limits), max(limits))
+        _set_ticks(by_zeros, {1 - share: f"{100 * share:g} %" for share in _SHARES})
+        _set_ticks(by_bytes, {n * 10**k: f"{n * 10**k:,}" for k in range(5) for n in (1, 2, 5)})
+        by_zeros.set(ylabel="validation accuracy", xlabel="share of zeros")
+        by_bytes.set_xlabel("kB on disk")
+        legend_below(figure, by_bytes)
+        return Plot(
+            "6_trade_off",
+            "Accuracy against share of zeros and against bytes on disk",
+            "Validation accuracy, as in the answer. Both scales grow sparser, or smaller, to the right: the further "
+            "right a line stays on the grey level of the dense network, the better. See which line is the higher "
+            "where two pass the same share. Mean over the seeds with its 95 % interval. Left: solid lines are zeros "
+            "among the weights; the dashed one is zeros among the activations, whose weights are all there. Right: "
+            "what is dashed is smaller without being sparse; sparse activations are as large as the dense network and "
+            "not drawn.",
+            *render(figure),
+        )
+
+
+def plot_zeros_by_layer(points: Sequence[Point]) -> Plot | None:
+    """Share of zeros in each layer, of each method where it comes nearest to 90 %."""
+    shown = []
+    for method in (m.TUNED, m.L1, m.SCHEDULE):
+        if of_method := of_methods(points, method):
+            shown.append(min(of_method, key=_from_high))
+    if not shown:
+        return None
+    with canvas(9.6, 3.7) as (figure, (axes,)):
+        for point in shown:
+            label = f"{point.method}, {100 * point.summary('zeros').mean:.0f} % of all"
+            draw_by_layer(axes, point.layers(), **_style(point.method), label=label)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set(xlabel="layer, from the input; the last is the output", ylabel="share of zeros in it")
+        legend_below(figure, axes)
+        return Plot(
+            "6_zeros_by_layer",
+            "Where the zeros are",
+            "Each method at its setting that is nearest to 90 % zeros, mean over the seeds. See whether a line is "
+            "level, or some layers have fewer zeros than others. The first layer holds more than half of all weights, "
+            "so it decides most of the share of all. For zeroing, magnitudes are in units of their layer's root mean "
+            "square; the schedule prunes each layer alike.",
+            *render(figure),
+        )
+
+
+def _style(method: str) -> dict[str, Any]:
+    colour, marker = _STYLES[method]
+    dashed = method not in (*SPARSE, m.TUNED_INT8)
+    return {
+        **{"color": colour, "marker": marker, "markersize": 5.5, "linewidth": 1.5},
+        **({"linestyle": (0, (4, 2)), "markerfacecolor": "white"} if dashed else {}),
+    }
+
+
+def _plot_line(axes: Axes, method: str, points: Sequence[Point], x: Sequence[float]) -> None:
+    if not points:
+        return
+    accuracy = [point.summary("val_acc") for point in points]
+    spread = [0.0 if math.isnan(figure.half_width) else figure.half_width for figure in accuracy]
+    means = [figure.mean for figure in accuracy]
+    axes.errorbar(x, means, yerr=spread if any(spread) else None, capsize=3, label=method, **_style(method))
+
+
+def _left(zeros: float) -> float:
+    return max(1 - zeros, 1e-4)  # a logarithmic scale has no place for a network of zeros alone
+
+
+def _set_ticks(axes: Axes, labels: Mapping[float, str]) -> None:
+    """Ticks at those of the places that the axis, which is inverted, reaches."""
+    high, low = axes.get_xlim()
+    shown = {place: label for place, label in labels.items() if low <= place <= high}
+    axes.set_xticks([*shown], [*shown.values()])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 SECTION = Section(
