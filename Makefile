@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
+unexport PYTHONDONTWRITEBYTECODE # or each process that a test starts compiles the package anew
 
 .PHONY: help setup demo test test-all check lint types format docs exercise bench bench-population lock clean
 

@@ -36,6 +36,7 @@ def notebook_to_markdown(app: Any, name: str, source: list[str]) -> None:
     for cell in json.loads(source[0])["cells"]:
         text = "".join(cell["source"])
         parts.append(f"```python\n{text}\n```" if cell["cell_type"] == "code" else text)
-        printed = ["".join(out["text"] if "text" in out else out["data"]["text/plain"]) for out in cell.get("outputs", [])]
-        parts += [f"```text\n{text.rstrip()}\n```" for text in printed]
+        for output in cell.get("outputs", []):
+            text = "".join(output["text"] if "text" in output else output["data"]["text/plain"])
+            parts.append(f"```text\n{text.rstrip()}\n```")
     source[0] = "\n\n".join(parts)

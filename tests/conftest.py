@@ -67,7 +67,8 @@ _BLANK = {
 }
 
 
-def _save_blank(figure: Figure, file: IO[Any], *, format: str, **_: Any) -> None:
+def save_blank(figure: Figure, file: IO[Any], *, format: str, **_: Any) -> None:
+    """In the place of `Figure.savefig`: a picture of the format, with nothing in it."""
     file.write(_BLANK[format])
 
 
@@ -80,7 +81,7 @@ def drawn() -> None:
 def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave figures blank: drawing takes most of the time of tests of reports."""
     if "drawn" not in request.fixturenames and "not slow" in request.config.option.markexpr:
-        monkeypatch.setattr(Figure, "savefig", _save_blank)
+        monkeypatch.setattr(Figure, "savefig", save_blank)
 
 
 def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> RunConfig:

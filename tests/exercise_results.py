@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from exercise.questions.tuning import parts
+from exercise.questions.tuning import sections as tuning
 
 Leave = Callable[..., Path]  # `run_folders.leave`
 MC = {
@@ -14,7 +14,7 @@ MC = {
 
 def leave_part(leave: Leave, key: str, accuracies: Sequence[float], epoch_s: float = 2.0, epochs: int = 4) -> None:
     """Three runs of a part, which come to ``accuracies`` in ``epochs`` epochs of ``epoch_s`` each."""
-    part = parts.PARTS[key]
+    part = tuning.PARTS[key]
     for seed, accuracy in enumerate(accuracies, 1):
         own = epochs + (epochs > 4) * seed  # a ratio of epochs needs some spread
         losses = [2.3 - (1.3 + 0.01 * seed) * (i + 1) / own for i in range(own)]

@@ -29,10 +29,15 @@ class Fault(Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         time.sleep(self.sleep_s)
         if trainer.global_step == self.step and os.environ.get("FAULTS") != "off":
+            self.trainer = trainer
             getattr(self, f"_{self.what}")()
 
     def _nothing(self):
         pass
+
+    def _diverge(self):
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = 1e30  # times any gradient is too much for float32
 
     def _raise(self):
         raise RuntimeError("the cat pulled the plug\nand ran")

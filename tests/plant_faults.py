@@ -1,6 +1,6 @@
 """Plants faults in a copy of the project, one at a time, and runs the tests that must fail then.
 
-    python tests/plant_faults.py                     # all of them, with the suite of `make test`
+    python tests/plant_faults.py                     # all of them, with the suite of `make test` until a test fails
     python tests/plant_faults.py --quick             # each with the tests that it names, in a few minutes
     python tests/plant_faults.py "a lock not taken"  # some of them
 
@@ -96,7 +96,10 @@ FAULTS = {
         "training/test_module.py",
     ),
     "a failed run counted in a group": Fault(
-        "report/groups.py", "if not run.is_completed:", 'if run.status == "running":', "report"
+        "report/groups.py",
+        "for run in part if run.is_completed",
+        'for run in part if run.status != "running"',
+        "report",
     ),
     "smoothed labels in the validation loss": Fault(
         "training/module.py",
@@ -132,11 +135,16 @@ def planted(fault: Fault, project: Path) -> str:
     return content
 
 
-def run_tests(project: Path, *arguments: str) -> tuple[int, str]:
-    """Exit status of pytest, and the first test that failed or the end of what it printed."""
-    workers = ["-n0"] if arguments else ["-n", "auto", "--dist", "worksteal"]
-    command = [sys.executable, "-m", "pytest", "-x", *workers, *arguments]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+def run_tests(project: Path, tests: str, only: str, quick: bool) -> tuple[int, str]:
+    """Exit status of pytest, and the first test that failed or the end of what it printed.
+
+    Args:
+        quick: run ``tests`` whose names have ``only``, and not all of the suite, ``tests`` first.
+    """
+    command = [sys.executable, "-m", "pytest", "-x", *(f"tests/{path}" for path in tests.split())]
+    command += ["-n0", "-k", only] if quick else ["tests", "-n", "auto", "--dist", "worksteal"]
+    unset = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     failed = re.search(r"^(FAILED|ERROR) (?:tests/)?(.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
     return done.returncode, failed[2] if failed else (done.stdout + done.stderr)[-300:]
@@ -157,16 +165,13 @@ def main() -> None:
         for name in given.faults or FAULTS:
             fault = FAULTS[name]
             before = planted(fault, project)
-            arguments = [f"tests/{path}" for path in fault.tests.split()] if given.quick else []
-            if given.quick and fault.only:
-                arguments += ["-k", fault.only]
-            status, by = run_tests(project, *arguments)
+            status, by = run_tests(project, fault.tests, fault.only, given.quick)
             (project / "src" / "trainlab" / fault.path).write_text(before)
             if status not in (0, 1):
                 sys.exit(f"pytest ended with status {status}:\n{by}")
             missed += [name] * (status == 0)
             print(f"{name:<42}{'NOT caught' if status == 0 else f'caught by {by}'}", flush=True)
-        if run_tests(project, *(["tests/statistics"] if given.quick else []))[0] != 0:
+        if run_tests(project, "statistics", "", given.quick)[0] != 0:
             sys.exit("tests fail without a fault, too: the table says nothing")
     sys.exit(bool(missed))
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
 TIMES = ("epoch_s", "images_per_s")

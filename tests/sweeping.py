@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
-from conftest import TINY, with_defaults
+from conftest import TINY, save_blank, with_defaults
 from trainlab.config.resolvers import PROJECT
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.report import write
+from trainlab.runs.files import read_rows
 from trainlab.sweep import rebalance
 
 HERE = Path(__file__).parent
@@ -36,7 +37,8 @@ _SERVER.set_forkserver_preload(["sweeping", "optuna"])
 class Script:
     """A script of `src/` with arguments, as a process in a session of its own.
 
-    Sweeps draw no figures, which take most of their time here, unless ``FIGURES="on"`` is in the environment.
+    Figures, which take most of the time here, are left out. With ``FIGURES="blank"`` in the environment they have
+    nothing in them, and with ``"on"`` they are drawn.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
@@ -99,7 +101,9 @@ def _become(name: str, arguments: Sequence[str], cwd: Path, environment: dict[st
         warnings.simplefilter("error", UserWarning)
     sys.path.insert(0, str(HERE))
     rebalance.WORTH_S = float(environment.get("WORTH_S", rebalance.WORTH_S))
-    if environment.get("FIGURES") != "on":
+    if environment.get("FIGURES") == "blank":
+        Figure.savefig = save_blank
+    elif environment.get("FIGURES") != "on":
         write.plot_groups = write.plot_search = lambda _: []
     sys.argv = [str(PROJECT / "src" / name), *arguments]
     try:
@@ -141,7 +145,7 @@ def eventually(condition, limit_s: float = 60) -> bool:
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.01)
+        time.sleep(0.05)
     return True
 
 

@@ -4,7 +4,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -22,7 +21,7 @@ from omegaconf.basecontainer import BaseContainer
 
 import trainlab
 from conftest import TINY, with_defaults
-from trainlab.config.resolvers import PROJECT
+from sweeping import Script
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.result import Result
 
@@ -116,8 +115,8 @@ def test_a_run_is_to_the_bit_that_of_the_command_line(tmp_path: Path):
     for name in ("one", "two"):
         torch.rand(3)  # what others draw has no influence
         results.append(trainlab.train(trainlab.compose(overrides(tmp_path / name, *own))))
-    command = [sys.executable, PROJECT / "src" / "train.py", *overrides(tmp_path / "command", *own)]
-    subprocess.run(command, check=True, capture_output=True)
+    done = Script("train.py", overrides(tmp_path / "command", *own), tmp_path, {}).finish()
+    assert done.returncode == 0, done.stderr
     folders = [tmp_path / name / "run" for name in ("one", "two", "command")]
     assert weights(folders[0]) == weights(folders[1]) == weights(folders[2])
     by_command = Result.read(folders[2])

@@ -82,8 +82,7 @@ def test_debug_runs_of_a_sweep_are_no_failures_and_are_run_again(tmp_path):
 
 def test_a_search_over_debug_runs_is_refused(tmp_path):
     search = ["hydra/sweeper=optuna", "optim.lr=interval(1e-4,1e-2)", f"output_dir={tmp_path}", "name=search"]
-    for settings in (["debug=fast"], ["+trainer.fast_dev_run=true"], ["trainer.overfit_batches=2"]):
-        done = sweep(*search, *settings)
-        assert done.returncode == 1
-        assert done.stderr.startswith("error: a search cannot use debug runs, which have no results; leave out debug=")
-        assert not (tmp_path / "search").exists()
+    done = sweep(*search, "debug=fast")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: a search cannot use debug runs, which have no results; leave out debug=")
+    assert not (tmp_path / "search").exists()

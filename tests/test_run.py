@@ -23,12 +23,11 @@ from trainlab.config.compose import resolve_job
 from trainlab.config.run_config import make_paths_absolute
 from trainlab.data.shapes import Shapes
 from trainlab.inference import evaluate_checkpoint
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.models import MLP
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
-from trainlab.runs.files import locked
+from trainlab.runs.files import locked, read_rows
 from trainlab.runs.format import FORMAT
 from trainlab.runs.result import Result, describe
 

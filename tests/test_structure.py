@@ -145,7 +145,7 @@ def test_files_are_named_for_what_they_hold():
     assert vague == []
 
 
-PUBLIC = ("trainlab", *(f"trainlab.{name}" for name in ("data", "inference", "models", "report", "statistics")))
+PUBLIC = ("trainlab", *(f"trainlab.{name}" for name in ("data", "inference", "models", "report", "runs", "statistics")))
 
 
 def test_the_exercise_imports_the_public_api_alone():

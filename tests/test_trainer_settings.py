@@ -6,9 +6,9 @@ import torch
 from conftest import STEPS, cases, compose_tiny
 from trainlab.config.build import build
 from trainlab.config.resolvers import PROJECT
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import run
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
+from trainlab.runs.files import read_rows
 
 # Settings that change nothing of what is trained.
 NEUTRAL = (

@@ -2,9 +2,9 @@
 
 import pytest
 
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.errors import Diverged
+from trainlab.runs.files import read_rows
 
 EVERY_SECOND = "+trainer.check_val_every_n_epoch=2"
 

@@ -48,7 +48,7 @@ def main() -> None:
     logging.getLogger("exercise").setLevel(logging.INFO)  # and not the messages of libraries
 
     from exercise.registry import SECTIONS, choose_sections
-    from exercise.runner import Cancelled, Exercise
+    from exercise.runner import Exercise
     from exercise.trainings import Setting
 
     try:
@@ -60,8 +60,6 @@ def main() -> None:
     exercise = Exercise(sections, SECTIONS, folder, setting, train_program())
     try:
         print(f"report: {exercise.run()}")
-    except Cancelled as cancelled:
-        sys.exit(cancelled.status)
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isnan
 from typing import Literal
 
-from trainlab.report import Group, Pair, compare_all, format_bounds, format_p, format_points
+from trainlab.report import Cell, Group, Pair, compare_all, format_bounds, format_mean, format_p, format_points
 from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, holm, interval
 
 Verdict = Literal["higher", "lower", "not distinguishable", "unknown"]
@@ -38,19 +38,10 @@ def compare_pairs(groups: Sequence[tuple[Group, Group]]) -> list[Pair]:
     return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, ps, strict=True)]
 
 
-def corrected_verdict(pair: Pair) -> Verdict:
-    """Of the first compared with the second, by the p that is corrected."""
-    if not pair.is_tested:
-        return "unknown"
-    if not pair.is_clear:
-        return "not distinguishable"
-    return "higher" if pair.difference.mean > 0 else "lower"
-
-
 def corrected_verdicts(differences: Sequence[Difference]) -> list[tuple[Verdict, float]]:
-    """What is said of each of several differences, and its p, by Holm's correction over all of them."""
+    """The verdict on each of several differences, and its p, by Holm's correction over all of them."""
     ps = holm([one.p for one in differences])
-    return [(verdict(replace(one, p=p)), p) for one, p in zip(differences, ps, strict=True)]
+    return [(verdict(one, p), p) for one, p in zip(differences, ps, strict=True)]
 
 
 def format_list(texts: Sequence[str]) -> str:
@@ -75,11 +66,16 @@ def format_difference(between: Difference) -> str:
     return f"{100 * between.mean:+z.1f}{spread}"  # z: never "-0.0"
 
 
-def verdict(between: Difference) -> Verdict:
-    """Of the first compared with the second; "unknown" where there is no test."""
+def verdict(between: Difference, p: float | None = None) -> Verdict:
+    """Of the first compared with the second; "unknown" where there is no test.
+
+    Args:
+        between: the first less the second.
+        p: of ``between``, where it is one of several tests and corrected.
+    """
     if between.method == "none":
         return "unknown"
-    if between.p >= ALPHA:
+    if (between.p if p is None else p) >= ALPHA:
         return "not distinguishable"
     return "higher" if between.mean > 0 else "lower"
 
@@ -90,25 +86,20 @@ def describe_test(between: Difference) -> str:
     return f"95 %, {'paired t' if between.method == 'paired' else 'Welch'}, p {p if p.startswith('<') else f'= {p}'}"
 
 
-def holds(said: Verdict, wanted: Literal["higher", "lower"]) -> bool | None:
+def holds(found: Verdict, wanted: Literal["higher", "lower"]) -> bool | None:
     """Whether a verdict is the one ``wanted``; False where it is the contrary, None where it is open."""
-    return said == wanted if said in ("higher", "lower") else None
+    return found == wanted if found in ("higher", "lower") else None
 
 
 def loses_nothing(change: Difference, p: float | None = None) -> bool | None:
-    """Whether a change of accuracy, a fraction, is no loss.
+    """Whether a change of accuracy, a fraction, is no loss; arguments as for `verdict`.
 
     False where it is one that is larger than the noise. True where it is none, and the two-sided 95 % interval has no
     room for a loss of more than ``SMALL``. None where there is room, or no interval: finding no loss is not enough.
-
-    Args:
-        change: of what is asked about less what it is held against.
-        p: of ``change``, where it is one of several tests and corrected.
     """
-    if change.method == "none":
-        return None
-    if change.mean < 0 and (change.p if p is None else p) < ALPHA:
-        return False
+    direction = verdict(change, p)
+    if direction in ("unknown", "lower"):
+        return None if direction == "unknown" else False
     return True if change.half_width - change.mean <= SMALL else None
 
 
@@ -133,10 +124,28 @@ def format_initializer(setting: str) -> str:
 
 def format_accuracy(of: Interval) -> str:
     """ "50.1 ± 0.4 % (3 seeds)"."""
-    if of.n == 0:
-        return "no completed run"
-    spread = "" if of.n == 1 else f" ± {100 * of.half_width:.1f}"
-    return f"{100 * of.mean:.1f}{spread} % ({format_seeds(of.n)})"
+    return format_amount(of, "%", scale=100) if of.n else "no completed run"
+
+
+def format_val_acc(group: Group) -> str:
+    """The validation accuracy of the completed runs of a group."""
+    return format_accuracy(group.summary("metrics", "val_acc"))
+
+
+def accuracy_cells(group: Group) -> list[Cell]:
+    """Of a table: validation accuracy and test accuracy."""
+    found = [group.summary("metrics", name) for name in ("val_acc", "test_acc")]
+    return [(format_accuracy(of), of.mean) for of in found]
+
+
+def mean_cell(of: Interval, digits: int = 1) -> Cell:
+    """Of a table: a mean with its interval."""
+    return format_mean(of, digits), of.mean
+
+
+def text_cells(*texts: str) -> list[Cell]:
+    """Of a table: texts, which are sorted as they stand."""
+    return [(text, text) for text in texts]
 
 
 def beats(of: Interval, reported: float) -> bool | None:
@@ -158,19 +167,19 @@ def describe_against_reported(what: str, found: Mapping[str, tuple[Interval, flo
 
 
 def describe_outcome(group: Group) -> str:
-    """What the runs of a group came to: "50.1 ± 0.4 % (3 seeds)", "41.0 % (1 seed), 2 runs diverged"."""
+    """The results of the runs of a group: "50.1 ± 0.4 % (3 seeds)", "41.0 % (1 seed), 2 runs diverged"."""
     lost = Counter(run.status for run in group.others)
-    parts = [format_accuracy(group.summary("metrics", "val_acc"))] if group.runs or not lost else []
+    parts = [format_val_acc(group)] if group.runs or not lost else []
     parts += [f"{count} run{'' if count == 1 else 's'} {status}" for status, count in lost.items()]
     return ", ".join(parts)
 
 
-def format_amount(of: Interval, unit: str, digits: int = 1) -> str:
-    """ "3.2 ± 0.1 s (3 seeds)"."""
+def format_amount(of: Interval, unit: str, digits: int = 1, scale: float = 1) -> str:
+    """ "3.2 ± 0.1 s (3 seeds)", of figures times ``scale``."""
     if of.n == 0:
         return "no figure"
-    spread = "" if of.n == 1 else f" ± {of.half_width:.{digits}f}"
-    return f"{of.mean:.{digits}f}{spread}{unit and f' {unit}'} ({format_seeds(of.n)})"
+    spread = "" if of.n == 1 else f" ± {scale * of.half_width:.{digits}f}"
+    return f"{scale * of.mean:.{digits}f}{spread}{unit and f' {unit}'} ({format_seeds(of.n)})"
 
 
 def format_seeds(n: int) -> str:
@@ -191,13 +200,13 @@ def describe_difference(
     """
     (name, values), (other, others) = first, second
     between = difference(values, others)
-    said = verdict(between)
+    found = verdict(between)
     means = f"{interval([*values.values()]).mean:.{digits}f} and {interval([*others.values()]).mean:.{digits}f}"
-    if said == "unknown":
+    if found == "unknown":
         why = between.reason or "too few seeds"
         return f"{what} of {name} and {other} ({means} {unit}): nothing can be claimed, {why}."
     by = f"{abs(between.mean):.{digits}f} ± {between.half_width:.{digits}f} {unit}"
     how = describe_test(between)
-    if said == "not distinguishable":
+    if found == "not distinguishable":
         return f"No significant difference in {what[:1].lower()}{what[1:]} between {name} and {other} ({by}, {how})."
-    return f"{what} of {name} is {by} {said} than of {other} ({how})."
+    return f"{what} of {name} is {by} {found} than of {other} ({how})."

@@ -1,21 +1,15 @@
-"""What looks into the layers of trainings came to, as one number a seed."""
+"""Layer statistics of trainings, as one number per seed."""
 
 from collections.abc import Callable, Mapping
 
-from trainlab.report import Group, LayerStatistics, Values, mean_over_seeds
+from trainlab.report import Group, LayerStatistics, Values
 
 OUTPUT = "output"  # the layer that is not hidden
 
 
 def layers_by_seed(group: Group) -> dict[int, LayerStatistics]:
-    """By seed, of the completed runs that were looked into."""
+    """By seed, of the completed runs that have layer statistics."""
     return {seed: run.layers for seed, run in sorted(group.runs.items()) if run.layers}
-
-
-def mean_layers(group: Group) -> LayerStatistics | None:
-    """Figures of the layers, the mean over the seeds; None where no run was looked into."""
-    found = [*layers_by_seed(group).values()]
-    return mean_over_seeds(found) if found else None
 
 
 def figure_by_seed(group: Group, figure: Callable[[LayerStatistics], float]) -> dict[int, float]:
@@ -27,3 +21,8 @@ def hidden_layers(layers: LayerStatistics, by_epochs: Mapping[int, Values], row:
     """A row of figures of the hidden layers alone, by epochs trained."""
     keep = [name != OUTPUT for name in layers.names]
     return {epochs: values[row][keep] for epochs, values in sorted(by_epochs.items())}
+
+
+def hidden_at_end(layers: LayerStatistics, by_epochs: Mapping[int, Values], row: int) -> Values:
+    """The same after the last epoch."""
+    return hidden_layers(layers, by_epochs, row)[max(by_epochs)]

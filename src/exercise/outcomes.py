@@ -1,38 +1,34 @@
-"""What trained networks came to, and whether one converges faster than another or costs more.
+"""Results of trained networks, and whether one converges faster than another or costs more.
 
 Epochs have intervals over the seeds. Seconds of an epoch have none: seeds that are trained together share a clock, so
-their spread says nothing of what another hour would show. Steps that are timed in turn stand in their place.
+their spread says nothing of what another hour would show. Steps that are timed alternately stand in their place.
 """
 
 from collections.abc import Sequence
-from math import log
+from math import log, nan
 
 import numpy as np
 
-from exercise.formatting import format_accuracy
+from exercise.formatting import accuracy_cells, format_accuracy
+from exercise.step_costs import ratio_product
 from exercise.store import diverged_runs
-from exercise.timing import ratio_product
-from trainlab.report import Cell, Convergence, Group, compare_convergence, describe_convergence, format_epoch_seconds
+from trainlab.report import Cell, Group, compare_convergence, describe_convergence, format_epoch_seconds
 from trainlab.statistics import Ratio
 
 
 def describe_result(group: Group) -> str:
-    """What a group came to, and at which learning rate."""
+    """The accuracies of a group, and at which learning rate."""
     if not group.runs:
         return f"{group.label}: no run was completed, {len(diverged_runs(group))} of {len(group.others)} diverged."
     val, test = (format_accuracy(group.summary("metrics", name)) for name in ("val_acc", "test_acc"))
+    lost, diverged = len(diverged_runs(group)), ""
+    if lost:
+        of = lost + len(group.runs)
+        diverged = f" {lost} of {of} runs diverged: means are of the others, so no claim is made of it."
     return (
         f"{group.label}: validation accuracy {val}, test accuracy † {test}, at the epoch with the lowest validation "
-        f"loss. {describe_learning_rate(group)}{_describe_diverged(group)}"
+        f"loss. {describe_learning_rate(group)}{diverged}"
     )
-
-
-def _describe_diverged(group: Group) -> str:
-    """How many runs diverged, if any did."""
-    lost = len(diverged_runs(group))
-    if not lost:
-        return ""
-    return f" {lost} of {lost + len(group.runs)} runs diverged: means are of the others, so no claim is made of it."
 
 
 def describe_learning_rate(group: Group) -> str:
@@ -47,6 +43,11 @@ def describe_learning_rate(group: Group) -> str:
     length = f", in trainings of up to {epochs} epochs" if epochs else ""
     warning = " That is the end of the range: better ones may lie beyond." if is_at_an_end(group) else ""
     return f"{rate}, found by a grid from {low:.0e} to {high:.0e} on validation loss{length}.{warning}"
+
+
+def rate_of(group: Group) -> float:
+    """The learning rate that was found, or given."""
+    return float(group.search["lr"] if group.search else group.settings.get("optim.lr", nan))
 
 
 def is_at_an_end(group: Group) -> bool:
@@ -87,23 +88,18 @@ def _format_range(found: Sequence[int]) -> str:
 
 def result_cells(group: Group) -> list[Cell]:
     """Of a table: validation accuracy, test accuracy, seconds an epoch."""
-    val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
-    return [
-        (format_accuracy(val), val.mean),
-        (format_accuracy(test), test.mean),
-        (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
-    ]
+    return [*accuracy_cells(group), (format_epoch_seconds(group), group.summary("time", "epoch_s").mean)]
 
 
-def convergence_below_guessing(old: Group, new: Group) -> Convergence | None:
-    """How fast both come to losses of each other; None where a run of one of them does not beat guessing."""
-    return compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
+def epochs_ratio(old: Group, new: Group) -> Ratio | None:
+    """Epochs of the new one to a loss that both reach, over the old one's; None where a run does not beat guessing."""
+    found = compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
+    return found.common_epochs_ratio if found else None
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:
-    """Whether the new one comes to a loss that both come to in clearly fewer epochs; False where in clearly more."""
-    found = convergence_below_guessing(old, new)
-    return is_less(found.common_epochs_ratio if found else None)
+    """Whether the new one reaches a loss that both reach in clearly fewer epochs; False where in clearly more."""
+    return is_less(epochs_ratio(old, new))
 
 
 def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
@@ -111,8 +107,8 @@ def time_to_as_low(old: Group, new: Group, step: Ratio | None) -> Ratio | None:
 
     None where there is nothing to compare, or no step was timed.
     """
-    found = convergence_below_guessing(old, new)
-    return ratio_product(found.common_epochs_ratio, step) if found and step else None
+    epochs = epochs_ratio(old, new)
+    return ratio_product(epochs, step) if epochs and step else None
 
 
 def num_classes(group: Group) -> int:
@@ -127,33 +123,26 @@ def guessing_accuracy(group: Group) -> float:
 
 def beats_guessing(group: Group) -> bool:
     """Whether the validation loss of every run fell below that of naming all classes as equally probable."""
-    return _count_below_guessing(group) == len(_best_losses(group))
+    return all(best < log(num_classes(group)) for best in _best_losses(group))
 
 
 def describe_convergence_of(old: Group, new: Group) -> str:
     """Whether the new one converges faster, where all runs of both learn anything."""
-    told = [_describe_guessing(group) for group in (old, new) if not beats_guessing(group)]
-    return " ".join(told) if told else describe_convergence(old, new)
+    guessing = [_describe_guessing(group) for group in (old, new) if not beats_guessing(group)]
+    return " ".join(guessing) or describe_convergence(old, new)
 
 
 def _describe_guessing(group: Group) -> str:
     """How many runs fell below the loss of guessing."""
-    below, of = _count_below_guessing(group), len(_best_losses(group))
-    often = f"fell below {_guessing_loss(group):.2f}, that of guessing, in {below} of {of} runs"
-    never = f"never fell below {_guessing_loss(group):.2f}, that of guessing"
+    guessing, losses = log(num_classes(group)), _best_losses(group)
+    below = sum(best < guessing for best in losses)
+    often = f"fell below {guessing:.2f}, that of guessing, in {below} of {len(losses)} runs"
+    never = f"never fell below {guessing:.2f}, that of guessing"
     return f"The validation loss of {group.label} {often if below else never}."
-
-
-def _count_below_guessing(group: Group) -> int:
-    return sum(best < _guessing_loss(group) for best in _best_losses(group))
 
 
 def _best_losses(group: Group) -> list[float]:
     return [run.curve.best_val_loss for run in group.runs.values() if run.curve]
-
-
-def _guessing_loss(group: Group) -> float:
-    return log(num_classes(group))
 
 
 def is_less(ratio: Ratio | None) -> bool | None:

@@ -6,31 +6,31 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from exercise.answers import Answers
-from exercise.files import write_atomically
+from exercise.claims import VERDICTS
 from exercise.programs import shown
-from exercise.section import Answer, Section, sweeps_of
+from exercise.section import Answer, Answers, Section, sweeps_of
 from exercise.store import Evidence
 from exercise.trainings import sweep_command
 from trainlab.report import page_environment, summarize_provenance
+from trainlab.runs import write_atomically
 
 TITLE = "Twenty layers, measured"
 _INTRODUCTION = (
-    "Questions 1 to 8 of the exercises of chapter 11 of Aurélien Géron's Hands-On Machine Learning, carried out with a "
-    "dense network of 20 hidden layers of 100 units on CIFAR-10. Every sentence of an answer is made from the figures "
-    "by fixed rules. ± is half the width of a 95 % interval over the seeds (Student's t); where it is over something "
-    "else, that is said, and it is never corrected for the number of comparisons. A difference counts as shown where p "
-    "is below 0.05. Where an answer says “by Holm”, p is corrected for the comparisons that it names; elsewhere it is "
-    "of one comparison alone. Where runs diverged, they are counted. Choices are made on images held out for "
+    "Questions 1 to 8 of the exercises of chapter 11 of Aurélien Géron's Hands-On Machine Learning, run with a dense "
+    "network of 20 hidden layers of 100 units on CIFAR-10. Every sentence of an answer is made from the figures by "
+    "fixed rules. ± is half the width of a 95 % interval over the seeds (Student's t); where it is over something "
+    "else, that is stated, and it is never corrected for the number of comparisons. A difference counts as shown where "
+    "p is below 0.05. Where an answer says “by Holm”, p is corrected for the comparisons that it names; elsewhere it "
+    "is of one comparison alone. Where runs diverged, they are counted. Choices are made on images held out for "
     "validation; figures marked † are of the test set, which takes no part in any choice. What is “usually said” is "
     "the textbook's answer, or that of other published solutions. Seeds that are trained together share a processor, "
-    "so the spread of their seconds says nothing of noise: where it matters what a step costs, steps are timed in turn."
+    "so the spread of their seconds says nothing of noise: where it matters what a step costs, steps are timed "
+    "alternately."
 )
 _QUICK = (
     "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "
     "none of its figures mean anything."
 )
-_VERDICTS = {True: "confirmed", False: "contradicted", None: "undecided"}
 
 
 def write_page(
@@ -44,37 +44,36 @@ def write_page(
         seconds: that each sweep and measurement took.
         answers: given before, so that they need not be made again.
     """
-    path = evidence.folder / "exercise.html"
-    write_atomically(path, page(sections, evidence, seconds, answers).encode())
-    return path
-
-
-def page(
-    sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float], given: Answers | None = None
-) -> str:
-    """The text of the page."""
-    known = given or Answers()
+    known = answers or Answers()
+    runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
+    written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    # Their commands are shown with each section.
+    ran_on = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
     template = page_environment(Path(__file__).parent / "templates").get_template("exercise.html.j2")
-    return template.render(
+    text = template.render(
         title=TITLE,
         introduction=_INTRODUCTION,
         quick=_QUICK if evidence.setting.quick else "",
         entries=[_entry(section, known.of(section, evidence), evidence, seconds) for section in sections],
-        provenance=_provenance(sections, evidence),
+        provenance=[("written", [written]), ("runs", [str(len(runs))]), *ran_on],
     )
+    path = evidence.folder / "exercise.html"
+    write_atomically(path, text.encode())
+    return path
 
 
 def _entry(section: Section, answer: Answer | str, evidence: Evidence, seconds: Mapping[str, float]) -> dict[str, Any]:
     """What the template shows of a section."""
-    verdict = _VERDICTS[answer.agrees] if isinstance(answer, Answer) and section.textbook else ""
+    verdict = VERDICTS[answer.agrees] if isinstance(answer, Answer) and section.textbook else ""
     names = [sweep.name for sweep in section.sweeps] + [measurement.name for measurement in section.measurements]
     took = sum(seconds.get(name, 0.0) for name in names)
+    minutes = f"{took:.0f} s" if took < 100 else f"{took / 60:.1f} minutes"
     return {
         "section": section,
         "answer": answer,
         "state": "no answer yet" if isinstance(answer, str) else verdict,
         "commands": _commands(section, evidence),
-        "time": f" It took {_minutes(took)}, with what other sections share." if took else "",
+        "time": f" It took {minutes}, with what other sections share." if took else "",
     }
 
 
@@ -90,15 +89,3 @@ def _commands(section: Section, evidence: Evidence) -> list[str]:
             for sweep in section.sweeps
         ),
     ]
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
-
-
-def _provenance(sections: Sequence[Section], evidence: Evidence) -> list[tuple[str, list[str]]]:
-    """When the page was written, and what its runs ran on; their commands are shown with each section."""
-    runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
-    written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    known = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
-    return [("written", [written]), ("runs", [str(len(runs))]), *known]

@@ -2,29 +2,26 @@
 
 from collections.abc import Sequence
 
-from exercise.questions import best, biases, convolutions, mistakes, symmetry, variants
-from exercise.questions.activations import sections as activations
-from exercise.questions.dropout import sections as dropout
+from exercise.questions import best, biases, convolutions, dropout, mistakes, self_normalizing, symmetry, variants
+from exercise.questions.activations import comparison, outputs
 from exercise.questions.momentum import sections as momentum
-from exercise.questions.self_normalizing import sections as self_normalizing
 from exercise.questions.sparsity import sections as sparsity
-from exercise.questions.tuning import all_parts
 from exercise.questions.tuning import sections as tuning
 from exercise.section import Section
 
 SECTIONS: tuple[Section, ...] = (
-    *symmetry.SECTIONS,
-    *biases.SECTIONS,
-    *self_normalizing.SECTIONS,
-    *activations.SECTIONS,
-    *momentum.SECTIONS,
-    *sparsity.SECTIONS,
-    *dropout.SECTIONS,
+    symmetry.SECTION,
+    biases.SECTION,
+    self_normalizing.SECTION,
+    comparison.SECTION,
+    outputs.SECTION,
+    momentum.SECTION,
+    sparsity.SECTION,
+    dropout.SECTION,
     *tuning.SECTIONS,
-    all_parts.SECTION,
     *variants.SECTIONS,
     *convolutions.SECTIONS,
-    *best.SECTIONS,
+    best.SECTION,
     *mistakes.SECTIONS,
 )
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named

@@ -1,23 +1,23 @@
-"""Carries the exercise out: trains, measures, writes the page as it goes. What is there is not done again."""
+"""The runner of the exercise: trains, measures, and writes the page meanwhile. Nothing is done twice."""
 
 import json
 import logging
+import os
 import shlex
+import subprocess
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 
-from exercise.answers import Answers
-from exercise.files import write_json
-from exercise.folder import claim_folder
 from exercise.page import write_page
-from exercise.processes import SweepProcess
 from exercise.programs import shown
-from exercise.section import Measurement, Section, sweeps_of
-from exercise.store import ENDED, Evidence, NotAvailable, describe_failures
-from exercise.trainings import Setting, Sweep, count_runs, sweep_command
+from exercise.section import Answers, Measurement, Section, sweeps_of
+from exercise.store import ENDED, Evidence, NotAvailable, claim_folder, describe_failures
+from exercise.trainings import Setting, Sweep, runs_of, sweep_command
+from trainlab.runs import write_json
 
 log = logging.getLogger(__name__)
 PAGE_EVERY_S = 20.0
@@ -26,22 +26,59 @@ QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; other
 INTERRUPTED = 130
 
 
-class Cancelled(Exception):
-    """Ended by Ctrl-C, or by a sweep that came to no end; the exit status."""
+class SweepProcess:
+    """A sweep that runs.
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"exit status {status}")
-        self.status = status
+    Args:
+        sweep: the sweep.
+        command: words that start it.
+        output: file for its output, which is shown when it has ended: it is not the only one, and has one
+            thread. None for the terminal, and as many threads as there are.
+
+    Attributes:
+        seconds: that it took; 0 before its end.
+    """
+
+    def __init__(self, sweep: Sweep, command: Sequence[str], output: Path | None = None) -> None:
+        self.sweep, self.seconds = sweep, 0.0
+        self._output, self._started = output, time.monotonic()
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"} if output else None
+        with output.open("wb") if output else nullcontext() as file:
+            self._process = subprocess.Popen(command, stdout=file, stderr=file, env=one_thread)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """Wait for its end, and show its output. Returns the exit status as a shell has it."""
+        status = self._process.wait()
+        if not self.seconds:
+            self.seconds = time.monotonic() - self._started
+            if self._output:
+                log.info("%s:\n%s", self.sweep.name, self._output.read_text(errors="replace").rstrip())
+        return status if status >= 0 else 128 - status
+
+    def stop(self) -> None:
+        """Request it to stop, as Ctrl-C does, and wait for that."""
+        if not self.has_ended:
+            self._process.terminate()
+        self.wait()
+
+
+class Cancelled(SystemExit):
+    """Ended by Ctrl-C, or by a sweep that did not finish; ``code`` is the exit status."""
 
 
 class Exercise:
-    """Carries sections out, in their order.
+    """Runs sections, in their order.
 
     Args:
-        sections: those that are asked for.
+        sections: those to run.
         all_sections: those of the page; what was done of the others before is shown, too.
         folder: `outputs/NAME` of the exercise.
-        setting: that it is carried out with.
+        setting: that it is run with.
         train: words that start a training.
     """
 
@@ -63,7 +100,7 @@ class Exercise:
         """Do all of it. Returns the page.
 
         Raises:
-            Cancelled: by Ctrl-C, or a sweep came to no end.
+            Cancelled: by Ctrl-C, or a sweep did not finish.
             ValueError: the folder is of another exercise, a setting cannot be read, or a section has no answer.
         """
         sweeps = sweeps_of(self.sections)
@@ -106,27 +143,25 @@ class Exercise:
         log.info("%s", shlex.join([*shown("train"), *words]))
         Evidence(self.folder, self.setting).set_under_way(sweep.name, True)
         output = self.folder / f"{sweep.name}.log" if self.setting.quick else None
-        retry = "sweep.retry_failed=true"
-        words += [
-            f"output_dir={self.folder.parent}",
-            *(() if any(w.startswith("sweep.retry_failed=") for w in words) else (retry,)),
-        ]
+        words.append(f"output_dir={self.folder.parent}")
+        if not any(word.startswith("sweep.retry_failed=") for word in words):
+            words.append("sweep.retry_failed=true")
         return SweepProcess(sweep, [*self.train, *words], output)
 
     def _end(self, one: SweepProcess) -> None:
-        """See what became of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
+        """Check the results of a sweep. Its exit status is 1 if runs failed or diverged, and after many a mistake, too.
 
         Raises:
-            Cancelled: a run that it should have made has come to no end, or all have failed.
+            Cancelled: a run that it should have made has not ended, or all have failed.
         """
         status, sweep = one.wait(), one.sweep
         self._add_seconds(sweep.name, one.seconds)
         evidence = Evidence(self.folder, self.setting)
         failed = evidence.failed(sweep)
-        expected = count_runs(sweep, self.setting)
+        expected = len(runs_of(sweep, self.setting))
         missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
         if missing > 0:
-            log.error("%s: %d of %d runs have come to no end", sweep.name, missing, expected)
+            log.error("%s: %d of %d runs have not ended", sweep.name, missing, expected)
         if failed:
             log.warning("%s: %s; the same command tries again", sweep.name, describe_failures(failed))
         if missing > 0 or status not in (0, 1) or len(failed) == expected:  # what ends all runs would end others, too
@@ -166,7 +201,7 @@ class Exercise:
         return json.loads(self._times.read_text()) if self._times.exists() else {}
 
     def _add_seconds(self, name: str, seconds: float) -> None:
-        """Add to what a sweep or a measurement has taken, over all times that it was gone on with."""
+        """Add to the time that a sweep or a measurement has taken, over all times that it was resumed."""
         times = self._seconds()
         times[name] = times.get(name, 0.0) + seconds
-        write_json(self._times, times)
+        write_json(self._times, times, indent=1)

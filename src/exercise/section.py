@@ -1,11 +1,14 @@
-"""What a section of the exercise is: trainings, measurements, and an answer made from what they left."""
+"""A section of the exercise: trainings, measurements, and an answer made from them."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from exercise.store import Evidence, Measured
+from exercise.store import Evidence, Measured, NotAvailable, State
 from exercise.trainings import Sweep
 from trainlab.report import Plot, Table
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Answer:
 
     Attributes:
         sentences: two or three, or short paragraphs, made from the figures by rules.
-        agrees: whether the measurement says what is usually said; None where it cannot tell.
+        agrees: whether the measurement confirms what is usually claimed; None where that is undecided.
         figures: with captions that say what to see.
         tables: with a name each.
         details: further paragraphs, for those who want to know more than the answer.
@@ -52,7 +55,7 @@ class Section:
         textbook: the answer that is usually given; "" where there is none.
         sweeps: what is trained for it.
         measurements: what is measured besides, in this order, after the sweeps.
-        answer: makes the answer; raises NotYet where something is missing that is under way.
+        answer: makes the answer; raises NotAvailable where something is missing that is under way.
         notes: what a reader should know of how it was done.
     """
 
@@ -70,3 +73,26 @@ class Section:
 def sweeps_of(sections: Sequence[Section]) -> list[Sweep]:
     """Those of all sections, each once, in order."""
     return list({sweep.name: sweep for section in sections for sweep in section.sweeps}.values())
+
+
+class Answers:
+    """Remembers what was answered, and what was on disk then."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[State, Answer | str]] = {}
+
+    def of(self, section: Section, evidence: Evidence) -> Answer | str:
+        """The answer, or what is missing. It is made of the sweeps and measurements that the section names."""
+        state = evidence.state(section.sweeps, [measurement.name for measurement in section.measurements])
+        before = self._kept.get(section.key)
+        if before is None or before[0] != state:
+            answer: Answer | str
+            try:
+                answer = section.answer(evidence)
+            except NotAvailable as missing:
+                answer = str(missing)
+            except Exception as error:  # a fault in one answer takes no other with it; the exercise fails at its end
+                log.exception("the answer to %s could not be made", section.title)
+                answer = f"it could not be made ({type(error).__name__}: {error})"
+            self._kept[section.key] = before = (state, answer)
+        return before[1]

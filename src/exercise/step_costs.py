@@ -1,8 +1,11 @@
-"""What a training step of one network costs compared with one of another."""
+"""What a training step of one network costs compared with one of another, on a machine that runs other things too."""
 
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
+from math import exp, hypot, log
 from pydoc import locate
 from typing import Any, cast
 
@@ -11,25 +14,78 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from exercise.flat_parameters import FlatParameters
 from exercise.store import Measured
-from exercise.timing import one_thread, time_alternately, time_ratio
-from trainlab import generator
+from trainlab import FlatParameters, generator
 from trainlab.models import MLP, Dropout, ImageNetwork, image_network
 from trainlab.report import Group, format_bounds
-from trainlab.statistics import Ratio, interval
+from trainlab.statistics import Ratio, interval, ratio
 
+CLOCK = "Times are those of the process on the processor: while another one has the core, the clock stands still."
 SHAPE = (3, 32, 32)
 MATTERS = 0.05  # of a step's time: the same network differs by almost so much between processes
 
 
+def time_alternately(
+    actions: Mapping[str, Callable[[], object]],
+    rounds: int,
+    times: int = 1,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, list[float]]:
+    """Milliseconds of each action on the processor, one for each of ``rounds``: the shortest of ``times`` in a row.
+
+    What else the machine does can only make an action longer, and while another process has the core the clock of this
+    one stands. The actions take turns within a round, so that what is left of it meets all of them; each round begins
+    with another one. A round before the first is not counted.
+    """
+    names = list(actions)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(-1, rounds):
+        start = i % len(names)
+        for name in names[start:] + names[:start]:
+            taken = []
+            for _ in range(times):
+                begun = clock()
+                actions[name]()
+                taken.append(1000 * (clock() - begun))
+            if i >= 0:
+                found[name].append(min(taken))
+    return found
+
+
+def time_ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
+    """What the first takes over what the second takes, round by round."""
+    return ratio(dict(enumerate(first)), dict(enumerate(second)))
+
+
+def ratio_product(first: Ratio, second: Ratio) -> Ratio:
+    """Of two that were measured apart, so that the squares of their relative uncertainties add up."""
+    value = first.value * second.value
+    within = exp(hypot(*(log(of.high / of.value) for of in (first, second))))
+    return Ratio(value, value / within, value * within)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: two in a small network wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def step_times(groups: Mapping[str, Group], rounds: int, times: int = 4) -> Measured:
-    """Milliseconds on the processor of a step of each group's network, one thread, a number a round.
+    """Milliseconds on the processor of a step of each group's network, one thread, one number per round.
 
     Size of the batch and optimizer are those of its runs; images are drawn, of 32 x 32 pixels. Groups
     without a completed run are left out.
     """
-    steps = {key: _step_of(group.settings) for key, group in groups.items() if group.runs}
+    steps = {}
+    for key, settings in {key: group.settings for key, group in groups.items() if group.runs}.items():
+        network, make = untrained_network(settings), cast(Any, locate(settings["optim._target_"]))
+        batch = random_batch(settings["data.batch_size"], network.num_classes)
+        steps[key] = training_step(network, partial(make, **arguments_of(settings, "optim")), *batch)
     with one_thread():
         return dict(time_alternately(steps, rounds, times)) if steps else {}
 
@@ -49,8 +105,8 @@ def describe_step_cost(found: Measured, old: tuple[str, str], new: tuple[str, st
     clear = f"; up to {100 * MATTERS:.0f} % count as none" if is_slower(ratio) is None else ""
     return (
         f"A training step of {new[1]} takes {ratio.value:.2f} times as long as one of {old[1]} (95 % over {rounds} "
-        f"rounds, in turn: {format_bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, "
-        f"each by itself on one thread{clear}."
+        f"rounds, alternately: {format_bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, each on "
+        f"one thread{clear}."
     )
 
 
@@ -74,6 +130,7 @@ def training_step(
     def step() -> None:
         for of_layer in draws:
             of_layer.step += 1
+        flat.zero_grad()
         cross_entropy(network(images), labels).backward()
         flat.gather_gradients()
         optimizer.step()
@@ -87,14 +144,13 @@ def random_batch(size: int, classes: int = 10) -> tuple[Tensor, Tensor]:
     return torch.randint(256, (size, *SHAPE), dtype=torch.uint8, generator=draws), torch.arange(size) % classes
 
 
-def _step_of(settings: Mapping[str, Any]) -> Callable[[], None]:
-    """A step of the network, the optimizer and the size of a batch that a run has."""
+def untrained_network(
+    settings: Mapping[str, Any], image_shape: tuple[int, int, int] = SHAPE, **changes: Any
+) -> ImageNetwork:
+    """The network of a run with these settings, but for ``changes``, as it was before training."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of the network: its trainings have given them
-        network = image_network(MLP, **arguments_of(settings, "model"))
-    make = cast(Any, locate(settings["optim._target_"]))
-    batch = random_batch(settings["data.batch_size"], network.num_classes)
-    return training_step(network, partial(make, **arguments_of(settings, "optim")), *batch)
+        warnings.simplefilter("ignore", UserWarning)  # its trainings have given them
+        return image_network(MLP, image_shape, **(arguments_of(settings, "model") | changes))
 
 
 def arguments_of(settings: Mapping[str, Any], part: str) -> dict[str, Any]:

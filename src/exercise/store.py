@@ -1,22 +1,25 @@
-"""What is on disk of an exercise: runs of its sweeps, and what was measured."""
+"""What is on disk of an exercise: the settings of its sweeps, their runs, and measurements."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exercise.files import write_json
-from exercise.trainings import Setting, Sweep, count_seeds
+from exercise.trainings import Setting, Sweep, count_seeds, overrides_of, runs_of
 from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, value_of
+from trainlab.runs import locked, write_json
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
 State = frozenset[tuple[str, int]]  # files, and when they were last written
 ENDED = ("completed", "diverged")  # not "failed": an error says nothing of what was to be tried
+FORMAT = 2  # of settings.json; trainlab 0.1 wrote no number
 
 
 class NotAvailable(Exception):
-    """What an answer is made of is not there; says what is missing."""
+    """What an answer is made of is missing; the message names it."""
 
 
 class Evidence:
@@ -24,7 +27,7 @@ class Evidence:
 
     Args:
         folder: of the exercise, under `outputs/`.
-        setting: that it is carried out with.
+        setting: that it is run with.
     """
 
     def __init__(self, folder: Path, setting: Setting) -> None:
@@ -57,7 +60,7 @@ class Evidence:
         """All groups of a sweep.
 
         Raises:
-            NotYet: a run of it has not ended, or not even begun, or has failed.
+            NotAvailable: a run of it has not ended, or not even begun, or has failed.
         """
         if sweep.name in self.under_way():
             raise NotAvailable(f"{sweep.name} is not through")
@@ -74,7 +77,7 @@ class Evidence:
         """The group of a sweep with these ``settings``, keys with `__` for a dot, once all its runs have ended.
 
         Raises:
-            NotYet: a run of it has not ended.
+            NotAvailable: a run of it has not ended.
             LookupError: more than one group has them.
         """
         wanted = {key.replace("__", "."): value for key, value in settings.items()}
@@ -90,26 +93,25 @@ class Evidence:
         """The group of a sweep that was trained with the option ``name`` of `conf/experiment/exercise/`.
 
         Raises:
-            NotYet: a run of it has not ended.
+            NotAvailable: a run of it has not ended.
         """
         return self.group(sweep, experiment=f"exercise/{name}")
 
     def under_way(self) -> list[str]:
-        """Names of sweeps that were begun and have not come to their end, in this process or one before."""
+        """Names of sweeps that were begun and have not ended, in this process or one before."""
         path = self.folder / "under_way.json"
         return json.loads(path.read_text()) if path.exists() else []
 
     def set_under_way(self, name: str, is_under_way: bool) -> None:
-        """Say that the sweep ``name`` begins, or has come to its end."""
+        """Record that the sweep ``name`` begins, or has ended."""
         others = [other for other in self.under_way() if other != name]
-        content = [*others, name] if is_under_way else others
-        write_json(self.folder / "under_way.json", content)
+        write_json(self.folder / "under_way.json", [*others, name] if is_under_way else others, indent=1)
 
     def measured(self, name: str) -> Measured:
         """What the measurement ``name`` left.
 
         Raises:
-            NotYet: it was not taken.
+            NotAvailable: it was not taken.
         """
         path = self._path(name)
         if not path.exists():
@@ -117,12 +119,11 @@ class Evidence:
         return json.loads(path.read_text())["figures"]
 
     def keep(self, name: str, measured: Measured, of: str = "") -> None:
-        """Write what a measurement came to, atomically, with what it was taken ``of``."""
-        content = {"of": of, "figures": measured}
-        write_json(self._path(name), content)
+        """Write the figures of a measurement, atomically, with what it was taken ``of``."""
+        write_json(self._path(name), {"of": of, "figures": measured}, indent=1)
 
     def forget(self, name: str) -> None:
-        """Remove what a measurement came to, if it was taken."""
+        """Remove the figures of a measurement, if it was taken."""
         self._path(name).unlink(missing_ok=True)
 
     def is_measured(self, name: str, of: str = "") -> bool:
@@ -147,7 +148,7 @@ class Evidence:
         return frozenset([*under_way, *left, *_modification_times(map(self._path, measurements))])
 
     def _left_by(self, sweep: Sweep) -> list[tuple[str, int]]:
-        """What the runs of a sweep had left when it was first looked at."""
+        """What the runs of a sweep had left when it was first read."""
         if sweep.name not in self._left:
             self._left[sweep.name] = _modification_times((self.folder / sweep.name).glob("*/[re]*.json"))
         return self._left[sweep.name]
@@ -156,7 +157,7 @@ class Evidence:
         return self.folder / "measured" / f"{name}.json"
 
     def _require_end(self, sweep: Sweep, group: Group) -> None:
-        """Raise NotYet unless all seeds of ``group`` have come to an end."""
+        """Raise NotAvailable unless all seeds of ``group`` have ended."""
         runs = [*group.runs.values(), *group.others]
         if failed := [run for run in runs if run.status == "failed"]:
             raise NotAvailable(f"{group.label}: {describe_failures(failed)}")
@@ -164,11 +165,6 @@ class Evidence:
         expected = count_seeds(sweep, self.setting)
         if len(ended) < expected:
             raise NotAvailable(f"{group.label}: {len(ended)} of {expected} seeds have ended")
-
-
-def checkpoint_of(run: Run) -> Path:
-    """The best checkpoint of a completed run."""
-    return run.folder / "checkpoints" / "best.ckpt"
 
 
 def describe_failures(failed: Sequence[Run]) -> str:
@@ -201,3 +197,45 @@ def _same(found: Any, wanted: Any) -> bool:
         except (TypeError, ValueError):
             return False
     return found == wanted or str(found) == str(wanted)
+
+
+@contextmanager
+def claim_folder(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> Iterator[None]:
+    """Lock the folder, and refuse other settings than those that its runs were trained with.
+
+    Raises:
+        ValueError: another is running there, what was trained there had other settings, or a setting cannot be read.
+    """
+    error = f"another exercise is running in {folder}; wait for it, or set another --name"
+    with locked(folder / ".exercise.lock", error):
+        _keep_settings(folder, sweeps, setting)
+        yield
+
+
+def _keep_settings(folder: Path, sweeps: Sequence[Sweep], setting: Setting) -> None:
+    path = folder / "settings.json"
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"format": FORMAT, "sweeps": {}}
+    if (found := content.get("format", 1)) != FORMAT:
+        reader = "trainlab 0.1" if found == 1 else "another version of trainlab"
+        versions = f"is of format {found} (read it with {reader}) and this version reads format {FORMAT}"
+        raise ValueError(f"{path} {versions}; set another --name")
+    before, now = content["sweeps"], dict[str, list[str]]()
+    for sweep in sweeps:
+        runs_of(sweep, setting)  # raises where they cannot be read
+        now[sweep.name] = [o for o in overrides_of(sweep, setting) if not o.startswith("sweep.")]
+        others = before.get(sweep.name, now[sweep.name])
+        if others != now[sweep.name] and (folder / sweep.name).exists():
+            raise ValueError(
+                f"{folder / sweep.name} was trained {_difference(others, now[sweep.name])}; give what was given then, "
+                "set another --name, or remove that folder"
+            )
+    write_json(path, {"format": FORMAT, "sweeps": before | now}, indent=1)
+
+
+def _difference(before: Sequence[str], now: Sequence[str]) -> str:
+    """What sets the settings before from those now, in words: their order, if nothing else does."""
+    gone, new = ([o for o in ours if o not in others] for ours, others in ((before, now), (now, before)))
+    if not gone and not new:
+        return f"with its settings in another order, {shlex.join(before)}"
+    parts = [f"{word} {shlex.join(some)}" for word, some in (("with", gone), ("without", new)) if some]
+    return " and ".join(parts)

@@ -5,6 +5,13 @@ from functools import cache
 
 from trainlab import expand_sweep
 
+# Of the quick version: a small embedded data set, two seeds, two short epochs.
+QUICK = (
+    *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
+    *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
+    *("callbacks.figures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
+)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -23,7 +30,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Setting:
-    """How the exercise is carried out.
+    """How the exercise is run.
 
     Attributes:
         quick: on a small data set, to see what comes out; none of its figures mean anything.
@@ -45,14 +52,6 @@ class Setting:
             raise ValueError("--quick is of a small embedded data set; leave --quick out to train on other images")
 
 
-# Of the quick version: a small embedded data set, two seeds, two short epochs.
-QUICK = (
-    *("data=shapes", "data.num_train=2500", "data.num_test=500", "data.val_size=500"),
-    *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
-    *("callbacks.figures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
-)
-
-
 def experiments(*names: str) -> str:
     """The override that chooses the options ``names`` of `conf/experiment/exercise/`."""
     return f"experiment={','.join(f'exercise/{name}' for name in names)}"
@@ -69,20 +68,16 @@ def sweep_command(sweep: Sweep, setting: Setting, name: str) -> list[str]:
     return ["-m", *overrides_of(sweep, setting), f"name={name}/{sweep.name}"]
 
 
-def count_seeds(sweep: Sweep, setting: Setting) -> int:
-    """How many seeds each group of a sweep has."""
-    return len({override for run in _runs(sweep, setting) for override in run if override.startswith("seed=")}) or 1
-
-
-def count_runs(sweep: Sweep, setting: Setting) -> int:
-    """How many runs a sweep makes: all combinations but those that are the same run.
+@cache  # every group that is looked up needs it
+def runs_of(sweep: Sweep, setting: Setting) -> list[list[str]]:
+    """The overrides of each run of a sweep: all combinations but those that are the same run.
 
     Raises:
         ValueError: an override cannot be read.
     """
-    return len(_runs(sweep, setting))
-
-
-@cache  # every group that is looked up asks for it
-def _runs(sweep: Sweep, setting: Setting) -> list[list[str]]:
     return expand_sweep(overrides_of(sweep, setting))
+
+
+def count_seeds(sweep: Sweep, setting: Setting) -> int:
+    """How many seeds each group of a sweep has."""
+    return len({override for run in runs_of(sweep, setting) for override in run if override.startswith("seed=")}) or 1

@@ -1,6 +1,6 @@
 """Train image classifiers under controlled comparison.
 
-The public Python API is what this module, `trainlab.models`, `trainlab.data`, `trainlab.inference`,
+The public Python API is what this module, `trainlab.models`, `trainlab.data`, `trainlab.runs`, `trainlab.inference`,
 `trainlab.statistics` and `trainlab.report` name in their ``__all__``. Names are imported when they are first used, so
 that ``import trainlab`` takes no time.
 """
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from trainlab.report import load_runs
     from trainlab.run import train
     from trainlab.runs.result import Result
+    from trainlab.training.flat_parameters import FlatParameters
+    from trainlab.training.lightning_internals import make_trainer
 
 __version__ = "0.2.0"
 __all__ = [
+    "FlatParameters",
     "Result",
     "RunConfig",
     "compose",
@@ -29,10 +32,12 @@ __all__ = [
     "load_data",
     "load_network",
     "load_runs",
+    "make_trainer",
     "train",
 ]
 
 _MODULES = {
+    "FlatParameters": "trainlab.training.flat_parameters",
     "Result": "trainlab.runs.result",
     "RunConfig": "trainlab.config.run_config",
     "compose": "trainlab.config.compose",
@@ -42,6 +47,7 @@ _MODULES = {
     "load_data": "trainlab.inference",
     "load_network": "trainlab.inference",
     "load_runs": "trainlab.report",
+    "make_trainer": "trainlab.training.lightning_internals",
     "train": "trainlab.run",
 }
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from exercise.page import write_page
-from exercise.questions.tuning import parts
 from exercise.questions.tuning import sections as tuning
 from exercise.registry import SECTIONS
 from exercise.store import Evidence
@@ -20,11 +19,11 @@ PHONE = 390  # pixels
 
 @pytest.fixture
 def exercise(leave: Callable[..., Path], tmp_path: Path) -> Path:
-    for i, key in enumerate(parts.PARTS):
+    for i, key in enumerate(tuning.PARTS):
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
     evidence = Evidence(tmp_path, Setting())
     evidence.keep(tuning.MC, MC)
-    evidence.keep(tuning.STEPS, {key: [2.0, 2.0 + 0.01 * i, 2.0] for i, key in enumerate(parts.PARTS, 1)})
+    evidence.keep(tuning.STEPS, {key: [2.0, 2.0 + 0.01 * i, 2.0] for i, key in enumerate(tuning.PARTS, 1)})
     return write_page(SECTIONS, evidence, {"question_8": 1200.0})
 
 
@@ -70,6 +69,6 @@ def test_commands_can_be_read(open_page, exercise: Path):
     page = open_page(exercise).page
     page.locator("section[id='8c'] summary").click()
     assert (
-        "python src/train.py -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he"
+        "trainlab train -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he"
         in page.locator("section[id='8c'] pre").inner_text()
     )

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -2,8 +2,6 @@
 
 import math
 import signal
-import subprocess
-import sys
 
 import pytest
 from lightning.pytorch.callbacks import Callback
@@ -11,8 +9,8 @@ from lightning.pytorch.callbacks import Callback
 from conftest import TINY, cases, with_defaults
 from event_files import BOARD, points, values
 from same_runs import assert_same_training, rows
+from sweeping import Script
 from trainlab.callbacks.layer_statistics import LayerStatistics
-from trainlab.config.resolvers import PROJECT
 from trainlab.data.shapes import Shapes
 from trainlab.inference.layer_statistics import activations, layers_of
 from trainlab.inference.rebuild import rebuild_network
@@ -59,9 +57,7 @@ def test_a_compiled_training_too(train):
 def test_a_training_in_two_processes_too(tmp_path):
     settings = ("model=bn", *DROPOUT, "trainer.devices=2", "data.flip=true", f"output_dir={tmp_path}")
     for name, more in {"plain": (), "probed": (ON,)}.items():
-        words = with_defaults(TINY, *settings, *more, f"name={name}")
-        command = [sys.executable, str(PROJECT / "src" / "train.py"), *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150)
+        done = Script("train.py", with_defaults(TINY, *settings, *more, f"name={name}"), tmp_path, {}).finish()
         assert done.returncode == 0, done.stderr
     assert_same_training(tmp_path / "probed", tmp_path / "plain")
     assert len(rows(tmp_path / "probed", "layer_statistics.csv")) == 3 * 4

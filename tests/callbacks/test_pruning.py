@@ -6,9 +6,9 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 
 from faults import PressCtrlC
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.files import read_rows
 from trainlab.runs.optuna_storage import STUDY
 from trainlab.runs.result import Result
 from trainlab.sweep.outcome import Outcome

@@ -6,8 +6,8 @@ from conftest import BATCH_SIZE, NUM_TRAIN, STEPS
 from faults import PressCtrlC
 from same_runs import assert_same_training
 from trainlab.callbacks.step_losses import FILE, read_step_losses
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted
+from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import fingerprint
 
 ON = "callbacks.step_losses.enabled=true"

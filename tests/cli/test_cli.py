@@ -19,7 +19,7 @@ from PIL import Image
 from conftest import cases, with_defaults
 from trainlab.cli import explain
 from trainlab.config.resolvers import PROJECT
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 
 SHAPES = ("data=shapes", "data.num_train=400", "data.num_test=100", "data.val_size=100")
 TINY = (

@@ -20,14 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CHECKPOINT = "ckpt_path=outputs/first/checkpoints/best.ckpt"
 
-NETWORK = """
-from trainlab.models import MLP
-
-
-def narrow(image_shape, num_classes=10, seed=0):
-    return MLP(image_shape, num_classes=num_classes, depth=2, width=8, seed=seed)
-"""
-OPTION = "_target_: nets.narrow\nseed: ${seed}\nnum_classes: 10\n"
 SCHEDULE = """
 from torch.optim.lr_scheduler import ConstantLR
 
@@ -35,6 +27,23 @@ from torch.optim.lr_scheduler import ConstantLR
 def halved(optimizer, total_steps):
     return {"scheduler": ConstantLR(optimizer, factor=0.5, total_iters=total_steps), "interval": "step"}
 """
+CALLBACK = """
+from lightning.pytorch.callbacks import Callback
+
+
+class Seen(Callback):
+    def on_fit_end(self, trainer, module):
+        print(f"seen by process {trainer.global_rank}")
+"""
+FILES = {
+    "conf/scheduler/halved.yaml": "_target_: schedules.halved\n_partial_: true\n",
+    "conf/callbacks/seen.yaml": "defaults: [default]\nseen:\n  _target_: mine.seen.Seen\n",
+    "conf/local/default.yaml": "# @package _global_\noptim:\n  lr: 2e-3\n",
+    "conf/schedules.py": SCHEDULE,
+    "mine/__init__.py": "",
+    "mine/seen.py": CALLBACK,
+}
+OWN = ("--config-dir", "conf", "scheduler=halved", "callbacks=seen")
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +61,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a user's options: a network in a file of the config folder, a schedule in a package beside it."""
+    """A folder with a user's options: a schedule in a file of the config folder, a callback in a package beside it."""
     folder = tmp_path_factory.mktemp("project")
-    for path, text in {
-        "conf/model/narrow.yaml": OPTION,
-        "conf/scheduler/halved.yaml": "_target_: mine.schedules.halved\n_partial_: true\n",
-        "conf/local/default.yaml": "# @package _global_\noptim:\n  lr: 2e-3\n",
-        "conf/nets.py": NETWORK,
-        "mine/__init__.py": "",
-        "mine/schedules.py": SCHEDULE,
-    }.items():
+    for path, text in FILES.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     return folder
@@ -85,9 +87,8 @@ def run(environment: Path, project: Path) -> Run:
 @pytest.fixture(scope="module")
 def first(run: Run, project: Path) -> Path:
     """Folder of a run with the user's options."""
-    own = ("--config-dir", "conf", "model=narrow", "scheduler=halved", "name=first")
-    settings = [word for word in TINY if not word.startswith("model.")]
-    run("trainlab", "train", *with_defaults(settings, *own))
+    done = run("trainlab", "train", *with_defaults(TINY, *OWN, "name=first"))
+    assert "seen by process 0" in done.stdout
     return project / "outputs" / "first"
 
 
@@ -98,25 +99,24 @@ def result_of(folder: Path) -> dict:
 def test_training_uses_the_options_and_the_code_of_the_user(first: Path):
     result = result_of(first)
     assert result["status"] == "completed"
-    assert result["provenance"]["command"].startswith("trainlab train --config-dir conf model=narrow")
+    assert result["provenance"]["command"].startswith("trainlab train data=shapes")
     assert result["provenance"]["program"] == "trainlab train --config-dir conf"
     assert {float(row["lr"]) for row in read_rows(first / "metrics.csv")} == {1e-3}  # of conf/local, halved
 
 
 def test_two_processes(run: Run, project: Path):
-    own = ("--config-dir", "conf", "scheduler=halved", "trainer.devices=2", "name=two")
-    run("trainlab", "train", *with_defaults(TINY, *own))
+    done = run("trainlab", "train", *with_defaults(TINY, *OWN, "trainer.devices=2", "name=two"))
+    assert "seen by process 0" in done.stdout and "seen by process 1" in done.stdout
     assert result_of(project / "outputs" / "two")["status"] == "completed"
 
 
 def test_a_sweep_with_a_search_of_the_rate_and_its_report(run: Run, project: Path):
     small = ("lr_search.num_steps=10", "lr_search.num_seeds=1", "lr_search=range_test")
-    own = ("--config-dir", "conf", "-m", "model=elu_he,bn", "seed=1,2", "scheduler=halved", "name=sweep")
-    done = run("trainlab", "train", *with_defaults(TINY, *own))
+    done = run("trainlab", "train", "-m", *with_defaults(TINY, *OWN, "model=elu_he,bn", "seed=1,2", "name=sweep"))
     folder = project / "outputs" / "sweep"
     assert len(list(folder.glob("*/result.json"))) == 4
     assert f"report: {folder / 'report.html'}" in done.stdout
-    assert "trainlab train --config-dir conf model=" in (folder / "report.md").read_text()
+    assert "trainlab train --config-dir conf data=shapes" in (folder / "report.md").read_text()
     assert "report: " in run("trainlab", "report", "outputs/sweep", "--output-dir", "again").stdout
     run("trainlab", "train", *with_defaults(TINY, *small, "name=searched"))
     assert result_of(project / "outputs" / "searched")["lr_search"]

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from PIL import Image
 
 from trainlab.config.build import Parts, build
-from trainlab.config.resolvers import PROJECT
+from trainlab.config.load import load_config
+from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.config.run_config import resolve
 from trainlab.inference import evaluate_checkpoint
 from trainlab.inference.rebuild import rebuild_network
@@ -95,17 +96,15 @@ Compose = Callable[..., DictConfig]
 @pytest.fixture
 def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     """A composed `train.yaml`, its data and its outputs in a temporary folder."""
-    from hydra import compose, initialize_config_dir
-
-    from trainlab.config.resolvers import register_resolvers
-
     monkeypatch.setenv("TRAINLAB_DATA", str(tmp_path / "data"))
 
     def composed(*overrides: str) -> DictConfig:
         register_resolvers()
         where = ["name=run", f"output_dir={tmp_path}", f"run_dir={tmp_path / 'run'}"]
-        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            return compose("train", overrides=[*overrides, *where])
+        cfg = load_config("train", [*overrides, *where])
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
 
     return composed
 
@@ -215,10 +214,9 @@ def test_defaults_of_a_run(compose: Compose):
 
 
 def test_defaults_of_an_evaluation():
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("eval", overrides=["ckpt_path=best.ckpt"])
+    cfg = load_config("eval", ["ckpt_path=best.ckpt"])
+    with open_dict(cfg):
+        del cfg["hydra"]
     parameters = inspect.signature(evaluate_checkpoint).parameters
     assert cfg == {"ckpt_path": "best.ckpt", **{p.name: p.default for p in list(parameters.values())[1:]}}
     assert list(parameters)[1:] == [

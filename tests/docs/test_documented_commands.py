@@ -26,8 +26,6 @@ NOT_RUN = {
     r"python src/exercise\.py.*": "takes minutes; CI runs --quick",
     r".*python benchmarks/.*": "takes minutes",
 }
-# What a reader has done on an earlier page.
-BEFORE = {"report.md": "python src/train.py -m model=bn,selu experiment=demo name=demo"}
 
 
 def reason_not_to_run(words: list[str]) -> str | None:
@@ -122,11 +120,10 @@ def test_the_design_shows_the_folders_and_the_order_of_imports():
 def test_commands_run(page: Path, tmp_path: Path):
     write_small_project(tmp_path)
     write_files(blocks_of(page), tmp_path)
-    before = [BEFORE[page.name].split()] if page.name in BEFORE else []
     code = [
         ["PYTHONPATH=src", "python", "-c", b.text] for b in blocks_of(page) if b.language == "python" and not b.file
     ]
-    for commands in [before, *(block.commands for block in blocks_of(page) if block.language == "bash"), code]:
+    for commands in [*(block.commands for block in blocks_of(page) if block.language == "bash"), code]:
         folder = tmp_path
         for words in [words for words in commands if not reason_not_to_run(words)]:
             if words[0] == "cd":

@@ -1,8 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from exercise.answers import Answers
-from exercise.section import Answer, Measurement, Section
+from exercise.section import Answer, Answers, Measurement, Section
 from exercise.store import Evidence
 from exercise.trainings import Setting, Sweep
 

@@ -53,4 +53,4 @@ def test_a_mean_compared_with_a_mark(mark: float, said: str):
 
 def test_one_seed_claims_nothing_of_a_mark():
     said = describe_against_mark(interval([0.61]), 0.6, "the goal")
-    assert said == "That is 1.0 points above the goal, 60.0 %; with one seed nothing more can be said."
+    assert said == "That is 1.0 points above the goal, 60.0 %; with one seed nothing more can be claimed."

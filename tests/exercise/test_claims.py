@@ -1,5 +1,7 @@
 """What is usually said, claim by claim."""
 
+from dataclasses import replace
+
 from exercise.claims import Claim, all_claims_hold, claims_table, describe_claims
 
 FOUND = [
@@ -36,7 +38,8 @@ def test_the_table_has_a_column_for_p_where_there_is_one():
         ["ReLU is fast", "", "confirmed"],
         ["tanh is slow", "0.9 times", "contradicted"],
     ]
-    _, table = claims_table(FOUND, "How.", ["0.01", "", "0.2", ""])
+    with_p = [replace(claim, p=p) for claim, p in zip(FOUND, ["0.01", "", "0.2", ""], strict=True)]
+    _, table = claims_table(with_p, "How.")
     assert table.headings == ["usually said", "measured", "p", "here"]
     assert [row[2][0] for row in table.rows] == ["0.01", "-", "0.2", "-"]
     assert table.rows[3][3][0] == "undecided"

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from exercise.page import page, write_page
+from exercise.page import write_page
 from exercise.questions.tuning import sections as tuning
 from exercise.section import Answer, Section
 from exercise.store import Evidence
@@ -27,7 +27,7 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     seconds = {"question_8": 1234.0}
     evidence = Evidence(tmp_path, Setting(overrides=("data.root=/images",)))
     evidence.keep(tuning.STEPS, {"8b, plain": [2.0, 2.1, 2.0], "8c": [3.0, 3.1, 3.0]})
-    text = page(tuning.SECTIONS, evidence, seconds)
+    text = write_page(tuning.SECTIONS[:-1], evidence, seconds).read_text()
     assert text_of(text, "8b") == (
         "ELU with decay: validation accuracy 51.1 ± 0.4 % (3 seeds), test accuracy † 25.0 ± 0.0 % (3 seeds), at the "
         "epoch with the lowest validation loss. Learning rate 0.0001, given.  The lowest validation loss came at epoch "
@@ -41,8 +41,8 @@ def test_results_give_the_known_report(leave: Leave, tmp_path: Path):
     assert text.count("No answer yet: ") == 4 == text.count('<span class="faint">no answer yet</span>')
     assert text.count('<a href="#8d">') == 1
     # What repeats it, and what it took.
-    assert f"python src/exercise.py 8 --name {tmp_path.name} data.root=/images" in text
-    assert "python src/train.py -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he,exercise/part_8c_bn" in text
+    assert f"trainlab exercise 8 --name {tmp_path.name} data.root=/images" in text
+    assert "trainlab train -m experiment=exercise/plain_elu_he,exercise/part_8b_elu_he,exercise/part_8c_bn" in text
     assert "It took 20.6 minutes" in text
     # Offline: nothing is fetched from anywhere.
     assert not re.search(r'(src|href)="(https?:)?//', text)
@@ -60,7 +60,7 @@ def test_an_answer_against_what_is_usually_said_is_marked(tmp_path: Path):
         answer = Answer(["It is 1 < 2."], agrees)
         return Section(f"q{agrees}", "1", "A title", "A question?", "The book.", lambda _: answer, [Sweep("s", ())])
 
-    text = page([made_up(True), made_up(False), made_up(None)], Evidence(tmp_path, Setting()), {})
+    text = write_page([made_up(True), made_up(False), made_up(None)], Evidence(tmp_path, Setting()), {}).read_text()
     for verdict in ("confirmed", "contradicted", "undecided"):
         assert text.count(f'<span class="verdict {verdict}">{verdict}</span>') == 1
         assert text.count(f'</a> <span class="faint">{verdict}</span></li>') == 1  # in the contents
@@ -70,8 +70,8 @@ def test_an_answer_against_what_is_usually_said_is_marked(tmp_path: Path):
 def test_details_stand_below_the_answer_and_not_in_it(tmp_path: Path):
     answer = Answer(["in short."], details=["more of it.", ""])
     section = Section("q", "1", "A title", "A question?", "", lambda _: answer, [Sweep("s", ())])
-    text = page([section], Evidence(tmp_path, Setting()), {})
+    text = write_page([section], Evidence(tmp_path, Setting()), {}).read_text()
     assert text_of(text, "q") == "In short."
     assert '<h3>In detail</h3><div class="details"><p>More of it.</p></div>' in text
     short = replace(section, answer=lambda _: Answer(["in short."]))
-    assert "In detail" not in page([short], Evidence(tmp_path, Setting()), {})
+    assert "In detail" not in write_page([short], Evidence(tmp_path, Setting()), {}).read_text()

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from exercise import runner
-from exercise.processes import SweepProcess
-from exercise.runner import Cancelled, Exercise
+from exercise.runner import Cancelled, Exercise, SweepProcess
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from exercise.trainings import Setting, Sweep
@@ -112,23 +111,23 @@ def test_a_sweep_that_does_not_finish_ends_the_exercise(
 ):
     with pytest.raises(Cancelled) as ended:
         exercise(tmp_path, [section()], runs, status).run()
-    assert ended.value.status == (status or 1)
+    assert ended.value.code == (status or 1)
     recorded = [how for how in runs.values() if how != "running"]
-    assert f"sweep: {2 - len(recorded)} of 2 runs have come to no end" in caplog.text
+    assert f"sweep: {2 - len(recorded)} of 2 runs have not ended" in caplog.text
     assert Evidence(tmp_path / "outputs" / "study", Setting()).under_way() == ["sweep"]
 
 
 def test_a_sweep_of_which_all_runs_fail_ends_the_exercise(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with pytest.raises(Cancelled) as ended:
         exercise(tmp_path, [section()], {1: "failed", 2: "failed"}, status=1).run()
-    assert ended.value.status == 1
+    assert ended.value.code == 1
     assert "sweep: 2 runs failed (no room)" in caplog.text
 
 
 def test_a_sweep_that_ends_otherwise_ends_the_exercise_whatever_it_left(tmp_path: Path):
     with pytest.raises(Cancelled) as ended:
         exercise(tmp_path, [section()], status=3).run()
-    assert ended.value.status == 3
+    assert ended.value.code == 3
 
 
 def test_a_measurement_that_lacks_something_is_left_for_later(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -216,7 +215,7 @@ def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
         "section = Section('q', '1', 'A', 'B', '', None, [Sweep('s', ()), Sweep('t', ())])\n"
         f"folder, script = Path({str(tmp_path / 'outputs' / 'x')!r}), Path({str(script)!r})\n"
         f"one = Exercise([section], [], folder, Setting({quick}), [sys.executable, str(script)])\n"
-        "try:\n    one.run()\nexcept Cancelled as ended:\n    sys.exit(ended.status)\n"
+        "try:\n    one.run()\nexcept Cancelled as ended:\n    sys.exit(ended.code)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     try:
@@ -276,7 +275,7 @@ def test_a_quick_sweep_that_does_not_finish_ends_the_concurrent_one(tmp_path: Pa
     one = Exercise(sections, [], tmp_path / "outputs" / "study", Setting(quick=True), [sys.executable, str(script)])
     with pytest.raises(Cancelled) as ended:
         one.run()
-    assert ended.value.status == 2
+    assert ended.value.code == 2
     evidence = Evidence(one.folder, one.setting)
     assert set(evidence.under_way()) == {"good", "bad"}  # both are gone on with
     assert json.loads((one.folder / "seconds.json").read_text()).keys() == {"good", "bad"}

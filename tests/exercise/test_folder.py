@@ -1,10 +1,12 @@
 """Who works in the folder of an exercise, and with which settings."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from exercise.folder import claim_folder
+from exercise.store import claim_folder
 from exercise.trainings import Setting, Sweep
 
 SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))
@@ -61,4 +63,25 @@ def test_two_exercises_do_not_work_in_one_folder(tmp_path: Path):
         pytest.raises(ValueError, match=r"another exercise is running in .*; wait for it"),
     ):
         claim(tmp_path)
+    claim(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"sweep": []},
+            r"settings.json is of format 1 \(read it with trainlab 0.1\) and this version reads format 2; set",
+        ),
+        ({"format": 3, "sweeps": {}}, r"is of format 3 \(read it with another version of trainlab\) and"),
+    ],
+)
+def test_a_folder_of_another_format_is_refused(tmp_path: Path, content: dict[str, Any], message: str):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        claim(tmp_path)
+    assert json.loads(path.read_text()) == content
+    path.unlink()
+    claim(tmp_path)
     claim(tmp_path)

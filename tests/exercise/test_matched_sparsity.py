@@ -3,8 +3,7 @@
 import pytest
 
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.matched_sparsity import claims, format_share
-from exercise.questions.sparsity.points import Point
+from exercise.questions.sparsity.points import Point, claims, format_share
 
 Shares = dict[float, float]  # validation accuracy by share of zeros
 # Zeroing's alone: differences have a deviation of 0.1 points, so their mean is known to 4.303 * 0.1 / sqrt(3) = 0.2.
@@ -64,9 +63,9 @@ def points(l1: Shares, plain: Shares) -> list[Point]:
 )
 def test_l1_compared_with_zeroing_at_equal_sparsity(l1: Shares, plain: Shares, holds: bool | None, said: str):
     alone, with_training = claims(points(l1, plain))
-    assert alone.says == "L1 is more accurate than zeroing alone at as many zeros"
+    assert alone.statement == "L1 is more accurate than zeroing alone at as many zeros"
     assert alone.holds is holds
-    assert alone.found.startswith(said) or said in alone.found
+    assert alone.figures.startswith(said) or said in alone.figures
     assert with_training.holds is None
 
 
@@ -92,12 +91,12 @@ def test_holms_correction_is_over_the_pairs_of_a_claim():
     # 1, 2 and 1.5 points: mean 1.5, deviation 0.5, t = 5.20, p = 0.035 with two degrees of freedom; 0.07 among two
     near = [point(m.L1, 0.7, {1: 0.51, 2: 0.52, 3: 0.515}), point(m.PLAIN, 0.7, dict.fromkeys((1, 2, 3), 0.5))]
     (one, _) = claims(near)
-    assert (one.holds, one.found) == (True, "at 70 % zeros +1.5 ± 1.2 points compared with it at as many (70 %)")
+    assert (one.holds, one.figures) == (True, "at 70 % zeros +1.5 ± 1.2 points compared with it at as many (70 %)")
     again = [point(p.method, 0.9, {seed: figures["val_acc"] - 0.1 for seed, figures in p.seeds.items()}) for p in near]
     again[0].seeds[1]["val_acc"] -= 0.02  # of which nothing can be said
     (two, _) = claims([*near, *again])
     assert two.holds is None
-    assert two.found.count("not shown which") == 2
+    assert two.figures.count("not shown which") == 2
 
 
 def test_shares_in_words():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from exercise.questions.mistakes import alpha_dropout
-from exercise.questions.mistakes.alpha_dropout_costs import describe_changes, describe_effect, describe_rates
+from exercise.questions.mistakes.alpha_dropout import describe_changes, describe_effect, describe_rates
 from exercise.questions.mistakes.trainings import network
 from exercise.section import Answer
 from exercise.store import Evidence

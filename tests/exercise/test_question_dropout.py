@@ -8,11 +8,9 @@ import pytest
 import torch
 
 from exercise.formatting import format_ratio
-from exercise.questions.dropout import costs as dropout_costs
-from exercise.questions.dropout import sections as dropout
-from exercise.step_costs import random_batch, training_step
+from exercise.questions import dropout
+from exercise.step_costs import one_thread, random_batch, time_alternately, time_ratio, training_step
 from exercise.store import Evidence
-from exercise.timing import one_thread, time_alternately, time_ratio
 from exercise.trainings import Setting
 from trainlab.statistics import Ratio
 
@@ -94,7 +92,7 @@ def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Eviden
     assert cheap.endswith(
         "over 3 rounds, those of predictions over 3, those of MC dropout over 3, those of epochs over seeds."
     )
-    assert [picture.name for picture in found.figures] == ["loss_by_epoch", "7_costs"]
+    assert [picture.name for picture in found.figures] == ["7_loss_by_epoch", "7_costs"]
     assert "See after how many epochs each line is lowest" in found.figures[0].caption
     (_, rates), (_, variants) = found.tables
     assert [row[0][0] for row in rates.rows] == ["0", "0.1", "0.2", "0.5"]
@@ -198,7 +196,7 @@ def test_whether_predictions_are_free(off: float, free: bool | None):
     assert dropout.is_free(inference) is free
     claim = dropout.claims(NO_TIME, inference, predicted()["mc_dropout"])[1]
     assert claim.holds is free
-    assert claim.found.startswith(f"{off:.2f} times (95 %: ")
+    assert claim.figures.startswith(f"{off:.2f} times (95 %: ")
 
 
 @pytest.mark.parametrize(("ten", "holds"), [(2.0, False), (10.0, True), (7.8, True), (7.2, None), (20.0, False)])
@@ -206,10 +204,10 @@ def test_whether_samples_cost_passes(ten: float, holds: bool | None):
     found = predicted(last=(1, ten, 100), every=(1, ten, 100))
     *_, last, every = dropout.claims(NO_TIME, found["inference"], found["mc_dropout"])
     assert (
-        last.says
+        last.statement
         == "10 samples of MC dropout after the last hidden layer take about 10 times as long as one prediction"
     )
-    assert "after every hidden layer" in every.says
+    assert "after every hidden layer" in every.statement
     assert last.holds is every.holds is holds
     assert bool(dropout.why_cheap(found["mc_dropout"])) is (ten == 2.0)
 
@@ -248,15 +246,15 @@ def test_words_for_ratios():
 
 
 def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
-    found = dropout_costs.measure_predictions(Evidence(tmp_path, Setting(quick=True)))
+    found = dropout.measure_predictions(Evidence(tmp_path, Setting(quick=True)))
     assert set(found["mc_dropout"]) == {f"{p}, {n}" for p in ("last", "every") for n in ("one pass", 1, 10)}
-    steps = dropout_costs.measure_steps(Evidence(tmp_path, Setting(quick=True)))
+    steps = dropout.measure_steps(Evidence(tmp_path, Setting(quick=True)))
     assert list(steps) == ["none", "last, standard", "last, alpha", "every, standard", "every, alpha"]
     assert all(len(rounds) == 5 and min(rounds) > 0 for rounds in steps.values())
 
 
 def test_the_timed_step_trains_and_draws_new_masks():
-    network = dropout_costs.make_network(dropout=0.5, dropout_after="every", dropout_kind="standard")
+    network = dropout.make_network(dropout=0.5, dropout_after="every", dropout_kind="standard")
     before = network.module.linear_1.weight.clone()
     step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *random_batch(8))
     step()

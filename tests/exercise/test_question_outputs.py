@@ -5,32 +5,32 @@ from pathlib import Path
 import pytest
 import torch
 
-from exercise.questions.activations import heads, outputs
+from exercise.questions.activations import outputs
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 
 
 @pytest.fixture
-def single() -> heads.Examples:
+def single() -> outputs.Examples:
     """Thirty images of three classes, each filled with the number of its class."""
     labels = torch.arange(30) % 3
     images = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4).contiguous()
-    return heads.Examples(images, torch.nn.functional.one_hot(labels, 3).float())
+    return outputs.Examples(images, torch.nn.functional.one_hot(labels, 3).float())
 
 
-def test_pairs_are_of_two_classes_side_by_side(single: heads.Examples):
-    found = heads.image_pairs(single, 1, "here")
+def test_pairs_are_of_two_classes_side_by_side(single: outputs.Examples):
+    found = outputs.image_pairs(single, 1, "here")
     assert found.images.shape == (30, 3, 4, 8)
     assert found.present.sum(1).tolist() == [2.0] * 30
     for image, present in zip(found.images, found.present, strict=True):
         assert sorted({int(image[0, 0, 0]), int(image[0, 0, 7])}) == present.nonzero().flatten().tolist()
-    again, others = heads.image_pairs(single, 1, "here"), heads.image_pairs(single, 2, "here")
+    again, others = outputs.image_pairs(single, 1, "here"), outputs.image_pairs(single, 2, "here")
     assert torch.equal(found.images, again.images)
     assert not torch.equal(found.images, others.images)
 
 
-def test_every_image_comes_once_an_epoch(single: heads.Examples):
-    batches = [*heads.training_batches(single, False, 1, 2)]
+def test_every_image_comes_once_an_epoch(single: outputs.Examples):
+    batches = [*outputs.training_batches(single, False, 1, 2)]
     assert sum(len(batch.images) for batch in batches) == 60
     seen = torch.cat([batch.present for batch in batches])
     assert seen.sum(0).tolist() == [20.0, 20.0, 20.0]
@@ -39,19 +39,19 @@ def test_every_image_comes_once_an_epoch(single: heads.Examples):
 def test_both_losses_by_hand():
     logits = torch.tensor([[0.0, 0.0, 0.0]])
     present = torch.tensor([[1.0, 1.0, 0.0]])
-    assert heads.loss(logits, present, "softmax").item() == pytest.approx(torch.tensor(3.0).log().item())
-    assert heads.loss(logits, present, "logistic").item() == pytest.approx(3 * torch.tensor(2.0).log().item())
+    assert outputs.loss(logits, present, "softmax").item() == pytest.approx(torch.tensor(3.0).log().item())
+    assert outputs.loss(logits, present, "logistic").item() == pytest.approx(3 * torch.tensor(2.0).log().item())
 
 
-def test_a_pair_is_learned_by_logistic_outputs_and_cannot_be_by_softmax(single: heads.Examples):
-    pairs = heads.image_pairs(single, 0, "validation")
+def test_a_pair_is_learned_by_logistic_outputs_and_cannot_be_by_softmax(single: outputs.Examples):
+    pairs = outputs.image_pairs(single, 0, "validation")
     mean, std = torch.full((3, 4, 8), 1.0), torch.full((3, 4, 8), 0.8)
     found = {}
-    for head in heads.HEADS:
-        batches = heads.training_batches(single, True, 1, 200)
-        network = heads.train_network(batches, head, (mean, std), 3, 1)
-        found[head] = heads.probabilities(network, pairs.images, head)
-    shares = {head: outputs._of_two_classes(of, pairs.present) for head, of in found.items()}
+    for head in outputs.HEADS:
+        batches = outputs.training_batches(single, True, 1, 200)
+        network = outputs.train_network(batches, head, (mean, std), 3, 1)
+        found[head] = outputs.probabilities(network, pairs.images, head)
+    shares = {head: outputs.of_two_classes(of, pairs.present) for head, of in found.items()}
     assert shares["logistic"]["both"] == shares["logistic"]["exactly"] == 100
     assert shares["softmax"]["both"] == 0
     assert shares["softmax"]["top"] == 100
@@ -61,12 +61,12 @@ def test_a_pair_is_learned_by_logistic_outputs_and_cannot_be_by_softmax(single: 
 def test_figures_of_probabilities_by_hand():
     found = torch.tensor([[0.6, 0.7, 0.1], [0.6, 0.7, 0.8], [0.9, 0.2, 0.3]])
     present = torch.tensor([[1.0, 1, 0], [1, 1, 0], [1, 0, 1]])
-    two = outputs._of_two_classes(found, present)
+    two = outputs.of_two_classes(found, present)
     assert two == pytest.approx({"both": 200 / 3, "exactly": 100 / 3, "top": 200 / 3})
-    one = outputs._of_one_class(found, torch.tensor([[0.0, 1, 0], [0, 1, 0], [1, 0, 0]]))
+    one = outputs.of_one_class(found, torch.tensor([[0.0, 1, 0], [0, 1, 0], [1, 0, 0]]))
     assert one["accuracy"] == pytest.approx(200 / 3)
     assert one["sum"] == pytest.approx((1.4 + 2.1 + 1.4) / 3)
-    counts = outputs._histograms(found, heads.Examples(torch.zeros(3), present), 1)
+    counts = outputs._histograms(found, outputs.Examples(torch.zeros(3), present), 1)
     assert sum(counts["sum"]) == sum(counts["lesser"]) == 3
     assert counts["lesser"][int(0.6 * outputs.BINS)] == 2  # 0.6, 0.6 and 0.3
 
@@ -77,7 +77,7 @@ def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], top: tuple
 
     ones, spread = by_seed((1.0,) * 3), by_seed((0.98, 1.0, 1.02))
     low, high = by_seed((0.6, 0.61, 0.62)), by_seed((1.4, 1.41, 1.42))
-    histograms = {name: {head: [5, 5] for head in heads.HEADS} for name in ("sum", "lesser")}
+    histograms = {name: {head: [5, 5] for head in outputs.HEADS} for name in ("sum", "lesser")}
     one = {
         "accuracy": {"softmax": by_seed(softmax), "logistic": by_seed(logistic)},
         "sum": {"softmax": ones, "logistic": spread},
@@ -135,7 +135,7 @@ def test_each_claim_has_a_verdict_of_its_own():
             {"softmax": dict(enumerate(first)), "logistic": dict(enumerate(second))}
             for first, second in ((softmax, (48.1, 48.0, 48.2)), ((20.0, 20.4, 21.0), top))
         ]
-        return [(claim.found, claim.holds) for claim in outputs.claims(*sides)]
+        return [(claim.figures, claim.holds) for claim in outputs.claims(*sides)]
 
     # 0.1, 0.1 and 0.2 points: mean 0.13, deviation 0.058, times 4.303 / sqrt(3)
     assert found((48.2, 48.1, 48.4), ALIKE) == [
@@ -171,7 +171,7 @@ def test_one_seed_compares_nothing():
 
 
 def test_it_says_which_command_makes_its_networks():
-    (section,) = outputs.SECTIONS
+    section = outputs.SECTION
     assert "The first command alone makes the networks of this section" in section.notes[-1]
 
 
@@ -181,4 +181,4 @@ def test_shares_that_are_all_zero_are_none():
 
 def test_without_a_run_there_are_no_images_to_measure_on(tmp_path: Path):
     with pytest.raises(NotAvailable, match="no run was completed"):
-        outputs.measure_exclusive(Evidence(tmp_path, Setting()))
+        outputs.measure(Evidence(tmp_path, Setting()), paired=False)

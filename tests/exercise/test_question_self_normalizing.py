@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from exercise.claims import Claim
-from exercise.questions.self_normalizing.claims import NAMES, describe_fates, fate, is_kept, lower, who_keeps
-from exercise.questions.self_normalizing.sections import SWEEP, answer
+from exercise.questions.self_normalizing import NAMES, SWEEP, answer, describe_fates, fate, is_kept, lower, who_keeps
 from exercise.section import Answer
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
@@ -202,16 +201,16 @@ def test_words_and_verdict_have_one_p():
     """Differences -1, -1.1 and -1.7: t is 1.267 / 0.219, and p 0.029 alone, 0.057 by Holm where two are alike."""
     relu = {1: 3.0, 2: 3.0, 3: 3.0}
     lower_by = {1: 2.0, 2: 1.9, 3: 1.3}
-    alone, p = lower("x", "loss", {"SELU": lower_by, "ReLU": relu}, [("SELU", "ReLU")])
-    assert (alone.holds, p) == (True, "SELU compared with ReLU 0.029")
+    alone = lower("x", "loss", {"SELU": lower_by, "ReLU": relu}, [("SELU", "ReLU")])
+    assert (alone.holds, alone.p) == (True, "SELU compared with ReLU 0.029")
     pairs = [("SELU", "ReLU"), ("ELU", "ReLU")]
-    both, ps = lower("x", "loss", {"SELU": lower_by, "ELU": lower_by, "ReLU": relu}, pairs)
-    assert (both.holds, ps) == (None, "SELU compared with ReLU 0.057, ELU compared with ReLU 0.057")
+    both = lower("x", "loss", {"SELU": lower_by, "ELU": lower_by, "ReLU": relu}, pairs)
+    assert (both.holds, both.p) == (None, "SELU compared with ReLU 0.057, ELU compared with ReLU 0.057")
 
 
 def test_nothing_is_said_of_what_is_not_there():
-    assert lower("x", "loss", {}, [("SELU", "ReLU")]) == (Claim("x", "no figure", None), "")
-    assert lower("x", "loss", {"SELU": {1: 1.0}}, [("SELU", "ReLU")]) == (Claim("x", "loss: SELU 1.00", None), "")
+    assert lower("x", "loss", {}, [("SELU", "ReLU")]) == Claim("x", "no figure", None)
+    assert lower("x", "loss", {"SELU": {1: 1.0}}, [("SELU", "ReLU")]) == Claim("x", "loss: SELU 1.00", None)
 
 
 def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp_path):

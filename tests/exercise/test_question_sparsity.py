@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from exercise.page import page
-from exercise.questions.sparsity import chart
+from exercise.page import write_page
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.findings import describe_high_share, describe_sparsity
+from exercise.questions.sparsity import sections as chart
 from exercise.questions.sparsity.points import (
     Point,
     baseline,
@@ -19,7 +18,7 @@ from exercise.questions.sparsity.points import (
     points_of,
     smallest_kept,
 )
-from exercise.questions.sparsity.sections import answer
+from exercise.questions.sparsity.sections import answer, describe_high_share, describe_sparsity
 from exercise.registry import SECTIONS, choose_sections
 from exercise.section import Answer
 from exercise.store import Evidence
@@ -164,11 +163,11 @@ def test_how_sparse_in_words(keep: Callable[..., Evidence]):
     assert " and loses it from 50 % on (" in with_l1(keep, {0.3: 0.54, 0.5: 0.5})
     open_between = with_l1(keep, {0.3: 0.54, 0.4: 0.54, 0.5: 0.3, 0.6: 0.54, 0.9: 0.3})
     assert open_between.startswith("keeps it up to 40 % zeros (") and " and loses it from 90 % on (" in open_between
-    assert open_between.endswith("; at 50 % and 60 % that cannot be told")
+    assert open_between.endswith("; at 50 % and 60 % that is undecided")
     none = with_l1(keep, {0.3: 0.54, 0.5: 0.54}, noise=10.0)
-    assert none == "cannot be said to keep it or lose it at any share tried (30 % and 50 % zeros)"
+    assert none == "is not shown to keep it or lose it at any share tried (30 % and 50 % zeros)"
     only_open = with_l1(keep, {0.3: 0.54, 0.5: 0.2}, noise=10.0)
-    assert only_open.startswith("loses it from 50 % on (") and only_open.endswith("; at 30 % that cannot be told")
+    assert only_open.startswith("loses it from 50 % on (") and only_open.endswith("; at 30 % that is undecided")
 
 
 def test_all_methods_compared_near_90_percent(keep: Callable[..., Evidence]):
@@ -259,10 +258,8 @@ def test_one_seed_claims_nothing(keep: Callable[..., Evidence]):
     base = baseline(points)
     assert base is not None and smallest_kept([p for p in points if p is not base], base) is None
     text = said(evidence)
-    assert (
-        "zeroing the smallest weights cannot be said to keep it or lose it at any share tried (50 %, 90 % and" in text
-    )
-    assert "No file smaller than the 2,000 kB of the dense network can be said to keep the accuracy." in text
+    assert "zeroing the smallest weights is not shown to keep it or lose it at any share tried (50 %, 90 % and" in text
+    assert "No file smaller than the 2,000 kB of the dense network is shown to keep the accuracy." in text
     assert answer(evidence).agrees is None
 
 
@@ -300,9 +297,10 @@ def test_no_completed_run(tmp_path: Path):
 
 def test_it_is_a_part_of_the_page(keep: Callable[..., Evidence]):
     assert [section.key for section in choose_sections(["6"])] == ["6"]
-    text = page([section for section in SECTIONS if section.part == "6"], keep(), {})
+    text = write_page([section for section in SECTIONS if section.part == "6"], keep(), {}).read_text()
     assert 'class="verdict contradicted"' in text
-    assert "question_6_l1 is not measured" in page(choose_sections(["6"]), _without(keep(), "question_6_l1"), {})
+    text = write_page(choose_sections(["6"]), _without(keep(), "question_6_l1"), {}).read_text()
+    assert "question_6_l1 is not measured" in text
 
 
 def _without(evidence: Evidence, name: str) -> Evidence:

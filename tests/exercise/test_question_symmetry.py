@@ -61,7 +61,7 @@ def test_symmetry_that_is_kept_and_costs_accuracy_is_what_the_textbook_says(made
         "distinct units and weights of rank 30.0 ± 0.0 after the last epoch."
     )
     assert worse.startswith("Validation accuracy of one value a layer is 25.0 ± 2.5 points lower than of independent")
-    assert "the last hidden layer comes to 28.0 ± 0.0 distinct units with weights of rank 1.0 ± 0.0, and those" in half
+    assert "the last hidden layer reaches 28.0 ± 0.0 distinct units with weights of rank 1.0 ± 0.0, and those" in half
     assert "and those below keep one unit" in half
     assert "reaches 16.0 ± 2.5 % (3 seeds) and independent weights 41.0 ± 2.5 % (3 seeds). Equal weights add" in without
     assert "90 ± 0 % (3 seeds) of the hidden units" in without
@@ -96,7 +96,7 @@ def test_symmetry_that_costs_nothing_is_not_what_it_says(made, accuracies, agree
 
 def test_what_independent_weights_of_the_output_layer_come_to(made):
     evidence = made(**{OUTPUT_INDEPENDENT: {"rank": (2, 2), "units": (4, 9)}})
-    assert "those below come to as many as 4" in answer(evidence).figures[0].caption
+    assert "those below reach as many as 4" in answer(evidence).figures[0].caption
 
 
 def test_last_units_that_stay_alike_under_such_an_output_layer(made):
@@ -119,7 +119,7 @@ def test_runs_that_diverged_without_normalization_are_counted(made):
 def test_without_a_completed_run_nothing_is_said(made, name):
     found = answer(made(normed={name: ()}))
     assert found.agrees is None
-    assert found.sentences == ["One side has no completed run: nothing can be said."]
+    assert found.sentences == ["One side has no completed run: nothing can be compared."]
 
 
 def test_without_runs_there_is_no_answer_yet(tmp_path):

@@ -8,11 +8,11 @@ import pytest
 from exercise.formatting import (
     all_hold,
     compare_pairs,
-    corrected_verdict,
     corrected_verdicts,
     describe_outcome,
     format_list,
     format_margin,
+    verdict,
 )
 from exercise.store import Evidence
 from exercise.trainings import Setting, Sweep
@@ -43,13 +43,13 @@ def test_a_family_is_corrected_over_its_own_pairs(groups: dict[str, Group]):
     relu, selu = compare_pairs([(groups["elu"], groups["relu"]), (groups["elu"], groups["selu"])])
     assert (relu.tests, selu.tests) == (2, 2)
     assert relu.p == pytest.approx(2 * relu.difference.p)  # Holm: the smaller of two counts twice
-    assert (corrected_verdict(relu), corrected_verdict(selu)) == ("higher", "not distinguishable")
+    assert (verdict(relu.difference, relu.p), verdict(selu.difference, selu.p)) == ("higher", "not distinguishable")
     # elu - relu: 0.1, 0.098, 0.101: mean 9.97 points, sd 0.153, 4.303 * 0.153 / sqrt(3) = 0.38
     assert format_margin(relu) == "10.0 ± 0.4"
     (other_way,) = compare_pairs([(groups["relu"], groups["elu"])])
-    assert corrected_verdict(other_way) == "lower"
+    assert verdict(other_way.difference, other_way.p) == "lower"
     (single,) = compare_pairs([(groups["elu"], groups["tanh"])])
-    assert (corrected_verdict(single), format_margin(single)) == ("unknown", "21.0")
+    assert (verdict(single.difference, single.p), format_margin(single)) == ("unknown", "21.0")
 
 
 def test_results_of_runs(groups: dict[str, Group]):

@@ -2,7 +2,7 @@ import pytest
 
 from exercise.registry import BY_DEFAULT, SECTIONS, choose_sections
 from exercise.section import sweeps_of
-from exercise.trainings import QUICK, Setting, Sweep, count_runs, count_seeds, overrides_of, sweep_command
+from exercise.trainings import QUICK, Setting, Sweep, count_seeds, overrides_of, runs_of, sweep_command
 
 SWEEP = Sweep("rates", ("model=bn", "optim.lr=1e-4,1e-3", "seed=1,2,3"), quick=("optim.lr=1e-3",))
 
@@ -27,13 +27,13 @@ def test_the_quick_version_is_small_everywhere():
 def test_seeds_are_counted_as_hydra_reads_them(seed: str, count: int):
     setting = Setting(overrides=(f"seed={seed}",))
     assert count_seeds(SWEEP, setting) == count
-    assert count_runs(SWEEP, setting) == 2 * count  # two rates
+    assert len(runs_of(SWEEP, setting)) == 2 * count  # two rates
 
 
 def test_a_list_is_one_value_and_so_is_what_stands_in_quotes():
     sweep = Sweep("lists", ("model.widths=[1,2],[3,4]", "model.activation='a,b'", "data.root=/a=b/c,d"))
-    assert count_runs(sweep, Setting()) == 2
-    assert count_runs(Sweep("one", ()), Setting()) == 1
+    assert len(runs_of(sweep, Setting())) == 2
+    assert len(runs_of(Sweep("one", ()), Setting())) == 1
 
 
 def test_settings_of_the_exercise_itself_cannot_be_set():

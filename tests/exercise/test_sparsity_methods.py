@@ -1,10 +1,12 @@
 """Methods of question 6 on small networks: what they must do whatever the data."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from exercise.questions.sparsity import methods, schedule
+from exercise.questions.sparsity import fine_tuning, methods
 from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
 from trainlab.data.shapes import Shapes
 from trainlab.models import MLP, image_network
@@ -104,7 +106,7 @@ def test_the_amounts_of_the_schedule_come_to_the_share():
     for share in (0.5, 0.9, 0.98):
         for epochs in (2, 3, 10):
             left = 1.0
-            amounts = [schedule.cubic(share, epochs)(epoch) for epoch in range(epochs)]
+            amounts = [fine_tuning.cubic(share, epochs)(epoch) for epoch in range(epochs)]
             for amount in amounts:
                 left *= 1 - amount
             assert 1 - left == pytest.approx(share)
@@ -114,7 +116,7 @@ def test_the_amounts_of_the_schedule_come_to_the_share():
 def test_the_callback_prunes_each_layer_and_nothing_else(data: Shapes):
     network, before = network_of(), network_of()
     generator = torch.get_rng_state()
-    pruned = schedule.prune_by_schedule(network, 0.9, data, PLAN)
+    pruned = fine_tuning.prune_by_schedule(network, 0.9, data, PLAN)
     for layer in linear_layers(pruned).values():
         assert int((layer.weight == 0).sum()) == pytest.approx(0.9 * layer.weight.numel(), abs=2)  # rounded twice
         assert list(dict(layer.named_parameters())) in (["weight"], ["weight", "bias"], ["bias", "weight"])
@@ -122,14 +124,27 @@ def test_the_callback_prunes_each_layer_and_nothing_else(data: Shapes):
     assert pruned.state_dict().keys() == network.state_dict().keys()
     assert states_equal(network, before)
     assert torch.equal(torch.get_rng_state(), generator)
-    assert states_equal(pruned, schedule.prune_by_schedule(network, 0.9, data, PLAN))
+    assert states_equal(pruned, fine_tuning.prune_by_schedule(network, 0.9, data, PLAN))
+
+
+def test_a_checkpoint_of_a_slurm_job_that_lies_about_is_not_loaded(
+    data: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"of another job")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    network = network_of()
+    with pytest.MonkeyPatch.context() as without:
+        without.delenv("SLURM_NTASKS")
+        expected = fine_tuning.prune_by_schedule(network, 0.5, data, Plan(1, 2, 1e-2))
+    assert states_equal(fine_tuning.prune_by_schedule(network, 0.5, data, Plan(1, 2, 1e-2)), expected)
 
 
 def test_the_callback_trains_as_fine_tuning_does_until_it_prunes(data: Shapes):
     network, plan = network_of(), Plan(1, 3, 1e-2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "cubic", lambda share, epochs: lambda epoch: 0.0)
-        pruned = schedule.prune_by_schedule(network, 0.9, data, plan)
+        patch.setattr(fine_tuning, "cubic", lambda share, epochs: lambda epoch: 0.0)
+        pruned = fine_tuning.prune_by_schedule(network, 0.9, data, plan)
     for name, theirs in fine_tune(network, data, plan).state_dict().items():
         # Adam over one vector and over each tensor rounds otherwise
         torch.testing.assert_close(pruned.state_dict()[name], theirs, rtol=0, atol=1e-5)
@@ -137,7 +152,7 @@ def test_the_callback_trains_as_fine_tuning_does_until_it_prunes(data: Shapes):
 
 def test_what_the_callback_leaves_was_trained_on_and_not_reset(data: Shapes):
     network = network_of()
-    pruned = schedule.prune_by_schedule(network, 0.5, data, PLAN)
+    pruned = fine_tuning.prune_by_schedule(network, 0.5, data, PLAN)
     start, end = (linear_layers(which)["module.linear_1"].weight for which in (network, pruned))
     assert not (end == start)[end != 0].any()
 
@@ -155,7 +170,7 @@ def test_factors_of_full_rank_are_the_layer_and_of_less_its_best_approximation()
 
 def test_factors_come_where_they_have_fewer_weights(data: Shapes):
     network = network_of(width=8)  # 3072 x 8, 8 x 8, 8 x 10
-    small = methods.factorize_and_tune(network, 4, data, PLAN)
+    small = fine_tune(methods.factorize(network, 4), data, PLAN)
     weights = {name: layer.weight.numel() for name, layer in linear_layers(small).items()}
     # 4 (8 + 8) is not less than 8 x 8, 4 (8 + 10) is less than 8 x 10
     assert weights == {
@@ -211,7 +226,7 @@ def test_a_student_is_narrower_scales_like_its_teacher_and_learns_from_it(data: 
     assert linear_layers(student)["module.linear_2"].weight.shape == (4, 4)
     assert torch.equal(student.scaling.gain, teacher.scaling.gain)
     learned = methods.train_student(student, teacher, data, LONG)
-    alone = methods.train_alone(student, data, LONG)
+    alone = fine_tune(student, data, LONG)
     images, _ = next(iter(data.val_dataloader()))
 
     def apart(network: nn.Module) -> float:

@@ -90,8 +90,8 @@ def test_what_was_not_measured_is_not_compared():
 
 def test_a_sentence_has_ratio_interval_and_times():
     assert step_costs.describe_step_cost(MS, ("a", "ELU"), ("b", "batch norm")) == (
-        "A training step of batch norm takes 1.50 times as long as one of ELU (95 % over 3 rounds, in turn: 1.47 to "
-        "1.52): 3.0 against 2.0 ms of processor time, each by itself on one thread."
+        "A training step of batch norm takes 1.50 times as long as one of ELU (95 % over 3 rounds, alternately: 1.47 "
+        "to 1.52): 3.0 against 2.0 ms of processor time, each on one thread."
     )
     assert step_costs.describe_step_cost(MS, ("a", "ELU"), ("c", "SELU")).endswith(
         "one thread; up to 5 % count as none."

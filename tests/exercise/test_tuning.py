@@ -9,7 +9,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from exercise.questions import variants
-from exercise.questions.tuning import all_parts, parts
 from exercise.questions.tuning import sections as tuning
 from exercise.section import Answer
 from exercise.store import Evidence, NotAvailable
@@ -26,9 +25,9 @@ def evidence(tmp_path: Path) -> Callable[[], Evidence]:
 
 def answer(key: str, evidence: Evidence, **steps: float) -> Answer:
     """That of a section, where a step takes so many milliseconds by part, and otherwise 2."""
-    ms = {part: steps.get(part.replace(", ", "_"), 2.0) for part in parts.PARTS}
+    ms = {part: steps.get(part.replace(", ", "_"), 2.0) for part in tuning.PARTS}
     evidence.keep(tuning.STEPS, {part: [v, (1 + 0.001 * i) * v, v] for i, (part, v) in enumerate(ms.items())})
-    sections = (*tuning.SECTIONS, all_parts.SECTION)
+    sections = tuning.SECTIONS
     (section,) = (section for section in sections if section.key == key)
     return section.answer(evidence)
 
@@ -50,8 +49,8 @@ def test_faster_better_and_dearer_is_what_the_textbook_has(leave: Leave, evidenc
     )
     assert "batch norm takes 0.29 times the epochs" in found.sentences[2]
     assert found.sentences[3] == (
-        "A training step of batch norm takes 1.50 times as long as one of plain ELU (95 % over 3 rounds, in turn: 1.50 "
-        "to 1.51): 3.0 against 2.0 ms of processor time, each by itself on one thread."
+        "A training step of batch norm takes 1.50 times as long as one of plain ELU (95 % over 3 rounds, alternately: "
+        "1.50 to 1.51): 3.0 against 2.0 ms of processor time, each on one thread."
     )
     assert found.sentences[4] == (
         "Confirmed: batch norm takes fewer epochs than plain ELU to as low a loss; batch norm is better than plain "
@@ -158,7 +157,7 @@ def test_1cycle_is_to_be_sooner_and_better(
 def test_seconds_of_seeds_that_share_a_clock_have_no_interval(
     leave: Leave, tmp_path: Path, evidence: Callable[[], Evidence]
 ):
-    for i, key in enumerate(parts.PARTS):
+    for i, key in enumerate(tuning.PARTS):
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i], epoch_s=2.0 + i)
     for path in tmp_path.glob("*/*/result.json"):
         result = Result.read(path.parent)
@@ -192,7 +191,7 @@ def test_mc_dropout_that_helps_agrees(leave: Leave, evidence: Callable[[], Evide
 
 
 def test_all_parts_compared_with_reported_results(leave: Leave, evidence: Callable[[], Evidence]):
-    for i, key in enumerate(parts.PARTS):
+    for i, key in enumerate(tuning.PARTS):
         noise = 0.0002 * (i % 3)
         leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i + noise, 0.503 + 0.01 * i])
     found = answer("8", evidence())
@@ -222,7 +221,7 @@ def test_all_parts_compared_with_reported_results(leave: Leave, evidence: Callab
 
 def test_what_costs_accuracy_and_what_is_open_is_said_to(leave: Leave, evidence: Callable[[], Evidence]):
     levels = {"8b, plain": 0.5, "8c": 0.48, "8d, plain": 0.48}
-    for key in parts.PARTS:
+    for key in tuning.PARTS:
         level, noise = levels.get(key, 0.5), {"8c": 0.0002, "8d, plain": 0.02}.get(key, 0.0)
         leave_part(leave, key, [level - noise, level + 0.001, level + 0.003 + noise])
     said = answer("8", evidence()).sentences
@@ -249,7 +248,7 @@ def test_comparisons_are_corrected_for_each_other(leave: Leave, evidence: Callab
 def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8b, plain", [0.5, 0.5, 0.5])
     for seed in (1, 2, 3):
-        overrides = (f"experiment=exercise/{parts.PARTS['8c'].experiment}", f"seed={seed}")
+        overrides = (f"experiment=exercise/{tuning.PARTS['8c'].experiment}", f"seed={seed}")
         leave(f"question_8/c{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, part="8c")
     found = answer("8c", evidence())
     assert found.agrees is None
@@ -259,7 +258,7 @@ def test_a_part_without_a_completed_run_says_so(leave: Leave, evidence: Callable
 def test_runs_that_diverged_leave_the_others_without_a_claim(leave: Leave, evidence: Callable[[], Evidence]):
     leave_part(leave, "8b, plain", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.530, 0.533], epochs=4)
-    overrides = (f"experiment=exercise/{parts.PARTS['8c'].experiment}", "seed=3")
+    overrides = (f"experiment=exercise/{tuning.PARTS['8c'].experiment}", "seed=3")
     leave("question_8/c3", [2.3], [0.1], seed=3, status="diverged", overrides=overrides, name_of_part="8c")
     found = answer("8c", evidence(), **{"8c": 3.0})
     assert found.agrees is None
@@ -298,20 +297,20 @@ def leaves(node: Any, path: str = "") -> dict[str, Any]:
     [
         ("8b, plain", "8b", {"data.batch_size", "optim.weight_decay"}),
         ("8d, plain", "8d", {"data.batch_size", "optim.weight_decay"}),
-        (*parts.COMPARED["8c"], {"model.batch_norm"}),
+        (*tuning.COMPARED["8c"], {"model.batch_norm"}),
         (
-            *parts.COMPARED["8d"],
+            *tuning.COMPARED["8d"],
             {"model.batch_norm", "model.activation", "model.initializer", "model.standardize"},
         ),
-        (*parts.COMPARED["8e"], {"model.dropout"}),
+        (*tuning.COMPARED["8e"], {"model.dropout"}),
     ],
 )
 def test_what_is_compared_differs_in_the_change_alone(before: str, after: str, changes: set[str]):
-    assert differing(*(parts.PARTS[key].experiment for key in (before, after))) == changes
+    assert differing(*(tuning.PARTS[key].experiment for key in (before, after))) == changes
 
 
 def test_1cycle_differs_in_optimizer_schedule_and_length_alone():
-    found = differing(*(parts.PARTS[key].experiment for key in parts.COMPARED["8f"]))
+    found = differing(*(tuning.PARTS[key].experiment for key in tuning.COMPARED["8f"]))
     length = {key for key in found if key == "trainer.max_epochs" or key.startswith("callbacks.early_stopping")}
     assert {key.partition(".")[0] for key in found - length} == {"optim", "scheduler"}
     assert "optim.weight_decay" not in found
@@ -319,5 +318,5 @@ def test_1cycle_differs_in_optimizer_schedule_and_length_alone():
 
 @pytest.mark.parametrize("experiment", variants.VARIANTS)
 def test_a_variant_is_trained_as_its_part(experiment: str):
-    part = parts.PARTS[variants.VARIANTS[experiment].part].experiment
+    part = tuning.PARTS[variants.VARIANTS[experiment].part].experiment
     assert {key.partition(".")[0] for key in differing(part, experiment)} == {"model"}

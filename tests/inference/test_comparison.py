@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from trainlab.inference.comparison import METRICS, compare, describe, mcnemar_test
-from trainlab.inference.metrics import score_images
+from trainlab.inference.metrics import METRICS, compare, describe, mcnemar_test, score_images
 from trainlab.randomness import generator
 
 N = 1000

@@ -20,9 +20,9 @@ def test_mean_deviation_and_dead_units_by_hand():
     found = statistics(torch.tensor([[1.0, 3.0], [1.0, 5.0]]))
     # 1 + 3 + 1 + 5 = 10; squares 1 + 9 + 1 + 25 = 36, so the variance is 36 / 4 - 2.5**2.
     assert (found.mean, found.std, found.dead) == (2.5, pytest.approx(math.sqrt(2.75)), 0.5)
-    assert (found.histogram.low, found.histogram.high) == (1, 5)
-    assert (found.histogram.total, found.histogram.squares) == (10, 36)
-    bins = {i: count for i, count in enumerate(found.histogram.counts) if count}
+    assert (found.histogram["min"], found.histogram["max"]) == (1, 5)
+    assert (found.histogram["sum"], found.histogram["sum_squares"]) == (10, 36)
+    bins = {i: count for i, count in enumerate(found.histogram["bucket_counts"]) if count}
     assert bins == {0: 2, 32: 1, 63: 1}  # of 64: 1 is at the start, 3 in the middle, 5 at the end
 
 
@@ -52,7 +52,7 @@ def test_values_that_are_not_finite_are_reported_and_in_no_histogram(wrong):
     found = statistics(torch.tensor([[wrong, 1.0], [wrong, 2.0]]))
     assert not math.isfinite(found.mean)
     assert not math.isfinite(found.std)
-    assert sum(found.histogram.counts) == 2
+    assert sum(found.histogram["bucket_counts"]) == 2
     assert statistics(torch.full((2, 2), wrong)).histogram is None
 
 
@@ -105,8 +105,7 @@ def of_weights(rows, dtype=torch.float32):
     layer = nn.Linear(rows.shape[1], rows.shape[0], dtype=dtype)
     with torch.no_grad():
         layer.weight.copy_(rows)
-    found = weights_of(Layer("one", [layer]))
-    return found.rank, found.distinct_units
+    return tuple(weights_of(Layer("one", [layer])).values())
 
 
 @pytest.mark.parametrize(
@@ -139,14 +138,12 @@ def test_kernels_are_rows_and_what_has_no_matrix_has_no_figures():
     with torch.no_grad():
         conv.weight.fill_(0.5)
         conv.weight[0, 0, 0, 0] = 1.0
-    found = weights_of(Layer("conv", [conv]))
-    assert (found.rank, found.distinct_units) == (2, 2)
+    assert weights_of(Layer("conv", [conv])) == {"rank": 2, "distinct_units": 2}
     linear = nn.Linear(2, 2)
     linear.weight.data[0, 0] = math.nan
     for part in (nn.BatchNorm1d(4), linear):
         found = weights_of(Layer("none", [part]))
-        assert math.isnan(found.rank)
-        assert math.isnan(found.distinct_units)
+        assert [*map(math.isnan, found.values())] == [True, True]
 
 
 def test_gradient_norms_by_hand():

@@ -4,8 +4,22 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from trainlab.config.resolvers import PROJECT, register_resolvers
-from trainlab.loggers.hyperparameters import COLUMNS, hyperparameters
+from trainlab.loggers.hyperparameters import hyperparameters
 
+TEXTS = {
+    "model",
+    "layers",
+    "activation",
+    "initializer",
+    "dropout",
+    "optimizer",
+    "scheduler",
+    "augmentation",
+    "data",
+    "seed",
+}
+NUMBERS = {"lr", "momentum", "weight_decay", "batch_size", "label_smoothing", "gradient_clip", "max_epochs"}
+COLUMNS = dict.fromkeys(TEXTS, str) | dict.fromkeys(NUMBERS, float) | {"batch_norm": bool, "standardize": bool}
 GROUPS = ("model", "optim", "scheduler", "data")
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((PROJECT / "conf" / group).glob("*.yaml"))]
 

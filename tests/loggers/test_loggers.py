@@ -9,9 +9,9 @@ from lightning.pytorch.callbacks import Callback
 from conftest import STEPS
 from recording import LOGGER, recorded
 from sweeping import sweep
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
 OF_LIGHTNING = (

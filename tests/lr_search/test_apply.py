@@ -5,8 +5,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,15 @@ import trainlab.run
 from conftest import TINY, cases, with_defaults
 from faults import PressCtrlC
 from same_runs import assert_same_run
+from sweeping import Script
 from trainlab.config.build import build
-from trainlab.config.resolvers import PROJECT
 from trainlab.data import ImageData
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.lr_search.apply import batches_per_epoch, devices_setting, run_search, search_config
 from trainlab.lr_search.grid import Grid
 from trainlab.lr_search.range_test import RangeTest
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import fingerprint, settings
 from trainlab.runs.result import Result
 
@@ -299,8 +297,7 @@ def test_mistakes_are_reported_before_anything_is_done(overrides: Any, message: 
 @pytest.mark.ddp
 def test_processes_for_other_devices_train_with_the_rate_that_the_first_found(tmp_path: Path):
     settings = ("trainer.devices=2", f"output_dir={tmp_path}", "name=run", "trainer.max_epochs=1")
-    command = [sys.executable, str(PROJECT / "src" / "train.py"), *with_defaults(TINY, *RANGE_TEST, *settings)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = Script("train.py", with_defaults(TINY, *with_defaults(RANGE_TEST, *settings)), tmp_path, {}).finish()
     assert done.returncode == 0, done.stderr
     result = Result.read(tmp_path / "run")
     assert result.lr_search

@@ -11,11 +11,11 @@ import torch
 from conftest import TINY, cases
 from trainlab.config.build import build
 from trainlab.config.compose import compose
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.lr_search.apply import run_search
 from trainlab.lr_search.base import SearchFailed
 from trainlab.lr_search.grid import Grid, best_of, refined
 from trainlab.randomness import derive_seed
+from trainlab.runs.files import read_rows
 from trainlab.training.module import Classifier
 
 ALONE = ("+trainer.benchmark=false",)  # a setting that populations do not know

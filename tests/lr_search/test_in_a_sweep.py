@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sweeping import eventually, start, sweep
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 
 GRID = (
     *("lr_search=grid", "lr_search.num_rates=3", "lr_search.epochs=1", "lr_search.validations_per_epoch=1"),
@@ -40,7 +40,7 @@ def assert_searched_once_a_model(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = sweep(*JOBS, f"output_dir={folder}", FIGURES="on")
+    done = sweep(*JOBS, f"output_dir={folder}", FIGURES="blank")
     assert (done.returncode, done.stderr) == (0, "")
     return folder
 

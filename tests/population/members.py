@@ -15,10 +15,10 @@ from sweeping import figures
 from trainlab.config.compose import compose
 from trainlab.config.resolvers import PROJECT
 from trainlab.config.run_config import RunConfig, resolve
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.population.runner import Population
 from trainlab.run import run
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
 STEPS = 50  # an epoch: 799 images in batches of 16, the last of 15

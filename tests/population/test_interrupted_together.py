@@ -10,7 +10,7 @@ from members import assert_as_undisturbed, continued
 
 from conftest import STEPS, cases
 from sweeping import Script, eventually, figures, in_session, results, start, sweep
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 
 EPOCHS = 3
 SETTINGS = (

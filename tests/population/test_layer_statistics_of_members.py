@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from members import TOLERANCE, alone, assert_same_run, deviations, together
 
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 
 ON = ("callbacks.layer_statistics.every_n_epochs=1", "callbacks.layer_statistics.num_images=50", "trainer.max_epochs=2")
 MODELS = {

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from conftest import cases
 from sweeping import sweep
 from trainlab.inference import evaluate_checkpoint
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
 NAMES = ("train/loss", "train/acc", "val/loss", "val/acc", "lr", "momentum", "epoch_s", "images_per_s", "parameters")

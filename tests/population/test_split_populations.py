@@ -7,7 +7,7 @@ import pytest
 from members import assert_as_undisturbed, continued
 
 from sweeping import eventually, figures, run_folders, start, sweep
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 from trainlab.sweep.plan import CONTINUE, RUN, Job
 from trainlab.sweep.rebalance import can_be_split, split

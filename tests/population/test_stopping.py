@@ -3,6 +3,7 @@
 import pytest
 from members import alone, assert_same_run, together
 
+from conftest import cases
 from trainlab.population.stack import Stack
 
 NADAM = ["optim=nadam", "optim.lr=1e-3"]
@@ -31,7 +32,7 @@ def stacks(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("model", ["elu_he", "bn"])
+@pytest.mark.parametrize("model", cases(["elu_he", "bn"], "bn"))
 def test_who_has_come_to_its_end_leaves_the_batch(model, stacks, tmp_path):
     works = {name: [f"model={model}", *NADAM, *settings] for name, (settings, _) in MEMBERS.items()}
     results = together({tmp_path / name: work for name, work in works.items()})

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from trainlab.report.findings import analyze
+from trainlab.report.run_table import runs_table
 from trainlab.report.runs import find_runs
 from trainlab.report.tables import ranking_table
-from trainlab.report.terminal import runs_table
 from trainlab.report.write import write_report
 
 

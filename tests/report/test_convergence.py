@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainlab.report.convergence import compare_convergence, time_to_reach
+from trainlab.report.comparisons import compare_convergence, time_to_reach
 from trainlab.report.descriptions import describe_convergence, describe_epoch_cost
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs

@@ -8,9 +8,15 @@ from PIL import Image
 
 from trainlab.report.groups import group_runs
 from trainlab.report.plots.canvas import COLORS, MAX_CURVES, canvas, shorten
-from trainlab.report.plots.groups import NAMES, cut_off, highest_shown, plot_groups, plot_learning_curves
+from trainlab.report.plots.groups import (
+    NAMES,
+    axis_positions,
+    cut_off,
+    highest_shown,
+    plot_groups,
+    plot_learning_curves,
+)
 from trainlab.report.plots.lr_search import label_without_lr
-from trainlab.report.plots.parallel import axis_positions
 from trainlab.report.runs import find_runs
 
 pytestmark = pytest.mark.usefixtures("drawn")

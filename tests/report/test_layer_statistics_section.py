@@ -93,7 +93,7 @@ def test_a_figure_has_a_column_a_group_and_a_line_an_epoch(leave, tmp_path):
     groups = {group.label: group for group in group_runs(find_runs([tmp_path]))}
     shown = {name: mean_over_seeds([r.layers for r in groups[name].runs.values()]) for name in ("elu", "selu")}
     with canvas(6, 8, 2, 4, scale_a_row=True) as (_, axes):
-        draw_layers(shown)[1](axes)
+        draw_layers(axes, shown)
         assert [one.get_title(loc="left") for one in axes[:2]] == ["elu", "selu"]
         assert [one.get_ylabel() for one in axes[::2]] == ["mean", "standard deviation", "dead units", "gradient norm"]
         for row, figure in enumerate(LAYER_STATISTICS):

@@ -52,6 +52,12 @@ def test_the_command_that_repeats_a_run_is_quoted_and_makes_a_folder_of_its_own(
     assert repeat_command(run) == "python src/train.py model=bn 'data.root=/my images' 'model.dense=[64,32]'"
 
 
+def test_the_command_that_repeats_a_run_starts_it_as_it_was_started(leave, tmp_path: Path):
+    leave("a", [1.0], [0.5], overrides=("model=wide",), provenance_program="trainlab train --config-dir 'my conf'")
+    (run,) = find_runs([tmp_path])
+    assert repeat_command(run) == "trainlab train --config-dir 'my conf' model=wide"
+
+
 def test_the_command_that_repeats_a_continued_run_trains_in_one_go(leave, no_figures: None, tmp_path: Path):
     origin = {"path": "a/checkpoints/last.ckpt", "epochs": 2, "changes": ["trainer.max_epochs: 2, now 4"]}
     overrides = ("ckpt_path=last", "trainer.max_epochs=4")

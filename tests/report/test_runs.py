@@ -40,8 +40,17 @@ def test_a_broken_result_is_listed_and_does_not_hide_the_others(tmp_path: Path, 
     (tmp_path / "bad" / "result.json").write_text(content)
     good, bad = find_runs([tmp_path])
     assert (good.folder.name, good.problem) == ("good", None)
-    assert bad.result is None
+    assert (bad.status, bad.result.metrics) == ("unreadable", {})
     assert str(tmp_path / "bad" / "result.json") in bad.problem
+
+
+def test_a_result_of_an_older_format_says_what_reads_it_and_nothing_about_training(tmp_path: Path):
+    path = tmp_path / "old" / "result.json"
+    path.parent.mkdir()
+    path.write_text('{"status": "completed", "fingerprint": "f00d", "overrides": []}')
+    [run] = find_runs([tmp_path])
+    expected = f"{path} is of format 1 (read it with trainlab 0.1) and this version reads format 2"
+    assert (run.status, run.problem) == ("unreadable", expected)
 
 
 def test_a_missing_folder_and_one_without_runs_say_what_to_give(tmp_path: Path):

@@ -2,8 +2,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from trainlab.report.run_table import runs_table
 from trainlab.report.runs import Run
-from trainlab.report.terminal import runs_table
 from trainlab.runs.result import Result
 
 METRICS = {"best_epoch": 4, "val_loss": 1.23456, "val_acc": 0.5, "test_loss": 1.0, "test_acc": 0.4321, "epochs": 15}
@@ -49,7 +49,7 @@ def test_a_failure_gives_its_reason_and_leaves_no_figure():
 
 
 def test_a_broken_result_has_a_row_with_the_problem():
-    run = Run(Path("/outputs/bad"), None, "result.json is damaged")
+    run = Run(Path("/outputs/bad"), problem="result.json is damaged")
     assert cells([run]) == [["bad", *["-"] * 6, "unreadable"]]
     assert reasons([run]) == ["bad: result.json is damaged"]
 

@@ -1,7 +1,7 @@
 """What tables look like as HTML."""
 
-from trainlab.report.pages import page_environment
 from trainlab.report.tables import Table
+from trainlab.report.write import page_environment
 
 
 def html_of(table: Table) -> str:

@@ -1,11 +1,9 @@
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from trainlab.config.resolvers import PROJECT
+from sweeping import Done, Script
 from trainlab.report.plots.groups import NAMES
 from trainlab.report.write import write_report
 
@@ -82,9 +80,8 @@ def test_a_bar_in_a_value_does_not_break_a_table(leave, tmp_path: Path, no_figur
 
 
 def test_the_script_prints_the_table_and_where_the_report_is(study: Path, tmp_path: Path):
-    def report(*arguments: str | Path) -> subprocess.CompletedProcess:
-        command = [sys.executable, PROJECT / "src" / "report.py", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    def report(*arguments: str | Path) -> Done:
+        return Script("report.py", [*map(str, arguments)], tmp_path, {}).finish()
 
     done = report(study, "--output-dir", tmp_path / "here")
     assert done.returncode == 0, done.stderr

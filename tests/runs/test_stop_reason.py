@@ -4,8 +4,8 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 
 from conftest import STEPS
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.files import read_rows
 
 
 class StopAfter(Callback):

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 
 pytestmark = pytest.mark.ddp
 FILES = {"config.yaml", "metrics.csv", "result.json", "train.log", ".lock", ".hydra", "checkpoints"}

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
 EPOCHS = 3

@@ -15,7 +15,7 @@ from conftest import TINY, with_defaults
 from sweeping import FAULT, eventually, figures, run_folders, start, sweep
 from trainlab.config.overrides import folder_name
 from trainlab.config.resolvers import PROJECT
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import telling
 from trainlab.runs.optuna_storage import STUDY, open_journal
 
@@ -36,7 +36,7 @@ def without_times(folder):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("outputs")
-    return folder / "study", sweep(*PRUNED, f"output_dir={folder}", FIGURES="on")
+    return folder / "study", sweep(*PRUNED, f"output_dir={folder}", FIGURES="blank")
 
 
 def test_a_batch_is_trained_as_populations(study):
@@ -246,6 +246,11 @@ def test_an_invalid_value_fails_only_its_trial(tmp_path):
     assert found == {16: "completed", 23: "failed", 30: "completed"}
 
 
+MORE_MISTAKES = [
+    (("model=bn",), "a search needs a key to search over, such as"),
+]
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -253,19 +258,39 @@ def test_an_invalid_value_fails_only_its_trial(tmp_path):
             ("optim.lr=interval(1e-2,1e-5)",),
             "an interval must go from a number to a higher one, got interval(0.01, 1e-05); set optim.lr",
         ),
-        (("optim.lr=interval(0,1e-2)",), "lr must be positive and finite, got 0.0; set optim.lr"),
+        pytest.param(
+            ("optim.lr=interval(0,1e-2)",),
+            "lr must be positive and finite, got 0.0; set optim.lr",
+            marks=pytest.mark.slow,
+        ),
         (("model=bn,selux",), "selux"),
-        (("model=bn",), "a search needs a key to search over, such as"),
-        (("model=bn,selu", "sweep.trials=0"), "trials must be an integer of at least 1, got 0; set sweep.trials"),
+        pytest.param(
+            ("model=bn,selu", "sweep.trials=0"),
+            "trials must be an integer of at least 1, got 0; set sweep.trials",
+            marks=pytest.mark.slow,
+        ),
         (("model=bn,selu", "sweep.sampler=tpa"), "sampler must be tpe or random, got 'tpa'; set sweep.sampler"),
-        (("model=bn,selu", "sweep.pruner=x"), "pruner must be none, median or hyperband, got 'x'; set sweep.pruner"),
-        (("model=bn,selu", "sweep.batch=0"), "batch must be auto or an integer of at least 1, got 0; set sweep.batch"),
-        (("model=bn,selu", "sweep.seed=-1"), "seed must be an integer of at least 0, got -1; set sweep.seed"),
+        pytest.param(
+            ("model=bn,selu", "sweep.pruner=x"),
+            "pruner must be none, median or hyperband, got 'x'; set sweep.pruner",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("model=bn,selu", "sweep.batch=0"),
+            "batch must be auto or an integer of at least 1, got 0; set sweep.batch",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("model=bn,selu", "sweep.seed=-1"),
+            "seed must be an integer of at least 0, got -1; set sweep.seed",
+            marks=pytest.mark.slow,
+        ),
         (
             ("model=bn,selu", "sweep.pruner=hyperband", "trainer.max_epochs=-1"),
             "the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit",
         ),
         (("model=bn,selu", "hydra/launcher=basic"), "needs hydra/launcher=trainlab; leave out hydra/launcher="),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_MISTAKES),
     ],
 )
 def test_mistakes_are_reported_before_anything_starts(arguments, message, tmp_path):

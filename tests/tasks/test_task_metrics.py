@@ -3,7 +3,7 @@
 import pytest
 
 from trainlab.config.build import build
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import fingerprint
 from trainlab.tasks.metrics import mode_of
 

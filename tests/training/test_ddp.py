@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from conftest import BATCH_SIZE, TINY, cases, with_defaults
+from sweeping import Script
 from trainlab.config.resolvers import PROJECT
 from trainlab.inference.network import evaluate
 from trainlab.inference.rebuild import rebuild_data, rebuild_network
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
 SETTINGS = [
@@ -49,17 +50,9 @@ def test_two_processes_train_what_one_does(model, train, tmp_path):
     one, whole = train(*settings, name="one")
     outputs = tmp_path / "two"
     halves = ["trainer.devices=2", f"data.batch_size={BATCH_SIZE // 2}", f"output_dir={outputs}", "name=run"]
-    process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "src" / "train.py"), *with_defaults(TINY, *with_defaults(settings, *halves))],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    assert children_of(process.pid) == []
+    done = Script("train.py", with_defaults(TINY, *with_defaults(settings, *halves)), tmp_path, {}).finish()
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
 
     folder = outputs / "run"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "two"]

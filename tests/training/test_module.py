@@ -12,11 +12,11 @@ from lightning.pytorch.callbacks import Callback
 from conftest import BATCH_SIZE, NUM_TRAIN, NUM_VAL, STEPS
 from trainlab.data.shapes import Shapes
 from trainlab.data.split import split
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.models import MLP, image_network
 from trainlab.randomness import generator
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
+from trainlab.runs.files import read_rows
 from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier
 
 # Adam divides by the gradient's size + 1e-8: where a gradient is near zero, its rounding error of 1e-16 becomes

@@ -1,23 +1,31 @@
 """Question 2: is it in order to begin with all biases zero?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import count
+from math import isnan
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from exercise.formatting import SMALL, all_hold, compare_pairs, format_accuracy, format_seeds, loses_nothing, with_label
+from exercise.formatting import (
+    SMALL,
+    accuracy_cells,
+    all_hold,
+    compare_pairs,
+    format_seeds,
+    join_sentences,
+    loses_nothing,
+    mean_cell,
+    text_cells,
+    with_label,
+)
+from exercise.plots import REFERENCE, draw_by_layer, marked, plot_curves
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, diverged_runs
 from exercise.trainings import Sweep
 from trainlab import load_network
 from trainlab.report import (
-    COLORS,
-    MARKERS,
     TEST_NOTE,
-    Cell,
     Group,
     Pair,
     Plot,
@@ -26,7 +34,6 @@ from trainlab.report import (
     describe_pair,
     format_mean,
     legend_below,
-    plot_learning_curves,
     render,
 )
 from trainlab.statistics import interval
@@ -73,7 +80,12 @@ def bias_sizes(state: Mapping[str, Tensor]) -> list[float]:
 def answer(evidence: Evidence) -> Answer:
     """Whether another start than zero makes a difference that is larger than the noise."""
     groups, sizes = _groups(evidence), evidence.measured(AT_THE_END)
-    table = ("The three starts", _table([*groups.values()]))
+    rows = []
+    for group in groups.values():
+        val, test = accuracy_cells(group)
+        rows.append([*text_cells(group.label), val, mean_cell(group.summary("metrics", "val_loss"), 3), test])
+    headings = ["start", "validation accuracy", "validation loss", "test accuracy †"]
+    table = ("The three starts", Table(headings, rows, TEST_NOTE))
     lost = [
         f"{len(diverged_runs(group))} of {len(diverged_runs(group)) + len(group.runs)} runs with {group.label} "
         "diverged."
@@ -86,21 +98,13 @@ def answer(evidence: Evidence) -> Answer:
         without = "another start" if groups[ZEROS].runs else groups[ZEROS].label
         return Answer([" ".join([*lost, f"No run with {without} was completed: nothing to compare."])], tables=[table])
     pairs = compare_pairs([(groups[ZEROS], other) for other in others])
-    learning = plot_learning_curves(done, "loss", "epochs")
-    curves = replace(learning, name="2_loss_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
-    drawn = _plot(pairs, sizes)
-    grown = replace(drawn, caption=f"{drawn.caption} {_describe_trained_biases(sizes.get(ZEROS, {}))}".strip())
-    said = [" ".join([*lost, *(_capital(describe_pair(pair)) for pair in pairs)]), _describe_bounds(pairs)]
+    sentences = [join_sentences(*lost, *map(describe_pair, pairs)), _describe_bounds(pairs)]
     return Answer(
-        [sentence for sentence in said if sentence],
+        [sentence for sentence in sentences if sentence],
         all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs)),
-        [grown, curves],
+        [_plot(pairs, sizes), plot_curves(done, "loss", "2", SEE_CURVES)],
         [table],
     )
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _describe_bounds(pairs: Sequence[Pair]) -> str:
@@ -118,7 +122,7 @@ def _describe_bounds(pairs: Sequence[Pair]) -> str:
 
 
 def _describe_trained_biases(by_seed: Mapping[str, Sequence[float]]) -> str:
-    """What training has made of zeros by itself."""
+    """What training has made of zeros."""
     if not by_seed:
         return ""
     size = interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_seed.values()])
@@ -134,34 +138,16 @@ def _groups(evidence: Evidence) -> dict[str, Group]:
     }
 
 
-def _table(groups: Sequence[Group]) -> Table:
-    rows: list[list[Cell]] = []
-    for group in groups:
-        val, test = (group.summary("metrics", name) for name in ("val_acc", "test_acc"))
-        loss = group.summary("metrics", "val_loss")
-        rows.append(
-            [
-                (group.label, group.label),
-                (format_accuracy(val), val.mean),
-                (format_mean(loss, 3), loss.mean),
-                (format_accuracy(test), test.mean),
-            ]
-        )
-    return Table(["start", "validation accuracy", "validation loss", "test accuracy †"], rows, TEST_NOTE)
-
-
 def _plot(pairs: Sequence[Pair], sizes: Measured) -> Plot:
     """Differences seed by seed with their intervals, and the size of biases at the end by layer."""
     with canvas(8.6, 3.6, columns=2) as (figure, (left, right)):
-        left.axvline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
+        left.axvline(0, **REFERENCE)
         for i, pair in enumerate(pairs):
             ours, theirs = (group.of("metrics", "val_acc") for group in (pair.first, pair.second))
             each = [100 * (theirs[seed] - ours[seed]) for seed in sorted(ours.keys() & theirs.keys())]
             half = 100 * pair.difference.half_width
-            style = {"color": COLORS[i + 1], "marker": MARKERS[i + 1], "capsize": 4, "markersize": 7, "linestyle": ""}
-            # The style is declared piece by piece, not as a mapping.
-            error = half if half == half else None
-            left.errorbar(-100 * pair.difference.mean, i, xerr=error, **style)  # type: ignore[arg-type]  # style is of many types
+            style = {**marked(i + 1, markersize=7), "capsize": 4, "linestyle": ""}
+            left.errorbar(-100 * pair.difference.mean, i, xerr=None if isnan(half) else half, **style)
             left.plot(each, [i + 0.2] * len(each), "|", color="#333333", markersize=9)
         left.set_yticks(range(len(pairs)), [pair.second.label.partition(" (")[0] for pair in pairs])
         left.set_ylim(len(pairs) - 0.4, -0.6)
@@ -169,47 +155,34 @@ def _plot(pairs: Sequence[Pair], sizes: Measured) -> Plot:
         left.set_xlabel("points of accuracy ahead of a bias of zero")
         for i, (name, by_seed) in enumerate(sizes.items()):
             if by_seed:
-                mean = np.mean([*by_seed.values()], axis=0)
-                right.plot(
-                    np.arange(1, len(mean) + 1),
-                    mean,
-                    color=COLORS[i],
-                    marker=MARKERS[i],
-                    markersize=4.5,
-                    label=NAMES[name],
-                )
-        right.xaxis.set_major_locator(MaxNLocator(integer=True))
+                draw_by_layer(right, np.mean([*by_seed.values()], axis=0), **marked(i), label=NAMES[name])
         right.set_ylim(bottom=0)
-        right.set_xlabel("hidden layer")
         right.set_ylabel("size of the biases")
         legend_below(figure, right)
-        png, svg = render(figure)
-    return Plot(
-        "2_differences",
-        "What the start of the biases changes",
-        "Left: difference in validation accuracy to a bias of zero, mean with its 95 % interval (Student's t, paired "
-        "by seed: the same weights and batches), and each seed as a tick. See how far to the right of the dashed line "
-        "an interval reaches: so much better a start may be. Right: root of the mean square of each layer's biases at "
-        "the best epoch, mean over the seeds. See whether the starts are still told apart.",
-        png,
-        svg,
-    )
+        return Plot(
+            "2_differences",
+            "What the start of the biases changes",
+            "Left: difference in validation accuracy to a bias of zero, mean with its 95 % interval (Student's t, "
+            "paired by seed: the same weights and batches), and each seed as a tick. See how far to the right of the "
+            "dashed line an interval reaches: so much better a start may be. Right: root of the mean square of each "
+            "layer's biases at the best epoch, mean over the seeds. See whether the starts still differ. "
+            f"{_describe_trained_biases(sizes.get(ZEROS, {}))}".strip(),
+            *render(figure),
+        )
 
 
-SECTIONS = (
-    Section(
-        "2",
-        "2",
-        "2. Biases that begin at zero",
-        "Is it in order to begin with all biases zero, or is a small constant or a random number better?",
-        "Zero is fine. Random biases are fine, too: it makes little difference.",
-        answer,
-        [SWEEP],
-        [Measurement(AT_THE_END, measure)],
-        (
-            "7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs are compared where they "
-            f"have settled; six seeds. Zero does no harm where no other start is better by more than the noise, and "
-            f"the 95 % intervals have no room for more than {100 * SMALL:.0f} point, a margin that is a choice.",
-        ),
+SECTION = Section(
+    "2",
+    "2",
+    "2. Biases that begin at zero",
+    "Is it in order to begin with all biases zero, or is a small constant or a random number better?",
+    "Zero is fine. Random biases are fine, too: it makes little difference.",
+    answer,
+    [SWEEP],
+    [Measurement(AT_THE_END, measure)],
+    (
+        "7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs are compared where they "
+        "have settled; six seeds. Zero does no harm where no other start is better by more than the noise, and the 95 "
+        f"% intervals have no room for more than {100 * SMALL:.0f} point, a margin that is a choice.",
     ),
 )

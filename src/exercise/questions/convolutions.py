@@ -1,39 +1,22 @@
 """The convolutional networks of another solution, compared with what it reports of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from exercise.formatting import all_hold, beats, describe_against_reported, with_label
+from exercise.formatting import all_hold, beats, describe_against_reported, text_cells, with_label
 from exercise.outcomes import result_cells
+from exercise.plots import plot_curves
 from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, answer_of, measure_mc_dropout
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
-from trainlab.report import (
-    Cell,
-    Group,
-    Table,
-    compare_all,
-    describe_pair,
-    describe_pairs,
-    plot_accuracy_bars,
-    plot_learning_curves,
-)
+from trainlab.report import Cell, Group, Table, compare_all, describe_pair, describe_pairs, plot_accuracy_bars
 
-
-@dataclass(frozen=True)
-class Network:
-    """One of them; test accuracy in % that the other solution reports, of one run."""
-
-    name: str
-    published: float
-
-
+# Name, and test accuracy in % that the other solution reports, of one run.
 NETWORKS = {
-    "cnn": Network("CNN", 70.4),
-    "cnn_bn": Network("CNN, batch norm", 69.5),
-    "cnn_selu": Network("CNN, SELU", 69.9),
-    "cnn_alpha_dropout": Network("CNN, alpha dropout", 69.8),
+    "cnn": ("CNN", 70.4),
+    "cnn_bn": ("CNN, batch norm", 69.5),
+    "cnn_selu": ("CNN, SELU", 69.9),
+    "cnn_alpha_dropout": ("CNN, alpha dropout", 69.8),
 }
 SWEEP = Sweep(
     "cnn", (f"experiment={','.join(NETWORKS)}", "seed=1,2,3"), ("trainer.max_epochs=1", "data.num_train=1000")
@@ -43,7 +26,7 @@ MC = "cnn_mc_dropout"
 
 def group(evidence: Evidence, experiment: str) -> Group:
     """The runs of one of ``NETWORKS``."""
-    return with_label(evidence.group(SWEEP, experiment=experiment), NETWORKS[experiment].name)
+    return with_label(evidence.group(SWEEP, experiment=experiment), NETWORKS[experiment][0])
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -52,58 +35,38 @@ def answer(evidence: Evidence) -> Answer:
     done = [of for of in groups.values() if of.runs]
     if not done:
         return Answer(["No run was completed."])
-    tests = {of.label: (of.summary("metrics", "test_acc"), NETWORKS[key].published) for key, of in groups.items()}
+    tests = {of.label: (of.summary("metrics", "test_acc"), NETWORKS[key][1]) for key, of in groups.items()}
     pairs = compare_all(done)
     clear = [f"By validation accuracy {describe_pair(pair)}" for pair in pairs if pair.is_clear]
     others = describe_pairs([pair for pair in pairs if not pair.is_clear])
-    curves = replace(plot_learning_curves(done, "acc", "epochs"), name="cnn_accuracy")
+    rows: list[list[Cell]] = []
+    for key, of in groups.items():
+        val, test, time = result_cells(of)
+        lr, published = of.settings["optim.lr"], NETWORKS[key][1]
+        rows.append([*text_cells(of.label), (f"{lr:g}", lr), val, test, (f"{published}", published), time])
+    headings = ["network", "highest rate", "validation accuracy", "test accuracy †", "reported, test", "s an epoch"]
+    note = "Reported: % of the test images, one run each, without flips and with a constant rate."
     return Answer(
         [describe_against_reported("Test accuracy †", tests), *clear],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
-        [curves, replace(plot_accuracy_bars(done), name="cnn_bars")],
-        [("The convolutional networks", table(groups))],
+        [plot_curves(done, "acc", "cnn"), replace(plot_accuracy_bars(done), name="cnn_bars")],
+        [("The convolutional networks", Table(headings, rows, note))],
         ["Other pairs, by validation accuracy:", *others] if others else [],
-    )
-
-
-def table(groups: Mapping[str, Group]) -> Table:
-    """A line a network."""
-    rows: list[list[Cell]] = []
-    for experiment, of in groups.items():
-        val, test, time = result_cells(of)
-        published = NETWORKS[experiment].published
-        lr = of.settings["optim.lr"]
-        rows.append([(of.label, of.label), (f"{lr:g}", lr), val, test, (f"{published}", published), time])
-    headings = ["network", "highest rate", "validation accuracy", "test accuracy †", "reported, test", "s an epoch"]
-    return Table(
-        headings, rows, "Reported: % of the test images, one run each, without flips and with a constant rate."
     )
 
 
 def mc_dropout(evidence: Evidence) -> Measured:
     """MC dropout of each seed. One takes minutes, so each is kept by itself as soon as it is there."""
-    of, parts = evidence.what_ran([SWEEP]), []
+    of = evidence.what_ran([SWEEP])
+    found: Measured = {}
     for seed, run in group(evidence, "cnn_alpha_dropout").runs.items():
         name = f"{MC}_{seed}"
         if not evidence.is_measured(name, of):
             evidence.keep(name, measure_mc_dropout([run]), of)
-        parts.append(evidence.measured(name))
-    return merge_measurements(parts)
-
-
-def merge_measurements(parts: list[Measured]) -> Measured:
-    """What was measured of each seed, as one."""
-    found: Measured = {}
-    for part in parts:
-        for metric, sides in part.items():
+        for metric, sides in evidence.measured(name).items():
             for side, values in sides.items():
                 found.setdefault(metric, {}).setdefault(side, {}).update(values)
     return found
-
-
-def answer_mc_dropout(evidence: Evidence) -> Answer:
-    """MC dropout of the last network."""
-    return answer_of(group(evidence, "cnn_alpha_dropout").label, evidence.measured(MC))
 
 
 SECTIONS = (
@@ -111,8 +74,8 @@ SECTIONS = (
         "cnn",
         "cnn",
         "Convolutional networks of another solution",
-        "The network that was not asked for: two or four convolutions in the place of 20 dense layers. Does it reach "
-        "what others report of it?",
+        "A network that is not part of the exercise: two or four convolutions in the place of 20 dense layers. Does "
+        "it reach what others report of it?",
         "",
         answer,
         [SWEEP],
@@ -129,7 +92,7 @@ SECTIONS = (
         f"Leave alpha dropout on in {SAMPLES} predictions of each image: is their mean more accurate? The other "
         "solution reports 69.81 % with and without.",
         TEXTBOOK,
-        answer_mc_dropout,
+        lambda evidence: answer_of(group(evidence, "cnn_alpha_dropout").label, evidence.measured(MC)),
         [SWEEP],
         [Measurement(MC, mc_dropout)],
     ),

@@ -5,7 +5,7 @@ from math import nan
 
 from exercise.formatting import all_hold, describe_difference, holds, verdict
 from exercise.section import Answer
-from exercise.store import Measured, checkpoint_of
+from exercise.store import Measured
 from trainlab.inference import evaluate_checkpoint
 from trainlab.report import Cell, Run, Table
 from trainlab.statistics import difference, interval
@@ -23,7 +23,7 @@ def measure_mc_dropout(runs: Collection[Run]) -> Measured:
     """Test accuracy in % and negative log-likelihood of each run by its seed, without and with dropout left on."""
     found: Measured = {}
     for run in runs:
-        figures = evaluate_checkpoint(checkpoint_of(run), mc_samples=SAMPLES)
+        figures = evaluate_checkpoint(run.folder / "checkpoints" / "best.ckpt", mc_samples=SAMPLES)
         for metric, factor in (("accuracy", 100), ("nll", 1)):
             for side in SIDES:
                 value = figures["metrics"][metric][side]["value"] * factor
@@ -32,7 +32,7 @@ def measure_mc_dropout(runs: Collection[Run]) -> Measured:
 
 
 def answer_of(name: str, found: Measured) -> Answer:
-    """What ``left_on`` says of the runs of the part ``name``."""
+    """Whether MC dropout is better, for the runs of the part ``name``."""
     if not found:
         return Answer([f"No run of {name} was completed, so there is no dropout to leave on."])
     plain, sampled = ({int(s): v for s, v in found["accuracy"][side].items()} for side in SIDES)
@@ -54,7 +54,7 @@ def answer_of(name: str, found: Measured) -> Answer:
 
 
 def table(*columns: Mapping[int, float]) -> Table:
-    """A line a seed and one of means: accuracy without and with dropout left on, then negative log-likelihood."""
+    """One row per seed and one of means: accuracy without and with dropout left on, then negative log-likelihood."""
     rows: list[list[Cell]] = [
         [(str(seed), seed), *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in zip(columns, DIGITS, strict=True))]
         for seed in columns[0]

@@ -1,34 +1,32 @@
 """Question 1: all weights of a layer one value, drawn by He's rule. Is symmetry ever broken?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from exercise.formatting import (
+    accuracy_cells,
     describe_difference,
-    format_accuracy,
     format_amount,
     format_seeds,
+    format_val_acc,
     holds,
+    mean_cell,
+    text_cells,
     verdict,
     with_label,
 )
-from exercise.layer_summary import figure_by_seed, hidden_layers, layers_by_seed
+from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed
+from exercise.plots import draw_by_layer, marked, plot_curves
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from exercise.trainings import Sweep
 from trainlab.report import (
-    COLORS,
     LAYER_STATISTICS,
-    MARKERS,
     TEST_NOTE,
     WEIGHT_STATISTICS,
-    Cell,
     Group,
-    LayerStatistics,
     Plot,
     Table,
     Values,
@@ -36,7 +34,6 @@ from trainlab.report import (
     format_mean,
     legend_below,
     mean_over_seeds,
-    plot_learning_curves,
     render,
 )
 from trainlab.statistics import Interval, difference, interval
@@ -62,97 +59,72 @@ RANK, DISTINCT = (WEIGHT_STATISTICS.index(name) for name in ("rank", "distinct_u
 TITLES = {DISTINCT: "distinct units", RANK: "rank of the weights"}
 SEE_CURVES = "Compare the heights at which the lines level off: do those that begin with one value a layer stay below?"
 DEAD = LAYER_STATISTICS.index("dead")
-MARK = 50.0  # % of dead units from which on the network is said to tell images no more apart
-
-
-@dataclass(frozen=True)
-class Symmetry:
-    """Of the hidden layers of the runs of a group, over all looks.
-
-    Attributes:
-        units: most distinct units of any.
-        rank: highest of any.
-        broken: layers that came to more than one distinct unit in some run.
-    """
-
-    units: float
-    rank: float
-    broken: int
-
-
-def symmetry(group: Group) -> Symmetry | None:
-    """None where no run was looked into."""
-    runs = layers_by_seed(group).values()
-    if not runs:
-        return None
-    units, ranks = (np.array([_most(layers, row) for layers in runs]).max(axis=0) for row in (DISTINCT, RANK))
-    return Symmetry(float(units.max()), float(ranks.max()), int((units > 1).sum()))
+MARK = 50.0  # % of dead units from which on the network counts as giving all images the same output
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Whether units ever came to differ, and what it costs that they do not."""
+    """Whether units ever differ, and what it costs that they do not."""
     normed, plain = ({name: _group(evidence, name, batch_norm) for name in STARTS} for batch_norm in (True, False))
     without = _describe_without_norm(plain[SAME], plain[INDEPENDENT])
     table = ("Each network and each start", _table(normed, plain, without))
     same, independent = normed[SAME], normed[INDEPENDENT]
-    found = symmetry(same)
-    if found is None or not independent.runs:
-        return Answer(["One side has no completed run: nothing can be said."], tables=[table])
-    ours, theirs = (_points(group) for group in (same, independent))
-    said = [
-        f"{_describe_symmetry(found, same)} {_describe_independent(independent)}",
+    if not layers_by_seed(same) or not independent.runs:
+        return Answer(["One side has no completed run: nothing can be compared."], tables=[table])
+    ours, theirs = (
+        {seed: 100 * value for seed, value in group.of("metrics", "val_acc").items()} for group in (same, independent)
+    )
+    sentences = [
+        _describe_symmetry(same, independent),
         describe_difference("Validation accuracy", (SAME, ours), (INDEPENDENT, theirs)),
     ]
     shown = [group for group in normed.values() if group.runs]
-    learning = plot_learning_curves(shown, "acc", "epochs")
-    curves = replace(learning, name="1_accuracy_by_epoch", caption=f"{learning.caption} {SEE_CURVES}")
     return Answer(
-        said,
-        False if found.units > 1 else holds(verdict(difference(ours, theirs)), "lower"),
+        sentences,
+        False if _most(same, DISTINCT).max() > 1 else holds(verdict(difference(ours, theirs)), "lower"),
         [
             _plot(
                 [group for group in shown if layers_by_seed(group)], _describe_output_layer(normed[OUTPUT_INDEPENDENT])
             ),
-            curves,
+            plot_curves(shown, "acc", "1", SEE_CURVES),
         ],
         [table],
     )
 
 
-def _describe_symmetry(found: Symmetry, group: Group) -> str:
-    if found.units > 1:
+def _describe_symmetry(group: Group, independent: Group) -> str:
+    """What one value for all weights of a layer leads to, and independent weights."""
+    end = ""
+    if layers_by_seed(independent):
+        distinct, rank_at_end = map(format_mean, _at_end(independent, np.mean))
+        end = (
+            f"With independent weights a layer has {distinct} distinct units and weights of rank {rank_at_end} after "
+            "the last epoch."
+        )
+    units, rank = _most(group, DISTINCT), _most(group, RANK).max()
+    if (broken := int((units > 1).sum())) > 0:
         return (
-            f"With one value for all weights of a layer symmetry was broken: {found.broken} hidden "
-            f"layer{' has' if found.broken == 1 else 's have'} more than one distinct unit. The most that a layer "
-            f"has are {found.units:.0f}, and the highest rank of its weights is {found.rank:.0f}."
+            f"With one value for all weights of a layer symmetry was broken: {broken} hidden "
+            f"layer{' has' if broken == 1 else 's have'} more than one distinct unit. The most that a layer has are "
+            f"{units.max():.0f}, and the highest rank of its weights is {rank:.0f}. {end}"
         )
     return (
         "With one value for all weights of a layer, every hidden layer has one distinct unit, and weights of rank "
-        f"{found.rank:.0f} at most, before training and after each epoch ({format_seeds(len(layers_by_seed(group)))})."
-    )
-
-
-def _describe_independent(group: Group) -> str:
-    if not layers_by_seed(group):
-        return ""
-    units, rank = map(format_mean, _at_end(group, np.mean))
-    return (
-        f"With independent weights a layer has {units} distinct units and weights of rank {rank} after the last epoch."
+        f"{rank:.0f} at most, before training and after each epoch ({format_seeds(len(layers_by_seed(group)))}). {end}"
     )
 
 
 def _describe_output_layer(group: Group) -> str:
-    """What independent weights of the output layer change: they tell the last hidden units apart, and no others."""
+    """What independent weights of the output layer change: the last hidden units differ, and no others."""
     if not layers_by_seed(group):
         return ""
     units, rank = _at_end(group, lambda of: of[-1])
-    below = max(figure_by_seed(group, lambda layers: float(_most(layers, DISTINCT)[:-1].max(initial=1))).values())
-    apart = f"comes to {format_mean(units)} distinct units with weights of rank {format_mean(rank)}"
+    below = _most(group, DISTINCT)[:-1].max(initial=1)
+    apart = f"reaches {format_mean(units)} distinct units with weights of rank {format_mean(rank)}"
     last = apart if units.mean > 1 else "keeps one unit"
-    rest = "those below keep one unit" if below <= 1 else f"those below come to as many as {below:.0f}"
+    rest = "those below keep one unit" if below <= 1 else f"those below reach as many as {below:.0f}"
     return (
         f"If the output layer alone has independent weights, the last hidden layer {last}, and {rest}: validation "
-        f"accuracy {format_accuracy(group.summary('metrics', 'val_acc'))}."
+        f"accuracy {format_val_acc(group)}."
     )
 
 
@@ -162,12 +134,10 @@ def _describe_without_norm(same: Group, independent: Group) -> str:
     start = "Without batch normalization"
     if not same.runs:
         return f"{start} {len(diverged)} runs with one value a layer diverged." if diverged else ""
-    dead = figure_by_seed(
-        same, lambda layers: 100 * float(hidden_layers(layers, layers.by_epochs, DEAD)[_end(layers)].mean())
-    )
+    dead = figure_by_seed(same, lambda layers: 100 * float(hidden_at_end(layers, layers.by_epochs, DEAD).mean()))
     reached = (
-        f"{start} one value a layer reaches {format_accuracy(same.summary('metrics', 'val_acc'))} and independent "
-        f"weights {format_accuracy(independent.summary('metrics', 'val_acc'))}"
+        f"{start} one value a layer reaches {format_val_acc(same)} and independent "
+        f"weights {format_val_acc(independent)}"
     )
     share = interval([*dead.values()])
     if share.n and share.mean >= MARK:
@@ -184,28 +154,17 @@ def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
     return with_label(evidence.group(SWEEP, **settings), name)
 
 
-def _points(group: Group) -> dict[int, float]:
-    return {seed: 100 * value for seed, value in group.of("metrics", "val_acc").items()}
-
-
-def _end(layers: LayerStatistics) -> int:
-    return max(layers.by_epochs)
-
-
-def _last(layers: LayerStatistics, row: int) -> Values:
-    """A figure of the weights of the hidden layers after the last epoch."""
-    return hidden_layers(layers, layers.weights_by_epochs, row)[_end(layers)]
-
-
 def _at_end(group: Group, of_layers: Callable[[Values], float]) -> list[Interval]:
-    """Distinct units and rank after the last epoch, as one number a seed."""
+    """Distinct units and rank after the last epoch, as one number per seed."""
     runs = layers_by_seed(group).values()
-    return [interval([float(of_layers(_last(layers, row))) for layers in runs]) for row in (DISTINCT, RANK)]
+    last = [[hidden_at_end(of, of.weights_by_epochs, row) for of in runs] for row in (DISTINCT, RANK)]
+    return [interval([float(of_layers(layers)) for layers in of_runs]) for of_runs in last]
 
 
-def _most(layers: LayerStatistics, row: int) -> Values:
-    """The most that each hidden layer had at any look."""
-    return np.array([*hidden_layers(layers, layers.weights_by_epochs, row).values()]).max(axis=0)
+def _most(group: Group, row: int) -> Values:
+    """The most that each hidden layer had in any run, before training and after each epoch."""
+    runs = [hidden_layers(layers, layers.weights_by_epochs, row) for layers in layers_by_seed(group).values()]
+    return np.array([values for run in runs for values in run.values()]).max(axis=0)
 
 
 def _plot(groups: Sequence[Group], half: str) -> Plot:
@@ -215,33 +174,38 @@ def _plot(groups: Sequence[Group], half: str) -> Plot:
             mean = mean_over_seeds([*layers_by_seed(group).values()])
             aside = 1.05 ** (i - (len(groups) - 1) / 2)
             for column, row in enumerate((DISTINCT, RANK)):
-                at_end, over_time = _last(mean, row), hidden_layers(mean, mean.weights_by_epochs, row)
-                style: Any = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4.5, "linewidth": 1.3}
+                at_end, over_time = (
+                    hidden_at_end(mean, mean.weights_by_epochs, row),
+                    hidden_layers(mean, mean.weights_by_epochs, row),
+                )
                 above, below = axes[column], axes[2 + column]
-                above.plot(np.arange(1, len(at_end) + 1), at_end * aside, label=group.label, **style)
-                below.plot([*over_time], [of.mean() * aside for of in over_time.values()], **style)
-                above.set_title(TITLES[row])
-                above.set_xlabel("hidden layer, after the last epoch")
+                draw_by_layer(above, at_end * aside, **marked(i), linewidth=1.3, label=group.label)
+                means = [of.mean() * aside for of in over_time.values()]
+                below.plot([*over_time], means, **marked(i), linewidth=1.3)
+                above.set(title=TITLES[row], xlabel="hidden layer, after the last epoch")
                 below.set_xlabel("epochs, mean over the hidden layers")
         for one in axes:
             one.set_yscale("log")
             one.yaxis.set_major_formatter("{x:g}")
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes[0])
-        png, svg = render(figure)
-    return Plot(
-        "1_symmetry",
-        "Distinct units and rank",
-        "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
-        "distinct if its weights differ from those of any other by more than rounding; the rank counts singular values "
-        f"that rounding cannot make. See which lines stay at 1, where all units of a layer are one. {half}".strip(),
-        png,
-        svg,
-    )
+        return Plot(
+            "1_symmetry",
+            "Distinct units and rank",
+            "With batch normalization, mean over the seeds; lines are drawn a little aside of each other. A unit is "
+            "distinct if its weights differ from those of any other by more than rounding; the rank counts singular "
+            "values that rounding cannot make. See which lines stay at 1, where all units of a layer are one. "
+            f"{half}".strip(),
+            *render(figure),
+        )
 
 
 def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str) -> Table:
-    rows = [_row(network, group) for network, of in (("with", normed), ("without", plain)) for group in of.values()]
+    rows = [
+        [*text_cells(network, group.label), *map(mean_cell, _at_end(group, np.mean)), *accuracy_cells(group)]
+        for network, of in (("with", normed), ("without", plain))
+        for group in of.values()
+    ]
     headings = ["batch norm.", "start", "distinct units", "rank", "validation accuracy", "test accuracy †"]
     note = (
         "Distinct units and rank: mean over the hidden layers, with its interval over the seeds, after the last epoch."
@@ -249,28 +213,17 @@ def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], without: str
     return Table(headings, rows, " ".join(filter(None, [note, without, TEST_NOTE])))
 
 
-def _row(network: str, group: Group) -> list[Cell]:
-    cells: list[Cell] = [(network, network), (group.label, group.label)]
-    cells += [(format_mean(found), found.mean) for found in _at_end(group, np.mean)]
-    for name in ("val_acc", "test_acc"):
-        summary = group.summary("metrics", name)
-        cells.append((format_accuracy(summary), summary.mean))
-    return cells
-
-
-SECTIONS = (
-    Section(
-        "1",
-        "1",
-        "1. One value for all weights of a layer",
-        "Is it in order to begin with all weights of a layer the same, if the value is drawn by He's rule?",
-        "No: units of a layer that begin alike get the same gradient and stay alike, as if there were one of them. "
-        "Only weights that are drawn independently break the symmetry.",
-        answer,
-        [SWEEP],
-        notes=(
-            "The figures are of the network with batch normalization, since what one value a layer does to the scale "
-            "of the sums is undone there and nothing but the symmetry is left. 6 epochs of 150 batches.",
-        ),
+SECTION = Section(
+    "1",
+    "1",
+    "1. One value for all weights of a layer",
+    "Is it in order to begin with all weights of a layer the same, if the value is drawn by He's rule?",
+    "No: units of a layer that begin alike get the same gradient and stay alike, as if there were one of them. Only "
+    "weights that are drawn independently break the symmetry.",
+    answer,
+    [SWEEP],
+    notes=(
+        "The figures are of the network with batch normalization, since what one value a layer does to the scale of "
+        "the sums is undone there and nothing but the symmetry is left. 6 epochs of 150 batches.",
     ),
 )

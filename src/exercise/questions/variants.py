@@ -1,16 +1,19 @@
 """Networks of other worked solutions, each compared with the part of question 8 that it varies."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from exercise.formatting import compare_pair, holds, join_sentences, verdict, with_label
-from exercise.outcomes import describe_convergence_of, describe_peaks, describe_result, result_cells
+from exercise.formatting import compare_pair, holds, text_cells, verdict, with_label
+from exercise.outcomes import describe_result, result_cells
+from exercise.plots import plot_curves
 from exercise.questions.mistakes.accuracy_cost import describe_cost
-from exercise.questions.tuning.parts import ALL, PARTS, group_of
+from exercise.questions.tuning.sections import ALL, PARTS, describe_change, group_of
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import describe_step_cost, step_times
+from exercise.step_costs import step_times
 from exercise.store import Evidence, Measured, diverged_runs
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group, Table, describe_pair, plot_learning_curves
+from trainlab.report import Group, Table
+
+STEPS, ROUNDS = "variants_steps", 40
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Variant:
         name: short, for sentences and figures.
         part: of question 8 that it is compared with.
         change: against it.
-        usual: what is usually said of it, "" where that is nothing.
+        usual: what is usually claimed of it, "" where that is nothing.
         harms: whether that is a loss; None where nothing is expected.
     """
 
@@ -56,7 +59,6 @@ VARIANTS = {
         False,
     ),
 }
-STEPS, ROUNDS = "variants_steps", 40
 SWEEP = Sweep("variants", (experiments(*VARIANTS), "lr_search=grid", "seed=1,2,3"))
 
 
@@ -65,26 +67,23 @@ def answer_of(experiment: str, evidence: Evidence) -> Answer:
     variant = VARIANTS[experiment]
     old, new = group_of(evidence, variant.part), group(evidence, experiment)
     if not new.runs or not old.runs:
-        said, has_a_price = describe_cost(new, old)
-        return Answer([said], variant.harms if has_a_price else None)
+        cost, is_worse = describe_cost(new, old)
+        return Answer([cost], variant.harms if is_worse else None)
     is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
     steps = {} if is_training else evidence.measured(STEPS)
-    costs = describe_step_cost(steps, (variant.part, old.label), (experiment, new.label))
+    named = {f"{variant.part}: {PARTS[variant.part].name}": old, new.label: new}
+    rows = [[*text_cells(name), *result_cells(of)] for name, of in named.items()]
+    table = Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
     return Answer(
-        [
-            describe_result(new),
-            describe_pair(compare_pair(new, old)),
-            join_sentences(describe_peaks(new), describe_convergence_of(old, new)),
-            costs,
-        ],
+        [describe_result(new), *describe_change(compare_pair(new, old), steps, variant.part, experiment)],
         agrees(new, old, variant.harms),
-        [replace(plot_learning_curves([old, new], "loss", "epochs"), name=f"{experiment}_curves")],
-        [("Beside the part", comparison_table(experiment, old, new))],
+        [plot_curves([old, new], "loss", experiment)],
+        [("Compared with the part", table)],
     )
 
 
 def measure_steps(evidence: Evidence) -> Measured:
-    """Milliseconds of a training step of each variant and of the parts that they vary, in turn."""
+    """Milliseconds of a training step of each variant and of the parts that they vary, timed alternately."""
     groups = {experiment: group(evidence, experiment) for experiment in VARIANTS}
     groups |= {variant.part: group_of(evidence, variant.part) for variant in VARIANTS.values()}
     return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
@@ -102,20 +101,13 @@ def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
     return None if harms is None else holds(verdict(compare_pair(new, old).difference), "lower" if harms else "higher")
 
 
-def comparison_table(experiment: str, old: Group, new: Group) -> Table:
-    """Both, line by line."""
-    part = VARIANTS[experiment].part
-    rows = [[(name, name), *result_cells(of)] for name, of in ((f"{part}: {PARTS[part].name}", old), (new.label, new))]
-    return Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
-
-
 def _section(experiment: str, variant: Variant) -> Section:
     return Section(
         experiment,
         "variants",
         f"Another solution: {variant.name}",
-        f"{variant.change} Beside {PARTS[variant.part].name}: is it better, is it converging faster, and what does an "
-        "epoch cost?",
+        f"{variant.change} Compared with {PARTS[variant.part].name}: is it better, is it converging faster, and what "
+        "does an epoch cost?",
         variant.usual,
         lambda evidence: answer_of(experiment, evidence),
         [SWEEP, ALL],

@@ -32,6 +32,8 @@ class BestAndLast(Checkpoint):
         save_top_k: number of best epochs whose checkpoints are kept, `best.ckpt` among them.
 
     Attributes:
+        best_path: checkpoint of the best epoch.
+        last_path: checkpoint of the last epoch.
         best: epoch and validation metrics of `best.ckpt`; empty before the first validation.
         others: the same of the other epochs that are kept, the best first.
         about: plain values saved in every checkpoint, from which network and data can be rebuilt.
@@ -41,7 +43,8 @@ class BestAndLast(Checkpoint):
         if save_top_k < 1:
             raise ValueError(f"save_top_k must be at least 1, got {save_top_k}; set callbacks.checkpoint.save_top_k")
         metric_of(monitor, "callbacks.checkpoint.monitor")
-        self.folder, self.monitor = Path(dirpath), monitor
+        self.best_path, self.last_path = Path(dirpath, "best.ckpt"), Path(dirpath, "last.ckpt")
+        self.monitor = monitor
         self.mode = mode_of(monitor, mode, "callbacks.checkpoint")
         self.save_top_k = save_top_k
         self.best: dict[str, float] = {}
@@ -50,19 +53,9 @@ class BestAndLast(Checkpoint):
         self._best_is_whole = True
         self._val_interval: int | None = None  # epochs between validations, as configured
 
-    @property
-    def best_path(self) -> Path:
-        """Checkpoint of the best epoch."""
-        return self.folder / "best.ckpt"
-
-    @property
-    def last_path(self) -> Path:
-        """Checkpoint of the last epoch."""
-        return self.folder / "last.ckpt"
-
     def path_of(self, kept: Mapping[str, float]) -> Path:
         """Checkpoint of one of the ``others``."""
-        return self.folder / f"epoch_{int(kept['epoch']) + 1}.ckpt"
+        return self.best_path.with_name(f"epoch_{int(kept['epoch']) + 1}.ckpt")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discard the best metrics if they are of a partial epoch, which now continues."""
@@ -126,7 +119,7 @@ class BestAndLast(Checkpoint):
     def _remove_others(self) -> None:
         """Remove checkpoints that are no longer among the best, after `last.ckpt` says so."""
         kept = {self.path_of(one) for one in self.others}
-        for path in self.folder.glob("epoch_*.ckpt"):
+        for path in self.best_path.parent.glob("epoch_*.ckpt"):
             if path not in kept:
                 path.unlink()
 

@@ -8,7 +8,6 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from trainlab.data import ImageData, Images
 from trainlab.inference.network import Evaluation
@@ -18,6 +17,7 @@ from trainlab.validation import check_at_least
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class FigureLogger(Callback):
@@ -50,7 +50,7 @@ class FigureLogger(Callback):
                 logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)
 
 
-def write_test(writer: SummaryWriter, evaluation: Evaluation, images: Images, step: int) -> None:
+def write_test(writer: "SummaryWriter", evaluation: Evaluation, images: Images, step: int) -> None:
     """Write test images with their predictions and the confusion matrix to TensorBoard."""
     chosen = torch.linspace(0, len(images.test) - 1, 32).long()
     truth, guess = images.test_labels.cpu()[chosen].tolist(), evaluation.predictions[chosen].tolist()

@@ -1,9 +1,5 @@
 """Statistics of the activations, gradients and weights of every layer during training."""
 
-import csv
-import io
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +10,8 @@ from torch import Tensor
 
 from trainlab.data import ImageData
 from trainlab.inference.layer_statistics import activations, gradient_norms, layers_of, weights_of
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.loggers.tensorboard import TensorBoard
-from trainlab.runs.files import write_atomically
+from trainlab.runs.files import format_rows, read_rows, write_atomically
 from trainlab.training.module import Classifier
 from trainlab.validation import check_at_least
 
@@ -62,28 +57,25 @@ class LayerStatistics(Callback):
         """Write the statistics of the network after ``epochs`` epochs."""
         assert isinstance(module, Classifier)
         images, batch = self._images(trainer)
-        layers = layers_of(module.network)
+        layers, step = layers_of(module.network), trainer.global_step
         with trainer.precision_plugin.forward_context():
             statistics = activations(module.network, layers, images)
             norms = gradient_norms(module.network, layers, *batch, module.label_smoothing)
         if not trainer.is_global_zero:
             return
-        rows = [
-            {
-                "mean": found.mean,
-                "std": found.std,
-                "dead": found.dead,
-                "gradient_norm": norm,
-                **asdict(weights_of(layer)),
-            }
+        rows = {
+            layer.name: {"mean": found.mean, "std": found.std, "dead": found.dead, "gradient_norm": norm}
+            | weights_of(layer)
             for layer, found, norm in zip(layers, statistics, norms, strict=True)
-        ]
-        names = [layer.name for layer in layers]
-        self._write(epochs, trainer.global_step, names, rows)
+        }
+        if self._rows is None:  # those of an interrupted process for as many epochs or more are replaced
+            self._rows = [row for row in read_rows(self.path) if int(row["epochs"]) < epochs]
+        self._rows += [{"epochs": epochs, "step": step, "layer": name, **row} for name, row in rows.items()]
+        write_atomically(self.path, format_rows(self._rows))
+        histograms = {layer.name: found.histogram for layer, found in zip(layers, statistics, strict=True)}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoard):
-                histograms = {name: found.histogram for name, found in zip(names, statistics, strict=True)}
-                logger.log_layers(dict(zip(names, rows, strict=True)), histograms, trainer.global_step)
+                logger.log_layers(rows, histograms, step)
 
     def _images(self, trainer: Trainer) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Validation images (N, C, H, W), spread over all of them, and the first training batch."""
@@ -93,16 +85,3 @@ class LayerStatistics(Callback):
         places = torch.linspace(0, len(held_out.indices) - 1, min(self.num_images, len(held_out.indices))).long()
         images = held_out.images[held_out.indices[places].to(held_out.images.device)]
         return images, next(iter(data.train_dataloader()))
-
-    def _write(self, epochs: int, step: int, names: Sequence[str], rows: Sequence[dict[str, float]]) -> None:
-        """Write the rows; those of an interrupted process for as many epochs or more are replaced."""
-        if self._rows is None:
-            self._rows = [row for row in read_rows(self.path) if int(row["epochs"]) < epochs]
-        self._rows += [
-            {"epochs": epochs, "step": step, "layer": name, **row} for name, row in zip(names, rows, strict=True)
-        ]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self._rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_atomically(self.path, text.getvalue().encode())

@@ -41,8 +41,7 @@ def main() -> None:
     add_trust(parser)
     arguments = parse_arguments(parser)
 
-    from trainlab.inference.predict import Predictor
-    from trainlab.inference.predictions import show
+    from trainlab.inference.predict import Predictor, show
 
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)

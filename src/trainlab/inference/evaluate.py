@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from trainlab.data import ImageData, Images
-from trainlab.inference.comparison import compare, describe, mcnemar_test
-from trainlab.inference.mc_dropout import has_dropout
-from trainlab.inference.metrics import BINS, Scores, score_images
+from trainlab.inference.mc_dropout import has_dropout, measure_cost, sample
+from trainlab.inference.metrics import BINS, Scores, compare, describe, mcnemar_test, score_images
 from trainlab.inference.network import Evaluation, evaluate
 from trainlab.inference.rebuild import check_finite, rebuild_data, rebuild_network
-from trainlab.inference.sampling import measure_cost, sample
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import check_replaceable, write_json
 from trainlab.statistics import LEVEL
@@ -132,14 +130,13 @@ def _uncertainty(
     deterministic, mc = score_images(probabilities, evaluation.labels), None
     about: dict[str, Any] | None = None
     if has_dropout(network):
-        sampled = sample(network, _batches(data, device), mc_samples, mc_seed)
-        check_finite(sampled.probabilities, ckpt_path)
-        probabilities = sampled.probabilities
-        mc = score_images(probabilities, evaluation.labels, sampled.expected_entropy)
+        probabilities, expected_entropy, correct = sample(network, _batches(data, device), mc_samples, mc_seed)
+        check_finite(probabilities, ckpt_path)
+        mc = score_images(probabilities, evaluation.labels, expected_entropy)
         about = {
             "samples": mc_samples,
             "seed": mc_seed,
-            "accuracy_by_samples": (sampled.correct / len(probabilities)).tolist(),
+            "accuracy_by_samples": (correct / len(probabilities)).tolist(),
             "cost_of_1000_images": measure_cost(network, next(_batches(data, device))[0], mc_samples, mc_seed),
             "mcnemar": mcnemar_test(deterministic, mc),
         }

@@ -4,8 +4,7 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +56,10 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None, trust: S
     out, suffix = out or path.resolve().parent.parent / FILES[format], Path(FILES[format]).suffix
     check_replaceable(out, path, lambda there: there.suffix == suffix, f"a {suffix} file", "--out")
     classes = json.dumps(checkpoint["trainlab"]["classes"])
-    with torch.no_grad(), _quietly():
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporters about their internals
         check_finite(network(_noise(shape, _TRACED)), path)
         content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED), classes)
-        predict = (_load_onnx if format == "onnx" else _load_torch_export)(content)
+        predict = _load_onnx(content) if format == "onnx" else torch.export.load(io.BytesIO(content)).module()
         summary = _compare(predict, network, shape)
     write_atomically(out, content)
     print(f"uint8 images (N, {', '.join(map(str, shape))}) -> logits (N, {network.num_classes}): {out}\n{summary}")
@@ -100,10 +99,6 @@ def _as_torch_export(network: nn.Module, images: Tensor, classes: str) -> bytes:
     return buffer.getvalue()
 
 
-def _load_torch_export(content: bytes) -> Predictor:
-    return torch.export.load(io.BytesIO(content)).module()
-
-
 def _as_onnx(network: nn.Module, images: Tensor, classes: str) -> bytes:
     names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
     program = torch.onnx.export(network, (images,), dynamo=True, dynamic_shapes=_any_batch(), verbose=False, **names)
@@ -122,11 +117,3 @@ def _load_onnx(content: bytes) -> Predictor:
 
 def _any_batch() -> tuple[dict[int, Any]]:
     return ({0: torch.export.Dim("batch", min=1)},)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Ignore warnings of torch and its exporters about their internals."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

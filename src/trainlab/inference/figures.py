@@ -1,31 +1,21 @@
 """Figures of an evaluation: reliability, risk and coverage, accuracy by samples, the most uncertain images."""
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from trainlab.data import Images
-from trainlab.inference.comparison import DETERMINISTIC, MC
-from trainlab.inference.metrics import BINS, Scores, bin_of, risk_coverage
+from trainlab.inference.metrics import BINS, DETERMINISTIC, MC, Scores, bin_of, risk_coverage
+from trainlab.report.plots.canvas import canvas, render_png
 from trainlab.runs.files import write_atomically
 
 _NAMES = {DETERMINISTIC: "deterministic", MC: "MC dropout"}
 _COLOURS = {DETERMINISTIC: "#0072B2", MC: "#D55E00"}  # of Okabe and Ito, for colour-blind readers
 _FILES = ("reliability.png", "risk_coverage.png", "accuracy_by_samples.png", "most_uncertain.png")
-_STYLE: Any = {
-    **{"font.size": 10, "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False},
-    **{"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True},
-    **{"axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.6},
-}
 
 
 def write_figures(
@@ -33,7 +23,7 @@ def write_figures(
 ) -> None:
     """Draw the results ``figures``, the content of `eval.json`, to PNG files in ``folder``."""
     sides = {DETERMINISTIC: deterministic, **({MC: mc} if mc else {})}
-    with _figure(4.3 * len(sides), 4.5, len(sides)) as (figure, panels):
+    with canvas(4.3 * len(sides), 4.5, len(sides)) as (figure, panels):
         for axes, (side, scores) in zip(panels, sides.items(), strict=True):
             _reliability(axes, scores, side, figures["metrics"]["ece"][side]["value"])
         parts = [
@@ -42,16 +32,16 @@ def write_figures(
             "dark: share of images, divided by 4",
         ]
         figure.suptitle(("; " if mc else "\n").join(parts), fontsize=9)
-        write_atomically(folder / "reliability.png", _png(figure))
-    with _figure(6.4, 4.2) as (figure, (axes,)):
+        write_atomically(folder / "reliability.png", render_png(figure))
+    with canvas(6.4, 4.2) as (figure, (axes,)):
         _risk_against_coverage(axes, sides, figures["metrics"]["aurc"])
-        write_atomically(folder / "risk_coverage.png", _png(figure))
+        write_atomically(folder / "risk_coverage.png", render_png(figure))
     (folder / "accuracy_by_samples.png").unlink(missing_ok=True)  # of an earlier evaluation
     if figures["mc_dropout"]:
-        with _figure(6.8, 4.2) as (figure, (axes,)):
+        with canvas(6.8, 4.2) as (figure, (axes,)):
             _accuracy_by_samples(axes, figures)
-            write_atomically(folder / "accuracy_by_samples.png", _png(figure))
-    write_atomically(folder / "most_uncertain.png", _png(_most_uncertain(figures["most_uncertain"], images)))
+            write_atomically(folder / "accuracy_by_samples.png", render_png(figure))
+    write_atomically(folder / "most_uncertain.png", _most_uncertain(figures["most_uncertain"], images))
 
 
 def remove_figures(folder: Path) -> None:
@@ -126,14 +116,11 @@ def _accuracy_by_samples(axes: Axes, figures: dict[str, Any]) -> None:
     axes.set_title("Accuracy and cost by number of samples")
 
 
-def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> Figure:
+def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> bytes:
     """The images with the highest entropy, eight per row, with their labels, red if misclassified."""
     columns = 8
     rows = -(-len(chosen) // columns)
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(1.35 * columns, 1.9 * rows + 0.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    with canvas(1.35 * columns, 1.9 * rows + 0.5, columns, rows) as (figure, panels):
         for axes in panels:
             axes.set_axis_off()
         for axes, one in zip(panels, chosen, strict=False):
@@ -148,20 +135,4 @@ def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> Figure:
         if chosen and "mutual_information" in chosen[0]:
             legend += "; I: mutual information, the part that comes from the disagreement of the samples"
         figure.suptitle(f"The most uncertain test images. {legend}", fontsize=9)
-    return figure
-
-
-@contextmanager
-def _figure(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure, sizes in inches, with axes in one row, on its own canvas: no global state of pyplot is used."""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure, list(figure.subplots(1, columns, squeeze=False)[0])
-
-
-def _png(figure: Figure) -> bytes:
-    with matplotlib.rc_context(_STYLE):
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=150)
-    return content.getvalue()
+        return render_png(figure)

@@ -1,8 +1,7 @@
 """Statistics of the layers of a network: activations, gradient norms, and ranks of the weights."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from trainlab.loggers.tensorboard import Histogram
+from trainlab.inference.network import in_mode
 from trainlab.models.dropout import Dropout
 from trainlab.randomness import CounterDraws
 from trainlab.training.module import at_least_float32
@@ -35,19 +34,6 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Statistics of a layer's weight matrix, one row per unit: output of a dense layer, channel of a convolution.
-
-    Attributes:
-        rank: rank of the matrix, the number of singular values above rounding errors.
-        distinct_units: number of distinct rows, to within ``SAME`` times the largest weight.
-    """
-
-    rank: float
-    distinct_units: float
-
-
-@dataclass(frozen=True)
 class Statistics:
     """Statistics of a layer's activations on a batch of images.
 
@@ -57,13 +43,13 @@ class Statistics:
         dead: share of dead units, in [0, 1]. A unit is dead if its output is the same for every image (for a channel,
             at every pixel), to within a relative tolerance of ``SAME``: a ReLU at 0 or an ELU at -1 for all images, or
             a unit that receives input from dead units only.
-        histogram: histogram of the finite activations; None if there are none.
+        histogram: of the finite activations, as arguments of ``SummaryWriter.add_histogram_raw``; None without any.
     """
 
     mean: float
     std: float
     dead: float
-    histogram: Histogram | None
+    histogram: dict[str, Any] | None
 
 
 def layers_of(network: nn.Module) -> list[Layer]:
@@ -78,14 +64,20 @@ def layers_of(network: nn.Module) -> list[Layer]:
 
 
 @torch.no_grad()
-def weights_of(layer: Layer) -> Weights:
-    """Statistics of a layer's weights; NaN without a weight matrix, or if weights are not finite."""
+def weights_of(layer: Layer) -> dict[str, float]:
+    """Statistics of a layer's weight matrix, one row per unit: output of a dense layer, channel of a convolution.
+
+    Returns:
+        rank: of the matrix, the number of singular values above rounding errors; distinct_units: number of distinct
+        rows, to within ``SAME`` times the largest weight. NaN without a matrix, or if weights are not finite.
+    """
     weight = getattr(layer.parts[0], "weight", None)
     if weight is None or weight.dim() < 2 or not weight.isfinite().all():
-        return Weights(math.nan, math.nan)
+        return {"rank": math.nan, "distinct_units": math.nan}
     rows = weight.flatten(1).double().cpu()
     precision = max(rows.shape) * torch.finfo(weight.dtype).eps  # default of torch.linalg.matrix_rank for this dtype
-    return Weights(float(torch.linalg.matrix_rank(rows, rtol=precision)), float(_distinct(rows)))
+    rank = float(torch.linalg.matrix_rank(rows, rtol=precision))
+    return {"rank": rank, "distinct_units": float(_distinct(rows))}
 
 
 def _distinct(rows: Tensor) -> int:
@@ -107,7 +99,7 @@ def activations(network: nn.Module, layers: Sequence[Layer], images: Tensor) -> 
 
     hooks = [layer.parts[-1].register_forward_hook(record) for layer in layers]
     try:
-        with _in_mode(network, training=False):
+        with in_mode(network, training=False):
             network(images)
     finally:
         for hook in hooks:
@@ -125,13 +117,18 @@ def statistics(values: Tensor) -> Statistics:
     return Statistics(mean, std, float(is_dead.double().mean()), _histogram(values))
 
 
-def _histogram(values: Tensor) -> Histogram | None:
+def _histogram(values: Tensor) -> dict[str, Any] | None:
     values = values[values.isfinite()]
     if not len(values):
         return None
     low, high = map(float, values.aminmax())
     counts = values.histc(_BINS, low, high).tolist() if low < high else [float(len(values))]
-    return Histogram(low, high, counts, float(values.double().sum()), float(values.double().square().sum()))
+    width = (high - low) / len(counts)
+    return {
+        **{"min": low, "max": high, "num": sum(counts), "bucket_counts": counts},
+        "bucket_limits": [low + width * (i + 1) for i in range(len(counts))],
+        **{"sum": float(values.double().sum()), "sum_squares": float(values.double().square().sum())},
+    }
 
 
 def gradient_norms(
@@ -146,21 +143,9 @@ def gradient_norms(
         if isinstance(part, CounterDraws):
             buffers[f"{name}.step"].zero_()
     parameters = [[p for part in layer.parts for p in part.parameters()] for layer in layers]
-    with torch.enable_grad(), _in_mode(network, training=True):
+    with torch.enable_grad(), in_mode(network, training=True):
         logits = at_least_float32(functional_call(network, buffers, (images,)))
         loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
         gradients = iter(torch.autograd.grad(loss, [p for own in parameters for p in own]))
     norms = [torch.stack([next(gradients).norm() for _ in own]).norm() for own in parameters]
     return [float(norm) for norm in norms]
-
-
-@contextmanager
-def _in_mode(network: nn.Module, training: bool) -> Iterator[None]:
-    """Set training or evaluation mode; afterwards each module has its previous mode."""
-    modes = {part: part.training for part in network.modules()}
-    network.train(training)
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

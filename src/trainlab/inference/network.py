@@ -1,6 +1,7 @@
 """Loss and accuracy of a network on a set of images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -55,3 +56,15 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], num_c
     logits, label = torch.cat(all_logits), torch.cat(labels)
     confusion = multiclass_confusion_matrix(logits.argmax(1), label, num_classes)
     return Evaluation(float(torch.cat(losses).mean()), logits, label, confusion)
+
+
+@contextmanager
+def in_mode(network: nn.Module, training: bool) -> Iterator[None]:
+    """Set training or evaluation mode; afterwards each module has its previous mode."""
+    modes = {part: part.training for part in network.modules()}
+    network.train(training)
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from trainlab.inference.comparison import DETERMINISTIC, DIFFERENCE, MC, METRICS, Metric
+from trainlab.inference.metrics import DETERMINISTIC, DIFFERENCE, MC, METRICS, Metric
 
 
 def show(figures: dict[str, Any]) -> None:

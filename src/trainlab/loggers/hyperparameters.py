@@ -4,73 +4,51 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Value = str | float | bool
-# Columns and their types. Settings that do not apply are logged as 0, false or "none".
-COLUMNS: dict[str, type[str] | type[float] | type[bool]] = {
-    "model": str,
-    "layers": str,
-    "activation": str,
-    "initializer": str,
-    "batch_norm": bool,
-    "dropout": str,
-    "standardize": bool,
-    "optimizer": str,
-    "lr": float,
-    "momentum": float,
-    "weight_decay": float,
-    "scheduler": str,
-    "batch_size": float,
-    "augmentation": str,
-    "label_smoothing": float,
-    "gradient_clip": float,
-    "data": str,
-    "max_epochs": float,
-    "seed": str,  # a name, not an amount
-}
 
 
 def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict[str, Value]:
-    """The hyperparameters of a run, one value for each of ``COLUMNS``.
+    """The hyperparameters of a run: for every configuration the same names with values of the same types.
+
+    Settings that do not apply are 0, false or "none".
 
     Args:
         config: resolved configuration.
         model: name of the option of the group `model`; None for the name of the network's class.
     """
     network, optimizer, data, trainer = (config[group] for group in ("model", "optim", "data", "trainer"))
-    found: dict[str, Any] = {
+    return {
         "model": model or _name(network),
         "layers": _layers(network),
-        "activation": network.get("activation"),
-        "initializer": network.get("initializer"),
-        "batch_norm": network.get("batch_norm"),
+        "activation": str(network.get("activation") or "none"),
+        "initializer": str(network.get("initializer") or "none"),
+        "batch_norm": bool(network.get("batch_norm")),
         "dropout": _dropout(network),
-        "standardize": network.get("standardize"),
+        "standardize": bool(network.get("standardize")),
         "optimizer": _name(optimizer),
-        "lr": optimizer.get("lr"),
-        "momentum": optimizer["betas"][0] if "betas" in optimizer else optimizer.get("momentum"),
-        "weight_decay": optimizer.get("weight_decay"),
+        "lr": float(optimizer.get("lr") or 0),
+        "momentum": float(optimizer["betas"][0] if "betas" in optimizer else optimizer.get("momentum") or 0),
+        "weight_decay": float(optimizer.get("weight_decay") or 0),
         "scheduler": _name(config["scheduler"]),
-        "batch_size": data.get("batch_size"),
+        "batch_size": float(data.get("batch_size") or 0),
         "augmentation": _augmentation(data),
-        "label_smoothing": config["label_smoothing"],
-        "gradient_clip": trainer.get("gradient_clip_val"),
+        "label_smoothing": float(config["label_smoothing"]),
+        "gradient_clip": float(trainer.get("gradient_clip_val") or 0),
         "data": _name(data),
-        "max_epochs": trainer.get("max_epochs"),
-        "seed": config["seed"],
+        "max_epochs": float(trainer.get("max_epochs") or 0),
+        "seed": str(config["seed"]),  # a name, not an amount
     }
-    nothing: dict[type, Value] = {str: "none", float: 0.0, bool: False}
-    return {name: nothing[kind] if found[name] is None else kind(found[name]) for name, kind in COLUMNS.items()}
 
 
 def _name(part: Mapping[str, Any]) -> str:
     return str(part["_target_"]).rpartition(".")[2]
 
 
-def _layers(network: Mapping[str, Any]) -> str | None:
+def _layers(network: Mapping[str, Any]) -> str:
     """Hidden layers such as "20 x 100", or channels by stage and dense units such as "32, 64 + 64"."""
     if "depth" in network and "width" in network:
         return f"{network['depth']} x {network['width']}"
     parts = [network[key] for key in ("stages", "dense") if network.get(key)]
-    return " + ".join(_text(part) for part in parts) or None
+    return " + ".join(_text(part) for part in parts) or "none"
 
 
 def _dropout(network: Mapping[str, Any]) -> str:
@@ -82,9 +60,9 @@ def _dropout(network: Mapping[str, Any]) -> str:
     return f"{f'{kind} ' if kind else ''}{_text(rates)}{f', {place}' if place else ''}"
 
 
-def _augmentation(data: Mapping[str, Any]) -> str | None:
+def _augmentation(data: Mapping[str, Any]) -> str:
     crop = data.get("crop_padding")
-    return ", ".join([*(["flip"] if data.get("flip") else []), *([f"crop {crop}"] if crop else [])]) or None
+    return ", ".join([*(["flip"] if data.get("flip") else []), *([f"crop {crop}"] if crop else [])]) or "none"
 
 
 def _text(value: Any) -> str:

@@ -10,11 +10,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from trainlab.loggers.hyperparameters import hyperparameters
-from trainlab.loggers.tensorboard import METRICS, TensorBoard
+from trainlab.loggers.tensorboard import METRICS, SUCCESS, TensorBoard
 
 log = logging.getLogger(__name__)
 _NAMES = ("run_name", "name")  # arguments for the name of a run, by priority
-_SUCCESS = ("completed", "debug", "pruned")
 
 
 def name_argument(target: Callable[..., Any], given: Collection[str], name: str) -> dict[str, str]:
@@ -87,7 +86,7 @@ def _finish(logger: Logger, metrics: Mapping[str, Any], status: str, step: int) 
     if isinstance(logger, TensorBoard):
         logger.end(metrics, status, step)
         return
-    succeeded = status in _SUCCESS
+    succeeded = status in SUCCESS
     try:
         if results := {tag: metrics[name] for name, tag in METRICS.items() if name in metrics}:
             logger.log_metrics(results, step)

@@ -2,22 +2,19 @@
 
 import io
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from trainlab.loggers.hyperparameters import COLUMNS, Value
+from trainlab.loggers.hyperparameters import Value
 from trainlab.runs.files import write_atomically
 
 # TensorBoard's libraries take a while to import: only where something is written.
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from torch.utils.tensorboard import SummaryWriter
 
 # Metrics of `result.json`, and the tags, with one point each, that the HPARAMS tab reads them from.
 METRICS = {
@@ -27,6 +24,7 @@ METRICS = {
     "test_acc": "test/acc",
     "best_epoch": "val/best_epoch",
 }
+SUCCESS, FAILURE = ("completed", "debug", "pruned"), ("diverged", "failed")  # statuses; of others TensorBoard has none
 SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns by default
 # TensorBoard sorts sections by name: images come after the curves of val/.
 LR_SEARCH = "view/learning rate search"
@@ -52,26 +50,7 @@ _TAGS = "tags/text_summary"  # as `add_text` names what is added as "tags"
 _EVENT_FILES = "events.out.tfevents.*"
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """A histogram of values.
-
-    Attributes:
-        low: lower edge of the first bin.
-        high: upper edge of the last bin.
-        counts: values per bin, with bins of equal width.
-        total: sum of the values.
-        squares: sum of their squares.
-    """
-
-    low: float
-    high: float
-    counts: list[float]
-    total: float
-    squares: float
-
-
-class TensorBoard(Logger):
+class TensorBoard(TensorBoardLogger):
     """Logger that writes a run to TensorBoard, under the name of its folder.
 
     Events are flushed at the end of every epoch. A process that resumes a run writes a new event file and removes from
@@ -82,52 +61,28 @@ class TensorBoard(Logger):
     """
 
     def __init__(self, save_dir: str) -> None:
-        super().__init__()
-        self._folder = Path(save_dir)
-        self._writer: SummaryWriter | None = None
+        super().__init__(save_dir, name="", version="")  # a run has one folder
 
-    @property
-    def name(self) -> str:
-        """Constant: a run has one folder."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """Constant: a run has one folder."""
-        return ""
-
-    @property
-    def save_dir(self) -> str:
-        """Folder of the run."""
-        return str(self._folder)
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> "SummaryWriter":
-        """The writer, opened at first use."""
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(self.save_dir)
-        return self._writer
+    def save(self) -> None:
+        """Do nothing: Lightning would write hyperparameters to a file, and they are in `config.yaml`."""
 
     @rank_zero_only
     def start(self, hyperparameters: Mapping[str, Value], step: int | None, tags: Sequence[str] = ()) -> None:
         """Log hyperparameters and layout, and remove what an earlier process wrote after ``step``.
 
         Args:
-            hyperparameters: a value for each of ``COLUMNS``.
+            hyperparameters: of the run, see `trainlab.loggers.hyperparameters`.
             step: step of the checkpoint that the run continues from; None for a new run.
             tags: of the run, for the TEXT tab.
         """
         from torch.utils.tensorboard.summary import custom_scalars
 
         layout = custom_scalars(LAYOUT)
-        described = [_experiment(), _session_start(hyperparameters), _session_end("")]
+        described = [_experiment(hyperparameters), _session_start(hyperparameters), _session_end("")]
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
         replaced = {value.tag for summary in (layout, *described) for value in summary.value}
         replaced |= {_TAGS, *METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
-        _remove(self._folder, -1 if step is None else step, replaced)
+        _remove(Path(self.save_dir), -1 if step is None else step, replaced)
         for summary in (layout, *described[:2]):
             self.experiment.file_writer.add_summary(summary)
         if tags:
@@ -139,7 +94,7 @@ class TensorBoard(Logger):
         """Do nothing: ``start`` logs them."""
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write one point of each tag. TensorBoard groups tags by what is before the slash."""
         for name, value in metrics.items():
             self.experiment.add_scalar(name if "/" in name else f"run/{name}", value, step)
@@ -147,19 +102,19 @@ class TensorBoard(Logger):
 
     @rank_zero_only
     def log_layers(
-        self, statistics: Mapping[str, Mapping[str, float]], histograms: Mapping[str, Histogram | None], step: int
+        self, statistics: Mapping[str, Mapping[str, float]], histograms: Mapping[str, dict[str, Any] | None], step: int
     ) -> None:
-        """Write the statistics of each layer, by the keys of ``LAYERS``, and histograms of its activations."""
+        """Write the statistics of each layer, by the keys of ``LAYERS``, and histograms of its activations.
+
+        Args:
+            histograms: arguments of ``SummaryWriter.add_histogram_raw`` by layer.
+        """
         for layer, values in statistics.items():
             for key, value in values.items():
                 self.experiment.add_scalar(f"{LAYERS[key]}/{layer}", value, step)
-        for layer, h in histograms.items():
-            if h is None:
-                continue
-            width = (h.high - h.low) / len(h.counts)
-            edges = [h.low + width * (i + 1) for i in range(len(h.counts))]
-            summary: Any = (h.low, h.high, sum(h.counts), h.total, h.squares, edges, h.counts)
-            self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", *summary, global_step=step)
+        for layer, histogram in histograms.items():
+            if histogram:
+                self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", **histogram, global_step=step)
         self.experiment.flush()
 
     @rank_zero_only
@@ -171,67 +126,64 @@ class TensorBoard(Logger):
                 self.experiment.add_scalar(tag, value, step)
         self.experiment.file_writer.add_summary(_session_end(status))
         self.experiment.close()
-        self._writer = None
+        self._experiment = None
 
 
-def _experiment() -> "Summary":
+def _experiment(hyperparameters: Mapping[str, Value]) -> "Summary":
     """The columns of the HPARAMS tab; the same in every run, as TensorBoard takes them from any run."""
-    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+    from tensorboard.plugins.hparams import api_pb2, metadata
 
     types = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64, bool: api_pb2.DATA_TYPE_BOOL}
     experiment = api_pb2.Experiment(
         hparam_infos=[
             # TensorBoard sorts by `differs`, then by name.
-            api_pb2.HParamInfo(name=name, type=types[kind], differs=name in SHOWN_FIRST)
-            for name, kind in COLUMNS.items()
+            api_pb2.HParamInfo(name=name, type=types[type(value)], differs=name in SHOWN_FIRST)
+            for name, value in hyperparameters.items()
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in METRICS.items()
         ],
     )
-    return _summary(metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment))
+    return _summary(metadata.EXPERIMENT_TAG, experiment=experiment)
 
 
 def _session_start(hyperparameters: Mapping[str, Value]) -> "Summary":
     from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
     info = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
-    for name, kind in COLUMNS.items():
-        value = info.hparams[name]
-        setattr(value, {str: "string_value", float: "number_value", bool: "bool_value"}[kind], hyperparameters[name])
-    return _summary(metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+    fields = {str: "string_value", float: "number_value", bool: "bool_value"}
+    for name, value in hyperparameters.items():
+        setattr(info.hparams[name], fields[type(value)], value)
+    return _summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
 
 
 def _session_end(status: str) -> "Summary":
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-    known = {
-        "completed": api_pb2.STATUS_SUCCESS,
-        "debug": api_pb2.STATUS_SUCCESS,
-        "pruned": api_pb2.STATUS_SUCCESS,
-        "diverged": api_pb2.STATUS_FAILURE,
-        "failed": api_pb2.STATUS_FAILURE,
-    }
+    known = dict.fromkeys(SUCCESS, api_pb2.STATUS_SUCCESS) | dict.fromkeys(FAILURE, api_pb2.STATUS_FAILURE)
     info = plugin_data_pb2.SessionEndInfo(status=known.get(status, api_pb2.STATUS_UNKNOWN), end_time_secs=time.time())
-    return _summary(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+    return _summary(metadata.SESSION_END_INFO_TAG, session_end_info=info)
 
 
-def _summary(tag: str, content: Any) -> "Summary":
+def _summary(tag: str, **content: Any) -> "Summary":
+    """What the HPARAMS tab reads."""
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-    described = metadata.create_summary_metadata(content)
+    described = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
     return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
 
 
 def _remove(folder: Path, step: int, tags: Collection[str]) -> None:
     """Remove events after ``step`` from the event files of ``folder``, and all events of ``tags``."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     for path in sorted(folder.glob(_EVENT_FILES)):
         content = io.BytesIO()
         writer, has_events = RecordWriter(content), False
-        for event in _events(path):
+        for event in map(Event.FromString, RawEventFileLoader(str(path)).Load()):  # without a truncated last one
             if event.HasField("summary"):
                 values = [value for value in event.summary.value if value.tag not in tags and event.step <= step]
                 del event.summary.value[:]
@@ -244,11 +196,3 @@ def _remove(folder: Path, step: int, tags: Collection[str]) -> None:
             write_atomically(path, content.getvalue())
         else:
             path.unlink()
-
-
-def _events(path: Path) -> Iterator[Any]:
-    """Events of a file; a truncated last one is left out."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    yield from map(Event.FromString, RawEventFileLoader(str(path)).Load())

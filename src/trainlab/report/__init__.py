@@ -1,7 +1,6 @@
 """Reports on finished runs, from what they left on disk: runs, groups, comparisons, tables, plots and pages."""
 
-from trainlab.report.comparisons import Pair, compare_all
-from trainlab.report.convergence import Convergence, compare_convergence
+from trainlab.report.comparisons import Convergence, Pair, compare_all, compare_convergence
 from trainlab.report.curves import Band, Curve, Values, band
 from trainlab.report.descriptions import (
     describe_convergence,
@@ -11,19 +10,16 @@ from trainlab.report.descriptions import (
 )
 from trainlab.report.diff import diff_table
 from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
-from trainlab.report.groups import Group, group_runs
+from trainlab.report.groups import NOT_GIVEN, Group, group_runs, value_of
 from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
-from trainlab.report.pages import page_environment
 from trainlab.report.plots.canvas import COLORS, MARKERS, Plot, canvas, legend_below, render
 from trainlab.report.plots.groups import plot_accuracy_bars, plot_learning_curves
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.provenance import summarize_provenance
-from trainlab.report.run_table import RunTable, load_runs
+from trainlab.report.run_table import RunTable, load_runs, runs_table
 from trainlab.report.runs import Run, find_runs, read_run, with_tags
-from trainlab.report.settings import NOT_GIVEN, value_of
 from trainlab.report.tables import TEST_NOTE, Cell, Table
-from trainlab.report.terminal import runs_table
-from trainlab.report.write import write_report
+from trainlab.report.write import page_environment, write_report
 
 __all__ = [
     "COLORS",

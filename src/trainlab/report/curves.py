@@ -58,13 +58,10 @@ def read_curve(path: Path) -> Curve:
     """
     try:
         with path.open(newline="") as file:
-            lines = csv.reader(file)
-            header = next(lines, [])
-            missing = [name for name in ("epoch", "epoch_s") if name not in header]
-            if missing:
+            lines = csv.DictReader(file)
+            if missing := [name for name in ("epoch", "epoch_s") if name not in (lines.fieldnames or ())]:
                 raise ValueError(f"{path.name} has no column {missing[0]}")
-            places = [header.index(name) if name in header else None for name in COLUMNS]
-            rows = [_numbers(line, places, lines.line_num, path.name) for line in lines if line]
+            rows = [_numbers(line, path.name, lines.line_num) for line in lines]
     except FileNotFoundError:
         raise ValueError(f"{path.name} is missing") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -102,8 +99,8 @@ def _finite(x: Values, y: Values) -> tuple[Values, Values]:
     return x[keep], y[keep]
 
 
-def _numbers(line: list[str], places: list[int | None], number: int, name: str) -> list[float]:
+def _numbers(line: dict[str, str], name: str, number: int) -> list[float]:
     try:
-        return [float("nan") if place is None or line[place] == "" else float(line[place]) for place in places]
-    except (ValueError, IndexError):
+        return [float("nan" if line.get(column, "") == "" else line[column]) for column in COLUMNS]
+    except (ValueError, TypeError):
         raise ValueError(f"{name} is damaged in line {number}") from None

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from trainlab.report.comparisons import OTHER_IMAGES, Pair
-from trainlab.report.convergence import Convergence, TimeToReach, compare_convergence
+from trainlab.report.comparisons import OTHER_IMAGES, Convergence, Pair, TimeToReach, compare_convergence
 from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
 from trainlab.report.groups import Group, overlaps_of, saw_other_images
 from trainlab.statistics import ALPHA, NO_SPREAD, Ratio, ratio
@@ -86,12 +85,10 @@ def describe_convergence(first: Group, second: Group) -> str:
             f"{second.label} reached {mark} in {did} of {n} runs, after {_describe_times(found.second, second)}; {own}."
         )
         return f"{some} No ratio is given of runs that are chosen by having reached it.{both}"
-    seconds = _without_shared_clock(found.seconds_ratio, first, second)
-    why_not, why_no_seconds = _no_claim(first, second), _no_claim(first, second, timed=True)
-    of_epochs = _describe_ratio(found.epochs_ratio, "epochs", why_not if same_mark else None)
-    of_seconds = _describe_ratio(seconds, "seconds", why_no_seconds if same_mark else None)
-    asked = f"{of_epochs} and {of_seconds}"
-    return f"{second.label} reached {mark} after {_describe_times(found.second, second)}; {own}: {asked}.{both}"
+    of_epochs = _describe_ratio(found.epochs_ratio, "epochs", first, second, is_claimed=same_mark)
+    of_seconds = _describe_ratio(found.seconds_ratio, "seconds", first, second, is_claimed=same_mark)
+    after = _describe_times(found.second, second)
+    return f"{second.label} reached {mark} after {after}; {own}: {of_epochs} and {of_seconds}.{both}"
 
 
 def describe_epoch_cost(first: Group, second: Group) -> str:
@@ -104,10 +101,10 @@ def describe_epoch_cost(first: Group, second: Group) -> str:
     times = _without_shared_clock(ratio(b, a, overlaps=overlaps_of(second, first)), first, second)
     each = f"{format_epoch_seconds(second)} s against {format_epoch_seconds(first)} s"
     if math.isnan(times.low):
-        unclear = _no_claim(first, second, timed=True)
+        within, unclear = "", _no_claim(first, second, timed=True)
     else:
+        within = f" (95 %: {format_bounds(times)})"
         unclear = "" if times.is_clear else "; no difference is shown by these runs"
-    within = "" if math.isnan(times.low) else f" (95 %: {format_bounds(times)})"
     return (
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
         f"{each}{unclear}."
@@ -142,13 +139,9 @@ def _method(pair: Pair) -> str:
 
 
 def _p(pair: Pair) -> str:
-    p = _is(pair.difference.p)
-    return f"p {p} alone, {format_p(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else f"p {p}"
-
-
-def _is(p: float) -> str:
-    text = format_p(p)
-    return text if text.startswith("<") else f"= {text}"
+    text = format_p(pair.difference.p)
+    p = f"p {text}" if text.startswith("<") else f"p = {text}"
+    return f"{p} alone, {format_p(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else p
 
 
 def _why_not(pair: Pair) -> str:
@@ -213,20 +206,21 @@ def _and(texts: Sequence[str]) -> str:
 
 def _describe_common(found: Convergence, first: Group, second: Group) -> str:
     """Ratios to a loss that is the same to both, for which "faster" can be claimed."""
-    epochs = _describe_ratio(found.common_epochs_ratio, "epochs", _no_claim(first, second))
-    timed = _without_shared_clock(found.common_seconds_ratio, first, second)
-    seconds = _describe_ratio(timed, "seconds", _no_claim(first, second, timed=True))
+    epochs = _describe_ratio(found.common_epochs_ratio, "epochs", first, second)
+    seconds = _describe_ratio(found.common_seconds_ratio, "seconds", first, second)
     return f"To the higher of the two best losses ({found.common:.4f}) {second.label} takes {epochs} and {seconds}."
 
 
-def _describe_ratio(of: Ratio, unit: str, why_not: str | None = None) -> str:
-    """A ratio; whether it is clear, or why that cannot be claimed, only if ``why_not`` is given."""
+def _describe_ratio(of: Ratio, unit: str, first: Group, second: Group, is_claimed: bool = True) -> str:
+    """A ratio of two groups; whether it is clear, or why that cannot be claimed, only if it ``is_claimed``."""
+    if unit == "seconds":
+        of = _without_shared_clock(of, first, second)
     if math.isnan(of.value):
         return f"an unknown share of the {unit}"
     if math.isnan(of.low):
-        return f"{of.value:.2f} times the {unit}{why_not or ''}"
+        return f"{of.value:.2f} times the {unit}{_no_claim(first, second, unit == 'seconds') if is_claimed else ''}"
     verdict = ": not clearly different" if not of.is_clear else ": faster" if of.value < 1 else ": slower"
-    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)}{'' if why_not is None else verdict})"
+    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)}{verdict if is_claimed else ''})"
 
 
 def _no_claim(first: Group, second: Group, timed: bool = False) -> str:

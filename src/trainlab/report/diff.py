@@ -24,7 +24,7 @@ def diff_table(first: Run, second: Run, root: Path) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("", _name(first.folder, root), _name(second.folder, root)):
         table.add_column(escape(heading), overflow="fold")
-    results = [run.result for run in (first, second) if run.result]
+    results = [run.result for run in (first, second)]
     parts: list[tuple[str, list[tuple[str, Any, Any]]]] = [
         ("settings that differ", _differing(first.settings, second.settings)),
         ("results", [("status", first.status, second.status), *_all(*(result.metrics for result in results))]),

@@ -3,17 +3,18 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import combinations, permutations
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 from trainlab.report.comparisons import MAX_DESCRIBED, Pair, compare_all
 from trainlab.report.descriptions import describe_convergence, describe_epoch_cost, describe_pair, describe_pairs
-from trainlab.report.groups import Group, differing_hold_out, group_runs
+from trainlab.report.formatting import format_mean
+from trainlab.report.groups import Group, differing_hold_out, differing_keys, group_runs
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
 from trainlab.report.runs import LONG_EPOCH, Run, relative_path
 from trainlab.report.search import Search, read_search
-from trainlab.report.settings import differing_keys
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
 MAX_AGAINST_BEST = 20
@@ -58,7 +59,7 @@ class Findings:
         pairs: all pairs of groups with a completed run.
         provenance: command, code, versions, machine and data, each with its values.
         best: the completed run with the lowest validation loss.
-        search: that the runs are trials of, if any.
+        search: that the runs of the first folder are trials of, if any.
     """
 
     folders: list[Path]
@@ -70,7 +71,6 @@ class Findings:
     warnings: list[str]
     best: Run | None
     search: Search | None = None
-    _by_labels: dict[tuple[str, str], Pair] = field(default_factory=dict)
 
     @property
     def compared(self) -> list[Group]:
@@ -87,17 +87,6 @@ class Findings:
         """Whether runs of a group hold different folds out for validation."""
         return any(group.num_folds for group in self.groups)
 
-    @property
-    def same_held_out(self) -> bool:
-        """Whether all groups are known to hold the same images out for validation."""
-        digests = {group.digests for group in self.compared}
-        same_images = len(digests) == 1 and len(next(iter(digests))) == 1
-        return same_images and not self.has_folds and not differing_hold_out(self.compared)
-
-    def group_of(self) -> dict[Path, Group]:
-        """The group of each run's folder."""
-        return {folder: group for group in self.groups for folder in group.folders}
-
     def asked(self) -> list[tuple[Group, Group]]:
         """Pairs, the baseline first, for which the three questions are answered in print."""
         return [(worse, better) for better, worse in self._described(MAX_ASKED)[:MAX_AGAINST_BEST]]
@@ -106,10 +95,6 @@ class Findings:
         """The pair that the page shows first: of several seeds, if there is one."""
         asked = self.asked()
         return next((pair for pair in asked if min(len(pair[0].runs), len(pair[1].runs)) > 1), asked[0])
-
-    def choosable(self) -> list[tuple[Group, Group]]:
-        """Ordered pairs that a reader of the page can choose."""
-        return list(permutations(self.compared[:MAX_CHOOSABLE], 2))
 
     def answers(self, first: Group, second: Group) -> list[str]:
         """To ``QUESTIONS``, of the second compared with the first."""
@@ -121,11 +106,11 @@ class Findings:
 
     def pair(self, first: Group, second: Group) -> Pair:
         """The comparison of two groups, in the order in which it was made."""
-        if not self._by_labels:
-            for pair in self.pairs:
-                self._by_labels[pair.first.label, pair.second.label] = pair
-                self._by_labels[pair.second.label, pair.first.label] = pair
-        return self._by_labels[first.label, second.label]
+        return self._pairs[frozenset((first.label, second.label))]
+
+    @cached_property
+    def _pairs(self) -> dict[frozenset[str], Pair]:
+        return {frozenset((pair.first.label, pair.second.label)): pair for pair in self.pairs}
 
     def describe_title(self) -> str:
         """The report's name: that of its folders."""
@@ -145,7 +130,6 @@ class Findings:
             if any(run.status == "completed" for run in self.runs):
                 return "No completed run has a finite validation loss, so there is no best one."
             return "No run is completed, so there is no best one."
-        assert self.best.result
         m = self.best.result.metrics
         accuracy = f", accuracy {m['val_acc']:.2%}" if "val_acc" in m else ""
         at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}" if "best_epoch" in m else ""
@@ -155,14 +139,14 @@ class Findings:
     def describe_best_group(self) -> str:
         """What to expect of the best run's settings: it was chosen among others, and has a seed of several."""
         assert self.best
-        group = self.group_of().get(self.best.folder)
+        group = next((group for group in self.groups if self.best.folder in group.folders), None)
         several = len(self.runs) > 1
         optimistic = "The figures of a best run are optimistic: it was chosen by them. " if several else ""
         if group is None or not (accuracy := group.summary("metrics", "val_acc")).n:
             return optimistic.strip()
         if accuracy.n == 1:
             return f"{optimistic}It is the one {group.unit} of {group.label}."
-        mean = f"{accuracy.mean:.2%} ± {accuracy.half_width:.2%}"
+        mean = format_mean(accuracy, 2, "%")
         return f"{optimistic}It is one of {accuracy.n} {group.unit}s of {group.label}, whose mean accuracy is {mean}."
 
     def describe_differences(self) -> list[str]:
@@ -171,8 +155,11 @@ class Findings:
 
     def noise_note(self) -> str:
         """How differences are tested, and what the noise is made of."""
-        note = f"{_NOISE_NOTE} {_SAME_HELD_OUT if self.same_held_out else _OTHER_HELD_OUT}"
-        return f"{note} {_FOLDS}" if self.has_folds else note
+        digests = {group.digests for group in self.compared}
+        is_same = len(digests) == 1 and len(*digests) == 1 and not differing_hold_out(self.compared)
+        if self.has_folds:
+            return f"{_NOISE_NOTE} {_OTHER_HELD_OUT} {_FOLDS}"
+        return f"{_NOISE_NOTE} {_SAME_HELD_OUT if is_same else _OTHER_HELD_OUT}"
 
     def describe_mc_dropout(self, root: Path) -> list[str]:
         """What can be claimed of each run that was evaluated with MC dropout; folders relative to ``root``."""
@@ -195,8 +182,13 @@ class Findings:
 def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
     """Group and compare ``runs``."""
     groups = group_runs(runs)
-    search, damage = _search(folders[0])
-    keys = differing_keys([run for run in runs if run.result])
+    search: Search | None = None
+    damage: list[str] = []
+    try:
+        search = read_search(folders[0])
+    except ValueError as error:
+        damage = [str(error)]
+    keys = differing_keys([run for run in runs if not run.problem])
     extra = [key for group in groups for key in group.values if key not in keys]
     return Findings(
         list(folders),
@@ -214,14 +206,6 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
 def best_run(runs: Sequence[Run]) -> Run | None:
     """The completed run with the lowest validation loss."""
     return min((run for run in runs if run.is_completed), key=lambda run: run.val_loss, default=None)
-
-
-def _search(folder: Path) -> tuple[Search | None, list[str]]:
-    """The search that the runs of the first folder are of, or what is wrong with its file."""
-    try:
-        return read_search(folder), []
-    except ValueError as error:
-        return None, [str(error)]
 
 
 def _warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:

@@ -5,6 +5,12 @@ from typing import Any
 
 from trainlab.statistics import ALPHA, Interval, Ratio
 
+# Figures of a run and how tables show them.
+RUN_FIGURES = {
+    **{"val_loss": ".4f", "val_acc": ".2%", "test_loss": ".4f", "test_acc": ".2%"},
+    **{"best_epoch": ".0f", "epochs": ".0f", "epoch_s": ".1f", "total_s": ".0f"},
+}
+
 
 def format_value(value: Any, digits: int = 6) -> str:
     """A value of a setting as text, a number to ``digits`` significant digits."""
@@ -13,12 +19,17 @@ def format_value(value: Any, digits: int = 6) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def format_mean(of: Interval, digits: int = 1) -> str:
-    """Mean, and half the width of its interval if there is one."""
+def format_figure(value: float | None, spec: str) -> str:
+    """A figure as text; "-" if there is none."""
+    return "-" if value is None or math.isnan(value) else format(value, spec)
+
+
+def format_mean(of: Interval, digits: int = 1, kind: str = "f") -> str:
+    """Mean, and half the width of its interval if there is one; as a percentage if ``kind`` is "%"."""
     if of.n == 0:
         return "-"
-    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}f}"
-    return f"{of.mean:z.{digits}f}{spread}"  # z: no "-0.0"
+    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}{kind}}"
+    return f"{of.mean:z.{digits}{kind}}{spread}"  # z: no "-0.0"
 
 
 def format_bounds(of: Ratio) -> str:

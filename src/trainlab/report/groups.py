@@ -1,4 +1,4 @@
-"""Runs that differ only in the seed and the fold held out, and saw the same images, are one group."""
+"""Runs that differ only in seed and fold, and saw the same images, are one group, named by its settings."""
 
 import json
 from collections import Counter
@@ -9,10 +9,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from trainlab.report.formatting import format_value
 from trainlab.report.runs import Run
-from trainlab.report.settings import MAX_EXTRA, differing_keys, differing_leaves, label, value_of, without_seeds
+from trainlab.runs.fingerprint import telling
 from trainlab.statistics import Interval, interval
 
+NOT_GIVEN = "not given"
+MAX_EXTRA = 4  # settings taken from config.yaml if two groups have the same overrides
 DIGEST_SHOWN = 8  # characters of a data digest
 # These and the images decide what is held out.
 HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split", "data.num_folds")
@@ -81,8 +84,7 @@ class Group:
     @cached_property
     def shares_clock(self) -> bool:
         """Whether its runs were trained in a population: their times are parts of one measured time, without noise."""
-        times = (run.result.time for run in self.runs.values() if run.result)
-        return any((time.get("population") or {}).get("members", 1) > 1 for time in times)
+        return any((run.result.time.get("population") or {}).get("members", 1) > 1 for run in self.runs.values())
 
     @cached_property
     def val_loss(self) -> float:
@@ -93,13 +95,13 @@ class Group:
     @cached_property
     def digests(self) -> frozenset[str]:
         """Of the images that the completed runs saw, as far as they say."""
-        found = (run.result.provenance.get("data_digest") for run in self.runs.values() if run.result)
+        found = (run.result.provenance.get("data_digest") for run in self.runs.values())
         return frozenset(str(digest) for digest in found if digest is not None)
 
     @property
     def search(self) -> dict[str, Any] | None:
         """The learning-rate search, if there was one; it is the same for all seeds, and the first of several folds."""
-        return next((run.result.lr_search for run in self.runs.values() if run.result and run.result.lr_search), None)
+        return next((run.result.lr_search for run in self.runs.values() if run.result.lr_search), None)
 
     @property
     def folders(self) -> list[Path]:
@@ -135,25 +137,18 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     keys = [key for key in differing if key not in ("seed", "data.fold")]
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
-    names = _labels([group[0] for group in members.values()], [*settings.values()], keys)
+    labels, extra = _labels([group[0] for group in members.values()], [*settings.values()], keys)
     groups = []
-    apart = [
-        (name + images, extra, own, part)
-        for (name, extra), own, alike in zip(names, settings.values(), members.values(), strict=True)
-        for images, part in _by_images(alike).items()
-    ]
-    for name, extra, own, group in apart:
-        by_key: dict[int, Run] = {}
-        repeats, others = [], []
-        for run in group:
-            if not run.is_completed:
-                others.append(run)
-            elif run.repetition in by_key:
-                repeats.append(run)
-            else:
-                by_key[run.repetition] = run
-        values = {key: value_of(group[0], key) for key in [*keys, *extra]}
-        groups.append(Group(name, own, values, by_key, repeats, others))
+    for name, own, alike in zip(labels, settings.values(), members.values(), strict=True):
+        for images, part in _by_images(alike).items():
+            completed = [run for run in part if run.is_completed]
+            by_key: dict[int, Run] = {}
+            for run in completed:
+                by_key.setdefault(run.repetition, run)
+            repeats = [run for run in completed if by_key[run.repetition] is not run]
+            others = [run for run in part if not run.is_completed]
+            values = {key: value_of(part[0], key) for key in [*keys, *extra]}
+            groups.append(Group(name + images, own, values, by_key, repeats, others))
     return sorted(groups, key=lambda group: group.val_loss)
 
 
@@ -162,7 +157,7 @@ def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
     Runs that do not say what they saw, as those that failed before, are with the first that does.
     """
-    digests = [run.result.provenance.get("data_digest") if run.result else None for run in runs]
+    digests = [run.result.provenance.get("data_digest") for run in runs]
     known = [digest for digest in dict.fromkeys(digests) if digest is not None]
     if len(known) < 2:
         return {"": [*runs]}
@@ -172,8 +167,8 @@ def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return parts
 
 
-def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: list[str]) -> list[tuple[str, list[str]]]:
-    """A name of its own for each run, and the further settings that went into all the names.
+def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: list[str]) -> tuple[list[str], list[str]]:
+    """A name of its own for each run, and the further settings that went into the names.
 
     By all that was overridden in any run and differs; where that is not enough by further settings, then by number.
     A run that did not override a setting is named by the value it had.
@@ -185,9 +180,86 @@ def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: lis
         alike = [own for own, name in zip(settings, names, strict=True) if name in twice]
         extra = [key for key in differing_leaves(alike) if key not in keys][:MAX_EXTRA]
         names = [label(run, [*keys, *extra]) for run in firsts]
-    count: Counter[str] = Counter()
-    labels = []
-    for name in names:
-        count[name] += 1
-        labels.append((name if count[name] == 1 else f"{name} ({count[name]})", extra))
-    return labels
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, before, strict=True)], extra
+
+
+def overrides_by_key(run: Run) -> dict[str, str]:
+    """The overrides of a run by key, without those that only set where and how it runs."""
+    pairs = (override.lstrip("+").partition("=") for override in telling(run.result.overrides))
+    return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
+
+
+def differing_keys(runs: Sequence[Run]) -> list[str]:
+    """Keys that were overridden in some run, decide its result, and differ in value between the runs.
+
+    Options chosen for a group, such as ``model``, come before single settings.
+    """
+    overrides = [overrides_by_key(run) for run in runs]
+    deciding = {"experiment", "debug"}
+    for run in runs:
+        deciding |= run.settings.keys()
+    for key in list(deciding):
+        parts = key.split(".")
+        deciding |= {".".join(parts[:i]) for i in range(1, len(parts))}
+    keys = dict.fromkeys(key for one in overrides for key in one)
+    found = [key for key in keys if key in deciding and len({_identity(value_of(run, key)) for run in runs}) > 1]
+    return sorted(found, key=lambda key: any(key in run.settings for run in runs))
+
+
+def differing_leaves(many: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys in which resolved settings differ."""
+    keys = dict.fromkeys(key for one in many for key in one)
+    return [key for key in keys if len({_identity(one.get(key)) for one in many}) > 1]
+
+
+def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The settings of each run but its seed and those seeds of parts that follow from it, its fold, and a rate found.
+
+    A learning rate that was searched is left out only with folds, each of which has a search of its own.
+
+    The seed of a part follows if it is the run's in every run that does not override it. One that merely has the same
+    value in some run, like that of a learning-rate search, is a setting.
+    """
+    parts = {key for run in runs for key in run.settings if key.endswith(".seed")}
+    overridden = [overrides_by_key(run).keys() for run in runs]
+    for run, own in zip(runs, overridden, strict=True):
+        seed = run.settings.get("seed")
+        parts -= {key for key in parts - own if run.settings.get(key, seed) != seed}
+    return [
+        {
+            key: value
+            for key, value in run.settings.items()
+            if key not in ("seed", "data.fold", *_found(run)) and key not in parts - own
+        }
+        for run, own in zip(runs, overridden, strict=True)
+    ]
+
+
+def _found(run: Run) -> tuple[str, ...]:
+    has_own_search = run.result.lr_search and "data.num_folds" in run.settings
+    return ("optim.lr",) if has_own_search else ()
+
+
+def value_of(run: Run, key: str) -> Any:
+    """What a run has for ``key``: the resolved value, or the option chosen for a group."""
+    return run.settings[key] if key in run.settings else overrides_by_key(run).get(key, NOT_GIVEN)
+
+
+def label(run: Run, keys: Sequence[str]) -> str:
+    """A short name by the values of ``keys``: "bn lr=0.0005"."""
+    last = [key.rpartition(".")[2] for key in keys]
+    parts = []
+    for key, short in zip(keys, last, strict=True):
+        value = value_of(run, key)
+        if value != NOT_GIVEN:
+            is_clear = last.count(short) == 1 and (short == key or short not in run.settings)
+            name = short if is_clear else key
+            # an option's name says enough, a number does not
+            is_option = key not in run.settings and value not in ("null", "removed")
+            parts.append(format_value(value) if is_option else f"{name}={format_value(value, 4)}")
+    return " ".join(parts) or "defaults"
+
+
+def _identity(value: Any) -> str:
+    return repr(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else repr(value)

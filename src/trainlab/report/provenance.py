@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from trainlab.report.groups import Group
@@ -15,21 +15,21 @@ MAX_LABELS = 5
 
 def summarize_provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """Command, code, versions, machine and data: each with its values, the most frequent first."""
-    facts: list[tuple[str, Any]] = [
-        ("command", lambda run: run.result.provenance.get("command")),
-        ("code", _code),
-        ("versions", _versions),
-        ("machine", lambda run: run.result.provenance.get("host")),
-        ("device", lambda run: run.result.time.get("device")),
-        ("data", _data),
-        ("data digest", lambda run: run.result.provenance.get("data_digest")),
-    ]
-    readable = [run for run in runs if run.result]
+    facts: dict[str, Callable[[Run], Any]] = {
+        "command": lambda run: run.result.provenance.get("command"),
+        "code": _code,
+        "versions": _versions,
+        "machine": lambda run: run.result.provenance.get("host"),
+        "device": lambda run: run.result.time.get("device"),
+        "data": _data,
+        "data digest": lambda run: run.result.provenance.get("data_digest"),
+    }
     found = []
-    for name, read in facts:
-        counts = Counter(str(value) for run in readable if (value := read(run)) is not None)
+    for name, read in facts.items():
+        counts = Counter(str(value) for run in runs if (value := read(run)) is not None)
         if counts:
-            found.append((name, [_counted(value, n, len(counts)) for value, n in counts.most_common()]))
+            many = [f"{value} ({n} run{'s' if n > 1 else ''})" for value, n in counts.most_common()]
+            found.append((name, many if len(counts) > 1 else [*counts]))
     return found
 
 
@@ -39,7 +39,7 @@ def provenance_warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> li
     Args:
         groups: named by the images they saw, if these differ.
     """
-    readable = [run for run in runs if run.result]
+    origins = [run.result.provenance for run in runs if not run.problem]
     found = []
     for what, key, so in (
         ("code commits", "git_commit", "a difference between them may come from the code"),
@@ -50,19 +50,19 @@ def provenance_warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> li
         ),
         ("versions of Python or the libraries", "versions", "a difference between them may come from there"),
     ):
-        different = {json.dumps(value, sort_keys=True) for run in readable if (value := _provenance(run).get(key))}
+        different = {json.dumps(value, sort_keys=True) for origin in origins if (value := origin.get(key))}
         if len(different) > 1:
             found.append(f"The runs are of {len(different)} different {what}: {so}.")
-    dirty = sum(bool(_provenance(run).get("git_dirty")) for run in readable)
-    if dirty:
+    if dirty := sum(bool(origin.get("git_dirty")) for origin in origins):
         found.append(
-            f"{dirty} of {len(readable)} runs were made with changes that are not committed: the commit does not say "
+            f"{dirty} of {len(origins)} runs were made with changes that are not committed: the commit does not say "
             "what ran."
         )
-    machines = {(_provenance(run).get("host"), _time(run).get("device")) for run in readable if _time(run)}
+    machines = {(run.result.provenance.get("host"), run.result.time.get("device")) for run in runs if run.result.time}
     if len(machines) > 1:
-        where = f"{len(machines)} different machines or devices"
-        found.append(f"The runs were made on {where}: seconds are not comparable.")
+        found.append(
+            f"The runs were made on {len(machines)} different machines or devices: seconds are not comparable."
+        )
     return found
 
 
@@ -71,7 +71,7 @@ def repeat_command(run: Run) -> str:
 
     There is none for a run that continues one with other settings.
     """
-    assert run.result and not run.continued
+    assert not run.problem and not run.continued
     overrides = [override for override in telling(run.result.overrides) if not override.startswith("ckpt_path=")]
     program = run.result.provenance.get("program", "python src/train.py")  # before 0.3 there was no other
     return " ".join([program, *map(shlex.quote, overrides)])
@@ -92,23 +92,15 @@ def _by_digest(groups: Sequence[Group]) -> str:
     return f" ({'; '.join(listed)})"
 
 
-def _provenance(run: Run) -> dict[str, Any]:
-    return run.result.provenance if run.result else {}
-
-
-def _time(run: Run) -> dict[str, Any]:
-    return run.result.time if run.result else {}
-
-
 def _code(run: Run) -> str | None:
-    commit = _provenance(run).get("git_commit")
+    commit, is_dirty = (run.result.provenance.get(key) for key in ("git_commit", "git_dirty"))
     if commit is None:
         return None
-    return f"commit {commit}{', with changes that are not committed' if _provenance(run).get('git_dirty') else ''}"
+    return f"commit {commit}{', with changes that are not committed' if is_dirty else ''}"
 
 
 def _versions(run: Run) -> str | None:
-    versions = _provenance(run).get("versions")
+    versions = run.result.provenance.get("versions")
     return ", ".join(f"{name} {version}" for name, version in versions.items()) if versions else None
 
 
@@ -116,7 +108,3 @@ def _data(run: Run) -> str | None:
     """The settings of the data, the seed aside."""
     parts = [f"{key[5:]}={value}" for key, value in run.settings.items() if key.startswith("data.")]
     return ", ".join(part for part in parts if not part.startswith("seed=")) or None
-
-
-def _counted(value: str, n: int, kinds: int) -> str:
-    return value if kinds == 1 else f"{value} ({n} run{'s' if n > 1 else ''})"

@@ -1,15 +1,22 @@
-"""Runs and what they reached as a table, one row per run: `runs.csv`, and what `trainlab.load_runs` returns."""
+"""Runs and what they reached, one row per run: `runs.csv`, what `trainlab.load_runs` returns, and for a terminal."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainlab.report.groups import group_runs
+from rich.box import SIMPLE_HEAD
+from rich.console import Group as Lines
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trainlab.report.formatting import RUN_FIGURES, format_figure
+from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, value_of
 from trainlab.report.provenance import repeat_command
 from trainlab.report.runs import Run, find_runs, relative_path
-from trainlab.report.settings import NOT_GIVEN, differing_keys, value_of
+from trainlab.runs.fingerprint import telling
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -54,9 +61,6 @@ class RunTable(Sequence[Run]):
     def __getitem__(self, index: Any) -> Any:
         return self.runs[index]
 
-    def __iter__(self) -> Iterator[Run]:
-        return iter(self.runs)
-
 
 def load_runs(folder: str | PathLike[str]) -> RunTable:
     """The runs at or below ``folder``, of a sweep or of many, from what they left on disk.
@@ -65,19 +69,24 @@ def load_runs(folder: str | PathLike[str]) -> RunTable:
         FileNotFoundError: the folder does not exist, or there is no run in it.
     """
     runs = find_runs([Path(folder)])
-    labels = {path: group.label for group in group_runs(runs) for path in group.folders}
-    keys = differing_keys(runs)
-    return RunTable(runs, [row_of(run, labels.get(run.folder), keys, Path(folder), _plain) for run in runs])
+    groups, keys = group_runs(runs), differing_keys(runs)
+    rows = rows_of(runs, groups, keys, Path(folder), lambda value: None if value == NOT_GIVEN else value)
+    return RunTable(runs, [*rows])
 
 
-def row_of(
+def rows_of(
+    runs: Sequence[Run], groups: Sequence[Group], keys: Sequence[str], root: Path, as_setting: Callable[[Any], Any]
+) -> Iterator[dict[str, Any]]:
+    """A row per run, with what ``as_setting`` makes of its settings ``keys``; its folder relative to ``root``."""
+    labels = {path: group.label for group in groups for path in group.folders}
+    for run in runs:
+        yield _row(run, labels.get(run.folder), keys, root, as_setting)
+
+
+def _row(
     run: Run, group: str | None, keys: Sequence[str], root: Path, as_setting: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """The row of a run, with what ``as_setting`` makes of its settings ``keys``; its folder relative to ``root``."""
-    metrics: Mapping[str, Any] = run.result.metrics if run.result else {}
-    time: Mapping[str, Any] = run.result.time if run.result else {}
-    origin: Mapping[str, Any] = run.result.provenance if run.result else {}
-    best_epoch = metrics.get("best_epoch")
+    origin = run.result.provenance
     return {
         "folder": relative_path(run.folder, root),
         "group": group,
@@ -85,16 +94,54 @@ def row_of(
         "tags": ", ".join(run.tags) or None,
         "reason": run.reason,
         "seed": run.settings.get("seed", origin.get("seed")),
-        **{key: as_setting(value_of(run, key)) if run.result else None for key in keys if key != "seed"},
-        **{key: metrics.get(key) for key in ("val_loss", "val_acc", "test_loss", "test_acc")},
-        "best_epoch": None if best_epoch is None else best_epoch + 1,  # epochs count from one
-        **{key: metrics.get(key) for key in ("epochs", "stop_reason")},
-        **{key: time.get(key) for key in ("epoch_s", "total_s", "images_per_s", "device")},
-        "fingerprint": run.result.fingerprint if run.result else None,
+        **{key: None if run.problem else as_setting(value_of(run, key)) for key in keys if key != "seed"},
+        **figures_of(run),
+        "fingerprint": run.result.fingerprint or None,
         **{key: origin.get(key) for key in ("git_commit", "git_dirty", "data_digest", "host")},
-        "command": repeat_command(run) if run.result and not run.continued else None,
+        "command": None if run.problem or run.continued else repeat_command(run),
     }
 
 
-def _plain(value: Any) -> Any:
-    return None if value == NOT_GIVEN else value
+def figures_of(run: Run) -> dict[str, Any]:
+    """Metrics and times of a run, epochs counted from one; None for those that it has not."""
+    metrics = run.result.metrics
+    return {
+        **{key: metrics.get(key) for key in ("val_loss", "val_acc", "test_loss", "test_acc")},
+        "best_epoch": metrics["best_epoch"] + 1 if "best_epoch" in metrics else None,
+        **{key: metrics.get(key) for key in ("epochs", "stop_reason")},
+        **{key: run.result.time.get(key) for key in ("epoch_s", "total_s", "images_per_s", "device")},
+    }
+
+
+def runs_table(runs: Sequence[Run], root: Path) -> Lines:
+    """One row per run, named by what differs between them, and below the table why runs failed.
+
+    Runs are chosen by the validation columns; the test column is only reported. Folders are relative to ``root``.
+    """
+    table = Table(
+        caption="chosen on validation data; the test set is read once, after that choice",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("run", overflow="fold")
+    columns = ("val_loss", "val_acc", "test_acc", "best_epoch", "epochs", "epoch_s")
+    for key in columns:
+        heading = "median s/epoch" if key == "epoch_s" else key.replace("_", " ")
+        table.add_column(heading, justify="right", max_width=7)  # a heading on two lines, figures on one
+    table.add_column("status", no_wrap=True)
+    tagged = any(run.tags for run in runs)
+    if tagged:
+        table.add_column("tags", overflow="fold")
+    overrides = [set(run.result.overrides) for run in runs if not run.problem]
+    shared = set.intersection(*overrides) if len(overrides) > 1 else set()  # they distinguish none of the runs
+    reasons = []
+    for run in runs:
+        own = [override for override in telling(run.result.overrides) if override not in shared]
+        folder = run.folder.relative_to(root) if run.folder.is_relative_to(root) else run.folder
+        name, figures = " ".join(own) or str(folder), figures_of(run)
+        shown = (format_figure(figures[key], RUN_FIGURES[key]) for key in columns)
+        table.add_row(*map(escape, (name, *shown, run.status, *([", ".join(run.tags)] if tagged else []))))
+        if reason := run.problem or (run.result.error and run.result.error.get("message", "no reason given")):
+            reasons.append(Text(f"{name}: {reason}", overflow="fold"))
+    return Lines(table, *reasons)

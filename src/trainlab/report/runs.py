@@ -21,7 +21,13 @@ T = TypeVar("T")
 
 _FILES_OF_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
 _SUBFOLDERS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
+UNREADABLE = "unreadable"
 _NUMBERS = ("best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs")
+_REASONS = {
+    "running": "still running, or killed",
+    "debug": "a debug run: it shows that everything works, not how well",
+    "pruned": "ended early by the search: other trials were better after as many epochs",
+}
 LONG_EPOCH = 5  # medians
 _TIMES = ("total_s", "epoch_s", "images_per_s")
 
@@ -31,8 +37,8 @@ class Run:
     """A run, as its folder has it.
 
     Attributes:
-        result: what `result.json` says; None if it cannot be read.
-        problem: why it cannot.
+        result: what `result.json` says; if it cannot be read, the status `unreadable` and nothing else.
+        problem: why it cannot be read.
         settings: of `config.yaml`, as the fingerprint sees them; empty if they cannot be read.
         curve: of `metrics.csv`; None if there is none.
         notes: what else is missing or damaged.
@@ -41,7 +47,7 @@ class Run:
     """
 
     folder: Path
-    result: Result | None
+    result: Result = field(default_factory=lambda: Result(UNREADABLE, "", []))
     problem: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     curve: Curve | None = None
@@ -52,18 +58,18 @@ class Run:
     @property
     def val_loss(self) -> float:
         """Of the best checkpoint; infinite if there is none."""
-        loss = self.result.metrics.get("val_loss", math.inf) if self.result else math.inf
+        loss = self.result.metrics.get("val_loss", math.inf)
         return loss if math.isfinite(loss) else math.inf
 
     @property
     def status(self) -> str:
         """That of the result, or `unreadable`."""
-        return self.result.status if self.result else "unreadable"
+        return self.result.status
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Those it was given."""
-        return tuple(self.result.tags) if self.result else ()
+        return tuple(self.result.tags)
 
     @property
     def seed(self) -> int:
@@ -85,7 +91,7 @@ class Run:
     @property
     def continued(self) -> str:
         """What run of other settings it continues; "" if none."""
-        parts = self.result.provenance.get("continued_from", []) if self.result else []
+        parts = self.result.provenance.get("continued_from", [])
         for part in parts if isinstance(parts, list) else []:
             if isinstance(part, dict) and not part.get("as_in_one_go"):
                 changes = "; ".join(map(str, part.get("changes", []))) or "in another folder"
@@ -104,17 +110,11 @@ class Run:
     @property
     def reason(self) -> str:
         """Why it is not compared, and what else is wrong with it."""
-        parts = [self.problem or "", (self.result.error or {}).get("message", "") if self.result else ""]
-        if self.status == "running":
-            parts.append("still running, or killed")
-        if self.status == "debug":
-            parts.append("a debug run: it shows that everything works, not how well")
-        if self.status == "pruned":
-            parts.append("ended early by the search: other trials were better after as many epochs")
+        parts = [self.problem, (self.result.error or {}).get("message")]
+        parts.append(_REASONS.get(self.status))
         if self.status == "completed" and not math.isfinite(self.val_loss):
             parts.append("no finite validation loss")
-        parts.append(self.continued)
-        return "; ".join(str(part) for part in [*parts, *self.notes] if part)
+        return "; ".join(str(part) for part in [*parts, self.continued, *self.notes] if part)
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
@@ -171,13 +171,12 @@ def _run_folders(top: Path) -> Iterator[Path]:
 
 def _read(folder: Path) -> Run:
     try:
-        result = Result.read(folder)
+        result = Result.read(folder, to_train=False)
         if result is None:
-            return Run(folder, None, "result.json is missing: cut short before training began")
-        _check(result, folder)
+            return Run(folder, problem="result.json is missing: cut short before training began")
+        notes = _check(result, folder)
     except (ValueError, OSError) as error:
-        return Run(folder, None, str(error))
-    notes = _drop_what_is_not_finite(result)
+        return Run(folder, problem=str(error))
     if result.lr_search is not None and not is_search(result.lr_search):
         notes.append("lr_search of result.json is damaged: in no figure")
         result.lr_search = None
@@ -210,12 +209,16 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings(config)
 
 
-def _check(result: Result, folder: Path) -> None:
-    """Raise ValueError if a value has not the type that the report expects."""
+def _check(result: Result, folder: Path) -> list[str]:
+    """Take the figures that are not finite out of a result. Returns what to note of a completed run.
+
+    Raises:
+        ValueError: a value has not the type that the report expects.
+    """
 
     def require(holds: bool, what: str) -> None:
         if not holds:
-            raise ValueError(f"{folder / 'result.json'} is damaged ({what}); remove it, or set another name=")
+            raise ValueError(f"{folder / 'result.json'} is damaged ({what}); remove it")
 
     require(result.status in STATUSES, f"status {result.status!r}")
     for name in ("metrics", "time", "provenance"):
@@ -224,20 +227,12 @@ def _check(result: Result, folder: Path) -> None:
     for name in ("overrides", "tags"):
         words = getattr(result, name)
         require(isinstance(words, list) and all(isinstance(word, str) for word in words), name)
-    for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
-        for key in keys:
-            if key in numbers:
-                require(is_number(numbers[key]), f"{key} is no number")
-    versions = result.provenance.get("versions", {})
-    require(isinstance(versions, dict), "versions is no mapping")
-
-
-def _drop_what_is_not_finite(result: Result) -> list[str]:
-    """Take out of a checked result the figures that are not finite. Returns what to note of a completed run."""
+    require(isinstance(result.provenance.get("versions", {}), dict), "versions is no mapping")
     dropped = []
     for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
-        for key in keys:
-            if key in numbers and not math.isfinite(numbers[key]):
+        for key in [key for key in keys if key in numbers]:
+            require(is_number(numbers[key]), f"{key} is no number")
+            if not math.isfinite(numbers[key]):
                 del numbers[key]
                 dropped.append(key)
     # A completed run without a validation loss has a reason of its own.

@@ -42,7 +42,7 @@ class Dimension:
     low: float = math.nan
     high: float = math.nan
     log: bool = False
-    values: tuple[str, ...] = ()
+    values: Sequence[str] = ()
 
     def place(self, value: Any) -> float:
         """Where a number lies between the lowest, 0, and the highest, 1."""
@@ -80,9 +80,9 @@ class Search:
     @property
     def best(self) -> Trial | None:
         """The completed trial with the best objective, the first of equal ones."""
-        known = [(trial.value, trial) for trial in self.of("completed") if trial.value is not None]
         sign = 1 if self.metric.mode == "min" else -1
-        return min(known, key=lambda one: (sign * one[0], one[1].number))[1] if known else None
+        known = [(sign * trial.value, trial.number, trial) for trial in self.of("completed") if trial.value is not None]
+        return min(known)[2] if known else None
 
 
 def read_search(folder: Path) -> Search | None:
@@ -100,7 +100,10 @@ def read_search(folder: Path) -> Search | None:
         key = METRICS[objective].key
         return Search(
             **{key: content[key] for key in ("sampler", "seed", "pruner", "planned", "importance")},
-            space={key: _dimension(**about) for key, about in content["space"].items()},
+            space={
+                key: Dimension(**{name: about[name] for name in ("low", "high", "log", "values") if name in about})
+                for key, about in content["space"].items()
+            },
             trials=[Trial(one["number"], one["status"], _finite(one[key]), one["params"]) for one in content["trials"]],
             objective=objective,
         )
@@ -139,12 +142,6 @@ def _range(dimension: Dimension) -> str:
     if dimension.values:
         return " or ".join(dimension.values)
     return f"{dimension.low:g} to {dimension.high:g}{' on a log scale' if dimension.log else ''}"
-
-
-def _dimension(
-    low: float = math.nan, high: float = math.nan, log: bool = False, values: Sequence[str] = (), **_: Any
-) -> Dimension:
-    return Dimension(float(low), float(high), log, tuple(values))
 
 
 def _finite(loss: float | None) -> float | None:

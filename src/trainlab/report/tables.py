@@ -10,10 +10,10 @@ from trainlab.report.comparisons import MAX_DESCRIBED
 from trainlab.report.descriptions import format_epoch_seconds
 from trainlab.report.evaluations import SIDES, Estimate
 from trainlab.report.findings import MAX_MC_DROPOUT_RUNS, Findings
-from trainlab.report.formatting import format_mean, format_p, format_value
-from trainlab.report.groups import Group
+from trainlab.report.formatting import RUN_FIGURES, format_figure, format_mean, format_p, format_value
+from trainlab.report.groups import Group, overrides_by_key, value_of
+from trainlab.report.run_table import figures_of
 from trainlab.report.runs import Run, relative_path
-from trainlab.report.settings import overrides_by_key, value_of
 from trainlab.statistics import Interval
 
 MAX_PAIRS = 300
@@ -34,31 +34,21 @@ class Table:
 
 def ranking_table(findings: Findings, root: Path) -> Table:
     """All runs, the completed first, the lowest validation loss first; folders relative to ``root``."""
-    figures = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", S_PER_EPOCH, "total s"]
+    headings = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", S_PER_EPOCH, "total s"]
     tagged = any(run.tags for run in findings.runs)
     rows = []
     for place, run in enumerate(findings.runs, 1):
-        metrics, time = (run.result.metrics, run.result.time) if run.result else ({}, {})
-        best_epoch = metrics["best_epoch"] + 1 if "best_epoch" in metrics else None
+        figures = figures_of(run)
         rows.append(
             [
-                (str(place), place) if run.is_completed else ("-", math.nan),
+                _figure(place if run.is_completed else None, "d"),
                 *(_setting(run, key) for key in findings.keys),
-                _figure(metrics.get("val_loss"), ".4f"),
-                _figure(metrics.get("val_acc"), ".2%"),
-                _figure(metrics.get("test_loss"), ".4f"),
-                _figure(metrics.get("test_acc"), ".2%"),
-                _figure(best_epoch, ".0f"),
-                _figure(metrics.get("epochs"), ".0f"),
-                _figure(time.get("epoch_s"), ".1f"),
-                _figure(time.get("total_s"), ".0f"),
-                (run.status, run.status),
-                *([(", ".join(run.tags),) * 2] if tagged else []),
-                (relative_path(run.folder, root),) * 2,
+                *(_figure(figures[key], spec) for key, spec in RUN_FIGURES.items()),
+                *_texts(run.status, *([", ".join(run.tags)] if tagged else []), relative_path(run.folder, root)),
             ]
         )
-    headings = ["#", *findings.keys, *figures, "status", *(["tags"] if tagged else []), "folder"]
-    return Table(headings, rows, TEST_NOTE)
+    headings += ["status", *(["tags"] if tagged else []), "folder"]
+    return Table(["#", *findings.keys, *headings], rows, TEST_NOTE)
 
 
 def unfinished_table(findings: Findings, root: Path) -> Table:
@@ -66,8 +56,7 @@ def unfinished_table(findings: Findings, root: Path) -> Table:
     rows: list[list[Cell]] = []
     for run in findings.runs:
         if run.reason or not run.is_completed:
-            where = relative_path(run.folder, root)
-            rows.append([(where, where), (run.status, run.status), (run.reason or "-", run.reason)])
+            rows.append([*_texts(relative_path(run.folder, root), run.status), (run.reason or "-", run.reason)])
     return Table(["run", "status", "reason"], rows)
 
 
@@ -76,16 +65,18 @@ def group_table(groups: Sequence[Group]) -> Table:
     headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", S_PER_EPOCH]
     rows: list[list[Cell]] = []
     for group in groups:
-        accuracy, best = group.summary("metrics", "val_acc"), group.summary("metrics", "best_epoch")
+        n, cut_short = len(group.runs), len(group.others)
+        names = ("val_acc", "val_loss", "test_acc", "best_epoch")
+        accuracy, loss, test, best = (group.summary("metrics", name) for name in names)
         rows.append(
             [
-                (group.label, group.label),
-                _count(group),
+                *_texts(group.label),
+                (f"{n} of {n + cut_short}" if cut_short else str(n), n),
                 _figure(accuracy.mean, ".2%"),
                 _interval(accuracy),
                 _figure(accuracy.sd, ".2%"),
-                _spread(group.summary("metrics", "val_loss"), 4),
-                _percent(group.summary("metrics", "test_acc")),
+                (format_mean(loss, 4), loss.mean),
+                (format_mean(test, 2, "%"), test.mean),
                 _figure(best.mean + 1, ".1f"),
                 (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
@@ -122,14 +113,12 @@ def pair_table(findings: Findings) -> Table:
         verdict = "better" if pair.is_clear else pair.difference.reason or "no significant difference"
         rows.append(
             [
-                (good.label, good.label),
-                (bad.label, bad.label),
+                *_texts(good.label, bad.label),
                 (f"{100 * by:.2f}", by),
-                ("-" if math.isnan(half) else f"{100 * half:.2f}", half),
+                (format_figure(100 * half, ".2f"), half),
                 (format_p(pair.difference.p), pair.difference.p),
                 (format_p(pair.p), pair.p),
-                (pair.difference.method, pair.difference.method),
-                (verdict, verdict),
+                *_texts(pair.difference.method, verdict),
             ]
         )
     headings = ["more accurate", "less accurate", "points", "± (95 %)", "p", "p, Holm", "test", "verdict"]
@@ -148,33 +137,19 @@ def _family(findings: Findings) -> str:
 
 
 def _setting(run: Run, key: str) -> Cell:
-    if run.result is None or (not run.settings and key not in overrides_by_key(run)):
+    if not run.settings and key not in overrides_by_key(run):
         return ("-", "")
     value: Any = value_of(run, key)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return (format_value(value), float(value) if is_number else format_value(value))
 
 
-def _figure(value: float | None, form: str) -> Cell:
-    if value is None or math.isnan(value):
-        return ("-", math.nan)
-    return (format(value, form), value)
+def _texts(*texts: str) -> list[Cell]:
+    return [(text, text) for text in texts]
 
 
-def _count(group: Group) -> Cell:
-    n, cut_short = len(group.runs), len(group.others)
-    return (f"{n} of {n + cut_short}" if cut_short else str(n), n)
-
-
-def _spread(of: Interval, digits: int) -> Cell:
-    return (format_mean(of, digits), of.mean)
-
-
-def _percent(of: Interval) -> Cell:
-    if of.n == 0:
-        return ("-", math.nan)
-    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.2%}"
-    return (f"{of.mean:.2%}{spread}", of.mean)
+def _figure(value: float | None, spec: str) -> Cell:
+    return (format_figure(value, spec), math.nan if value is None else value)
 
 
 def _interval(of: Interval) -> Cell:
@@ -202,7 +177,7 @@ def mc_dropout_table(runs: Sequence[Run], root: Path) -> Table | None:
         samples = run.mc_dropout.samples
         for name, sides in run.mc_dropout.metrics.items():
             values = [_estimate(sides.get(side), "+" if side == SIDES[2] else "") for side in SIDES]
-            rows.append([(where, where), (name, name), (str(samples), samples), *values])
+            rows.append([*_texts(where, name), (str(samples), samples), *values])
     left = f" The first {MAX_MC_DROPOUT_RUNS} of {len(runs)} runs." if len(runs) > MAX_MC_DROPOUT_RUNS else ""
     headings = ["run", "metric", "samples", "deterministic †", "MC dropout †", "difference †"]
     return Table(headings, rows, _MC_DROPOUT_NOTE + left)

@@ -1,20 +1,41 @@
-"""A report on disk: `report.html`, `report.md`, `runs.csv`, `pairs.csv` and `figures/`."""
+"""A report on disk: `report.html`, `report.md`, `runs.csv`, `pairs.csv` and `figures/`; ``templates/`` filled."""
 
-import csv
-import io
+import re
 from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from trainlab.report.findings import Findings, analyze
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, QUESTIONS_NOTE, Findings, analyze
 from trainlab.report.formatting import format_value
-from trainlab.report.pages import render_html, render_markdown
+from trainlab.report.plots.canvas import Plot, shorten
 from trainlab.report.plots.groups import NAMES, plot_groups
 from trainlab.report.plots.search import NAMES as SEARCH_NAMES
 from trainlab.report.plots.search import plot_search
-from trainlab.report.run_table import row_of
+from trainlab.report.provenance import repeat_command
+from trainlab.report.run_table import rows_of
 from trainlab.report.runs import Run, find_runs
-from trainlab.runs.files import write_atomically
+from trainlab.report.search import describe_search
+from trainlab.report.tables import (
+    MC_DROPOUT_TITLE,
+    TEST_NOTE,
+    Table,
+    group_table,
+    mc_dropout_table,
+    pair_table,
+    ranking_table,
+    unfinished_table,
+)
+from trainlab.runs.files import format_rows, write_atomically
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_MAX_LABEL = 48
+_LABELS = ("group", "more accurate", "less accurate")
+_PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 
 
 def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: Sequence[Run] | None = None) -> Path:
@@ -34,24 +55,19 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: 
     findings = analyze(folders, find_runs(folders) if runs is None else runs)
     plots = (plot_search(findings.search) if findings.search else []) + plot_groups(findings.groups)
     files = {f"figures/{plot.name}.{kind}": getattr(plot, kind) for plot in plots for kind in ("png", "svg")}
-    files["runs.csv"] = _csv(_run_rows(findings, to))
-    files["pairs.csv"] = _csv(_pair_rows(findings))
-    files["report.md"] = render_markdown(findings, plots, to).encode()
-    files["report.html"] = render_html(findings, plots, to).encode()
-    for name, content in files.items():
-        write_atomically(to / name, content)
+    files["runs.csv"] = format_rows(rows_of(findings.runs, findings.groups, findings.keys, to, _exact))
+    files["pairs.csv"] = format_rows(_pair_rows(findings))
+    pages, content = page_environment(), _content(findings, plots, to)
+    markdown = pages.overlay(autoescape=False, finalize=None, keep_trailing_newline=False)
+    files["report.md"] = markdown.get_template("report.md.j2").render(content).encode()
+    files["report.html"] = pages.get_template("report.html.j2").render(content).encode()
+    for name, data in files.items():
+        write_atomically(to / name, data)
     for name in (*NAMES, *SEARCH_NAMES):
         for kind in ("png", "svg"):
             if f"figures/{name}.{kind}" not in files:
                 (to / "figures" / f"{name}.{kind}").unlink(missing_ok=True)  # of an earlier report
     return to / "report.html"
-
-
-def _run_rows(findings: Findings, root: Path) -> Iterable[dict[str, Any]]:
-    groups = findings.group_of()
-    for run in findings.runs:
-        group = groups[run.folder].label if run.folder in groups else None
-        yield row_of(run, group, findings.keys, root, _exact)
 
 
 def _exact(value: Any) -> str:
@@ -73,10 +89,80 @@ def _pair_rows(findings: Findings) -> Iterable[dict[str, Any]]:
         }
 
 
-def _csv(rows: Iterable[dict[str, Any]]) -> bytes:
-    listed = list(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in listed for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(listed)
-    return text.getvalue().encode()
+def page_environment(*folders: Path) -> Environment:
+    """Jinja's environment for pages that extend `page.html.j2` and import from `macros.html.j2`.
+
+    Args:
+        folders: with further templates.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([*folders, _TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_keep_signs_with_numbers,
+    )
+    environment.filters["markdown"] = escape_markdown
+    environment.globals.update(column_classes=column_classes, shorten=partial(shorten, length=_MAX_LABEL))
+    return environment
+
+
+def escape_markdown(text: str) -> str:
+    """``text`` on one line, without any meaning to Markdown."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+
+
+def column_classes(table: Table) -> list[str]:
+    """CSS classes of each column: how it is aligned, and whether its text may wrap."""
+    classes = []
+    for i, heading in enumerate(table.headings):
+        is_number = all(isinstance(row[i][1], float | int) for row in table.rows)
+        named = {
+            "number": is_number,
+            "test": "†" in heading,
+            "prose": heading in _PROSE and not is_number,
+            "label": heading in _LABELS,
+        }
+        classes.append(" ".join(name for name, holds in named.items() if holds))
+    return classes
+
+
+def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str, Any]:
+    choosable, asked = findings.compared[:MAX_CHOOSABLE], findings.asked()
+    numbers = {group.label: i for i, group in enumerate(findings.compared)}
+    answers = {
+        f"{numbers[first.label]},{numbers[second.label]}": findings.answers(first, second)
+        for first, second in permutations(choosable if asked else [], 2)
+    }
+    start = [numbers[group.label] for group in findings.start()] if asked else []
+    return {
+        "title": findings.describe_title(),
+        "findings": findings,
+        "differences": findings.describe_differences(),
+        "mc_dropout": findings.describe_mc_dropout(root),
+        "mc_dropout_title": MC_DROPOUT_TITLE,
+        "tables": {
+            "groups": group_table(findings.groups),
+            "mc_dropout": mc_dropout_table(findings.evaluated_with_mc_dropout, root),
+            "ranking": ranking_table(findings, root),
+            "unfinished": unfinished_table(findings, root),
+            "pairs": pair_table(findings),
+        },
+        "plots": plots,
+        "asked": [(a, b, list(zip(QUESTIONS, findings.answers(a, b), strict=True))) for a, b in asked],
+        "choosable": choosable,
+        "choices": {"questions": QUESTIONS, "answers": answers, "start": start},
+        "questions_note": QUESTIONS_NOTE,
+        "test_note": TEST_NOTE,
+        "describe_search": describe_search,
+        "repeat_command": repeat_command,
+    }
+
+
+def _keep_signs_with_numbers(value: Any) -> Any:
+    """Text in which no line breaks before a percent sign, or around a ±."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return value.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+    return value

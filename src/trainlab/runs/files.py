@@ -1,12 +1,14 @@
-"""Atomic files, locks between processes, absolute paths."""
+"""Atomic files, CSV, locks between processes, absolute paths."""
 
+import csv
 import errno
 import fcntl
+import io
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,24 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
         OSError: as by ``write_atomically``.
     """
     write_atomically(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode())
+
+
+def format_rows(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """The content of a CSV file of ``rows``, with every column that one of them has."""
+    listed = list(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in listed for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(listed)
+    return text.getvalue().encode()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a CSV file, values as strings; empty if there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @contextmanager

@@ -74,8 +74,11 @@ class Result:
             write_in_place(path, bytes_)
 
     @classmethod
-    def read(cls, folder: Path) -> "Result | None":
+    def read(cls, folder: Path, to_train: bool = True) -> "Result | None":
         """The result in ``folder``, or None where there is none. A metric of null is NaN.
+
+        Args:
+            to_train: whether a run is to be trained there, for which errors say how.
 
         Raises:
             ValueError: the file is damaged, or of another format.
@@ -87,23 +90,23 @@ class Result:
             content = dict(json.loads(path.read_text()))
             found = content.pop("format", 1)
         except (ValueError, TypeError) as error:
-            raise _damaged(path, error) from None
+            raise _damaged(path, error, to_train) from None
         try:
             check_format(found)
         except ValueError as error:
-            raise ValueError(f"{path} {error}; set another name=") from None
+            raise ValueError(f"{path} {error}{'; set another name=' * to_train}") from None
         try:
             result = cls(**content)
             if not isinstance(result.metrics, dict):
                 raise TypeError("metrics is no mapping")
         except TypeError as error:
-            raise _damaged(path, error) from None
+            raise _damaged(path, error, to_train) from None
         result.metrics = {key: math.nan if value is None else value for key, value in result.metrics.items()}
         return result
 
 
-def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueError(f"{path} is damaged ({error}); remove it, or set another name=")
+def _damaged(path: Path, error: Exception, to_train: bool) -> ValueError:
+    return ValueError(f"{path} is damaged ({error}); remove it{', or set another name=' * to_train}")
 
 
 def _without_nan(value: Any) -> Any:

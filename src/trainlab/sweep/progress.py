@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainlab.console import console, on_terminal, say
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import STATUSES
 from trainlab.sweep.outcome import WAITING, Outcome
 from trainlab.sweep.plan import Item, Job, labels

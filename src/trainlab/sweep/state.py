@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trainlab.loggers.metrics_csv import read_rows
+from trainlab.runs.files import read_rows
 from trainlab.runs.result import folder_of_result
 from trainlab.sweep.outcome import WAITING, Outcome, recorded_outcome
 from trainlab.sweep.plan import KEEP, Item, Job

@@ -1,9 +1,17 @@
-"""Softmax or logistic outputs: for exclusive classes, and for several right ones at once."""
+"""Softmax or logistic outputs: for exclusive classes, and for several right ones at once.
 
-from collections.abc import Callable
+Shallow networks with either are trained on images of one class or on pairs of two. Axes: N images, K classes.
+"""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 import torch
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from exercise.claims import Claim, all_claims_hold, describe_claims
 from exercise.formatting import (
@@ -15,45 +23,116 @@ from exercise.formatting import (
     format_seeds,
     holds,
     loses_nothing,
+    text_cells,
     verdict,
-)
-from exercise.questions.activations.head_plots import plot_outputs
-from exercise.questions.activations.heads import (
-    HEADS,
-    Examples,
-    image_pairs,
-    probabilities,
-    single_images,
-    train_network,
-    training_batches,
 )
 from exercise.questions.activations.trained import ALL
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
-from trainlab import load_data
-from trainlab.report import Cell, Table
+from trainlab import derive_seed, generator, load_data
+from trainlab.data import ImageData
+from trainlab.models import MLP, ImageNetwork, image_network
+from trainlab.report import COLORS, Cell, Plot, Table, canvas, legend_below, render
 from trainlab.statistics import difference, interval
 
+HEADS = ("softmax", "logistic")
+LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
 SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000
 BINS = 40
 HIGHEST_SUM = 4.0  # of the histogram; what is above counts in its last bin
+_COLORS = {"softmax": COLORS[1], "logistic": COLORS[0]}
 _NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
 Values = dict[int, float]
+_ROWS = (
+    ("one class an image", "accuracy", "accuracy, %", 1),
+    ("one class an image", "sum", "sum of the probabilities", 2),
+    ("two classes an image", "both", "both above one half, %", 1),
+    ("two classes an image", "exactly", "these two and no others above one half, %", 1),
+    ("two classes an image", "top", "both are the two most probable, %", 1),
+)
 
 
-def measure_exclusive(evidence: Evidence) -> Measured:
-    """Images of one class each, as they are."""
-    return _measure(evidence, False, _of_one_class)
+@dataclass(frozen=True)
+class Examples:
+    """Images uint8 (N, C, H, W) and which classes are in each, (N, K) of zeros and ones."""
+
+    images: Tensor
+    present: Tensor
 
 
-def measure_several(evidence: Evidence) -> Measured:
-    """Pairs of images beside each other, both of whose classes are right."""
-    return _measure(evidence, True, _of_two_classes)
+def single_images(data: ImageData, chosen: Tensor) -> Examples:
+    """The images with the indices ``chosen``, of a class each."""
+    images = data.images
+    present = one_hot(images.train_labels[chosen], len(images.classes)).float()
+    return Examples(images.train[chosen], present)
 
 
-def _measure(evidence: Evidence, paired: bool, look: Callable[[Tensor, Tensor], dict[str, float]]) -> Measured:
-    """Figures by name, head and seed, and histograms by head over all seeds."""
+def image_pairs(single: Examples, seed: int, *place: str | int) -> Examples:
+    """Each image with another one of another class to its right, drawn from (seed, place)."""
+    draws = generator(seed, "pairs", *place)
+    count = len(single.images)
+    other = torch.randperm(count, generator=draws)
+    while len(same := (single.present * single.present[other]).sum(1).nonzero().flatten()):
+        other[same] = torch.randint(count, (len(same),), generator=draws)
+    images = torch.cat([single.images, single.images[other]], dim=3)
+    return Examples(images, single.present + single.present[other])
+
+
+def training_batches(single: Examples, paired: bool, seed: int, count: int) -> Iterator[Examples]:
+    """Shuffled batches of ``count`` epochs, with new pairs in each."""
+    for epoch in range(count):
+        order = torch.randperm(len(single.images), generator=generator(seed, "order", epoch))
+        whole = image_pairs(single, seed, epoch) if paired else single
+        for chosen in order.split(BATCH):
+            yield Examples(whole.images[chosen], whole.present[chosen])
+
+
+def train_network(
+    batches: Iterator[Examples], head: str, statistics: tuple[Tensor, Tensor], classes: int, seed: int
+) -> ImageNetwork:
+    """A network of two hidden layers after one pass over ``batches``; ``statistics`` to standardize the inputs by."""
+    mean, std = statistics
+    network = image_network(
+        MLP,
+        (mean.shape[0], mean.shape[1], mean.shape[2]),
+        derive_seed(seed, "heads"),
+        depth=2,
+        num_classes=classes,
+        activation="selu",
+        initializer="lecun_normal",
+        standardize=True,
+    )
+    network.scaling.set_statistics(mean, std)
+    optimizer = torch.optim.NAdam(network.parameters(), lr=LR)
+    for batch in batches:
+        optimizer.zero_grad()
+        loss(network(batch.images), batch.present, head).backward()
+        optimizer.step()
+    return network.eval()
+
+
+def loss(logits: Tensor, present: Tensor, head: str) -> Tensor:
+    """Mean over the images: cross-entropy to equal shares of the classes present, or the sum of binary ones."""
+    if head == "softmax":
+        return cross_entropy(logits, present / present.sum(1, keepdim=True))
+    return binary_cross_entropy_with_logits(logits, present, reduction="sum") / len(logits)
+
+
+@torch.no_grad()
+def probabilities(network: ImageNetwork, images: Tensor, head: str) -> Tensor:
+    """Of each class, (N, K)."""
+    logits = torch.cat([network(chunk) for chunk in images.split(EVAL_BATCH)])
+    return logits.softmax(1) if head == "softmax" else logits.sigmoid()
+
+
+def measure(evidence: Evidence, paired: bool) -> Measured:
+    """Figures by name, head and seed, and histograms by head over all seeds.
+
+    Args:
+        evidence: with a run that names the images.
+        paired: of pairs of images side by side, both of whose classes are right, and not of images of one class each.
+    """
     runs = [run for run in evidence.runs(ALL) if run.is_completed]
     if not runs:
         raise NotAvailable("no run was completed that would name the images")
@@ -72,21 +151,21 @@ def _measure(evidence: Evidence, paired: bool, look: Callable[[Tensor, Tensor], 
             batches = training_batches(training, paired, seed, 1 if quick else EPOCHS)
             network = train_network(batches, head, (mean, std), held_out.present.shape[1], seed)
             seen.append(probabilities(network, held_out.images, head))
-            for name, value in look(seen[-1], held_out.present).items():
+            for name, value in (of_two_classes if paired else of_one_class)(seen[-1], held_out.present).items():
                 found["figures"].setdefault(name, {}).setdefault(head, {})[str(seed)] = value
         for name, counts in _histograms(torch.cat(seen), held_out, len(seen)).items():
             found["histograms"][name][head] = counts
     return found
 
 
-def _of_one_class(found: Tensor, present: Tensor) -> dict[str, float]:
+def of_one_class(found: Tensor, present: Tensor) -> dict[str, float]:
     """Accuracy in %, and the sum of an image's probabilities: its mean, and the middle nine tenths of it."""
     low, high = found.sum(1).quantile(torch.tensor([0.05, 0.95])).tolist()
     right = (found.argmax(1) == present.argmax(1)).float().mean()
     return {"accuracy": 100 * right.item(), "sum": found.sum(1).mean().item(), "low": low, "high": high}
 
 
-def _of_two_classes(found: Tensor, present: Tensor) -> dict[str, float]:
+def of_two_classes(found: Tensor, present: Tensor) -> dict[str, float]:
     """In % of the images: both classes above one half, these and no others, and both the two most probable ones."""
     above, two = found > 0.5, found.topk(2).indices
     both = (above | (present == 0)).all(1)
@@ -114,21 +193,22 @@ def answer(evidence: Evidence) -> Answer:
     one, two = evidence.measured(EXCLUSIVE), evidence.measured(SEVERAL)
     accuracy, sums = _values(one, "accuracy"), _values(one, "sum")
     low, high = (interval([*_values(one, name)["logistic"].values()]).mean for name in ("low", "high"))
+    logistic_sum = format_amount(interval([*sums["logistic"].values()]), "", 2)
     both, top = _values(two, "both"), _values(two, "top")
     found = claims(accuracy, top)
+    softmax, logistic = ((_NAMES[head], accuracy[head]) for head in HEADS)
     return Answer(
         [describe_claims(found)],
         all_claims_hold(found),
-        [plot_outputs(one, two, HIGHEST_SUM)],
+        [plot_outputs(one, two)],
         [("Both outputs for both tasks", _table(one, two))],
         [
-            f"{describe_difference('Exclusive classes: validation accuracy', *_sides(accuracy))} The probabilities of "
-            f"a softmax add up to one by definition. Those of logistic outputs add up to {amount_of(sums['logistic'])} "
-            "in the "
-            f"mean over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
+            f"{describe_difference('Exclusive classes: validation accuracy', softmax, logistic)} The probabilities of "
+            f"a softmax add up to one by definition. Those of logistic outputs add up to {logistic_sum} in the mean "
+            f"over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
             f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
-            f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two shares "
-            "of one are not both more than half of it.",
+            f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two "
+            "shares of one are not both more than half of it.",
         ],
     )
 
@@ -161,22 +241,17 @@ def claims(accuracy: dict[str, Values], top: dict[str, Values]) -> list[Claim]:
 def two_most_probable(top: dict[str, Values]) -> str:
     """How often the two most probable classes are the two right ones, with logistic outputs compared with softmax."""
     between = difference(top["logistic"], top["softmax"])
-    said = verdict(between)
+    found = verdict(between)
     what = "how often the two most probable classes are the two right ones"
-    if said == "unknown":
+    if found == "unknown":
         means = " and ".join(f"{interval([*top[head].values()]).mean:.1f} %" for head in HEADS)
         return f"{what} ({means} with softmax and logistic outputs) cannot be compared: {between.reason}."
     by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points"
     how = describe_test(between)
-    if said == "not distinguishable":
+    if found == "not distinguishable":
         return f"{what} differs by {by} between softmax and logistic outputs: no difference shown ({how})."
-    more = "more" if said == "higher" else "less"
+    more = "more" if found == "higher" else "less"
     return f"the two most probable classes are the two right ones {more} often with logistic outputs, by {by} ({how})."
-
-
-def amount_of(values: Values) -> str:
-    """Mean and interval, without a unit."""
-    return format_amount(interval([*values.values()]), "", 2)
 
 
 def share(values: Values) -> str:
@@ -190,25 +265,12 @@ def _values(found: Measured, name: str) -> dict[str, Values]:
     return {head: {int(seed): value for seed, value in of.items()} for head, of in found["figures"][name].items()}
 
 
-def _sides(values: dict[str, Values]) -> tuple[tuple[str, Values], tuple[str, Values]]:
-    return (_NAMES["softmax"], values["softmax"]), (_NAMES["logistic"], values["logistic"])
-
-
-_ROWS = (
-    ("one class an image", "accuracy", "accuracy, %", 1),
-    ("one class an image", "sum", "sum of the probabilities", 2),
-    ("two classes an image", "both", "both above one half, %", 1),
-    ("two classes an image", "exactly", "these two and no others above one half, %", 1),
-    ("two classes an image", "top", "both are the two most probable, %", 1),
-)
-
-
 def _table(one: Measured, two: Measured) -> Table:
     rows: list[list[Cell]] = []
     for task, name, figure, digits in _ROWS:
         values = _values(one if name in one["figures"] else two, name)
         means = [interval([*values[head].values()]) for head in HEADS]
-        rows.append([(task, task), (figure, figure), *((format_amount(mean, "", digits), mean.mean) for mean in means)])
+        rows.append([*text_cells(task, figure), *((format_amount(mean, "", digits), mean.mean) for mean in means)])
     note = (
         f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation. By arithmetic the sum of a "
         "softmax is one, and no two of its probabilities are above one half."
@@ -216,27 +278,58 @@ def _table(one: Measured, two: Measured) -> Table:
     return Table(["task", "figure", *(_NAMES[head] for head in HEADS)], rows, note)
 
 
-SECTIONS = (
-    Section(
-        "4_outputs",
-        "4",
-        "4. Softmax or logistic outputs?",
-        "Which outputs where an image has one of several classes, and which where several are right at once?",
-        "Softmax where classes exclude each other, since its probabilities add up to one. Logistic outputs, each by "
-        "itself, where several classes can be right at once.",
-        answer,
-        [ALL],
-        [Measurement(EXCLUSIVE, measure_exclusive), Measurement(SEVERAL, measure_several)],
-        [
-            "A network of two hidden layers of 100 units, SELU, two epochs of Nadam at one learning rate for all. Two "
-            "classes at once: two images of different classes side by side, 32 x 64 pixels, the target of softmax one "
-            "half for each. Logistic outputs are trained by binary cross-entropy, summed over the classes.",
-            "The verdict rests on what could come out either way: that softmax loses no accuracy for exclusive classes "
-            f"(no loss is clear, and the 95 % interval has no room for one of more than {100 * SMALL:.0f} point), and "
-            "that with logistic outputs the two right classes are more often the two most probable ones.",
-            "The first command alone makes the networks of this section, after those of the activations, "
-            "since it reads the images, and which of them are held out, from one of their checkpoints. The second "
-            "command trains just those other networks, and none of this section's.",
-        ],
-    ),
+def plot_outputs(one: Measured, two: Measured) -> Plot:
+    """What the probabilities of an image add up to, and how probable the less probable of two right classes is."""
+    sums, lesser = "sum of the probabilities", "its probability"
+    panels = (
+        (one["histograms"]["sum"], HIGHEST_SUM, 1, "one class: sum of all", sums),
+        (two["histograms"]["sum"], HIGHEST_SUM, 2, "two classes: sum of all", sums),
+        (two["histograms"]["lesser"], 1.0, 0.5, "two classes: the lesser one", lesser),
+    )
+    with canvas(8.6, 3.2, 3) as (figure, axes):
+        for axis, (counts, highest, mark, title, label) in zip(axes, panels, strict=True):
+            for head, found in counts.items():
+                shares, edges = np.array(found) / max(1, sum(found)), np.linspace(0, highest, len(found) + 1)
+                axis.stairs(shares, edges, fill=True, alpha=0.45, color=_COLORS[head], label=_NAMES[head])
+                axis.stairs(shares, edges, color=_COLORS[head], linewidth=1.2)
+            axis.set_yscale("symlog", linthresh=0.01)
+            axis.set_yticks([0, 0.01, 0.1, 1])
+            axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            axis.set_ylim(0, 1.3)
+            axis.set_title(title, fontsize=10)
+            axis.set_xlabel(label)
+            axis.axvline(mark, color="#7F7F7F", linewidth=1, linestyle="--")
+        axes[0].set_ylabel("share of images")
+        legend_below(figure, axes[0])
+        return Plot(
+            "4_outputs",
+            "What the outputs say",
+            "Left and middle: a softmax adds up to one by definition, also where two classes are there; see whether "
+            "logistic outputs add up to as many as there are (dashed). Right: the less probable one of the two right "
+            "classes, which a softmax cannot put above one half; see how often logistic outputs do.",
+            *render(figure),
+        )
+
+
+SECTION = Section(
+    "4_outputs",
+    "4",
+    "4. Softmax or logistic outputs?",
+    "Which outputs where an image has one of several classes, and which where several are right at once?",
+    "Softmax where classes exclude each other, since its probabilities add up to one. Logistic outputs, each by "
+    "itself, where several classes can be right at once.",
+    answer,
+    [ALL],
+    [Measurement(EXCLUSIVE, partial(measure, paired=False)), Measurement(SEVERAL, partial(measure, paired=True))],
+    [
+        "A network of two hidden layers of 100 units, SELU, two epochs of Nadam at one learning rate for all. Two "
+        "classes at once: two images of different classes side by side, 32 x 64 pixels, the target of softmax one "
+        "half for each. Logistic outputs are trained by binary cross-entropy, summed over the classes.",
+        "The verdict rests on what could come out either way: that softmax loses no accuracy for exclusive classes "
+        f"(no loss is clear, and the 95 % interval has no room for one of more than {100 * SMALL:.0f} point), and "
+        "that with logistic outputs the two right classes are more often the two most probable ones.",
+        "The first command alone makes the networks of this section, after those of the activations, since it reads "
+        "the images, and which of them are held out, from one of their checkpoints. The second command trains just "
+        "those other networks, and none of this section's.",
+    ],
 )

@@ -2,10 +2,4 @@
 
 from exercise.questions.mistakes import alpha_dropout, networks, selection, spikes
 
-SECTIONS = (
-    *networks.RAW_INPUTS,
-    *spikes.SECTIONS,
-    *alpha_dropout.SECTIONS,
-    *networks.HALF_DROPPED,
-    *selection.SECTIONS,
-)
+SECTIONS = (networks.RAW_INPUTS, spikes.SECTION, alpha_dropout.SECTION, networks.HALF_DROPPED, selection.SECTION)

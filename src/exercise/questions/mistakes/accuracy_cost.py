@@ -13,7 +13,7 @@ FEWEST = 3  # runs a side: if all of one end worse than all of the other, chance
 
 
 def describe_cost(wrong: Group, right: Group) -> tuple[str, bool | None]:
-    """What ``wrong`` costs of validation accuracy beside ``right``; whether it clearly does, None where open.
+    """What ``wrong`` costs of validation accuracy compared with ``right``; whether it clearly does, None where open.
 
     Where some runs diverged the points are of the others, which says nothing in favour of the network that lost them.
     """
@@ -25,16 +25,16 @@ def describe_cost(wrong: Group, right: Group) -> tuple[str, bool | None]:
     if loses_most(wrong, right):
         return f"{counts} {_rest(wrong, right)}", True
     between = compare_pair(wrong, right).difference
-    said, costs = _costs(wrong.label, right.label, between, len(wrong.runs))
+    text, costs = _costs(wrong.label, right.label, between, len(wrong.runs))
     if costs and at_guessing(wrong.summary("metrics", "val_acc"), guessing_accuracy(wrong)):
-        said += f" That is down to about guessing one of {num_classes(wrong)} classes, below which it cannot cost more."
+        text += f" That is down to about guessing one of {num_classes(wrong)} classes, below which it cannot cost more."
     if not counts:
-        return said, costs
-    said = f"{counts} Of the others: {said[:1].lower()}{said[1:]}"
+        return text, costs
+    text = f"{counts} Of the others: {text[:1].lower()}{text[1:]}"
     favoured = right if costs else wrong
     if costs is None or not diverged_runs(favoured):
-        return said, costs
-    return f"{said} They do not speak for the runs of {favoured.label} that diverged, so it is left open.", None
+        return text, costs
+    return f"{text} They do not speak for the runs of {favoured.label} that diverged, so it is left open.", None
 
 
 def loses_most(wrong: Group, right: Group) -> bool:
@@ -94,17 +94,20 @@ def _accuracies(group: Group) -> list[float]:
 
 
 def _costs(wrong: str, right: str, between: Difference, n: int) -> tuple[str, bool | None]:
-    beside = f"{wrong} compared with {right}"
+    compared = f"{wrong} compared with {right}"
     points = f"{100 * abs(between.mean):.1f} ± {100 * between.half_width:.1f} points of validation accuracy"
     how = describe_test(between)
     match verdict(between):
         case "lower":
-            return f"It costs {points}, more than the noise ({beside}, {how}).", True
+            return f"It costs {points}, more than the noise ({compared}, {how}).", True
         case "higher":
-            return f"It costs nothing here: {wrong} is {points} ahead, more than the noise ({beside}, {how}).", False
+            return f"It costs nothing here: {wrong} is {points} ahead, more than the noise ({compared}, {how}).", False
         case "not distinguishable":
             found = f"{format_difference(between)} points of validation accuracy"
-            return f"What it costs is not larger than the noise of {format_seeds(n)} ({beside}: {found}, {how}).", None
+            return (
+                f"What it costs is not larger than the noise of {format_seeds(n)} ({compared}: {found}, {how}).",
+                None,
+            )
     why = between.reason or "too few seeds"
     mean = "" if isnan(between.mean) else f" ({100 * between.mean:+.1f} points)"
-    return f"Nothing can be claimed of {beside}{mean}: {why}.", None
+    return f"Nothing can be claimed of {compared}{mean}: {why}.", None

@@ -1,60 +1,63 @@
 """Two mistakes in the network: SELU without standardized inputs, and half of every layer dropped."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
-from exercise.formatting import format_accuracy
+from exercise.formatting import format_val_acc
 from exercise.layer_summary import layers_by_seed
 from exercise.outcomes import guessing_accuracy
+from exercise.plots import LayerLine, plot_curves, plot_mean_and_deviation
 from exercise.questions.mistakes.accuracy_cost import describe_cost
-from exercise.questions.mistakes.trainings import NOTE, SWEEP, describe_rates, network
+from exercise.questions.mistakes.trainings import HALF_EPOCHS, NOTE, SWEEP, describe_rates, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
-from trainlab.report import (
-    COLORS,
-    MARKERS,
-    Group,
-    LayerStatistics,
-    Plot,
-    canvas,
-    legend_below,
-    mean_over_seeds,
-    plot_learning_curves,
-    render,
-)
+from trainlab.report import LayerStatistics, mean_over_seeds
 
-MEAN, STD = 0, 1  # rows of a look into layers
-KEPT = 0.1  # so near 0 and 1 a mean and a deviation are said to be kept. A choice
+MEAN, STD = 0, 1  # rows of the layer statistics
+KEPT = 0.1  # so near 0 and 1 a mean and a deviation count as kept. A choice
 LEVELS = "Compare the heights at which the lines level off."
+SEE_LAYERS = (
+    "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. See "
+    "how far from it raw pixels start, whether the layers bring them back, and what training makes of it."
+)
 
 
 def answer_raw_inputs(evidence: Evidence) -> Answer:
     """SELU with pixels in [0, 1]."""
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_selu_raw_inputs")
-    said, costs = describe_cost(wrong, right)
-    looks = {group.label: [*layers_by_seed(group).values()] for group in (right, wrong)}
-    figures = [plot_curves("mistake_selu", [right, wrong], "acc", LEVELS)]
-    sentences = [f"{said} {describe_rates([right, wrong])}"]
-    if all(looks.values()):
-        sentences.append(statistics_before(looks[right.label], looks[wrong.label]))
-        figures.append(plot_by_layer({label: mean_over_seeds(runs) for label, runs in looks.items()}))
-    return Answer(sentences, costs, figures)
+    cost, is_worse = describe_cost(wrong, right)
+    layers_of = {group.label: [*layers_by_seed(group).values()] for group in (right, wrong)}
+    figures = [plot_curves([right, wrong], "acc", "mistake_selu", f"{HALF_EPOCHS} {LEVELS}")]
+    sentences = [f"{cost} {describe_rates([right, wrong])}"]
+    if all(layers_of.values()):
+        sentences.append(statistics_before(layers_of[right.label], layers_of[wrong.label]))
+        means = {label: mean_over_seeds(runs) for label, runs in layers_of.items()}
+        lines = [
+            LayerLine(f"{label}, {when} training", i, style, layers.by_epochs[epochs][:2, :-1])  # without the output
+            for i, (label, layers) in enumerate(means.items())
+            for epochs, style, when in ((0, "-", "before"), (max(layers.by_epochs), ":", "after"))
+        ]
+        figures.append(plot_mean_and_deviation("mistake_selu_layers", "Activations layer by layer", SEE_LAYERS, lines))
+    return Answer(sentences, is_worse, figures)
 
 
 def answer_half_dropped(evidence: Evidence) -> Answer:
     """Alpha dropout of 0.5 after each layer."""
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
     mild = network(evidence, "selu_alpha_dropout_every_layer")
-    said, costs = describe_cost(wrong, right)
+    cost, is_worse = describe_cost(wrong, right)
+    reached = "There is no accuracy to speak of."
+    if wrong.runs:
+        milder = f"; with 0.1 after every layer it is {format_val_acc(mild)}"
+        accuracy = format_val_acc(wrong)
+        reached = f"The validation accuracy with 0.5 is {accuracy}{milder if mild.runs else ''}."
     by_chance = 100 * guessing_accuracy(wrong)
-    see = f"Compare how high each line comes, and whether it leaves the {by_chance:.3g} % of guessing."
+    see = f"{HALF_EPOCHS} Compare how high each line comes, and whether it leaves the {by_chance:.3g} % of guessing."
     return Answer(
-        [said, f"{describe_left(wrong, mild)} {describe_rates([right, mild, wrong])}"],
-        costs,
-        [plot_curves("mistake_half", [right, mild, wrong], "acc", see)],
+        [cost, f"{reached} {describe_rates([right, mild, wrong])}"],
+        is_worse,
+        [plot_curves([right, mild, wrong], "acc", "mistake_half", see)],
     )
 
 
@@ -82,7 +85,7 @@ def _brought_back(runs: Sequence[LayerStatistics]) -> str:
             return f"Raw inputs begin and end {near}, so they do no harm to these figures."
         case False, True:
             return (
-                f"The layers bring them back to {near}: self-normalization recovers, and what raw inputs cost is told "
+                f"The layers bring them back to {near}: self-normalization recovers, and what raw inputs cost is shown "
                 "by the accuracy alone."
             )
         case True, False:
@@ -96,80 +99,27 @@ def is_kept(runs: Sequence[LayerStatistics], layer: int) -> bool:
     return bool(np.abs(figures).max() <= KEPT)
 
 
-def describe_left(wrong: Group, mild: Group) -> str:
-    """What is left to such a network, compared with a milder dropout."""
-    other = (
-        f"; with 0.1 after every layer it is {format_accuracy(mild.summary('metrics', 'val_acc'))}" if mild.runs else ""
-    )
-    if not wrong.runs:
-        return "There is no accuracy to speak of."
-    return f"The validation accuracy with 0.5 is {format_accuracy(wrong.summary('metrics', 'val_acc'))}{other}."
-
-
-def plot_curves(prefix: str, groups: Sequence[Group], metric: str, see: str) -> Plot:
-    """Learning curves, under a name of their own, and what to see in them."""
-    picture = plot_learning_curves(groups, metric, "epochs")
-    caption = f"{picture.caption} An epoch is half of the images here. {see}"
-    return replace(picture, name=f"{prefix}_{picture.name}", caption=caption)
-
-
-def plot_by_layer(found: Mapping[str, LayerStatistics]) -> Plot:
-    """Mean and deviation by layer, before the training and after it."""
-    with canvas(8.6, 3.2, 2) as (figure, axes):
-        for row, (one, title, kept) in enumerate(zip(axes, ("mean", "standard deviation"), (0, 1), strict=True)):
-            one.axhline(kept, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
-            for i, (label, layers) in enumerate(found.items()):
-                for epochs, style, words in ((0, "-", "before"), (max(layers.by_epochs), ":", "after")):
-                    values = layers.by_epochs[epochs][row][:-1]  # not those of the output
-                    one.plot(
-                        np.arange(1, len(values) + 1),
-                        values,
-                        linestyle=style,
-                        color=COLORS[i],
-                        marker=MARKERS[i],
-                        markersize=3.5,
-                        label=f"{label}, {words} training",
-                    )
-            one.set_title(title)
-            one.set_xlabel("hidden layer")
-            one.xaxis.set_major_locator(MaxNLocator(integer=True))
-        legend_below(figure, axes[0])
-        png, svg = render(figure)
-    return Plot(
-        "mistake_selu_layers",
-        "Activations layer by layer",
-        "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. "
-        "See how far from it raw pixels start, whether the layers bring them back, and what training makes of it.",
-        png,
-        svg,
-    )
-
-
-RAW_INPUTS = (
-    Section(
-        "mistake_raw_inputs",
-        "mistakes",
-        "Mistake: SELU without standardized inputs",
-        "Feed SELU pixels in [0, 1] instead of standardized features. What does it cost?",
-        "SELU needs inputs that are standardized to mean 0 and deviation 1; on raw pixels it ends less accurate.",
-        answer_raw_inputs,
-        [SWEEP],
-        notes=[
-            NOTE,
-            "The verdict is of the accuracy alone; mean and deviation are reported separately. They count "
-            f"as kept within {KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
-        ],
-    ),
+RAW_INPUTS = Section(
+    "mistake_raw_inputs",
+    "mistakes",
+    "Mistake: SELU without standardized inputs",
+    "Feed SELU pixels in [0, 1] instead of standardized features. What does it cost?",
+    "SELU needs inputs that are standardized to mean 0 and deviation 1; on raw pixels it ends less accurate.",
+    answer_raw_inputs,
+    [SWEEP],
+    notes=[
+        NOTE,
+        "The verdict is of the accuracy alone; mean and deviation are reported separately. They count as kept within "
+        f"{KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
+    ],
 )
-HALF_DROPPED = (
-    Section(
-        "mistake_half_dropped",
-        "mistakes",
-        "Mistake: dropout of 0.5 after each of 20 layers",
-        "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
-        "A signal that is halved twenty times in a row does not arrive: the network underfits, or learns nothing.",
-        answer_half_dropped,
-        [SWEEP],
-        notes=[NOTE],
-    ),
+HALF_DROPPED = Section(
+    "mistake_half_dropped",
+    "mistakes",
+    "Mistake: dropout of 0.5 after each of 20 layers",
+    "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
+    "A signal that is halved twenty times in a row does not arrive: the network underfits, or learns nothing.",
+    answer_half_dropped,
+    [SWEEP],
+    notes=[NOTE],
 )

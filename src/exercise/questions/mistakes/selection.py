@@ -1,12 +1,11 @@
 """A mistake: choosing by the test set, and reporting what it says of the choice."""
 
-from collections.abc import Sequence
-from math import fsum
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
-from exercise.questions.dropout.sections import SWEEP
+from exercise.questions.dropout import SWEEP
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
 from trainlab import generator, load_data, load_network
@@ -89,18 +88,16 @@ def answer(evidence: Evidence) -> Answer:
     if found["runs"] < FEWEST:
         return Answer([f"There is nothing to choose among: {found['runs']} runs were completed."])
     return Answer(
-        [describe_optimism(found), describe_loss(found)], mean_of(found["too_good"]) >= VISIBLE, [plot_choices(found)]
+        [describe_optimism(found), describe_loss(found)], fmean(found["too_good"]) >= VISIBLE, [plot_choices(found)]
     )
 
 
-def mean_of(values: Sequence[float]) -> float:
-    """Over the splits. They are of the same images and overlap, so that their spread is no measure of its noise."""
-    return fsum(values) / len(values)
-
-
 def describe_optimism(found: Measured) -> str:
-    """How much too good, compared with the noise of so many images."""
-    mean = mean_of(found["too_good"])
+    """How much too good, compared with the noise of that many images.
+
+    The splits are of the same images and overlap, so that their spread is no measure of the noise of their mean.
+    """
+    mean = fmean(found["too_good"])
     best = max(found["accuracy"]) / 100
     noise = 196 * (best * (1 - best) / found["images"]) ** 0.5
     spread = max(found["accuracy"]) - min(found["accuracy"])
@@ -116,10 +113,10 @@ def describe_optimism(found: Measured) -> str:
 
 def describe_loss(found: Measured) -> str:
     """Whether the choice itself is worse than by validation images."""
-    mean = mean_of(found["lost"])
+    mean = fmean(found["lost"])
     side = "less" if mean >= 0 else "more"
     return (
-        f"On the other half of the images, which neither choice has seen, the run chosen by test images is "
+        "On the other half of the images, which neither choice has seen, the run chosen by test images is "
         f"{abs(mean):.2f} points {side} accurate than the one chosen by validation loss, on the same average. In "
         f"{100 * found['same']:.0f} % of the splits both choose the same run."
     )
@@ -131,41 +128,35 @@ def plot_choices(found: Measured) -> Plot:
         numbers = [int(n) for n in found["by_number"]]
         left.plot(numbers, list(found["by_number"].values()), color=COLORS[0], marker="o", markersize=4)
         left.axhline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
-        left.set_xlabel("runs to choose among")
-        left.set_ylabel("points too good")
+        left.set(xlabel="runs to choose among", ylabel="points too good")
         right.hist(found["too_good"], bins=30, color=COLORS[5])
-        right.axvline(mean_of(found["too_good"]), color=COLORS[1])
-        right.set_xlabel(f"points too good, among {found['runs']} runs")
-        right.set_ylabel("splits")
-        png, svg = render(figure)
-    return Plot(
-        "mistake_test_set_choices",
-        "Chosen by the test set",
-        "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the number "
-        "of runs that there are to choose among; with one there is no choice. Right: the same over random halves of "
-        "the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by and told by. "
-        "See how the points grow with the runs to choose among.",
-        png,
-        svg,
-    )
+        right.axvline(fmean(found["too_good"]), color=COLORS[1])
+        right.set(xlabel=f"points too good, among {found['runs']} runs", ylabel="splits")
+        return Plot(
+            "mistake_test_set_choices",
+            "Chosen by the test set",
+            "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the "
+            "number of runs that there are to choose among; with one there is no choice. Right: the same over random "
+            "halves of the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by "
+            "and reported by. See how the points grow with the runs to choose among.",
+            *render(figure),
+        )
 
 
-SECTIONS = (
-    Section(
-        "mistake_test_set",
-        "mistakes",
-        "Mistake: selecting on the test set",
-        "Take the run, of all rates and seeds of question 7, that does best on test images, and report that figure. "
-        "How much too good does it look?",
-        TEXTBOOK,
-        answer,
-        [SWEEP],
-        [Measurement(CHOICES, measure)],
-        [
-            "Half of the test images are chosen by, the other half tells the truth; each split is used both ways "
-            "round, so that an easier half does not count. That no split has less than zero is arithmetic; so what is "
-            f"asked is whether the mean is {VISIBLE:g} points or more. It is of these runs and images: no test is "
-            "made of how it would be with others. Nothing else on this page is chosen by test images."
-        ],
-    ),
+SECTION = Section(
+    "mistake_test_set",
+    "mistakes",
+    "Mistake: selecting on the test set",
+    "Take the run, of all rates and seeds of question 7, that does best on test images, and report that figure. How "
+    "much too good does it look?",
+    TEXTBOOK,
+    answer,
+    [SWEEP],
+    [Measurement(CHOICES, measure)],
+    [
+        "Half of the test images are chosen by, the other half tells the truth; each split is used both ways round, so "
+        "that an easier half does not count. That no split has less than zero is arithmetic; so what is asked is "
+        f"whether the mean is {VISIBLE:g} points or more. It is of these runs and images: no test is made of how it "
+        "would be with others. Nothing else on this page is chosen by test images."
+    ],
 )

@@ -11,6 +11,7 @@ NOTE = (
     "Three passes over the images, validated after each half: the differences are of trainings that short. Accuracies "
     "are those at the lowest validation loss, which need not be the highest ones."
 )
+HALF_EPOCHS = "An epoch is half of the images here."
 LABELS = {
     "plain_elu_he": "ELU at 1e-4",
     "mistake_learning_rate": "ELU at 1e-3",

@@ -3,15 +3,18 @@
 import csv
 from collections.abc import Mapping
 
+from matplotlib.ticker import PercentFormatter
+
 from exercise.formatting import Verdict, compare_pair, format_difference, verdict, with_label
+from exercise.plots import marked
 from exercise.questions.mistakes.accuracy_cost import describe_cost
 from exercise.store import Evidence
 from exercise.trainings import Sweep
-from trainlab.report import Group
+from trainlab.report import COLORS, Group, Plot, band, canvas, legend_below, render
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
 USUAL, EXTREME = 0.9, 0.99999
-RATE, PACE = 0.001, 0.01  # of a step; of the sum of the steps that equal gradients come to. They meet at 0.9
+RATE, PACE = 0.001, 0.01  # of a step; of the sum of the steps of equal gradients. They meet at 0.9
 ALL = Sweep(
     "question_5_momentum",
     (
@@ -22,43 +25,27 @@ ALL = Sweep(
     ),
     quick=("optim.momentum=0,0.9,0.99999", "model.depth=3", "trainer.limit_train_batches=20"),
 )
-ENOUGH = 0.9  # of the way: from that on the final speed is said to be kept. A choice
+ENOUGH = 0.9  # of the way: from that on the final speed counts as kept. A choice
 ByMomentum = Mapping[float, Group]
 
 
-def at_one_rate(evidence: Evidence) -> dict[float, Group]:
-    """Groups with the learning rate ``RATE``, by momentum.
+def groups_by_momentum(evidence: Evidence, at_one_pace: bool) -> dict[float, Group]:
+    """Groups with the learning rate ``RATE``, or with the one at which equal gradients add up to ``PACE`` of them.
 
     Raises:
-        NotYet: a run has not ended.
+        NotAvailable: a run has not ended.
     """
-    return _where(evidence, dict.fromkeys(MOMENTA, RATE))
-
-
-def at_one_pace(evidence: Evidence) -> dict[float, Group]:
-    """Groups whose learning rate makes equal gradients add up to ``PACE`` of them, by momentum.
-
-    Raises:
-        NotYet: a run has not ended.
-    """
-    return _where(evidence, {momentum: rate_at_pace(momentum) for momentum in MOMENTA})
-
-
-def rate_at_pace(momentum: float) -> float:
-    """The learning rate with which steps of equal gradients add up to ``PACE`` of them, as `${same_pace:}` has it."""
-    return float(f"{PACE * (1 - momentum):.6g}")
-
-
-def _where(evidence: Evidence, rates: Mapping[float, float]) -> dict[float, Group]:
     found = {
         (float(group.settings["optim.momentum"]), float(group.settings["optim.lr"])): group
         for group in evidence.ended_groups(ALL)
     }
+    # as `${same_pace:}` has it
+    rates = {m: float(f"{PACE * (1 - m):.6g}") if at_one_pace else RATE for m in MOMENTA}
     return {m: with_label(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
 
 
 def speed(momentum: float, steps: int) -> float:
-    """What equal gradients have come to after so many steps, as a share of the final speed lr g / (1 - momentum)."""
+    """Speed after ``steps`` steps of equal gradients, as a share of the final speed lr g / (1 - momentum)."""
     return 1 - momentum**steps
 
 
@@ -85,27 +72,28 @@ def describe_extreme(groups: ByMomentum) -> tuple[str, bool | None]:
 
 def describe_one_rate(rate: ByMomentum) -> str:
     """The extreme momentum in the network at one learning rate, in words."""
+    cost, _ = describe_extreme(rate)
     return (
         f"The deep network with {EXTREME:g} in the place of {USUAL:g}, at a learning rate of {RATE:g} for all: "
-        f"{_lower_case(describe_extreme(rate)[0])}"
+        f"{cost[:1].lower()}{cost[1:]}"
     )
 
 
 def describe_one_pace(pace: ByMomentum) -> str:
-    """The same where the rate is lowered, and what of the final speed so many steps come to."""
-    told = (
+    """The same where the rate is lowered, and what share of the final speed the steps reach."""
+    text = (
         f"With the learning rate lowered to {PACE:g} (1 - momentum), equal gradients lead to the same final speed, but "
         "only after about 1/(1 - momentum) steps."
     )
     steps = steps_of(pace)
     if not steps:
-        return f"{told} {describe_extreme(pace)[0]}"
+        return f"{text} {describe_extreme(pace)[0]}"
     covered = share_of_distance(EXTREME, steps)
-    told += (
-        f" In these {steps:,} steps {EXTREME:g} comes to {format_percent(speed(EXTREME, steps))} of it and covers "
+    text += (
+        f" In these {steps:,} steps {EXTREME:g} reaches {format_percent(speed(EXTREME, steps))} of it and covers "
         f"{format_percent(covered)} of the way. {describe_extreme(pace)[0]}"
     )
-    return told if covered >= ENOUGH else f"{told} This can show that it starts slowly, and nothing of overshooting."
+    return text if covered >= ENOUGH else f"{text} This can show that it starts slowly, and nothing of overshooting."
 
 
 def format_percent(share: float) -> str:
@@ -113,35 +101,76 @@ def format_percent(share: float) -> str:
     return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
 
 
-def _lower_case(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
-
-
 def describe_momentum_alone(rate: ByMomentum, pace: ByMomentum) -> str:
     """What of the gain by a usual momentum is left where the final speed is the same."""
     if not all(groups.get(momentum) and groups[momentum].runs for groups in (rate, pace) for momentum in (0.0, USUAL)):
-        return f"Whether {USUAL:g} helps by more than its speed cannot be said: runs without or with it are missing."
+        return f"Whether {USUAL:g} helps by more than its speed is undecided: runs without or with it are missing."
     gains = [compare_pair(groups[USUAL], groups[0.0]).difference for groups in (rate, pace)]
     at_rate, at_pace = (verdict(gain) for gain in gains)
-    told = [f"{format_difference(gain)} points" for gain in gains]
+    first, second = (f"{format_difference(gain)} points" for gain in gains)
     if at_rate == "higher":
         rest = {
-            "higher": f"{told[1].lstrip('+')} stay, so momentum helps by more than a higher rate would",
-            "lower": f"nothing of that stays ({told[1]}), so it came of the higher speed alone",
-            "not distinguishable": f"it is not shown that any of that stays ({told[1]})",
-            "unknown": f"it cannot be told what of that stays ({told[1]})",
+            "higher": f"{second.lstrip('+')} stay, so momentum helps by more than a higher rate would",
+            "lower": f"nothing of that stays ({second}), so it came of the higher speed alone",
+            "not distinguishable": f"it is not shown that any of that stays ({second})",
+            "unknown": f"what of that stays is undecided ({second})",
         }[at_pace]
         return (
-            f"At one learning rate a momentum of {USUAL:g} is {told[0].lstrip('+')} ahead of no momentum. Where the "
-            f"rate is lowered so that the final speed is the same, {rest}."
+            f"At one learning rate a momentum of {USUAL:g} is {first.lstrip('+')} ahead of no momentum. Where the rate "
+            f"is lowered so that the final speed is the same, {rest}."
         )
     places: dict[Verdict, str] = {
         **{"higher": "ahead of", "lower": "behind"},
-        **{"not distinguishable": "not told apart from", "unknown": "not tested against"},
+        **{"not distinguishable": "not significantly different from", "unknown": "not tested against"},
     }
-    word = places[at_rate]
-    kept = places[at_pace]
     return (
-        f"At one learning rate a momentum of {USUAL:g} is {word} no momentum ({told[0]}). Where the rate is lowered so "
-        f"that the final speed is the same, it is {kept} it ({told[1]})."
+        f"At one learning rate a momentum of {USUAL:g} is {places[at_rate]} no momentum ({first}). Where the rate is "
+        f"lowered so that the final speed is the same, it is {places[at_pace]} it ({second})."
+    )
+
+
+def plot_curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
+    """Validation accuracy of the deep network by epoch, at one rate and at one final speed."""
+    lost = [
+        f"at {title} with {m:g}"
+        for title, of in (("one rate", rate), ("one final speed", pace))
+        for m in of
+        if of[m].others
+    ]
+    ended = f" Not all of their runs came to the end: {'; '.join(lost)}." if lost else ""
+    with canvas(8.6, 3.6, 2, scale_a_row=True) as (figure, axes):
+        for one, groups, title in zip(axes, (rate, pace), ("one learning rate", "one final speed"), strict=True):
+            for i, (momentum, group) in enumerate(groups.items()):
+                runs = [*group.runs.values()] or group.others
+                lines = band([run.curve for run in runs if run.curve], "val/acc")
+                style = {**marked(i), "linestyle": "-" if group.runs else ":", "linewidth": 1.6}
+                one.plot(lines.x, lines.mean, label=f"momentum {momentum:g}", **style)
+                one.fill_between(lines.x, lines.low, lines.high, color=COLORS[i], alpha=0.15, linewidth=0)
+            one.set_ylim(bottom=0)
+            one.set_xlim(left=0)
+            one.set(title=title, xlabel="epochs")
+        axes[0].set_ylabel("validation accuracy")
+        axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+        legend_below(figure, axes[0] if len(rate) >= len(pace) else axes[1])
+        return Plot(
+            "5_curves",
+            "The deep network",
+            "Left: one learning rate for all, so that a higher momentum is also a higher speed. Right: the rate "
+            f"lowered so that equal gradients lead to the same final speed.{_describe_slow(pace)} Line: mean over the "
+            f"seeds; band: from the lowest to the highest. Epochs are short, of a few hundred steps.{ended} See left "
+            "which momentum learns fastest and which fall back or stay at guessing, and right which have hardly begun.",
+            *render(figure),
+        )
+
+
+def _describe_slow(pace: ByMomentum) -> str:
+    """Which momenta do not reach the final speed in the steps that there are."""
+    steps = steps_of(pace)
+    covered = {m: share_of_distance(m, steps) for m in pace} if steps else {}
+    short = [f"{m:g} {format_percent(share)}" for m, share in covered.items() if share < ENOUGH]
+    if not short:
+        return ""
+    return (
+        f" High momenta reach it late. Of the way that they would go at that speed, {steps:,} steps cover: "
+        f"{', '.join(short)}."
     )

@@ -1,4 +1,4 @@
-"""What comes of each method: share of zeros, size of the file, accuracy, for each seed."""
+"""The figures of each method: share of zeros, size of the file, accuracy, for each seed."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from exercise.questions.sparsity import methods, schedule, storage
-from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
+from exercise.questions.sparsity import methods, storage
+from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers, prune_by_schedule
 from exercise.section import Measurement
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
@@ -33,118 +33,80 @@ AS_TRAINED, LONGER = "as trained", "trained on"
 NO_PENALTY = "strength 0"  # of sparse activations
 
 
-@dataclass(frozen=True)
-class Strengths:
-    """What each method is tried at.
-
-    Attributes:
-        plan: of fine-tuning, the same for all.
-        student: of training a student.
-        shares: of zeros, of magnitude pruning without fine-tuning.
-        tuned_shares: those that are fine-tuned, too.
-        scheduled: the same of the callback's schedule.
-        l1: strengths, in units of the learning rate a step.
-        activity: strengths.
-        ranks: of the factors.
-        widths: of students.
-    """
-
-    plan: Plan
-    student: Plan
-    shares: tuple[float, ...]
-    tuned_shares: tuple[float, ...]
-    scheduled: tuple[float, ...]
-    l1: tuple[float, ...]
-    activity: tuple[float, ...]
-    ranks: tuple[int, ...]
-    widths: tuple[int, ...]
-
-
-FULL = Strengths(
-    plan=Plan(epochs=4, batches=88, lr=2e-3),
-    student=Plan(epochs=8, batches=88, lr=4e-3),
-    shares=(0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98),
-    tuned_shares=(0.5, 0.8, 0.9, 0.95, 0.98),
-    scheduled=(0.9, 0.98),
-    l1=(0.2, 0.4, 0.8),
-    activity=(0.0, 0.3),
-    ranks=(32, 16, 8),
-    widths=(50, 25),
-)
-QUICK = Strengths(
-    Plan(2, 8, 1e-3), Plan(2, 8, 4e-3), (0.2, 0.5, 0.9), (0.5, 0.9), (0.9,), (0.4,), (0.03,), (16,), (50,)
-)
+PLAN, STUDENT_PLAN = Plan(epochs=4, batches=88, lr=2e-3), Plan(epochs=8, batches=88, lr=4e-3)
+QUICK_PLAN, QUICK_STUDENT_PLAN = Plan(epochs=2, batches=8, lr=1e-3), Plan(epochs=2, batches=8, lr=4e-3)
+Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
 
 
 @dataclass(frozen=True)
 class Start:
-    """A trained network, on the CPU, and its data."""
+    """A trained network, on the CPU, and its data.
+
+    Attributes:
+        quick: each method is tried at few settings, and briefly.
+    """
 
     seed: int
     settings: Mapping[str, Any]
     network: nn.Module
     data: ImageData
+    quick: bool
+
+    @property
+    def plan(self) -> Plan:
+        """Of fine-tuning, the same for all methods."""
+        return QUICK_PLAN if self.quick else PLAN
 
 
-Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
-
-
-def dense(start: Start, strengths: Strengths) -> Made:
+def dense(start: Start) -> Made:
     """The network as it is, and trained on for as long as others are fine-tuned."""
     yield DENSE, AS_TRAINED, start.network
-    yield DENSE, LONGER, fine_tune(start.network, start.data, strengths.plan)
+    yield DENSE, LONGER, fine_tune(start.network, start.data, start.plan)
     yield INT8, "8 bits", methods.quantize(start.network)
 
 
-def by_magnitude(start: Start, strengths: Strengths) -> Made:
+def by_magnitude(start: Start) -> Made:
     """Small weights set to zero, without and with fine-tuning, and then int8."""
-    for share in strengths.shares:
+    for share in (0.2, 0.5, 0.9) if start.quick else (0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98):
         yield PLAIN, f"{100 * share:g} %", methods.prune(start.network, share)
-    for share in strengths.tuned_shares:
-        tuned = methods.prune_and_tune(start.network, share, start.data, strengths.plan)
+    for share in (0.5, 0.9) if start.quick else (0.5, 0.8, 0.9, 0.95, 0.98):
+        tuned = methods.prune_and_tune(start.network, share, start.data, start.plan)
         yield TUNED, f"{100 * share:g} %", tuned
         yield TUNED_INT8, f"{100 * share:g} %", methods.quantize(tuned)
 
 
-def by_l1(start: Start, strengths: Strengths) -> Made:
-    """L1 at each strength."""
-    for strength in strengths.l1:
-        yield L1, f"strength {strength:g}", methods.tune_with_l1(start.network, strength, start.data, strengths.plan)
+def by_l1(start: Start) -> Made:
+    """L1 at each strength, in units of the learning rate a step."""
+    for strength in (0.4,) if start.quick else (0.2, 0.4, 0.8):
+        yield L1, f"strength {strength:g}", methods.tune_with_l1(start.network, strength, start.data, start.plan)
 
 
-def by_schedule(start: Start, strengths: Strengths) -> Made:
-    """The callback's schedule to each share."""
-    for share in strengths.scheduled:
-        yield (
-            SCHEDULE,
-            f"{100 * share:g} %",
-            schedule.prune_by_schedule(start.network, share, start.data, strengths.plan),
-        )
+def by_schedule(start: Start) -> Made:
+    """The callback's schedule to each share of zeros."""
+    for share in (0.9,) if start.quick else (0.9, 0.98):
+        yield SCHEDULE, f"{100 * share:g} %", prune_by_schedule(start.network, share, start.data, start.plan)
 
 
-def by_rank(start: Start, strengths: Strengths) -> Made:
+def by_rank(start: Start) -> Made:
     """Factors of each rank."""
-    for rank in strengths.ranks:
-        yield LOW_RANK, f"rank {rank}", methods.factorize_and_tune(start.network, rank, start.data, strengths.plan)
+    for rank in (16,) if start.quick else (32, 16, 8):
+        yield LOW_RANK, f"rank {rank}", fine_tune(methods.factorize(start.network, rank), start.data, start.plan)
 
 
-def by_activity(start: Start, strengths: Strengths) -> Made:
+def by_activity(start: Start) -> Made:
     """Sparse activations at each strength."""
-    for strength in strengths.activity:
-        network = methods.sparsely_active(start.network, strength, start.data, strengths.plan)
+    for strength in (0.03,) if start.quick else (0.0, 0.3):
+        network = methods.sparsely_active(start.network, strength, start.data, start.plan)
         yield ACTIVE, f"strength {strength:g}", network
 
 
-def students(start: Start, strengths: Strengths) -> Made:
+def students(start: Start) -> Made:
     """Narrower networks, taught by the trained one and by themselves."""
-    for width in strengths.widths:
+    plan = QUICK_STUDENT_PLAN if start.quick else STUDENT_PLAN
+    for width in (50,) if start.quick else (50, 25):
         student = methods.make_student(start.settings, start.data.image_shape, start.network, width)
-        yield (
-            TAUGHT,
-            f"width {width}",
-            methods.train_student(student, start.network, start.data, strengths.student),
-        )
-        yield UNTAUGHT, f"width {width}", methods.train_alone(student, start.data, strengths.student)
+        yield TAUGHT, f"width {width}", methods.train_student(student, start.network, start.data, plan)
+        yield UNTAUGHT, f"width {width}", fine_tune(student, start.data, plan)
 
 
 def figures(network: nn.Module, data: ImageData) -> Measured:
@@ -175,13 +137,13 @@ def size_of(network: nn.Module) -> int:
     return size
 
 
-def measure_by(make: Callable[[Start, Strengths], Made]) -> Callable[[Evidence], Measured]:
+def measure_by(make: Callable[[Start], Made]) -> Callable[[Evidence], Measured]:
     """A measurement: method -> setting -> seed -> figures."""
 
     def take(evidence: Evidence) -> Measured:
         found: Measured = {}
         for start in load_starts(evidence):
-            for method, setting, network in make(start, QUICK if evidence.setting.quick else FULL):
+            for method, setting, network in make(start):
                 of_seed = found.setdefault(method, {}).setdefault(setting, {})
                 of_seed[str(start.seed)] = figures(network, start.data)
         return found
@@ -193,7 +155,8 @@ def load_starts(evidence: Evidence) -> list[Start]:
     """The networks that all methods start from, by seed."""
     runs = [run for _, run in sorted(evidence.group(START).runs.items())]
     loaded = zip(runs, _load(tuple(run.folder for run in runs)), strict=True)
-    return [Start(run.seed, run.settings, network, data) for run, (network, data) in loaded]
+    quick = evidence.setting.quick
+    return [Start(run.seed, run.settings, network, data, quick) for run, (network, data) in loaded]
 
 
 @lru_cache(maxsize=1)  # the images are read once for all measurements

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exercise.flat_parameters import FlatParameters
 from exercise.questions.sparsity.fine_tuning import N, Plan, cross_entropy, fine_tune, linear_layers, over_weights
-from exercise.step_costs import arguments_of
+from exercise.step_costs import untrained_network
+from trainlab import FlatParameters
 from trainlab.data import ImageData
-from trainlab.models import MLP, ImageNetwork, image_network
+from trainlab.models import ImageNetwork
 
 # Magnitude pruning: the smallest weights are set to zero, and stay there in fine-tuning.
+LARGEST = 127
+TEMPERATURE = 4.0
+SOFT_SHARE = 0.9  # of the loss; the rest is of the labels
 
 
 def masks(network: nn.Module, share: float) -> dict[str, Tensor]:
@@ -26,17 +29,13 @@ def masks(network: nn.Module, share: float) -> dict[str, Tensor]:
     first layer would be the first to go.
     """
     layers = linear_layers(network)
-    scores = {name: layer.weight.detach().abs() / _root_mean_square(layer) for name, layer in layers.items()}
+    sizes = {name: layer.weight.detach().square().mean().sqrt() for name, layer in layers.items()}
+    scores = {name: layer.weight.detach().abs() / (sizes[name] or 1) for name, layer in layers.items()}
     together = torch.cat([score.flatten() for score in scores.values()])
     keep = torch.ones(len(together), dtype=torch.bool)
     keep[together.argsort(stable=True)[: round(share * len(together))]] = False
     parts = keep.split([score.numel() for score in scores.values()])
     return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
-
-
-def _root_mean_square(layer: nn.Linear) -> Tensor:
-    size = layer.weight.detach().square().mean().sqrt()
-    return size if size > 0 else torch.ones_like(size)
 
 
 def prune(network: N, share: float) -> N:
@@ -116,21 +115,12 @@ def factorize(network: N, rank: int) -> N:
     network = deepcopy(network)
     for name, layer in linear_layers(network).items():
         if rank * (layer.in_features + layer.out_features) < layer.weight.numel():
-            parent, _, own = name.rpartition(".")
-            setattr(network.get_submodule(parent), own, factors(layer, rank))
+            network.set_submodule(name, factors(layer, rank))
     return network
-
-
-def factorize_and_tune(network: N, rank: int, data: ImageData, plan: Plan) -> N:
-    """The same, fine-tuned."""
-    return fine_tune(factorize(network, rank), data, plan)
 
 
 # Weights of 8 bits: a smaller file, not a sparse network. torch's own quantized types are on their way out of it. The
 # arithmetic is in float32 on what the integers stand for, so nothing is faster.
-
-
-LARGEST = 127
 
 
 def row_scales(weight: Tensor) -> Tensor:
@@ -164,8 +154,7 @@ def with_relu(network: N) -> N:
     """A copy with ReLU for its hidden units: ELU and its like never put out a zero."""
     network = deepcopy(network)
     for name in _activation_names(network):
-        parent, _, own = name.rpartition(".")
-        setattr(network.get_submodule(parent), own, nn.ReLU())
+        network.set_submodule(name, nn.ReLU())
     return network
 
 
@@ -212,15 +201,11 @@ def _activation_names(network: nn.Module) -> list[str]:
 # A narrower network, taught by the trained one: smaller, not sparse.
 
 
-TEMPERATURE = 4.0
-SOFT_SHARE = 0.9  # of the loss; the rest is of the labels
-
-
 def make_student(
     settings: Mapping[str, Any], image_shape: tuple[int, int, int], teacher: nn.Module, width: int
 ) -> ImageNetwork:
     """A network like that of a run but for its width, untrained; its input scaled like the ``teacher``'s."""
-    student = image_network(MLP, image_shape, **(arguments_of(settings, "model") | {"width": width}))
+    student = untrained_network(settings, image_shape, width=width)
     student.scaling.load_state_dict(teacher.get_submodule("scaling").state_dict())
     return student
 
@@ -248,8 +233,3 @@ def train_student(student: ImageNetwork, teacher: nn.Module, data: ImageData, pl
         return distillation_loss(network(images), soft, labels)
 
     return fine_tune(student, data, plan, loss)
-
-
-def train_alone(student: ImageNetwork, data: ImageData, plan: Plan) -> ImageNetwork:
-    """A copy of ``student`` trained on the labels alone, for as long."""
-    return fine_tune(student, data, plan, cross_entropy)

@@ -80,11 +80,18 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 def render(figure: Figure) -> tuple[bytes, bytes]:
     """PNG and SVG."""
     with matplotlib.rc_context(_STYLE):
-        png, svg = io.BytesIO(), io.StringIO()
-        figure.savefig(png, format="png", dpi=150)
+        png, svg = render_png(figure), io.StringIO()
         figure.set_layout_engine("none")  # the layout is done
         figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    return png.getvalue(), compact_svg(svg.getvalue()).encode()
+    return png, compact_svg(svg.getvalue()).encode()
+
+
+def render_png(figure: Figure) -> bytes:
+    """PNG."""
+    with matplotlib.rc_context(_STYLE):
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()
 
 
 def shorten(text: str, length: int = 48) -> str:

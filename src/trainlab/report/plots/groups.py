@@ -1,12 +1,14 @@
-"""Plots of groups of runs: learning curves, accuracies, learning rates."""
+"""Plots of groups of runs: learning curves, accuracies, learning rates, settings as parallel coordinates."""
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 
 from trainlab.report.curves import Values, band
@@ -15,11 +17,10 @@ from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import COLORS, MARKERS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.plots.lr_search import label_without_lr, plot_lr_searches
-from trainlab.report.plots.parallel import parallel_coordinates
-from trainlab.statistics import interval
 
 MAX_TRAINING_CURVES = 4
 MAX_LR_TICKS = 7
+MAX_LINES, MAX_AXES, MAX_TICKS = 300, 8, 8  # of parallel coordinates
 WILD = 4
 ROOM_BELOW = 0.05  # of an axis, matplotlib's own
 NAMES = (
@@ -45,8 +46,7 @@ def plot_groups(groups: Sequence[Group]) -> list[Plot]:
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
     if len(varying) >= 3:
-        caption, draw = parallel_coordinates(groups, varying)
-        plots.append(_plot("parallel_coordinates", "Settings and results", caption, draw))
+        plots.append(plot_parallel_coordinates(groups, varying))
     if any(run.layers for group in groups for run in group.runs.values()):
         plots.append(plot_layers(groups))
     return plots
@@ -80,44 +80,31 @@ def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> 
         axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
         axes.set_xlim(left=0)
         legend_below(figure, axes)
-        png, svg = render(figure)
-    kept = describe_selection(len(shown), len(drawn))
-    see = {
-        "loss": "The further down a line comes, the better is the model; the sooner, the faster it converges.",
-        "acc": "The higher a line comes, the better is the model; the sooner, the faster it converges.",
-    }[metric]
-    dotted = (
-        f" Dotted: training, {_describe_training_metrics(shown)}. Where it keeps improving and the line "
-        "does not, the model overfits."
-        if with_training
-        else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
-    )
-    cut = f" Cut off at the top: {', '.join(map(shorten, over))}." if over else ""
-    return Plot(
-        f"{'loss' if metric == 'loss' else 'accuracy'}_by_{against.rstrip('s')}",
-        f"Validation {word} against {against}",
-        f"{see} {kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed where some of the "
-        f"seeds have stopped.{dotted}{cut}",
-        png,
-        svg,
-    )
+        dotted = (
+            f" Dotted: training, {_describe_training_metrics(shown)}. Where it keeps improving and the line does not, "
+            "the model overfits."
+            if with_training
+            else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
+        )
+        cut = f" Cut off at the top: {', '.join(map(shorten, over))}." if over else ""
+        caption = (
+            f"The {'further down' if metric == 'loss' else 'higher'} a line comes, the better is the model; the "
+            f"sooner, the faster it converges. {describe_selection(len(shown), len(drawn))}Line: mean over the seeds; "
+            "band: from the lowest to the highest seed; dashed where some of the seeds have stopped."
+            f"{dotted}{cut}"
+        )
+        name, title = f"{word}_by_{against.rstrip('s')}", f"Validation {word} against {against}"
+        return Plot(name, title, caption, *render(figure))
 
 
 def _describe_training_metrics(groups: Sequence[Group]) -> str:
     """How training metrics are measured differently from those of validation."""
-
-    def any_has(*keys: str) -> bool:
-        return any(np.any(group.settings.get(key, 0)) for group in groups for key in keys)
-
-    others = [
-        word
-        for word, keys in (
-            ("with dropout where there is any", ["model.dropout"]),
-            ("of augmented images", ["data.flip", "data.crop_padding"]),
-            ("with smoothed labels", ["label_smoothing"]),
-        )
-        if any_has(*keys)
-    ]
+    keys = {
+        "with dropout where there is any": ["model.dropout"],
+        "of augmented images": ["data.flip", "data.crop_padding"],
+        "with smoothed labels": ["label_smoothing"],
+    }
+    others = [w for w in keys if any(np.any(group.settings.get(key, 0)) for group in groups for key in keys[w])]
     return ", ".join(["averaged over each epoch while the weights change", *others])
 
 
@@ -145,33 +132,29 @@ def highest_shown(means: Sequence[Values]) -> float:
 def plot_accuracy_bars(groups: Sequence[Group]) -> Plot:
     """Validation accuracy of the groups with intervals: from zero, and closer by."""
     shown = groups[: 2 * MAX_CURVES]
-    figures = [interval([*group.of("metrics", "val_acc").values()]) for group in shown]
-
-    def draw(axes: Sequence[Axes]) -> None:
-        for i, (group, figure) in enumerate(zip(shown, figures, strict=True)):
-            error = None if math.isnan(figure.half_width) else figure.half_width
-            axes[0].barh(i, figure.mean, color="#56B4E9", xerr=error, error_kw={"capsize": 3, "elinewidth": 1.2})
-            axes[1].errorbar(figure.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
-            seeds = [*group.of("metrics", "val_acc").values()]
-            axes[1].plot(seeds, [i + 0.22] * len(seeds), "|", color="#D55E00", markersize=8, markeredgewidth=1.5)
-        axes[0].set_yticks(range(len(shown)), [shorten(group.label, 40) for group in shown])
-        axes[0].invert_yaxis()
-        axes[1].sharey(axes[0])
-        axes[1].tick_params(labelleft=False)
-        for one, title in zip(axes, ("from zero", "closer by"), strict=True):
-            one.set_title(title)
-            one.grid(axis="y", visible=False)
-            one.xaxis.set_major_formatter(PercentFormatter(1.0))
-            one.locator_params(axis="x", nbins=5)
-            one.set_xlabel("validation accuracy")
-
-    kept = describe_selection(len(shown), len(groups))
-    caption = (
-        "Left: how much the groups differ compared with what they have in common. Right: whether they differ by more "
-        f"than their seeds do. {kept}Mean over the seeds with its 95 % interval (Student's t); none for one seed. "
-        "Orange ticks: seeds."
-    )
-    return _plot("accuracy_bars", "Validation accuracy", caption, draw, (8.6, 1.1 + 0.32 * len(shown)), 2)
+    with canvas(8.6, 1.1 + 0.32 * len(shown), 2) as (figure, (whole, closer)):
+        for i, group in enumerate(shown):
+            accuracy, seeds = group.summary("metrics", "val_acc"), [*group.of("metrics", "val_acc").values()]
+            error = None if math.isnan(accuracy.half_width) else accuracy.half_width
+            whole.barh(i, accuracy.mean, color="#56B4E9", xerr=error, error_kw={"capsize": 3, "elinewidth": 1.2})
+            closer.errorbar(accuracy.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
+            closer.plot(seeds, [i + 0.22] * len(seeds), "|", color="#D55E00", markersize=8, markeredgewidth=1.5)
+        whole.set_yticks(range(len(shown)), [shorten(group.label, 40) for group in shown])
+        whole.invert_yaxis()
+        closer.sharey(whole)
+        closer.tick_params(labelleft=False)
+        for axes, title in ((whole, "from zero"), (closer, "closer by")):
+            axes.set_title(title)
+            axes.grid(axis="y", visible=False)
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.locator_params(axis="x", nbins=5)
+            axes.set_xlabel("validation accuracy")
+        caption = (
+            "Left: how much the groups differ compared with what they have in common. Right: whether they differ by "
+            f"more than their seeds do. {describe_selection(len(shown), len(groups))}Mean over the seeds with its 95 % "
+            "interval (Student's t); none for one seed. Orange ticks: seeds."
+        )
+        return Plot("accuracy_bars", "Validation accuracy", caption, *render(figure))
 
 
 def plot_against_lr(groups: Sequence[Group], metric: str) -> Plot:
@@ -222,14 +205,51 @@ def _accuracy_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _plot(
-    name: str,
-    title: str,
-    caption: str,
-    draw: Callable[[Sequence[Axes]], None],
-    size: tuple[float, float] = (8.6, 4.4),
-    columns: int = 1,
-) -> Plot:
-    with canvas(*size, columns) as (figure, axes):
-        draw(axes)
-        return Plot(name, title, caption, *render(figure))
+def plot_parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> Plot:
+    """One line per group over one axis per key; the last axis is the mean validation accuracy."""
+    lines, keys = groups[:MAX_LINES], keys[:MAX_AXES]
+    columns = [axis_positions([group.values.get(key) for group in lines]) for key in keys]
+    accuracies = [group.summary("metrics", "val_acc").mean for group in lines]
+    heights, ticks = zip(*columns, axis_positions(accuracies), strict=True)
+    scale = Normalize(min(accuracies), max(accuracies))
+    with canvas(8.6, 4.4) as (figure, (axes,)):
+        for i in np.argsort(accuracies):  # the best on top
+            colour = colormaps["viridis"](0.92 * (1 - scale(accuracies[i])))
+            line = [column[i] for column in heights]
+            axes.plot(range(len(line)), line, color=colour, linewidth=1.8 if len(lines) <= 40 else 0.8, alpha=0.85)
+        for x, of_axis in enumerate(ticks):
+            axes.axvline(x, color="#444444", linewidth=0.8)
+            for height, text in of_axis:
+                if x == len(keys):
+                    text = f"{float(text):.1%}"
+                box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8}
+                axes.text(x + 0.02, height, shorten(text, 22), fontsize=8.5, va="center", bbox=box)
+        axes.set_xticks(range(len(ticks)), [*(shorten(key, 22) for key in keys), "validation accuracy"])
+        axes.set_xlim(-0.08, len(ticks) - 0.7)
+        axes.set_yticks([])
+        axes.grid(visible=False)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.tick_params(axis="x", length=0)
+        cut = describe_selection(len(lines), len(groups))
+        caption = f"{cut}One line per group, coloured by accuracy. Axes of widely spread numbers are logarithmic."
+        return Plot("parallel_coordinates", "Settings and results", caption, *render(figure))
+
+
+def axis_positions(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]]:
+    """Heights in [0, 1] of the values on an axis, and its ticks: numbers to scale, all else evenly spaced."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    if not numbers:
+        texts = sorted({format_value(value) for value in values})
+        spaced = {text: i / max(1, len(texts) - 1) for i, text in enumerate(texts)}
+        every = -(-len(texts) // (4 * MAX_TICKS))
+        return [spaced[format_value(value)] for value in values], [(spaced[text], text) for text in texts[::every]]
+    logarithmic = min(values) > 0 and max(values) / min(values) >= 8
+    scaled = np.log(values) if logarithmic else np.array(values, dtype=float)
+    low, high = scaled.min(), scaled.max()
+    heights = (scaled - low) / (high - low) if high > low else np.full(len(scaled), 0.5)
+    ticks = sorted({(float(h), format_value(v)) for h, v in zip(heights, values, strict=True)})
+    if len(ticks) > MAX_TICKS:
+        at = np.linspace(low, high, 5)
+        back = np.exp(at) if logarithmic else at
+        ticks = [(i / 4, f"{value:.3g}") for i, value in enumerate(back)]
+    return [float(height) for height in heights], ticks

@@ -1,6 +1,6 @@
 """Plots of layer statistics, layer by layer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,15 @@ from trainlab.report.layers import LAYER_STATISTICS, LayerStatistics, mean_over_
 from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
 
 TITLES = ("mean", "standard deviation", "dead units", "gradient norm")
-
+CAPTION = (
+    "See whether deviation and gradient stay level from layer to layer, or shrink and grow. The layers from the input "
+    "on; the last is the output. Mean and standard deviation of the activations over units and validation images "
+    "(dashed: what self-normalization keeps), share of units that give the same number for every image, and norm of "
+    "the loss's gradient by the parameters of the layer on one training batch. Activations are those of a prediction: "
+    "batch normalization by running averages, which start at 0 and 1."
+)
 MAX_GROUPS = 4
-
 MAX_EPOCHS = 6
-
 _KEPT = {"mean": 0.0, "std": 1.0}  # by self-normalization
 
 
@@ -27,55 +31,40 @@ def plot_layers(groups: Sequence[Group]) -> Plot:
     found = {group.label: [run.layers for run in group.runs.values() if run.layers] for group in groups}
     recorded = {label: runs for label, runs in found.items() if runs}
     shown = {label: mean_over_seeds(runs) for label, runs in [*recorded.items()][:MAX_GROUPS]}
-    caption, draw = draw_layers(shown)
-    caption = describe_selection(len(shown), len(recorded)) + caption
     with canvas(1.2 + 2.4 * len(shown), 8.2, len(shown), len(LAYER_STATISTICS), scale_a_row=True) as (figure, axes):
-        draw(axes)
+        draw_layers(axes, shown)
         figure.align_ylabels(axes)
         legend_below(figure, axes[0])
+        caption = describe_selection(len(shown), len(recorded)) + CAPTION
         return Plot("layers", "Inside the network", caption, *render(figure))
 
 
-def draw_layers(groups: Mapping[str, LayerStatistics]) -> tuple[str, Callable[[Sequence[Axes]], None]]:
-    """Caption, and the function that draws into four rows of axes, one column per group.
+def draw_layers(axes: Sequence[Axes], groups: Mapping[str, LayerStatistics]) -> None:
+    """Draw into four rows of axes, one column per group.
 
     Args:
         groups: statistics of each by its label, at most ``MAX_GROUPS``.
     """
     epochs = choose_epochs(sorted({epochs for layers in groups.values() for epochs in layers.by_epochs}))
-
-    def draw(axes: Sequence[Axes]) -> None:
-        shades = colormaps["viridis_r"](np.linspace(0.15, 1, len(epochs)))
-        style: dict[str, Any] = {"linewidth": 1.5, "marker": ".", "markersize": 4}
-        for column, (label, layers) in enumerate(groups.items()):
-            places = np.arange(1, len(layers.names) + 1)
-            for row, figure in enumerate(LAYER_STATISTICS):
-                one = axes[row * len(groups) + column]
-                if figure in _KEPT:
-                    one.axhline(_KEPT[figure], color="#888888", linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-                for shade, after in zip(shades, epochs, strict=True):
-                    name = "before training" if after == 0 else f"after epoch {after}"
-                    values = layers.by_epochs[after][row] if after in layers.by_epochs else np.full(len(places), np.nan)
-                    # With or without a line, all are in the legend.
-                    one.plot(places, values, color=shade, label=name, **style)
-                one.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-                one.set_xlim(0.5, len(places) + 0.5)
-                if row == 0:
-                    one.set_title(shorten(label, 34))
-                is_last = row == len(LAYER_STATISTICS) - 1
-                one.tick_params(labelbottom=is_last)
-                if is_last:
-                    one.set_xlabel("layer")
-        _scale_rows(axes, len(groups))
-
-    caption = (
-        "See whether deviation and gradient stay level from layer to layer, or shrink and grow. The layers from the "
-        "input on; the last is the output. Mean and standard deviation of the activations over "
-        "units and validation images (dashed: what self-normalization keeps), share of units that give the same number "
-        "for every image, and norm of the loss's gradient by the parameters of the layer on one training batch. "
-        "Activations are those of a prediction: batch normalization by running averages, which start at 0 and 1."
-    )
-    return caption, draw
+    shades = colormaps["viridis_r"](np.linspace(0.15, 1, len(epochs)))
+    style: dict[str, Any] = {"linewidth": 1.5, "marker": ".", "markersize": 4}
+    for column, (label, layers) in enumerate(groups.items()):
+        places = np.arange(1, len(layers.names) + 1)
+        in_column = axes[column :: len(groups)]
+        for row, (one, figure) in enumerate(zip(in_column, LAYER_STATISTICS, strict=True)):
+            if figure in _KEPT:
+                one.axhline(_KEPT[figure], color="#888888", linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+            for shade, after in zip(shades, epochs, strict=True):
+                name = "before training" if after == 0 else f"after epoch {after}"
+                values = layers.by_epochs[after][row] if after in layers.by_epochs else np.full(len(places), np.nan)
+                # With or without a line, all are in the legend.
+                one.plot(places, values, color=shade, label=name, **style)
+            one.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+            one.set_xlim(0.5, len(places) + 0.5)
+            one.tick_params(labelbottom=one is in_column[-1])
+        in_column[0].set_title(shorten(label, 34))
+        in_column[-1].set_xlabel("layer")
+    _scale_rows(axes, len(groups))
 
 
 def choose_epochs(epochs: Sequence[int]) -> list[int]:

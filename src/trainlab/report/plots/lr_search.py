@@ -34,7 +34,8 @@ def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, byt
         lows, tops = [], []
         for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLORS, strict=False):
             losses = draw(axes, found, colour)
-            label = f"{shorten(name)}: {_format_lr(found['lr'])}" if name else _chosen_label(found)
+            taken = _format_lr(found["lr"])
+            label = f"{shorten(name)}: {taken}" if name else f"taken: {taken} ({found['rule']})"
             axes.plot([], [], color=colour, marker="*", markersize=11, label=label)
             lows.append(float(np.nanmin(losses)))
             tops.append(_highest_shown(losses))
@@ -70,10 +71,6 @@ def _name_suggestions(axes: Axes, found: Search) -> None:
         if rule != found["rule"]:
             label = f"{rule.replace('_', ' ')}: {_format_lr(lr)}"
             axes.plot([], [], color=COLORS[0], marker=_MARKERS.get(rule, "D"), linestyle="", label=label)
-
-
-def _chosen_label(found: Search) -> str:
-    return f"taken: {_format_lr(found['lr'])} ({found['rule']})"
 
 
 def _format_lr(lr: float) -> str:

@@ -19,6 +19,7 @@ NAMES = ("search_history", "search_importance", "search_slices")
 MAX_SLICES = 9
 _COLUMNS = 3
 _BEST, _COMPLETED, _PRUNED, _FAILED = "#D55E00", "#0072B2", "#7F7F7F", "#CC79A7"
+_RING: Any = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": _BEST, "markeredgewidth": 1.8}
 
 
 def plot_search(search: Search) -> list[Plot]:
@@ -54,10 +55,9 @@ def plot_history(search: Search, best: Trial) -> Plot:
         axes.set_xlabel("trial")
         axes.set_ylabel(search.metric.label)
         legend_below(figure, axes)
-        png, svg = render(figure)
-    better = "Lower" if least else "Higher"
-    caption = f"{better} is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
-    return Plot(NAMES[0], "The search, trial by trial", caption, png, svg)
+        better = "Lower" if least else "Higher"
+        caption = f"{better} is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
+        return Plot(NAMES[0], "The search, trial by trial", caption, *render(figure))
 
 
 def plot_importance(search: Search) -> Plot:
@@ -70,12 +70,11 @@ def plot_importance(search: Search) -> Plot:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("share of the importance")
-        png, svg = render(figure)
-    caption = (
-        "How much the values of the best trials, a tenth of the completed or at least five, are unlike those of all "
-        "(PED-ANOVA). Of a few dozen trials it is a hint, no measurement."
-    )
-    return Plot(NAMES[1], "Which settings mattered", caption, png, svg)
+        caption = (
+            "How much the values of the best trials, a tenth of the completed or at least five, are unlike those of "
+            "all (PED-ANOVA). Of a few dozen trials it is a hint, no measurement."
+        )
+        return Plot(NAMES[1], "Which settings mattered", caption, *render(figure))
 
 
 def plot_slices(search: Search, best: Trial) -> Plot:
@@ -87,43 +86,30 @@ def plot_slices(search: Search, best: Trial) -> Plot:
     with canvas(8.6, 3.1 * rows + 0.4, columns, rows) as (figure, panels):
         age = Normalize(0, max(1, max(trial.number for trial in search.trials)))
         for axes, key in zip(panels, keys, strict=False):
-            _draw_slice(axes, key, search.space[key], completed, pruned, top, age)
-            axes.plot(*_slice(key, search.space[key], [best], top), "o", **_RING)
+            dimension = search.space[key]
+            axes.plot(*_slice(key, dimension, pruned, top), "x", color=_PRUNED, markersize=5.5)
+            colours = [_map(age(trial.number)) for trial in completed]
+            axes.scatter(*_slice(key, dimension, completed, top), c=colours, s=34, zorder=3)
+            if dimension.values:
+                axes.set_xticks(range(len(dimension.values)), [shorten(value, 14) for value in dimension.values])
+                axes.set_xlim(-0.5, len(dimension.values) - 0.5)
+            elif dimension.log:
+                axes.set_xscale("log")
+                axes.set_xlim(dimension.low / 1.1, dimension.high * 1.1)
+            axes.set_xlabel(shorten(key, 30))
+            axes.plot(*_slice(key, dimension, [best], top), "o", **_RING)
         for axes in panels[len(keys) :]:
             axes.set_visible(False)
         for axes in panels[::columns]:
             axes.set_ylabel(search.metric.label)
         _age_bar(figure, panels, age)
-        png, svg = render(figure)
-    kept = f"The {len(keys)} most important of {len(search.space)} settings. " if len(keys) < len(search.space) else ""
-    crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
-    caption = f"{kept}One dot per completed trial, coloured by its number; ringed: the best.{crosses}"
-    title = f"{search.metric.label.capitalize()} against each setting"
-    return Plot(NAMES[2], title, caption + _cut([*completed, *pruned], top), png, svg)
-
-
-_RING: Any = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": _BEST, "markeredgewidth": 1.8}
-
-
-def _draw_slice(
-    axes: Axes,
-    key: str,
-    dimension: Dimension,
-    completed: Sequence[Trial],
-    pruned: Sequence[Trial],
-    top: float,
-    age: Normalize,
-) -> None:
-    axes.plot(*_slice(key, dimension, pruned, top), "x", color=_PRUNED, markersize=5.5)
-    colours = [_map(age(trial.number)) for trial in completed]
-    axes.scatter(*_slice(key, dimension, completed, top), c=colours, s=34, zorder=3)
-    if dimension.values:
-        axes.set_xticks(range(len(dimension.values)), [shorten(value, 14) for value in dimension.values])
-        axes.set_xlim(-0.5, len(dimension.values) - 0.5)
-    elif dimension.log:
-        axes.set_xscale("log")
-        axes.set_xlim(dimension.low / 1.1, dimension.high * 1.1)
-    axes.set_xlabel(shorten(key, 30))
+        kept = (
+            f"The {len(keys)} most important of {len(search.space)} settings. " if len(keys) < len(search.space) else ""
+        )
+        crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
+        caption = f"{kept}One dot per completed trial, coloured by its number; ringed: the best.{crosses}"
+        title = f"{search.metric.label.capitalize()} against each setting"
+        return Plot(NAMES[2], title, caption + _cut([*completed, *pruned], top), *render(figure))
 
 
 def _slice(key: str, dimension: Dimension, trials: Sequence[Trial], top: float) -> tuple[list[float], list[float]]:

@@ -1,1 +1,0 @@
-"""Question 7: what dropout costs."""

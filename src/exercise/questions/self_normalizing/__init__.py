@@ -1,1 +1,0 @@
-"""Question 3: networks that keep mean and deviation by themselves."""
