@@ -4,6 +4,7 @@ import zlib
 
 import pytest
 from lightning.pytorch.callbacks import Callback
+from optuna.distributions import FloatDistribution
 
 from faults import PressCtrlC
 from trainlab.run import Interrupted
@@ -12,11 +13,11 @@ from trainlab.runs.files import read_rows
 from trainlab.runs.optuna_storage import STUDY
 from trainlab.runs.result import Result
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.space import Interval, Settings, Space
-from trainlab.sweep.study import Study
+from trainlab.sweep.space import Space
+from trainlab.sweep.study import Settings, Study
 
 EPOCHS = 3
-SPACE = Space((("optim.lr", Interval(1e-5, 1e-1)),))
+SPACE = Space((("optim.lr", FloatDistribution(1e-5, 1e-1)),))
 
 
 def losses_of(folder):

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainlab.population.grouping import UNMATCHED
 from trainlab.sweep.executors.local import Share, run_items, share_of
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan, slots_for
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
 from trainlab.sweep.resources import Memory
 from trainlab.sweep.state import State

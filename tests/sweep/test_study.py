@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.space import Choice, Interval, Settings, Space, Steps
-from trainlab.sweep.study import JOURNAL, Study, describe_space, status_of
+from trainlab.sweep.space import Space
+from trainlab.sweep.study import JOURNAL, Settings, Study, describe_space, status_of
 
-LR = Space((("optim.lr", Interval(1e-5, 1e-1, log=True)), ("model", Choice(("bn", "selu"))), "trainer.max_epochs=4"))
-SIX = Space((("a", Choice(("1", "2"))), ("b", Steps(0, 2, 1))))
+RATES = FloatDistribution(1e-5, 1e-1, log=True)
+LR = Space((("optim.lr", RATES), ("model", CategoricalDistribution(("bn", "selu"))), "trainer.max_epochs=4"))
+SIX = Space((("a", CategoricalDistribution(("1", "2"))), ("b", IntDistribution(0, 2))))
 
 
 def study_in(folder, space=LR, trials=20, sampler="tpe", seed=1, pruner="none"):
@@ -181,7 +183,9 @@ def test_a_trial_that_was_killed_while_it_was_drawn_counts_for_nothing(tmp_path)
 
 def test_another_search_under_the_same_name_is_an_error_that_names_both(tmp_path):
     study_in(tmp_path)
-    other = Space((("optim.lr", Interval(1e-4, 1e-1, log=True)), "trainer.max_epochs=5", "sweep.jobs=2", "name=x"))
+    other = Space(
+        (("optim.lr", FloatDistribution(1e-4, 1e-1, log=True)), "trainer.max_epochs=5", "sweep.jobs=2", "name=x")
+    )
     with pytest.raises(ValueError) as caught:
         study_in(tmp_path, other)
     assert str(caught.value) == (
@@ -224,7 +228,7 @@ def test_the_summary_has_all_that_counts(tmp_path):
     study.write()
     summary = json.loads((tmp_path / "study.json").read_text())
     assert (summary["planned"], summary["sampler"], summary["seed"], summary["pruner"]) == (4, "tpe", 1, "none")
-    assert summary["space"]["optim.lr"] == {"low": 1e-5, "high": 1e-1, "log": True, "whole": False}
+    assert summary["space"]["optim.lr"] == {"low": 1e-5, "high": 1e-1, "log": True, "step": None}
     assert [trial["val_loss"] for trial in summary["trials"]] == [None, 1, 2, 3]
     first = summary["trials"][0]
     assert (first["status"], first["reason"]) == ("diverged", "not finite")

@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from hydra_plugins.trainlab._jobs import Jobs, quoted
@@ -21,8 +22,8 @@ from trainlab.runs.fingerprint import is_debug_run, telling
 from trainlab.sweep.folder import locked_for
 from trainlab.sweep.outcome import Outcome, recorded_outcome
 from trainlab.sweep.plan import Job
-from trainlab.sweep.space import Choice, Dimension, Params, Settings, Space, Value, interval, steps
-from trainlab.sweep.study import Study, reason_of, status_of
+from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
+from trainlab.sweep.study import Settings, Study, reason_of, status_of
 
 if TYPE_CHECKING:
     from hydra_plugins.trainlab.launcher import ProcessLauncher
@@ -115,14 +116,14 @@ def _dimension(key: str, override: Override) -> Dimension:
     values = swept_values(override)
     if isinstance(value, RangeSweep):
         return steps(list(value.range()))
-    return Choice(tuple(dict.fromkeys(values)))
+    return CategoricalDistribution(tuple(dict.fromkeys(values)))
 
 
 def _longest(settings: Settings, space: Space) -> int:
     """Epochs of the longest trial; -1 for no limit."""
     searched = space.dimensions.get("trainer.max_epochs")
     given = dict(part.split("=", 1) for part in space.fixed if "=" in part).get("trainer.max_epochs")
-    longest = max(map(int, searched.ends if searched else [given or settings.max_epochs]))
+    longest = max(map(int, ends(searched) if searched else [given or settings.max_epochs]))
     if settings.pruner == "hyperband" and longest < 1:
         raise ValueError("the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit")
     return longest

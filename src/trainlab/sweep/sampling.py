@@ -1,46 +1,28 @@
 """Sampling of a search space by Optuna's samplers: rounded, and reproducible if the search is interrupted."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from trainlab.sweep.space import Choice, Dimension, Interval
-
-
-def distribution(dimension: Dimension) -> BaseDistribution:
-    """Optuna's distribution of a dimension."""
-    if isinstance(dimension, Choice):
-        return CategoricalDistribution(dimension.values)
-    if isinstance(dimension, Interval):
-        if dimension.whole:
-            return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    if dimension.whole:
-        return IntDistribution(int(dimension.low), int(dimension.high), step=int(dimension.step))
-    return FloatDistribution(dimension.low, dimension.high, step=dimension.step)
+from trainlab.sweep.space import rounded
 
 
 class Repeatable(BaseSampler):
     """Sampler whose values are a function of the seed, the trial's number and the results so far.
 
+    It rounds them, so that the study knows the values that are used.
+
     Args:
         sampler: "tpe" or "random".
         seed: seed of all values.
-        dimensions: dimensions by key, which round the values, so that the study knows the values that are used.
     """
 
-    def __init__(self, sampler: str, seed: int, dimensions: Mapping[str, Dimension]) -> None:
-        self._sampler, self._seed, self._dimensions = sampler, seed, dimensions
+    def __init__(self, sampler: str, seed: int) -> None:
+        self._sampler, self._seed = sampler, seed
         self._of_trial: BaseSampler = RandomSampler(seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -58,11 +40,11 @@ class Repeatable(BaseSampler):
     ) -> dict[str, Any]:
         """Values of the keys that are sampled jointly."""
         drawn = self._of_trial.sample_relative(study, trial, search_space)
-        return {key: self._dimensions[key].rounded(value) for key, value in drawn.items()}
+        return {key: rounded(search_space[key], value) for key, value in drawn.items()}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Value of a key that is sampled independently."""
         drawn = self._of_trial.sample_independent(study, trial, param_name, param_distribution)
-        return self._dimensions[param_name].rounded(drawn)
+        return rounded(param_distribution, drawn)

@@ -6,11 +6,12 @@ Needs Optuna, so only searches import it.
 import math
 import random
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -22,8 +23,8 @@ from trainlab.runs.fingerprint import telling
 from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
 from trainlab.runs.result import STATUSES
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.sampling import Repeatable, distribution
-from trainlab.sweep.space import Settings, Space
+from trainlab.sweep.sampling import Repeatable
+from trainlab.sweep.space import Dimension, Space, describe
 from trainlab.tasks.metrics import METRICS
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
@@ -32,6 +33,27 @@ _TOP, _TOP_TRIALS = 0.1, 5  # share and minimal number of the best trials for th
 # User attributes of a trial: status and reason of its run, that it is dropped, the failed trial that it replaces.
 _OBJECTIVE = "objective"  # user attribute of the study
 _STATUS, _REASON, _DROPPED, _REPLACES = "status", "reason", "dropped", "replaces"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a space is searched.
+
+    Attributes:
+        trials: number of trials.
+        sampler: "tpe" or "random".
+        seed: seed of the sampler.
+        pruner: "none", "median" or "hyperband".
+        max_epochs: epochs of the longest trial.
+        objective: metric of ``METRICS`` to optimize, taken from a trial's best checkpoint.
+    """
+
+    trials: int
+    sampler: str
+    seed: int
+    pruner: str
+    max_epochs: int
+    objective: str = "val/loss"
 
 
 class Study:
@@ -60,7 +82,7 @@ class Study:
         self._study = optuna.load_study(
             storage=self._storage,
             study_name=STUDY,
-            sampler=Repeatable(settings.sampler, settings.seed, space.dimensions),
+            sampler=Repeatable(settings.sampler, settings.seed),
             pruner=make_pruner(settings.pruner, settings.max_epochs),
         )
         objective = self._study.user_attrs.get(_OBJECTIVE, "val/loss")
@@ -74,9 +96,8 @@ class Study:
             self._study.set_user_attr("about", about)
         elif earlier != about:
             raise ValueError(f"{folder} holds a search over {earlier}; this one is over {about}. Set another name=")
-        self._distributions = {key: distribution(dimension) for key, dimension in space.dimensions.items()}
         for trial in self.running():
-            if trial.params.keys() != self._distributions.keys():  # killed while it was sampled
+            if trial.params.keys() != self.space.dimensions.keys():  # killed while it was sampled
                 self._drop(trial.number)
 
     def trials(self) -> list[FrozenTrial]:
@@ -148,7 +169,7 @@ class Study:
         content = {
             **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner", "objective")},
             "planned": self.settings.trials,
-            "space": {key: asdict(dimension) for key, dimension in self.space.dimensions.items()},
+            "space": {key: _plain(dimension) for key, dimension in self.space.dimensions.items()},
             "trials": [self._summary(trial) for trial in self.trials()],
             "importance": self.importance(),
         }
@@ -157,7 +178,7 @@ class Study:
     def importance(self) -> dict[str, float]:
         """Importance of each key for being among the best trials, by PED-ANOVA; empty for too few trials."""
         completed = [trial for trial in self.trials() if trial.state is TrialState.COMPLETE]
-        varied = [key for key in self._distributions if len({trial.params[key] for trial in completed}) > 1]
+        varied = [key for key in self.space.dimensions if len({trial.params[key] for trial in completed}) > 1]
         if len(completed) < 2 * _TOP_TRIALS or len(varied) < 2:
             return {}
         evaluator = PedAnovaImportanceEvaluator(target_quantile=max(_TOP, _TOP_TRIALS / len(completed)))
@@ -170,7 +191,7 @@ class Study:
             unseen = self.space.unseen(seen)
             if unseen == [] and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return False
-            trial = self._study.ask(self._distributions)
+            trial = self._study.ask(self.space.dimensions)
             if _REPLACES in trial.user_attrs or trial.params not in seen:
                 return True
             self._drop(trial.number)
@@ -210,6 +231,12 @@ def reason_of(trial: FrozenTrial) -> str:
 
 def describe_space(space: Space) -> str:
     """Description of the dimensions and the fixed overrides."""
-    searched = ", ".join(f"{key} in {dimension}" for key, dimension in sorted(space.dimensions.items()))
+    searched = ", ".join(f"{key} in {describe(dimension)}" for key, dimension in sorted(space.dimensions.items()))
     fixed = " ".join(sorted(telling(space.fixed)))
     return searched + (f" with {fixed}" if fixed else "")
+
+
+def _plain(dimension: Dimension) -> dict[str, Any]:
+    if isinstance(dimension, CategoricalDistribution):
+        return {"values": dimension.choices}
+    return {key: getattr(dimension, key) for key in ("low", "high", "log", "step")}
