@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -85,15 +85,31 @@ class Forked:
                 self._returned = self._receiver.recv()
 
 
-def wait_for(processes: Sequence[Forked]) -> list[Any]:
-    """What their work returned, when all have ended; None for those that ended otherwise."""
+def run_forked(works: Sequence[Callable[[], Any]], at_once: int) -> list[Forked]:
+    """Run each of ``works`` in a process, at most ``at_once`` at a time. Returns the processes, which have ended."""
+    processes: list[Forked] = []
+    running: list[Forked] = []
     try:
-        while any(process.poll() is None for process in processes):
+        while running or len(processes) < len(works):
+            started = [Forked(work) for work in works[len(processes) :][: at_once - len(running)]]
+            processes += started
+            running = [process for process in running + started if process.poll() is None]
             time.sleep(POLL_S)
     finally:
-        for process in processes:
+        for process in running:
             process.kill()
-    return [process.returned for process in processes]
+    return processes
+
+
+@contextlib.contextmanager
+def signals_handled(handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Have ``handler`` called at SIGINT and SIGTERM, instead of the handlers of before."""
+    before = [signal.signal(number, handler) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, earlier in zip(_SIGNALS, before, strict=True):
+            signal.signal(number, earlier)
 
 
 def count_cores() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainlab.sweep.executors.local import Share, run_items, share_of
+from trainlab.sweep.executors.local import Allocation, allocate, run_items
 from trainlab.sweep.outcome import Outcome
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
@@ -137,23 +137,23 @@ def test_a_job_is_called_by_what_sets_it_apart():
 @pytest.mark.parametrize(
     "slots, of, cards, share",
     [
-        (1, 1, [], Share(None, None)),  # alone on the machine
-        (1, 2, [], Share(4, None)),  # 8 threads
-        (2, 4, [], Share(4, None)),
-        (1, 16, [], Share(1, None)),
-        (1, 2, [1], Share(4, "1")),
-        (2, 4, [0, 3], Share(4, "0,3")),
+        (1, 1, [], Allocation(None, None)),  # alone on the machine
+        (1, 2, [], Allocation(4, None)),  # 8 threads
+        (2, 4, [], Allocation(4, None)),
+        (1, 16, [], Allocation(1, None)),
+        (1, 2, [1], Allocation(4, "1")),
+        (2, 4, [0, 3], Allocation(4, "0,3")),
     ],
 )
 def test_jobs_at_once_share_threads_and_gpus(slots, of, cards, share, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert share_of(slots, of, cards) == share
+    assert allocate(slots, of, cards) == share
 
 
 def test_gpus_are_those_that_the_sweep_may_see(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [share_of(1, 2, [card]).gpus for card in (0, 1)] == ["5", "7"]
+    assert [allocate(1, 2, [card]).gpus for card in (0, 1)] == ["5", "7"]
 
 
 def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(tmp_path, monkeypatch):

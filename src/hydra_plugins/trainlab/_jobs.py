@@ -2,20 +2,24 @@
 
 import copy
 import os
+import pickle
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, _save_config, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, _save_config, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainlab.config.compose import as_typed, resolve_job
 from trainlab.config.run_config import RunConfig
+from trainlab.processes import run_forked
+from trainlab.sweep.outcome import describe_exit
 
 # Of Hydra's overrides, those that are about the sweep and not about its jobs.
 _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweep", "hydra.run.dir=")
@@ -52,6 +56,29 @@ class Jobs:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+
+    def run_all(self, job_overrides: Sequence[Sequence[str]], at_once: int) -> list[JobReturn]:
+        """Run jobs of any application, each in a process of its own, ``at_once`` at a time."""
+        self.sweep_dir.mkdir(parents=True, exist_ok=True)
+        works = [partial(self._run_and_send, overrides, index) for index, overrides in enumerate(job_overrides)]
+        returns = []
+        for process, overrides in zip(run_forked(works, at_once), job_overrides, strict=True):
+            returned = process.returned
+            if returned is None:
+                returned = JobReturn(overrides=list(overrides), status=JobStatus.FAILED)
+                returned.return_value = RuntimeError(describe_exit(process.poll() or 0))
+            returns.append(returned)
+        return returns
+
+    def _run_and_send(self, overrides: Sequence[str], index: int) -> JobReturn:
+        """In the job's process: what Hydra returns, as text where it cannot be sent."""
+        returned = self.run(overrides, index)
+        try:
+            pickle.loads(pickle.dumps(returned))
+        except Exception:
+            text = repr(returned._return_value)
+            returned.return_value = RuntimeError(text) if returned.status is JobStatus.FAILED else text
+        return returned
 
     def run_config(self, overrides: Sequence[str], index: int) -> RunConfig:
         """Resolved config of a training; Hydra's global one becomes that of the job."""

@@ -9,14 +9,14 @@ from trainlab.config.run_config import RunConfig
 from trainlab.lr_search.apply import search_before_population
 from trainlab.population.runner import Population
 from trainlab.run import run
-from trainlab.sweep.executors.local import Share
+from trainlab.sweep.executors.local import Allocation
 from trainlab.sweep.plan import Item
 from trainlab.training.context import RunContext
 
 _of_thread = threading.local()  # `handlers` of the member whose thread it is
 
 
-def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
+def train_together(jobs: Jobs, item: Item, allocation: Allocation) -> dict[int, dict[str, str]]:
     """In the item's process: train its jobs. Returns the errors that ended them, by number.
 
     What they log goes to the log of each; other output goes to `population_N.log` in the folder of the sweep, N being
@@ -27,7 +27,7 @@ def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, 
     """
     log = jobs.sweep_dir / f"population_{item.jobs[0].number + 1}.log"
     write_output_to(log)
-    share.take(processes=1)
+    allocation.limit_process(processes=1)
     logging.captureWarnings(True)
     shared = logging.StreamHandler()  # of what no member logs
     shared.addFilter(lambda record: not hasattr(_of_thread, "handlers"))

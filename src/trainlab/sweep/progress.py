@@ -122,7 +122,10 @@ class LiveTable:
         return ", ".join(parts) + (f"; about {_duration(left)} left" if left else "") + best
 
 
-def watcher(state: State) -> Lines | LiveTable:
+Watcher = Lines | LiveTable
+
+
+def watcher(state: State) -> Watcher:
     """A live table on a terminal, otherwise lines."""
     return LiveTable(state, console) if sys.stdout.isatty() and on_terminal() else Lines(state)
 

@@ -4,17 +4,17 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
-from trainlab.processes import POLL_S, Forked
+from trainlab.processes import POLL_S, Forked, signals_handled
 from trainlab.runs.result import folder_of_result
 from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
-from trainlab.sweep.plan import Item, Job
+from trainlab.sweep.plan import Item
+from trainlab.sweep.progress import Watcher
 from trainlab.sweep.rebalance import can_be_split, split
 from trainlab.sweep.resources import count_threads
 from trainlab.sweep.state import State, epochs_of
@@ -30,7 +30,7 @@ FOREIGN_VARIABLES = (
 
 
 @dataclass(frozen=True)
-class Share:
+class Allocation:
     """Resources of an item.
 
     Attributes:
@@ -41,8 +41,8 @@ class Share:
     threads: int | None = None
     gpus: str | None = None
 
-    def take(self, processes: int) -> None:
-        """Limit this process, and the ``processes`` that it may start, to the share."""
+    def limit_process(self, processes: int) -> None:
+        """Limit this process, and the ``processes`` that it may start, to the allocation."""
         if self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus
         if self.threads:
@@ -51,20 +51,7 @@ class Share:
             torch.set_num_threads(each)
 
 
-Work = Callable[[Item, Share], Any]  # runs in the item's process; returns errors of jobs by number
-
-
-class Watcher(Protocol):
-    """Shows the progress."""
-
-    def tick(self, state: State) -> None:
-        """Update the display; called often."""
-
-    def ended(self, job: Job, state: State) -> None:
-        """A job has ended."""
-
-    def say(self, text: str) -> None:
-        """Show a message at once."""
+Work = Callable[[Item, Allocation], Any]  # runs in the item's process; returns errors of jobs by number
 
 
 @dataclass
@@ -103,7 +90,8 @@ def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
     free, cards = set(range(state.slots)), set(range(gpus))
     stopping, deadline = 0, float("inf")  # number of stop signals sent to the running items
     check_members = 0.0
-    with _stop_signals() as signals:
+    signals: list[int] = []
+    with signals_handled(lambda number, _: signals.append(number)):
         try:
             while running or (waiting and not stopping and not signals):
                 while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
@@ -159,13 +147,13 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
     own = sorted(cards)[: _cards(item, len(cards))]
     free.difference_update(slots)
     cards.difference_update(own)
-    share = share_of(len(slots), state.slots, own)
+    allocation = allocate(len(slots), state.slots, own)
     before = {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
 
     def in_child() -> Any:
         for name in FOREIGN_VARIABLES:
             os.environ.pop(name, None)
-        return work(item, share)
+        return work(item, allocation)
 
     process = Forked(in_child)
     state.start(item, process.started)
@@ -226,23 +214,12 @@ def _end_members(one: _Running, state: State, watch: Watcher) -> None:
                 watch.ended(job, state)
 
 
-def share_of(slots: int, of: int, cards: Sequence[int]) -> Share:
-    """The share of an item with ``slots`` of ``of`` slots and the visible GPUs with indices ``cards``."""
+def allocate(slots: int, of: int, cards: Sequence[int]) -> Allocation:
+    """The allocation of an item with ``slots`` of ``of`` slots and the visible GPUs with indices ``cards``."""
     if of == 1:
-        return Share()
+        return Allocation()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else None
-    return Share(max(1, count_threads() * slots // of), ",".join(names[i] if names else str(i) for i in cards) or None)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of handling them."""
-    signals: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: signals.append(number)) for number in numbers]
-    try:
-        yield signals
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+    return Allocation(
+        max(1, count_threads() * slots // of), ",".join(names[i] if names else str(i) for i in cards) or None
+    )
