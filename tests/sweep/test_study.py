@@ -198,6 +198,21 @@ def test_the_order_of_keys_and_where_and_how_do_not_make_another_search():
     assert describe_space(Space((*reversed(LR.parts), "sweep.jobs=2", "name=x", "output_dir=y"))) == describe_space(LR)
 
 
+def test_a_search_of_an_older_format_is_refused_in_a_line_that_names_the_version_to_read_it_with(tmp_path):
+    run_study(study_in(tmp_path, trials=4))
+    path = tmp_path / JOURNAL
+    of_format = [line for line in path.read_bytes().splitlines(keepends=True) if b'"format"' in line]
+    assert len(of_format) == 1
+    path.write_bytes(path.read_bytes().replace(of_format[0], b""))  # as trainlab 0.1 wrote it
+    before = path.read_bytes()
+    with pytest.raises(ValueError) as caught:
+        study_in(tmp_path, trials=8)
+    assert str(caught.value) == (
+        f"{path} is of format 1 (read it with trainlab 0.1) and this version reads format 2; set another name="
+    )
+    assert path.read_bytes() == before
+
+
 def test_a_damaged_journal_is_reported_and_not_repaired(tmp_path):
     run_study(study_in(tmp_path))
     path = tmp_path / JOURNAL

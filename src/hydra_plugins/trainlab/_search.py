@@ -18,8 +18,8 @@ from hydra_plugins.trainlab._sweep import checked, report_on
 from trainlab.cli import SweepFailed
 from trainlab.config.overrides import swept_values
 from trainlab.console import say
-from trainlab.runs.fingerprint import is_debug_run, telling
-from trainlab.sweep.folder import locked_for
+from trainlab.runs.fingerprint import is_debug_run, training_overrides
+from trainlab.sweep.folder import folder_lock
 from trainlab.sweep.outcome import Outcome, recorded_outcome
 from trainlab.sweep.plan import Job
 from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
@@ -63,7 +63,7 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
-    with locked_for(jobs.sweep_dir / _LOCK, "search"):
+    with folder_lock(jobs.sweep_dir / _LOCK, "search"):
         return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
 
 
@@ -93,7 +93,7 @@ def space_of(overrides: Sequence[Override]) -> Space:
         if "." in key and override.is_choice_sweep() and len(values := {*swept_values(override)}) == 1:
             parts[key] = f"{key}={values.pop()}"  # a setting of an option that trials choose
         elif override.is_sweep_override():
-            if not telling([f"{key}="]):
+            if not training_overrides([f"{key}="]):
                 raise ValueError(f"{key} does not affect the training and cannot be searched; give one value")
             parts[key] = (key, _dimension(key, override))
         elif override.is_delete():
@@ -182,7 +182,7 @@ def _any_failed(study: Study, of: Sequence[FrozenTrial]) -> bool:
 def _say_best(study: Study) -> None:
     """Print number, folder and command of the best trial."""
     if best := study.best():
-        command = shlex.join(["python", "src/train.py", *telling(study.overrides(best))])
+        command = shlex.join(["python", "src/train.py", *training_overrides(study.overrides(best))])
         summary = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
         say(f"{summary}\n  in {study.folder_of(best)}\n  again: {command}")
 

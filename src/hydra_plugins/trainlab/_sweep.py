@@ -23,7 +23,7 @@ from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
 from trainlab.sweep.executors.local import Allocation, run_items
-from trainlab.sweep.folder import claimed_by_sweep
+from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan, slots_for
 from trainlab.sweep.preview import describe_plan
@@ -50,7 +50,7 @@ def launch_trainings(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
     most_together, reports = launcher.most_together, launcher.reports
-    with claimed_by_sweep(jobs.sweep_dir):
+    with sweep_folder_lock(jobs.sweep_dir):
         found, gpus, gpu_bytes = checked(jobs, job_overrides, launcher.retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
         runs = [job for job in found if job.number not in same]

@@ -12,7 +12,7 @@ from trainlab.config.load import load_config
 from trainlab.config.overrides import WrongArguments, check_overrides, quoted
 from trainlab.config.resolvers import absolute_folder, resolvers_registered, time_name
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
-from trainlab.runs.files import absolute
+from trainlab.runs.files import absolute, make_new_folder
 
 # What a run reads, and ~ must not remove.
 _NEEDED = (
@@ -22,7 +22,6 @@ _NEEDED = (
     *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
     *("sweep.objective", "sweep.trial"),
 )
-MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 
 
 def compose(overrides: Sequence[str] = ()) -> RunConfig:
@@ -80,10 +79,7 @@ def new_folder(parent: str) -> str:
     now = name = time_name()
     for number in itertools.count(1):
         try:
-            folder = Path(absolute(parent, Path.cwd()), name)
-            missing = [path for path in (folder, *folder.parents) if not path.exists()]
-            folder.mkdir(parents=True)
-            MADE.extend(missing)
+            make_new_folder(Path(absolute(parent, Path.cwd()), name))
             break
         except FileExistsError:
             name = f"{now}_{number}"

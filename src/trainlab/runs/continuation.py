@@ -46,13 +46,13 @@ def earlier_part(folder: Path, run_dir: Path, config: Mapping[str, Any], ckpt_pa
     return earlier_run(folder, config, "last") if (folder / LAST).exists() else None
 
 
-def begin(run_dir: Path, folder: Path) -> None:
+def start_continuation(run_dir: Path, folder: Path) -> None:
     """Copy the completed run into the ``folder`` of its continuation, replacing any earlier continuation."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(run_dir, folder, ignore=shutil.ignore_patterns(*_NOT_COPIED))
 
 
-def finish(folder: Path, run_dir: Path) -> None:
+def replace_by_continuation(folder: Path, run_dir: Path) -> None:
     """Replace the files of a run by those of its completed continuation, except config and result."""
     for path in sorted(folder.rglob("*")):
         place = run_dir / path.relative_to(folder)

@@ -83,7 +83,7 @@ def is_debug_run(config: Config) -> bool:
     return bool(config.get("debug_run") or trainer.get("fast_dev_run") or trainer.get("overfit_batches"))
 
 
-def telling(overrides: Sequence[str]) -> list[str]:
+def training_overrides(overrides: Sequence[str]) -> list[str]:
     """The overrides without those of paths, observers and machine settings."""
     return [override for override in overrides if not override.lstrip("+~").startswith(_WHERE_AND_HOW)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.population.grouping import kind_of
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
 from trainlab.sweep.resources import Memory
 
 KEEP = "keep"  # it has ended: completed, or failed and not to be retried
@@ -161,6 +161,6 @@ def _spread(items: Sequence[Item], slots: int) -> list[Item]:
 
 def labels(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """Overrides in which each job differs from the others."""
-    every = [telling(overrides) for overrides in job_overrides]
+    every = [training_overrides(overrides) for overrides in job_overrides]
     shared = set.intersection(*map(set, every)) if len(every) > 1 else set()
     return [" ".join(o for o in own if o not in shared) or " ".join(own) or "default" for own in every]

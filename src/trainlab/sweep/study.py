@@ -6,6 +6,7 @@ Needs Optuna, so only searches import it.
 import math
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from trainlab.callbacks.pruning import make_pruner
 from trainlab.config.overrides import folder_name
 from trainlab.runs.files import write_json
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
+from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
 from trainlab.runs.result import STATUSES
 from trainlab.sweep.outcome import Outcome
@@ -31,7 +33,6 @@ JOURNAL, SUMMARY = "study.journal", "study.json"
 _MAX_DRAWS = 100  # attempts to sample new params
 _TOP, _TOP_TRIALS = 0.1, 5  # share and minimal number of the best trials for the importance
 # User attributes of a trial: status and reason of its run, that it is dropped, the failed trial that it replaces.
-_OBJECTIVE = "objective"  # user attribute of the study
 _STATUS, _REASON, _DROPPED, _REPLACES = "status", "reason", "dropped", "replaces"
 
 
@@ -75,30 +76,38 @@ class Study:
         mend_journal(self.journal)
         self._storage = open_journal(self.journal)
         self.metric = METRICS[settings.objective]
+        direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
         if not self._storage.get_all_studies():
-            direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
-            study = optuna.create_study(storage=self._storage, study_name=STUDY, direction=direction)
-            study.set_user_attr(_OBJECTIVE, settings.objective)
+            optuna.create_study(storage=self._storage, study_name=STUDY, direction=direction)
         self._study = optuna.load_study(
             storage=self._storage,
             study_name=STUDY,
             sampler=Repeatable(settings.sampler, settings.seed),
             pruner=make_pruner(settings.pruner, settings.max_epochs),
         )
-        objective = self._study.user_attrs.get(_OBJECTIVE, "val/loss")
-        if objective != settings.objective:
-            raise ValueError(
-                f"{folder} holds a search by {objective}; this one is by {settings.objective}. Set another name=, or "
-                f"sweep.objective={objective}"
-            )
-        about, earlier = describe_space(space), self._study.user_attrs.get("about")
-        if earlier is None:
-            self._study.set_user_attr("about", about)
-        elif earlier != about:
-            raise ValueError(f"{folder} holds a search over {earlier}; this one is over {about}. Set another name=")
+        about = {"format": FORMAT, "objective": settings.objective, "space": describe_space(space)}
+        if not self._study.get_trials(deepcopy=False) and self._study.direction is direction:
+            for key in about.keys() - self._study.user_attrs.keys():
+                self._study.set_user_attr(key, about[key])
+        self._check_is_same(about)
         for trial in self.running():
             if trial.params.keys() != self.space.dimensions.keys():  # killed while it was sampled
                 self._drop(trial.number)
+
+    def _check_is_same(self, about: Mapping[str, Any]) -> None:
+        """Raise ValueError if the study is of another format, or another search than ``about`` describes."""
+        found = self._study.user_attrs
+        try:
+            check_format(found.get("format", 1))
+        except ValueError as error:
+            raise ValueError(f"{self.journal} {error}; set another name=") from None
+        for key, by in (("objective", "by"), ("space", "over")):
+            if found.get(key) != about[key]:
+                way_out = f", or sweep.objective={found.get(key)}" * (key == "objective")
+                raise ValueError(
+                    f"{self.folder} holds a search {by} {found.get(key)}; this one is {by} {about[key]}. "
+                    f"Set another name={way_out}"
+                )
 
     def trials(self) -> list[FrozenTrial]:
         """All trials except dropped and replaced ones, by number."""
@@ -191,7 +200,7 @@ class Study:
             unseen = self.space.unseen(seen)
             if unseen == [] and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return False
-            trial = self._study.ask(self.space.dimensions)
+            trial = self._study.ask(dict(self.space.dimensions))
             if _REPLACES in trial.user_attrs or trial.params not in seen:
                 return True
             self._drop(trial.number)
@@ -232,7 +241,7 @@ def reason_of(trial: FrozenTrial) -> str:
 def describe_space(space: Space) -> str:
     """Description of the dimensions and the fixed overrides."""
     searched = ", ".join(f"{key} in {describe(dimension)}" for key, dimension in sorted(space.dimensions.items()))
-    fixed = " ".join(sorted(telling(space.fixed)))
+    fixed = " ".join(sorted(training_overrides(space.fixed)))
     return searched + (f" with {fixed}" if fixed else "")
 
 
