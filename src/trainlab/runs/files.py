@@ -196,9 +196,9 @@ def make_new_folder(folder: Path) -> None:
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders, up to the first that is not empty."""
+    """Remove those of ``folders`` that exist, up to the first that is not empty."""
     with suppress(OSError):
-        for folder in folders:
+        for folder in filter(Path.exists, folders):
             folder.rmdir()
 
 
