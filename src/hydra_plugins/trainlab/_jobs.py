@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainlab.config.compose import as_typed, resolve_job
+from trainlab.config.overrides import in_quotes
 from trainlab.config.run_config import RunConfig
 from trainlab.processes import run_forked
 from trainlab.sweep.outcome import describe_exit
@@ -127,8 +128,8 @@ class Jobs:
         settings = [
             *of_hydra,
             *overrides,
-            *(() if any(o.startswith("name=") for o in overrides) else (f"name={quoted(str(self.config.name))}",)),
-            *("hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"),
+            *(() if any(o.startswith("name=") for o in overrides) else (f"name={in_quotes(str(self.config.name))}",)),
+            *("hydra.mode=RUN", f"hydra.run.dir={in_quotes(str(folder))}"),
         ]
         return [
             *(sys.executable, str(Path(sys.argv[0]).absolute())),
@@ -159,8 +160,3 @@ def write_output_to(path: Path) -> None:
     with path.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-
-
-def quoted(value: str) -> str:
-    """A value quoted for Hydra."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

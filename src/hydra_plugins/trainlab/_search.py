@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from hydra_plugins.trainlab._jobs import Jobs, quoted
+from hydra_plugins.trainlab._jobs import Jobs
 from hydra_plugins.trainlab._sweep import checked, report_on
 from trainlab.cli import SweepFailed
-from trainlab.config.overrides import swept_values
+from trainlab.config.overrides import in_quotes, swept_values
 from trainlab.console import say
 from trainlab.runs.fingerprint import is_debug_run, training_overrides
 from trainlab.sweep.folder import folder_lock
@@ -161,7 +161,7 @@ def _job(study: Study, trial: FrozenTrial) -> list[str]:
     settings = study.settings
     if settings.pruner == "none":
         return study.overrides(trial)
-    about = f"{{journal:{quoted(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
+    about = f"{{journal:{in_quotes(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
     return [*study.overrides(trial), f"sweep.trial={about}max_epochs:{settings.max_epochs}}}"]
 
 

@@ -181,13 +181,13 @@ def unreadable(error: Any) -> str:
         return f"cannot read the argument {error.override!r}; write key=value"
     if not key.isascii():
         return f"there is no setting {key!r}; names of settings have no such letters"
-    word = f"{key}={_in_quotes(value)}"
+    word = f"{key}={in_quotes(value)}"
     quote = '"' if "'" in word and not set(word) & set('$`"\\!') else "'"
     shell = f"{quote}{word}{quote}" if quote not in word else shlex.quote(word)
     return f"cannot read the argument {error.override!r} ({reason}); in quotes it is text: {shell}"
 
 
-def _in_quotes(text: str) -> str:
+def in_quotes(text: str) -> str:
     """As Hydra reads it for ``text``: a backslash counts as such unless a quote comes after it and those before it."""
     quote = '"' if "'" in text and '"' not in text else "'"
     ends = re.sub(rf"(\\+)({quote}|$)", r"\1\1\2", text)

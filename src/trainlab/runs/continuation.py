@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from torch import nn
 
 from trainlab.runs.checkpoint_form import BEST_STATE
-from trainlab.runs.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint, load_training_checkpoint
+from trainlab.runs.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint
 from trainlab.runs.fingerprint import differences, fingerprint
 from trainlab.runs.folder import LAST, earlier_run, is_own_checkpoint
 from trainlab.runs.result import CONTINUATION, RESULT, Result
@@ -94,7 +94,7 @@ def start_checkpoint(
         start = Path(str(ckpt_path))
     own = is_own_checkpoint(str(start), folder)
     try:
-        checkpoint = load_training_checkpoint(start)
+        checkpoint = load_checkpoint(start, to_resume=True)
     except ValueError as error:
         if start != last:
             raise

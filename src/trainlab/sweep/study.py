@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,8 +27,7 @@ from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
 from trainlab.runs.result import STATUSES
 from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.sampling import Repeatable
-from trainlab.sweep.space import Dimension, Space, describe
+from trainlab.sweep.space import Dimension, Space, describe, rounded
 from trainlab.tasks.metrics import METRICS
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
@@ -82,7 +83,6 @@ class Study:
         self._study = optuna.load_study(
             storage=self._storage,
             study_name=STUDY,
-            sampler=Repeatable(settings.sampler, settings.seed),
             pruner=make_pruner(settings.pruner, settings.max_epochs),
         )
         about = {"format": FORMAT, "objective": settings.objective, "space": describe_space(space)}
@@ -200,6 +200,7 @@ class Study:
             unseen = self.space.unseen(seen)
             if unseen == [] and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return False
+            self._study.sampler = self._sampler()
             trial = self._study.ask(dict(self.space.dimensions))
             if _REPLACES in trial.user_attrs or trial.params not in seen:
                 return True
@@ -208,6 +209,13 @@ class Study:
                 chosen = random.Random(f"{self.settings.seed} {trial.number}").choice(unseen)
                 self._study.enqueue_trial(dict(chosen))
         return False
+
+    def _sampler(self) -> BaseSampler:
+        """That of the next trial: its values are a function of the seed, the number and the results so far."""
+        number = len(self._study.get_trials(deepcopy=False))
+        own = int(np.random.SeedSequence((self.settings.seed, number)).generate_state(1)[0])
+        # Running trials of the batch count as bad ones, so that the next one is sampled elsewhere.
+        return _Random(own) if self.settings.sampler == "random" else _Tpe(seed=own, constant_liar=True)
 
     def _drop(self, number: int) -> None:
         """Drop a trial; Optuna cannot delete one."""
@@ -226,6 +234,26 @@ class Study:
             "params": trial.params,
             "folder": self.folder_of(trial).name,
         }
+
+
+class _Rounding(BaseSampler):
+    """Rounds what a sampler draws, so that the study knows the values that are used."""
+
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        drawn = super().sample_relative(study, trial, search_space)  # type: ignore[safe-super]
+        return {key: rounded(search_space[key], value) for key, value in drawn.items()}
+
+    def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
+        drawn = super().sample_independent(study, trial, param_name, param_distribution)  # type: ignore[safe-super]
+        return rounded(param_distribution, drawn)
+
+
+class _Tpe(_Rounding, TPESampler):
+    pass
+
+
+class _Random(_Rounding, RandomSampler):
+    pass
 
 
 def status_of(trial: FrozenTrial) -> str:
