@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainlab.config.compose import compose as compose
-    from trainlab.config.expand import expand_sweep as expand_sweep
+    from trainlab.config.compose import expand_sweep as expand_sweep
     from trainlab.config.run_config import RunConfig as RunConfig
     from trainlab.inference import load_data as load_data
     from trainlab.inference import load_network as load_network
@@ -29,7 +29,7 @@ _MODULES = {
     "RunConfig": "trainlab.config.run_config",
     "compose": "trainlab.config.compose",
     "derive_seed": "trainlab.randomness",
-    "expand_sweep": "trainlab.config.expand",
+    "expand_sweep": "trainlab.config.compose",
     "generator": "trainlab.randomness",
     "load_data": "trainlab.inference",
     "load_network": "trainlab.inference",

@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from trainlab.sweep.outcome import Outcome
+from run_folders import outcome
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import JOURNAL, Settings, Study, describe_space, status_of
 
@@ -24,7 +24,7 @@ def study_in(folder, space=LR, trials=20, sampler="tpe", seed=1, pruner="none"):
 
 
 def completed(loss):
-    return Outcome("completed", {"val_loss": loss})
+    return outcome("completed", {"val_loss": loss})
 
 
 def parabola(trial):
@@ -96,18 +96,18 @@ def test_more_trials_continue_and_fewer_add_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "outcome, state, status, value",
+    "result, state, status, value",
     [
-        (Outcome("completed", {"val_loss": 1.5}), TrialState.COMPLETE, "completed", 1.5),
-        (Outcome("completed", {}), TrialState.FAIL, "failed", None),
-        (Outcome("diverged", {"val_loss": 2.0}, reason="not finite"), TrialState.FAIL, "diverged", None),
-        (Outcome("failed", {}, reason="the cat"), TrialState.FAIL, "failed", None),
-        (Outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was reported after an epoch
+        (outcome("completed", {"val_loss": 1.5}), TrialState.COMPLETE, "completed", 1.5),
+        (outcome("completed", {}), TrialState.FAIL, "failed", None),
+        (outcome("diverged", {"val_loss": 2.0}, reason="not finite"), TrialState.FAIL, "diverged", None),
+        (outcome("failed", {}, reason="the cat"), TrialState.FAIL, "failed", None),
+        (outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was reported after an epoch
     ],
 )
-def test_the_outcome_of_a_trial_is_reported(outcome, state, status, value, tmp_path):
+def test_the_outcome_of_a_trial_is_reported(result, state, status, value, tmp_path):
     study = study_in(tmp_path)
-    study.tell(study.next(1)[0], outcome)
+    study.tell(study.next(1)[0], result)
     (trial,) = study_in(tmp_path).trials()
     assert (trial.state, status_of(trial), trial.value) == (state, status, value)
     assert study.running() == []
@@ -117,7 +117,7 @@ def test_failures_do_not_stop_it_and_are_never_best(tmp_path):
     study = study_in(tmp_path, trials=12)
     for _ in range(3):
         for i, trial in enumerate(study.next(4)):
-            study.tell(trial, completed(parabola(trial)) if i else Outcome("diverged", {"val_loss": -9.0}))
+            study.tell(trial, completed(parabola(trial)) if i else outcome("diverged", {"val_loss": -9.0}))
     assert len(study.trials()) == 12
     assert study.best().value >= 0
     assert study.progress().startswith("search: 12 of 12 trials: 9 completed, 3 diverged; best validation loss ")
@@ -139,7 +139,7 @@ def test_folders_are_one_each(tmp_path):
 def test_what_failed_is_tried_again_in_its_folder(tmp_path):
     study = study_in(tmp_path, trials=4)
     for i, trial in enumerate(study.next(4)):
-        study.tell(trial, Outcome("failed", {}) if i == 2 else completed(1.0))
+        study.tell(trial, outcome("failed", {}) if i == 2 else completed(1.0))
     assert study.next(4) == []
     failed = study.trials()[2]
 
@@ -239,7 +239,7 @@ def test_nothing_is_said_of_the_importance_in_a_few_trials(tmp_path):
 def test_the_summary_has_all_that_counts(tmp_path):
     study = study_in(tmp_path, trials=4)
     for i, trial in enumerate(study.next(4)):
-        study.tell(trial, completed(i) if i else Outcome("diverged", {}, reason="not finite"))
+        study.tell(trial, completed(i) if i else outcome("diverged", {}, reason="not finite"))
     study.write()
     summary = json.loads((tmp_path / "study.json").read_text())
     assert (summary["planned"], summary["sampler"], summary["seed"], summary["pruner"]) == (4, "tpe", 1, "none")
@@ -256,7 +256,7 @@ def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_p
     settings = Settings(3, "tpe", 1, "none", 4, "val/acc")
     study = Study(tmp_path, LR, settings)
     for trial, accuracy in zip(study.next(3), (0.2, 0.6, 0.4), strict=True):
-        study.tell(trial, Outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
+        study.tell(trial, outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
     assert (study.best().number, study.best().value) == (1, 0.6)
     assert "; best validation accuracy 60.00% (trial 1: " in study.progress()
     study.write()
@@ -271,5 +271,5 @@ def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_p
 def test_a_trial_without_the_objective_has_failed(tmp_path):
     study = Study(tmp_path, LR, Settings(1, "tpe", 1, "none", 4, "val/acc"))
     (trial,) = study.next(1)
-    study.tell(trial, Outcome("completed", {"val_loss": 1.0}))
+    study.tell(trial, outcome("completed", {"val_loss": 1.0}))
     assert [status_of(trial) for trial in study.trials()] == ["failed"]

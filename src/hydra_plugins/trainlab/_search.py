@@ -19,8 +19,9 @@ from trainlab.cli import SweepFailed
 from trainlab.config.overrides import in_quotes, swept_values
 from trainlab.console import say
 from trainlab.runs.fingerprint import is_debug_run, training_overrides
+from trainlab.runs.result import ENDED, Result
 from trainlab.sweep.folder import folder_lock
-from trainlab.sweep.outcome import Outcome, recorded_outcome
+from trainlab.sweep.outcome import recorded_outcome
 from trainlab.sweep.plan import Job
 from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
 from trainlab.sweep.study import Settings, Study, reason_of, status_of
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from hydra_plugins.trainlab.launcher import ProcessLauncher
 
 _LOCK = ".study.lock"
-_ENDS = ("completed", "debug", "pruned", "diverged", "failed")
 _MAX_REASONS = 3  # of failures that are listed
 
 
@@ -141,7 +141,7 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
                 if not failure.mistakes:
                     raise
                 for index, message in failure.mistakes.items():
-                    study.tell(trials[index], Outcome("failed", {}, reason=message))
+                    study.tell(trials[index], Result("failed", "", [], error={"message": message}))
                 continue
             finally:
                 _record_ended(study)
@@ -169,7 +169,7 @@ def _record_ended(study: Study) -> None:
     """Record the trials that have ended, from the results of their runs."""
     for trial in study.running():
         outcome = recorded_outcome(study.folder_of(trial))
-        if outcome.status in _ENDS:
+        if outcome.status in ENDED:
             study.tell(trial, outcome)
 
 

@@ -164,3 +164,8 @@ def labels(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     every = [training_overrides(overrides) for overrides in job_overrides]
     shared = set.intersection(*map(set, every)) if len(every) > 1 else set()
     return [" ".join(o for o in own if o not in shared) or " ".join(own) or "default" for own in every]
+
+
+def labels_by_number(jobs: Sequence[Job]) -> dict[int, str]:
+    """`labels` of ``jobs``, by number."""
+    return dict(zip((job.number for job in jobs), labels([job.overrides for job in jobs]), strict=True))

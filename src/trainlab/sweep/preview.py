@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from trainlab.population.grouping import differing
 from trainlab.runs.fingerprint import training_overrides
-from trainlab.sweep.plan import Item, Job, labels
+from trainlab.sweep.plan import Item, Job, labels_by_number
 
 _MAX_POPULATIONS, _MAX_REASONS, _MAX_JOBS = 6, 3, 3  # that are listed
 
@@ -52,7 +52,7 @@ def _sum(counts: Counter[int]) -> str:
 
 def _singles(solo: Sequence[Item], jobs: Sequence[Job]) -> list[str]:
     """One line for all solo jobs with the same reason."""
-    names = dict(zip((job.number for job in jobs), labels([job.overrides for job in jobs]), strict=True))
+    names = labels_by_number(jobs)
     by_reason = defaultdict(list)
     for item in solo:
         by_reason[item.reason].append(names[item.jobs[0].number])

@@ -25,8 +25,7 @@ from trainlab.runs.files import write_json
 from trainlab.runs.fingerprint import training_overrides
 from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
-from trainlab.runs.result import STATUSES
-from trainlab.sweep.outcome import Outcome
+from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.space import Dimension, Space, describe, rounded
 from trainlab.tasks.metrics import METRICS
 
@@ -133,7 +132,7 @@ class Study:
             if status_of(trial) == "failed":
                 self._study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
 
-    def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
+    def tell(self, trial: FrozenTrial, outcome: Result) -> None:
         """Record the outcome of a trial. Without a finite objective it counts as failed."""
         status, reason = outcome.status, outcome.reason
         value = outcome.metrics.get(self.metric.key, math.nan)

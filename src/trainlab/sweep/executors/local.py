@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trainlab.processes import POLL_S, Forked, signals_handled
-from trainlab.runs.result import folder_of_result
+from trainlab.runs.result import ENDED, folder_of_result
 from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
 from trainlab.sweep.plan import Item
 from trainlab.sweep.progress import Watcher
@@ -208,7 +208,7 @@ def _end_members(one: _Running, state: State, watch: Watcher) -> None:
     for job in one.item.jobs:
         if job.number in state.started and on_disk(job.folder) != one.before[job.number]:
             outcome = recorded_outcome(job.folder)
-            if outcome.status in ("completed", "debug", "pruned", "diverged", "failed"):
+            if outcome.status in ENDED:
                 state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
                 state.outcomes[job.number] = outcome
                 watch.ended(job, state)
