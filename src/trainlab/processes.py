@@ -27,6 +27,7 @@ class Forked:
 
     Attributes:
         started: by time.monotonic.
+        returned: what ``work`` returned; None while it runs and if the process ended otherwise.
     """
 
     def __init__(self, work: Callable[[], Any]) -> None:
@@ -35,7 +36,7 @@ class Forked:
         context = multiprocessing.get_context("fork")
         self._receiver, sender = context.Pipe(duplex=False)
         self._process = context.Process(target=_child, args=(work, sender, _lifelines[os.getpid()]))
-        self._returned: Any = None
+        self.returned: Any = None
         self.started = time.monotonic()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child has handlers of its own
         try:
@@ -64,11 +65,6 @@ class Forked:
             self.kill()
         return status
 
-    @property
-    def returned(self) -> Any:
-        """What ``work`` returned; None while it runs and if the process ended otherwise."""
-        return self._returned
-
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and those that it has started."""
         with contextlib.suppress(ProcessLookupError):
@@ -81,8 +77,8 @@ class Forked:
 
     def _receive(self) -> None:
         with contextlib.suppress(EOFError, OSError):
-            if self._returned is None and self._receiver.poll():
-                self._returned = self._receiver.recv()
+            if self.returned is None and self._receiver.poll():
+                self.returned = self._receiver.recv()
 
 
 def run_forked(works: Sequence[Callable[[], Any]], at_once: int) -> list[Forked]:

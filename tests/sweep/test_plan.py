@@ -1,5 +1,6 @@
 """Plans, shares of the machine and estimates: arithmetic, without processes."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from run_folders import outcome
-from trainlab.sweep.executors.local import Allocation, allocate, run_items
+from trainlab.sweep.executors.local import limits, run_items
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
 from trainlab.sweep.resources import Memory
@@ -135,25 +136,26 @@ def test_a_job_is_called_by_what_sets_it_apart():
 
 
 @pytest.mark.parametrize(
-    "slots, of, cards, share",
+    "slots, of, cards, processes, expected",
     [
-        (1, 1, [], Allocation(None, None)),  # alone on the machine
-        (1, 2, [], Allocation(4, None)),  # 8 threads
-        (2, 4, [], Allocation(4, None)),
-        (1, 16, [], Allocation(1, None)),
-        (1, 2, [1], Allocation(4, "1")),
-        (2, 4, [0, 3], Allocation(4, "0,3")),
+        (1, 1, [], 1, {}),  # alone on the machine
+        (1, 2, [], 1, {"OMP_NUM_THREADS": "4"}),  # of 8 threads
+        (2, 4, [], 1, {"OMP_NUM_THREADS": "4"}),
+        (2, 4, [], 2, {"OMP_NUM_THREADS": "2"}),
+        (1, 16, [], 1, {"OMP_NUM_THREADS": "1"}),
+        (1, 2, [1], 1, {"OMP_NUM_THREADS": "4", "CUDA_VISIBLE_DEVICES": "1"}),
+        (2, 4, [0, 3], 2, {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "0,3"}),
     ],
 )
-def test_jobs_at_once_share_threads_and_gpus(slots, of, cards, share, monkeypatch):
+def test_jobs_at_once_share_threads_and_gpus(slots, of, cards, processes, expected, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert allocate(slots, of, cards) == share
+    assert limits(slots, of, cards, processes) == expected
 
 
 def test_gpus_are_those_that_the_sweep_may_see(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [allocate(1, 2, [card]).gpus for card in (0, 1)] == ["5", "7"]
+    assert [limits(1, 2, [card], 1)["CUDA_VISIBLE_DEVICES"] for card in (0, 1)] == ["5", "7"]
 
 
 def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(tmp_path, monkeypatch):
@@ -162,10 +164,10 @@ def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(t
     items = [Item((job(i, folder=tmp_path, devices=d, on_gpu=True),)) for i, d in enumerate(devices)]
     log = tmp_path / "log"
 
-    def work(item, share):
+    def work(item):
         for event in ("start", "end"):
             with log.open("a") as file:
-                file.write(f"{event} {item.jobs[0].number} {share.gpus}\n")
+                file.write(f"{event} {item.jobs[0].number} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
             time.sleep(0.2)
 
     class Quiet:

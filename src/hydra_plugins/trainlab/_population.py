@@ -10,12 +10,11 @@ from trainlab.config.run_config import RunConfig
 from trainlab.lr_search.apply import search_before_population
 from trainlab.population.runner import Population
 from trainlab.run import run
-from trainlab.sweep.executors.local import Allocation
 from trainlab.sweep.plan import Item
 from trainlab.training.context import RunContext
 
 
-def train_together(jobs: Jobs, item: Item, allocation: Allocation) -> dict[int, dict[str, str]]:
+def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     """In the item's process: train its jobs. Returns the errors that ended them, by number.
 
     What they log goes to the log of each; other output goes to `population_N.log` in the folder of the sweep, N being
@@ -26,7 +25,6 @@ def train_together(jobs: Jobs, item: Item, allocation: Allocation) -> dict[int, 
     """
     log = jobs.sweep_dir / f"population_{item.jobs[0].number + 1}.log"
     write_output_to(log)
-    allocation.limit_process(processes=1)
     logging.captureWarnings(True)
     shared, threads = logging.StreamHandler(), set[int]()  # of what no member logs; those of members
     shared.addFilter(lambda record: record.thread not in threads)

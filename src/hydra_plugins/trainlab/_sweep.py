@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from rich.console import Console
@@ -22,13 +23,13 @@ from trainlab.processes import count_cores, run_forked
 from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
-from trainlab.sweep.executors.local import Allocation, run_items
+from trainlab.sweep.executors.local import run_items
 from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan, slots_for
 from trainlab.sweep.preview import describe_plan
 from trainlab.sweep.progress import summary, watcher
-from trainlab.sweep.resources import Memory, count_gpus, count_threads, gpu_memory, host_memory
+from trainlab.sweep.resources import Memory, count_threads, gpu_memory, host_memory
 from trainlab.sweep.state import State
 from trainlab.tasks.metrics import METRICS
 from trainlab.training.length import one_batch_notes
@@ -129,7 +130,7 @@ def _check(
         except Exception as error:
             mistakes[number] = _explained(error, overrides)
     on_gpus = any(job.on_gpu for job in found)
-    return found, mistakes, count_gpus(), gpu_memory() if measure and on_gpus else None
+    return found, mistakes, torch.cuda.device_count(), gpu_memory() if measure and on_gpus else None
 
 
 def _needs_a_process() -> str:
@@ -150,17 +151,16 @@ def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
     return status, message.removeprefix("error: ")
 
 
-def _work(jobs: Jobs, item: Item, allocation: Allocation) -> dict[int, dict[str, str]]:
+def _work(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     """In the item's process: run its jobs with output to their logs. Returns errors by job number."""
     if len(item.jobs) > 1:
         from hydra_plugins.trainlab._population import train_together
 
-        return train_together(jobs, item, allocation)
+        return train_together(jobs, item)
     (job,) = item.jobs
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
         write_output_to(job.folder / f"{jobs.config.hydra.job.name}.log")
-        allocation.limit_process(processes=job.devices)
         overrides = [*job.overrides, *jobs.quiet()]
         if job.devices > 1:
             _run_command(jobs.command(overrides, job.folder))

@@ -29,29 +29,7 @@ FOREIGN_VARIABLES = (
 )
 
 
-@dataclass(frozen=True)
-class Allocation:
-    """Resources of an item.
-
-    Attributes:
-        threads: CPU threads for all its processes together; None for the default of a solo run.
-        gpus: value of CUDA_VISIBLE_DEVICES; None for all.
-    """
-
-    threads: int | None = None
-    gpus: str | None = None
-
-    def limit_process(self, processes: int) -> None:
-        """Limit this process, and the ``processes`` that it may start, to the allocation."""
-        if self.gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus
-        if self.threads:
-            each = max(1, self.threads // processes)
-            os.environ["OMP_NUM_THREADS"] = str(each)
-            torch.set_num_threads(each)
-
-
-Work = Callable[[Item, Allocation], Any]  # runs in the item's process; returns errors of jobs by number
+Work = Callable[[Item], Any]  # runs in the item's process; returns errors of jobs by number
 
 
 @dataclass
@@ -147,13 +125,16 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
     own = sorted(cards)[: _cards(item, len(cards))]
     free.difference_update(slots)
     cards.difference_update(own)
-    allocation = allocate(len(slots), state.slots, own)
+    environment = limits(len(slots), state.slots, own, item.devices)
     before = {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
 
     def in_child() -> Any:
         for name in FOREIGN_VARIABLES:
             os.environ.pop(name, None)
-        return work(item, allocation)
+        os.environ.update(environment)
+        if environment:
+            torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+        return work(item)
 
     process = Forked(in_child)
     state.start(item, process.started)
@@ -214,12 +195,20 @@ def _end_members(one: _Running, state: State, watch: Watcher) -> None:
                 watch.ended(job, state)
 
 
-def allocate(slots: int, of: int, cards: Sequence[int]) -> Allocation:
-    """The allocation of an item with ``slots`` of ``of`` slots and the visible GPUs with indices ``cards``."""
+def limits(slots: int, of: int, cards: Sequence[int], processes: int) -> dict[str, str]:
+    """Environment variables that leave an item with ``slots`` of ``of`` slots its part of the machine.
+
+    Args:
+        slots: that the item has.
+        of: number of slots; an item that has the only one is not limited.
+        cards: indices of its GPUs among the visible ones.
+        processes: that it trains with, which divide its CPU threads.
+    """
     if of == 1:
-        return Allocation()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else None
-    return Allocation(
-        max(1, count_threads() * slots // of), ",".join(names[i] if names else str(i) for i in cards) or None
-    )
+        return {}
+    found = {"OMP_NUM_THREADS": str(max(1, count_threads() * slots // of // processes))}
+    if cards:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else None
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(names[i] if names else str(i) for i in cards)
+    return found
