@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -34,29 +33,32 @@ from trainlab.sweep.state import State
 from trainlab.tasks.metrics import METRICS
 from trainlab.training.length import one_batch_notes
 
-if TYPE_CHECKING:
-    from hydra_plugins.trainlab.launcher import ProcessLauncher
-
 _JOBS_PER_CHECK = 25  # number that justifies another process
 
 
 def launch_trainings(
-    launcher: "ProcessLauncher", jobs: Jobs, job_overrides: Sequence[Sequence[str]]
+    jobs: Jobs,
+    job_overrides: Sequence[Sequence[str]],
+    *,
+    at_once: int | None,
+    on_failure: str,
+    retry_failed: bool,
+    most_together: int | None,
+    reports: bool,
 ) -> list[JobReturn]:
-    """Run all jobs that have not ended, with the settings of ``launcher``; returns one JobReturn per job, in order.
+    """Run all jobs that have not ended; returns one JobReturn per job, in order. Settings: see `ProcessLauncher`.
 
     Raises:
         SweepFailed: jobs are invalid, or another sweep uses the folder; none was started.
         KeyboardInterrupt: the sweep was interrupted.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
-    most_together, reports = launcher.most_together, launcher.reports
     with sweep_folder_lock(jobs.sweep_dir):
-        found, gpus, gpu_bytes = checked(jobs, job_overrides, launcher.retry_failed, most_together != 1)
+        found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
         runs = [job for job in found if job.number not in same]
         memory = Memory(host_memory(), gpu_bytes)
-        slots = launcher.jobs or slots_for(runs, memory, count_threads(), gpus)
+        slots = at_once or slots_for(runs, memory, count_threads(), gpus)
         items = plan(runs, most_together, memory, slots, gpus)
         state = State(runs, slots, items)
         watch = watcher(state)
@@ -66,7 +68,7 @@ def launch_trainings(
                 watch.say(line)
             if most_together != 1 and len(state.waiting) > 1:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
-            interrupted = run_items(items, partial(_work, jobs), state, gpus, launcher.on_failure == "stop", watch)
+            interrupted = run_items(items, partial(_work, jobs), state, gpus, on_failure == "stop", watch)
         finally:
             watch.close()
         if reports:

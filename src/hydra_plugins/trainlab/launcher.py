@@ -63,7 +63,15 @@ class ProcessLauncher(Launcher):
         with gc_paused():
             from hydra_plugins.trainlab._sweep import launch_trainings
 
-        return launch_trainings(self, jobs, job_overrides)
+        return launch_trainings(
+            jobs,
+            job_overrides,
+            at_once=self.jobs,
+            on_failure=self.on_failure,
+            retry_failed=self.retry_failed,
+            most_together=self.most_together,
+            reports=self.reports,
+        )
 
 
 def _most_together(population: Any) -> int | None:
