@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -106,6 +107,15 @@ def signals_handled(handler: Callable[[int, Any], object]) -> Iterator[None]:
     finally:
         for number, earlier in zip(_SIGNALS, before, strict=True):
             signal.signal(number, earlier)
+
+
+def can_be_sent(value: Any) -> bool:
+    """Whether another process can receive ``value``."""
+    try:
+        pickle.loads(pickle.dumps(value))
+    except Exception:
+        return False
+    return True
 
 
 def count_cores() -> int:

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import pickle
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from trainlab.config.compose import as_typed, resolve_job
 from trainlab.config.overrides import in_quotes
 from trainlab.config.run_config import RunConfig
-from trainlab.processes import run_forked
+from trainlab.processes import can_be_sent, run_forked
 from trainlab.sweep.outcome import describe_exit
 
 # Of Hydra's overrides, those that are about the sweep and not about its jobs.
@@ -74,9 +73,7 @@ class Jobs:
     def _run_and_send(self, overrides: Sequence[str], index: int) -> JobReturn:
         """In the job's process: what Hydra returns, as text where it cannot be sent."""
         returned = self.run(overrides, index)
-        try:
-            pickle.loads(pickle.dumps(returned))
-        except Exception:
+        if not can_be_sent(returned):
             text = repr(returned._return_value)
             returned.return_value = RuntimeError(text) if returned.status is JobStatus.FAILED else text
         return returned

@@ -144,10 +144,15 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
                     study.tell(trials[index], Result("failed", "", [], error={"message": message}))
                 continue
             finally:
-                _record_ended(study)
+                for trial in study.running():  # their runs may have ended, with a result
+                    outcome = recorded_outcome(study.folder_of(trial))
+                    if outcome.status in ENDED:
+                        study.tell(trial, outcome)
                 study.write()
                 say(study.progress())
-            if study.running() or (launcher.on_failure == "stop" and _any_failed(study, trials)):
+            failed = {trial.number for trial in study.trials() if status_of(trial) in ("diverged", "failed")}
+            stops = launcher.on_failure == "stop" and any(trial.number in failed for trial in trials)
+            if study.running() or stops:
                 raise SweepFailed("a failure stopped the search; the same command resumes from here")
     finally:
         report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
@@ -163,20 +168,6 @@ def _job(study: Study, trial: FrozenTrial) -> list[str]:
         return study.overrides(trial)
     about = f"{{journal:{in_quotes(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
     return [*study.overrides(trial), f"sweep.trial={about}max_epochs:{settings.max_epochs}}}"]
-
-
-def _record_ended(study: Study) -> None:
-    """Record the trials that have ended, from the results of their runs."""
-    for trial in study.running():
-        outcome = recorded_outcome(study.folder_of(trial))
-        if outcome.status in ENDED:
-            study.tell(trial, outcome)
-
-
-def _any_failed(study: Study, of: Sequence[FrozenTrial]) -> bool:
-    """Whether any of these trials has failed or diverged."""
-    numbers = {trial.number for trial in of}
-    return any(status_of(t) in ("diverged", "failed") for t in study.trials() if t.number in numbers)
 
 
 def _say_best(study: Study) -> None:

@@ -74,7 +74,7 @@ class Grid(Search):
                 f"got {self.parts}; set lr_search.validations_per_epoch"
             )
         parts = sum(self._survivors(len(self.rates))) + sum(self._survivors(2 * self.num_refined))
-        steps = parts * self._batches_per_part(context)
+        steps = parts * (context.batches_per_epoch // self.parts)
         with Bar("learning rates", steps) as bar:
             losses = self._train_rates(self.rates, {}, context, bar.update)
             best = best_of(losses)
@@ -87,10 +87,6 @@ class Grid(Search):
         rates = sorted(losses)
         finite = [[loss if math.isfinite(loss) else None for loss in losses[lr]] for lr in rates]
         return SearchResult("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": finite})
-
-    def _batches_per_part(self, context: SearchContext) -> int:
-        """Batches between two validations."""
-        return context.batches_per_epoch // self.parts
 
     def _survivors(self, num_rates: int) -> list[int]:
         """Number of rates that are trained in each part of an epoch."""
@@ -137,7 +133,8 @@ class Grid(Search):
 
         def work(lr: float, record: _LossRecord, run_context: RunContext) -> None:
             seed = derive_seed(self.seed, "lr_search")
-            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": self._batches_per_part(context)}
+            batches = context.batches_per_epoch // self.parts  # between two validations
+            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": batches}
             try:
                 context.train(Trial(lr, seed, [record], trainer), run_context)
             except MemberDropped:

@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from trainlab.processes import Forked
+from trainlab.processes import Forked, can_be_sent
 
 Share = TypeVar("Share")
 Ask = Callable[[Any], Any]
@@ -102,14 +101,6 @@ def _run_share(work: Callable[[Share, Ask, Step], Any], share: Share, connection
     try:
         message = ("returned", work(share, ask, step))
     except BaseException as error:
-        message = ("raised", _sendable(error))
+        message = ("raised", error if can_be_sent(error) else RuntimeError(f"{type(error).__name__}: {error}"))
     with contextlib.suppress(BrokenPipeError):  # the parent has ended
         connection.send(message)
-
-
-def _sendable(error: BaseException) -> BaseException:
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

@@ -83,8 +83,9 @@ class Population:
                 else:
                     member.resume()
             while self._waiting():
-                for member in self._dropped():
-                    member.resume(MemberDropped())
+                numbers = [number for number, member in enumerate(self._members) if member.module]
+                for number in sorted({*numbers} - {*self._choose(numbers)}):
+                    self._members[number].resume(MemberDropped())
                 waiting = self._waiting()
                 error: BaseException | None = None
                 start = time.perf_counter()
@@ -100,11 +101,6 @@ class Population:
 
     def _waiting(self) -> list["_Member"]:
         return [member for member in self._members if member.module]
-
-    def _dropped(self) -> list["_Member"]:
-        waiting = [number for number, member in enumerate(self._members) if member.module]
-        chosen = self._choose(waiting)
-        return [self._members[number] for number in waiting if number not in chosen]
 
     def _train_epoch(self, modules: list[Classifier]) -> None:
         """Make the steps of an epoch of all ``modules``."""

@@ -117,9 +117,5 @@ def describe_mistakes(mistakes: Mapping[int, str], job_overrides: Sequence[Seque
     if len(mistakes) == len(names) and len(set(mistakes.values())) == 1:
         return mistakes[0]
     lines = [f"{len(mistakes)} of {len(names)} jobs cannot be run, so none was started"]
-    lines += [f"  {names[number]}: {_indented(mistakes[number])}" for number in sorted(mistakes)[:_MAX_MISTAKES]]
+    lines += ["\n    ".join(f"  {names[n]}: {mistakes[n]}".splitlines()) for n in sorted(mistakes)[:_MAX_MISTAKES]]
     return "\n".join(lines + [f"  and {len(mistakes) - _MAX_MISTAKES} more"] * (len(mistakes) > _MAX_MISTAKES))
-
-
-def _indented(message: str) -> str:
-    return "\n    ".join(message.splitlines())

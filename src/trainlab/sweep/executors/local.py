@@ -146,19 +146,13 @@ def _split(running: Sequence[_Running], free: int, state: State, watch: Watcher)
     idle = min(free, count_threads() - (state.slots - free))
     if idle < 1 or any(one.splits for one in running):
         return
-    candidates = [one for one in running if _can_split(one, state)]
-    if candidates:
-        largest = max(candidates, key=lambda one: len(state.left_of(one.item)))
-        largest.stop()
-        largest.splits = True
-        left = len(state.left_of(largest.item))
-        watch.say(f"no jobs are waiting: the population of {left} continues in parts after this epoch")
-
-
-def _can_split(one: _Running, state: State) -> bool:
-    left = state.left_of(one.item)
-    begun = [state.begun[job.number] for job in left]
-    return can_be_split(left, [epochs_of(job) for job in left], begun, time.monotonic() - one.process.started)
+    for one in sorted(running, key=lambda one: -len(state.left_of(one.item))):
+        left, seconds = state.left_of(one.item), time.monotonic() - one.process.started
+        if can_be_split(left, [epochs_of(job) for job in left], [state.begun[job.number] for job in left], seconds):
+            one.stop()
+            one.splits = True
+            watch.say(f"no jobs are waiting: the population of {len(left)} continues in parts after this epoch")
+            return
 
 
 def _end(one: _Running, state: State, stopped: bool, slots: int, watch: Watcher) -> list[Item]:
