@@ -83,7 +83,7 @@ class Jobs:
         config = self._set(overrides, index)
         return resolve_job(_of_task(config), config.hydra)
 
-    def begin(self, overrides: Sequence[str], index: int) -> RunConfig:
+    def prepare(self, overrides: Sequence[str], index: int) -> RunConfig:
         """What Hydra does before it runs a job, for a training that shares its process with others.
 
         The job's log handlers become those of the root logger.

@@ -36,7 +36,7 @@ def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     works = {}
     for job in item.jobs:
         if job.number not in errors:
-            cfg = jobs.begin([*job.overrides, *jobs.quiet()], job.number)
+            cfg = jobs.prepare([*job.overrides, *jobs.quiet()], job.number)
             works[job.number] = partial(_work, cfg, logging.root.handlers[:], threads)
     logging.root.handlers[:] = [shared]
     outcomes = Population([*works.values()]).run()

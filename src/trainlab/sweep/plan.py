@@ -103,10 +103,10 @@ def plan(
         room = _room(members, memory or Memory(), at_once)
         cap = min((limit for limit in (most, room) if limit is not None), default=None)
         if len(members) == 1:
-            alone = members[0].ineligible_reason or UNMATCHED
+            solo_reason = members[0].ineligible_reason or UNMATCHED
         else:
-            alone = "there is not enough memory for two" if room == 1 else f"at most {cap} runs per population"
-        items += _items(members, cap, alone)
+            solo_reason = "there is not enough memory for two" if room == 1 else f"at most {cap} runs per population"
+        items += _items(members, cap, solo_reason)
     on_gpus = gpus > 0 and all(item.on_gpu for item in items)
     return sorted(_spread(items, min(at_once, gpus) if on_gpus else at_once), key=lambda item: item.jobs[0].number)
 
@@ -131,11 +131,11 @@ def slots_for(jobs: Sequence[Job], memory: Memory, threads: int, gpus: int) -> i
     return max(1, min(threads, room, len(jobs)))
 
 
-def _items(members: Sequence[Job], most: int | None, alone: str) -> list[Item]:
+def _items(members: Sequence[Job], most: int | None, solo_reason: str) -> list[Item]:
     """``members`` in their order, in as few items of at most ``most`` as there can be, sizes equal or one apart."""
     count = -(-len(members) // most) if most else 1
     ends = [len(members) * i // count for i in range(count + 1)]
-    return [Item(tuple(members[a:b]), alone if b - a == 1 else "") for a, b in pairwise(ends)]
+    return [Item(tuple(members[a:b]), solo_reason if b - a == 1 else "") for a, b in pairwise(ends)]
 
 
 def _room(members: Sequence[Job], memory: Memory, at_once: int) -> int | None:
