@@ -115,9 +115,9 @@ class Grid(Search):
         processes = 1 if context.ineligible_reason else min(context.num_processes, len(rates))
         if processes <= 1:
             return self._train_population(rates, context, lambda report: decide({0: report})[0], step)
-        shares = [rates[number::processes] for number in range(processes)]  # neighbours, which last equally long, apart
+        chunks = [rates[number::processes] for number in range(processes)]  # neighbours, which last equally long, apart
         results = run_in_processes(
-            shares, lambda rates, ask, step: self._train_population(rates, context, ask, step), decide, step
+            chunks, lambda rates, ask, step: self._train_population(rates, context, ask, step), decide, step
         )
         return {lr: losses for result in results for lr, losses in result.items()}
 
