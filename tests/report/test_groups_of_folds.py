@@ -9,13 +9,13 @@ import yaml
 from scipy import stats
 
 from run_folders import leave_run
-from trainlab.population.grouping import OTHER_FOLDS, UNMATCHED, Candidate, groups
 from trainlab.report import find_runs, group_runs, write_report
 from trainlab.report.comparisons import compare_all
 from trainlab.report.descriptions import describe_pair
 from trainlab.report.findings import analyze
 from trainlab.runs.result import Result
 from trainlab.statistics import difference, interval, paired, welch
+from trainlab.sweep.plan import OTHER_FOLDS, RUN, UNMATCHED, Job, plan
 
 ACCURACIES = {"elu": [0.50, 0.52, 0.49, 0.51, 0.53], "selu": [0.55, 0.56, 0.55, 0.55, 0.60]}
 
@@ -56,7 +56,6 @@ def test_models_are_compared_fold_by_fold(two_models):
     assert pair.difference.p == pytest.approx(2 * stats.t.sf(t, 4))
     assert "paired t over folds 0 to 4" in describe_pair(pair)
     findings = analyze([two_models], find_runs([two_models]))
-    assert not findings.same_held_out
     assert "Nadeau and Bengio" in findings.noise_note()
     assert "It is one of 5 folds of selu" in findings.describe_best_group()
 
@@ -98,9 +97,10 @@ def test_overlap_widens_intervals_and_is_none_by_default():
 def test_folds_are_populations_of_their_own_with_the_reason():
     settings = {"data.num_folds": 2, "optim.lr": 0.1}
     runs = [settings | {"data.fold": fold, "seed": seed} for fold, seed in ((0, 1), (0, 2), (1, 1))]
-    found = groups([Candidate(i, own) for i, own in enumerate(runs)])
-    assert [(group.numbers, group.reason) for group in found] == [((0, 1), ""), ((2,), OTHER_FOLDS)]
-    (alone,) = groups([Candidate(0, {"optim.lr": 0.1})])
+    jobs = [Job(i, (), Path("nowhere"), "f", RUN, settings=own) for i, own in enumerate(runs)]
+    found = [([job.number for job in item.jobs], item.reason) for item in plan(jobs, None)]
+    assert found == [([0, 1], ""), ([2], OTHER_FOLDS)]
+    (alone,) = plan([Job(0, (), Path("nowhere"), "f", RUN, settings={"optim.lr": 0.1})], None)
     assert alone.reason == UNMATCHED
 
 
