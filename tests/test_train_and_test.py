@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from sweeping import results, sweep
 from trainlab.config.compose import resolve_job
 from trainlab.report.runs import find_runs
-from trainlab.report.terminal import runs_table
+from trainlab.report.run_table import runs_table
 from trainlab.runs.latest import latest_checkpoint
 from trainlab.runs.result import Result
 
