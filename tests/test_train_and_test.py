@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from sweeping import results, sweep
 from trainlab.config.compose import resolve_job
-from trainlab.report.runs import find_runs
 from trainlab.report.run_table import runs_table
+from trainlab.report.runs import find_runs
 from trainlab.runs.latest import latest_checkpoint
 from trainlab.runs.result import Result
 
