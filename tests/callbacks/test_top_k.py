@@ -46,7 +46,7 @@ class Killed(BaseException):
     """The end of the process."""
 
 
-@pytest.mark.parametrize("saved", cases(range(9), 3, 4, 7))
+@pytest.mark.parametrize("saved", cases(range(10), 4, 5, 8))
 def test_a_run_killed_after_any_checkpoint_ends_with_the_same_ones(saved, train, monkeypatch):
     _, whole = train(*TOP_3, name="whole")
     count = iter(range(100))
@@ -89,6 +89,24 @@ def test_a_run_killed_between_the_best_and_the_last_checkpoint_ends_with_the_sam
     _, cut = train(*TOP_3, name="cut")
     assert epochs(cut) == epochs(whole)
     assert_same_run(cut, whole)
+
+
+def test_a_run_killed_before_its_last_removal_ends_with_the_same_ones(train, monkeypatch):
+    _, whole = train(*TOP_3, name="whole")
+    remove = BestAndLast._remove_others
+
+    def killed(self):
+        if self.best and self.best["epoch"] == len(LOSSES) - 1:
+            raise Killed
+        remove(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BestAndLast, "_remove_others", killed)
+        with pytest.raises(Killed):
+            train(*TOP_3, name="cut")
+    assert "epoch_3.ckpt" in epochs(whole.parent / "cut")
+    _, cut = train(*TOP_3, name="cut")
+    assert epochs(cut) == epochs(whole)
 
 
 def test_a_longer_continuation_has_the_best_epochs_of_all(train):

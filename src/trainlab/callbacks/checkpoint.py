@@ -57,6 +57,11 @@ class BestAndLast(Checkpoint):
         """Checkpoint of one of the ``others``."""
         return self.best_path.with_name(f"epoch_{int(kept['epoch']) + 1}.ckpt")
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove checkpoints that a process which was killed has left, and those of an earlier training."""
+        if trainer.is_global_zero:
+            self._remove_others()
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discard the best metrics if they are of a partial epoch, which now continues."""
         if not self._best_is_whole:
@@ -117,8 +122,8 @@ class BestAndLast(Checkpoint):
         self.others = [self.best, *self.others][: self.save_top_k - 1]
 
     def _remove_others(self) -> None:
-        """Remove checkpoints that are no longer among the best, after `last.ckpt` says so."""
-        kept = {self.path_of(one) for one in self.others}
+        """Remove checkpoints that are not among the best by `last.ckpt`, but a copy of the best one, made to be kept."""
+        kept = {self.path_of(one) for one in (*self.others, self.best) if one}
         for path in self.best_path.parent.glob("epoch_*.ckpt"):
             if path not in kept:
                 path.unlink()
