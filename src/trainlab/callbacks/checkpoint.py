@@ -122,7 +122,7 @@ class BestAndLast(Checkpoint):
         self.others = [self.best, *self.others][: self.save_top_k - 1]
 
     def _remove_others(self) -> None:
-        """Remove checkpoints that are not among the best by `last.ckpt`, but a copy of the best one, made to be kept."""
+        """Remove checkpoints that are not among the best; a copy of the best one is there to be kept."""
         kept = {self.path_of(one) for one in (*self.others, self.best) if one}
         for path in self.best_path.parent.glob("epoch_*.ckpt"):
             if path not in kept:
