@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from _pytest.mark import ParameterSet
-from lightning.pytorch.callbacks import Callback
-from matplotlib.figure import Figure
 
 from run_folders import leave, no_figures, study  # noqa: F401 (fixtures)
-from trainlab.config.compose import compose
-from trainlab.config.run_config import RunConfig
-from trainlab.run import build, run
+
+if TYPE_CHECKING:  # imported where they are used: the process that starts the workers uses none of it
+    from lightning.pytorch.callbacks import Callback
+    from matplotlib.figure import Figure
+
+    from trainlab.config.run_config import RunConfig
 
 pytest_plugins = ["chromium"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; what is started would, too
@@ -67,7 +68,7 @@ _BLANK = {
 }
 
 
-def save_blank(figure: Figure, file: IO[Any], *, format: str, **_: Any) -> None:
+def save_blank(figure: "Figure", file: IO[Any], *, format: str, **_: Any) -> None:
     """In the place of `Figure.savefig`: a picture of the format, with nothing in it."""
     file.write(_BLANK[format])
 
@@ -81,29 +82,32 @@ def drawn() -> None:
 def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave figures blank: drawing takes most of the time of tests of reports."""
     if "drawn" not in request.fixturenames and "not slow" in request.config.option.markexpr:
-        monkeypatch.setattr(Figure, "savefig", save_blank)
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", save_blank)
 
 
-def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> RunConfig:
+def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> "RunConfig":
     """`conf/train.yaml` with the tiny settings and more overrides, for a run in ``outputs / name``."""
+    from trainlab.config.compose import compose
+
     given = {override.lstrip("+~").partition("=")[0]: override for override in overrides}  # the last one of a key
     cfg = compose(with_defaults([*TINY, f"name={name}", f"output_dir={outputs}"], *given.values()))
     return replace(cfg, overrides=overrides)
 
 
 @pytest.fixture
-def compose_config(tmp_path: Path) -> Callable[..., RunConfig]:
+def compose_config(tmp_path: Path) -> "Callable[..., RunConfig]":
     """``compose_tiny`` in ``tmp_path``."""
 
     return partial(compose_tiny, tmp_path)
 
 
 @pytest.fixture
-def train(compose_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def train(compose_config: "Callable[..., RunConfig]", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Make a tiny run with ``callbacks`` besides its own. Returns its result and its folder."""
+    from trainlab.run import build, run
 
-    def trained(*overrides: str, name: str = "run", callbacks: tuple[Callback, ...] = ()) -> Any:
-        def build_with_callbacks(cfg: RunConfig, context: Any) -> Any:
+    def trained(*overrides: str, name: str = "run", callbacks: "tuple[Callback, ...]" = ()) -> Any:
+        def build_with_callbacks(cfg: "RunConfig", context: Any) -> Any:
             parts = build(cfg, context)
             parts.trainer.callbacks[:0] = callbacks
             return parts

@@ -84,6 +84,12 @@ def leave_run(
     return folder
 
 
+def outcome(status: str, metrics: dict[str, Any], total_s: float | None = None, reason: str = "") -> Result:
+    """What a sweep knows of a job that has ended."""
+    error = {"message": reason} if reason else None
+    return Result(status, "", [], metrics, {} if total_s is None else {"total_s": total_s}, error=error)
+
+
 @pytest.fixture
 def leave(tmp_path: Path) -> Callable[..., Path]:
     """``leave_run`` for a folder by its name in ``tmp_path``."""

@@ -31,7 +31,7 @@ TIMES = ("epoch_s", "images_per_s")
 
 # Importing torch and Lightning takes seconds: it is done once, in a process that does nothing but fork others.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["sweeping", "optuna"])
+_SERVER.set_forkserver_preload(["sweeping", "trainlab.run", "optuna"])
 
 
 class Script:

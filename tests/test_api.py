@@ -88,7 +88,7 @@ def test_training_leaves_the_process_as_it_was(tmp_path: Path):
 def test_mistakes_are_errors_that_leave_the_process_as_it_was(wrong: str, message: str, tmp_path: Path):
     before = process_state()
     with pytest.raises(Exception, match=message):
-        trainlab.train(trainlab.compose(overrides(tmp_path, wrong)))
+        trainlab.train(trainlab.compose(overrides(tmp_path / "new" / "outputs", wrong)))
     assert process_state() == before
     if wrong != "optim.lr=1e30":
         assert list(tmp_path.iterdir()) == []
@@ -102,6 +102,30 @@ def test_resolvers_of_the_caller_stay_its_own(tmp_path: Path):
         assert OmegaConf.create({"own": "${folder:}"}).own == "of the caller"
     finally:
         OmegaConf.clear_resolver("folder")
+
+
+def test_a_run_without_a_name_that_is_refused_leaves_no_folder(tmp_path: Path):
+    unnamed = [one for one in overrides(tmp_path / "new" / "outputs", "optim.lr=-1") if not one.startswith("name=")]
+    cfg = trainlab.compose(unnamed)
+    assert cfg.run_dir.is_dir()
+    with pytest.raises(ValueError, match="lr must be positive"):
+        trainlab.train(cfg)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_of_slurm_that_lightning_refuses_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    with pytest.raises(ValueError, match=r"^[^\n]*`--ntasks=2`[^\n]*`--ntasks-per-node=2` instead\. \(in trainer\)$"):
+        trainlab.train(trainlab.compose(overrides(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", [trainlab.compose, trainlab.expand_sweep])
+def test_overrides_that_are_no_list_are_an_error(call: Any):
+    with pytest.raises(
+        ValueError, match=r"^overrides must be a list of strings, got 'model=bn'; write \['model=bn'\]$"
+    ):
+        call("model=bn")
 
 
 def test_a_key_given_twice_is_an_error():
@@ -156,6 +180,6 @@ def test_runs_without_a_name_have_new_folders(tmp_path: Path):
 
 
 def test_more_than_one_device_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"train\(\) uses one device, got 2; set trainer.devices=1, or use trainlab train"):
+    with pytest.raises(ValueError, match="uses one device, got 2; set trainer.devices=1, or use trainlab train"):
         trainlab.train(trainlab.compose(overrides(tmp_path, "trainer.devices=2")))
     assert list(tmp_path.iterdir()) == []

@@ -9,40 +9,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainlab.config.compose import compose
-    from trainlab.config.expand import expand_sweep
-    from trainlab.config.run_config import RunConfig
-    from trainlab.inference import load_data, load_network
-    from trainlab.randomness import derive_seed, generator
-    from trainlab.report import load_runs
-    from trainlab.run import train
-    from trainlab.runs.result import Result
-    from trainlab.training.flat_parameters import FlatParameters
-    from trainlab.training.lightning_internals import make_trainer
+    from trainlab.config.compose import compose as compose
+    from trainlab.config.compose import expand_sweep as expand_sweep
+    from trainlab.config.run_config import RunConfig as RunConfig
+    from trainlab.inference import load_data as load_data
+    from trainlab.inference import load_network as load_network
+    from trainlab.randomness import derive_seed as derive_seed
+    from trainlab.randomness import generator as generator
+    from trainlab.report import load_runs as load_runs
+    from trainlab.run import train as train
+    from trainlab.runs.result import Result as Result
+    from trainlab.training.flat_parameters import FlatParameters as FlatParameters
+    from trainlab.training.lightning_internals import make_trainer as make_trainer
 
 __version__ = "0.2.0"
-__all__ = [
-    "FlatParameters",
-    "Result",
-    "RunConfig",
-    "compose",
-    "derive_seed",
-    "expand_sweep",
-    "generator",
-    "load_data",
-    "load_network",
-    "load_runs",
-    "make_trainer",
-    "train",
-]
-
 _MODULES = {
     "FlatParameters": "trainlab.training.flat_parameters",
     "Result": "trainlab.runs.result",
     "RunConfig": "trainlab.config.run_config",
     "compose": "trainlab.config.compose",
     "derive_seed": "trainlab.randomness",
-    "expand_sweep": "trainlab.config.expand",
+    "expand_sweep": "trainlab.config.compose",
     "generator": "trainlab.randomness",
     "load_data": "trainlab.inference",
     "load_network": "trainlab.inference",
@@ -50,6 +37,7 @@ _MODULES = {
     "make_trainer": "trainlab.training.lightning_internals",
     "train": "trainlab.run",
 }
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

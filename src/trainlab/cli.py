@@ -2,7 +2,6 @@
 
 import gc
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from trainlab.config.compose import new_folder
-from trainlab.config.errors import describe_config_error
+from trainlab.config.errors import describe_config_error, describe_instantiation_error
 from trainlab.config.overrides import WrongArguments, readable
 from trainlab.config.resolvers import register_resolvers
 from trainlab.programs import config_folder, import_from
@@ -137,11 +136,7 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
     if isinstance(error, WrongArguments):
         return 2, _message(str(error))
     if isinstance(error, InstantiationException):
-        group = re.search(r"full_key: (\S+)", str(error))
-        cause = error.__cause__
-        reason = str(cause) if cause else str(error).splitlines()[0]
-        hint = f" (in {group[1]})" if group and group[1] not in reason else ""
-        return 1, _message(f"{reason}{hint}")
+        return 1, _message(describe_instantiation_error(error))
     if isinstance(error, HydraException | OmegaConfBaseException):
         arguments = sys.argv[1:] if arguments is None else arguments
         return 2, _message(describe_config_error(error, arguments, script, config_folder()))

@@ -4,11 +4,12 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -27,6 +28,7 @@ class Forked:
 
     Attributes:
         started: by time.monotonic.
+        returned: what ``work`` returned; None while it runs and if the process ended otherwise.
     """
 
     def __init__(self, work: Callable[[], Any]) -> None:
@@ -35,7 +37,7 @@ class Forked:
         context = multiprocessing.get_context("fork")
         self._receiver, sender = context.Pipe(duplex=False)
         self._process = context.Process(target=_child, args=(work, sender, _lifelines[os.getpid()]))
-        self._returned: Any = None
+        self.returned: Any = None
         self.started = time.monotonic()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child has handlers of its own
         try:
@@ -64,11 +66,6 @@ class Forked:
             self.kill()
         return status
 
-    @property
-    def returned(self) -> Any:
-        """What ``work`` returned; None while it runs and if the process ended otherwise."""
-        return self._returned
-
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and those that it has started."""
         with contextlib.suppress(ProcessLookupError):
@@ -81,19 +78,44 @@ class Forked:
 
     def _receive(self) -> None:
         with contextlib.suppress(EOFError, OSError):
-            if self._returned is None and self._receiver.poll():
-                self._returned = self._receiver.recv()
+            if self.returned is None and self._receiver.poll():
+                self.returned = self._receiver.recv()
 
 
-def wait_for(processes: Sequence[Forked]) -> list[Any]:
-    """What their work returned, when all have ended; None for those that ended otherwise."""
+def run_forked(works: Sequence[Callable[[], Any]], at_once: int) -> list[Forked]:
+    """Run each of ``works`` in a process, at most ``at_once`` at a time. Returns the processes, which have ended."""
+    processes: list[Forked] = []
+    running: list[Forked] = []
     try:
-        while any(process.poll() is None for process in processes):
+        while running or len(processes) < len(works):
+            started = [Forked(work) for work in works[len(processes) :][: at_once - len(running)]]
+            processes += started
+            running = [process for process in running + started if process.poll() is None]
             time.sleep(POLL_S)
     finally:
-        for process in processes:
+        for process in running:
             process.kill()
-    return [process.returned for process in processes]
+    return processes
+
+
+@contextlib.contextmanager
+def signals_handled(handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Have ``handler`` called at SIGINT and SIGTERM, instead of the handlers of before."""
+    before = [signal.signal(number, handler) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, earlier in zip(_SIGNALS, before, strict=True):
+            signal.signal(number, earlier)
+
+
+def can_be_sent(value: Any) -> bool:
+    """Whether another process can receive ``value``."""
+    try:
+        pickle.loads(pickle.dumps(value))
+    except Exception:
+        return False
+    return True
 
 
 def count_cores() -> int:

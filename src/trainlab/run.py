@@ -22,18 +22,18 @@ from trainlab.process_state import process_state_restored
 from trainlab.programs import command_line
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
-    begin,
     check_same_images,
     continued_from,
     earlier_part,
-    finish,
+    replace_by_continuation,
     start_checkpoint,
+    start_continuation,
     training_folder,
 )
 from trainlab.runs.errors import Interrupted
 from trainlab.runs.files import write_atomically
 from trainlab.runs.fingerprint import fingerprint, is_debug_run
-from trainlab.runs.folder import claimed, clean_up_on_error, has_ended, is_main_process, recorded
+from trainlab.runs.folder import clean_up_on_error, has_ended, is_main_process, result_written, run_folder_lock
 from trainlab.runs.provenance import device_name, provenance
 from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
@@ -60,7 +60,7 @@ def train(cfg: RunConfig) -> Result:
         ValueError, OSError: a setting is invalid; nothing has been trained.
         Diverged, Interrupted: `result.json` has that status.
     """
-    with process_state_restored(), _logged_to(cfg.run_dir / "train.log"):
+    with process_state_restored(), clean_up_on_error(cfg.run_dir), _logged_to(cfg.run_dir / "train.log"):
         return run(cfg, RunContext(in_one_process=True))
 
 
@@ -92,7 +92,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
     if not is_main_process():
         apply_lr_of_main_process(config, parts)
         return _follow(parts, config, folder)
-    with claimed(run_dir), clean_up_on_error(run_dir):
+    with run_folder_lock(run_dir), clean_up_on_error(run_dir):
         result = Result("running", fingerprint(config), list(cfg.overrides), provenance=provenance(config["seed"]))
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
@@ -113,7 +113,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         if not all(part["as_in_one_go"] for part in origin):  # checkpoints of one that is only longer are the same
             parts.checkpoint.about["continued_from"] = origin
         if start and kept != folder:
-            begin(run_dir, folder)
+            start_continuation(run_dir, folder)
             start = folder / start.resolve().relative_to(run_dir.resolve())
         before = _time_before(previous, start)
         result.time = before | _population(before, context, 0.0)
@@ -128,7 +128,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 "with MASTER_ADDR, MASTER_PORT and NODE_RANK set, or by SLURM or torchrun",
                 nodes,
             )
-        with _logged(parts, result), recorded(result, folder):
+        with _logged(parts, result), result_written(result, folder):
             try:
                 if config["lr_search"] and not result.lr_search:
                     begun = context.clock()
@@ -187,7 +187,7 @@ def _keep(cfg: RunConfig, result: Result, folder: Path) -> None:
 def _put_in_place(cfg: RunConfig, result: Result, folder: Path, run_dir: Path) -> None:
     """Have what a completed continuation leaves in the place of the run that it continued."""
     if folder != run_dir and result.status in ("completed", "pruned"):
-        finish(folder, run_dir)
+        replace_by_continuation(folder, run_dir)
         _keep(cfg.changed({"run_dir": str(run_dir)}), result, run_dir)
         shutil.rmtree(folder)
 

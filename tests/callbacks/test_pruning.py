@@ -4,19 +4,20 @@ import zlib
 
 import pytest
 from lightning.pytorch.callbacks import Callback
+from optuna.distributions import FloatDistribution
 
 from faults import PressCtrlC
+from run_folders import outcome
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import read_rows
 from trainlab.runs.optuna_storage import STUDY
 from trainlab.runs.result import Result
-from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.space import Interval, Settings, Space
-from trainlab.sweep.study import Study
+from trainlab.sweep.space import Space
+from trainlab.sweep.study import Settings, Study
 
 EPOCHS = 3
-SPACE = Space((("optim.lr", Interval(1e-5, 1e-1)),))
+SPACE = Space((("optim.lr", FloatDistribution(1e-5, 1e-1)),))
 
 
 def losses_of(folder):
@@ -28,7 +29,7 @@ def study_with(folder, losses, pruner="median"):
     study = Study(folder, SPACE, Settings(6, "random", 1, pruner, EPOCHS))
     for trial in study.next(5):
         report(study, trial, losses)
-        study.tell(trial, Outcome("completed", {"val_loss": min(losses)}))
+        study.tell(trial, outcome("completed", {"val_loss": min(losses)}))
     (trial,) = study.next(1)
     return study, trial
 
@@ -59,7 +60,7 @@ def test_a_search_by_accuracy_ends_runs_whose_best_is_below_the_median(differenc
     study = Study(tmp_path, SPACE, Settings(6, "random", 1, "median", EPOCHS, "val/acc"))
     for trial in study.next(5):
         report(study, trial, [max(accuracies[: i + 1]) + difference for i in range(EPOCHS)])
-        study.tell(trial, Outcome("completed", {"val_acc": 0.5, "val_loss": 1.0}))
+        study.tell(trial, outcome("completed", {"val_acc": 0.5, "val_loss": 1.0}))
     (trial,) = study.next(1)
     result, _ = train(f"trainer.max_epochs={EPOCHS}", as_trial(study, trial), "sweep.objective=val/acc")
     assert result.metrics["epochs"] == epochs
@@ -171,7 +172,7 @@ def test_nothing_is_pruned_before_five_trials_are_completed(alone, train, tmp_pa
     study = Study(tmp_path, SPACE, Settings(6, "random", 1, "median", EPOCHS))
     for trial in study.next(4):
         report(study, trial, [0.0, 0.0, 0.0])
-        study.tell(trial, Outcome("completed", {"val_loss": 0.0}))
+        study.tell(trial, outcome("completed", {"val_loss": 0.0}))
     (trial,) = study.next(1)
     result, _ = train(f"trainer.max_epochs={EPOCHS}", as_trial(study, trial))
     assert result.status == "completed"

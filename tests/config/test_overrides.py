@@ -6,7 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from trainlab.config.expand import expand_sweep
+from trainlab.config.compose import expand_sweep
 from trainlab.config.overrides import (
     WrongArguments,
     combinations,

@@ -18,9 +18,9 @@ def survivors(reports: Mapping[int, Any]) -> dict[int, Any]:
 
 
 def test_those_who_ask_wait_for_each_other_and_not_for_those_who_have_ended():
-    def work(share: int, ask: Any, step: Any) -> list[int]:
+    def work(chunk: int, ask: Any, step: Any) -> list[int]:
         step(10)
-        return [ask(10 * share + turn) for turn in range(share)]
+        return [ask(10 * chunk + turn) for turn in range(chunk)]
 
     steps: list[int] = []
     # Three ask in the first turn, then two, then one; the one with nothing to ask asks never.
@@ -31,7 +31,7 @@ def test_those_who_ask_wait_for_each_other_and_not_for_those_who_have_ended():
 def test_each_has_a_process_and_a_thread():
     import torch
 
-    found = run_in_processes([1, 2], lambda share, ask, step: (os.getpid(), torch.get_num_threads()), survivors, print)
+    found = run_in_processes([1, 2], lambda chunk, ask, step: (os.getpid(), torch.get_num_threads()), survivors, print)
     assert len({os.getpid(), *(pid for pid, _ in found)}) == 3
     assert [threads for _, threads in found] == [1, 1]
 
@@ -62,9 +62,9 @@ class Odd(Exception):
 def test_where_one_ends_badly_so_do_all(ending: Any, error: type[Exception], message: str):
     pids: list[int] = []
 
-    def work(share: int, ask: Any, step: Any) -> None:
+    def work(chunk: int, ask: Any, step: Any) -> None:
         step(os.getpid())
-        if share == 1:
+        if chunk == 1:
             time.sleep(0.2)
             ending()
         ask(0)
@@ -77,7 +77,7 @@ def test_where_one_ends_badly_so_do_all(ending: Any, error: type[Exception], mes
 def test_ctrl_c_ends_all():
     pids: list[int] = []
 
-    def work(share: int, ask: Any, step: Any) -> None:
+    def work(chunk: int, ask: Any, step: Any) -> None:
         step(os.getpid())
         time.sleep(60)
 
@@ -96,7 +96,7 @@ def test_they_go_with_the_process_that_needs_them():
         try:
             run_in_processes(
                 [0, 1],
-                lambda share, ask, step: (os.write(writing, b"%10d" % os.getpid()), time.sleep(60)),
+                lambda chunk, ask, step: (os.write(writing, b"%10d" % os.getpid()), time.sleep(60)),
                 survivors,
                 print,
             )

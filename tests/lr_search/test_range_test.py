@@ -154,3 +154,9 @@ def test_a_step_is_one_of_the_optimizer(find: Any):
 def test_arguments_are_checked(setting: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         RangeTest(cache_dir="", **setting)
+
+
+def test_a_suggestion_is_the_geometric_mean_over_the_seeds():
+    search = RangeTest(cache_dir="", min_lr=1e-4, max_lr=1.0, num_steps=41)  # ten steps a decade
+    curves = [[1 + abs(step - lowest) for step in range(41)] for lowest in (20, 30)]  # lowest at 1e-2 and at 1e-1
+    assert search.evaluate(curves).suggestions["tenth_of_minimum"] == pytest.approx(10**-1.5 / 10)

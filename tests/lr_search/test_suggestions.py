@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainlab.lr_search.suggestions import geometric_mean, log_spaced, smooth, steepest, tenth_of_minimum, valley
+from trainlab.lr_search.suggestions import log_spaced, smooth, steepest, tenth_of_minimum, valley
 
 RATES = log_spaced(1e-6, 1e2, 801)  # a hundred a decade
 STEP = 10**0.01
@@ -18,10 +18,6 @@ def test_rates_are_log_spaced():
     assert log_spaced(1e-5, 1e-1, 5) == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
     assert log_spaced(3e-4, 1.0, 1) == [3e-4]
     assert (RATES[0], RATES[-1]) == (1e-6, pytest.approx(1e2))
-
-
-def test_the_mean_of_rates_is_that_of_their_logarithms():
-    assert geometric_mean([1e-4, 1e-2]) == pytest.approx(1e-3)
 
 
 def test_averages_are_corrected_for_what_they_have_not_seen():

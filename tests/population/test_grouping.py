@@ -1,7 +1,9 @@
 """Which runs form a population, over sweeps drawn at random and rule by rule."""
 
 import random
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -9,7 +11,17 @@ from omegaconf import OmegaConf
 from trainlab.config.compose import compose
 from trainlab.config.resolvers import PROJECT
 from trainlab.population.eligibility import CONVOLUTIONAL, TRAINER_SETTINGS, ineligible_reason
-from trainlab.population.grouping import UNMATCHED, Candidate, Group, comparable, differing, groups, parts
+from trainlab.population.grouping import comparable, differing
+from trainlab.sweep.plan import RUN, UNMATCHED, Job, plan
+
+
+def job(number: int, settings: dict, ineligible_reason: str = "") -> Job:
+    return Job(number, (), Path("nowhere"), "f", RUN, settings=settings, ineligible_reason=ineligible_reason)
+
+
+def groups(jobs: Iterable[Job], most: int | None = None) -> list[tuple[tuple[int, ...], str]]:
+    """Numbers of the jobs of each item of a plan, and why a job runs solo."""
+    return [(tuple(one.number for one in item.jobs), item.reason) for item in plan([*jobs], most)]
 
 
 @cache
@@ -52,10 +64,10 @@ KINDS = {
 }
 
 
-def drawn(draw: random.Random) -> tuple[list[Candidate], dict[int, tuple]]:
+def drawn(draw: random.Random) -> tuple[list[Job], dict[int, tuple]]:
     """Jobs of a sweep over a few settings, and by number what decides with whom each goes."""
     swept = draw.sample(sorted(KINDS), draw.randint(1, 5))
-    candidates, kinds = [], {}
+    jobs, kinds = [], {}
     for number in draw.sample(range(1000), draw.randint(1, 40)):
         settings, kind = {key: KINDS[key][0][0] for key in KINDS}, []
         for key in swept:
@@ -63,9 +75,9 @@ def drawn(draw: random.Random) -> tuple[list[Candidate], dict[int, tuple]]:
             settings[key] = draw.choice(KINDS[key][which])
             kind.append(which)
         reason = "a reason" if draw.random() < 0.1 else ""
-        candidates.append(Candidate(number, settings, reason))
+        jobs.append(job(number, settings, reason))
         kinds[number] = ("ineligible", number) if reason else tuple(kind)
-    return candidates, kinds
+    return jobs, kinds
 
 
 def test_any_sweep():
@@ -79,37 +91,36 @@ def test_any_sweep():
 
 
 def check_groups_of_a_drawn_sweep(draw: random.Random) -> None:
-    candidates, kinds = drawn(draw)
-    by_number = {candidate.number: candidate for candidate in candidates}
-    whole, most = groups(candidates), draw.randint(1, 10)
+    jobs, kinds = drawn(draw)
+    by_number = {one.number: one for one in jobs}
+    whole, most = groups(jobs), draw.randint(2, 10)
 
-    assert sorted(n for group in whole for n in group.numbers) == sorted(by_number)  # each in one
-    assert {frozenset(g.numbers) for g in whole} == {
+    assert sorted(n for numbers, _ in whole for n in numbers) == sorted(by_number)  # each in one
+    assert {frozenset(numbers) for numbers, _ in whole} == {
         frozenset(n for n in kinds if kinds[n] == kind) for kind in kinds.values()
     }
-    assert [g.numbers[0] for g in whole] == sorted(g.numbers[0] for g in whole)
-    assert all(list(g.numbers) == sorted(g.numbers) for g in whole)
-    for group in whole:
-        reason = by_number[group.numbers[0]].ineligible_reason or UNMATCHED
-        assert group.reason == (reason if len(group.numbers) == 1 else "")
-    assert groups(draw.sample(candidates, len(candidates))) == whole
+    assert [numbers[0] for numbers, _ in whole] == sorted(numbers[0] for numbers, _ in whole)
+    assert all(list(numbers) == sorted(numbers) for numbers, _ in whole)
+    for numbers, reason in whole:
+        alone = by_number[numbers[0]].ineligible_reason or UNMATCHED
+        assert reason == (alone if len(numbers) == 1 else "")
+    assert groups(draw.sample(jobs, len(jobs))) == whole
 
-    capped = groups(candidates, most)
-    assert sorted(n for group in capped for n in group.numbers) == sorted(by_number)
-    assert all(len(group.numbers) <= most for group in capped)
-    assert all((len(group.numbers) == 1) == bool(group.reason) for group in capped)
-    for group in whole:
-        pieces = [g.numbers for g in capped if set(g.numbers) <= set(group.numbers)]
-        assert tuple(n for piece in pieces for n in piece) == group.numbers
-        assert len(pieces) == -(-len(group.numbers) // most)  # as few as there can be
+    capped = groups(jobs, most)
+    assert sorted(n for numbers, _ in capped for n in numbers) == sorted(by_number)
+    assert all(len(numbers) <= most for numbers, _ in capped)
+    assert all((len(numbers) == 1) == bool(reason) for numbers, reason in capped)
+    for numbers, _ in whole:
+        pieces = [part for part, _ in capped if set(part) <= set(numbers)]
+        assert tuple(n for piece in pieces for n in piece) == numbers
+        assert len(pieces) == -(-len(numbers) // most)  # as few as there can be
         assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
 
 
-def test_parts_are_nearly_equal():
-    assert parts(range(7), None) == [(0, 1, 2, 3, 4, 5, 6)]
-    assert [len(part) for part in parts(range(7), 3)] == [2, 2, 3]
-    assert [len(part) for part in parts(range(7), 7)] == [7]
-    assert parts((4, 9), 1) == [(4,), (9,)]
+@pytest.mark.parametrize("most, sizes", [(None, [7]), (7, [7]), (3, [2, 2, 3]), (4, [3, 4])])
+def test_parts_are_nearly_equal(most, sizes):
+    found = groups((job(number, {}) for number in range(7)), most)
+    assert [len(numbers) for numbers, _ in found] == sizes
 
 
 TOGETHER = [
@@ -165,10 +176,10 @@ APART = [
 
 @pytest.mark.parametrize("override", TOGETHER + APART)
 def test_what_goes_with_the_defaults(override):
-    jobs = [config(), config(override)]
-    assert [ineligible_reason(job, 1) for job in jobs] == ["", ""]
-    made = groups([Candidate(number, comparable(job)) for number, job in enumerate(jobs)])
-    assert made == ([Group((0, 1))] if override in TOGETHER else [Group((0,), UNMATCHED), Group((1,), UNMATCHED)])
+    configs = [config(), config(override)]
+    assert [ineligible_reason(own, 1) for own in configs] == ["", ""]
+    made = groups(job(number, comparable(own)) for number, own in enumerate(configs))
+    assert made == ([((0, 1), "")] if override in TOGETHER else [((0,), UNMATCHED), ((1,), UNMATCHED)])
 
 
 @pytest.mark.parametrize(
@@ -190,7 +201,7 @@ def test_what_goes_with_the_defaults(override):
     ],
 )
 def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other, together):
-    pair = [Candidate(i, comparable(config(*shared, override))) for i, override in enumerate((one, other))]
+    pair = [job(i, comparable(config(*shared, override))) for i, override in enumerate((one, other))]
     assert (len(groups(pair)) == 1) is together
 
 
@@ -275,5 +286,5 @@ def test_members_differ_in(overrides, names):
 
 def test_a_batch_and_all_batches_do_not_go_together():
     settings = [comparable(config(f"trainer.limit_train_batches={limit}")) for limit in ("1", "1.0", "1")]
-    found = groups([Candidate(number, one) for number, one in enumerate(settings)])
-    assert [group.numbers for group in found] == [(0, 2), (1,)]
+    found = groups(job(number, one) for number, one in enumerate(settings))
+    assert [numbers for numbers, _ in found] == [(0, 2), (1,)]

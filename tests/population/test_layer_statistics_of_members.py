@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from members import TOLERANCE, alone, assert_same_run, deviations, together
 
+from conftest import cases
 from trainlab.runs.files import read_rows
 
 ON = ("callbacks.layer_statistics.every_n_epochs=1", "callbacks.layer_statistics.num_images=50", "trainer.max_epochs=2")
@@ -21,7 +22,7 @@ def recorded(folder: Path) -> list[dict[str, float | str]]:
     ]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", cases(MODELS, "bn"))
 def test_a_member_has_the_layer_statistics_of_its_solo_run(tmp_path, model):
     works = [[*MODELS[model], *ON, f"optim.lr={lr}", f"seed={seed}"] for lr, seed in ((1e-3, 1), (5e-4, 2))]
     for result in together({tmp_path / f"member_{i}": work for i, work in enumerate(works)}):

@@ -10,8 +10,7 @@ import pytest
 from members import STEPS, alone, config, together
 
 from trainlab.population.runner import MemberDropped, Population
-from trainlab.population.stack import Stack
-from trainlab.population.stack_step import StackStep
+from trainlab.population.stack import Stack, StackStep
 from trainlab.run import run
 from trainlab.training.module import Classifier
 

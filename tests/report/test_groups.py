@@ -24,6 +24,19 @@ def test_the_mean_validation_loss_orders_the_groups(study: Path):
     assert elu.summary("metrics", "val_acc").mean == pytest.approx(0.48)
 
 
+@pytest.mark.parametrize("status", ["failed", "diverged", "interrupted", "running", "pruned"])
+def test_a_run_that_is_not_completed_does_not_count_in_the_means_of_its_group(status: str, leave, tmp_path: Path):
+    for seed, loss in ((1, 1.0), (2, 2.0), (3, 9.0)):
+        folder = leave(str(seed), [loss], [0.1 * seed], seed=seed)
+    path = folder / "result.json"  # of the third one, with all the metrics of a completed run
+    path.write_text(path.read_text().replace('"status": "completed"', f'"status": "{status}"'))
+    (group,) = group_runs(find_runs([tmp_path]))
+    assert (sorted(group.runs), [run.folder.name for run in group.others]) == ([1, 2], ["3"])
+    assert group.val_loss == 1.5
+    assert group.summary("metrics", "val_acc").mean == pytest.approx(0.15)
+    assert group.summary("metrics", "test_loss").mean == 2.0
+
+
 def test_where_a_run_is_kept_sets_no_group_apart(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], seed=1, overrides=("data.root=/images/1", "seed=1"))
     leave("b", [1.0], [0.5], seed=2, overrides=("data.root=/images/2", "seed=2"))

@@ -12,7 +12,7 @@ from trainlab.inference import evaluate_checkpoint
 from trainlab.inference.export import export_checkpoint
 from trainlab.inference.predict import Predictor
 from trainlab.report.runs import find_runs
-from trainlab.runs.checkpoints import load_checkpoint, load_training_checkpoint
+from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.format import FORMAT
 from trainlab.runs.result import Result
 from trainlab.sweep.check import check_job
@@ -59,7 +59,7 @@ def test_a_checkpoint_of_another_format_is_not_read(number, tmp_path):
     change_checkpoint(path, number)
     uses = (
         load_checkpoint,
-        load_training_checkpoint,
+        partial(load_checkpoint, to_resume=True),
         evaluate_checkpoint,
         Predictor.load,
         partial(export_checkpoint, format="torch_export"),

@@ -1,5 +1,6 @@
 """Plans, shares of the machine and estimates: arithmetic, without processes."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainlab.population.grouping import UNMATCHED
-from trainlab.sweep.executors.local import Share, run_items, share_of
-from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Item, Job, labels, plan, slots_for
+from run_folders import outcome
+from trainlab.sweep.executors.local import limits, run_items
+from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
 from trainlab.sweep.resources import Memory
 from trainlab.sweep.state import State
@@ -136,25 +136,26 @@ def test_a_job_is_called_by_what_sets_it_apart():
 
 
 @pytest.mark.parametrize(
-    "slots, of, cards, share",
+    "slots, of, cards, processes, expected",
     [
-        (1, 1, [], Share(None, None)),  # alone on the machine
-        (1, 2, [], Share(4, None)),  # 8 threads
-        (2, 4, [], Share(4, None)),
-        (1, 16, [], Share(1, None)),
-        (1, 2, [1], Share(4, "1")),
-        (2, 4, [0, 3], Share(4, "0,3")),
+        (1, 1, [], 1, {}),  # alone on the machine
+        (1, 2, [], 1, {"OMP_NUM_THREADS": "4"}),  # of 8 threads
+        (2, 4, [], 1, {"OMP_NUM_THREADS": "4"}),
+        (2, 4, [], 2, {"OMP_NUM_THREADS": "2"}),
+        (1, 16, [], 1, {"OMP_NUM_THREADS": "1"}),
+        (1, 2, [1], 1, {"OMP_NUM_THREADS": "4", "CUDA_VISIBLE_DEVICES": "1"}),
+        (2, 4, [0, 3], 2, {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "0,3"}),
     ],
 )
-def test_jobs_at_once_share_threads_and_gpus(slots, of, cards, share, monkeypatch):
+def test_jobs_at_once_share_threads_and_gpus(slots, of, cards, processes, expected, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert share_of(slots, of, cards) == share
+    assert limits(slots, of, cards, processes) == expected
 
 
 def test_gpus_are_those_that_the_sweep_may_see(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [share_of(1, 2, [card]).gpus for card in (0, 1)] == ["5", "7"]
+    assert [limits(1, 2, [card], 1)["CUDA_VISIBLE_DEVICES"] for card in (0, 1)] == ["5", "7"]
 
 
 def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(tmp_path, monkeypatch):
@@ -163,10 +164,10 @@ def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(t
     items = [Item((job(i, folder=tmp_path, devices=d, on_gpu=True),)) for i, d in enumerate(devices)]
     log = tmp_path / "log"
 
-    def work(item, share):
+    def work(item):
         for event in ("start", "end"):
             with log.open("a") as file:
-                file.write(f"{event} {item.jobs[0].number} {share.gpus}\n")
+                file.write(f"{event} {item.jobs[0].number} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
             time.sleep(0.2)
 
     class Quiet:
@@ -196,7 +197,7 @@ def state_of(folder, count, slots=1):
 def test_the_time_left_is_that_of_what_is_still_to_come(tmp_path):
     state = state_of(tmp_path, 5, slots=2)
     assert seconds_left(state, 0) is None
-    state.outcomes[0], state.seconds[0] = Outcome("completed", {}), 100.0
+    state.outcomes[0], state.seconds[0] = outcome("completed", {}), 100.0
     state.started[1] = 1000.0
     # 100 s a job: 60 left of the one that runs, three to come, two at a time.
     assert seconds_left(state, 1040.0) == (60 + 300) / 2
@@ -217,7 +218,7 @@ def together(folder, *sizes, slots=1):
 def test_jobs_that_run_together_take_their_time_at_once(tmp_path):
     state = together(tmp_path, 3, 3, 3)
     for number in range(3):
-        state.outcomes[number], state.seconds[number] = Outcome("completed", {}), 100.0
+        state.outcomes[number], state.seconds[number] = outcome("completed", {}), 100.0
     state.started = dict.fromkeys(range(3, 6), 1000.0)
     # 100 s an item: 60 left of the one that runs, and another to come.
     assert seconds_left(state, 1040.0) == 60 + 100
@@ -244,16 +245,16 @@ def test_earlier_epochs_do_not_count_for_resumed_items(tmp_path):
 def test_an_item_of_another_size_takes_as_much_a_job(tmp_path):
     state = together(tmp_path, 4, 1, 1)
     for number in range(4):
-        state.outcomes[number], state.seconds[number] = Outcome("completed", {}), 100.0
+        state.outcomes[number], state.seconds[number] = outcome("completed", {}), 100.0
     assert seconds_left(state, 0.0) == 25 + 25
-    state.outcomes[4], state.seconds[4] = Outcome("completed", {}), 70.0
+    state.outcomes[4], state.seconds[4] = outcome("completed", {}), 70.0
     assert seconds_left(state, 0.0) == 70  # now there is one of its size
 
 
 def test_a_job_of_several_is_charged_with_its_own_share(tmp_path, capsys):
     state = together(tmp_path, 2, 1)
     for number, total_s in ((0, 7.0), (1, None), (2, 7.0)):
-        state.outcomes[number], state.seconds[number] = Outcome("completed", {}, total_s), 100.0
+        state.outcomes[number], state.seconds[number] = outcome("completed", {}, total_s), 100.0
         assert state.took(number) == (7.0 if number == 0 else 100.0)
     Lines(state).ended(state.jobs[0], state)
     assert capsys.readouterr().out.splitlines()[-1] == "1/3 seed=0   7 s   completed"
@@ -261,7 +262,7 @@ def test_a_job_of_several_is_charged_with_its_own_share(tmp_path, capsys):
 
 def test_what_was_done_in_an_earlier_sweep_took_what_is_on_record(tmp_path):
     state = together(tmp_path, 1)
-    state.outcomes[0] = Outcome("completed", {}, 12.0)
+    state.outcomes[0] = outcome("completed", {}, 12.0)
     assert state.took(0) == 12.0
 
 
@@ -269,8 +270,8 @@ def test_what_was_done_in_an_earlier_sweep_took_what_is_on_record(tmp_path):
 def test_a_table_has_room_for_others_where_hundreds_run(height, tmp_path):
     state = together(tmp_path, 400, *(1 for _ in range(100)))
     for number in range(450, 500):
-        state.outcomes[number], state.seconds[number] = Outcome("completed", {}), 1.0
-    state.outcomes[460] = Outcome("failed", {}, reason="a reason")
+        state.outcomes[number], state.seconds[number] = outcome("completed", {}), 1.0
+    state.outcomes[460] = outcome("failed", {}, reason="a reason")
     state.started = dict.fromkeys(range(400), 0.0)
     shown = [j.number for j in shown_jobs(state, height - 8)]
     assert len(shown) == height - 8
@@ -302,7 +303,7 @@ def test_a_table_of_a_thousand_jobs_fits_the_screen(height, tmp_path):
     state = state_of(tmp_path, 1000, slots=4)
     for number in range(500):
         failed = number % 50 == 0
-        state.outcomes[number] = Outcome("failed" if failed else "completed", {}, reason="a reason" * failed)
+        state.outcomes[number] = outcome("failed" if failed else "completed", {}, reason="a reason" * failed)
         state.seconds[number] = 1.0
     state.started = dict.fromkeys(range(500, 504), 0.0)
     shown = [j.number for j in shown_jobs(state, height - 8)]

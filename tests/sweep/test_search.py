@@ -16,7 +16,7 @@ from sweeping import FAULT, eventually, figures, run_folders, start, sweep
 from trainlab.config.overrides import folder_name
 from trainlab.config.resolvers import PROJECT
 from trainlab.runs.files import read_rows
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
 from trainlab.runs.optuna_storage import STUDY, open_journal
 
 SEARCH = ("hydra/sweeper=optuna", "optim=sgd", "name=study")
@@ -72,7 +72,7 @@ def test_the_best_trial_is_reported_with_the_command_that_repeats_it(study):
     result = json.loads((folder / best["folder"] / "result.json").read_text())
     assert result["metrics"]["val_loss"] == best["val_loss"]
     assert told[2].startswith("  again: python src/train.py ")
-    shared = {*telling(TINY), "optim=sgd", "trainer.max_epochs=3"} - {"trainer.max_epochs=2"}
+    shared = {*training_overrides(TINY), "optim=sgd", "trainer.max_epochs=3"} - {"trainer.max_epochs=2"}
     assert set(told[2].split()[3:]) == shared | {f"{key}={value}" for key, value in best["params"].items()}
 
 
@@ -93,7 +93,7 @@ def test_folders_and_fingerprints_know_nothing_of_the_study(study):
         values = {f"{key}={value}" for key, value in trial["params"].items()}
         (about,) = (o for o in result["overrides"] if o.startswith("sweep.trial="))
         assert f"number:{trial['number']}," in about
-        assert values < set(telling(result["overrides"]))
+        assert values < set(training_overrides(result["overrides"]))
         assert trial["folder"] == folder_name([o for o in result["overrides"] if o != about])
 
 

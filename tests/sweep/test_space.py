@@ -2,9 +2,10 @@
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hydra_plugins.trainlab._search import space_of
-from trainlab.sweep.space import Choice, Interval, Steps
+from trainlab.sweep.space import rounded as as_used
 
 
 def space(*arguments):
@@ -14,23 +15,26 @@ def space(*arguments):
 @pytest.mark.parametrize(
     "value, dimension",
     [
-        ("interval(1e-5,1e-2)", Interval(1e-5, 1e-2, log=True)),
-        ("interval(1e-4,1e-2)", Interval(1e-4, 1e-2, log=True)),  # just two powers of ten
-        ("interval(1e-3,0.09)", Interval(1e-3, 0.09)),
-        ("interval(0,0.5)", Interval(0.0, 0.5)),
-        ("interval(-1,1000)", Interval(-1.0, 1000.0)),
-        ("tag(linear,interval(1e-5,1e-2))", Interval(1e-5, 1e-2)),
-        ("tag(log,interval(1,2))", Interval(1.0, 2.0, log=True)),
-        ("int(interval(2,8))", Interval(2, 8, whole=True)),
-        ("int(interval(1,1000))", Interval(1, 1000, log=True, whole=True)),
-        ("range(1,8,2)", Steps(1, 7, 2)),
-        ("range(3)", Steps(0, 2, 1)),
-        ("range(8,1,-3)", Steps(2, 8, 3)),
-        ("range(0,0.5,0.1)", Steps(0.0, 0.4, 0.1)),
-        ("bn,selu", Choice(("bn", "selu"))),
-        ("choice(bn)", Choice(("bn",))),
-        ("1e-4,5e-4,1e-4", Choice(("0.0001", "0.0005"))),  # as a sweep over all combinations writes them
-        ("[1,2],null,'a b'", Choice(("[1,2]", "null", "'a b'"))),
+        ("interval(1e-5,1e-2)", FloatDistribution(1e-5, 1e-2, log=True)),
+        ("interval(1e-4,1e-2)", FloatDistribution(1e-4, 1e-2, log=True)),  # just two powers of ten
+        ("interval(1e-3,0.09)", FloatDistribution(1e-3, 0.09)),
+        ("interval(0,0.5)", FloatDistribution(0.0, 0.5)),
+        ("interval(-1,1000)", FloatDistribution(-1.0, 1000.0)),
+        ("tag(linear,interval(1e-5,1e-2))", FloatDistribution(1e-5, 1e-2)),
+        ("tag(log,interval(1,2))", FloatDistribution(1.0, 2.0, log=True)),
+        ("int(interval(2,8))", IntDistribution(2, 8)),
+        ("int(interval(1,1000))", IntDistribution(1, 1000, log=True)),
+        ("range(1,8,2)", IntDistribution(1, 7, step=2)),
+        ("range(3)", IntDistribution(0, 2, step=1)),
+        ("range(8,1,-3)", IntDistribution(2, 8, step=3)),
+        ("range(0,0.5,0.1)", FloatDistribution(0.0, 0.4, step=0.1)),
+        ("bn,selu", CategoricalDistribution(("bn", "selu"))),
+        ("choice(bn)", CategoricalDistribution(("bn",))),
+        (
+            "1e-4,5e-4,1e-4",
+            CategoricalDistribution(("0.0001", "0.0005")),
+        ),  # as a sweep over all combinations writes them
+        ("[1,2],null,'a b'", CategoricalDistribution(("[1,2]", "null", "'a b'"))),
     ],
 )
 def test_dimensions_of_the_search_space(value, dimension):
@@ -84,27 +88,27 @@ def test_every_end_and_every_choice_is_in_a_corner():
 @pytest.mark.parametrize(
     "dimension, drawn, rounded",
     [
-        (Interval(1e-5, 1e-2, log=True), 0.000316227766, 0.0003162),
-        (Interval(1e-5, 1e-2, log=True), 1.00001e-5, 1e-5),
-        (Interval(1e-5, 1e-2, log=True), 0.0099999, 0.01),
-        (Interval(0.0, 1.0), 0.123456, 0.123),
-        (Interval(0.9, 0.999), 0.91234567, 0.91235),  # a thousandth of its width, and not of its height
-        (Interval(0.12341, 0.9), 0.12342, 0.12341),  # inside, though its rounding is not
-        (Interval(1.0, 1.02, log=True), 1.0123456, 1.01235),
-        (Interval(2, 8, whole=True), 5, 5),
-        (Steps(0.0, 0.4, 0.1), 0.1 + 0.2, 0.3),
-        (Steps(1, 7, 2), 3, 3),
+        (FloatDistribution(1e-5, 1e-2, log=True), 0.000316227766, 0.0003162),
+        (FloatDistribution(1e-5, 1e-2, log=True), 1.00001e-5, 1e-5),
+        (FloatDistribution(1e-5, 1e-2, log=True), 0.0099999, 0.01),
+        (FloatDistribution(0.0, 1.0), 0.123456, 0.123),
+        (FloatDistribution(0.9, 0.999), 0.91234567, 0.91235),  # a thousandth of its width, and not of its height
+        (FloatDistribution(0.12341, 0.9), 0.12342, 0.12341),  # inside, though its rounding is not
+        (FloatDistribution(1.0, 1.02, log=True), 1.0123456, 1.01235),
+        (IntDistribution(2, 8), 5, 5),
+        (FloatDistribution(0.0, 0.4, step=0.1), 0.1 + 0.2, 0.3),
+        (IntDistribution(1, 7, step=2), 3, 3),
     ],
 )
 def test_drawn_numbers_are_short_and_inside(dimension, drawn, rounded):
-    assert dimension.rounded(drawn) == rounded
-    assert type(dimension.rounded(drawn)) is type(rounded)
+    assert as_used(dimension, drawn) == rounded
+    assert type(as_used(dimension, drawn)) is type(rounded)
 
 
 @pytest.mark.parametrize("low, high", [(1e-5, 1e-2), (1.0, 1.02), (3e-4, 3.1e-4)])
 def test_rounding_leaves_a_thousand_numbers_of_a_log_scale(low, high):
     places = [low * (high / low) ** (i / 2000) for i in range(2001)]
-    assert len({Interval(low, high, log=True).rounded(place) for place in places}) > 300
+    assert len({as_used(FloatDistribution(low, high, log=True), place) for place in places}) > 300
 
 
 def test_what_has_not_been_tried():

@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.space import Choice, Interval, Settings, Space, Steps
-from trainlab.sweep.study import JOURNAL, Study, describe_space, status_of
+from run_folders import outcome
+from trainlab.sweep.space import Space
+from trainlab.sweep.study import JOURNAL, Settings, Study, describe_space, status_of
 
-LR = Space((("optim.lr", Interval(1e-5, 1e-1, log=True)), ("model", Choice(("bn", "selu"))), "trainer.max_epochs=4"))
-SIX = Space((("a", Choice(("1", "2"))), ("b", Steps(0, 2, 1))))
+RATES = FloatDistribution(1e-5, 1e-1, log=True)
+LR = Space((("optim.lr", RATES), ("model", CategoricalDistribution(("bn", "selu"))), "trainer.max_epochs=4"))
+SIX = Space((("a", CategoricalDistribution(("1", "2"))), ("b", IntDistribution(0, 2))))
 
 
 def study_in(folder, space=LR, trials=20, sampler="tpe", seed=1, pruner="none"):
@@ -22,7 +24,7 @@ def study_in(folder, space=LR, trials=20, sampler="tpe", seed=1, pruner="none"):
 
 
 def completed(loss):
-    return Outcome("completed", {"val_loss": loss})
+    return outcome("completed", {"val_loss": loss})
 
 
 def parabola(trial):
@@ -94,18 +96,18 @@ def test_more_trials_continue_and_fewer_add_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "outcome, state, status, value",
+    "result, state, status, value",
     [
-        (Outcome("completed", {"val_loss": 1.5}), TrialState.COMPLETE, "completed", 1.5),
-        (Outcome("completed", {}), TrialState.FAIL, "failed", None),
-        (Outcome("diverged", {"val_loss": 2.0}, reason="not finite"), TrialState.FAIL, "diverged", None),
-        (Outcome("failed", {}, reason="the cat"), TrialState.FAIL, "failed", None),
-        (Outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was reported after an epoch
+        (outcome("completed", {"val_loss": 1.5}), TrialState.COMPLETE, "completed", 1.5),
+        (outcome("completed", {}), TrialState.FAIL, "failed", None),
+        (outcome("diverged", {"val_loss": 2.0}, reason="not finite"), TrialState.FAIL, "diverged", None),
+        (outcome("failed", {}, reason="the cat"), TrialState.FAIL, "failed", None),
+        (outcome("pruned", {"val_loss": 2.0}), TrialState.PRUNED, "pruned", None),  # none was reported after an epoch
     ],
 )
-def test_the_outcome_of_a_trial_is_reported(outcome, state, status, value, tmp_path):
+def test_the_outcome_of_a_trial_is_reported(result, state, status, value, tmp_path):
     study = study_in(tmp_path)
-    study.tell(study.next(1)[0], outcome)
+    study.tell(study.next(1)[0], result)
     (trial,) = study_in(tmp_path).trials()
     assert (trial.state, status_of(trial), trial.value) == (state, status, value)
     assert study.running() == []
@@ -115,7 +117,7 @@ def test_failures_do_not_stop_it_and_are_never_best(tmp_path):
     study = study_in(tmp_path, trials=12)
     for _ in range(3):
         for i, trial in enumerate(study.next(4)):
-            study.tell(trial, completed(parabola(trial)) if i else Outcome("diverged", {"val_loss": -9.0}))
+            study.tell(trial, completed(parabola(trial)) if i else outcome("diverged", {"val_loss": -9.0}))
     assert len(study.trials()) == 12
     assert study.best().value >= 0
     assert study.progress().startswith("search: 12 of 12 trials: 9 completed, 3 diverged; best validation loss ")
@@ -137,7 +139,7 @@ def test_folders_are_one_each(tmp_path):
 def test_what_failed_is_tried_again_in_its_folder(tmp_path):
     study = study_in(tmp_path, trials=4)
     for i, trial in enumerate(study.next(4)):
-        study.tell(trial, Outcome("failed", {}) if i == 2 else completed(1.0))
+        study.tell(trial, outcome("failed", {}) if i == 2 else completed(1.0))
     assert study.next(4) == []
     failed = study.trials()[2]
 
@@ -181,7 +183,9 @@ def test_a_trial_that_was_killed_while_it_was_drawn_counts_for_nothing(tmp_path)
 
 def test_another_search_under_the_same_name_is_an_error_that_names_both(tmp_path):
     study_in(tmp_path)
-    other = Space((("optim.lr", Interval(1e-4, 1e-1, log=True)), "trainer.max_epochs=5", "sweep.jobs=2", "name=x"))
+    other = Space(
+        (("optim.lr", FloatDistribution(1e-4, 1e-1, log=True)), "trainer.max_epochs=5", "sweep.jobs=2", "name=x")
+    )
     with pytest.raises(ValueError) as caught:
         study_in(tmp_path, other)
     assert str(caught.value) == (
@@ -192,6 +196,21 @@ def test_another_search_under_the_same_name_is_an_error_that_names_both(tmp_path
 
 def test_the_order_of_keys_and_where_and_how_do_not_make_another_search():
     assert describe_space(Space((*reversed(LR.parts), "sweep.jobs=2", "name=x", "output_dir=y"))) == describe_space(LR)
+
+
+def test_a_search_of_an_older_format_is_refused_in_a_line_that_names_the_version_to_read_it_with(tmp_path):
+    run_study(study_in(tmp_path, trials=4))
+    path = tmp_path / JOURNAL
+    of_format = [line for line in path.read_bytes().splitlines(keepends=True) if b'"format"' in line]
+    assert len(of_format) == 1
+    path.write_bytes(path.read_bytes().replace(of_format[0], b""))  # as trainlab 0.1 wrote it
+    before = path.read_bytes()
+    with pytest.raises(ValueError) as caught:
+        study_in(tmp_path, trials=8)
+    assert str(caught.value) == (
+        f"{path} is of format 1 (read it with trainlab 0.1) and this version reads format 2; set another name="
+    )
+    assert path.read_bytes() == before
 
 
 def test_a_damaged_journal_is_reported_and_not_repaired(tmp_path):
@@ -220,11 +239,11 @@ def test_nothing_is_said_of_the_importance_in_a_few_trials(tmp_path):
 def test_the_summary_has_all_that_counts(tmp_path):
     study = study_in(tmp_path, trials=4)
     for i, trial in enumerate(study.next(4)):
-        study.tell(trial, completed(i) if i else Outcome("diverged", {}, reason="not finite"))
+        study.tell(trial, completed(i) if i else outcome("diverged", {}, reason="not finite"))
     study.write()
     summary = json.loads((tmp_path / "study.json").read_text())
     assert (summary["planned"], summary["sampler"], summary["seed"], summary["pruner"]) == (4, "tpe", 1, "none")
-    assert summary["space"]["optim.lr"] == {"low": 1e-5, "high": 1e-1, "log": True, "whole": False}
+    assert summary["space"]["optim.lr"] == {"low": 1e-5, "high": 1e-1, "log": True, "step": None}
     assert [trial["val_loss"] for trial in summary["trials"]] == [None, 1, 2, 3]
     first = summary["trials"][0]
     assert (first["status"], first["reason"]) == ("diverged", "not finite")
@@ -237,7 +256,7 @@ def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_p
     settings = Settings(3, "tpe", 1, "none", 4, "val/acc")
     study = Study(tmp_path, LR, settings)
     for trial, accuracy in zip(study.next(3), (0.2, 0.6, 0.4), strict=True):
-        study.tell(trial, Outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
+        study.tell(trial, outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
     assert (study.best().number, study.best().value) == (1, 0.6)
     assert "; best validation accuracy 60.00% (trial 1: " in study.progress()
     study.write()
@@ -252,5 +271,5 @@ def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_p
 def test_a_trial_without_the_objective_has_failed(tmp_path):
     study = Study(tmp_path, LR, Settings(1, "tpe", 1, "none", 4, "val/acc"))
     (trial,) = study.next(1)
-    study.tell(trial, Outcome("completed", {"val_loss": 1.0}))
+    study.tell(trial, outcome("completed", {"val_loss": 1.0}))
     assert [status_of(trial) for trial in study.trials()] == ["failed"]

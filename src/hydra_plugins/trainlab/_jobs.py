@@ -6,17 +6,21 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, _save_config, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, _save_config, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainlab.config.compose import as_typed, resolve_job
+from trainlab.config.overrides import in_quotes
 from trainlab.config.run_config import RunConfig
+from trainlab.processes import can_be_sent, run_forked
 from trainlab.programs import restart_words
+from trainlab.sweep.outcome import describe_exit
 
 # Of Hydra's overrides, those that are about the sweep and not about its jobs.
 _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweep", "hydra.run.dir=")
@@ -54,12 +58,33 @@ class Jobs:
             job_subdir_key="hydra.sweep.subdir",
         )
 
+    def run_all(self, job_overrides: Sequence[Sequence[str]], at_once: int) -> list[JobReturn]:
+        """Run jobs of any application, each in a process of its own, ``at_once`` at a time."""
+        self.sweep_dir.mkdir(parents=True, exist_ok=True)
+        works = [partial(self._run_and_send, overrides, index) for index, overrides in enumerate(job_overrides)]
+        returns = []
+        for process, overrides in zip(run_forked(works, at_once), job_overrides, strict=True):
+            returned = process.returned
+            if returned is None:
+                returned = JobReturn(overrides=list(overrides), status=JobStatus.FAILED)
+                returned.return_value = RuntimeError(describe_exit(process.poll() or 0))
+            returns.append(returned)
+        return returns
+
+    def _run_and_send(self, overrides: Sequence[str], index: int) -> JobReturn:
+        """In the job's process: what Hydra returns, as text where it cannot be sent."""
+        returned = self.run(overrides, index)
+        if not can_be_sent(returned):
+            text = repr(returned._return_value)
+            returned.return_value = RuntimeError(text) if returned.status is JobStatus.FAILED else text
+        return returned
+
     def run_config(self, overrides: Sequence[str], index: int) -> RunConfig:
         """Resolved config of a training; Hydra's global one becomes that of the job."""
         config = self._set(overrides, index)
         return resolve_job(_of_task(config), config.hydra)
 
-    def begin(self, overrides: Sequence[str], index: int) -> RunConfig:
+    def prepare(self, overrides: Sequence[str], index: int) -> RunConfig:
         """What Hydra does before it runs a job, for a training that shares its process with others.
 
         The job's log handlers become those of the root logger.
@@ -101,8 +126,8 @@ class Jobs:
         settings = [
             *of_hydra,
             *overrides,
-            *(() if any(o.startswith("name=") for o in overrides) else (f"name={quoted(str(self.config.name))}",)),
-            *("hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"),
+            *(() if any(o.startswith("name=") for o in overrides) else (f"name={in_quotes(str(self.config.name))}",)),
+            *("hydra.mode=RUN", f"hydra.run.dir={in_quotes(str(folder))}"),
         ]
         return [
             *restart_words(),
@@ -133,8 +158,3 @@ def write_output_to(path: Path) -> None:
     with path.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-
-
-def quoted(value: str) -> str:
-    """A value quoted for Hydra."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

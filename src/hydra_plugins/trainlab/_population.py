@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 from functools import partial
 
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
@@ -9,14 +10,11 @@ from trainlab.config.run_config import RunConfig
 from trainlab.lr_search.apply import search_before_population
 from trainlab.population.runner import Population
 from trainlab.run import run
-from trainlab.sweep.executors.local import Share
 from trainlab.sweep.plan import Item
 from trainlab.training.context import RunContext
 
-_of_thread = threading.local()  # `handlers` of the member whose thread it is
 
-
-def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
+def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     """In the item's process: train its jobs. Returns the errors that ended them, by number.
 
     What they log goes to the log of each; other output goes to `population_N.log` in the folder of the sweep, N being
@@ -27,26 +25,20 @@ def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, 
     """
     log = jobs.sweep_dir / f"population_{item.jobs[0].number + 1}.log"
     write_output_to(log)
-    share.take(processes=1)
     logging.captureWarnings(True)
-    shared = logging.StreamHandler()  # of what no member logs
-    shared.addFilter(lambda record: not hasattr(_of_thread, "handlers"))
-    logging.root.handlers[:] = [shared]
+    shared, threads = logging.StreamHandler(), set[int]()  # of what no member logs; those of members
+    shared.addFilter(lambda record: record.thread not in threads)
     logging.root.setLevel(logging.INFO)
+    logging.root.handlers[:] = [shared]
     # Before the members start: a search cannot run in their threads.
     ends = search_before_population([jobs.run_config(job.overrides, job.number) for job in item.jobs])
     errors = {job.number: describe_error(error) for job, error in zip(item.jobs, ends, strict=True) if error}
-    handlers: list[logging.Handler] = [shared]
     works = {}
     for job in item.jobs:
         if job.number not in errors:
-            cfg = jobs.begin([*job.overrides, *jobs.quiet()], job.number)
-            own = logging.root.handlers[:]
-            for handler in own:
-                handler.addFilter(partial(_is_of, own))
-            handlers += own
-            works[job.number] = partial(_work, cfg, own)
-    logging.root.handlers[:] = handlers
+            cfg = jobs.prepare([*job.overrides, *jobs.quiet()], job.number)
+            works[job.number] = partial(_work, cfg, logging.root.handlers[:], threads)
+    logging.root.handlers[:] = [shared]
     outcomes = Population([*works.values()]).run()
     if not log.stat().st_size:
         log.unlink()
@@ -55,19 +47,21 @@ def train_together(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, 
     return errors | {number: error for number, error in zip(works, outcomes, strict=True) if error}
 
 
-def _is_of(handlers: list[logging.Handler], record: logging.LogRecord) -> bool:
-    """Whether a record is logged by the member that has these handlers. For `logging.Handler.addFilter`."""
-    return getattr(_of_thread, "handlers", None) is handlers
-
-
-def _work(cfg: RunConfig, handlers: list[logging.Handler], context: RunContext) -> dict[str, str] | None:
+def _work(
+    cfg: RunConfig, handlers: Sequence[logging.Handler], threads: set[int], context: RunContext
+) -> dict[str, str] | None:
     """Run a member in its thread, which logs to ``handlers``. Returns the error that ended it, if any."""
-    _of_thread.handlers = handlers
+    own = threading.get_ident()
+    threads.add(own)
+    for handler in handlers:
+        handler.addFilter(lambda record: record.thread == own)
+        logging.root.addHandler(handler)
     try:
         run(cfg, context)
     except Exception as error:
         return describe_error(error)
     finally:
+        threads.remove(own)
         for handler in handlers:
             logging.root.removeHandler(handler)
             handler.close()

@@ -10,26 +10,27 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from hydra_plugins.trainlab._jobs import Jobs, quoted
+from hydra_plugins.trainlab._jobs import Jobs
 from hydra_plugins.trainlab._sweep import checked, report_on
 from trainlab.cli import SweepFailed
-from trainlab.config.overrides import swept_values
+from trainlab.config.overrides import in_quotes, swept_values
 from trainlab.console import say
 from trainlab.programs import command_words
-from trainlab.runs.fingerprint import is_debug_run, telling
-from trainlab.sweep.folder import locked_for
-from trainlab.sweep.outcome import Outcome, recorded_outcome
+from trainlab.runs.fingerprint import is_debug_run, training_overrides
+from trainlab.runs.result import ENDED, Result
+from trainlab.sweep.folder import folder_lock
+from trainlab.sweep.outcome import recorded_outcome
 from trainlab.sweep.plan import Job
-from trainlab.sweep.space import Choice, Dimension, Params, Settings, Space, Value, interval, steps
-from trainlab.sweep.study import Study, reason_of, status_of
+from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
+from trainlab.sweep.study import Settings, Study, reason_of, status_of
 
 if TYPE_CHECKING:
     from hydra_plugins.trainlab.launcher import ProcessLauncher
 
 _LOCK = ".study.lock"
-_ENDS = ("completed", "debug", "pruned", "diverged", "failed")
 _MAX_REASONS = 3  # of failures that are listed
 
 
@@ -63,7 +64,7 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
-    with locked_for(jobs.sweep_dir / _LOCK, "search"):
+    with folder_lock(jobs.sweep_dir / _LOCK, "search"):
         return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
 
 
@@ -93,7 +94,7 @@ def space_of(overrides: Sequence[Override]) -> Space:
         if "." in key and override.is_choice_sweep() and len(values := {*swept_values(override)}) == 1:
             parts[key] = f"{key}={values.pop()}"  # a setting of an option that trials choose
         elif override.is_sweep_override():
-            if not telling([f"{key}="]):
+            if not training_overrides([f"{key}="]):
                 raise ValueError(f"{key} does not affect the training and cannot be searched; give one value")
             parts[key] = (key, _dimension(key, override))
         elif override.is_delete():
@@ -116,14 +117,14 @@ def _dimension(key: str, override: Override) -> Dimension:
     values = swept_values(override)
     if isinstance(value, RangeSweep):
         return steps(list(value.range()))
-    return Choice(tuple(dict.fromkeys(values)))
+    return CategoricalDistribution(tuple(dict.fromkeys(values)))
 
 
 def _longest(settings: Settings, space: Space) -> int:
     """Epochs of the longest trial; -1 for no limit."""
     searched = space.dimensions.get("trainer.max_epochs")
     given = dict(part.split("=", 1) for part in space.fixed if "=" in part).get("trainer.max_epochs")
-    longest = max(map(int, searched.ends if searched else [given or settings.max_epochs]))
+    longest = max(map(int, ends(searched) if searched else [given or settings.max_epochs]))
     if settings.pruner == "hyperband" and longest < 1:
         raise ValueError("the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit")
     return longest
@@ -141,13 +142,18 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
                 if not failure.mistakes:
                     raise
                 for index, message in failure.mistakes.items():
-                    study.tell(trials[index], Outcome("failed", {}, reason=message))
+                    study.tell(trials[index], Result("failed", "", [], error={"message": message}))
                 continue
             finally:
-                _record_ended(study)
+                for trial in study.running():  # their runs may have ended, with a result
+                    outcome = recorded_outcome(study.folder_of(trial))
+                    if outcome.status in ENDED:
+                        study.tell(trial, outcome)
                 study.write()
                 say(study.progress())
-            if study.running() or (launcher.on_failure == "stop" and _any_failed(study, trials)):
+            failed = {trial.number for trial in study.trials() if status_of(trial) in ("diverged", "failed")}
+            stops = launcher.on_failure == "stop" and any(trial.number in failed for trial in trials)
+            if study.running() or stops:
                 raise SweepFailed("a failure stopped the search; the same command resumes from here")
     finally:
         report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
@@ -161,28 +167,14 @@ def _job(study: Study, trial: FrozenTrial) -> list[str]:
     settings = study.settings
     if settings.pruner == "none":
         return study.overrides(trial)
-    about = f"{{journal:{quoted(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
+    about = f"{{journal:{in_quotes(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
     return [*study.overrides(trial), f"sweep.trial={about}max_epochs:{settings.max_epochs}}}"]
-
-
-def _record_ended(study: Study) -> None:
-    """Record the trials that have ended, from the results of their runs."""
-    for trial in study.running():
-        outcome = recorded_outcome(study.folder_of(trial))
-        if outcome.status in _ENDS:
-            study.tell(trial, outcome)
-
-
-def _any_failed(study: Study, of: Sequence[FrozenTrial]) -> bool:
-    """Whether any of these trials has failed or diverged."""
-    numbers = {trial.number for trial in of}
-    return any(status_of(t) in ("diverged", "failed") for t in study.trials() if t.number in numbers)
 
 
 def _say_best(study: Study) -> None:
     """Print number, folder and command of the best trial."""
     if best := study.best():
-        command = shlex.join([*command_words("train"), *telling(study.overrides(best))])
+        command = shlex.join([*command_words("train"), *training_overrides(study.overrides(best))])
         summary = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
         say(f"{summary}\n  in {study.folder_of(best)}\n  again: {command}")
 

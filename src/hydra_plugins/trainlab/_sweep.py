@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from rich.console import Console
@@ -17,18 +18,18 @@ import trainlab.run  # noqa: F401  here, so that the jobs' processes start with 
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
-from trainlab.processes import Forked, count_cores, wait_for
+from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line
 from trainlab.report import find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
-from trainlab.sweep.executors.local import Share, run_items
-from trainlab.sweep.folder import claimed_by_sweep
+from trainlab.sweep.executors.local import run_items
+from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, plan, slots_for
 from trainlab.sweep.preview import describe_plan
 from trainlab.sweep.progress import summary, watcher
-from trainlab.sweep.resources import Memory, count_gpus, count_threads, gpu_memory, host_memory
+from trainlab.sweep.resources import Memory, count_threads, gpu_memory, host_memory
 from trainlab.sweep.state import State
 from trainlab.tasks.metrics import METRICS
 from trainlab.training.length import one_batch_notes
@@ -39,29 +40,21 @@ _JOBS_PER_CHECK = 25  # number that justifies another process
 def launch_trainings(
     jobs: Jobs,
     job_overrides: Sequence[Sequence[str]],
+    *,
     at_once: int | None,
-    stop_early: bool,
+    on_failure: str,
     retry_failed: bool,
     most_together: int | None,
-    reports: bool = True,
+    reports: bool,
 ) -> list[JobReturn]:
-    """Run all jobs that have not ended; returns one JobReturn per job, in order.
-
-    Args:
-        jobs: composes the configs of the jobs.
-        job_overrides: overrides of each job.
-        at_once: items of the plan that run at the same time; None for the default.
-        stop_early: whether the first failure ends the sweep.
-        retry_failed: whether to retry jobs that failed in an earlier sweep.
-        most_together: maximal size of a population; None for as many as fit in memory.
-        reports: whether to print a table and write a report at the end; false for trials of a search.
+    """Run all jobs that have not ended; returns one JobReturn per job, in order. Settings: see `ProcessLauncher`.
 
     Raises:
         SweepFailed: jobs are invalid, or another sweep uses the folder; none was started.
         KeyboardInterrupt: the sweep was interrupted.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
-    with claimed_by_sweep(jobs.sweep_dir):
+    with sweep_folder_lock(jobs.sweep_dir):
         found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
         runs = [job for job in found if job.number not in same]
@@ -76,7 +69,7 @@ def launch_trainings(
                 watch.say(line)
             if most_together != 1 and len(state.waiting) > 1:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
-            interrupted = run_items(items, partial(_work, jobs), state, gpus, stop_early, watch)
+            interrupted = run_items(items, partial(_work, jobs), state, gpus, on_failure == "stop", watch)
         finally:
             watch.close()
         if reports:
@@ -101,17 +94,15 @@ def checked(
     ways = max(1, min(count_cores(), len(numbers) // _JOBS_PER_CHECK))
     if len(numbers) > 2 * _JOBS_PER_CHECK:
         print(f"checking {len(numbers)} jobs", flush=True)  # takes 0.1 to 0.2 s per job
-    checks = [
-        Forked(partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure)) for i in range(ways)
-    ]
+    checks = [partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure) for i in range(ways)]
     found: list[Job] = []
     mistakes: dict[int, str] = {}
     statuses, gpus = {1}, 0
     measured: list[int] = []
-    for returned in wait_for(checks):
-        if returned is None:
+    for process in run_forked(checks, ways):
+        if process.returned is None:
             raise SweepFailed("the check of the jobs was killed; none was started")
-        fine, wrong, gpus, gpu_bytes = returned
+        fine, wrong, gpus, gpu_bytes = process.returned
         found += fine
         measured += [gpu_bytes] if gpu_bytes is not None else []
         mistakes |= {number: message for number, (_, message) in wrong.items()}
@@ -142,7 +133,7 @@ def _check(
         except Exception as error:
             mistakes[number] = _explained(error, overrides)
     on_gpus = any(job.on_gpu for job in found)
-    return found, mistakes, count_gpus(), gpu_memory() if measure and on_gpus else None
+    return found, mistakes, torch.cuda.device_count(), gpu_memory() if measure and on_gpus else None
 
 
 def _needs_a_process() -> str:
@@ -163,17 +154,16 @@ def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
     return status, message.removeprefix("error: ")
 
 
-def _work(jobs: Jobs, item: Item, share: Share) -> dict[int, dict[str, str]]:
+def _work(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     """In the item's process: run its jobs with output to their logs. Returns errors by job number."""
     if len(item.jobs) > 1:
         from hydra_plugins.trainlab._population import train_together
 
-        return train_together(jobs, item, share)
+        return train_together(jobs, item)
     (job,) = item.jobs
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
         write_output_to(job.folder / f"{jobs.config.hydra.job.name}.log")
-        share.take(processes=job.devices)
         overrides = [*job.overrides, *jobs.quiet()]
         if job.devices > 1:
             _run_command(jobs.command(overrides, job.folder))

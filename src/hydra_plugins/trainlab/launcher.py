@@ -59,15 +59,18 @@ class ProcessLauncher(Launcher):
 
         jobs = Jobs(self.hydra_context, self.task_function, self.config, initial_job_idx)
         if not self.trainings:
-            from hydra_plugins.trainlab._any_application import launch
-
-            return launch(jobs, job_overrides, self.jobs or 1)
+            return jobs.run_all(job_overrides, self.jobs or 1)
         with gc_paused():
             from hydra_plugins.trainlab._sweep import launch_trainings
 
-        stop_early = self.on_failure == "stop"
         return launch_trainings(
-            jobs, job_overrides, self.jobs, stop_early, self.retry_failed, self.most_together, self.reports
+            jobs,
+            job_overrides,
+            at_once=self.jobs,
+            on_failure=self.on_failure,
+            retry_failed=self.retry_failed,
+            most_together=self.most_together,
+            reports=self.reports,
         )
 
 

@@ -8,7 +8,6 @@ from hydra.core.utils import JobReturn
 
 from trainlab.cli import SweepFailed, gc_paused
 from trainlab.config.overrides import parse_overrides
-from trainlab.sweep.space import Settings
 from trainlab.tasks.metrics import metric_of
 
 SAMPLERS = ("tpe", "random")
@@ -54,7 +53,7 @@ class OptunaSweeper(BasicSweeper):
             raise ValueError(f"batch must be auto or an integer of at least 1, got {batch!r}; set sweep.batch")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, got {seed!r}; set sweep.seed")
-        self.settings = Settings(trials, sampler, seed, pruner, max_epochs or -1, objective)
+        self.settings = trials, sampler, seed, pruner, max_epochs or -1, objective
         self.batch = _BATCH if isinstance(batch, str) else batch
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
@@ -65,10 +64,10 @@ class OptunaSweeper(BasicSweeper):
         """
         _require_optuna()
         with gc_paused():
-            from hydra_plugins.trainlab._search import search
+            from hydra_plugins.trainlab._search import Settings, search
         assert self.hydra_context is not None and self.launcher is not None
         overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)
-        return search(self.launcher, overrides, self.settings, self.batch)
+        return search(self.launcher, overrides, Settings(*self.settings), self.batch)
 
 
 def _require_optuna() -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import lightning
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
@@ -21,6 +22,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
+from trainlab.config.errors import describe_instantiation_error
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
 from trainlab.data import ImageData
@@ -255,6 +257,9 @@ def construct(config: Config, section: str, omit: Collection[str] = (), **late: 
     """The object that a section of ``config`` stands for, with arguments that are known only now.
 
     Settings to ``omit`` are not its own.
+
+    Raises:
+        ValueError: an argument is invalid.
     """
     plain = {key: value for key, value in select(config, section).items() if key not in omit}
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
@@ -266,4 +271,7 @@ def construct(config: Config, section: str, omit: Collection[str] = (), **late: 
     check_arguments(target, arguments, section)
     path = section.split(".")  # by which Hydra names it in errors
     whole = functools.reduce(lambda inner, key: {key: inner}, reversed(path), plain)
-    return instantiate(OmegaConf.select(OmegaConf.create(whole), section), **late, _convert_="all")
+    try:
+        return instantiate(OmegaConf.select(OmegaConf.create(whole), section), **late, _convert_="all")
+    except InstantiationException as error:
+        raise ValueError(describe_instantiation_error(error)) from error.__cause__

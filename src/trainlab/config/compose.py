@@ -9,11 +9,18 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainlab.config.errors import describe_config_error
 from trainlab.config.load import load_config
-from trainlab.config.overrides import WrongArguments, check_overrides, quoted
+from trainlab.config.overrides import (
+    WrongArguments,
+    check_given_once,
+    check_overrides,
+    combinations,
+    parse_overrides,
+    quoted,
+)
 from trainlab.config.resolvers import absolute_folder, resolvers_registered, time_name
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
 from trainlab.programs import import_from
-from trainlab.runs.files import absolute
+from trainlab.runs.files import absolute, make_new_folder
 
 # What a run reads, and ~ must not remove.
 _NEEDED = (
@@ -23,7 +30,6 @@ _NEEDED = (
     *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
     *("sweep.objective", "sweep.trial"),
 )
-MADE: list[Path] = []  # folders that are new, since a run without a name has claimed one
 
 
 def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> RunConfig:
@@ -66,6 +72,32 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
             raise WrongArguments(describe_config_error(error, overrides, "train", config_dir)) from None
 
 
+def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each run of a sweep: all combinations of the values that they give.
+
+    Combinations that are the same run, such as ``optim.lr=1e-4,0.0001``, are one. A run of the sweep is
+    ``trainlab.train(trainlab.compose(run))``; ``trainlab train -m`` runs all of them, several at a time.
+
+    Args:
+        overrides: as on the command line after ``-m``; of intervals and ``glob()`` the values are not known.
+
+    Raises:
+        ValueError: an override cannot be read or is given twice, or its values are not known.
+    """
+    from hydra.core.override_parser.types import Glob
+
+    check_given_once(overrides)
+    parsed = parse_overrides([*map(quoted, overrides)])
+    for override in parsed:
+        if override.is_interval_sweep() or isinstance(override.value(), Glob):
+            raise WrongArguments(f"the values of {override.input_line} are not known; give them one by one")
+    runs: dict[tuple[str, ...], list[str]] = {}
+    with resolvers_registered():
+        for run in combinations(parsed):
+            runs.setdefault(_values(run), run)
+    return list(runs.values())
+
+
 def resolve_job(cfg: DictConfig, hydra: Any) -> RunConfig:
     """The configuration of one of Hydra's jobs.
 
@@ -87,10 +119,7 @@ def new_folder(parent: str) -> str:
     now = name = time_name()
     for number in itertools.count(1):
         try:
-            folder = Path(absolute(parent, Path.cwd()), name)
-            missing = [path for path in (folder, *folder.parents) if not path.exists()]
-            folder.mkdir(parents=True)
-            MADE.extend(missing)
+            make_new_folder(Path(absolute(parent, Path.cwd()), name))
             break
         except FileExistsError:
             name = f"{now}_{number}"
@@ -126,3 +155,18 @@ def _resolved(
             f"set run_dir, too, or leave out {ignored[0]}"
         )
     return resolve(cfg, overrides, choices)
+
+
+def _values(run: Sequence[str]) -> tuple[str, ...]:
+    """The values of a run, which may refer to each other by their keys; equal numbers are equal text."""
+    values = dict(override.lstrip("+~").partition("=")[::2] for override in run)
+    cfg = OmegaConf.from_dotlist([f"{key}={value}" for key, value in values.items() if "." in key])
+    found = [OmegaConf.select(cfg, key) if "${" in value else value for key, value in values.items()]
+    return tuple(_text(value) for value in found)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(float(value))
+    except (TypeError, ValueError):
+        return str(value)

@@ -58,6 +58,13 @@ def describe_config_error(
     return f"{setting}: {reason}" if setting and setting not in reason else reason
 
 
+def describe_instantiation_error(error: Exception) -> str:
+    """What a class or function of a config says is wrong, and the section of the config."""
+    section = re.search(r"full_key: (\S+)", str(error))
+    reason = str(error.__cause__ or "") or str(error).splitlines()[0]
+    return reason if not section or section[1] in reason else f"{reason} (in {section[1]})"
+
+
 def _no_such_option(wrong: str, options: Sequence[str], config_dir: str | Path | None) -> str:
     """Message for ``wrong``, a group and an option that it does not have; its folders may have one of that name."""
     group, _, option = wrong.rpartition("/") if wrong.startswith("hydra/") else wrong.partition("/")

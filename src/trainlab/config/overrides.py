@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from trainlab.config.renamed import describe_renamed
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
 
 MAX_FOLDER_BYTES = 120
 # Settings that are paths: what is typed as a number there is a folder's name.
@@ -35,7 +35,7 @@ def folder_name(overrides: Sequence[str]) -> str:
     An option that lies in a folder of its group is named without that folder: `experiment=part_8c_bn` for
     `experiment=exercise/part_8c_bn`.
     """
-    full = ",".join(map(_without_folder, telling(overrides))) or "default"
+    full = ",".join(map(_without_folder, training_overrides(overrides))) or "default"
     name = re.sub(r"[^\w=,.+~@-]", "_", full)
     if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:
         return name
@@ -73,6 +73,8 @@ def check_overrides(overrides: Sequence[str], once: bool = True) -> None:
 
 def check_given_once(overrides: Sequence[str]) -> None:
     """Raise WrongArguments where an override takes the place of another one, which would be lost without a word."""
+    if isinstance(overrides, str):
+        raise WrongArguments(f"overrides must be a list of strings, got {overrides!r}; write [{overrides!r}]")
     given: dict[str, str] = {}
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
@@ -179,13 +181,13 @@ def unreadable(error: Any) -> str:
         return f"cannot read the argument {error.override!r}; write key=value"
     if not key.isascii():
         return f"there is no setting {key!r}; names of settings have no such letters"
-    word = f"{key}={_in_quotes(value)}"
+    word = f"{key}={in_quotes(value)}"
     quote = '"' if "'" in word and not set(word) & set('$`"\\!') else "'"
     shell = f"{quote}{word}{quote}" if quote not in word else shlex.quote(word)
     return f"cannot read the argument {error.override!r} ({reason}); in quotes it is text: {shell}"
 
 
-def _in_quotes(text: str) -> str:
+def in_quotes(text: str) -> str:
     """As Hydra reads it for ``text``: a backslash counts as such unless a quote comes after it and those before it."""
     quote = '"' if "'" in text and '"' not in text else "'"
     ends = re.sub(rf"(\\+)({quote}|$)", r"\1\1\2", text)

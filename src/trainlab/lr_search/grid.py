@@ -74,7 +74,7 @@ class Grid(Search):
                 f"got {self.parts}; set lr_search.validations_per_epoch"
             )
         parts = sum(self._survivors(len(self.rates))) + sum(self._survivors(2 * self.num_refined))
-        steps = parts * self._batches_per_part(context)
+        steps = parts * (context.batches_per_epoch // self.parts)
         with Bar("learning rates", steps) as bar:
             losses = self._train_rates(self.rates, {}, context, bar.update)
             best = best_of(losses)
@@ -87,10 +87,6 @@ class Grid(Search):
         rates = sorted(losses)
         finite = [[loss if math.isfinite(loss) else None for loss in losses[lr]] for lr in rates]
         return SearchResult("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": finite})
-
-    def _batches_per_part(self, context: SearchContext) -> int:
-        """Batches between two validations."""
-        return context.batches_per_epoch // self.parts
 
     def _survivors(self, num_rates: int) -> list[int]:
         """Number of rates that are trained in each part of an epoch."""
@@ -119,9 +115,9 @@ class Grid(Search):
         processes = 1 if context.ineligible_reason else min(context.num_processes, len(rates))
         if processes <= 1:
             return self._train_population(rates, context, lambda report: decide({0: report})[0], step)
-        shares = [rates[number::processes] for number in range(processes)]  # neighbours, which last equally long, apart
+        chunks = [rates[number::processes] for number in range(processes)]  # neighbours, which last equally long, apart
         results = run_in_processes(
-            shares, lambda rates, ask, step: self._train_population(rates, context, ask, step), decide, step
+            chunks, lambda rates, ask, step: self._train_population(rates, context, ask, step), decide, step
         )
         return {lr: losses for result in results for lr, losses in result.items()}
 
@@ -137,7 +133,8 @@ class Grid(Search):
 
         def work(lr: float, record: _LossRecord, run_context: RunContext) -> None:
             seed = derive_seed(self.seed, "lr_search")
-            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": self._batches_per_part(context)}
+            batches = context.batches_per_epoch // self.parts  # between two validations
+            trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": batches}
             try:
                 context.train(Trial(lr, seed, [record], trainer), run_context)
             except MemberDropped:

@@ -1,8 +1,7 @@
-"""Work shared by forked processes of one thread each, which wait for each other's reports."""
+"""Work divided among forked processes of one thread each, which wait for each other's reports."""
 
 import contextlib
 import multiprocessing
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,9 +10,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from trainlab.processes import Forked
+from trainlab.processes import Forked, can_be_sent
 
-Share = TypeVar("Share")
+Chunk = TypeVar("Chunk")
 Ask = Callable[[Any], Any]
 Step = Callable[[int], object]
 Decide = Callable[[Mapping[int, Any]], Mapping[int, Any]]
@@ -22,20 +21,20 @@ _REPORT_S = 0.5  # between two messages about steps
 
 
 def run_in_processes(
-    shares: Sequence[Share],
-    work: Callable[[Share, Ask, Step], Any],
+    chunks: Sequence[Chunk],
+    work: Callable[[Chunk, Ask, Step], Any],
     decide: Decide,
     step: Step,
 ) -> list[Any]:
-    """Run ``work`` on each of ``shares`` in a forked process; returns the results in the order of ``shares``.
+    """Run ``work`` on each of ``chunks`` in a forked process; returns the results in the order of ``chunks``.
 
     The parent must not have initialized CUDA.
 
     Args:
-        shares: one per process.
-        work: called with a share, ``ask`` and ``step``. ``ask(report)`` blocks until every process that still runs
-            has reported, and returns the answer for this share.
-        decide: maps reports, by the index of their share, to answers, by the same index.
+        chunks: one per process.
+        work: called with a chunk, ``ask`` and ``step``. ``ask(report)`` blocks until every process that still runs
+            has reported, and returns the answer for this chunk.
+        decide: maps reports, by the index of their chunk, to answers, by the same index.
         step: called with the number of steps that any process has done since the last call.
 
     Raises:
@@ -45,11 +44,11 @@ def run_in_processes(
     """
     processes, ends = [], []
     try:
-        for share in shares:
+        for chunk in chunks:
             mine, theirs = (
                 multiprocessing.Pipe()
             )  # one at a time: no process inherits another's end, which would hide its exit
-            processes.append(Forked(partial(_run_share, work, share, theirs)))
+            processes.append(Forked(partial(_run_chunk, work, chunk, theirs)))
             theirs.close()
             ends.append(mine)
         return _serve(ends, decide, step)
@@ -84,7 +83,7 @@ def _serve(ends: Sequence[Connection], decide: Decide, step: Step) -> list[Any]:
     return [returned[number] for number in range(len(ends))]
 
 
-def _run_share(work: Callable[[Share, Ask, Step], Any], share: Share, connection: Connection) -> None:
+def _run_chunk(work: Callable[[Chunk, Ask, Step], Any], chunk: Chunk, connection: Connection) -> None:
     torch.set_num_threads(1)  # OpenMP's other threads do not survive a fork
     made, due = 0, 0.0
 
@@ -100,16 +99,8 @@ def _run_share(work: Callable[[Share, Ask, Step], Any], share: Share, connection
             made, due = 0, time.monotonic() + _REPORT_S
 
     try:
-        message = ("returned", work(share, ask, step))
+        message = ("returned", work(chunk, ask, step))
     except BaseException as error:
-        message = ("raised", _sendable(error))
+        message = ("raised", error if can_be_sent(error) else RuntimeError(f"{type(error).__name__}: {error}"))
     with contextlib.suppress(BrokenPipeError):  # the parent has ended
         connection.send(message)
-
-
-def _sendable(error: BaseException) -> BaseException:
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Sequence
+from statistics import geometric_mean
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -13,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from trainlab.console import Bar
 from trainlab.lr_search.base import Search, SearchContext, SearchFailed, SearchResult, Trial
-from trainlab.lr_search.suggestions import RULES, geometric_mean, smooth
+from trainlab.lr_search.suggestions import RULES, smooth
 from trainlab.randomness import derive_seed
 from trainlab.runs.errors import Diverged
 from trainlab.training.context import RunContext

@@ -1,6 +1,5 @@
 """Rules that choose a learning rate from a curve of loss against learning rate: pure functions."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,11 +13,6 @@ def log_spaced(low: float, high: float, count: int) -> list[float]:
     if count == 1:
         return [low]
     return [low * (high / low) ** (i / (count - 1)) for i in range(count)]
-
-
-def geometric_mean(values: Floats) -> float:
-    """Geometric mean."""
-    return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
 def smooth(losses: Floats, beta: float) -> list[float]:

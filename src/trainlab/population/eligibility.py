@@ -47,29 +47,11 @@ def _reasons(config: Config, devices: int) -> Iterator[str]:
         yield f"trainer.devices is {devices}"
     if config.get("ckpt_path") is not None:
         yield "ckpt_path is set"
-    yield from _of_optimizer(config["optim"])
-    yield from _of_trainer(config["trainer"])
-    yield from (
-        f"callbacks.{name} is set" for name, callback in config["callbacks"].items() if _unknown(name, callback)
-    )
-    for group in ("callbacks", "logger"):
-        for name, part in config[group].items():
-            if part and not part["_target_"].startswith("trainlab."):
-                yield f"{group}.{name} is {part['_target_']}"
-
-
-def _unknown(name: str, callback: Any) -> bool:
-    return bool(callback) and name not in CALLBACKS
-
-
-def _of_optimizer(optim: Config) -> Iterator[str]:
-    if optim["_target_"] not in OPTIMIZERS:
-        yield f"optim is {optim['_target_']}"
-    if optim.get("maximize"):
+    if config["optim"]["_target_"] not in OPTIMIZERS:
+        yield f"optim is {config['optim']['_target_']}"
+    if config["optim"].get("maximize"):
         yield "optim.maximize is set"
-
-
-def _of_trainer(trainer: Config) -> Iterator[str]:
+    trainer = config["trainer"]
     yield from (f"trainer.{key} is set" for key in trainer if key not in TRAINER_SETTINGS)
     if trainer["_target_"] != "lightning.Trainer":
         yield f"trainer is {trainer['_target_']}"
@@ -78,3 +60,10 @@ def _of_trainer(trainer: Config) -> Iterator[str]:
     for key, can in _MUST_BE.items():
         if trainer.get(key, can[0]) not in can:
             yield f"trainer.{key} is {trainer[key]}"
+    yield from (
+        f"callbacks.{name} is set" for name, part in config["callbacks"].items() if part and name not in CALLBACKS
+    )
+    for group in ("callbacks", "logger"):
+        for name, part in config[group].items():
+            if part and not part["_target_"].startswith("trainlab."):
+                yield f"{group}.{name} is {part['_target_']}"

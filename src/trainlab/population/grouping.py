@@ -1,17 +1,11 @@
 """Which runs form a population: those that differ only in numbers, so that one batched model can compute them."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 from trainlab.runs.fingerprint import settings
 
 Settings = Mapping[str, Any]  # leaves by dotted key
-T = TypeVar("T")
-
-UNMATCHED = "no other run differs from it only in numbers"
-CAPPED = "at most {} runs per population"
 
 # Not in a fingerprint, but the same for all runs of one process.
 _SHARED = (
@@ -34,34 +28,6 @@ _SWITCHES = (
 _NUMBERS = ("optim.", "scheduler.")  # numbers under these may differ; names and switches may not
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A run that may become a member of a population.
-
-    Attributes:
-        number: identifies it.
-        settings: see ``comparable``.
-        ineligible_reason: why it cannot be a member of a population; "" if it can.
-    """
-
-    number: int
-    settings: Settings
-    ineligible_reason: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs that are trained together.
-
-    Attributes:
-        numbers: of its candidates, ascending.
-        reason: why there is only one.
-    """
-
-    numbers: tuple[int, ...]
-    reason: str = ""
-
-
 def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the resolved ``config`` that decide about groups: those that decide a result, and _SHARED."""
     found = settings(config)
@@ -71,34 +37,9 @@ def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def groups(candidates: Sequence[Candidate], most: int | None = None) -> list[Group]:
-    """Every candidate in one group, in the order of the groups' first numbers.
-
-    Members of a group differ only in what each can have for itself. The groups do not depend on the candidates' order.
-
-    Args:
-        candidates: with numbers of their own.
-        most: members of a group; more are split into nearly equal ones.
-    """
-    found: dict[Hashable, list[Candidate]] = {}
-    for candidate in sorted(candidates, key=lambda candidate: candidate.number):
-        kind = ("solo", candidate.number) if candidate.ineligible_reason else _kind(candidate.settings)
-        found.setdefault(kind, []).append(candidate)
-    made = []
-    for members in found.values():
-        numbers = tuple(member.number for member in members)
-        if len(members) == 1:
-            made.append(Group(numbers, members[0].ineligible_reason or UNMATCHED))
-        else:
-            made += [Group(part, CAPPED.format(most) if len(part) == 1 else "") for part in parts(numbers, most)]
-    return sorted(made, key=lambda group: group.numbers[0])
-
-
-def parts(members: Sequence[T], most: int | None) -> list[tuple[T, ...]]:
-    """``members`` in their order, in as few parts of at most ``most`` as there can be, sizes equal or one apart."""
-    count = -(-len(members) // most) if most else 1
-    ends = [len(members) * i // count for i in range(count + 1)]
-    return [tuple(members[start:end]) for start, end in pairwise(ends)]
+def kind_of(settings: Settings) -> Hashable:
+    """What members of one population have in common: runs of another kind cannot be trained with them."""
+    return frozenset((key, _common(key, value)) for key, value in settings.items() if not _is_own(key))
 
 
 def differing(members: Sequence[Settings]) -> list[str]:
@@ -113,11 +54,6 @@ def _section_off(key: str, members: Sequence[Settings]) -> str:
     """The section that ``key`` is in, where some member has all of it off; else ``key``."""
     section = key.rpartition(".")[0]
     return section if section and any(section in member for member in members) else key
-
-
-def _kind(settings: Settings) -> Hashable:
-    """What members of a group have in common."""
-    return frozenset((key, _common(key, value)) for key, value in settings.items() if not _is_own(key))
 
 
 def _is_own(key: str) -> bool:

@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trainlab.data import ImageData
 from trainlab.population.stack import Stack
+from trainlab.processes import signals_handled
 from trainlab.training.context import RunContext, StopRequest
 from trainlab.training.lightning_internals import count_epoch
 from trainlab.training.module import Classifier
@@ -75,15 +76,16 @@ class Population:
 
     def run(self) -> list[Any]:
         """What each work returned, or the exception that it raised."""
-        with self._signals_handled():
+        with signals_handled(self._request_stop):
             for member in self._members:
                 if self.interrupted:
                     member.outcome = KeyboardInterrupt()
                 else:
                     member.resume()
             while self._waiting():
-                for member in self._dropped():
-                    member.resume(MemberDropped())
+                numbers = [number for number, member in enumerate(self._members) if member.module]
+                for number in sorted({*numbers} - {*self._choose(numbers)}):
+                    self._members[number].resume(MemberDropped())
                 waiting = self._waiting()
                 error: BaseException | None = None
                 start = time.perf_counter()
@@ -99,11 +101,6 @@ class Population:
 
     def _waiting(self) -> list["_Member"]:
         return [member for member in self._members if member.module]
-
-    def _dropped(self) -> list["_Member"]:
-        waiting = [number for number, member in enumerate(self._members) if member.module]
-        chosen = self._choose(waiting)
-        return [self._members[number] for number in waiting if number not in chosen]
 
     def _train_epoch(self, modules: list[Classifier]) -> None:
         """Make the steps of an epoch of all ``modules``."""
@@ -139,18 +136,9 @@ class Population:
         """`time.population` of a member's result: the number of members, and wall seconds so far."""
         return {"members": len(self._members), "wall_s": time.perf_counter() - self.started}
 
-    @contextlib.contextmanager
-    def _signals_handled(self) -> Iterator[None]:
-        def request_stop(number: int, _: Any) -> None:
-            self._stop_at_once |= self._at_once or self.interrupted or number == signal.SIGTERM
-            self.stop.requested = True
-
-        before = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _request_stop(self, number: int, _: Any) -> None:
+        self._stop_at_once |= self._at_once or self.interrupted or number == signal.SIGTERM
+        self.stop.requested = True
 
 
 class _Member:

@@ -11,7 +11,7 @@ from typing import Any
 
 from trainlab.report.formatting import format_value
 from trainlab.report.runs import Run
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
 from trainlab.statistics import Interval, interval
 
 NOT_GIVEN = "not given"
@@ -148,7 +148,7 @@ def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: lis
 
 def overrides_by_key(run: Run) -> dict[str, str]:
     """The overrides of a run by key, without those that only set where and how it runs."""
-    pairs = (override.lstrip("+").partition("=") for override in telling(run.result.overrides))
+    pairs = (override.lstrip("+").partition("=") for override in training_overrides(run.result.overrides))
     return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
 
 

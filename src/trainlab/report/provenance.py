@@ -8,7 +8,7 @@ from typing import Any
 
 from trainlab.report.groups import Group
 from trainlab.report.runs import Run
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
 
 MAX_LABELS = 5
 
@@ -72,7 +72,9 @@ def repeat_command(run: Run) -> str:
     There is none for a run that continues one with other settings.
     """
     assert not run.problem and not run.continued
-    overrides = [override for override in telling(run.result.overrides) if not override.startswith("ckpt_path=")]
+    overrides = [
+        override for override in training_overrides(run.result.overrides) if not override.startswith("ckpt_path=")
+    ]
     program = run.result.provenance.get("program", "python src/train.py")  # before 0.3 there was no other
     return " ".join([program, *map(shlex.quote, overrides)])
 

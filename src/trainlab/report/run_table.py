@@ -16,7 +16,7 @@ from trainlab.report.formatting import RUN_FIGURES, format_figure
 from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, value_of
 from trainlab.report.provenance import repeat_command
 from trainlab.report.runs import Run, find_runs, relative_path
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -133,7 +133,7 @@ def runs_table(runs: Sequence[Run], root: Path) -> Lines:
     shared = set.intersection(*overrides) if len(overrides) > 1 else set()  # they distinguish none of the runs
     reasons = []
     for run in runs:
-        own = [override for override in telling(run.result.overrides) if override not in shared]
+        own = [override for override in training_overrides(run.result.overrides) if override not in shared]
         folder = run.folder.relative_to(root) if run.folder.is_relative_to(root) else run.folder
         name, figures = " ".join(own) or str(folder), figures_of(run)
         shown = (format_figure(figures[key], RUN_FIGURES[key]) for key in columns)

@@ -13,45 +13,29 @@ BEST_STATE = "BestAndLast"  # key of the state of `trainlab.callbacks.BestAndLas
 _LARGEST_IMAGE = 2**26  # pixel values; 4729 x 4729 in colour
 
 
-def check_form(checkpoint: Any) -> None:
-    """Raise ValueError, with what is wrong, unless ``checkpoint`` has what evaluation and prediction need."""
+def check_form(checkpoint: Any, to_resume: bool = False) -> None:
+    """Raise ValueError, with what is wrong, unless ``checkpoint`` has what evaluation and prediction need.
+
+    Args:
+        checkpoint: what was loaded.
+        to_resume: whether it must also have what a training resumes from.
+    """
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("trainlab"), dict):
         raise ValueError("was not written by trainlab")
     check_format(checkpoint["trainlab"].get("format", 1))
-    _check(checkpoint, _FORM)
-
-
-def check_training_state(checkpoint: Any) -> None:
-    """Raise ValueError unless ``checkpoint``, already checked by `check_form`, also has what resuming needs."""
-    _check(checkpoint, _TRAINING)
-
-
-def _check(checkpoint: Any, form: Mapping[str, tuple[Callable[[Any], bool], str]]) -> None:
-    for key, (is_fine, expected) in form.items():
+    for key, (form, expected) in (_FORM | _TRAINING if to_resume else _FORM).items():
         value: Any = checkpoint
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
             raise ValueError(f"is an incomplete checkpoint: it has no {key}")
-        if not is_fine(value):
+        if not (isinstance(value, form) if isinstance(form, type) else form(value)):
             got = "" if isinstance(value, Mapping) else f", got {str(value)[:80]!r}"
             raise ValueError(f"is no valid checkpoint: {key} must be {expected}{got}")
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
 
 
 def _are_seconds(value: Any) -> bool:
@@ -88,24 +72,26 @@ def _are_settings(value: Any) -> bool:
     return named and isinstance(value.get("_target_"), str)
 
 
-_FORM: dict[str, tuple[Callable[[Any], bool], str]] = {
+_Form = type | Callable[[Any], bool]
+_SETTINGS = "settings with the name of a class as _target_"
+_FORM: dict[str, tuple[_Form, str]] = {
     "epoch": (_is_count, "an integer of at least 0"),
     "state_dict": (_are_tensors, "dense tensors by name"),
     "trainlab.image_shape": (_is_image_shape, f"three sizes with a product of at most {_LARGEST_IMAGE}"),
     "trainlab.classes": (_are_names, "a list of different names"),
-    "trainlab.config.model": (_are_settings, "settings with the name of a class as _target_"),
-    "trainlab.config.data": (_are_settings, "settings with the name of a class as _target_"),
+    "trainlab.config.model": (_are_settings, _SETTINGS),
+    "trainlab.config.data": (_are_settings, _SETTINGS),
 }
-_TRAINING: dict[str, tuple[Callable[[Any], bool], str]] = {
+_TRAINING: dict[str, tuple[_Form, str]] = {
     "global_step": (_is_count, "an integer of at least 0"),
-    "loops.fit_loop": (_is_mapping, "the counters of Lightning"),
+    "loops.fit_loop": (Mapping, "the counters of Lightning"),
     "callbacks.EpochLog.epoch_s": (_are_seconds, "a list of seconds"),
-    f"callbacks.{BEST_STATE}.best": (_is_mapping, "epoch and metrics of the best checkpoint"),
-    "optimizer_states": (_is_list, "a list of states"),
-    "lr_schedulers": (_is_list, "a list of states"),
-    "trainlab.data_digest": (_is_text, "a text"),
+    f"callbacks.{BEST_STATE}.best": (Mapping, "epoch and metrics of the best checkpoint"),
+    "optimizer_states": (list, "a list of states"),
+    "lr_schedulers": (list, "a list of states"),
+    "trainlab.data_digest": (str, "a text"),
     "trainlab.total_steps": (_is_count, "an integer of at least 0"),
-    "trainlab.config.optim": (_are_settings, "settings with the name of a class as _target_"),
-    "trainlab.config.scheduler": (_are_settings, "settings with the name of a class as _target_"),
-    "trainlab.config.trainer": (_is_mapping, "settings"),
+    "trainlab.config.optim": (_are_settings, _SETTINGS),
+    "trainlab.config.scheduler": (_are_settings, _SETTINGS),
+    "trainlab.config.trainer": (Mapping, "settings"),
 }

@@ -12,7 +12,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from trainlab.runs.checkpoint_form import check_form, check_training_state
+from trainlab.runs.checkpoint_form import check_form
 from trainlab.runs.files import write_atomically
 from trainlab.runs.fingerprint import differences
 
@@ -32,8 +32,12 @@ def _own(tensor: Tensor) -> Tensor:
     return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.detach().clone()
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, to_resume: bool = False) -> dict[str, Any]:
     """A checkpoint of this project, on the CPU, with its ``path``. Runs no code from the file.
+
+    Args:
+        path: of the file.
+        to_resume: whether a training is to resume from it, which needs more than evaluation and prediction.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -52,24 +56,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be read as a checkpoint ({reason}); set another ckpt_path") from error
     try:
-        check_form(checkpoint)
+        check_form(checkpoint, to_resume)
     except ValueError as error:
         raise ValueError(f"{path} {error}; set another ckpt_path") from None
     return checkpoint | {"path": str(path)}
-
-
-def load_training_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint that has what a training resumes from, too.
-
-    Raises:
-        FileNotFoundError, ValueError: as by `load_checkpoint`.
-    """
-    checkpoint = load_checkpoint(path)
-    try:
-        check_training_state(checkpoint)
-    except ValueError as error:
-        raise ValueError(f"{path} {error}; set another ckpt_path") from None
-    return checkpoint
 
 
 def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

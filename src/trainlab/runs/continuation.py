@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from torch import nn
 
 from trainlab.runs.checkpoint_form import BEST_STATE
-from trainlab.runs.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint, load_training_checkpoint
+from trainlab.runs.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint
 from trainlab.runs.fingerprint import differences, fingerprint
 from trainlab.runs.folder import LAST, earlier_run, is_own_checkpoint
 from trainlab.runs.result import CONTINUATION, RESULT, Result
@@ -46,13 +46,13 @@ def earlier_part(folder: Path, run_dir: Path, config: Mapping[str, Any], ckpt_pa
     return earlier_run(folder, config, "last") if (folder / LAST).exists() else None
 
 
-def begin(run_dir: Path, folder: Path) -> None:
+def start_continuation(run_dir: Path, folder: Path) -> None:
     """Copy the completed run into the ``folder`` of its continuation, replacing any earlier continuation."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(run_dir, folder, ignore=shutil.ignore_patterns(*_NOT_COPIED))
 
 
-def finish(folder: Path, run_dir: Path) -> None:
+def replace_by_continuation(folder: Path, run_dir: Path) -> None:
     """Replace the files of a run by those of its completed continuation, except config and result."""
     for path in sorted(folder.rglob("*")):
         place = run_dir / path.relative_to(folder)
@@ -94,7 +94,7 @@ def start_checkpoint(
         start = Path(str(ckpt_path))
     own = is_own_checkpoint(str(start), folder)
     try:
-        checkpoint = load_training_checkpoint(start)
+        checkpoint = load_checkpoint(start, to_resume=True)
     except ValueError as error:
         if start != last:
             raise

@@ -9,11 +9,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 _RETRY_S = 0.05  # between two attempts to take a lock
+_NEW: set[Path] = set()  # folders that `make_new_folder` has made
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -176,6 +177,29 @@ def locked(
                     raise ValueError(error) from None
                 time.sleep(_RETRY_S)
         yield
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """``folder`` and its parents, innermost first: those that do not exist, or that `make_new_folder` has made."""
+    return [path for path in (folder, *folder.parents) if path in _NEW or not path.exists()]
+
+
+def make_new_folder(folder: Path) -> None:
+    """Make a folder that does not exist, for a run or sweep that removes it if it writes nothing there.
+
+    Raises:
+        OSError: it exists, or cannot be made.
+    """
+    missing = missing_folders(folder)
+    folder.mkdir(parents=True)
+    _NEW.update(missing)
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of ``folders`` that exist, up to the first that is not empty."""
+    with suppress(OSError):
+        for folder in filter(Path.exists, folders):
+            folder.rmdir()
 
 
 def absolute(path: str, start: str | Path) -> str:

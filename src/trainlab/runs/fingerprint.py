@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,23 @@ def identity(config: Config, folder: Path) -> str:
     return hashlib.blake2b(content.replace(here, "").encode(), digest_size=8).hexdigest()
 
 
-def settings(config: Config) -> dict[str, Any]:
-    """Leaves of the nested ``config`` by dotted key, without paths and machine settings: what decides a result."""
-    return dict(_relevant(config))
+def settings(config: Config, prefix: str = "") -> dict[str, Any]:
+    """Leaves of the nested ``config`` by dotted key, without paths and machine settings: what decides a result.
+
+    ``prefix`` is that of the keys, of a section.
+    """
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        if key == "mode" and value is None and config.get("monitor") in METRICS:
+            value = METRICS[config["monitor"]].mode
+        if path in _NOT_IN_FINGERPRINT or (path in ("lr_search", "debug_run") and not value):  # off, the default
+            continue
+        if isinstance(value, Mapping) and value:
+            found |= settings(value, f"{path}.")
+        else:
+            found[path] = value
+    return found
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -83,7 +97,7 @@ def is_debug_run(config: Config) -> bool:
     return bool(config.get("debug_run") or trainer.get("fast_dev_run") or trainer.get("overfit_batches"))
 
 
-def telling(overrides: Sequence[str]) -> list[str]:
+def training_overrides(overrides: Sequence[str]) -> list[str]:
     """The overrides without those of paths, observers and machine settings."""
     return [override for override in overrides if not override.lstrip("+~").startswith(_WHERE_AND_HOW)]
 
@@ -94,19 +108,3 @@ def _deciding(config: Config) -> dict[str, Any]:
     if config.get("lr_search"):
         found.pop("optim.lr", None)
     return found
-
-
-def _relevant(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of a nested mapping by dotted key, without what is not in the fingerprint."""
-    for key, value in config.items():
-        path = f"{prefix}{key}"
-        if key == "mode" and value is None and config.get("monitor") in METRICS:
-            value = METRICS[config["monitor"]].mode
-        if path in _NOT_IN_FINGERPRINT or (
-            path in ("lr_search", "debug_run") and not value
-        ):  # off, which is the default
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from _relevant(value, f"{path}.")
-        else:
-            yield path, value

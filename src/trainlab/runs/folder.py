@@ -14,7 +14,7 @@ import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trainlab.runs.errors import Diverged, Interrupted
-from trainlab.runs.files import describe_os_error, locked, write_atomically
+from trainlab.runs.files import describe_os_error, locked, missing_folders, remove_empty, write_atomically
 from trainlab.runs.fingerprint import differences, fingerprint, is_debug_run
 from trainlab.runs.result import CONTINUATION, Result
 
@@ -80,7 +80,7 @@ def has_ended(previous: Result, trial: Mapping[str, Any] | None) -> bool:
 
 
 @contextlib.contextmanager
-def recorded(result: Result, folder: Path) -> Iterator[None]:
+def result_written(result: Result, folder: Path) -> Iterator[None]:
     """Write the result at the end, also after an error."""
     try:
         yield
@@ -111,7 +111,11 @@ def is_interruption(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def clean_up_on_error(folder: Path) -> Iterator[None]:
-    """After an error in the settings, remove what Hydra has written, and the folder if it is empty then."""
+    """After an error in the settings, remove what Hydra has written, and the folder if it is empty then.
+
+    If the folder did not exist before, neither do its parents afterwards that did not.
+    """
+    made = missing_folders(folder) or [folder]
     try:
         yield
     except Exception:
@@ -121,8 +125,7 @@ def clean_up_on_error(folder: Path) -> Iterator[None]:
                     logging.root.removeHandler(handler)  # it would write to the folder at the next line
             shutil.rmtree(folder / ".hydra", ignore_errors=True)
             (folder / ".lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            remove_empty(made)
         raise
 
 
@@ -132,7 +135,7 @@ def _message(error: BaseException) -> str:
     return describe_os_error(error, "output_dir") if isinstance(error, OSError) else str(error)
 
 
-def claimed(folder: Path) -> AbstractContextManager[None]:
+def run_folder_lock(folder: Path) -> AbstractContextManager[None]:
     """Keep other processes out of the folder of a run.
 
     Raises:

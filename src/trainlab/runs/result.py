@@ -15,7 +15,8 @@ from trainlab.runs.format import FORMAT, check_format
 
 RESULT = "result.json"
 CONTINUATION = "continuation"  # folder in that of a completed run, while it is continued with other settings
-STATUSES = ("running", "completed", "debug", "pruned", "diverged", "failed", "interrupted")
+ENDED = ("completed", "debug", "pruned", "diverged", "failed")
+STATUSES = ("running", *ENDED, "interrupted")
 
 _PADDING = 8192  # bytes: metrics, times and an error
 _LIST_OF_NUMBERS = re.compile(r"\[\n[\s\d.,eE+\-nul]*\]")  # no text: that has no line breaks in JSON
@@ -50,6 +51,16 @@ class Result:
     provenance: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] | None = None
     lr_search: dict[str, Any] | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run failed, as opposed to not ended."""
+        return self.status in ("failed", "diverged")
+
+    @property
+    def reason(self) -> str:
+        """Reason of a failure, one line; "" if there is none."""
+        return (self.error or {}).get("message", "").strip().partition("\n")[0]
 
     def write(self, folder: Path) -> None:
         """Write `result.json` atomically. Numbers that are not finite become null: JSON has none.

@@ -1,6 +1,6 @@
 """Why a training has ended, according to its callbacks."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
@@ -9,16 +9,15 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason as Re
 from trainlab.runs.folder import is_interruption
 
 
-def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Iterable[Callback]) -> str:
+def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Sequence[Callback]) -> str:
     """The reason in a word or two, for `result.json`; ``error`` is what has ended the run, if anything has."""
-    known = list(callbacks)
     if error:
         return "interrupted" if is_interruption(error) else "error"
-    if was_pruned(known):
+    if was_pruned(callbacks):
         return "pruned"
-    if _stopped_early(known):
+    if _stopped_early(callbacks):
         return "early stopping"
-    if any(isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0 for callback in known):
+    if any(isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0 for callback in callbacks):
         return "max_time"
     if 0 <= trainer.max_steps <= trainer.global_step:
         return "max_steps"
@@ -26,14 +25,13 @@ def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Iterab
     return "max_epochs" if whole and 0 <= (trainer.max_epochs or -1) <= trainer.current_epoch else "callback"
 
 
-def was_pruned(callbacks: Iterable[Callback]) -> bool:
+def was_pruned(callbacks: Sequence[Callback]) -> bool:
     """Whether a search has ended it early, and nothing else had.
 
     The callback of a search is recognized by its attribute: importing it would need Optuna.
     """
-    known = list(callbacks)
-    return any(getattr(callback, "pruned", False) for callback in known) and not _stopped_early(known)
+    return any(getattr(callback, "pruned", False) for callback in callbacks) and not _stopped_early(callbacks)
 
 
-def _stopped_early(callbacks: Iterable[Callback]) -> bool:
+def _stopped_early(callbacks: Sequence[Callback]) -> bool:
     return any(isinstance(c, EarlyStopping) and c.stopping_reason != Reason.NOT_STOPPED for c in callbacks)

@@ -14,7 +14,7 @@ from trainlab.lr_search.apply import check_search
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable
 from trainlab.runs.continuation import earlier_part, start_checkpoint, training_folder
-from trainlab.runs.fingerprint import fingerprint, identity, telling
+from trainlab.runs.fingerprint import fingerprint, identity, training_overrides
 from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, Job, labels
 
@@ -88,7 +88,7 @@ def aliases(jobs: Sequence[Job]) -> dict[int, int]:
 
 def describe_aliases(found: Mapping[int, int], jobs: Sequence[Job]) -> list[str]:
     """One line for all aliases with the same difference in settings."""
-    overrides = [telling(job.overrides) for job in jobs]
+    overrides = [training_overrides(job.overrides) for job in jobs]
     names = labels(overrides)
     lines: dict[str, None] = {}
     for number, kept in found.items():
@@ -117,9 +117,5 @@ def describe_mistakes(mistakes: Mapping[int, str], job_overrides: Sequence[Seque
     if len(mistakes) == len(names) and len(set(mistakes.values())) == 1:
         return mistakes[0]
     lines = [f"{len(mistakes)} of {len(names)} jobs cannot be run, so none was started"]
-    lines += [f"  {names[number]}: {_indented(mistakes[number])}" for number in sorted(mistakes)[:_MAX_MISTAKES]]
+    lines += ["\n    ".join(f"  {names[n]}: {mistakes[n]}".splitlines()) for n in sorted(mistakes)[:_MAX_MISTAKES]]
     return "\n".join(lines + [f"  and {len(mistakes) - _MAX_MISTAKES} more"] * (len(mistakes) > _MAX_MISTAKES))
-
-
-def _indented(message: str) -> str:
-    return "\n    ".join(message.splitlines())

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from trainlab.config.compose import MADE
-from trainlab.runs.files import locked
+from trainlab.runs.files import locked, missing_folders, remove_empty
 
 _LOCK = ".sweep.lock"
 _WAIT_S = 2.0  # processes of a sweep that was just killed end a moment later
 
 
-def locked_for(path: Path, what: str) -> AbstractContextManager[None]:
+def folder_lock(path: Path, what: str) -> AbstractContextManager[None]:
     """Hold a lock file against another ``what`` in the same folder.
 
     Raises:
@@ -24,21 +23,19 @@ def locked_for(path: Path, what: str) -> AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def claimed_by_sweep(folder: Path) -> Iterator[None]:
+def sweep_folder_lock(folder: Path) -> Iterator[None]:
     """Lock the folder of a sweep. If the sweep fails before any job is run, the folder is left as it was.
 
     Raises:
         ValueError: another sweep is running there.
         OSError: the folder cannot be written.
     """
-    made = [path for path in (folder, *folder.parents) if path in MADE or not path.exists()]
-    with locked_for(folder / _LOCK, "sweep"):
+    made = missing_folders(folder)
+    with folder_lock(folder / _LOCK, "sweep"):
         try:
             yield
         finally:
             if not any(path.is_dir() for path in folder.iterdir()):
                 (folder / "multirun.yaml").unlink(missing_ok=True)  # of Hydra's own sweepers
                 (folder / _LOCK).unlink()
-                with contextlib.suppress(OSError):
-                    for path in made:
-                        path.rmdir()
+                remove_empty(made)

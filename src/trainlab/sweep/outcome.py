@@ -2,9 +2,7 @@
 
 import contextlib
 import signal
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trainlab.processes import INTERRUPTED
 from trainlab.runs.files import write_atomically
@@ -14,44 +12,21 @@ from trainlab.sweep.plan import Job
 WAITING = "waiting"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of a job.
-
-    Attributes:
-        status: status of `result.json`, or WAITING.
-        metrics: metrics of `result.json`.
-        total_s: total seconds spent on the job, including earlier sweeps.
-        reason: reason of a failure, one line.
-    """
-
-    status: str
-    metrics: dict[str, Any]
-    total_s: float | None = None
-    reason: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether the job failed, as opposed to not ended."""
-        return self.status in ("failed", "diverged")
-
-
 def on_disk(folder: Path) -> bytes | None:
     """Content of `result.json`."""
     path = folder / "result.json"
     return path.read_bytes() if path.exists() else None
 
 
-def recorded_outcome(folder: Path) -> Outcome:
-    """The outcome in `result.json`."""
+def recorded_outcome(folder: Path) -> Result:
+    """The outcome in `result.json`; its status is WAITING if there is none, and "failed" if it cannot be read."""
     try:
-        result = Result.read(folder)
+        return Result.read(folder) or Result(WAITING, "", [])
     except ValueError as error:
-        return Outcome("failed", {}, reason=str(error))
-    return _outcome(result) if result else Outcome(WAITING, {})
+        return Result("failed", "", [], error={"message": str(error)})
 
 
-def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str, str] | None, stopped: bool) -> Outcome:
+def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str, str] | None, stopped: bool) -> Result:
     """The outcome of a job whose process has ended, recorded in `result.json` if the process has not done so.
 
     Args:
@@ -67,11 +42,11 @@ def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str,
     with contextlib.suppress(ValueError):
         earlier = Result.read(folder)
     if has_written and earlier and earlier.status != "running":
-        return _outcome(earlier)
+        return earlier
     interrupted = error is None and (stopped or status == INTERRUPTED)
     if interrupted and not (has_written and earlier):
         is_its_own = earlier and earlier.fingerprint == job.fingerprint
-        return recorded_outcome(folder) if is_its_own else Outcome(WAITING, {})  # it had not started
+        return recorded_outcome(folder) if is_its_own else Result(WAITING, "", [])  # it had not started
     of_another = earlier is not None and earlier.fingerprint != job.fingerprint and earlier.status == "completed"
     result = Result("failed", job.fingerprint, list(job.overrides)) if of_another or not earlier else earlier
     result.status = "interrupted" if interrupted else "failed"
@@ -85,12 +60,7 @@ def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str,
     with contextlib.suppress(OSError):
         if not of_another:
             result.write(folder)
-    return _outcome(result)
-
-
-def _outcome(result: Result) -> Outcome:
-    reason = (result.error or {}).get("message", "").strip().partition("\n")[0]
-    return Outcome(result.status, result.metrics, result.time.get("total_s"), reason)
+    return result
 
 
 def describe_exit(status: int) -> str:

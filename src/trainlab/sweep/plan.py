@@ -1,18 +1,21 @@
 """The plan of a sweep, as data. The executors that run it share only the file system with it."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from trainlab.population.grouping import CAPPED, Candidate, groups, parts
-from trainlab.runs.fingerprint import telling
+from trainlab.population.grouping import kind_of
+from trainlab.runs.fingerprint import training_overrides
 from trainlab.sweep.resources import Memory
 
 KEEP = "keep"  # it has ended: completed, or failed and not to be retried
 RUN = "run"
 CONTINUE = "continue"
 RETRY = "retry"
+UNMATCHED = "no other run differs from it only in numbers"
 _PROCESS_BYTES = 2**30  # torch and CIFAR-10
 
 
@@ -88,18 +91,22 @@ def plan(
         slots: number of items that run at the same time. Items are halved until there are at least as many.
         gpus: number of GPUs; each item has its own.
     """
-    todo = [job for job in jobs if job.todo != KEEP]
+    todo = sorted((job for job in jobs if job.todo != KEEP), key=lambda job: job.number)
     if most == 1:
         return [Item((job,)) for job in todo]
-    by_number = {job.number: job for job in todo}
     at_once = min(slots, len(todo))
-    items = []
-    for group in groups([Candidate(job.number, job.settings, job.ineligible_reason) for job in todo]):
-        members = [by_number[number] for number in group.numbers]
+    groups: dict[Hashable, list[Job]] = defaultdict(list)
+    for job in todo:
+        groups[job.number if job.ineligible_reason else kind_of(job.settings)].append(job)
+    items: list[Item] = []
+    for members in groups.values():
         room = _room(members, memory or Memory(), at_once)
         cap = min((limit for limit in (most, room) if limit is not None), default=None)
-        alone = group.reason or ("there is not enough memory for two" if room == 1 else CAPPED.format(cap))
-        items += [_item(part, alone) for part in parts(members, cap)]
+        if len(members) == 1:
+            solo_reason = members[0].ineligible_reason or UNMATCHED
+        else:
+            solo_reason = "there is not enough memory for two" if room == 1 else f"at most {cap} runs per population"
+        items += _items(members, cap, solo_reason)
     on_gpus = gpus > 0 and all(item.on_gpu for item in items)
     return sorted(_spread(items, min(at_once, gpus) if on_gpus else at_once), key=lambda item: item.jobs[0].number)
 
@@ -124,8 +131,11 @@ def slots_for(jobs: Sequence[Job], memory: Memory, threads: int, gpus: int) -> i
     return max(1, min(threads, room, len(jobs)))
 
 
-def _item(jobs: tuple[Job, ...], alone: str) -> Item:
-    return Item(jobs, alone if len(jobs) == 1 else "")
+def _items(members: Sequence[Job], most: int | None, solo_reason: str) -> list[Item]:
+    """``members`` in their order, in as few items of at most ``most`` as there can be, sizes equal or one apart."""
+    count = -(-len(members) // most) if most else 1
+    ends = [len(members) * i // count for i in range(count + 1)]
+    return [Item(tuple(members[a:b]), solo_reason if b - a == 1 else "") for a, b in pairwise(ends)]
 
 
 def _room(members: Sequence[Job], memory: Memory, at_once: int) -> int | None:
@@ -145,13 +155,17 @@ def _spread(items: Sequence[Item], slots: int) -> list[Item]:
         if len(largest.jobs) == 1:
             break
         spread.remove(largest)
-        half = -(-len(largest.jobs) // 2)
-        spread += [_item(part, f"{slots} run at once") for part in parts(largest.jobs, half)]
+        spread += _items(largest.jobs, -(-len(largest.jobs) // 2), f"{slots} run at once")
     return spread
 
 
 def labels(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """Overrides in which each job differs from the others."""
-    every = [telling(overrides) for overrides in job_overrides]
+    every = [training_overrides(overrides) for overrides in job_overrides]
     shared = set.intersection(*map(set, every)) if len(every) > 1 else set()
     return [" ".join(o for o in own if o not in shared) or " ".join(own) or "default" for own in every]
+
+
+def labels_by_number(jobs: Sequence[Job]) -> dict[int, str]:
+    """`labels` of ``jobs``, by number."""
+    return dict(zip((job.number for job in jobs), labels([job.overrides for job in jobs]), strict=True))

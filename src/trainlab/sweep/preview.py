@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from trainlab.population.grouping import differing
-from trainlab.runs.fingerprint import telling
-from trainlab.sweep.plan import Item, Job, labels
+from trainlab.runs.fingerprint import training_overrides
+from trainlab.sweep.plan import Item, Job, labels_by_number
 
 _MAX_POPULATIONS, _MAX_REASONS, _MAX_JOBS = 6, 3, 3  # that are listed
 
@@ -29,7 +29,7 @@ def _headline(items: Sequence[Item], together: Sequence[Item], solo: Sequence[It
 def _populations(together: Sequence[Item], jobs: Sequence[Job]) -> list[str]:
     """One line for all populations with the same description."""
     sizes: dict[str, Counter[int]] = defaultdict(Counter)
-    common = set.intersection(*(set(telling(job.overrides)) for job in jobs))
+    common = set.intersection(*(set(training_overrides(job.overrides)) for job in jobs))
     for item in together:
         sizes[_words(item, common)][len(item.jobs)] += 1
     lines = [f"  {_sum(counts)} together{words}" for words, counts in sizes.items()]
@@ -39,7 +39,7 @@ def _populations(together: Sequence[Item], jobs: Sequence[Job]) -> list[str]:
 
 def _words(item: Item, common: set[str]) -> str:
     """Overrides that the members share and other jobs do not, and the settings in which members differ."""
-    first, *others = (telling(job.overrides) for job in item.jobs)
+    first, *others = (training_overrides(job.overrides) for job in item.jobs)
     shared = [o for o in first if o not in common and all(o in other for other in others)]
     keys = differing([job.settings for job in item.jobs])
     return (f": {' '.join(shared)}" if shared else "") + (f"; they differ in {', '.join(keys)}" if keys else "")
@@ -52,7 +52,7 @@ def _sum(counts: Counter[int]) -> str:
 
 def _singles(solo: Sequence[Item], jobs: Sequence[Job]) -> list[str]:
     """One line for all solo jobs with the same reason."""
-    names = dict(zip((job.number for job in jobs), labels([job.overrides for job in jobs]), strict=True))
+    names = labels_by_number(jobs)
     by_reason = defaultdict(list)
     for item in solo:
         by_reason[item.reason].append(names[item.jobs[0].number])

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from trainlab.console import console, on_terminal, say
 from trainlab.runs.files import read_rows
-from trainlab.runs.result import STATUSES
-from trainlab.sweep.outcome import WAITING, Outcome
-from trainlab.sweep.plan import Item, Job, labels
+from trainlab.runs.result import STATUSES, Result
+from trainlab.sweep.outcome import WAITING
+from trainlab.sweep.plan import Item, Job, labels_by_number
 from trainlab.sweep.state import State, epochs_of
 
 _REFRESH_S = 0.5
@@ -31,7 +31,7 @@ class Lines:
     """One line for each job that has ended."""
 
     def __init__(self, state: State) -> None:
-        self._labels = _labels(state)
+        self._labels = labels_by_number(state.jobs)
         self._places = {job.number: f"{i}/{len(state.jobs)}" for i, job in enumerate(state.jobs, 1)}
         if len(state.waiting) < len(state.jobs):
             self.say(summary(state) + " at the start")
@@ -44,8 +44,7 @@ class Lines:
         outcome = state.outcomes[job.number]
         place, took = self._places[job.number], _duration(state.took(job.number) or 0.0)
         figures = f"   val {_figures(outcome.metrics)}" if "val_loss" in outcome.metrics else ""
-        reason = f": {outcome.reason}" if outcome.reason else ""
-        self.say(f"{place} {self._labels[job.number]}{figures}   {took}   {outcome.status}{reason}")
+        self.say(f"{place} {self._labels[job.number]}{figures}   {took}   {_status(outcome)}")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -59,7 +58,7 @@ class LiveTable:
     """A table that fits the screen: running, failed and recently ended jobs, and the time left."""
 
     def __init__(self, state: State, console: Console) -> None:
-        self._labels, self._console = _labels(state), console
+        self._labels, self._console = labels_by_number(state.jobs), console
         # No refresh thread: jobs are forked, and locks of a thread would stay locked in them. Output is not
         # redirected, as jobs would inherit that, too.
         self._live = Live(
@@ -97,7 +96,9 @@ class LiveTable:
         shown = shown_jobs(state, self._console.height - 8)
         for job in shown:
             outcome = state.outcomes[job.number]
-            metrics, seconds, status = rows.get(job.number) or _ended_row(outcome, state.took(job.number))
+            took = state.took(job.number)
+            ended = outcome.metrics, "" if took is None else _duration(took), _status(outcome)
+            metrics, seconds, status = rows.get(job.number, ended)
             val_loss, val_acc = _figures(metrics).split() if "val_loss" in metrics else ("-", "-")
             style = _STYLES.get("running" if job.number in rows else outcome.status, "default")
             styled = f"[{style}]{escape(status)}[/]"
@@ -122,7 +123,10 @@ class LiveTable:
         return ", ".join(parts) + (f"; about {_duration(left)} left" if left else "") + best
 
 
-def watcher(state: State) -> Lines | LiveTable:
+Watcher = Lines | LiveTable
+
+
+def watcher(state: State) -> Watcher:
     """A live table on a terminal, otherwise lines."""
     return LiveTable(state, console) if sys.stdout.isatty() and on_terminal() else Lines(state)
 
@@ -132,11 +136,6 @@ def summary(state: State) -> str:
     counts = Counter(outcome.status for outcome in state.outcomes.values())
     by_status = ", ".join(f"{counts[status]} {status}" for status in (*STATUSES, WAITING) if counts[status])
     return f"{len(state.jobs)} jobs: {by_status}"
-
-
-def _labels(state: State) -> dict[int, str]:
-    names = labels([job.overrides for job in state.jobs])
-    return dict(zip((job.number for job in state.jobs), names, strict=True))
 
 
 def shown_jobs(state: State, room: int) -> list[Job]:
@@ -215,9 +214,8 @@ def _running_row(job: Job, state: State) -> tuple[dict[str, Any], str, str]:
     return metrics, _duration(time.monotonic() - state.started[job.number]), f"epoch {epoch}{of}"
 
 
-def _ended_row(outcome: Outcome, seconds: float | None) -> tuple[dict[str, Any], str, str]:
-    reason = f": {outcome.reason}" if outcome.reason else ""
-    return outcome.metrics, _duration(seconds) if seconds is not None else "", outcome.status + reason
+def _status(outcome: Result) -> str:
+    return outcome.status + (f": {outcome.reason}" if outcome.reason else "")
 
 
 def _figures(metrics: dict[str, Any]) -> str:

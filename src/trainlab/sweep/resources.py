@@ -36,11 +36,6 @@ def gpu_memory() -> int | None:
     return min((torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())), default=None)
 
 
-def count_gpus() -> int:
-    """CUDA devices that can be seen."""
-    return torch.cuda.device_count()
-
-
 def count_threads() -> int:
     """Threads that this process may use: one a core of the processor, or what OMP_NUM_THREADS says."""
     asked = os.environ.get("OMP_NUM_THREADS", "")

@@ -1,10 +1,15 @@
-"""Search spaces: an interval, evenly spaced steps or a choice for each key."""
+"""Search spaces: an interval, evenly spaced steps or a choice for each key, as distributions of Optuna.
+
+Needs Optuna, so only searches import it.
+"""
 
 import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 LOG_FROM = 100.0  # ratio of the ends from which an interval is searched on a log scale
 _DIGITS = 4  # of a sampled number, which becomes part of a folder's name
@@ -13,95 +18,7 @@ SCALES = ("log", "linear")
 
 Value = float | int | str
 Params = Mapping[str, Value]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Numbers from ``low`` to ``high``, both included; integers if ``whole``."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def __str__(self) -> str:
-        kinds = ["whole"] * self.whole + ["log"] * self.log
-        return f"{self.low:g} to {self.high:g}" + (f" ({', '.join(kinds)})" if kinds else "")
-
-    @property
-    def values(self) -> Sequence[Value] | None:
-        """All values of an integer interval; None for others."""
-        return range(int(self.low), int(self.high) + 1) if self.whole else None
-
-    @property
-    def ends(self) -> tuple[Value, ...]:
-        """The lowest and the highest."""
-        return (self.low, self.high)
-
-    def rounded(self, value: Any) -> Value:
-        """``value`` rounded so that the interval has a few thousand different values."""
-        if self.whole:
-            return int(value)
-        if self.log:
-            narrow = max(0, -math.floor(math.log10(self.high / self.low - 1)))
-            shorter = float(f"{value:.{_DIGITS + narrow}g}")
-        else:
-            shorter = round(float(value), _DIGITS - 1 - math.floor(math.log10(self.high - self.low)))
-        return min(max(shorter, self.low), self.high)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Numbers ``step`` apart, from ``low`` to ``high``."""
-
-    low: float
-    high: float
-    step: float
-
-    def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g} in steps of {self.step:g}"
-
-    @property
-    def whole(self) -> bool:
-        """Whether all are integers."""
-        return all(isinstance(number, int) for number in (self.low, self.high, self.step))
-
-    @property
-    def values(self) -> Sequence[Value]:
-        """All values."""
-        count = round((self.high - self.low) / self.step) + 1
-        return [self.rounded(self.low + i * self.step) for i in range(count)]
-
-    @property
-    def ends(self) -> tuple[Value, ...]:
-        """The lowest and the highest."""
-        return (self.low, self.high)
-
-    def rounded(self, value: Any) -> Value:
-        """``value`` without the rounding error of adding up steps."""
-        return int(value) if self.whole else float(f"{value:.10g}")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of several values without order, as written in an override."""
-
-    values: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return " or ".join(self.values)
-
-    @property
-    def ends(self) -> tuple[Value, ...]:
-        """All values."""
-        return self.values
-
-    def rounded(self, value: Any) -> Value:
-        """``value``."""
-        return str(value)
-
-
-Dimension = Interval | Steps | Choice
+Dimension = FloatDistribution | IntDistribution | CategoricalDistribution
 
 
 @dataclass(frozen=True)
@@ -130,52 +47,76 @@ class Space:
 
     def corners(self) -> Iterator[Params]:
         """Params that cover both ends and all choices of every dimension, with the others at their first value."""
-        first = {key: dimension.ends[0] for key, dimension in self.dimensions.items()}
+        first = {key: ends(dimension)[0] for key, dimension in self.dimensions.items()}
         yield first
         for key, dimension in self.dimensions.items():
-            yield from ({**first, key: value} for value in dimension.ends[1:])
+            yield from ({**first, key: value} for value in ends(dimension)[1:])
 
     def without(self, dropped: Mapping[str, Collection[Value]]) -> "Space":
         """The space without the values ``dropped`` of its choices, by key."""
 
         def left(key: str, dimension: Dimension) -> Dimension:
-            if not isinstance(dimension, Choice):
+            if not isinstance(dimension, CategoricalDistribution):
                 return dimension
-            return Choice(tuple(value for value in dimension.values if value not in dropped.get(key, ())))
+            return CategoricalDistribution([value for value in dimension.choices if value not in dropped.get(key, ())])
 
         return Space(tuple(part if isinstance(part, str) else (part[0], left(*part)) for part in self.parts))
 
     def unseen(self, seen: Collection[Params]) -> list[Params] | None:
         """All params that are not in ``seen``; None if there are too many."""
-        values = [dimension.values for dimension in self.dimensions.values()]
+        values = [every_value(dimension) for dimension in self.dimensions.values()]
         if math.prod(math.inf if one is None else len(one) for one in values) > _ENUMERABLE:
             return None
         every = [dict(zip(self.dimensions, one, strict=True)) for one in itertools.product(*(v or () for v in values))]
         return [params for params in every if params not in seen]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a space is searched.
+def ends(dimension: Dimension) -> Sequence[Any]:
+    """The lowest and the highest number, or all values of a choice."""
+    return dimension.choices if isinstance(dimension, CategoricalDistribution) else (dimension.low, dimension.high)
 
-    Attributes:
-        trials: number of trials.
-        sampler: "tpe" or "random".
-        seed: seed of the sampler.
-        pruner: "none", "median" or "hyperband".
-        max_epochs: epochs of the longest trial.
-        objective: metric of ``METRICS`` to optimize, taken from a trial's best checkpoint.
+
+def every_value(dimension: Dimension) -> Sequence[Any] | None:
+    """All values; None for an interval of real numbers."""
+    if isinstance(dimension, CategoricalDistribution):
+        return dimension.choices
+    if dimension.step is None:
+        return None
+    count = round((dimension.high - dimension.low) / dimension.step) + 1
+    return [rounded(dimension, dimension.low + i * dimension.step) for i in range(count)]
+
+
+def rounded(dimension: Any, value: Any) -> Value:
+    """A sampled ``value`` as it is used: short, as a part of a folder's name, and one of a few thousand different ones.
+
+    Numbers at even steps lose the rounding error of adding up the steps.
     """
+    if isinstance(dimension, CategoricalDistribution):
+        return str(value)
+    if isinstance(dimension, IntDistribution):
+        return int(value)
+    if dimension.step:
+        return float(f"{value:.10g}")
+    if dimension.log:
+        narrow = max(0, -math.floor(math.log10(dimension.high / dimension.low - 1)))
+        shorter = float(f"{value:.{_DIGITS + narrow}g}")
+    else:
+        shorter = round(float(value), _DIGITS - 1 - math.floor(math.log10(dimension.high - dimension.low)))
+    return min(max(shorter, dimension.low), dimension.high)
 
-    trials: int
-    sampler: str
-    seed: int
-    pruner: str
-    max_epochs: int
-    objective: str = "val/loss"
+
+def describe(dimension: Dimension) -> str:
+    """What values there are, such as "1e-05 to 0.01 (log)"."""
+    if isinstance(dimension, CategoricalDistribution):
+        return " or ".join(map(str, dimension.choices))
+    whole, span = isinstance(dimension, IntDistribution), f"{dimension.low:g} to {dimension.high:g}"
+    if dimension.step and not (whole and dimension.step == 1):
+        return f"{span} in steps of {dimension.step:g}"
+    kinds = ["whole"] * whole + ["log"] * dimension.log
+    return span + (f" ({', '.join(kinds)})" if kinds else "")
 
 
-def interval(key: str, low: float, high: float, tags: Collection[str] = ()) -> Interval:
+def interval(key: str, low: float, high: float, tags: Collection[str] = ()) -> Dimension:
     """An interval, on a log scale if tagged, or if not tagged and its positive ends are far apart.
 
     Raises:
@@ -189,13 +130,14 @@ def interval(key: str, low: float, high: float, tags: Collection[str] = ()) -> I
     log = low > 0 and high / low >= LOG_FROM if not tags else "log" in tags
     if log and low <= 0:
         raise ValueError(f"an interval on a log scale must start above 0, got {given}; set {key}")
-    return Interval(low, high, log, isinstance(low, int))
+    return IntDistribution(low, int(high), log) if isinstance(low, int) else FloatDistribution(low, high, log)
 
 
-def steps(values: Sequence[float]) -> Steps:
+def steps(values: Sequence[float]) -> Dimension:
     """Evenly spaced ``values``, ascending or descending."""
     ordered = sorted(values)
     step = (ordered[-1] - ordered[0]) / (len(ordered) - 1) if len(ordered) > 1 else 1
     if all(isinstance(value, int) for value in ordered):
-        return Steps(ordered[0], ordered[-1], int(step))
-    return Steps(ordered[0], ordered[-1], float(f"{step:.10g}"))
+        return IntDistribution(int(ordered[0]), int(ordered[-1]), step=int(step))
+    low, high, step = (float(f"{number:.10g}") for number in (ordered[0], ordered[-1], step))
+    return FloatDistribution(low, high, step=step)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from trainlab.runs.files import read_rows
-from trainlab.runs.result import folder_of_result
-from trainlab.sweep.outcome import WAITING, Outcome, recorded_outcome
+from trainlab.runs.result import Result, folder_of_result
+from trainlab.sweep.outcome import WAITING, recorded_outcome
 from trainlab.sweep.plan import KEEP, Item, Job
 
 
@@ -28,7 +28,7 @@ class State:
         self.outcomes = {
             job.number: recorded_outcome(folder_of_result(job.folder, job.fingerprint))
             if job.todo == KEEP
-            else Outcome(WAITING, {})
+            else Result(WAITING, "", [])
             for job in jobs
         }
         self.begun: dict[int, int] = {}
@@ -58,7 +58,7 @@ class State:
 
     def took(self, number: int) -> float | None:
         """Seconds of an ended job; its share of the time if it was trained in a population."""
-        total_s = self.outcomes[number].total_s
+        total_s = self.outcomes[number].time.get("total_s")
         seconds = total_s if number in self._together else None
         return next((s for s in (seconds, self.seconds.get(number), total_s) if s is not None), None)
 

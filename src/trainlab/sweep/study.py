@@ -6,32 +6,55 @@ Needs Optuna, so only searches import it.
 import math
 import random
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trainlab.callbacks.pruning import make_pruner
 from trainlab.config.overrides import folder_name
 from trainlab.runs.files import write_json
-from trainlab.runs.fingerprint import telling
+from trainlab.runs.fingerprint import training_overrides
+from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
-from trainlab.runs.result import STATUSES
-from trainlab.sweep.outcome import Outcome
-from trainlab.sweep.sampling import Repeatable, distribution
-from trainlab.sweep.space import Settings, Space
+from trainlab.runs.result import STATUSES, Result
+from trainlab.sweep.space import Dimension, Space, describe, rounded
 from trainlab.tasks.metrics import METRICS
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
 _MAX_DRAWS = 100  # attempts to sample new params
 _TOP, _TOP_TRIALS = 0.1, 5  # share and minimal number of the best trials for the importance
 # User attributes of a trial: status and reason of its run, that it is dropped, the failed trial that it replaces.
-_OBJECTIVE = "objective"  # user attribute of the study
 _STATUS, _REASON, _DROPPED, _REPLACES = "status", "reason", "dropped", "replaces"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a space is searched.
+
+    Attributes:
+        trials: number of trials.
+        sampler: "tpe" or "random".
+        seed: seed of the sampler.
+        pruner: "none", "median" or "hyperband".
+        max_epochs: epochs of the longest trial.
+        objective: metric of ``METRICS`` to optimize, taken from a trial's best checkpoint.
+    """
+
+    trials: int
+    sampler: str
+    seed: int
+    pruner: str
+    max_epochs: int
+    objective: str = "val/loss"
 
 
 class Study:
@@ -53,31 +76,37 @@ class Study:
         mend_journal(self.journal)
         self._storage = open_journal(self.journal)
         self.metric = METRICS[settings.objective]
+        direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
         if not self._storage.get_all_studies():
-            direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
-            study = optuna.create_study(storage=self._storage, study_name=STUDY, direction=direction)
-            study.set_user_attr(_OBJECTIVE, settings.objective)
+            optuna.create_study(storage=self._storage, study_name=STUDY, direction=direction)
         self._study = optuna.load_study(
             storage=self._storage,
             study_name=STUDY,
-            sampler=Repeatable(settings.sampler, settings.seed, space.dimensions),
             pruner=make_pruner(settings.pruner, settings.max_epochs),
         )
-        objective = self._study.user_attrs.get(_OBJECTIVE, "val/loss")
-        if objective != settings.objective:
-            raise ValueError(
-                f"{folder} holds a search by {objective}; this one is by {settings.objective}. Set another name=, or "
-                f"sweep.objective={objective}"
-            )
-        about, earlier = describe_space(space), self._study.user_attrs.get("about")
-        if earlier is None:
-            self._study.set_user_attr("about", about)
-        elif earlier != about:
-            raise ValueError(f"{folder} holds a search over {earlier}; this one is over {about}. Set another name=")
-        self._distributions = {key: distribution(dimension) for key, dimension in space.dimensions.items()}
+        about = {"format": FORMAT, "objective": settings.objective, "space": describe_space(space)}
+        if not self._study.get_trials(deepcopy=False) and self._study.direction is direction:
+            for key in about.keys() - self._study.user_attrs.keys():
+                self._study.set_user_attr(key, about[key])
+        self._check_is_same(about)
         for trial in self.running():
-            if trial.params.keys() != self._distributions.keys():  # killed while it was sampled
+            if trial.params.keys() != self.space.dimensions.keys():  # killed while it was sampled
                 self._drop(trial.number)
+
+    def _check_is_same(self, about: Mapping[str, Any]) -> None:
+        """Raise ValueError if the study is of another format, or another search than ``about`` describes."""
+        found = self._study.user_attrs
+        try:
+            check_format(found.get("format", 1))
+        except ValueError as error:
+            raise ValueError(f"{self.journal} {error}; set another name=") from None
+        for key, by in (("objective", "by"), ("space", "over")):
+            if found.get(key) != about[key]:
+                way_out = f", or sweep.objective={found.get(key)}" * (key == "objective")
+                raise ValueError(
+                    f"{self.folder} holds a search {by} {found.get(key)}; this one is {by} {about[key]}. "
+                    f"Set another name={way_out}"
+                )
 
     def trials(self) -> list[FrozenTrial]:
         """All trials except dropped and replaced ones, by number."""
@@ -103,7 +132,7 @@ class Study:
             if status_of(trial) == "failed":
                 self._study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
 
-    def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
+    def tell(self, trial: FrozenTrial, outcome: Result) -> None:
         """Record the outcome of a trial. Without a finite objective it counts as failed."""
         status, reason = outcome.status, outcome.reason
         value = outcome.metrics.get(self.metric.key, math.nan)
@@ -148,7 +177,7 @@ class Study:
         content = {
             **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner", "objective")},
             "planned": self.settings.trials,
-            "space": {key: asdict(dimension) for key, dimension in self.space.dimensions.items()},
+            "space": {key: _plain(dimension) for key, dimension in self.space.dimensions.items()},
             "trials": [self._summary(trial) for trial in self.trials()],
             "importance": self.importance(),
         }
@@ -157,7 +186,7 @@ class Study:
     def importance(self) -> dict[str, float]:
         """Importance of each key for being among the best trials, by PED-ANOVA; empty for too few trials."""
         completed = [trial for trial in self.trials() if trial.state is TrialState.COMPLETE]
-        varied = [key for key in self._distributions if len({trial.params[key] for trial in completed}) > 1]
+        varied = [key for key in self.space.dimensions if len({trial.params[key] for trial in completed}) > 1]
         if len(completed) < 2 * _TOP_TRIALS or len(varied) < 2:
             return {}
         evaluator = PedAnovaImportanceEvaluator(target_quantile=max(_TOP, _TOP_TRIALS / len(completed)))
@@ -170,7 +199,8 @@ class Study:
             unseen = self.space.unseen(seen)
             if unseen == [] and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return False
-            trial = self._study.ask(self._distributions)
+            self._study.sampler = self._sampler()
+            trial = self._study.ask(dict(self.space.dimensions))
             if _REPLACES in trial.user_attrs or trial.params not in seen:
                 return True
             self._drop(trial.number)
@@ -178,6 +208,13 @@ class Study:
                 chosen = random.Random(f"{self.settings.seed} {trial.number}").choice(unseen)
                 self._study.enqueue_trial(dict(chosen))
         return False
+
+    def _sampler(self) -> BaseSampler:
+        """That of the next trial: its values are a function of the seed, the number and the results so far."""
+        number = len(self._study.get_trials(deepcopy=False))
+        own = int(np.random.SeedSequence((self.settings.seed, number)).generate_state(1)[0])
+        # Running trials of the batch count as bad ones, so that the next one is sampled elsewhere.
+        return _Random(own) if self.settings.sampler == "random" else _Tpe(seed=own, constant_liar=True)
 
     def _drop(self, number: int) -> None:
         """Drop a trial; Optuna cannot delete one."""
@@ -198,6 +235,26 @@ class Study:
         }
 
 
+class _Rounding(BaseSampler):
+    """Rounds what a sampler draws, so that the study knows the values that are used."""
+
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        drawn = super().sample_relative(study, trial, search_space)  # type: ignore[safe-super]
+        return {key: rounded(search_space[key], value) for key, value in drawn.items()}
+
+    def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
+        drawn = super().sample_independent(study, trial, param_name, param_distribution)  # type: ignore[safe-super]
+        return rounded(param_distribution, drawn)
+
+
+class _Tpe(_Rounding, TPESampler):
+    pass
+
+
+class _Random(_Rounding, RandomSampler):
+    pass
+
+
 def status_of(trial: FrozenTrial) -> str:
     """Status of the trial's run."""
     return "running" if trial.state is TrialState.RUNNING else str(trial.user_attrs.get(_STATUS))
@@ -210,6 +267,12 @@ def reason_of(trial: FrozenTrial) -> str:
 
 def describe_space(space: Space) -> str:
     """Description of the dimensions and the fixed overrides."""
-    searched = ", ".join(f"{key} in {dimension}" for key, dimension in sorted(space.dimensions.items()))
-    fixed = " ".join(sorted(telling(space.fixed)))
+    searched = ", ".join(f"{key} in {describe(dimension)}" for key, dimension in sorted(space.dimensions.items()))
+    fixed = " ".join(sorted(training_overrides(space.fixed)))
     return searched + (f" with {fixed}" if fixed else "")
+
+
+def _plain(dimension: Dimension) -> dict[str, Any]:
+    if isinstance(dimension, CategoricalDistribution):
+        return {"values": dimension.choices}
+    return {key: getattr(dimension, key) for key in ("low", "high", "log", "step")}

@@ -4,17 +4,17 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
-from trainlab.processes import POLL_S, Forked
-from trainlab.runs.result import folder_of_result
+from trainlab.processes import POLL_S, Forked, signals_handled
+from trainlab.runs.result import ENDED, folder_of_result
 from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
-from trainlab.sweep.plan import Item, Job
+from trainlab.sweep.plan import Item
+from trainlab.sweep.progress import Watcher
 from trainlab.sweep.rebalance import can_be_split, split
 from trainlab.sweep.resources import count_threads
 from trainlab.sweep.state import State, epochs_of
@@ -29,42 +29,7 @@ FOREIGN_VARIABLES = (
 )
 
 
-@dataclass(frozen=True)
-class Share:
-    """Resources of an item.
-
-    Attributes:
-        threads: CPU threads for all its processes together; None for the default of a solo run.
-        gpus: value of CUDA_VISIBLE_DEVICES; None for all.
-    """
-
-    threads: int | None = None
-    gpus: str | None = None
-
-    def take(self, processes: int) -> None:
-        """Limit this process, and the ``processes`` that it may start, to the share."""
-        if self.gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus
-        if self.threads:
-            each = max(1, self.threads // processes)
-            os.environ["OMP_NUM_THREADS"] = str(each)
-            torch.set_num_threads(each)
-
-
-Work = Callable[[Item, Share], Any]  # runs in the item's process; returns errors of jobs by number
-
-
-class Watcher(Protocol):
-    """Shows the progress."""
-
-    def tick(self, state: State) -> None:
-        """Update the display; called often."""
-
-    def ended(self, job: Job, state: State) -> None:
-        """A job has ended."""
-
-    def say(self, text: str) -> None:
-        """Show a message at once."""
+Work = Callable[[Item], Any]  # runs in the item's process; returns errors of jobs by number
 
 
 @dataclass
@@ -103,7 +68,8 @@ def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
     free, cards = set(range(state.slots)), set(range(gpus))
     stopping, deadline = 0, float("inf")  # number of stop signals sent to the running items
     check_members = 0.0
-    with _stop_signals() as signals:
+    signals: list[int] = []
+    with signals_handled(lambda number, _: signals.append(number)):
         try:
             while running or (waiting and not stopping and not signals):
                 while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
@@ -159,13 +125,16 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
     own = sorted(cards)[: _cards(item, len(cards))]
     free.difference_update(slots)
     cards.difference_update(own)
-    share = share_of(len(slots), state.slots, own)
+    environment = limits(len(slots), state.slots, own, item.devices)
     before = {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
 
     def in_child() -> Any:
         for name in FOREIGN_VARIABLES:
             os.environ.pop(name, None)
-        return work(item, share)
+        os.environ.update(environment)
+        if environment:
+            torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+        return work(item)
 
     process = Forked(in_child)
     state.start(item, process.started)
@@ -177,19 +146,13 @@ def _split(running: Sequence[_Running], free: int, state: State, watch: Watcher)
     idle = min(free, count_threads() - (state.slots - free))
     if idle < 1 or any(one.splits for one in running):
         return
-    candidates = [one for one in running if _can_split(one, state)]
-    if candidates:
-        largest = max(candidates, key=lambda one: len(state.left_of(one.item)))
-        largest.stop()
-        largest.splits = True
-        left = len(state.left_of(largest.item))
-        watch.say(f"no jobs are waiting: the population of {left} continues in parts after this epoch")
-
-
-def _can_split(one: _Running, state: State) -> bool:
-    left = state.left_of(one.item)
-    begun = [state.begun[job.number] for job in left]
-    return can_be_split(left, [epochs_of(job) for job in left], begun, time.monotonic() - one.process.started)
+    for one in sorted(running, key=lambda one: -len(state.left_of(one.item))):
+        left, seconds = state.left_of(one.item), time.monotonic() - one.process.started
+        if can_be_split(left, [epochs_of(job) for job in left], [state.begun[job.number] for job in left], seconds):
+            one.stop()
+            one.splits = True
+            watch.say(f"no jobs are waiting: the population of {len(left)} continues in parts after this epoch")
+            return
 
 
 def _end(one: _Running, state: State, stopped: bool, slots: int, watch: Watcher) -> list[Item]:
@@ -220,29 +183,26 @@ def _end_members(one: _Running, state: State, watch: Watcher) -> None:
     for job in one.item.jobs:
         if job.number in state.started and on_disk(job.folder) != one.before[job.number]:
             outcome = recorded_outcome(job.folder)
-            if outcome.status in ("completed", "debug", "pruned", "diverged", "failed"):
+            if outcome.status in ENDED:
                 state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
                 state.outcomes[job.number] = outcome
                 watch.ended(job, state)
 
 
-def share_of(slots: int, of: int, cards: Sequence[int]) -> Share:
-    """The share of an item with ``slots`` of ``of`` slots and the visible GPUs with indices ``cards``."""
+def limits(slots: int, of: int, cards: Sequence[int], processes: int) -> dict[str, str]:
+    """Environment variables that leave an item with ``slots`` of ``of`` slots its part of the machine.
+
+    Args:
+        slots: that the item has.
+        of: number of slots; an item that has the only one is not limited.
+        cards: indices of its GPUs among the visible ones.
+        processes: that it trains with, which divide its CPU threads.
+    """
     if of == 1:
-        return Share()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else None
-    return Share(max(1, count_threads() * slots // of), ",".join(names[i] if names else str(i) for i in cards) or None)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of handling them."""
-    signals: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: signals.append(number)) for number in numbers]
-    try:
-        yield signals
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        return {}
+    found = {"OMP_NUM_THREADS": str(max(1, count_threads() * slots // of // processes))}
+    if cards:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else None
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(names[i] if names else str(i) for i in cards)
+    return found
