@@ -134,7 +134,7 @@ class Evidence:
     def what_ran(self, sweeps: Sequence[Sweep]) -> str:
         """Changes with the runs of ``sweeps`` and how they ended; for measurements, which are taken of them."""
         found = [
-            f"{sweep.name}/{run.folder.name} {run.status} {run.result.fingerprint if run.result else ''}"
+            f"{sweep.name}/{run.folder.name} {run.status} {run.result.fingerprint}"
             for sweep in sweeps
             for run in self.runs(sweep)
         ]

@@ -225,7 +225,7 @@ class CopyFolder(Callback):
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.current_epoch == self.epoch and batch_idx == 5:
-            shutil.copytree(trainer.checkpoint_callback.folder.parent, self.place)
+            shutil.copytree(trainer.checkpoint_callback.best_path.parents[1], self.place)
 
 
 def test_the_time_of_the_epochs_before_a_run_was_killed_counts(train, tmp_path):

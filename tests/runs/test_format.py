@@ -96,5 +96,5 @@ def test_a_report_lists_runs_of_another_format_and_shows_the_others(tmp_path):
     change_result(leave_run(tmp_path / "old", [1.0], [0.5]), None)
     new, old = find_runs([tmp_path])
     assert (new.folder.name, new.is_completed) == ("new", True)
-    assert (old.folder.name, old.is_completed, old.result) == ("old", False, None)
+    assert (old.folder.name, old.is_completed, old.result.status) == ("old", False, "unreadable")
     assert MESSAGES[None] in old.reason

@@ -29,7 +29,7 @@ def measure(evidence: Evidence) -> Measured:
         data = data or load_data(run)  # all have the same test images
         found = evaluate(load_network(run), data.test_dataloader(), len(data.classes))
         right.append(found.predictions == found.labels)
-    results = [run.result for run in runs if run.result]
+    results = [run.result for run in runs]
     assert len(results) == len(runs)  # those that are completed have one
     validated = torch.tensor([result.metrics["val_loss"] for result in results])
     return simulate_choices(torch.stack(right), validated)
