@@ -180,6 +180,6 @@ def test_runs_without_a_name_have_new_folders(tmp_path: Path):
 
 
 def test_more_than_one_device_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"train\(\) uses one device, got 2; set trainer.devices=1, or start python"):
+    with pytest.raises(ValueError, match=r"uses one device, got 2; set trainer.devices=1, or use trainlab train"):
         trainlab.train(trainlab.compose(overrides(tmp_path, "trainer.devices=2")))
     assert list(tmp_path.iterdir()) == []

@@ -111,7 +111,7 @@ def test_two_processes(run: Run, project: Path):
 
 
 def test_a_sweep_with_a_search_of_the_rate_and_its_report(run: Run, project: Path):
-    small = ("lr_search.num_steps=10", "lr_search.num_seeds=1", "lr_search=range_test")
+    small = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=2")
     done = run("trainlab", "train", "-m", *with_defaults(TINY, *OWN, "model=elu_he,bn", "seed=1,2", "name=sweep"))
     folder = project / "outputs" / "sweep"
     assert len(list(folder.glob("*/result.json"))) == 4
