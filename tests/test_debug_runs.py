@@ -71,6 +71,7 @@ def test_reports_count_debug_runs_nowhere(leave, tmp_path):
     assert best_run(runs).folder.name == "a"
 
 
+@pytest.mark.slow
 def test_debug_runs_of_a_sweep_are_no_failures_and_are_run_again(tmp_path):
     arguments = ["debug=fast", "trainer.max_epochs=1", "seed=1,2", f"output_dir={tmp_path}", "name=sweep"]
     for _ in range(2):
