@@ -140,6 +140,7 @@ def test_a_measurement_that_lacks_something_is_left_for_later(tmp_path: Path, ca
     assert not Evidence(tmp_path / "outputs" / "study", Setting()).is_measured("one")
 
 
+@pytest.mark.slow
 def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path):
     taken = []
 

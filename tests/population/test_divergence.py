@@ -65,6 +65,7 @@ def test_it_is_on_record_like_a_solo_run_and_the_others_are_what_they_would_have
             assert_same_run(tmp_path / "with" / str(i), tmp_path / "alone" / str(i))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", cases(HUGE, "32-true"))
 def test_it_would_diverge_again(precision, tmp_path):
     works = {tmp_path / str(i): work for i, work in enumerate(members(precision, HUGE[precision])[1:3])}

@@ -94,6 +94,7 @@ def test_a_compiled_population_holds_no_gradients_between_its_steps(optimizer, t
     assert not any(held)
 
 
+@pytest.mark.slow
 def test_members_that_are_not_chosen_leave_and_the_others_are_unchanged(tmp_path):
     asked = []
 

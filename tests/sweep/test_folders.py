@@ -124,6 +124,7 @@ def test_paths_hold_in_jobs_that_change_the_working_directory(start, train, tmp_
     assert part["path"] == str(folder / "checkpoints" / "last.ckpt")
 
 
+@pytest.mark.slow
 def test_an_override_belongs_to_the_option_that_its_job_chose(tmp_path):
     where = ("optim.momentum=0.8", "trainer.max_epochs=1", "name=study", f"output_dir={tmp_path}")
     done = sweep("optim=sgd,rmsprop", *where)
