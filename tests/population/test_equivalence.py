@@ -24,7 +24,7 @@ OPTIMIZERS = {  # overrides, and rates that train without blowing up
     "rmsprop": (["optim=rmsprop", "optim.momentum=0.9"], (1e-4, 5e-5)),
     "centered": (["optim=rmsprop", "optim.centered=true"], (3e-4, 1e-4)),  # large quotients, large rounding
 }
-LIKE_OTHERS = ("adamw", "centered")  # only in the full matrix
+LIKE_OTHERS = ("nesterov", "centered")  # only in the full matrix
 SCHEDULES = ("constant", "one_cycle")
 # Where each member has its own: weight decay, averages, smoothing, a run half as long, so another schedule.
 OWN = ["seed=2", "optim.weight_decay=0.01", "label_smoothing=0.1", "trainer.max_epochs=2"]
