@@ -44,6 +44,7 @@ def test_a_debug_run_has_a_status_of_its_own_and_no_figures_and_is_run_again(set
     assert count.epochs == result.metrics["epochs"] > 0
 
 
+@pytest.mark.slow
 def test_a_run_and_a_debug_run_do_not_share_a_folder(train):
     result, folder = train("debug=fast", name="x")
     told = rf"^{folder} holds a debug run and cannot be that of another run; set another name=, or remove the folder$"
@@ -71,6 +72,7 @@ def test_reports_count_debug_runs_nowhere(leave, tmp_path):
     assert best_run(runs).folder.name == "a"
 
 
+@pytest.mark.slow
 def test_debug_runs_of_a_sweep_are_no_failures_and_are_run_again(tmp_path):
     arguments = ["debug=fast", "trainer.max_epochs=1", "seed=1,2", f"output_dir={tmp_path}", "name=sweep"]
     for _ in range(2):

@@ -42,6 +42,7 @@ def test_the_patience_of_a_plateau_counts_validations(train):
     assert rates == [1e-3] * 4 + [5e-4] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "advice"), [("16-true", "set trainer.precision=bf16"), ("32-true", "lower optim")]
 )

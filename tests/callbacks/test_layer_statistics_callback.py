@@ -140,6 +140,7 @@ def test_a_resumed_run_leaves_the_rows_and_points_of_an_undisturbed_one(train):
             assert [step for step, _ in values(halted)[tag]] == [step for step, _ in values(whole)[tag]], tag
 
 
+@pytest.mark.slow
 def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
     _, folder = train(ON, BOARD)
     told = rows(folder, "layer_statistics.csv")

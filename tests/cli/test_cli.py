@@ -247,6 +247,7 @@ def test_an_output_folder_that_cannot_be_created(mistake: Mistake, tmp_path: Pat
     assert "a file is where a folder is needed; move it away, or set another output_dir" in message
 
 
+@pytest.mark.slow
 def test_invalid_settings_leave_a_finished_run_unchanged(mistake: Mistake, script: Script, tmp_path: Path, capfd):
     run = tmp_path / "out" / "run"
     assert script("train.py", *TINY, f"output_dir={tmp_path / 'out'}", "name=run") == 0
@@ -365,6 +366,7 @@ def test_epochs_that_are_not_validated_have_no_validation_figures(script: Script
     assert [row["val/loss"] != "" for row in rows] == [True, True, True]
 
 
+@pytest.mark.slow
 def test_runs_without_a_name_that_start_in_one_second_have_folders_of_their_own(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -392,6 +394,7 @@ def test_a_run_that_can_train_nothing_leaves_nothing(script: Script, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_home_folder_is_understood_everywhere(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for split in ("train", "test"):
         for number, name in enumerate(("cat", "dog", "owl")):

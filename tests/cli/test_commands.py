@@ -98,6 +98,7 @@ def test_evaluation_without_training_gives_the_figures_of_the_training(outputs: 
     assert f"{trained['test_acc']:.2%}" in done.stdout
 
 
+@pytest.mark.slow
 def test_mc_dropout_compared_with_deterministic_predictions(tmp_path: Path):
     trained = command("train.py", "model=alpha_dropout", *TINY, f"output_dir={tmp_path}", "name=run", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
@@ -164,6 +165,7 @@ def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
     assert done.stdout.count("completed") == 4
 
 
+@pytest.mark.slow
 def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path: Path):
     for part in ("src", "conf"):
         shutil.copytree(PROJECT / part, tmp_path / "copy" / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -61,6 +61,7 @@ def test_pages_have_commands():
         assert f"src/{name}.py" in scripts
 
 
+@pytest.mark.slow
 def test_trainings_compose_with_every_option(project: Path):
     register_resolvers()
     composed: set[str] = set()

@@ -140,6 +140,7 @@ def test_a_measurement_that_lacks_something_is_left_for_later(tmp_path: Path, ca
     assert not Evidence(tmp_path / "outputs" / "study", Setting()).is_measured("one")
 
 
+@pytest.mark.slow
 def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path):
     taken = []
 
@@ -158,6 +159,7 @@ def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path)
     assert taken == [2, 3]
 
 
+@pytest.mark.slow
 def test_measurements_of_other_runs_do_not_count_if_they_cannot_be_repeated(tmp_path: Path):
     def take(evidence: Evidence) -> Measured:
         if len(evidence.runs(SWEEP)) > 2:
@@ -185,6 +187,7 @@ def test_a_fault_in_a_measurement_or_an_answer_takes_no_other_with_it(tmp_path: 
     assert "it could not be made (ZeroDivisionError" in (evidence.folder / "exercise.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_is_written_while_a_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     written = []
     monkeypatch.setattr(runner, "PAGE_EVERY_S", 0.1)
@@ -193,6 +196,7 @@ def test_the_page_is_written_while_a_sweep_runs(tmp_path: Path, monkeypatch: pyt
     assert len(written) > 2  # before, at least once while it ran, after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quick", [False, True])
 def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
     expected = ["x_s", "x_t"] if quick else ["x_s"]
@@ -232,6 +236,7 @@ def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
     assert [path.stem for path in sorted(tmp_path.glob("*.told"))] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quick", [False, True])
 def test_quick_sweeps_run_two_at_a_time_and_what_they_say_stays_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick: bool

@@ -245,6 +245,7 @@ def test_words_for_ratios():
     assert format_ratio(Ratio(nan, nan, nan)) == "an unknown number of times"
 
 
+@pytest.mark.slow
 def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
     found = dropout.measure_predictions(Evidence(tmp_path, Setting(quick=True)))
     assert set(found["mc_dropout"]) == {f"{p}, {n}" for p in ("last", "every") for n in ("one pass", 1, 10)}

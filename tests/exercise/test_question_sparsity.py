@@ -134,6 +134,7 @@ def shares_of(l1: Shares, plain: Shares, tuned: Shares) -> Figures:
     }
 
 
+@pytest.mark.slow
 def test_the_answer_agrees_where_l1_is_better_than_zeroing_with_and_without_fine_tuning(keep: Callable[..., Evidence]):
     better = keep(shares_of({0.7: 0.5}, {0.7: 0.4}, {0.7: 0.45}))
     assert answer(better).agrees is True

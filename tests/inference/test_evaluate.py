@@ -143,6 +143,7 @@ def test_the_most_uncertain_images(sampled):
         assert one["prediction"] == test.classes[p.mean(0)[i].argmax()]
 
 
+@pytest.mark.slow
 def test_mc_dropout_is_repeatable_whatever_the_batch(finished, tmp_path: Path):
     _, folder = finished
     path = folder / "checkpoints" / "best.ckpt"

@@ -165,6 +165,7 @@ def test_without_onnx_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     assert export_checkpoint(path, "torch_export").exists()
 
 
+@pytest.mark.slow
 def test_a_network_of_float64_is_exported_as_it_predicts(train):
     _, folder = train("trainer.max_epochs=1", "trainer.precision=64-true")
     path = folder / "checkpoints" / "last.ckpt"

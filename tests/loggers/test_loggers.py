@@ -102,6 +102,7 @@ def test_a_name_that_is_given_is_kept(train):
     assert recorded(folder / "recorded")[0][1][0] == "mine"
 
 
+@pytest.mark.slow
 def test_jobs_of_a_sweep_end_their_loggers_and_run_what_is_left_for_the_exit_of_a_process(tmp_path):
     fault = "+callbacks.fault={_target_: faults.Fault}"
     jobs = [fault, "+callbacks.fault.what=nothing,raise", LOGGER, *OF_LIGHTNING, f"output_dir={tmp_path}", "name=sweep"]

@@ -110,6 +110,7 @@ def test_a_resumed_run_shows_every_point_once_and_its_own_result(train, stop, er
     assert described(folder)[2] == api_pb2.STATUS_SUCCESS
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_shows_what_it_had(train, tmp_path):
     with pytest.raises(Interrupted):
         train(BOARD, callbacks=(At(1, ctrl_c),))

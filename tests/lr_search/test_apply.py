@@ -71,6 +71,7 @@ def test_a_run_is_to_the_bit_what_it_would_be_with_the_rate_given(search: str, t
     assert_same_run(searched, given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", SEARCHES)
 def test_the_test_set_takes_no_part(search: str, compose_config: Any, monkeypatch: pytest.MonkeyPatch):
     def touched(self: ImageData) -> None:
@@ -135,6 +136,7 @@ CHANGES = (
 )
 
 
+@pytest.mark.slow
 def test_a_search_is_repeated_if_a_setting_it_depends_on_changes(compose_config: Any, monkeypatch: pytest.MonkeyPatch):
     def searched(*overrides: str) -> bool:
         """Whether a search is made; if so, it finds what the first one found."""
@@ -190,6 +192,7 @@ def test_a_setting_that_is_invalid_for_a_trial_names_the_search(train: Any):
         train(*long, *GRID)
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_that_of_the_requested_config(train: Any, compose_config: Any):
     asked = fingerprint(compose_config(*RANGE_TEST).settings)
     result, folder = train(*RANGE_TEST)
@@ -245,6 +248,7 @@ def test_the_message_about_changed_settings_leaves_out_the_rate(train: Any):
         train(*RANGE_TEST, "trainer.max_epochs=1", "model.width=8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", cases([RANGE_TEST, GRID, (*GRID, "+trainer.benchmark=false")], GRID))
 def test_ctrl_c_loses_the_search_alone(search: Any, train: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     order, calls = trainlab.data.batches.Batches.order, []

@@ -62,6 +62,7 @@ def test_the_better_half_continues_and_the_best_is_refined(kind: Any, find: Any,
     assert ("training the rates one after the other, which takes longer: trainer.benchmark is set" in log) == bool(kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [(), ALONE])
 def test_a_rate_is_trained_as_it_would_be_alone(kind: tuple[str, ...], find: Any, train: Any):
     same = (*kind, "trainer.precision=64-true", "data.flip=true", "scheduler=one_cycle", "optim=adam")
@@ -110,6 +111,7 @@ def test_rates_of_convolutional_networks_are_tried_one_after_the_other(tmp_path:
     assert "batching runs does not speed up convolutional networks" in caplog.text
 
 
+@pytest.mark.slow
 def test_rates_that_diverge_lose(find: Any):
     found = find("optim=sgd", "lr_search.min_lr=1e-3", "lr_search.max_lr=1e33", "lr_search.num_rates=4")
     assert found["lr"] < 1
@@ -121,11 +123,13 @@ def test_where_all_diverge_there_is_nothing_to_be_found(find: Any):
         find("optim=sgd", "lr_search.min_lr=1e30", "lr_search.max_lr=1e33", "lr_search.num_rates=3")
 
 
+@pytest.mark.slow
 def test_without_validation_there_is_no_score(find: Any):
     with pytest.raises(ValueError, match=r"needs validation losses, got none; set trainer.limit_val_batches"):
         find("trainer.limit_val_batches=0", "lr_search.num_rates=2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["null", "5", "0.3"])
 def test_a_validation_comes_after_its_share_of_an_epoch(limit: str, find: Any, monkeypatch: pytest.MonkeyPatch):
     made: list[int] = []
@@ -146,6 +150,7 @@ def test_there_are_no_more_validations_than_batches(find: Any):
         find("lr_search.validations_per_epoch=20")
 
 
+@pytest.mark.slow
 def test_the_end_of_the_range_is_warned_of(find: Any, caplog: pytest.LogCaptureFixture):
     settings = ("lr_search.max_lr=1e-7", "lr_search.min_lr=1e-9", "lr_search.num_rates=2", "lr_search.epochs=1")
     assert find(*settings)["lr"] == pytest.approx(1e-7)

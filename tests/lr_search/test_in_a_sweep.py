@@ -11,6 +11,8 @@ import pytest
 from sweeping import eventually, start, sweep
 from trainlab.runs.files import read_rows
 
+pytestmark = pytest.mark.slow
+
 GRID = (
     *("lr_search=grid", "lr_search.num_rates=3", "lr_search.epochs=1", "lr_search.validations_per_epoch=1"),
     *("lr_search.min_lr=1e-4", "lr_search.max_lr=1e-2", "lr_search.num_refined=0"),

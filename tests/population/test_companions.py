@@ -45,6 +45,7 @@ def runs_of(name, folder):
     return sorted(folder.glob(f"*/*_{name}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", cases(["64-true", "32-true"], "64-true"))
 @pytest.mark.parametrize("kind", cases(KINDS, "alpha dropout, augmented"))
 def test_a_member_has_the_same_result_whoever_joins_leaves_or_changes_places(kind, precision, tmp_path):
@@ -94,6 +95,7 @@ def test_a_population_draws_nothing_from_global_generators(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_a_run_after_a_population_is_what_it_is_before_one(tmp_path):
     """Default types, threads and handlers of signals are given back."""
     settings = ["trainer.max_epochs=1", "trainer.precision=32-true"]

@@ -41,6 +41,7 @@ def record(folder):
     return {k: found[k] for k in ("status", "metrics", "fingerprint", "overrides")} | {"error": error}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", cases(HUGE, "64-true"))
 def test_it_is_on_record_like_a_solo_run_and_the_others_are_what_they_would_have_been(precision, tmp_path):
     works = members(precision, HUGE[precision])
@@ -64,6 +65,7 @@ def test_it_is_on_record_like_a_solo_run_and_the_others_are_what_they_would_have
             assert_same_run(tmp_path / "with" / str(i), tmp_path / "alone" / str(i))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", cases(HUGE, "32-true"))
 def test_it_would_diverge_again(precision, tmp_path):
     works = {tmp_path / str(i): work for i, work in enumerate(members(precision, HUGE[precision])[1:3])}
@@ -114,6 +116,7 @@ def test_an_epoch_in_which_all_diverge_ends_early(tmp_path, monkeypatch):
     assert [str(result) for result in results] == [str(alone(tmp_path / f"alone_{i}", *w)) for i, w in enumerate(works)]
 
 
+@pytest.mark.slow
 def test_it_diverges_in_a_later_epoch_by_its_schedule_as_it_does_alone(tmp_path):
     """The rate is in the message: of the check, at the epoch's end, and not of the step."""
     common = ["optim=sgd", "optim.momentum=0", "scheduler=one_cycle", "scheduler.cycle_momentum=false"]

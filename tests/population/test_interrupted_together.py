@@ -12,6 +12,8 @@ from conftest import STEPS, cases
 from sweeping import Script, eventually, figures, in_session, results, start, sweep
 from trainlab.runs.files import read_rows
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 SETTINGS = (
     *("data._target_=faults.SlowShapes", "trainer.precision=64-true", f"trainer.max_epochs={EPOCHS}", "name=study"),

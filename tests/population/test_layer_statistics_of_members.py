@@ -8,6 +8,8 @@ from members import TOLERANCE, alone, assert_same_run, deviations, together
 from conftest import cases
 from trainlab.runs.files import read_rows
 
+pytestmark = pytest.mark.slow
+
 ON = ("callbacks.layer_statistics.every_n_epochs=1", "callbacks.layer_statistics.num_images=50", "trainer.max_epochs=2")
 MODELS = {
     "bn": ("model=bn", "model.dropout=0.2", "model.dropout_kind=standard", "model.dropout_after=every"),

@@ -14,6 +14,8 @@ from trainlab.inference import evaluate_checkpoint
 from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("train/loss", "train/acc", "val/loss", "val/acc", "lr", "momentum", "epoch_s", "images_per_s", "parameters")
 THROUGH_LOGGING = "MOMENT WARNING py.warnings: "
 OF_THE_SWEEP = ("output_dir=", "sweep.")

@@ -62,6 +62,7 @@ def assert_same_as_undisturbed(works):
         assert_same_run(folder, whole)
 
 
+@pytest.mark.slow
 @SOME
 def test_members_at_different_epochs_resume_together(works):
     cut_short(works, (1, 2, 3))
@@ -134,6 +135,7 @@ def test_a_member_that_was_killed_has_its_time_and_its_population(tmp_path, monk
     assert result.time["population"]["wall_s"] >= result.time["total_s"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_takes_more_epochs_as_a_member(tmp_path):
     works = {tmp_path / str(i): ["optim=nadam", "optim.lr=1e-3", f"seed={i}"] for i in (1, 2)}
     together({folder: [*overrides, "trainer.max_epochs=2"] for folder, overrides in works.items()})

@@ -33,6 +33,7 @@ def test_ctrl_c_while_members_start_holds_for_all_of_them(tmp_path):
     assert not (tmp_path / "2").exists() and not (tmp_path / "3").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_members_that_have_left(tmp_path, monkeypatch):
     made, init = [], Classifier.__init__
 
@@ -58,6 +59,7 @@ def test_nothing_is_kept_of_members_that_have_left(tmp_path, monkeypatch):
     assert left == [1]
 
 
+@pytest.mark.slow
 def test_steps_without_state_are_compiled_too(tmp_path, monkeypatch):
     made, init = [], StackStep.__init__
     monkeypatch.setattr(StackStep, "__init__", lambda self, model: made.append(self) or init(self, model))
@@ -92,6 +94,7 @@ def test_a_compiled_population_holds_no_gradients_between_its_steps(optimizer, t
     assert not any(held)
 
 
+@pytest.mark.slow
 def test_members_that_are_not_chosen_leave_and_the_others_are_unchanged(tmp_path):
     asked = []
 

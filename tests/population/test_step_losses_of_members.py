@@ -5,6 +5,8 @@ from members import TOLERANCE, alone, together
 
 from trainlab.callbacks.step_losses import FILE, read_step_losses
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_member_keeps_the_losses_of_its_run(tmp_path):
     works = [["callbacks.step_losses.enabled=true", "trainer.max_epochs=2", f"optim.lr={lr}"] for lr in (1e-3, 5e-4)]

@@ -32,6 +32,7 @@ def stacks(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", cases(["elu_he", "bn"], "bn"))
 def test_who_has_come_to_its_end_leaves_the_batch(model, stacks, tmp_path):
     works = {name: [f"model={model}", *NADAM, *settings] for name, (settings, _) in MEMBERS.items()}

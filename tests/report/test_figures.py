@@ -30,6 +30,7 @@ def colours_in(svg: bytes) -> set[str]:
     return {colour for colour in COLORS if colour.lower() in svg.decode().lower()}
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_where_there_is_something_to_show(leave, tmp_path: Path):
     leave("a", [1.0, 0.9], [0.5, 0.6])
     leave("b", [1.0, 0.9], [0.5, 0.6], lr=1e-3)

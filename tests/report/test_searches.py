@@ -76,6 +76,7 @@ def test_where_a_value_lies(dimension, value, place):
     assert dimension.place(value) == pytest.approx(place)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn")
 def test_the_figures_are_whole(tmp_path: Path):
     search = leave_search(tmp_path, importance={"optim.lr": 0.7, "model": 0.2, "model.depth": 0.1})

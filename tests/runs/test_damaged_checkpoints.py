@@ -132,6 +132,7 @@ DAMAGED_STATES = (
 )
 
 
+@pytest.mark.slow
 def test_a_damaged_training_state_is_a_line_that_names_the_file_to_remove(train, tmp_path):
     settings = ("scheduler=plateau", "trainer.limit_train_batches=6")
     with pytest.raises(Interrupted):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hydra.core.utils import JobRuntime
 from omegaconf import OmegaConf
 
@@ -43,6 +44,7 @@ def test_what_a_machine_does_sets_jobs_apart_and_how_a_number_is_written_does_no
     assert len({identity(*overrides) for overrides in different}) == len(different)
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_an_alias_once_and_keeps_to_the_run_it_has(tmp_path):
     where = ("trainer.limit_val_batches=1", "optim.lr=1e-4,0.0001", "name=study", f"output_dir={tmp_path}")
     first = sweep("model=selu_lecun", *where)
@@ -69,6 +71,7 @@ def test_each_job_returns_the_objective_of_its_run(train, compose_config):
     ]
 
 
+@pytest.mark.slow
 def test_a_search_does_not_try_an_alias(tmp_path):
     space = ("model=selu,selu_lecun", "seed=1,2", "sweep.trials=4", "sweep.sampler=random")
     done = sweep("hydra/sweeper=optuna", *space, "name=study", f"output_dir={tmp_path}")

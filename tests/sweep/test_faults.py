@@ -92,6 +92,7 @@ def test_what_failed_is_kept_until_it_is_to_be_tried_again(study):
     assert found[key("raise")]["error"] is None
 
 
+@pytest.mark.slow
 def test_on_failure_stop_ends_the_sweep_at_the_first(tmp_path):
     arguments = (FAULT, "+callbacks.fault.what=nothing,raise,kill", f"output_dir={tmp_path}", "name=study")
     done = sweep(*arguments, "sweep.on_failure=stop")

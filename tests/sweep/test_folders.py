@@ -27,6 +27,7 @@ def mine(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_path):
     """Among them a setting that has changed under a run, and a result that is cut in half."""
     where = (f"output_dir={tmp_path / 'out'}", "name=study", "experiment=mine")
@@ -73,6 +74,7 @@ def test_mistakes_leave_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_mistake_of_all_jobs_is_reported_once_and_two_jobs_in_a_folder_are_one(tmp_path):
     done = sweep("seed=1,2", "optim.lr=-1", f"output_dir={tmp_path / 'out'}")
     assert done.stderr == "error: lr must be positive and finite, got -1; set optim.lr\n"
@@ -85,6 +87,7 @@ def test_a_mistake_of_all_jobs_is_reported_once_and_two_jobs_in_a_folder_are_one
 PICKLE = "+hydra.callbacks.pickle={_target_: hydra.experimental.callbacks.PickleJobInfoCallback}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
@@ -109,6 +112,7 @@ def test_what_holds_for_a_process_is_of_one_job_and_results_lie_in_its_folder(se
             assert f"seed={seed}" in returned.overrides
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", cases([os.path.relpath, lambda path: f"~/{path.name}"], os.path.relpath))
 def test_paths_hold_in_jobs_that_change_the_working_directory(start, train, tmp_path):
     _, folder = train("trainer.max_epochs=1", name="first")
@@ -120,6 +124,7 @@ def test_paths_hold_in_jobs_that_change_the_working_directory(start, train, tmp_
     assert part["path"] == str(folder / "checkpoints" / "last.ckpt")
 
 
+@pytest.mark.slow
 def test_an_override_belongs_to_the_option_that_its_job_chose(tmp_path):
     where = ("optim.momentum=0.8", "trainer.max_epochs=1", "name=study", f"output_dir={tmp_path}")
     done = sweep("optim=sgd,rmsprop", *where)

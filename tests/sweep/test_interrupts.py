@@ -30,6 +30,7 @@ def epochs_of(folder):
     return [len(read_rows(path)) for path in folder.glob("study/*/metrics.csv")]
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     first = start(*arguments, FAULTS_SLEEP="0.1")

@@ -39,6 +39,7 @@ def study(tmp_path_factory):
     return folder / "study", sweep(*PRUNED, f"output_dir={folder}", FIGURES="blank")
 
 
+@pytest.mark.slow
 def test_a_batch_is_trained_as_populations(study):
     folder, done = study
     assert (done.returncode, done.stderr) == (0, "")
@@ -121,6 +122,7 @@ def test_the_same_command_trains_nothing_and_more_trials_are_added(study):
     assert len(found["trials"]) == 16
 
 
+@pytest.mark.slow
 def test_a_killed_search_resumes_to_the_bit(tmp_path):
     arguments = (*SEARCH, *SPACE[:1], FAULT, "sweep.trials=4", "sweep.batch=2", "sweep.pruner=median", "sweep.jobs=2")
     undisturbed = sweep(*arguments, f"output_dir={tmp_path / 'a'}")
@@ -163,6 +165,7 @@ def test_ctrl_c_keeps_what_it_has_and_nobody_else_gets_in_meanwhile(tmp_path):
     assert [trial["status"] for trial in summary(folder)["trials"]] == ["completed"] * 4
 
 
+@pytest.mark.slow
 def test_trials_that_diverge_are_part_of_a_search(tmp_path):
     done = sweep(*SEARCH, "optim.lr=0.01,1e30", "sweep.trials=9", f"output_dir={tmp_path}")
     assert (done.returncode, done.stderr) == (0, "")  # the space has no more than two
@@ -194,6 +197,7 @@ def test_trials_that_raise_are_reported_and_retried(tmp_path):
     assert [trial["status"] for trial in summary(tmp_path / "study")["trials"]] == ["completed"] * 3
 
 
+@pytest.mark.slow
 def test_on_failure_stop_ends_the_search_at_the_first(tmp_path):
     faults = (FAULT, "+callbacks.fault.what=raise,exit", "sweep.batch=1", "sweep.trials=2", "sweep.on_failure=stop")
     done = sweep(*SEARCH, *faults, f"output_dir={tmp_path}")

@@ -76,6 +76,7 @@ def test_a_checkpoint_of_slurm_is_neither_read_nor_written(train, plant, tmp_pat
     assert note.handler is signal.SIG_DFL
 
 
+@pytest.mark.slow
 def test_jobs_of_a_sweep_start_from_no_checkpoint_of_slurm(plant, tmp_path):
     plant(tmp_path)
     planted = [f"+trainer.default_root_dir={tmp_path}"]
