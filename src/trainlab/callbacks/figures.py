@@ -74,7 +74,7 @@ def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] 
     rows = -(-count // columns)
     gap_x, gap_y = max(2, width // 8), max(8, height // 3)
     canvas = np.full((rows * (height + gap_y), columns * (width + gap_x), 3), 255, dtype=np.uint8)
-    pixels = images.permute(0, 2, 3, 1).cpu().numpy()
+    pixels = as_rgb(images).permute(0, 2, 3, 1).cpu().numpy()
     figure = Figure(figsize=(columns * 1.1, rows * 1.25), dpi=110, layout="tight")
     axes = figure.subplots()
     for i, (image, caption) in enumerate(zip(pixels, captions, strict=True)):

@@ -1,5 +1,7 @@
 """Base class of data modules: images in memory on the training device, split, statistics and batches."""
 
+import hashlib
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +34,23 @@ class Images:
     digest: str
 
 
+def content_hash(*tensors: Tensor) -> str:
+    """Hexadecimal hash of the values of contiguous ``tensors`` on the CPU."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(tensor.numpy().data)
+    return digest.hexdigest()
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Images (..., C, H, W) to be displayed, (..., 3, H, W); of other numbers of channels than 3 the first, as gray."""
+    return images if images.shape[-3] == 3 else images[..., :1, :, :].expand(*images.shape[:-3], 3, -1, -1)
+
+
 class ImageData(lightning.LightningDataModule, ABC):
     """Training, validation and test batches of a data set that fits in memory.
+
+    A subclass whose constructor takes ``**settings`` and passes them to this one has these arguments, too.
 
     Args:
         batch_size: training images per step and process.
@@ -47,6 +64,7 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     Attributes:
         more_classes: advice in the error message for data with only one class.
+        located_by: argument that names the folder or file of the data.
         writes_to: argument that names the folder `read` writes to; None if it writes nothing.
         may_write: whether `read` may write; false if a checkpoint names that folder, as it may come from anywhere.
 
@@ -54,9 +72,23 @@ class ImageData(lightning.LightningDataModule, ABC):
         ValueError: an argument is out of range.
     """
 
+    located_by = "root"
     writes_to: str | None = None
     more_classes = "set data to images of more classes"
     may_write = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have the constructor's signature, against which settings are checked, name what ``**settings`` stand for."""
+        super().__init_subclass__(**options)
+        own = inspect.signature(cls.__init__)
+        names = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
+        if len(names) == len(own.parameters) or "__init__" not in vars(cls):
+            return
+        of_base = inspect.signature(super(cls, cls).__init__).parameters.items()
+        of_base = {name: p for name, p in of_base if name not in names and p.kind is p.KEYWORD_ONLY}
+        cls.__init__.__signature__ = own.replace(parameters=[*names.values(), *of_base.values()])
+        annotations = {name: p.annotation for name, p in of_base.items() if p.annotation is not p.empty}
+        cls.__init__.__annotations__ = annotations | cls.__init__.__annotations__
 
     def __init__(
         self,

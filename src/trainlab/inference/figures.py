@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from trainlab.data import Images
+from trainlab.data import Images, as_rgb
 from trainlab.inference.comparison import DETERMINISTIC, MC
 from trainlab.inference.metrics import BINS, Scores, bin_of, risk_coverage
 from trainlab.runs.files import write_atomically
@@ -137,7 +137,7 @@ def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> Figure:
         for axes in panels:
             axes.set_axis_off()
         for axes, one in zip(panels, chosen, strict=False):
-            axes.imshow(images.test[one["image"]].permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
+            axes.imshow(as_rgb(images.test[one["image"]]).permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
             correct = one["label"] == one["prediction"]
             caption = one["label"] if correct else f"{one['prediction']}\nnot {one['label']}"
             uncertain = f"H {one['entropy']:.2f}"

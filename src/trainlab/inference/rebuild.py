@@ -59,7 +59,7 @@ def load_data(run: Where, trust: Sequence[str] = (), **changes: Any) -> ImageDat
     Args:
         run: as for `load_network`.
         trust: as for `load_network`.
-        **changes: settings of the data that are to be others, such as ``root`` where the images have moved.
+        **changes: settings of the data that are to be others, such as ``root``, where the images have moved to.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -113,12 +113,14 @@ def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **change
     """
     settings = checkpoint["trainlab"]["config"]["data"]
     data = _construct(ImageData, checkpoint, "data", settings, trust)
+    if changes:
+        if "root" in changes:
+            changes[data.located_by] = changes.pop("root")
+        check_arguments(type(data), changes, "data")
+        data = _instantiate(settings | changes, "data", trust, {})
     shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
     if shape != expected:
         raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
-    if changes:
-        check_arguments(type(data), changes, "data")
-        data = _instantiate(settings | changes, "data", trust, {})
     data.may_write = data.writes_to in changes
     return data
 

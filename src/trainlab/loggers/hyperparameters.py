@@ -53,7 +53,7 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         "augmentation": _augmentation(data),
         "label_smoothing": config["label_smoothing"],
         "gradient_clip": trainer.get("gradient_clip_val"),
-        "data": _name(data),
+        "data": data.get("name") or _name(data),
         "max_epochs": trainer.get("max_epochs"),
         "seed": config["seed"],
     }

@@ -16,7 +16,7 @@ CAPPED = "at most {} runs per population"
 # Not in a fingerprint, but the same for all runs of one process.
 _SHARED = (
     *("compile", "trainer.accelerator", "trainer.strategy"),
-    *("data.root", "data.cache_dir"),
+    *("data.root", "data.path", "data.cache_dir"),
 )
 # These may differ between members.
 _OWN = (
