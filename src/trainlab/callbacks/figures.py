@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from trainlab.data import ImageData, Images
+from trainlab.data import ImageData, Images, as_rgb
 from trainlab.inference.network import Evaluation
 from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES, TensorBoard
 from trainlab.training.module import Batch

@@ -24,7 +24,7 @@ class ImageFolder(ImageData):
     """Image files in ``root/train/<class>/`` and ``root/test/<class>/``, in any format that Pillow reads.
 
     Skipped with a warning: folders inside class folders, files outside class folders, and files without the extension
-    of an image format. Hidden files are ignored. `decode` describes the conversion to images of one size. Decoded images
+    of an image format. Hidden files are ignored. `decode` describes the conversion to one size. Decoded images
     are cached in ``cache_dir`` under a digest of the paths and contents of the files: a folder that was moved or
     touched is not decoded again, and a damaged cache file is replaced.
 
