@@ -3,14 +3,15 @@
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
 from torch import Tensor
 
-from trainlab.data.augmentation import Augmentation
+from trainlab.data.augmentation import Augmentation, Transforms
 from trainlab.data.batches import Batches
 from trainlab.data.split import SPLITS, split
 
@@ -58,8 +59,11 @@ class ImageData(lightning.LightningDataModule, ABC):
         val_size: validation images, split off the training set.
         val_split: "stratified" by ``split_seed``, or the "first" images of the training set.
         split_seed: independent of the training's seed, so that runs with different seeds share one split.
-        flip: flip training images horizontally with probability 1/2.
-        crop_padding: pixels of zero padding from which training images are cropped; 0 for no cropping.
+        flip: flip training images horizontally: True with probability 1/2, or "alternating" in every other epoch.
+        crop_padding: pixels of padding from which training images are cropped; 0 for no cropping.
+        padding_mode: what the padding is: "constant" for zeros, or "reflect".
+        cutout: size in pixels of a square of zeros in every training image; 0 for none. See `Augmentation`.
+        transforms: of uint8 training images (C, H, W), after flip, crop and cutout. See `Transforms`.
         seed: seed of the order of batches and of augmentation.
 
     Attributes:
@@ -98,8 +102,11 @@ class ImageData(lightning.LightningDataModule, ABC):
         val_size: int = 5000,
         val_split: str = "stratified",
         split_seed: int = 0,
-        flip: bool = False,
+        flip: bool | Literal["alternating"] = False,
         crop_padding: int = 0,
+        padding_mode: Literal["constant", "reflect"] = "constant",
+        cutout: int = 0,
+        transforms: Sequence[Any] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -107,13 +114,17 @@ class ImageData(lightning.LightningDataModule, ABC):
         for key, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{key} must be at least 1, got {size}; set data.{key}")
-        if crop_padding < 0:
-            raise ValueError(f"crop_padding must be at least 0, got {crop_padding}; set data.crop_padding")
+        for key, size in {"crop_padding": crop_padding, "cutout": cutout}.items():
+            if size < 0:
+                raise ValueError(f"{key} must be at least 0, got {size}; set data.{key}")
         if val_split not in SPLITS:
             raise ValueError(f"val_split must be one of {', '.join(SPLITS)}, got {val_split!r}; set data.val_split")
         self.batch_size, self.eval_batch_size, self.val_size = batch_size, eval_batch_size, val_size
         self.val_split, self.split_seed = val_split, split_seed
-        self.augmentation = Augmentation(flip, crop_padding, seed) if flip or crop_padding else None
+        self.augmentation: Augmentation | None = None
+        if flip or crop_padding or cutout:
+            self.augmentation = Augmentation(flip, crop_padding, seed, padding_mode, cutout)
+        self.transforms = Transforms(transforms, seed) if transforms else None
         self.seed = seed
         self._images: Images | None = None
         self._statistics: tuple[Tensor, Tensor] | None = None
@@ -155,13 +166,18 @@ class ImageData(lightning.LightningDataModule, ABC):
         if (count := self.count_classes()) < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {count}; {self.more_classes}")
         self._check_sizes(self.count_train_images())
+        if self.transforms:
+            self.transforms(torch.zeros(1, *self.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), 0)
 
     def _check_sizes(self, total: int) -> None:
-        if self.augmentation and self.augmentation.crop_padding > (size := min(self.image_shape[1:])):
-            raise ValueError(
-                f"crop_padding must be at most the image size, {size}, got {self.augmentation.crop_padding}; "
-                "set data.crop_padding"
-            )
+        if self.augmentation and self.augmentation.crop_padding:
+            reflect = self.augmentation.padding_mode == "reflect"  # does not repeat the pixels at the border
+            size, what = min(self.image_shape[1:]) - reflect, "the image size less 1" if reflect else "the image size"
+            if self.augmentation.crop_padding > size:
+                raise ValueError(
+                    f"crop_padding must be at most {what}, {size}, got {self.augmentation.crop_padding}; "
+                    "set data.crop_padding"
+                )
         if self.val_size >= total:
             raise ValueError(
                 f"val_size must be below the {total} training images, got {self.val_size}; set data.val_size"
@@ -249,6 +265,7 @@ class ImageData(lightning.LightningDataModule, ABC):
             self.batch_size,
             order_seed=None if overfit else self.seed,
             augmentation=self.augmentation,
+            transforms=self.transforms,
             rank=self._rank,
             world_size=self._world_size,
         )

@@ -54,7 +54,7 @@ def load_network(run: Where, trust: Sequence[str] = ()) -> ImageNetwork:
 
 
 def load_data(run: Where, trust: Sequence[str] = (), **changes: Any) -> ImageData:
-    """The data that a run was trained on, split as it was.
+    """The data that a run was trained on, split as it was, without the ``transforms`` of its training images.
 
     Args:
         run: as for `load_network`.
@@ -111,7 +111,8 @@ def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **change
     Raises:
         ValueError: as for the network, or ``changes`` are invalid.
     """
-    settings = checkpoint["trainlab"]["config"]["data"]
+    saved = checkpoint["trainlab"]["config"]["data"]
+    settings = {key: value for key, value in saved.items() if key != "transforms"}  # which only training uses
     data = _construct(ImageData, checkpoint, "data", settings, trust)
     if changes:
         if "root" in changes:

@@ -83,8 +83,15 @@ def _dropout(network: Mapping[str, Any]) -> str:
 
 
 def _augmentation(data: Mapping[str, Any]) -> str | None:
-    crop = data.get("crop_padding")
-    return ", ".join([*(["flip"] if data.get("flip") else []), *([f"crop {crop}"] if crop else [])]) or None
+    """Such as "flip, crop 4, cutout 8, RandomRotation"."""
+    flip, mode = data.get("flip"), data.get("padding_mode")
+    parts = [f"{flip} flip" if isinstance(flip, str) else "flip"] if flip else []
+    if crop := data.get("crop_padding"):
+        parts.append(f"crop {crop}{f' {mode}' if mode == 'reflect' else ''}")
+    if cutout := data.get("cutout"):
+        parts.append(f"cutout {cutout}")
+    parts += [_name(transform) for transform in data.get("transforms") or ()]
+    return ", ".join(parts) or None
 
 
 def _text(value: Any) -> str:

@@ -113,7 +113,7 @@ def _describe_training_metrics(groups: Sequence[Group]) -> str:
         word
         for word, keys in (
             ("with dropout where there is any", ["model.dropout"]),
-            ("of augmented images", ["data.flip", "data.crop_padding"]),
+            ("of augmented images", ["data.flip", "data.crop_padding", "data.cutout", "data.transforms"]),
             ("with smoothed labels", ["label_smoothing"]),
         )
         if any_has(*keys)
