@@ -209,7 +209,7 @@ def test_an_unknown_name_is_an_error_that_lists_all():
 
 def test_cifar10_is_one_of_them():
     assert issubclass(CIFAR10, TorchvisionImages)
-    assert CIFAR10("").name == "CIFAR10"
+    assert CIFAR10("").data_set == "CIFAR10"
 
 
 def test_a_run_on_grey_images_from_training_to_prediction(train, tmp_path, monkeypatch):

@@ -84,15 +84,16 @@ class ImageData(lightning.LightningDataModule, ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """Have the constructor's signature, against which settings are checked, name what ``**settings`` stand for."""
         super().__init_subclass__(**options)
-        own = inspect.signature(cls.__init__)
-        names = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
-        if len(names) == len(own.parameters) or "__init__" not in vars(cls):
+        construct: Any = cls.__init__
+        own = inspect.signature(construct)
+        named = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
+        if len(named) == len(own.parameters) or "__init__" not in vars(cls):
             return
-        of_base = inspect.signature(super(cls, cls).__init__).parameters.items()
-        of_base = {name: p for name, p in of_base if name not in names and p.kind is p.KEYWORD_ONLY}
-        cls.__init__.__signature__ = own.replace(parameters=[*names.values(), *of_base.values()])
-        annotations = {name: p.annotation for name, p in of_base.items() if p.annotation is not p.empty}
-        cls.__init__.__annotations__ = annotations | cls.__init__.__annotations__
+        inherited = inspect.signature(super(cls, cls).__init__).parameters.items()
+        more = {name: p for name, p in inherited if name not in named and p.kind is p.KEYWORD_ONLY}
+        construct.__signature__ = own.replace(parameters=[*named.values(), *more.values()])
+        annotations = {name: p.annotation for name, p in more.items() if p.annotation is not p.empty}
+        construct.__annotations__ = annotations | construct.__annotations__
 
     def __init__(
         self,

@@ -75,21 +75,21 @@ class TorchvisionImages(ImageData):
         super().__init__(**settings)
         if name not in DATA_SETS:
             raise ValueError(f"name must be one of {', '.join(DATA_SETS)}, got {name!r}; set data.name")
-        self.name, self.root = name, Path(root).expanduser()
+        self.data_set, self.root = name, Path(root).expanduser()
         self._title = name.replace("CIFAR", "CIFAR-")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W), even before the download."""
-        return DATA_SETS[self.name].image_shape
+        return DATA_SETS[self.data_set].image_shape
 
     def count_train_images(self) -> int:
         """As in the official archive, even before the download."""
-        return DATA_SETS[self.name].num_train
+        return DATA_SETS[self.data_set].num_train
 
     def count_classes(self) -> int:
         """As in the official archive."""
-        return DATA_SETS[self.name].num_classes
+        return DATA_SETS[self.data_set].num_classes
 
     def read(self) -> Images:
         """Read all images, downloading them at the first call.
@@ -105,7 +105,7 @@ class TorchvisionImages(ImageData):
             if not self.may_write:
                 where = "the folder where it is, or where to download it"
                 raise FileNotFoundError(f"{self._title} is not in {self.root}; set data.root to {where}") from None
-            with setting_of_path("data.root", self.root), locked(self.root / f".{self.name.lower()}.lock"):
+            with setting_of_path("data.root", self.root), locked(self.root / f".{self.data_set.lower()}.lock"):
                 train, test = self._load_or_download()
         (train_images, train_labels), (test_images, test_labels) = _tensors(train), _tensors(test)
         classes = tuple(getattr(train, "classes", map(str, range(self.count_classes()))))  # SVHN has digits
@@ -123,7 +123,7 @@ class TorchvisionImages(ImageData):
         """Training and test set of torchvision; RuntimeError if files are missing, ValueError if they are damaged."""
         from torchvision import datasets
 
-        kind, _, split = self.name.partition("-")
+        kind, _, split = self.data_set.partition("-")
         parts: list[dict[str, Any]] = [{"train": True}, {"train": False}]
         if kind == "SVHN":
             parts = [{"split": "train"}, {"split": "test"}]
@@ -154,7 +154,7 @@ class TorchvisionImages(ImageData):
         from torchvision import datasets
         from torchvision.datasets.utils import download_and_extract_archive
 
-        kind = getattr(datasets, self.name.partition("-")[0])
+        kind = getattr(datasets, self.data_set.partition("-")[0])
         archive, url = self.root / getattr(kind, "filename", ""), getattr(kind, "url", "its servers")
         advice = (
             "set data.root (or the environment variable TRAINLAB_DATA) to a folder that contains it, "
