@@ -218,7 +218,8 @@ def test_cifar10_without_network(mistake: Mistake, tmp_path: Path, monkeypatch: 
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", offline)
-    monkeypatch.setattr("trainlab.data.cifar10._without_progress_bar", lambda message: warnings.catch_warnings())
+    module = "trainlab.data.torchvision_sets"
+    monkeypatch.setattr(f"{module}._without_progress_bar", lambda message: warnings.catch_warnings())
     status, message = mistake(f"data.root={tmp_path / 'data'}", settings=("trainer=cpu", "model.depth=1"))
     assert status == 1
     assert f"CIFAR-10 is not in {tmp_path / 'data'} and cannot be downloaded" in message
