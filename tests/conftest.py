@@ -90,7 +90,9 @@ def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> "RunConfi
     from trainlab.config.compose import compose
 
     given = {override.lstrip("+~").partition("=")[0]: override for override in overrides}  # the last one of a key
-    cfg = compose(with_defaults([*TINY, f"name={name}", f"output_dir={outputs}"], *given.values()))
+    shapes = given.get("data", "data=shapes") == "data=shapes"
+    tiny = [setting for setting in TINY if shapes or not setting.startswith("data.num_")]
+    cfg = compose(with_defaults([*tiny, f"name={name}", f"output_dir={outputs}"], *given.values()))
     return replace(cfg, overrides=overrides)
 
 

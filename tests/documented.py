@@ -84,8 +84,9 @@ def write_small_project(folder: Path) -> None:
         path.write_text(re.sub(r"^  max_epochs: \d+$", "  max_epochs: 2", path.read_text(), flags=re.M))
     (conf / "data" / "cifar10.yaml").rename(conf / "data" / "base.yaml")
     shutil.copy(conf / "data" / "shapes.yaml", conf / "data" / "cifar10.yaml")
-    of_images = conf / "data" / "image_folder.yaml"
-    of_images.write_text(of_images.read_text().replace("- cifar10", "- base"))
+    for name in ("image_folder", "torchvision"):
+        path = conf / "data" / f"{name}.yaml"
+        path.write_text(path.read_text().replace("- cifar10", "- base"))
     for split, count in (("train", 15), ("test", 2)):
         for label in range(NUM_CLASSES):
             (folder / "photos" / split / f"class_{label}").mkdir(parents=True)

@@ -25,6 +25,10 @@ CASES = {
         *("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.5"),
     ],
     "augmentation": [*NADAM, "data.flip=true", "data.crop_padding=2"],
+    "more augmentation": [
+        *(*NADAM, "data.flip=alternating", "data.crop_padding=2", "data.padding_mode=reflect", "data.cutout=5"),
+        "data.transforms=[{_target_: torchvision.transforms.v2.RandomPosterize, bits: 3}]",
+    ],
     "not elementwise": [
         *("optim=sgd", "optim._target_=torch.optim.Adafactor", "optim.lr=2e-2"),
         *("~optim.momentum", "~optim.dampening", "~optim.nesterov"),
@@ -34,7 +38,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", cases(CASES, "nadam constant", "alpha dropout, sgd one_cycle", "bn, adam plateau"))
+@pytest.mark.parametrize(
+    "case", cases(CASES, "nadam constant", "more augmentation", "alpha dropout, sgd one_cycle", "bn, adam plateau")
+)
 def test_an_interrupted_run_resumes_to_the_bit(case, train):
     settings = [*CASES[case], f"trainer.max_epochs={EPOCHS}"]
     _, whole = train(*settings, name="whole")

@@ -5,11 +5,13 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from rich.console import Console
 from torch import nn
 from torch.optim import SGD
 
 from trainlab.callbacks import BestAndLast, EarlyStopping, ProgressBar, StopOnInterrupt
+from trainlab.callbacks.figures import confusion_matrix
 from trainlab.training.module import Classifier
 from trainlab.training.schedules import constant
 
@@ -177,3 +179,8 @@ def test_the_bar_moves_on_a_terminal(capsys, monkeypatch):
     assert "epoch   1" in err
     assert "/4" in err
     assert out == ""
+
+
+def test_a_confusion_matrix_of_many_classes_has_no_numbers():
+    few, many = (confusion_matrix(torch.eye(count), [str(i) for i in range(count)]) for count in (10, 100))
+    assert (len(few.axes[0].texts), len(many.axes[0].texts)) == (100, 0)

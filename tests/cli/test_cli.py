@@ -136,7 +136,7 @@ WRONG = {
     "data.batch_size=301": "batch_size must be at most the 300 training images, got 301; set data.batch_size",
     "data.batch_size=abc": "batch_size must be an integer, got 'abc'; set data.batch_size",
     "data.val_size=400": "val_size must be below the 400 training images, got 400; set data.val_size",
-    "data.flip=maybe": "flip must be true or false, got 'maybe'; set data.flip",
+    "data.flip=maybe": "flip must be true or false or alternating, got 'maybe'; set data.flip",
     "seed=abc": "seed must be an integer, got 'abc'; set seed",
     "compile=3": "compile must be true or false, got 3; set compile",
     "label_smoothing=1": "label_smoothing must be in [0, 1), got 1; set label_smoothing",
@@ -218,7 +218,8 @@ def test_cifar10_without_network(mistake: Mistake, tmp_path: Path, monkeypatch: 
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", offline)
-    monkeypatch.setattr("trainlab.data.cifar10._without_progress_bar", lambda message: warnings.catch_warnings())
+    module = "trainlab.data.torchvision_sets"
+    monkeypatch.setattr(f"{module}._without_progress_bar", lambda message: warnings.catch_warnings())
     status, message = mistake(f"data.root={tmp_path / 'data'}", settings=("trainer=cpu", "model.depth=1"))
     assert status == 1
     assert f"CIFAR-10 is not in {tmp_path / 'data'} and cannot be downloaded" in message

@@ -24,7 +24,7 @@ from trainlab.models.image_network import NOT_OF_NETWORK
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
 OPTIONS = {
     "callbacks": {"default"},
-    "data": {"cifar10", "image_folder", "shapes"},
+    "data": {"arrays", "cifar10", "image_folder", "shapes", "torchvision"},
     "debug": {"anomaly", "fast", "overfit", "profile"},
     "experiment": {
         "cnn",

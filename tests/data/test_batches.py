@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainlab.data.augmentation import Augmentation, augment
+from trainlab.data.augmentation import Augmentation, Transforms, augment
 from trainlab.data.batches import Batches
 from trainlab.randomness import generator
 
@@ -99,3 +99,16 @@ def test_augmentation_follows_the_image_and_not_the_batch():
         source.set_epoch(2)
         for x, y in source:
             assert torch.equal(x, augment(IMAGES[y], draws[y], 2))
+
+
+def test_transforms_follow_the_image_too():
+    class Add:
+        def __call__(self, image):
+            return image // 2 + torch.randint(0, 100, (1,), dtype=torch.uint8)
+
+    transforms = Transforms([Add()], seed=0)
+    expected = transforms(IMAGES, torch.arange(NUM_IMAGES), 2)
+    for source in (batches(8, transforms=transforms), batches(5, transforms=transforms, rank=1, world_size=2)):
+        source.set_epoch(2)
+        for x, y in source:
+            assert torch.equal(x, expected[y])

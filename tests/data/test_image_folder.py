@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from rich.console import Console
 from trainlab.data import image_folder
 from trainlab.data.decode import decode
 from trainlab.data.image_folder import ImageFolder
+from trainlab.inference.evaluate import evaluate_checkpoint
+from trainlab.inference.predict import Predictor
 
 RED, GREEN, BLUE = (200, 10, 20), (10, 200, 20), (10, 20, 200)
 
@@ -46,16 +49,16 @@ def decoded(monkeypatch):
     """Paths of the files decoded so far."""
     paths = []
 
-    def recording(path, size):
+    def recording(path, image_shape):
         paths.append(path)
-        return decode(path, size)
+        return decode(path, image_shape)
 
     monkeypatch.setattr(image_folder, "decode", recording)
     return paths
 
 
 def pixel(path, size=32, at=(16, 16)):
-    return tuple(int(value) for value in decode(str(path), size)[:, at[1], at[0]])
+    return tuple(int(value) for value in decode(str(path), (3, size, size))[:, at[1], at[0]])
 
 
 def test_images_are_in_the_order_of_class_names_then_of_file_names(root, open_folder):
@@ -74,7 +77,7 @@ def test_images_are_in_the_order_of_class_names_then_of_file_names(root, open_fo
 def test_rows_and_columns_are_where_they_were(tmp_path):
     array = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(array).save(tmp_path / "x.png")
-    assert np.array_equal(decode(str(tmp_path / "x.png"), 32), array.transpose(2, 0, 1))
+    assert np.array_equal(decode(str(tmp_path / "x.png"), (3, 32, 32)), array.transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("extension", ["png", "PNG", "bmp", "gif", "webp", "tiff", "ppm", "jpeg", "JPG", "tga"])
@@ -143,7 +146,9 @@ def test_other_sizes_lose_what_the_central_square_does_not_cover(tmp_path):
     image.paste(RED, (96, 0, 128, 64))
     image.save(tmp_path / "x.png")
     green = np.array(GREEN, np.uint8)[:, None, None]
-    inner = decode(str(tmp_path / "x.png"), 16)[:, :, 1:-1]  # bilinear weights reach half a pixel beyond the square
+    inner = decode(str(tmp_path / "x.png"), (3, 16, 16))[
+        :, :, 1:-1
+    ]  # bilinear weights reach half a pixel beyond the square
     assert np.array_equal(inner, np.broadcast_to(green, inner.shape))
 
 
@@ -158,7 +163,7 @@ def test_large_jpegs_keep_their_colours_and_places(tmp_path):
 def test_float_pixels_are_an_error(tmp_path):
     Image.new("F", (32, 32), 0.5).save(tmp_path / "x.tiff")
     with pytest.raises(ValueError, match=r"x\.tiff cannot be decoded.*8 or 16 bits"):
-        decode(str(tmp_path / "x.tiff"), 32)
+        decode(str(tmp_path / "x.tiff"), (3, 32, 32))
 
 
 def test_stray_files_are_ignored(root, open_folder):
@@ -348,9 +353,11 @@ def test_splits_with_different_classes(root, open_folder):
         open_folder(root).check()
 
 
-@pytest.mark.parametrize(("key", "value"), [("image_size", 0), ("on_corrupt", "ignore")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("image_size", 0), ("image_size", [8, 0]), ("channels", 2), ("on_corrupt", "ignore")]
+)
 def test_arguments_out_of_range(tmp_path, open_folder, key, value):
-    with pytest.raises(ValueError, match=rf"{value}.*; set data\.{key}"):
+    with pytest.raises(ValueError, match=rf"{re.escape(str(value))}.*; set data\.{key}"):
         open_folder(tmp_path, **{key: value})
 
 
@@ -427,10 +434,10 @@ def test_a_file_that_may_not_be_read_is_like_a_corrupt_one(root, open_folder, mo
 
 def test_the_number_of_pixels_has_a_limit_and_no_warning_before_it(tmp_path):
     Image.new("1", (9500, 9500)).save(tmp_path / "large.png")  # where Pillow warns
-    assert decode(str(tmp_path / "large.png"), 4).shape == (3, 4, 4)
+    assert decode(str(tmp_path / "large.png"), (3, 4, 4)).shape == (3, 4, 4)
     Image.new("1", (13400, 13400)).save(tmp_path / "larger.png")
     with pytest.raises(ValueError, match=r"larger\.png cannot be decoded \(13400 x 13400 pixels are more than"):
-        decode(str(tmp_path / "larger.png"), 4)
+        decode(str(tmp_path / "larger.png"), (3, 4, 4))
 
 
 def test_skipped_files_are_counted(root, open_folder, tmp_path):
@@ -454,3 +461,50 @@ def test_one_class_is_refused_before_the_training(open_folder, tmp_path):
     data = open_folder(make_folder(tmp_path / "one", classes=("a",)), val_size=1, batch_size=1)
     with pytest.raises(ValueError, match=r"^a classifier needs at least 2 classes, got 1; make one folder per class "):
         data.check()
+
+
+def test_images_of_another_shape_are_cropped_around_the_center_to_its_aspect_ratio(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (16, 40, 3), dtype=np.uint8)
+    Image.fromarray(array).save(tmp_path / "x.png")
+    assert np.array_equal(decode(str(tmp_path / "x.png"), (3, 16, 24)), array[:, 8:32].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("color", [RED, GREEN, BLUE, (7, 7, 7)])
+def test_gray_is_the_luma_of_a_color(tmp_path, color):
+    Image.new("RGB", (20, 10), color).save(tmp_path / "x.png")
+    gray = decode(str(tmp_path / "x.png"), (1, 10, 20))
+    assert gray.shape == (1, 10, 20)
+    luma = np.dot(color, (0.299, 0.587, 0.114))
+    assert gray.min() == gray.max()
+    assert abs(int(gray[0, 0, 0]) - luma) <= 0.5
+
+
+def test_gray_files_keep_their_values(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (10, 20), dtype=np.uint8)
+    Image.fromarray(array).save(tmp_path / "x.png")
+    assert np.array_equal(decode(str(tmp_path / "x.png"), (1, 10, 20))[0], array)
+
+
+def test_gray_images_are_cached_apart_from_colored_ones(root, open_folder):
+    colored, gray = open_folder(root).read(), open_folder(root, channels=1, image_size=[16, 24]).read()
+    assert gray.train.shape == (6, 1, 16, 24)
+    assert gray.digest == colored.digest
+    assert torch.equal(open_folder(root, channels=1, image_size=[16, 24]).read().train, gray.train)
+
+
+def test_a_run_on_gray_images_that_are_not_square_from_training_to_prediction(train, root, tmp_path):
+    result, folder = train(
+        *("data=image_folder", f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}", "model.num_classes=2"),
+        *("data.channels=1", "data.image_size=[16,24]", "data.val_size=2", "data.batch_size=2"),
+    )
+    assert result.status == "completed"
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    assert evaluate_checkpoint(checkpoint, mc_samples=2)["test_acc"] == result.metrics["test_acc"]
+    predictor = Predictor.load(checkpoint)
+    assert predictor.image_shape == (1, 16, 24)
+    files = sorted((root / "test").rglob("*.*"))
+    probabilities = [dict(zip(p.classes, p.probabilities, strict=True)) for p in predictor.predict(files)]
+    test = ImageFolder(str(root), channels=1, image_size=[16, 24], cache_dir=str(tmp_path / "cache")).images.test
+    with torch.no_grad():
+        expected = predictor.network(test).double().softmax(1)
+    assert [p["a"] for p in probabilities] == pytest.approx(expected[:, 0].tolist(), abs=1e-6)

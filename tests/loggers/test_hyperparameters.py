@@ -101,3 +101,10 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
 )
 def test_two_kinds_or_places_of_dropout_do_not_look_alike(options, shown):
     assert hyperparameters(plain(compose(*options)))["dropout"] == shown
+
+
+def test_augmentation_is_in_one_column(compose_config):
+    more = ("data.flip=alternating", "data.crop_padding=2", "data.padding_mode=reflect", "data.cutout=8")
+    cfg = compose_config(*more, "data.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 9}]")
+    augmentation = hyperparameters(cfg.settings)["augmentation"]
+    assert augmentation == "alternating flip, crop 2 reflect, cutout 8, RandomRotation"

@@ -120,6 +120,10 @@ MORE = {
     "no momentum": (["optim=sgd", "optim.momentum=0"], [["optim.lr=0.01"], ["optim.lr=0.02"]]),
     "dampened": ([*SGD, "optim.nesterov=false"], [["optim.dampening=0.1"], ["optim.dampening=0.5"]]),
     "augmentation": ([*SGD, "data.flip=true", "data.crop_padding=2"], [["seed=1"], ["seed=2"], ["data.seed=2"]]),
+    "more augmentation": (
+        [*SGD, "data.flip=alternating", "data.crop_padding=2", "data.padding_mode=reflect", "data.cutout=5"],
+        [["seed=1"], ["seed=2", "data.seed=1"], ["data.seed=3"]],
+    ),
     "sanity validation": ([*SGD, "model=bn", "trainer.num_sanity_val_steps=2"], [["seed=1"], ["seed=2"]]),
     "a part of the batches": ([*SGD, "trainer.limit_train_batches=7"], [["seed=1"], ["seed=2"]]),
     "best by accuracy": (
@@ -129,7 +133,7 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("case", cases(MORE, "plateau", "clipped by norm"))
+@pytest.mark.parametrize("case", cases(MORE, "plateau", "clipped by norm", "more augmentation"))
 def test_what_a_few_trainings_have(case, tmp_path):
     common, own = MORE[case]
     assert_equal([[*common, *settings] for settings in own], tmp_path)

@@ -213,6 +213,7 @@ def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other
         ("optim._target_=torch.optim.Adagrad", "optim is torch.optim.Adagrad"),
         ("+optim.maximize=true", "optim.maximize is set"),
         ("+optim.maximize=false", ""),
+        ("data.transforms=[{_target_: my.Transform}]", "data.transforms is set"),
         ("trainer.max_steps=100", "trainer.max_steps is set"),
         ("trainer.max_time=00:01:00:00", "trainer.max_time is set"),
         ("trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches is set"),

@@ -90,7 +90,8 @@ def test_a_whole_checkpoint_does_not_say_where_to_write(path, tmp_path):
 
 
 def test_cifar10_is_not_downloaded_to_where_a_checkpoint_says(path, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainlab.data.cifar10._download", lambda root: pytest.fail(f"downloads to {root}"))
+    module = "trainlab.data.torchvision_sets.TorchvisionImages"
+    monkeypatch.setattr(f"{module}._download", lambda data: pytest.fail(f"downloads to {data.root}"))
     checkpoint = torch.load(path) | {"path": str(path)}
     checkpoint["trainlab"]["image_shape"] = [3, 32, 32]
     settings = {"_target_": "trainlab.data.cifar10.CIFAR10", "root": str(tmp_path / "new")}

@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from trainlab.data import ImageData, Images
+from trainlab.data import ImageData, Images, as_rgb
 from trainlab.inference.network import Evaluation
 from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES, TensorBoard
 from trainlab.training.module import Batch
@@ -18,6 +18,8 @@ from trainlab.validation import check_at_least
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch.utils.tensorboard import SummaryWriter
+
+_MOST_NUMBERED = 40  # classes
 
 
 class FigureLogger(Callback):
@@ -74,7 +76,7 @@ def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] 
     rows = -(-count // columns)
     gap_x, gap_y = max(2, width // 8), max(8, height // 3)
     canvas = np.full((rows * (height + gap_y), columns * (width + gap_x), 3), 255, dtype=np.uint8)
-    pixels = images.permute(0, 2, 3, 1).cpu().numpy()
+    pixels = as_rgb(images).permute(0, 2, 3, 1).cpu().numpy()
     figure = Figure(figsize=(columns * 1.1, rows * 1.25), dpi=110, layout="tight")
     axes = figure.subplots()
     for i, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
@@ -88,19 +90,25 @@ def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] 
 
 
 def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> "Figure":
-    """A confusion matrix (C, C), one row per true class, in percent of each row."""
+    """A confusion matrix (C, C), one row per true class, in percent of each row; without numbers of many classes."""
     from matplotlib.figure import Figure
 
     shares = (confusion / confusion.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
-    side = 1.8 + 0.32 * len(classes)  # inches; small, as TensorBoard shows images at a third of the page width
+    many = len(classes) > _MOST_NUMBERED  # 10,000 numbers take 20 s
+    side = 1.8 + (0.1 if many else 0.32) * len(
+        classes
+    )  # inches; small, as TensorBoard shows images at a third of the page width
     figure = Figure(figsize=(side, side), dpi=110, layout="tight")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for i, j in np.ndindex(shares.shape):
+    for i, j in [] if many else np.ndindex(shares.shape):
         color = "white" if shares[i, j] > 55 else "black"
         axes.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", fontsize=9, color=color)
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
+    size = 5 if many else None
+    axes.set_xticks(
+        range(len(classes)), classes, rotation=90 if many else 45, ha="center" if many else "right", size=size
+    )
+    axes.set_yticks(range(len(classes)), classes, size=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title("test images, percent of each true class", fontsize=10)

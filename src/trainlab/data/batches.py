@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from trainlab.data.augmentation import Augmentation, augment
+from trainlab.data.augmentation import Augmentation, Transforms, augment
 from trainlab.randomness import generator
 
 
@@ -19,6 +19,7 @@ class Batches:
         batch_size: images per batch and process; the last batch may be smaller.
         order_seed: epochs are shuffled by (order_seed, epoch); None for no shuffling.
         augmentation: applied to every batch.
+        transforms: applied to every batch after that, image by image.
         rank: rank of this process, which takes every ``world_size``-th image of the epoch.
         world_size: number of processes. Shuffled epochs are padded by their first images to a multiple of it, so
             that all processes have the same number of steps.
@@ -33,11 +34,13 @@ class Batches:
         *,
         order_seed: int | None = None,
         augmentation: Augmentation | None = None,
+        transforms: Transforms | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.images, self.labels, self.indices = images, labels, indices
         self.batch_size, self.order_seed, self.augmentation = batch_size, order_seed, augmentation
+        self.transforms = transforms
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.start = 0  # first batch of the next iteration
@@ -54,18 +57,22 @@ class Batches:
         draws = self.draws()
         start, self.start = self.start, 0
         for chosen in self._shard(self.order()).to(self.images.device).split(self.batch_size)[start:]:
-            yield self.gather(chosen, None if draws is None else draws[chosen])
+            images, labels = self.gather(chosen, None if draws is None else draws[chosen])
+            if self.transforms is not None:
+                images = self.transforms(images, chosen, self.epoch)
+            yield images, labels
 
     def gather(self, chosen: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Images and labels with indices ``chosen`` (B,), augmented by ``draws`` (B, 3) if given."""
+        """Images and labels with indices ``chosen`` (B,), augmented by ``draws`` if given."""
         rows = self.images.flatten(1)  # copies whole rows; indexing in four dimensions copies pixel by pixel
         images = rows.index_select(0, chosen).view(-1, *self.images.shape[1:])
         if self.augmentation is not None and draws is not None:
-            images = augment(images, draws, self.augmentation.crop_padding)
+            settings = self.augmentation
+            images = augment(images, draws, settings.crop_padding, settings.padding_mode, settings.cutout)
         return images, self.labels.index_select(0, chosen)
 
     def draws(self) -> Tensor | None:
-        """Augmentation draws (N, 3) of the epoch for every image, on its device; None without augmentation."""
+        """Augmentation draws of the epoch for every image, on its device; None without augmentation."""
         if self.augmentation is None:
             return None
         return self.augmentation.draw(len(self.images), self.epoch).to(self.images.device)

@@ -1,4 +1,4 @@
-"""Decode image files of any mode and size to 8-bit RGB of one size."""
+"""Decode image files of any mode and size to 8-bit RGB or gray of one size."""
 
 import io
 import sys
@@ -24,28 +24,32 @@ def readable_extensions() -> frozenset[str]:
     return frozenset(extension[1:] for extension, kind in registered.items() if kind in Image.OPEN)
 
 
-def decode(path: str, size: int) -> np.ndarray:
-    """Decode an image file to uint8 (3, size, size).
+def decode(path: str, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Decode an image file to uint8 ``image_shape``, (1, H, W) for gray or (3, H, W) for RGB.
 
-    The EXIF orientation is applied, transparency is blended with white, and 16-bit gray is scaled by 1/257. Other
-    sizes are cropped to a centered square and resized, bilinear with antialiasing; much larger JPEGs are decoded at
-    reduced size. Of an animation the first frame is used.
+    The EXIF orientation is applied, transparency is blended with white, 16-bit gray is scaled by 1/257, and color
+    becomes gray by its luma (ITU-R 601). Other sizes are cropped around the center to the aspect ratio and resized,
+    bilinear with antialiasing; much larger JPEGs are decoded at reduced size. Of an animation the first frame is used.
 
     Raises:
         ValueError: the file is corrupt, truncated, or has float pixels, whose range is unknown.
         OSError: the file cannot be read.
     """
+    channels, height, width = image_shape
     content = Path(path).read_bytes()
     try:
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > _MOST_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are more than {_MOST_PIXELS}")
-            image.draft("RGB", (2 * size, 2 * size))
+            longer = max(height, width)  # before the orientation is known
+            image.draft("RGB", (2 * longer, 2 * longer))
             ImageOps.exif_transpose(image, in_place=True)
             rgb = _to_rgb(image)
-        if rgb.size != (size, size):
-            rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
-        return np.asarray(rgb).transpose(2, 0, 1)
+        if channels == 1:
+            rgb = rgb.convert("L")
+        if rgb.size != (width, height):
+            rgb = ImageOps.fit(rgb, (width, height), Image.Resampling.BILINEAR)
+        return np.asarray(rgb).reshape(height, width, channels).transpose(2, 0, 1)
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is corrupt or not an image") from error
     except Exception as error:  # Pillow's decoders raise almost any type

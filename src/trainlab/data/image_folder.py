@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +24,14 @@ class ImageFolder(ImageData):
     """Image files in ``root/train/<class>/`` and ``root/test/<class>/``, in any format that Pillow reads.
 
     Skipped with a warning: folders inside class folders, files outside class folders, and files without the extension
-    of an image format. Hidden files are ignored. `decode` describes the conversion to square RGB images. Decoded images
+    of an image format. Hidden files are ignored. `decode` describes the conversion to one size. Decoded images
     are cached in ``cache_dir`` under a digest of the paths and contents of the files: a folder that was moved or
     touched is not decoded again, and a damaged cache file is replaced.
 
     Args:
         root: folder of the two splits.
-        image_size: height and width in pixels.
+        image_size: height and width in pixels, one number if they are the same.
+        channels: 3 for RGB, 1 for gray.
         on_corrupt: "error" for an error if a file cannot be decoded, "skip" to leave it out with a warning.
         cache_dir: folder of decoded images, uncompressed; data sets may share it.
 
@@ -46,45 +48,29 @@ class ImageFolder(ImageData):
         self,
         root: str,
         *,
-        image_size: int = 32,
+        image_size: int | tuple[int, int] = 32,
+        channels: int = 3,
         on_corrupt: str = "error",
         cache_dir: str,
-        batch_size: int = 32,
-        eval_batch_size: int = 1000,
-        val_size: int = 5000,
-        val_split: str = "stratified",
-        split_seed: int = 0,
-        fold: int | None = None,
-        num_folds: int | None = None,
-        flip: bool = False,
-        crop_padding: int = 0,
-        seed: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            val_size=val_size,
-            val_split=val_split,
-            split_seed=split_seed,
-            fold=fold,
-            num_folds=num_folds,
-            flip=flip,
-            crop_padding=crop_padding,
-            seed=seed,
-        )
-        if image_size < 1:
+        super().__init__(**settings)
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        if min(height, width) < 1:
             raise ValueError(f"image_size must be at least 1, got {image_size}; set data.image_size")
+        if channels not in (1, 3):
+            raise ValueError(f"channels must be 1 for gray or 3 for RGB, got {channels}; set data.channels")
         if on_corrupt not in ON_CORRUPT:
             raise ValueError(
                 f"on_corrupt must be one of {', '.join(ON_CORRUPT)}, got {on_corrupt!r}; set data.on_corrupt"
             )
         self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
-        self.image_size, self.on_corrupt = image_size, on_corrupt
+        self.on_corrupt, self._shape = on_corrupt, (channels, height, width)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(3, image_size, image_size)."""
-        return 3, self.image_size, self.image_size
+        """(channels, height, width)."""
+        return self._shape
 
     @cached_property
     def listing(self) -> Listing:
@@ -148,7 +134,9 @@ class ImageFolder(ImageData):
         return content, decoded
 
     def _cache_file(self, content: str) -> Path:
-        key = f"{content} {self.image_size} {self.on_corrupt} {_DECODING}"
+        channels, height, width = self.image_shape
+        size: Any = height if channels == 3 and height == width else self.image_shape
+        key = f"{content} {size} {self.on_corrupt} {_DECODING}"
         return self.cache_dir / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
 
     def _decode_files(self) -> cache.Decoded:
@@ -161,7 +149,7 @@ class ImageFolder(ImageData):
             try:
                 if reason := self.listing.unreadable.get(i):
                     raise ValueError(f"{path} {reason}")
-                pixels[i] = decode(path, self.image_size)
+                pixels[i] = decode(path, self.image_shape)
             except (ValueError, PermissionError) as error:
                 if self.on_corrupt == "error":
                     reason = f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)

@@ -1,14 +1,17 @@
 """Base class of data modules: images in memory on the training device, split, statistics and batches."""
 
+import hashlib
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
 from torch import Tensor
 
-from trainlab.data.augmentation import Augmentation
+from trainlab.data.augmentation import Augmentation, Transforms
 from trainlab.data.batches import Batches
 from trainlab.data.split import SPLITS, count_fold, split, split_fold
 
@@ -32,8 +35,23 @@ class Images:
     digest: str
 
 
+def content_hash(*tensors: Tensor) -> str:
+    """Hexadecimal hash of the values of contiguous ``tensors`` on the CPU."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(tensor.numpy().data)
+    return digest.hexdigest()
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Images (..., C, H, W) to be displayed, (..., 3, H, W); of other numbers of channels than 3 the first, as gray."""
+    return images if images.shape[-3] == 3 else images[..., :1, :, :].expand(*images.shape[:-3], 3, -1, -1)
+
+
 class ImageData(lightning.LightningDataModule, ABC):
     """Training, validation and test batches of a data set that fits in memory.
+
+    A subclass whose constructor takes ``**settings`` and passes them to this one has these arguments, too.
 
     Args:
         batch_size: training images per step and process.
@@ -43,12 +61,16 @@ class ImageData(lightning.LightningDataModule, ABC):
         split_seed: independent of the training's seed, so that runs with different seeds share one split.
         fold: which of ``num_folds`` folds is held out for validation, counted from 0; takes the place of ``val_size``.
         num_folds: number of folds of a stratified partition by ``split_seed``; None for no folds.
-        flip: flip training images horizontally with probability 1/2.
-        crop_padding: pixels of zero padding from which training images are cropped; 0 for no cropping.
+        flip: flip training images horizontally: True with probability 1/2, or "alternating" in every other epoch.
+        crop_padding: pixels of padding from which training images are cropped; 0 for no cropping.
+        padding_mode: what the padding is: "constant" for zeros, or "reflect".
+        cutout: size in pixels of a square of zeros in every training image; 0 for none. See `Augmentation`.
+        transforms: of uint8 training images (C, H, W), after flip, crop and cutout. See `Transforms`.
         seed: seed of the order of batches and of augmentation.
 
     Attributes:
         more_classes: advice in the error message for data with only one class.
+        located_by: argument that names the folder or file of the data.
         writes_to: argument that names the folder `read` writes to; None if it writes nothing.
         may_write: whether `read` may write; false if a checkpoint names that folder, as it may come from anywhere.
 
@@ -56,9 +78,24 @@ class ImageData(lightning.LightningDataModule, ABC):
         ValueError: an argument is out of range.
     """
 
+    located_by = "root"
     writes_to: str | None = None
     more_classes = "set data to images of more classes"
     may_write = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have the constructor's signature, against which settings are checked, name what ``**settings`` stand for."""
+        super().__init_subclass__(**options)
+        construct: Any = cls.__init__
+        own = inspect.signature(construct)
+        named = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
+        if len(named) == len(own.parameters) or "__init__" not in vars(cls):
+            return
+        inherited = inspect.signature(super(cls, cls).__init__).parameters.items()
+        more = {name: p for name, p in inherited if name not in named and p.kind is p.KEYWORD_ONLY}
+        construct.__signature__ = own.replace(parameters=[*named.values(), *more.values()])
+        annotations = {name: p.annotation for name, p in more.items() if p.annotation is not p.empty}
+        construct.__annotations__ = annotations | construct.__annotations__
 
     def __init__(
         self,
@@ -70,8 +107,11 @@ class ImageData(lightning.LightningDataModule, ABC):
         split_seed: int = 0,
         fold: int | None = None,
         num_folds: int | None = None,
-        flip: bool = False,
+        flip: bool | Literal["alternating"] = False,
         crop_padding: int = 0,
+        padding_mode: Literal["constant", "reflect"] = "constant",
+        cutout: int = 0,
+        transforms: Sequence[Any] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -79,15 +119,19 @@ class ImageData(lightning.LightningDataModule, ABC):
         for key, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{key} must be at least 1, got {size}; set data.{key}")
-        if crop_padding < 0:
-            raise ValueError(f"crop_padding must be at least 0, got {crop_padding}; set data.crop_padding")
+        for key, size in {"crop_padding": crop_padding, "cutout": cutout}.items():
+            if size < 0:
+                raise ValueError(f"{key} must be at least 0, got {size}; set data.{key}")
         if val_split not in SPLITS:
             raise ValueError(f"val_split must be one of {', '.join(SPLITS)}, got {val_split!r}; set data.val_split")
         _check_fold(fold, num_folds, val_split)
         self.batch_size, self.eval_batch_size, self.val_size = batch_size, eval_batch_size, val_size
         self.fold, self.num_folds = fold, num_folds
         self.val_split, self.split_seed = val_split, split_seed
-        self.augmentation = Augmentation(flip, crop_padding, seed) if flip or crop_padding else None
+        self.augmentation: Augmentation | None = None
+        if flip or crop_padding or cutout:
+            self.augmentation = Augmentation(flip, crop_padding, seed, padding_mode, cutout)
+        self.transforms = Transforms(transforms, seed) if transforms else None
         self.seed = seed
         self._images: Images | None = None
         self._statistics: tuple[Tensor, Tensor] | None = None
@@ -135,13 +179,18 @@ class ImageData(lightning.LightningDataModule, ABC):
         if (count := self.count_classes()) < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {count}; {self.more_classes}")
         self._check_sizes(self.count_train_images())
+        if self.transforms:
+            self.transforms(torch.zeros(1, *self.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), 0)
 
     def _check_sizes(self, total: int) -> None:
-        if self.augmentation and self.augmentation.crop_padding > (size := min(self.image_shape[1:])):
-            raise ValueError(
-                f"crop_padding must be at most the image size, {size}, got {self.augmentation.crop_padding}; "
-                "set data.crop_padding"
-            )
+        if self.augmentation and self.augmentation.crop_padding:
+            reflect = self.augmentation.padding_mode == "reflect"  # does not repeat the pixels at the border
+            size, what = min(self.image_shape[1:]) - reflect, "the image size less 1" if reflect else "the image size"
+            if self.augmentation.crop_padding > size:
+                raise ValueError(
+                    f"crop_padding must be at most {what}, {size}, got {self.augmentation.crop_padding}; "
+                    "set data.crop_padding"
+                )
         if self.num_folds is not None and self.num_folds > total:
             raise ValueError(
                 f"num_folds must be at most the {total} training images, got {self.num_folds}; set data.num_folds"
@@ -235,6 +284,7 @@ class ImageData(lightning.LightningDataModule, ABC):
             self.batch_size,
             order_seed=None if overfit else self.seed,
             augmentation=self.augmentation,
+            transforms=self.transforms,
             rank=self._rank,
             world_size=self._world_size,
         )

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class Shapes(ImageData):
         image_size: height and width in pixels, at least 16.
         noise: standard deviation of the noise, in [0, 1], where 1 is the range from black to white.
         data_seed: seed of the images, independent of the training's seed.
-        batch_size: this and the following arguments are those of `ImageData`.
+        **settings: those of `ImageData`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -41,29 +42,10 @@ class Shapes(ImageData):
         image_size: int = 32,
         noise: float = 0.1,
         data_seed: int = 0,
-        batch_size: int = 32,
-        eval_batch_size: int = 1000,
         val_size: int = 1000,
-        val_split: str = "stratified",
-        split_seed: int = 0,
-        fold: int | None = None,
-        num_folds: int | None = None,
-        flip: bool = False,
-        crop_padding: int = 0,
-        seed: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            val_size=val_size,
-            val_split=val_split,
-            split_seed=split_seed,
-            fold=fold,
-            num_folds=num_folds,
-            flip=flip,
-            crop_padding=crop_padding,
-            seed=seed,
-        )
+        super().__init__(val_size=val_size, **settings)
         smallest = {
             "num_train": (num_train, len(SHAPES)),
             "num_test": (num_test, 1),

@@ -44,7 +44,7 @@ def evaluate_checkpoint(
 
     Args:
         ckpt_path: checkpoint; network and data are rebuilt from it.
-        data_root: folder of the data; None for that of the training. CIFAR-10 is downloaded there if necessary.
+        data_root: folder or file of the data; None for that of the training. CIFAR-10 is downloaded there if necessary.
         cache_dir: folder of decoded images; None to read the cache of the training, if there is one, and write nothing.
         eval_batch_size: images per step, which limits memory, also of MC dropout; None for that of the training.
         device: "auto" or a torch device.
@@ -211,5 +211,6 @@ def _evaluation_settings_named() -> Iterator[None]:
 
 
 def _with_evaluation_settings(message: str) -> str:
-    message = re.sub(r"\bdata\.(cache_dir|eval_batch_size)", r"\1", message.replace("data.root", "data_root"))
+    message = re.sub(r"\bdata\.(root|path)\b", "data_root", message)
+    message = re.sub(r"\bdata\.(cache_dir|eval_batch_size)", r"\1", message)
     return _OF_TRAINING.sub("set data_root to the data it was trained with", message)

@@ -8,7 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from trainlab.data import Images
+from trainlab.data import Images, as_rgb
 from trainlab.inference.metrics import BINS, DETERMINISTIC, MC, Scores, bin_of, risk_coverage
 from trainlab.report.plots.canvas import canvas, render_png
 from trainlab.runs.files import write_atomically
@@ -124,7 +124,7 @@ def _most_uncertain(chosen: list[dict[str, Any]], images: Images) -> bytes:
         for axes in panels:
             axes.set_axis_off()
         for axes, one in zip(panels, chosen, strict=False):
-            axes.imshow(images.test[one["image"]].permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
+            axes.imshow(as_rgb(images.test[one["image"]]).permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
             correct = one["label"] == one["prediction"]
             caption = one["label"] if correct else f"{one['prediction']}\nnot {one['label']}"
             uncertain = f"H {one['entropy']:.2f}"

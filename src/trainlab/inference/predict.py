@@ -94,7 +94,7 @@ class Predictor:
     Attributes:
         network: in evaluation mode.
         classes: names, by label.
-        size: height and width of the input images in pixels.
+        image_shape: (C, H, W) of the input images.
         device: device of the network.
         path: checkpoint of the network.
         mc_samples: samples of MC dropout; None for deterministic predictions.
@@ -103,7 +103,7 @@ class Predictor:
 
     network: nn.Module
     classes: tuple[str, ...]
-    size: int
+    image_shape: tuple[int, int, int]
     device: torch.device
     path: Path
     mc_samples: int | None = None
@@ -125,7 +125,7 @@ class Predictor:
 
         Raises:
             FileNotFoundError: the file does not exist.
-            ValueError: the file is not a checkpoint, its images are not square RGB images, ``mc_samples`` is 1, or the
+            ValueError: the file is not a checkpoint, its images are neither RGB nor gray, ``mc_samples`` is 1, or the
                 device is not available.
         """
         if mc_samples == 1:
@@ -133,12 +133,12 @@ class Predictor:
         place, checkpoint = device_named(device, "--device"), load_checkpoint(path)
         network, about = rebuild_network(checkpoint, trust).to(place), checkpoint["trainlab"]
         channels, height, width = about["image_shape"]
-        if channels != 3 or height != width:
-            raise ValueError(f"the network must take square RGB images, {path} takes {channels} x {height} x {width}")
+        if channels not in (1, 3):
+            raise ValueError(f"the network must take RGB or gray images, {path} takes {channels} x {height} x {width}")
         if mc_samples and not has_dropout(network):
             print("--mc-samples has no effect: the network has no dropout", file=sys.stderr)
             mc_samples = None
-        return cls(network, tuple(about["classes"]), height, place, path, mc_samples, mc_seed)
+        return cls(network, tuple(about["classes"]), (channels, height, width), place, path, mc_samples, mc_seed)
 
     def predict(self, paths: Iterable[Path]) -> Iterator[Prediction | Unread]:
         """Predict all image files of ``paths`` and of the folders among them, batch by batch.
@@ -148,7 +148,7 @@ class Predictor:
         """
         files, count = _files(paths), 0
         with ThreadPoolExecutor(count_cores()) as threads:
-            while some := list(islice(files, max(1, _PIXELS // self.size**2))):
+            while some := list(islice(files, max(1, _PIXELS // (self.image_shape[1] * self.image_shape[2])))):
                 decoded = list(threads.map(self._decode, some))
                 images = [image for image in decoded if isinstance(image, np.ndarray)]
                 results = iter(self._classify(images, first_image=count))
@@ -162,7 +162,7 @@ class Predictor:
         if isinstance(file, Unread):
             return file
         try:
-            return decode(str(file), self.size)
+            return decode(str(file), self.image_shape)
         except OSError as error:
             return Unread(f"{file}: {error.strerror or error}")
         except ValueError as error:
@@ -172,7 +172,7 @@ class Predictor:
     def _classify(
         self, images: list[np.ndarray], first_image: int
     ) -> list[tuple[list[str], list[float], Uncertainty | None]]:
-        """Classes, probabilities and uncertainty of each image (3, size, size)."""
+        """Classes, probabilities and uncertainty of each image (C, H, W)."""
         if not images:
             return []
         batch = torch.from_numpy(np.stack(images)).to(self.device)

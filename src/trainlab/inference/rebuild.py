@@ -54,12 +54,12 @@ def load_network(run: Where, trust: Sequence[str] = ()) -> ImageNetwork:
 
 
 def load_data(run: Where, trust: Sequence[str] = (), **changes: Any) -> ImageData:
-    """The data that a run was trained on, split as it was.
+    """The data that a run was trained on, split as it was, without the ``transforms`` of its training images.
 
     Args:
         run: as for `load_network`.
         trust: as for `load_network`.
-        **changes: settings of the data that are to be others, such as ``root`` where the images have moved.
+        **changes: settings of the data that are to be others, such as ``root``, where the images have moved to.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -111,14 +111,17 @@ def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **change
     Raises:
         ValueError: as for the network, or ``changes`` are invalid.
     """
-    settings = checkpoint["trainlab"]["config"]["data"]
+    saved = checkpoint["trainlab"]["config"]["data"]
+    settings = {key: value for key, value in saved.items() if key != "transforms"}  # which only training uses
     data = _construct(ImageData, checkpoint, "data", settings, trust)
+    if changes:
+        if "root" in changes:
+            changes[data.located_by] = changes.pop("root")
+        check_arguments(type(data), changes, "data")
+        data = _instantiate(settings | changes, "data", trust, {})
     shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
     if shape != expected:
         raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
-    if changes:
-        check_arguments(type(data), changes, "data")
-        data = _instantiate(settings | changes, "data", trust, {})
     data.may_write = data.writes_to in changes
     return data
 

@@ -33,7 +33,7 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         "augmentation": _augmentation(data),
         "label_smoothing": float(config["label_smoothing"]),
         "gradient_clip": float(trainer.get("gradient_clip_val") or 0),
-        "data": _name(data),
+        "data": data.get("name") or _name(data),
         "max_epochs": float(trainer.get("max_epochs") or 0),
         "seed": str(config["seed"]),  # a name, not an amount
     }
@@ -61,8 +61,15 @@ def _dropout(network: Mapping[str, Any]) -> str:
 
 
 def _augmentation(data: Mapping[str, Any]) -> str:
-    crop = data.get("crop_padding")
-    return ", ".join([*(["flip"] if data.get("flip") else []), *([f"crop {crop}"] if crop else [])]) or "none"
+    """Such as "flip, crop 4, cutout 8, RandomRotation"."""
+    flip, mode = data.get("flip"), data.get("padding_mode")
+    parts = [f"{flip} flip" if isinstance(flip, str) else "flip"] if flip else []
+    if crop := data.get("crop_padding"):
+        parts.append(f"crop {crop}{f' {mode}' if mode == 'reflect' else ''}")
+    if cutout := data.get("cutout"):
+        parts.append(f"cutout {cutout}")
+    parts += [_name(transform) for transform in data.get("transforms") or ()]
+    return ", ".join(parts) or "none"
 
 
 def _text(value: Any) -> str:

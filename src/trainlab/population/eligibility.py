@@ -68,6 +68,8 @@ def _reasons(config: Config, devices: int) -> Iterator[str]:
         yield f"trainer.devices is {devices}"
     if config.get("ckpt_path") is not None:
         yield "ckpt_path is set"
+    if config["data"].get("transforms"):
+        yield "data.transforms is set"
     if config["optim"]["_target_"] not in OPTIMIZERS:
         yield f"optim is {config['optim']['_target_']}"
     if config["optim"].get("maximize"):

@@ -24,6 +24,7 @@ _NOT_IN_FINGERPRINT = (
     "compile",
     "logger",
     "data.root",
+    "data.path",
     "data.cache_dir",
     "trainer.accelerator",
     "trainer.strategy",

@@ -101,7 +101,7 @@ def _describe_training_metrics(groups: Sequence[Group]) -> str:
     """How training metrics are measured differently from those of validation."""
     keys = {
         "with dropout where there is any": ["model.dropout"],
-        "of augmented images": ["data.flip", "data.crop_padding"],
+        "of augmented images": ["data.flip", "data.crop_padding", "data.cutout", "data.transforms"],
         "with smoothed labels": ["label_smoothing"],
     }
     others = [w for w in keys if any(np.any(group.settings.get(key, 0)) for group in groups for key in keys[w])]
