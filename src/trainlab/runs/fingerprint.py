@@ -32,6 +32,8 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.step_losses",
     "lr_search.cache_dir",
 )
+# Not in a fingerprint while they are off.
+_OFF_BY_DEFAULT = ("lr_search", "debug_run", "freeze", "optim.groups")
 # Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "sweep.", "hydra.", "hydra/"),
@@ -69,7 +71,7 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
         path = f"{prefix}{key}"
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
-        if path in _NOT_IN_FINGERPRINT or (path in ("lr_search", "debug_run") and not value):  # off, the default
+        if path in _NOT_IN_FINGERPRINT or (path in _OFF_BY_DEFAULT and not value):
             continue
         if isinstance(value, Mapping) and value:
             found |= settings(value, f"{path}.")

@@ -5,7 +5,7 @@ training can go from one to the other at any step.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from trainlab.training.parameter_groups import Group, make_optimizer
 
 Settings = Mapping[str, Any]  # a parameter group
 State = dict[str, Tensor]
@@ -140,49 +142,90 @@ _RULES: dict[type[Optimizer], Rule] = {
     torch.optim.RMSprop: Rule(_rmsprop_scalars, _rmsprop_update, _rmsprop_tensors),
 }
 
-# A step of these on a vector equals the steps on its elements. That is not known of others, including subclasses.
+# A step of these on a vector equals the steps on its elements. That is not known of others: of subclasses, and of
+# functions that return one of these, which may have chosen its settings by the shapes of the parameters.
 ELEMENTWISE: tuple[type[Optimizer], ...] = (
     *(torch.optim.Adadelta, torch.optim.Adagrad, torch.optim.Adam, torch.optim.Adamax, torch.optim.AdamW),
     *(torch.optim.ASGD, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.Rprop, torch.optim.SGD),
 )
 
 
-def is_elementwise(optimizer: Optimizer) -> bool:
-    """Whether ``optimizer`` makes the same step on the concatenation of its parameters."""
-    return type(optimizer) in ELEMENTWISE and len(optimizer.param_groups) == 1
+def is_elementwise(build: Callable[..., Optimizer]) -> bool:
+    """Whether ``build``, an optimizer's class or a partial of it, makes the same step on concatenated parameters."""
+    return getattr(build, "func", build) in ELEMENTWISE
 
 
-def try_optimizer(
-    build: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.Parameter], on_cpu: bool
-) -> Optimizer:
-    """The optimizer that ``build`` makes for ``parameters``, after another one like it has made a step.
+def needs_closure(optimizer: Optimizer) -> bool:
+    """Whether ``optimizer`` evaluates the loss itself, as LBFGS does."""
+    return inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty
+
+
+def check_closure(optimizer: Optimizer, accumulate: int, devices: int, precision: str) -> None:
+    """Raise ValueError if ``optimizer`` evaluates the loss itself, which cannot be done with these settings."""
+    if not needs_closure(optimizer):
+        return
+    rule = f"{type(optimizer).__name__} evaluates the loss several times a step, "
+    if accumulate > 1:
+        raise ValueError(f"{rule}each time on one batch, got {accumulate}; set trainer.accumulate_grad_batches=1")
+    if devices > 1:
+        raise ValueError(f"{rule}each process on other images, got {devices} processes; set trainer.devices=1")
+    if precision == "16-mixed":
+        raise ValueError(f"{rule}and cannot undo the scaling of {precision}; set trainer.precision=bf16-mixed")
+
+
+def try_optimizer(build: Callable[..., Optimizer], groups: Sequence[Group], on_cpu: bool) -> Optimizer:
+    """The optimizer that ``build`` makes for ``groups`` of parameters, after others like it have made a step.
 
     Raises:
         ValueError: it does not take the parameters, or cannot make a training step with its settings.
     """
-    if not parameters:
-        raise ValueError("the network must have trainable parameters, got none; set another model")
+    if not groups:
+        raise ValueError("the network must have trainable parameters, got none; set another model or freeze less")
     try:
-        optimizer = build(parameters)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{_first_line(error)}; set optim.* or choose another optim") from error
+        optimizer = make_optimizer(build, groups)
+    except (ValueError, RuntimeError, TypeError) as error:
+        hint = "choose optim=muon, which trains the others by AdamW" if _is_torchs_muon(build) else _OTHER
+        raise ValueError(f"{_first_line(error)}; {hint}") from error
     name = type(optimizer).__name__
-    if inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
-        raise ValueError(f"{name} evaluates the loss several times a step; choose another optim")
+    if "closure" not in inspect.signature(optimizer.step).parameters:
+        raise ValueError(f"{name}.step must take a closure, as those of torch.optim do; choose another optim")
+    if "lr" not in optimizer.param_groups[0]:
+        raise ValueError(f"{name} must keep its learning rate in param_groups as 'lr'; choose another optim")
+    known = [*(key for key in optimizer.defaults if key != "lr"), "lr_multiplier"]
+    if unknown := [key for group in groups for key in group.settings if key not in known]:
+        raise ValueError(f"groups of {name} can set {', '.join(known)}, got {unknown[0]}; set optim.groups")
     if optimizer.defaults.get("capturable") and not on_cpu:
         return optimizer  # which makes steps on a GPU only
+    for group in groups:
+        _try_step(build, group, optimizer)
+    return optimizer
+
+
+def _try_step(build: Callable[..., Optimizer], group: Group, optimizer: Optimizer) -> None:
+    """Make a step with the settings of ``group``, those that torch checks only in the constructor given there."""
+    name, known = type(optimizer).__name__, inspect.signature(build).parameters
     parameter = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))  # in which any valid rate is finite
     parameter.grad = torch.ones_like(parameter)
+    checked = {key: value for key, value in group.settings.items() if key in known}
     try:
-        build([parameter]).step()
+        trial = make_optimizer(partial(build, **checked), [Group([parameter], group.settings)])
+        trial.step(lambda: torch.ones(()))
     except Exception as error:
+        if checked:
+            raise ValueError(f"{name} cannot have {checked} ({_first_line(error)}); set optim.groups") from error
         keys = [key for key, value in optimizer.defaults.items() if value is True]
         settings, where = (", ".join(f"{key}=true" for key in keys), ", ".join(f"optim.{key}" for key in keys))
         raise ValueError(
             f"{name} cannot make a step{' with ' * bool(keys)}{settings} ({_first_line(error)}); "
             f"{f'leave out {where}' if keys else 'choose another optim'}"
         ) from error
-    return optimizer
+
+
+_OTHER = "set optim.* or choose another optim"
+
+
+def _is_torchs_muon(build: Callable[..., Optimizer]) -> bool:
+    return getattr(build, "func", build) is torch.optim.Muon
 
 
 def _first_line(error: Exception) -> str:
@@ -190,38 +233,47 @@ def _first_line(error: Exception) -> str:
 
 
 def rule_for(optimizer: Optimizer) -> Rule:
-    """The rule of ``optimizer``, which has one parameter group.
+    """The rule of ``optimizer``, which has one parameter group; see `rules_for`."""
+    (rule,) = rules_for(optimizer)
+    return rule
+
+
+def rules_for(optimizer: Optimizer) -> list[Rule]:
+    """The rule of each parameter group of ``optimizer``.
 
     Raises:
         ValueError: there is none for its kind or for a setting of it.
     """
-    (settings,) = optimizer.param_groups
+    return [_rule(type(optimizer), settings) for settings in optimizer.param_groups]
+
+
+def _rule(kind: type[Optimizer], settings: Settings) -> Rule:
     if settings.get("maximize"):
         raise ValueError("compile=true minimizes, got maximize=true; set compile=false")
-    if type(optimizer) is torch.optim.SGD:
+    if kind is torch.optim.SGD:
         return Rule(_sgd_scalars, _nesterov_update if settings["nesterov"] else _sgd_update, _sgd_tensors)
-    if type(optimizer) not in _RULES:
+    if kind not in _RULES:
         known = ", ".join(sorted(kind.__name__ for kind in [*_RULES, torch.optim.SGD]))
-        raise ValueError(
-            f"compile=true knows the optimizers {known}, got {type(optimizer).__name__}; set compile=false"
-        )
-    return _RULES[type(optimizer)]
+        raise ValueError(f"compile=true knows the optimizers {known}, got {kind.__name__}; set compile=false")
+    return _RULES[kind]
 
 
 def has_rule(optimizer: Optimizer) -> bool:
-    """Whether ``rule_for`` knows ``optimizer``."""
+    """Whether ``rules_for`` knows ``optimizer``."""
     try:
-        rule_for(optimizer)
+        rules_for(optimizer)
     except ValueError:
         return False
     return True
 
 
 def has_state(optimizer: Optimizer) -> bool:
-    """Whether the state has the tensors that the rule needs, as it has after torch's first step."""
-    (settings,) = optimizer.param_groups
-    state = optimizer.state.get(settings["params"][0], {})
-    return all(isinstance(state.get(name), Tensor) for name in rule_for(optimizer).tensors(settings))
+    """Whether the state has the tensors that the rules need, as it has after torch's first step."""
+    return all(
+        isinstance(optimizer.state.get(settings["params"][0], {}).get(name), Tensor)
+        for rule, settings in zip(rules_for(optimizer), optimizer.param_groups, strict=True)
+        for name in rule.tensors(settings)
+    )
 
 
 def clip_norm(gradient: Tensor, limit: float | Tensor) -> Tensor:
