@@ -262,9 +262,10 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
         def evaluate() -> Tensor:
             self.trained.zero_grad()
-            found.append(forward(images, labels))
-            self.manual_backward(found[-1][0])
-            return found[-1][0]
+            loss, correct = forward(images, labels)
+            self.manual_backward(loss)
+            found.append((loss.detach(), correct))
+            return loss
 
         self._optimizer.step(evaluate)
         self.trained.zero_grad()

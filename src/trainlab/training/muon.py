@@ -46,9 +46,9 @@ class Muon(Optimizer):
             raise ValueError(
                 f"adamw_lr_multiplier must be positive, got {adamw_lr_multiplier}; set optim.adamw_lr_multiplier"
             )
-        defaults = {"lr": lr, "weight_decay": weight_decay, "betas": tuple(adamw_betas), "muon": True}
+        defaults: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "betas": tuple(adamw_betas), "muon": True}
         # Muon's momentum is in the place of beta1, too, so that schedules move either.
-        of_muon = {"betas": (momentum, 0.0)}
+        of_muon: dict[str, Any] = {"betas": (momentum, 0.0)}
         matrices, others = [], []
         params = list(params)
         for group in params if isinstance(params[0], dict) else [{"params": params}]:

@@ -209,7 +209,7 @@ def _try_step(build: Callable[..., Optimizer], group: Group, optimizer: Optimize
     checked = {key: value for key, value in group.settings.items() if key in known}
     try:
         trial = make_optimizer(partial(build, **checked), [Group([parameter], group.settings)])
-        trial.step(lambda: torch.ones(()))
+        trial.step(lambda: 1.0)
     except Exception as error:
         if checked:
             raise ValueError(f"{name} cannot have {checked} ({_first_line(error)}); set optim.groups") from error
