@@ -14,12 +14,12 @@ from conftest import cases
 from faults import PressCtrlC
 from same_runs import assert_same_run
 from trainlab.config.build import build
-from trainlab.loggers.metrics_csv import read_rows
 from trainlab.models import MLP, image_network
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.randomness import generator
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.errors import Interrupted
+from trainlab.runs.files import read_rows
 from trainlab.training import schedules
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
 from trainlab.training.fused_step import FusedStep
