@@ -147,7 +147,21 @@ class WithoutRate(torch.optim.Optimizer):
         pass
 
 
+class SharpnessAware(torch.optim.SGD):
+    """Evaluates the loss a second time, at other weights (Foret and others, 2021), as a widespread one does."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        (group,) = self.param_groups
+        moves = [p.grad.clone() for p in group["params"]]
+        torch._foreach_add_(group["params"], moves)
+        closure()
+        torch._foreach_sub_(group["params"], moves)
+        return super().step()
+
+
 IMPOSSIBLE = {
+    "closure": (SharpnessAware, "SharpnessAware evaluates the loss itself, .* has no default; change that, or choose"),
     "capturable": (partial(torch.optim.NAdam, capturable=True), "capturable=true .*; leave out optim.capturable"),
     "differentiable": (
         partial(torch.optim.SGD, differentiable=True),
@@ -156,7 +170,7 @@ IMPOSSIBLE = {
     "sparse": (torch.optim.SparseAdam, "SparseAdam cannot make a step .*; choose another optim"),
     "muon": (
         torch.optim.Muon,
-        r"Muon only supports 2D parameters .*\[3\]; choose optim=muon, which trains the others by",
+        r"Muon only supports 2D parameters .*\[3\]\); choose optim=muon, which trains the",
     ),
     "no closure": (WithoutClosure, "WithoutClosure.step must take a closure, .*; choose another optim"),
     "no rate": (WithoutRate, "WithoutRate must keep its learning rate in param_groups as 'lr'; choose another optim"),

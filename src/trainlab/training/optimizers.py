@@ -207,9 +207,15 @@ def _try_step(build: Callable[..., Optimizer], group: Group, optimizer: Optimize
     parameter = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))  # in which any valid rate is finite
     parameter.grad = torch.ones_like(parameter)
     checked = {key: value for key, value in group.settings.items() if key in known}
+    untouched: list[bool] = []  # at each evaluation of the loss
+
+    def evaluate() -> float:
+        untouched.append(not parameter.any() and parameter.grad is not None)
+        return 1.0
+
     try:
         trial = make_optimizer(partial(build, **checked), [Group([parameter], group.settings)])
-        trial.step(lambda: 1.0)
+        trial.step(evaluate)
     except Exception as error:
         if checked:
             raise ValueError(f"{name} cannot have {checked} ({_first_line(error)}); set optim.groups") from error
@@ -219,6 +225,11 @@ def _try_step(build: Callable[..., Optimizer], group: Group, optimizer: Optimize
             f"{name} cannot make a step{' with ' * bool(keys)}{settings} ({_first_line(error)}); "
             f"{f'leave out {where}' if keys else 'choose another optim'}"
         ) from error
+    if untouched not in ([], [True]) and not needs_closure(optimizer):
+        raise ValueError(
+            f"{name} evaluates the loss itself, which it can where the argument closure of its step has no default; "
+            "change that, or choose another optim"
+        )
 
 
 _OTHER = "set optim.* or choose another optim"
