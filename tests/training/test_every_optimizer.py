@@ -123,7 +123,7 @@ def test_muon_has_a_group_of_each_kind_for_each_group_given():
 
 
 RESUMED = {
-    "muon": ["optim=muon", "scheduler=one_cycle"],
+    "muon": ["optim=muon", "scheduler=one_cycle", "optim.groups=[{pattern:output.*,muon:false,lr_multiplier:0.5}]"],
     "lbfgs": ["optim=lbfgs", "optim.max_iter=3", "optim.history_size=4"],
     "adafactor": ["optim=adafactor", "scheduler=cosine"],
     "own": ["optim=sgd", f"optim._target_={__name__}.Lion", *OF_SGD],

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from trainlab.randomness import generator
-from trainlab.training.optimizers import check_closure, clip_norm, clip_value, rule_for, try_optimizer
+from trainlab.training.optimizer_checks import check_closure, try_optimizer
+from trainlab.training.optimizers import clip_norm, clip_value, rule_for
 from trainlab.training.parameter_groups import Group
 
 CASES = {

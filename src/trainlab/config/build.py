@@ -38,7 +38,7 @@ from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.length import check_length, count_batches, count_steps, limited
 from trainlab.training.lightning_internals import make_trainer
 from trainlab.training.module import Classifier
-from trainlab.training.optimizers import check_closure, try_optimizer
+from trainlab.training.optimizer_checks import check_closure, try_optimizer
 from trainlab.training.parameter_groups import check_rules, freeze, group_parameters
 from trainlab.training.schedules import check_scheduler
 from trainlab.validation import check_arguments, check_devices

@@ -27,7 +27,8 @@ from trainlab.training.lightning_internals import (
     reopen_epoch,
     set_up_batches,
 )
-from trainlab.training.optimizers import clipping, has_rule, needs_closure
+from trainlab.training.optimizer_checks import needs_closure
+from trainlab.training.optimizers import clipping, has_rule
 from trainlab.training.parameter_groups import Rules
 
 log = logging.getLogger(__name__)

@@ -51,7 +51,10 @@ class Muon(Optimizer):
         of_muon: dict[str, Any] = {"betas": (momentum, 0.0)}
         matrices, others = [], []
         params = list(params)
-        for group in params if isinstance(params[0], dict) else [{"params": params}]:
+        given = params if isinstance(params[0], dict) else [{"params": params}]
+        if not any(p.ndim == 2 for group in given for p in group["params"]):
+            raise ValueError("Muon needs a parameter of two dimensions, got none; choose another optim")
+        for group in given:
             settings, parameters = defaults | group, list(group["params"])
             by_muon = [p for p in parameters if settings["muon"] and p.ndim == 2]
             by_adamw = [p for p in parameters if not (settings["muon"] and p.ndim == 2)]
@@ -64,8 +67,6 @@ class Muon(Optimizer):
         )
         self._adamw = torch.optim.AdamW(others, lr, (adamw_betas[0], adamw_betas[1]), adamw_eps, weight_decay)
         groups = [group for group in (*self._muon.param_groups, *self._adamw.param_groups) if group["params"]]
-        if not groups[0]["muon"]:
-            raise ValueError("Muon needs a parameter of two dimensions, got none; choose another optim")
         super().__init__(groups, defaults)
 
     @torch.no_grad()
