@@ -145,7 +145,7 @@ def test_schedules_move_both_rates_of_muon_and_both_momenta(train):
     muon, adamw = load_checkpoint(folder / "checkpoints" / "last.ckpt")["optimizer_states"][0]["param_groups"]
     assert muon["lr"] == pytest.approx(10 * adamw["lr"], rel=1e-9)
     assert muon["lr"] < 1e-5, "the end of the cycle"
-    assert muon["betas"][0] == adamw["betas"][0] == pytest.approx(0.95)
+    assert muon["betas"][0] == adamw["betas"][0] == pytest.approx(0.95, rel=1e-3)
 
 
 REFUSED = {
