@@ -320,6 +320,15 @@ def test_a_parameter_that_gets_no_gradient_from_some_step_on_is_left_alone(kind,
     assert [len(g["params"]) for g in optimizer.param_groups] == [len(g["params"]) for g in theirs.param_groups]
 
 
+@pytest.mark.parametrize("settings", [{"batch_norm": True, "batch_norm_input": True}, {"dropout": 0.2}])
+def test_every_parameter_of_the_networks_of_a_population_gets_a_gradient(settings):
+    """A population has gradients of all parameters in one matrix, where one that is missing would be zero."""
+    network = image_network(MLP, depth=2, width=4, activation="prelu", **settings)
+    images = torch.randint(256, (8, 3, 32, 32), generator=generator(0, "images")).to(torch.uint8)
+    network(images).logsumexp(1).mean().backward()
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
 def test_a_sparse_gradient_is_not_taken_for_a_dense_one():
     network = nn.Embedding(5, 2, sparse=True)
     flat = FlatParameters(network)

@@ -64,7 +64,7 @@ class FlatParameters:
 
         A gradient that is sparse counts as none: an optimizer may take it for a reason to leave elements alone.
         """
-        gradients = [part.grad for part in self._parts if part.grad is not None and not part.grad.is_sparse]
+        gradients = [grad for part in self._parts if (grad := part.grad) is not None and not grad.is_sparse]
         self.complete = len(gradients) == len(self._parts)
         if self.complete:
             torch._foreach_copy_(self._gradient_views, gradients)
