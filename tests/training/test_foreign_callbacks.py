@@ -138,6 +138,8 @@ def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
     held_out = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader(), 10)
     assert result.metrics["val_acc"] == held_out.accuracy
     assert result.metrics["val_loss"] == pytest.approx(held_out.loss, rel=1e-5)
+    tested = evaluate(rebuild_network(best), rebuild_data(best).test_dataloader(), 10)
+    assert (result.metrics["test_acc"], result.metrics["test_loss"]) == (tested.accuracy, pytest.approx(tested.loss))
 
     with pytest.raises(Interrupted):
         train(*settings, name="cut", callbacks=(PressCtrlC(1),))

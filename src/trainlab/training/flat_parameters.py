@@ -86,6 +86,7 @@ class FlatParameters:
 
     def move_to(self, values: Tensor) -> None:
         """Move the parameters into ``values`` (P,). From then on the owner of ``values`` has to provide gradients."""
+        assert len(self.vectors) == 1
         self.parameter.data = values.copy_(self.parameter.detach())
         self.gradient, self._gradient_views = self.gradient.new_empty(0), []
         self.parameter.grad = None
