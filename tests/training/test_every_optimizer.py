@@ -79,7 +79,21 @@ def with_rate_by_size(params, lr=1e-3):
     return torch.optim.SGD(params, lr=lr / max(p.ndim for p in params) ** 3)
 
 
-@pytest.mark.parametrize("kind", [Lion, decaying_matrices, with_rate_by_size])
+class SharpnessAware(torch.optim.SGD):
+    """With the gradient at weights where the loss is larger (Foret and others, 2021): two evaluations a step."""
+
+    @torch.no_grad()
+    def step(self, closure):
+        loss, (group,) = torch.enable_grad()(closure)(), self.param_groups
+        moves = [0.1 * p.grad for p in group["params"]]
+        torch._foreach_add_(group["params"], moves)
+        torch.enable_grad()(closure)()
+        torch._foreach_sub_(group["params"], moves)
+        super().step()
+        return loss
+
+
+@pytest.mark.parametrize("kind", [Lion, decaying_matrices, with_rate_by_size, SharpnessAware])
 def test_a_training_equals_a_plain_loop_with_an_optimizer_of_the_users_own(kind, train):
     target = f"optim._target_={__name__}.{kind.__name__}"
     weights, _ = plain_loop((lambda p, **settings: kind(list(p), **settings), {"lr": 1e-2}), torch.float64)

@@ -18,6 +18,7 @@ from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
 from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier
+from trainlab.training.optimizer_checks import needs_closure
 
 # Adam divides by the gradient's size + 1e-8: where a gradient is near zero, its rounding error of 1e-16 becomes
 # 1e-16 / 1e-8 * 2e-3 (the rate) = 2e-11 a step.
@@ -92,7 +93,7 @@ def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, sm
             (losses.sum() / of_step).backward()
 
             def evaluate(chosen=chosen):  # again, for an optimizer that does so several times a step
-                if not isinstance(optimizer, torch.optim.LBFGS):
+                if not needs_closure(optimizer):
                     return None
                 optimizer.zero_grad()
                 logits = network.module(images[chosen].to(dtype) / 255)
