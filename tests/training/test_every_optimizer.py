@@ -37,7 +37,8 @@ NOT_FOR_ALL_NETWORKS = {"Muon", "SparseAdam"}  # matrices, sparse gradients
 OF_SGD = ("~optim.momentum", "~optim.dampening", "~optim.nesterov", "~optim.weight_decay")
 
 
-@pytest.mark.parametrize("name", CASES)
+# `test_flat_parameters` has a fast test of each elementwise one.
+@pytest.mark.parametrize("name", cases(CASES, "Adafactor", "LBFGS", "Rprop"))
 def test_a_training_equals_a_plain_loop_with_torchs_own(name, train):
     overrides, settings = CASES[name]
     weights, _ = plain_loop((getattr(torch.optim, name), settings), torch.float64)
@@ -145,7 +146,7 @@ RESUMED = {
 }
 
 
-@pytest.mark.parametrize("case", cases(RESUMED, "muon", "lbfgs", "groups"))
+@pytest.mark.parametrize("case", cases(RESUMED, "muon", "lbfgs"))
 def test_a_run_resumes_to_the_bit(case, train):
     _, whole = train(*RESUMED[case], "trainer.max_epochs=3", name="whole")
     with pytest.raises(Interrupted):

@@ -356,7 +356,7 @@ OF_SKIPPING = {
 }
 
 
-@pytest.mark.parametrize("case", cases(OF_SKIPPING, *list(OF_SKIPPING)[:2]))
+@pytest.mark.parametrize("case", cases(OF_SKIPPING, "adamw, sometimes"))
 def test_a_training_leaves_parameters_without_gradient_alone_and_resumes_to_the_bit(case, train, monkeypatch, caplog):
     always, kind, settings, overrides = OF_SKIPPING[case]
     monkeypatch.setattr(MLP, "forward", skips(always))
