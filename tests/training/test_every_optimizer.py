@@ -141,7 +141,7 @@ RESUMED = {
     "muon": ["optim=muon", "scheduler=one_cycle", "optim.groups=[{pattern:output.*,muon:false,lr_multiplier:0.5}]"],
     "lbfgs": ["optim=lbfgs", "optim.max_iter=3", "optim.history_size=4"],
     "adafactor": ["optim=adafactor", "scheduler=cosine"],
-    "own": ["optim=sgd", f"optim._target_={__name__}.Lion", *OF_SGD],
+    "own": ["optim=sgd", f"optim._target_={__name__}.Lion", "optim.lr=1e-3", *OF_SGD],
     "groups": ["optim=adamw", "optim.groups=[{max_ndim:1,weight_decay:0.0,lr_multiplier:0.5}]", "scheduler=cosine"],
 }
 
