@@ -67,7 +67,10 @@ OPTIONS = {
         "selu",
         "selu_lecun",
     },
-    "optim": {"adam", "adamw", "nadam", "rmsprop", "sgd"},
+    "optim": {
+        *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs"),
+        *("muon", "nadam", "radam", "rmsprop", "rprop", "sgd"),
+    },
     "scheduler": {"constant", "cosine", "one_cycle", "plateau"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
@@ -140,6 +143,8 @@ def test_keys_and_defaults_are_those_of_the_constructor(option: str, compose: Co
         parameters = dict(inspect.signature(target).parameters)
         if group == "model":
             parameters |= {key: inspect.signature(ImageNetwork).parameters[key] for key in NOT_OF_NETWORK}
+        if group == "optim":
+            assert arguments.pop("groups") == []  # of all optimizers, in train.yaml
         assert set(arguments) <= set(parameters), path
         made_by = target.__init__ if inspect.isclass(target) else target
         if not made_by.__module__.startswith("trainlab."):

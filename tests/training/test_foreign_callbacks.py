@@ -21,7 +21,7 @@ REFUSED = {
     "GradientAccumulationScheduler +callbacks.x.scheduling={0:2}": "set trainer.accumulate_grad_batches",
     "LearningRateFinder": "set lr_search=range_test",
     "BatchSizeFinder": "set data.batch_size",
-    "BackboneFinetuning": "freeze parameters in the model",
+    "BackboneFinetuning": "which are fixed here; set freeze",
     "ModelPruning +callbacks.x.pruning_fn=l1_unstructured": "best.ckpt could not be loaded",
     "SpikeDetection": "a loss that is not finite ends a run",
     "EMAWeightAveraging +callbacks.x.update_starting_at_epoch=1": "after the validation of an epoch",
@@ -139,6 +139,8 @@ def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
     held_out = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader(), 10)
     assert result.metrics["val_acc"] == held_out.accuracy
     assert result.metrics["val_loss"] == pytest.approx(held_out.loss, rel=1e-5)
+    tested = evaluate(rebuild_network(best), rebuild_data(best).test_dataloader(), 10)
+    assert (result.metrics["test_acc"], result.metrics["test_loss"]) == (tested.accuracy, pytest.approx(tested.loss))
 
     with pytest.raises(Interrupted):
         train(*settings, name="cut", callbacks=(PressCtrlC(1),))
@@ -151,6 +153,21 @@ def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
     for key in ("current_model_state", "averaging_state"):
         ours, theirs = (state[key] for state in states[:2])
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_mean_of_all_weights_is_saved_and_resumed(train):
+    settings, weights = [f"{OF_LIGHTNING}WeightAveraging", "optim.lr=2e-3", "trainer.max_epochs=3"], Weights()
+    _, whole = train(*settings, name="whole", callbacks=(weights,))
+    saved = network_weights(load_checkpoint(whole / "checkpoints" / "last.ckpt"))
+    assert len(weights.of_step) == 57
+    for key, value in saved.items():
+        mean = torch.stack([step[key] for step in weights.of_step]).double().mean(0).float()
+        # 57 float32 roundings of 6e-8, each divided by the number of steps.
+        torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-6, msg=lambda m, key=key: f"{key}: {m}")
+    with pytest.raises(Interrupted):
+        train(*settings, name="cut", callbacks=(PressCtrlC(1),))
+    _, cut = train(*settings, name="cut")
+    assert_same_run(cut, whole)
 
 
 def test_averaged_weights_are_not_continued_without_their_average(train):

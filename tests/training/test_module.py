@@ -18,6 +18,7 @@ from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
 from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier
+from trainlab.training.optimizer_checks import needs_closure
 
 # Adam divides by the gradient's size + 1e-8: where a gradient is near zero, its rounding error of 1e-16 becomes
 # 1e-16 / 1e-8 * 2e-3 (the rate) = 2e-11 a step.
@@ -90,12 +91,22 @@ def plain_loop(optimizer, dtype, one_cycle=False, max_norm=math.inf, every=1, sm
             logits = network.module(images[chosen].to(dtype) / 255)
             losses = negative_log_likelihoods(logits, all_labels[chosen], smoothing)
             (losses.sum() / of_step).backward()
+
+            def evaluate(chosen=chosen):  # again, for an optimizer that does so several times a step
+                if not needs_closure(optimizer):
+                    return None
+                optimizer.zero_grad()
+                logits = network.module(images[chosen].to(dtype) / 255)
+                loss = negative_log_likelihoods(logits, all_labels[chosen]).mean()
+                loss.backward()
+                return loss
+
             row["train/loss"] += float(losses.detach().sum()) / NUM_TRAIN
             row["train/acc"] += int((logits.argmax(1) == all_labels[chosen]).sum()) / NUM_TRAIN
             if (i + 1) % every == 0 or i + 1 == STEPS:
                 norms.append(float(torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm)))
                 with default_dtype(dtype):
-                    optimizer.step()
+                    optimizer.step(evaluate)
                 optimizer.zero_grad()
                 if schedule:
                     schedule.step()

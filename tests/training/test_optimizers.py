@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from trainlab.randomness import generator
-from trainlab.training.optimizers import clip_norm, clip_value, rule_for, try_optimizer
+from trainlab.training.optimizer_checks import check_closure, try_optimizer
+from trainlab.training.optimizers import clip_norm, clip_value, rule_for
+from trainlab.training.parameter_groups import Group
 
 CASES = {
     "sgd": (torch.optim.SGD, {"weight_decay": 1e-2}),
@@ -133,15 +135,46 @@ def test_unknown_optimizers_and_maximizing_are_refused():
         rule_for(torch.optim.SGD([parameter], lr=0.1, maximize=True))
 
 
+class WithoutClosure(torch.optim.SGD):
+    def step(self):
+        super().step()
+
+
+class WithoutRate(torch.optim.Optimizer):
+    def __init__(self, params):
+        super().__init__(params, {})
+
+    def step(self, closure=None):
+        pass
+
+
+class SharpnessAware(torch.optim.SGD):
+    """Evaluates the loss a second time, at other weights (Foret and others, 2021), as a widespread one does."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        (group,) = self.param_groups
+        moves = [p.grad.clone() for p in group["params"]]
+        torch._foreach_add_(group["params"], moves)
+        closure()
+        torch._foreach_sub_(group["params"], moves)
+        return super().step()
+
+
 IMPOSSIBLE = {
+    "closure": (SharpnessAware, "SharpnessAware evaluates the loss itself, .* has no default; change that, or choose"),
     "capturable": (partial(torch.optim.NAdam, capturable=True), "capturable=true .*; leave out optim.capturable"),
     "differentiable": (
         partial(torch.optim.SGD, differentiable=True),
         "SGD cannot make a step with differentiable=true .*; leave out optim.differentiable",
     ),
     "sparse": (torch.optim.SparseAdam, "SparseAdam cannot make a step .*; choose another optim"),
-    "muon": (torch.optim.Muon, r"Muon only supports 2D parameters .*\[3\].*; set optim.\* or choose another optim"),
-    "closure": (torch.optim.LBFGS, "LBFGS evaluates the loss several times a step; choose another optim"),
+    "muon": (
+        torch.optim.Muon,
+        r"Muon only supports 2D parameters .*\[3\]\); choose optim=muon, which trains the",
+    ),
+    "no closure": (WithoutClosure, "WithoutClosure.step must take a closure, .*; choose another optim"),
+    "no rate": (WithoutRate, "WithoutRate must keep its learning rate in param_groups as 'lr'; choose another optim"),
     "betas": (partial(torch.optim.Adam, betas=(2.0, 0.9)), r"beta.*2.0; set optim.\*"),
 }
 
@@ -150,19 +183,34 @@ IMPOSSIBLE = {
 def test_what_can_make_no_step_is_refused_before_the_run(case):
     build, message = IMPOSSIBLE[case]
     with pytest.raises(ValueError, match=f"^.*{message}.*$"):
-        try_optimizer(build, [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(3))], on_cpu=True)
+        try_optimizer(build, [of_zeros((2, 3), (3,))], on_cpu=True)
+
+
+def of_zeros(*shapes):
+    return Group([torch.nn.Parameter(torch.zeros(*shape)) for shape in shapes], {})
+
+
+def test_what_evaluates_the_loss_itself_needs_one_batch_and_process_a_step():
+    parameters = [torch.nn.Parameter(torch.zeros(2))]
+    check_closure(torch.optim.Adam(parameters), 2, 2, "16-mixed")
+    lbfgs = torch.optim.LBFGS(parameters)
+    check_closure(lbfgs, 1, 1, "bf16-mixed")
+    for settings, key in [((2, 1), "accumulate_grad_batches=1"), ((1, 2), "devices=1")]:
+        with pytest.raises(ValueError, match=f"^LBFGS evaluates the loss several times a step, .*; set trainer.{key}$"):
+            check_closure(lbfgs, *settings, "32-true")
+    with pytest.raises(ValueError, match=r"cannot undo the scaling of 16-mixed; set trainer\.precision=bf16-mixed"):
+        check_closure(lbfgs, 1, 1, "16-mixed")
 
 
 def test_a_trial_leaves_the_parameters_as_they_are():
     parameters = [torch.nn.Parameter(torch.ones(2, 3))]
-    optimizer = try_optimizer(torch.optim.Adafactor, parameters, on_cpu=True)
+    groups = [Group(parameters, {})]
+    optimizer = try_optimizer(torch.optim.Adafactor, groups, on_cpu=True)
     assert optimizer.param_groups[0]["params"] == parameters
     assert torch.equal(parameters[0], torch.ones(2, 3))
     assert not optimizer.state
-    assert try_optimizer(partial(torch.optim.Adam, capturable=True), parameters, on_cpu=False)
-    assert try_optimizer(partial(torch.optim.SGD, lr=1e200), parameters, on_cpu=True), (
-        "a rate that float64 alone can hold"
-    )
+    assert try_optimizer(partial(torch.optim.Adam, capturable=True), groups, on_cpu=False)
+    assert try_optimizer(partial(torch.optim.SGD, lr=1e200), groups, on_cpu=True), "a rate that float64 alone can hold"
 
 
 def test_a_network_without_trainable_parameters_is_refused():

@@ -37,7 +37,8 @@ from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.length import check_length, count_batches, count_steps, limited
 from trainlab.training.lightning_internals import make_trainer
 from trainlab.training.module import Classifier
-from trainlab.training.optimizers import try_optimizer
+from trainlab.training.optimizer_checks import check_closure, try_optimizer
+from trainlab.training.parameter_groups import check_rules, freeze, group_parameters
 from trainlab.training.schedules import check_scheduler
 from trainlab.validation import check_arguments, check_devices
 
@@ -139,17 +140,20 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
             f"num_classes must be the number of classes of the data, {data.count_classes()}, "
             f"got {network.num_classes}; set model.num_classes"
         )
-    optimizer = construct(config, "optim")
+    freeze(network, config.get("freeze", ()))
+    check_rules(rules := config["optim"].get("groups", ()))
+    optimizer = construct(config, "optim", ("groups",))
     lr = optimizer.keywords.get("lr")
     if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
     scheduler = construct(config, "scheduler")
-    trial = try_optimizer(optimizer, [p for p in network.parameters() if p.requires_grad], on_cpu)
+    trial = try_optimizer(optimizer, group_parameters(network, rules), on_cpu)
     steps = {key: options[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
     module = Classifier(
         *(network, optimizer, scheduler, config["label_smoothing"], config["compile"]),
         **steps,
+        parameter_groups=rules,
         epoch_steps=context.epoch_steps,
         step_seed=None if is_own(network.module) else config["seed"],
     )
@@ -182,6 +186,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     }  # what others do, above
     objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
+    check_closure(trial, module.accumulate, trainer.world_size, trainer.precision)
     total_steps = _count_steps(trainer, data, module)
     check_scheduler(scheduler, trial, total_steps)
     checkpoint.about["total_steps"] = total_steps

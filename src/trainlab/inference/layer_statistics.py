@@ -136,16 +136,17 @@ def gradient_norms(
 ) -> list[float]:
     """Norm of the gradient of the loss with respect to the parameters of each layer, as in the first training step.
 
+    NaN for a layer that gets no gradient, such as a frozen one.
     Uses copies of all buffers, so running statistics and step counters are unchanged.
     """
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     for name, part in network.named_modules():
         if isinstance(part, CounterDraws):
             buffers[f"{name}.step"].zero_()
-    parameters = [[p for part in layer.parts for p in part.parameters()] for layer in layers]
+    parameters = [[p for part in layer.parts for p in part.parameters() if p.requires_grad] for layer in layers]
     with torch.enable_grad(), in_mode(network, training=True):
         logits = at_least_float32(functional_call(network, buffers, (images,)))
         loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        gradients = iter(torch.autograd.grad(loss, [p for own in parameters for p in own]))
-    norms = [torch.stack([next(gradients).norm() for _ in own]).norm() for own in parameters]
-    return [float(norm) for norm in norms]
+        gradients = iter(torch.autograd.grad(loss, [p for own in parameters for p in own], allow_unused=True))
+    found = [[gradient for _ in own if (gradient := next(gradients)) is not None] for own in parameters]
+    return [float(torch.stack([g.norm() for g in own]).norm()) if own else math.nan for own in found]

@@ -70,10 +70,11 @@ def _reasons(config: Config, devices: int) -> Iterator[str]:
         yield "ckpt_path is set"
     if config["data"].get("transforms"):
         yield "data.transforms is set"
+    if config.get("freeze"):
+        yield "freeze is set"
     if config["optim"]["_target_"] not in OPTIMIZERS:
         yield f"optim is {config['optim']['_target_']}"
-    if config["optim"].get("maximize"):
-        yield "optim.maximize is set"
+    yield from (f"optim.{key} is set" for key in ("maximize", "groups") if config["optim"].get(key))
     trainer = config["trainer"]
     yield from (f"trainer.{key} is set" for key in trainer if key not in TRAINER_SETTINGS)
     if trainer["_target_"] != "lightning.Trainer":

@@ -95,7 +95,7 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
     old = checkpoint["trainlab"]["config"]
     if batches_begun(checkpoint):
         _check_rest_of_epoch(batches_begun(checkpoint), old, config)
-    changes = differences(*({k: c[k] for k in ("optim", "scheduler")} for c in (old, config)))
+    changes = differences(*({k: c.get(k) for k in ("optim", "scheduler", "freeze")} for c in (old, config)))
     spans_the_run = not old["scheduler"]["_target_"].endswith((".constant", ".plateau"))
     if spans_the_run:
         length = ("max_epochs", "max_steps")

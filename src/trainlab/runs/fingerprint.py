@@ -39,8 +39,9 @@ _NOT_IN_FINGERPRINT = (
     "callbacks.step_losses",
     "lr_search.cache_dir",
 )
-_OFF = ("lr_search", "debug_run")  # not in the fingerprint where they are off, which is the default
-_FOLDS = ("data.fold", "data.num_folds")
+# Not in a fingerprint while they are off, or have the value that runs had before there was such a setting.
+_OFF_BY_DEFAULT = ("lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms")
+_DEFAULTS = {"data.fold": None, "data.num_folds": None, "data.padding_mode": "constant"}
 # Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
@@ -79,8 +80,8 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
         path = f"{prefix}{key}"
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
-        is_off = (path in _OFF and not value) or (path in _FOLDS and value is None)
-        if path in _NOT_IN_FINGERPRINT or is_off:
+        is_default = (path in _OFF_BY_DEFAULT and not value) or (path in _DEFAULTS and value == _DEFAULTS[path])
+        if path in _NOT_IN_FINGERPRINT or is_default:
             continue
         if isinstance(value, Mapping) and value:
             found |= settings(value, f"{path}.")

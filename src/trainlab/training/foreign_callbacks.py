@@ -22,7 +22,7 @@ _REFUSED: dict[type[Callback], str] = {
     lightning_callbacks.LearningRateFinder: "needs Lightning's automatic optimization; set lr_search=range_test",
     lightning_callbacks.BatchSizeFinder: "cannot resize batches of images in memory; set data.batch_size",
     lightning_callbacks.BaseFinetuning: (
-        "adds parameters to the optimizer during training, which are fixed here; freeze parameters in the model"
+        "adds parameters to the optimizer during training, which are fixed here; set freeze"
     ),
     lightning_callbacks.ModelPruning: "replaces parameters during training, so that best.ckpt could not be loaded",
     lightning_callbacks.SpikeDetection: (

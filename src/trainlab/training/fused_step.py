@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.flat_parameters import FlatParameters
-from trainlab.training.optimizers import has_state, rule_for
+from trainlab.training.optimizers import has_state, rules_for
 
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # logits, labels -> loss, how many are right
 Clip = Callable[[Tensor], Tensor]
@@ -26,7 +26,7 @@ class FusedStep:
     Args:
         network: raw images -> logits.
         objective: what is minimized, and what is counted.
-        flat: the network's parameters; ``optimizer`` has them as its only one.
+        flat: the network's parameters; ``optimizer`` has their vectors, one in each parameter group.
         clip: applied to the gradient before the update.
         compile: whether to compile it.
 
@@ -43,8 +43,8 @@ class FusedStep:
         clip: Clip | None,
         compile: bool,
     ) -> None:
-        self._rule = rule_for(optimizer)
-        self._optimizer, self._parameter = optimizer, flat.parameter
+        self._rules = rules_for(optimizer)
+        self._optimizer, self._flat = optimizer, flat
         # A function to differentiate is pure: new running statistics are written back after it.
         self._running = {
             f"{name}.{key}": buffer
@@ -62,14 +62,17 @@ class FusedStep:
 
         def step(
             parameter: Tensor,
-            state: dict[str, Tensor],
+            states: list[dict[str, Tensor]],
             running: dict[str, Tensor],
             scalars: Tensor,
             images: Tensor,
             labels: Tensor,
         ) -> tuple[Tensor, Tensor]:
             gradient, (value, (correct, fresh)) = grad_and_value(loss, has_aux=True)(parameter, running, images, labels)
-            self._rule.update(parameter, clip(gradient) if clip else gradient, state, scalars)
+            gradients = flat.by_group(clip(gradient) if clip else gradient)
+            of_groups = (self._rules, flat.by_group(parameter), gradients, states, scalars.unbind())
+            for rule, own, its, state, numbers in zip(*of_groups, strict=True):
+                rule.update(own, its, state, numbers)
             for name, buffer in running.items():
                 buffer.copy_(fresh[name])
             return value, correct
@@ -79,18 +82,19 @@ class FusedStep:
 
     @property
     def ready(self) -> bool:
-        """Whether torch has made the first step, in which it may create the state's tensors."""
-        return self._graphed is not None or has_state(self._optimizer)
+        """Whether torch has made a first step: it creates the tensors of the state, and shows which gradients exist."""
+        return self._graphed is not None or (self._flat.complete and has_state(self._optimizer))
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step; loss and number of right answers before it."""
-        (settings,) = self._optimizer.param_groups
-        state = self._optimizer.state[self._parameter]
-        scalars = to_device(self._rule.scalars(settings, state), self._parameter)
+        parameter, groups = self._flat.parameter, self._optimizer.param_groups
+        states = [self._optimizer.state[vector] for vector in self._flat.vectors]
+        of_groups = list(zip(self._rules, groups, states, strict=True))
+        scalars = to_device([rule.scalars(settings, state) for rule, settings, state in of_groups], parameter)
         if self._graphed is None:  # now the state has its addresses
-            tensors = {name: state[name] for name in self._rule.tensors(settings)}
-            self._graphed = GraphedCallable(partial(self._step, self._parameter.detach(), tensors, self._running))
+            tensors = [{name: state[name] for name in rule.tensors(settings)} for rule, settings, state in of_groups]
+            self._graphed = GraphedCallable(partial(self._step, parameter.detach(), tensors, self._running))
         return self._graphed(scalars, images, labels)
 
 

@@ -23,7 +23,7 @@ from lightning.pytorch.trainer.connectors.checkpoint_connector import _Checkpoin
 from torch import Tensor
 
 from trainlab.training.lightning_processes import is_lost_connection
-from trainlab.training.optimizers import is_elementwise
+from trainlab.training.optimizers import ELEMENTWISE
 
 _POLL_S = 0.5
 _GRACE_S = 5.0  # for the main process to raise an error of its own; before all have connected it cannot
@@ -165,7 +165,7 @@ class _GivenCheckpoint(_CheckpointConnector):
             _check_same_form("optimizer_states", _keys(saved_groups), _keys(groups))
             _check_same_form("lr_schedulers", _keys(saved["lr_schedulers"]), _keys(schedulers))
         super().restore_optimizers_and_schedulers()
-        for optimizer in filter(is_elementwise, self.trainer.optimizers):
+        for optimizer in (optimizer for optimizer in self.trainer.optimizers if type(optimizer) in ELEMENTWISE):
             for parameter, state in optimizer.state.items():
                 shapes = {value.shape for value in state.values() if isinstance(value, Tensor)}
                 if wrong := shapes - {parameter.shape, ()}:

@@ -1,5 +1,6 @@
 """The LightningModule: training and validation step, loss, optimizer and schedule."""
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -26,8 +27,11 @@ from trainlab.training.lightning_internals import (
     reopen_epoch,
     set_up_batches,
 )
+from trainlab.training.optimizer_checks import needs_closure
 from trainlab.training.optimizers import clipping, has_rule
+from trainlab.training.parameter_groups import Rules
 
+log = logging.getLogger(__name__)
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), int64 labels (B,)
 STEPS_BETWEEN_LOSS_CHECKS = 100  # each check waits for the device
 
@@ -44,7 +48,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     Args:
         network: raw uint8 images (B, C, H, W) -> logits (B, classes).
-        optimizer: parameters -> optimizer.
+        optimizer: parameters, or groups of them -> optimizer.
         scheduler: (optimizer, total steps) -> Lightning's scheduler dictionary or None.
         label_smoothing: fraction of the target spread over all classes, in [0, 1); only in the training loss.
         compile: compile the training step.
@@ -52,6 +56,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         gradient_clip_algorithm: "norm" or "value".
         accumulate_grad_batches: batches of a step, whose gradient is that of the mean loss of all their images; the
             last step of an epoch has those that are left.
+        parameter_groups: rules of groups of parameters, as of `group_parameters`.
         epoch_steps: makes the steps; None for this module itself, one for each batch.
         step_seed: for networks that draw from global generators: these are seeded before each step by it and the step.
 
@@ -66,13 +71,14 @@ class Classifier(FastHookNames, lightning.LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer, int], dict[str, Any] | None],
         label_smoothing: float = 0.0,
         compile: bool = False,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
         accumulate_grad_batches: int = 1,
+        parameter_groups: Rules = (),
         epoch_steps: EpochSteps | None = None,
         step_seed: int | None = None,
     ) -> None:
@@ -90,7 +96,8 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self._losses, self._sizes, self._checked = torch.zeros(0), [], 0  # of the epoch so far
         self._begun: dict[str, Any] | None = None  # sums of the epoch that a checkpoint lies in, until it continues
         self.label_smoothing = label_smoothing
-        self._build_optimizer, self._build_scheduler = optimizer, scheduler
+        self._build_optimizer, self._rules, self._build_scheduler = optimizer, parameter_groups, scheduler
+        self._resumes_flat: bool | None = None  # whether the checkpoint's optimizer has flat parameters
         self.compile_step, self._epoch_steps, self._step_seed = compile, epoch_steps, step_seed
         self.clip = clipping(gradient_clip_algorithm, gradient_clip_val)
         self.accumulate = accumulate_grad_batches
@@ -99,7 +106,11 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over all parameters, and its schedule over the steps of the whole run."""
-        self.trained, optimizer = build_optimizer(self._build_optimizer, self.network)
+        may_be_flat = self._resumes_flat is not False
+        self.trained, optimizer = build_optimizer(self._build_optimizer, self.network, self._rules, may_be_flat)
+        if isinstance(self.trained, FlatParameters):
+            self.trained.complete = bool(self._resumes_flat)
+        self._evaluates_loss = needs_closure(optimizer)
         self._fused_step: FusedStep | None = None
         self._forward = self._objective
         self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
@@ -166,13 +177,16 @@ class Classifier(FastHookNames, lightning.LightningModule):
         return len(self._sizes) == len(self._losses)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the sums of each process over the first part of an epoch, which the rest of it needs."""
+        """Add what the optimizer has, and the sums of each process over an epoch that is begun, for the rest of it."""
+        if isinstance(self.trained, SeparateParameters):
+            checkpoint["separate_parameters"] = True
         if self._sizes and not self.epoch_is_whole:
             losses, correct = self._of_each(self._losses[: len(self._sizes)]), self._of_each(self._train_correct)
             checkpoint["begun_epoch"] = {"sizes": self._sizes, "losses": losses, "correct": correct}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Prepare to continue the epoch that the checkpoint was saved in, if it was not saved at an epoch's end."""
+        """Prepare to continue with the checkpoint's kind of parameters, and the epoch that it was saved in, if any."""
+        self._resumes_flat = "separate_parameters" not in checkpoint
         if "begun_epoch" in checkpoint:
             self._begun = checkpoint["begun_epoch"]
             reopen_epoch(checkpoint["loops"]["fit_loop"])
@@ -221,6 +235,8 @@ class Classifier(FastHookNames, lightning.LightningModule):
             loss, correct = self._fused_step(images, labels)
             count_step(self.trainer)
             self.step_schedule("step")
+        elif self._evaluates_loss:
+            loss, correct = self._make_step_with_closure(self._forward if full else self._objective, images, labels)
         else:
             loss, correct = (self._forward if full else self._objective)(images, labels)
             self._sum_gradients(loss, len(labels))
@@ -243,8 +259,33 @@ class Classifier(FastHookNames, lightning.LightningModule):
             self._images_of_step += images
         self.manual_backward(loss)
 
+    def _gather_gradients(self) -> None:
+        """Gather the gradients; once a parameter has none, train each by itself, so that it is left alone."""
+        if not self.trained.gather_gradients():
+            names = [name for name, p in self.network.named_parameters() if p.requires_grad and p.grad is None]
+            log.info("each parameter is trained by itself, for some got no gradient: %s", ", ".join(names) or "sparse")
+            self.trained, self._fused_step = self.flat.separate(self.optimizer), None
+            if self.compile_step:
+                self._forward = torch.compile(self._objective, dynamic=False)
+
+    def _make_step_with_closure(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A step that evaluates the loss several times; loss and number of right answers before it."""
+        found: list[tuple[Tensor, Tensor]] = []
+
+        def evaluate() -> Tensor:
+            self.trained.zero_grad()
+            loss, correct = forward(images, labels)
+            self.manual_backward(loss)
+            found.append((loss.detach(), correct))
+            return loss
+
+        self._optimizer.step(evaluate)
+        self.trained.zero_grad()
+        self.step_schedule("step")
+        return found[0]
+
     def _make_step(self) -> None:
-        self.trained.gather_gradients()
+        self._gather_gradients()
         if self.accumulate > 1:
             if self._images_of_step != self._images_of_full_step:  # the last step of an epoch
                 self.trained.scale_gradients(self._images_of_full_step / self._images_of_step)
@@ -329,7 +370,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient, after a mixed-precision one was unscaled and callbacks have seen it."""
         if self._watched:
-            self.trained.gather_gradients()
+            self._gather_gradients()
         if self.clip:
             self.trained.clip_gradients(self.clip)
 
@@ -396,7 +437,8 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
 def _lr_and_momentum(optimizer: Optimizer) -> tuple[float, float]:
     group = optimizer.param_groups[0]
-    return group["lr"], group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
+    lr = group["lr"] / group.get("lr_multiplier", 1.0)
+    return lr, group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
 
 
 def at_least_float32(logits: Tensor) -> Tensor:

@@ -4,14 +4,13 @@ Formulas are those of torch.optim's documentation. The tensors of a step are tho
 training can go from one to the other at any step.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 Settings = Mapping[str, Any]  # a parameter group
@@ -140,88 +139,61 @@ _RULES: dict[type[Optimizer], Rule] = {
     torch.optim.RMSprop: Rule(_rmsprop_scalars, _rmsprop_update, _rmsprop_tensors),
 }
 
-# A step of these on a vector equals the steps on its elements. That is not known of others, including subclasses.
+# A step of these on a vector equals the steps on its elements. That is not known of others: of subclasses, and of
+# functions that return one of these, which may have chosen its settings by the shapes of the parameters.
 ELEMENTWISE: tuple[type[Optimizer], ...] = (
     *(torch.optim.Adadelta, torch.optim.Adagrad, torch.optim.Adam, torch.optim.Adamax, torch.optim.AdamW),
     *(torch.optim.ASGD, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.Rprop, torch.optim.SGD),
 )
 
 
-def is_elementwise(optimizer: Optimizer) -> bool:
-    """Whether ``optimizer`` makes the same step on the concatenation of its parameters."""
-    return type(optimizer) in ELEMENTWISE and len(optimizer.param_groups) == 1
-
-
-def try_optimizer(
-    build: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.Parameter], on_cpu: bool
-) -> Optimizer:
-    """The optimizer that ``build`` makes for ``parameters``, after another one like it has made a step.
-
-    Raises:
-        ValueError: it does not take the parameters, or cannot make a training step with its settings.
-    """
-    if not parameters:
-        raise ValueError("the network must have trainable parameters, got none; set another model")
-    try:
-        optimizer = build(parameters)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{_first_line(error)}; set optim.* or choose another optim") from error
-    name = type(optimizer).__name__
-    if inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
-        raise ValueError(f"{name} evaluates the loss several times a step; choose another optim")
-    if optimizer.defaults.get("capturable") and not on_cpu:
-        return optimizer  # which makes steps on a GPU only
-    parameter = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))  # in which any valid rate is finite
-    parameter.grad = torch.ones_like(parameter)
-    try:
-        build([parameter]).step()
-    except Exception as error:
-        keys = [key for key, value in optimizer.defaults.items() if value is True]
-        settings, where = (", ".join(f"{key}=true" for key in keys), ", ".join(f"optim.{key}" for key in keys))
-        raise ValueError(
-            f"{name} cannot make a step{' with ' * bool(keys)}{settings} ({_first_line(error)}); "
-            f"{f'leave out {where}' if keys else 'choose another optim'}"
-        ) from error
-    return optimizer
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+def is_elementwise(build: Callable[..., Optimizer]) -> bool:
+    """Whether ``build``, an optimizer's class or a partial of it, makes the same step on concatenated parameters."""
+    return getattr(build, "func", build) in ELEMENTWISE
 
 
 def rule_for(optimizer: Optimizer) -> Rule:
-    """The rule of ``optimizer``, which has one parameter group.
+    """The rule of ``optimizer``, which has one parameter group; see `rules_for`."""
+    (rule,) = rules_for(optimizer)
+    return rule
+
+
+def rules_for(optimizer: Optimizer) -> list[Rule]:
+    """The rule of each parameter group of ``optimizer``.
 
     Raises:
         ValueError: there is none for its kind or for a setting of it.
     """
-    (settings,) = optimizer.param_groups
+    return [_rule(type(optimizer), settings) for settings in optimizer.param_groups]
+
+
+def _rule(kind: type[Optimizer], settings: Settings) -> Rule:
     if settings.get("maximize"):
         raise ValueError("compile=true minimizes, got maximize=true; set compile=false")
-    if type(optimizer) is torch.optim.SGD:
+    if kind is torch.optim.SGD:
         return Rule(_sgd_scalars, _nesterov_update if settings["nesterov"] else _sgd_update, _sgd_tensors)
-    if type(optimizer) not in _RULES:
+    if kind not in _RULES:
         known = ", ".join(sorted(kind.__name__ for kind in [*_RULES, torch.optim.SGD]))
-        raise ValueError(
-            f"compile=true knows the optimizers {known}, got {type(optimizer).__name__}; set compile=false"
-        )
-    return _RULES[type(optimizer)]
+        raise ValueError(f"compile=true knows the optimizers {known}, got {kind.__name__}; set compile=false")
+    return _RULES[kind]
 
 
 def has_rule(optimizer: Optimizer) -> bool:
-    """Whether ``rule_for`` knows ``optimizer``."""
+    """Whether ``rules_for`` knows ``optimizer``."""
     try:
-        rule_for(optimizer)
+        rules_for(optimizer)
     except ValueError:
         return False
     return True
 
 
 def has_state(optimizer: Optimizer) -> bool:
-    """Whether the state has the tensors that the rule needs, as it has after torch's first step."""
-    (settings,) = optimizer.param_groups
-    state = optimizer.state.get(settings["params"][0], {})
-    return all(isinstance(state.get(name), Tensor) for name in rule_for(optimizer).tensors(settings))
+    """Whether the state has the tensors that the rules need, as it has after torch's first step."""
+    return all(
+        isinstance(optimizer.state.get(settings["params"][0], {}).get(name), Tensor)
+        for rule, settings in zip(rules_for(optimizer), optimizer.param_groups, strict=True)
+        for name in rule.tensors(settings)
+    )
 
 
 def clip_norm(gradient: Tensor, limit: float | Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Learning-rate schedules: (optimizer, total steps, settings) -> Lightning's scheduler dictionary, or None.
 
-``optim.lr`` is the constant rate, and the peak of a schedule that rises or falls.
+``optim.lr`` is the constant rate, and the peak of a schedule that rises or falls. The rates of several parameter groups
+keep their ratio.
 """
 
 import inspect
@@ -20,6 +21,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from trainlab.tasks.metrics import metric_of, mode_of
+from trainlab.training.parameter_groups import multipliers
 from trainlab.validation import check_at_least
 
 SchedulerConfig = dict[str, Any]
@@ -147,11 +149,25 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup_steps: int = 0, min
             "set scheduler.warmup_steps"
         )
     check_at_least(0, "scheduler", min_lr=min_lr)
-    fall = CosineAnnealingLR(optimizer, T_max=total_steps - warmup_steps, eta_min=min_lr)
+    kind = _CosineOfGroups if len(optimizer.param_groups) > 1 else CosineAnnealingLR
+    fall = kind(optimizer, T_max=total_steps - warmup_steps, eta_min=min_lr)
     if warmup_steps == 0:
         return {"scheduler": fall, "interval": "step"}
     rise = LinearLR(optimizer, start_factor=1 / (warmup_steps + 1), total_iters=warmup_steps)
     return {"scheduler": SequentialLR(optimizer, [rise, fall], milestones=[warmup_steps]), "interval": "step"}
+
+
+class _CosineOfGroups(CosineAnnealingLR):
+    """To a lowest rate of each group's own, in the ratio of their rates."""
+
+    def get_lr(self) -> list[Any]:
+        """The next rate of each group."""
+        lowest, found = self.eta_min, []
+        for number, multiplier in enumerate(multipliers(self.optimizer)):
+            self.eta_min = lowest * multiplier
+            found.append(super().get_lr()[number])
+        self.eta_min = lowest
+        return found
 
 
 def plateau(
@@ -174,6 +190,7 @@ def plateau(
     if not 0 < factor < 1:
         raise ValueError(f"factor must be in (0, 1), got {factor}; set scheduler.factor")
     check_at_least(0, "scheduler", patience=patience, threshold=threshold, cooldown=cooldown, min_lr=min_lr)
+    lowest = [min_lr * multiplier for multiplier in multipliers(optimizer)]
     scheduler = ReduceLROnPlateau(
         optimizer,
         mode=mode_of(monitor, mode, "scheduler"),  # type: ignore[arg-type]  # a Literal to torch
@@ -181,6 +198,6 @@ def plateau(
         patience=patience,
         threshold=threshold,
         cooldown=cooldown,
-        min_lr=min_lr,
+        min_lr=lowest if len(lowest) > 1 else min_lr,
     )
     return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
