@@ -98,7 +98,6 @@ class SeesBatches(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, i: int
     ) -> None:
         self.batches += 1
-        self.shapes.add(tuple(batch[0].shape))
 
     def state_dict(self) -> dict[str, Any]:
         return {"batches": self.batches}

@@ -106,7 +106,7 @@ def test_a_result_reads_back_as_it_was_written(tmp_path):
     assert Result.read(tmp_path) == result
     fields = json.loads((tmp_path / "result.json").read_text())
     assert list(fields) == [
-        *("format", "status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search")
+        *("format", "status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search", "tags")
     ]
 
 
