@@ -282,7 +282,10 @@ def test_cpu_gpu_and_ddp_are_auto_but_for_the_device(compose: Compose):
     assert compose("trainer=ddp").trainer == {**auto, "strategy": "ddp", "devices": 2}
 
 
-@pytest.mark.parametrize("option", sorted(OPTIONS["model"]))
+LIBRARIES = {"resnet18", "timm", "torchvision"}  # see models/test_foreign_networks.py
+
+
+@pytest.mark.parametrize("option", sorted(OPTIONS["model"] - LIBRARIES))
 def test_the_network_of_every_model_is_rebuilt_from_its_checkpoint(option: str, compose: Compose):
     sizes = () if option.startswith("cnn") else ("model.depth=3", "model.width=16")
     cfg = compose("data=shapes", "trainer=cpu", f"model={option}", *sizes)
