@@ -39,8 +39,8 @@ class Fault:
 FAULTS = {
     "best checkpoint = last": Fault(
         "callbacks/checkpoint.py",
-        "if counts and self._is_better(metrics[self.monitor]):",
-        "if counts:",
+        "if not self.best or is_better(self.mode, epoch[self.monitor], self.best[self.monitor]):",
+        "if True:",
         "test_run.py",
         "best_epoch",
     ),

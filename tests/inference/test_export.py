@@ -160,7 +160,7 @@ def test_the_tolerance_is_of_one_or_of_larger_logits(largest, apart, passes):
 def test_without_onnx_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     path, find = leave_checkpoint(tmp_path), importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "onnxruntime" else find(name, *a))
-    with pytest.raises(ValueError, match=re.escape("--format onnx needs onnxruntime; pip install -e '.[export]'")):
+    with pytest.raises(ValueError, match=re.escape("--format onnx needs onnxruntime; pip install 'trainlab[export]'")):
         export_checkpoint(path, "onnx")
     assert export_checkpoint(path, "torch_export").exists()
 

@@ -333,7 +333,7 @@ def test_without_optuna_the_error_names_the_command_that_installs_it(module, rea
     (tmp_path / "optuna.py").write_text(module + "\n")
     done = run_with(tmp_path, *SEARCH, *SPACE, f"output_dir={tmp_path / 'outputs'}")
     assert done.returncode == 1
-    assert done.stderr == f"error: hydra/sweeper=optuna {reason}; pip install -e '.[optuna]'\n"
+    assert done.stderr == f"error: hydra/sweeper=optuna {reason}; pip install 'trainlab[optuna]'\n"
     assert not (tmp_path / "outputs").exists()
 
 
