@@ -100,7 +100,8 @@ def record(source: Path, exercise: bool) -> dict[str, Any]:
         found["report"] = of_report(source, Path(folder))
     if exercise:
         name = f"same_results_{os.getpid()}"
-        subprocess.run([sys.executable, source / "src/exercise.py", "--quick", "--name", name], check=True, cwd=source)
+        quick = [sys.executable, source / "src/exercise.py", "--quick", "--name", name]
+        subprocess.run(quick, check=True, cwd=source, env=environment())
         folder = source / "outputs" / name
         for path in sorted(folder.rglob("*.json")):
             found[f"exercise/{path.relative_to(folder)}"] = without_times(json.loads(path.read_text()))

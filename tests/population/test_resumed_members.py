@@ -121,7 +121,7 @@ def test_a_member_that_was_killed_has_its_time_and_its_population(tmp_path, monk
     start, killed = Classifier.on_train_epoch_start, tmp_path / "killed"
 
     def copy_folder(self):
-        folder = self.trainer.checkpoint_callback.folder.parent
+        folder = self.trainer.checkpoint_callback.best_path.parents[1]
         if self.current_epoch == 1 and folder.name == "1":
             shutil.copytree(folder, killed)
         start(self)

@@ -129,7 +129,7 @@ def start(tmp_path, fault):
     arguments = ["trainer.devices=2", f"output_dir={tmp_path}", "name=run", f"+callbacks.fault={fault}"]
     return subprocess.Popen(
         [sys.executable, str(PROJECT / "src" / "train.py"), *TINY, *arguments],
-        env={**os.environ, "PYTHONPATH": f"{PROJECT / 'src'}:{Path(__file__).parent}"},
+        env={**os.environ, "PYTHONPATH": f"{PROJECT / 'src'}:{Path(__file__).parents[1]}"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
