@@ -124,7 +124,7 @@ def test_what_learned_nothing_and_what_diverged(groups_of: Callable[..., Groups]
     groups = groups_of(selu=0.46, sigmoid=0.10, tanh=None)
     assert comparison.describe_failures(groups) == [
         "Next to nothing (at most 1.5 times the 10 % of guessing) was learned with logistic (10.1 ± 0.3 % (3 seeds)).",
-        "Not all runs came to the end with tanh (3 runs diverged).",
+        "Not all runs completed with tanh (3 runs diverged).",
     ]
 
 

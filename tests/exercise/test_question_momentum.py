@@ -160,10 +160,10 @@ def test_steps_enough_for_the_final_speed_show_more_than_slowness(
 ):
     rate, pace = arms({0.9: MID}, {0.99999: LOW})
     monkeypatch.setattr(network, "steps_of", lambda groups: 10_000_000)
-    told = network.describe_one_pace({**pace, 0.9: rate[0.9]})
+    text = network.describe_one_pace({**pace, 0.9: rate[0.9]})
     # 1 - 0.99999 * 1 / 100 of the way
-    assert "In these 10,000,000 steps 0.99999 reaches 100 % of it and covers 99 % of the way. It costs 10.1" in told
-    assert "nothing of overshooting" not in told
+    assert "In these 10,000,000 steps 0.99999 reaches 100 % of it and covers 99 % of the way. It costs 10.1" in text
+    assert "nothing of overshooting" not in text
 
 
 def test_without_a_run_there_are_no_steps_to_speak_of(arms: Callable[..., tuple[Groups, Groups]]):
@@ -208,7 +208,7 @@ def test_better_runs_do_not_count_where_others_diverged(arms: Callable[..., tupl
     assert said.startswith(
         "1 of 3 runs of momentum 0.99999 diverged, none of 3 of momentum 0.9. Of the others: it costs nothing here"
     )
-    assert said.endswith("They do not speak for the runs of momentum 0.99999 that diverged, so it is left open.")
+    assert said.endswith("They do not cover the runs of momentum 0.99999 that diverged, so it is undecided.")
     assert worse is None
 
 
@@ -285,7 +285,7 @@ def test_the_whole_answer_and_whether_it_is_the_books(arms: Callable[..., tuple[
     assert [len(answer.sentences), len(answer.details)] == [2, 2]
     assert [picture.name for picture in answer.figures] == ["5_bowls", "5_distances", "5_curves"]
     caption = answer.figures[2].caption
-    assert "Not all of their runs came to the end: at one rate with 0.99999." in caption
+    assert "Not all of their runs completed: at one rate with 0.99999." in caption
     assert "Of the way that they would go at that speed, 1,407 steps cover: " in caption
     assert "0.99999 0.7 %." in caption
     ((_, table),) = answer.tables

@@ -188,7 +188,7 @@ def test_all_methods_compared_near_90_percent(keep: Callable[..., Evidence]):
     ("settings", "said_of_it"),
     [
         ({"strength 0.03": (0, 2000, 0.49, 0.9)}, "outputs are zero (strength 0.03, -5.0 ± "),
-        ({m.NO_PENALTY: (0, 2000, 0.52, 0.6)}, "; that is what ReLU in the place of ELU does by itself."),
+        ({m.NO_PENALTY: (0, 2000, 0.52, 0.6)}, "; that is the effect of ReLU in place of ELU alone."),
     ],
 )
 def test_sparse_activations_with_and_without_relu_alone(keep: Callable[..., Evidence], settings, said_of_it: str):

@@ -52,14 +52,14 @@ def test_every_failure_is_recorded_with_its_reason_and_the_other_jobs_run(study)
 def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them(study):
     folder, done = study
     lines = done.stdout.splitlines()
-    plan, told, table, report = lines[:2], lines[2:9], lines[9:-1], lines[-1]
+    plan, job_lines, table, report = lines[:2], lines[2:9], lines[9:-1], lines[-1]
     assert plan[0] == "plan: 7 solo jobs, 2 at once"
     assert plan[1].startswith("  7 solo: callbacks.fault is set: ")
     assert report == f"report: {folder / 'report.html'}"
-    assert sorted(line.split("/7 ")[0] for line in told) == sorted(str(i + 1) for i in range(7))
-    (killed,) = (line for line in told if "+callbacks.fault.what=kill" in line)
+    assert sorted(line.split("/7 ")[0] for line in job_lines) == sorted(str(i + 1) for i in range(7))
+    (killed,) = (line for line in job_lines if "+callbacks.fault.what=kill" in line)
     assert killed.endswith("s   failed: killed by signal 9 (SIGKILL); out of memory is the usual reason")
-    (fine,) = (line for line in told if "+callbacks.fault.what=nothing" in line)
+    (fine,) = (line for line in job_lines if "+callbacks.fault.what=nothing" in line)
     val_loss = results(folder)[key("nothing")]["metrics"]["val_loss"]
     assert f"   val {val_loss:.4f} " in fine and fine.endswith("s   completed")
     for reason in ("the cat pulled the plug", "killed by signal 9", "exit status 3", "the loss is not finite"):

@@ -56,7 +56,7 @@ def answer(evidence: Evidence) -> Answer:
 
 
 def mc_dropout(evidence: Evidence) -> Measured:
-    """MC dropout of each seed. One takes minutes, so each is kept by itself as soon as it is there."""
+    """MC dropout of each seed. One takes minutes, so each is stored as soon as it is there."""
     of = evidence.what_ran([SWEEP])
     found: Measured = {}
     for seed, run in group(evidence, "cnn_alpha_dropout").runs.items():

@@ -313,7 +313,7 @@ SECTION = Section(
     "3. SELU, ELU and ReLU",
     "What is better about SELU and ELU than about ReLU?",
     "They go below zero, so the mean of a layer stays nearer zero; their gradient for negative inputs lets no unit "
-    "die; and SELU keeps mean and deviation by itself, layer after layer. So deep networks learn faster with them.",
+    "die; and SELU keeps mean and deviation, layer after layer. So deep networks learn faster with them.",
     answer,
     [SWEEP],
     notes=(

@@ -275,8 +275,8 @@ class ImageData(lightning.LightningDataModule, ABC):
     def train_dataloader(self) -> Batches:
         """Shuffled and augmented batches of the training split; not shuffled with `overfit_batches`."""
         images = self.images
-        # Lightning sets it dynamically.
-        overfit = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+        # Lightning sets `overfit_batches` dynamically.
+        overfit = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]  # see above
         return Batches(
             images.train,
             images.train_labels,

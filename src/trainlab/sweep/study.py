@@ -239,11 +239,11 @@ class _Rounding(BaseSampler):
     """Rounds what a sampler draws, so that the study knows the values that are used."""
 
     def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
-        drawn = super().sample_relative(study, trial, search_space)  # type: ignore[safe-super]
+        drawn = super().sample_relative(study, trial, search_space)  # type: ignore[safe-super]  # a mixin of samplers
         return {key: rounded(search_space[key], value) for key, value in drawn.items()}
 
     def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
-        drawn = super().sample_independent(study, trial, param_name, param_distribution)  # type: ignore[safe-super]
+        drawn = super().sample_independent(study, trial, param_name, param_distribution)  # type: ignore[safe-super]  # a mixin of samplers
         return rounded(param_distribution, drawn)
 
 

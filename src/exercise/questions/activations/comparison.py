@@ -197,7 +197,7 @@ def describe_failures(groups: Mapping[str, Group]) -> list[str]:
             lost.append(f"{group.label} ({describe_outcome(group)})")
     mark = f"at most {NEXT_TO_NOTHING:g} times the {100 * by_chance:.3g} % of guessing"
     sentences = [f"Next to nothing ({mark}) was learned with {format_list(nothing)}."] if nothing else []
-    return sentences + ([f"Not all runs came to the end with {format_list(lost)}."] if lost else [])
+    return sentences + ([f"Not all runs completed with {format_list(lost)}."] if lost else [])
 
 
 def _labels_are(pairs: Sequence[Pair]) -> str:

@@ -34,7 +34,7 @@ def describe_cost(wrong: Group, right: Group) -> tuple[str, bool | None]:
     favoured = right if costs else wrong
     if costs is None or not diverged_runs(favoured):
         return text, costs
-    return f"{text} They do not speak for the runs of {favoured.label} that diverged, so it is left open.", None
+    return f"{text} They do not cover the runs of {favoured.label} that diverged, so it is undecided.", None
 
 
 def loses_most(wrong: Group, right: Group) -> bool:

@@ -137,7 +137,7 @@ def plot_curves(rate: ByMomentum, pace: ByMomentum) -> Plot:
         for m in of
         if of[m].others
     ]
-    ended = f" Not all of their runs came to the end: {'; '.join(lost)}." if lost else ""
+    ended = f" Not all of their runs completed: {'; '.join(lost)}." if lost else ""
     with canvas(8.6, 3.6, 2, scale_a_row=True) as (figure, axes):
         for one, groups, title in zip(axes, (rate, pace), ("one learning rate", "one final speed"), strict=True):
             for i, (momentum, group) in enumerate(groups.items()):

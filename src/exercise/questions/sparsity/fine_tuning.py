@@ -119,7 +119,7 @@ def prune_by_schedule(network: N, share: float, data: ImageData, plan: Plan) -> 
 
     Three of the callback's defaults are not wanted. It prunes biases and batch normalization too unless it is given the
     weights. Over all layers together it compares plain magnitudes, which empties the first layer, so each layer is
-    pruned by itself. And it puts what is left back to where the training began after each pruning (the "lottery
+    pruned separately. And it puts what is left back to where the training began after each pruning (the "lottery
     ticket"), which would undo the fine-tuning.
     """
     network = deepcopy(network).train()  # the trainer leaves it in the mode that it finds it in

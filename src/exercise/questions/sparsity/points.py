@@ -67,7 +67,7 @@ def of_methods(points: Sequence[Point], *methods: str) -> list[Point]:
 
 
 def baseline(points: Sequence[Point]) -> Point | None:
-    """The dense network that all are held against: the more accurate of the two, on validation images."""
+    """The dense network that all are compared with: the more accurate of the two, on validation images."""
     return max(of_methods(points, m.DENSE), key=lambda point: point.summary("val_acc").mean, default=None)
 
 

@@ -131,7 +131,7 @@ def _describe_activity(active: Sequence[Point], base: Point) -> str:
     if unpenalized is None:
         return f"{text}."
     if unpenalized is most:
-        return f"{text}; that is what ReLU in the place of ELU does by itself."
+        return f"{text}; that is the effect of ReLU in place of ELU alone."
     by_relu = f"{_format_idle(unpenalized)} ({_format_change(unpenalized, base)})"
     return f"{text}; ReLU in the place of ELU alone, without a penalty, makes it {by_relu}."
 
@@ -318,7 +318,7 @@ SECTION = Section(
     (
         "One network a seed, 20 hidden layers of 100 units with batch normalization, trained to the end of a 1cycle "
         f"schedule; every method starts from it. Methods are fine-tuned alike, for {m.PLAN.epochs} epochs at a rate "
-        f"that falls from {m.PLAN.lr:g} to zero, and so is the dense network: all are held against the better of the "
+        f"that falls from {m.PLAN.lr:g} to zero, and so is the dense network: all are compared with the better of the "
         "dense network as trained and trained on. Students are trained anew, with "
         f"{m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches} steps.",
         "A setting keeps the accuracy where no loss is clear (p below 0.05, paired by seed) and the two-sided 95 % "
@@ -334,7 +334,7 @@ SECTION = Section(
         "accurate although it has as many zeros or more. Nothing is read off between two shares, since the accuracy "
         "does not fall along a straight line. What is clear is decided by Holm's correction over the pairs of each "
         "claim; the ± shown are of one pair alone. A claim holds where it does at each strength of L1, and is "
-        "contradicted where it is at one. L1 trains on for as long as others are fine-tuned, so it is held against "
+        "contradicted where it is at one. L1 trains on for as long as others are fine-tuned, so it is compared with "
         "zeroing with as much training, and against zeroing alone, too.",
         "Magnitudes are compared over all layers, in units of the root mean square of each; weights that are zero "
         "stay zero in fine-tuning. L1 is a proximal step after each of Adam's: soft thresholding gives exact zeros "
