@@ -5,13 +5,15 @@ import errno
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trainlab.runs.files import write_atomically, write_in_place
 from trainlab.runs.format import FORMAT, check_format
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import TaskMetrics
 
 RESULT = "result.json"
 CONTINUATION = "continuation"  # folder in that of a completed run, while it is continued with other settings
@@ -42,6 +44,8 @@ class Result:
         lr_search: result of the learning-rate search, if there was one: method, lr, rule, suggestions, curve,
             search_s, which total_s does not contain.
         tags: words that the run was given, to find it by.
+        task: names, directions and formats of its metrics, see `trainlab.tasks.reported`; None for those of the
+            default classification.
     """
 
     status: str
@@ -53,6 +57,7 @@ class Result:
     error: dict[str, str] | None = None
     lr_search: dict[str, Any] | None = None
     tags: list[str] = field(default_factory=list)
+    task: dict[str, Any] | None = None
 
     @property
     def failed(self) -> bool:
@@ -164,10 +169,9 @@ def is_number(value: Any) -> bool:
 
 def describe(result: Result, folder: Path) -> str:
     """Summary of a run in two lines."""
-    m = result.metrics
-    test = f"test loss {m['test_loss']:.4f}, accuracy {m['test_acc']:.2%}" if "test_loss" in m else ""
-    if "val_loss" in m:
-        validated = f"validation loss {m['val_loss']:.4f}, accuracy {m['val_acc']:.2%}"
+    m, metrics = result.metrics, TaskMetrics.read(result.task).every
+    test = _listed([metric.test for metric in metrics], m)
+    if validated := _listed(metrics, m):
         figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): {validated}"
         figures += f", {test}" if test else ""
     elif test:
@@ -175,3 +179,10 @@ def describe(result: Result, folder: Path) -> str:
     else:
         return f"{result.status}: {folder}"
     return f"{figures}\n{result.status} in {result.time['total_s']:.0f} s: {folder}"
+
+
+def _listed(metrics: Sequence[Metric], values: Mapping[str, Any]) -> str:
+    """Those that there are, the first with its split: "test loss 1.2345, accuracy 50.00%"."""
+    known = [metric for metric in metrics if metric.key in values]
+    names = [metric.name if i else metric.label for i, metric in enumerate(known)]
+    return ", ".join(f"{name} {metric.format(values[metric.key])}" for name, metric in zip(names, known, strict=True))

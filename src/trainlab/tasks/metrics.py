@@ -1,6 +1,9 @@
 """The validation metrics of a run, and the direction in which each of them improves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+Ordered = TypeVar("Ordered")  # a float, or an array of them
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,30 @@ class Metric:
     def format(self, value: float) -> str:
         """``value`` for display."""
         return format(value, self.spec)
+
+    @property
+    def name(self) -> str:
+        """The label without the split: "accuracy"."""
+        return self.label.removeprefix("validation ").removeprefix("test ")
+
+    @property
+    def heading(self) -> str:
+        """Name for the head of a column: "val acc"."""
+        return self.key.replace("_", " ")
+
+    @property
+    def is_percentage(self) -> bool:
+        """Whether values are displayed in percent, and differences in percentage points."""
+        return self.spec.endswith("%")
+
+    @property
+    def test(self) -> "Metric":
+        """The same metric of the test set."""
+        return replace(self, key=f"test_{self.key.removeprefix('val_')}", label=f"test {self.name}")
+
+    def rank(self, value: Ordered) -> Ordered:
+        """``value``, negated where higher values are better: lower is better. Its own inverse."""
+        return value if self.mode == "min" else -value  # type: ignore[operator]  # of a float or an array
 
 
 # Metrics that checkpoints, early stopping, schedules and searches can monitor.

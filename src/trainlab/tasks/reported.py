@@ -1,0 +1,70 @@
+"""The metrics of a task, as the entry `task` of `result.json` names them: displays and comparisons read them there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainlab.tasks.metrics import METRICS, Metric
+
+_FIELDS = ("mode", "label", "spec")
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """The validation metrics of a run.
+
+    Attributes:
+        primary: the one that the best checkpoint was chosen by.
+        compared_by: the one that runs are compared by.
+        every: all of them, first the primary one, then the one that is compared by.
+    """
+
+    primary: Metric
+    compared_by: Metric
+    every: tuple[Metric, ...]
+
+    @classmethod
+    def of(cls, primary: Metric, compared_by: Metric, others: Sequence[Metric] = ()) -> "TaskMetrics":
+        """With each metric once."""
+        return cls(primary, compared_by, tuple(dict.fromkeys([primary, compared_by, *others])))
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any] | None) -> "TaskMetrics":
+        """From the entry of a result; without one, the metrics of the default classification.
+
+        Raises:
+            ValueError: the entry is damaged.
+        """
+        if entry is None:
+            return DEFAULT
+        try:
+            metrics = {key: read_metric(key, about) for key, about in entry["metrics"].items()}
+            return cls.of(metrics[entry["primary"]], metrics[entry["compared_by"]], [*metrics.values()])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"task is damaged: {type(error).__name__} {error}") from None
+
+    def entry(self) -> dict[str, Any]:
+        """For `result.json`; the inverse of ``read``."""
+        metrics = {metric.key: describe_metric(metric) for metric in self.every}
+        return {"primary": self.primary.key, "compared_by": self.compared_by.key, "metrics": metrics}
+
+
+def read_metric(key: str, about: Mapping[str, str]) -> Metric:
+    """The metric with this key in ``metrics`` of a result.
+
+    Raises:
+        ValueError, KeyError, TypeError: ``about`` describes none.
+    """
+    mode, label, spec = (about[field] for field in _FIELDS)
+    format(0.5, spec)
+    if mode not in ("min", "max") or not isinstance(label, str):
+        raise ValueError(f"mode must be min or max, and label a text, got {mode!r} and {label!r}")
+    return Metric(mode, label, key, spec)
+
+
+def describe_metric(metric: Metric) -> dict[str, str]:
+    """``metric`` for a file, without its key."""
+    return {field: getattr(metric, field) for field in _FIELDS}
+
+
+DEFAULT = TaskMetrics.of(METRICS["val/loss"], METRICS["val/acc"])
