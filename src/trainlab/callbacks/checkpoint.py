@@ -12,7 +12,7 @@ from trainlab.runs.files import write_atomically
 from trainlab.runs.format import FORMAT
 from trainlab.tasks.metrics import is_better, metric_of, mode_of
 from trainlab.training.lightning_internals import validate_after
-from trainlab.training.module import Classifier
+from trainlab.training.progress import progress_of
 
 
 class BestAndLast(Checkpoint):
@@ -69,17 +69,17 @@ class BestAndLast(Checkpoint):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Schedule the validation of the last epoch after its last batch."""
-        assert isinstance(pl_module, Classifier)
+        progress = progress_of(trainer)
         if self._val_interval is None:
             self._val_interval = trainer.check_val_every_n_epoch
-        batches, done = pl_module.steps_per_epoch, pl_module.begun_batches
+        batches, done = progress.steps_per_epoch, progress.begun_batches
         last = batches
         if trainer.max_steps >= 0:
-            last = min(batches, done + (trainer.max_steps - trainer.global_step) * pl_module.accumulate)
+            last = min(batches, done + (trainer.max_steps - trainer.global_step) * progress.accumulate)
         if last < batches:
             validate = not self.best
         else:
-            steps = trainer.global_step + math.ceil((batches - done) / pl_module.accumulate)
+            steps = trainer.global_step + math.ceil((batches - done) / progress.accumulate)
             validate = trainer.current_epoch + 1 == trainer.max_epochs or steps == trainer.max_steps
         trainer.check_val_every_n_epoch = 1 if validate else self._val_interval
         validate_after(trainer, last if validate else batches)
@@ -88,8 +88,8 @@ class BestAndLast(Checkpoint):
         """Save `last.ckpt`, and another one if this epoch is among the best so far."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it dynamically
             return
-        assert isinstance(pl_module, Classifier)
-        metrics, whole = pl_module.val_metrics, pl_module.epoch_is_whole
+        progress = progress_of(trainer)
+        metrics, whole = progress.val_metrics, progress.epoch_is_whole
         counts = self.monitor in metrics and (whole or not self.best)
         if counts and math.isfinite(metrics[self.monitor]):
             self._keep_if_good(trainer, {"epoch": trainer.current_epoch, **metrics}, whole)

@@ -8,7 +8,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason as Reason
 
 from trainlab.tasks.metrics import metric_of, mode_of
-from trainlab.training.module import Classifier
+from trainlab.training.progress import progress_of
 from trainlab.validation import check_at_least
 
 
@@ -51,6 +51,6 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the metric if the epoch was validated."""
-        assert isinstance(pl_module, Classifier)
-        if pl_module.val_metrics and pl_module.epoch_is_whole:
+        progress = progress_of(trainer)
+        if progress.val_metrics and progress.epoch_is_whole:
             super().on_train_epoch_end(trainer, pl_module)

@@ -10,7 +10,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from trainlab.training.module import Classifier
+from trainlab.training.progress import progress_of
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +50,11 @@ class EpochLog(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        assert isinstance(pl_module, Classifier)
+        progress = progress_of(trainer)
         self.active = True
         self._start, self._trained = self._clock(), None
-        self._first_batch, self._first_part_s = pl_module.begun_batches, 0.0
-        if self._first_batch:  # the epoch was logged already when it was interrupted
+        self._first_images, self._first_part_s = progress.begun_images, 0.0
+        if self._first_images:  # the epoch was logged already when it was interrupted
             self._first_part_s = self.epoch_s.pop()
             self.images_per_s.pop()
         if self._end is None:
@@ -68,24 +68,20 @@ class EpochLog(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the row and the line."""
-        assert isinstance(pl_module, Classifier)
-        loss, right, count = pl_module.train_sums().tolist()
+        progress = progress_of(trainer)
+        train_metrics, images = progress.train_metrics()
         assert self._end is not None
         previous_end, self._end = self._end, self._clock()
         self.epoch_s.append(self._first_part_s + self._end - previous_end)
-        now = count - self._first_batch * pl_module.batches.batch_size * trainer.world_size
-        self.images_per_s.append(now / ((self._trained or self._end) - self._start))
-        lr, momentum = pl_module.lr_and_momentum
+        self.images_per_s.append((images - self._first_images) / ((self._trained or self._end) - self._start))
         row = {
             "epoch": trainer.current_epoch,
-            "train/loss": loss / count,
-            "train/acc": right / count,
-            **pl_module.val_metrics,
-            "lr": float(lr),
-            "momentum": float(momentum),
+            **train_metrics,
+            **progress.val_metrics,
+            **progress.rates,
             "epoch_s": self.epoch_s[-1],
             "images_per_s": self.images_per_s[-1],
-            "parameters": sum(p.numel() for p in pl_module.network.parameters()),
+            "parameters": sum(p.numel() for p in pl_module.parameters()),
         }
         for logger in trainer.loggers:
             logger.log_metrics(row, step=trainer.global_step)

@@ -12,7 +12,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.study import load_study
 
 from trainlab.runs.optuna_storage import STUDY, open_journal, trial_id
-from trainlab.training.module import Classifier
+from trainlab.training.progress import progress_of
 
 _PRUNED = "pruned_after"  # epochs; of a trial
 
@@ -60,11 +60,11 @@ class Pruning(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the objective and stop if the trial is pruned."""
-        assert isinstance(pl_module, Classifier)
+        progress = progress_of(trainer)
         epochs, ends = trainer.current_epoch + 1, trainer.should_stop
-        if trainer.is_global_zero and pl_module.epoch_is_whole and self._objective in pl_module.val_metrics:
+        if trainer.is_global_zero and progress.epoch_is_whole and self._objective in progress.val_metrics:
             self._report(
-                epochs, pl_module.val_metrics[self._objective], may_prune=not ends and _can_be_pruned(trainer, epochs)
+                epochs, progress.val_metrics[self._objective], may_prune=not ends and _can_be_pruned(trainer, epochs)
             )
         self._stop(trainer, trainer.is_global_zero and not ends and 0 < self._pruned_after() <= epochs)
 

@@ -64,6 +64,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         ValueError: an argument is out of range.
     """
 
+    logs_itself = False  # see `Progress`
     trained: FlatParameters | SeparateParameters
     _sizes: list[int]  # images of each batch
     loss: Tensor  # () mean of the latest batch
@@ -156,6 +157,12 @@ class Classifier(FastHookNames, lightning.LightningModule):
         return self._lr_and_momentum or _lr_and_momentum(self.optimizer)
 
     @property
+    def rates(self) -> dict[str, float]:
+        """`lr` and `momentum` of the latest step."""
+        lr, momentum = self.lr_and_momentum
+        return {"lr": float(lr), "momentum": float(momentum)}
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
         return int(self.trainer.num_training_batches)
@@ -170,6 +177,11 @@ class Classifier(FastHookNames, lightning.LightningModule):
     def begun_batches(self) -> int:
         """Batches of the current epoch that the checkpoint already contains, until the epoch continues; else 0."""
         return len(self._begun["sizes"]) if self._begun else 0
+
+    @property
+    def begun_images(self) -> int:
+        """Images of these batches, of all processes."""
+        return self.begun_batches * self.batches.batch_size * self.trainer.world_size
 
     @property
     def epoch_is_whole(self) -> bool:
@@ -378,6 +390,11 @@ class Classifier(FastHookNames, lightning.LightningModule):
     def losses_of_epoch(self) -> Tensor:
         """Mean loss of each batch of the epoch so far, on the CPU."""
         return self._losses[: len(self._sizes)].cpu()
+
+    def train_metrics(self) -> tuple[dict[str, float], int]:
+        """Mean loss and accuracy of the epoch, and the number of its images, over all processes."""
+        loss, right, count = self.train_sums().tolist()
+        return {"train/loss": loss / count, "train/acc": right / count}, int(count)
 
     def train_sums(self) -> Tensor:
         """(3,) float64: sum of losses, correct predictions, and images of the epoch, over all processes."""
