@@ -28,13 +28,18 @@ def generator(seed: int, *place: str | int) -> torch.Generator:
 
 def seed_global_generators(seed: int, device: torch.device) -> None:
     """Seed what code that takes no generator draws from: torch on the CPU and ``device``, numpy and Python."""
+    seed_torch(seed, device)
+    np.random.seed(seed & _MASK)
+    random.seed(seed)
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed the global generators of torch on the CPU and ``device``."""
     torch.default_generator.manual_seed(seed)  # torch.manual_seed takes 100 times as long
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)
-    np.random.seed(seed & _MASK)
-    random.seed(seed)
 
 
 @contextmanager

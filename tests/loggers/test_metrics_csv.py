@@ -9,15 +9,22 @@ from trainlab.loggers.metrics_csv import MetricsCSV, read_rows
 def log(folder, *epochs, **more):
     logger = MetricsCSV(str(folder))
     for epoch in epochs:
-        logger.log_metrics({"epoch": epoch, "val/loss": epoch / 3, **more}, step=10 * (epoch + 1))
+        logger.log_metrics({"epoch": epoch, "val/loss": epoch / 3, "epoch_s": 0.5, **more}, step=10 * (epoch + 1))
 
 
 def test_a_row_an_epoch_with_numbers_that_read_back_exactly(tmp_path):
     log(tmp_path, 0, 1, 2)
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
-    assert lines[:2] == ["epoch,step,val/loss", "0,10,0.0"]
+    assert lines[:2] == ["epoch,step,val/loss,epoch_s", "0,10,0.0,0.5"]
     assert [float(row["val/loss"]) for row in read_rows(tmp_path / "metrics.csv")] == [0, 1 / 3, 2 / 3]
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def test_what_lightning_logs_of_a_step_is_no_row(tmp_path):
+    log(tmp_path, 0, 1)
+    before = (tmp_path / "metrics.csv").read_bytes()
+    MetricsCSV(str(tmp_path)).log_metrics({"epoch": 0, "train_loss_step": 1.0}, step=5)
+    assert (tmp_path / "metrics.csv").read_bytes() == before
 
 
 def test_a_resumed_run_replaces_the_rows_from_its_first_epoch_on(tmp_path):

@@ -1,6 +1,8 @@
 import copy
 import errno
+from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
@@ -219,3 +221,26 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(call, tmp_path, monkeypatch
     saved = torch.load(path, weights_only=True)
     assert saved["epoch"] == 1
     assert torch.equal(saved["weights"], torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        (
+            {"hyper_parameters": {"net": {"layers": [torch.nn.Linear(1, 1)]}}},
+            r"Linear at hyper_parameters\.net\.layers",
+        ),
+        ({"ema": {"decay": np.float64(0.9)}}, r"numpy\.float64 at ema\.decay"),
+        ({"counts": {slice(1): 0}}, r"slice at counts \(a key\)"),
+    ],
+)
+def test_a_checkpoint_that_could_not_be_loaded_is_an_error_when_it_is_written(more, place, checkpoint, tmp_path):
+    with pytest.raises(ValueError, match=f"^a checkpoint must hold tensors and plain values only, got .*{place};"):
+        AtomicCheckpointIO().save_checkpoint(checkpoint | more, tmp_path / "x.ckpt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_torch_loads_safely_is_written(checkpoint, tmp_path):
+    more = {"more": [torch.Size([2]), torch.float16, complex(1, 2), Counter("ab"), {1}, b"x"]}
+    AtomicCheckpointIO().save_checkpoint(checkpoint | more, tmp_path / "x.ckpt")
+    assert load_checkpoint(tmp_path / "x.ckpt")["more"] == more["more"]

@@ -79,7 +79,8 @@ class BestAndLast(Checkpoint):
         if last < batches:
             validate = not self.best
         else:
-            steps = trainer.global_step + math.ceil((batches - done) / progress.accumulate)
+            left = (batches - done) / progress.accumulate
+            steps = trainer.global_step + (math.ceil(left) if left < math.inf else left)
             validate = trainer.current_epoch + 1 == trainer.max_epochs or steps == trainer.max_steps
         trainer.check_val_every_n_epoch = 1 if validate else self._val_interval
         validate_after(trainer, last if validate else batches)

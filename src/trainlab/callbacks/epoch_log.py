@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from trainlab.loggers.metrics_csv import MetricsCSV
 from trainlab.training.progress import progress_of
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,12 @@ class EpochLog(Callback):
         self._trained = self._clock()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the row and the line."""
+        """Write the row and the line, where the module has logged nothing else at the end of the epoch."""
+        if not progress_of(trainer).logs_itself:
+            self.record(trainer)
+
+    def record(self, trainer: Trainer) -> None:
+        """Write the row and the line of the epoch that ends."""
         progress = progress_of(trainer)
         train_metrics, images = progress.train_metrics()
         assert self._end is not None
@@ -81,12 +87,14 @@ class EpochLog(Callback):
             **progress.rates,
             "epoch_s": self.epoch_s[-1],
             "images_per_s": self.images_per_s[-1],
-            "parameters": sum(p.numel() for p in pl_module.parameters()),
+            "parameters": sum(p.numel() for p in trainer.lightning_module.parameters()),
         }
+        logged = {*train_metrics, *progress.val_metrics} if progress.logs_itself else set()
         for logger in trainer.loggers:
-            logger.log_metrics(row, step=trainer.global_step)
+            kept = set() if isinstance(logger, MetricsCSV) else logged
+            logger.log_metrics({key: value for key, value in row.items() if key not in kept}, step=trainer.global_step)
         if trainer.is_global_zero:
-            log.info(_line(row, trainer.max_epochs))
+            log.info(_line(row, trainer.max_epochs) if not progress.logs_itself else str(row))
 
     def state_dict(self) -> dict[str, Any]:
         """Times of the epochs so far."""

@@ -29,9 +29,9 @@ class MetricsCSV(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Write the row of ``metrics["epoch"]``; it replaces rows of the same and of later epochs.
 
-        Metrics without "epoch", which other callbacks log, are ignored.
+        Metrics without "epoch_s", which Lightning and other callbacks log, are ignored.
         """
-        if "epoch" not in metrics:
+        if "epoch_s" not in metrics:
             return
         row = {"epoch": metrics["epoch"], "step": step, **metrics}
         rows = [old for old in read_rows(self.path) if int(old["epoch"]) < metrics["epoch"]]

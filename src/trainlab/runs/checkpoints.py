@@ -3,8 +3,10 @@
 import io
 import pickle
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -21,7 +23,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints atomically."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint``, tensors and plain values only."""
+        """Write ``checkpoint``.
+
+        Raises:
+            ValueError: it has other objects in it than tensors and plain values, and could not be loaded again.
+        """
+        check_loadable(checkpoint)
         buffer = io.BytesIO()
         torch.save(apply_to_collection(checkpoint, Tensor, _own), buffer)
         write_atomically(Path(path), buffer.getvalue())
@@ -30,6 +37,43 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def _own(tensor: Tensor) -> Tensor:
     """A tensor with its own storage: torch saves the whole storage of a view, such as that of a population."""
     return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.detach().clone()
+
+
+def check_loadable(checkpoint: Mapping[str, Any]) -> None:
+    """Raise ValueError, with its key, if a part of a checkpoint could not be loaded with ``weights_only=True``."""
+    for key, value in _odd_values(checkpoint):
+        buffer = io.BytesIO()
+        try:
+            torch.save(value, buffer)
+            buffer.seek(0)
+            torch.load(buffer, map_location="cpu", weights_only=True)
+        except Exception as error:  # what pickling runs may raise anything
+            advice = (
+                f"leave it out by save_hyperparameters(ignore=[{key.rpartition('.')[2]!r}])"
+                if key.startswith(("hyper_parameters.", "datamodule_hyper_parameters."))
+                else "keep it out of the checkpoint, or save plain values that it can be made from"
+            )
+            kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+            raise ValueError(
+                f"a checkpoint must hold tensors and plain values only, got {kind} at {key}; {advice}"
+            ) from error
+
+
+def _odd_values(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The parts of a nested value, with their keys, that are no tensors, plain values or containers."""
+    kind = type(value)
+    if kind in (dict, OrderedDict):
+        for name, item in value.items():
+            yield from _odd_values(name, f"{key} (a key)".lstrip())
+            yield from _odd_values(item, f"{key}.{name}".lstrip("."))
+    elif kind in (list, tuple, set):
+        for item in value:
+            yield from _odd_values(item, key)
+    elif kind not in _PLAIN:
+        yield key, value
+
+
+_PLAIN = (Tensor, nn.Parameter, str, int, float, bool, NoneType, bytes, torch.Size, torch.dtype, torch.device)
 
 
 def load_checkpoint(path: Path, to_resume: bool = False) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def detects_anomalies(trainer: Trainer) -> bool:
     return bool(trainer._detect_anomaly)
 
 
-def validate_after(trainer: Trainer, batch: int) -> None:
+def validate_after(trainer: Trainer, batch: float) -> None:
     """Validate after that many batches of each epoch. Gain: a run that `max_steps` ends inside one is validated."""
     trainer.val_check_batch = batch
 
@@ -115,6 +115,75 @@ def continue_epoch(trainer: Trainer) -> None:
     """In `on_train_epoch_start` of such an epoch: continue to count its batches where the checkpoint ends."""
     loop = trainer.fit_loop.epoch_loop
     loop._restarting, loop._restart_stage = True, RestartStage.RESTARTED_ON_LAST
+
+
+def seed_batches(trainer: Trainer, seed: Callable[[str, int], None]) -> None:
+    """Have ``seed("train" or "validation", epoch)`` called just before the iterators of data loaders are made.
+
+    Their order and the random states of their workers are drawn then. Lightning makes those of the first epoch of a
+    process earlier than others, before samplers know the epoch: they are made again. Workers that persist keep their
+    random states, so they are started anew. Gain: a resumed run gets the batches of an uninterrupted one.
+    """
+    loop, validation = trainer.fit_loop.epoch_loop, trainer.fit_loop.epoch_loop.val_loop
+    begin, reset = loop.on_run_start, validation.reset
+
+    def begin_epoch(fetcher: Any) -> None:
+        first = loop.trainer.current_epoch == 0 or trainer.fit_loop.is_resuming or loop.restarting
+        _stop_workers(trainer.fit_loop._combined_loader)
+        seed("train", trainer.current_epoch)
+        if first:  # otherwise Lightning does
+            iter(fetcher)
+        begin(fetcher)
+
+    def reset_validation() -> None:
+        _stop_workers(validation._combined_loader)
+        seed("validation", trainer.current_epoch)
+        reset()
+
+    loop.on_run_start = begin_epoch  # type: ignore[method-assign, assignment]  # of this trainer alone
+    validation.reset = reset_validation  # type: ignore[method-assign]  # of this trainer alone
+
+
+def _stop_workers(loaders: Any) -> None:
+    """Have data loaders start new workers."""
+    for loader in () if loaders is None else loaders.flattened:
+        if getattr(loader, "persistent_workers", False):
+            loader._iterator = None
+
+
+def step_plateau_schedules(trainer: Trainer) -> Callable[[], None]:
+    """A function that steps the schedules that watch a metric, at the end of an epoch. Lightning does not any more.
+
+    Gain: they are in the checkpoint that is written before Lightning would have stepped them.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    update = loop.update_lr_schedulers
+
+    def update_others(interval: str, update_plateau_schedulers: bool) -> None:
+        if not (interval == "epoch" and update_plateau_schedulers):
+            update(interval, update_plateau_schedulers=update_plateau_schedulers)
+
+    def step() -> None:
+        if loop._num_ready_batches_reached():
+            update("epoch", update_plateau_schedulers=True)
+
+    loop.update_lr_schedulers = update_others  # type: ignore[method-assign]  # of this trainer alone
+    return step
+
+
+def logged_in_epoch(trainer: Trainer) -> dict[str, Any]:
+    """Metrics that were logged in the training or validation of the epoch that now ends, by name.
+
+    Gain: which of them are of this validation; `callback_metrics` mixes all.
+    """
+    assert trainer._results is not None
+    return dict(trainer._results.metrics(on_step=False)["callback"])
+
+
+def batches_trained(trainer: Trainer) -> tuple[int, bool]:
+    """Batches of the current epoch so far, and whether they are all. Gain: data loaders may not know how many."""
+    loop = trainer.fit_loop.epoch_loop
+    return loop.batch_progress.current.ready, loop._num_ready_batches_reached()
 
 
 def lacks_psutil(callback: DeviceStatsMonitor, on_cpu: bool) -> bool:

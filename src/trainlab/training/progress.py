@@ -5,6 +5,7 @@ from typing import Protocol
 from lightning import Trainer
 
 from trainlab.training.module import Classifier
+from trainlab.training.own_module import OwnModuleProgress
 
 
 class Progress(Protocol):
@@ -21,8 +22,8 @@ class Progress(Protocol):
     logs_itself: bool
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Batches of an epoch."""
+    def steps_per_epoch(self) -> float:
+        """Batches of an epoch; infinite where nothing knows how many."""
 
     @property
     def begun_batches(self) -> int:
@@ -47,5 +48,6 @@ class Progress(Protocol):
 def progress_of(trainer: Trainer) -> Progress:
     """That of the training that ``trainer`` makes."""
     module = trainer.lightning_module
-    assert isinstance(module, Classifier)
-    return module
+    if isinstance(module, Classifier):
+        return module
+    return next(c for c in trainer.callbacks if isinstance(c, OwnModuleProgress))  # type: ignore[attr-defined]  # Lightning sets it unseen
