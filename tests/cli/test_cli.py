@@ -87,7 +87,7 @@ def files_in(folder: Path) -> list[str]:
 
 NOT_COMPOSED = {  # overrides: what the message has to say
     "model=elu_hee": "model has no option 'elu_hee'; did you mean elu_he or",
-    "optim=zebra": "optim has no option 'zebra'; there are: adam, adamw, nadam, rmsprop, sgd",
+    "optim=zebra": "optim has no option 'zebra'; there are: adadelta, adafactor, adagrad, adam,",
     "modell=bn": "there is no setting 'modell'; did you mean model?",
     "optim.lrr=1e-3": "there is no setting 'optim.lrr'; did you mean optim.lr or",
     "model.dropuot=0.1": "did you mean model.dropout or",
