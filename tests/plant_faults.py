@@ -102,9 +102,9 @@ FAULTS = {
         "report",
     ),
     "smoothed labels in the validation loss": Fault(
-        "training/module.py",
-        'functional.cross_entropy(logits, labels, reduction="sum")',
-        'functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)',
+        "tasks/classification.py",
+        'functional.cross_entropy(outputs, targets, reduction="sum")',
+        'functional.cross_entropy(outputs, targets, reduction="sum", label_smoothing=self.label_smoothing)',
         "training/test_module.py",
     ),
     "each epoch in the order of the first": Fault(

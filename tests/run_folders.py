@@ -20,7 +20,7 @@ def config_of(seed: int, activation: str, lr: float, **more: Any) -> dict[str, A
         "name": "study",
         "output_dir": "/outputs",
         "seed": seed,
-        "label_smoothing": 0.0,
+        "task": {"_target_": "trainlab.tasks.Classification", "label_smoothing": 0.0},
         "model": {
             **{"_target_": "trainlab.models.MLP", "seed": seed, "num_classes": 10, "activation": activation},
             **{"depth": 20, **more},

@@ -89,6 +89,7 @@ def test_the_folder_of_a_run_has_what_the_design_says(train):
         "error",
         "lr_search",
         "tags",
+        "task",
     ]
     assert written["lr_search"] is None
     assert written["status"] == "completed"

@@ -37,8 +37,9 @@ from trainlab.runs.files import write_atomically
 from trainlab.runs.fingerprint import fingerprint, is_debug_run
 from trainlab.runs.folder import clean_up_on_error, has_ended, is_main_process, result_written, run_folder_lock
 from trainlab.runs.provenance import device_name, provenance
-from trainlab.runs.result import Result, describe
+from trainlab.runs.result import Result, describe, describe_test
 from trainlab.runs.stop_reason import stop_reason, was_pruned
+from trainlab.tasks.classification import Classification
 from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
@@ -103,6 +104,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         return _follow(parts, config, folder)
     with run_folder_lock(run_dir), clean_up_on_error(run_dir):
         result = Result("running", fingerprint(config), list(cfg.overrides), tags=config["tags"])
+        result.task = parts.task.reported.entry()
         result.provenance = provenance(config["seed"])
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
@@ -233,8 +235,13 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
     images = parts.data.images
     if start is None:
         parts.standardize()
-    about = {"config": config, "image_shape": list(parts.data.image_shape), "classes": list(images.classes)}
-    parts.checkpoint.about |= about | {"data_digest": images.digest}
+    about: dict[str, Any] = {
+        "config": config,
+        "image_shape": list(parts.data.image_shape),
+        "classes": list(images.classes),
+    }
+    about |= {"num_outputs": parts.network.num_classes, "data_digest": images.digest}
+    parts.checkpoint.about |= about
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
     finally:
@@ -256,7 +263,7 @@ def _test(result: Result, parts: Parts) -> None:
             f"process has written there; remove {path.parents[1]} to train anew, or set another name="
         )
     evaluation = _evaluate(result, parts, checkpoint)
-    for board in parts.loggers.boards:
+    for board in parts.loggers.boards if isinstance(parts.task, Classification) else ():
         from trainlab.callbacks.figures import write_test  # matplotlib takes a while to import
 
         write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
@@ -274,8 +281,8 @@ def _evaluate(result: Result, parts: Parts, checkpoint: dict[str, Any]) -> Evalu
     check_same_network(checkpoint, parts.network)
     network = parts.network.float().to(parts.trainer.strategy.root_device)
     network.load_state_dict(network_weights(checkpoint))
-    evaluation = evaluate(network, parts.data.test_dataloader(), len(parts.data.classes))
-    result.metrics |= {"test_loss": evaluation.loss, "test_acc": evaluation.accuracy}
+    evaluation = evaluate(network, parts.data.test_dataloader(), parts.task)
+    result.metrics |= evaluation.of_split("test")
     return evaluation
 
 
@@ -285,14 +292,14 @@ def _test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], p
     Test metrics are recorded where a completed run lacks them; otherwise nothing is written.
     """
     result = Result("completed", fingerprint(config), list(overrides), tags=config["tags"])
+    result.task = parts.task.reported.entry()
     if not is_main_process():
         return result
     with run_folder_lock(folder), clean_up_on_error(folder):
         path = checkpoint_to_test(folder, config)
         previous = None if config["ckpt_path"] else Result.read(folder)
         _test_later(result, parts, path)
-        loss, accuracy = result.metrics["test_loss"], result.metrics["test_acc"]
-        log.info("test loss %.4f, accuracy %.2f %%: %s", loss, 100 * accuracy, path)
+        log.info("%s: %s", describe_test(result), path)
         if previous is None:
             return result
         if lacks_test(previous):
@@ -307,7 +314,8 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error
     reason = stop_reason(error, trainer, parts.callbacks)
     result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": reason}
     if best:
-        result.metrics |= {"best_epoch": best["epoch"], "val_loss": best["val/loss"], "val_acc": best["val/acc"]}
+        found = {metric.key: best[name] for name, metric in parts.task.known.items()}
+        result.metrics |= {"best_epoch": best["epoch"]} | found
     if parts.epochs.epoch_s:
         result.time = {
             "total_s": total_s,

@@ -94,7 +94,7 @@ def test_the_best_so_far_is_taken_over_with_its_checkpoint_only(tmp_path):
             lambda: BestAndLast("", "val/acc", "min"),
             "mode must be max for monitor=val/acc, got 'min'; set callbacks.checkpoint.mode=null or another",
         ),
-        (lambda: BestAndLast("", "loss"), "monitor must be one of val/loss, val/acc, got 'loss'; set callbacks.check"),
+        (lambda: BestAndLast("", "loss"), "mode must be given for monitor='loss', min or max, got null; set callbacks"),
         (lambda: EarlyStopping("val/acc", mode="min"), "mode must be max for monitor=val/acc"),
         (lambda: EarlyStopping("val/loss", patience=-1), "patience must be at least 0, got -1; set callbacks.early"),
         (lambda: EarlyStopping("val/loss", min_delta=-0.1), "min_delta must be at least 0, got -0.1"),

@@ -26,7 +26,7 @@ DROPOUT = ("model.dropout=0.3", "model.dropout_kind=standard", "model.dropout_af
 CASES = {
     "bn and dropout": ("model=bn", *DROPOUT),
     "alpha dropout": ("model=alpha_dropout", "model.dropout_after=every", "optim=sgd", "scheduler=one_cycle"),
-    "rrelu, augmented": ("model.activation=rrelu", "data.flip=true", "data.crop_padding=2", "label_smoothing=0.1"),
+    "rrelu, augmented": ("model.activation=rrelu", "data.flip=true", "data.crop_padding=2", "task.label_smoothing=0.1"),
     "float64, batches of two": ("trainer.precision=64-true", "trainer.accumulate_grad_batches=2"),
     "bfloat16": ("trainer.precision=bf16-true", "model=selu_lecun"),
 }

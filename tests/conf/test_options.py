@@ -76,6 +76,7 @@ OPTIONS = {
         *("muon", "nadam", "radam", "rmsprop", "rprop", "sgd"),
     },
     "scheduler": {"constant", "cosine", "one_cycle", "plateau"},
+    "task": {"classification"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
 CONF = PROJECT / "conf"

@@ -8,6 +8,7 @@ from torch.nn import functional
 from trainlab.inference.layer_statistics import Layer, activations, gradient_norms, layers_of, statistics, weights_of
 from trainlab.models import CNN, MLP, image_network
 from trainlab.randomness import CounterDraws, generator
+from trainlab.tasks import Classification
 
 DROPOUT = {"dropout": 0.5, "dropout_kind": "standard"}
 
@@ -160,7 +161,7 @@ def test_gradient_norms_by_hand():
 def test_the_gradient_is_that_of_the_smoothed_loss_in_training_mode():
     network = image_network(MLP, (3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
     layers, labels = layers_of(network), torch.arange(8) % 10
-    norms = gradient_norms(network, layers, images(8), labels, 0.3)
+    norms = gradient_norms(network, layers, images(8), labels, Classification(label_smoothing=0.3).loss)
     network.train()
     functional.cross_entropy(network(images(8)), labels, label_smoothing=0.3).backward()
     for layer, norm in zip(layers, norms, strict=True):

@@ -79,7 +79,7 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
         "scheduler": {"_target_": "trainlab.training.schedules.cosine"},
         "data": {"_target_": "mine.Data", "batch_size": 8},
         "trainer": {"max_epochs": 1, "gradient_clip_val": None},
-        "label_smoothing": 0.1,
+        "task": {"label_smoothing": 0.1},
         "seed": 1,
     }
     found = hyperparameters(config)

@@ -142,7 +142,7 @@ def test_a_diverged_run_has_its_hyperparameters_and_no_figures(train, tmp_path):
 @pytest.mark.slow
 def test_new_settings_take_the_place_of_the_old(train):
     train(BOARD)
-    result, folder = train(BOARD, "label_smoothing=0.25", "ckpt_path=last", "trainer.max_epochs=3")
+    result, folder = train(BOARD, "task.label_smoothing=0.25", "ckpt_path=last", "trainer.max_epochs=3")
     assert described(folder)[1]["label_smoothing"] == 0.25
     assert_curves_are_those_of_metrics_csv(folder)
     assert_result_is_shown(result, folder)

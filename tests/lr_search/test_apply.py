@@ -130,7 +130,7 @@ def test_seeds_and_lengths_of_one_variant_search_once(train: Any, made: list[str
 
 
 CHANGES = (
-    *("model=bn", "model.width=8", "optim=adam", "optim.eps=1e-7", "scheduler=one_cycle", "label_smoothing=0.1"),
+    *("model=bn", "model.width=8", "optim=adam", "optim.eps=1e-7", "scheduler=one_cycle", "task.label_smoothing=0.1"),
     *("trainer.gradient_clip_val=1", "trainer.precision=64-true", "data.batch_size=8", "data.flip=true"),
     *("data.data_seed=1", "data.val_size=80", "lr_search.num_steps=41", "lr_search.seed=1", "model.seed=5"),
 )

@@ -88,7 +88,7 @@ def test_the_losses_are_those_of_a_loop_by_hand(find: Any, compose_config: Any, 
         "trainer.precision=64-true",
         "lr_search.num_steps=30",
         "data.flip=true",
-        "label_smoothing=0.1",
+        "task.label_smoothing=0.1",
     )
     ((losses),) = find(*settings)["curve"]["losses"]
     cfg = compose_config(*SHORT, *settings, f"seed={derive_seed(0, 'lr_search', 0)}")

@@ -18,7 +18,7 @@ KINDS = {
 }
 OWN = {
     "first": ["seed=1"],
-    "second": ["seed=2", "label_smoothing=0.1"],
+    "second": ["seed=2", "task.label_smoothing=0.1"],
     "third": ["seed=1", "optim.weight_decay=0.01"],
     "fourth": ["seed=3", "trainer.max_epochs=1"],
 }

@@ -16,7 +16,7 @@ CASES = {
     ),
     "decay, smoothing, clipped by value": (
         ["optim=adamw", "optim.lr=1e-3", "trainer.gradient_clip_val=0.01", "trainer.gradient_clip_algorithm=value"],
-        [["label_smoothing=0.1"], ["optim.weight_decay=0.1", "optim.betas=[0.8,0.99]"]],
+        [["task.label_smoothing=0.1"], ["optim.weight_decay=0.1", "optim.betas=[0.8,0.99]"]],
     ),
     "prelu, rmsprop, plateau": (
         ["model.activation=prelu", "optim=rmsprop", "optim.lr=1e-4", "optim.momentum=0.9", "scheduler=plateau"],

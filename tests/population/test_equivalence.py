@@ -27,7 +27,7 @@ OPTIMIZERS = {  # overrides, and rates that train without blowing up
 LIKE_OTHERS = ("nesterov", "centered")  # only in the full matrix
 SCHEDULES = ("constant", "one_cycle")
 # Where each member has its own: weight decay, averages, smoothing, a run half as long, so another schedule.
-OWN = ["seed=2", "optim.weight_decay=0.01", "label_smoothing=0.1", "trainer.max_epochs=2"]
+OWN = ["seed=2", "optim.weight_decay=0.01", "task.label_smoothing=0.1", "trainer.max_epochs=2"]
 OWN_OF = {
     "adam": ["optim.betas=[0.8,0.99]"],
     "sgd": ["optim.momentum=0.8"],
@@ -153,4 +153,4 @@ TRAINED = {
 @pytest.mark.parametrize(("model", "trained"), [*product(FOUR, TRAINED)])
 def test_networks_of_full_size(model, trained, tmp_path):
     common = [f"model={model}", *FULL, *TRAINED[trained]]
-    assert_equal([common, [*common, "seed=2", "label_smoothing=0.1"]], tmp_path)
+    assert_equal([common, [*common, "seed=2", "task.label_smoothing=0.1"]], tmp_path)

@@ -23,7 +23,7 @@ MODELS = {
     "vit": {"_target_": "foreign_networks.ViT"},
 }
 # Each has its own seed, rate and length.
-OWN = (["seed=1", "optim.lr=1e-3"], ["seed=2", "optim.lr=5e-4", "trainer.max_epochs=2", "label_smoothing=0.1"])
+OWN = (["seed=1", "optim.lr=1e-3"], ["seed=2", "optim.lr=5e-4", "trainer.max_epochs=2", "task.label_smoothing=0.1"])
 
 
 def foreign(folder, model, *overrides):

@@ -43,7 +43,7 @@ def config(*overrides):
 # What settings can be in a sweep: values that one population can have are in one list, kinds of them in several.
 KINDS = {
     "seed": [[1, 2, 3]],
-    "label_smoothing": [[0, 0.1]],
+    "task.label_smoothing": [[0, 0.1]],
     "optim.lr": [[1, 1e-3, 1e-4]],
     "optim.betas": [[[0.9, 0.999], [0.8, 1 / 3]]],
     "optim.nesterov": [[True], [False]],
@@ -127,7 +127,7 @@ TOGETHER = [
     "seed=2",
     "model.seed=7",
     "data.seed=7",
-    "label_smoothing=0.1",
+    "task.label_smoothing=0.1",
     "optim.lr=1",
     "optim.betas=[0.5,0.6]",
     "optim.eps=1",

@@ -10,8 +10,8 @@ from torch.nn import functional
 from trainlab.models.activations import ACTIVATIONS, build_activation
 from trainlab.models.dropout import build_dropout
 from trainlab.population.layers import Tensors, constants, stacked_layers
-from trainlab.population.stack import mean_losses
 from trainlab.randomness import CounterDraws
+from trainlab.tasks.classification import Classification, mean_losses
 
 MEMBERS, IMAGES, UNITS = 3, 7, 5
 STEPS = (0, 4, 1000)  # that the members are at
@@ -94,7 +94,8 @@ def test_losses_are_those_of_cross_entropy_with_each_members_smoothing():
     smoothing = [0.0, 0.1, 0.9]
     logits = torch.randn(MEMBERS, IMAGES, 10).mul_(5).requires_grad_()
     labels = torch.randint(0, 10, (MEMBERS, IMAGES))
-    losses, right = mean_losses(logits, labels, torch.tensor(smoothing)[:, None])
+    tasks = [Classification(label_smoothing=share) for share in smoothing]
+    losses, right = tasks[0].loss_of_members(tasks, logits)(logits, labels)
     losses.sum().backward()
     for member, share in enumerate(smoothing):
         own = logits.detach()[member].requires_grad_()
@@ -108,7 +109,7 @@ def test_losses_are_those_of_cross_entropy_with_each_members_smoothing():
 def test_a_loss_that_is_finite_alone_is_finite_together():
     # Their logarithms of probabilities are -2e38 each: a mean of them, not wanted without smoothing, overflows.
     logits = torch.tensor([2e38] + [0.0] * 9, dtype=torch.float32).repeat(1, 2, 1).requires_grad_()
-    losses, _ = mean_losses(logits, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float32))
+    losses = mean_losses(logits, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float32))
     losses.sum().backward()
     assert losses.tolist() == [0.0]
     assert logits.grad.abs().max() == 0

@@ -52,7 +52,7 @@ def cut_short(works, epochs):
 def works(request, tmp_path):
     """Overrides of three runs by folder."""
     common = CASES[request.param]
-    return {tmp_path / str(i): [*common, f"seed={s}", f"label_smoothing=0.{i}"] for i, s in enumerate(SEEDS)}
+    return {tmp_path / str(i): [*common, f"seed={s}", f"task.label_smoothing=0.{i}"] for i, s in enumerate(SEEDS)}
 
 
 def assert_same_as_undisturbed(works):

@@ -15,7 +15,7 @@ from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.result import CONTINUATION, Result
 
 LONGER = [*NADAM, "trainer.max_epochs=4"]
-OTHER = ["label_smoothing=0.3", "ckpt_path=last"]
+OTHER = ["task.label_smoothing=0.3", "ckpt_path=last"]
 
 
 def content(folder):
@@ -28,7 +28,7 @@ def content(folder):
     ("settings", "rule"),
     [
         (
-            ["seed=7", "label_smoothing=0.3"],
+            ["seed=7", "task.label_smoothing=0.3"],
             r"nothing left to train: .*last.ckpt has 2 epochs and max_epochs is 2",
         ),
         (["trainer.max_epochs=1"], "has 2 epochs and max_epochs is 1; set trainer.max_epochs above 2"),
@@ -66,7 +66,7 @@ def test_a_continuation_with_other_settings_says_so_and_counts_nowhere(train):
     (part,) = result.provenance["continued_from"]
     assert part == {
         **{"path": str(folder / "checkpoints" / "last.ckpt"), "epochs": 2, "steps": 38, "fingerprint": old.fingerprint},
-        **{"changes": ["label_smoothing: 0.0, now 0.3", "trainer.max_epochs: 2, now 4"], "as_in_one_go": False},
+        **{"changes": ["task.label_smoothing: 0.0, now 0.3", "trainer.max_epochs: 2, now 4"], "as_in_one_go": False},
     }
     assert Result.read(folder) == result
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == 3
@@ -75,7 +75,7 @@ def test_a_continuation_with_other_settings_says_so_and_counts_nowhere(train):
     (run,) = find_runs([folder])
     assert not run.is_completed
     assert "continues" in run.reason
-    assert "label_smoothing: 0.0, now 0.3" in run.reason
+    assert "task.label_smoothing: 0.0, now 0.3" in run.reason
     # Longer once more: its first epochs had other settings all the same.
     result, _ = train(*LONGER, *OTHER, "trainer.max_epochs=5", name="a")
     assert [part["as_in_one_go"] for part in result.provenance["continued_from"]] == [False, True]

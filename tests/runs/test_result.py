@@ -36,7 +36,7 @@ IRRELEVANT = [
 ]
 RELEVANT = [
     "seed=2",
-    "label_smoothing=0.1",
+    "task.label_smoothing=0.1",
     "model.width=17",
     "model.batch_norm=true",
     "optim.lr=2e-4",
@@ -106,7 +106,8 @@ def test_a_result_reads_back_as_it_was_written(tmp_path):
     assert Result.read(tmp_path) == result
     fields = json.loads((tmp_path / "result.json").read_text())
     assert list(fields) == [
-        *("format", "status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search", "tags")
+        *("format", "status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search"),
+        *("tags", "task"),
     ]
 
 

@@ -20,7 +20,7 @@ def mine(tmp_path):
     (folder / "experiment").mkdir(parents=True)
 
     def write(label_smoothing):
-        text = f"# @package _global_\nlabel_smoothing: {label_smoothing}\n"
+        text = f"# @package _global_\ntask:\n  label_smoothing: {label_smoothing}\n"
         (folder / "experiment" / "mine.yaml").write_text(text)
         return f"--config-dir={folder}"
 
@@ -54,7 +54,8 @@ def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_pat
     told = done.stderr.splitlines()
     assert told[0] == "error: 2 of 3 jobs cannot be run, so none was started"
     assert (
-        "holds a run with other settings (label_smoothing: 0.0, now 0.1). Set another name=, or ckpt_path=" in told[1]
+        "holds a run with other settings (task.label_smoothing: 0.0, now 0.1). Set another name=, or ckpt_path="
+        in told[1]
     )
     assert told[1].startswith("  seed=1: ") and told[2].startswith("  seed=2: ")
     assert f"{half} is damaged (" in told[2] and told[2].endswith("; remove it, or set another name=")

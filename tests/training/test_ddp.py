@@ -114,7 +114,7 @@ def test_two_processes_validate_the_batch_norm_network_that_is_saved_and_resume_
 
     result, whole = train("whole")
     best = load_checkpoint(tmp_path / "whole" / "checkpoints" / "best.ckpt")
-    evaluation = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader(), 10)
+    evaluation = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader())
     assert result.metrics["val_loss"] == pytest.approx(evaluation.loss, rel=1e-6)
     assert result.metrics["val_acc"] == evaluation.accuracy
 

@@ -136,10 +136,10 @@ def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
             torch.testing.assert_close(value, average[key], rtol=1e-5, atol=1e-6, msg=lambda m, key=key: f"{key}: {m}")
     assert not torch.equal(saved["module.output.weight"], weights.of_step[-1]["module.output.weight"])
 
-    held_out = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader(), 10)
+    held_out = evaluate(rebuild_network(best), rebuild_data(best).val_dataloader())
     assert result.metrics["val_acc"] == held_out.accuracy
     assert result.metrics["val_loss"] == pytest.approx(held_out.loss, rel=1e-5)
-    tested = evaluate(rebuild_network(best), rebuild_data(best).test_dataloader(), 10)
+    tested = evaluate(rebuild_network(best), rebuild_data(best).test_dataloader())
     assert (result.metrics["test_acc"], result.metrics["test_loss"]) == (tested.accuracy, pytest.approx(tested.loss))
 
     with pytest.raises(Interrupted):

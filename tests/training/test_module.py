@@ -17,7 +17,8 @@ from trainlab.randomness import generator
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
-from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier
+from trainlab.tasks import Classification
+from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS
 from trainlab.training.optimizer_checks import needs_closure
 
 # Adam divides by the gradient's size + 1e-8: where a gradient is near zero, its rounding error of 1e-16 becomes
@@ -49,7 +50,7 @@ CASES = {
         SGD,
         {"every": 100},
     ),
-    "nadam smoothed": (["optim=nadam", "optim.lr=2e-3", "label_smoothing=0.2"], NADAM, {"smoothing": 0.2}),
+    "nadam smoothed": (["optim=nadam", "optim.lr=2e-3", "task.label_smoothing=0.2"], NADAM, {"smoothing": 0.2}),
 }
 
 
@@ -243,8 +244,9 @@ def test_divergence_is_noticed_before_a_long_epoch_ends(train):
 
 def test_label_smoothing_out_of_range_is_refused():
     for value in (-0.1, 1.0):
-        with pytest.raises(ValueError, match=rf"label_smoothing must be in \[0, 1\), got {value}; set label_smoothing"):
-            Classifier(image_network(MLP, depth=1), torch.optim.SGD, lambda *_: None, label_smoothing=value)
+        rule = rf"label_smoothing must be in \[0, 1\), got {value}; set task\.label_smoothing"
+        with pytest.raises(ValueError, match=rule):
+            Classification(label_smoothing=value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from trainlab.runs.files import write_atomically
 from trainlab.runs.format import FORMAT
-from trainlab.tasks.metrics import is_better, metric_of, mode_of
+from trainlab.tasks.metrics import is_better, mode_of
 from trainlab.training.lightning_internals import validate_after
 from trainlab.training.progress import progress_of
 
@@ -27,8 +27,8 @@ class BestAndLast(Checkpoint):
 
     Args:
         dirpath: folder of the checkpoints.
-        monitor: a metric of ``METRICS``.
-        mode: "min" or "max"; None to follow from the metric.
+        monitor: a validation metric of the task.
+        mode: "min" or "max"; None to follow from the metric, where it is one of ``METRICS``.
         save_top_k: number of best epochs whose checkpoints are kept, `best.ckpt` among them.
 
     Attributes:
@@ -42,7 +42,6 @@ class BestAndLast(Checkpoint):
     def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str | None = None, save_top_k: int = 1) -> None:
         if save_top_k < 1:
             raise ValueError(f"save_top_k must be at least 1, got {save_top_k}; set callbacks.checkpoint.save_top_k")
-        metric_of(monitor, "callbacks.checkpoint.monitor")
         self.best_path, self.last_path = Path(dirpath, "best.ckpt"), Path(dirpath, "last.ckpt")
         self.monitor = monitor
         self.mode = mode_of(monitor, mode, "callbacks.checkpoint")

@@ -7,7 +7,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason as Reason
 
-from trainlab.tasks.metrics import metric_of, mode_of
+from trainlab.tasks.metrics import mode_of
 from trainlab.training.progress import progress_of
 from trainlab.validation import check_at_least
 
@@ -24,7 +24,6 @@ class EarlyStopping(callbacks.EarlyStopping):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         section = "callbacks.early_stopping"
-        metric_of(self.monitor, f"{section}.monitor")
         mode_of(self.monitor, self.mode, section)
         min_delta = self.min_delta if self.mode == "max" else -self.min_delta  # Lightning has multiplied it by -1
         check_at_least(0, section, patience=self.patience, min_delta=min_delta)

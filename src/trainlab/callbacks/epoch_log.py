@@ -11,6 +11,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from trainlab.loggers.metrics_csv import MetricsCSV
+from trainlab.tasks.task import Task
+from trainlab.training.module import Classifier
 from trainlab.training.progress import progress_of
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,9 @@ class EpochLog(Callback):
             kept = set() if isinstance(logger, MetricsCSV) else logged
             logger.log_metrics({key: value for key, value in row.items() if key not in kept}, step=trainer.global_step)
         if trainer.is_global_zero:
-            log.info(_line(row, trainer.max_epochs) if not progress.logs_itself else str(row))
+            module = trainer.lightning_module
+            line = _line(row, trainer.max_epochs, module.task) if isinstance(module, Classifier) else str(row)
+            log.info(line)
 
     def state_dict(self) -> dict[str, Any]:
         """Times of the epochs so far."""
@@ -105,10 +109,14 @@ class EpochLog(Callback):
         self.epoch_s, self.images_per_s = list(state_dict["epoch_s"]), list(state_dict["images_per_s"])
 
 
-def _line(row: dict[str, Any], max_epochs: int | None) -> str:
+def _line(row: dict[str, Any], max_epochs: int | None, task: Task) -> str:
     of = f"/{max_epochs}" if max_epochs and max_epochs > 0 else ""
-    val = f"   val {row['val/loss']:.4f} {row['val/acc']:6.2%}" if "val/loss" in row else ""
-    return (
-        f"epoch {row['epoch'] + 1:3d}{of}   train {row['train/loss']:.4f} {row['train/acc']:6.2%}{val}"
-        f"   lr {row['lr']:.2e}   {row['epoch_s']:.1f} s"
-    )
+    (_, loss), (score_name, score), *more = task.known.items()
+
+    def pair(split: str) -> str:
+        value = row[score_name.replace("val", split)]
+        return f"   {split} {loss.format(row[f'{split}/loss'])} {score.format(value):>6}"
+
+    val = pair("val") if "val/loss" in row else ""
+    val += "".join(f"   {name.removeprefix('val/')} {m.format(row[name])}" for name, m in more if name in row)
+    return f"epoch {row['epoch'] + 1:3d}{of}{pair('train')}{val}   lr {row['lr']:.2e}   {row['epoch_s']:.1f} s"

@@ -53,7 +53,7 @@ class FigureLogger(Callback):
 
 
 def write_test(writer: "SummaryWriter", evaluation: Evaluation, images: Images, step: int) -> None:
-    """Write test images with their predictions and the confusion matrix to TensorBoard."""
+    """Write test images of a classification with their predictions and the confusion matrix to TensorBoard."""
     chosen = torch.linspace(0, len(images.test) - 1, 32).long()
     truth, guess = images.test_labels.cpu()[chosen].tolist(), evaluation.predictions[chosen].tolist()
     captions = [
@@ -63,6 +63,7 @@ def write_test(writer: "SummaryWriter", evaluation: Evaluation, images: Images, 
     correct = [t == g for t, g in zip(truth, guess, strict=True)]
     grid = image_grid(images.test[chosen.to(images.test.device)], captions, correct)
     writer.add_figure(TEST_IMAGES, grid, step)
+    assert evaluation.confusion is not None
     writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, images.classes), step)
     writer.flush()
 

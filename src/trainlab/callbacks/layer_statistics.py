@@ -60,7 +60,7 @@ class LayerStatistics(Callback):
         layers, step = layers_of(module.network), trainer.global_step
         with trainer.precision_plugin.forward_context():
             statistics = activations(module.network, layers, images)
-            norms = gradient_norms(module.network, layers, *batch, module.label_smoothing)
+            norms = gradient_norms(module.network, layers, *batch, module.task.loss)
         if not trainer.is_global_zero:
             return
         rows = {

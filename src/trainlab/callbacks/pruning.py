@@ -35,7 +35,7 @@ class Pruning(Callback):
         number: number of the trial.
         pruner: "none", "median" or "hyperband".
         max_epochs: epochs of the longest trial.
-        objective: the metric of ``METRICS`` to report.
+        objective: the validation metric to report.
 
     Attributes:
         pruned: whether the trial was pruned.

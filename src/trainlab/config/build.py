@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import lightning
 import torch
+import torchmetrics
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, Timer
@@ -31,7 +32,8 @@ from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, is_own, 
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.provenance import provenance
 from trainlab.runs.result import Result
-from trainlab.tasks.metrics import metric_of, mode_of
+from trainlab.tasks.metrics import METRICS, Metric, metric_of, mode_of
+from trainlab.tasks.task import Task
 from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.length import check_length, count_batches, count_steps, limited
@@ -73,6 +75,7 @@ class Parts:
     """The objects that a config stands for."""
 
     data: ImageData
+    task: Task
     network: ImageNetwork
     module: Classifier
     optimizer: partial[Optimizer]
@@ -108,7 +111,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
             raise ValueError(f"{key} must be true or false, got {config[key]!r}; set {key}")
     if not (config["train"] or config["test"]):
         raise ValueError("with train=false there must be a test, got test=false; set test=true or train=true")
-    check_arguments(Classifier, {"label_smoothing": config["label_smoothing"], "compile": config["compile"]}, "")
+    check_arguments(Classifier, {"compile": config["compile"]}, "")
     name = config["name"]
     path = Path(name if isinstance(name, str) else "")  # of a number, YAML has not kept how it was written
     if not path.parts or path.is_absolute() or ".." in path.parts:
@@ -126,18 +129,20 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
             "leave out trainer.enable_checkpointing"
         )
     check_length(options)
-    metric_of(config["sweep"]["objective"], "sweep.objective")
     check_devices(options["accelerator"], options["devices"])
     on_cpu = options["accelerator"] == "cpu" or not torch.accelerator.is_available()
     if on_cpu and str(precision) in ("16", "16-mixed"):
         raise ValueError(f"precision={precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
     data: ImageData = construct(config, "data")
     context.share_images(data)
+    task = build_task(config, data)
+    task.metric(config["sweep"]["objective"], "sweep.objective")
+    task.check(data)
     data.check()
-    network = build_network(config, data)
-    if network.num_classes != data.count_classes():
+    network = build_network(config, data, task.count_outputs(data))
+    if network.num_classes != task.count_outputs(data):
         raise ValueError(
-            f"num_classes must be the number of classes of the data, {data.count_classes()}, "
+            f"num_classes must be the number of classes of the data, {task.count_outputs(data)}, "
             f"got {network.num_classes}; set model.num_classes"
         )
     freeze(network, config.get("freeze", ()))
@@ -146,19 +151,24 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     lr = optimizer.keywords.get("lr")
     if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
-    scheduler = construct(config, "scheduler")
+    known = task.known
+    scheduler = construct(config, "scheduler", known=known)
     trial = try_optimizer(optimizer, group_parameters(network, rules), on_cpu)
     steps = {key: options[key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
     module = Classifier(
-        *(network, optimizer, scheduler, config["label_smoothing"], config["compile"]),
+        *(network, optimizer, scheduler, task, config["compile"]),
         **steps,
         parameter_groups=rules,
         epoch_steps=context.epoch_steps,
         step_seed=None if is_own(network.module) else config["seed"],
     )
 
-    named = {name: construct(config, f"callbacks.{name}") for name, settings in config["callbacks"].items() if settings}
+    named = {
+        name: construct(config, f"callbacks.{name}", known=known)
+        for name, settings in config["callbacks"].items()
+        if settings
+    }
     check_callbacks({f"callbacks.{name}": callback for name, callback in named.items()}, on_cpu)
     checkpoint, interrupt, epochs = (
         named.get("checkpoint"),
@@ -184,17 +194,29 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
         "gradient_clip_val": None,
         "accumulate_grad_batches": 1,
     }  # what others do, above
-    objects = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
+    objects: dict[str, Any] = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
     check_closure(trial, module.accumulate, trainer.world_size, trainer.precision)
     total_steps = _count_steps(trainer, data, module)
-    check_scheduler(scheduler, trial, total_steps)
+    check_scheduler(scheduler, trial, total_steps, known)
     checkpoint.about["total_steps"] = total_steps
     if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
         _check_last_batch(trainer, data)
     if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
         module.double()
-    objects_of_run = (data, network, module, optimizer, callbacks, loggers, trainer, checkpoint, epochs, interrupt)
+    objects_of_run = (
+        data,
+        task,
+        network,
+        module,
+        optimizer,
+        callbacks,
+        loggers,
+        trainer,
+        checkpoint,
+        epochs,
+        interrupt,
+    )
     return Parts(*objects_of_run, total_steps)
 
 
@@ -248,17 +270,40 @@ def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier
 def _logger(config: Config, name: str) -> Logger:
     """A logger under the name of the run, its folder under output_dir, unless it is given another."""
     settings, run_name = config["logger"][name], os.path.relpath(config["run_dir"], config["output_dir"])
-    late = name_argument(_target(config, f"logger.{name}"), settings, run_name)
+    late: dict[str, Any] = {} | name_argument(_target(config, f"logger.{name}"), settings, run_name)
     return cast(Logger, construct(config, f"logger.{name}", **late))
 
 
-def build_network(config: Config, data: ImageData) -> ImageNetwork:
+def build_task(config: Config, data: ImageData) -> Task:
+    """The task of a run, with its metrics, for its ``data``.
+
+    Raises:
+        ValueError: it cannot be built with these settings.
+    """
+    metrics = {}
+    for name in config["task"].get("metrics") or {}:
+        section = f"task.metrics.{name}"
+        count = data.count_classes()
+        late = {"num_classes": count, "num_labels": count, "num_outputs": count}
+        settings, target = select(config, section), _target(config, section)
+        metrics[name] = construct(config, section, **late_arguments(target, settings, **late))
+        if not isinstance(metrics[name], torchmetrics.Metric):
+            raise ValueError(
+                f"a metric must be a torchmetrics.Metric, got {type(metrics[name]).__name__}; set {section}._target_"
+            )
+    found = construct(config, "task", ("metrics",), **({"metrics": metrics} if metrics else {}))
+    if not isinstance(found, Task):
+        raise ValueError(f"task must build a trainlab.tasks.Task, got {type(found).__name__}; set task._target_")
+    return found
+
+
+def build_network(config: Config, data: ImageData, num_outputs: int) -> ImageNetwork:
     """The network of a run, for its ``data``.
 
     Raises:
         ValueError: it cannot be built with these settings, or is none of such images.
     """
-    settings, shape, classes = config["model"], data.image_shape, data.count_classes()
+    settings, shape, classes = config["model"], data.image_shape, num_outputs
     own = {key: settings[key] for key in ("num_classes", "standardize") if key in settings}
     check_arguments(ImageNetwork, own, "model")
     late = {"image_shape": shape, "num_classes": classes}
@@ -297,10 +342,12 @@ def select(config: Config, key: str) -> Any:
     return config
 
 
-def construct(config: Config, section: str, omit: Collection[str] = (), **late: Any) -> Any:
+def construct(
+    config: Config, section: str, omit: Collection[str] = (), known: Mapping[str, Metric] = METRICS, **late: Any
+) -> Any:
     """The object that a section of ``config`` stands for, with arguments that are known only now.
 
-    Settings to ``omit`` are not its own.
+    Settings to ``omit`` are not its own. ``known`` are the metrics that it can monitor.
 
     Raises:
         ValueError: an argument is invalid.
@@ -310,8 +357,8 @@ def construct(config: Config, section: str, omit: Collection[str] = (), **late: 
     target = _target(config, section)
     if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
         if target.__module__.startswith("trainlab."):  # others may watch what they log themselves
-            metric_of(arguments["monitor"], f"{section}.monitor")
-        arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section)
+            metric_of(arguments["monitor"], f"{section}.monitor", known)
+        arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section, known)
     check_arguments(target, arguments, section)
     path = section.split(".")  # by which Hydra names it in errors
     whole = functools.reduce(lambda inner, key: {key: inner}, reversed(path), plain)

@@ -25,9 +25,9 @@ from trainlab.runs.latest import latest_checkpoint
 
 # What a run reads, and ~ must not remove.
 _NEEDED = (
-    *("name", "output_dir", "run_dir", "seed", "ckpt_path", "compile", "label_smoothing", "lr_search"),
+    *("name", "output_dir", "run_dir", "seed", "ckpt_path", "compile", "lr_search"),
     *("tags", "train", "test"),
-    *("model", "optim", "scheduler", "data", "trainer", "callbacks", "logger", "sweep"),
+    *("model", "optim", "scheduler", "data", "task", "trainer", "callbacks", "logger", "sweep"),
     *("trainer.accelerator", "trainer.devices", "trainer.precision", "trainer.max_epochs", "trainer.max_time"),
     *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
     *("sweep.objective", "sweep.trial", "sweep.dry_run"),

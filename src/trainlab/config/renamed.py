@@ -10,6 +10,7 @@ SETTINGS = {
     "callbacks.pictures": "callbacks.figures",
     "callbacks.progress.refresh_steps": "callbacks.progress.refresh_rate",
     "callbacks.step_losses.keep": "callbacks.step_losses.enabled",
+    "label_smoothing": "task.label_smoothing",
     "lr_search.explosion_factor": "lr_search.early_stop_threshold",
 }
 _CONSTANT = {f"{rule}_same": f"{rule}_constant" for rule in ("he", "lecun", "glorot")}

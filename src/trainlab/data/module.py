@@ -21,9 +21,9 @@ class Images:
     """A data set in memory.
 
     Attributes:
-        train: uint8 (N, C, H, W), with ``train_labels`` int64 (N,).
-        test: uint8 (N, C, H, W), with ``test_labels`` int64 (N,).
-        classes: names, by label.
+        train: uint8 (N, C, H, W), with ``train_labels``: classes int64 (N,), or what else a task learns (N, ...).
+        test: uint8 (N, C, H, W), with ``test_labels`` of the same type.
+        classes: names of the outputs, as of the classes by label.
         digest: hexadecimal hash of the content.
     """
 
@@ -157,7 +157,11 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     @abstractmethod
     def count_classes(self) -> int:
-        """Number of classes, without reading an image."""
+        """Number of classes, or of what else has a name and an output of its own, without reading an image."""
+
+    def example_targets(self, count: int) -> Tensor:
+        """Zeros of the type and shape of ``count`` targets, without reading an image: here classes."""
+        return torch.zeros(count, dtype=torch.int64)
 
     @abstractmethod
     def read(self) -> Images:
@@ -173,11 +177,9 @@ class ImageData(lightning.LightningDataModule, ABC):
         """Check the settings for a training, without reading an image.
 
         Raises:
-            ValueError: there are fewer than two classes, or a size does not fit the data.
+            ValueError: a size does not fit the data.
             FileNotFoundError: the data are not where the settings say.
         """
-        if (count := self.count_classes()) < 2:
-            raise ValueError(f"a classifier needs at least 2 classes, got {count}; {self.more_classes}")
         self._check_sizes(self.count_train_images())
         if self.transforms:
             self.transforms(torch.zeros(1, *self.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), 0)
@@ -226,6 +228,11 @@ class ImageData(lightning.LightningDataModule, ABC):
             else:
                 self._split = split_fold(labels, self.fold, self.num_folds, self.split_seed)
         return self._split
+
+    def train_targets(self) -> Tensor:
+        """Targets of the training split."""
+        labels = self.images.train_labels
+        return labels[self._indices[0].to(labels.device)]
 
     @property
     def classes(self) -> tuple[str, ...]:

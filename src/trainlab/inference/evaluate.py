@@ -15,16 +15,17 @@ from trainlab.data import ImageData, Images
 from trainlab.inference.mc_dropout import has_dropout, measure_cost, sample
 from trainlab.inference.metrics import BINS, Scores, compare, describe, mcnemar_test, score_images
 from trainlab.inference.network import Evaluation, evaluate
-from trainlab.inference.rebuild import check_finite, rebuild_data, rebuild_network
+from trainlab.inference.rebuild import check_finite, rebuild_data, rebuild_network, rebuild_task
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import check_replaceable, write_json
 from trainlab.statistics import LEVEL
 from trainlab.statistics.bootstrap import RESAMPLES
+from trainlab.tasks.classification import Classification
 from trainlab.validation import device_named
 
 log = logging.getLogger(__name__)
 MOST_UNCERTAIN = 32
-_OF_EVERY_EVALUATION = {"checkpoint", "epoch", "data_digest", "test_loss", "test_acc", "class_acc", "confusion"}
+_OF_EVERY_EVALUATION = {"checkpoint", "epoch", "data_digest", "test_loss"}
 _OF_MC_DROPOUT = ("metrics", "intervals", "mc_dropout", "most_uncertain")
 _OF_TRAINING = re.compile(r"set data\.\w+(=\w+)?( to leave such files out)?$")  # end of a message about data
 
@@ -66,21 +67,28 @@ def evaluate_checkpoint(
     checkpoint = load_checkpoint(ckpt_path)
     out = out or ckpt_path.resolve().parent.parent / "eval.json"
     check_replaceable(out, ckpt_path, lambda there: bool(_earlier(there)), "an evaluation", "out")
+    task = rebuild_task(checkpoint, trust)
+    if mc_samples is not None and not isinstance(task, Classification):
+        raise ValueError(
+            f"MC dropout is of classifications, {ckpt_path} is of {type(task).__name__}; leave out mc_samples"
+        )
     network = rebuild_network(checkpoint, trust).to(place)
     changes = {"root": data_root, "cache_dir": cache_dir, "eval_batch_size": eval_batch_size}
     with _evaluation_settings_named():
         data = _test_data(checkpoint, trust, **{key: value for key, value in changes.items() if value is not None})
-    evaluation = evaluate(network, _batches(data, place), len(data.classes))
-    check_finite(torch.tensor([evaluation.loss, *evaluation.logits.aminmax()]), ckpt_path)
+    evaluation = evaluate(network, _batches(data, place), task)
+    check_finite(torch.tensor([evaluation.loss, *evaluation.outputs.aminmax()]), ckpt_path)
     figures = {
         "checkpoint": str(ckpt_path.resolve()),
         "epoch": checkpoint["epoch"],
         "data_digest": data.images.digest,
-        "test_loss": evaluation.loss,
-        "test_acc": evaluation.accuracy,
-        "class_acc": dict(zip(data.classes, evaluation.class_accuracy, strict=True)),
-        "confusion": evaluation.confusion.tolist(),
+        **evaluation.of_split("test"),
     }
+    if evaluation.confusion is not None:
+        figures["class_acc"] = dict(zip(data.classes, evaluation.class_accuracy, strict=True))
+        figures["confusion"] = evaluation.confusion.tolist()
+    else:
+        figures["task"] = task.reported.entry()
     if mc_samples is not None:
         figures |= _uncertainty(ckpt_path, network, data, place, evaluation, mc_samples, mc_seed, out)
     else:
@@ -126,13 +134,13 @@ def _uncertainty(
     """Metrics with intervals, and the comparison with MC dropout if the network has dropout. Writes figures."""
     from trainlab.inference.figures import write_figures  # matplotlib takes a while to import
 
-    probabilities = evaluation.logits.double().softmax(1)
-    deterministic, mc = score_images(probabilities, evaluation.labels), None
+    probabilities = evaluation.outputs.double().softmax(1)
+    deterministic, mc = score_images(probabilities, evaluation.targets), None
     about: dict[str, Any] | None = None
     if has_dropout(network):
         probabilities, expected_entropy, correct = sample(network, _batches(data, device), mc_samples, mc_seed)
         check_finite(probabilities, ckpt_path)
-        mc = score_images(probabilities, evaluation.labels, expected_entropy)
+        mc = score_images(probabilities, evaluation.targets, expected_entropy)
         about = {
             "samples": mc_samples,
             "seed": mc_seed,

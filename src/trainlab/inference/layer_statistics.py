@@ -1,7 +1,7 @@
 """Statistics of the layers of a network: activations, gradient norms, and ranks of the weights."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,11 +132,15 @@ def _histogram(values: Tensor) -> dict[str, Any] | None:
 
 
 def gradient_norms(
-    network: nn.Module, layers: Sequence[Layer], images: Tensor, labels: Tensor, label_smoothing: float = 0.0
+    network: nn.Module,
+    layers: Sequence[Layer],
+    images: Tensor,
+    targets: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
 ) -> list[float]:
-    """Norm of the gradient of the loss with respect to the parameters of each layer, as in the first training step.
+    """Norm of the gradient of ``loss`` with respect to the parameters of each layer, as in the first training step.
 
-    NaN for a layer that gets no gradient, such as a frozen one.
+    ``loss`` is the mean over a batch, of outputs and targets. NaN for a layer without a gradient, such as a frozen one.
     Uses copies of all buffers, so running statistics and step counters are unchanged.
     """
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -145,8 +149,9 @@ def gradient_norms(
             buffers[f"{name}.step"].zero_()
     parameters = [[p for part in layer.parts for p in part.parameters() if p.requires_grad] for layer in layers]
     with torch.enable_grad(), in_mode(network, training=True):
-        logits = at_least_float32(functional_call(network, buffers, (images,)))
-        loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        gradients = iter(torch.autograd.grad(loss, [p for own in parameters for p in own], allow_unused=True))
+        outputs = at_least_float32(functional_call(network, buffers, (images,)))
+        gradients = iter(
+            torch.autograd.grad(loss(outputs, targets), [p for own in parameters for p in own], allow_unused=True)
+        )
     found = [[gradient for _ in own if (gradient := next(gradients)) is not None] for own in parameters]
     return [float(torch.stack([g.norm() for g in own]).norm()) if own else math.nan for own in found]

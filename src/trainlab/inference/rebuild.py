@@ -10,12 +10,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
+import torchmetrics
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from trainlab.data import ImageData
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, late_arguments, wrap
 from trainlab.runs.checkpoints import load_checkpoint, mismatch, network_weights
+from trainlab.tasks.classification import Classification
+from trainlab.tasks.task import Task
 from trainlab.validation import check_arguments
 
 
@@ -29,8 +32,8 @@ class HasFolder(Protocol):
 
 Where = str | PathLike[str] | HasFolder
 _SPARE_SIZE = 10_000  # parameters allowed beyond the size of the weights
-# Of these, classes of networks and data; of _FACTORIES, functions that make networks, too.
-_TRUSTED = ("trainlab", "torch.nn", "torchvision.models")
+# Of these, classes of networks, data, tasks and metrics; of _FACTORIES, functions that make networks, too.
+_TRUSTED = ("trainlab", "torch.nn", "torchvision.models", "torchmetrics.classification", "torchmetrics.regression")
 _FACTORIES = ("trainlab.models.libraries", "torchvision.models")
 # Arguments of networks of libraries that only set the initial weights, which are not needed again.
 _INITIAL_WEIGHTS = ("weights", "pretrained", "checkpoint_path")
@@ -81,7 +84,8 @@ def rebuild_network(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Im
         ValueError: settings are unknown or invalid, name code that is not trusted, or do not match the weights.
     """
     about, weights = checkpoint["trainlab"], network_weights(checkpoint)
-    shape, settings, classes = tuple(about["image_shape"]), about["config"]["model"], len(about["classes"])
+    shape, settings = tuple(about["image_shape"]), about["config"]["model"]
+    classes = about.get("num_outputs", len(about["classes"]))
     arguments = {key: value for key, value in settings.items() if key not in NOT_OF_NETWORK}
     with warnings.catch_warnings(), _limited_size(weights.values(), settings["_target_"]):
         warnings.simplefilter("ignore")  # the training has warned of its settings
@@ -103,6 +107,25 @@ def rebuild_network(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Im
         raise ValueError(f"{checkpoint['path']} has weights of another network than its settings: {wrong}")
     network.load_state_dict(weights)
     return network.eval()
+
+
+def rebuild_task(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Task:
+    """The task of a checkpoint with its metrics. For ``trust`` see `load_network`.
+
+    Raises:
+        ValueError: settings are unknown or invalid, or name code that is not trusted.
+    """
+    about = checkpoint["trainlab"]
+    settings, count = about["config"].get("task"), len(about["classes"])
+    if settings is None:
+        return Classification()
+    late = {"num_classes": count, "num_labels": count, "num_outputs": count}
+    metrics = {
+        name: _construct(torchmetrics.Metric, checkpoint, f"task.metrics.{name}", metric, trust, **late)
+        for name, metric in (settings.get("metrics") or {}).items()
+    }
+    own = {key: value for key, value in settings.items() if key != "metrics"}
+    return _construct(Task, checkpoint, "task", own, trust, **({"metrics": metrics} if metrics else {}))
 
 
 def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **changes: Any) -> ImageData:
@@ -208,7 +231,7 @@ def _may_be_called(built: Any, trust: Sequence[str]) -> bool:
     A class or function only counts where it is defined: a trusted module may import others that build anything.
     """
     module = str(getattr(built, "__module__", ""))
-    if isinstance(built, type) and issubclass(built, nn.Module | ImageData):
+    if isinstance(built, type) and issubclass(built, nn.Module | ImageData | Task):
         return _is_in(module, (*_TRUSTED, *trust))
     return callable(built) and _is_in(module, (*_FACTORIES, *trust))
 

@@ -31,7 +31,7 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         "scheduler": _name(config["scheduler"]),
         "batch_size": float(data.get("batch_size") or 0),
         "augmentation": _augmentation(data),
-        "label_smoothing": float(config["label_smoothing"]),
+        "label_smoothing": float(config["task"].get("label_smoothing") or 0),
         "gradient_clip": float(trainer.get("gradient_clip_val") or 0),
         "data": data.get("name") or _name(data),
         "max_epochs": float(trainer.get("max_epochs") or 0),

@@ -32,14 +32,14 @@ class BatchStreams:
         return len(self._batches)
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
-        """Uint8 images (S * B, C, H, W) of all streams and int64 labels (S, B)."""
+        """Uint8 images (S * B, C, H, W) of all streams and targets (S, B, ...)."""
         size = self._batches.batch_size
         chosen = self._orders[:, number * size : (number + 1) * size]
         draws = None
         if self._draws:
             draws = torch.cat([own[indices] for own, indices in zip(self._draws, chosen, strict=True)])
-        images, labels = self._batches.gather(chosen.flatten(), draws)
-        return images, labels.view(chosen.shape)
+        images, targets = self._batches.gather(chosen.flatten(), draws)
+        return images, targets.view(*chosen.shape, *targets.shape[1:])
 
     def to_members(self, streams: Tensor) -> Tensor:
         """(M, ...) of what streams have (S, ...); without a copy where all have one, or each its own."""

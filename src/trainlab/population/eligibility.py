@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trainlab.config.build import build_network
+from trainlab.config.build import build_network, build_task
 from trainlab.data import ImageData
 from trainlab.population.vmapped import CONVOLUTIONAL, vmap_problem
+from trainlab.tasks.task import vmap_problem as problem_of_task
 
 Config = Mapping[str, Any]
 
@@ -31,20 +32,23 @@ _MUST_NOT_BE_0 = ("limit_train_batches", "max_epochs")
 
 
 _OWN = ("trainlab.models.MLP", "trainlab.models.CNN")
-_problems: dict[str, str] = {}  # of other networks, by their settings
+_OWN_TASKS = ("trainlab.tasks.Classification", "trainlab.tasks.MultiLabel", "trainlab.tasks.Regression")
+_problems: dict[str, str] = {}  # of other networks and tasks, by their settings
 
 
 def ineligible_reason(config: Config, devices: int, data: ImageData | None = None) -> str:
     """Why a run cannot be a member of a population; "" if it can.
 
-    Networks that are not of trainlab are built and tried, once in a process for all runs with the same ``model``.
+    Networks and tasks that are not of trainlab are built and tried, once in a process for all runs with the same ones.
 
     Args:
         config: resolved.
         devices: number that it trains on.
-        data: of the run, for networks that are not of trainlab; no image is read.
+        data: of the run, for networks and tasks that are not of trainlab; no image is read.
     """
     if reason := next(_reasons(config, devices), ""):
+        return reason
+    if config["task"]["_target_"] not in _OWN_TASKS and (reason := _problem_of_task(config, data)):
         return reason
     if config["model"]["_target_"] in _OWN:
         return ""
@@ -54,8 +58,19 @@ def ineligible_reason(config: Config, devices: int, data: ImageData | None = Non
     key = json.dumps([settings, data.image_shape, data.count_classes()], sort_keys=True, default=str)
     if key not in _problems:
         seeds = [(seed, {"seed": seed} if "seed" in config["model"] else {}) for seed in (1, 2)]
-        networks = [build_network({**config, "seed": seed, "model": settings | own}, data) for seed, own in seeds]
+        outputs = build_task(config, data).count_outputs(data)
+        configs = [{**config, "seed": seed, "model": settings | own} for seed, own in seeds]
+        networks = [build_network(own, data, outputs) for own in configs]
         _problems[key] = vmap_problem(*networks)
+    return _problems[key]
+
+
+def _problem_of_task(config: Config, data: ImageData | None) -> str:
+    if data is None:
+        return f"task is {config['task']['_target_']}"
+    key = json.dumps([config["task"], data.count_classes()], sort_keys=True, default=str)
+    if key not in _problems:
+        _problems[key] = problem_of_task(build_task(config, data), data)
     return _problems[key]
 
 

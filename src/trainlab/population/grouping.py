@@ -14,7 +14,7 @@ _SHARED = (
 )
 # These may differ between members.
 _OWN = (
-    *("seed", "model.seed", "data.seed", "label_smoothing"),
+    *("seed", "model.seed", "data.seed", "task.label_smoothing"),
     *("model.initializer", "model.output_initializer", "model.initializer_scale"),
     *("model.bias_initializer", "model.bias_scale"),
     *("trainer.max_epochs", "trainer.min_epochs"),

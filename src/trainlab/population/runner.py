@@ -113,10 +113,10 @@ class Population:
             self._stack = Stack(modules)
         (steps,) = {module.steps_per_epoch for module in modules}
         with _default_dtype(modules[0].flat.parameter.dtype):
-            losses, correct, sizes = self._stack.train_epoch(active, steps, partial(self.check, len(modules)))
-        for module, own, right in zip(self._stack.members, losses.unbind(1), correct, strict=True):
+            losses, scores, sizes = self._stack.train_epoch(active, steps, partial(self.check, len(modules)))
+        for module, own, score in zip(self._stack.members, losses.unbind(1), scores, strict=True):
             if module in active:
-                module.take_epoch(own, right, sizes)
+                module.take_epoch(own, score, sizes)
                 count_epoch(module.trainer, steps)
 
     def check(self, members: int) -> None:

@@ -1,6 +1,6 @@
 """Members of a population whose parameters are the rows of one matrix, and the steps of all of them.
 
-Axes: M members, S streams of batches, B images of a batch, P parameters, C classes.
+Axes: M members, S streams of batches, B images of a batch, P parameters.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.func import grad_and_value
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainlab.models.image_network import ImageNetwork, is_own
@@ -51,8 +50,8 @@ class Stack:
         self.running = _stack_running_statistics(networks) if own else _stack_tensors(networks)
         self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
         self._by_name = {**self.flat.by_name(self.values), **self.running, **self.constants}
-        smoothing = [member.label_smoothing for member in members]
-        self._smoothing = torch.tensor(smoothing, dtype=first.dtype, device=first.device)[:, None]
+        tasks = [member.task for member in members]
+        self._losses = tasks[0].loss_of_members(tasks, first)
         self._stack_step: StackStep | None = None
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
@@ -69,58 +68,58 @@ class Stack:
             before_step: called before each; what it raises ends the epoch.
 
         Returns:
-            losses (steps, M), numbers of correct predictions (M,), images of each batch.
+            losses (steps, M), sums of scores (M,), images of each batch.
         """
         device, count = self.values.device, len(self.members)
         some = next(iter(active))
         streams = BatchStreams([(member if member in active else some).batches for member in self.members])
         losses = torch.zeros(steps, count, device=device)
-        correct = torch.zeros(count, dtype=torch.int64, device=device)
+        scores = torch.zeros(count, dtype=torch.float64, device=device)
         # Random draws are functions of the step in the whole training.
         first = torch.tensor([member.current_epoch * steps for member in self.members], device=device)
         sizes: list[int] = []
         for step in range(steps):
             before_step()
-            images, labels = streams.batch(step)
-            x = streams.to_members(self._scaling(images).reshape(*labels.shape, -1))
-            loss, right = self._step(active, first + step, x, streams.to_members(labels))
+            images, targets = streams.batch(step)
+            x = streams.to_members(self._scaling(images).reshape(*targets.shape[:2], -1))
+            loss, score = self._step(active, first + step, x, streams.to_members(targets))
             losses[step] = loss
-            correct += right
-            sizes.append(labels.shape[1])
+            scores += score
+            sizes.append(targets.shape[1])
             if (step + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
                 finite = dict(zip(self.members, losses[: step + 1].isfinite().all(0).tolist(), strict=True))
                 active = {member for member in active if finite[member]}
                 if not active:
                     break
-        return losses[: len(sizes)], correct, sizes
+        return losses[: len(sizes)], scores, sizes
 
-    def _step(self, active: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Make a step. Returns loss and correct predictions of each member (M,) before it."""
+    def _step(self, active: set[Classifier], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Make a step. Returns loss and sum of scores of each member (M,) before it."""
         if self._stack_step is None and self._in_one and all(has_state(member.optimizer) for member in self.members):
             self._stack_step, self._full = StackStep(self), self.members[0].batches.batch_size
         # A last, smaller batch is not worth a compilation of its own.
-        if self._stack_step is not None and labels.shape[1] == self._full:
-            return self._stack_step(active, steps, x, labels)
+        if self._stack_step is not None and targets.shape[1] == self._full:
+            return self._stack_step(active, steps, x, targets)
         gradients, by_name = kept = self._gradients or self._make_gradients()
-        loss, right = self.objective(x, labels, Tensors(self._by_name, steps, by_name, self._root))
+        loss, score = self.objective(x, targets, Tensors(self._by_name, steps, by_name, self._root))
         loss.sum().backward()
         for member, gradient in zip(self.members, gradients, strict=True):
             if member in active:
                 member.update(gradient)
         # A fused step has gradients of its own; this one was an exception.
         self._gradients = None if self._in_one else kept
-        return loss.detach(), right
+        return loss.detach(), score
 
     def _make_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
         """A tensor for them (M, P), and its parts by name."""
         gradients = _rows(self.members)
         return gradients, self.flat.by_name(gradients)
 
-    def objective(self, x: Tensor, labels: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
-        """Mean loss of each member's batch (M,), and its correct predictions (M,)."""
+    def objective(self, x: Tensor, targets: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
+        """Mean loss of each member's batch (M,), and the sum of its scores (M,)."""
         for layer in self._layers:
             x = layer(x, tensors)
-        return mean_losses(at_least_float32(x), labels, self._smoothing)
+        return self._losses(at_least_float32(x), targets)
 
 
 class StackStep:
@@ -139,19 +138,19 @@ class StackStep:
         limits = [member.clip.keywords["limit"] for member in self._members if member.clip]
         limit = torch.tensor(limits, dtype=values.dtype, device=values.device)[:, None]
 
-        def step(scalars: Tensor, steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        def step(scalars: Tensor, steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             def loss(values: Tensor) -> Any:
                 # A function to differentiate is pure: new running statistics are written back after it.
                 fresh = {name: buffer.clone() for name, buffer in running.items()}
                 tensors = Tensors({**flat.by_name(values), **fresh, **constants}, steps)
-                losses, right = stack.objective(x, labels, tensors)
-                return losses.sum(), (losses, right, fresh)
+                losses, scores = stack.objective(x, targets, tensors)
+                return losses.sum(), (losses, scores, fresh)
 
-            gradient, (_, (losses, right, fresh)) = grad_and_value(loss, has_aux=True)(values)
+            gradient, (_, (losses, scores, fresh)) = grad_and_value(loss, has_aux=True)(values)
             rule.update(values, clip(gradient, limit) if clip else gradient, state, scalars)
             for name, buffer in running.items():
                 buffer.copy_(fresh[name])
-            return losses, right
+            return losses, scores
 
         self._step, self._values = GraphedCallable(compiled(step) if first.compile_step else step), values
 
@@ -166,22 +165,22 @@ class StackStep:
         return found
 
     @torch.no_grad()
-    def __call__(self, active: set[Classifier], steps: Tensor, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, active: set[Classifier], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step.
 
         Args:
             active: the members that make the step; the rows of others are no longer used.
             steps: (M,) step numbers, of which random draws are functions.
             x: inputs (M, B, D).
-            labels: (M, B).
+            targets: (M, B, ...).
 
         Returns:
-            losses (M,) and numbers of correct predictions (M,) before it.
+            losses (M,) and sums of scores (M,) before it.
         """
         columns = {member: self._scalars(member) for member in active}
         nothing = [0.0] * len(next(iter(columns.values())))
         scalars = to_device([columns.get(member, nothing) for member in self._members], self._values)
-        result = self._step(scalars.t()[..., None].contiguous(), steps, x, labels)
+        result = self._step(scalars.t()[..., None].contiguous(), steps, x, targets)
         for member in active:
             member.step_schedule("step")
         return result
@@ -189,17 +188,6 @@ class StackStep:
     def _scalars(self, member: Classifier) -> list[float]:
         state = member.optimizer.state[member.flat.parameter]
         return self._rule.scalars(member.optimizer.param_groups[0], state)
-
-
-def mean_losses(logits: Tensor, labels: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy (M,) of logits (M, B, C), with torch's label smoothing (M, 1); correct predictions (M,)."""
-    logs = functional.log_softmax(logits, -1)
-    is_label = labels[..., None] == torch.arange(logits.shape[-1], device=labels.device)
-    of_label = torch.where(is_label, logs, 0).sum(-1)
-    # Not 0 times the mean, which may be infinite.
-    spread = torch.where(smoothing > 0, smoothing * logs.mean(-1), 0)
-    losses = -((1 - smoothing) * of_label + spread).mean(-1)
-    return losses, (logits.detach().argmax(-1) == labels).sum(-1)
 
 
 def _rows(members: Sequence[Classifier]) -> Tensor:

@@ -40,8 +40,16 @@ _NOT_IN_FINGERPRINT = (
     "lr_search.cache_dir",
 )
 # Not in a fingerprint while they are off, or have the value that runs had before there was such a setting.
-_OFF_BY_DEFAULT = ("lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms")
-_DEFAULTS = {"data.fold": None, "data.num_folds": None, "data.padding_mode": "constant"}
+_OFF_BY_DEFAULT = (
+    *("lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms"),
+    *("task.class_weights", "task.focal_gamma", "task.metrics"),
+)
+_DEFAULTS = {
+    **{"data.fold": None, "data.num_folds": None, "data.padding_mode": "constant"},
+    **{"task._target_": "trainlab.tasks.Classification", "task.primary": "val/loss"},
+}
+_FORMER_NAMES = {"task.label_smoothing": "label_smoothing"}  # the fingerprint has settings by the name they had first
+_NAMES = {former: name for name, former in _FORMER_NAMES.items()}
 # Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
@@ -53,7 +61,8 @@ _WHERE_AND_HOW = (
 
 def fingerprint(config: Config) -> str:
     """Hexadecimal hash of the resolved ``config`` without paths and machine settings."""
-    content = json.dumps(_deciding(config), sort_keys=True, default=str)
+    named = {_FORMER_NAMES.get(key, key): value for key, value in _deciding(config).items()}
+    content = json.dumps(named, sort_keys=True, default=str)
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
@@ -77,7 +86,7 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for key, value in config.items():
-        path = f"{prefix}{key}"
+        path = _NAMES.get(f"{prefix}{key}", f"{prefix}{key}")
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
         is_default = (path in _OFF_BY_DEFAULT and not value) or (path in _DEFAULTS and value == _DEFAULTS[path])

@@ -32,8 +32,8 @@ class Result:
         status: one of ``STATUSES``.
         fingerprint: see ``fingerprint``.
         overrides: of this run, as given.
-        metrics: best_epoch, val_loss, val_acc, test_loss, test_acc, epochs, stop_reason; of the best checkpoint.
-            Of a debug run only epochs and stop_reason; without a test no test_loss and test_acc.
+        metrics: best_epoch, epochs, stop_reason, and those of ``measures``, of the best checkpoint: val_loss, val_acc,
+            test_loss, test_acc. Of a debug run only epochs and stop_reason; without a test none of the test.
         time: total_s, epoch_s (median), images_per_s, device; population, of a member of one:
             members of the largest, wall_s of all. total_s and wall_s have what earlier processes spent on the run, and
             on a run whose checkpoint it continues: as they recorded it, but at least the seconds of the epochs in the
@@ -115,7 +115,8 @@ class Result:
             result = cls(**content)
             if not isinstance(result.metrics, dict):
                 raise TypeError("metrics is no mapping")
-        except TypeError as error:
+            TaskMetrics.read(result.task)
+        except (TypeError, ValueError) as error:
             raise _damaged(path, error, to_train) from None
         result.metrics = {key: math.nan if value is None else value for key, value in result.metrics.items()}
         return result
@@ -169,9 +170,8 @@ def is_number(value: Any) -> bool:
 
 def describe(result: Result, folder: Path) -> str:
     """Summary of a run in two lines."""
-    m, metrics = result.metrics, TaskMetrics.read(result.task).every
-    test = _listed([metric.test for metric in metrics], m)
-    if validated := _listed(metrics, m):
+    m, test = result.metrics, describe_test(result)
+    if validated := _listed(TaskMetrics.read(result.task).every, m):
         figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): {validated}"
         figures += f", {test}" if test else ""
     elif test:
@@ -179,6 +179,11 @@ def describe(result: Result, folder: Path) -> str:
     else:
         return f"{result.status}: {folder}"
     return f"{figures}\n{result.status} in {result.time['total_s']:.0f} s: {folder}"
+
+
+def describe_test(result: Result) -> str:
+    """The metrics of the test, such as "test loss 1.2345, accuracy 50.00%"; "" without one."""
+    return _listed([metric.test for metric in TaskMetrics.read(result.task).every], result.metrics)
 
 
 def _listed(metrics: Sequence[Metric], values: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
-"""The validation metrics of a run, and the direction in which each of them improves."""
+"""The metrics of a run, what they are called, and the direction in which each of them improves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -8,16 +9,16 @@ Ordered = TypeVar("Ordered")  # a float, or an array of them
 
 @dataclass(frozen=True)
 class Metric:
-    """A validation metric.
+    """A metric.
 
     Attributes:
-        mode: the direction in which it improves, "min" or "max".
+        mode: the direction in which it improves, "min" or "max"; None if it has none.
         label: name for display.
         key: key in ``metrics`` of `result.json`.
         spec: format specification of a value.
     """
 
-    mode: str
+    mode: str | None
     label: str
     key: str
     spec: str
@@ -51,7 +52,7 @@ class Metric:
         return value if self.mode == "min" else -value  # type: ignore[operator]  # of a float or an array
 
 
-# Metrics that checkpoints, early stopping, schedules and searches can monitor.
+# The validation metrics of a classification without more of them.
 METRICS = {
     "val/loss": Metric("min", "validation loss", "val_loss", ".4f"),
     "val/acc": Metric("max", "validation accuracy", "val_acc", ".2%"),
@@ -63,37 +64,38 @@ def is_better(mode: str, value: float, other: float) -> bool:
     return value < other if mode == "min" else value > other
 
 
-def metric_of(name: str, key: str) -> Metric:
-    """The metric ``name``, which is the value of the setting ``key``.
+def metric_of(name: str, key: str, known: Mapping[str, Metric] = METRICS) -> Metric:
+    """The metric ``name``, which is the value of the setting ``key``, among the ``known`` ones.
 
     Raises:
         ValueError: the metric does not exist.
     """
-    if name not in METRICS:
-        raise ValueError(f"{key.rpartition('.')[2]} must be one of {', '.join(METRICS)}, got {name!r}; set {key}")
-    return METRICS[name]
+    if name not in known:
+        raise ValueError(f"{key.rpartition('.')[2]} must be one of {', '.join(known)}, got {name!r}; set {key}")
+    return known[name]
 
 
-def mode_of(monitor: str, mode: str | None, section: str) -> str:
+def mode_of(monitor: str, mode: str | None, section: str, known: Mapping[str, Metric] = METRICS) -> str:
     """The direction in which ``monitor`` improves.
 
     Args:
-        monitor: a metric of ``METRICS`` or of a foreign callback.
+        monitor: a metric that is ``known``, or one of a foreign callback.
         mode: as configured; None to follow from the metric.
         section: config section of ``monitor`` and ``mode``.
+        known: metrics by name.
 
     Raises:
-        ValueError: ``mode`` contradicts the metric, or is None for a metric that is not in ``METRICS``.
+        ValueError: ``mode`` contradicts the metric, or is None for a metric whose direction is not known.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be min, max or null, got {mode!r}; set {section}.mode")
-    known = METRICS.get(monitor)
-    if known and mode not in (None, known.mode):
+    of_metric = known[monitor].mode if monitor in known else None
+    if of_metric and mode not in (None, of_metric):
         raise ValueError(
-            f"mode must be {known.mode} for monitor={monitor}, got {mode!r}; set {section}.mode=null or another "
+            f"mode must be {of_metric} for monitor={monitor}, got {mode!r}; set {section}.mode=null or another "
             f"{section}.monitor"
         )
-    found = known.mode if known else mode
+    found = of_metric or mode
     if found is None:
         raise ValueError(f"mode must be given for monitor={monitor!r}, min or max, got null; set {section}.mode")
     return found

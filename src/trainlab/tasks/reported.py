@@ -57,8 +57,8 @@ def read_metric(key: str, about: Mapping[str, str]) -> Metric:
     """
     mode, label, spec = (about[field] for field in _FIELDS)
     format(0.5, spec)
-    if mode not in ("min", "max") or not isinstance(label, str):
-        raise ValueError(f"mode must be min or max, and label a text, got {mode!r} and {label!r}")
+    if mode not in ("min", "max", None) or not isinstance(label, str):
+        raise ValueError(f"mode must be min, max or null, and label a text, got {mode!r} and {label!r}")
     return Metric(mode, label, key, spec)
 
 

@@ -9,12 +9,15 @@ import lightning
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
+from trainlab.data import ImageData
 from trainlab.data.batches import Batches
 from trainlab.randomness import CounterDraws, derive_seed, seed_global_generators
 from trainlab.runs.errors import Diverged
+from trainlab.tasks.classification import Classification
+from trainlab.tasks.running_metrics import RunningMetrics
+from trainlab.tasks.task import Task
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
 from trainlab.training.foreign_callbacks import watches_gradients
 from trainlab.training.fused_step import FusedStep
@@ -32,7 +35,7 @@ from trainlab.training.optimizers import clipping, has_rule
 from trainlab.training.parameter_groups import Rules
 
 log = logging.getLogger(__name__)
-Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), int64 labels (B,)
+Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), targets (B, ...)
 STEPS_BETWEEN_LOSS_CHECKS = 100  # each check waits for the device
 
 
@@ -44,13 +47,13 @@ class EpochSteps(Protocol):
 
 
 class Classifier(FastHookNames, lightning.LightningModule):
-    """Trains ``network`` with cross-entropy.
+    """Trains ``network`` for a task.
 
     Args:
-        network: raw uint8 images (B, C, H, W) -> logits (B, classes).
+        network: raw uint8 images (B, C, H, W) -> outputs (B, outputs of the task).
         optimizer: parameters, or groups of them -> optimizer.
         scheduler: (optimizer, total steps) -> Lightning's scheduler dictionary or None.
-        label_smoothing: fraction of the target spread over all classes, in [0, 1); only in the training loss.
+        task: what is learned; None for a classification.
         compile: compile the training step.
         gradient_clip_val: largest norm (or value) of the gradient; None or 0 for no clipping.
         gradient_clip_algorithm: "norm" or "value".
@@ -74,7 +77,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         network: nn.Module,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer, int], dict[str, Any] | None],
-        label_smoothing: float = 0.0,
+        task: Task | None = None,
         compile: bool = False,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
@@ -84,8 +87,6 @@ class Classifier(FastHookNames, lightning.LightningModule):
         step_seed: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}; set label_smoothing")
         if accumulate_grad_batches < 1:
             raise ValueError(
                 f"accumulate_grad_batches must be at least 1, got {accumulate_grad_batches}; "
@@ -96,7 +97,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self.network = network
         self._losses, self._sizes, self._checked = torch.zeros(0), [], 0  # of the epoch so far
         self._begun: dict[str, Any] | None = None  # sums of the epoch that a checkpoint lies in, until it continues
-        self.label_smoothing = label_smoothing
+        self.task = task or Classification()
         self._build_optimizer, self._rules, self._build_scheduler = optimizer, parameter_groups, scheduler
         self._resumes_flat: bool | None = None  # whether the checkpoint's optimizer has flat parameters
         self.compile_step, self._epoch_steps, self._step_seed = compile, epoch_steps, step_seed
@@ -119,6 +120,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
         in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
         in_one = in_one and self._step_seed is None  # such a network may also change any of its buffers
+        in_one = in_one and type(self.task).__module__.startswith("trainlab.")  # others may synchronize
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
         captured = captured and not detects_anomalies(self.trainer)
         if self._epoch_steps is not None:
@@ -178,6 +180,15 @@ class Classifier(FastHookNames, lightning.LightningModule):
         """Batches of the current epoch that the checkpoint already contains, until the epoch continues; else 0."""
         return len(self._begun["sizes"]) if self._begun else 0
 
+    def _train_targets(self) -> Tensor:
+        """Targets of the training split, on the device."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it dynamically
+        return cast(ImageData, data).train_targets().to(self.device)
+
+    @property
+    def _type_of_sums(self) -> torch.dtype:
+        return torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+
     @property
     def begun_images(self) -> int:
         """Images of these batches, of all processes."""
@@ -193,8 +204,8 @@ class Classifier(FastHookNames, lightning.LightningModule):
         if isinstance(self.trained, SeparateParameters):
             checkpoint["separate_parameters"] = True
         if self._sizes and not self.epoch_is_whole:
-            losses, correct = self._of_each(self._losses[: len(self._sizes)]), self._of_each(self._train_correct)
-            checkpoint["begun_epoch"] = {"sizes": self._sizes, "losses": losses, "correct": correct}
+            losses, scores = self._of_each(self._losses[: len(self._sizes)]), self._of_each(self._train_scores)
+            checkpoint["begun_epoch"] = {"sizes": self._sizes, "losses": losses, "correct": scores}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Prepare to continue with the checkpoint's kind of parameters, and the epoch that it was saved in, if any."""
@@ -205,8 +216,9 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Allocate the losses of an epoch; set which rows of a batch the random layers of this process draw for."""
+        self.task.prepare(self._train_targets())
         self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
-        self._train_correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._train_scores = torch.zeros((), dtype=self._type_of_sums, device=self.device)
         self._images_of_full_step, self._images_of_step = self.accumulate * self.batches.batch_size, 0
         self._optimizer = cast(LightningOptimizer, self.optimizers())
         self._lr_and_momentum: tuple[float, float] | None = None  # of the latest step, where a schedule changes them
@@ -215,7 +227,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the sums of the epoch."""
-        self._train_correct.zero_()
+        self._train_scores.zero_()
         self._sizes: list[int] = []
         self._checked = 0  # losses of the epoch that are known to be finite
         self.val_metrics = {}
@@ -223,7 +235,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
             begun, self._begun, rank = self._begun, None, self.trainer.global_rank
             self._sizes = list(begun["sizes"])
             self._losses[: len(self._sizes)] = begun["losses"][rank]
-            self._train_correct.copy_(begun["correct"][rank])
+            self._train_scores.copy_(begun["correct"][rank])
             self.batches.start = len(self._sizes)
             continue_epoch(self.trainer)
 
@@ -236,27 +248,27 @@ class Classifier(FastHookNames, lightning.LightningModule):
         """A step on a batch; the sums stay on the device."""
         if self._epoch_steps is not None:
             return
-        images, labels = batch
+        images, targets = batch
         step = self.current_epoch * len(self._losses) + batch_idx
         for draws in self._draws:
             draws.step.fill_(step)
         self._seed_generators("step", step)
         # A last, smaller batch is not worth a compilation of its own.
-        full = not self._sizes or len(labels) == self._sizes[0]
+        full = not self._sizes or len(targets) == self._sizes[0]
         if self._fused_step is not None and self._fused_step.ready and full:
-            loss, correct = self._fused_step(images, labels)
+            loss, score = self._fused_step(images, targets)
             count_step(self.trainer)
             self.step_schedule("step")
         elif self._evaluates_loss:
-            loss, correct = self._make_step_with_closure(self._forward if full else self._objective, images, labels)
+            loss, score = self._make_step_with_closure(self._forward if full else self._objective, images, targets)
         else:
-            loss, correct = (self._forward if full else self._objective)(images, labels)
-            self._sum_gradients(loss, len(labels))
+            loss, score = (self._forward if full else self._objective)(images, targets)
+            self._sum_gradients(loss, len(targets))
             if (batch_idx + 1) % self.accumulate == 0 or batch_idx + 1 == len(self._losses):
                 self._make_step()
         self._losses[batch_idx] = self.loss = loss.detach()
-        self._train_correct += correct
-        self._sizes.append(len(labels))
+        self._train_scores += score
+        self._sizes.append(len(targets))
 
     def _seed_generators(self, place: str, number: int) -> None:
         """Seed the global generators for a network that draws from them, differently in each process."""
@@ -280,15 +292,15 @@ class Classifier(FastHookNames, lightning.LightningModule):
             if self.compile_step:
                 self._forward = torch.compile(self._objective, dynamic=False)
 
-    def _make_step_with_closure(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """A step that evaluates the loss several times; loss and number of right answers before it."""
+    def _make_step_with_closure(self, forward: Any, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """A step that evaluates the loss several times; loss and sum of scores before it."""
         found: list[tuple[Tensor, Tensor]] = []
 
         def evaluate() -> Tensor:
             self.trained.zero_grad()
-            loss, correct = forward(images, labels)
+            loss, score = forward(images, targets)
             self.manual_backward(loss)
-            found.append((loss.detach(), correct))
+            found.append((loss.detach(), score))
             return loss
 
         self._optimizer.step(evaluate)
@@ -308,14 +320,14 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self.trained.zero_grad()
         self.step_schedule("step")
 
-    def _objective(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return self._loss(self.network(images), labels)
+    def _objective(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return self._loss(self.network(images), targets)
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss of a batch and the number of correct predictions."""
-        logits = at_least_float32(logits)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        return loss, (logits.detach().argmax(1) == labels).sum()
+    def _loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss of a batch and the sum of its scores."""
+        outputs = at_least_float32(outputs)
+        loss = self.task.loss(outputs, targets)
+        return loss, self.task.score_images(outputs.detach(), targets).sum()
 
     def update(self, gradient: Tensor) -> None:
         """Make the optimizer's step with ``gradient`` (P,), that of all parameters, and the schedule's."""
@@ -324,16 +336,16 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self.flat.parameter.grad = None
         self.step_schedule("step")
 
-    def take_epoch(self, losses: Tensor, correct: Tensor, sizes: list[int]) -> None:
+    def take_epoch(self, losses: Tensor, scores: Tensor, sizes: list[int]) -> None:
         """Take the sums of an epoch whose steps `EpochSteps` has made.
 
         Args:
             losses: (steps,) mean loss of each batch; fewer than all batches if one was not finite.
-            correct: () int64, number of correct predictions.
+            scores: (), their sum, as of correct predictions.
             sizes: images of each batch.
         """
         self._losses[: len(losses)] = losses
-        self._train_correct += correct
+        self._train_scores += scores
         self._sizes = sizes
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
@@ -392,15 +404,15 @@ class Classifier(FastHookNames, lightning.LightningModule):
         return self._losses[: len(self._sizes)].cpu()
 
     def train_metrics(self) -> tuple[dict[str, float], int]:
-        """Mean loss and accuracy of the epoch, and the number of its images, over all processes."""
-        loss, right, count = self.train_sums().tolist()
-        return {"train/loss": loss / count, "train/acc": right / count}, int(count)
+        """Mean loss and score of the epoch, and the number of its images, over all processes."""
+        loss, score, count = self.train_sums().tolist()
+        return {"train/loss": loss / count, f"train/{self.task.score}": score / count}, int(count)
 
     def train_sums(self) -> Tensor:
-        """(3,) float64: sum of losses, correct predictions, and images of the epoch, over all processes."""
+        """(3,) float64: sum of losses, of scores, and images of the epoch, over all processes."""
         sizes = torch.tensor(self._sizes, dtype=torch.float64)
         loss = (self.losses_of_epoch.double() * sizes).sum()
-        return self._reduce(torch.stack([loss, self._train_correct.cpu().double(), sizes.sum()]))
+        return self._reduce(torch.stack([loss, self._train_scores.cpu().double(), sizes.sum()]))
 
     def _broadcast_buffers(self) -> None:
         """Copy the buffers of process 0 to all: under manual optimization Lightning does not."""
@@ -412,27 +424,29 @@ class Classifier(FastHookNames, lightning.LightningModule):
         """Start the sums of the validation, with the same buffers in all processes."""
         self._check_losses()
         self._broadcast_buffers()
-        kind = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
-        self._val = torch.zeros(3, device=self.device, dtype=kind)
+        self._val = torch.zeros(3, device=self.device, dtype=self._type_of_sums)
+        self._val_running = RunningMetrics(self.task, self.device)
         self._seed_generators("validation", self.current_epoch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the sums."""
-        images, labels = batch
-        logits = at_least_float32(self.network(images))
-        self._val[0] += functional.cross_entropy(logits, labels, reduction="sum")
-        self._val[1] += (logits.argmax(1) == labels).sum()
-        self._val[2] += len(labels)
+        images, targets = batch
+        outputs = at_least_float32(self.network(images))
+        self._val[0] += self.task.sum_evaluation_loss(outputs, targets)
+        self._val[1] += self.task.score_images(outputs, targets).sum()
+        self._val[2] += len(targets)
+        self._val_running.update(outputs, targets)
 
     def on_validation_epoch_end(self) -> None:
-        """Publish ``val/loss`` and ``val/acc`` for early stopping, checkpoints and schedules."""
-        loss, right, count = self._reduce(self._val.cpu().double()).tolist()
+        """Publish the metrics for early stopping, checkpoints and schedules."""
+        loss, score, count = self._reduce(self._val.cpu().double()).tolist()
         if not math.isfinite(loss):
             raise Diverged(
                 f"the validation loss is not finite after epoch {self.current_epoch}, though the training loss was; "
                 f"{self._advice}"
             )
-        self.val_metrics = {"val/loss": loss / count, "val/acc": right / count}
+        self.val_metrics = {"val/loss": loss / count, f"val/{self.task.score}": score / count}
+        self.val_metrics |= {f"val/{name}": value for name, value in self._val_running.compute().items()}
         # As tensors: `log` would round Python numbers to float32.
         metrics = {k: torch.tensor(v, dtype=self._val.dtype) for k, v in self.val_metrics.items()}
         self.log_dict(metrics, logger=False, rank_zero_only=False)
@@ -458,6 +472,6 @@ def _lr_and_momentum(optimizer: Optimizer) -> tuple[float, float]:
     return lr, group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
 
 
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in float32 or finer, so that losses can be summed."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+def at_least_float32(outputs: Tensor) -> Tensor:
+    """Outputs in float32 or finer, so that losses can be summed."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))

@@ -6,7 +6,7 @@ keep their ratio.
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from trainlab.tasks.metrics import metric_of, mode_of
+from trainlab.tasks.metrics import METRICS, Metric, metric_of, mode_of
 from trainlab.training.parameter_groups import multipliers
 from trainlab.validation import check_at_least
 
@@ -28,8 +28,16 @@ SchedulerConfig = dict[str, Any]
 _KEYS = ("scheduler", "interval", "monitor", "frequency")
 
 
-def check_scheduler(build: Callable[[Optimizer, int], Any], optimizer: Optimizer, total_steps: int) -> None:
-    """Raise ValueError unless ``build`` makes a schedule for ``optimizer`` of which nothing would be ignored."""
+def check_scheduler(
+    build: Callable[[Optimizer, int], Any],
+    optimizer: Optimizer,
+    total_steps: int,
+    known: Mapping[str, Metric] = METRICS,
+) -> None:
+    """Raise ValueError unless ``build`` makes a schedule for ``optimizer`` of which nothing would be ignored.
+
+    ``known`` are the validation metrics that it can watch.
+    """
     wrong = "scheduler must be a function (optimizer, total_steps) that returns "
     wrong += '{"scheduler": ..., "interval": "step" or "epoch"} or None'
     try:
@@ -58,8 +66,8 @@ def check_scheduler(build: Callable[[Optimizer, int], Any], optimizer: Optimizer
         if monitor is not None:
             raise ValueError(f"{name} watches no metric, got monitor={monitor!r}; leave it out of {_name(build)}")
         return
-    metric_of(monitor, "scheduler.monitor")
-    mode_of(monitor, getattr(scheduler, "mode", None), "scheduler")
+    metric_of(monitor, "scheduler.monitor", known)
+    mode_of(monitor, getattr(scheduler, "mode", None), "scheduler", known)
     if interval != "epoch":
         raise ValueError(f"interval must be 'epoch' for {name}, got {interval!r}; set it in {_name(build)}")
 
@@ -186,7 +194,6 @@ def plateau(
 
     ``mode``, the direction in which it improves, follows from it.
     """
-    metric_of(monitor, "scheduler.monitor")
     if not 0 < factor < 1:
         raise ValueError(f"factor must be in (0, 1), got {factor}; set scheduler.factor")
     check_at_least(0, "scheduler", patience=patience, threshold=threshold, cooldown=cooldown, min_lr=min_lr)

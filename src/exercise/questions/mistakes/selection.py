@@ -27,8 +27,8 @@ def measure(evidence: Evidence) -> Measured:
     right, data = [], None
     for run in runs:
         data = data or load_data(run)  # all have the same test images
-        found = evaluate(load_network(run), data.test_dataloader(), len(data.classes))
-        right.append(found.predictions == found.labels)
+        found = evaluate(load_network(run), data.test_dataloader())
+        right.append(found.predictions == found.targets)
     results = [run.result for run in runs]
     assert len(results) == len(runs)  # those that are completed have one
     validated = torch.tensor([result.metrics["val_loss"] for result in results])

@@ -123,8 +123,8 @@ def figures(network: nn.Module, data: ImageData) -> Measured:
         "layers": [zeros[name] / weight.numel() for name, weight in weights.items()],
         "idle": methods.share_of_zeros(network, images),
         "bytes": size_of(network),
-        "val_acc": evaluate(network, data.val_dataloader(), len(data.classes)).accuracy,
-        "test_acc": evaluate(network, data.test_dataloader(), len(data.classes)).accuracy,
+        "val_acc": evaluate(network, data.val_dataloader()).accuracy,
+        "test_acc": evaluate(network, data.test_dataloader()).accuracy,
     }
 
 

@@ -102,7 +102,7 @@ def _describe_training_metrics(groups: Sequence[Group]) -> str:
     keys = {
         "with dropout where there is any": ["model.dropout"],
         "of augmented images": ["data.flip", "data.crop_padding", "data.cutout", "data.transforms"],
-        "with smoothed labels": ["label_smoothing"],
+        "with smoothed labels": ["task.label_smoothing"],
     }
     others = [w for w in keys if any(np.any(group.settings.get(key, 0)) for group in groups for key in keys[w])]
     return ", ".join(["averaged over each epoch while the weights change", *others])
