@@ -46,7 +46,7 @@ class Killed(BaseException):
     """The end of the process."""
 
 
-@pytest.mark.parametrize("saved", cases(range(10), 4, 5, 8))
+@pytest.mark.parametrize("saved", cases(range(10), 5))
 def test_a_run_killed_after_any_checkpoint_ends_with_the_same_ones(saved, train, monkeypatch):
     _, whole = train(*TOP_3, name="whole")
     count = iter(range(100))
@@ -91,6 +91,7 @@ def test_a_run_killed_between_the_best_and_the_last_checkpoint_ends_with_the_sam
     assert_same_run(cut, whole)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_last_removal_ends_with_the_same_ones(train, monkeypatch):
     _, whole = train(*TOP_3, name="whole")
     remove = BestAndLast._remove_others
@@ -117,6 +118,7 @@ def test_a_longer_continuation_has_the_best_epochs_of_all(train):
     assert epochs(longer) == epochs(whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_ends_with_the_same_checkpoints(train):
     _, whole = train(*TOP_3, name="whole")
     with pytest.raises(RuntimeError, match="power cut"):

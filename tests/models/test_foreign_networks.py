@@ -141,7 +141,7 @@ def test_trust_is_no_part_of_the_fingerprint(tmp_path):
 
 
 def test_a_network_of_torchvision_trains_by_name(tmp_path):
-    model = compose(["model=resnet18", "name=run"]).settings["model"]
+    model = compose(["model=torchvision", "model.name=shufflenet_v2_x0_5", "name=run"]).settings["model"]
     result, folder = train(tmp_path, model, "trainer.limit_train_batches=2", "trainer.max_epochs=1")
     assert (
         evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")["test_loss"]
