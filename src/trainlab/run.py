@@ -135,6 +135,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         os.environ[START_VARIABLE] = str(start or "")
         _keep(cfg, result, folder)
         log.info("%s\nin %s", cfg.to_yaml(), folder)
+        log.info("%s", parts.data.describe_memory())
         for note in one_batch_notes(config["trainer"]):
             log.warning(note)
         if (nodes := parts.trainer.num_nodes) > 1:

@@ -141,3 +141,20 @@ def _type_names(hint: Any) -> list[str]:
     if origin in (tuple, list, collections.abc.Sequence):
         return [f"a list, each {' or '.join(_type_names(args[0]))}"]
     return [_TYPE_NAMES[hint]] if hint in _TYPE_NAMES else []
+
+
+def name_settings(cls: type) -> None:
+    """Have the signature of a subclass's constructor name what its ``**settings`` stand for.
+
+    Those are the keyword arguments of the constructor above it.
+    """
+    construct: Any = cls.__init__
+    own = inspect.signature(construct)
+    named = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
+    if len(named) == len(own.parameters) or "__init__" not in vars(cls):
+        return
+    inherited = inspect.signature(super(cls, cls).__init__).parameters.items()
+    more = {name: p for name, p in inherited if name not in named and p.kind is p.KEYWORD_ONLY}
+    construct.__signature__ = own.replace(parameters=[*named.values(), *more.values()])
+    annotations = {name: p.annotation for name, p in more.items() if p.annotation is not p.empty}
+    construct.__annotations__ = annotations | construct.__annotations__

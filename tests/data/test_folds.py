@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainlab.data.shapes import Shapes
-from trainlab.data.split import count_fold, split_fold
+from trainlab.data.split import Split, split_fold
 from trainlab.runs.fingerprint import fingerprint
 
 LABELS = torch.tensor([0] * 20 + [1] * 11 + [2] * 3)[torch.randperm(34, generator=torch.Generator().manual_seed(0))]
@@ -23,7 +23,7 @@ def test_every_image_is_held_out_once_in_folds_of_one_size_and_the_same_classes(
     for fold, (train, val) in enumerate(parts):
         assert sorted([*train.tolist(), *val.tolist()]) == list(range(len(LABELS)))
         assert train.equal(train.sort().values) and val.equal(val.sort().values)
-        assert len(val) == count_fold(len(LABELS), fold, num_folds)
+        assert len(val) == Split(1, "stratified", 0, fold, num_folds).count(len(LABELS))
     assert {len(val) for _, val in parts} <= {len(LABELS) // num_folds, -(-len(LABELS) // num_folds)}
     for label in range(3):
         counts = [int((LABELS[val] == label).sum()) for _, val in parts]

@@ -46,6 +46,8 @@ class FigureLogger(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it dynamically
         assert isinstance(data, ImageData)
         images, labels = self._batch
+        if labels.ndim > 1:  # of mixed images: the class that has the most of each
+            labels = labels.argmax(1)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoard):
                 figure = image_grid(images, [data.classes[i] for i in labels.tolist()])

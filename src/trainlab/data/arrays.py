@@ -1,5 +1,6 @@
 """Images in NumPy arrays."""
 
+import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -12,11 +13,14 @@ import numpy as np
 import torch
 from numpy.lib import format as npy
 
-from trainlab.data.module import ImageData, Images, content_hash
+from trainlab.data.images import Images, content_hash
+from trainlab.data.lazy import LazyImages
+from trainlab.data.module import ImageData
 from trainlab.runs.files import setting_of_path
 
 PARTS = ("train", "test")
 LAYOUTS = ("channels_first", "channels_last")
+_CHUNK = 1000  # images that are hashed together
 _FORMATS = "(N, H, W), (N, H, W, C) or (N, C, H, W)"
 
 
@@ -61,6 +65,10 @@ class Arrays(ImageData):
         """Size of the first axis of ``train``."""
         return self._headers["train"][0][0]
 
+    def count_test_images(self) -> int:
+        """Size of the first axis of ``test``."""
+        return self._headers["test"][0][0]
+
     def count_classes(self) -> int:
         """Number of ``classes``; without these, one more than the largest label."""
         return len(self._labels[1])
@@ -72,14 +80,38 @@ class Arrays(ImageData):
             FileNotFoundError, ValueError: as for ``image_shape``.
         """
         (train_labels, test_labels), classes = self._labels
-        images = self._load(*PARTS)
-        if images[0].ndim == 3:
-            images = [part[:, None] for part in images]
-        elif not self._channels_first:
-            images = [part.transpose(0, 3, 1, 2) for part in images]
-        train, test = (torch.from_numpy(np.ascontiguousarray(part)) for part in images)
+        train, test = (torch.from_numpy(np.ascontiguousarray(part)) for part in self._arrays())
         digest = content_hash(train, test, train_labels, test_labels)
         return Images(train, train_labels, test, test_labels, classes, digest)
+
+    @property
+    def reads_lazily(self) -> bool:  # type: ignore[override]  # it depends on the path
+        """Whether ``path`` is a folder, whose arrays are mapped into memory."""
+        return self.path.is_dir()
+
+    def read_lazily(self) -> Images:
+        """Map the arrays into memory; each image is read when it is needed.
+
+        Raises:
+            FileNotFoundError, ValueError: as for ``image_shape``.
+        """
+        (train_labels, test_labels), classes = self._labels
+        arrays = self._arrays()
+        train, test = (LazyImages(part.__getitem__, len(part), self.image_shape) for part in arrays)
+        digest = hashlib.blake2b(digest_size=16)
+        for part in arrays:  # as of all images at once
+            for start in range(0, len(part), _CHUNK):
+                digest.update(np.ascontiguousarray(part[start : start + _CHUNK]).data)
+        for labels in (train_labels, test_labels):
+            digest.update(labels.numpy().data)
+        return Images(train, train_labels, test, test_labels, classes, digest.hexdigest())
+
+    def _arrays(self) -> list[np.ndarray]:
+        """Images of both parts (N, C, H, W), without a copy."""
+        images = self._load(*PARTS)
+        if images[0].ndim == 3:
+            return [part[:, None] for part in images]
+        return images if self._channels_first else [part.transpose(0, 3, 1, 2) for part in images]
 
     @cached_property
     def _headers(self) -> Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]:

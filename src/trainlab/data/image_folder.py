@@ -2,6 +2,8 @@
 
 import hashlib
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import torch
 
 from trainlab.data import cache
 from trainlab.data.decode import decode, in_threads
+from trainlab.data.images import Images
+from trainlab.data.lazy import LazyImages
 from trainlab.data.listing import SPLITS, Listing, content_digest, describe_skipped, list_images
-from trainlab.data.module import ImageData, Images
+from trainlab.data.module import ImageData
 from trainlab.runs.files import locked, setting_of_path
 
 ON_CORRUPT = ("error", "skip")
@@ -42,6 +46,7 @@ class ImageFolder(ImageData):
     """
 
     writes_to = "cache_dir"
+    reads_lazily = True
     more_classes = "make one folder per class in train/ and test/ of data.root"
 
     def __init__(
@@ -86,6 +91,10 @@ class ImageFolder(ImageData):
         """
         return self.listing.counts[0]
 
+    def count_test_images(self) -> int:
+        """Number of image files in ``root/test``."""
+        return self.listing.counts[1]
+
     def count_classes(self) -> int:
         """Number of folders in ``root/train``."""
         return len(self.listing.classes)
@@ -112,10 +121,57 @@ class ImageFolder(ImageData):
             content, decoded = found or self._decode_all()
         if skipped := describe_skipped(self.listing):
             warnings.warn(f"skipped in {self.root}: {skipped}", stacklevel=2)
-        self._check_corrupt(decoded)
         train, test = torch.from_numpy(decoded.pixels).split(decoded.counts.tolist())
-        train_labels, test_labels = torch.from_numpy(decoded.labels).split(decoded.counts.tolist())
+        return self._images_of(train, test, decoded.labels, decoded.counts, content)
+
+    def read_lazily(self) -> Images:
+        """List all images, to be decoded when they are needed.
+
+        With ``on_corrupt="skip"`` all are decoded once to find those that can be, which is cached.
+
+        Raises:
+            FileNotFoundError, ValueError: as in `count_train_images`, or all files of a class are corrupt.
+        """
+        with setting_of_path("data.cache_dir", self.cache_dir), setting_of_path("data.root", self.root):
+            if self.may_write:
+                with locked(self.cache_dir / ".lock"):
+                    content, readable = self._find_readable()
+            else:
+                content, readable = self._find_readable()
+        kept, counts = np.flatnonzero(readable), self._count(readable)
+        if skipped := describe_skipped(self.listing):
+            warnings.warn(f"skipped in {self.root}: {skipped}", stacklevel=2)
+        parts = [
+            LazyImages(Files(self.root, tuple(self.listing.paths[i] for i in part), shape), len(part), shape)
+            for part in np.split(kept, counts[:1])
+            for shape in [self.image_shape]
+        ]
+        return self._images_of(parts[0], parts[1], self.listing.labels[kept], counts, content)
+
+    def _images_of(self, train: Any, test: Any, labels: np.ndarray, counts: np.ndarray, content: str) -> Images:
+        """The images that were not left out."""
+        self._check_corrupt(labels, counts)
+        train_labels, test_labels = torch.from_numpy(labels).split(counts.tolist())
         return Images(train, train_labels, test, test_labels, self.listing.classes, content)
+
+    def _find_readable(self) -> tuple[str, np.ndarray]:
+        """Digest of the contents, and which of the files are to be used, bool (N,)."""
+        manifest = cache.Manifest(self.cache_dir, self.root)
+        content = manifest.find(self.listing.digest) or content_digest(self.root, self.listing)
+        if self.may_write:
+            manifest.store(self.listing.digest, content)
+        total = len(self.listing.paths)
+        if self.on_corrupt == "error":  # those that are corrupt are found when they are needed
+            return content, np.ones(total, bool)
+        file = self._cache_file(content, "readable")
+        found = cache.load(file, (1, 1, 1))
+        if found is None:
+            readable = self._decode_each(lambda i, pixels: None)
+            shares = readable.astype(np.uint8).reshape(total, 1, 1, 1)
+            found = cache.Decoded(shares, self.listing.labels, np.array(self.listing.counts))
+            if self.may_write:
+                cache.save(file, found)
+        return content, found.pixels.reshape(total) == 1
 
     def _cached(self) -> tuple[str, cache.Decoded] | None:
         content = cache.Manifest(self.cache_dir, self.root).find(self.listing.digest)
@@ -133,44 +189,82 @@ class ImageFolder(ImageData):
             cache.Manifest(self.cache_dir, self.root).store(self.listing.digest, content)
         return content, decoded
 
-    def _cache_file(self, content: str) -> Path:
+    def _cache_file(self, content: str, *what: str) -> Path:
         channels, height, width = self.image_shape
         size: Any = height if channels == 3 and height == width else self.image_shape
-        key = f"{content} {size} {self.on_corrupt} {_DECODING}"
+        key = " ".join([content, str(size), self.on_corrupt, str(_DECODING), *what])
         return self.cache_dir / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
 
     def _decode_files(self) -> cache.Decoded:
-        paths, labels = self.listing.paths, self.listing.labels
-        pixels = np.empty((len(paths), *self.image_shape), np.uint8)
-        readable = np.ones(len(paths), bool)
-
-        def decode_one(i: int) -> None:
-            path = f"{self.root}/{paths[i]}"
-            try:
-                if reason := self.listing.unreadable.get(i):
-                    raise ValueError(f"{path} {reason}")
-                pixels[i] = decode(path, self.image_shape)
-            except (ValueError, PermissionError) as error:
-                if self.on_corrupt == "error":
-                    reason = f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-                    raise ValueError(f"{reason}; {_ADVICE}") from error
-                readable[i] = False
-
-        in_threads(decode_one, len(paths), f"decoding {self.root}")
-        counts = np.array([part.sum() for part in np.split(readable, self.listing.counts[:1])])
+        labels = self.listing.labels
+        pixels = np.empty((len(labels), *self.image_shape), np.uint8)
+        readable = self._decode_each(pixels.__setitem__)
+        counts = self._count(readable)
         if not readable.all():
             pixels, labels = pixels[readable], labels[readable]
         return cache.Decoded(pixels, labels, counts)
 
-    def _check_corrupt(self, decoded: cache.Decoded) -> None:
-        skipped = len(self.listing.paths) - len(decoded.pixels)
+    def _decode_each(self, keep: Callable[[int, np.ndarray], object]) -> np.ndarray:
+        """Decode all files; which of them can be, bool (N,)."""
+        files = Files(self.root, self.listing.paths, self.image_shape, self.listing.unreadable)
+        readable = np.ones(len(files.paths), bool)
+
+        def decode_one(i: int) -> None:
+            try:
+                keep(i, files(i))
+            except ValueError:
+                if self.on_corrupt == "error":
+                    raise
+                readable[i] = False
+
+        in_threads(decode_one, len(files.paths), f"decoding {self.root}")
+        return readable
+
+    def _count(self, readable: np.ndarray) -> np.ndarray:
+        """Number of files of each split that can be decoded."""
+        return np.array([part.sum() for part in np.split(readable, self.listing.counts[:1])])
+
+    def _check_corrupt(self, labels: np.ndarray, counts: np.ndarray) -> None:
+        skipped = len(self.listing.paths) - len(labels)
         if skipped == 0:
             return
-        for split, labels in zip(SPLITS, np.split(decoded.labels, decoded.counts[:1]), strict=True):
+        for split, part in zip(SPLITS, np.split(labels, counts[:1]), strict=True):
             for label, name in enumerate(self.listing.classes):
-                if label not in labels:
+                if label not in part:
                     raise ValueError(
                         "every class must have an image that can be decoded, "
                         f"{self.root}/{split}/{name} has none; set data.root"
                     )
         warnings.warn(f"skipped {skipped} corrupt files of {self.root} (data.on_corrupt=skip)", stacklevel=2)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Decodes image files by their numbers.
+
+    Attributes:
+        root: folder of the files.
+        paths: relative to it.
+        image_shape: (C, H, W).
+        unreadable: reasons by number.
+    """
+
+    root: Path
+    paths: Sequence[str]
+    image_shape: tuple[int, int, int]
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+
+    def __call__(self, i: int) -> np.ndarray:
+        """A file, uint8 (C, H, W).
+
+        Raises:
+            ValueError: it cannot be decoded.
+        """
+        path = f"{self.root}/{self.paths[i]}"
+        try:
+            if reason := self.unreadable.get(i):
+                raise ValueError(f"{path} {reason}")
+            return decode(path, self.image_shape)
+        except (ValueError, OSError) as error:
+            reason = f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+            raise ValueError(f"{reason}; {_ADVICE}") from error

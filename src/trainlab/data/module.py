@@ -1,10 +1,8 @@
-"""Base class of data modules: images in memory on the training device, split, statistics and batches."""
+"""Base class of data modules of images: in memory on the training device or not, split, statistics and batches."""
 
-import hashlib
-import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import lightning
@@ -13,43 +11,15 @@ from torch import Tensor
 
 from trainlab.data.augmentation import Augmentation, Transforms
 from trainlab.data.batches import Batches
-from trainlab.data.split import SPLITS, count_fold, split, split_fold
-
-
-@dataclass(frozen=True)
-class Images:
-    """A data set in memory.
-
-    Attributes:
-        train: uint8 (N, C, H, W), with ``train_labels``: classes int64 (N,), or what else a task learns (N, ...).
-        test: uint8 (N, C, H, W), with ``test_labels`` of the same type.
-        classes: names of the outputs, as of the classes by label.
-        digest: hexadecimal hash of the content.
-    """
-
-    train: Tensor
-    train_labels: Tensor
-    test: Tensor
-    test_labels: Tensor
-    classes: tuple[str, ...]
-    digest: str
-
-
-def content_hash(*tensors: Tensor) -> str:
-    """Hexadecimal hash of the values of contiguous ``tensors`` on the CPU."""
-    digest = hashlib.blake2b(digest_size=16)
-    for tensor in tensors:
-        digest.update(tensor.numpy().data)
-    return digest.hexdigest()
-
-
-def as_rgb(images: Tensor) -> Tensor:
-    """Images (..., C, H, W) to be displayed, (..., 3, H, W); of other numbers of channels than 3 the first, as gray."""
-    return images if images.shape[-3] == 3 else images[..., :1, :, :].expand(*images.shape[:-3], 3, -1, -1)
+from trainlab.data.images import Images, mean_and_std
+from trainlab.data.lazy import LazyImages, load, workers
+from trainlab.data.mixing import Mixing
+from trainlab.data.split import Split
+from trainlab.validation import name_settings
 
 
 class ImageData(lightning.LightningDataModule, ABC):
-    """Training, validation and test batches of a data set that fits in memory.
+    """Training, validation and test batches of a data set.
 
     A subclass whose constructor takes ``**settings`` and passes them to this one has these arguments, too.
 
@@ -66,9 +36,15 @@ class ImageData(lightning.LightningDataModule, ABC):
         padding_mode: what the padding is: "constant" for zeros, or "reflect".
         cutout: size in pixels of a square of zeros in every training image; 0 for none. See `Augmentation`.
         transforms: of uint8 training images (C, H, W), after flip, crop and cutout. See `Transforms`.
+        mixup: alpha of the Beta distribution of MixUp's weights; 0 for no MixUp. See `Mixing`.
+        cutmix: alpha of the Beta distribution of CutMix; 0 for no CutMix. With both, each batch gets one by chance.
+        memory: GB (10^9 bytes) of images that are held in memory, on the training device. More are read when they are
+            needed, if the data set can be read so; training, validation and test are the same.
+        num_workers: processes that read those, 0 for none; None for one per CPU core, at most 8.
         seed: seed of the order of batches and of augmentation.
 
     Attributes:
+        reads_lazily: whether `read_lazily` is there.
         more_classes: advice in the error message for data with only one class.
         located_by: argument that names the folder or file of the data.
         writes_to: argument that names the folder `read` writes to; None if it writes nothing.
@@ -82,20 +58,12 @@ class ImageData(lightning.LightningDataModule, ABC):
     writes_to: str | None = None
     more_classes = "set data to images of more classes"
     may_write = True
+    reads_lazily = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Have the constructor's signature, against which settings are checked, name what ``**settings`` stand for."""
         super().__init_subclass__(**options)
-        construct: Any = cls.__init__
-        own = inspect.signature(construct)
-        named = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
-        if len(named) == len(own.parameters) or "__init__" not in vars(cls):
-            return
-        inherited = inspect.signature(super(cls, cls).__init__).parameters.items()
-        more = {name: p for name, p in inherited if name not in named and p.kind is p.KEYWORD_ONLY}
-        construct.__signature__ = own.replace(parameters=[*named.values(), *more.values()])
-        annotations = {name: p.annotation for name, p in more.items() if p.annotation is not p.empty}
-        construct.__annotations__ = annotations | construct.__annotations__
+        name_settings(cls)
 
     def __init__(
         self,
@@ -112,26 +80,28 @@ class ImageData(lightning.LightningDataModule, ABC):
         padding_mode: Literal["constant", "reflect"] = "constant",
         cutout: int = 0,
         transforms: Sequence[Any] = (),
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        memory: float = 8.0,
+        num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "val_size": val_size}
+        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
         for key, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{key} must be at least 1, got {size}; set data.{key}")
-        for key, size in {"crop_padding": crop_padding, "cutout": cutout}.items():
-            if size < 0:
-                raise ValueError(f"{key} must be at least 0, got {size}; set data.{key}")
-        if val_split not in SPLITS:
-            raise ValueError(f"val_split must be one of {', '.join(SPLITS)}, got {val_split!r}; set data.val_split")
-        _check_fold(fold, num_folds, val_split)
+        amounts = {"crop_padding": crop_padding, "cutout": cutout, "mixup": mixup, "cutmix": cutmix, "memory": memory}
+        for key, amount in (amounts | {"num_workers": num_workers or 0}).items():
+            if amount < 0:
+                raise ValueError(f"{key} must be at least 0, got {amount}; set data.{key}")
         self.batch_size, self.eval_batch_size, self.val_size = batch_size, eval_batch_size, val_size
-        self.fold, self.num_folds = fold, num_folds
-        self.val_split, self.split_seed = val_split, split_seed
+        self._held_out = Split(val_size, val_split, split_seed, fold, num_folds)
         self.augmentation: Augmentation | None = None
         if flip or crop_padding or cutout:
             self.augmentation = Augmentation(flip, crop_padding, seed, padding_mode, cutout)
         self.transforms = Transforms(transforms, seed) if transforms else None
+        self.mixup, self.cutmix, self.memory, self.num_workers = mixup, cutmix, memory, num_workers
         self.seed = seed
         self._images: Images | None = None
         self._statistics: tuple[Tensor, Tensor] | None = None
@@ -167,11 +137,38 @@ class ImageData(lightning.LightningDataModule, ABC):
     def read(self) -> Images:
         """Read all images, downloading or decoding them if necessary."""
 
+    def count_test_images(self) -> int:
+        """Number of test images, without reading one; 0 where that is not known."""
+        return 0
+
+    def read_lazily(self) -> Images:
+        """`Images` that are `LazyImages`, with labels and all else but the pixels read.
+
+        A subclass that has this sets ``reads_lazily``.
+        """
+        raise NotImplementedError
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all images in memory."""
+        return (self.count_train_images() + self.count_test_images()) * math.prod(self.image_shape)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all images are held in memory, and not read when they are needed."""
+        return not self.reads_lazily or self.num_bytes <= self.memory * 1e9
+
+    def describe_memory(self) -> str:
+        """Where the images are, in one line."""
+        size = f"{self.num_bytes / 1e9:.3g} GB of images"
+        if self.in_memory:
+            return f"{size} in memory (data.memory={self.memory:g})"
+        number = self._of_process["num_workers"]
+        return f"{size}, above data.memory={self.memory:g}, are read when they are needed, by {number} workers"
+
     def count_val_images(self, total: int) -> int:
         """Number of images held out for validation, of ``total`` training images."""
-        if self.fold is None or self.num_folds is None:
-            return self.val_size
-        return count_fold(total, self.fold, self.num_folds)
+        return self._held_out.count(total)
 
     def check(self) -> None:
         """Check the settings for a training, without reading an image.
@@ -181,6 +178,11 @@ class ImageData(lightning.LightningDataModule, ABC):
             FileNotFoundError: the data are not where the settings say.
         """
         self._check_sizes(self.count_train_images())
+        if self.in_memory and (size := self.num_bytes / 1e9) > self.memory:
+            raise ValueError(
+                f"memory must be at least the {size:.3g} GB of images, which {type(self).__name__} reads all at once, "
+                f"got {self.memory:g}; set data.memory"
+            )
         if self.transforms:
             self.transforms(torch.zeros(1, *self.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), 0)
 
@@ -193,14 +195,7 @@ class ImageData(lightning.LightningDataModule, ABC):
                     f"crop_padding must be at most {what}, {size}, got {self.augmentation.crop_padding}; "
                     "set data.crop_padding"
                 )
-        if self.num_folds is not None and self.num_folds > total:
-            raise ValueError(
-                f"num_folds must be at most the {total} training images, got {self.num_folds}; set data.num_folds"
-            )
-        if self.num_folds is None and self.val_size >= total:
-            raise ValueError(
-                f"val_size must be below the {total} training images, got {self.val_size}; set data.val_size"
-            )
+        self._held_out.check(total)
         if self.batch_size > (left := total - self.count_val_images(total)):
             raise ValueError(
                 f"batch_size must be at most the {left} training images, got {self.batch_size}; set data.batch_size"
@@ -212,7 +207,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         if self._source is not None:
             self._images = self._source.images
         if self._images is None:
-            self._images = self.read()
+            self._images = self.read() if self.in_memory else self.read_lazily()
         return self._images
 
     @property
@@ -223,10 +218,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         if self._split is None:
             labels = self.images.train_labels.cpu()
             self._check_sizes(len(labels))
-            if self.fold is None or self.num_folds is None:
-                self._split = split(labels, self.val_size, self.val_split, self.split_seed)
-            else:
-                self._split = split_fold(labels, self.fold, self.num_folds, self.split_seed)
+            self._split = self._held_out.draw(labels)
         return self._split
 
     def train_targets(self) -> Tensor:
@@ -264,20 +256,13 @@ class ImageData(lightning.LightningDataModule, ABC):
         if self._source is not None:
             return self._source.statistics()
         if self._statistics is None:
-            self._statistics = self._compute_statistics()
+            images, chunks = self.images.train, self._indices[0].split(1000)
+            if isinstance(images, LazyImages):
+                read = load(images, chunks, images.device, self.num_workers)
+            else:
+                read = (images[chunk.to(images.device)] for chunk in chunks)
+            self._statistics = mean_and_std(read, self.image_shape)
         return self._statistics
-
-    def _compute_statistics(self) -> tuple[Tensor, Tensor]:
-        images = self.images.train
-        total = torch.zeros(self.image_shape, dtype=torch.float64)
-        squares = torch.zeros_like(total)
-        for chosen in self._indices[0].split(1000):
-            chunk = images[chosen.to(images.device)].cpu().double()
-            total += chunk.sum(0)
-            squares += chunk.square_().sum(0)
-        mean = total / len(self._indices[0])
-        variance = (squares / len(self._indices[0]) - mean.square()).clamp_(min=0)
-        return mean.float(), variance.sqrt().float()
 
     def train_dataloader(self) -> Batches:
         """Shuffled and augmented batches of the training split; not shuffled with `overfit_batches`."""
@@ -292,8 +277,8 @@ class ImageData(lightning.LightningDataModule, ABC):
             order_seed=None if overfit else self.seed,
             augmentation=self.augmentation,
             transforms=self.transforms,
-            rank=self._rank,
-            world_size=self._world_size,
+            mixing=self._mixing,
+            **self._of_process,
         )
 
     def val_dataloader(self) -> Batches:
@@ -304,37 +289,27 @@ class ImageData(lightning.LightningDataModule, ABC):
             images.train_labels,
             self._indices[1],
             self.eval_batch_size,
-            rank=self._rank,
-            world_size=self._world_size,
+            **self._of_process,
         )
 
     def test_dataloader(self) -> Batches:
         """Batches of the whole test set, in every process."""
         images = self.images
-        return Batches(images.test, images.test_labels, torch.arange(len(images.test)), self.eval_batch_size)
+        indices, number = torch.arange(len(images.test)), self.num_workers
+        return Batches(images.test, images.test_labels, indices, self.eval_batch_size, num_workers=number)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Return ``batch``, which is on the device already."""
         return batch
 
     @property
-    def _rank(self) -> int:
-        return self.trainer.global_rank if self.trainer else 0
+    def _mixing(self) -> Mixing | None:
+        if not (self.mixup or self.cutmix):
+            return None
+        return Mixing(self.mixup, self.cutmix, self.seed, self.count_classes())
 
     @property
-    def _world_size(self) -> int:
-        return self.trainer.world_size if self.trainer else 1
-
-
-def _check_fold(fold: int | None, num_folds: int | None, val_split: str) -> None:
-    if num_folds is None:
-        if fold is not None:
-            raise ValueError(f"fold needs the number of folds, got {fold} of none; set data.num_folds")
-        return
-    if num_folds < 2:
-        raise ValueError(f"num_folds must be at least 2, got {num_folds}; set data.num_folds")
-    if fold is None or not 0 <= fold < num_folds:
-        got = "null" if fold is None else fold
-        raise ValueError(f"fold must be in 0 to {num_folds - 1}, with num_folds={num_folds}, got {got}; set data.fold")
-    if val_split != "stratified":
-        raise ValueError(f"folds are stratified, got val_split={val_split}; set data.val_split=stratified")
+    def _of_process(self) -> dict[str, Any]:
+        """Settings of `Batches` that several processes divide."""
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return {"rank": rank, "world_size": processes, "num_workers": workers(self.num_workers, processes)}

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainlab.data.module import ImageData, Images
+from trainlab.data.images import Images
+from trainlab.data.module import ImageData
 from trainlab.randomness import generator
 
 _Distance = Callable[[Tensor, Tensor], Tensor]
@@ -72,6 +73,10 @@ class Shapes(ImageData):
     def count_train_images(self) -> int:
         """``num_train``."""
         return self.num_train
+
+    def count_test_images(self) -> int:
+        """``num_test``."""
+        return self.num_test
 
     def count_classes(self) -> int:
         """10."""

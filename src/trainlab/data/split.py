@@ -1,11 +1,79 @@
 """Split of validation images off a training set, once or as one of several folds."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from trainlab.randomness import generator
 
 SPLITS = ("stratified", "first")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which of the training images are held out for validation.
+
+    Attributes:
+        val_size: their number, without folds.
+        kind: "stratified" or "first"; see `split`.
+        seed: of the stratified draw.
+        fold: the one that is held out, of ``num_folds``.
+        num_folds: of a partition; None for no folds. See `split_fold`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    val_size: int
+    kind: str
+    seed: int
+    fold: int | None = None
+    num_folds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.val_size < 1:
+            raise ValueError(f"val_size must be at least 1, got {self.val_size}; set data.val_size")
+        if self.kind not in SPLITS:
+            raise ValueError(f"val_split must be one of {', '.join(SPLITS)}, got {self.kind!r}; set data.val_split")
+        _check_fold(self.fold, self.num_folds, self.kind)
+
+    def count(self, total: int) -> int:
+        """Number of images held out of ``total``."""
+        if self.fold is None or self.num_folds is None:
+            return self.val_size
+        return len(range(self.fold, total, self.num_folds))
+
+    def check(self, total: int) -> None:
+        """Raise ValueError if the split is impossible with ``total`` images."""
+        if self.num_folds is not None and self.num_folds > total:
+            raise ValueError(
+                f"num_folds must be at most the {total} training images, got {self.num_folds}; set data.num_folds"
+            )
+        if self.num_folds is None and self.val_size >= total:
+            raise ValueError(
+                f"val_size must be below the {total} training images, got {self.val_size}; set data.val_size"
+            )
+
+    def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices of the training and the validation images, of ``labels`` int64 (N,)."""
+        if self.fold is None or self.num_folds is None:
+            return split(labels, self.val_size, self.kind, self.seed)
+        return split_fold(labels, self.fold, self.num_folds, self.seed)
+
+
+def _check_fold(fold: int | None, num_folds: int | None, val_split: str) -> None:
+    if num_folds is None:
+        if fold is not None:
+            raise ValueError(f"fold needs the number of folds, got {fold} of none; set data.num_folds")
+        return
+    if num_folds < 2:
+        raise ValueError(f"num_folds must be at least 2, got {num_folds}; set data.num_folds")
+    if fold is None or not 0 <= fold < num_folds:
+        got = "null" if fold is None else fold
+        raise ValueError(f"fold must be in 0 to {num_folds - 1}, with num_folds={num_folds}, got {got}; set data.fold")
+    if val_split != "stratified":
+        raise ValueError(f"folds are stratified, got val_split={val_split}; set data.val_split=stratified")
 
 
 def split(labels: Tensor, val_size: int, kind: str, seed: int) -> tuple[Tensor, Tensor]:
@@ -36,11 +104,6 @@ def split_fold(labels: Tensor, fold: int, num_folds: int, seed: int) -> tuple[Te
     by_class = [(labels == label).nonzero().flatten() for label in labels.unique()]
     dealt = torch.cat([members[torch.randperm(len(members), generator=draws)] for members in by_class])
     return _without(labels, dealt[fold::num_folds])
-
-
-def count_fold(total: int, fold: int, num_folds: int) -> int:
-    """Number of images that `split_fold` holds out of ``total``."""
-    return len(range(fold, total, num_folds))
 
 
 def _without(labels: Tensor, val: Tensor) -> tuple[Tensor, Tensor]:

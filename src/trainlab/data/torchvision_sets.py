@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainlab.data.module import ImageData, Images, content_hash
+from trainlab.data.images import Images, content_hash
+from trainlab.data.module import ImageData
 from trainlab.runs.files import locked, setting_of_path
 
 _NETWORK_ERRORS = (

@@ -22,8 +22,9 @@ class BatchStreams:
             first.setdefault(one.stream, one)
         numbers = {stream: number for number, stream in enumerate(first)}
         self.count = len(first)
-        device = self._batches.images.device
+        device = self._batches.labels.device
         self.of_member = torch.tensor([numbers[one.stream] for one in batches], device=device)
+        self._streams = list(first.values())
         self._orders = torch.stack([one.order() for one in first.values()]).to(device)  # (S, N)
         draws = [one.draws() for one in first.values()]
         self._draws = [d for d in draws if d is not None]
@@ -39,6 +40,7 @@ class BatchStreams:
         if self._draws:
             draws = torch.cat([own[indices] for own, indices in zip(self._draws, chosen, strict=True)])
         images, targets = self._batches.gather(chosen.flatten(), draws)
+        images, targets = self._batches.mix(images, targets, [own.draw_mix(number) for own in self._streams])
         return images, targets.view(*chosen.shape, *targets.shape[1:])
 
     def to_members(self, streams: Tensor) -> Tensor:

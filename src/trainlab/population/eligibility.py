@@ -48,6 +48,8 @@ def ineligible_reason(config: Config, devices: int, data: ImageData | None = Non
     """
     if reason := next(_reasons(config, devices), ""):
         return reason
+    if data is not None and not data.in_memory:
+        return "the images take more than data.memory"
     if config["task"]["_target_"] not in _OWN_TASKS and (reason := _problem_of_task(config, data)):
         return reason
     if config["model"]["_target_"] in _OWN:

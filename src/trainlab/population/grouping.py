@@ -10,7 +10,7 @@ Settings = Mapping[str, Any]  # leaves by dotted key
 # Not in a fingerprint, but the same for all runs of one process.
 _SHARED = (
     *("compile", "trainer.accelerator", "trainer.strategy"),
-    *("data.root", "data.path", "data.cache_dir"),
+    *("data.root", "data.path", "data.cache_dir", "data.memory"),
 )
 # These may differ between members.
 _OWN = (

@@ -26,6 +26,8 @@ _NOT_IN_FINGERPRINT = (
     "data.root",
     "data.path",
     "data.cache_dir",
+    "data.memory",
+    "data.num_workers",
     "trainer.accelerator",
     "trainer.strategy",
     "trainer.enable_progress_bar",
@@ -42,6 +44,7 @@ _NOT_IN_FINGERPRINT = (
 # Not in a fingerprint while they are off, or have the value that runs had before there was such a setting.
 _OFF_BY_DEFAULT = (
     *("lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms"),
+    *("data.mixup", "data.cutmix"),
     *("task.class_weights", "task.focal_gamma", "task.metrics"),
 )
 _DEFAULTS = {
@@ -53,7 +56,7 @@ _NAMES = {former: name for name, former in _FORMER_NAMES.items()}
 # Overrides of paths, observers and machine settings.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
-    *("data.cache_dir=", "lr_search.cache_dir=", "logger."),
+    *("data.cache_dir=", "data.memory=", "data.num_workers=", "lr_search.cache_dir=", "logger."),
     *("callbacks.checkpoint.save_top_k=", "callbacks.model_summary"),
     *("callbacks.progress=", "callbacks.figures=", "callbacks.layer_statistics", "callbacks.step_losses"),
 )
