@@ -143,7 +143,7 @@ def _type_names(hint: Any) -> list[str]:
     return [_TYPE_NAMES[hint]] if hint in _TYPE_NAMES else []
 
 
-def name_settings(cls: type) -> None:
+def name_settings(cls: Any) -> None:
     """Have the signature of a subclass's constructor name what its ``**settings`` stand for.
 
     Those are the keyword arguments of the constructor above it.

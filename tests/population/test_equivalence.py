@@ -124,6 +124,10 @@ MORE = {
         [*SGD, "data.flip=alternating", "data.crop_padding=2", "data.padding_mode=reflect", "data.cutout=5"],
         [["seed=1"], ["seed=2", "data.seed=1"], ["data.seed=3"]],
     ),
+    "mixed images": (
+        [*SGD, "data.mixup=0.5", "data.cutmix=1.0", "data.flip=true"],
+        [["seed=1"], ["seed=2", "task.label_smoothing=0.1"], ["data.seed=3"]],
+    ),
     "sanity validation": ([*SGD, "model=bn", "trainer.num_sanity_val_steps=2"], [["seed=1"], ["seed=2"]]),
     "a part of the batches": ([*SGD, "trainer.limit_train_batches=7"], [["seed=1"], ["seed=2"]]),
     "best by accuracy": (
@@ -133,7 +137,7 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("case", cases(MORE, "plateau", "clipped by norm", "more augmentation"))
+@pytest.mark.parametrize("case", cases(MORE, "plateau", "clipped by norm", "more augmentation", "mixed images"))
 def test_what_a_few_trainings_have(case, tmp_path):
     common, own = MORE[case]
     assert_equal([[*common, *settings] for settings in own], tmp_path)

@@ -34,6 +34,15 @@ class Augmentation:
     padding_mode: str = "constant"
     cutout: int = 0
 
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        """Raise ValueError if the padding is larger than images (C, H, W) allow."""
+        reflect = self.padding_mode == "reflect"  # does not repeat the pixels at the border
+        size, what = min(image_shape[1:]) - reflect, "the image size less 1" if reflect else "the image size"
+        if self.crop_padding > size:
+            raise ValueError(
+                f"crop_padding must be at most {what}, {size}, got {self.crop_padding}; set data.crop_padding"
+            )
+
     def draw(self, num_images: int, epoch: int) -> Tensor:
         """Draws of one epoch for `augment`, int64 (num_images, 3), or (num_images, 5) with cutout.
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +28,16 @@ class Images:
     test_labels: Tensor
     classes: tuple[str, ...]
     digest: str
+
+    def to(self, device: torch.device) -> "Images":
+        """The same on a device; images that are read when they are needed stay where they are."""
+        return replace(
+            self,
+            train=self.train.to(device),
+            train_labels=self.train_labels.to(device),
+            test=self.test.to(device),
+            test_labels=self.test_labels.to(device),
+        )
 
 
 def content_hash(*tensors: Tensor) -> str:

@@ -163,8 +163,8 @@ class ImageData(lightning.LightningDataModule, ABC):
         size = f"{self.num_bytes / 1e9:.3g} GB of images"
         if self.in_memory:
             return f"{size} in memory (data.memory={self.memory:g})"
-        number = self._of_process["num_workers"]
-        return f"{size}, above data.memory={self.memory:g}, are read when they are needed, by {number} workers"
+        by = f"by {self._of_process['num_workers']} workers"
+        return f"{size}, above data.memory={self.memory:g}, are read when they are needed, {by}"
 
     def count_val_images(self, total: int) -> int:
         """Number of images held out for validation, of ``total`` training images."""
@@ -187,14 +187,8 @@ class ImageData(lightning.LightningDataModule, ABC):
             self.transforms(torch.zeros(1, *self.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), 0)
 
     def _check_sizes(self, total: int) -> None:
-        if self.augmentation and self.augmentation.crop_padding:
-            reflect = self.augmentation.padding_mode == "reflect"  # does not repeat the pixels at the border
-            size, what = min(self.image_shape[1:]) - reflect, "the image size less 1" if reflect else "the image size"
-            if self.augmentation.crop_padding > size:
-                raise ValueError(
-                    f"crop_padding must be at most {what}, {size}, got {self.augmentation.crop_padding}; "
-                    "set data.crop_padding"
-                )
+        if self.augmentation:
+            self.augmentation.check(self.image_shape)
         self._held_out.check(total)
         if self.batch_size > (left := total - self.count_val_images(total)):
             raise ValueError(
@@ -241,15 +235,7 @@ class ImageData(lightning.LightningDataModule, ABC):
         if self._source is not None:
             self._source._put_on(device)
             return
-        images = self.images
-        self._images = Images(
-            images.train.to(device),
-            images.train_labels.to(device),
-            images.test.to(device),
-            images.test_labels.to(device),
-            images.classes,
-            images.digest,
-        )
+        self._images = self.images.to(device)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (C, H, W) of every feature over the training split, in pixel values 0 to 255."""
