@@ -74,7 +74,7 @@ class Mixing:
             targets = functional.one_hot(targets, self.num_classes)
         batches = images.view(len(mixes), -1, *images.shape[1:])
         others = batches.roll(1, 1)
-        own = torch.tensor([mix.own for mix in mixes], device=images.device)
+        own = torch.tensor([mix.own for mix in mixes], dtype=torch.float32, device=images.device)
         if all(mix.box is None for mix in mixes):
             mixed = _average(batches, others, own)
         elif all(mix.box for mix in mixes):
