@@ -153,7 +153,7 @@ def test_transforms_leave_the_global_generators_as_they_were():
         (v2.CenterCrop(4), r"must return uint8 images \(3, 6, 5\), CenterCrop returned torch.uint8 \(3, 4, 4\)"),
         (v2.ToDtype(torch.float32), r"ToDtype returned torch.float32 \(3, 6, 5\)"),
         (v2.Normalize([0.5], [0.5]), r"Normalize cannot transform uint8 images \(3, 6, 5\) \(TypeError: "),
-        (v2.MixUp(num_classes=10), "MixUp mixes them; leave it out of data.transforms"),
+        (v2.MixUp(num_classes=10), "MixUp mixes them; leave it out of data.transforms and set data.mixup"),
         ("RandomRotation", r"must be objects such as \{_target_: .*\}, got 'RandomRotation'; set data.transforms"),
     ],
 )

@@ -121,7 +121,7 @@ class Transforms:
             if type(transform).__name__ in ("MixUp", "CutMix"):
                 raise ValueError(
                     f"transforms must leave labels alone, {type(transform).__name__} mixes them; "
-                    "leave it out of data.transforms"
+                    f"leave it out of data.transforms and set data.{type(transform).__name__.lower()}"
                 )
         self.transforms: Sequence[Callable[[Tensor], Tensor]] = transforms
         self.seed = seed
