@@ -142,7 +142,7 @@ def _describe_guessing(group: Group) -> str:
 
 
 def _best_losses(group: Group) -> list[float]:
-    return [run.curve.best_val_loss for run in group.runs.values() if run.curve]
+    return [run.curve.best(run.metrics.primary) for run in group.runs.values() if run.curve]
 
 
 def is_less(ratio: Ratio | None) -> bool | None:

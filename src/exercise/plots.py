@@ -36,7 +36,7 @@ class LayerLine:
 
 def plot_curves(groups: Sequence[Group], metric: str, prefix: str, see: str = "") -> Plot:
     """Learning curves by epoch, named ``prefix`` and their own name; ``see`` is added to the caption."""
-    plot = plot_learning_curves(groups, metric, "epochs")
+    plot = plot_learning_curves(groups, f"val_{metric}", "epochs")
     return replace(plot, name=f"{prefix}_{plot.name}", caption=f"{plot.caption} {see}".strip())
 
 

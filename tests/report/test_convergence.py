@@ -8,6 +8,9 @@ from trainlab.report.comparisons import compare_convergence, time_to_reach
 from trainlab.report.descriptions import describe_convergence, describe_epoch_cost
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
+from trainlab.tasks.metrics import METRICS
+
+LOSS = METRICS["val/loss"]
 from trainlab.runs.result import Result
 
 
@@ -20,9 +23,9 @@ def two(folder: Path) -> tuple[Group, Group]:
 def test_the_first_epoch_at_the_loss_or_below_counts(leave, tmp_path: Path):
     leave("a", [2.0, 1.0, 1.5, 0.5], [0.1] * 4, epoch_s=3.0)
     (run,) = find_runs([tmp_path])
-    assert time_to_reach(run.curve, 1.0) == (2, 6)
-    assert time_to_reach(run.curve, 0.9) == (4, 12)
-    assert time_to_reach(run.curve, 0.4) is None
+    assert time_to_reach(run.curve, 1.0, LOSS) == (2, 6)
+    assert time_to_reach(run.curve, 0.9, LOSS) == (4, 12)
+    assert time_to_reach(run.curve, 0.4, LOSS) is None
 
 
 def test_epochs_and_seconds_to_the_first_ones_best_loss(study: Path):

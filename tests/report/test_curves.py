@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from trainlab.report.curves import Curve, band, read_curve
+from trainlab.tasks.metrics import METRICS
+
+LOSS = METRICS["val/loss"]
 
 
 def curve(losses: list[float], epoch_s: float = 1.0) -> Curve:
@@ -20,14 +23,14 @@ def test_epochs_count_from_one_and_seconds_add_up(tmp_path: Path):
     assert found.seconds.tolist() == [2, 5, 9]
     assert found.by_name["val/loss"][[0, 2]].tolist() == [1.5, 1.2]
     assert np.isnan(found.by_name["val/loss"][1])
-    assert np.isnan(found.by_name["val/acc"]).all()
-    assert found.best_val_loss == 1.2
+    assert np.isnan(found.of("val_acc")).all()
+    assert found.best(LOSS) == 1.2
 
 
 def test_nan_and_inf_are_values_of_a_curve_but_never_its_best(tmp_path: Path):
     path = tmp_path / "metrics.csv"
     path.write_text("epoch,val/loss,epoch_s\n0,1.5,1\n1,inf,1\n2,nan,1\n3,-inf,1\n")
-    assert read_curve(path).best_val_loss == 1.5
+    assert read_curve(path).best(LOSS) == 1.5
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from PIL import Image
 from trainlab.report.groups import group_runs
 from trainlab.report.plots.canvas import COLORS, MAX_CURVES, canvas, shorten
 from trainlab.report.plots.groups import (
-    NAMES,
     axis_positions,
     cut_off,
     highest_shown,
@@ -18,6 +17,9 @@ from trainlab.report.plots.groups import (
 )
 from trainlab.report.plots.lr_search import label_without_lr
 from trainlab.report.runs import find_runs
+
+CURVES = ("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second")
+BY_LR = ("loss_by_lr", "accuracy_by_lr")
 
 pytestmark = pytest.mark.usefixtures("drawn")
 
@@ -34,11 +36,11 @@ def colours_in(svg: bytes) -> set[str]:
 def test_figures_are_drawn_where_there_is_something_to_show(leave, tmp_path: Path):
     leave("a", [1.0, 0.9], [0.5, 0.6])
     leave("b", [1.0, 0.9], [0.5, 0.6], lr=1e-3)
-    assert [*pictures_of(tmp_path)] == [*NAMES[:7]]
+    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_bars", *BY_LR]
     leave("c", [1.0], [0.5], 1, "selu", overrides=("model=selu", "optim.lr=0.0001", "model.depth=5"), depth=5)
     rows = "epochs,step,layer,mean,std,dead,gradient_norm\n0,0,output,0.1,0.9,0.0,1.5\n"
     (tmp_path / "c" / "layer_statistics.csv").write_text(rows)
-    assert [*pictures_of(tmp_path)] == [name for name in NAMES if not name.startswith("lr_search")]
+    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_bars", *BY_LR, "parallel_coordinates", "layers"]
 
 
 def test_every_figure_is_a_whole_picture_and_a_whole_drawing(study: Path):
@@ -53,8 +55,8 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
     for i in range(12):
         leave(f"m{i}", [2.0, 1 + i / 100], [0.3, 0.4], 1, f"m{i}")
     groups = group_runs(find_runs([tmp_path]))
-    found = plot_learning_curves(groups, "loss", "epochs")
-    assert found.svg == plot_learning_curves(groups, "loss", "epochs").svg  # the same figure is the same file
+    found = plot_learning_curves(groups, "val_loss", "epochs")
+    assert found.svg == plot_learning_curves(groups, "val_loss", "epochs").svg  # the same figure is the same file
     assert colours_in(found.svg) == set(COLORS)
     assert f" The {MAX_CURVES} best of 12 groups by validation loss. Line: mean" in found.caption
 
@@ -69,7 +71,7 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
 )
 def test_the_caption_says_what_sets_training_apart(leave, tmp_path: Path, settings: dict[str, object], words: str):
     leave("m", [2.0, 1.0], [0.3, 0.4], 1, "m", **settings)
-    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
+    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_loss", "epochs").caption
     assert f"Dotted: training, {words}" in caption or f" {words}" in caption
 
 
@@ -119,12 +121,12 @@ def test_a_wild_epoch_or_group_does_not_flatten_the_others():
 def test_the_caption_says_what_is_cut_and_what_is_left_out(leave, tmp_path: Path):
     leave("a", [2.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "elu")
     leave("b", [900.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "selu")
-    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "loss", "epochs").caption
+    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_loss", "epochs").caption
     assert caption.endswith(" Cut off at the top: selu.")
     assert " Dotted: training" in caption
     for i in range(3):
         leave(f"m{i}", [2.0, 1.0], [0.3, 0.4], 1, f"m{i}")
-    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "acc", "epochs").caption
+    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_acc", "epochs").caption
     assert caption.endswith(" Training is left out where there are more than 4 groups.")
 
 

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from trainlab.report.findings import analyze
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
-from trainlab.report.tables import group_table
+from trainlab.report.tables import group_tables
 
 
 def groups_in(folder: Path) -> dict[str, list[int]]:
@@ -19,8 +19,8 @@ def test_runs_that_differ_only_in_the_seed_are_one_group(study: Path):
 
 def test_the_mean_validation_loss_orders_the_groups(study: Path):
     selu, elu = group_runs(find_runs([study]))
-    assert selu.val_loss == pytest.approx(0.92)
-    assert elu.val_loss == pytest.approx(1.02)
+    assert selu.rank == pytest.approx(0.92)
+    assert elu.rank == pytest.approx(1.02)
     assert elu.summary("metrics", "val_acc").mean == pytest.approx(0.48)
 
 
@@ -32,7 +32,7 @@ def test_a_run_that_is_not_completed_does_not_count_in_the_means_of_its_group(st
     path.write_text(path.read_text().replace('"status": "completed"', f'"status": "{status}"'))
     (group,) = group_runs(find_runs([tmp_path]))
     assert (sorted(group.runs), [run.folder.name for run in group.others]) == ([1, 2], ["3"])
-    assert group.val_loss == 1.5
+    assert group.rank == 1.5
     assert group.summary("metrics", "val_acc").mean == pytest.approx(0.15)
     assert group.summary("metrics", "test_loss").mean == 2.0
 
@@ -49,7 +49,7 @@ def test_runs_of_the_same_settings_on_other_images_are_groups_of_their_own(leave
     leave("unknown", [1.0], [0.5], seed=4, status="failed", provenance_data_digest=None)
     assert groups_in(tmp_path) == {"defaults images=01234567": [1, 2], "defaults images=abcdefgh": [1, 3]}
     first, second = group_runs(find_runs([tmp_path]))
-    assert (first.val_loss, second.val_loss) == (1.5, 2.0)
+    assert (first.rank, second.rank) == (1.5, 2.0)
     assert ([run.folder.name for run in first.others], first.repeats, second.repeats) == (["unknown"], [], [])
 
 
@@ -110,7 +110,7 @@ def test_runs_that_are_not_completed_count_in_no_mean(leave, tmp_path: Path, sta
     leave("a", [1.0], [0.5], seed=1)
     leave("b", [0.1], [0.9], seed=2, status=status)
     (group,) = group_runs(find_runs([tmp_path]))
-    assert group.val_loss == 1.0
+    assert group.rank == 1.0
     assert [run.folder.name for run in group.others] == ["b"]
 
 
@@ -147,9 +147,9 @@ def test_a_note_where_loss_and_accuracy_disagree(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], activation="elu")
     leave("b", [1.1], [0.4], activation="selu")
     note = "by which elu is ahead; by validation accuracy selu is."
-    assert note not in group_table(group_runs(find_runs([tmp_path]))).note
+    assert note not in group_tables(group_runs(find_runs([tmp_path])))[0].note
     leave("c", [1.2], [0.7], seed=2, activation="selu")
-    assert note in group_table(group_runs(find_runs([tmp_path]))).note
+    assert note in group_tables(group_runs(find_runs([tmp_path])))[0].note
 
 
 def test_the_best_run_is_one_of_its_group(study: Path):

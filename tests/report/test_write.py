@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from sweeping import Done, Script
-from trainlab.report.plots.groups import NAMES
 from trainlab.report.write import write_report
+
+FIGURES = ("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -16,7 +17,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_all_files_are_left_in_the_first_folder(study: Path):
     assert write_report([study / "elu,1", study]) == study / "elu,1" / "report.html"
     left = {str(path.relative_to(study / "elu,1")) for path in (study / "elu,1").rglob("*") if path.is_file()}
-    curves = {f"figures/{name}.{kind}" for name in NAMES[:5] for kind in ("png", "svg")}
+    curves = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
     of_the_run = {"result.json", "config.yaml", "metrics.csv"}
     assert left - of_the_run == {"report.html", "report.md", "runs.csv", "pairs.csv"} | curves
 
@@ -45,6 +46,7 @@ def test_a_second_report_takes_the_place_of_the_first_and_its_figures(study: Pat
     (study / "figures").mkdir()
     for name in ("loss_by_lr.png", "loss_by_lr.svg", "mine.png"):
         (study / "figures" / name).touch()
+    (study / "report.md").write_text("![Validation loss against learning rate](figures/loss_by_lr.png)\n")
     write_report([study])
     assert [path.name for path in (study / "figures").iterdir()] == ["mine.png"]
     assert not list(study.rglob(".report*"))
@@ -63,7 +65,7 @@ def test_markdown_shows_the_same_sentences_and_figures(study: Path):
     assert "- selu is better than elu by 5.0 ± 0.1 points" in text
     assert "| elu | 3 | 48.00% | 45.52% to 50.48% | 1.00% |" in text
     shown = {line.partition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")}
-    assert shown == {f"figures/{name}.png" for name in NAMES[:5]}
+    assert shown == {f"figures/{name}.png" for name in FIGURES}
     assert all((study / name).read_bytes().startswith(b"\x89PNG") for name in shown)
     assert "```\npython src/train.py model=selu optim.lr=0.0001 seed=1\n```" in text
     tables = [line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("| ---")]

@@ -243,7 +243,7 @@ def answer(evidence: Evidence) -> Answer:
         return Answer([*lost, "No run was completed."], tables=[table])
     # The learning rate at which the sum of all mean validation losses is the lowest.
     rates = sorted({float(group.settings["optim.lr"]) for group in all_groups})
-    rate = min(rates, key=lambda rate: sum(g.val_loss for g in all_groups if g.settings["optim.lr"] == rate))
+    rate = min(rates, key=lambda rate: sum(g.rank for g in all_groups if g.settings["optim.lr"] == rate))
     at_rate = [group for group in all_groups if group.settings.get("optim.lr") == rate]
     alike = {n: group for a, n in NAMES.items() if (group := _best(at_rate, a, n)) and group.runs}
     found = claims(done, alike)
@@ -279,7 +279,7 @@ def answer(evidence: Evidence) -> Answer:
 def _best(groups: Sequence[Group], activation: str, name: str) -> Group | None:
     """At the learning rate with the lowest mean validation loss."""
     found = [group for group in groups if group.settings.get("model.activation") == activation]
-    return with_label(min(found, key=lambda group: group.val_loss), name) if found else None
+    return with_label(min(found, key=lambda group: group.rank), name) if found else None
 
 
 def _table(groups: Sequence[Group], best: Mapping[str, Group | None]) -> Table:

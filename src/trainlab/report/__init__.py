@@ -13,7 +13,7 @@ from trainlab.report.formatting import format_bounds, format_mean, format_p, for
 from trainlab.report.groups import NOT_GIVEN, Group, group_runs, value_of
 from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
 from trainlab.report.plots.canvas import COLORS, MARKERS, Plot, canvas, legend_below, render
-from trainlab.report.plots.groups import plot_accuracy_bars, plot_learning_curves
+from trainlab.report.plots.groups import plot_bars, plot_learning_curves
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.provenance import summarize_provenance
 from trainlab.report.run_table import RunTable, load_runs, runs_table
@@ -59,7 +59,7 @@ __all__ = [
     "load_runs",
     "mean_over_seeds",
     "page_environment",
-    "plot_accuracy_bars",
+    "plot_bars",
     "plot_layers",
     "plot_learning_curves",
     "read_run",

@@ -1,7 +1,7 @@
-"""Comparisons of pairs of groups: by validation accuracy, and whether one converges faster than another."""
+"""Comparisons of pairs of groups: by the metric of their task, and whether one converges faster than another."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -9,19 +9,19 @@ from itertools import combinations
 import numpy as np
 
 from trainlab.report.curves import Curve
-from trainlab.report.groups import Group, differing_hold_out, overlaps_of, saw_other_images
+from trainlab.report.groups import Group, differing_hold_out, overlaps_of, why_not_compared
 from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, holm, ratio
+from trainlab.tasks.metrics import Metric
 
 MAX_DESCRIBED = 8  # groups: up to this many, each pair has a sentence; above, the best against the others
-OTHER_IMAGES = "other images"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Validation accuracy of one group minus another's.
+    """The metric that two groups are compared by, of one minus another's.
 
     Attributes:
-        difference: in accuracy, a fraction; not corrected.
+        difference: in that metric; not corrected.
         p: Holm's, over ``tests`` tests; NaN where none could be made.
     """
 
@@ -30,6 +30,11 @@ class Pair:
     difference: Difference
     p: float = float("nan")
     tests: int = 0
+
+    @property
+    def metric(self) -> Metric:
+        """What they are compared by."""
+        return self.first.metrics.compared_by
 
     @property
     def is_clear(self) -> bool:
@@ -42,19 +47,35 @@ class Pair:
         return self.difference.method != "none"
 
     def ordered(self) -> tuple[Group, Group, float]:
-        """The more accurate group, the other one, and by how much."""
-        if self.difference.mean >= 0:
-            return self.first, self.second, self.difference.mean
-        return self.second, self.first, -self.difference.mean
+        """The better group, the other one, and by how much."""
+        by = abs(self.difference.mean)
+        return (self.first, self.second, by) if self.ahead >= 0 else (self.second, self.first, by)
+
+    @property
+    def ahead(self) -> float:
+        """By how much the first group is better."""
+        return -self.metric.rank(self.difference.mean)
 
 
 def compare_all(groups: Sequence[Group]) -> list[Pair]:
-    """All pairs of groups with a completed run, in the order of the groups.
+    """All pairs of groups with a completed run and the same metric to compare by, in the order of the groups.
 
     Holm's correction is over the pairs that the report describes: all pairs of few groups, of many those with the
     first. Any other pair is corrected over all pairs.
     """
-    compared = [group for group in groups if group.of("metrics", "val_acc")]
+    return [pair for alike in by_metric(groups) for pair in _compare(alike)]
+
+
+def by_metric(groups: Sequence[Group]) -> list[list[Group]]:
+    """The groups that have a value of the metric that they are compared by, divided by that metric."""
+    found: dict[Metric, list[Group]] = {}
+    for group in groups:
+        if group.compared:
+            found.setdefault(group.metrics.compared_by, []).append(group)
+    return [*found.values()]
+
+
+def _compare(compared: Sequence[Group]) -> list[Pair]:
     pairs = [Pair(a, b, _difference(a, b)) for a, b in combinations(compared, 2)]
     corrected = _corrected(pairs, range(len(pairs)))
     if len(compared) > MAX_DESCRIBED:
@@ -65,13 +86,10 @@ def compare_all(groups: Sequence[Group]) -> list[Pair]:
 
 
 def _difference(first: Group, second: Group) -> Difference:
-    if saw_other_images(first, second):
-        gap = first.summary("metrics", "val_acc").mean - second.summary("metrics", "val_acc").mean
-        return Difference.untested(gap, OTHER_IMAGES)
+    if reason := why_not_compared(first, second):
+        return Difference.untested(first.comparison.mean - second.comparison.mean, reason)
     pairable = not differing_hold_out([first, second])
-    return difference(
-        first.of("metrics", "val_acc"), second.of("metrics", "val_acc"), pairable, overlaps_of(first, second)
-    )
+    return difference(first.compared, second.compared, pairable, overlaps_of(first, second))
 
 
 def _corrected(pairs: Sequence[Pair], family: Collection[int]) -> list[Pair]:
@@ -83,7 +101,7 @@ def _corrected(pairs: Sequence[Pair], family: Collection[int]) -> list[Pair]:
 
 @dataclass(frozen=True)
 class TimeToReach:
-    """Epochs and seconds that the runs of a group took to reach a loss, over those that did.
+    """Epochs and seconds that the runs of a group took to reach a value of the primary metric, over those that did.
 
     Attributes:
         each: epochs and seconds of each of those runs, the fewest epochs first.
@@ -98,18 +116,20 @@ class TimeToReach:
 
 @dataclass(frozen=True)
 class Convergence:
-    """How soon two groups reach the best validation loss of the first, and a loss that is the same to both.
+    """How soon two groups reach the best value of the first, and one that is the same to both, of the primary metric.
 
     Attributes:
-        target: mean over the first one's seeds of its best validation loss.
+        metric: that metric, the validation loss by default.
+        target: mean over the first one's seeds of its best value.
         epochs_ratio, seconds_ratio: what the second takes to it over what the first takes. NaN if a run never
             reached it, since those that did would be a choice. Of two equal models it is below 1: the first is timed at
-            its own lowest loss, the second at the first one that is as low.
-        common: the higher of the two best losses, seed by seed where both have the same seeds (then this is the mean),
+            its own best value, the second at the first one that is as good.
+        common: the worse of the two best values, seed by seed where both have the same seeds (then this is the mean),
             otherwise of all runs, so that each run reaches it.
-        common_epochs_ratio, common_seconds_ratio: the same to that loss; below 1 where the second is faster.
+        common_epochs_ratio, common_seconds_ratio: the same to that value; below 1 where the second is faster.
     """
 
+    metric: Metric
     target: float
     first: TimeToReach
     second: TimeToReach
@@ -121,28 +141,27 @@ class Convergence:
 
 
 def compare_convergence(first: Group, second: Group) -> Convergence | None:
-    """Compare two groups; None if one has no run with a validation loss by epoch.
+    """Compare two groups; None if one has no run with the first one's primary metric by epoch.
 
-    A run of the second has to reach the best loss of the first one's run with the same seed, or the first one's
+    A run of the second has to reach the best value of the first one's run with the same seed, or the first one's
     mean where that has no such seed.
     """
-    curves = {seed: run.curve for seed, run in first.runs.items() if run.curve}
-    targets = {seed: curve.best_val_loss for seed, curve in curves.items() if math.isfinite(curve.best_val_loss)}
-    others = {seed: run.curve for seed, run in second.runs.items() if run.curve}
-    if not targets or not others:
+    metric = first.metrics.primary
+    curves, others = ({seed: run.curve for seed, run in of.runs.items() if run.curve} for of in (first, second))
+    targets, other_bests = _bests(curves, metric), _bests(others, metric)
+    if not targets or not others or second.metrics.primary != metric:
         return None
     pairable = not differing_hold_out([first, second])
     mean = sum(targets.values()) / len(targets)
-    own = {seed: time_to_reach(curves[seed], target) for seed, target in targets.items()}
-    other = {
-        seed: time_to_reach(curve, targets.get(seed, mean) if pairable else mean) for seed, curve in others.items()
-    }
+    reach = partial(time_to_reach, metric=metric)
+    own = {seed: reach(curves[seed], target) for seed, target in targets.items()}
+    other = {seed: reach(curve, targets.get(seed, mean) if pairable else mean) for seed, curve in others.items()}
     over = partial(_over, first, second, pairable=pairable)
-    other_bests = {s: c.best_val_loss for s, c in others.items() if math.isfinite(c.best_val_loss)}
-    marks = _common(targets, other_bests, pairable)
-    own_to_common = {seed: time_to_reach(curves[seed], marks[seed]) for seed in targets}
-    other_to_common = {seed: time_to_reach(others[seed], marks[seed]) for seed in other_bests}
+    marks = _common(targets, other_bests, pairable, metric)
+    own_to_common = {seed: reach(curves[seed], marks[seed]) for seed in targets}
+    other_to_common = {seed: reach(others[seed], marks[seed]) for seed in other_bests}
     return Convergence(
+        metric,
         mean,
         _reached(own, first),
         _reached(other, second),
@@ -154,9 +173,9 @@ def compare_convergence(first: Group, second: Group) -> Convergence | None:
     )
 
 
-def time_to_reach(curve: Curve, target: float) -> tuple[float, float] | None:
-    """Epochs and seconds until the validation loss is ``target`` or lower; None if it never is."""
-    there = np.flatnonzero(curve.by_name["val/loss"] <= target)
+def time_to_reach(curve: Curve, target: float, metric: Metric) -> tuple[float, float] | None:
+    """Epochs and seconds until ``metric`` is ``target`` or better; None if it never is."""
+    there = np.flatnonzero(metric.rank(curve.of(metric.key)) <= metric.rank(target))
     if not len(there):
         return None
     return float(curve.epochs[there[0]]), float(curve.seconds[there[0]])
@@ -165,11 +184,16 @@ def time_to_reach(curve: Curve, target: float) -> tuple[float, float] | None:
 Found = dict[int, tuple[float, float] | None]
 
 
-def _common(first: dict[int, float], second: dict[int, float], pairable: bool) -> dict[int, float]:
-    """The loss to reach by seed."""
+def _bests(curves: Mapping[int, Curve], metric: Metric) -> dict[int, float]:
+    found = {seed: curve.best(metric) for seed, curve in curves.items()}
+    return {seed: best for seed, best in found.items() if math.isfinite(best)}
+
+
+def _common(first: dict[int, float], second: dict[int, float], pairable: bool, metric: Metric) -> dict[int, float]:
+    """The value to reach by seed."""
     if pairable and first.keys() == second.keys():
-        return {seed: max(first[seed], second[seed]) for seed in first}
-    return dict.fromkeys([*first, *second], max(*first.values(), *second.values(), -math.inf))
+        return {seed: max(first[seed], second[seed], key=metric.rank) for seed in first}
+    return dict.fromkeys([*first, *second], max([*first.values(), *second.values()], key=metric.rank))
 
 
 def _reached(found: Found, group: Group) -> TimeToReach:

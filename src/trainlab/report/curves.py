@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainlab.tasks.metrics import Metric
+
 Values = NDArray[np.float64]
-COLUMNS = ("epoch", "train/loss", "train/acc", "val/loss", "val/acc", "epoch_s")
 POINTS = 150  # along an axis of seconds
 
 
@@ -18,20 +19,28 @@ class Curve:
     """Values by epoch, which count from one; NaN if a row has none.
 
     Attributes:
-        by_name: `train/loss`, `train/acc`, `val/loss`, `val/acc`.
         seconds: from the start of the training to the end of each epoch.
+        by_name: every other column, such as `train/loss` and `val/acc`.
     """
 
     epochs: Values
     seconds: Values
     by_name: dict[str, Values]
 
-    @property
-    def best_val_loss(self) -> float:
-        """The lowest finite one; NaN if there is none."""
-        losses = self.by_name["val/loss"]
-        finite = losses[np.isfinite(losses)]
-        return float(finite.min()) if len(finite) else float("nan")
+    def of(self, name: str) -> Values:
+        """A column by its name, or by the key of its metric such as `val_loss`; NaN where there is none."""
+        found = {column.replace("/", "_"): values for column, values in self.by_name.items()}
+        return found.get(name.replace("/", "_"), np.full(len(self.epochs), np.nan))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a finite value of it."""
+        return bool(np.isfinite(self.of(name)).any())
+
+    def best(self, metric: Metric) -> float:
+        """The best finite value of ``metric``; NaN if there is none."""
+        values = self.of(metric.key)
+        finite = values[np.isfinite(values)]
+        return float(metric.rank(metric.rank(finite).min())) if len(finite) else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +70,15 @@ def read_curve(path: Path) -> Curve:
             lines = csv.DictReader(file)
             if missing := [name for name in ("epoch", "epoch_s") if name not in (lines.fieldnames or ())]:
                 raise ValueError(f"{path.name} has no column {missing[0]}")
-            rows = [_numbers(line, path.name, lines.line_num) for line in lines]
+            names = [name for name in lines.fieldnames or () if name != "step"]
+            rows = [_numbers(line, names, path.name, lines.line_num) for line in lines]
     except FileNotFoundError:
         raise ValueError(f"{path.name} is missing") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path.name} cannot be read ({error})") from None
     if not rows:
         raise ValueError(f"{path.name} has no rows")
-    columns = dict(zip(COLUMNS, np.array(rows).T, strict=True))
+    columns = dict(zip(names, np.array(rows).T, strict=True))
     return Curve(columns.pop("epoch") + 1, np.cumsum(columns.pop("epoch_s")), columns)
 
 
@@ -77,7 +87,7 @@ def band(curves: Sequence[Curve], name: str, against_seconds: bool = False) -> B
 
     A place without a finite value in any curve is left out.
     """
-    lines = [_finite(curve.seconds if against_seconds else curve.epochs, curve.by_name[name]) for curve in curves]
+    lines = [_finite(curve.seconds if against_seconds else curve.epochs, curve.of(name)) for curve in curves]
     lines = [line for line in lines if len(line[0])]
     if not lines:
         nothing = np.zeros(0)
@@ -99,8 +109,8 @@ def _finite(x: Values, y: Values) -> tuple[Values, Values]:
     return x[keep], y[keep]
 
 
-def _numbers(line: dict[str, str], name: str, number: int) -> list[float]:
+def _numbers(line: dict[str, str], columns: Sequence[str], file: str, number: int) -> list[float]:
     try:
-        return [float("nan" if line.get(column, "") == "" else line[column]) for column in COLUMNS]
+        return [float("nan" if line[column] == "" else line[column]) for column in columns]
     except (ValueError, TypeError):
-        raise ValueError(f"{name} is damaged in line {number}") from None
+        raise ValueError(f"{file} is damaged in line {number}") from None

@@ -3,34 +3,34 @@
 import math
 from collections.abc import Sequence
 
-from trainlab.report.comparisons import OTHER_IMAGES, Convergence, Pair, TimeToReach, compare_convergence
-from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
-from trainlab.report.groups import Group, overlaps_of, saw_other_images
+from trainlab.report.comparisons import Convergence, Pair, TimeToReach, compare_convergence
+from trainlab.report.formatting import format_bounds, format_gap, format_mean, format_p, unit_of_gap
+from trainlab.report.groups import OTHER_IMAGES, OTHER_METRIC, Group, overlaps_of, why_not_compared
 from trainlab.statistics import ALPHA, NO_SPREAD, Ratio, ratio
 
 MAX_NAMED = 10
 
 
 def describe_pair(pair: Pair) -> str:
-    """Whether the model is better, by validation accuracy."""
+    """Whether the model is better, by the metric that it is compared by."""
     good, bad, by = pair.ordered()
     if pair.difference.reason == OTHER_IMAGES:
-        return describe_other_images(good, bad)
+        return describe_not_compared(good, bad)
     if not pair.is_tested:
         apart = (
-            f"the means are {format_points(by)} points apart, {good.label} ahead" if by else "the means are the same"
+            f"the means are {format_gap(by, pair.metric)} apart, {good.label} ahead" if by else "the means are the same"
         )
         return f"{good.label} and {bad.label}: nothing can be claimed, {_why_not(pair)} ({apart})."
-    how = f"95 %; {_method(pair)}; {_p(pair)}"
+    how, unit = f"95 %; {_method(pair)}; {_p(pair)}", unit_of_gap(pair.metric)
     if pair.is_clear:
-        return f"{good.label} is better than {bad.label} by {_by(pair, by)} points ({how})."
+        return f"{good.label} is better than {bad.label} by {_by(pair, by)}{unit} ({how})."
     if pair.difference.p < ALPHA:
         return (
-            f"{good.label} is {_by(pair, by)} points ahead of {bad.label}, but among {pair.tests} pairs that may be "
+            f"{good.label} is {_by(pair, by)}{unit} ahead of {bad.label}, but among {pair.tests} pairs that may be "
             f"chance ({how}): add seeds."
         )
     between = f"No significant difference between {good.label} and {bad.label}"
-    return f"{between} with {_seeds(pair)} ({_by(pair, by)} points, {how})."
+    return f"{between} with {_seeds(pair)} ({_by(pair, by)}{unit}, {how})."
 
 
 def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
@@ -44,10 +44,11 @@ def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
         )
     common = set.intersection(*({pair.first.label, pair.second.label} for pair in unclear)) if unclear else set()
     if len(unclear) > MAX_NAMED and len(common) == 1:
-        (one,) = common
+        (one,), metric = common, unclear[0].metric
+        amount = "the points" if metric.is_percentage else f"the difference in {metric.name}"
         sentences.append(
             f"No significant difference between {one} and {_some([_lead(pair, one) for pair in unclear])} (in brackets "
-            f"the points that {one} is ahead, 95 %; Holm over {unclear[0].tests} pairs): add seeds."
+            f"{amount} that {one} is ahead, 95 %; Holm over {unclear[0].tests} pairs): add seeds."
         )
     else:
         sentences += map(describe_pair, unclear)
@@ -66,13 +67,19 @@ def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
 
 
 def describe_convergence(first: Group, second: Group) -> str:
-    """Whether the second converges faster, by the epochs and seconds to the first one's best validation loss."""
-    if saw_other_images(first, second):
-        return describe_other_images(first, second)
+    """Whether the second converges faster, by the epochs and seconds to the first one's best primary metric."""
+    if why_not_compared(first, second):
+        return describe_not_compared(first, second)
+    metric = first.metrics.primary
+    if second.metrics.primary != metric:
+        return (
+            f"{first.label} and {second.label} are not compared: the best epochs are by {metric.label} and by "
+            f"{second.metrics.primary.label}."
+        )
     found = compare_convergence(first, second)
     if found is None:
-        return f"There is no validation loss by epoch to compare {first.label} and {second.label} with."
-    mark = f"{first.label}'s best validation loss ({found.target:.4f})"
+        return f"There is no {metric.label} by epoch to compare {first.label} and {second.label} with."
+    mark = f"{first.label}'s best {metric.label} ({metric.format(found.target)})"
     own = f"{first.label} itself took {_describe_times(found.first, first)}"
     same_mark = found.common == found.target  # for each seed the first one's own best
     both = "" if same_mark else f" {_describe_common(found, first, second)}"
@@ -93,8 +100,8 @@ def describe_convergence(first: Group, second: Group) -> str:
 
 def describe_epoch_cost(first: Group, second: Group) -> str:
     """What an epoch costs."""
-    if saw_other_images(first, second):
-        return describe_other_images(first, second)
+    if why_not_compared(first, second):
+        return describe_not_compared(first, second)
     a, b = first.of("time", "epoch_s"), second.of("time", "epoch_s")
     if not a or not b:
         return f"There are no times to compare {first.label} and {second.label} with."
@@ -117,9 +124,12 @@ def format_epoch_seconds(group: Group) -> str:
     return f"{found.mean:.1f}" if group.shares_clock else format_mean(found)
 
 
-def describe_other_images(first: Group, second: Group) -> str:
-    """That two groups are not compared, since they saw other images."""
-    return f"{first.label} and {second.label} are not compared: other images (their data digests differ)."
+def describe_not_compared(first: Group, second: Group) -> str:
+    """That two groups are not compared, and why."""
+    other_metric = why_not_compared(first, second) == OTHER_METRIC
+    metrics = f"{first.metrics.compared_by.label} and {second.metrics.compared_by.label} are different metrics"
+    reason = metrics if other_metric else "other images (their data digests differ)"
+    return f"{first.label} and {second.label} are not compared: {reason}."
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -128,6 +138,8 @@ def _some(labels: Sequence[str]) -> str:
 
 
 def _by(pair: Pair, by: float) -> str:
+    if not pair.metric.is_percentage:
+        return f"{pair.metric.format(by)} ± {pair.metric.format(pair.difference.half_width)}"
     digits = 1 if min(abs(by), pair.difference.half_width) >= 0.001 else 2
     return f"{100 * by:.{digits}f} ± {100 * pair.difference.half_width:.{digits}f}"
 
@@ -154,7 +166,7 @@ def _why_not(pair: Pair) -> str:
 
 def _count(group: Group) -> int:
     """Seeds, or folds, of its completed runs."""
-    return len(group.of("metrics", "val_acc"))
+    return len(group.compared)
 
 
 def _have_one(groups: Sequence[Group]) -> str:
@@ -164,7 +176,7 @@ def _have_one(groups: Sequence[Group]) -> str:
 
 def _lead(pair: Pair, of: str) -> str:
     """The other group of a pair, and how far ahead of it ``of`` is."""
-    ahead = pair.difference.mean if pair.first.label == of else -pair.difference.mean
+    ahead = pair.ahead if pair.first.label == of else -pair.ahead
     other = pair.second.label if pair.first.label == of else pair.first.label
     return f"{other} ({_by(pair, ahead)})"
 
@@ -205,10 +217,12 @@ def _and(texts: Sequence[str]) -> str:
 
 
 def _describe_common(found: Convergence, first: Group, second: Group) -> str:
-    """Ratios to a loss that is the same to both, for which "faster" can be claimed."""
+    """Ratios to a value that is the same to both, for which "faster" can be claimed."""
     epochs = _describe_ratio(found.common_epochs_ratio, "epochs", first, second)
     seconds = _describe_ratio(found.common_seconds_ratio, "seconds", first, second)
-    return f"To the higher of the two best losses ({found.common:.4f}) {second.label} takes {epochs} and {seconds}."
+    metric = found.metric
+    mark = f"the {metric.by_mode('higher', 'lower')} of the two best {metric.values} ({metric.format(found.common)})"
+    return f"To {mark} {second.label} takes {epochs} and {seconds}."
 
 
 def _describe_ratio(of: Ratio, unit: str, first: Group, second: Group, is_claimed: bool = True) -> str:

@@ -4,12 +4,10 @@ import math
 from typing import Any
 
 from trainlab.statistics import ALPHA, Interval, Ratio
+from trainlab.tasks.metrics import Metric
 
-# Figures of a run and how tables show them.
-RUN_FIGURES = {
-    **{"val_loss": ".4f", "val_acc": ".2%", "test_loss": ".4f", "test_acc": ".2%"},
-    **{"best_epoch": ".0f", "epochs": ".0f", "epoch_s": ".1f", "total_s": ".0f"},
-}
+# Figures of every run besides its metrics, and how tables show them.
+RUN_FIGURES = {"best_epoch": ".0f", "epochs": ".0f", "epoch_s": ".1f", "total_s": ".0f"}
 
 
 def format_value(value: Any, digits: int = 6) -> str:
@@ -26,15 +24,30 @@ def format_figure(value: float | None, spec: str) -> str:
 
 def format_mean(of: Interval, digits: int = 1, kind: str = "f") -> str:
     """Mean, and half the width of its interval if there is one; as a percentage if ``kind`` is "%"."""
+    return format_interval(of, f".{digits}{kind}")
+
+
+def format_interval(of: Interval, spec: str) -> str:
+    """Mean, and half the width of its interval if there is one."""
     if of.n == 0:
         return "-"
-    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:.{digits}{kind}}"
-    return f"{of.mean:z.{digits}{kind}}{spread}"  # z: no "-0.0"
+    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:{spec}}"
+    return f"{of.mean:z{spec}}{spread}"  # z: no "-0.0"
 
 
 def format_bounds(of: Ratio) -> str:
     """ "0.36 to 0.94"; a bound of 1000 or more is not written out."""
     return f"{of.low:.2f} to {f'{of.high:.2f}' if of.high < 1000 else 'more than 1000'}"
+
+
+def format_gap(gap: float, metric: Metric) -> str:
+    """A difference of values of ``metric``: "1.2 points", "0.0123 in R2"."""
+    return f"{format_points(gap) if metric.is_percentage else metric.format(gap)}{unit_of_gap(metric)}"
+
+
+def unit_of_gap(metric: Metric) -> str:
+    """What follows a difference of values of ``metric``."""
+    return " points" if metric.is_percentage else f" in {metric.name}"
 
 
 def format_points(fraction: float) -> str:
@@ -55,6 +68,11 @@ def format_p(p: float) -> str:
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
-def describe_selection(shown: int, of: int) -> str:
-    """The start of a caption that shows some of the groups; "" if all."""
-    return f"The {shown} best of {of} groups by validation loss. " if shown < of else ""
+def describe_selection(shown: int, of: int, metric: Metric) -> str:
+    """The start of a caption that shows some of the groups, the best by ``metric``; "" if all."""
+    return f"The {shown} best of {of} groups by {metric.label}. " if shown < of else ""
+
+
+def capitalized(text: str) -> str:
+    """``text`` with a capital first letter."""
+    return text[:1].upper() + text[1:]

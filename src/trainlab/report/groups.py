@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.formatting import format_value
-from trainlab.report.runs import Run
+from trainlab.report.runs import Run, kinds_of
 from trainlab.runs.fingerprint import training_overrides
 from trainlab.statistics import Interval, interval
+from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 NOT_GIVEN = "not given"
 MAX_EXTRA = 4  # settings taken from config.yaml if two groups have the same overrides
@@ -34,6 +35,7 @@ class Group:
         runs: the completed ones by seed; with folds by seed * num_folds + fold.
         repeats: completed runs of a seed that is there already; they count nowhere.
         others: runs that are not completed.
+        metrics: names, directions and formats of those of its runs.
     """
 
     label: str
@@ -42,6 +44,7 @@ class Group:
     runs: dict[int, Run]
     repeats: list[Run] = field(default_factory=list)
     others: list[Run] = field(default_factory=list)
+    metrics: TaskMetrics = DEFAULT
 
     @property
     def num_folds(self) -> int | None:
@@ -86,11 +89,21 @@ class Group:
         """Whether its runs were trained in a population: their times are parts of one measured time, without noise."""
         return any((run.result.time.get("population") or {}).get("members", 1) > 1 for run in self.runs.values())
 
+    @property
+    def compared(self) -> dict[int, float]:
+        """The metric that it is compared by, by seed or fold."""
+        return self.of("metrics", self.metrics.compared_by.key)
+
+    @property
+    def comparison(self) -> Interval:
+        """Mean and interval of the metric that it is compared by."""
+        return interval([*self.compared.values()], self.overlap)
+
     @cached_property
-    def val_loss(self) -> float:
-        """Mean over the seeds or folds; infinite without any."""
-        losses = self.of("metrics", "val_loss").values()
-        return sum(losses) / len(losses) if losses else float("inf")
+    def rank(self) -> float:
+        """Mean of the primary metric, lower is better: negated where higher is; infinite without any."""
+        values = self.of("metrics", self.metrics.primary.key).values()
+        return self.metrics.primary.rank(sum(values) / len(values)) if values else float("inf")
 
     @cached_property
     def digests(self) -> frozenset[str]:
@@ -109,9 +122,14 @@ class Group:
         return [run.folder for run in [*self.runs.values(), *self.repeats, *self.others]]
 
 
-def saw_other_images(first: Group, second: Group) -> bool:
-    """Whether the runs of two groups are known to be of other images, so that no figure of them can be compared."""
-    return len(first.digests | second.digests) > 1
+OTHER_IMAGES, OTHER_METRIC = "other images", "another metric"
+
+
+def why_not_compared(first: Group, second: Group) -> str:
+    """Why no figure of two groups can be compared: other images, as far as is known, or another metric; else ""."""
+    if first.metrics.compared_by != second.metrics.compared_by:
+        return OTHER_METRIC
+    return OTHER_IMAGES if len(first.digests | second.digests) > 1 else ""
 
 
 def overlaps_of(first: Group, second: Group) -> tuple[float, float]:
@@ -125,7 +143,7 @@ def differing_hold_out(groups: Sequence[Group]) -> list[str]:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Groups of all runs whose settings are known, the lowest mean validation loss first."""
+    """Groups of all runs whose settings are known, the best mean of the primary metric first."""
     counted = [run for run in sorted(runs, key=lambda run: str(run.folder)) if run.settings and run.status != "debug"]
     members: dict[str, list[Run]] = {}
     settings: dict[str, dict[str, Any]] = {}
@@ -138,6 +156,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
     labels, extra = _labels([group[0] for group in members.values()], [*settings.values()], keys)
+    kinds = kinds_of(counted)
     groups = []
     for name, own, alike in zip(labels, settings.values(), members.values(), strict=True):
         for images, part in _by_images(alike).items():
@@ -148,8 +167,11 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
             repeats = [run for run in completed if by_key[run.repetition] is not run]
             others = [run for run in part if not run.is_completed]
             values = {key: value_of(part[0], key) for key in [*keys, *extra]}
-            groups.append(Group(name + images, own, values, by_key, repeats, others))
-    return sorted(groups, key=lambda group: group.val_loss)
+            known = [run.metrics for run in [*completed, *others] if run.is_completed or run.result.task]
+            metrics = TaskMetrics.merged(known or kinds[:1])
+            groups.append(Group(name + images, own, values, by_key, repeats, others, metrics))
+    order = [kind.kind for kind in kinds]
+    return sorted(groups, key=lambda group: (order.index(group.metrics.kind), group.rank))
 
 
 def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:

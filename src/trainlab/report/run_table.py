@@ -15,16 +15,20 @@ from rich.text import Text
 from trainlab.report.formatting import RUN_FIGURES, format_figure
 from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, value_of
 from trainlab.report.provenance import repeat_command
-from trainlab.report.runs import Run, find_runs, relative_path
+from trainlab.report.runs import Run, find_runs, kinds_of, relative_path
 from trainlab.runs.fingerprint import training_overrides
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import TaskMetrics
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+MAX_METRICS = 4  # columns of validation metrics on a terminal
+
 
 @dataclass(frozen=True)
 class RunTable(Sequence[Run]):
-    """Runs, the completed ones first, by validation loss; a sequence of them and a table.
+    """Runs, the completed ones first, by their primary metric; a sequence of them and a table.
 
     Attributes:
         runs: what each left on disk.
@@ -79,12 +83,18 @@ def rows_of(
 ) -> Iterator[dict[str, Any]]:
     """A row per run, with what ``as_setting`` makes of its settings ``keys``; its folder relative to ``root``."""
     labels = {path: group.label for group in groups for path in group.folders}
+    metrics = TaskMetrics.merged(kinds_of(runs)).every
     for run in runs:
-        yield _row(run, labels.get(run.folder), keys, root, as_setting)
+        yield _row(run, labels.get(run.folder), keys, metrics, root, as_setting)
 
 
 def _row(
-    run: Run, group: str | None, keys: Sequence[str], root: Path, as_setting: Callable[[Any], Any]
+    run: Run,
+    group: str | None,
+    keys: Sequence[str],
+    metrics: Sequence[Metric],
+    root: Path,
+    as_setting: Callable[[Any], Any],
 ) -> dict[str, Any]:
     origin = run.result.provenance
     return {
@@ -95,20 +105,20 @@ def _row(
         "reason": run.reason,
         "seed": run.settings.get("seed", origin.get("seed")),
         **{key: None if run.problem else as_setting(value_of(run, key)) for key in keys if key != "seed"},
-        **figures_of(run),
+        **figures_of(run, metrics),
         "fingerprint": run.result.fingerprint or None,
         **{key: origin.get(key) for key in ("git_commit", "git_dirty", "data_digest", "host")},
         "command": None if run.problem or run.continued else repeat_command(run),
     }
 
 
-def figures_of(run: Run) -> dict[str, Any]:
-    """Metrics and times of a run, epochs counted from one; None for those that it has not."""
-    metrics = run.result.metrics
+def figures_of(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Values of ``metrics`` and times of a run, epochs counted from one; None for those that it has not."""
+    values = run.result.metrics
     return {
-        **{key: metrics.get(key) for key in ("val_loss", "val_acc", "test_loss", "test_acc")},
-        "best_epoch": metrics["best_epoch"] + 1 if "best_epoch" in metrics else None,
-        **{key: metrics.get(key) for key in ("epochs", "stop_reason")},
+        **{metric.key: values.get(metric.key) for metric in [*metrics, *(metric.test for metric in metrics)]},
+        "best_epoch": values["best_epoch"] + 1 if "best_epoch" in values else None,
+        **{key: values.get(key) for key in ("epochs", "stop_reason")},
         **{key: run.result.time.get(key) for key in ("epoch_s", "total_s", "images_per_s", "device")},
     }
 
@@ -125,10 +135,16 @@ def runs_table(runs: Sequence[Run], root: Path) -> Lines:
         collapse_padding=True,
     )
     table.add_column("run", overflow="fold")
-    columns = ("val_loss", "val_acc", "test_acc", "best_epoch", "epochs", "epoch_s")
-    for key in columns:
+    metrics = TaskMetrics.merged(kinds_of(runs))
+    few = [*metrics.every[:MAX_METRICS], metrics.compared_by.test]
+    specs = {metric.key: metric.spec for metric in few}
+    specs |= {key: RUN_FIGURES[key] for key in ("best_epoch", "epochs", "epoch_s")}
+    values = [figures_of(run, metrics.every) for run in runs]
+    shown = [[format_figure(figures[key], spec) for key, spec in specs.items()] for figures in values]
+    for i, key in enumerate(specs):
         heading = "median s/epoch" if key == "epoch_s" else key.replace("_", " ")
-        table.add_column(heading, justify="right", max_width=7)  # a heading on two lines, figures on one
+        width = max(7, *(len(row[i]) for row in shown))
+        table.add_column(heading, justify="right", max_width=width)  # a heading on two lines, figures on one
     table.add_column("status", no_wrap=True)
     tagged = any(run.tags for run in runs)
     if tagged:
@@ -136,12 +152,11 @@ def runs_table(runs: Sequence[Run], root: Path) -> Lines:
     overrides = [set(run.result.overrides) for run in runs if not run.problem]
     shared = set.intersection(*overrides) if len(overrides) > 1 else set()  # they distinguish none of the runs
     reasons = []
-    for run in runs:
+    for run, figures in zip(runs, shown, strict=True):
         own = [override for override in training_overrides(run.result.overrides) if override not in shared]
         folder = run.folder.relative_to(root) if run.folder.is_relative_to(root) else run.folder
-        name, figures = " ".join(own) or str(folder), figures_of(run)
-        shown = (format_figure(figures[key], RUN_FIGURES[key]) for key in columns)
-        table.add_row(*map(escape, (name, *shown, run.status, *([", ".join(run.tags)] if tagged else []))))
+        name = " ".join(own) or str(folder)
+        table.add_row(*map(escape, (name, *figures, run.status, *([", ".join(run.tags)] if tagged else []))))
         if reason := run.problem or (run.result.error and run.result.error.get("message", "no reason given")):
             reasons.append(Text(f"{name}: {reason}", overflow="fold"))
     return Lines(table, *reasons)

@@ -2,9 +2,10 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +17,13 @@ from trainlab.report.evaluations import Comparison, read_comparison
 from trainlab.report.layers import LayerStatistics, read_layer_statistics
 from trainlab.runs.fingerprint import settings
 from trainlab.runs.result import STATUSES, Result, is_number, is_search
+from trainlab.tasks.reported import TaskMetrics
 
 T = TypeVar("T")
 
 _FILES_OF_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
 _SUBFOLDERS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
 UNREADABLE = "unreadable"
-_NUMBERS = ("best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs")
 _REASONS = {
     "running": "still running, or killed",
     "debug": "a debug run: it shows that everything works, not how well",
@@ -55,11 +56,16 @@ class Run:
     mc_dropout: Comparison | None = None
     layers: LayerStatistics | None = None
 
+    @cached_property
+    def metrics(self) -> TaskMetrics:
+        """Names, directions and formats of its metrics."""
+        return TaskMetrics.read(self.result.task)
+
     @property
-    def val_loss(self) -> float:
-        """Of the best checkpoint; infinite if there is none."""
-        loss = self.result.metrics.get("val_loss", math.inf)
-        return loss if math.isfinite(loss) else math.inf
+    def rank(self) -> float:
+        """Its primary metric, lower is better: negated where higher is; infinite if there is none."""
+        value = self.result.metrics.get(self.metrics.primary.key, math.inf)
+        return self.metrics.primary.rank(value) if math.isfinite(value) else math.inf
 
     @property
     def status(self) -> str:
@@ -85,8 +91,8 @@ class Run:
 
     @property
     def is_completed(self) -> bool:
-        """Whether it is completed with a finite validation loss, so that it can be compared."""
-        return self.status == "completed" and math.isfinite(self.val_loss) and not self.continued
+        """Whether it is completed with a finite primary metric, so that it can be compared."""
+        return self.status == "completed" and math.isfinite(self.rank) and not self.continued
 
     @property
     def continued(self) -> str:
@@ -112,13 +118,13 @@ class Run:
         """Why it is not compared, and what else is wrong with it."""
         parts = [self.problem, (self.result.error or {}).get("message")]
         parts.append(_REASONS.get(self.status))
-        if self.status == "completed" and not math.isfinite(self.val_loss):
-            parts.append("no finite validation loss")
+        if self.status == "completed" and not math.isfinite(self.rank):
+            parts.append(f"no finite {self.metrics.primary.label}")
         return "; ".join(str(part) for part in [*parts, self.continued, *self.notes] if part)
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
-    """All runs at or below ``folders``: the completed first, the lowest validation loss first. A run counts once.
+    """All runs at or below ``folders``: the completed first, the best by its primary metric first. A run counts once.
 
     Raises:
         FileNotFoundError: a folder does not exist, or there is no run under any.
@@ -131,7 +137,23 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
             found.setdefault(path.resolve(), path)
     if not found:
         raise FileNotFoundError(f"there is no run under {', '.join(map(str, folders))}; give a folder under outputs/")
-    return sorted(map(_read, found.values()), key=lambda run: (run.status != "completed", run.val_loss))
+    runs = [*map(_read, found.values())]
+    kinds = [kind.kind for kind in kinds_of(runs)]
+    places = [kinds.index(run.metrics.kind) if run.metrics.kind in kinds else 0 for run in runs]
+    order = sorted(range(len(runs)), key=lambda i: (runs[i].status != "completed", places[i], runs[i].rank))
+    return [runs[i] for i in order]
+
+
+def kinds_of(runs: Sequence[Run]) -> list[TaskMetrics]:
+    """The metrics of runs, merged where runs are ranked together; those of the most completed runs first.
+
+    A run that ended before it named its metrics counts for those of the default classification if no other names any.
+    """
+    known = [run for run in runs if run.is_completed or run.result.task]
+    counts = Counter(run.metrics.kind for run in known if run.is_completed)
+    counts.update({run.metrics.kind: 0 for run in known})
+    merged = [[run.metrics for run in known if run.metrics.kind == kind] for kind, _ in counts.most_common()]
+    return [*map(TaskMetrics.merged, merged or [[]])]
 
 
 def with_tags(runs: Sequence[Run], tags: Sequence[str]) -> list[Run]:
@@ -228,15 +250,22 @@ def _check(result: Result, folder: Path) -> list[str]:
         words = getattr(result, name)
         require(isinstance(words, list) and all(isinstance(word, str) for word in words), name)
     require(isinstance(result.provenance.get("versions", {}), dict), "versions is no mapping")
+    try:
+        metrics = TaskMetrics.read(result.task)
+    except ValueError as error:
+        require(False, str(error))
+    numbers_of = ["best_epoch", *(key for metric in metrics.every for key in (metric.key, metric.test.key)), "epochs"]
     dropped = []
-    for numbers, keys in ((result.metrics, _NUMBERS), (result.time, _TIMES)):
+    for numbers, keys in ((result.metrics, numbers_of), (result.time, _TIMES)):
         for key in [key for key in keys if key in numbers]:
             require(is_number(numbers[key]), f"{key} is no number")
             if not math.isfinite(numbers[key]):
                 del numbers[key]
                 dropped.append(key)
-    # A completed run without a validation loss has a reason of its own.
-    return [f"{key} is not finite" for key in dropped if key != "val_loss"] if result.status == "completed" else []
+    if result.status != "completed":
+        return []
+    # A completed run without its primary metric has a reason of its own.
+    return [f"{key} is not finite" for key in dropped if key != metrics.primary.key]
 
 
 def relative_path(folder: Path, root: Path) -> str:

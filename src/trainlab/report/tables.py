@@ -1,7 +1,7 @@
 """The tables of a report: the same cells on the page and in Markdown."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,20 @@ from trainlab.report.comparisons import MAX_DESCRIBED
 from trainlab.report.descriptions import format_epoch_seconds
 from trainlab.report.evaluations import SIDES, Estimate
 from trainlab.report.findings import MAX_MC_DROPOUT_RUNS, Findings
-from trainlab.report.formatting import RUN_FIGURES, format_figure, format_mean, format_p, format_value
+from trainlab.report.formatting import (
+    RUN_FIGURES,
+    capitalized,
+    format_figure,
+    format_interval,
+    format_p,
+    format_value,
+)
 from trainlab.report.groups import Group, overrides_by_key, value_of
 from trainlab.report.run_table import figures_of
 from trainlab.report.runs import Run, relative_path
 from trainlab.statistics import Interval
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import TaskMetrics
 
 MAX_PAIRS = 300
 TEST_NOTE = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."
@@ -33,17 +42,20 @@ class Table:
 
 
 def ranking_table(findings: Findings, root: Path) -> Table:
-    """All runs, the completed first, the lowest validation loss first; folders relative to ``root``."""
-    headings = ["val loss", "val acc", "test loss †", "test acc †", "best epoch", "epochs", S_PER_EPOCH, "total s"]
+    """All runs, the completed first, the best by the primary metric first; folders relative to ``root``."""
+    metrics = findings.metrics.every
+    specs = {metric.key: metric.spec for metric in [*metrics, *(metric.test for metric in metrics)]} | RUN_FIGURES
+    headings = [*(metric.heading for metric in metrics), *(f"{metric.test.heading} †" for metric in metrics)]
+    headings += ["best epoch", "epochs", S_PER_EPOCH, "total s"]
     tagged = any(run.tags for run in findings.runs)
     rows = []
     for place, run in enumerate(findings.runs, 1):
-        figures = figures_of(run)
+        figures = figures_of(run, metrics)
         rows.append(
             [
                 _figure(place if run.is_completed else None, "d"),
                 *(_setting(run, key) for key in findings.keys),
-                *(_figure(figures[key], spec) for key, spec in RUN_FIGURES.items()),
+                *(_figure(figures[key], spec) for key, spec in specs.items()),
                 *_texts(run.status, *([", ".join(run.tags)] if tagged else []), relative_path(run.folder, root)),
             ]
         )
@@ -60,23 +72,31 @@ def unfinished_table(findings: Findings, root: Path) -> Table:
     return Table(["run", "status", "reason"], rows)
 
 
-def group_table(groups: Sequence[Group]) -> Table:
+def group_tables(groups: Sequence[Group]) -> list[Table]:
+    """One table for each metric that groups are compared by."""
+    metrics = dict.fromkeys(group.metrics.compared_by for group in groups)
+    return [_group_table([group for group in groups if group.metrics.compared_by == metric]) for metric in metrics]
+
+
+def _group_table(groups: Sequence[Group]) -> Table:
     """One row per group: mean, standard deviation, n, interval."""
-    headings = ["group", "n", "val acc", "95 % interval", "sd", "val loss", "test acc †", "best epoch", S_PER_EPOCH]
+    metrics = TaskMetrics.merged([group.metrics for group in groups])
+    compared = metrics.compared_by
+    others = [*(metric for metric in metrics.every if metric != compared), compared.test]
+    headings = ["group", "n", compared.heading, "95 % interval", "sd", *(metric.heading for metric in others)]
+    headings[-1] += " †"
     rows: list[list[Cell]] = []
     for group in groups:
         n, cut_short = len(group.runs), len(group.others)
-        names = ("val_acc", "val_loss", "test_acc", "best_epoch")
-        accuracy, loss, test, best = (group.summary("metrics", name) for name in names)
+        found, best = group.comparison, group.summary("metrics", "best_epoch")
         rows.append(
             [
                 *_texts(group.label),
                 (f"{n} of {n + cut_short}" if cut_short else str(n), n),
-                _figure(accuracy.mean, ".2%"),
-                _interval(accuracy),
-                _figure(accuracy.sd, ".2%"),
-                (format_mean(loss, 4), loss.mean),
-                (format_mean(test, 2, "%"), test.mean),
+                _figure(found.mean, compared.spec),
+                _interval(found, compared),
+                _figure(found.sd, compared.spec),
+                *_means(group, others),
                 _figure(best.mean + 1, ".1f"),
                 (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
@@ -86,26 +106,40 @@ def group_table(groups: Sequence[Group]) -> Table:
         "standard deviation; seconds of runs that were trained together share a clock and have no interval. "
         f"{_OF_FOLDS if any(group.num_folds for group in groups) else ''}{_disagreement(groups)}{TEST_NOTE}"
     )
-    return Table(headings, rows, note)
+    return Table([*headings, "best epoch", S_PER_EPOCH], rows, note)
+
+
+def _means(group: Group, metrics: Sequence[Metric]) -> Iterator[Cell]:
+    for metric in metrics:
+        mean = group.summary("metrics", metric.key)
+        yield format_interval(mean, metric.spec), mean.mean
 
 
 def _disagreement(groups: Sequence[Group]) -> str:
-    """A sentence if another group is first by accuracy than by loss."""
-    accurate = [group for group in groups if group.of("metrics", "val_acc")]
-    if not accurate:
+    """A sentence if another group is first by the metric to compare by than by the primary one."""
+    compared = [group for group in groups if group.compared]
+    if not compared or compared[0].metrics.primary == (metric := compared[0].metrics.compared_by):
         return ""
-    by_accuracy = max(accurate, key=lambda group: group.summary("metrics", "val_acc").mean)
-    if by_accuracy is accurate[0]:
+    best = min(compared, key=lambda group: metric.rank(group.comparison.mean))
+    if best is compared[0]:
         return ""
     return (
-        f"In the order of validation loss, by which {accurate[0].label} is ahead; by validation accuracy "
-        f"{by_accuracy.label} is. "
+        f"In the order of {best.metrics.primary.label}, by which {compared[0].label} is ahead; by {metric.label} "
+        f"{best.label} is. "
     )
 
 
-def pair_table(findings: Findings) -> Table:
+def pair_tables(findings: Findings) -> list[Table]:
+    """One table for each metric that pairs of groups are compared by."""
+    metrics = dict.fromkeys(pair.metric for pair in findings.pairs)
+    return [_pair_table(findings, metric) for metric in metrics]
+
+
+def _pair_table(findings: Findings, metric: Metric) -> Table:
     """Pairs of groups, the smallest p first."""
-    pairs = sorted(findings.pairs, key=lambda pair: (math.isnan(pair.p), pair.p))
+    pairs = [pair for pair in findings.pairs if pair.metric == metric]
+    pairs.sort(key=lambda pair: (math.isnan(pair.p), pair.p))
+    scale, spec = (100, ".2f") if metric.is_percentage else (1, metric.spec)
     rows: list[list[Cell]] = []
     for pair in pairs[:MAX_PAIRS]:
         good, bad, by = pair.ordered()
@@ -114,26 +148,27 @@ def pair_table(findings: Findings) -> Table:
         rows.append(
             [
                 *_texts(good.label, bad.label),
-                (f"{100 * by:.2f}", by),
-                (format_figure(100 * half, ".2f"), half),
+                (f"{scale * by:{spec}}", by),
+                (format_figure(scale * half, spec), half),
                 (format_p(pair.difference.p), pair.difference.p),
                 (format_p(pair.p), pair.p),
                 *_texts(pair.difference.method, verdict),
             ]
         )
-    headings = ["more accurate", "less accurate", "points", "± (95 %)", "p", "p, Holm", "test", "verdict"]
+    sides = ["more accurate", "less accurate"] if metric.name == "accuracy" else ["better", "worse"]
+    amount = "points" if metric.is_percentage else "difference"
+    headings = [*sides, amount, "± (95 %)", "p", "p, Holm", "test", "verdict"]
     left = f" The first {MAX_PAIRS} of {len(pairs)}; all are in pairs.csv." if len(pairs) > MAX_PAIRS else ""
+    family = _family([group for group in findings.compared if group.metrics.compared_by == metric])
     return Table(
-        headings, rows, f"Validation accuracy. ± and p are of the pair alone, p of Holm over {_family(findings)}.{left}"
+        headings, rows, f"{capitalized(metric.label)}. ± and p are of the pair alone, p of Holm over {family}.{left}"
     )
 
 
-def _family(findings: Findings) -> str:
-    if len(findings.compared) <= MAX_DESCRIBED:
+def _family(compared: Sequence[Group]) -> str:
+    if len(compared) <= MAX_DESCRIBED:
         return "all pairs"
-    return (
-        f"the pairs with {findings.compared[0].label}, which have a sentence above, and over all pairs for the others"
-    )
+    return f"the pairs with {compared[0].label}, which have a sentence above, and over all pairs for the others"
 
 
 def _setting(run: Run, key: str) -> Cell:
@@ -152,10 +187,11 @@ def _figure(value: float | None, spec: str) -> Cell:
     return (format_figure(value, spec), math.nan if value is None else value)
 
 
-def _interval(of: Interval) -> Cell:
+def _interval(of: Interval, metric: Metric) -> Cell:
     if math.isnan(of.half_width):
         return ("-", math.nan)
-    return (f"{of.mean - of.half_width:.2%} to {of.mean + of.half_width:.2%}", of.half_width)
+    low, high = map(metric.format, (of.mean - of.half_width, of.mean + of.half_width))
+    return (f"{low} to {high}", of.half_width)
 
 
 MC_DROPOUT_TITLE = "MC dropout: predictions with dropout off, and left on †"

@@ -10,11 +10,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, QUESTIONS_NOTE, Findings, analyze
+from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings, analyze
 from trainlab.report.formatting import format_value
 from trainlab.report.plots.canvas import Plot, shorten
-from trainlab.report.plots.groups import NAMES, plot_groups
-from trainlab.report.plots.search import NAMES as SEARCH_NAMES
+from trainlab.report.plots.groups import plot_groups
 from trainlab.report.plots.search import plot_search
 from trainlab.report.provenance import repeat_command
 from trainlab.report.run_table import rows_of
@@ -24,9 +23,9 @@ from trainlab.report.tables import (
     MC_DROPOUT_TITLE,
     TEST_NOTE,
     Table,
-    group_table,
+    group_tables,
     mc_dropout_table,
-    pair_table,
+    pair_tables,
     ranking_table,
     unfinished_table,
 )
@@ -34,7 +33,7 @@ from trainlab.runs.files import format_rows, write_atomically
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_LABEL = 48
-_LABELS = ("group", "more accurate", "less accurate")
+_LABELS = ("group", "more accurate", "less accurate", "better", "worse")
 _PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 
 
@@ -61,13 +60,18 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: 
     markdown = pages.overlay(autoescape=False, finalize=None, keep_trailing_newline=False)
     files["report.md"] = markdown.get_template("report.md.j2").render(content).encode()
     files["report.html"] = pages.get_template("report.html.j2").render(content).encode()
+    earlier = _figures_of(to / "report.md")
     for name, data in files.items():
         write_atomically(to / name, data)
-    for name in (*NAMES, *SEARCH_NAMES):
-        for kind in ("png", "svg"):
-            if f"figures/{name}.{kind}" not in files:
-                (to / "figures" / f"{name}.{kind}").unlink(missing_ok=True)  # of an earlier report
+    for name in earlier - files.keys():
+        (to / name).unlink(missing_ok=True)
     return to / "report.html"
+
+
+def _figures_of(page: Path) -> set[str]:
+    """Files of the figures of an earlier report."""
+    names = re.findall(r"\]\(figures/(\w+)\.png\)", page.read_text()) if page.exists() else []
+    return {f"figures/{name}.{kind}" for name in names for kind in ("png", "svg")}
 
 
 def _exact(value: Any) -> str:
@@ -81,7 +85,7 @@ def _pair_rows(findings: Findings) -> Iterable[dict[str, Any]]:
             "second": pair.second.label,
             "n_first": len(pair.first.runs),
             "n_second": len(pair.second.runs),
-            "val_acc_difference": pair.difference.mean,
+            f"{pair.metric.key}_difference": pair.difference.mean,
             "half_width_95": pair.difference.half_width,
             "p": pair.difference.p,
             "p_holm": pair.p,
@@ -144,17 +148,16 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
         "mc_dropout": findings.describe_mc_dropout(root),
         "mc_dropout_title": MC_DROPOUT_TITLE,
         "tables": {
-            "groups": group_table(findings.groups),
+            "groups": group_tables(findings.groups),
             "mc_dropout": mc_dropout_table(findings.evaluated_with_mc_dropout, root),
             "ranking": ranking_table(findings, root),
             "unfinished": unfinished_table(findings, root),
-            "pairs": pair_table(findings),
+            "pairs": pair_tables(findings),
         },
         "plots": plots,
         "asked": [(a, b, list(zip(QUESTIONS, findings.answers(a, b), strict=True))) for a, b in asked],
         "choosable": choosable,
         "choices": {"questions": QUESTIONS, "answers": answers, "start": start},
-        "questions_note": QUESTIONS_NOTE,
         "test_note": TEST_NOTE,
         "describe_search": describe_search,
         "repeat_command": repeat_command,

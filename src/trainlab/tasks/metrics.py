@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-Ordered = TypeVar("Ordered")  # a float, or an array of them
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,16 @@ class Metric:
         """The same metric of the test set."""
         return replace(self, key=f"test_{self.key.removeprefix('val_')}", label=f"test {self.name}")
 
-    def rank(self, value: Ordered) -> Ordered:
+    @property
+    def values(self) -> str:
+        """What several values are called: "losses"."""
+        return "losses" if self.name == "loss" else f"values of {self.name}"
+
+    def by_mode(self, low: T, high: T) -> T:
+        """``low`` where lower values are better, else ``high``."""
+        return low if self.mode == "min" else high
+
+    def rank(self, value: T) -> T:
         """``value``, negated where higher values are better: lower is better. Its own inverse."""
         return value if self.mode == "min" else -value  # type: ignore[operator]  # of a float or an array
 

@@ -40,8 +40,23 @@ class TaskMetrics:
         try:
             metrics = {key: read_metric(key, about) for key, about in entry["metrics"].items()}
             return cls.of(metrics[entry["primary"]], metrics[entry["compared_by"]], [*metrics.values()])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"task is damaged: {type(error).__name__} {error}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"task describes no metrics: {type(error).__name__} {error}") from None
+
+    @classmethod
+    def merged(cls, many: Sequence["TaskMetrics"]) -> "TaskMetrics":
+        """All metrics of runs, primary and compared by as of the first; of the default classification without any."""
+        if not many:
+            return DEFAULT
+        return cls.of(many[0].primary, many[0].compared_by, [metric for one in many for metric in one.every])
+
+    @property
+    def kind(self) -> tuple[Metric, Metric]:
+        """What runs must have in common to be ranked together: the metrics that they are compared and chosen by."""
+        return self.compared_by, self.primary
+
+    def __getitem__(self, key: str) -> Metric:
+        return next(metric for metric in self.every if metric.key == key)
 
     def entry(self) -> dict[str, Any]:
         """For `result.json`; the inverse of ``read``."""
@@ -56,7 +71,7 @@ def read_metric(key: str, about: Mapping[str, str]) -> Metric:
         ValueError, KeyError, TypeError: ``about`` describes none.
     """
     mode, label, spec = (about[field] for field in _FIELDS)
-    format(0.5, spec)
+    format(0.5, f"z{spec}")
     if mode not in ("min", "max", None) or not isinstance(label, str):
         raise ValueError(f"mode must be min, max or null, and label a text, got {mode!r} and {label!r}")
     return Metric(mode, label, key, spec)

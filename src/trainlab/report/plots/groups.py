@@ -1,8 +1,10 @@
-"""Plots of groups of runs: learning curves, accuracies, learning rates, settings as parallel coordinates."""
+"""Plots of groups of runs: learning curves, metrics, learning rates, settings as parallel coordinates."""
 
 import json
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,37 +13,45 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 
+from trainlab.report.comparisons import by_metric
 from trainlab.report.curves import Values, band
-from trainlab.report.formatting import describe_selection, format_value
+from trainlab.report.formatting import capitalized, describe_selection, format_value
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import COLORS, MARKERS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.plots.lr_search import label_without_lr, plot_lr_searches
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import TaskMetrics
 
 MAX_TRAINING_CURVES = 4
 MAX_LR_TICKS = 7
 MAX_LINES, MAX_AXES, MAX_TICKS = 300, 8, 8  # of parallel coordinates
 WILD = 4
 ROOM_BELOW = 0.05  # of an axis, matplotlib's own
-NAMES = (
-    *("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"),
-    *("loss_by_lr", "accuracy_by_lr", "lr_search_range_test", "lr_search_grid", "parallel_coordinates", "layers"),
-)
 
 
 def plot_groups(groups: Sequence[Group]) -> list[Plot]:
     """Every plot that the groups with a completed run have data for."""
-    groups = [group for group in groups if group.of("metrics", "val_acc")]
+    plots = []
+    for number, alike in enumerate(by_metric(groups), 1):
+        of = _plot_alike(alike)
+        plots += of if number == 1 else [replace(plot, name=f"{plot.name}_{number}") for plot in of]
+    return plots
+
+
+def _plot_alike(groups: Sequence[Group]) -> list[Plot]:
+    """Every plot of groups that are compared by the same metric."""
+    metrics = TaskMetrics.merged([group.metrics for group in groups])
+    chosen = metrics.every[: 1 + (metrics.primary != metrics.compared_by)]
     plots = [
-        plot_learning_curves(groups, metric, against)
-        for metric in ("loss", "acc")
+        plot_learning_curves(groups, metric.key, against)
+        for metric in metrics.every
         for against in ("epochs", "seconds")
-        if any(run.curve for group in groups for run in group.runs.values())
+        if any(_has_curve(group, metric) for group in groups) and (against == "epochs" or metric in chosen)
     ]
-    if groups:
-        plots.append(plot_accuracy_bars(groups))
+    plots.append(plot_bars(groups))
     if len({group.settings.get("optim.lr") for group in groups}) > 1:
-        plots += [plot_against_lr(groups, "val_loss"), plot_against_lr(groups, "val_acc")]
+        plots += [plot_against_lr(groups, metric.key) for metric in chosen]
     plots += plot_lr_searches(groups)
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
@@ -52,17 +62,23 @@ def plot_groups(groups: Sequence[Group]) -> list[Plot]:
     return plots
 
 
-def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> Plot:
-    """Loss or accuracy by epoch or second, one line per group with a band over its seeds."""
-    drawn = [g for g in groups if any(run.curve for run in g.runs.values())]
+def _has_curve(group: Group, metric: Metric) -> bool:
+    return any(run.curve and run.curve.has(metric.key) for run in group.runs.values())
+
+
+def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plot:
+    """The metric ``key`` by epoch or second, one line per group with a band over its seeds."""
+    metrics = TaskMetrics.merged([group.metrics for group in groups])
+    metric, training_key = metrics[key], f"train_{key.removeprefix('val_')}"
+    drawn = [group for group in groups if _has_curve(group, metric)]
     shown = drawn[:MAX_CURVES]
-    with_training = len(shown) <= MAX_TRAINING_CURVES
-    word = {"loss": "loss", "acc": "accuracy"}[metric]
+    few = len(shown) <= MAX_TRAINING_CURVES
+    with_training = few and any(run.curve and run.curve.has(training_key) for g in shown for run in g.runs.values())
     with canvas(6.4, 3.7) as (figure, (axes,)):
         means = []
         for i, group in enumerate(shown):
             curves = [run.curve for run in group.runs.values() if run.curve]
-            lines = band(curves, f"val/{metric}", against == "seconds")
+            lines = band(curves, key, against == "seconds")
             style: dict[str, Any] = {"color": COLORS[i], "linewidth": 1.6}
             marks: dict[str, Any] = {"marker": MARKERS[i], "markersize": 4.5, "markevery": max(1, len(lines.x) // 8)}
             axes.plot(lines.x[: lines.whole], lines.mean[: lines.whole], label=shorten(group.label), **style, **marks)
@@ -70,11 +86,11 @@ def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> 
             axes.plot(lines.x[rest], lines.mean[rest], **style, linestyle=(0, (2, 1.5)))
             axes.fill_between(lines.x, lines.low, lines.high, color=COLORS[i], alpha=0.15, linewidth=0)
             if with_training:
-                training = band(curves, f"train/{metric}", against == "seconds")
+                training = band(curves, training_key, against == "seconds")
                 axes.plot(training.x, training.mean, color=COLORS[i], linewidth=0.9, linestyle=":")
             means.append(lines.mean)
-        _accuracy_axis(axes) if metric == "acc" else axes.set_ylabel("loss")
-        top = highest_shown(means) if metric == "loss" else math.inf
+        _label_axis(axes, metric)
+        top = highest_shown(means) if metric.mode == "min" else math.inf
         cut_off(axes, top)
         over = [group.label for group, mean in zip(shown, means, strict=True) if len(mean) and mean.max() > top]
         axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
@@ -85,15 +101,17 @@ def plot_learning_curves(groups: Sequence[Group], metric: str, against: str) -> 
             "the model overfits."
             if with_training
             else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
+            if not few
+            else ""
         )
+        kept = describe_selection(len(shown), len(drawn), metrics.primary)
         cut = f" Cut off at the top: {', '.join(map(shorten, over))}." if over else ""
         caption = (
-            f"The {'further down' if metric == 'loss' else 'higher'} a line comes, the better is the model; the "
-            f"sooner, the faster it converges. {describe_selection(len(shown), len(drawn))}Line: mean over the seeds; "
-            "band: from the lowest to the highest seed; dashed where some of the seeds have stopped."
-            f"{dotted}{cut}"
+            f"The {metric.by_mode('further down', 'higher')} a line comes, the better is the model; the sooner, the "
+            f"faster it converges. {kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed "
+            f"where some of the seeds have stopped.{dotted}{cut}"
         )
-        name, title = f"{word}_by_{against.rstrip('s')}", f"Validation {word} against {against}"
+        name, title = f"{_file_name(metric)}_by_{against.rstrip('s')}", f"{capitalized(metric.label)} against {against}"
         return Plot(name, title, caption, *render(figure))
 
 
@@ -102,7 +120,7 @@ def _describe_training_metrics(groups: Sequence[Group]) -> str:
     keys = {
         "with dropout where there is any": ["model.dropout"],
         "of augmented images": ["data.flip", "data.crop_padding", "data.cutout", "data.transforms"],
-        "with smoothed labels": ["task.label_smoothing"],
+        "with smoothed labels": ["label_smoothing", "task.label_smoothing"],
     }
     others = [w for w in keys if any(np.any(group.settings.get(key, 0)) for group in groups for key in keys[w])]
     return ", ".join(["averaged over each epoch while the weights change", *others])
@@ -129,15 +147,16 @@ def highest_shown(means: Sequence[Values]) -> float:
     return 1.15 * max(tame) if usual > 0 else math.inf
 
 
-def plot_accuracy_bars(groups: Sequence[Group]) -> Plot:
-    """Validation accuracy of the groups with intervals: from zero, and closer by."""
-    shown = groups[: 2 * MAX_CURVES]
+def plot_bars(groups: Sequence[Group]) -> Plot:
+    """The metric that the groups are compared by, with intervals: from zero, and closer by."""
+    shown, metrics = groups[: 2 * MAX_CURVES], groups[0].metrics
+    metric = metrics.compared_by
     with canvas(8.6, 1.1 + 0.32 * len(shown), 2) as (figure, (whole, closer)):
         for i, group in enumerate(shown):
-            accuracy, seeds = group.summary("metrics", "val_acc"), [*group.of("metrics", "val_acc").values()]
-            error = None if math.isnan(accuracy.half_width) else accuracy.half_width
-            whole.barh(i, accuracy.mean, color="#56B4E9", xerr=error, error_kw={"capsize": 3, "elinewidth": 1.2})
-            closer.errorbar(accuracy.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
+            found, seeds = group.comparison, [*group.compared.values()]
+            error = None if math.isnan(found.half_width) else found.half_width
+            whole.barh(i, found.mean, color="#56B4E9", xerr=error, error_kw={"capsize": 3, "elinewidth": 1.2})
+            closer.errorbar(found.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
             closer.plot(seeds, [i + 0.22] * len(seeds), "|", color="#D55E00", markersize=8, markeredgewidth=1.5)
         whole.set_yticks(range(len(shown)), [shorten(group.label, 40) for group in shown])
         whole.invert_yaxis()
@@ -146,33 +165,35 @@ def plot_accuracy_bars(groups: Sequence[Group]) -> Plot:
         for axes, title in ((whole, "from zero"), (closer, "closer by")):
             axes.set_title(title)
             axes.grid(axis="y", visible=False)
-            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+            if metric.is_percentage:
+                axes.xaxis.set_major_formatter(PercentFormatter(1.0))
             axes.locator_params(axis="x", nbins=5)
-            axes.set_xlabel("validation accuracy")
+            axes.set_xlabel(metric.label)
+        kept = describe_selection(len(shown), len(groups), metrics.primary)
         caption = (
             "Left: how much the groups differ compared with what they have in common. Right: whether they differ by "
-            f"more than their seeds do. {describe_selection(len(shown), len(groups))}Mean over the seeds with its 95 % "
-            "interval (Student's t); none for one seed. Orange ticks: seeds."
+            f"more than their seeds do. {kept}Mean over the seeds with its 95 % interval (Student's t); none for one "
+            "seed. Orange ticks: seeds."
         )
-        return Plot("accuracy_bars", "Validation accuracy", caption, *render(figure))
+        return Plot(f"{_file_name(metric)}_bars", capitalized(metric.label), caption, *render(figure))
 
 
-def plot_against_lr(groups: Sequence[Group], metric: str) -> Plot:
-    """A metric against the learning rate, one line for each combination of the other settings."""
+def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
+    """The metric ``key`` against the learning rate, one line for each combination of the other settings."""
+    metric = TaskMetrics.merged([group.metrics for group in groups])[key]
     lines: dict[str, list[Group]] = {}
     for group in groups:
         if isinstance(group.settings.get("optim.lr"), int | float):
             rest = {key: value for key, value in group.settings.items() if key != "optim.lr"}
             lines.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(group)
     shown = list(lines.values())[:MAX_CURVES]
-    word = {"val_loss": "loss", "val_acc": "accuracy"}[metric]
     with canvas(6.4, 3.5) as (figure, (axes,)):
         lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
         apart = 10 ** (0.012 * max(0.3, math.log10(lrs[-1] / lrs[0])))  # so that intervals do not overlap
         for i, line in enumerate(shown):
             aside = apart ** (i - (len(shown) - 1) / 2)
             line = sorted(line, key=lambda group: group.settings["optim.lr"])
-            figures = [group.summary("metrics", metric) for group in line]
+            figures = [group.summary("metrics", key) for group in line]
             spread = [0 if math.isnan(f.half_width) else f.half_width for f in figures]
             axes.errorbar(
                 [aside * group.settings["optim.lr"] for group in line],
@@ -190,48 +211,57 @@ def plot_against_lr(groups: Sequence[Group], metric: str) -> Plot:
             axes.set_xticks(lrs, [format_value(lr) for lr in lrs])
             axes.set_xticks([], minor=True)
         axes.set_xlabel("learning rate (optim.lr)")
-        _accuracy_axis(axes) if metric == "val_acc" else axes.set_ylabel("loss")
+        _label_axis(axes, metric)
         legend_below(figure, axes)
         kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
         caption = (
             f"{kept}Mean over the seeds with its 95 % interval where there are several. Lines are drawn a little aside "
             "of each other."
         )
-        return Plot(f"{word}_by_lr", f"Validation {word} against learning rate", caption, *render(figure))
+        title = f"{capitalized(metric.label)} against learning rate"
+        return Plot(f"{_file_name(metric)}_by_lr", title, caption, *render(figure))
 
 
-def _accuracy_axis(axes: Axes) -> None:
-    axes.set_ylabel("accuracy")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+def _label_axis(axes: Axes, metric: Metric) -> None:
+    axes.set_ylabel(metric.name)
+    if metric.is_percentage:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def _file_name(metric: Metric) -> str:
+    return re.sub(r"\W+", "_", metric.name.lower())
 
 
 def plot_parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> Plot:
-    """One line per group over one axis per key; the last axis is the mean validation accuracy."""
+    """One line per group over one axis per key; the last axis is the mean of the metric that they are compared by."""
+    metrics = groups[0].metrics
+    metric = metrics.compared_by
     lines, keys = groups[:MAX_LINES], keys[:MAX_AXES]
     columns = [axis_positions([group.values.get(key) for group in lines]) for key in keys]
-    accuracies = [group.summary("metrics", "val_acc").mean for group in lines]
-    heights, ticks = zip(*columns, axis_positions(accuracies), strict=True)
-    scale = Normalize(min(accuracies), max(accuracies))
+    reached = [group.comparison.mean for group in lines]
+    heights, ticks = zip(*columns, axis_positions(reached), strict=True)
+    scale = Normalize(min(reached), max(reached))
     with canvas(8.6, 4.4) as (figure, (axes,)):
-        for i in np.argsort(accuracies):  # the best on top
-            colour = colormaps["viridis"](0.92 * (1 - scale(accuracies[i])))
+        for i in sorted(range(len(lines)), key=lambda i: -metric.rank(reached[i])):  # the best on top
+            place = scale(reached[i])
+            colour = colormaps["viridis"](0.92 * metric.by_mode(place, 1 - place))
             line = [column[i] for column in heights]
             axes.plot(range(len(line)), line, color=colour, linewidth=1.8 if len(lines) <= 40 else 0.8, alpha=0.85)
         for x, of_axis in enumerate(ticks):
             axes.axvline(x, color="#444444", linewidth=0.8)
             for height, text in of_axis:
-                if x == len(keys):
+                if x == len(keys) and metric.is_percentage:
                     text = f"{float(text):.1%}"
                 box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8}
                 axes.text(x + 0.02, height, shorten(text, 22), fontsize=8.5, va="center", bbox=box)
-        axes.set_xticks(range(len(ticks)), [*(shorten(key, 22) for key in keys), "validation accuracy"])
+        axes.set_xticks(range(len(ticks)), [*(shorten(key, 22) for key in keys), metric.label])
         axes.set_xlim(-0.08, len(ticks) - 0.7)
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", length=0)
-        cut = describe_selection(len(lines), len(groups))
-        caption = f"{cut}One line per group, coloured by accuracy. Axes of widely spread numbers are logarithmic."
+        cut = describe_selection(len(lines), len(groups), metrics.primary)
+        caption = f"{cut}One line per group, coloured by {metric.name}. Axes of widely spread numbers are logarithmic."
         return Plot("parallel_coordinates", "Settings and results", caption, *render(figure))
 
 

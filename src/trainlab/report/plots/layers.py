@@ -35,7 +35,7 @@ def plot_layers(groups: Sequence[Group]) -> Plot:
         draw_layers(axes, shown)
         figure.align_ylabels(axes)
         legend_below(figure, axes[0])
-        caption = describe_selection(len(shown), len(recorded)) + CAPTION
+        caption = describe_selection(len(shown), len(recorded), groups[0].metrics.primary) + CAPTION
         return Plot("layers", "Inside the network", caption, *render(figure))
 
 

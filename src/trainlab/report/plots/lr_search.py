@@ -115,7 +115,7 @@ def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
     for method, title in METHODS.items():
         of_method = {label: search for label, search in found.items() if search["method"] == method}
         if of_method:
-            kept = describe_selection(MAX_CURVES, len(of_method))
+            kept = describe_selection(MAX_CURVES, len(of_method), groups[0].metrics.primary)
             _, png, svg = draw_lr_searches(of_method)
             plots.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
     return plots
