@@ -40,6 +40,7 @@ from trainlab.runs.provenance import device_name, provenance
 from trainlab.runs.result import Result, describe, describe_test
 from trainlab.runs.stop_reason import stop_reason, was_pruned
 from trainlab.tasks.classification import Classification
+from trainlab.tasks.reported import TaskMetrics
 from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
@@ -151,7 +152,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                     cfg = apply_lr(cfg, config, parts, result, run_search(cfg, parts))
                     started += context.clock() - begun  # which the next seed does not spend
                     _keep(cfg, result, folder)
-                _start_loggers(parts, config, cfg.choices.get("model"), start)
+                _start_loggers(parts, config, cfg.choices.get("model"), TaskMetrics.read(result.task), start)
                 if result.lr_search:
                     draw_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.data.images.digest
@@ -209,9 +210,11 @@ def _put_in_place(cfg: RunConfig, result: Result, folder: Path, run_dir: Path) -
         shutil.rmtree(folder)
 
 
-def _start_loggers(parts: Parts, config: dict[str, Any], model: str | None, start: Path | None) -> None:
+def _start_loggers(
+    parts: Parts, config: dict[str, Any], model: str | None, metrics: TaskMetrics, start: Path | None
+) -> None:
     """Log what the run is made of."""
-    parts.loggers.start(config, model, load_checkpoint(start)["global_step"] if start else None)
+    parts.loggers.start(config, model, metrics, load_checkpoint(start)["global_step"] if start else None)
 
 
 @contextlib.contextmanager

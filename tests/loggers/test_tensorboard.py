@@ -11,11 +11,13 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 
 from conftest import STEPS
 from event_files import BOARD, event_files, points, values
-from trainlab.loggers.tensorboard import METRICS, TensorBoard
+from trainlab.loggers.tensorboard import TensorBoard, results
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
+from trainlab.tasks.reported import DEFAULT
 
+METRICS = results(DEFAULT)
 CURVES = ("train/loss", "train/acc", "val/loss", "val/acc", "run/lr", "run/epoch")
 
 

@@ -8,10 +8,10 @@ from trainlab.report.comparisons import compare_convergence, time_to_reach
 from trainlab.report.descriptions import describe_convergence, describe_epoch_cost
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.runs import find_runs
+from trainlab.runs.result import Result
 from trainlab.tasks.metrics import METRICS
 
 LOSS = METRICS["val/loss"]
-from trainlab.runs.result import Result
 
 
 def two(folder: Path) -> tuple[Group, Group]:

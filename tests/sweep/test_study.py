@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from run_folders import outcome
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import JOURNAL, Settings, Study, describe_space, status_of
+from trainlab.tasks.metrics import METRICS
 
 RATES = FloatDistribution(1e-5, 1e-1, log=True)
 LR = Space((("optim.lr", RATES), ("model", CategoricalDistribution(("bn", "selu"))), "trainer.max_epochs=4"))
@@ -253,7 +254,7 @@ def test_the_summary_has_all_that_counts(tmp_path):
 
 
 def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_path):
-    settings = Settings(3, "tpe", 1, "none", 4, "val/acc")
+    settings = Settings(3, "tpe", 1, "none", 4, "val/acc", METRICS["val/acc"])
     study = Study(tmp_path, LR, settings)
     for trial, accuracy in zip(study.next(3), (0.2, 0.6, 0.4), strict=True):
         study.tell(trial, outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
@@ -265,11 +266,11 @@ def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_p
     assert [trial["val_acc"] for trial in summary["trials"]] == [0.2, 0.6, 0.4]
     assert Study(tmp_path, LR, settings).best().number == 1
     with pytest.raises(ValueError, match=r"holds a search by val/acc; this one is by val/loss\. Set another name="):
-        Study(tmp_path, LR, replace(settings, objective="val/loss"))
+        Study(tmp_path, LR, replace(settings, objective="val/loss", metric=METRICS["val/loss"]))
 
 
 def test_a_trial_without_the_objective_has_failed(tmp_path):
-    study = Study(tmp_path, LR, Settings(1, "tpe", 1, "none", 4, "val/acc"))
+    study = Study(tmp_path, LR, Settings(1, "tpe", 1, "none", 4, "val/acc", METRICS["val/acc"]))
     (trial,) = study.next(1)
     study.tell(trial, outcome("completed", {"val_loss": 1.0}))
     assert [status_of(trial) for trial in study.trials()] == ["failed"]

@@ -26,6 +26,7 @@ from trainlab.sweep.outcome import recorded_outcome
 from trainlab.sweep.plan import Job
 from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
 from trainlab.sweep.study import Settings, Study, reason_of, status_of
+from trainlab.tasks.metrics import Metric, key_of
 
 if TYPE_CHECKING:
     from hydra_plugins.trainlab.launcher import ProcessLauncher
@@ -63,11 +64,27 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     found, *_ = checked(
         jobs, overrides_of, retry_failed=False, measure=False
     )  # checks all values that are known in advance
+    settings = replace(settings, metric=_metric_of(settings.objective, found))
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
     with folder_lock(jobs.sweep_dir / _LOCK, "search"):
         return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
+
+
+def _metric_of(objective: str, jobs: Sequence[Job]) -> Metric:
+    """The metric that all ``jobs`` have under the name ``objective``.
+
+    Raises:
+        ValueError: they do not.
+    """
+    found = {metric for job in jobs for metric in job.metrics.every if metric.key == key_of(objective)}
+    if len(found) != 1:
+        raise ValueError(
+            f"all trials of a search must have its objective, with the same direction, got {objective}; "
+            "set sweep.objective"
+        )
+    return found.pop()
 
 
 def _without_aliases(space: Space, corners: Sequence[Params], jobs: Sequence[Job]) -> Space:

@@ -31,7 +31,7 @@ from trainlab.sweep.preview import describe_jobs, describe_plan
 from trainlab.sweep.progress import summary, watcher
 from trainlab.sweep.resources import Memory, count_threads, gpu_memory, host_memory
 from trainlab.sweep.state import State
-from trainlab.tasks.metrics import METRICS
+from trainlab.tasks.metrics import key_of
 from trainlab.training.length import one_batch_notes
 
 _JOBS_PER_CHECK = 25  # number that justifies another process
@@ -247,7 +247,7 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
             "diverged runs are not retried, as training is deterministic; their messages say what to change"
         )
     failure = SweepFailed("; ".join(messages))
-    returns, objective = [], METRICS[jobs.config.sweep.objective].key
+    returns, objective = [], key_of(jobs.config.sweep.objective)
     for job, number in runs.items():
         outcome = state.outcomes[number]
         completed = outcome.status in ("completed", "debug", "pruned")

@@ -8,7 +8,6 @@ from hydra.core.utils import JobReturn
 
 from trainlab.cli import SweepFailed, gc_paused
 from trainlab.config.overrides import parse_overrides
-from trainlab.tasks.metrics import metric_of
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("none", "median", "hyperband")
@@ -17,7 +16,7 @@ _LEAST_VERSION = 5
 
 
 class OptunaSweeper(BasicSweeper):
-    """Searches over intervals and choices for the lowest validation loss, or the highest accuracy.
+    """Searches over intervals and choices for the best value of a validation metric.
 
     Args:
         trials: number of trials.
@@ -25,7 +24,7 @@ class OptunaSweeper(BasicSweeper):
         seed: of the sampler.
         batch: trials that are launched together; "auto" for 8.
         pruner: none, median or hyperband.
-        objective: val/loss or val/acc.
+        objective: a metric of the task; by default its primary one.
         max_epochs: of a trial, which Hyperband divides.
         params: more overrides than those of the command line.
     """
@@ -46,7 +45,6 @@ class OptunaSweeper(BasicSweeper):
             raise ValueError(f"sampler must be tpe or random, got {sampler!r}; set sweep.sampler")
         if pruner not in PRUNERS:
             raise ValueError(f"pruner must be none, median or hyperband, got {pruner!r}; set sweep.pruner")
-        metric_of(objective, "sweep.objective")
         if not _is_count(trials):
             raise ValueError(f"trials must be an integer of at least 1, got {trials!r}; set sweep.trials")
         if batch != "auto" and not _is_count(batch):

@@ -19,12 +19,12 @@ def main(cfg: DictConfig) -> float | None:
             from trainlab.config.compose import resolve_job
             from trainlab.run import run
             from trainlab.runs.folder import clean_up_on_error
-            from trainlab.tasks.metrics import METRICS
+            from trainlab.tasks.metrics import key_of
 
         job = HydraConfig.get()
         with clean_up_on_error(Path(job.runtime.output_dir)):
             config = resolve_job(cfg, job)
-        return run(config).metrics.get(METRICS[config.settings["sweep"]["objective"]].key)
+        return run(config).metrics.get(key_of(config.settings["sweep"]["objective"]))
 
 
 if __name__ == "__main__":

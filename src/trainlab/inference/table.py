@@ -6,12 +6,14 @@ from rich.console import Console
 from rich.table import Table
 
 from trainlab.inference.metrics import DETERMINISTIC, DIFFERENCE, MC, METRICS, Metric
+from trainlab.tasks.metrics import Metric as TestMetric
+from trainlab.tasks.reported import TaskMetrics
 
 
 def show(figures: dict[str, Any]) -> None:
-    """Print the result of `evaluate_checkpoint`: accuracies, and the comparison with MC dropout if there is one."""
+    """Print the result of `evaluate_checkpoint`: metrics, and the comparison with MC dropout if there is one."""
     console = Console()
-    console.print(by_class(figures))
+    console.print(by_class(figures) if "class_acc" in figures else by_metric(figures))
     if "metrics" in figures:
         console.print(side_by_side(figures))
         for sentence in (figures["mc_dropout"] or {}).get("summary", []):
@@ -19,12 +21,26 @@ def show(figures: dict[str, Any]) -> None:
 
 
 def by_class(figures: dict[str, Any]) -> Table:
-    """Accuracy on all test images and on each class."""
-    table = Table("test images", "accuracy", caption=f"loss {figures['test_loss']:.4f}")
+    """Accuracy on all test images and on each class, and below it the other metrics."""
+    others = [f"{of.name} {of.format(figures[of.key])}" for of in _tested(figures) if of.key != "test_acc"]
+    table = Table("test images", "accuracy", caption=", ".join(others))
     table.add_row("all", f"{figures['test_acc']:.2%}", style="bold", end_section=True)
     for name, accuracy in figures["class_acc"].items():
         table.add_row(name, "-" if accuracy is None else f"{accuracy:.2%}")
     return table
+
+
+def by_metric(figures: dict[str, Any]) -> Table:
+    """Every metric of all test images."""
+    table = Table("metric", "test images")
+    for metric in _tested(figures):
+        table.add_row(metric.name, metric.format(figures[metric.key]))
+    return table
+
+
+def _tested(figures: dict[str, Any]) -> list[TestMetric]:
+    tests = (metric.test for metric in TaskMetrics.read(figures.get("task")).every)
+    return [metric for metric in tests if metric.key in figures]
 
 
 def side_by_side(figures: dict[str, Any]) -> Table:

@@ -10,7 +10,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from trainlab.loggers.hyperparameters import hyperparameters
-from trainlab.loggers.tensorboard import METRICS, SUCCESS, TensorBoard
+from trainlab.loggers.tensorboard import SUCCESS, TensorBoard, results
+from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 log = logging.getLogger(__name__)
 _NAMES = ("run_name", "name")  # arguments for the name of a run, by priority
@@ -33,28 +34,31 @@ class RunLoggers(dict[str, Logger]):
     def __init__(self, loggers: Mapping[str, Logger]) -> None:
         super().__init__(loggers)
         self._started: dict[str, Logger] = {}
+        self._metrics = DEFAULT
 
     @property
     def boards(self) -> list[TensorBoard]:
         """The TensorBoard loggers."""
         return [logger for logger in self.values() if isinstance(logger, TensorBoard)]
 
-    def start(self, config: Mapping[str, Any], model: str | None, step: int | None) -> None:
+    def start(self, config: Mapping[str, Any], model: str | None, metrics: TaskMetrics, step: int | None) -> None:
         """Log the hyperparameters.
 
         Args:
             config: resolved configuration.
             model: name of the option of the group `model`.
+            metrics: of the run's task.
             step: step of the checkpoint that the run continues from; None for a new run.
 
         Raises:
             ValueError: a logger failed; the message names its settings.
         """
+        self._metrics = metrics
         for key, logger in self.items():
             self._started[key] = logger
             try:
                 if isinstance(logger, TensorBoard):
-                    logger.start(hyperparameters(config, model), step, config["tags"])
+                    logger.start(hyperparameters(config, model), metrics, step, config["tags"])
                 else:
                     logger.log_hyperparams(dict(config))
             except OSError:
@@ -77,19 +81,19 @@ class RunLoggers(dict[str, Logger]):
         """
         for key, logger in self._started.items():
             try:
-                _finish(logger, metrics, status, step)
+                _finish(logger, metrics, results(self._metrics), status, step)
             except Exception as error:
                 log.warning("logger.%s could not be finished (%s: %s)", key, type(error).__name__, error)
 
 
-def _finish(logger: Logger, metrics: Mapping[str, Any], status: str, step: int) -> None:
+def _finish(logger: Logger, metrics: Mapping[str, Any], tags: Mapping[str, str], status: str, step: int) -> None:
     if isinstance(logger, TensorBoard):
         logger.end(metrics, status, step)
         return
     succeeded = status in SUCCESS
     try:
-        if results := {tag: metrics[name] for name, tag in METRICS.items() if name in metrics}:
-            logger.log_metrics(results, step)
+        if found := {tag: metrics[name] for name, tag in tags.items() if name in metrics}:
+            logger.log_metrics(found, step)
     finally:
         logger.finalize("success" if succeeded else "failed")
         if isinstance(logger, WandbLogger):  # its run would otherwise stay open for later loggers of the process

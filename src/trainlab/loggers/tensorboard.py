@@ -11,31 +11,17 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from trainlab.loggers.hyperparameters import Value
 from trainlab.runs.files import write_atomically
+from trainlab.tasks.reported import TaskMetrics
 
 # TensorBoard's libraries take a while to import: only where something is written.
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-# Metrics of `result.json`, and the tags, with one point each, that the HPARAMS tab reads them from.
-METRICS = {
-    "val_loss": "val/best_loss",
-    "val_acc": "val/best_acc",
-    "test_loss": "test/loss",
-    "test_acc": "test/acc",
-    "best_epoch": "val/best_epoch",
-}
 SUCCESS, FAILURE = ("completed", "debug", "pruned"), ("diverged", "failed")  # statuses; of others TensorBoard has none
 SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns by default
 # TensorBoard sorts sections by name: images come after the curves of val/.
 LR_SEARCH = "view/learning rate search"
 TRAINING_IMAGES, TEST_IMAGES, CONFUSION_MATRIX = "view/training images", "view/test images", "view/confusion matrix"
-LAYOUT = {
-    "curves": {
-        "loss": ["Multiline", ["train/loss$", "val/loss$"]],
-        "accuracy": ["Multiline", ["train/acc$", "val/acc$"]],
-        "learning rate": ["Multiline", ["run/lr$"]],
-    }
-}
 # Layer statistics come last: they have one chart per layer.
 LAYERS = {
     "mean": "within layers: activations, mean",
@@ -62,26 +48,31 @@ class TensorBoard(TensorBoardLogger):
 
     def __init__(self, save_dir: str) -> None:
         super().__init__(save_dir, name="", version="")  # a run has one folder
+        self._results: dict[str, str] = {}
 
     def save(self) -> None:
         """Do nothing: Lightning would write hyperparameters to a file, and they are in `config.yaml`."""
 
     @rank_zero_only
-    def start(self, hyperparameters: Mapping[str, Value], step: int | None, tags: Sequence[str] = ()) -> None:
+    def start(
+        self, hyperparameters: Mapping[str, Value], metrics: TaskMetrics, step: int | None, tags: Sequence[str] = ()
+    ) -> None:
         """Log hyperparameters and layout, and remove what an earlier process wrote after ``step``.
 
         Args:
             hyperparameters: of the run, see `trainlab.loggers.hyperparameters`.
+            metrics: of the run's task.
             step: step of the checkpoint that the run continues from; None for a new run.
             tags: of the run, for the TEXT tab.
         """
         from torch.utils.tensorboard.summary import custom_scalars
 
-        layout = custom_scalars(LAYOUT)
-        described = [_experiment(hyperparameters), _session_start(hyperparameters), _session_end("")]
+        self._results = results(metrics)
+        layout = custom_scalars({"curves": _charts(metrics)})
+        described = [_experiment(hyperparameters, self._results), _session_start(hyperparameters), _session_end("")]
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
         replaced = {value.tag for summary in (layout, *described) for value in summary.value}
-        replaced |= {_TAGS, *METRICS.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
+        replaced |= {_TAGS, *self._results.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
         _remove(Path(self.save_dir), -1 if step is None else step, replaced)
         for summary in (layout, *described[:2]):
             self.experiment.file_writer.add_summary(summary)
@@ -120,7 +111,7 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def end(self, metrics: Mapping[str, Any], status: str, step: int) -> None:
         """Write the results that there are and the status, and close the file."""
-        for name, tag in METRICS.items():
+        for name, tag in self._results.items():
             if name in metrics:
                 value = metrics[name] + 1 if name == "best_epoch" else metrics[name]  # epochs count from one
                 self.experiment.add_scalar(tag, value, step)
@@ -129,7 +120,21 @@ class TensorBoard(TensorBoardLogger):
         self._experiment = None
 
 
-def _experiment(hyperparameters: Mapping[str, Value]) -> "Summary":
+def results(metrics: TaskMetrics) -> dict[str, str]:
+    """Metrics of `result.json`, and the tags, with one point each, that the HPARAMS tab reads them from."""
+    validation = {metric.key: f"val/best_{metric.key.removeprefix('val_')}" for metric in metrics.every}
+    test = {metric.test.key: metric.test.key.replace("_", "/", 1) for metric in metrics.every}
+    return {**validation, **test, "best_epoch": "val/best_epoch"}
+
+
+def _charts(metrics: TaskMetrics) -> dict[str, list[Any]]:
+    """The curves that share a chart: training and validation of each metric."""
+    tags = {metric.name: metric.key.replace("_", "/", 1) for metric in metrics.every}
+    patterns = {name: [f"train/{tag.removeprefix('val/')}$", f"{tag}$"] for name, tag in tags.items()}
+    return {name: ["Multiline", of] for name, of in (patterns | {"learning rate": ["run/lr$"]}).items()}
+
+
+def _experiment(hyperparameters: Mapping[str, Value], results: Mapping[str, str]) -> "Summary":
     """The columns of the HPARAMS tab; the same in every run, as TensorBoard takes them from any run."""
     from tensorboard.plugins.hparams import api_pb2, metadata
 
@@ -141,7 +146,7 @@ def _experiment(hyperparameters: Mapping[str, Value]) -> "Summary":
             for name, value in hyperparameters.items()
         ],
         metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in METRICS.items()
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in results.items()
         ],
     )
     return _summary(metadata.EXPERIMENT_TAG, experiment=experiment)

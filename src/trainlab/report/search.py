@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.runs.result import STATUSES
-from trainlab.tasks.metrics import METRICS, Metric
+from trainlab.tasks.metrics import METRICS, Metric, key_of
+from trainlab.tasks.reported import read_metric
 
 FILE = "study.json"
 _EDGE = 0.05  # of an interval: a best value that lies so near its end asks for a wider one
@@ -55,8 +56,8 @@ class Search:
     """A hyperparameter search.
 
     Attributes:
-        objective: the metric that is searched by.
         importance: of each key for being among the best trials, as a fraction of 1; empty if there are too few trials.
+        metric: the one that is searched by.
     """
 
     sampler: str
@@ -66,12 +67,7 @@ class Search:
     space: Mapping[str, Dimension]
     trials: Sequence[Trial]
     importance: Mapping[str, float]
-    objective: str = "val/loss"
-
-    @property
-    def metric(self) -> Metric:
-        """That of the objective."""
-        return METRICS[self.objective]
+    metric: Metric
 
     def of(self, *statuses: str) -> list[Trial]:
         """Trials with one of ``statuses``."""
@@ -80,9 +76,8 @@ class Search:
     @property
     def best(self) -> Trial | None:
         """The completed trial with the best objective, the first of equal ones."""
-        sign = 1 if self.metric.mode == "min" else -1
-        known = [(sign * trial.value, trial.number, trial) for trial in self.of("completed") if trial.value is not None]
-        return min(known)[2] if known else None
+        known = [trial for trial in self.of("completed") if trial.value is not None]
+        return min(known, key=lambda trial: (self.metric.rank(trial.value), trial.number), default=None)
 
 
 def read_search(folder: Path) -> Search | None:
@@ -97,15 +92,19 @@ def read_search(folder: Path) -> Search | None:
     try:
         content = json.loads(path.read_text())
         objective = content.get("objective", "val/loss")
-        key = METRICS[objective].key
+        about = content.get("metric")  # searches by a metric of the default classification need not describe it
+        metric = read_metric(key_of(objective), about) if about else METRICS[objective]
         return Search(
             **{key: content[key] for key in ("sampler", "seed", "pruner", "planned", "importance")},
             space={
                 key: Dimension(**{name: about[name] for name in ("low", "high", "log", "values") if name in about})
                 for key, about in content["space"].items()
             },
-            trials=[Trial(one["number"], one["status"], _finite(one[key]), one["params"]) for one in content["trials"]],
-            objective=objective,
+            trials=[
+                Trial(one["number"], one["status"], _finite(one[metric.key]), one["params"])
+                for one in content["trials"]
+            ],
+            metric=metric,
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}), so the report has no section on the search") from None
@@ -144,5 +143,5 @@ def _range(dimension: Dimension) -> str:
     return f"{dimension.low:g} to {dimension.high:g}{' on a log scale' if dimension.log else ''}"
 
 
-def _finite(loss: float | None) -> float | None:
-    return loss if loss is not None and math.isfinite(loss) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

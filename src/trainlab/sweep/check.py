@@ -23,6 +23,7 @@ from trainlab.runs.continuation import (
 from trainlab.runs.fingerprint import fingerprint, identity, training_overrides
 from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, TEST, Job, labels
+from trainlab.tasks.reported import TaskMetrics
 
 _MAX_MISTAKES = 100
 _MAX_ALIASES = 6
@@ -47,7 +48,7 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     own = result if result and result.status in ended and result.fingerprint == job.fingerprint else None
     untested = own is not None and config["test"] and lacks_test(own)
     if own and not untested:
-        return job
+        return replace(job, metrics=TaskMetrics.read(own.task))
     check_search(cfg)
     parts = build(cfg)
     if untested or not config["train"]:

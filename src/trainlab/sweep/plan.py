@@ -10,6 +10,7 @@ from typing import Any
 from trainlab.population.grouping import kind_of
 from trainlab.runs.fingerprint import training_overrides
 from trainlab.sweep.resources import Memory
+from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 KEEP = "keep"  # it has ended: completed, or failed and not to be retried
 RUN = "run"
@@ -39,6 +40,7 @@ class Job:
         settings: settings to compare jobs by, from `trainlab.population.grouping.comparable`; empty if it has ended.
         ineligible_reason: why it cannot be trained together with others; "" if it can.
         member_bytes: memory that it takes where it is trained together with others; an estimate.
+        metrics: those of its task.
     """
 
     number: int
@@ -53,6 +55,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     ineligible_reason: str = ""
     member_bytes: int = 0
+    metrics: TaskMetrics = DEFAULT
 
 
 @dataclass(frozen=True)

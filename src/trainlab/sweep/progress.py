@@ -18,7 +18,9 @@ from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, labels_by_number
 from trainlab.sweep.state import State, epochs_of
+from trainlab.tasks.metrics import Metric, key_of
 
+_METRICS, _MAX_COLUMNS = 2, 4  # metrics of a job; of all jobs together
 _REFRESH_S = 0.5
 _DRAWING = 0.05  # maximal share of the time; a table of hundreds of running jobs reads hundreds of files
 _STYLES = {
@@ -43,8 +45,10 @@ class Lines:
         """Print the line of a job."""
         outcome = state.outcomes[job.number]
         place, took = self._places[job.number], _duration(state.took(job.number) or 0.0)
-        figures = f"   val {_figures(outcome.metrics)}" if "val_loss" in outcome.metrics else ""
-        self.say(f"{place} {self._labels[job.number]}{figures}   {took}   {_status(outcome)}")
+        found = [f"{metric.heading} {text}" for metric, text in _figures(job, outcome.metrics).items() if text]
+        self.say(
+            f"{place} {self._labels[job.number]}{'   ' * bool(found)}{', '.join(found)}   {took}   {_status(outcome)}"
+        )
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -59,6 +63,8 @@ class LiveTable:
 
     def __init__(self, state: State, console: Console) -> None:
         self._labels, self._console = labels_by_number(state.jobs), console
+        columns = dict.fromkeys(metric for job in state.jobs for metric in job.metrics.every[:_METRICS])
+        self._columns, self._primary = [*columns][:_MAX_COLUMNS], state.jobs[0].metrics.primary
         # No refresh thread: jobs are forked, and locks of a thread would stay locked in them. Output is not
         # redirected, as jobs would inherit that, too.
         self._live = Live(
@@ -90,7 +96,7 @@ class LiveTable:
         rows = {job.number: _running_row(job, state) for job in state.jobs if job.number in state.started}
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         table.add_column("run", overflow="ellipsis", no_wrap=True)
-        for heading in ("val loss", "val acc", "time"):
+        for heading in (*(metric.heading for metric in self._columns), "time"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("status", overflow="ellipsis", no_wrap=True)
         shown = shown_jobs(state, self._console.height - 8)
@@ -99,10 +105,11 @@ class LiveTable:
             took = state.took(job.number)
             ended = outcome.metrics, "" if took is None else _duration(took), _status(outcome)
             metrics, seconds, status = rows.get(job.number, ended)
-            val_loss, val_acc = _figures(metrics).split() if "val_loss" in metrics else ("-", "-")
+            figures = _figures(job, metrics)
             style = _STYLES.get("running" if job.number in rows else outcome.status, "default")
             styled = f"[{style}]{escape(status)}[/]"
-            table.add_row(escape(self._labels[job.number]), val_loss, val_acc, seconds, styled)
+            values = [figures.get(metric) or "-" for metric in self._columns]
+            table.add_row(escape(self._labels[job.number]), *values, seconds, styled)
         hidden = len(state.jobs) - len(shown)
         more = [Text(f"and {hidden} more", style="dim")] if hidden else []
         best = {n: outcome.metrics for n, outcome in state.outcomes.items()} | {n: row[0] for n, row in rows.items()}
@@ -117,8 +124,10 @@ class LiveTable:
             f"{statuses.count('waiting')} waiting",
             f"{bad} failed",
         ]
-        finite = [(m["val_loss"], n) for n, m in metrics.items() if "val_loss" in m]
-        best = f"; best {min(finite)[0]:.4f} ({self._labels[min(finite)[1]]})" if finite else ""
+        primary = self._primary
+        known = [n for n, of in metrics.items() if primary.key in of]
+        first = min(known, key=lambda n: (primary.rank(metrics[n][primary.key]), n), default=None)
+        best = "" if first is None else f"; best {primary.format(metrics[first][primary.key])} ({self._labels[first]})"
         left = seconds_left(state, time.monotonic())
         return ", ".join(parts) + (f"; about {_duration(left)} left" if left else "") + best
 
@@ -206,9 +215,12 @@ def _share_done(item: Item, state: State) -> float | None:
 
 def _running_row(job: Job, state: State) -> tuple[dict[str, Any], str, str]:
     rows = read_rows(job.folder / "metrics.csv")
-    validated = [row for row in rows if row.get("val/loss")]
-    best = min(validated, key=lambda row: float(row["val/loss"]), default=None)
-    metrics = {"val_loss": float(best["val/loss"]), "val_acc": float(best["val/acc"])} if best else {}
+    primary = job.metrics.primary
+    names = {key_of(name): name for name in (rows[0] if rows else ())}
+    chosen_by = names.get(primary.key, "")
+    validated = [row for row in rows if row.get(chosen_by)]
+    best = min(validated, key=lambda row: primary.rank(float(row[chosen_by])), default={})
+    metrics = {key: float(best[name]) for key, name in names.items() if key in job.metrics and best.get(name)}
     of = f" of {job.max_epochs}" if job.max_epochs else ""
     epoch = min(int(rows[-1]["epoch"]) + 2 if rows else 1, job.max_epochs or sys.maxsize)
     return metrics, _duration(time.monotonic() - state.started[job.number]), f"epoch {epoch}{of}"
@@ -218,8 +230,10 @@ def _status(outcome: Result) -> str:
     return outcome.status + (f": {outcome.reason}" if outcome.reason else "")
 
 
-def _figures(metrics: dict[str, Any]) -> str:
-    return f"{metrics['val_loss']:.4f} {metrics['val_acc']:.2%}"
+def _figures(job: Job, values: dict[str, Any]) -> dict[Metric, str]:
+    """The first metrics of a job as text; "" for those that it does not have yet."""
+    shown = job.metrics.every[:_METRICS]
+    return {metric: metric.format(values[metric.key]) if metric.key in values else "" for metric in shown}
 
 
 def _duration(seconds: float) -> str:

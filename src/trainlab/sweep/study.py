@@ -27,7 +27,8 @@ from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
 from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.space import Dimension, Space, describe, rounded
-from trainlab.tasks.metrics import METRICS
+from trainlab.tasks.metrics import METRICS, Metric
+from trainlab.tasks.reported import describe_metric
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
 _MAX_DRAWS = 100  # attempts to sample new params
@@ -46,7 +47,8 @@ class Settings:
         seed: seed of the sampler.
         pruner: "none", "median" or "hyperband".
         max_epochs: epochs of the longest trial.
-        objective: metric of ``METRICS`` to optimize, taken from a trial's best checkpoint.
+        objective: name of the metric to optimize, taken from a trial's best checkpoint.
+        metric: that metric.
     """
 
     trials: int
@@ -55,6 +57,7 @@ class Settings:
     pruner: str
     max_epochs: int
     objective: str = "val/loss"
+    metric: Metric = METRICS["val/loss"]
 
 
 class Study:
@@ -75,7 +78,7 @@ class Study:
         self.journal = folder / JOURNAL
         mend_journal(self.journal)
         self._storage = open_journal(self.journal)
-        self.metric = METRICS[settings.objective]
+        self.metric = settings.metric
         direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
         if not self._storage.get_all_studies():
             optuna.create_study(storage=self._storage, study_name=STUDY, direction=direction)
@@ -176,6 +179,7 @@ class Study:
         """Write `study.json` for reports, which do not use Optuna."""
         content = {
             **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner", "objective")},
+            "metric": describe_metric(self.metric),
             "planned": self.settings.trials,
             "space": {key: _plain(dimension) for key, dimension in self.space.dimensions.items()},
             "trials": [self._summary(trial) for trial in self.trials()],

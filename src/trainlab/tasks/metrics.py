@@ -53,12 +53,12 @@ class Metric:
         return "losses" if self.name == "loss" else f"values of {self.name}"
 
     def by_mode(self, low: T, high: T) -> T:
-        """``low`` where lower values are better, else ``high``."""
-        return low if self.mode == "min" else high
+        """``low`` where lower values are better, ``high`` where higher ones are."""
+        return high if self.mode == "max" else low
 
     def rank(self, value: T) -> T:
         """``value``, negated where higher values are better: lower is better. Its own inverse."""
-        return value if self.mode == "min" else -value  # type: ignore[operator]  # of a float or an array
+        return -value if self.mode == "max" else value  # type: ignore[operator]  # of a float or an array
 
 
 # The validation metrics of a classification without more of them.
@@ -66,6 +66,11 @@ METRICS = {
     "val/loss": Metric("min", "validation loss", "val_loss", ".4f"),
     "val/acc": Metric("max", "validation accuracy", "val_acc", ".2%"),
 }
+
+
+def key_of(name: str) -> str:
+    """Key in ``metrics`` of `result.json` of the metric ``name``: "val_loss" of "val/loss"."""
+    return name.replace("/", "_")
 
 
 def is_better(mode: str, value: float, other: float) -> bool:

@@ -38,7 +38,9 @@ class TaskMetrics:
         if entry is None:
             return DEFAULT
         try:
-            metrics = {key: read_metric(key, about) for key, about in entry["metrics"].items()}
+            metrics = {
+                key: read_metric(key, about) for key, about in entry["metrics"].items() if not key.startswith("test_")
+            }
             return cls.of(metrics[entry["primary"]], metrics[entry["compared_by"]], [*metrics.values()])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"task describes no metrics: {type(error).__name__} {error}") from None
@@ -55,6 +57,9 @@ class TaskMetrics:
         """What runs must have in common to be ranked together: the metrics that they are compared and chosen by."""
         return self.compared_by, self.primary
 
+    def __contains__(self, key: str) -> bool:
+        return any(metric.key == key for metric in self.every)
+
     def __getitem__(self, key: str) -> Metric:
         return next(metric for metric in self.every if metric.key == key)
 
@@ -64,7 +69,7 @@ class TaskMetrics:
         return {"primary": self.primary.key, "compared_by": self.compared_by.key, "metrics": metrics}
 
 
-def read_metric(key: str, about: Mapping[str, str]) -> Metric:
+def read_metric(key: str, about: Mapping[str, Any]) -> Metric:
     """The metric with this key in ``metrics`` of a result.
 
     Raises:
@@ -77,7 +82,7 @@ def read_metric(key: str, about: Mapping[str, str]) -> Metric:
     return Metric(mode, label, key, spec)
 
 
-def describe_metric(metric: Metric) -> dict[str, str]:
+def describe_metric(metric: Metric) -> dict[str, Any]:
     """``metric`` for a file, without its key."""
     return {field: getattr(metric, field) for field in _FIELDS}
 

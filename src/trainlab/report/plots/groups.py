@@ -104,12 +104,15 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
             if not few
             else ""
         )
+        better = (
+            f"The {metric.by_mode('further down', 'higher')} a line comes, the better is the model; the sooner, the "
+            "faster it converges. "
+        )
         kept = describe_selection(len(shown), len(drawn), metrics.primary)
         cut = f" Cut off at the top: {', '.join(map(shorten, over))}." if over else ""
         caption = (
-            f"The {metric.by_mode('further down', 'higher')} a line comes, the better is the model; the sooner, the "
-            f"faster it converges. {kept}Line: mean over the seeds; band: from the lowest to the highest seed; dashed "
-            f"where some of the seeds have stopped.{dotted}{cut}"
+            f"{better if metric.mode else ''}{kept}Line: mean over the seeds; band: from the lowest to the highest "
+            f"seed; dashed where some of the seeds have stopped.{dotted}{cut}"
         )
         name, title = f"{_file_name(metric)}_by_{against.rstrip('s')}", f"{capitalized(metric.label)} against {against}"
         return Plot(name, title, caption, *render(figure))

@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from trainlab.report.formatting import capitalized
 from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
 from trainlab.report.plots.groups import WILD
 from trainlab.report.search import Dimension, Search, Trial
@@ -56,7 +57,8 @@ def plot_history(search: Search, best: Trial) -> Plot:
         axes.set_ylabel(search.metric.label)
         legend_below(figure, axes)
         better = "Lower" if least else "Higher"
-        caption = f"{better} is better; the orange dot is the best trial.{_cut([*completed, *pruned], top)}"
+        cut = _cut([*completed, *pruned], top, search.metric.name)
+        caption = f"{better} is better; the orange dot is the best trial.{cut}"
         return Plot(NAMES[0], "The search, trial by trial", caption, *render(figure))
 
 
@@ -108,8 +110,8 @@ def plot_slices(search: Search, best: Trial) -> Plot:
         )
         crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
         caption = f"{kept}One dot per completed trial, coloured by its number; ringed: the best.{crosses}"
-        title = f"{search.metric.label.capitalize()} against each setting"
-        return Plot(NAMES[2], title, caption + _cut([*completed, *pruned], top), *render(figure))
+        title = f"{capitalized(search.metric.label)} against each setting"
+        return Plot(NAMES[2], title, caption + _cut([*completed, *pruned], top, search.metric.name), *render(figure))
 
 
 def _slice(key: str, dimension: Dimension, trials: Sequence[Trial], top: float) -> tuple[list[float], list[float]]:
@@ -147,13 +149,13 @@ def _points(trials: Sequence[Trial], top: float = np.inf) -> tuple[list[float], 
 
 
 def _top(search: Search) -> float:
-    """The highest value that is drawn; no loss over ``WILD`` times the median: one trial must not hide the others."""
+    """The highest value that is drawn; of a loss ``WILD`` times the median at most: one trial must not hide others."""
     losses = np.array([t.value for t in _with_value(search.of("completed", "pruned"))], dtype=float)
-    if search.metric.mode == "max":
+    if search.metric.mode == "max" or losses.min() < 0:
         return float(losses.max())
     return float(losses[losses <= WILD * np.median(losses)].max())
 
 
-def _cut(trials: Sequence[Trial], top: float) -> str:
+def _cut(trials: Sequence[Trial], top: float, name: str) -> str:
     wild = sum(trial.value > top for trial in trials if trial.value is not None)
-    return f" {wild} with a higher loss {'are' if wild > 1 else 'is'} drawn at the top." if wild else ""
+    return f" {wild} with a higher {name} {'are' if wild > 1 else 'is'} drawn at the top." if wild else ""
