@@ -51,6 +51,7 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
         return replace(job, metrics=TaskMetrics.read(own.task))
     check_search(cfg)
     parts = build(cfg)
+    job = replace(job, metrics=parts.task.reported)
     if untested or not config["train"]:
         if ckpt_path is not None:
             raise ValueError("without training a sweep tests its own completed runs; leave out ckpt_path")
