@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainlab.tasks.metrics import Metric
+from trainlab.tasks.metrics import Metric, key_of
 
 Values = NDArray[np.float64]
 POINTS = 150  # along an axis of seconds
@@ -29,8 +29,9 @@ class Curve:
 
     def of(self, name: str) -> Values:
         """A column by its name, or by the key of its metric such as `val_loss`; NaN where there is none."""
-        found = {column.replace("/", "_"): values for column, values in self.by_name.items()}
-        return found.get(name.replace("/", "_"), np.full(len(self.epochs), np.nan))
+        split = "train" if name.startswith("train") else "val"
+        found = {key_of(column, split): values for column, values in self.by_name.items()}
+        return found.get(key_of(name, split), np.full(len(self.epochs), np.nan))
 
     def has(self, name: str) -> bool:
         """Whether there is a finite value of it."""

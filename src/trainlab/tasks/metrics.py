@@ -1,7 +1,9 @@
 """The metrics of a run, what they are called, and the direction in which each of them improves."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,7 +23,7 @@ class Metric:
     mode: str | None
     label: str
     key: str
-    spec: str
+    spec: str = field(compare=False)
 
     def format(self, value: float) -> str:
         """``value`` for display."""
@@ -68,9 +70,11 @@ METRICS = {
 }
 
 
-def key_of(name: str) -> str:
-    """Key in ``metrics`` of `result.json` of the metric ``name``: "val_loss" of "val/loss"."""
-    return name.replace("/", "_")
+@cache
+def key_of(name: str, split: str = "val") -> str:
+    """Key in ``metrics`` of `result.json` of what is logged in a split: "val_f1" of "val/f1", "val_f1" and "f1"."""
+    key = re.sub(r"\W", "_", name)
+    return key if key.startswith(f"{split}_") else f"{split}_{key}"
 
 
 def is_better(mode: str, value: float, other: float) -> bool:

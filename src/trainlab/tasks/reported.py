@@ -25,8 +25,10 @@ class TaskMetrics:
 
     @classmethod
     def of(cls, primary: Metric, compared_by: Metric, others: Sequence[Metric] = ()) -> "TaskMetrics":
-        """With each metric once."""
-        return cls(primary, compared_by, tuple(dict.fromkeys([primary, compared_by, *others])))
+        """With each key once."""
+        by_key = {metric.key: metric for metric in [*reversed(others), compared_by, primary]}
+        order = dict.fromkeys(metric.key for metric in [primary, compared_by, *others])
+        return cls(primary, compared_by, tuple(by_key[key] for key in order))
 
     @classmethod
     def read(cls, entry: Mapping[str, Any] | None) -> "TaskMetrics":

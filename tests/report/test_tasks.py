@@ -1,0 +1,182 @@
+"""Reports on runs of other tasks than classification: by the names, directions and formats in their results."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from run_folders import leave_run
+from trainlab.report import compare_convergence, find_runs, group_runs, runs_table, write_report
+from trainlab.report.comparisons import compare_all
+from trainlab.report.descriptions import describe_pair
+from trainlab.report.findings import analyze
+from trainlab.report.plots.groups import plot_bars, plot_groups, plot_learning_curves
+from trainlab.report.tables import group_tables, pair_tables
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import TaskMetrics
+
+LOSS = Metric("min", "validation loss", "val_loss", ".4g")
+MAE = Metric("min", "validation mean absolute error", "val_mae", ".4g")
+R2 = Metric("max", "validation r2", "val_r2", ".4g")
+F1 = Metric("max", "validation f1", "val_f1", ".4g")
+REGRESSION = TaskMetrics.of(R2, R2, [LOSS, MAE])
+BY_MAE = TaskMetrics.of(MAE, MAE, [LOSS])
+OWN_MODULE = TaskMetrics.of(F1, F1)
+Leave = Callable[..., Path]
+
+
+@pytest.fixture
+def leave_task(tmp_path: Path) -> Leave:
+    """A run of a task, from its curves by name of a column; the best epoch is by the primary metric."""
+
+    def leave(name: str, task: TaskMetrics, curves: Mapping[str, Sequence[float]], seed: int, model: str) -> Path:
+        epochs = len(next(iter(curves.values())))
+        folder = leave_run(tmp_path / name, [1.0] * epochs, [0.5] * epochs, seed, model)
+        rows = [f"{i},{','.join(str(values[i]) for values in curves.values())},2.0\n" for i in range(epochs)]
+        (folder / "metrics.csv").write_text(f"epoch,{','.join(curves)},epoch_s\n{''.join(rows)}")
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+        by_key = {metric.key: curves[name] for metric in task.every for name in curves if metric.key[4:] in name[-4:]}
+        chosen = by_key[task.primary.key]
+        best = min(range(epochs), key=lambda epoch: task.primary.rank(chosen[epoch]))
+        values = {key: values[best] for key, values in by_key.items()}
+        tests = {f"test_{key[4:]}": value / 2 for key, value in values.items()}
+        result["metrics"] = {"epochs": epochs, "stop_reason": "max_epochs", "best_epoch": best, **values, **tests}
+        result["task"] = task.entry()
+        (folder / "result.json").write_text(json.dumps(result))
+        return folder
+
+    return leave
+
+
+@pytest.fixture
+def regression(leave_task: Leave, tmp_path: Path) -> Path:
+    """Two models of three seeds: bn has the higher R2, by 0.2, and the lower error, elu the lower loss."""
+    for seed in (1, 2, 3):
+        noise = 0.01 * seed
+        for model, r2, mae, loss in (("elu", 0.6, 4.0, 1.0), ("bn", 0.8 + 0.1 * noise, 3.0, 2.0)):
+            curves = {
+                "train/loss": [loss, loss / 2, loss / 4],
+                "val/loss": [loss, loss, loss],
+                "val/mae": [mae + 1, mae, mae + 0.5],
+                "val/r2": [r2 / 4, r2 + noise, r2],
+            }
+            leave_task(f"{model}{seed}", REGRESSION, curves, seed, model)
+    return tmp_path
+
+
+def test_where_higher_is_better_the_highest_is_first_and_better(regression: Path):
+    groups = group_runs(find_runs([regression]))
+    assert [group.label for group in groups] == ["bn", "elu"]
+    (pair,) = compare_all(groups)
+    # the differences are 0.201, 0.202 and 0.203: mean 0.202, sd 0.001, 4.3027 * 0.001 / sqrt(3) = 0.002484
+    assert describe_pair(pair).startswith("bn is better than elu by 0.202 ± 0.002484 in r2 (95 %; paired t over seeds")
+    found = compare_convergence(groups[1], groups[0])
+    assert found.target == pytest.approx(0.62)  # of 0.61, 0.62, 0.63: bn is there in the second epoch, as elu is
+    assert found.epochs_ratio.value == 1
+    slower = compare_convergence(groups[0], groups[1])
+    assert (slower.second.never, slower.common) == (3, pytest.approx(0.62))  # the lower of the two highest
+
+
+def test_where_lower_is_better_the_lowest_is(leave_task: Leave, tmp_path: Path):
+    for seed in (1, 2, 3):
+        for model, mae in (("elu", 4.0), ("bn", 3.0 + 0.1 * seed)):
+            curves = {"val/loss": [1.0, 2.0], "val/mae": [mae, mae + 1 + 0.01 * seed]}
+            leave_task(f"{model}{seed}", BY_MAE, curves, seed, model)
+    groups = group_runs(find_runs([tmp_path]))
+    assert [group.label for group in groups] == ["bn", "elu"]
+    (pair,) = compare_all(groups)
+    assert describe_pair(pair).startswith("bn is better than elu by 0.8 ± ")
+    assert [cell[0] for cell in pair_tables(analyze([tmp_path], find_runs([tmp_path])))[0].rows[0]][:3] == [
+        *("bn", "elu", "0.8")
+    ]
+
+
+def test_names_and_formats_are_those_of_the_task(regression: Path):
+    write_report([regression])
+    text = (regression / "report.md").read_text()
+    headings = (
+        "| group | n | val r2 | 95 % interval | sd | val loss | val mae | test r2 † | best epoch | s/epoch (median) |"
+    )
+    assert headings in text
+    assert "| better | worse | difference | ± (95 %) |" in text
+    assert "## Ranking, by validation r2" in text
+    assert "By validation r2 at its best epoch. ± is half the width" in text
+    assert "Validation r2 0.833, loss 2, mean absolute error 3 at epoch 2 of 3. Test r2 †: 0.4165." in text
+    assert "bn reached elu's best validation r2 (0.62) after 2.0 ± 0.0 epochs" in text
+    assert "the second at the first r2 that is as high" in text
+    assert "accura" not in text
+    assert "val_r2_difference" in (regression / "pairs.csv").read_text()
+    table = runs_table(find_runs([regression]), regression).renderables[0]
+    assert [column.header for column in table.columns][1:5] == ["val r2", "val loss", "val mae", "test r2"]
+
+
+@pytest.mark.usefixtures("drawn")
+def test_axes_are_labelled_by_the_metric(regression: Path):
+    groups = group_runs(find_runs([regression]))
+    curves = plot_learning_curves(groups, "val_r2", "epochs")
+    assert (curves.name, curves.title) == ("r2_by_epoch", "Validation r2 against epochs")
+    assert curves.caption.startswith("The higher a line comes, the better") and "Dotted" not in curves.caption
+    assert "Dotted: training" in plot_learning_curves(groups, "val_loss", "epochs").caption
+    assert plot_bars(groups).title == "Validation r2"
+    names = ["r2_by_epoch", "r2_by_second", "loss_by_epoch", "mean_absolute_error_by_epoch", "r2_bars"]
+    assert [plot.name for plot in plot_groups(groups)] == names
+
+
+def test_a_module_of_ones_own_has_one_metric_and_no_loss(leave_task: Leave, tmp_path: Path, no_figures: None):
+    for seed in (1, 2):
+        leave_task(f"a{seed}", OWN_MODULE, {"f1": [0.1, 0.5 + seed / 100, 0.3]}, seed, "a")  # logged without a split
+        leave_task(f"b{seed}", OWN_MODULE, {"val/f1": [0.1, 0.7, 0.3]}, seed, "b")
+    lost = leave_task("c", OWN_MODULE, {"val/f1": [0.9]}, 1, "c")
+    result = json.loads((lost / "result.json").read_text())
+    del result["metrics"]["val_f1"]
+    (lost / "result.json").write_text(json.dumps(result))
+    runs = find_runs([tmp_path])
+    assert [run.folder.name for run in runs] == ["b1", "b2", "a2", "a1", "c"]
+    assert [run.reason for run in runs] == [*[""] * 4, "no finite validation f1"]
+    b, a, _ = group_runs(runs)
+    assert compare_convergence(a, b).target == pytest.approx(0.515)
+    (table,) = group_tables([b, a])
+    assert table.headings[2:6] == ["val f1", "95 % interval", "sd", "test f1 †"]
+    write_report([tmp_path])
+    assert "Completed, but cannot be compared (no finite validation f1): 1 of 5 runs." in (
+        (tmp_path / "report.md").read_text()
+    )
+
+
+def test_groups_of_other_metrics_are_not_compared(regression: Path, no_figures: None):
+    for seed in (1, 2):
+        leave_run(regression / f"c{seed}", [1.0], [0.5 + 0.01 * seed], seed, "selu")
+        leave_run(regression / f"d{seed}", [1.1], [0.4 + 0.02 * seed], seed, "selu", lr=1e-3)
+    findings = analyze([regression], find_runs([regression]))
+    between = [(pair.first.metrics.compared_by.key, pair.second.metrics.compared_by.key) for pair in findings.pairs]
+    assert between == [("val_r2", "val_r2"), ("val_acc", "val_acc")]
+    assert findings.warnings == [
+        "The runs differ in their metrics: groups are compared only where that is by the same one (validation r2, "
+        "validation accuracy), and runs are ranked among those with the same primary metric (validation r2, "
+        "validation loss)."
+    ]
+    bn, _, selu, _ = findings.compared
+    why = "validation r2 and validation accuracy are different metrics"
+    assert findings.answers(bn, selu) == [f"{bn.label} and {selu.label} are not compared: {why}."] * 3
+    assert findings.best.folder.name == "bn3"  # of the metric of the most runs
+    write_report([regression])
+    text = (regression / "report.md").read_text()
+    assert "## Ranking, by validation r2 and validation loss" in text
+    assert "| group | n | val r2 |" in text and "| group | n | val acc |" in text
+
+
+def test_a_run_that_failed_before_it_named_its_metrics_is_listed_with_the_others(regression: Path, no_figures: None):
+    leave_run(regression / "failed", [1.0], [0.5], 4, "bn", status="failed")
+    findings = analyze([regression], find_runs([regression]))
+    assert [kind.primary.key for kind in findings.kinds] == ["val_r2"]
+    (table,) = group_tables(findings.groups)
+    assert [row[1][0] for row in table.rows] == ["3 of 4", "3"]
+
+
+def test_a_damaged_entry_is_damage(regression: Path):
+    path = regression / "bn1" / "result.json"
+    path.write_text(path.read_text().replace('"max"', '"up"'))
+    (broken,) = (run for run in find_runs([regression]) if run.problem)
+    assert "mode must be min, max or null" in broken.reason
