@@ -68,6 +68,7 @@ def test_without_training_there_must_be_something_to_test(train, tmp_path):
         train("train=false", name="x")
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_sweep_can_be_tested_later(tmp_path):
     arguments = ["seed=1,2", f"output_dir={tmp_path}", "name=study"]
     assert sweep(*arguments, "test=false").returncode == 0

@@ -47,7 +47,7 @@ def predictor(path, format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("name", cases(NETWORKS, "plain", "cnn"))
+@pytest.mark.parametrize("name", cases(NETWORKS, "plain"))
 def test_it_takes_raw_images_in_any_number_and_gives_the_checkpoints_logits(tmp_path, format, name, capsys):
     kind, settings = NETWORKS[name]
     path = leave_checkpoint(tmp_path, kind, **settings)

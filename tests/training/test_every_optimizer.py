@@ -146,7 +146,7 @@ RESUMED = {
 }
 
 
-@pytest.mark.parametrize("case", cases(RESUMED, "muon", "lbfgs"))
+@pytest.mark.parametrize("case", cases(RESUMED, "muon"))
 def test_a_run_resumes_to_the_bit(case, train):
     _, whole = train(*RESUMED[case], "trainer.max_epochs=3", name="whole")
     with pytest.raises(Interrupted):

@@ -188,7 +188,7 @@ OF_RUNS = {
 }
 
 
-@pytest.mark.parametrize("case", cases(OF_RUNS, "nadam", "adafactor"))
+@pytest.mark.parametrize("case", cases(OF_RUNS, "nadam"))
 def test_a_training_with_groups_equals_a_plain_loop(case, train):
     kind, overrides = OF_RUNS[case]
 
