@@ -86,13 +86,29 @@ WRONG = {
     "flat": ({"train": np.zeros((50, 48), np.uint8)}, r"'train' must be uint8 .* has uint8 \(50, 48\)"),
     "pickles": ({"train": objects(range(50))}, r"'train' must be uint8 .* has Python objects \(50\)"),
     "labels": ({"train_labels": LABELS[:49]}, r"'train_labels' must be integers \(50,\), .* has int64 \(49\)"),
-    "float labels": ({"test_labels": LABELS[50:] / 2}, r"'test_labels' must be integers \(10,\), .* float64 \(10\)"),
+    "float labels": ({"test_labels": LABELS[50:] / 2}, r"same shape and kind, .* int64 \(50\) and float64 \(10\)"),
     "sizes": ({"test": np.zeros((10, 6, 8), np.uint8)}, r"of the same shape, .* has \(50, 8, 6\) and \(10, 6, 8\)"),
     "negative": ({"train_labels": LABELS[:50] - 1}, r"'train_labels' must be in \[0, 2\), .* has -1 to 1"),
     "more in test": ({"test_labels": LABELS[50:] + 1}, r"'test_labels' must be in \[0, 3\), .* has 1 to 3"),
     "few names": ({"classes": np.array(["a", "b"])}, r"'train_labels' must be in \[0, 2\), as classes say"),
     "numbers for names": ({"classes": np.arange(3)}, r"'classes' must be strings \(C,\), .* has int64 \(3\)"),
-    "one class": ({"train_labels": LABELS[:50] * 0, "test_labels": LABELS[50:] * 0}, "at least 2 classes, got 1"),
+    "a column": ({"train_labels": np.ones((50, 1, 1))}, r"'train_labels' must be integers .* has float64 \(50, 1, 1\)"),
+    "two for a label": (
+        {"train_labels": np.full((50, 2), 2), "test_labels": np.ones((10, 2))},
+        r"of the same shape and kind",
+    ),
+    "no labels of 0 or 1": (
+        {"train_labels": np.full((50, 3), 2), "test_labels": np.ones((10, 3), int)},
+        r"'train_labels' \(50, 3\) must be 0 or 1, .* has 2 to 2",
+    ),
+    "no number": (
+        {"train_labels": np.full(50, np.nan), "test_labels": np.ones(10), "classes": np.array(["age"])},
+        r"'train_labels' must be finite, .* has nan to nan",
+    ),
+    "other names": (
+        {"train_labels": np.ones((50, 2)), "test_labels": np.ones((10, 2))},
+        r"'classes' must be 2 names, one for each column of 'train_labels', .* has 3",
+    ),
 }
 
 

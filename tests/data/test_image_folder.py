@@ -15,6 +15,7 @@ from trainlab.data.decode import decode
 from trainlab.data.image_folder import ImageFolder
 from trainlab.inference.evaluate import evaluate_checkpoint
 from trainlab.inference.predict import Predictor
+from trainlab.tasks import Classification
 
 RED, GREEN, BLUE = (200, 10, 20), (10, 200, 20), (10, 20, 200)
 
@@ -460,7 +461,7 @@ def test_skipped_files_are_counted(root, open_folder, tmp_path):
 def test_one_class_is_refused_before_the_training(open_folder, tmp_path):
     data = open_folder(make_folder(tmp_path / "one", classes=("a",)), val_size=1, batch_size=1)
     with pytest.raises(ValueError, match=r"^a classifier needs at least 2 classes, got 1; make one folder per class "):
-        data.check()
+        Classification().check(data)
 
 
 def test_images_of_another_shape_are_cropped_around_the_center_to_its_aspect_ratio(tmp_path):

@@ -12,7 +12,7 @@ from torch import Tensor
 from trainlab.data import ImageData, Images, as_rgb
 from trainlab.inference.network import Evaluation
 from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES, TensorBoard
-from trainlab.training.module import Batch
+from trainlab.training.module import Batch, Classifier
 from trainlab.validation import check_at_least
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class FigureLogger(Callback):
             labels = labels.argmax(1)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoard):
-                figure = image_grid(images, [data.classes[i] for i in labels.tolist()])
+                assert isinstance(pl_module, Classifier)
+                captions = [pl_module.task.caption(label, data.classes) for label in labels.cpu()]
+                figure = image_grid(images, captions)
                 logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)
 
 

@@ -32,7 +32,9 @@ from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, is_own, 
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.provenance import provenance
 from trainlab.runs.result import Result
+from trainlab.tasks.classification import Classification
 from trainlab.tasks.metrics import METRICS, Metric, metric_of, mode_of
+from trainlab.tasks.running_metrics import check_metrics
 from trainlab.tasks.task import Task
 from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
@@ -138,12 +140,13 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     task = build_task(config, data)
     task.metric(config["sweep"]["objective"], "sweep.objective")
     task.check(data)
+    check_metrics(task, data)
     data.check()
-    network = build_network(config, data, task.count_outputs(data))
-    if network.num_classes != task.count_outputs(data):
+    network = build_network(config, data, outputs := task.count_outputs(data))
+    if network.num_classes != outputs:
+        what = "classes of the data" if isinstance(task, Classification) else f"outputs of {type(task).__name__}"
         raise ValueError(
-            f"num_classes must be the number of classes of the data, {task.count_outputs(data)}, "
-            f"got {network.num_classes}; set model.num_classes"
+            f"num_classes must be the number of {what}, {outputs}, got {network.num_classes}; set model.num_classes"
         )
     freeze(network, config.get("freeze", ()))
     check_rules(rules := config["optim"].get("groups", ()))

@@ -22,12 +22,14 @@ PARTS = ("train", "test")
 LAYOUTS = ("channels_first", "channels_last")
 _CHUNK = 1000  # images that are hashed together
 _FORMATS = "(N, H, W), (N, H, W, C) or (N, C, H, W)"
+_OF_TASKS = "0 or 1 (N, L), or floats (N,) or (N, K)"
 
 
 class Arrays(ImageData):
     """Arrays ``train``, ``train_labels``, ``test`` and ``test_labels``, and names ``classes`` if there are any.
 
-    Images are uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), labels integers (N,) from 0, classes strings.
+    Images are uint8 (N, H, W), (N, H, W, C) or (N, C, H, W). Labels are integers (N,) from 0 for a classification; for
+    several labels (N, L) of 0 and 1; for a regression floats (N,) or (N, K). Classes are strings, the names of these.
 
     Args:
         path: an ``.npz`` file, as `numpy.savez` writes it; or a folder with a ``.npy`` file for each array, which are
@@ -70,8 +72,13 @@ class Arrays(ImageData):
         return self._headers["test"][0][0]
 
     def count_classes(self) -> int:
-        """Number of ``classes``; without these, one more than the largest label."""
+        """Number of ``classes``; without these, one more than the largest label, or the number of labels or values."""
         return len(self._labels[1])
+
+    def example_targets(self, count: int) -> torch.Tensor:
+        """Zeros of the type and shape of ``count`` labels."""
+        labels = self._labels[0][0]
+        return labels.new_zeros(count, *labels.shape[1:])
 
     def read(self) -> Images:
         """Read all arrays.
@@ -130,15 +137,21 @@ class Arrays(ImageData):
                 raise ValueError(
                     f"{part!r} must be uint8 {_FORMATS}, {self.path} has {_describe(shape, kind)}; set data.path"
                 )
-            if kind_of_labels.kind not in "iu" or of_labels != shape[:1]:
+            if of_labels[:1] != shape[:1] or not _are_targets(of_labels, kind_of_labels):
                 raise ValueError(
-                    f"'{part}_labels' must be integers ({shape[0]},), one for each image, "
+                    f"'{part}_labels' must be integers ({shape[0]},), or {_OF_TASKS}, one row for each image, "
                     f"{self.path} has {_describe(of_labels, kind_of_labels)}; set data.path"
                 )
         if found["train"][0][1:] != found["test"][0][1:]:
             raise ValueError(
                 f"'train' and 'test' must have images of the same shape, {self.path} has {found['train'][0]} and "
                 f"{found['test'][0]}; set data.path"
+            )
+        (of_train, kind_of_train), (of_test, kind_of_test) = (found[f"{part}_labels"] for part in PARTS)
+        if of_train[1:] != of_test[1:] or (kind_of_train.kind == "f") != (kind_of_test.kind == "f"):
+            raise ValueError(
+                f"'train_labels' and 'test_labels' must be of the same shape and kind, {self.path} has "
+                f"{_describe(of_train, kind_of_train)} and {_describe(of_test, kind_of_test)}; set data.path"
             )
         if "classes" in found and (found["classes"][1].kind != "U" or len(found["classes"][0]) != 1):
             raise ValueError(
@@ -169,20 +182,33 @@ class Arrays(ImageData):
 
     @cached_property
     def _labels(self) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[str, ...]]:
-        """Labels of both parts, int64, and the names of the classes."""
+        """Labels of both parts, and the names of the classes, labels or values."""
         if isinstance(self._source, Arrays):
             return self._source._labels
         names = tuple(map(str, self._load("classes")[0])) if "classes" in self._headers else None
         labels_of = self._load(*(f"{part}_labels" for part in PARTS))
-        train, test = (torch.from_numpy(labels.astype(np.int64)) for labels in labels_of)
-        count = len(names) if names is not None else int(train.max()) + 1
-        for part, labels in zip(PARTS, (train, test), strict=True):
-            low, high = int(labels.min()), int(labels.max())
-            if low < 0 or high >= count:
+        is_classes = labels_of[0].ndim == 1 and labels_of[0].dtype.kind != "f"
+        kind = np.float32 if labels_of[0].dtype.kind == "f" else np.int64 if is_classes else np.uint8
+        train, test = (torch.from_numpy(labels.astype(kind)) for labels in labels_of)
+        count = len(names) if names is not None else int(train.max()) + 1 if is_classes else train[0].numel()
+        if not is_classes and train[0].numel() != count:
+            raise ValueError(
+                f"'classes' must be {train[0].numel()} names, one for each column of 'train_labels', "
+                f"{self.path} has {count}; set data.path"
+            )
+        for part, labels in zip(PARTS, labels_of, strict=True):
+            low, high = labels.min(), labels.max()
+            if kind is np.float32 and not np.isfinite([low, high]).all():
+                raise ValueError(f"'{part}_labels' must be finite, {self.path} has {low} to {high}; set data.path")
+            if is_classes and (low < 0 or high >= count):
                 of = "classes" if names is not None else "the labels of 'train'"
                 raise ValueError(
                     f"'{part}_labels' must be in [0, {count}), as {of} say, {self.path} has {low} to {high}; "
                     "set data.path"
+                )
+            if kind is np.uint8 and (low < 0 or high > 1):
+                raise ValueError(
+                    f"'{part}_labels' {labels.shape} must be 0 or 1, {self.path} has {low} to {high}; set data.path"
                 )
         return (train, test), names or tuple(map(str, range(count)))
 
@@ -193,6 +219,10 @@ class Arrays(ImageData):
                 return [np.load(self.path / f"{name}.npy", mmap_mode="c") for name in names]
             with np.load(self.path) as archive:
                 return [archive[name] for name in names]
+
+
+def _are_targets(shape: tuple[int, ...], kind: np.dtype[Any]) -> bool:
+    return all(shape) and kind.kind in {1: "iuf", 2: "iufb"}.get(len(shape), "")
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:

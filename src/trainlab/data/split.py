@@ -56,7 +56,7 @@ class Split:
             )
 
     def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices of the training and the validation images, of ``labels`` int64 (N,)."""
+        """Indices of the training and the validation images, of ``labels`` (N, ...)."""
         if self.fold is None or self.num_folds is None:
             return split(labels, self.val_size, self.kind, self.seed)
         return split_fold(labels, self.fold, self.num_folds, self.seed)
@@ -80,11 +80,12 @@ def split(labels: Tensor, val_size: int, kind: str, seed: int) -> tuple[Tensor, 
     """Indices of the training and the validation images, both in ascending order.
 
     Args:
-        labels: int64 (N,).
+        labels: int64 (N,); all images with other targets (N, ...) count as one class.
         val_size: number of validation images, in [1, N).
         kind: "stratified" draws from each class in proportion to its size; "first" takes the first ``val_size``.
         seed: seed of the stratified draw.
     """
+    labels = _classes(labels)
     return _without(labels, torch.arange(val_size) if kind == "first" else _stratified(labels, val_size, seed))
 
 
@@ -95,15 +96,21 @@ def split_fold(labels: Tensor, fold: int, num_folds: int, seed: int) -> tuple[Te
     images that they have of a class.
 
     Args:
-        labels: int64 (N,).
+        labels: as for `split`.
         fold: the one that is held out, in [0, num_folds).
         num_folds: number of folds.
         seed: seed of the partition.
     """
-    draws = generator(seed, "folds")
+    labels, draws = _classes(labels), generator(seed, "folds")
     by_class = [(labels == label).nonzero().flatten() for label in labels.unique()]
     dealt = torch.cat([members[torch.randperm(len(members), generator=draws)] for members in by_class])
     return _without(labels, dealt[fold::num_folds])
+
+
+def _classes(targets: Tensor) -> Tensor:
+    """Classes int64 (N,) as they are; all other targets as one class, of which a stratified draw is a random one."""
+    is_class = targets.ndim == 1 and not targets.is_floating_point()
+    return targets if is_class else torch.zeros(len(targets), dtype=torch.int64)
 
 
 def _without(labels: Tensor, val: Tensor) -> tuple[Tensor, Tensor]:

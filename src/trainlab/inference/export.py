@@ -1,4 +1,4 @@
-"""Export of a network to ONNX or torch.export: uint8 images to logits, including input scaling."""
+"""Export of a network to ONNX or torch.export: uint8 images to its outputs, including input scaling."""
 
 import importlib.util
 import io
@@ -31,8 +31,8 @@ class ExportMismatch(ArithmeticError):
 def export_checkpoint(path: Path, format: str, out: Path | None = None, trust: Sequence[str] = ()) -> Path:
     """Export the network of a checkpoint, in evaluation mode, and compare its outputs with the checkpoint's.
 
-    The exported network maps uint8 images (N, C, H, W), named "images", to logits (N, classes), named "logits", for
-    any N.
+    The exported network maps uint8 images (N, C, H, W), named "images", to outputs (N, classes), named "logits", for
+    any N. These are what the task makes predictions of: logits of classes or labels, or the values of a regression.
 
     Args:
         path: checkpoint.

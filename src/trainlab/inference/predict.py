@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from trainlab.data.decode import decode
 from trainlab.inference.mc_dropout import has_dropout, mc_probabilities
 from trainlab.inference.metrics import entropy
-from trainlab.inference.rebuild import check_finite, rebuild_network
+from trainlab.inference.rebuild import check_finite, rebuild_network, rebuild_task
 from trainlab.processes import count_cores
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.tasks.classification import Classification
+from trainlab.tasks.task import Task
 from trainlab.validation import device_named
 
 _PIXELS = 2**18  # pixels per batch: 256 images of 32 x 32
@@ -51,18 +53,22 @@ class Prediction:
 
     Attributes:
         file: the image file.
-        classes: names of the classes, the most probable first.
-        probabilities: probabilities of ``classes``; with MC dropout the means over the samples.
+        classes: names of the classes or labels, the most probable first; or of values, in their order.
+        probabilities: probabilities of ``classes``, or their values; with MC dropout the means over the samples.
         uncertainty: None without MC dropout.
+        are_values: whether they are values, which have no order and are all reported.
     """
 
     file: Path
     classes: list[str]
     probabilities: list[float]
     uncertainty: Uncertainty | None = None
+    are_values: bool = False
 
     def as_json(self, top: int) -> dict[str, Any]:
-        """Plain values with the ``top`` most probable classes."""
+        """Plain values with the ``top`` most probable classes, or all values by name."""
+        if self.are_values:
+            return {"file": str(self.file), "values": dict(zip(self.classes, self.probabilities, strict=True))}
         columns: dict[str, list[Any]] = {"class": self.classes, "probability": self.probabilities}
         more: dict[str, float] = {}
         if self.uncertainty:
@@ -73,7 +79,10 @@ class Prediction:
         return {"file": str(self.file), "top": rows[:top], **more}
 
     def formatted(self, top: int) -> list[tuple[str, str]]:
-        """The ``top`` most probable classes, each with its probability as text."""
+        """The ``top`` most probable classes, each with its probability as text; or all values."""
+        if self.are_values:
+            values = [f"{value:.4g}" for value in self.probabilities]
+            return list(zip(self.classes, values, strict=True))
         chances = [f"{100 * probability:.1f}" for probability in self.probabilities]
         if self.uncertainty:
             chances = [f"{p} ± {100 * d:.1f}" for p, d in zip(chances, self.uncertainty.deviations, strict=True)]
@@ -89,11 +98,12 @@ class Unread:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Classifies image files with a trained network.
+    """Applies a trained network to image files.
 
     Attributes:
         network: in evaluation mode.
-        classes: names, by label.
+        task: what it has learned.
+        classes: names of its outputs, as of classes by label.
         image_shape: (C, H, W) of the input images.
         device: device of the network.
         path: checkpoint of the network.
@@ -102,6 +112,7 @@ class Predictor:
     """
 
     network: nn.Module
+    task: Task
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     device: torch.device
@@ -131,14 +142,21 @@ class Predictor:
         if mc_samples == 1:
             raise ValueError("MC dropout needs at least 2 samples, got 1; set --mc-samples")
         place, checkpoint = device_named(device, "--device"), load_checkpoint(path)
-        network, about = rebuild_network(checkpoint, trust).to(place), checkpoint["trainlab"]
+        network, task = rebuild_network(checkpoint, trust).to(place), rebuild_task(checkpoint, trust)
+        about = checkpoint["trainlab"]
         channels, height, width = about["image_shape"]
         if channels not in (1, 3):
             raise ValueError(f"the network must take RGB or gray images, {path} takes {channels} x {height} x {width}")
+        if mc_samples and not isinstance(task, Classification):
+            kind = type(task).__name__
+            raise ValueError(f"MC dropout is of classifications, {path} is of {kind}; leave out --mc-samples")
         if mc_samples and not has_dropout(network):
             print("--mc-samples has no effect: the network has no dropout", file=sys.stderr)
             mc_samples = None
-        return cls(network, tuple(about["classes"]), (channels, height, width), place, path, mc_samples, mc_seed)
+        names = tuple(about["classes"])
+        if len(names) != network.num_classes:  # of a task with more outputs than names
+            names = tuple(map(str, range(network.num_classes)))
+        return cls(network, task, names, (channels, height, width), place, path, mc_samples, mc_seed)
 
     def predict(self, paths: Iterable[Path]) -> Iterator[Prediction | Unread]:
         """Predict all image files of ``paths`` and of the folders among them, batch by batch.
@@ -151,10 +169,13 @@ class Predictor:
             while some := list(islice(files, max(1, _PIXELS // (self.image_shape[1] * self.image_shape[2])))):
                 decoded = list(threads.map(self._decode, some))
                 images = [image for image in decoded if isinstance(image, np.ndarray)]
-                results = iter(self._classify(images, first_image=count))
+                results = iter(self._predict(images, first_image=count))
                 count += len(images)
                 for file, image in zip(some, decoded, strict=True):
-                    yield image if isinstance(image, Unread) else Prediction(Path(str(file)), *next(results))
+                    if isinstance(image, Unread):
+                        yield image
+                    else:
+                        yield Prediction(Path(str(file)), *next(results), self.task.predicts == "value")
         if not count:
             raise ValueError("there is no image to classify; give image files, or folders that contain some")
 
@@ -169,20 +190,22 @@ class Predictor:
             return Unread(str(error))
 
     @torch.inference_mode()
-    def _classify(
+    def _predict(
         self, images: list[np.ndarray], first_image: int
     ) -> list[tuple[list[str], list[float], Uncertainty | None]]:
-        """Classes, probabilities and uncertainty of each image (C, H, W)."""
+        """Names, probabilities or values, and uncertainty of each image (C, H, W)."""
         if not images:
             return []
         batch = torch.from_numpy(np.stack(images)).to(self.device)
         if self.mc_samples is None:
-            probabilities, samples = self.network(batch).cpu().double().softmax(1), None
+            probabilities, samples = self.task.predictions(self.network(batch).cpu().double()), None
         else:
             samples = mc_probabilities(self.network, batch, self.mc_samples, self.mc_seed, first_image).cpu().double()
             probabilities = samples.mean(0)
         check_finite(probabilities, self.path)
         order = probabilities.argsort(dim=1, descending=True, stable=True)
+        if self.task.predicts == "value":
+            order = torch.arange(probabilities.shape[1]).expand_as(order)
         names = [[self.classes[label] for label in labels] for labels in order.tolist()]
         unsure = [None] * len(images) if samples is None else _uncertainties(samples, order)
         return list(zip(names, probabilities.gather(1, order).tolist(), unsure, strict=True))
@@ -264,8 +287,9 @@ def _table(predictions: list[Prediction], top: int) -> Table:
     """One row per class, which leaves space for long file names."""
     table = Table()
     table.add_column("image", overflow="fold")
-    table.add_column("class", overflow="fold")
-    table.add_column("probability", justify="right", no_wrap=True)
+    are_values = predictions[0].are_values
+    table.add_column("name" if are_values else "class", overflow="fold")
+    table.add_column("value" if are_values else "probability", justify="right", no_wrap=True)
     if predictions[0].uncertainty:
         table.caption = "mean and standard deviation over the samples of MC dropout; uncertainty in nats"
         table.add_column("entropy", justify="right", no_wrap=True)

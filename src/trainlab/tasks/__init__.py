@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainlab.tasks.classification import Classification as Classification
     from trainlab.tasks.metrics import Metric as Metric
+    from trainlab.tasks.multilabel import MultiLabel as MultiLabel
+    from trainlab.tasks.regression import Regression as Regression
     from trainlab.tasks.task import Task as Task
 
 # Imported when they are first used: the report reads `trainlab.tasks.metrics`, and no torch.
 _MODULES = {
     "Classification": "trainlab.tasks.classification",
     "Metric": "trainlab.tasks.metrics",
+    "MultiLabel": "trainlab.tasks.multilabel",
+    "Regression": "trainlab.tasks.regression",
     "Task": "trainlab.tasks.task",
 }
 __all__ = sorted(_MODULES)

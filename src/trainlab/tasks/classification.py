@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainlab.tasks.task import NONE, MemberLosses, Metrics, Task, TaskData
+from trainlab.tasks.task import NONE, MemberLosses, Metrics, Task, TaskData, describe_targets
 
 
 class Classification(Task):
@@ -44,14 +44,7 @@ class Classification(Task):
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}; set task.label_smoothing")
         if not focal_gamma >= 0:
             raise ValueError(f"focal_gamma must be at least 0, got {focal_gamma}; set task.focal_gamma")
-        if class_weights is not None and class_weights != "balanced":
-            if isinstance(class_weights, str) or not all(weight >= 0 for weight in class_weights):
-                raise ValueError(
-                    f"class_weights must be a list of numbers of at least 0, balanced or null, got {class_weights!r}; "
-                    "set task.class_weights"
-                )
-            if not any(class_weights):
-                raise ValueError("class_weights must not all be 0; set task.class_weights")
+        check_weights("class_weights", class_weights)
         self.label_smoothing, self.class_weights, self.focal_gamma = label_smoothing, class_weights, focal_gamma
         self._weights: Tensor | None = None  # (C,) on the device of the training
         self._count = 0  # of classes
@@ -76,8 +69,7 @@ class Classification(Task):
         if (count := data.count_classes()) < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {count}; {data.more_classes}")
         self._count = count
-        if self.class_weights is not None and not isinstance(self.class_weights, str):
-            check_count("class_weights", self.class_weights, count)
+        check_weights("class_weights", self.class_weights, count)
 
     def prepare(self, targets: Tensor) -> None:
         """Compute the weights of the classes."""
@@ -117,6 +109,10 @@ class Classification(Task):
     def predictions(self, outputs: Tensor) -> Tensor:
         """Probabilities (B, C)."""
         return outputs.softmax(-1)
+
+    def caption(self, target: Tensor, names: Sequence[str]) -> str:
+        """The name of the class, of a mixed image that of the largest share."""
+        return names[int(target.argmax() if target.ndim else target)]
 
     def loss_of_members(self, tasks: Sequence[Task], like: Tensor) -> MemberLosses:
         """Losses of members that differ at most in label smoothing."""
@@ -177,15 +173,14 @@ def weighted_losses(
     return losses.mean(-1) if targets.is_floating_point() else losses.sum(-1) / weights[targets].sum(-1)
 
 
-def describe_targets(targets: Tensor) -> str:
-    """Type and shape for messages, such as "float32 (N, 3)"."""
-    shape = ", ".join(["N", *map(str, targets.shape[1:])])
-    return f"{str(targets.dtype).removeprefix('torch.')} ({shape}{',' * (targets.ndim == 1)})"
-
-
-def check_count(name: str, values: Sequence[float], count: int) -> None:
-    """Raise ValueError unless the setting ``name`` of the task has ``count`` values."""
-    if len(values) != count:
+def check_weights(name: str, weights: Sequence[float] | str | None, count: int | None = None) -> None:
+    """Raise ValueError unless the setting ``name`` of the task is None, "balanced", or ``count`` weights."""
+    if weights is None or weights == "balanced":
+        return
+    if isinstance(weights, str) or not all(weight >= 0 for weight in weights) or not any(weights):
         raise ValueError(
-            f"{name} must be {count} numbers, one for each name of the data, got {len(values)}; set task.{name}"
+            f"{name} must be null, balanced, or a list of numbers of at least 0, not all 0, got {weights!r}; "
+            f"set task.{name}"
         )
+    if count is not None and len(weights) != count:
+        raise ValueError(f"{name} must be {count} numbers, one for each name, got {len(weights)}; set task.{name}")

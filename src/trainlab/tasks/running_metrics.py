@@ -1,12 +1,13 @@
 """Metrics of torchmetrics over the images of one pass."""
 
 import copy
+import warnings
 
 import torch
 import torchmetrics
 from torch import Tensor
 
-from trainlab.tasks.task import Task
+from trainlab.tasks.task import Task, TaskData
 
 
 class RunningMetrics:
@@ -35,5 +36,25 @@ class RunningMetrics:
                 metric.update(predictions, truth)
 
     def compute(self) -> dict[str, float]:
-        """Values by name."""
-        return {name: float(metric.compute()) for name, metric in self._metrics.items()}
+        """Values by name, each the mean where a metric gives one for each class, label or value."""
+        return {name: float(metric.compute().float().mean()) for name, metric in self._metrics.items()}
+
+
+def check_metrics(task: Task, data: TaskData) -> None:
+    """Raise ValueError unless each metric of the task can be computed from its predictions and targets, as a number."""
+    outputs = torch.rand(4, task.count_outputs(data), generator=torch.Generator().manual_seed(0))
+    predictions, targets = task.metric_inputs(outputs, data.example_targets(4))
+    for name, metric in task.metrics.items():
+        own, kind = copy.deepcopy(metric), type(metric).__name__
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of targets that are all the same
+                own.update(predictions, targets)
+                value = own.compute()
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"{kind} cannot be computed for {type(task).__name__}: {reason[:200]}; set task.metrics.{name}"
+            ) from error
+        if not isinstance(value, Tensor) or value.ndim > 1:
+            got = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"a metric must be a number, {kind} gives {got}; set task.metrics.{name}")

@@ -68,7 +68,8 @@ class Task(ABC):
                     f"a metric needs a name of letters, digits and _ that is neither loss nor {self.score}, "
                     f"got {name!r}; set task.metrics"
                 )
-        self.metric(primary, "task.primary")
+        if self.metric(primary, "task.primary").mode is None:
+            raise ValueError(f"primary must be a metric that is better high or low, got {primary!r}; set task.primary")
         self.primary = primary
 
     @property
@@ -143,6 +144,10 @@ class Task(ABC):
         """Probabilities or values (B, count_outputs)."""
         return outputs
 
+    def caption(self, target: Tensor, names: Sequence[str]) -> str:
+        """A target of one image for display, below its picture."""
+        return ", ".join(f"{value:.4g}" for value in target.flatten().tolist())
+
     def metric_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """What the metrics of torchmetrics get of a batch."""
         return self.predictions(outputs), targets
@@ -155,6 +160,12 @@ class Task(ABC):
             return vmap(self.loss, randomness="error")(outputs, targets), scores.sum(-1)
 
         return losses
+
+
+def describe_targets(targets: Tensor) -> str:
+    """Type and shape for messages, such as "float32 (N, 3)"."""
+    shape = ", ".join(["N", *map(str, targets.shape[1:])])
+    return f"{str(targets.dtype).removeprefix('torch.')} ({shape}{',' * (targets.ndim == 1)})"
 
 
 def vmap_problem(task: Task, data: TaskData) -> str:
