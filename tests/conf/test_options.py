@@ -76,7 +76,7 @@ OPTIONS = {
         *("muon", "nadam", "radam", "rmsprop", "rprop", "sgd"),
     },
     "scheduler": {"constant", "cosine", "one_cycle", "plateau"},
-    "task": {"classification"},
+    "task": {"classification", "multilabel", "regression"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
 CONF = PROJECT / "conf"
@@ -173,7 +173,11 @@ def as_lists(value: Any) -> Any:
 NOT_BUILT = ("trainer=gpu", *(["model=timm"] if find_spec("timm") is None else []))
 
 
-@pytest.mark.parametrize("option", [e for e in EACH if not e.startswith("data=") and e not in NOT_BUILT])
+# Of other data than the shapes; tests/tasks builds them.
+OF_OTHER_DATA = ("data=", "task=multilabel", "task=regression")
+
+
+@pytest.mark.parametrize("option", [e for e in EACH if not e.startswith(OF_OTHER_DATA) and e not in NOT_BUILT])
 def test_builds(option: str, compose: Compose, recwarn: pytest.WarningsRecorder, tmp_path: Path):
     tiny = [] if option.startswith("trainer=") else ["trainer=cpu"]
     if not option.startswith("experiment="):

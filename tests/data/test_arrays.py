@@ -106,8 +106,8 @@ WRONG = {
         r"'train_labels' must be finite, .* has nan to nan",
     ),
     "other names": (
-        {"train_labels": np.ones((50, 2)), "test_labels": np.ones((10, 2))},
-        r"'classes' must be 2 names, one for each column of 'train_labels', .* has 3",
+        {"train_labels": np.ones((50, 2)), "test_labels": np.ones((10, 2)), "classes": np.array(["a"])},
+        r"'classes' must be 2 names, one for each column of 'train_labels', .* has 1",
     ),
 }
 

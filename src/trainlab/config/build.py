@@ -138,7 +138,9 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     data: ImageData = construct(config, "data")
     context.share_images(data)
     task = build_task(config, data)
-    task.metric(config["sweep"]["objective"], "sweep.objective")
+    objective = config["sweep"]["objective"]
+    if task.metric(objective, "sweep.objective").mode is None:
+        raise ValueError(f"objective must be better high or low, got {objective!r}; set sweep.objective")
     task.check(data)
     check_metrics(task, data)
     data.check()

@@ -177,6 +177,7 @@ class ImageData(lightning.LightningDataModule, ABC):
             ValueError: a size does not fit the data.
             FileNotFoundError: the data are not where the settings say.
         """
+        self.count_classes()
         self._check_sizes(self.count_train_images())
         if self.in_memory and (size := self.num_bytes / 1e9) > self.memory:
             raise ValueError(

@@ -1,0 +1,61 @@
+"""Members whose task is no default classification equal their solo runs."""
+
+from functools import partial
+
+import pytest
+from members import assert_same_run
+
+import task_data
+from conftest import cases
+from task_data import F1, R2
+from trainlab.config.compose import compose
+from trainlab.population.eligibility import ineligible_reason
+from trainlab.population.runner import Population
+from trainlab.run import build, run
+
+SMALL = (
+    *("model.depth=3", "model.width=16", "data.batch_size=16", "trainer=cpu", "trainer.max_epochs=2"),
+    *("trainer.precision=64-true", "callbacks.figures=null", "callbacks.progress=null", "logger.tensorboard=null"),
+)
+TASKS = {
+    "labels": ["multilabel", F1, "task.pos_weights=balanced"],
+    "values": ["two values", R2, "task.criterion=huber"],
+    "focal": ["classes", "task.focal_gamma=2"],
+    "weights": ["classes", "task.class_weights=balanced", "task.label_smoothing=0.1"],
+}
+OWN = ["~task.criterion", "~task.huber_delta"]
+
+
+def config(folder, name, *overrides):
+    return compose([*SMALL, f"output_dir={folder}", "name=small", f"run_dir={folder / name}", *overrides])
+
+
+@pytest.mark.parametrize("task", cases(TASKS, "labels", "focal"))
+@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_members_equal_solo_runs(task, compile, tmp_path):
+    kind, *own = TASKS[task]
+    common = [*task_data.save(tmp_path, kind), *own, f"compile={compile}"]
+    works = [[*common, f"seed={seed}", f"optim.eps={eps}"] for seed, eps in ((1, 1e-8), (2, 1e-6))]
+    for result in Population([partial(run, config(tmp_path, f"m{i}", *work)) for i, work in enumerate(works)]).run():
+        assert not isinstance(result, BaseException), result
+    for i, work in enumerate(works):
+        run(config(tmp_path, f"solo{i}", *work))
+        assert_same_run(tmp_path / f"m{i}", tmp_path / f"solo{i}")
+
+
+def test_a_task_of_a_users_own_is_batched_where_torch_can(tmp_path):
+    reasons = {}
+    for name in ("Quantile", "Branching"):
+        arrays = task_data.save(tmp_path, "regression")
+        cfg = config(tmp_path, "run", *arrays, *OWN, f"task._target_=task_data.{name}")
+        reasons[name] = ineligible_reason(cfg.settings, 1, build(cfg).data)
+    assert reasons["Quantile"] == ""
+    assert reasons["Branching"].startswith("Branching cannot be batched by torch.func.vmap (")
+
+
+def test_members_of_a_users_own_task_equal_solo_runs(tmp_path):
+    common = [*task_data.save(tmp_path, "regression"), *OWN, "task._target_=task_data.Quantile", "+task.quantile=0.75"]
+    configs = [config(tmp_path, f"m{seed}", *common, f"seed={seed}") for seed in (1, 2)]
+    Population([partial(run, cfg) for cfg in configs]).run()
+    run(config(tmp_path, "solo", *common, "seed=2"))
+    assert_same_run(tmp_path / "m2", tmp_path / "solo")
