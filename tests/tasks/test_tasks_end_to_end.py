@@ -17,7 +17,6 @@ from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result, describe
 
-TOP_5 = "+task.metrics.top5={_target_: torchmetrics.classification.MulticlassAccuracy, top_k: 5}"  # of three classes
 OWN = (  # of YAML it would be an option of its own
     *("task._target_=task_data.Quantile", "~task.criterion", "~task.huber_delta"),
     "+task.quantile=0.75",
@@ -203,7 +202,7 @@ def test_a_task_of_a_users_own(arrays, train, tmp_path):
         ("regression", ["task.huber_delta=0"], r"huber_delta must be above 0, got 0; set task\.huber_delta"),
         ("regression", ["model.num_classes=2"], r"num_classes must be the number of outputs of Regression, 1, got 2"),
         ("regression", [R2.replace("r2", "mae")], "neither loss nor mae, got 'mae'; set task"),
-        ("classes", [TOP_5], r"MulticlassAccuracy cannot be computed for Classification: .*; set task\.metrics\.top5"),
+        ("classes", [F1], r"MultilabelF1Score cannot be computed for Classification: .*; set task\.metrics\.f1"),
         (
             "regression",
             ["+task.metrics.x._target_=torch.nn.Linear"],
