@@ -131,7 +131,7 @@ class PressTooLate(Callback):
             interrupt.stop.requested = True
             return evaluate(*arguments)
 
-        self.monkeypatch.setattr("trainlab.run.evaluate", press)
+        self.monkeypatch.setattr("trainlab.config.learners.evaluate", press)
 
 
 def test_a_run_that_is_interrupted_as_it_is_tested_has_ended_for_another_reason(train, monkeypatch):

@@ -19,6 +19,7 @@ import trainlab.run
 from conftest import STEPS, TINY, with_defaults
 from sweeping import FAULT, Script, eventually
 from trainlab.cli import explain
+from trainlab.config import learners
 from trainlab.config.compose import resolve_job
 from trainlab.config.run_config import make_paths_absolute
 from trainlab.data.shapes import Shapes
@@ -213,7 +214,7 @@ class OutOfReach(torch.Tensor):
 
 
 def test_the_test_set_is_not_touched_before_the_best_checkpoint_is_chosen(train, monkeypatch):
-    read, weights_of = Shapes.read, trainlab.run.network_weights
+    read, weights_of = Shapes.read, learners.network_weights
 
     def sealed(data):
         images = read(data)
@@ -226,7 +227,7 @@ def test_the_test_set_is_not_touched_before_the_best_checkpoint_is_chosen(train,
 
     monkeypatch.setattr(OutOfReach, "sealed", True)
     monkeypatch.setattr(Shapes, "read", sealed)
-    monkeypatch.setattr(trainlab.run, "network_weights", weights_of_the_best)
+    monkeypatch.setattr(learners, "network_weights", weights_of_the_best)
     result, _ = train("model=alpha_dropout", "scheduler=plateau")
     assert not OutOfReach.sealed
     assert result.status == "completed"

@@ -15,11 +15,11 @@ from trainlab.callbacks import EpochLog
 from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
-from trainlab.inference.network import Evaluation, evaluate
+from trainlab.inference.network import Evaluation
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
 from trainlab.process_state import process_state_restored
 from trainlab.programs import command_line
-from trainlab.runs.checkpoints import check_same_network, load_checkpoint, network_weights
+from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
     check_same_images,
     checkpoint_to_test,
@@ -39,12 +39,13 @@ from trainlab.runs.folder import clean_up_on_error, has_ended, is_main_process, 
 from trainlab.runs.provenance import device_name, provenance
 from trainlab.runs.result import Result, describe, describe_test
 from trainlab.runs.stop_reason import stop_reason, was_pruned
-from trainlab.tasks.classification import Classification
+from trainlab.tasks.metrics import key_of
 from trainlab.tasks.reported import TaskMetrics
 from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
 from trainlab.training.lightning_processes import going_with_the_main_process
+from trainlab.training.progress import progress_of
 
 log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # passes the start checkpoint to the processes for other devices
@@ -105,7 +106,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         return _follow(parts, config, folder)
     with run_folder_lock(run_dir), clean_up_on_error(run_dir):
         result = Result("running", fingerprint(config), list(cfg.overrides), tags=config["tags"])
-        result.task = parts.task.reported.entry()
+        result.task = parts.learner.reported(()).entry()
         result.provenance = provenance(config["seed"])
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
@@ -122,8 +123,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         start = start_checkpoint(ckpt_path, kept, bool(previous), *late)
         origin = []
         if start:  # the images are read before anything is written
-            check_same_images(start, kept, parts.data.images.digest)
-            origin = continued_from(start, config, kept, parts.data.images.digest)
+            check_same_images(start, kept, parts.learner.digest)
+            origin = continued_from(start, config, kept, parts.learner.digest)
         if origin:
             result.provenance["continued_from"] = origin
         if not all(part["as_in_one_go"] for part in origin):  # checkpoints of one that is only longer are the same
@@ -136,7 +137,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         os.environ[START_VARIABLE] = str(start or "")
         _keep(cfg, result, folder)
         log.info("%s\nin %s", cfg.to_yaml(), folder)
-        log.info("%s", parts.data.describe_memory())
+        log.info("%s", parts.learner.describe_data())
         for note in one_batch_notes(config["trainer"]):
             log.warning(note)
         if (nodes := parts.trainer.num_nodes) > 1:
@@ -155,7 +156,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 _start_loggers(parts, config, cfg.choices.get("model"), TaskMetrics.read(result.task), start)
                 if result.lr_search:
                     draw_search(result.lr_search, parts, folder)
-                result.provenance["data_digest"] = parts.data.images.digest
+                result.provenance["data_digest"] = parts.learner.digest
                 on_death(parts.trainer, partial(_record_death, result, parts, folder))
                 _train(parts, config, start)
                 if not (previous or parts.epochs.active):
@@ -236,16 +237,8 @@ def _record_death(result: Result, parts: Parts, folder: Path, error: Exception) 
 
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
     """Fit, from the checkpoint ``start`` if there is one."""
-    images = parts.data.images
-    if start is None:
-        parts.standardize()
-    about: dict[str, Any] = {
-        "config": config,
-        "image_shape": list(parts.data.image_shape),
-        "classes": list(images.classes),
-    }
-    about |= {"num_outputs": parts.network.num_classes, "data_digest": images.digest}
-    parts.checkpoint.about |= about
+    parts.checkpoint.about |= {"config": config, "data_digest": parts.learner.digest} | parts.learner.about
+    parts.learner.prepare(parts.trainer, is_new=start is None)
     try:
         parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
     finally:
@@ -267,7 +260,9 @@ def _test(result: Result, parts: Parts) -> None:
             f"process has written there; remove {path.parents[1]} to train anew, or set another name="
         )
     evaluation = _evaluate(result, parts, checkpoint)
-    for board in parts.loggers.boards if isinstance(parts.task, Classification) else ():
+    if evaluation is None or evaluation.confusion is None:
+        return
+    for board in parts.loggers.boards:
         from trainlab.callbacks.figures import write_test  # matplotlib takes a while to import
 
         write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
@@ -275,18 +270,13 @@ def _test(result: Result, parts: Parts) -> None:
 
 def _test_later(result: Result, parts: Parts, path: Path) -> None:
     """Evaluate the checkpoint ``path`` on the test set, where nothing was trained in this process."""
-    parts.data.trainer = parts.trainer
-    parts.data.setup("test")
     _evaluate(result, parts, load_checkpoint(path))
 
 
-def _evaluate(result: Result, parts: Parts, checkpoint: dict[str, Any]) -> Evaluation:
+def _evaluate(result: Result, parts: Parts, checkpoint: dict[str, Any]) -> Evaluation | None:
     """Evaluate the weights of a checkpoint on the test set; ``result`` gets the metrics."""
-    check_same_network(checkpoint, parts.network)
-    network = parts.network.float().to(parts.trainer.strategy.root_device)
-    network.load_state_dict(network_weights(checkpoint))
-    evaluation = evaluate(network, parts.data.test_dataloader(), parts.task)
-    result.metrics |= evaluation.of_split("test")
+    metrics, evaluation = parts.learner.test(checkpoint, parts.trainer)
+    result.metrics |= metrics
     return evaluation
 
 
@@ -296,7 +286,7 @@ def _test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], p
     Test metrics are recorded where a completed run lacks them; otherwise nothing is written.
     """
     result = Result("completed", fingerprint(config), list(overrides), tags=config["tags"])
-    result.task = parts.task.reported.entry()
+    result.task = parts.learner.reported(()).entry()
     if not is_main_process():
         return result
     with run_folder_lock(folder), clean_up_on_error(folder):
@@ -315,11 +305,12 @@ def _test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], p
 def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error: BaseException | None) -> None:
     """Metrics of the best epoch, times, and why it ended, as far as the training came."""
     best, trainer = parts.checkpoint.best, parts.trainer
-    reason = stop_reason(error, trainer, parts.callbacks)
+    reason = stop_reason(error, trainer, parts.callbacks, lambda: progress_of(trainer).epoch_is_whole)
     result.metrics |= {"epochs": len(parts.epochs.epoch_s), "stop_reason": reason}
     if best:
-        found = {metric.key: best[name] for name, metric in parts.task.known.items()}
-        result.metrics |= {"best_epoch": best["epoch"]} | found
+        found = {name: value for name, value in best.items() if name != "epoch"}
+        result.metrics |= {"best_epoch": best["epoch"]} | {key_of(name): value for name, value in found.items()}
+        result.task = parts.learner.reported(found).entry()
     if parts.epochs.epoch_s:
         result.time = {
             "total_s": total_s,
@@ -360,7 +351,7 @@ def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
         late = (parts.network, config, parts.callbacks, parts.total_steps)
         start_at = start_checkpoint(config["ckpt_path"], folder, True, *late)
         if start_at:
-            check_same_images(start_at, folder, parts.data.images.digest)
+            check_same_images(start_at, folder, parts.learner.digest)
         _train(parts, config, start_at)
     else:
         with going_with_the_main_process():

@@ -71,12 +71,13 @@ OPTIONS = {
         "timm",
         "torchvision",
     },
+    "module": {"none"},
     "optim": {
         *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs"),
         *("muon", "nadam", "radam", "rmsprop", "rprop", "sgd"),
     },
     "scheduler": {"constant", "cosine", "one_cycle", "plateau"},
-    "task": {"classification", "multilabel", "regression"},
+    "task": {"classification", "logged", "multilabel", "regression"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
 CONF = PROJECT / "conf"
@@ -141,7 +142,7 @@ def test_keys_and_defaults_are_those_of_the_constructor(option: str, compose: Co
     group, _, name = option.partition("=")
     plain = OmegaConf.to_container(compose(option), resolve=True)
     found = list(targets(plain[group])) if group in plain else []
-    assert found or group in ("experiment", "debug") or option == "lr_search=none"
+    assert found or group in ("experiment", "debug") or option in ("lr_search=none", "module=none")
     # the other models are variants of these two, and coarse is one of grid
     base = name in ("elu_he", "cnn") or (group != "model" and name != "coarse")
     for path, target, arguments in found:
@@ -170,7 +171,7 @@ def as_lists(value: Any) -> Any:
     return [as_lists(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-NOT_BUILT = ("trainer=gpu", *(["model=timm"] if find_spec("timm") is None else []))
+NOT_BUILT = ("trainer=gpu", "task=logged", *(["model=timm"] if find_spec("timm") is None else []))
 
 
 # Of other data than the shapes; tests/tasks builds them.

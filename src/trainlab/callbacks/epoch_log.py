@@ -97,8 +97,10 @@ class EpochLog(Callback):
             logger.log_metrics({key: value for key, value in row.items() if key not in kept}, step=trainer.global_step)
         if trainer.is_global_zero:
             module = trainer.lightning_module
-            line = _line(row, trainer.max_epochs, module.task) if isinstance(module, Classifier) else str(row)
-            log.info(line)
+            if isinstance(module, Classifier):
+                log.info(_line(row, trainer.max_epochs, module.task))
+            else:
+                log.info(_plain_line(row, train_metrics | progress.val_metrics, trainer.max_epochs))
 
     def state_dict(self) -> dict[str, Any]:
         """Times of the epochs so far."""
@@ -120,3 +122,10 @@ def _line(row: dict[str, Any], max_epochs: int | None, task: Task) -> str:
     val = pair("val") if "val/loss" in row else ""
     val += "".join(f"   {name.removeprefix('val/')} {m.format(row[name])}" for name, m in more if name in row)
     return f"epoch {row['epoch'] + 1:3d}{of}{pair('train')}{val}   lr {row['lr']:.2e}   {row['epoch_s']:.1f} s"
+
+
+def _plain_line(row: dict[str, Any], metrics: dict[str, float], max_epochs: int | None) -> str:
+    of = f"/{max_epochs}" if max_epochs and max_epochs > 0 else ""
+    values = "".join(f"   {name} {value:.4g}" for name, value in metrics.items())
+    rate = f"   lr {row['lr']:.2e}" if "lr" in row else ""
+    return f"epoch {row['epoch'] + 1:3d}{of}{values}{rate}   {row['epoch_s']:.1f} s"

@@ -35,8 +35,8 @@ class FigureLogger(Callback):
         self._batch: list[torch.Tensor] | None = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        """Keep the first batch of the training."""
-        if batch_idx == 0 and trainer.current_epoch == 0:
+        """Keep the first batch of the training of a network; that of another LightningModule may be anything."""
+        if batch_idx == 0 and trainer.current_epoch == 0 and isinstance(pl_module, Classifier):
             self._batch = [part[: self.num_images].clone() for part in batch]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

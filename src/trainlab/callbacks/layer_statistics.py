@@ -13,6 +13,7 @@ from trainlab.inference.layer_statistics import activations, gradient_norms, lay
 from trainlab.loggers.tensorboard import TensorBoard
 from trainlab.runs.files import format_rows, read_rows, write_atomically
 from trainlab.training.module import Classifier
+from trainlab.training.progress import progress_of
 from trainlab.validation import check_at_least
 
 FILE = "layer_statistics.csv"
@@ -48,9 +49,8 @@ class LayerStatistics(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the network after every n epochs."""
-        assert isinstance(pl_module, Classifier)
         epochs = trainer.current_epoch + 1
-        if self.every_n_epochs and pl_module.epoch_is_whole and epochs % self.every_n_epochs == 0:
+        if self.every_n_epochs and progress_of(trainer).epoch_is_whole and epochs % self.every_n_epochs == 0:
             self._record(trainer, pl_module, epochs)
 
     def _record(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:

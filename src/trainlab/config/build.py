@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,20 +14,24 @@ import torch
 import torchmetrics
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
+from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
-from torch.optim import Optimizer
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.config.errors import describe_instantiation_error
+from trainlab.config.learners import Learner, NetworkForTask
+from trainlab.config.module_settings import has_own_module
+from trainlab.config.own_module import OwnModule
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
 from trainlab.data import ImageData
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, is_own, late_arguments, wrap
+from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.provenance import provenance
 from trainlab.runs.result import Result
@@ -38,12 +41,11 @@ from trainlab.tasks.running_metrics import check_metrics
 from trainlab.tasks.task import Task
 from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
-from trainlab.training.length import check_length, count_batches, count_steps, limited
+from trainlab.training.length import check_length
 from trainlab.training.lightning_internals import make_trainer
 from trainlab.training.module import Classifier
-from trainlab.training.optimizer_checks import check_closure, try_optimizer
+from trainlab.training.optimizer_checks import try_optimizer
 from trainlab.training.parameter_groups import check_rules, freeze, group_parameters
-from trainlab.training.schedules import check_scheduler
 from trainlab.validation import check_arguments, check_devices
 
 Config = Mapping[str, Any]
@@ -76,11 +78,8 @@ _FOLDERS = {
 class Parts:
     """The objects that a config stands for."""
 
-    data: ImageData
-    task: Task
-    network: ImageNetwork
-    module: Classifier
-    optimizer: partial[Optimizer]
+    data: ImageData  # any LightningDataModule, where that is what a LightningModule of the user's is trained on
+    learner: Learner
     callbacks: list[Callback]
     loggers: RunLoggers
     trainer: lightning.Trainer
@@ -89,14 +88,15 @@ class Parts:
     interrupt: StopOnInterrupt
     total_steps: int
 
-    def set_lr(self, lr: float) -> None:
-        """Have another learning rate, before the optimizer is made."""
-        self.optimizer.keywords["lr"] = lr
+    @property
+    def network(self) -> nn.Module:
+        """What has the weights of checkpoints."""
+        return self.learner.network
 
-    def standardize(self) -> None:
-        """Give the network the statistics of the training split, if it scales by them. Reads the images."""
-        if self.network.scaling.standardize:
-            self.network.scaling.set_statistics(*self.data.statistics())
+    @property
+    def module(self) -> LightningModule:
+        """What Lightning trains."""
+        return self.learner.module
 
 
 def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
@@ -136,11 +136,48 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     if on_cpu and str(precision) in ("16", "16-mixed"):
         raise ValueError(f"precision={precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
     data: ImageData = construct(config, "data")
+    learner = _own_module(config, data) if has_own_module(config) else _network_for_task(config, data, context, on_cpu)
+    known = learner.task.known
+    objective = config["sweep"]["objective"]
+    if learner.task.metric(objective, "sweep.objective").mode is None:
+        raise ValueError(f"objective must be better high or low, got {objective!r}; set sweep.objective")
+    named = {
+        name: construct(config, f"callbacks.{name}", known=known)
+        for name, settings in config["callbacks"].items()
+        if settings
+    }
+    by_setting = {f"callbacks.{name}": callback for name, callback in named.items()}
+    check_callbacks(by_setting, on_cpu, learner.module.automatic_optimization)
+    checkpoint, interrupt, epochs = (
+        named.get("checkpoint"),
+        StopOnInterrupt(context.stop),
+        EpochLog(clock=context.clock),
+    )
+    if not isinstance(checkpoint, BestAndLast):
+        raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
+    callbacks = [*learner.callbacks(epochs), *context.callbacks, epochs, *named.values()]
+    if options["max_time"] not in (None, ""):
+        callbacks.append(_timer(options["max_time"]))
+    if config["sweep"]["trial"]:
+        from trainlab.callbacks.pruning import Pruning  # which needs Optuna
+
+        callbacks.append(Pruning(**config["sweep"]["trial"], objective=config["sweep"]["objective"]))
+    callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
+    callbacks.append(LeaveLoggersOpen())
+    kept = [] if options.get("fast_dev_run") else [name for name, settings in config["logger"].items() if settings]
+    loggers = RunLoggers({name: _logger(config, name) for name in kept})
+    plugins = [AtomicCheckpointIO()]
+    ours = {"max_time": None, **learner.trainer_settings}  # what others do, above
+    objects: dict[str, Any] = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
+    trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
+    checkpoint.about["total_steps"] = total_steps = learner.check(trainer)
+    return Parts(data, learner, callbacks, loggers, trainer, checkpoint, epochs, interrupt, total_steps)
+
+
+def _network_for_task(config: Config, data: ImageData, context: RunContext, on_cpu: bool) -> NetworkForTask:
+    """The network of a run and what trains it."""
     context.share_images(data)
     task = build_task(config, data)
-    objective = config["sweep"]["objective"]
-    if task.metric(objective, "sweep.objective").mode is None:
-        raise ValueError(f"objective must be better high or low, got {objective!r}; set sweep.objective")
     task.check(data)
     check_metrics(task, data)
     data.check()
@@ -156,10 +193,9 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     lr = optimizer.keywords.get("lr")
     if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
-    known = task.known
-    scheduler = construct(config, "scheduler", known=known)
+    scheduler = construct(config, "scheduler", known=task.known)
     trial = try_optimizer(optimizer, group_parameters(network, rules), on_cpu)
-    steps = {key: options[key] for key in _STEP_SETTINGS}
+    steps = {key: config["trainer"][key] for key in _STEP_SETTINGS}
     check_arguments(Classifier, steps, "trainer")
     module = Classifier(
         *(network, optimizer, scheduler, task, config["compile"]),
@@ -168,61 +204,22 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
         epoch_steps=context.epoch_steps,
         step_seed=None if is_own(network.module) else config["seed"],
     )
+    return NetworkForTask(data, task, network, module, optimizer, scheduler, trial)
 
-    named = {
-        name: construct(config, f"callbacks.{name}", known=known)
-        for name, settings in config["callbacks"].items()
-        if settings
-    }
-    check_callbacks({f"callbacks.{name}": callback for name, callback in named.items()}, on_cpu)
-    checkpoint, interrupt, epochs = (
-        named.get("checkpoint"),
-        StopOnInterrupt(context.stop),
-        EpochLog(clock=context.clock),
-    )
-    if not isinstance(checkpoint, BestAndLast):
-        raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
-    callbacks = [*context.callbacks, epochs, *named.values()]
-    if options["max_time"] not in (None, ""):
-        callbacks.append(_timer(options["max_time"]))
-    if config["sweep"]["trial"]:
-        from trainlab.callbacks.pruning import Pruning  # which needs Optuna
 
-        callbacks.append(Pruning(**config["sweep"]["trial"], objective=config["sweep"]["objective"]))
-    callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
-    callbacks.append(LeaveLoggersOpen())
-    kept = [] if options.get("fast_dev_run") else [name for name, settings in config["logger"].items() if settings]
-    loggers = RunLoggers({name: _logger(config, name) for name in kept})
-    plugins = [AtomicCheckpointIO()]
-    ours: dict[str, Any] = {
-        "max_time": None,
-        "gradient_clip_val": None,
-        "accumulate_grad_batches": 1,
-    }  # what others do, above
-    objects: dict[str, Any] = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
-    trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
-    check_closure(trial, module.accumulate, trainer.world_size, trainer.precision)
-    total_steps = _count_steps(trainer, data, module)
-    check_scheduler(scheduler, trial, total_steps, known)
-    checkpoint.about["total_steps"] = total_steps
-    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
-        _check_last_batch(trainer, data)
-    if trainer.precision == "64-true":  # Lightning would do it after callbacks and checkpoints have seen the network
-        module.double()
-    objects_of_run = (
-        data,
-        task,
-        network,
-        module,
-        optimizer,
-        callbacks,
-        loggers,
-        trainer,
-        checkpoint,
-        epochs,
-        interrupt,
-    )
-    return Parts(*objects_of_run, total_steps)
+def _own_module(config: Config, data: LightningDataModule) -> OwnModule:
+    """The LightningModule of the user's that a run trains."""
+    late: dict[str, Any] = {}
+    if isinstance(data, ImageData):
+        data.check()
+        late = {"image_shape": data.image_shape, "num_classes": data.count_classes()}
+    settings, target = config["module"], _target(config, "module")
+    with global_generators_restored():
+        seed_global_generators(derive_seed(config["seed"], "network"), torch.device("cpu"))
+        module = construct(config, "module", **late_arguments(target, settings, **late))
+    if not isinstance(module, LightningModule):
+        raise ValueError(f"module must build a LightningModule, got {type(module).__name__}; set module._target_")
+    return OwnModule(data, construct(config, "task"), module, config)
 
 
 def _timer(max_time: Any) -> Timer:
@@ -237,39 +234,6 @@ def _timer(max_time: Any) -> Timer:
     if (timer.time_remaining() or 0) <= 0:
         raise ValueError(f"max_time must be above 0, got {max_time}; set trainer.max_time")
     return timer
-
-
-def _check_last_batch(trainer: lightning.Trainer, data: ImageData) -> None:
-    """Raise ValueError where a process has a batch of one image, which batch normalization cannot take."""
-    total = data.count_train_images()
-    images = math.ceil((total - data.count_val_images(total)) / trainer.world_size)
-    batches = limited(math.ceil(images / data.batch_size), trainer.limit_train_batches)
-    if 1 in (data.batch_size, images - (batches - 1) * data.batch_size):
-        raise ValueError(
-            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
-            "set data.batch_size or data.val_size"
-        )
-
-
-def _count_steps(trainer: lightning.Trainer, data: ImageData, module: Classifier) -> int:
-    """Optimizer steps of the run, before any image is read.
-
-    Raises:
-        ValueError: a limit leaves no batch to train or to validate on.
-    """
-    total = data.count_train_images()
-    val_images = data.count_val_images(total)
-    images = total - val_images
-    overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it dynamically
-    count_batches(
-        *(val_images, data.eval_batch_size, trainer.world_size),
-        *(trainer.limit_val_batches, overfit or "limit_val_batches"),
-    )
-    batches = count_batches(
-        *(images, data.batch_size, trainer.world_size),
-        *(trainer.limit_train_batches, overfit or "limit_train_batches"),
-    )
-    return count_steps(batches, module.accumulate, trainer.max_epochs, trainer.max_steps)
 
 
 def _logger(config: Config, name: str) -> Logger:
@@ -361,7 +325,7 @@ def construct(
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
     target = _target(config, section)
     if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
-        if target.__module__.startswith("trainlab."):  # others may watch what they log themselves
+        if target.__module__.startswith("trainlab.") and not has_own_module(config):  # others log what they want
             metric_of(arguments["monitor"], f"{section}.monitor", known)
         arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section, known)
     check_arguments(target, arguments, section)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainlab.config.errors import describe_config_error
 from trainlab.config.load import load_config
+from trainlab.config.module_settings import leave_out_network
 from trainlab.config.overrides import (
     WrongArguments,
     check_given_once,
@@ -21,6 +22,7 @@ from trainlab.config.resolvers import absolute_folder, resolvers_registered, tim
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
 from trainlab.programs import import_from
 from trainlab.runs.files import absolute, make_new_folder
+from trainlab.runs.fingerprint import as_typed as without_plus
 from trainlab.runs.latest import latest_checkpoint
 
 # What a run reads, and ~ must not remove.
@@ -117,7 +119,7 @@ def resolve_job(cfg: DictConfig, hydra: Any) -> RunConfig:
 
 def as_typed(overrides: ListConfig) -> list[str]:
     """Overrides as they were given, without resolving the references in them."""
-    return cast(list[str], OmegaConf.to_container(overrides))
+    return without_plus(cast(list[str], OmegaConf.to_container(overrides)))
 
 
 def new_folder(parent: str) -> str:
@@ -162,6 +164,7 @@ def _resolved(
             f"{ignored[0]} would have no effect, the configuration has run_dir={cfg.run_dir}; "
             f"set run_dir, too, or leave out {ignored[0]}"
         )
+    leave_out_network(cfg, overrides)
     return resolve(cfg, overrides, choices)
 
 

@@ -21,6 +21,7 @@ PATHS = (
 # What Hydra reads without quotes. Names of folders and paths have more in them: "=" and "," of a sweep, "~", "ö".
 _PLAIN = re.compile(r"[A-Za-z0-9_\-/+.$%*@?|:,()\[\]{}\\ ]*")
 _CALL_OR_CONTAINER = re.compile(r"\w+\(.*\)|[\[{].*")  # range(0,10,step=5), tag(a=1,2), [a, b], {a: b}
+_OF_MODULE = "module."
 _CHOOSES_OPTIONS = ("experiment", "debug")  # groups whose options choose those of other groups
 _DIGITS = 10  # of a range's numbers, which adding up steps has left more of
 
@@ -92,6 +93,8 @@ def check_given_once(overrides: Sequence[str]) -> None:
 def quoted(override: str, sweeps: bool = False) -> str:
     """``key=value`` with quotes, where Hydra needs them, around a value that is text.
 
+    Settings of `module` get a ``++``: which there are, only the user's class says.
+
     Args:
         override: as typed.
         sweeps: whether a comma is between values.
@@ -99,6 +102,8 @@ def quoted(override: str, sweeps: bool = False) -> str:
     Raises:
         WrongArguments: with "=" and "," in it the value may be one path or several.
     """
+    if override.lstrip("+").startswith(_OF_MODULE):
+        override = f"++{override.lstrip('+')}"
     key, _, value = override.partition("=")
     if set(value) & set("'\"\\") or _CALL_OR_CONTAINER.fullmatch(value) or not value:
         return override

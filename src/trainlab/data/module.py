@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import lightning
@@ -59,6 +59,7 @@ class ImageData(lightning.LightningDataModule, ABC):
     more_classes = "set data to images of more classes"
     may_write = True
     reads_lazily = False
+    scaling: Callable[[Tensor], Tensor] | None = None  # of batches for a LightningModule of the user's
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Have the constructor's signature, against which settings are checked, name what ``**settings`` stand for."""
@@ -286,8 +287,11 @@ class ImageData(lightning.LightningDataModule, ABC):
         return Batches(images.test, images.test_labels, indices, self.eval_batch_size, num_workers=number)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Return ``batch``, which is on the device already."""
-        return batch
+        """Return ``batch``, which is on the device already, with images as ``scaling`` returns them."""
+        if self.scaling is None or self.trainer is None:
+            return batch
+        images, *targets = batch
+        return self.trainer.precision_plugin.convert_input(self.scaling(images)), *targets
 
     @property
     def _mixing(self) -> Mixing | None:

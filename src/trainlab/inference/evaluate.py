@@ -15,8 +15,9 @@ from trainlab.data import ImageData, Images
 from trainlab.inference.mc_dropout import has_dropout, measure_cost, sample
 from trainlab.inference.metrics import BINS, Scores, compare, describe, mcnemar_test, score_images
 from trainlab.inference.network import Evaluation, evaluate
+from trainlab.inference.own_module import evaluate_module
 from trainlab.inference.rebuild import check_finite, rebuild_data, rebuild_network, rebuild_task
-from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.checkpoints import is_of_own_module, load_checkpoint
 from trainlab.runs.files import check_replaceable, write_json
 from trainlab.statistics import LEVEL
 from trainlab.statistics.bootstrap import RESAMPLES
@@ -25,7 +26,7 @@ from trainlab.validation import device_named
 
 log = logging.getLogger(__name__)
 MOST_UNCERTAIN = 32
-_OF_EVERY_EVALUATION = {"checkpoint", "epoch", "data_digest", "test_loss"}
+_OF_EVERY_EVALUATION = {"checkpoint", "epoch", "data_digest"}
 _OF_MC_DROPOUT = ("metrics", "intervals", "mc_dropout", "most_uncertain")
 _OF_TRAINING = re.compile(r"set data\.\w+(=\w+)?( to leave such files out)?$")  # end of a message about data
 
@@ -67,15 +68,24 @@ def evaluate_checkpoint(
     checkpoint = load_checkpoint(ckpt_path)
     out = out or ckpt_path.resolve().parent.parent / "eval.json"
     check_replaceable(out, ckpt_path, lambda there: bool(_earlier(there)), "an evaluation", "out")
+    changes = {"root": data_root, "cache_dir": cache_dir, "eval_batch_size": eval_batch_size}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if is_of_own_module(checkpoint):
+        if mc_samples is not None:
+            raise ValueError(f"MC dropout is of networks (model), {ckpt_path} is of a module; leave out mc_samples")
+        with _evaluation_settings_named():
+            figures = evaluate_module(checkpoint, place, trust, changes)
+        write_json(out, figures, indent=2)
+        log.info("written to %s", out)
+        return figures
     task = rebuild_task(checkpoint, trust)
     if mc_samples is not None and not isinstance(task, Classification):
         raise ValueError(
             f"MC dropout is of classifications, {ckpt_path} is of {type(task).__name__}; leave out mc_samples"
         )
     network = rebuild_network(checkpoint, trust).to(place)
-    changes = {"root": data_root, "cache_dir": cache_dir, "eval_batch_size": eval_batch_size}
     with _evaluation_settings_named():
-        data = _test_data(checkpoint, trust, **{key: value for key, value in changes.items() if value is not None})
+        data = _test_data(checkpoint, trust, **changes)
     evaluation = evaluate(network, _batches(data, place), task)
     check_finite(torch.tensor([evaluation.loss, *evaluation.outputs.aminmax()]), ckpt_path)
     figures = {

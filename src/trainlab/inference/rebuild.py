@@ -1,10 +1,8 @@
 """Rebuild the network and the data of a checkpoint from the settings saved in it."""
 
-import functools
-import importlib
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -15,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from trainlab.data import ImageData
-from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, late_arguments, wrap
-from trainlab.runs.checkpoints import load_checkpoint, mismatch, network_weights
+from trainlab.inference.rebuild_module import network_of_module
+from trainlab.inference.trusted import TRUSTED, construct, instantiate, is_in
+from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, wrap
+from trainlab.runs.checkpoints import is_of_own_module, load_checkpoint, mismatch, network_weights
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.task import Task
 from trainlab.validation import check_arguments
@@ -32,11 +32,6 @@ class HasFolder(Protocol):
 
 Where = str | PathLike[str] | HasFolder
 _SPARE_SIZE = 10_000  # parameters allowed beyond the size of the weights
-# Of these, classes of networks, data, tasks and metrics; of _FACTORIES, functions that make networks, too.
-_TRUSTED = ("trainlab", "torch.nn", "torchvision.models", "torchmetrics.classification", "torchmetrics.regression")
-_FACTORIES = ("trainlab.models.libraries", "torchvision.models")
-# Arguments of networks of libraries that only set the initial weights, which are not needed again.
-_INITIAL_WEIGHTS = ("weights", "pretrained", "checkpoint_path")
 
 
 def load_network(run: Where, trust: Sequence[str] = ()) -> ImageNetwork:
@@ -83,6 +78,8 @@ def rebuild_network(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Im
     Raises:
         ValueError: settings are unknown or invalid, name code that is not trusted, or do not match the weights.
     """
+    if is_of_own_module(checkpoint):
+        return network_of_module(checkpoint, trust)
     about, weights = checkpoint["trainlab"], network_weights(checkpoint)
     shape, settings = tuple(about["image_shape"]), about["config"]["model"]
     classes = about.get("num_outputs", len(about["classes"]))
@@ -91,7 +88,7 @@ def rebuild_network(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Im
         warnings.simplefilter("ignore")  # the training has warned of its settings
 
         def make() -> nn.Module:
-            return _construct(nn.Module, checkpoint, "model", arguments, trust, image_shape=shape, num_classes=classes)
+            return construct(nn.Module, checkpoint, "model", arguments, trust, image_shape=shape, num_classes=classes)
 
         standardize, seed = settings.get("standardize", False), about["config"].get("seed", 0)
         try:
@@ -121,11 +118,11 @@ def rebuild_task(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Task:
         return Classification()
     late = {"num_classes": count, "num_labels": count, "num_outputs": count}
     metrics = {
-        name: _construct(torchmetrics.Metric, checkpoint, f"task.metrics.{name}", metric, trust, **late)
+        name: construct(torchmetrics.Metric, checkpoint, f"task.metrics.{name}", metric, trust, **late)
         for name, metric in (settings.get("metrics") or {}).items()
     }
     own = {key: value for key, value in settings.items() if key != "metrics"}
-    return _construct(Task, checkpoint, "task", own, trust, **({"metrics": metrics} if metrics else {}))
+    return construct(Task, checkpoint, "task", own, trust, **({"metrics": metrics} if metrics else {}))
 
 
 def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **changes: Any) -> ImageData:
@@ -136,12 +133,12 @@ def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **change
     """
     saved = checkpoint["trainlab"]["config"]["data"]
     settings = {key: value for key, value in saved.items() if key != "transforms"}  # which only training uses
-    data = _construct(ImageData, checkpoint, "data", settings, trust)
+    data = construct(ImageData, checkpoint, "data", settings, trust)
     if changes:
         if "root" in changes:
             changes[data.located_by] = changes.pop("root")
         check_arguments(type(data), changes, "data")
-        data = _instantiate(settings | changes, "data", trust, {})
+        data = instantiate(settings | changes, "data", trust, {})
     shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
     if shape != expected:
         raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
@@ -175,7 +172,7 @@ def _limited_size(weights: Iterable[Tensor], target: Any) -> Iterator[None]:
         if left < 0:
             raise ValueError("its settings describe a network larger than its weights")
 
-    if not _is_in(str(target), _TRUSTED):
+    if not is_in(str(target), TRUSTED):
         yield
         return
     hook = register_module_parameter_registration_hook(check)
@@ -183,78 +180,3 @@ def _limited_size(weights: Iterable[Tensor], target: Any) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def _is_in(name: str, packages: Iterable[str]) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
-def _construct(
-    kind: type, checkpoint: dict[str, Any], section: str, settings: Mapping[str, Any], trust: Sequence[str], **late: Any
-) -> Any:
-    """What ``settings`` of a section of the checkpoint's configuration stand for, if all that they name is trusted."""
-    path = checkpoint["path"]
-    for target in _targets(settings):
-        if not _is_in(target, (*_TRUSTED, *trust)):
-            package = target.partition(".")[0]
-            raise ValueError(
-                f"{path} cannot be used: it names {target}, which is not of trainlab; if you trust that code, set "
-                f"trust=[{package}] (eval.py), --trust {package} (predict.py, export.py) or trust= (Python)"
-            )
-    try:
-        built = _instantiate(settings, section, trust, late)
-    except Exception as error:  # the file may contain anything
-        # Without the message's advice, which is for training.
-        reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")
-        raise ValueError(
-            f"{path} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
-        ) from error
-    if not isinstance(built, kind):
-        raise ValueError(f"{path} cannot be used: {settings['_target_']} builds no {kind.__name__}")
-    return built
-
-
-def _targets(settings: Any) -> Iterator[str]:
-    """All that nested settings name."""
-    if isinstance(settings, Mapping):
-        if "_target_" in settings:
-            yield str(settings["_target_"])
-        settings = list(settings.values())
-    if isinstance(settings, list):
-        for value in settings:
-            yield from _targets(value)
-
-
-def _may_be_called(built: Any, trust: Sequence[str]) -> bool:
-    """Whether a checkpoint may have this called with arguments of its choice.
-
-    A class or function only counts where it is defined: a trusted module may import others that build anything.
-    """
-    module = str(getattr(built, "__module__", ""))
-    if isinstance(built, type) and issubclass(built, nn.Module | ImageData | Task):
-        return _is_in(module, (*_TRUSTED, *trust))
-    return callable(built) and _is_in(module, (*_FACTORIES, *trust))
-
-
-def _instantiate(value: Any, section: str, trust: Sequence[str], late: Mapping[str, Any]) -> Any:
-    """``value`` with objects in the place of mappings that have a ``_target_``."""
-    if isinstance(value, list):
-        return [_instantiate(item, section, trust, {}) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    arguments = {key: _instantiate(item, f"{section}.{key}", trust, {}) for key, item in value.items()}
-    if "_target_" not in value:
-        return arguments
-    target, partial = str(arguments.pop("_target_")), arguments.pop("_partial_", False)
-    module, _, name = target.rpartition(".")
-    try:
-        built: Any = getattr(importlib.import_module(module), name, None)
-    except (ImportError, ValueError) as error:  # the module does not exist or has an invalid name
-        raise ValueError(f"{target} cannot be imported: {error}") from error
-    if not _may_be_called(built, trust):
-        raise ValueError(f"{target} is no class or function that a checkpoint may name")
-    if _is_in(target, ("torchvision", "trainlab")):
-        arguments |= {key: None for key in _INITIAL_WEIGHTS if key in arguments}
-    check_arguments(built, {key: value[key] for key in arguments}, section)
-    arguments |= late_arguments(built, arguments, **late)
-    return functools.partial(built, **arguments) if partial else built(**arguments)

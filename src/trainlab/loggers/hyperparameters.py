@@ -15,9 +15,10 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         config: resolved configuration.
         model: name of the option of the group `model`; None for the name of the network's class.
     """
-    network, optimizer, data, trainer = (config[group] for group in ("model", "optim", "data", "trainer"))
+    network, optimizer, scheduler = (config.get(group) or {} for group in ("model", "optim", "scheduler"))
+    data, trainer = config["data"], config["trainer"]
     return {
-        "model": model or _name(network),
+        "model": model or _name(network or config["module"]),
         "layers": _layers(network),
         "activation": str(network.get("activation") or "none"),
         "initializer": str(network.get("initializer") or "none"),
@@ -28,7 +29,7 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         "lr": float(optimizer.get("lr") or 0),
         "momentum": float(optimizer["betas"][0] if "betas" in optimizer else optimizer.get("momentum") or 0),
         "weight_decay": float(optimizer.get("weight_decay") or 0),
-        "scheduler": _name(config["scheduler"]),
+        "scheduler": _name(scheduler),
         "batch_size": float(data.get("batch_size") or 0),
         "augmentation": _augmentation(data),
         "label_smoothing": float(config["task"].get("label_smoothing") or 0),
@@ -40,7 +41,7 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
 
 
 def _name(part: Mapping[str, Any]) -> str:
-    return str(part["_target_"]).rpartition(".")[2]
+    return str(part.get("_target_") or "none").rpartition(".")[2]
 
 
 def _layers(network: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ def run_search(cfg: RunConfig, parts: Parts) -> dict[str, Any]:
     search: Search = construct(cfg.settings, "lr_search")
     short = search_config(cfg, parts.trainer.world_size)
     config = short.settings
-    key = fingerprint(config | {"images": parts.data.images.digest, "version": VERSION})
+    key = fingerprint(config | {"images": parts.learner.digest, "version": VERSION})
 
     device = parts.trainer.strategy.root_device
     short = short.changed({"trainer.devices": devices_setting(device)})  # not part of the key
@@ -100,7 +100,7 @@ def apply_lr(cfg: RunConfig, config: dict[str, Any], parts: Parts, result: Resul
         raise ValueError(f"{path} is damaged (lr_search); remove it, or set another name=")
     result.lr_search, lr = found, found["lr"]
     config["optim"]["lr"] = lr
-    parts.set_lr(lr)
+    parts.learner.set_lr(lr)
     os.environ[LR_VARIABLE] = repr(lr)
     suggestions = ", ".join(f"{rule} {suggestion:.2e}" for rule, suggestion in found["suggestions"].items())
     log.info("learning rate %.3g, found by %s (%s)", lr, found["method"], suggestions)
@@ -117,7 +117,7 @@ def apply_lr_of_main_process(config: dict[str, Any], parts: Parts) -> None:
             "search with one process first, then leave out lr_search and set optim.lr"
         )
     config["optim"]["lr"] = lr = float(os.environ[LR_VARIABLE])
-    parts.set_lr(lr)
+    parts.learner.set_lr(lr)
 
 
 def search_before_population(cfgs: Sequence[RunConfig]) -> list[Exception | None]:
@@ -195,7 +195,7 @@ def _train(short: RunConfig, data: ImageData, trial: Trial, context: RunContext)
         changes["scheduler"] = dict(trial.scheduler)
     parts = build(short.changed(changes), context)
     parts.data.share(data)
-    parts.standardize()
+    parts.learner.prepare(parts.trainer, is_new=True)
     # Instead of the callbacks that `build` has added: checkpoints and the like.
     replace_callbacks(parts.trainer, [*context.callbacks, *trial.callbacks])
     try:

@@ -77,6 +77,8 @@ def _problem_of_task(config: Config, data: ImageData | None) -> str:
 
 
 def _reasons(config: Config, devices: int) -> Iterator[str]:
+    if own := (config.get("module") or {}).get("_target_"):
+        yield f"module is {own}"
     if config["model"]["_target_"] == "trainlab.models.CNN":
         yield CONVOLUTIONAL
     elif config["model"]["_target_"] != "trainlab.models.MLP" and config["compile"]:

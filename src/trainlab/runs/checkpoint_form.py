@@ -23,7 +23,7 @@ def check_form(checkpoint: Any, to_resume: bool = False) -> None:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("trainlab"), dict):
         raise ValueError("was not written by trainlab")
     check_format(checkpoint["trainlab"].get("format", 1))
-    for key, (form, expected) in (_FORM | _TRAINING if to_resume else _FORM).items():
+    for key, (form, expected) in _expected(checkpoint["trainlab"], to_resume).items():
         value: Any = checkpoint
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -32,6 +32,16 @@ def check_form(checkpoint: Any, to_resume: bool = False) -> None:
         if not (isinstance(value, form) if isinstance(form, type) else form(value)):
             got = "" if isinstance(value, Mapping) else f", got {str(value)[:80]!r}"
             raise ValueError(f"is no valid checkpoint: {key} must be {expected}{got}")
+
+
+def _expected(about: Mapping[str, Any], to_resume: bool) -> "dict[str, tuple[_Form, str]]":
+    """Keys, and what is expected there. A LightningModule of the user's may have been trained on any data."""
+    found = _FORM | _TRAINING if to_resume else dict(_FORM)
+    config = about.get("config")
+    if isinstance(config, Mapping) and "model" not in config and "module" in config:
+        found = {key: value for key, value in found.items() if key not in _OF_NETWORK}
+        found["trainlab.config.module"] = (_are_settings, _SETTINGS)
+    return found
 
 
 def _is_count(value: Any) -> bool:
@@ -82,6 +92,10 @@ _FORM: dict[str, tuple[_Form, str]] = {
     "trainlab.config.model": (_are_settings, _SETTINGS),
     "trainlab.config.data": (_are_settings, _SETTINGS),
 }
+_OF_NETWORK = (
+    *("trainlab.image_shape", "trainlab.classes", "trainlab.config.model"),
+    *("trainlab.config.optim", "trainlab.config.scheduler"),
+)
 _TRAINING: dict[str, tuple[_Form, str]] = {
     "global_step": (_is_count, "an integer of at least 0"),
     "loops.fit_loop": (Mapping, "the counters of Lightning"),

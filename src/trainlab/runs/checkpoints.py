@@ -106,9 +106,16 @@ def load_checkpoint(path: Path, to_resume: bool = False) -> dict[str, Any]:
     return checkpoint | {"path": str(path)}
 
 
+def is_of_own_module(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is of a LightningModule that is not of trainlab."""
+    return bool((checkpoint["trainlab"]["config"].get("module") or {}).get("_target_"))
+
+
 def network_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The network's part of the state of a checkpoint."""
-    state = checkpoint["state_dict"]
+    """The network's part of the state of a checkpoint; all of it, if it is of a LightningModule of the user's."""
+    state: dict[str, Tensor] = checkpoint["state_dict"]
+    if is_of_own_module(checkpoint):
+        return state
     return {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
 
 
@@ -139,23 +146,24 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
     old = checkpoint["trainlab"]["config"]
     if batches_begun(checkpoint):
         _check_rest_of_epoch(batches_begun(checkpoint), old, config)
-    changes = differences(*({k: c.get(k) for k in ("optim", "scheduler", "freeze")} for c in (old, config)))
-    spans_the_run = not old["scheduler"]["_target_"].endswith((".constant", ".plateau"))
+    changes = differences(*({k: c.get(k) for k in ("optim", "scheduler", "freeze", "module")} for c in (old, config)))
+    spans_the_run = "scheduler" in old and not old["scheduler"]["_target_"].endswith((".constant", ".plateau"))
     if spans_the_run:
         length = ("max_epochs", "max_steps")
         changes += differences(*({f"trainer.{k}": c["trainer"][k] for k in length} for c in (old, config)))
     if changes:
         changes = [change for change in changes if "_target_" in change] or changes
+        kept = "the settings of its module" if is_of_own_module(checkpoint) else "optimizer and schedule"
         raise ValueError(
-            f"a resumed run keeps optimizer and schedule, but the checkpoint's are others ({'; '.join(changes)}); "
+            f"a resumed run keeps {kept}, but the checkpoint's are others ({'; '.join(changes)}); "
             "leave these as they were, or start anew under another name="
         )
     if spans_the_run:
         _check_span(checkpoint["trainlab"], config, total_steps)
     if "current_model_state" in checkpoint:  # only Lightning's WeightAveraging restores both
         others = {k: c for k, c in old["callbacks"].items() if c and not c["_target_"].startswith("trainlab.")}
-        kept = {k: c for k in others if (c := config["callbacks"].get(k))}
-        if changes := differences({"callbacks": others}, {"callbacks": kept}):
+        kept_callbacks = {k: c for k in others if (c := config["callbacks"].get(k))}
+        if changes := differences({"callbacks": others}, {"callbacks": kept_callbacks}):
             raise ValueError(
                 f"the checkpoint holds averaged weights and callbacks are others ({'; '.join(changes)}); "
                 "keep these callbacks as they were, or start anew under another name="

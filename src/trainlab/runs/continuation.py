@@ -48,7 +48,7 @@ def earlier_part(folder: Path, run_dir: Path, config: Mapping[str, Any], ckpt_pa
 
 def lacks_test(result: Result) -> bool:
     """Whether a completed run has not been tested: it was trained with test=false."""
-    return result.status == "completed" and "test_loss" not in result.metrics
+    return result.status == "completed" and not any(key.startswith("test_") for key in result.metrics)
 
 
 def kept_checkpoint(folder: Path, result: Result) -> Path:

@@ -43,7 +43,7 @@ _NOT_IN_FINGERPRINT = (
 )
 # Not in a fingerprint while they are off, or have the value that runs had before there was such a setting.
 _OFF_BY_DEFAULT = (
-    *("lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms"),
+    *("module", "lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms"),
     *("data.mixup", "data.cutmix"),
     *("task.class_weights", "task.focal_gamma", "task.metrics"),
 )
@@ -122,8 +122,13 @@ def is_debug_run(config: Config) -> bool:
 
 
 def training_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides without those of paths, observers and machine settings."""
-    return [override for override in overrides if not override.lstrip("+~").startswith(_WHERE_AND_HOW)]
+    """The overrides, as they were given, without those of paths, observers and machine settings."""
+    return [o for o in as_typed(overrides) if not o.lstrip("+~").startswith(_WHERE_AND_HOW)]
+
+
+def as_typed(overrides: Sequence[str]) -> list[str]:
+    """Overrides that Hydra has got as they were given, without the ``++`` that settings of `module` get."""
+    return [o.removeprefix("++") if o.startswith("++module.") else o for o in overrides]
 
 
 def _deciding(config: Config) -> dict[str, Any]:

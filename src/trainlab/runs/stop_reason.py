@@ -1,6 +1,6 @@
 """Why a training has ended, according to its callbacks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
@@ -9,8 +9,17 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason as Re
 from trainlab.runs.folder import is_interruption
 
 
-def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Sequence[Callback]) -> str:
-    """The reason in a word or two, for `result.json`; ``error`` is what has ended the run, if anything has."""
+def stop_reason(
+    error: BaseException | None, trainer: Trainer, callbacks: Sequence[Callback], epoch_is_whole: Callable[[], bool]
+) -> str:
+    """The reason in a word or two, for `result.json`.
+
+    Args:
+        error: what has ended the run, if anything has.
+        trainer: of the run.
+        callbacks: of the run.
+        epoch_is_whole: whether the last epoch was not ended inside.
+    """
     if error:
         return "interrupted" if is_interruption(error) else "error"
     if was_pruned(callbacks):
@@ -21,8 +30,7 @@ def stop_reason(error: BaseException | None, trainer: Trainer, callbacks: Sequen
         return "max_time"
     if 0 <= trainer.max_steps <= trainer.global_step:
         return "max_steps"
-    whole = trainer.lightning_module.epoch_is_whole
-    return "max_epochs" if whole and 0 <= (trainer.max_epochs or -1) <= trainer.current_epoch else "callback"
+    return "max_epochs" if epoch_is_whole() and 0 <= (trainer.max_epochs or -1) <= trainer.current_epoch else "callback"
 
 
 def was_pruned(callbacks: Sequence[Callback]) -> bool:

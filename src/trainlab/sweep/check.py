@@ -10,6 +10,7 @@ from torch import nn
 from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
+from trainlab.data import ImageData
 from trainlab.lr_search.apply import check_search
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable
@@ -51,7 +52,7 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
         return replace(job, metrics=TaskMetrics.read(own.task))
     check_search(cfg)
     parts = build(cfg)
-    job = replace(job, metrics=parts.task.reported)
+    job = replace(job, metrics=parts.learner.reported(()))
     if untested or not config["train"]:
         if ckpt_path is not None:
             raise ValueError("without training a sweep tests its own completed runs; leave out ckpt_path")
@@ -85,6 +86,8 @@ def _member_bytes(parts: Parts, itemsize: int) -> int:
     layer, the normalization, the activation and dropout put out, and a gradient of each; times four for what lies
     between operations, in evaluation with larger batches, and in pieces too small to be used again.
     """
+    if not isinstance(parts.data, ImageData):
+        return 0
     weights = sum(p.numel() for p in parts.network.parameters())
     features = sum(layer.out_features for layer in parts.network.modules() if isinstance(layer, nn.Linear))
     return itemsize * (6 * weights + 4 * 8 * parts.data.batch_size * features)

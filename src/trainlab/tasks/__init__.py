@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainlab.tasks.classification import Classification as Classification
+    from trainlab.tasks.logged import LoggedMetrics as LoggedMetrics
     from trainlab.tasks.metrics import Metric as Metric
     from trainlab.tasks.multilabel import MultiLabel as MultiLabel
     from trainlab.tasks.regression import Regression as Regression
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 # Imported when they are first used: the report reads `trainlab.tasks.metrics`, and no torch.
 _MODULES = {
     "Classification": "trainlab.tasks.classification",
+    "LoggedMetrics": "trainlab.tasks.logged",
     "Metric": "trainlab.tasks.metrics",
     "MultiLabel": "trainlab.tasks.multilabel",
     "Regression": "trainlab.tasks.regression",

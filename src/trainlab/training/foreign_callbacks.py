@@ -36,24 +36,25 @@ def watches_gradients(callbacks: Iterable[Callback]) -> bool:
     return any(is_overridden(hook, c, Callback) for c in callbacks for hook in _GRADIENT_HOOKS)
 
 
-def check_callbacks(callbacks: Mapping[str, Callback], on_cpu: bool) -> None:
+def check_callbacks(callbacks: Mapping[str, Callback], on_cpu: bool, automatic: bool = False) -> None:
     """Raise ValueError where one of Lightning's callbacks would fail or have no effect.
 
     Args:
         callbacks: all, by the setting that each is made from.
         on_cpu: whether the training is on the CPU.
+        automatic: whether Lightning's automatic optimization is used, as by LightningModules of the user's.
     """
     for setting, callback in callbacks.items():
-        if problem := _problem(callback, on_cpu):
+        if problem := _problem(callback, on_cpu, automatic):
             raise ValueError(f"{type(callback).__name__} {problem}; leave out {setting}")
     averaging = [setting for setting, callback in callbacks.items() if isinstance(callback, WeightAveraging)]
     if len(averaging) > 1:
         raise ValueError(f"a checkpoint holds one average of the weights, got {' and '.join(averaging)}; leave out one")
 
 
-def _problem(callback: Callback, on_cpu: bool) -> str:
+def _problem(callback: Callback, on_cpu: bool, automatic: bool) -> str:
     """Why a callback does not work and what to do instead; "" if it works."""
-    for kind, reason in _REFUSED.items():
+    for kind, reason in () if automatic else _REFUSED.items():
         if isinstance(callback, kind):
             return reason
     if isinstance(callback, DeviceStatsMonitor) and lacks_psutil(callback, on_cpu):
@@ -63,7 +64,7 @@ def _problem(callback: Callback, on_cpu: bool) -> str:
             "averages after the validation of an epoch, so that other weights would be saved than validated; "
             "average after steps (update_every_n_steps)"
         )
-    if is_overridden("on_before_zero_grad", callback, Callback):
+    if not automatic and is_overridden("on_before_zero_grad", callback, Callback):
         return (
             "has on_before_zero_grad, which Lightning calls only under automatic optimization; use on_train_batch_end"
         )

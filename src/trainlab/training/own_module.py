@@ -1,6 +1,5 @@
 """Training of a LightningModule of the user's: random draws that repeat, and what callbacks ask of it."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -35,7 +34,7 @@ class OwnModuleProgress(Checkpoint):
         write_epoch: is called at the end of an epoch.
 
     Attributes:
-        val_metrics, accumulate, logs_itself: see `Progress`.
+        val_metrics, logs_itself: see `Progress`.
     """
 
     logs_itself = True
@@ -43,12 +42,16 @@ class OwnModuleProgress(Checkpoint):
     def __init__(self, seed: int, primary: str, write_epoch: Callable[[Trainer], None]) -> None:
         self._seed, self._primary, self._write_epoch = seed, primary, write_epoch
         self.val_metrics: dict[str, float] = {}
-        self.accumulate = 1
         self._group: Mapping[str, Any] = {}  # of the first optimizer
         self._lr: Any = None  # of the latest step; a schedule has changed that of the group
         self.begun_batches = self.begun_images = 0
-        self._images = 0
-        self._loss: Tensor | None = None
+        self._losses: list[Tensor] = []  # of the batches of the epoch, where the training step returns them
+        self._sizes: list[int] = []  # images of the batches
+
+    @property
+    def accumulate(self) -> int:
+        """Batches of an optimizer step."""
+        return self._trainer.accumulate_grad_batches
 
     @property
     def steps_per_epoch(self) -> float:
@@ -67,23 +70,29 @@ class OwnModuleProgress(Checkpoint):
         return batches_trained(self._trainer)[1]
 
     def train_metrics(self) -> tuple[dict[str, float], int]:
-        """Metrics that were logged in training, over the epoch, and the number of its images, over all processes."""
+        """Metrics that were logged in training, over the epoch, and the number of its images, over all processes.
+
+        `train/loss` is the mean of the losses that the training step has returned, unless it logs one of that name.
+        """
         logged = logged_in_epoch(self._trainer)
+        if len(self._losses) == len(self._sizes):
+            sizes = torch.tensor(self._sizes, dtype=torch.float64)
+            logged = {"train/loss": (torch.stack(self._losses).cpu().double() * sizes).sum() / sizes.sum()} | logged
         kept = {name: value for name, value in logged.items() if not name.endswith("_step")}
         kept = {k: v for k, v in kept.items() if not (k.endswith("_epoch") and k.removesuffix("_epoch") in kept)}
-        images = torch.tensor(self._images, dtype=torch.float64)
+        images = torch.tensor(sum(self._sizes), device=self._trainer.strategy.root_device)
         return self._means(kept), int(self._trainer.strategy.reduce(images, reduce_op="sum"))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Have Lightning draw batches and step schedules where a resumed run does the same."""
-        self._trainer, self.accumulate = trainer, trainer.accumulate_grad_batches
+        self._trainer = trainer
         if stage == "fit":
             seed_batches(trainer, self._seed_all)
             self._step_schedules = step_plateau_schedules(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the sums of the epoch."""
-        self.val_metrics, self._images, self._loss = {}, 0, None
+        self.val_metrics, self._losses, self._sizes = {}, [], []
         self._seed_all("epoch", trainer.current_epoch)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -97,10 +106,11 @@ class OwnModuleProgress(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count images; keep the loss of the latest batch."""
-        self._images += count_images(batch)
+        """Count images, and keep the loss."""
+        self._sizes.append(count_images(batch))
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        self._loss = loss if isinstance(loss, Tensor) else None
+        if isinstance(loss, Tensor) and loss.dim() == 0:  # Lightning has divided it
+            self._losses.append(loss.detach() * self.accumulate if self.accumulate > 1 else loss.detach())
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop a training whose loss is not finite."""
@@ -150,11 +160,13 @@ class OwnModuleProgress(Checkpoint):
         return {name: float(value) for name, value in found.items()}
 
     def _check_loss(self, trainer: Trainer) -> None:
-        if self._loss is not None and not math.isfinite(float(self._loss)):
-            raise Diverged(
-                f"the loss is not finite at the end of epoch {trainer.current_epoch}; lower the learning rate of the "
-                "module or set trainer.gradient_clip_val=1"
-            )
+        if not self._losses or bool((finite := torch.stack(self._losses).isfinite()).all()):
+            return
+        batch_idx = int((~finite).nonzero()[0])
+        raise Diverged(
+            f"the loss is not finite in epoch {trainer.current_epoch}, batch {batch_idx}; lower the learning rate of "
+            "the module, or set trainer.gradient_clip_val=1"
+        )
 
 
 def count_images(batch: Any) -> int:

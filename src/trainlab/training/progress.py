@@ -13,13 +13,15 @@ class Progress(Protocol):
 
     Attributes:
         val_metrics: validation metrics of this epoch by name; empty until it is validated.
-        accumulate: batches of an optimizer step.
         logs_itself: whether the module logs its metrics to the loggers other than `metrics.csv`.
     """
 
     val_metrics: dict[str, float]
-    accumulate: int
     logs_itself: bool
+
+    @property
+    def accumulate(self) -> int:
+        """Batches of an optimizer step."""
 
     @property
     def steps_per_epoch(self) -> float:

@@ -1,0 +1,191 @@
+"""What a run trains, as the run sees it, and the first of two kinds: a network for a task."""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+from torch.optim import Optimizer
+
+from trainlab.callbacks import EpochLog
+from trainlab.data import ImageData
+from trainlab.inference.network import Evaluation, evaluate
+from trainlab.models.image_network import ImageNetwork
+from trainlab.runs.checkpoints import check_same_network, network_weights
+from trainlab.tasks.logged import LoggedMetrics
+from trainlab.tasks.reported import TaskMetrics
+from trainlab.tasks.task import Task
+from trainlab.training.length import count_batches, count_steps, limited
+from trainlab.training.module import Classifier
+from trainlab.training.optimizer_checks import check_closure
+from trainlab.training.schedules import check_scheduler
+
+
+class Learner(Protocol):
+    """What a run trains."""
+
+    @property
+    def task(self) -> Task | LoggedMetrics:
+        """The metrics, and the primary one."""
+
+    @property
+    def module(self) -> lightning.LightningModule:
+        """What Lightning trains."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What has the weights of checkpoints."""
+
+    @property
+    def trainer_settings(self) -> Mapping[str, Any]:
+        """Arguments of the Trainer that it replaces."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Plain values that its checkpoints have. Reads the images."""
+
+    def reported(self, validated: Collection[str]) -> TaskMetrics:
+        """The metrics as a result names them, of which these were ``validated``."""
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal hash of the data. Reads the images."""
+
+    def describe_data(self) -> str:
+        """What it is trained on, in one line."""
+
+    def callbacks(self, epochs: EpochLog) -> Sequence[Callback]:
+        """That take part in its training, before all others."""
+
+    def check(self, trainer: lightning.Trainer) -> int:
+        """Optimizer steps of the whole run; 0 where they are not known.
+
+        Raises:
+            ValueError: it cannot be trained so.
+        """
+
+    def set_lr(self, lr: float) -> None:
+        """Have another learning rate, before the optimizer is made."""
+
+    def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
+        """Prepare for a training, which ``is_new`` or continues from a checkpoint. May read the images."""
+
+    def test(
+        self, checkpoint: dict[str, Any], trainer: lightning.Trainer
+    ) -> tuple[dict[str, float], Evaluation | None]:
+        """Metrics of a checkpoint on the test set by their keys in a result, and outputs, where they are kept."""
+
+
+@dataclass
+class NetworkForTask:
+    """A network that is trained for a task. See `Learner`.
+
+    Attributes:
+        optimizer: makes the optimizer.
+        scheduler: makes the schedule.
+        trial: an optimizer like that of the training.
+    """
+
+    data: ImageData
+    task: Task
+    network: ImageNetwork
+    module: Classifier
+    optimizer: partial[Optimizer]
+    scheduler: Callable[[Optimizer, int], Any]
+    trial: Optimizer
+
+    @property
+    def trainer_settings(self) -> Mapping[str, Any]:
+        """The module clips gradients and accumulates them."""
+        return {"gradient_clip_val": None, "accumulate_grad_batches": 1}
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Shape of the images, names of the classes, number of outputs."""
+        shape, classes = list(self.data.image_shape), list(self.data.images.classes)
+        return {"image_shape": shape, "classes": classes, "num_outputs": self.network.num_classes}
+
+    def reported(self, validated: Collection[str]) -> TaskMetrics:
+        """Those of the task."""
+        return self.task.reported
+
+    @property
+    def digest(self) -> str:
+        """That of the images."""
+        return self.data.images.digest
+
+    def describe_data(self) -> str:
+        """Where the images are."""
+        return self.data.describe_memory()
+
+    def callbacks(self, epochs: EpochLog) -> Sequence[Callback]:
+        """None."""
+        return []
+
+    def check(self, trainer: lightning.Trainer) -> int:
+        """Optimizer steps of the whole run, before any image is read."""
+        check_closure(self.trial, self.module.accumulate, trainer.world_size, trainer.precision)
+        total_steps = count_image_steps(trainer, self.data, self.module.accumulate)
+        check_scheduler(self.scheduler, self.trial, total_steps, self.task.known)
+        check_last_batch(trainer, self.data, self.network)
+        if trainer.precision == "64-true":  # Lightning does it after callbacks and checkpoints have seen it
+            self.module.double()
+        return total_steps
+
+    def set_lr(self, lr: float) -> None:
+        """Have another learning rate, before the optimizer is made."""
+        self.optimizer.keywords["lr"] = lr
+
+    def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
+        """Give the network the statistics of the training split, if it scales by them."""
+        if is_new and self.network.scaling.standardize:
+            self.network.scaling.set_statistics(*self.data.statistics())
+
+    def test(self, checkpoint: dict[str, Any], trainer: lightning.Trainer) -> tuple[dict[str, float], Evaluation]:
+        """Evaluate the weights of a checkpoint, in float32."""
+        check_same_network(checkpoint, self.network)
+        self.data.trainer = trainer
+        self.data.setup("test")
+        network = self.network.float().to(trainer.strategy.root_device)
+        network.load_state_dict(network_weights(checkpoint))
+        evaluation = evaluate(network, self.data.test_dataloader(), self.task)
+        return evaluation.of_split("test"), evaluation
+
+
+def count_image_steps(trainer: lightning.Trainer, data: ImageData, accumulate: int) -> int:
+    """Optimizer steps of a run on images, before any is read.
+
+    Raises:
+        ValueError: a limit leaves no batch to train or to validate on.
+    """
+    total = data.count_train_images()
+    val_images = data.count_val_images(total)
+    images = total - val_images
+    overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it dynamically
+    count_batches(
+        *(val_images, data.eval_batch_size, trainer.world_size),
+        *(trainer.limit_val_batches, overfit or "limit_val_batches"),
+    )
+    batches = count_batches(
+        *(images, data.batch_size, trainer.world_size),
+        *(trainer.limit_train_batches, overfit or "limit_train_batches"),
+    )
+    return count_steps(batches, accumulate, trainer.max_epochs, trainer.max_steps)
+
+
+def check_last_batch(trainer: lightning.Trainer, data: ImageData, network: nn.Module) -> None:
+    """Raise ValueError where a process has a batch of one image, which batch normalization cannot take."""
+    if not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+        return
+    total = data.count_train_images()
+    images = math.ceil((total - data.count_val_images(total)) / trainer.world_size)
+    batches = limited(math.ceil(images / data.batch_size), trainer.limit_train_batches)
+    if 1 in (data.batch_size, images - (batches - 1) * data.batch_size):
+        raise ValueError(
+            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
+            "set data.batch_size or data.val_size"
+        )

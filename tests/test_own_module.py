@@ -1,0 +1,262 @@
+"""A LightningModule that is not of trainlab, as what a run trains."""
+
+import json
+
+import pytest
+import torch
+from torch.nn import functional
+
+from conftest import NUM_TRAIN, NUM_VAL, STEPS
+from faults import PowerCut, PressCtrlC
+from own_modules import Lit
+from same_runs import assert_same_run, rows
+from trainlab.config.compose import compose
+from trainlab.data.shapes import Shapes
+from trainlab.inference import load_network
+from trainlab.inference.evaluate import evaluate_checkpoint
+from trainlab.population.eligibility import ineligible_reason
+from trainlab.run import Interrupted, build, run
+from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.errors import Diverged
+from trainlab.runs.result import Result
+
+EPOCHS = 4
+SHAPES = (
+    *("data=shapes", f"data.num_train={NUM_TRAIN + NUM_VAL}", f"data.val_size={NUM_VAL}", "data.num_test=100"),
+    *("data.batch_size=16", "trainer=cpu", "trainer.max_epochs=2", "logger.tensorboard=null"),
+)
+LIT = ("module._target_=own_modules.Lit", *SHAPES)
+SCORED = ("task=logged", "task.primary=score", "task.mode=max")
+
+
+@pytest.fixture
+def config_dir(tmp_path):
+    """Options of a user's: the data module."""
+    path = tmp_path / "mine" / "data" / "noisy.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("_target_: own_modules.NoisyData\nbatch_size: 8\nnum_workers: 0\npersistent_workers: false\n")
+    return path.parents[1]
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, config_dir):
+    """Run with overrides and with ``callbacks`` before its own. Returns result and folder."""
+
+    def trained(*overrides, name="run", callbacks=()):
+        def build_with_callbacks(cfg, context):
+            parts = build(cfg, context)
+            parts.trainer.callbacks[:0] = callbacks
+            return parts
+
+        given = {override.partition("=")[0]: override for override in overrides}
+        cfg = compose([*given.values(), f"name={name}", f"output_dir={tmp_path}"], config_dir)
+        with monkeypatch.context() as patch:
+            patch.setattr("trainlab.run.build", build_with_callbacks)
+            return run(cfg), tmp_path / name
+
+    return trained
+
+
+NOISY = ("data=noisy", "trainer=cpu", f"trainer.max_epochs={EPOCHS}", "logger.tensorboard=null", *SCORED)
+TWO = ("module._target_=own_modules.Two", *NOISY)
+
+
+def test_a_module_is_trained_validated_and_tested_on_images_as_floats(train):
+    result, folder = train(*LIT, "module.lr=0.02", "module.width=5")
+    assert result.status == "completed"
+    checkpoint = load_checkpoint(folder / "checkpoints" / "best.ckpt")
+    assert checkpoint["state_dict"]["net.1.weight"].shape == (5, 3 * 32 * 32)
+    assert checkpoint["hyper_parameters"]["lr"] == 0.02
+    images = Shapes(num_train=NUM_TRAIN + NUM_VAL, num_test=100).read()
+    module = Lit(width=5)
+    module.load_state_dict(checkpoint["state_dict"])
+    logits = module.eval()(images.test / 255).detach()
+    hits = (logits.argmax(1) == images.test_labels).float().mean()
+    loss = functional.cross_entropy(logits, images.test_labels)
+    assert result.metrics["test_hits"] == pytest.approx(float(hits))
+    assert result.metrics["test_loss"] == pytest.approx(float(loss), rel=1e-5)
+    found = rows(folder)
+    best = found[result.metrics["best_epoch"]]
+    assert result.metrics["val_loss"] == float(best["val/loss"]) == min(float(row["val/loss"]) for row in found)
+    assert result.metrics["val_hits"] == float(best["val/hits"])
+    assert [float(row["late"]) for row in found] == [0, 1], "what is logged at the end of an epoch is of that epoch"
+    assert [float(row["train_loss"]) for row in found] == pytest.approx([float(r["train/loss"]) for r in found])
+    assert "train_loss_step" not in found[0]
+    assert [row["step"] for row in found] == [str(STEPS), str(2 * STEPS)]
+
+
+def test_the_result_names_the_metrics_that_were_logged(train):
+    result, folder = train(*TWO, "trainer.max_epochs=1")
+    expected = {"primary": "val_score", "compared_by": "val_score"}
+    expected["metrics"] = {"val_score": {"mode": "max", "label": "validation score", "spec": ".4g"}}
+    assert json.loads((folder / "result.json").read_text())["task"] == expected
+    assert {"val_score", "test_score"} <= result.metrics.keys()
+    assert "lr" in rows(folder)[0]
+
+
+def test_the_best_epoch_is_the_best_by_the_primary_metric(train):
+    result, folder = train(*LIT, "trainer.max_epochs=4", "task=logged", "task.primary=val/hits", "task.mode=max")
+    hits = [float(row["val/hits"]) for row in rows(folder)]
+    assert result.metrics["best_epoch"] == hits.index(max(hits))
+    assert load_checkpoint(folder / "checkpoints" / "best.ckpt")["epoch"] == hits.index(max(hits))
+
+
+def test_early_stopping_watches_the_primary_metric(train):
+    result, folder = train(
+        *TWO, "module.lr=0", "trainer.max_epochs=9", "callbacks.early_stopping.patience=2", "data.batch_size=24"
+    )
+    assert result.metrics["stop_reason"] == "early stopping"
+    assert len(rows(folder)) < 9
+
+
+@pytest.mark.parametrize("name", ["Lit", "Stepwise"])
+def test_an_interrupted_run_resumes_to_the_bit(name, train):
+    settings = [*LIT, f"module._target_=own_modules.{name}", f"trainer.max_epochs={EPOCHS}"]
+    _, whole = train(*settings, name="whole")
+    with pytest.raises(Interrupted):
+        train(*settings, name="cut", callbacks=(PressCtrlC(1),))
+    torch.rand(7)  # what else has been drawn in a process does not matter
+    _, cut = train(*settings, name="cut")
+    assert_same_run(cut, whole)
+    assert len({row["lr"] for row in rows(cut)}) > 1, "the schedule moves the rate"
+
+
+WORKERS = {
+    "no workers": [],
+    "workers": ["data.num_workers=2"],
+    "persistent workers": ["data.num_workers=2", "data.persistent_workers=true"],
+}
+
+
+@pytest.mark.parametrize("workers", [pytest.param(w, marks=[pytest.mark.slow] * (w != "no workers")) for w in WORKERS])
+def test_data_loaders_draw_the_same_after_a_failure(workers, train):
+    settings = [*TWO, *WORKERS[workers], f"trainer.max_epochs={EPOCHS}"]
+    _, whole = train(*settings, name="whole")
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(*settings, name="cut", callbacks=(Late(2),))
+    assert len(rows(whole.parent / "cut")) == 2
+    _, cut = train(*settings, name="cut")
+    assert_same_run(cut, whole)
+
+
+class Late(PowerCut):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            raise RuntimeError("power cut")
+
+
+def test_more_epochs_continue_a_finished_run(train):
+    _, whole = train(*TWO, name="whole")
+    train(*TWO, "trainer.max_epochs=2", name="longer")
+    _, longer = train(*TWO, "ckpt_path=last", name="longer")
+    assert_same_run(longer, whole)
+    with pytest.raises(ValueError, match=r"keeps the settings of its module.*module\.lr: not set, now 0\.1"):
+        train(*TWO, "module.lr=0.1", "trainer.max_epochs=9", "ckpt_path=last", name="longer")
+
+
+def test_another_seed_draws_other_weights_and_batches(train):
+    (one, _), (other, _) = (train(*TWO, "trainer.max_epochs=1", f"seed={seed}", name=f"{seed}") for seed in (1, 2))
+    assert one.metrics["val_score"] != other.metrics["val_score"]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(train, tmp_path):
+    with pytest.raises(Diverged, match="the loss is not finite in epoch 1, batch 2;"):
+        train(*LIT, "module._target_=own_modules.Diverging", "trainer.max_epochs=3")
+    assert Result.read(tmp_path / "run").status == "diverged"
+
+
+REFUSED = {
+    "model=bn has no effect on a LightningModule": ["model=bn"],
+    "optim.lr=1 has no effect on": ["optim.lr=1"],
+    "task.label_smoothing=0.1 has no effect on": ["task.label_smoothing=0.1"],
+    "compile has no effect on": ["compile=true"],
+    "freeze has no effect on": ["freeze=['*']"],
+    "lr_search has no effect on": ["lr_search=range_test"],
+    "Lit takes no depth; leave out module.depth": ["module.depth=2"],
+    "module must build a LightningModule, got Linear": [
+        *("module._target_=torch.nn.Linear", "module.in_features=1", "module.out_features=1"),
+    ],
+    "mode must be given for monitor='val/hits', min or max": ["task=logged", "task.primary=val/hits"],
+    "layer statistics are of networks": ["callbacks.layer_statistics.every_n_epochs=1"],
+    "step losses are of networks": ["callbacks.step_losses.enabled=true"],
+    "tensors and plain values only, got .*Linear at hyper_parameters.part": [
+        "module._target_=own_modules.HoldingNetwork"
+    ],
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_has_no_effect_is_an_error_before_anything_is_written(message, train, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train(*LIT, *REFUSED[message])
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_automatic_optimization_are_refused_without_it(train):
+    with pytest.raises(ValueError, match="gradient_clip_val needs Lightning's automatic optimization, which Two"):
+        train(*TWO, "trainer.gradient_clip_val=1")
+
+
+def test_a_metric_that_is_not_logged_is_an_error_that_names_those_that_are(train):
+    with pytest.raises(ValueError, match="got val/loss, and it logs score; set task=logged"):
+        train(*TWO, "task.primary=val/loss", "task.mode=min")
+
+
+def test_what_a_checkpoint_could_not_give_back_is_an_error_when_it_is_written(train, tmp_path):
+    with pytest.raises(ValueError, match=r"got random\.Random at held\.draws"):
+        train(*LIT, "module._target_=own_modules.Holding")
+    assert Result.read(tmp_path / "run").status == "failed"
+    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_module_is_trained_solo_and_the_plan_says_why(tmp_path):
+    config = compose([*LIT, "name=x", f"output_dir={tmp_path}"]).settings
+    assert ineligible_reason(config, 1) == "module is own_modules.Lit"
+    assert not {"model", "optim", "scheduler"} & config.keys()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of Lit, and its best checkpoint."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    result = run(compose([*LIT, "name=run", f"output_dir={folder.parent}"]))
+    return result, folder / "checkpoints" / "best.ckpt"
+
+
+def test_a_checkpoint_is_evaluated_by_the_modules_own_test(trained, tmp_path):
+    result, path = trained
+    before = {key: value for key, value in result.metrics.items() if key.startswith("test_")}
+    found = evaluate_checkpoint(path, device="cpu", out=tmp_path / "eval.json", trust=["own_modules"])
+    assert {key: value for key, value in found.items() if key.startswith("test_")} == before
+    with pytest.raises(ValueError, match=r"names own_modules\.Lit, which is not of trainlab"):
+        evaluate_checkpoint(path, device="cpu", out=tmp_path / "eval.json")
+    with pytest.raises(ValueError, match="leave out mc_samples"):
+        evaluate_checkpoint(path, mc_samples=3, device="cpu", out=tmp_path / "eval.json", trust=["own_modules"])
+
+
+def test_a_checkpoint_predicts_by_forward_on_raw_images(trained):
+    _, path = trained
+    network = load_network(path, trust=["own_modules"])
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    module = Lit()
+    module.load_state_dict(load_checkpoint(path)["state_dict"])
+    assert torch.equal(network(images), module.eval()(images * (1 / 255)))
+
+
+def test_a_run_on_data_of_its_own_is_evaluated_but_predicts_no_images(train):
+    result, folder = train(*TWO, "trainer.max_epochs=1")
+    path, trust = folder / "checkpoints" / "best.ckpt", ["own_modules"]
+    found = evaluate_checkpoint(path, device="cpu", trust=trust)
+    assert found["test_score"] == result.metrics["test_score"]
+    with pytest.raises(ValueError, match="leave out root"):
+        evaluate_checkpoint(path, device="cpu", trust=trust, data_root="elsewhere")
+    with pytest.raises(ValueError, match=r"is of a own_modules\.Two that was trained on a data module of its own"):
+        load_network(path, trust)
+
+
+def test_an_untested_run_is_tested_later(train):
+    tested, _ = train(*LIT, name="tested")
+    train(*LIT, "test=false", name="later")
+    later, _ = train(*LIT, "train=false", name="later")
+    metrics = [{k: v for k, v in found.metrics.items() if k.startswith("test_")} for found in (tested, later)]
+    assert metrics[0] == metrics[1] != {}
