@@ -15,6 +15,8 @@ from trainlab.inference.rebuild import rebuild_network
 from trainlab.inference.table import show
 from trainlab.run import run
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import TaskMetrics
 
 
 @pytest.fixture(scope="module")
@@ -284,3 +286,10 @@ def test_a_class_without_test_images_has_no_accuracy(train, capsys):
     assert sum(accuracy is None for accuracy in written["class_acc"].values()) >= 5
     show(written)
     assert "nan" not in capsys.readouterr().out
+
+
+def test_a_terminal_shows_the_metrics_of_any_task(capsys):
+    r2, loss = Metric("max", "validation r2", "val_r2", ".3f"), Metric("min", "validation loss", "val_loss", ".1f")
+    show({"task": TaskMetrics.of(r2, r2, [loss]).entry(), "test_loss": 1.25, "test_r2": 0.5})
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["│", "r2", "│", "0.500", "│"] in rows and ["│", "loss", "│", "1.2", "│"] in rows

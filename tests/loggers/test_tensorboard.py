@@ -11,11 +11,12 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 
 from conftest import STEPS
 from event_files import BOARD, event_files, points, values
-from trainlab.loggers.tensorboard import TensorBoard, results
+from trainlab.loggers.tensorboard import TensorBoard, charts, results
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
-from trainlab.tasks.reported import DEFAULT
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 METRICS = results(DEFAULT)
 CURVES = ("train/loss", "train/acc", "val/loss", "val/acc", "run/lr", "run/epoch")
@@ -85,6 +86,17 @@ def test_one_file_with_curves_hyperparameters_and_result(train):
     expected = {"optimizer": "SGD", "lr": 0.05, "momentum": 0.9, "seed": "3", "layers": "3 x 16", "batch_norm": False}
     assert {name: settings[name] for name in expected} == expected
     assert status == api_pb2.STATUS_SUCCESS
+
+
+def test_columns_and_charts_are_those_of_the_metrics_of_the_task():
+    mae = Metric("min", "validation mean absolute error", "val_mae", ".4g")
+    metrics = TaskMetrics.of(mae, mae)
+    expected = {"val_mae": "val/best_mae", "test_mae": "test/mae", "best_epoch": "val/best_epoch"}
+    assert results(metrics) == expected
+    assert charts(metrics) == {
+        "mean absolute error": ["Multiline", ["train/mae$", "val/mae$"]],
+        "learning rate": ["Multiline", ["run/lr$"]],
+    }
 
 
 def test_losses_share_a_chart(train):

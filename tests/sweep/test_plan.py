@@ -1,6 +1,7 @@
 """Plans, shares of the machine and estimates: arithmetic, without processes."""
 
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
 from trainlab.sweep.resources import Memory
 from trainlab.sweep.state import State
+from trainlab.tasks.metrics import Metric
+from trainlab.tasks.reported import TaskMetrics
 
 
 def job(number, todo=RUN, folder=Path("nowhere"), **more):
@@ -321,3 +324,28 @@ def test_a_table_of_a_thousand_jobs_fits_the_screen(height, tmp_path):
     assert len(capture.get().splitlines()) < height
     assert "490 of 1000 done, 4 running, 496 waiting, 10 failed" in capture.get()
     assert summary(state) == "1000 jobs: 490 completed, 10 failed, 500 waiting"
+
+
+R2 = Metric("max", "validation r2", "val_r2", ".3f")
+LOSS = Metric("min", "validation loss", "val_loss", ".1f")
+
+
+def test_progress_shows_the_metrics_of_the_jobs_and_the_best_in_their_direction(tmp_path, capsys):
+    jobs = [job(number, folder=tmp_path, metrics=TaskMetrics.of(R2, R2, [LOSS])) for number in range(2)]
+    state = State(jobs, 2)
+    state.outcomes[0], state.seconds[0] = outcome("completed", {"val_r2": 0.9, "val_loss": 5.0}), 1.0
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "metrics.csv").write_text("epoch,val/loss,val/r2\n0,2.0,0.3\n1,3.0,0.5\n2,1.0,0.4\n")
+    state.started = {1: 0.0}
+    Lines(state).ended(jobs[0], state)
+    assert "seed=0   val r2 0.900, val loss 5.0   1 s" in capsys.readouterr().out
+    console = Console(width=80, height=24, force_terminal=True, file=(tmp_path / "screen").open("w"))
+    table = LiveTable(state, console)
+    with console.capture() as capture:
+        console.print(table._render(state))
+    table.close()
+    console.file.close()
+    shown = [" ".join(line.split()) for line in re.sub(r"\x1b[^m]*m", "", capture.get()).splitlines()]
+    assert "run val r2 val loss time status" in shown
+    assert any(line.startswith("seed=1 0.500 3.0 ") for line in shown)
+    assert any("; best 0.900 (seed=0)" in line for line in shown)

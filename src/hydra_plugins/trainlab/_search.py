@@ -79,9 +79,9 @@ def _metric_of(objective: str, jobs: Sequence[Job]) -> Metric:
         ValueError: they do not.
     """
     found = {metric for job in jobs for metric in job.metrics.every if metric.key == key_of(objective)}
-    if len(found) != 1:
+    if {metric.mode for metric in found} not in ({"min"}, {"max"}):
         raise ValueError(
-            f"all trials of a search must have its objective, with the same direction, got {objective}; "
+            f"the objective must be a metric that all trials have, better in the same direction, got {objective}; "
             "set sweep.objective"
         )
     return found.pop()

@@ -93,12 +93,11 @@ def evaluate_checkpoint(
         "epoch": checkpoint["epoch"],
         "data_digest": data.images.digest,
         **evaluation.of_split("test"),
+        "task": task.reported.entry(),
     }
     if evaluation.confusion is not None:
         figures["class_acc"] = dict(zip(data.classes, evaluation.class_accuracy, strict=True))
         figures["confusion"] = evaluation.confusion.tolist()
-    else:
-        figures["task"] = task.reported.entry()
     if mc_samples is not None:
         figures |= _uncertainty(ckpt_path, network, data, place, evaluation, mc_samples, mc_seed, out)
     else:

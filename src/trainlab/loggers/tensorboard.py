@@ -68,7 +68,7 @@ class TensorBoard(TensorBoardLogger):
         from torch.utils.tensorboard.summary import custom_scalars
 
         self._results = results(metrics)
-        layout = custom_scalars({"curves": _charts(metrics)})
+        layout = custom_scalars({"curves": charts(metrics)})
         described = [_experiment(hyperparameters, self._results), _session_start(hyperparameters), _session_end("")]
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
         replaced = {value.tag for summary in (layout, *described) for value in summary.value}
@@ -127,7 +127,7 @@ def results(metrics: TaskMetrics) -> dict[str, str]:
     return {**validation, **test, "best_epoch": "val/best_epoch"}
 
 
-def _charts(metrics: TaskMetrics) -> dict[str, list[Any]]:
+def charts(metrics: TaskMetrics) -> dict[str, list[Any]]:
     """The curves that share a chart: training and validation of each metric."""
     tags = {metric.name: metric.key.replace("_", "/", 1) for metric in metrics.every}
     patterns = {name: [f"train/{tag.removeprefix('val/')}$", f"{tag}$"] for name, tag in tags.items()}
