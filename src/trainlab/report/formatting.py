@@ -32,7 +32,8 @@ def format_interval(of: Interval, spec: str) -> str:
     if of.n == 0:
         return "-"
     spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:{spec}}"
-    return f"{of.mean:z{spec}}{spread}"  # z: no "-0.0"
+    mean = format(of.mean, spec)
+    return f"{mean[mean.startswith('-') and not mean.strip('-0.%') :]}{spread}"  # no "-0.0"
 
 
 def format_bounds(of: Ratio) -> str:

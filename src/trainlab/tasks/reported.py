@@ -26,9 +26,10 @@ class TaskMetrics:
     @classmethod
     def of(cls, primary: Metric, compared_by: Metric, others: Sequence[Metric] = ()) -> "TaskMetrics":
         """With each key once."""
-        by_key = {metric.key: metric for metric in [*reversed(others), compared_by, primary]}
-        order = dict.fromkeys(metric.key for metric in [primary, compared_by, *others])
-        return cls(primary, compared_by, tuple(by_key[key] for key in order))
+        by_key: dict[str, Metric] = {}
+        for metric in (primary, compared_by, *others):
+            by_key.setdefault(metric.key, metric)
+        return cls(primary, compared_by, tuple(by_key.values()))
 
     @classmethod
     def read(cls, entry: Mapping[str, Any] | None) -> "TaskMetrics":
@@ -78,7 +79,7 @@ def read_metric(key: str, about: Mapping[str, Any]) -> Metric:
         ValueError, KeyError, TypeError: ``about`` describes none.
     """
     mode, label, spec = (about[field] for field in _FIELDS)
-    format(0.5, f"z{spec}")
+    format(0.5, spec)
     if mode not in ("min", "max", None) or not isinstance(label, str):
         raise ValueError(f"mode must be min, max or null, and label a text, got {mode!r} and {label!r}")
     return Metric(mode, label, key, spec)
