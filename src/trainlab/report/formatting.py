@@ -33,7 +33,8 @@ def format_interval(of: Interval, spec: str) -> str:
         return "-"
     spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:{spec}}"
     mean = format(of.mean, spec)
-    return f"{mean[mean.startswith('-') and not mean.strip('-0.%') :]}{spread}"  # no "-0.0"
+    is_zero = not mean.strip("-0.%")
+    return f"{mean.lstrip('-') if is_zero else mean}{spread}"
 
 
 def format_bounds(of: Ratio) -> str:
