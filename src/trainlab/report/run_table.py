@@ -23,7 +23,7 @@ from trainlab.tasks.reported import TaskMetrics
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-MAX_METRICS = 4  # columns of validation metrics on a terminal
+MAX_METRICS = 2  # columns of validation metrics on a terminal of 80
 
 
 @dataclass(frozen=True)
