@@ -124,6 +124,14 @@ def test_axes_are_labelled_by_the_metric(regression: Path):
     assert [plot.name for plot in plot_groups(groups)] == names
 
 
+@pytest.mark.usefixtures("drawn")
+def test_a_wild_group_is_cut_off_where_higher_is_better(leave_task: Leave, tmp_path: Path):
+    for i, values in enumerate(([-2.0, 0.1, 0.5], [-1.5, 0.2, 0.6], [-900.0, -800.0, -700.0])):
+        leave_task(f"m{i}", TaskMetrics.of(R2, R2), {"val/r2": values}, 1, f"m{i}")
+    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_r2", "epochs").caption
+    assert caption.endswith(" Cut off at the bottom: m2.")
+
+
 def test_a_module_of_ones_own_has_one_metric_and_no_loss(leave_task: Leave, tmp_path: Path, no_figures: None):
     for seed in (1, 2):
         leave_task(f"a{seed}", OWN_MODULE, {"f1": [0.1, 0.5 + seed / 100, 0.3]}, seed, "a")  # logged without a split

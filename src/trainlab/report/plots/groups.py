@@ -27,7 +27,7 @@ MAX_TRAINING_CURVES = 4
 MAX_LR_TICKS = 7
 MAX_LINES, MAX_AXES, MAX_TICKS = 300, 8, 8  # of parallel coordinates
 WILD = 4
-ROOM_BELOW = 0.05  # of an axis, matplotlib's own
+ROOM = 0.05  # of an axis, matplotlib's own
 
 
 def plot_groups(groups: Sequence[Group]) -> list[Plot]:
@@ -90,9 +90,12 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
                 axes.plot(training.x, training.mean, color=COLORS[i], linewidth=0.9, linestyle=":")
             means.append(lines.mean)
         _label_axis(axes, metric)
-        top = highest_shown(means) if metric.mode == "min" else math.inf
-        cut_off(axes, top)
-        over = [group.label for group, mean in zip(shown, means, strict=True) if len(mean) and mean.max() > top]
+        ranks = [metric.rank(mean) for mean in means]
+        # A metric that is better high, such as R2, has no start to go by: far below zero is wild.
+        wild = metric.mode == "max" and any((rank > WILD).any() for rank in ranks)
+        worst = highest_shown(ranks, usual_at_least=float(wild))
+        cut_off(axes, metric.rank(worst), at=metric.by_mode("top", "bottom"))
+        over = [group.label for group, rank in zip(shown, ranks, strict=True) if len(rank) and rank.max() > worst]
         axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
         axes.set_xlim(left=0)
         legend_below(figure, axes)
@@ -109,7 +112,7 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
             "faster it converges. "
         )
         kept = describe_selection(len(shown), len(drawn), metrics.primary)
-        cut = f" Cut off at the top: {', '.join(map(shorten, over))}." if over else ""
+        cut = f" Cut off at the {metric.by_mode('top', 'bottom')}: {', '.join(map(shorten, over))}." if over else ""
         caption = (
             f"{better if metric.mode else ''}{kept}Line: mean over the seeds; band: from the lowest to the highest "
             f"seed; dashed where some of the seeds have stopped.{dotted}{cut}"
@@ -129,25 +132,29 @@ def _describe_training_metrics(groups: Sequence[Group]) -> str:
     return ", ".join(["averaged over each epoch while the weights change", *others])
 
 
-def cut_off(axes: Axes, top: float) -> None:
-    """End the vertical axis at ``top`` if it goes beyond, with the usual room below what is shown then."""
-    if top < axes.get_ylim()[1]:
+def cut_off(axes: Axes, end: float, at: str = "top") -> None:
+    """End the vertical axis at ``end`` if it goes beyond, with the usual room at the other side of what is shown."""
+    bottom, top = axes.get_ylim()
+    if at == "top" and end < top:
         lowest = axes.dataLim.y0
-        axes.set_ylim(lowest - ROOM_BELOW * (top - lowest), top)
+        axes.set_ylim(lowest - ROOM * (end - lowest), end)
+    if at == "bottom" and end > bottom:
+        highest = axes.dataLim.y1
+        axes.set_ylim(end, highest + ROOM * (highest - end))
 
 
-def highest_shown(means: Sequence[Values]) -> float:
-    """Upper limit of an axis of losses: an epoch or a training that diverged must not hide the others.
+def highest_shown(means: Sequence[Values], usual_at_least: float = 0.0) -> float:
+    """Upper limit of an axis of losses, or of other ranks: what diverged must not hide the others.
 
     Just above the highest mean that is no more than ``WILD`` times a usual start: that of the middle group, and of a
-    group the middle one of its first three epochs.
+    group the middle one of its first three epochs, or ``usual_at_least``; infinite if that is 0 or lower.
     """
     starts = sorted(float(np.median(mean[:3])) for mean in means if len(mean))
-    if not starts:
+    usual = max(starts[(len(starts) - 1) // 2], usual_at_least) if starts else 0.0
+    if usual <= 0:
         return math.inf
-    usual = starts[(len(starts) - 1) // 2]
-    tame = [float(value) for mean in means for value in mean if value <= WILD * usual]
-    return 1.15 * max(tame) if usual > 0 else math.inf
+    limit = max(float(value) for mean in means for value in mean if value <= WILD * usual)
+    return (1.15 if limit > 0 else 0.85) * limit
 
 
 def plot_bars(groups: Sequence[Group]) -> Plot:
