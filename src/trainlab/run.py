@@ -15,6 +15,7 @@ from trainlab.callbacks import EpochLog
 from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
+from trainlab.data import ImageData
 from trainlab.inference.network import Evaluation
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
 from trainlab.process_state import process_state_restored
@@ -22,6 +23,7 @@ from trainlab.programs import command_line
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
     check_same_images,
+    check_whole_epochs,
     checkpoint_to_test,
     continued_from,
     earlier_part,
@@ -122,6 +124,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         late = (parts.network, config, parts.callbacks, parts.total_steps)
         start = start_checkpoint(ckpt_path, kept, bool(previous), *late)
         origin = []
+        if start and getattr(parts.data, "whole_epochs", False):
+            check_whole_epochs(start)
         if start:  # the images are read before anything is written
             check_same_images(start, kept, parts.learner.digest)
             origin = continued_from(start, config, kept, parts.learner.digest)
@@ -262,10 +266,11 @@ def _test(result: Result, parts: Parts) -> None:
     evaluation = _evaluate(result, parts, checkpoint)
     if evaluation is None or evaluation.confusion is None:
         return
+    images = parts.data.images if isinstance(parts.data, ImageData) else None  # of others, only batches are known
     for board in parts.loggers.boards:
         from trainlab.callbacks.figures import write_test  # matplotlib takes a while to import
 
-        write_test(board.experiment, evaluation, parts.data.images, parts.trainer.global_step)
+        write_test(board.experiment, evaluation, parts.data.classes, images, parts.trainer.global_step)
 
 
 def _test_later(result: Result, parts: Parts, path: Path) -> None:

@@ -44,8 +44,9 @@ class FigureLogger(Callback):
         if self._batch is None or trainer.current_epoch > 0 or not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it dynamically
-        assert isinstance(data, ImageData)
         images, labels = self._batch
+        if not isinstance(data, ImageData) or images.dtype != torch.uint8:
+            return
         if labels.ndim > 1:  # of mixed images: the class that has the most of each
             labels = labels.argmax(1)
         for logger in trainer.loggers:
@@ -56,8 +57,18 @@ class FigureLogger(Callback):
                 logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)
 
 
-def write_test(writer: "SummaryWriter", evaluation: Evaluation, images: Images, step: int) -> None:
-    """Write test images of a classification with their predictions and the confusion matrix to TensorBoard."""
+def write_test(
+    writer: "SummaryWriter", evaluation: Evaluation, classes: Sequence[str], images: Images | None, step: int
+) -> None:
+    """Write the confusion matrix of a classification, and test images with their predictions, to TensorBoard."""
+    assert evaluation.confusion is not None
+    writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, classes), step)
+    if images is not None:
+        writer.add_figure(TEST_IMAGES, _test_images(evaluation, images), step)
+    writer.flush()
+
+
+def _test_images(evaluation: Evaluation, images: Images) -> "Figure":
     chosen = torch.linspace(0, len(images.test) - 1, 32).long()
     truth, guess = images.test_labels.cpu()[chosen].tolist(), evaluation.predictions[chosen].tolist()
     captions = [
@@ -65,11 +76,7 @@ def write_test(writer: "SummaryWriter", evaluation: Evaluation, images: Images, 
         for t, g in zip(truth, guess, strict=True)
     ]
     correct = [t == g for t, g in zip(truth, guess, strict=True)]
-    grid = image_grid(images.test[chosen.to(images.test.device)], captions, correct)
-    writer.add_figure(TEST_IMAGES, grid, step)
-    assert evaluation.confusion is not None
-    writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, images.classes), step)
-    writer.flush()
+    return image_grid(images.test[chosen.to(images.test.device)], captions, correct)
 
 
 def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] | None = None) -> "Figure":

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from trainlab.data import ImageData
+from trainlab.data import TrainingData
 from trainlab.inference.layer_statistics import activations, gradient_norms, layers_of, weights_of
 from trainlab.loggers.tensorboard import TensorBoard
 from trainlab.runs.files import format_rows, read_rows, write_atomically
@@ -80,8 +79,5 @@ class LayerStatistics(Callback):
     def _images(self, trainer: Trainer) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Validation images (N, C, H, W), spread over all of them, and the first training batch."""
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it dynamically
-        assert isinstance(data, ImageData)
-        held_out = data.val_dataloader()
-        places = torch.linspace(0, len(held_out.indices) - 1, min(self.num_images, len(held_out.indices))).long()
-        images = held_out.images[held_out.indices[places].to(held_out.images.device)]
-        return images, next(iter(data.train_dataloader()))
+        assert isinstance(data, TrainingData)
+        return data.val_images(self.num_images), data.first_batch()

@@ -28,7 +28,7 @@ from trainlab.config.module_settings import has_own_module
 from trainlab.config.own_module import OwnModule
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
-from trainlab.data import ImageData
+from trainlab.data import ForeignData, ImageData, TrainingData
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, is_own, late_arguments, wrap
 from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
@@ -78,7 +78,7 @@ _FOLDERS = {
 class Parts:
     """The objects that a config stands for."""
 
-    data: ImageData  # any LightningDataModule, where that is what a LightningModule of the user's is trained on
+    data: TrainingData  # any LightningDataModule, where that is what a LightningModule of the user's is trained on
     learner: Learner
     callbacks: list[Callback]
     loggers: RunLoggers
@@ -135,7 +135,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     on_cpu = options["accelerator"] == "cpu" or not torch.accelerator.is_available()
     if on_cpu and str(precision) in ("16", "16-mixed"):
         raise ValueError(f"precision={precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
-    data: ImageData = construct(config, "data")
+    data = construct(config, "data")
     learner = _own_module(config, data) if has_own_module(config) else _network_for_task(config, data, context, on_cpu)
     known = learner.task.known
     objective = config["sweep"]["objective"]
@@ -171,11 +171,22 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     objects: dict[str, Any] = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
     trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
     checkpoint.about["total_steps"] = total_steps = learner.check(trainer)
-    return Parts(data, learner, callbacks, loggers, trainer, checkpoint, epochs, interrupt, total_steps)
+    return Parts(
+        cast(TrainingData, learner.data),
+        learner,
+        callbacks,
+        loggers,
+        trainer,
+        checkpoint,
+        epochs,
+        interrupt,
+        total_steps,
+    )
 
 
-def _network_for_task(config: Config, data: ImageData, context: RunContext, on_cpu: bool) -> NetworkForTask:
+def _network_for_task(config: Config, source: LightningDataModule, context: RunContext, on_cpu: bool) -> NetworkForTask:
     """The network of a run and what trains it."""
+    data = training_data(config, source)
     context.share_images(data)
     task = build_task(config, data)
     task.check(data)
@@ -205,6 +216,19 @@ def _network_for_task(config: Config, data: ImageData, context: RunContext, on_c
         step_seed=None if is_own(network.module) else config["seed"],
     )
     return NetworkForTask(data, task, network, module, optimizer, scheduler, trial)
+
+
+def training_data(config: Config, module: Any) -> TrainingData:
+    """The data module of a run, as a network is trained on it.
+
+    Raises:
+        ValueError: it is no LightningDataModule, or lacks a data loader.
+    """
+    if isinstance(module, TrainingData):
+        return module
+    if not isinstance(module, LightningDataModule):
+        raise ValueError(f"data must build a LightningDataModule, got {type(module).__name__}; set data._target_")
+    return ForeignData(module, config["seed"], config["model"].get("num_classes"), tests=config["test"])
 
 
 def _own_module(config: Config, data: LightningDataModule) -> OwnModule:
@@ -243,7 +267,7 @@ def _logger(config: Config, name: str) -> Logger:
     return cast(Logger, construct(config, f"logger.{name}", **late))
 
 
-def build_task(config: Config, data: ImageData) -> Task:
+def build_task(config: Config, data: TrainingData) -> Task:
     """The task of a run, with its metrics, for its ``data``.
 
     Raises:
@@ -266,7 +290,7 @@ def build_task(config: Config, data: ImageData) -> Task:
     return found
 
 
-def build_network(config: Config, data: ImageData, num_outputs: int) -> ImageNetwork:
+def build_network(config: Config, data: TrainingData, num_outputs: int) -> ImageNetwork:
     """The network of a run, for its ``data``.
 
     Raises:

@@ -1,6 +1,5 @@
 """What a run trains, as the run sees it, and the first of two kinds: a network for a task."""
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +11,15 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainlab.callbacks import EpochLog
-from trainlab.data import ImageData
+from trainlab.data import ForeignData, TrainingData
 from trainlab.inference.network import Evaluation, evaluate
 from trainlab.models.image_network import ImageNetwork
 from trainlab.runs.checkpoints import check_same_network, network_weights
 from trainlab.tasks.logged import LoggedMetrics
 from trainlab.tasks.reported import TaskMetrics
 from trainlab.tasks.task import Task
-from trainlab.training.length import count_batches, count_steps, limited
+from trainlab.training.length import count_steps, limit_batches, limited
+from trainlab.training.lightning_internals import seed_batches
 from trainlab.training.module import Classifier
 from trainlab.training.optimizer_checks import check_closure
 from trainlab.training.schedules import check_scheduler
@@ -90,7 +90,7 @@ class NetworkForTask:
         trial: an optimizer like that of the training.
     """
 
-    data: ImageData
+    data: TrainingData
     task: Task
     network: ImageNetwork
     module: Classifier
@@ -106,8 +106,9 @@ class NetworkForTask:
     @property
     def about(self) -> dict[str, Any]:
         """Shape of the images, names of the classes, number of outputs."""
-        shape, classes = list(self.data.image_shape), list(self.data.images.classes)
-        return {"image_shape": shape, "classes": classes, "num_outputs": self.network.num_classes}
+        shape, classes = list(self.data.image_shape), list(self.data.classes)
+        floats = {"float_images": True} if self.data.has_floats else {}
+        return {"image_shape": shape, "classes": classes, "num_outputs": self.network.num_classes} | floats
 
     def reported(self, validated: Collection[str]) -> TaskMetrics:
         """Those of the task."""
@@ -116,7 +117,7 @@ class NetworkForTask:
     @property
     def digest(self) -> str:
         """That of the images."""
-        return self.data.images.digest
+        return self.data.digest
 
     def describe_data(self) -> str:
         """Where the images are."""
@@ -142,6 +143,8 @@ class NetworkForTask:
 
     def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
         """Give the network the statistics of the training split, if it scales by them."""
+        if isinstance(self.data, ForeignData):
+            seed_batches(trainer, self.data.seed_generators)
         if is_new and self.network.scaling.standardize:
             self.network.scaling.set_statistics(*self.data.statistics())
 
@@ -156,36 +159,27 @@ class NetworkForTask:
         return evaluation.of_split("test"), evaluation
 
 
-def count_image_steps(trainer: lightning.Trainer, data: ImageData, accumulate: int) -> int:
+def count_image_steps(trainer: lightning.Trainer, data: TrainingData, accumulate: int) -> int:
     """Optimizer steps of a run on images, before any is read.
 
     Raises:
         ValueError: a limit leaves no batch to train or to validate on.
     """
-    total = data.count_train_images()
-    val_images = data.count_val_images(total)
-    images = total - val_images
+    counts = data.count_batches(trainer.world_size)
     overfit = "overfit_batches" if trainer.overfit_batches else None  # type: ignore[attr-defined]  # Lightning sets it dynamically
-    count_batches(
-        *(val_images, data.eval_batch_size, trainer.world_size),
-        *(trainer.limit_val_batches, overfit or "limit_val_batches"),
-    )
-    batches = count_batches(
-        *(images, data.batch_size, trainer.world_size),
-        *(trainer.limit_train_batches, overfit or "limit_train_batches"),
-    )
+    limit_batches(counts.val, trainer.limit_val_batches, overfit or "limit_val_batches")
+    batches = limit_batches(counts.train, trainer.limit_train_batches, overfit or "limit_train_batches")
     return count_steps(batches, accumulate, trainer.max_epochs, trainer.max_steps)
 
 
-def check_last_batch(trainer: lightning.Trainer, data: ImageData, network: nn.Module) -> None:
+def check_last_batch(trainer: lightning.Trainer, data: TrainingData, network: nn.Module) -> None:
     """Raise ValueError where a process has a batch of one image, which batch normalization cannot take."""
     if not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
         return
-    total = data.count_train_images()
-    images = math.ceil((total - data.count_val_images(total)) / trainer.world_size)
-    batches = limited(math.ceil(images / data.batch_size), trainer.limit_train_batches)
-    if 1 in (data.batch_size, images - (batches - 1) * data.batch_size):
+    counts = data.count_batches(trainer.world_size)
+    batches = limited(counts.train, trainer.limit_train_batches)
+    if 1 in (counts.full, counts.last if batches == counts.train else counts.full):
         raise ValueError(
-            f"batch_size {data.batch_size} leaves a last batch of one image, which cannot be normalized; "
+            f"batch_size {counts.full} leaves a last batch of one image, which cannot be normalized; "
             "set data.batch_size or data.val_size"
         )

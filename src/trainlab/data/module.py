@@ -1,11 +1,10 @@
 """Base class of data modules of images: in memory on the training device or not, split, statistics and batches."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import lightning
 import torch
 from torch import Tensor
 
@@ -15,10 +14,11 @@ from trainlab.data.images import Images, mean_and_std
 from trainlab.data.lazy import LazyImages, load, workers
 from trainlab.data.mixing import Mixing
 from trainlab.data.split import Split
+from trainlab.data.training_data import BatchCounts, TrainingData
 from trainlab.validation import name_settings
 
 
-class ImageData(lightning.LightningDataModule, ABC):
+class ImageData(TrainingData):
     """Training, validation and test batches of a data set.
 
     A subclass whose constructor takes ``**settings`` and passes them to this one has these arguments, too.
@@ -45,19 +45,11 @@ class ImageData(lightning.LightningDataModule, ABC):
 
     Attributes:
         reads_lazily: whether `read_lazily` is there.
-        more_classes: advice in the error message for data with only one class.
-        located_by: argument that names the folder or file of the data.
-        writes_to: argument that names the folder `read` writes to; None if it writes nothing.
-        may_write: whether `read` may write; false if a checkpoint names that folder, as it may come from anywhere.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    located_by = "root"
-    writes_to: str | None = None
-    more_classes = "set data to images of more classes"
-    may_write = True
     reads_lazily = False
     scaling: Callable[[Tensor], Tensor] | None = None  # of batches for a LightningModule of the user's
 
@@ -106,17 +98,12 @@ class ImageData(lightning.LightningDataModule, ABC):
         self.seed = seed
         self._images: Images | None = None
         self._statistics: tuple[Tensor, Tensor] | None = None
-        self._source: ImageData | None = None
+        self._source: Any = None
         self._split: tuple[Tensor, Tensor] | None = None
 
-    def share(self, source: "ImageData") -> None:
+    def share(self, source: Any) -> None:
         """Use images, split and statistics of ``source``, whose settings differ at most in the seed."""
         self._source = source
-
-    @property
-    @abstractmethod
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image."""
 
     @abstractmethod
     def count_train_images(self) -> int:
@@ -226,6 +213,35 @@ class ImageData(lightning.LightningDataModule, ABC):
     def classes(self) -> tuple[str, ...]:
         """Names, by label."""
         return self.images.classes
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal hash of the images."""
+        return self.images.digest
+
+    @property
+    def solo_reason(self) -> str:  # type: ignore[override]  # it depends on the settings
+        """Members of a population share images in memory."""
+        return "" if self.in_memory else "the images take more than data.memory"
+
+    def count_batches(self, processes: int) -> BatchCounts:
+        """Batches of an epoch in each of so many processes, before an image is read."""
+        total = self.count_train_images()
+        val = self.count_val_images(total)
+        own, of_val = (-(-images // processes) for images in (total - val, val))
+        train = -(-own // self.batch_size)
+        last = own - (train - 1) * self.batch_size
+        return BatchCounts(train, -(-of_val // self.eval_batch_size), self.batch_size, last)
+
+    def first_batch(self) -> tuple[Tensor, Tensor]:
+        """The first training batch of the epoch."""
+        return next(iter(self.train_dataloader()))
+
+    def val_images(self, count: int) -> Tensor:
+        """Validation images, spread over all of them."""
+        images, held_out = self.images.train, self._indices[1]
+        places = torch.linspace(0, len(held_out) - 1, min(count, len(held_out))).long()
+        return images[held_out[places].to(images.device)].to(self.images.train_labels.device)
 
     def setup(self, stage: str) -> None:
         """Move the images to the training device."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainlab.data import ImageData, Images
+from trainlab.data import Images, TrainingData
 from trainlab.inference.mc_dropout import has_dropout, measure_cost, sample
 from trainlab.inference.metrics import BINS, Scores, compare, describe, mcnemar_test, score_images
 from trainlab.inference.network import Evaluation, evaluate
@@ -91,7 +91,7 @@ def evaluate_checkpoint(
     figures = {
         "checkpoint": str(ckpt_path.resolve()),
         "epoch": checkpoint["epoch"],
-        "data_digest": data.images.digest,
+        "data_digest": data.digest,
         **evaluation.of_split("test"),
         "task": task.reported.entry(),
     }
@@ -133,7 +133,7 @@ def _earlier_mc_dropout(earlier: dict[str, Any], figures: dict[str, Any], out: P
 def _uncertainty(
     ckpt_path: Path,
     network: nn.Module,
-    data: ImageData,
+    data: TrainingData,
     device: torch.device,
     evaluation: Evaluation,
     mc_samples: int,
@@ -194,7 +194,7 @@ def _most_uncertain(probabilities: Tensor, scores: Scores, images: Images) -> li
     ]
 
 
-def _test_data(checkpoint: dict[str, Any], trust: Sequence[str], **changes: Any) -> ImageData:
+def _test_data(checkpoint: dict[str, Any], trust: Sequence[str], **changes: Any) -> TrainingData:
     """The data of a checkpoint with ``changes`` to their settings, checked against the classes of the training."""
     data = rebuild_data(checkpoint, trust, **changes)
     if list(data.classes) != checkpoint["trainlab"]["classes"]:
@@ -202,13 +202,13 @@ def _test_data(checkpoint: dict[str, Any], trust: Sequence[str], **changes: Any)
             f"the data have the classes {', '.join(data.classes)}, the checkpoint has "
             f"{', '.join(checkpoint['trainlab']['classes'])}; set data_root to the data it was trained with"
         )
-    trained_on, digest = checkpoint["trainlab"].get("data_digest"), data.images.digest
+    trained_on, digest = checkpoint["trainlab"].get("data_digest"), data.digest
     if trained_on and digest != trained_on:
         log.info("evaluating on other images than the run's: data digest %s, run's data digest %s", digest, trained_on)
     return data
 
 
-def _batches(data: ImageData, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(data: TrainingData, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of the test set on the device."""
     return ((images.to(device), labels.to(device)) for images, labels in data.test_dataloader())
 

@@ -90,6 +90,7 @@ def evaluate_module(
     config = about["config"]
     if "image_shape" in about:
         images = rebuild_data(checkpoint, trust, **changes)
+        assert isinstance(images, ImageData)
         images.scaling = InputScaling(images.image_shape, standardize=False)
         data: LightningDataModule = images
     elif changes:

@@ -145,6 +145,11 @@ class Predictor:
         network, task = rebuild_network(checkpoint, trust).to(place), rebuild_task(checkpoint, trust)
         about = checkpoint["trainlab"]
         channels, height, width = about["image_shape"]
+        if about.get("float_images"):
+            raise ValueError(
+                f"{path} was trained on floats that its data module has made of images, which cannot be repeated for "
+                "image files; train on data of trainlab, or on uint8 images"
+            )
         if channels not in (1, 3):
             raise ValueError(f"the network must take RGB or gray images, {path} takes {channels} x {height} x {width}")
         if mc_samples and not isinstance(task, Classification):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torchmetrics
+from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from trainlab.data import ImageData
+from trainlab.data import ForeignData, ImageData, TrainingData
 from trainlab.inference.rebuild_module import network_of_module
 from trainlab.inference.trusted import TRUSTED, construct, instantiate, is_in
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, wrap
@@ -64,7 +65,10 @@ def load_data(run: Where, trust: Sequence[str] = (), **changes: Any) -> ImageDat
         ValueError: it is no checkpoint of this project or is damaged, names code that is not trusted, or a change is
             out of range.
     """
-    return rebuild_data(load_checkpoint(_checkpoint(run)), trust, **changes)
+    data = rebuild_data(load_checkpoint(_checkpoint(run)), trust, **changes)
+    if not isinstance(data, ImageData):
+        raise ValueError(f"{_checkpoint(run)} was trained on a data module that is not of trainlab; construct that one")
+    return data
 
 
 def _checkpoint(run: Where) -> Path:
@@ -125,7 +129,7 @@ def rebuild_task(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Task:
     return construct(Task, checkpoint, "task", own, trust, **({"metrics": metrics} if metrics else {}))
 
 
-def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **changes: Any) -> ImageData:
+def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **changes: Any) -> TrainingData:
     """The data module of a checkpoint, with ``changes`` to its settings. Writes only to folders set by ``changes``.
 
     Raises:
@@ -133,17 +137,23 @@ def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **change
     """
     saved = checkpoint["trainlab"]["config"]["data"]
     settings = {key: value for key, value in saved.items() if key != "transforms"}  # which only training uses
-    data = construct(ImageData, checkpoint, "data", settings, trust)
+    data = _wrapped(construct(LightningDataModule, checkpoint, "data", settings, trust), checkpoint)
     if changes:
         if "root" in changes:
             changes[data.located_by] = changes.pop("root")
-        check_arguments(type(data), changes, "data")
-        data = instantiate(settings | changes, "data", trust, {})
+        check_arguments(type(data.module if isinstance(data, ForeignData) else data), changes, "data")
+        data = _wrapped(instantiate(settings | changes, "data", trust, {}), checkpoint)
     shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
     if shape != expected:
         raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
     data.may_write = data.writes_to in changes
     return data
+
+
+def _wrapped(module: LightningDataModule, checkpoint: dict[str, Any]) -> TrainingData:
+    if isinstance(module, TrainingData):
+        return module
+    return ForeignData(module, checkpoint["trainlab"]["config"].get("seed", 0), len(checkpoint["trainlab"]["classes"]))
 
 
 def check_finite(outputs: Tensor, path: Path) -> None:

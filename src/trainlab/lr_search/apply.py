@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from trainlab.config.build import Parts, build, construct
 from trainlab.config.run_config import RunConfig
-from trainlab.data import ImageData
+from trainlab.data import TrainingData
 from trainlab.loggers.tensorboard import LR_SEARCH
 from trainlab.lr_search.base import Search, SearchContext, SearchFailed, Trial
 from trainlab.lr_search.cache import cached
@@ -170,10 +170,11 @@ def search_config(cfg: RunConfig, devices: int) -> RunConfig:
         "seed": cfg.settings["lr_search"]["seed"],
         "compile": False,
         "sweep.trial": None,
-        "data.batch_size": cfg.settings["data"]["batch_size"] * devices,
         "callbacks": {"checkpoint": checkpoint},
         "logger": {},
     }
+    if "batch_size" in cfg.settings["data"]:
+        changes["data.batch_size"] = cfg.settings["data"]["batch_size"] * devices
     return cfg.changed(changes | {f"trainer.{key}": value for key, value in _SHORT.items()})
 
 
@@ -182,13 +183,15 @@ def devices_setting(device: torch.device) -> int | list[int]:
     return 1 if device.index is None else [device.index]
 
 
-def batches_per_epoch(short: RunConfig, data: ImageData) -> int:
+def batches_per_epoch(short: RunConfig, data: TrainingData) -> int:
     """Training batches per epoch for the settings ``short``, a result of `search_config`."""
-    batches = math.ceil(len(data.train_dataloader().indices) / short.settings["data"]["batch_size"])
+    counts = data.count_batches(1)
+    images = (counts.train - 1) * counts.full + counts.last
+    batches = math.ceil(images / short.settings["data"].get("batch_size", counts.full))
     return limited(batches, short.settings["trainer"].get("limit_train_batches"))
 
 
-def _train(short: RunConfig, data: ImageData, trial: Trial, context: RunContext) -> None:
+def _train(short: RunConfig, data: TrainingData, trial: Trial, context: RunContext) -> None:
     """Run one trial on the images of ``data``, without writing anything."""
     changes = {"seed": trial.seed, "optim.lr": trial.lr} | {f"trainer.{k}": v for k, v in trial.trainer.items()}
     if trial.scheduler:

@@ -16,6 +16,8 @@ NOT_OF_NETWORK = ("standardize",)  # of the section `model`: settings of `ImageN
 class InputScaling(nn.Module):
     """Scale uint8 images (B, C, H, W) to [0, 1], or standardize every feature (pixel and channel) of them.
 
+    Images of floats are standardized, too, but not scaled.
+
     The statistics for standardizing are the training split's, set once by ``set_statistics`` and kept as buffers. Until
     then they and all outputs are NaN.
     """
@@ -43,6 +45,8 @@ class InputScaling(nn.Module):
         """Floats (B, C, H, W)."""
         if self.standardize:
             return torch.addcmul(self.shift, images.to(self.gain.dtype), self.gain)
+        if images.is_floating_point():
+            return images.to(torch.get_default_dtype())
         return images.to(torch.get_default_dtype()).mul_(1 / 255)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainlab.config.build import build_network, build_task
-from trainlab.data import ImageData
+from trainlab.data import TrainingData
 from trainlab.population.vmapped import CONVOLUTIONAL, vmap_problem
 from trainlab.tasks.task import vmap_problem as problem_of_task
 
@@ -36,7 +36,7 @@ _OWN_TASKS = ("trainlab.tasks.Classification", "trainlab.tasks.MultiLabel", "tra
 _problems: dict[str, str] = {}  # of other networks and tasks, by their settings
 
 
-def ineligible_reason(config: Config, devices: int, data: ImageData | None = None) -> str:
+def ineligible_reason(config: Config, devices: int, data: TrainingData | None = None) -> str:
     """Why a run cannot be a member of a population; "" if it can.
 
     Networks and tasks that are not of trainlab are built and tried, once in a process for all runs with the same ones.
@@ -48,8 +48,8 @@ def ineligible_reason(config: Config, devices: int, data: ImageData | None = Non
     """
     if reason := next(_reasons(config, devices), ""):
         return reason
-    if data is not None and not data.in_memory:
-        return "the images take more than data.memory"
+    if data is not None and data.solo_reason:
+        return data.solo_reason
     if config["task"]["_target_"] not in _OWN_TASKS and (reason := _problem_of_task(config, data)):
         return reason
     if config["model"]["_target_"] in _OWN:
@@ -67,7 +67,7 @@ def ineligible_reason(config: Config, devices: int, data: ImageData | None = Non
     return _problems[key]
 
 
-def _problem_of_task(config: Config, data: ImageData | None) -> str:
+def _problem_of_task(config: Config, data: TrainingData | None) -> str:
     if data is None:
         return f"task is {config['task']['_target_']}"
     key = json.dumps([config["task"], data.count_classes()], sort_keys=True, default=str)

@@ -20,7 +20,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from trainlab.data import ImageData
+from trainlab.data import TrainingData
 from trainlab.population.stack import Stack
 from trainlab.processes import signals_handled
 from trainlab.training.context import RunContext, StopRequest
@@ -65,7 +65,7 @@ class Population:
         self.stop = StopRequest()
         self._stop_at_once = False
         self._choose, self._before_step, self.stacked, self._at_once = choose, before_step, stacked, at_once
-        self._images: ImageData | None = None  # of the first member
+        self._images: TrainingData | None = None  # of the first member
         self._stack: Stack | None = None
         self._members = [_Member(work, self) for work in works]
 
@@ -125,7 +125,7 @@ class Population:
             raise SIGTERMException
         self._before_step(members)
 
-    def share_images(self, data: ImageData) -> None:
+    def share_images(self, data: TrainingData) -> None:
         """Have ``data`` use the images of the first member."""
         if self._images is None:
             self._images = data
@@ -151,7 +151,7 @@ class _Member:
         self._spent, self._since = 0.0, None  # type: tuple[float, float | None]
         self._error: BaseException | None = None
         self._trace: TracebackType | None = None
-        self._data: ImageData | None = None
+        self._data: TrainingData | None = None
         self.module: Classifier | None = None  # while it waits for its epoch
         self.outcome: Any = None  # what the work returned or raised
 
@@ -186,7 +186,7 @@ class _Member:
         """Time spent on this member: its own and its share of the epochs."""
         return self._spent + (time.perf_counter() - self._since if self._since is not None else 0.0)
 
-    def _share_images(self, data: ImageData) -> None:
+    def _share_images(self, data: TrainingData) -> None:
         self._data = data
         self._population.share_images(data)
 

@@ -149,6 +149,15 @@ def start_checkpoint(
     return start
 
 
+def check_whole_epochs(start: Path) -> None:
+    """Raise ValueError where a checkpoint lies inside an epoch, for data whose batches only repeat from its start."""
+    if begun := batches_begun(load_checkpoint(start)):
+        raise ValueError(
+            f"{start} lies inside an epoch, after batch {begun}, and data that are not of trainlab continue at the end of "
+            "one only; set name= to train anew"
+        )
+
+
 def check_same_images(start: Path, folder: Path, digest: str) -> None:
     """Raise ValueError where a run would continue in its own ``folder`` on images with another ``digest``."""
     trained_on = load_checkpoint(start)["trainlab"]["data_digest"]

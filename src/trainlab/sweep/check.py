@@ -10,7 +10,7 @@ from torch import nn
 from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
-from trainlab.data import ImageData
+from trainlab.data import TrainingData
 from trainlab.lr_search.apply import check_search
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable
@@ -86,7 +86,7 @@ def _member_bytes(parts: Parts, itemsize: int) -> int:
     layer, the normalization, the activation and dropout put out, and a gradient of each; times four for what lies
     between operations, in evaluation with larger batches, and in pieces too small to be used again.
     """
-    if not isinstance(parts.data, ImageData):
+    if not isinstance(parts.data, TrainingData):
         return 0
     weights = sum(p.numel() for p in parts.network.parameters())
     features = sum(layer.out_features for layer in parts.network.modules() if isinstance(layer, nn.Linear))

@@ -71,6 +71,11 @@ class Classification(Task):
         self._count = count
         check_weights("class_weights", self.class_weights, count)
 
+    @property
+    def needs_targets(self) -> bool:
+        """For balanced weights."""
+        return isinstance(self.class_weights, str)
+
     def prepare(self, targets: Tensor) -> None:
         """Compute the weights of the classes."""
         if self.class_weights is None:

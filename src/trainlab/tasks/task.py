@@ -116,6 +116,11 @@ class Task(ABC):
         """Number of outputs that the network must return for each image."""
         return data.count_classes()
 
+    @property
+    def needs_targets(self) -> bool:
+        """Whether `prepare` reads the targets, and not only their type and device."""
+        return type(self).prepare is not Task.prepare
+
     def prepare(self, targets: Tensor) -> None:
         """Take what `loss` needs of the targets of the training split, on whose device it is computed.
 

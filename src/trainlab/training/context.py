@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from trainlab.data import ImageData
+from trainlab.data import TrainingData
 from trainlab.training.module import EpochSteps
 
 
@@ -39,6 +39,6 @@ class RunContext:
     stop: StopRequest = field(default_factory=StopRequest)
     epoch_steps: EpochSteps | None = None
     callbacks: Sequence[Callback] = ()
-    share_images: Callable[[ImageData], object] = lambda data: None
+    share_images: Callable[[TrainingData], object] = lambda data: None
     in_one_process: bool = False
     population: Callable[[], dict[str, Any] | None] = lambda: None

@@ -46,13 +46,11 @@ def check_length(trainer: Mapping[str, Any]) -> None:
         )
 
 
-def count_batches(images: int, batch_size: int, devices: int, limit: float | None, key: str) -> int:
+def limit_batches(batches: int, limit: float | None, key: str) -> int:
     """Batches of an epoch.
 
     Args:
-        images: of the split.
-        batch_size: of each device.
-        devices: that share the images.
+        batches: without a limit.
         limit: the value of the Trainer's setting ``key``: an integer is a number of batches, a float a
             fraction of them.
         key: of the setting.
@@ -60,10 +58,10 @@ def count_batches(images: int, batch_size: int, devices: int, limit: float | Non
     Raises:
         ValueError: the fraction is less than a batch.
     """
-    batches = limited(math.ceil(math.ceil(images / devices) / batch_size), limit)
-    if batches == 0 and limit:
+    left = limited(batches, limit)
+    if left == 0 and limit:
         raise ValueError(f"{key}={limit} is less than one batch of an epoch; set trainer.{key}=1.0 for all batches")
-    return batches
+    return left
 
 
 def limited(batches: int, limit: float | None) -> int:

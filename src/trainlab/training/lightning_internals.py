@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
@@ -122,7 +123,8 @@ def seed_batches(trainer: Trainer, seed: Callable[[str, int], None]) -> None:
 
     Their order and the random states of their workers are drawn then. Lightning makes those of the first epoch of a
     process earlier than others, before samplers know the epoch: they are made again. Workers that persist keep their
-    random states, so they are started anew. Gain: a resumed run gets the batches of an uninterrupted one.
+    random states, so they are started anew, and generators of data loaders and samplers are seeded alike. Gain: a
+    resumed run gets the batches of an uninterrupted one.
     """
     loop, validation = trainer.fit_loop.epoch_loop, trainer.fit_loop.epoch_loop.val_loop
     begin, reset = loop.on_run_start, validation.reset
@@ -131,6 +133,7 @@ def seed_batches(trainer: Trainer, seed: Callable[[str, int], None]) -> None:
         first = loop.trainer.current_epoch == 0 or trainer.fit_loop.is_resuming or loop.restarting
         _stop_workers(trainer.fit_loop._combined_loader)
         seed("train", trainer.current_epoch)
+        _seed_generators(trainer.fit_loop._combined_loader)
         if first:  # otherwise Lightning does
             iter(fetcher)
         begin(fetcher)
@@ -138,6 +141,7 @@ def seed_batches(trainer: Trainer, seed: Callable[[str, int], None]) -> None:
     def reset_validation() -> None:
         _stop_workers(validation._combined_loader)
         seed("validation", trainer.current_epoch)
+        _seed_generators(validation._combined_loader)
         reset()
 
     loop.on_run_start = begin_epoch  # type: ignore[method-assign, assignment]  # of this trainer alone
@@ -149,6 +153,14 @@ def _stop_workers(loaders: Any) -> None:
     for loader in () if loaders is None else loaders.flattened:
         if getattr(loader, "persistent_workers", False):
             loader._iterator = None
+
+
+def _seed_generators(loaders: Any) -> None:
+    """Seed the generators that data loaders were given as the global one was."""
+    for loader in () if loaders is None else loaders.flattened:
+        for owner in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
+            if isinstance(own := getattr(owner, "generator", None), torch.Generator):
+                own.manual_seed(torch.initial_seed())
 
 
 def step_plateau_schedules(trainer: Trainer) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainlab.data import ImageData
+from trainlab.data import TrainingData
 from trainlab.data.batches import Batches
 from trainlab.randomness import CounterDraws, derive_seed, seed_global_generators
 from trainlab.runs.errors import Diverged
@@ -171,19 +171,23 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     @property
     def batches(self) -> Batches:
-        """Those of the current epoch."""
+        """Those of the current epoch, of images of trainlab."""
         assert isinstance(self.trainer.train_dataloader, Batches)
         return self.trainer.train_dataloader
+
+    @property
+    def _batch_size(self) -> int:
+        """Images of a full batch."""
+        return self.trainer.train_dataloader.batch_size or self._data.batch_size  # type: ignore[union-attr]  # there is one
+
+    @property
+    def _data(self) -> TrainingData:
+        return cast(TrainingData, self.trainer.datamodule)  # type: ignore[attr-defined]  # Lightning sets it dynamically
 
     @property
     def begun_batches(self) -> int:
         """Batches of the current epoch that the checkpoint already contains, until the epoch continues; else 0."""
         return len(self._begun["sizes"]) if self._begun else 0
-
-    def _train_targets(self) -> Tensor:
-        """Targets of the training split, on the device."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it dynamically
-        return cast(ImageData, data).train_targets().to(self.device)
 
     @property
     def _type_of_sums(self) -> torch.dtype:
@@ -192,7 +196,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
     @property
     def begun_images(self) -> int:
         """Images of these batches, of all processes."""
-        return self.begun_batches * self.batches.batch_size * self.trainer.world_size
+        return self.begun_batches * self._batch_size * self.trainer.world_size
 
     @property
     def epoch_is_whole(self) -> bool:
@@ -216,10 +220,11 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Allocate the losses of an epoch; set which rows of a batch the random layers of this process draw for."""
-        self.task.prepare(self._train_targets())
+        targets = self._data.train_targets() if self.task.needs_targets else self._data.example_targets(1)
+        self.task.prepare(targets.to(self.device))
         self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self._train_scores = torch.zeros((), dtype=self._type_of_sums, device=self.device)
-        self._images_of_full_step, self._images_of_step = self.accumulate * self.batches.batch_size, 0
+        self._images_of_full_step, self._images_of_step = self.accumulate * self._batch_size, 0
         self._optimizer = cast(LightningOptimizer, self.optimizers())
         self._lr_and_momentum: tuple[float, float] | None = None  # of the latest step, where a schedule changes them
         for draws in self._draws:
