@@ -1,21 +1,36 @@
 """Runs on a LightningDataModule that is not of trainlab."""
 
 import pytest
+import torch
+from PIL import Image
 
+from conftest import with_defaults
 from faults import PowerCut
+from foreign_data import CLASSES, Stripes
 from same_runs import NADAM, assert_same_run, rows
+from test_max_steps import assert_same_end
 from trainlab.config.compose import compose
+from trainlab.data import ForeignData
+from trainlab.inference.evaluate import evaluate_checkpoint
+from trainlab.inference.export import export_checkpoint
+from trainlab.inference.predict import Predictor
+from trainlab.population.eligibility import ineligible_reason
 from trainlab.run import build, run
 
-SHORT = [*NADAM, "model.depth=2", "model.width=8", "trainer=cpu", "trainer.max_epochs=3", "model.num_classes=3"]
-QUIET = ["callbacks.figures=null", "logger.tensorboard=null"]
+DEFAULTS = [
+    *(*NADAM, "model.depth=2", "model.width=8", "trainer=cpu", "trainer.max_epochs=3", "model.num_classes=3"),
+    *("callbacks.figures=null", "logger.tensorboard=null", "name=x", "output_dir=nowhere"),
+]
+
+
+def config_of(*settings, module="Stripes"):
+    return compose(with_defaults(DEFAULTS, f"data._target_=foreign_data.{module}", *settings))
 
 
 @pytest.fixture
 def train_on(tmp_path, monkeypatch):
     def train_on(name, *settings, callbacks=(), module="Stripes"):
-        data = [f"data._target_=foreign_data.{module}", *settings]
-        cfg = compose([*data, *SHORT, *QUIET, f"name={name}", f"output_dir={tmp_path}"])
+        cfg = config_of(*settings, f"name={name}", f"output_dir={tmp_path}", module=module)
         with monkeypatch.context() as patch:
 
             def build_with_callbacks(cfg, context):
@@ -46,3 +61,75 @@ def test_a_run_that_was_killed_is_as_one_that_was_not(module, settings, train_on
     assert_same_run(cut, whole)
     assert rows(whole)[0]["train/loss"] != rows(whole)[1]["train/loss"]
     assert result.metrics["test_acc"] > 0.5
+
+
+def test_all_programs_read_the_checkpoint_of_floats(train_on, tmp_path):
+    result, folder = train_on("floats", "callbacks.layer_statistics.every_n_epochs=1")
+    path = folder / "checkpoints" / "best.ckpt"
+    with pytest.raises(ValueError, match=r"names foreign_data\.Stripes, .* set trust=\[foreign_data\]"):
+        evaluate_checkpoint(path)
+    evaluated = evaluate_checkpoint(path, mc_samples=2, trust=["foreign_data"])
+    assert evaluated["test_acc"] == result.metrics["test_acc"]
+    assert list(evaluated["class_acc"]) == ["0", "1", "2"]
+    with pytest.raises(ValueError, match="was trained on floats that its data module has made of images"):
+        Predictor.load(path)
+    exported = torch.export.load(export_checkpoint(path, "torch_export")).module()
+    assert exported(torch.rand(3, 1, 12, 9)).shape == (3, 3)
+
+
+def test_image_files_are_predicted_by_a_network_of_uint8_images(train_on, tmp_path):
+    _, folder = train_on("bytes", "+data.floats=false", module="NamedStripes")
+    Image.new("L", (9, 12), 100).save(tmp_path / "x.png")
+    (prediction,) = Predictor.load(folder / "checkpoints" / "best.ckpt").predict([tmp_path / "x.png"])
+    assert set(prediction.classes) == set(CLASSES)
+
+
+def test_pixels_are_scaled_and_floats_are_not():
+    floats, pixels = (build(config_of(f"+data.floats={on}")).network.eval() for on in ("true", "false"))
+    images = torch.randint(0, 256, (4, 1, 12, 9), dtype=torch.uint8)
+    assert floats(images / 255).allclose(pixels(images), atol=1e-6)
+
+
+def test_it_is_trained_alone_and_the_plan_says_why():
+    cfg = config_of()
+    assert ineligible_reason(cfg.settings, 1, build(cfg).data) == "data are of Stripes"
+
+
+def test_a_checkpoint_inside_an_epoch_cannot_be_continued(train_on):
+    train_on("a", "trainer.max_steps=3")
+    with pytest.raises(ValueError, match=r"inside an epoch, after batch 3, and data that are not of trainlab continue"):
+        train_on("a", "trainer.max_steps=12", "ckpt_path=last")
+    _, longer = train_on("b", "trainer.max_epochs=1")
+    _, longer = train_on("b", "trainer.max_epochs=3", "ckpt_path=last")
+    assert_same_end(longer, train_on("whole")[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "module", "rule"),
+    [
+        ([], "OneLoader", r"OneLoader has no val_dataloader; define it$"),
+        ([], "Dictionaries", r"batches of Dictionaries must be \(images, targets\), with .* got \(dict\); change"),
+        (["+data.width=3"], "Stripes", r"Stripes takes no width; leave out data\.width"),
+        (["model.num_classes=4"], "NamedStripes", r"num_classes must be .*3, got 4; set model\.num_classes"),
+    ],
+)
+def test_what_is_impossible_is_an_error_before_the_training(settings, module, rule):
+    with pytest.raises(ValueError, match=rule) as error:
+        build(config_of(*settings, module=module))
+    assert "\n" not in str(error.value)
+
+
+def test_passes_outside_of_the_training_repeat_and_leave_the_generators_alone():
+    data = ForeignData(Stripes(batch_size=11), seed=3, num_classes=3)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    mean, _ = data.statistics()
+    images, targets = data.first_batch()
+    assert torch.get_rng_state().equal(state)
+    again = ForeignData(Stripes(batch_size=11), seed=3, num_classes=3)
+    assert again.statistics()[0].equal(mean) and again.first_batch()[0].equal(images)
+    assert data.count_batches(2).train == 5 and data.count_batches(1).last == 11
+    assert targets.dtype == torch.int64 and data.train_targets().shape == (110,)
+    other = ForeignData(Stripes(batch_size=11), seed=4, num_classes=3)
+    assert not other.first_batch()[0].equal(images)
+    assert other.val_images(40).equal(data.val_images(40)), "the split follows from no seed of a run"

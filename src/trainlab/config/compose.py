@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from trainlab.config.data_settings import leave_out_other_data
 from trainlab.config.errors import describe_config_error
 from trainlab.config.load import load_config
 from trainlab.config.module_settings import leave_out_network
@@ -165,6 +166,7 @@ def _resolved(
             f"set run_dir, too, or leave out {ignored[0]}"
         )
     leave_out_network(cfg, overrides)
+    leave_out_other_data(cfg, overrides)
     return resolve(cfg, overrides, choices)
 
 
