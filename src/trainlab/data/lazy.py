@@ -76,6 +76,15 @@ def load(
         yield found.to(device, non_blocking=on_gpu)
 
 
+def parts_of(
+    images: Tensor | LazyImages, batches: Sequence[Tensor], num_workers: int | None = None
+) -> Iterator[Tensor]:
+    """The images of ``batches`` of indices, on the device of the images; see `load`."""
+    if isinstance(images, LazyImages):
+        return load(images, batches, images.device, num_workers)
+    return (images[indices.to(images.device)] for indices in batches)
+
+
 def workers(num_workers: int | None, processes: int = 1) -> int:
     """``num_workers``; if it is None, those of one of so many processes that share the machine."""
     return max(1, min(count_cores() // processes, _MOST_WORKERS)) if num_workers is None else num_workers

@@ -11,7 +11,7 @@ from torch import Tensor
 from trainlab.data.augmentation import Augmentation, Transforms
 from trainlab.data.batches import Batches
 from trainlab.data.images import Images, mean_and_std
-from trainlab.data.lazy import LazyImages, load, workers
+from trainlab.data.lazy import parts_of, workers
 from trainlab.data.mixing import Mixing
 from trainlab.data.split import Split
 from trainlab.data.training_data import BatchCounts, TrainingData
@@ -233,10 +233,6 @@ class ImageData(TrainingData):
         last = own - (train - 1) * self.batch_size
         return BatchCounts(train, -(-of_val // self.eval_batch_size), self.batch_size, last)
 
-    def first_batch(self) -> tuple[Tensor, Tensor]:
-        """The first training batch of the epoch."""
-        return next(iter(self.train_dataloader()))
-
     def val_images(self, count: int) -> Tensor:
         """Validation images, spread over all of them."""
         images, held_out = self.images.train, self._indices[1]
@@ -260,12 +256,8 @@ class ImageData(TrainingData):
         if self._source is not None:
             return self._source.statistics()
         if self._statistics is None:
-            images, chunks = self.images.train, self._indices[0].split(1000)
-            if isinstance(images, LazyImages):
-                read = load(images, chunks, images.device, self.num_workers)
-            else:
-                read = (images[chunk.to(images.device)] for chunk in chunks)
-            self._statistics = mean_and_std(read, self.image_shape)
+            parts = parts_of(self.images.train, self._indices[0].split(1000), self.num_workers)
+            self._statistics = mean_and_std(parts, self.image_shape)
         return self._statistics
 
     def train_dataloader(self) -> Batches:

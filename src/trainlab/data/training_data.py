@@ -98,9 +98,10 @@ class TrainingData(lightning.LightningDataModule, ABC):
     def train_targets(self) -> Tensor:
         """Targets of the training split."""
 
-    @abstractmethod
     def first_batch(self) -> tuple[Tensor, Tensor]:
         """The first training batch of the epoch, on the device of the training."""
+        images, targets = next(iter(self.train_dataloader()))
+        return images, targets
 
     @abstractmethod
     def val_images(self, count: int) -> Tensor:
