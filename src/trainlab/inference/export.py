@@ -5,7 +5,6 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,25 +56,24 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None, trust: S
     out, suffix = out or path.resolve().parent.parent / FILES[format], Path(FILES[format]).suffix
     check_replaceable(out, path, lambda there: there.suffix == suffix, f"a {suffix} file", "--out")
     floats = bool(checkpoint["trainlab"].get("float_images"))
-    noise = partial(_noise, shape, floats)
     classes = json.dumps(checkpoint["trainlab"]["classes"])
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporters about their internals
-        check_finite(network(noise(_TRACED)), path)
-        content = (_as_onnx if format == "onnx" else _as_torch_export)(network, noise(_TRACED), classes)
+        check_finite(network(_noise(shape, _TRACED, floats)), path)
+        content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED, floats), classes)
         predict = _load_onnx(content) if format == "onnx" else torch.export.load(io.BytesIO(content)).module()
-        summary = _compare(predict, network, noise)
+        summary = _compare(predict, network, shape, floats)
     write_atomically(out, content)
     inputs = f"{'float32' if floats else 'uint8'} images (N, {', '.join(map(str, shape))})"
     print(f"{inputs} -> logits (N, {network.num_classes}): {out}\n{summary}")
     return out
 
 
-def _compare(predict: Predictor, network: nn.Module, noise: Callable[[int], Tensor]) -> str:
+def _compare(predict: Predictor, network: nn.Module, shape: tuple[int, ...], floats: bool = False) -> str:
     """Compare the exported network with ``network`` on batch sizes that were not traced; returns a summary.
 
     The tolerance is relative for large logits, as rounding errors are.
     """
-    batches = [noise(count) for count in _CHECKED]
+    batches = [_noise(shape, count, floats) for count in _CHECKED]
     pairs = [(predict(images), network(images)) for images in batches]
     if any(exported.shape != original.shape for exported, original in pairs):
         raise ExportMismatch(
@@ -91,7 +89,7 @@ def _compare(predict: Predictor, network: nn.Module, noise: Callable[[int], Tens
     return f"checked on {sum(_CHECKED)} random images: {found}"
 
 
-def _noise(shape: tuple[int, ...], floats: bool, count: int) -> Tensor:
+def _noise(shape: tuple[int, ...], count: int, floats: bool) -> Tensor:
     draws = generator(0, "export", count)
     if floats:
         return torch.rand(count, *shape, generator=draws)
