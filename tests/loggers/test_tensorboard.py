@@ -171,7 +171,7 @@ def test_a_file_cut_off_in_the_middle_of_a_point_is_mended(tmp_path):
     [path] = event_files(tmp_path)
     os.truncate(path, path.stat().st_size - 5)
     second = TensorBoard(str(tmp_path))
-    second.start({"model": "mlp", "lr": 0.1, "batch_norm": True}, step=20)
+    second.start({"model": "mlp", "lr": 0.1, "batch_norm": True}, DEFAULT, step=20)
     second.log_metrics({"train/loss": 3.5}, 30)
     second.end({}, "completed", 30)
     assert points(tmp_path, "train/loss") == [(10, 1.0), (20, 2.0), (30, 3.5)]
