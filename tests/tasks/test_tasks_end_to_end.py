@@ -13,6 +13,7 @@ from trainlab.data.split import split
 from trainlab.inference import evaluate_checkpoint, load_data, load_network
 from trainlab.inference.export import export_checkpoint
 from trainlab.inference.predict import Predictor
+from trainlab.inference.rebuild import rebuild_task
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result, describe
@@ -138,8 +139,12 @@ def test_labels_are_evaluated_predicted_and_exported(arrays, train, tmp_path):
     assert export_checkpoint(best, "torch_export").exists()
 
 
-def test_values_are_predicted_by_name(arrays, train, tmp_path):
-    _, folder = train(*arrays("regression"), "trainer.max_epochs=1")
+def test_values_are_evaluated_and_predicted_by_name(arrays, train, tmp_path):
+    short = "+task.metrics.r2._target_=torchmetrics.R2Score"
+    result, folder = train(*arrays("regression"), short, "trainer.max_epochs=1")
+    found = evaluate_checkpoint(folder / "checkpoints/best.ckpt")
+    expected = {key: value for key, value in result.metrics.items() if key.startswith("test_")}
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
     Image.new("RGB", (6, 6), (250, 5, 5)).save(tmp_path / "x.png")
     predictor = Predictor.load(folder / "checkpoints/best.ckpt")
     (prediction,) = predictor.predict([tmp_path / "x.png"])
@@ -150,6 +155,17 @@ def test_values_are_predicted_by_name(arrays, train, tmp_path):
     assert prediction.formatted(3) == [("redness", f"{values['redness']:.4g}")]
     with pytest.raises(ValueError, match="leave out --mc-samples"):
         Predictor.load(folder / "checkpoints/best.ckpt", mc_samples=3)
+
+
+@pytest.mark.parametrize(
+    "target", ["torchmetrics.image.FrechetInceptionDistance", "torchmetrics.utilities.data.to_onehot"]
+)
+def test_a_checkpoint_names_no_other_code_of_torchmetrics(name):
+    metrics = {"x": {"_target_": f"torchmetrics.{name}"}}
+    about = {"config": {"task": {"_target_": "trainlab.tasks.Regression", "metrics": metrics}}}
+    checkpoint = {"path": "x.ckpt", "trainlab": about | {"classes": ["redness"]}}
+    with pytest.raises(ValueError, match=r"x\.ckpt .* no class or function that a checkpoint may name"):
+        rebuild_task(checkpoint)
 
 
 def test_a_task_of_a_users_own(arrays, train, tmp_path):

@@ -19,6 +19,7 @@ TRUSTED = (
     *("trainlab", "torch.nn", "torch.optim", "torchvision.models"),
     *("torchmetrics.classification", "torchmetrics.regression"),
 )
+_BY_NAME = ("torchmetrics",)  # which has the names of its classes at the top, too
 _FACTORIES = ("trainlab.models.libraries", "torchvision.models")
 # Arguments of networks of libraries that only set the initial weights, which are not needed again.
 _INITIAL_WEIGHTS = ("weights", "pretrained", "checkpoint_path")
@@ -39,7 +40,7 @@ def construct(
     """
     path = checkpoint["path"]
     for target in _targets(settings):
-        if not is_in(target, (*TRUSTED, *trust)):
+        if not is_in(target, (*TRUSTED, *_BY_NAME, *trust)):
             package = target.partition(".")[0]
             raise ValueError(
                 f"{path} cannot be used: it names {target}, which is not of trainlab; if you trust that code, set "
