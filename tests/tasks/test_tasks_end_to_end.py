@@ -157,9 +157,7 @@ def test_values_are_evaluated_and_predicted_by_name(arrays, train, tmp_path):
         Predictor.load(folder / "checkpoints/best.ckpt", mc_samples=3)
 
 
-@pytest.mark.parametrize(
-    "target", ["torchmetrics.image.FrechetInceptionDistance", "torchmetrics.utilities.data.to_onehot"]
-)
+@pytest.mark.parametrize("name", ["image.FrechetInceptionDistance", "utilities.data.to_onehot"])
 def test_a_checkpoint_names_no_other_code_of_torchmetrics(name):
     metrics = {"x": {"_target_": f"torchmetrics.{name}"}}
     about = {"config": {"task": {"_target_": "trainlab.tasks.Regression", "metrics": metrics}}}
