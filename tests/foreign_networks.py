@@ -70,6 +70,18 @@ class Noisy(nn.Module):
         return self.head(hidden)
 
 
+class Recurrent(nn.Module):
+    """Rows of the image as a sequence. Its layer keeps a list of its parameters, too."""
+
+    def __init__(self, num_classes: int, kind: str = "GRU", width: int = 8) -> None:
+        super().__init__()
+        self.rows = getattr(nn, kind)(3 * 32, width, batch_first=True)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.rows(x.transpose(1, 2).flatten(2))[0][:, -1])
+
+
 def convolutional(num_classes: int, norm: type[nn.Module] | None = None) -> nn.Module:
     """A factory, with group normalization and a lazy layer."""
     layers = [nn.Conv2d(3, 8, 3, stride=2), norm(8) if norm else nn.GroupNorm(2, 8), nn.ReLU()]

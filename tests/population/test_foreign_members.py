@@ -9,8 +9,10 @@ import torch
 from members import assert_same_run, config
 from torch import nn
 
-from foreign_networks import Noisy, ResidualMLP, ViT, convolutional
+from foreign_networks import Noisy, Recurrent, ResidualMLP, ViT, convolutional
+from trainlab.config.build import build
 from trainlab.models.image_network import wrap
+from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable, kind_of
 from trainlab.population.runner import Population
 from trainlab.population.vmapped import vmap_problem
@@ -41,6 +43,28 @@ def test_a_member_equals_its_solo_run(model, tmp_path):
     for i, own in enumerate(OWN):
         run(foreign(tmp_path / f"alone_{i}", MODELS[model], *own))
         assert_same_run(tmp_path / f"together_{i}", tmp_path / f"alone_{i}")
+
+
+class OddAttribute(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.head, self.scales = nn.Linear(3 * 32 * 32, num_classes), np.array([1, 2]).view(OddArray)
+
+    def forward(self, x):
+        return self.head(x.flatten(1))
+
+
+class OddArray(np.ndarray):
+    def __array_function__(self, *_):
+        raise RuntimeError("not comparable\nat all")
+
+
+def test_an_error_in_the_trial_of_a_network_makes_its_run_solo(tmp_path):
+    cfg = foreign(tmp_path, {"_target_": "test_foreign_members.OddAttribute"})
+    reason = ineligible_reason(cfg.settings, 1, build(cfg).data)
+    assert reason == (
+        "the trial of test_foreign_members.OddAttribute as members of a population failed (not comparable)"
+    )
 
 
 class Branching(nn.Module):
@@ -89,6 +113,8 @@ REASONS = {
     "attribute": (lambda: KeepsDraws(10), "KeepsDraws keeps scales, which depends on the seed"),
     "buffer": (lambda: Averages(10), "Averages has another mean after a step"),
     "convolution": (lambda: convolutional(10), "batching runs does not speed up convolutional networks"),
+    "gru": (lambda: Recurrent(10, "GRU"), "Recurrent cannot be batched by torch.func.vmap (Batching rule"),
+    "lstm": (lambda: Recurrent(10, "LSTM"), "Recurrent cannot be batched by torch.func.vmap (Batching rule"),
     "frozen": (lambda: _frozen(ResidualMLP(SHAPE, 10)), ""),
 }
 

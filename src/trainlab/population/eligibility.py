@@ -1,7 +1,7 @@
 """Which runs can be members of a population, and why others cannot."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from trainlab.config.build import build_network, build_task
@@ -58,21 +58,32 @@ def ineligible_reason(config: Config, devices: int, data: TrainingData | None = 
         return f"model is {config['model']['_target_']}"
     settings = {key: value for key, value in config["model"].items() if key != "seed"}
     key = json.dumps([settings, data.image_shape, data.count_classes()], sort_keys=True, default=str)
-    if key not in _problems:
+
+    def problem() -> str:
         seeds = [(seed, {"seed": seed} if "seed" in config["model"] else {}) for seed in (1, 2)]
         outputs = build_task(config, data).count_outputs(data)
         configs = [{**config, "seed": seed, "model": settings | own} for seed, own in seeds]
         networks = [build_network(own, data, outputs) for own in configs]
-        _problems[key] = vmap_problem(*networks)
-    return _problems[key]
+        return vmap_problem(*networks)
+
+    return _tried(key, problem, config["model"]["_target_"])
 
 
 def _problem_of_task(config: Config, data: TrainingData | None) -> str:
     if data is None:
         return f"task is {config['task']['_target_']}"
     key = json.dumps([config["task"], data.count_classes()], sort_keys=True, default=str)
+    return _tried(key, lambda: problem_of_task(build_task(config, data), data), config["task"]["_target_"])
+
+
+def _tried(key: str, problem: Callable[[], str], target: str) -> str:
+    """The problem of what is kept as ``key``. What the user's code raises is one, too: solo runs may work."""
     if key not in _problems:
-        _problems[key] = problem_of_task(build_task(config, data), data)
+        try:
+            _problems[key] = problem()
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            _problems[key] = f"the trial of {target} as members of a population failed ({reason[:100]})"
     return _problems[key]
 
 

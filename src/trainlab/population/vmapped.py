@@ -3,7 +3,7 @@
 import copy
 import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,21 +136,24 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _differing_attributes(module: nn.Module, other: nn.Module) -> Iterator[str]:
     """Attributes with other values in ``other``, among those that are no parameter, buffer or module."""
+    held = {id(tensor) for _, tensor in _tensors(module)}  # `nn.GRU` keeps a list of its parameters
     for name, part in module.named_modules():
         theirs = vars(other.get_submodule(name))
         for key, value in vars(part).items():
-            if key not in ("_parameters", "_buffers", "_modules") and not _equal(value, theirs.get(key)):
+            if key not in ("_parameters", "_buffers", "_modules") and not _equal(value, theirs.get(key), held):
                 yield f"{name}.{key}".lstrip(".")
 
 
-def _equal(a: Any, b: Any) -> bool:
-    """Whether two values are equal; objects whose parts are not known count as equal."""
-    if isinstance(a, Tensor | np.ndarray):
-        return type(a) is type(b) and a.shape == b.shape and np.array_equal(np.asarray(a), np.asarray(b))
+def _equal(a: Any, b: Any, held: Collection[int]) -> bool:
+    """Whether two values are equal; objects whose parts are not known count as equal, as do tensors with ids ``held``."""
+    if isinstance(a, Tensor):
+        return id(a) in held or (isinstance(b, Tensor) and torch.equal(a.detach(), b.detach()))
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.shape == b.shape and np.array_equal(a, b)
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(_equal(a[key], b[key], held) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(_equal, a, b))
+        return len(a) == len(b) and all(_equal(one, other, held) for one, other in zip(a, b, strict=True))
     if isinstance(a, bool | int | float | complex | str | bytes | None):
         return bool(a == b)
     return True
