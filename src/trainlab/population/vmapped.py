@@ -145,7 +145,7 @@ def _differing_attributes(module: nn.Module, other: nn.Module) -> Iterator[str]:
 
 
 def _equal(a: Any, b: Any, held: Collection[int]) -> bool:
-    """Whether two values are equal; objects whose parts are not known count as equal, as do tensors with ids ``held``."""
+    """Whether two values are equal. Tensors with ids ``held`` and objects of unknown parts count as equal."""
     if isinstance(a, Tensor):
         return id(a) in held or (isinstance(b, Tensor) and torch.equal(a.detach(), b.detach()))
     if isinstance(a, np.ndarray):
