@@ -18,16 +18,20 @@ from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.training.lightning_internals import (
     FastHookNames,
     WatchedLauncher,
+    batches_trained,
     continue_epoch,
     count_epoch,
     count_step,
     detects_anomalies,
     lacks_psutil,
+    logged_in_epoch,
     make_trainer,
     on_death,
     reopen_epoch,
     replace_callbacks,
+    seed_batches,
     set_up_batches,
+    step_plateau_schedules,
     validate_after,
 )
 
@@ -327,3 +331,97 @@ def test_processes_of_other_devices_are_started_by_a_launcher_that_watches_them(
 
 def lost_connection():
     raise RuntimeError("[gloo] Connection closed by peer")
+
+
+class Shuffled(lightning.LightningModule):
+    """Notes the points that it gets and the states of its schedule; its loader shuffles by torch's global generator."""
+
+    def __init__(self, workers=0):
+        super().__init__()
+        self.network, self.seen, self.workers = torch.nn.Linear(1, 1), [], workers
+
+    def train_dataloader(self):
+        return DataLoader(torch.arange(8.0)[:, None], 4, shuffle=True, num_workers=self.workers)
+
+    def val_dataloader(self):
+        return DataLoader(torch.ones(2, 1))
+
+    def training_step(self, batch, batch_idx):
+        self.seen.append(batch[:, 0].tolist())
+        self.log("of_training", 1.0, on_epoch=True)
+        return self.network(batch).sum()
+
+    def validation_step(self, batch, batch_idx):
+        self.log("of_validation", 2.0)
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.01)
+        watch = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": watch, "monitor": "of_validation"}}
+
+
+class SaveAtTheEnd(Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.save_checkpoint(f"{trainer.default_root_dir}/{trainer.current_epoch}.ckpt")
+
+
+def fit_shuffled(folder, seeds, epochs, ckpt_path=None):
+    trainer, module, places = trainer_of(SaveAtTheEnd(), max_epochs=epochs, default_root_dir=folder), Shuffled(), []
+
+    def seed(place, epoch):
+        places.append((place, epoch))
+        torch.manual_seed(epoch)
+
+    if seeds:
+        seed_batches(trainer, seed)
+    torch.manual_seed(7 + epochs)  # what has been drawn before differs between processes
+    trainer.fit(module, ckpt_path=ckpt_path)
+    return module.seen, places
+
+
+@pytest.mark.parametrize("seeds", [True, False])
+def test_loaders_are_seeded_just_before_they_draw_also_in_the_first_epoch_of_a_process(seeds, tmp_path):
+    whole, places = fit_shuffled(tmp_path, seeds, 3)
+    resumed, _ = fit_shuffled(tmp_path, seeds, 4, tmp_path / "0.ckpt")
+    assert (resumed[:4] == whole[2:]) is seeds
+    expected = [(place, epoch) for epoch in range(3) for place in ("train", "validation")]
+    assert places == (expected if seeds else [])
+
+
+class StepSchedules(Callback):
+    def setup(self, trainer, pl_module, stage):
+        self.step, self.seen = step_plateau_schedules(trainer), []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        before = trainer.lr_scheduler_configs[0].scheduler.last_epoch
+        self.step()
+        self.seen.append((before, trainer.lr_scheduler_configs[0].scheduler.last_epoch))
+
+
+def test_a_schedule_that_watches_a_metric_is_stepped_once_an_epoch_and_before_the_checkpoint():
+    steps = StepSchedules()
+    trainer_of(steps, max_epochs=3).fit(Shuffled())
+    assert steps.seen == [(0, 1), (1, 2), (2, 3)]
+
+
+class Logged(Callback):
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, *_):
+        self.seen.append(batches_trained(trainer))
+
+    def on_validation_end(self, trainer, pl_module):
+        self.seen.append(set(logged_in_epoch(trainer)))
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.seen.append(({name for name in logged_in_epoch(trainer) if "step" not in name}, batches_trained(trainer)))
+
+
+def test_metrics_of_training_and_validation_are_told_apart_and_batches_counted():
+    logged = Logged()
+    trainer_of(logged, max_epochs=1).fit(Shuffled())
+    first, last, validated, trained = logged.seen
+    assert (first, last) == ((1, False), (2, True))
+    assert validated == {"of_validation"}
+    assert trained == ({"of_training", "of_training_epoch"}, (2, True))

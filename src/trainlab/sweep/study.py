@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from trainlab.callbacks.pruning import make_pruner
 from trainlab.config.overrides import folder_name
 from trainlab.runs.files import write_json
-from trainlab.runs.fingerprint import training_overrides
+from trainlab.runs.fingerprint import as_typed, training_overrides
 from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
 from trainlab.runs.result import STATUSES, Result
@@ -170,7 +170,7 @@ class Study:
         if len(trials) < self.settings.trials and self.space.unseen([trial.params for trial in trials]) == []:
             line += "; all combinations of the values have been tried"
         if best := self.best():
-            values = " ".join(f"{key}={value}" for key, value in best.params.items())
+            values = " ".join(as_typed([f"{key}={value}" for key, value in best.params.items()]))
             reached = f"{self.metric.label} {self.metric.format(best.values[0])}"
             line += f"; best {reached} (trial {best.number}: {values})"
         return line

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainlab.randomness import derive_seed, seed_global_generators, seed_torch
 from trainlab.runs.errors import Diverged
+from trainlab.tasks.metrics import key_of
 from trainlab.training.lightning_internals import (
     batches_trained,
     logged_in_epoch,
@@ -72,10 +73,10 @@ class OwnModuleProgress(Checkpoint):
     def train_metrics(self) -> tuple[dict[str, float], int]:
         """Metrics that were logged in training, over the epoch, and the number of its images, over all processes.
 
-        `train/loss` is the mean of the losses that the training step has returned, unless it logs one of that name.
+        `train/loss` is the mean of the losses that the training step has returned, unless it logs such a mean itself.
         """
         logged = logged_in_epoch(self._trainer)
-        if len(self._losses) == len(self._sizes):
+        if self._losses and len(self._losses) == len(self._sizes) and "train_loss" not in map(_train_key, logged):
             sizes = torch.tensor(self._sizes, dtype=torch.float64)
             logged = {"train/loss": (torch.stack(self._losses).cpu().double() * sizes).sum() / sizes.sum()} | logged
         kept = {name: value for name, value in logged.items() if not name.endswith("_step")}
@@ -167,6 +168,10 @@ class OwnModuleProgress(Checkpoint):
             f"the loss is not finite in epoch {trainer.current_epoch}, batch {batch_idx}; lower the learning rate of "
             "the module, or set trainer.gradient_clip_val=1"
         )
+
+
+def _train_key(name: str) -> str:
+    return key_of(name, "train")
 
 
 def count_images(batch: Any) -> int:
