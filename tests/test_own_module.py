@@ -160,6 +160,13 @@ def test_more_epochs_continue_a_finished_run(train):
         train(*TWO, "module.lr=0.1", "trainer.max_epochs=9", "ckpt_path=last", name="longer")
 
 
+def test_a_run_that_ended_inside_an_epoch_is_not_continued(train):
+    result, _ = train(*LIT, f"trainer.max_steps={STEPS + 3}", "trainer.max_epochs=-1")
+    assert result.metrics["stop_reason"] == "max_steps"
+    with pytest.raises(ValueError, match="inside an epoch"):
+        train(*LIT, "trainer.max_epochs=3", "ckpt_path=last")
+
+
 def test_another_seed_draws_other_weights_and_batches(train):
     (one, _), (other, _) = (train(*TWO, "trainer.max_epochs=1", f"seed={seed}", name=f"{seed}") for seed in (1, 2))
     assert one.metrics["val_score"] != other.metrics["val_score"]

@@ -124,7 +124,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         late = (parts.network, config, parts.callbacks, parts.total_steps)
         start = start_checkpoint(ckpt_path, kept, bool(previous), *late)
         origin = []
-        if start and getattr(parts.data, "whole_epochs", False):
+        if start and parts.learner.whole_epochs:
             check_whole_epochs(start)
         if start:  # the images are read before anything is written
             check_same_images(start, kept, parts.learner.digest)

@@ -45,6 +45,10 @@ class Learner(Protocol):
         """Arguments of the Trainer that it replaces."""
 
     @property
+    def whole_epochs(self) -> bool:
+        """Whether it continues at the ends of epochs only."""
+
+    @property
     def about(self) -> dict[str, Any]:
         """Plain values that its checkpoints have. Reads the images."""
 
@@ -102,6 +106,11 @@ class NetworkForTask:
     def trainer_settings(self) -> Mapping[str, Any]:
         """The module clips gradients and accumulates them."""
         return {"gradient_clip_val": None, "accumulate_grad_batches": 1}
+
+    @property
+    def whole_epochs(self) -> bool:
+        """Whether the batches of an epoch can only be drawn all."""
+        return getattr(self.data, "whole_epochs", False)
 
     @property
     def about(self) -> dict[str, Any]:

@@ -65,6 +65,11 @@ class OwnModule:
         return {} if isinstance(self.data, ImageData) else {"use_distributed_sampler": True}
 
     @property
+    def whole_epochs(self) -> bool:
+        """Always: what it has logged of an epoch is not in its checkpoints."""
+        return True
+
+    @property
     def about(self) -> dict[str, Any]:
         """Shape of the images and names of the classes, where there are such."""
         if not isinstance(self.data, ImageData):
