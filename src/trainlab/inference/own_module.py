@@ -13,6 +13,7 @@ from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from trainlab.console import quiet
 from trainlab.data import ImageData
 from trainlab.inference.rebuild import rebuild_data
 from trainlab.inference.rebuild_module import rebuild_module
@@ -86,6 +87,7 @@ def evaluate_module(
     Raises:
         ValueError, OSError: as `evaluate_checkpoint`.
     """
+    quiet()
     about, path = checkpoint["trainlab"], Path(checkpoint["path"])
     config = about["config"]
     if "image_shape" in about:

@@ -153,8 +153,8 @@ def check_whole_epochs(start: Path) -> None:
     """Raise ValueError where a checkpoint lies inside an epoch, for data whose batches only repeat from its start."""
     if begun := batches_begun(load_checkpoint(start)):
         raise ValueError(
-            f"{start} lies inside an epoch, after batch {begun}, and data and modules that are not of trainlab continue "
-            "only at the end of one; set another name= to train anew"
+            f"{start} lies inside an epoch, after batch {begun}, and data and modules that are not of trainlab "
+            "continue only at the end of one; set another name= to train anew"
         )
 
 
