@@ -145,7 +145,10 @@ def test_files_are_named_for_what_they_hold():
     assert vague == []
 
 
-PUBLIC = ("trainlab", *(f"trainlab.{name}" for name in ("data", "inference", "models", "report", "runs", "statistics")))
+PUBLIC = (
+    "trainlab",
+    *(f"trainlab.{name}" for name in ("data", "inference", "models", "report", "runs", "statistics", "tasks")),
+)
 
 
 def test_the_exercise_imports_the_public_api_alone():
