@@ -1,8 +1,8 @@
 """Train image classifiers under controlled comparison.
 
 The public Python API is what this module, `trainlab.models`, `trainlab.data`, `trainlab.tasks`, `trainlab.runs`,
-`trainlab.inference`, `trainlab.statistics` and `trainlab.report` name in their ``__all__``. Names are imported when they
-are first used, so that ``import trainlab`` takes no time.
+`trainlab.inference`, `trainlab.statistics` and `trainlab.report` name in their ``__all__``. Names are imported when
+they are first used, so that ``import trainlab`` takes no time.
 """
 
 import importlib
