@@ -55,6 +55,21 @@ class ViT(nn.Module):
         return self.head(self.encoder(tokens).mean(1))
 
 
+class Bag(nn.Module):
+    """Embeds the gray levels of an image, in one of two ways."""
+
+    def __init__(self, sparse: bool = False, by_function: bool = False) -> None:
+        super().__init__()
+        self.levels, self.head = nn.EmbeddingBag(256, 8, sparse=sparse), nn.Linear(8, 10)
+        self.by_function = by_function
+
+    def forward(self, x: Tensor) -> Tensor:
+        levels = (255 * x).long().flatten(1)
+        if self.by_function:
+            return self.head(functional.embedding(levels, self.levels.weight, sparse=True).mean(1))
+        return self.head(self.levels(levels))
+
+
 class Noisy(nn.Module):
     """Draws from torch, numpy and Python in every pass, and at construction into a buffer that is not saved."""
 

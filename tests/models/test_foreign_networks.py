@@ -135,6 +135,25 @@ def test_what_is_no_network_of_these_images_is_an_error_before_the_training(targ
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"sparse": True}, "got sparse=true in 'levels', EmbeddingBag of the network; set sparse=false there$"),
+        ({"by_function": True}, "got a sparse one of levels.weight; set sparse=false$"),
+    ],
+)
+def test_sparse_gradients_are_refused(model, message, tmp_path):
+    with pytest.raises(ValueError, match=f"^gradients must be dense, {message}"):
+        train(tmp_path, {"_target_": "foreign_networks.Bag", **model})
+    assert (tmp_path / "run").exists() == ("by_function" in model), (
+        "of the network that can be told in advance, nothing"
+    )
+
+
+def test_a_frozen_embedding_may_be_sparse(tmp_path):
+    build(config(tmp_path, {"_target_": "foreign_networks.Bag", "sparse": True}, "freeze=[levels.*]"))
+
+
 def test_trust_is_no_part_of_the_fingerprint(tmp_path):
     one, other = (config(tmp_path, RESIDUAL, *more).settings for more in ((), ("trust=[foreign_networks]",)))
     assert one != other and fingerprint(one) == fingerprint(other)

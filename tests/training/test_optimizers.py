@@ -168,7 +168,7 @@ IMPOSSIBLE = {
         partial(torch.optim.SGD, differentiable=True),
         "SGD cannot make a step with differentiable=true .*; leave out optim.differentiable",
     ),
-    "sparse": (torch.optim.SparseAdam, "SparseAdam cannot make a step .*; choose another optim"),
+    "sparse": (torch.optim.SparseAdam, "SparseAdam needs sparse gradients, .* are dense; set optim=adam"),
     "muon": (
         torch.optim.Muon,
         r"Muon only supports 2D parameters .*\[3\]\); choose optim=muon, which trains the",

@@ -44,7 +44,7 @@ from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.length import check_length
 from trainlab.training.lightning_internals import make_trainer
 from trainlab.training.module import Classifier
-from trainlab.training.optimizer_checks import try_optimizer
+from trainlab.training.optimizer_checks import check_sparse, try_optimizer
 from trainlab.training.parameter_groups import check_rules, freeze, group_parameters
 from trainlab.validation import check_arguments, check_devices
 
@@ -199,6 +199,7 @@ def _network_for_task(config: Config, source: LightningDataModule, context: RunC
             f"num_classes must be the number of {what}, {outputs}, got {network.num_classes}; set model.num_classes"
         )
     freeze(network, config.get("freeze", ()))
+    check_sparse(network)
     check_rules(rules := config["optim"].get("groups", ()))
     optimizer = construct(config, "optim", ("groups",))
     lr = optimizer.keywords.get("lr")

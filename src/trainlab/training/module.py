@@ -32,7 +32,7 @@ from trainlab.training.lightning_internals import (
 )
 from trainlab.training.optimizer_checks import needs_closure
 from trainlab.training.optimizers import clipping, has_rule
-from trainlab.training.parameter_groups import Rules
+from trainlab.training.parameter_groups import Rules, list_names, own_name
 
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), targets (B, ...)
@@ -291,8 +291,11 @@ class Classifier(FastHookNames, lightning.LightningModule):
     def _gather_gradients(self) -> None:
         """Gather the gradients; once a parameter has none, train each by itself, so that it is left alone."""
         if not self.trained.gather_gradients():
-            names = [name for name, p in self.network.named_parameters() if p.requires_grad and p.grad is None]
-            log.info("each parameter is trained by itself, for some got no gradient: %s", ", ".join(names) or "sparse")
+            trainable = [(own_name(name), p.grad) for name, p in self.network.named_parameters() if p.requires_grad]
+            if sparse := [name for name, grad in trainable if grad is not None and grad.is_sparse]:
+                raise ValueError(f"gradients must be dense, got a sparse one of {list_names(sparse)}; set sparse=false")
+            names = list_names([name for name, grad in trainable if grad is None])
+            log.info("no gradient for %s: the optimizer now updates each parameter separately", names)
             self.trained, self._fused_step = self.flat.separate(self.optimizer), None
             if self.compile_step:
                 self._forward = torch.compile(self._objective, dynamic=False)

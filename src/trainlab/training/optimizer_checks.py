@@ -1,5 +1,6 @@
 """Whether an optimizer can train a network with its settings: tried before the run."""
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainlab.training.parameter_groups import Group, make_optimizer
+from trainlab.training.parameter_groups import Group, make_optimizer, own_name
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
@@ -29,6 +30,16 @@ def check_closure(optimizer: Optimizer, accumulate: int, devices: int, precision
         raise ValueError(f"{rule}and cannot undo the scaling of {precision}; set trainer.precision=bf16-mixed")
 
 
+def check_sparse(network: nn.Module) -> None:
+    """Raise ValueError if an embedding that is trained has sparse gradients."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse and module.weight.requires_grad:
+            raise ValueError(
+                f"gradients must be dense, got sparse=true in {own_name(name)!r}, {type(module).__name__} of the "
+                "network; set sparse=false there"
+            )
+
+
 def try_optimizer(build: Callable[..., Optimizer], groups: Sequence[Group], on_cpu: bool) -> Optimizer:
     """The optimizer that ``build`` makes for ``groups`` of parameters, after others like it have made a step.
 
@@ -40,12 +51,10 @@ def try_optimizer(build: Callable[..., Optimizer], groups: Sequence[Group], on_c
     try:
         optimizer = make_optimizer(build, groups)
     except (ValueError, RuntimeError, TypeError) as error:
-        is_muon = getattr(build, "func", build) is torch.optim.Muon
-        hint = (
-            "choose optim=muon, which trains the others by AdamW" if is_muon else "set optim.* or choose another optim"
-        )
-        raise ValueError(f"{_first_line(error)}; {hint}") from error
+        raise ValueError(f"{_first_line(error)}; {_hint(build, groups)}") from error
     name = type(optimizer).__name__
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise ValueError(f"{name} needs sparse gradients, and those of a network here are dense; set optim=adam")
     if "closure" not in inspect.signature(optimizer.step).parameters:
         raise ValueError(f"{name}.step must take a closure, as those of torch.optim do; choose another optim")
     if "lr" not in optimizer.param_groups[0]:
@@ -58,6 +67,17 @@ def try_optimizer(build: Callable[..., Optimizer], groups: Sequence[Group], on_c
     for group in groups:
         _try_step(build, group, optimizer)
     return optimizer
+
+
+def _hint(build: Callable[..., Optimizer], groups: Sequence[Group]) -> str:
+    """What to do where ``build`` does not take ``groups``."""
+    if getattr(build, "func", build) is torch.optim.Muon:
+        return "choose optim=muon, which trains the others by AdamW"
+    if any(group.settings for group in groups):
+        with contextlib.suppress(ValueError, RuntimeError, TypeError):
+            build([parameter for group in groups for parameter in group.parameters])
+            return "leave out optim.groups"
+    return "set optim.* or choose another optim"
 
 
 def _try_step(build: Callable[..., Optimizer], group: Group, optimizer: Optimizer) -> None:

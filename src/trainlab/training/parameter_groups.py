@@ -3,6 +3,7 @@
 Names are those that `named_parameters()` has in the user's own network, without the prefix of its wrapper.
 """
 
+import difflib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,9 +116,19 @@ def _in_full(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     return {**settings, **rate, "lr_multiplier": multiplier}
 
 
+def own_name(name: str) -> str:
+    """A name in the user's own network, from that in its wrapper."""
+    return name.removeprefix("module.")
+
+
+def list_names(names: Collection[str]) -> str:
+    """The first four, and how many more there are."""
+    return ", ".join([*names][:_NAMES_SHOWN]) + (f" and {more} more" if (more := len(names) - _NAMES_SHOWN) > 0 else "")
+
+
 def _named(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     for name, parameter in network.named_parameters():
-        yield name.removeprefix("module."), parameter
+        yield own_name(name), parameter
 
 
 def _selected(rule: Mapping[str, Any], parameters: Mapping[str, nn.Parameter]) -> list[str]:
@@ -125,7 +136,7 @@ def _selected(rule: Mapping[str, Any], parameters: Mapping[str, nn.Parameter]) -
     found = [name for name in names if parameters[name].ndim <= rule.get("max_ndim", math.inf)]
     if not found:
         raise ValueError(
-            f"max_ndim={rule['max_ndim']} leaves none of {_listed(names)}, which have "
+            f"max_ndim={rule['max_ndim']} leaves none of {list_names(names)}, which have "
             f"{min(parameters[name].ndim for name in names)} dimensions or more; set optim.groups"
         )
     return found
@@ -134,11 +145,14 @@ def _selected(rule: Mapping[str, Any], parameters: Mapping[str, nn.Parameter]) -
 def _matching(pattern: str, names: Collection[str], setting: str) -> list[str]:
     found = [name for name in names if fnmatchcase(name, pattern)]
     if not found:
+        nearest = list_names(_nearest_first(pattern, names))
         raise ValueError(
-            f"a pattern must match the name of a parameter, such as {_listed(names)}, got {pattern!r}; set {setting}"
+            f"a pattern must match the name of a parameter, such as {nearest}, got {pattern!r}; set {setting}"
         )
     return found
 
 
-def _listed(names: Collection[str]) -> str:
-    return ", ".join([*names][:_NAMES_SHOWN]) + (f" and {more} more" if (more := len(names) - _NAMES_SHOWN) > 0 else "")
+def _nearest_first(pattern: str, names: Collection[str]) -> list[str]:
+    """Names like ``pattern`` first, the others in their order."""
+    close = difflib.get_close_matches(pattern.replace("*", ""), names, n=_NAMES_SHOWN, cutoff=0.5)
+    return [*close, *(name for name in names if name not in close)]
