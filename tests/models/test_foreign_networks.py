@@ -128,6 +128,45 @@ MISTAKES = {
 }
 
 
+class NoGradient(nn.Linear):
+    def __init__(self, num_classes):
+        super().__init__(3 * 32 * 32, num_classes)
+
+    def forward(self, images):
+        return super().forward(images.flatten(1)).detach()
+
+
+class TwoInTraining(NoGradient):
+    def forward(self, images):
+        logits = nn.functional.linear(images.flatten(1), self.weight, self.bias)
+        return (logits, logits) if self.training else logits
+
+
+class Softmax(NoGradient):
+    def forward(self, images):
+        return nn.functional.linear(images.flatten(1), self.weight, self.bias).softmax(1)
+
+
+UNTRAINABLE = {
+    "NoGradient": r"^NoGradient cannot be trained \(its outputs have no gradient: no_grad, detach and NumPy cut it off",
+    "TwoInTraining": r"^TwoInTraining cannot be trained \(it must return logits \(2, 10\) in training mode, too\); set",
+}
+
+
+@pytest.mark.parametrize("name", UNTRAINABLE)
+def test_a_network_that_cannot_make_a_training_step_is_an_error_before_the_training(name, tmp_path):
+    model = {"_target_": f"{__name__}.{name}"}
+    with pytest.raises(ValueError, match=UNTRAINABLE[name]):
+        run(config(tmp_path, model))
+    assert not (tmp_path / "run").exists()
+    build(config(tmp_path, model, "train=false"))
+
+
+def test_probabilities_as_outputs_of_a_classification_are_warned_of(tmp_path):
+    with pytest.warns(UserWarning, match=r"^the outputs of Softmax are probabilities, and the loss expects logits"):
+        build(config(tmp_path, {"_target_": f"{__name__}.Softmax"}))
+
+
 @pytest.mark.parametrize("target", MISTAKES)
 def test_what_is_no_network_of_these_images_is_an_error_before_the_training(target, tmp_path):
     with pytest.raises(ValueError, match=MISTAKES[target]):

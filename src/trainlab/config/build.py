@@ -30,7 +30,14 @@ from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
 from trainlab.data import ForeignData, ImageData, TrainingData
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
-from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, is_own, late_arguments, wrap
+from trainlab.models.image_network import (
+    NOT_OF_NETWORK,
+    ImageNetwork,
+    check_training_step,
+    is_own,
+    late_arguments,
+    wrap,
+)
 from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.provenance import provenance
@@ -198,6 +205,8 @@ def _network_for_task(config: Config, source: LightningDataModule, context: RunC
         raise ValueError(
             f"num_classes must be the number of {what}, {outputs}, got {network.num_classes}; set model.num_classes"
         )
+    if config["train"] and not is_own(network.module):
+        check_training_step(network, isinstance(task, Classification))
     freeze(network, config.get("freeze", ()))
     check_sparse(network)
     check_rules(rules := config["optim"].get("groups", ()))

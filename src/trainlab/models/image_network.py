@@ -1,6 +1,8 @@
 """The wrapper that makes a network take raw images: conversion and scaling of its input."""
 
+import copy
 import inspect
+import warnings
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -123,6 +125,44 @@ def _check_outputs(network: ImageNetwork, image_shape: tuple[int, int, int]) -> 
             f"{name} must return logits {expected} of 2 images, one for each of the {network.num_classes} classes, "
             f"got {found}; set model.num_classes, or another argument of the network"
         )
+
+
+def check_training_step(network: ImageNetwork, of_classes: bool) -> None:
+    """Try a training step of a module that is not of trainlab, on a copy and two random images.
+
+    Warns of probabilities where logits ``of_classes`` are expected.
+
+    Raises:
+        ValueError: the module has no gradient, or returns something else in training mode.
+    """
+    name, expected = type(network.module).__name__, (2, network.num_classes)
+    try:
+        module = copy.deepcopy(network.module)
+    except Exception:  # it keeps an open file, a lock: the training does not copy it
+        return
+    images = torch.rand(2, *network.image_shape, generator=torch.Generator().manual_seed(0))
+    with global_generators_restored(), torch.enable_grad():
+        with torch.no_grad():
+            evaluated = module.eval()(images)
+        try:
+            outputs = module.train()(images)
+            if not isinstance(outputs, Tensor) or outputs.shape != expected:
+                raise TypeError(f"it must return logits {expected} in training mode, too")
+            if not outputs.requires_grad and any(p.requires_grad for p in module.parameters()):
+                raise TypeError("its outputs have no gradient: no_grad, detach and NumPy cut it off in forward")
+            if outputs.requires_grad:
+                outputs.sum().backward()
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ValueError(f"{name} cannot be trained ({reason[:200]}); set model to one that can") from error
+    if of_classes and any(_are_probabilities(values.detach()) for values in (evaluated, outputs)):
+        warnings.warn(
+            f"the outputs of {name} are probabilities, and the loss expects logits; leave out its softmax", stacklevel=2
+        )
+
+
+def _are_probabilities(outputs: Tensor) -> bool:
+    return bool((outputs >= 0).all()) and torch.allclose(outputs.sum(1), torch.ones(()), rtol=0, atol=1e-3)
 
 
 def late_arguments(target: Callable[..., Any], given: Collection[str], **late: Any) -> dict[str, Any]:
