@@ -15,6 +15,7 @@ from trainlab.lr_search.apply import run_search
 from trainlab.lr_search.base import SearchFailed
 from trainlab.lr_search.grid import Grid, best_of, refined
 from trainlab.randomness import derive_seed
+from trainlab.report.plots.lr_search import draw_lr_searches
 from trainlab.runs.files import read_rows
 from trainlab.training.module import Classifier
 
@@ -125,7 +126,7 @@ def test_where_all_diverge_there_is_nothing_to_be_found(find: Any):
 
 @pytest.mark.slow
 def test_without_validation_there_is_no_score(find: Any):
-    with pytest.raises(ValueError, match=r"needs validation losses, got none; set trainer.limit_val_batches"):
+    with pytest.raises(ValueError, match=r"needs validations, got none; set trainer.limit_val_batches"):
         find("trainer.limit_val_batches=0", "lr_search.num_rates=2")
 
 
@@ -186,3 +187,13 @@ def test_rates_around_the_best():
 def test_arguments_are_checked(setting: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         Grid(cache_dir="", **setting)
+
+
+def test_the_rate_with_the_best_primary_metric_is_chosen(find: Any, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    found = find("task.primary=val/acc", "lr_search.num_rates=3", "lr_search.epochs=1", "lr_search.num_refined=0")
+    longest = {lr: row for lr, row in zip(*(found["curve"][key] for key in ("lr", "losses")), strict=True) if row[1:]}
+    assert found["lr"] == max(longest, key=lambda lr: max(longest[lr])) and found["rule"] == "highest"
+    assert all(0 <= value <= 1 for row in longest.values() for value in row)
+    assert "has the highest validation accuracy, " in caplog.text
+    assert draw_lr_searches({"": found})[0].axes[0].get_ylabel() == "validation accuracy"

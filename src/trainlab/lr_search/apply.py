@@ -81,7 +81,8 @@ def run_search(cfg: RunConfig, parts: Parts) -> dict[str, Any]:
 
     processes = torch.get_num_threads() if device.type == "cpu" else 1
     context = SearchContext(
-        train, ineligible_reason(config, 1, parts.data), processes, batches_per_epoch(short, parts.data)
+        *(train, ineligible_reason(config, 1, parts.data), processes, batches_per_epoch(short, parts.data)),
+        *(parts.learner.task.primary, parts.learner.task.metric(parts.learner.task.primary, "task.primary")),
     )
     with isolate_rng(include_cuda=device.type == "cuda"):  # initializing CUDA would make forks impossible
         folder = Path(search.cache_dir)

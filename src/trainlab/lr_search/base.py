@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 from trainlab.lr_search.suggestions import log_spaced
+from trainlab.tasks.metrics import METRICS, Metric
 from trainlab.training.context import RunContext
 
 
@@ -47,12 +48,16 @@ class SearchContext:
         ineligible_reason: why trials cannot be trained as one population; "" if they can.
         num_processes: processes that can compute at the same time, with one thread each.
         batches_per_epoch: batches of one epoch.
+        primary: name of the task's primary metric.
+        metric: that metric.
     """
 
     train: Train
     ineligible_reason: str
     num_processes: int
     batches_per_epoch: int
+    primary: str = "val/loss"
+    metric: Metric = METRICS["val/loss"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,9 @@ class SearchResult:
         rule: the rule that chose it.
         suggestions: rates by rule.
         curve: the measurements. Range test: `lr`, and `losses` with one list of smoothed training losses per seed.
-            Grid: `lr`, and `losses` with one list of validation losses per rate; a last None is a loss that is not
-            finite. Lists end where their training was stopped.
+            Grid: `lr`, and `losses` with one list per rate, of the primary metric after each validation; a last None
+            is a training that diverged. `label` and `mode` of the metric, unless it is the validation loss. Lists end
+            where their training was stopped.
     """
 
     method: str

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -15,20 +16,21 @@ from trainlab.lr_search.suggestions import log_spaced
 from trainlab.population.runner import MemberDropped, Population
 from trainlab.randomness import derive_seed
 from trainlab.runs.errors import Diverged
+from trainlab.tasks.metrics import Metric
 from trainlab.training.context import RunContext
 from trainlab.training.module import Classifier
 from trainlab.validation import check_at_least
 
 log = logging.getLogger(__name__)
-Losses = dict[float, list[float]]  # validation losses by rate, one per validation; inf: the training diverged
+Losses = dict[float, list[float]]  # by rate, one per validation: lower is better; inf: the training diverged
 
 
 class Grid(Search):
-    """Trains each of several rates for a few epochs and takes the one with the lowest validation loss.
+    """Trains each of several rates for a few epochs and takes the best one by the task's primary metric.
 
     The worst rates are dropped after each validation, half of them per epoch (successive halving; Jamieson, Talwalkar,
     2016). Rates between the best one and its neighbours are then trained in the same way and compared with the losses
-    of the best one after as many validations. The score of a rate is its lowest loss so far, as for the best checkpoint
+    of the best one after as many validations. The score of a rate is its best value so far, as for the best checkpoint
     of a run.
 
     Args:
@@ -81,12 +83,17 @@ class Grid(Search):
             between = refined(self.rates, best, self.num_refined)
             losses |= self._train_rates(between, {best: losses[best]}, context, bar.update)
         best = best_of(losses)
-        log.info("learning rate %s has the lowest validation loss, %.4f", f"{best:.2e}", min(losses[best]))
+        metric, rule = context.metric, "lowest" if context.metric.mode == "min" else "highest"
+        value = metric.format(metric.rank(min(losses[best])))
+        log.info("learning rate %s has the %s %s, %s", f"{best:.2e}", rule, metric.label, value)
         if best in (self.rates[0], self.rates[-1]):
             log.warning("this is a boundary of the range; a better rate may lie outside lr_search.min_lr and max_lr")
         rates = sorted(losses)
-        finite = [[loss if math.isfinite(loss) else None for loss in losses[lr]] for lr in rates]
-        return SearchResult("grid", best, "lowest", {"lowest": best}, {"lr": rates, "losses": finite})
+        finite = [[metric.rank(loss) if math.isfinite(loss) else None for loss in losses[lr]] for lr in rates]
+        curve: dict[str, Any] = {"lr": rates, "losses": finite}
+        if context.primary != "val/loss":
+            curve |= {"label": metric.label, "mode": metric.mode}
+        return SearchResult("grid", best, rule, {rule: best}, curve)
 
     def _survivors(self, num_rates: int) -> list[int]:
         """Number of rates that are trained in each part of an epoch."""
@@ -107,8 +114,9 @@ class Grid(Search):
             ranking = sorted(so_far, key=lambda lr: min(so_far[lr], default=0.0))
             chosen = ranking[: survivors[part]]
             if part:
-                message = "after %g of %d epochs: best of %d rates %.2e, validation loss %.4f; %d continue"
-                best = ranking[0], min(so_far[ranking[0]])
+                message = "after %g of %d epochs: best of %d rates %.2e, %s %s; %d continue"
+                metric, least = context.metric, min(so_far[ranking[0]])
+                best = ranking[0], metric.label, metric.format(metric.rank(least))
                 log.info(message, part / self.parts, self.epochs, len(ranking), *best, len(chosen))
             return {number: [lr for lr in report if lr in chosen] for number, report in reports.items()}
 
@@ -125,13 +133,13 @@ class Grid(Search):
         self, rates: Sequence[float], context: SearchContext, ask: Callable[[Losses], Sequence[float]], step: Step
     ) -> Losses:
         """Train ``rates`` in this process; ``ask`` maps the losses so far to the rates that continue."""
-        records = [_LossRecord() for _ in rates]
+        records = [_Record(context.primary, context.metric) for _ in rates]
 
         def choose(waiting: list[int]) -> list[int]:
             chosen = ask({rates[number]: records[number].losses for number in waiting})
             return [number for number in waiting if rates[number] in chosen]
 
-        def work(lr: float, record: _LossRecord, run_context: RunContext) -> None:
+        def work(lr: float, record: _Record, run_context: RunContext) -> None:
             seed = derive_seed(self.seed, "lr_search")
             batches = context.batches_per_epoch // self.parts  # between two validations
             trainer = {"max_epochs": self.epochs * self.parts, "limit_train_batches": batches}
@@ -176,15 +184,16 @@ def refined(rates: Sequence[float], best: float, count: int) -> list[float]:
     return sorted(lr for neighbour in neighbours for lr in log_spaced(best, neighbour, count + 2)[1:-1])
 
 
-class _LossRecord(Callback):
-    """Records the validation losses of a training, one per epoch."""
+class _Record(Callback):
+    """Records the primary metric of a training, once per epoch, so that lower is better."""
 
-    def __init__(self) -> None:
+    def __init__(self, primary: str, metric: Metric) -> None:
         self.losses: list[float] = []
+        self._primary, self._metric = primary, metric
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the loss."""
+        """Record the metric."""
         assert isinstance(pl_module, Classifier)
-        if "val/loss" not in pl_module.val_metrics:
-            raise ValueError("lr_search=grid needs validation losses, got none; set trainer.limit_val_batches=1.0")
-        self.losses.append(pl_module.val_metrics["val/loss"])
+        if self._primary not in pl_module.val_metrics:
+            raise ValueError("lr_search=grid needs validations, got none; set trainer.limit_val_batches=1.0")
+        self.losses.append(self._metric.rank(pl_module.val_metrics[self._primary]))

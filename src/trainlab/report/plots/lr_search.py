@@ -18,7 +18,7 @@ CAPTIONS = {
     "range_test": "Smoothed training loss while the rate rises step by step; thin lines: seeds. Marked on their mean: "
     "the steepest slope (triangle), two thirds along the valley (square), a tenth of the rate with the lowest loss "
     "(circle), averaged over the seeds; the star is the one that was taken.",
-    "grid": "Validation losses in the order of training, the later the darker; after each the worst rates were "
+    "grid": "Validations in the order of training, the later the darker; after each the worst rates were "
     "dropped. The star is the rate that was taken.",
 }
 _MARKERS = {"steepest": "^", "valley": "s", "tenth_of_minimum": "o"}
@@ -39,11 +39,13 @@ def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, byt
             axes.plot([], [], color=colour, marker="*", markersize=11, label=label)
             lows.append(float(np.nanmin(losses)))
             tops.append(_highest_shown(losses))
-        low, top = min(lows), min(axes.get_ylim()[1], max(tops))
-        axes.set_ylim(low - _MARGIN * (top - low), top)
+        curve = next(iter(searches.values()))["curve"]
+        if curve.get("mode") != "max":  # a loss has no upper limit
+            low, top = min(lows), min(axes.get_ylim()[1], max(tops))
+            axes.set_ylim(low - _MARGIN * (top - low), top)
         axes.set_xscale("log")
         axes.set_xlabel("learning rate (optim.lr)")
-        axes.set_ylabel("training loss, smoothed" if method == "range_test" else "validation loss")
+        axes.set_ylabel("training loss, smoothed" if method == "range_test" else curve.get("label", "validation loss"))
         if len(searches) == 1 and method == "range_test":
             _name_suggestions(axes, next(iter(searches.values())))
         legend_below(figure, axes)
@@ -89,7 +91,8 @@ def _draw_grid(axes: Axes, found: Search, colour: str) -> Values:
         axes.plot(rates[there], [rows[i][number] for i in there], color=colour, **style)
     best = [row for lr, row in zip(rates, rows, strict=True) if lr == found["lr"]]
     if best:
-        axes.plot(found["lr"], best[0].min(), "*", color=colour, markersize=16, markeredgecolor="white", zorder=3)
+        value = best[0].max() if found["curve"].get("mode") == "max" else best[0].min()
+        axes.plot(found["lr"], value, "*", color=colour, markersize=16, markeredgecolor="white", zorder=3)
     return np.concatenate(rows)
 
 
