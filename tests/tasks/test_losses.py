@@ -132,3 +132,12 @@ def test_members_of_other_tasks_have_the_losses_of_solo_runs(task):
     for outputs, own, loss, score in zip(LOGITS, targets, losses, scores, strict=True):
         torch.testing.assert_close(loss, task.loss(outputs, own), **EXACT)
         torch.testing.assert_close(score, task.score_images(outputs, own).sum(), **EXACT)
+
+
+def test_targets_below_pictures():
+    names = ("a", "b", "c")
+    assert Classification().caption(torch.tensor(1), names) == "b"
+    assert Classification().caption(torch.tensor([0.2, 0.2, 0.6]), names) == "c"
+    assert MultiLabel().caption(torch.tensor([1, 0, 1], dtype=torch.uint8), names) == "a\nc"
+    assert Regression().caption(torch.tensor([0.5, 2.0]), names) == "0.5, 2"
+    assert Regression().caption(torch.tensor(1.25), names) == "1.25"

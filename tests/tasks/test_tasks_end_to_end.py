@@ -6,6 +6,7 @@ import torchmetrics
 from PIL import Image
 
 import task_data
+from event_files import BOARD, values
 from same_runs import assert_same_run
 from task_data import F1, R2
 from trainlab.config.build import build
@@ -14,6 +15,7 @@ from trainlab.inference import evaluate_checkpoint, load_data, load_network
 from trainlab.inference.export import export_checkpoint
 from trainlab.inference.predict import Predictor
 from trainlab.inference.rebuild import rebuild_task
+from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result, describe
@@ -150,9 +152,9 @@ def test_values_are_evaluated_and_predicted_by_name(arrays, train, tmp_path):
     (prediction,) = predictor.predict([tmp_path / "x.png"])
     raw = torch.tensor([250, 5, 5], dtype=torch.uint8)[None, :, None, None].expand(1, 3, 6, 6)
     value = load_network(folder)(raw).item()
-    values = prediction.as_json(3)["values"]
-    assert values == {"redness": pytest.approx(value, rel=FLOAT32)}
-    assert prediction.formatted(3) == [("redness", f"{values['redness']:.4g}")]
+    found = prediction.as_json(3)["values"]
+    assert found == {"redness": pytest.approx(value, rel=FLOAT32)}
+    assert prediction.formatted(3) == [("redness", f"{found['redness']:.4g}")]
     with pytest.raises(ValueError, match="leave out --mc-samples"):
         Predictor.load(folder / "checkpoints/best.ckpt", mc_samples=3)
 
@@ -241,3 +243,12 @@ def test_what_does_not_fit_is_an_error_before_anything_is_written(
         build(compose_config(*arrays(kind), *overrides))
     assert len(str(error.value).splitlines()) == 1
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_training_images_and_no_predictions_of_other_tasks(arrays, train, drawn):
+    figures = "callbacks.figures={_target_: trainlab.callbacks.FigureLogger, num_images: 4}"
+    _, folder = train(*arrays("multilabel"), F1, BOARD, figures, "trainer.max_epochs=1")
+    tags = values(folder)
+    assert TRAINING_IMAGES in tags and "val/f1" in tags
+    assert not tags.keys() & {TEST_IMAGES, CONFUSION_MATRIX}

@@ -47,8 +47,6 @@ class FigureLogger(Callback):
         images, labels = self._batch
         if not isinstance(data, ImageData) or images.dtype != torch.uint8:
             return
-        if labels.ndim > 1:  # of mixed images: the class that has the most of each
-            labels = labels.argmax(1)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoard):
                 assert isinstance(pl_module, Classifier)
