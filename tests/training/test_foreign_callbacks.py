@@ -14,6 +14,7 @@ from trainlab.population.eligibility import ineligible_reason
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.training.foreign_callbacks import check_callbacks
+from trainlab.training.module import Classifier
 
 OF_LIGHTNING = "+callbacks.x._target_=lightning.pytorch.callbacks."
 REFUSED = {
@@ -93,6 +94,50 @@ def test_callbacks_see_and_change_the_gradient_that_a_step_is_made_with(accumula
     assert gradients.after_backward == 19
     assert len(gradients.norms) == -(-19 // accumulated)
     assert min(gradients.norms) > 0
+
+
+class Losses(Callback):
+    """Keeps what it is given."""
+
+    def __init__(self):
+        self.seen, self.of_epoch = [], []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seen.append(outputs["loss"])
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.of_epoch += pl_module.losses_of_epoch.tolist()
+
+
+@pytest.mark.parametrize("settings", [[], ["trainer.accumulate_grad_batches=4"], ["optim=lbfgs"]])
+def test_callbacks_get_the_loss_of_each_batch(settings, train):
+    losses = Losses()
+    train(*settings, "trainer.max_epochs=1", callbacks=(losses,))
+    assert [float(loss) for loss in losses.seen] == losses.of_epoch
+    assert len(losses.seen) == STEPS
+    assert not any(loss.requires_grad for loss in losses.seen)
+
+
+def test_the_loss_before_backward_is_weighted_as_in_a_full_step(train):
+    class Weighted(Losses):
+        def on_train_start(self, *_):
+            self.before = []
+
+        def on_before_backward(self, trainer, pl_module, loss):
+            self.before.append(float(loss))
+
+    losses = Weighted()
+    train("trainer.accumulate_grad_batches=4", "trainer.max_epochs=1", callbacks=(losses,))
+    sizes = [16] * 18 + [12]
+    expected = [float(loss) * size / 64 for loss, size in zip(losses.seen, sizes, strict=True)]
+    assert losses.before == pytest.approx(expected, rel=1e-6)  # float32
+
+
+def test_a_run_without_such_a_callback_returns_no_loss(train, monkeypatch):
+    returned, step = [], Classifier.training_step
+    monkeypatch.setattr(Classifier, "training_step", lambda *a: returned.append(step(*a)))
+    train("trainer.max_epochs=1")
+    assert returned == [None] * STEPS
 
 
 class Weights(Callback):

@@ -26,7 +26,8 @@ _REFUSED: dict[type[Callback], str] = {
     ),
     lightning_callbacks.ModelPruning: "replaces parameters during training, so that best.ckpt could not be loaded",
     lightning_callbacks.SpikeDetection: (
-        "reads the loss from the output of the training step, which has none here; a loss that is not finite ends a run"
+        "lists batches to leave out when a run is resumed, which resumes with all here; a loss that is not finite ends "
+        "a run"
     ),
 }
 
@@ -34,6 +35,16 @@ _REFUSED: dict[type[Callback], str] = {
 def watches_gradients(callbacks: Iterable[Callback]) -> bool:
     """Whether any of the callbacks has a hook between backward and update, which a fused step does not call."""
     return any(is_overridden(hook, c, Callback) for c in callbacks for hook in _GRADIENT_HOOKS)
+
+
+def reads_loss(callbacks: Iterable[Callback]) -> bool:
+    """Whether a callback that is not of trainlab may read the loss of a batch in `on_train_batch_end`."""
+    return any(is_foreign(c) and is_overridden("on_train_batch_end", c, Callback) for c in callbacks)
+
+
+def is_foreign(callback: Callback) -> bool:
+    """Whether a callback is not of trainlab."""
+    return not type(callback).__module__.startswith("trainlab.")
 
 
 def check_callbacks(callbacks: Mapping[str, Callback], on_cpu: bool, automatic: bool = False) -> None:

@@ -19,7 +19,7 @@ from trainlab.tasks.classification import Classification
 from trainlab.tasks.running_metrics import RunningMetrics
 from trainlab.tasks.task import Task
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
-from trainlab.training.foreign_callbacks import watches_gradients
+from trainlab.training.foreign_callbacks import reads_loss, watches_gradients
 from trainlab.training.fused_step import FusedStep
 from trainlab.training.length import count_steps
 from trainlab.training.lightning_internals import (
@@ -116,6 +116,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self._fused_step: FusedStep | None = None
         self._forward = self._objective
         self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
+        self._loss_is_read = reads_loss(self.trainer.callbacks)  # type: ignore[attr-defined]  # as above
         # Gradients of several batches, processes or scales meet between backward and update, where callbacks see them.
         in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
         in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
@@ -249,10 +250,10 @@ class Classifier(FastHookNames, lightning.LightningModule):
         if self._epoch_steps is not None:
             self._epoch_steps.train_epoch(self)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """A step on a batch; the sums stay on the device."""
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """A step on a batch; the sums stay on the device. The loss is returned where callbacks of others get it."""
         if self._epoch_steps is not None:
-            return
+            return None
         images, targets = batch
         step = self.current_epoch * len(self._losses) + batch_idx
         for draws in self._draws:
@@ -274,6 +275,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self._losses[batch_idx] = self.loss = loss.detach()
         self._train_scores += score
         self._sizes.append(len(targets))
+        return self.loss.clone() if self._loss_is_read else None  # a captured step overwrites it
 
     def _seed_generators(self, place: str, number: int) -> None:
         """Seed the global generators for a network that draws from them, differently in each process."""
