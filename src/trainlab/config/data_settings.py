@@ -1,5 +1,6 @@
 """The settings of a run whose data module is named on the command line."""
 
+import importlib
 from collections.abc import Sequence
 
 from omegaconf import DictConfig, open_dict
@@ -13,13 +14,12 @@ def leave_out_other_data(cfg: DictConfig, overrides: Sequence[str]) -> None:
     given = {override.lstrip("+~").partition("=")[0] for override in overrides}
     if "data._target_" not in given:
         return
-    from hydra.utils import get_object
-
     from trainlab.data import ImageData  # takes a while to import
 
+    module, _, name = str(cfg.data._target_).rpartition(".")
     try:
-        target = get_object(cfg.data._target_)
-    except Exception:  # of any module; it is imported again where the error can be named
+        target = getattr(importlib.import_module(module), name)
+    except Exception:  # whatever a module raises; it is imported again where the error is named
         return
     if isinstance(target, type) and issubclass(target, ImageData):
         return
