@@ -30,7 +30,7 @@ def config(folder, name, *overrides):
     return compose([*SMALL, f"output_dir={folder}", "name=small", f"run_dir={folder / name}", *overrides])
 
 
-@pytest.mark.parametrize("task", cases(TASKS, "labels", "focal"))
+@pytest.mark.parametrize("task", cases(TASKS, "labels"))
 @pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_members_equal_solo_runs(task, compile, tmp_path):
     kind, *own = TASKS[task]
@@ -53,6 +53,7 @@ def test_a_task_of_a_users_own_is_batched_where_torch_can(tmp_path):
     assert reasons["Branching"].startswith("Branching cannot be batched by torch.func.vmap (")
 
 
+@pytest.mark.slow
 def test_members_of_a_users_own_task_equal_solo_runs(tmp_path):
     common = [*task_data.save(tmp_path, "regression"), *OWN, "task._target_=task_data.Quantile", "+task.quantile=0.75"]
     configs = [config(tmp_path, f"m{seed}", *common, f"seed={seed}") for seed in (1, 2)]

@@ -6,6 +6,7 @@ import torchmetrics
 from PIL import Image
 
 import task_data
+from conftest import cases
 from event_files import BOARD, values
 from same_runs import assert_same_run
 from task_data import F1, R2
@@ -78,6 +79,7 @@ def test_values_are_learned_and_the_best_epoch_is_that_of_the_primary_metric(arr
     assert f"validation r2 {result.metrics['val_r2']:.4g}, loss " in describe(result, folder)
 
 
+@pytest.mark.slow
 def test_a_metric_of_several_values_is_their_mean(arrays, train):
     pearson = "+task.metrics.pearson._target_=torchmetrics.PearsonCorrCoef"
     result, folder = train(*arrays("two values"), R2, pearson, "trainer.max_epochs=1")
@@ -96,6 +98,7 @@ def test_images_of_other_targets_are_held_out_at_random():
     assert split(values, 30, "first", 1)[1].tolist() == [*range(30)]
 
 
+@pytest.mark.slow
 def test_more_metrics_of_a_classification(arrays, train):
     top = "+task.metrics.top2={_target_: torchmetrics.Accuracy, task: multiclass, top_k: 2}"
     result, folder = train(*arrays("classes"), top, "task.primary=val/top2", "trainer.max_epochs=2")
@@ -108,7 +111,7 @@ def test_more_metrics_of_a_classification(arrays, train):
     ] == ("val/top2")
 
 
-@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+@pytest.mark.parametrize("kind", cases(["multilabel", "regression"], "multilabel"))
 def test_a_resumed_run_equals_an_uninterrupted_one(kind, arrays, train):
     metric = F1 if kind == "multilabel" else R2
     overrides = [*arrays(kind), metric]
