@@ -103,18 +103,50 @@ class Averages(Branching):
         return logits - self.mean
 
 
+class Tied(ResidualMLP):
+    def __init__(self, num_classes):
+        super().__init__(SHAPE, num_classes)
+        self.blocks[1].up.weight = self.blocks[0].up.weight
+
+
+class Extracts(Branching):
+    def forward(self, x):
+        return self.head(x.flatten(1)) * x.sum().item()
+
+
+def _normed(norm):
+    return nn.Sequential(nn.Flatten(), norm(nn.Linear(3 * 32 * 32, 4)), nn.Linear(4, 10))
+
+
+def _hooked():
+    network = ResidualMLP(SHAPE, 10)
+    network.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return network
+
+
+_NOT_BATCHED = "cannot be batched by torch.func.vmap"
 REASONS = {
+    "tied": (
+        lambda: Tied(10),
+        "blocks.0.up.weight and blocks.1.up.weight of Tied are the same parameter",
+    ),
+    "item": (lambda: Extracts(10), f"Extracts {_NOT_BATCHED} (it takes the value of a tensor, as .item() does)"),
+    "weight norm": (
+        lambda: _normed(nn.utils.parametrizations.weight_norm),
+        f"Sequential {_NOT_BATCHED} (torch has no batching rule for aten::_weight_norm)",
+    ),
+    "hook": (_hooked, ""),
     "residual": (lambda: ResidualMLP(SHAPE, 10), ""),
     "vit": (lambda: ViT(10), ""),
     "dropout": (lambda: ResidualMLP(SHAPE, 10, dropout=0.1), "ResidualMLP draws random numbers in a training step"),
     "numpy": (lambda: Noisy(10), "Noisy draws random numbers in a training step"),
-    "branches": (lambda: Branching(10), "Branching cannot be batched by torch.func.vmap ("),
+    "branches": (lambda: Branching(10), f"Branching {_NOT_BATCHED} (its control flow depends on values of a tensor)"),
     "unused": (lambda: Unused(10), "spare.weight of Unused gets no gradient"),
     "attribute": (lambda: KeepsDraws(10), "KeepsDraws keeps scales, which depends on the seed"),
     "buffer": (lambda: Averages(10), "Averages has another mean after a step"),
     "convolution": (lambda: convolutional(10), "batching runs does not speed up convolutional networks"),
-    "gru": (lambda: Recurrent(10, "GRU"), "Recurrent cannot be batched by torch.func.vmap (Batching rule"),
-    "lstm": (lambda: Recurrent(10, "LSTM"), "Recurrent cannot be batched by torch.func.vmap (Batching rule"),
+    "gru": (lambda: Recurrent(10, "GRU"), f"Recurrent {_NOT_BATCHED} (torch has no batching rule for aten::"),
+    "lstm": (lambda: Recurrent(10, "LSTM"), f"Recurrent {_NOT_BATCHED} (torch has no batching rule for aten::"),
     "frozen": (lambda: _frozen(ResidualMLP(SHAPE, 10)), ""),
 }
 

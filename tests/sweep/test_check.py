@@ -29,6 +29,13 @@ def test_a_job_to_do_comes_with_its_settings_and_whether_it_is_fit(compose_confi
     assert check_job(compose_config("trainer.devices=2"), 0, [], False).ineligible_reason == "trainer.devices is 2"
 
 
+def test_without_populations_no_step_is_tried(compose_config, monkeypatch):
+    monkeypatch.setattr("trainlab.sweep.check.ineligible_reason", lambda *_: pytest.fail("it is not needed"))
+    for off in ("off", "false"):
+        job = check_job(compose_config(f"sweep.population={off}"), 0, [], retry_failed=False)
+        assert job.ineligible_reason == "sweep.population is off"
+
+
 def test_a_convolutional_network_stays_alone(compose_config):
     stages = {"stages": [[4]], "dense": [4], "dropout": [0.0, 0.0]}
     cfg = compose_config().changed({"model": {"_target_": "trainlab.models.CNN", **stages}})

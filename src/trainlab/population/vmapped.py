@@ -15,10 +15,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from trainlab.models.image_network import ImageNetwork
 from trainlab.population.layers import Layer, Tensors
 from trainlab.randomness import global_generators_restored
+from trainlab.tasks.task import vmap_reason
 
 CONVOLUTIONAL = "batching runs does not speed up convolutional networks"
 MAX_PARAMETERS = 1_000_000  # measured with residual networks and vision transformers on a CPU
 _MODULE = "module"  # of an `ImageNetwork`
+_OF_TORCH = frozenset(vars(nn.Module()))  # attributes such as dictionaries of hooks, by numbers that are never repeated
 _TOLERANCE = 1e-4  # of float32 outputs that are summed in another order, relative to the largest
 
 
@@ -62,6 +64,8 @@ def vmap_problem(network: ImageNetwork, other: ImageNetwork) -> str:
         return CONVOLUTIONAL
     if sum(parameter.numel() for parameter in network.parameters()) > MAX_PARAMETERS:
         return f"batching runs does not speed up networks of more than {MAX_PARAMETERS:,} parameters"
+    if tied := _tied(network.module):
+        return f"{tied[0]} and {tied[1]} of {name} are the same parameter"
     if key := next(_differing_attributes(network.module, other.module), ""):
         return f"{name} keeps {key}, which depends on the seed, neither as parameter nor as buffer"
     before = _random_states()
@@ -75,8 +79,7 @@ def vmap_problem(network: ImageNetwork, other: ImageNetwork) -> str:
                     together = _step_together((network, other))
                 drawn = _random_states() != before
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"{name} cannot be batched by torch.func.vmap ({reason[:100]})"
+        return f"{name} cannot be batched by torch.func.vmap ({vmap_reason(error)})"
     if drawn:
         return f"{name} draws random numbers in a training step"
     for number, (gradients, others) in enumerate(alone):
@@ -88,6 +91,15 @@ def vmap_problem(network: ImageNetwork, other: ImageNetwork) -> str:
             if not torch.allclose(together[key][number], expected, rtol=0, atol=_TOLERANCE * scale, equal_nan=True):
                 return f"{name} has another {key} after a step that is batched by torch.func.vmap"
     return ""
+
+
+def _tied(module: nn.Module) -> tuple[str, ...]:
+    """Two names of one parameter, if there is one with two."""
+    names: dict[nn.Parameter, str] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if names.setdefault(parameter, name) != name:
+            return names[parameter], name
+    return ()
 
 
 def _random_states() -> tuple[Any, ...]:
@@ -140,7 +152,7 @@ def _differing_attributes(module: nn.Module, other: nn.Module) -> Iterator[str]:
     for name, part in module.named_modules():
         theirs = vars(other.get_submodule(name))
         for key, value in vars(part).items():
-            if key not in ("_parameters", "_buffers", "_modules") and not _equal(value, theirs.get(key), held):
+            if key not in _OF_TORCH and not _equal(value, theirs.get(key), held):
                 yield f"{name}.{key}".lstrip(".")
 
 

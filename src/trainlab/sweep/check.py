@@ -23,7 +23,7 @@ from trainlab.runs.continuation import (
 )
 from trainlab.runs.fingerprint import fingerprint, identity, training_overrides
 from trainlab.runs.result import Result, folder_of_result
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, TEST, Job, labels
+from trainlab.sweep.plan import CONTINUE, KEEP, OFF, RETRY, RUN, TEST, Job, labels
 from trainlab.tasks.reported import TaskMetrics
 
 _MAX_MISTAKES = 100
@@ -67,13 +67,14 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     late = (parts.network, config, parts.callbacks, parts.total_steps)
     start_checkpoint(ckpt_path, kept, bool(previous), *late)
     failed = result is not None and result.status == "failed"
+    off = config["sweep"]["population"] in (False, "off")
     return replace(
         job,
         todo=RETRY if failed else CONTINUE if previous else RUN,
         devices=parts.trainer.world_size,
         on_gpu=parts.trainer.strategy.root_device.type != "cpu",
         settings=comparable(config),
-        ineligible_reason=ineligible_reason(config, parts.trainer.world_size, parts.data),
+        ineligible_reason=OFF if off else ineligible_reason(config, parts.trainer.world_size, parts.data),
         member_bytes=_member_bytes(parts, 8 if str(config["trainer"]["precision"]).startswith("64") else 4),
     )
 

@@ -19,7 +19,7 @@ RETRY = "retry"
 TEST = "test"  # it is completed, and was trained with test=false
 UNMATCHED = "no other run differs from it only in numbers"
 OTHER_FOLDS = "no other run of its fold differs from it only in numbers; other folds have other training images"
-_OFF = "sweep.population is off"
+OFF = "sweep.population is off"
 _PROCESS_BYTES = 2**30  # torch and CIFAR-10
 
 
@@ -99,7 +99,7 @@ def plan(
     """
     todo = sorted((job for job in jobs if job.todo != KEEP), key=lambda job: job.number)
     if most == 1:
-        return [Item((job,), _OFF) for job in todo]
+        return [Item((job,), OFF) for job in todo]
     at_once = min(slots, len(todo))
     groups: dict[Hashable, list[Job]] = defaultdict(list)
     for job in todo:

@@ -1,5 +1,6 @@
 """What is learned: the base class of tasks."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -187,11 +188,29 @@ def vmap_problem(task: Task, data: TaskData) -> str:
         losses.sum().backward()
         torch.stack(alone).sum().backward()
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"{name} cannot be batched by torch.func.vmap ({reason[:100]})"
+        return f"{name} cannot be batched by torch.func.vmap ({vmap_reason(error)})"
     pairs = [(losses, torch.stack(alone)), (scores, torch.stack(of_images))]
     if ours.grad is not None and theirs.grad is not None:
         pairs.append((ours.grad, theirs.grad))
     if not all(torch.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True) for a, b in pairs):
         return f"{name} has another loss when it is batched by torch.func.vmap"
     return ""
+
+
+# What is in the messages of torch, and what it means.
+_VMAP_REASONS = {
+    "data-dependent control flow": "its control flow depends on values of a tensor",
+    ".item()": "it takes the value of a tensor, as .item() does",
+    "dynamic shape": "shapes in it depend on values of a tensor",
+    "doesn't have storage": "it leaves torch, as .numpy() does",
+}
+
+
+def vmap_reason(error: Exception) -> str:
+    """Why `torch.func.vmap` cannot batch a function: the first sentence of ``error``, or what that means."""
+    text = str(error).strip() or type(error).__name__
+    if "atching rule" in text and (operation := re.search(r"aten::\w+(\.\w+)?", text)):
+        return f"torch has no batching rule for {operation[0]}"
+    if known := [reason for part, reason in _VMAP_REASONS.items() if part in text]:
+        return known[0]
+    return text.splitlines()[0].partition(". ")[0].removesuffix(".")
