@@ -97,7 +97,9 @@ def test_it_is_trained_alone_and_the_plan_says_why():
 
 def test_a_checkpoint_inside_an_epoch_cannot_be_continued(train_on):
     train_on("a", "trainer.max_steps=3")
-    with pytest.raises(ValueError, match=r"inside an epoch, after batch 3, and data that are not of trainlab continue"):
+    with pytest.raises(
+        ValueError, match=r"inside an epoch, after batch 3, and data and modules that are not of trainlab "
+    ):
         train_on("a", "trainer.max_steps=12", "ckpt_path=last")
     _, longer = train_on("b", "trainer.max_epochs=1")
     _, longer = train_on("b", "trainer.max_epochs=3", "ckpt_path=last")

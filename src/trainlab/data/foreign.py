@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from trainlab.data.images import Images, mean_and_std
+from trainlab.data.lazy import begin_worker
 from trainlab.data.training_data import BatchCounts, TrainingData
 from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 
@@ -198,6 +199,8 @@ class ForeignData(TrainingData):
                 f"{part}_dataloader of {self._name} must return one torch.utils.data.DataLoader with a length, got "
                 f"{type(loader).__name__}; change it, or train a LightningModule of your own (module)"
             ) from None
+        if loader.worker_init_fn is None or getattr(loader.worker_init_fn, "func", None) is not begin_worker:
+            loader.worker_init_fn = partial(begin_worker, loader.worker_init_fn)
         return loader
 
     def train_dataloader(self) -> Any:

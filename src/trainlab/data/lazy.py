@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def load(
         batch_sampler=[batch.tolist() for batch in batches],
         num_workers=min(workers(num_workers), len(batches)),
         collate_fn=_same,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=partial(begin_worker, None),
         generator=torch.Generator(),  # not torch's global one, which networks may draw from
         pin_memory=on_gpu,
     )
@@ -107,6 +108,8 @@ def _same(batch: Any) -> Any:
     return batch
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """A Ctrl-C at the terminal also reaches the workers, while the training may finish its epoch."""
+def begin_worker(own: Callable[[int], object] | None, worker: int) -> None:
+    """Ignore Ctrl-C, which at a terminal reaches workers, too, while the training finishes its epoch; call ``own``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if own is not None:
+        own(worker)
