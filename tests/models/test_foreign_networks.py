@@ -83,9 +83,15 @@ def test_evaluation_needs_trust_and_runs_nothing_without_it(tmp_path, monkeypatc
         lambda: load_network(folder),
         lambda: load_network(folder, trust=["foreign"]),  # only the start of its name
     ):
-        with pytest.raises(ValueError, match=r"names foreign_networks\.ResidualMLP.*trust=\[foreign_networks\]"):
+        with pytest.raises(
+            ValueError, match=r"names foreign_networks\.ResidualMLP.*trust=\[foreign_networks\] \(trainlab eval\)"
+        ):
             use()
         assert "foreign_networks" not in sys.modules
+    with pytest.raises(
+        ValueError, match=r"packages and modules, got foreign_networks\.ResidualMLP, .* trust=\[foreign_netw"
+    ):
+        load_network(folder, trust=["foreign_networks.ResidualMLP"])
     figures = evaluate_checkpoint(path, device="cpu", mc_samples=3, trust=["foreign_networks"])
     assert figures["test_loss"] == result.metrics["test_loss"], "the test of the run was of the same weights"
     with pytest.raises(ValueError, match="cannot be imported"):
@@ -230,6 +236,13 @@ def test_initial_weights_come_from_a_file_of_the_same_network(tmp_path):
     assert network.network.fc.weight.shape == (10, 512)
     with pytest.raises(ValueError, match=r"w\.pth has weights of another network: .* set model\.weights"):
         TorchvisionNetwork((3, 32, 32), name="resnet34", weights=str(tmp_path / "w.pth"))
+    with pytest.raises(ValueError, match=r"published network, .* \(conv1\.weight\); set model\.stem=imagenet$"):
+        TorchvisionNetwork((3, 32, 32), name="resnet18", stem="small", weights=str(tmp_path / "w.pth"))
+    torch.save(nn.Linear(2, 2), tmp_path / "module.pth")
+    with pytest.raises(
+        ValueError, match=r"^\S+module\.pth holds other objects .* save module\.state_dict\(\), and set"
+    ):
+        TorchvisionNetwork((3, 32, 32), name="resnet18", weights=str(tmp_path / "module.pth"))
     with pytest.raises(ValueError, match=r"gone\.pth cannot be read as weights .* set model\.weights"):
         TorchvisionNetwork((3, 32, 32), name="resnet18", weights=str(tmp_path / "gone.pth"))
 

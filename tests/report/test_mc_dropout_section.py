@@ -76,7 +76,7 @@ def test_a_damaged_evaluation_is_noted_and_the_run_counts(study: Path, no_figure
     (study / "elu,2" / "eval.json").write_text('{"test_acc": 0.')
     write_report([study])
     text = (study / "report.md").read_text()
-    assert "| elu,1 | completed | eval.json is damaged (KeyError: 'low'); run eval.py again |" in text
+    assert "| elu,1 | completed | eval.json is damaged (KeyError: 'low'); run trainlab eval again |" in text
     assert "| elu,2 | completed | eval.json is damaged" in text
     assert "MC dropout changes" not in text
     assert "| elu | 3 |" in text
@@ -110,7 +110,7 @@ def test_an_evaluation_of_other_weights_or_images_is_left_out(changes: dict, rea
     evaluated(leave("a", [1.0, 0.9, 0.8], [0.5] * 3), **changes)
     (run,) = find_runs([tmp_path])
     assert run.mc_dropout is None
-    assert run.notes == (f"eval.json is of {reason}: run eval.py again",)
+    assert run.notes == (f"eval.json is of {reason}: run trainlab eval again",)
 
 
 def test_an_evaluation_of_another_run_is_left_out_and_one_of_a_run_that_was_moved_is_not(leave, tmp_path: Path):
@@ -121,4 +121,4 @@ def test_an_evaluation_of_another_run_is_left_out_and_one_of_a_run_that_was_move
     other.touch()
     (run,) = find_runs([tmp_path / "a"])
     assert run.mc_dropout is None
-    assert run.notes == (f"eval.json is of another run's checkpoint, {other}: run eval.py again",)
+    assert run.notes == (f"eval.json is of another run's checkpoint, {other}: run trainlab eval again",)

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from trainlab.models.image_network import late_arguments
+from trainlab.programs import command_line
 from trainlab.tasks.task import Task
 from trainlab.validation import check_arguments
 
@@ -44,7 +45,13 @@ def construct(
             package = target.partition(".")[0]
             raise ValueError(
                 f"{path} cannot be used: it names {target}, which is not of trainlab; if you trust that code, set "
-                f"trust=[{package}] (eval.py), --trust {package} (predict.py, export.py) or trust= (Python)"
+                f"trust=[{package}] ({command_line('eval')}), --trust {package} ({command_line('predict')}, "
+                f"{command_line('export')}) or trust= (Python)"
+            )
+        if target in trust and not is_in(target, TRUSTED):
+            module = target.rpartition(".")[0]
+            raise ValueError(
+                f"trust takes packages and modules, got {target}, a class or function; set trust=[{module}]"
             )
     try:
         built = instantiate(settings, section, trust, late)

@@ -1,6 +1,7 @@
 """Networks of torchvision and timm by name."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ class TorchvisionNetwork(nn.Module):
         if stem == "small":
             _make_stem_small(self.network, name)
         if weights is not None:
-            load_initial_weights(self.network, Path(weights))
+            load_initial_weights(self.network, Path(weights), stem)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, num_classes) of scaled images (B, C, H, W)."""
@@ -97,7 +98,7 @@ def timm_network(
 
 def _make_stem_small(network: nn.Module, name: str) -> None:
     """Remove the first reductions of an image."""
-    first, conv = next((key, layer) for key, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
+    first, conv = _first_conv(network)
     if conv.kernel_size[0] == conv.stride[0] > 2:  # patches
         raise ValueError(
             f"stem=small is for networks that begin with a convolution, {name} has patches; set model.stem=imagenet"
@@ -116,13 +117,22 @@ def _make_stem_small(network: nn.Module, name: str) -> None:
             break
 
 
+def _first_conv(network: nn.Module) -> tuple[str, nn.Conv2d]:
+    return next((key, layer) for key, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
+
+
 def _set(network: nn.Module, name: str, layer: nn.Module) -> None:
     owner, _, key = name.rpartition(".")
     setattr(network.get_submodule(owner), key, layer)
 
 
-def load_initial_weights(network: nn.Module, path: Path) -> None:
+def load_initial_weights(network: nn.Module, path: Path, stem: str = "imagenet") -> None:
     """Load a state dict, leaving the last linear layer as it is where that is for another number of classes.
+
+    Args:
+        network: with this ``stem``, if it is of torchvision.
+        path: file of the state dict.
+        stem: see `TorchvisionNetwork`.
 
     Raises:
         ValueError: the file cannot be read, or is of another network.
@@ -130,7 +140,12 @@ def load_initial_weights(network: nn.Module, path: Path) -> None:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-            raise TypeError("it is no state dict")
+            raise TypeError("it is no state dict; save module.state_dict()")
+    except UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds other objects than tensors, such as a whole module; save module.state_dict(), and set "
+            "model.weights to that file"
+        ) from error
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be read as weights ({reason[:200]}); set model.weights") from error
@@ -142,6 +157,12 @@ def load_initial_weights(network: nn.Module, path: Path) -> None:
         for key in [*own, *(key for key in weights if key not in own)]
         if key not in weights or key not in own or weights[key].shape != own[key].shape
     ]
-    if others := [key for key in wrong if key not in head]:
+    others = [key for key in wrong if key not in head]
+    if stem == "small" and others == [f"{_first_conv(network)[0]}.weight"]:
+        raise ValueError(
+            f"{path} has weights of the published network, and stem=small has another first convolution "
+            f"({others[0]}); set model.stem=imagenet"
+        )
+    if others:
         raise ValueError(f"{path} has weights of another network: {others[0]} differs; set model.weights or model.name")
     network.load_state_dict(own | {key: value for key, value in weights.items() if key not in wrong})

@@ -53,9 +53,9 @@ def read_comparison(path: Path, result: Result) -> Comparison | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path.name} is damaged ({type(error).__name__}: {error}); run eval.py again") from None
+        raise ValueError(f"{path.name} is damaged ({type(error).__name__}: {error}); run trainlab eval again") from None
     if mismatch:
-        raise ValueError(f"{path.name} is of {mismatch}: run eval.py again")
+        raise ValueError(f"{path.name} is of {mismatch}: run trainlab eval again")
     return found
 
 

@@ -196,9 +196,9 @@ def _interval(of: Interval, metric: Metric) -> Cell:
 
 MC_DROPOUT_TITLE = "MC dropout: predictions with dropout off, and left on †"
 _MC_DROPOUT_NOTE = (
-    "Of the test images, by `eval.py mc_samples=`; in brackets 95 % intervals by bootstrap over the images, for the "
-    "difference a paired one. They describe each network alone, not other seeds, and are not corrected for the number "
-    "of runs and metrics."
+    "Of the test images, by `trainlab eval mc_samples=`; in brackets 95 % intervals by bootstrap over the images, for "
+    "the difference a paired one. They describe each network alone, not other seeds, and are not corrected for the "
+    "number of runs and metrics."
 )
 
 
