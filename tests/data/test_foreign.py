@@ -49,7 +49,7 @@ def train_on(tmp_path, monkeypatch):
     [
         ("Stripes", []),
         pytest.param("Stripes", ["+data.num_workers=2", "+data.persistent=true"], marks=pytest.mark.slow),
-        ("NamedStripes", ["+data.floats=false", "model.standardize=true"]),
+        pytest.param("NamedStripes", ["+data.floats=false", "model.standardize=true"], marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_was_killed_is_as_one_that_was_not(module, settings, train_on):
@@ -64,11 +64,11 @@ def test_a_run_that_was_killed_is_as_one_that_was_not(module, settings, train_on
 
 
 def test_all_programs_read_the_checkpoint_of_floats(train_on, tmp_path):
-    result, folder = train_on("floats", "callbacks.layer_statistics.every_n_epochs=1")
+    result, folder = train_on("floats", "callbacks.layer_statistics.every_n_epochs=1", "trainer.max_epochs=1")
     path = folder / "checkpoints" / "best.ckpt"
     with pytest.raises(ValueError, match=r"names foreign_data\.Stripes, .* set trust=\[foreign_data\]"):
         evaluate_checkpoint(path)
-    evaluated = evaluate_checkpoint(path, mc_samples=2, trust=["foreign_data"])
+    evaluated = evaluate_checkpoint(path, trust=["foreign_data"])
     assert evaluated["test_acc"] == result.metrics["test_acc"]
     assert list(evaluated["class_acc"]) == ["0", "1", "2"]
     with pytest.raises(ValueError, match="was trained on floats that its data module has made of images"):
@@ -78,7 +78,7 @@ def test_all_programs_read_the_checkpoint_of_floats(train_on, tmp_path):
 
 
 def test_image_files_are_predicted_by_a_network_of_uint8_images(train_on, tmp_path):
-    _, folder = train_on("bytes", "+data.floats=false", module="NamedStripes")
+    _, folder = train_on("bytes", "+data.floats=false", "trainer.max_epochs=1", module="NamedStripes")
     Image.new("L", (9, 12), 100).save(tmp_path / "x.png")
     (prediction,) = Predictor.load(folder / "checkpoints" / "best.ckpt").predict([tmp_path / "x.png"])
     assert set(prediction.classes) == set(CLASSES)
@@ -101,9 +101,15 @@ def test_a_checkpoint_inside_an_epoch_cannot_be_continued(train_on):
         ValueError, match=r"inside an epoch, after batch 3, and data and modules that are not of trainlab "
     ):
         train_on("a", "trainer.max_steps=12", "ckpt_path=last")
-    _, longer = train_on("b", "trainer.max_epochs=1")
+
+
+@pytest.mark.slow
+def test_a_run_is_made_longer_and_its_uncertainty_evaluated(train_on):
+    train_on("b", "trainer.max_epochs=1")
     _, longer = train_on("b", "trainer.max_epochs=3", "ckpt_path=last")
     assert_same_end(longer, train_on("whole")[1])
+    evaluated = evaluate_checkpoint(longer / "checkpoints" / "best.ckpt", mc_samples=2, trust=["foreign_data"])
+    assert len(evaluated["most_uncertain"]) == 32
 
 
 @pytest.mark.parametrize(
