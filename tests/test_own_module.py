@@ -224,7 +224,7 @@ def test_what_a_checkpoint_could_not_give_back_is_an_error_when_it_is_written(tr
 
 def test_a_module_is_trained_solo_and_the_plan_says_why(tmp_path):
     config = compose([*LIT, "name=x", f"output_dir={tmp_path}"]).settings
-    assert ineligible_reason(config, 1) == "module is own_modules.Lit"
+    assert ineligible_reason(config, 1) == "module is own_modules.Lit, whose steps are its own"
     assert not {"model", "optim", "scheduler"} & config.keys()
 
 

@@ -205,34 +205,52 @@ def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other
     assert (len(groups(pair)) == 1) is together
 
 
+OUTSIDE = "and batches of a population are trained outside Lightning's loop"
+
+
 @pytest.mark.parametrize(
     "override, reason",
     [
         ("model=cnn", CONVOLUTIONAL),
-        ("model._target_=my.Net", "model is my.Net"),
-        ("optim._target_=torch.optim.Adagrad", "optim is torch.optim.Adagrad"),
-        ("+optim.maximize=true", "optim.maximize is set"),
+        ("model._target_=my.Net", "model is my.Net, and is not tried without data"),
+        (
+            "optim._target_=torch.optim.Adagrad",
+            "optim is torch.optim.Adagrad, which is not batched; Adam, AdamW, NAdam, RMSprop and SGD of torch are",
+        ),
+        ("+optim.maximize=true", "optim.maximize is set, and batched steps minimize"),
         ("+optim.maximize=false", ""),
-        ("data.transforms=[{_target_: my.Transform}]", "data.transforms is set"),
-        ("trainer.max_steps=100", "trainer.max_steps is set"),
-        ("trainer.max_time=00:01:00:00", "trainer.max_time is set"),
-        ("trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches is set"),
-        ("trainer.overfit_batches=10", "trainer.overfit_batches is set"),
-        ("trainer.profiler=simple", "trainer.profiler is set"),
+        ("data.transforms=[{_target_: my.Transform}]", "data.transforms is set, and these are drawn image by image"),
+        ("trainer.max_steps=100", "trainer.max_steps is set, and members train whole epochs"),
+        ("trainer.max_time=00:01:00:00", "trainer.max_time is set, and the time of a member depends on the others"),
+        (
+            "trainer.accumulate_grad_batches=2",
+            "trainer.accumulate_grad_batches is set, and batched steps have one batch each",
+        ),
+        ("trainer.overfit_batches=10", "trainer.overfit_batches is set, and members train on all batches"),
+        ("trainer.profiler=simple", "trainer.profiler is set, and the time of a step is that of all members"),
         ("~trainer.precision", ""),
-        ("trainer.precision=16-mixed", "trainer.precision is 16-mixed"),
+        ("trainer.precision=16-mixed", "trainer.precision is 16-mixed, and batched steps are in float32 or float64"),
         ("trainer.precision=64", ""),
-        ("trainer.limit_train_batches=0", "trainer.limit_train_batches is 0"),
+        ("trainer.limit_train_batches=0", "trainer.limit_train_batches is 0, so there are no steps"),
         ("trainer.limit_train_batches=0.5", ""),
-        ("trainer.max_epochs=0", "trainer.max_epochs is 0"),
+        ("trainer.max_epochs=0", "trainer.max_epochs is 0, so there are no steps"),
         ("trainer.max_epochs=null", ""),
-        ("trainer.strategy=fsdp", "trainer.strategy is fsdp"),
-        ("trainer._target_=my.Trainer", "trainer is my.Trainer"),
-        ("+trainer.val_check_interval=0.5", "trainer.val_check_interval is set"),
-        ("ckpt_path=last", "ckpt_path is set"),
-        ("+callbacks.mine={_target_: my.Callback}", "callbacks.mine is set"),
-        ("callbacks.early_stopping._target_=my.Stop", "callbacks.early_stopping is my.Stop"),
-        ("+logger.mine={_target_: my.Logger}", "logger.mine is my.Logger"),
+        ("trainer.strategy=fsdp", "trainer.strategy is fsdp, and a population is one process"),
+        ("trainer._target_=my.Trainer", "trainer is my.Trainer, and a population needs lightning.Trainer"),
+        (
+            "+trainer.val_check_interval=0.5",
+            "trainer.val_check_interval is set, which is not known to work in a population",
+        ),
+        ("ckpt_path=last", "ckpt_path is set, and members start anew or from their own checkpoint"),
+        (
+            "+callbacks.mine={_target_: my.Callback}",
+            "callbacks.mine is my.Callback, and batches of a population are trained outside Lightning's loop",
+        ),
+        (
+            "callbacks.early_stopping._target_=my.Stop",
+            "callbacks.early_stopping is my.Stop, and batches of a population are trained outside Lightning's loop",
+        ),
+        ("+logger.mine={_target_: my.Logger}", "logger.mine is my.Logger, which may log for one run of a process only"),
         ("logger.csv=null", ""),
     ],
 )
@@ -241,7 +259,7 @@ def test_ineligible_members(override, reason):
 
 
 def test_runs_on_several_devices_are_ineligible():
-    assert ineligible_reason(config(), devices=2) == "trainer.devices is 2"
+    assert ineligible_reason(config(), devices=2) == "trainer.devices is 2, and a population has one"
 
 
 def test_settings_of_the_trainer_are_those_of_its_option():

@@ -23,10 +23,12 @@ def test_a_job_to_do_comes_with_its_settings_and_whether_it_is_fit(compose_confi
     job = check_job(cfg, 0, [], retry_failed=False)
     assert (job.todo, job.ineligible_reason, job.settings) == (RUN, "", comparable(cfg.settings))
     assert (job.settings["seed"], job.settings["compile"], job.settings["trainer.accelerator"]) == (3, True, "cpu")
-    assert (
-        check_job(compose_config("trainer.max_steps=5"), 0, [], False).ineligible_reason == "trainer.max_steps is set"
-    )
-    assert check_job(compose_config("trainer.devices=2"), 0, [], False).ineligible_reason == "trainer.devices is 2"
+    reasons = {
+        "trainer.max_steps=5": "trainer.max_steps is set, and members train whole epochs",
+        "trainer.devices=2": "trainer.devices is 2, and a population has one",
+    }
+    for setting, reason in reasons.items():
+        assert check_job(compose_config(setting), 0, [], False).ineligible_reason == reason
 
 
 def test_without_populations_no_step_is_tried(compose_config, monkeypatch):

@@ -78,6 +78,10 @@ def test_every_plan_is_described_in_a_dozen_lines():
     told = describe_plan(plan(jobs, None), jobs).splitlines()
     assert len(told) <= 12
     assert told[0] == "plan: 120 jobs in 40 populations, 40 solo"
+    whole = describe_plan(plan(jobs, None), jobs, whole=True).splitlines()
+    assert whole[0] == told[0]
+    assert [line for line in whole if "solo: " in line] == [f"  solo: model.depth={d} (reason {d})" for d in range(40)]
+    assert len(whole) == 81, "one line for each population, too"
     assert told[1] == "  2 together: model.width=0; they differ in seed"
     assert "  and 34 more populations" in told
     assert "  solo: model.depth=0 (reason 0)" in told

@@ -278,7 +278,11 @@ def test_what_cannot_be_frozen_is_refused_before_the_run(setting, compose_config
 
 
 def test_runs_with_groups_or_frozen_parameters_train_alone(compose_config):
-    reasons = {RULES: "optim.groups is set", "freeze=[linear_1.*]": "freeze is set", "seed=2": ""}
+    reasons = {
+        RULES: "optim.groups is set, and batched steps have one group of parameters",
+        "freeze=[linear_1.*]": "freeze is set, and members train all parameters",
+        "seed=2": "",
+    }
     for setting, reason in reasons.items():
         assert ineligible_reason(compose_config(setting).settings, 1) == reason
 

@@ -97,7 +97,7 @@ def print_plan(
     items, slots = _planned(runs, at_once, most_together, gpus, gpu_bytes)
     lines = [*one_batch_notes(jobs.config.trainer), *describe_aliases(same, found), *describe_jobs(runs)]
     if items:
-        lines.append(describe_plan(items, runs, min(slots, len(items))))
+        lines.append(describe_plan(items, runs, min(slots, len(items)), whole=True))
     print("\n".join([*lines, f"dry run: nothing was trained or written; runs would be in {sweep_dir}"]))
 
 

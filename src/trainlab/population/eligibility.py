@@ -19,17 +19,25 @@ TRAINER_SETTINGS = (
     *("limit_val_batches", "overfit_batches", "sync_batchnorm", "deterministic", "profiler", "num_sanity_val_steps"),
     *("use_distributed_sampler", "enable_checkpointing", "enable_model_summary", "enable_progress_bar"),
 )
-# Values that a population supports. The first one is the default.
-_SET_UNLESS = {
-    "max_steps": (-1,),
-    "max_time": (None, ""),
-    "accumulate_grad_batches": (1, None),
-    "overfit_batches": (0,),
-    "profiler": (None,),
+# Why a population does not support others, and the values that it supports. The first one is the default.
+_SET_UNLESS: dict[str, tuple[Any, ...]] = {
+    "max_steps": ("members train whole epochs", -1),
+    "max_time": ("the time of a member depends on the others", None, ""),
+    "accumulate_grad_batches": ("batched steps have one batch each", 1, None),
+    "overfit_batches": ("members train on all batches", 0),
+    "profiler": ("the time of a step is that of all members", None),
 }
-_MUST_BE = {"precision": ("32-true", "64-true", "32", "64", 32, 64, None), "strategy": ("auto",)}
+_MUST_BE: dict[str, tuple[Any, ...]] = {
+    "precision": ("batched steps are in float32 or float64", "32-true", "64-true", "32", "64", 32, 64, None),
+    "strategy": ("a population is one process", "auto"),
+}
 _MUST_NOT_BE_0 = ("limit_train_batches", "max_epochs")
-
+_BATCHED = "Adam, AdamW, NAdam, RMSprop and SGD of torch"
+# Callbacks and loggers of others may rely on both: Lightning's loop over the batches, and a process of their own.
+_OF_OTHERS = {
+    "callbacks": "and batches of a population are trained outside Lightning's loop",
+    "logger": "which may log for one run of a process only",
+}
 
 _OWN = ("trainlab.models.MLP", "trainlab.models.CNN")
 _OWN_TASKS = ("trainlab.tasks.Classification", "trainlab.tasks.MultiLabel", "trainlab.tasks.Regression")
@@ -55,7 +63,7 @@ def ineligible_reason(config: Config, devices: int, data: TrainingData | None = 
     if config["model"]["_target_"] in _OWN:
         return ""
     if data is None:
-        return f"model is {config['model']['_target_']}"
+        return f"model is {config['model']['_target_']}, and is not tried without data"
     settings = {key: value for key, value in config["model"].items() if key != "seed"}
     key = json.dumps([settings, data.image_shape, data.count_classes()], sort_keys=True, default=str)
 
@@ -71,7 +79,7 @@ def ineligible_reason(config: Config, devices: int, data: TrainingData | None = 
 
 def _problem_of_task(config: Config, data: TrainingData | None) -> str:
     if data is None:
-        return f"task is {config['task']['_target_']}"
+        return f"task is {config['task']['_target_']}, and is not tried without data"
     key = json.dumps([config["task"], data.count_classes()], sort_keys=True, default=str)
     return _tried(key, lambda: problem_of_task(build_task(config, data), data), config["task"]["_target_"])
 
@@ -89,35 +97,42 @@ def _tried(key: str, problem: Callable[[], str], target: str) -> str:
 
 def _reasons(config: Config, devices: int) -> Iterator[str]:
     if own := (config.get("module") or {}).get("_target_"):
-        yield f"module is {own}"
+        yield f"module is {own}, whose steps are its own"
     if config["model"]["_target_"] == "trainlab.models.CNN":
         yield CONVOLUTIONAL
     elif config["model"]["_target_"] != "trainlab.models.MLP" and config["compile"]:
-        yield "compile is set"
+        yield "compile is set, and populations of such networks are not compiled"
     if devices > 1:
-        yield f"trainer.devices is {devices}"
+        yield f"trainer.devices is {devices}, and a population has one"
     if config.get("ckpt_path") is not None:
-        yield "ckpt_path is set"
+        yield "ckpt_path is set, and members start anew or from their own checkpoint"
     if config["data"].get("transforms"):
-        yield "data.transforms is set"
+        yield "data.transforms is set, and these are drawn image by image"
     if config.get("freeze"):
-        yield "freeze is set"
+        yield "freeze is set, and members train all parameters"
     if config["optim"]["_target_"] not in OPTIMIZERS:
-        yield f"optim is {config['optim']['_target_']}"
-    yield from (f"optim.{key} is set" for key in ("maximize", "groups") if config["optim"].get(key))
+        yield f"optim is {config['optim']['_target_']}, which is not batched; {_BATCHED} are"
+    if config["optim"].get("maximize"):
+        yield "optim.maximize is set, and batched steps minimize"
+    if config["optim"].get("groups"):
+        yield "optim.groups is set, and batched steps have one group of parameters"
     trainer = config["trainer"]
-    yield from (f"trainer.{key} is set" for key in trainer if key not in TRAINER_SETTINGS)
-    if trainer["_target_"] != "lightning.Trainer":
-        yield f"trainer is {trainer['_target_']}"
-    yield from (f"trainer.{key} is set" for key, can in _SET_UNLESS.items() if trainer.get(key, can[0]) not in can)
-    yield from (f"trainer.{key} is 0" for key in _MUST_NOT_BE_0 if trainer.get(key) == 0)
-    for key, can in _MUST_BE.items():
-        if trainer.get(key, can[0]) not in can:
-            yield f"trainer.{key} is {trainer[key]}"
     yield from (
-        f"callbacks.{name} is set" for name, part in config["callbacks"].items() if part and name not in CALLBACKS
+        f"trainer.{key} is set, which is not known to work in a population"
+        for key in trainer
+        if key not in TRAINER_SETTINGS
     )
-    for group in ("callbacks", "logger"):
+    if trainer["_target_"] != "lightning.Trainer":
+        yield f"trainer is {trainer['_target_']}, and a population needs lightning.Trainer"
+    for key, (cause, *can) in _SET_UNLESS.items():
+        if trainer.get(key, can[0]) not in can:
+            yield f"trainer.{key} is set, and {cause}"
+    yield from (f"trainer.{key} is 0, so there are no steps" for key in _MUST_NOT_BE_0 if trainer.get(key) == 0)
+    for key, (cause, *can) in _MUST_BE.items():
+        if trainer.get(key, can[0]) not in can:
+            yield f"trainer.{key} is {trainer[key]}, and {cause}"
+    for group, known in (("callbacks", CALLBACKS), ("logger", None)):
         for name, part in config[group].items():
-            if part and not part["_target_"].startswith("trainlab."):
-                yield f"{group}.{name} is {part['_target_']}"
+            own = part and part["_target_"].startswith("trainlab.") and (known is None or name in known)
+            if part and not own:
+                yield f"{group}.{name} is {part['_target_']}, {_OF_OTHERS[group]}"

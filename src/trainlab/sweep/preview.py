@@ -37,12 +37,15 @@ def _todo(job: Job) -> str:
     return "retried (failed)" if job.todo == RETRY else "new"
 
 
-def describe_plan(items: Sequence[Item], jobs: Sequence[Job], at_once: int = 1) -> str:
-    """Describe the plan of a sweep in at most a dozen lines; ``at_once`` items run at the same time."""
+def describe_plan(items: Sequence[Item], jobs: Sequence[Job], at_once: int = 1, whole: bool = False) -> str:
+    """Describe the plan of a sweep; ``at_once`` items run at the same time.
+
+    It has at most a dozen lines, or, as a ``whole``, one for each kind of population and each reason to train solo.
+    """
     together = [item for item in items if len(item.jobs) > 1]
     solo = [item for item in items if len(item.jobs) == 1]
     headline = _headline(items, together, solo) + (f", {at_once} at once" if at_once > 1 else "")
-    return "\n".join([headline, *_populations(together, jobs), *_singles(solo, jobs)])
+    return "\n".join([headline, *_populations(together, jobs, whole), *_singles(solo, jobs, whole)])
 
 
 def _headline(items: Sequence[Item], together: Sequence[Item], solo: Sequence[Item]) -> str:
@@ -53,13 +56,15 @@ def _headline(items: Sequence[Item], together: Sequence[Item], solo: Sequence[It
     return f"plan: {count} jobs in {populations}" + (f", {len(solo)} solo" if solo else "")
 
 
-def _populations(together: Sequence[Item], jobs: Sequence[Job]) -> list[str]:
+def _populations(together: Sequence[Item], jobs: Sequence[Job], whole: bool) -> list[str]:
     """One line for all populations with the same description."""
     sizes: dict[str, Counter[int]] = defaultdict(Counter)
     common = set.intersection(*(set(training_overrides(job.overrides)) for job in jobs))
     for item in together:
         sizes[_words(item, common)][len(item.jobs)] += 1
     lines = [f"  {_sum(counts)} together{words}" for words, counts in sizes.items()]
+    if whole:
+        return lines
     left = sum(sum(n for n in counts.values()) for counts in list(sizes.values())[_MAX_POPULATIONS:])
     return lines[:_MAX_POPULATIONS] + ([f"  and {left} more populations"] if left else [])
 
@@ -77,7 +82,7 @@ def _sum(counts: Counter[int]) -> str:
     return " + ".join(f"{n} x {size}" if n > 1 else str(size) for size, n in sorted(counts.items(), reverse=True))
 
 
-def _singles(solo: Sequence[Item], jobs: Sequence[Job]) -> list[str]:
+def _singles(solo: Sequence[Item], jobs: Sequence[Job], whole: bool) -> list[str]:
     """One line for all solo jobs with the same reason."""
     names = labels_by_number(jobs)
     by_reason = defaultdict(list)
@@ -90,5 +95,7 @@ def _singles(solo: Sequence[Item], jobs: Sequence[Job]) -> list[str]:
         lines.append(
             f"  solo: {names_of} ({reason})" if len(found) == 1 else f"  {len(found)} solo: {reason}: {names_of}"
         )
+    if whole:
+        return lines
     left = sum(len(found) for found in list(by_reason.values())[_MAX_REASONS:])
     return lines[:_MAX_REASONS] + ([f"  and {left} more solo, for other reasons"] if left else [])
