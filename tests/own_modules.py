@@ -7,7 +7,7 @@ import torch
 from lightning import LightningDataModule, LightningModule
 from torch import nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, random_split
+from torch.utils.data import DataLoader, Dataset, IterableDataset, random_split
 
 
 class Lit(LightningModule):
@@ -150,3 +150,30 @@ class NoisyData(LightningDataModule):
 
     def test_dataloader(self):
         return self._loader(2)
+
+
+class Stream(IterableDataset):
+    """Points of which nobody knows how many there are."""
+
+    def __iter__(self):
+        for _ in range(20):
+            yield {"x": torch.randn(4)}
+
+
+class StreamData(LightningDataModule):
+    def train_dataloader(self):
+        return DataLoader(Stream(), 8)
+
+
+class Bare(LightningModule):
+    """No validation, no test, nothing logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(4, 1)
+
+    def training_step(self, batch, batch_idx):
+        return self.net(batch["x"]).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from conftest import NUM_TRAIN, NUM_VAL, STEPS
 from faults import PowerCut, PressCtrlC
 from own_modules import Lit
-from same_runs import assert_same_run, rows
+from same_runs import assert_same, assert_same_run, rows
 from trainlab.config.compose import compose
 from trainlab.config.resolvers import PROJECT
 from trainlab.data.shapes import Shapes
@@ -165,6 +165,20 @@ def test_a_run_that_ended_inside_an_epoch_is_not_continued(train):
     assert result.metrics["stop_reason"] == "max_steps"
     with pytest.raises(ValueError, match="inside an epoch"):
         train(*LIT, "trainer.max_epochs=3", "ckpt_path=last")
+
+
+def test_a_stream_of_batches_without_validation_resumes_to_the_bit(train):
+    settings = ["module._target_=own_modules.Bare", "data._target_=own_modules.StreamData", "trainer=cpu", "test=false"]
+    settings += ["logger.tensorboard=null", "trainer.max_epochs=3"]
+    result, whole = train(*settings, name="whole")
+    assert (result.status, result.metrics["epochs"]) == ("completed", 3)
+    assert "train/loss" in rows(whole)[0]
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(*settings, name="cut", callbacks=(Late(2),))
+    _, cut = train(*settings, name="cut")
+    last = [load_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (whole, cut)]
+    assert_same(*(checkpoint["state_dict"] for checkpoint in last))
+    assert rows(whole) == rows(cut)
 
 
 def test_another_seed_draws_other_weights_and_batches(train):

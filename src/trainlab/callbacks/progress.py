@@ -1,5 +1,6 @@
 """Progress bar of an epoch."""
 
+import math
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -23,9 +24,10 @@ class ProgressBar(Callback):
         self._bar: Bar | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the bar."""
-        if trainer.is_global_zero:
-            self._bar = Bar(f"epoch {trainer.current_epoch + 1:3d}", int(trainer.num_training_batches))
+        """Open the bar, if the number of batches is known."""
+        batches = trainer.num_training_batches
+        if trainer.is_global_zero and batches < math.inf:
+            self._bar = Bar(f"epoch {trainer.current_epoch + 1:3d}", int(batches))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
