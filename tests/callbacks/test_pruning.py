@@ -15,6 +15,7 @@ from trainlab.runs.optuna_storage import STUDY
 from trainlab.runs.result import Result
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import Settings, Study
+from trainlab.tasks.metrics import METRICS
 
 EPOCHS = 3
 SPACE = Space((("optim.lr", FloatDistribution(1e-5, 1e-1)),))
@@ -57,7 +58,7 @@ def alone(train):
 def test_a_search_by_accuracy_ends_runs_whose_best_is_below_the_median(difference, epochs, alone, train, tmp_path):
     folder, _ = alone
     accuracies = [float(row["val/acc"]) for row in read_rows(folder / "metrics.csv")]
-    study = Study(tmp_path, SPACE, Settings(6, "random", 1, "median", EPOCHS, "val/acc"))
+    study = Study(tmp_path, SPACE, Settings(6, "random", 1, "median", EPOCHS, "val/acc", METRICS["val/acc"]))
     for trial in study.next(5):
         report(study, trial, [max(accuracies[: i + 1]) + difference for i in range(EPOCHS)])
         study.tell(trial, outcome("completed", {"val_acc": 0.5, "val_loss": 1.0}))
