@@ -185,7 +185,7 @@ def test_without_samples_nothing_is_said_of_mc_dropout(finished):
     _, folder = finished
     figures = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu")
     assert list(figures) == [
-        *("checkpoint", "epoch", "data_digest", "test_loss", "test_acc", "class_acc", "confusion"),
+        *("checkpoint", "epoch", "data_digest", "test_loss", "test_acc", "task", "class_acc", "confusion"),
     ]
     assert not (folder / "eval_figures").exists()
 
