@@ -29,6 +29,7 @@ class ResidualMLP(nn.Module):
         self, image_shape: tuple[int, int, int], num_classes: int, width: int = 16, depth: int = 2, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        assert isinstance(image_shape, tuple)
         channels, height, width_ = image_shape
         self.stem = nn.Linear(channels * height * width_, width)
         self.blocks = nn.Sequential(*[Residual(width, dropout) for _ in range(depth)])

@@ -129,9 +129,32 @@ MISTAKES = {
     "foreign_networks.tuple_of_logits": r"Pair must return logits \(2, 10\) of 2 images.*got tuple",
     "foreign_networks.no_module": r"model must build a torch\.nn\.Module, got int; set model\._target_",
     "foreign_networks.Missing": r"foreign_networks\.Missing cannot be imported .*set model\._target_",
+    "foreign_networks.ResidulMLP": r"\(foreign_networks has no ResidulMLP; did you mean ResidualMLP\?\); set model",
     "no_such_package.Net": r"no_such_package\.Net cannot be imported \(.*No module named 'no_such_package'",
     "torchvision.models.resnet18": r"got torch\.float32 \(2, 1000\); set model\.num_classes",
 }
+
+
+class Nested(nn.Module):
+    def __init__(self, body, make_head):
+        super().__init__()
+        self.body, self.head = body, make_head()
+
+    def forward(self, images):
+        return self.body(images) + self.head(images)
+
+
+def test_nested_networks_get_the_facts_of_the_data(tmp_path):
+    body, head = (RESIDUAL | {"dropout": 0.0} | more for more in ({}, {"_partial_": True, "width": 8}))
+    model = {"_target_": f"{__name__}.Nested", "body": body, "make_head": head}
+    result, folder = train(tmp_path, model, "trainer.max_epochs=1")
+    path, trust = folder / "checkpoints" / "best.ckpt", ["foreign_networks", __name__]
+    figures = evaluate_checkpoint(path, device="cpu", trust=trust)
+    assert figures["test_loss"] == result.metrics["test_loss"]
+    assert export_checkpoint(path, "torch_export", trust=trust).exists()
+    given = model | {"body": body | {"num_classes": 3}}
+    with pytest.raises(ValueError, match=r"Nested cannot compute logits"):
+        build(config(tmp_path, given))
 
 
 class NoGradient(nn.Linear):
@@ -174,10 +197,11 @@ def test_probabilities_as_outputs_of_a_classification_are_warned_of(tmp_path):
 
 
 @pytest.mark.parametrize("target", MISTAKES)
-def test_what_is_no_network_of_these_images_is_an_error_before_the_training(target, tmp_path):
+def test_what_is_no_network_of_these_images_is_an_error_before_the_training(target, tmp_path, caplog):
     with pytest.raises(ValueError, match=MISTAKES[target]):
         run(config(tmp_path, {"_target_": target}))
     assert not (tmp_path / "run").exists()
+    assert not caplog.messages, "the error is all that is said"
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import lightning
 import torch
 import torchmetrics
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger
@@ -28,6 +29,7 @@ from trainlab.config.module_settings import has_own_module
 from trainlab.config.own_module import OwnModule
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
+from trainlab.config.targets import locate, with_facts
 from trainlab.data import ForeignData, ImageData, TrainingData
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
 from trainlab.models.image_network import (
@@ -35,7 +37,6 @@ from trainlab.models.image_network import (
     ImageNetwork,
     check_training_step,
     is_own,
-    late_arguments,
     wrap,
 )
 from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
@@ -247,10 +248,9 @@ def _own_module(config: Config, data: LightningDataModule) -> OwnModule:
     if isinstance(data, ImageData):
         data.check()
         late = {"image_shape": data.image_shape, "num_classes": data.count_classes()}
-    settings, target = config["module"], _target(config, "module")
     with global_generators_restored():
         seed_global_generators(derive_seed(config["seed"], "network"), torch.device("cpu"))
-        module = construct(config, "module", **late_arguments(target, settings, **late))
+        module = construct(config, "module", facts=late)
     if not isinstance(module, LightningModule):
         raise ValueError(f"module must build a LightningModule, got {type(module).__name__}; set module._target_")
     return OwnModule(data, construct(config, "task"), module, config)
@@ -288,8 +288,7 @@ def build_task(config: Config, data: TrainingData) -> Task:
         section = f"task.metrics.{name}"
         count = data.count_classes()
         late = {"num_classes": count, "num_labels": count, "num_outputs": count}
-        settings, target = select(config, section), _target(config, section)
-        metrics[name] = construct(config, section, **late_arguments(target, settings, **late))
+        metrics[name] = construct(config, section, facts=late)
         if not isinstance(metrics[name], torchmetrics.Metric):
             raise ValueError(
                 f"a metric must be a torchmetrics.Metric, got {type(metrics[name]).__name__}; set {section}._target_"
@@ -312,9 +311,7 @@ def build_network(config: Config, data: TrainingData, num_outputs: int) -> Image
     late = {"image_shape": shape, "num_classes": classes}
 
     def make() -> nn.Module:
-        module = construct(
-            config, "model", NOT_OF_NETWORK, **late_arguments(_target(config, "model"), settings, **late)
-        )
+        module = construct(config, "model", NOT_OF_NETWORK, facts=late)
         if not isinstance(module, nn.Module):
             raise ValueError(f"model must build a torch.nn.Module, got {type(module).__name__}; set model._target_")
         return module
@@ -328,14 +325,7 @@ def _target(config: Config, section: str) -> Any:
     Raises:
         ValueError: it cannot be imported.
     """
-    name = str((select(config, section) or {}).get("_target_"))
-    try:
-        return get_object(name)
-    except Exception as error:  # whatever a module raises while it is imported
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ValueError(
-            f"{name} cannot be imported ({reason}); set {section}._target_, or install its package"
-        ) from error
+    return locate(str((select(config, section) or {}).get("_target_")), section)
 
 
 def select(config: Config, key: str) -> Any:
@@ -346,11 +336,17 @@ def select(config: Config, key: str) -> Any:
 
 
 def construct(
-    config: Config, section: str, omit: Collection[str] = (), known: Mapping[str, Metric] = METRICS, **late: Any
+    config: Config,
+    section: str,
+    omit: Collection[str] = (),
+    known: Mapping[str, Metric] = METRICS,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+    **late: Any,
 ) -> Any:
     """The object that a section of ``config`` stands for, with arguments that are known only now.
 
-    Settings to ``omit`` are not its own. ``known`` are the metrics that it can monitor.
+    Settings to ``omit`` are not its own. ``known`` are the metrics that it can monitor. It and the objects in it get
+    those ``facts`` that their signatures have, unless they are set.
 
     Raises:
         ValueError: an argument is invalid.
@@ -363,6 +359,8 @@ def construct(
             metric_of(arguments["monitor"], f"{section}.monitor", known)
         arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section, known)
     check_arguments(target, arguments, section)
+    if facts:
+        plain = with_facts(plain, section, facts)
     path = section.split(".")  # by which Hydra names it in errors
     whole = functools.reduce(lambda inner, key: {key: inner}, reversed(path), plain)
     try:

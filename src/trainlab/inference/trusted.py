@@ -25,6 +25,8 @@ _FACTORIES = ("trainlab.models.libraries", "torchvision.models")
 # Arguments of networks of libraries that only set the initial weights, which are not needed again.
 _INITIAL_WEIGHTS = ("weights", "pretrained", "checkpoint_path")
 
+_FACTS = ("image_shape", "num_classes", "num_labels", "num_outputs")  # which the objects in a section get, too
+
 
 def is_in(name: str, packages: Iterable[str]) -> bool:
     """Whether a dotted name is that of one of the packages, or of something in them."""
@@ -92,12 +94,13 @@ def _may_be_called(built: Any, trust: Sequence[str]) -> bool:
 
 
 def instantiate(value: Any, section: str, trust: Sequence[str], late: Mapping[str, Any]) -> Any:
-    """``value`` with objects in the place of mappings that have a ``_target_``."""
+    """``value`` with objects in the place of mappings that have a ``_target_``; ``late`` as when it was trained."""
+    facts = {key: fact for key, fact in late.items() if key in _FACTS}
     if isinstance(value, list):
-        return [instantiate(item, section, trust, {}) for item in value]
+        return [instantiate(item, section, trust, facts) for item in value]
     if not isinstance(value, Mapping):
         return value
-    arguments = {key: instantiate(item, f"{section}.{key}", trust, {}) for key, item in value.items()}
+    arguments = {key: instantiate(item, f"{section}.{key}", trust, facts) for key, item in value.items()}
     if "_target_" not in value:
         return arguments
     target, partial = str(arguments.pop("_target_")), arguments.pop("_partial_", False)

@@ -167,7 +167,10 @@ def _are_probabilities(outputs: Tensor) -> bool:
 
 def late_arguments(target: Callable[..., Any], given: Collection[str], **late: Any) -> dict[str, Any]:
     """Those of ``late`` that the signature of ``target`` has and that are not ``given``."""
-    parameters = inspect.signature(target).parameters
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError:  # of some classes and functions that are not written in Python
+        return {}
     return {key: value for key, value in late.items() if key in parameters and key not in given}
 
 
