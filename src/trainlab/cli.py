@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from trainlab.config.compose import new_folder
 from trainlab.config.errors import describe_config_error, describe_instantiation_error
@@ -138,7 +139,7 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
         return 2, _message(str(error))
     if isinstance(error, InstantiationException):
         return 1, _message(describe_instantiation_error(error))
-    if isinstance(error, HydraException | OmegaConfBaseException):
+    if isinstance(error, HydraException | OmegaConfBaseException | YAMLError):
         arguments = sys.argv[1:] if arguments is None else arguments
         return 2, _message(describe_config_error(error, arguments, script, config_folder()))
     if isinstance(error, OSError):

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainlab.config.data_settings import leave_out_other_data
-from trainlab.config.errors import describe_config_error
+from trainlab.config.errors import describe_config_error, describe_unknown
 from trainlab.config.load import load_config
 from trainlab.config.module_settings import leave_out_network
 from trainlab.config.overrides import (
@@ -73,7 +74,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
             if str(references["run_dir"]).startswith("${hydra:"):
                 cfg.run_dir = str(Path(absolute_folder(cfg.output_dir), str(cfg.name)))
             return _resolved(cfg, overrides, choices, Path.cwd())
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
             raise WrongArguments(describe_config_error(error, overrides, "train", config_dir)) from None
 
 
@@ -143,7 +144,8 @@ def _resolved(
     """Fix what depends on when and where the command is given, and resolve the rest.
 
     Raises:
-        ValueError: a setting is removed that a run reads, a folder is set to none, or a name would have no effect.
+        ValueError: a setting is removed that a run reads or is none that there is, a folder is set to none, or a name
+            would have no effect.
     """
     for key in _NEEDED:
         section, _, name = key.rpartition(".")
@@ -155,6 +157,8 @@ def _resolved(
         cfg.run_dir = job_dir
     if not isinstance(cfg.run_dir, str) or not cfg.run_dir:
         raise ValueError("run_dir follows from output_dir and name; set these, and leave out run_dir")
+    if message := describe_unknown(cfg, choices):
+        raise WrongArguments(message)
     make_paths_absolute(cfg, start)
     cfg.name = cfg.name
     if cfg.ckpt_path == "latest":

@@ -1,17 +1,22 @@
 """Errors of Hydra and OmegaConf in the words of a person's mistake."""
 
 import difflib
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import OmegaConf
+import yaml
+from omegaconf import DictConfig, OmegaConf
 
+from trainlab.config.help import describe_yaml_error
 from trainlab.config.load import load_config
 from trainlab.config.overrides import unreadable
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.resolvers import CONF
+
+_GLOBAL = ("experiment", "local", "debug")  # groups whose options have settings of all others
 
 
 def describe_config_error(
@@ -25,16 +30,26 @@ def describe_config_error(
         config_name: of its root.
         config_dir: the user's config folder.
     """
-    from hydra.errors import MissingConfigException, OverrideParseException
+    from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
     from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
     if isinstance(error, OverrideParseException):
         return unreadable(error)
+    if isinstance(of_file := error.__cause__ or error, yaml.YAMLError):
+        return describe_yaml_error(of_file)
+    in_file = re.match(r"In '([^']+)': ", str(error))
+    path = _path(in_file[1], config_dir) if in_file and in_file[1] != config_name else ""
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key or str(error).rpartition(" ")[2]
         return f"{key} must be given; set {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _no_such_option(str(error.missing_cfg_file), [o for o in error.options or [] if o], config_dir)
+        message = _no_such_option(str(error.missing_cfg_file), config_dir)
+        return f"{path}: {message}" if path else message
+    if isinstance(error, ConfigCompositionException) and path:
+        group = str(re.search(r"override '([^'@]+)", str(error))[1])
+        if "No match in the defaults list" not in str(error):
+            return f"{path} overrides the group {group}; its first line must be '# @package _global_'"
+        return f"{path}: there is no group {group!r}; {_nearest(group, _root(config_name)[1])}"
     text = str(error.__cause__ or error)
     if there := re.search(
         r"Could not append to config. An item is already at '([^']+)'|Multiple values for (\S+?)\.", text
@@ -50,12 +65,40 @@ def describe_config_error(
             return f"there is no setting {key!r}; --cfg hydra shows those of Hydra"
         if message := describe_renamed({key: ""}):
             return message
-        keys = _all_keys(overrides, config_name, config_dir)
-        same_depth = [other for other in keys if other.count(".") == key.count(".")]
-        return f"there is no setting {key!r}; {_nearest(key, same_depth or keys)}"
+        return _no_such_setting(key, _all_keys(overrides, config_name, config_dir))
     reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
     setting = error.full_key if isinstance(error, InterpolationKeyError) else None
     return f"{setting}: {reason}" if setting and setting not in reason else reason
+
+
+def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
+    """What is wrong with a setting that no part of a run has: a file, or a + before it, adds any; "" if there is none.
+
+    Groups of the user's own, and settings that others refer to, are none of these.
+
+    Args:
+        cfg: without Hydra's own part.
+        choices: the chosen option of each group.
+    """
+    settings = cast(dict[str, Any], OmegaConf.to_container(cfg))
+    root, groups = _root("train")
+    for group in groups:
+        if isinstance(settings.get(group), list):
+            return f"{group} must be settings, KEY: VALUE, got a list; change {group}/{choices.get(group)}.yaml"
+    for group in _GLOBAL:  # a file of these that is none of the whole configuration has its settings here
+        if settings.get(group) is not None and group in choices:
+            path = f"{group}/{choices[group]}.yaml"
+            return f"the settings of {path} have no effect; its first line must be '# @package _global_'"
+    own = {group.partition("/")[0] for group in choices}
+    known = {*root, *groups, *own} - {*_GLOBAL}
+    unknown = [key for key in settings if key not in known and f"${{{key}" not in str(settings)]
+    unknown += [f"sweep.{key}" for key in settings["sweep"] if key not in root["sweep"]]
+    if not unknown:
+        return ""
+    of_unknown = _dotted_keys({key: settings[key] for key in unknown if key in settings})
+    key = next((key for key in of_unknown if key.startswith(f"{unknown[0]}.")), unknown[0])
+    there_are = [other for other in _dotted_keys(settings) if other not in {*of_unknown, *unknown}]
+    return _no_such_setting(key, there_are)
 
 
 def describe_instantiation_error(error: Exception) -> str:
@@ -65,7 +108,26 @@ def describe_instantiation_error(error: Exception) -> str:
     return reason if not section or section[1] in reason else f"{reason} (in {section[1]})"
 
 
-def _no_such_option(wrong: str, options: Sequence[str], config_dir: str | Path | None) -> str:
+def _no_such_setting(key: str, keys: Sequence[str]) -> str:
+    same_depth = [other for other in keys if other.count(".") == key.count(".")]
+    return f"there is no setting {key!r}; {_nearest(key, same_depth or keys)}"
+
+
+@functools.cache
+def _root(config_name: str) -> tuple[dict[str, Any], list[str]]:
+    """The settings of the root config that belong to no group, and its groups."""
+    root = yaml.safe_load((CONF / f"{config_name}.yaml").read_text())
+    entries = [group for entry in root.pop("defaults") if isinstance(entry, dict) for group in entry]
+    return root, [entry for entry in entries if " " not in entry]
+
+
+def _path(name: str, config_dir: str | Path | None) -> Path:
+    """The file of a config that Hydra names."""
+    paths = [Path(folder, f"{name}.yaml") for folder in (config_dir, CONF) if folder]
+    return next((path for path in paths if path.is_file()), paths[-1])
+
+
+def _no_such_option(wrong: str, config_dir: str | Path | None) -> str:
     """Message for ``wrong``, a group and an option that it does not have; its folders may have one of that name."""
     group, _, option = wrong.rpartition("/") if wrong.startswith("hydra/") else wrong.partition("/")
     folders = [Path(conf, group) for conf in (CONF, config_dir) if conf]
@@ -74,6 +136,7 @@ def _no_such_option(wrong: str, options: Sequence[str], config_dir: str | Path |
     for other in in_folders:
         if other.endswith(f"/{option}"):
             return f"{group} has no option {option!r}; set {group}={other}"
+    options = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     return f"{group} has no option {option!r}; {_nearest(option, in_folders if '/' in option else options)}"
 
 
@@ -91,19 +154,19 @@ def _nearest(wrong: str, names: Sequence[str]) -> str:
 def _all_keys(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> list[str]:
     """Dotted keys of the config that the group choices among the overrides give."""
     groups = load_config(config_name, [], config_dir).hydra.runtime.choices
-    chosen = [o for o in overrides if o.partition("=")[0].lstrip("+") in groups and not set(o) & set(",{(")]
+    given = [o for o in overrides if "=" in o]  # and no flags and their values
+    chosen = [o for o in given if o.partition("=")[0].lstrip("+") in groups and not set(o) & set(",{(")]
     cfg = load_config(config_name, chosen, config_dir)
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg))
     del plain["hydra"]
+    return _dotted_keys(plain)
+
+
+def _dotted_keys(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """All keys of nested ``settings``, but those such as `_target_`."""
     keys: list[str] = []
-
-    def collect(node: Any, prefix: str) -> None:
-        for key, value in node.items():
-            if key.startswith("_"):
-                continue
+    for key, value in settings.items():
+        if not str(key).startswith("_"):
             keys.append(f"{prefix}{key}")
-            if isinstance(value, dict):
-                collect(value, f"{prefix}{key}.")
-
-    collect(plain, "")
+            keys += _dotted_keys(value, f"{prefix}{key}.") if isinstance(value, dict) else []
     return keys
