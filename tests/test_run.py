@@ -151,8 +151,11 @@ def test_a_completed_run_is_not_made_again_and_other_settings_are_refused(train,
     forbid(monkeypatch, "_train")
     again, _ = train("trainer.max_epochs=1")
     assert again == first
-    with pytest.raises(ValueError, match=r"optim.lr: 0.0001, now 0.0003\). Set another name=, or ckpt_path=last"):
+    keeps = "Set another name=, as ckpt_path=last keeps network, optimizer and schedule"
+    with pytest.raises(ValueError, match=rf"optim.lr: 0.0001, now 0.0003\). {keeps}$"):
         train("trainer.max_epochs=1", "optim.lr=3e-4")
+    with pytest.raises(ValueError, match=r"trainer.max_epochs: 1, now 2\). Set another name=, or ckpt_path=last to"):
+        train("trainer.max_epochs=2")
     assert {name: (folder / name).stat().st_mtime_ns for name in files(folder) - {".lock"}} == before
 
 

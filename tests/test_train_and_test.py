@@ -44,7 +44,7 @@ def test_without_training_the_best_checkpoint_of_a_completed_run_is_tested(train
     assert tested.metrics == whole.metrics == Result.read(untested).metrics
     by_path, nowhere = train("train=false", f"ckpt_path={folder}/checkpoints/best.ckpt", name="nowhere")
     assert by_path.metrics == {key: whole.metrics[key] for key in TEST}
-    assert not (nowhere / "result.json").exists()
+    assert not nowhere.exists()
 
 
 def test_without_training_there_must_be_something_to_test(train, tmp_path):
@@ -104,6 +104,8 @@ def test_latest_is_the_last_checkpoint_that_was_written_last(train, compose_conf
     assert cfg.settings["ckpt_path"] == str(folder / "checkpoints" / "last.ckpt")
     with pytest.raises(ValueError, match=r"^nothing left to train: .*first/checkpoints/last\.ckpt has 2 epochs"):
         train("ckpt_path=latest", name="second")
+    best = compose_config("ckpt_path=latest", "train=false", name="second").settings["ckpt_path"]
+    assert best == str(folder / "checkpoints" / "best.ckpt")
     longer, _ = train("ckpt_path=latest", "trainer.max_epochs=3", name="second")
     assert longer.metrics["epochs"] == 3
     assert longer.provenance["continued_from"][0]["path"] == str(folder / "checkpoints" / "last.ckpt")

@@ -35,9 +35,16 @@ from trainlab.runs.continuation import (
     training_folder,
 )
 from trainlab.runs.errors import Interrupted
-from trainlab.runs.files import write_atomically
+from trainlab.runs.files import missing_folders, write_atomically
 from trainlab.runs.fingerprint import fingerprint, is_debug_run
-from trainlab.runs.folder import clean_up_on_error, has_ended, is_main_process, result_written, run_folder_lock
+from trainlab.runs.folder import (
+    clean_up,
+    clean_up_on_error,
+    has_ended,
+    is_main_process,
+    result_written,
+    run_folder_lock,
+)
 from trainlab.runs.provenance import device_name, provenance
 from trainlab.runs.result import Result, describe, describe_test
 from trainlab.runs.stop_reason import stop_reason, was_pruned
@@ -294,13 +301,20 @@ def _test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], p
     result.task = parts.learner.reported(()).entry()
     if not is_main_process():
         return result
-    with run_folder_lock(folder), clean_up_on_error(folder):
+    if config["ckpt_path"]:  # nothing is written, so no folder is left
+        made = missing_folders(folder) or [folder]
         path = checkpoint_to_test(folder, config)
-        previous = None if config["ckpt_path"] else Result.read(folder)
+        try:
+            _test_later(result, parts, path)
+        finally:
+            clean_up(folder, made)
+        log.info("%s: %s", describe_test(result), path)
+        return result
+    with run_folder_lock(folder), clean_up_on_error(folder):
+        path, previous = checkpoint_to_test(folder, config), Result.read(folder)
+        assert previous is not None
         _test_later(result, parts, path)
         log.info("%s: %s", describe_test(result), path)
-        if previous is None:
-            return result
         if lacks_test(previous):
             previous.metrics |= result.metrics
             previous.write(folder)

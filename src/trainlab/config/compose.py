@@ -162,7 +162,9 @@ def _resolved(
     make_paths_absolute(cfg, start)
     cfg.name = cfg.name
     if cfg.ckpt_path == "latest":
-        cfg.ckpt_path = str(latest_checkpoint(Path(cfg.output_dir)))
+        last = latest_checkpoint(Path(cfg.output_dir))
+        best = last.with_name("best.ckpt")
+        cfg.ckpt_path = str(best if cfg.train is False and best.exists() else last)
     ignored = [key for key in ("name", "output_dir") if key in given]
     if ignored and is_fixed and "run_dir" not in given and Path(cfg.run_dir) != Path(cfg.output_dir, cfg.name):
         raise ValueError(

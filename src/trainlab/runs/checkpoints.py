@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from trainlab.runs.checkpoint_form import check_form
 from trainlab.runs.files import write_atomically
-from trainlab.runs.fingerprint import differences
+from trainlab.runs.fingerprint import KEPT, differences, spans_the_run
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -146,19 +146,19 @@ def check_fits(checkpoint: dict[str, Any], network: nn.Module, config: Mapping[s
     old = checkpoint["trainlab"]["config"]
     if batches_begun(checkpoint):
         _check_rest_of_epoch(batches_begun(checkpoint), old, config)
-    changes = differences(*({k: c.get(k) for k in ("optim", "scheduler", "freeze", "module")} for c in (old, config)))
-    spans_the_run = "scheduler" in old and not old["scheduler"]["_target_"].endswith((".constant", ".plateau"))
-    if spans_the_run:
+    kept = [key for key in KEPT if key != "model"]  # of that only the shapes, by `check_same_network`
+    changes = differences(*({key: c.get(key) for key in kept} for c in (old, config)))
+    if spans_the_run(old):
         length = ("max_epochs", "max_steps")
         changes += differences(*({f"trainer.{k}": c["trainer"][k] for k in length} for c in (old, config)))
     if changes:
         changes = [change for change in changes if "_target_" in change] or changes
-        kept = "the settings of its module" if is_of_own_module(checkpoint) else "optimizer and schedule"
+        what = "the settings of its module" if is_of_own_module(checkpoint) else "optimizer and schedule"
         raise ValueError(
-            f"a resumed run keeps {kept}, but the checkpoint's are others ({'; '.join(changes)}); "
+            f"a resumed run keeps {what}, but the checkpoint's are others ({'; '.join(changes)}); "
             "leave these as they were, or start anew under another name="
         )
-    if spans_the_run:
+    if spans_the_run(old):
         _check_span(checkpoint["trainlab"], config, total_steps)
     if "current_model_state" in checkpoint:  # only Lightning's WeightAveraging restores both
         others = {k: c for k, c in old["callbacks"].items() if c and not c["_target_"].startswith("trainlab.")}

@@ -10,6 +10,8 @@ from trainlab.tasks.metrics import METRICS
 
 Config = Mapping[str, Any]
 
+KEPT = ("model", "optim", "scheduler", "freeze", "module")  # by a run that continues
+
 # Paths, observers and machine settings: they do not change what is trained.
 _NOT_IN_FINGERPRINT = (
     "name",
@@ -110,6 +112,24 @@ def differences(old: Config, new: Config) -> list[str]:
         for key in sorted(before.keys() | after.keys())
         if before.get(key, "not set") != after.get(key, "not set")
     ]
+
+
+def kept_when_continued(old: Config, new: Config) -> str:
+    """What of ``old`` a run that continues with the settings ``new`` would have to keep; "" if they may fit.
+
+    `trainlab.runs.checkpoints.check_fits` decides.
+    """
+    kept = "network, optimizer and schedule"
+    if differences(*({key: config.get(key) for key in KEPT} for config in (old, new))):
+        return kept
+    if not spans_the_run(old) or not differences(*({key: c[key] for key in ("data", "trainer")} for c in (old, new))):
+        return ""
+    return f"{kept}, which spans the whole run"
+
+
+def spans_the_run(config: Config) -> bool:
+    """Whether the schedule depends on the number of all steps."""
+    return "scheduler" in config and not config["scheduler"]["_target_"].endswith((".constant", ".plateau"))
 
 
 def is_debug_run(config: Config) -> bool:

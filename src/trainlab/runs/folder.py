@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trainlab.runs.errors import Diverged, Interrupted
 from trainlab.runs.files import describe_os_error, locked, missing_folders, remove_empty, write_atomically
-from trainlab.runs.fingerprint import differences, fingerprint, is_debug_run
+from trainlab.runs.fingerprint import differences, fingerprint, is_debug_run, kept_when_continued
 from trainlab.runs.result import CONTINUATION, Result
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,11 @@ def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) 
         raise ValueError(f"{folder} holds {held} and cannot be that of {this}; set another name=, or remove the folder")
     if ckpt_path is None or not is_own_checkpoint(ckpt_path, folder):
         changes = "; ".join(differences(old, config)) or "config.yaml is not the one that it was trained with"
-        raise ValueError(
-            f"{folder} holds a run with other settings ({changes}). Set another name=, or ckpt_path=last to continue "
-            "that run with the new ones"
+        fits = not (kept := kept_when_continued(old, config))
+        way_out = (
+            "or ckpt_path=last to continue that run with the new ones" if fits else f"as ckpt_path=last keeps {kept}"
         )
+        raise ValueError(f"{folder} holds a run with other settings ({changes}). Set another name=, {way_out}")
     return None
 
 
@@ -119,14 +120,20 @@ def clean_up_on_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if is_main_process() and not (folder / "config.yaml").exists():
-            for handler in logging.root.handlers[:]:
-                if isinstance(handler, logging.FileHandler) and folder.resolve() in Path(handler.baseFilename).parents:
-                    logging.root.removeHandler(handler)  # it would write to the folder at the next line
-            shutil.rmtree(folder / ".hydra", ignore_errors=True)
-            (folder / ".lock").unlink(missing_ok=True)
-            remove_empty(made)
+        clean_up(folder, made)
         raise
+
+
+def clean_up(folder: Path, made: Sequence[Path]) -> None:
+    """Remove what Hydra has written to a folder that holds no run, and those of ``made`` that are empty then."""
+    if not is_main_process() or (folder / "config.yaml").exists():
+        return
+    for handler in logging.root.handlers[:]:
+        if isinstance(handler, logging.FileHandler) and folder.resolve() in Path(handler.baseFilename).parents:
+            logging.root.removeHandler(handler)  # it would write to the folder at the next line
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    (folder / ".lock").unlink(missing_ok=True)
+    remove_empty(made)
 
 
 def _message(error: BaseException) -> str:
