@@ -88,6 +88,10 @@ def test_evaluation_needs_trust_and_runs_nothing_without_it(tmp_path, monkeypatc
         ):
             use()
         assert "foreign_networks" not in sys.modules
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [entry for entry in sys.path if "tests" not in entry])
+        with pytest.raises(ValueError, match=r"No module named 'foreign_networks'\); --config-dir names the"):
+            load_network(folder, trust=["foreign_networks"])
     with pytest.raises(
         ValueError, match=r"packages and modules, got foreign_networks\.ResidualMLP, .* trust=\[foreign_netw"
     ):

@@ -1,5 +1,6 @@
 """Runs of folds are one group, whose intervals allow for the training images that folds share."""
 
+import re
 from math import sqrt
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_folds_are_not_paired_with_runs_that_hold_other_images_out(two_models):
     pairs = compare_all(group_runs(find_runs([two_models])))
     methods = {frozenset((p.first.unit, p.second.unit)): p.difference.method for p in pairs}
     assert methods == {frozenset(["fold"]): "paired", frozenset(["fold", "seed"]): "Welch"}
+    unclear = [describe_pair(pair) for pair in pairs if pair.first.unit != pair.second.unit and not pair.is_clear]
+    assert unclear
+    assert all(re.search(r"with (3 seeds and 5 folds|5 folds and 3 seeds) \(", sentence) for sentence in unclear)
+
+
+def test_an_interval_beyond_all_percentages_is_of_too_few_runs(tmp_path, no_figures):
+    for seed, accuracy in enumerate((0.5, 0.9), 1):
+        leave_run(tmp_path / str(seed), [0.5], [accuracy], seed, "elu")
+    page = write_report([tmp_path]).with_name("report.md")
+    assert "reaches beyond 0 % or 100 % is of too few runs" in page.read_text()
+    narrow = tmp_path / "narrow"
+    for seed, accuracy in enumerate((0.5, 0.51), 1):
+        leave_run(narrow / str(seed), [0.5], [accuracy], seed, "elu")
+    assert "reaches beyond" not in write_report([narrow]).with_name("report.md").read_text()
 
 
 def test_a_report_of_folds_says_what_its_intervals_are_of(two_models, no_figures):

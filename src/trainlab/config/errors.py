@@ -45,8 +45,9 @@ def describe_config_error(
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         message = _no_such_option(str(error.missing_cfg_file), config_dir)
         return f"{path}: {message}" if path else message
-    if isinstance(error, ConfigCompositionException) and path:
-        group = str(re.search(r"override '([^'@]+)", str(error))[1])
+    overridden = re.search(r"Could not override '([^'@]+)", str(error))
+    if isinstance(error, ConfigCompositionException) and path and overridden:
+        group = overridden[1]
         if "No match in the defaults list" not in str(error):
             return f"{path} overrides the group {group}; its first line must be '# @package _global_'"
         return f"{path}: there is no group {group!r}; {_nearest(group, _root(config_name)[1])}"

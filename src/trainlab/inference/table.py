@@ -14,9 +14,9 @@ def show(figures: dict[str, Any]) -> None:
     """Print the result of `evaluate_checkpoint`: metrics, and the comparison with MC dropout if there is one."""
     console = Console()
     console.print(by_class(figures) if "class_acc" in figures else by_metric(figures))
-    if "metrics" in figures:
+    if about := figures.get("mc_dropout"):
         console.print(side_by_side(figures))
-        for sentence in (figures["mc_dropout"] or {}).get("summary", []):
+        for sentence in about["summary"]:
             console.print(sentence, highlight=False, soft_wrap=True)
 
 

@@ -60,8 +60,10 @@ def construct(
     except Exception as error:  # the file may contain anything
         # Without the message's advice, which is for training.
         reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("; ")
+        where = "; --config-dir names the config folder that your code is in or beside"
         raise ValueError(
             f"{path} has {section} settings that cannot be used ({(reason[0] or reason[2])[:200]})"
+            f"{where if isinstance(error.__cause__, ModuleNotFoundError) else ''}"
         ) from error
     if not isinstance(built, kind):
         raise ValueError(f"{path} cannot be used: {settings['_target_']} builds no {kind.__name__}")

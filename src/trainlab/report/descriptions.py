@@ -188,7 +188,8 @@ def _listed(seeds: tuple[int, ...]) -> str:
 
 def _seeds(pair: Pair) -> str:
     a, b = (f"{_count(group)} {group.unit}s" for group in (pair.first, pair.second))
-    return a if pair.difference.method == "paired" or a == b else f"{a.removesuffix(' seeds')} and {b}"
+    same_unit = f" {pair.first.unit}s" if pair.first.unit == pair.second.unit else ""
+    return a if pair.difference.method == "paired" or a == b else f"{a.removesuffix(same_unit)} and {b}"
 
 
 def _without_shared_clock(of: Ratio, first: Group, second: Group) -> Ratio:

@@ -27,6 +27,7 @@ from trainlab.tasks.reported import TaskMetrics
 
 MAX_PAIRS = 300
 TEST_NOTE = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."
+_BEYOND = "An interval that reaches beyond 0 % or 100 % is of too few runs to say where the mean is. "
 _OF_FOLDS = "Of groups with folds, mean over the folds, and intervals allow for the images that folds share. "
 S_PER_EPOCH = "s/epoch (median)"
 Cell = tuple[str, float | str]  # the text, and what to sort it by
@@ -101,12 +102,20 @@ def _group_table(groups: Sequence[Group]) -> Table:
                 (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
         )
+    has_beyond = compared.is_percentage and any(map(_is_beyond, groups))
     note = (
         "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the "
         "standard deviation; seconds of runs that were trained together share a clock and have no interval. "
-        f"{_OF_FOLDS if any(group.num_folds for group in groups) else ''}{_disagreement(groups)}{TEST_NOTE}"
+        f"{_OF_FOLDS if any(group.num_folds for group in groups) else ''}"
+        f"{_BEYOND if has_beyond else ''}{_disagreement(groups)}{TEST_NOTE}"
     )
     return Table([*headings, "best epoch", S_PER_EPOCH], rows, note)
+
+
+def _is_beyond(group: Group) -> bool:
+    """Whether the interval of a percentage reaches beyond those that there are."""
+    of = group.comparison
+    return of.mean - of.half_width < 0 or of.mean + of.half_width > 1
 
 
 def _means(group: Group, metrics: Sequence[Metric]) -> Iterator[Cell]:

@@ -373,7 +373,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         lr, _ = self.lr_and_momentum
         raise Diverged(
             f"the loss is not finite at step {step} (epoch {self.current_epoch}, batch {batch_idx}, "
-            f"learning rate {lr:.3g}); {self._advice}"
+            f"learning rate {lr:.3g}); {self._advice}; debug=anomaly names the operation"
         )
 
     @property

@@ -166,7 +166,7 @@ class OwnModuleProgress(Checkpoint):
         batch_idx = int((~finite).nonzero()[0])
         raise Diverged(
             f"the loss is not finite in epoch {trainer.current_epoch}, batch {batch_idx}; lower the learning rate of "
-            "the module, or set trainer.gradient_clip_val=1"
+            "the module, or set trainer.gradient_clip_val=1; debug=anomaly names the operation"
         )
 
 

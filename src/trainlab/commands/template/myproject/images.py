@@ -8,23 +8,23 @@ from torch import Tensor
 
 from trainlab.data import ImageData, Images
 
-DIRECTIONS = {"horizontal": 0.0, "diagonal": math.pi / 4, "vertical": math.pi / 2}
+DIRECTIONS = range(0, 180, 20)  # degrees
 SIZE = 16
 
 
 class Stripes(ImageData):
-    """Noisy stripes of three directions. Replace `read` by one that reads images of your own.
+    """Stripes of nine directions under noise. Replace `read` by one that reads images of your own.
 
     Args:
         num_train: training images, including validation images.
         num_test: test images.
-        noise: largest number that is added to a pixel, which is in [0, 255].
+        noise: largest number that is added to a pixel of a stripe, which is in [0, 100].
         settings: those of `ImageData`: batch_size, val_size and others.
     """
 
     image_shape = (3, SIZE, SIZE)
 
-    def __init__(self, num_train: int = 1200, num_test: int = 300, noise: float = 60.0, **settings: Any) -> None:
+    def __init__(self, num_train: int = 1200, num_test: int = 300, noise: float = 155.0, **settings: Any) -> None:
         super().__init__(**settings)
         if not 0 <= noise <= 155:
             raise ValueError(f"noise must be in [0, 155], got {noise}; set data.noise")
@@ -45,11 +45,12 @@ class Stripes(ImageData):
         test, test_labels = self._draw(self.num_test, generator)
         # Runs are compared only if they saw the same images: the digest is another one if the images are.
         digest = f"stripes-1,{self.num_train},{self.num_test},{self.noise}"
-        return Images(train, train_labels, test, test_labels, tuple(DIRECTIONS), digest)
+        classes = tuple(f"{degrees} degrees" for degrees in DIRECTIONS)
+        return Images(train, train_labels, test, test_labels, classes, digest)
 
     def _draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         labels = torch.arange(count) % len(DIRECTIONS)
-        angles = torch.tensor(list(DIRECTIONS.values()))[labels][:, None, None]
+        angles = torch.tensor(DIRECTIONS)[labels][:, None, None] * math.pi / 180
         axis = torch.arange(SIZE)
         across = axis * angles.sin() + axis[:, None] * angles.cos()
         phases = torch.rand(count, 1, 1, generator=generator) * 2 * math.pi

@@ -19,7 +19,7 @@ def test_the_network_returns_a_logit_for_each_class(image_shape: tuple[int, int,
 
 
 def test_the_data_set_has_the_images_that_it_announces() -> None:
-    data = Stripes(num_train=30, num_test=6, val_size=6)
+    data = Stripes(num_train=36, num_test=6, val_size=9)
     images = data.read()
     assert images.train.shape == (data.count_train_images(), *data.image_shape)
     assert images.train.dtype == torch.uint8
@@ -31,4 +31,4 @@ def test_the_first_experiment_learns(tmp_path: Path) -> None:
     overrides = ["experiment=first", f"output_dir={tmp_path}", "name=run", "trainer=cpu", "callbacks.progress=null"]
     result = trainlab.train(trainlab.compose(overrides, config_dir=CONF))
     assert result.status == "completed"
-    assert result.metrics["val_acc"] > 0.9  # 1/3 by chance
+    assert result.metrics["val_acc"] > 0.6  # 1/9 by chance
