@@ -155,6 +155,34 @@ def test_a_run_is_to_the_bit_that_of_the_command_line(tmp_path: Path):
     assert "epoch   2/2" in (folders[0] / "train.log").read_text()
 
 
+@pytest.mark.parametrize("own", [["model=elu_he"], ["model=bn", "model.standardize=true", "data.flip=true"]])
+def test_a_loop_from_the_initial_network_over_the_batches_is_the_training(own: list[str], tmp_path: Path):
+    """As in docs/api.md."""
+    settings = ["optim=adam", "optim.lr=1e-3", "trainer.precision=64-true", "trainer.max_epochs=2"]
+    cfg = trainlab.compose(overrides(tmp_path, *own, *settings))
+    before = process_state()
+    network = trainlab.initial_network(cfg)
+    assert process_state() == before
+    assert list(tmp_path.iterdir()) == []
+    trainlab.train(cfg)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    data = trainlab.load_data(tmp_path / "run")
+    batches = data.train_dataloader()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for epoch in range(2):
+            batches.set_epoch(epoch)
+            for images, labels in batches:
+                optimizer.zero_grad()
+                torch.nn.functional.cross_entropy(network(images), labels).backward()
+                optimizer.step()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    trained = network_weights(load_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt"))
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(trained[name], value, rtol=1e-9, atol=1e-12)  # 38 steps of float64
+
+
 def test_an_error_that_the_caller_handles_is_not_one_of_the_run(tmp_path: Path):
     try:
         raise ValueError("of the caller")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trainlab.randomness import derive_seed as derive_seed
     from trainlab.randomness import generator as generator
     from trainlab.report import load_runs as load_runs
+    from trainlab.run import initial_network as initial_network
     from trainlab.run import train as train
     from trainlab.runs.result import Result as Result
     from trainlab.training.flat_parameters import FlatParameters as FlatParameters
@@ -31,6 +32,7 @@ _MODULES = {
     "derive_seed": "trainlab.randomness",
     "expand_sweep": "trainlab.config.compose",
     "generator": "trainlab.randomness",
+    "initial_network": "trainlab.run",
     "load_data": "trainlab.inference",
     "load_network": "trainlab.inference",
     "load_runs": "trainlab.report",

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from trainlab.callbacks import EpochLog
 from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
@@ -76,6 +78,24 @@ def train(cfg: RunConfig) -> Result:
     """
     with process_state_restored(), clean_up_on_error(cfg.run_dir), _logged_to(cfg.run_dir / "train.log"):
         return run(cfg, RunContext(in_one_process=True))
+
+
+def initial_network(cfg: RunConfig) -> nn.Module:
+    """The network of a run before its first step, on the CPU. Writes nothing, and leaves random states as they are.
+
+    It takes raw images as that of `load_network` does; of a run with ``module``, it is that LightningModule.
+
+    Args:
+        cfg: as `compose` returns it.
+
+    Raises:
+        ValueError: a setting is invalid.
+    """
+    with process_state_restored():
+        quiet()
+        parts = build(cfg)
+        parts.learner.prepare(parts.trainer, is_new=True)
+        return parts.network
 
 
 def run(cfg: RunConfig, context: RunContext | None = None) -> Result:

@@ -1,6 +1,7 @@
 """Jobs that fail, by real means. Each is on record with its reason, and the others are what they would have been."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,13 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
     lines = done.stdout.splitlines()
     plan, job_lines, table, report = lines[:2], lines[2:9], lines[9:-1], lines[-1]
     assert plan[0] == "plan: 7 solo jobs, 2 at once"
-    assert plan[1].startswith("  7 solo: callbacks.fault is set: ")
+    assert plan[1].startswith("  7 solo: callbacks.fault is faults.Fault, and batches of a population are ")
     assert report == f"report: {folder / 'report.html'}"
     assert sorted(line.split("/7 ")[0] for line in job_lines) == sorted(str(i + 1) for i in range(7))
     (killed,) = (line for line in job_lines if "+callbacks.fault.what=kill" in line)
     assert killed.endswith("s   failed: killed by signal 9 (SIGKILL); out of memory is the usual reason")
+    (raised,) = (line for line in job_lines if "+callbacks.fault.what=raise" in line)
+    assert re.search(r"   failed: (\w+): .*the cat pulled the plug.*; see .*/traceback\.txt$", raised)
     (fine,) = (line for line in job_lines if "+callbacks.fault.what=nothing" in line)
     val_loss = results(folder)[key("nothing")]["metrics"]["val_loss"]
     assert f"   val loss {val_loss:.4f}, val acc " in fine and fine.endswith("s   completed")

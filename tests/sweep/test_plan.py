@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from run_folders import outcome
+from trainlab.runs.result import Result
 from trainlab.sweep.executors.local import limits, run_items
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job, labels, plan, slots_for
 from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
@@ -261,6 +262,15 @@ def test_a_job_of_several_is_charged_with_its_own_share(tmp_path, capsys):
         assert state.took(number) == (7.0 if number == 0 else 100.0)
     Lines(state).ended(state.jobs[0], state)
     assert capsys.readouterr().out.splitlines()[-1] == "1/3 seed=0   7 s   completed"
+
+
+def test_the_line_of_a_failed_job_names_the_exception_and_its_traceback(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    state = together(tmp_path, 1)
+    error = {"type": "KeyError", "message": "'weight'", "traceback": str(tmp_path / "study" / "traceback.txt")}
+    state.outcomes[0], state.seconds[0] = Result("failed", "", [], error=error), 2.0
+    Lines(state).ended(state.jobs[0], state)
+    assert capsys.readouterr().out.endswith("   2 s   failed: KeyError: 'weight'; see study/traceback.txt\n")
 
 
 def test_what_was_done_in_an_earlier_sweep_took_what_is_on_record(tmp_path):

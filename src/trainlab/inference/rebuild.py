@@ -24,7 +24,7 @@ from trainlab.validation import check_arguments
 
 
 class HasFolder(Protocol):
-    """A run as `trainlab.load_runs` and `trainlab.train` give it."""
+    """A run as `trainlab.load_runs` gives it."""
 
     @property
     def folder(self) -> Path:
@@ -41,8 +41,7 @@ def load_network(run: Where, trust: Sequence[str] = ()) -> ImageNetwork:
     It takes raw images, uint8 (B, C, H, W), and returns logits (B, C).
 
     Args:
-        run: its folder, a checkpoint of it (a ``.ckpt`` file), or a run that `trainlab.train` or `trainlab.load_runs`
-            returned.
+        run: its folder, a checkpoint of it (a ``.ckpt`` file), or a run that `trainlab.load_runs` returned.
         trust: packages and modules, besides those of trainlab, whose classes and functions the checkpoint may name.
 
     Raises:

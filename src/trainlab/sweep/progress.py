@@ -1,5 +1,6 @@
 """Progress of a sweep: a live table; without a terminal, one line per job."""
 
+import os
 import sys
 import time
 from collections import Counter
@@ -46,8 +47,10 @@ class Lines:
         outcome = state.outcomes[job.number]
         place, took = self._places[job.number], _duration(state.took(job.number) or 0.0)
         found = [f"{metric.heading} {text}" for metric, text in _figures(job, outcome.metrics).items() if text]
+        traceback = f"; see {path}" if (path := _traceback(outcome)) else ""
         self.say(
-            f"{place} {self._labels[job.number]}{'   ' * bool(found)}{', '.join(found)}   {took}   {_status(outcome)}"
+            f"{place} {self._labels[job.number]}{'   ' * bool(found)}{', '.join(found)}   {took}   "
+            f"{_status(outcome)}{traceback}"
         )
 
     def say(self, text: str) -> None:
@@ -227,7 +230,15 @@ def _running_row(job: Job, state: State) -> tuple[dict[str, Any], str, str]:
 
 
 def _status(outcome: Result) -> str:
-    return outcome.status + (f": {outcome.reason}" if outcome.reason else "")
+    """Status and reason, of an exception with its type."""
+    kind = f": {(outcome.error or {})['type']}" if _traceback(outcome) else ""
+    return outcome.status + kind + (f": {outcome.reason}" if outcome.reason else "")
+
+
+def _traceback(outcome: Result) -> str:
+    """Path of the traceback of a failed job, from the working directory; "" without one."""
+    path = (outcome.error or {}).get("traceback", "") if outcome.status == "failed" else ""
+    return os.path.relpath(path) if path else ""
 
 
 def _figures(job: Job, values: dict[str, Any]) -> dict[Metric, str]:
