@@ -185,7 +185,9 @@ def test_options_of_a_new_project_have_the_arguments_of_their_classes(tmp_path: 
         **{key: value for key, value in cfg.settings["data"].items() if key != "_target_"}
     )
     width = cfg.settings["model"]["width"]
-    assert network(data.image_shape, data.count_classes(), width)(data.read().train[:2] / 255).shape == (2, 3)
+    assert network(data.image_shape, data.count_classes(), width)(data.read().train[:2] / 255).shape == (2, 9)
+    shapes = trainlab.compose(["data=shapes", "name=run"]).settings["data"]
+    assert set(cfg.settings["data"]) == set(shapes) - {"image_size", "data_seed"}, "it has every setting of images"
 
 
 def test_configurations_are_found_in_the_checkout():
