@@ -12,7 +12,7 @@ from omegaconf.basecontainer import BaseContainer
 from trainlab.config.help import describe_groups
 from trainlab.config.overrides import folder_name
 from trainlab.programs import command_line, config_folder, project_path
-from trainlab.runs.files import absolute
+from trainlab.runs.files import absolute, note_missing
 
 PROJECT = Path(__file__).resolve().parents[3]  # of a checkout
 # A wheel has the files of conf/ inside the package.
@@ -62,14 +62,16 @@ def resolvers_registered() -> Iterator[None]:
 
 
 def absolute_folder(path: Any) -> str:
-    """``output_dir`` as an absolute path.
+    """``output_dir`` as an absolute path; if it does not exist, an invalid run leaves no trace of it.
 
     Raises:
         ValueError: it is none.
     """
     if path is None or path == "":
         raise ValueError(f"output_dir must be a folder, got {'null' if path is None else repr(path)}; set output_dir")
-    return absolute(str(path), Path.cwd())
+    found = absolute(str(path), Path.cwd())
+    note_missing(Path(found))
+    return found
 
 
 def time_name() -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _RETRY_S = 0.05  # between two attempts to take a lock
-_NEW: set[Path] = set()  # folders that `make_new_folder` has made
+_NEW: set[Path] = set()  # folders that this process has made, or that did not exist before Hydra made them
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -180,8 +180,13 @@ def locked(
 
 
 def missing_folders(folder: Path) -> list[Path]:
-    """``folder`` and its parents, innermost first: those that do not exist, or that `make_new_folder` has made."""
+    """``folder`` and its parents, innermost first: those that do not exist, or are new."""
     return [path for path in (folder, *folder.parents) if path in _NEW or not path.exists()]
+
+
+def note_missing(folder: Path) -> None:
+    """Count ``folder`` and its parents as new where they do not exist yet: Hydra makes them before a run checks."""
+    _NEW.update(missing_folders(folder))
 
 
 def make_new_folder(folder: Path) -> None:

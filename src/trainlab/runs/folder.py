@@ -116,7 +116,7 @@ def clean_up_on_error(folder: Path) -> Iterator[None]:
 
     If the folder did not exist before, neither do its parents afterwards that did not.
     """
-    made = missing_folders(folder) or [folder]
+    made = [folder, *(path for path in missing_folders(folder) if path != folder)]
     try:
         yield
     except Exception:
