@@ -322,6 +322,7 @@ def test_a_sweep_trains_each_run_solo_and_says_why(config_dir, tmp_path):
     assert "validation score" in (tmp_path / "sweep" / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
 def test_two_processes_agree_on_metrics_and_one_of_them_tests(config_dir, tmp_path):
     status, output = start([*TWO, "trainer.devices=2", f"output_dir={tmp_path}", "name=two"], tmp_path)

@@ -70,6 +70,7 @@ def test_a_run_killed_after_any_checkpoint_ends_with_the_same_ones(saved, train,
     assert_same_run(cut, whole)
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_the_best_and_the_last_checkpoint_ends_with_the_same_ones(train, monkeypatch):
     _, whole = train(*TOP_3, name="whole")
     save = BestAndLast._keep_if_good
@@ -110,6 +111,7 @@ def test_a_run_killed_before_its_last_removal_ends_with_the_same_ones(train, mon
     assert epochs(cut) == epochs(whole)
 
 
+@pytest.mark.slow
 def test_a_longer_continuation_has_the_best_epochs_of_all(train):
     _, whole = train(*TOP_3, name="whole")
     train(*TOP_3[:-1], "trainer.max_epochs=3", name="longer")

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch import nn
 
-from conftest import compose_tiny
+from conftest import cases, compose_tiny
 from faults import PressCtrlC
 from same_runs import assert_same, assert_same_run
 from trainlab import load_network
@@ -48,7 +48,7 @@ def train(tmp_path: Path, model: dict, *overrides: str, name: str = "run", callb
         return run(config(tmp_path, model, *overrides, name=name)), tmp_path / name
 
 
-@pytest.mark.parametrize("model", [RESIDUAL, NOISY], ids=["residual", "noisy"])
+@pytest.mark.parametrize("model", cases([RESIDUAL, NOISY], NOISY))
 def test_an_interrupted_run_of_a_network_that_draws_resumes_to_the_bit(model, tmp_path):
     _, whole = train(tmp_path, model, "trainer.max_epochs=3", name="whole")
     with pytest.raises(Interrupted):

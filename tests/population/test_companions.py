@@ -73,6 +73,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path):
         assert_same_run(tmp_path / "3" / run_of_one.relative_to(tmp_path / "1"), run_of_one, TOLERANCE)
 
 
+@pytest.mark.slow
 def test_members_of_one_seed_share_their_batches(tmp_path, monkeypatch):
     made = []
 

@@ -9,6 +9,7 @@ import torch
 from members import assert_same_run, config
 from torch import nn
 
+from conftest import cases
 from foreign_networks import Noisy, Recurrent, ResidualMLP, ViT, convolutional
 from trainlab.config.build import build
 from trainlab.models.image_network import wrap
@@ -34,7 +35,7 @@ def foreign(folder, model, *overrides):
     return replace(cfg, settings=cfg.settings | {"model": model}, references=dict(cfg.references) | {"model": model})
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", cases(MODELS, "vit"))
 def test_a_member_equals_its_solo_run(model, tmp_path):
     together = {tmp_path / f"together_{i}": own for i, own in enumerate(OWN)}
     works = [partial(run, foreign(folder, MODELS[model], *own)) for folder, own in together.items()]

@@ -84,7 +84,7 @@ def test_rebuilt_data_are_those_of_the_run_with_the_requested_changes(checkpoint
         "trainlab_evil.Network",
         "torch.save",
         "torch.nn.init.normal_",
-        "torch.optim.SGD",
+        "torch.optim.swa_utils.update_bn",
         "trainlab.config.build.instantiate",
         "trainlab.runs.files.write_atomically",
         "trainlab.runs.checkpoints.Path",

@@ -32,6 +32,7 @@ def test_the_plan_is_printed_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_on_disk_is_kept_or_resumed(tmp_path):
     arguments = [f"output_dir={tmp_path}", "name=study", "trainer.max_epochs=1"]
     assert sweep(*arguments, "seed=1,2").returncode == 0

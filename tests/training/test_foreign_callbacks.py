@@ -109,7 +109,7 @@ class Losses(Callback):
         self.of_epoch += pl_module.losses_of_epoch.tolist()
 
 
-@pytest.mark.parametrize("settings", [[], ["trainer.accumulate_grad_batches=4"], ["optim=lbfgs"]])
+@pytest.mark.parametrize("settings", cases([[], ["trainer.accumulate_grad_batches=4"], ["optim=lbfgs"]], []))
 def test_callbacks_get_the_loss_of_each_batch(settings, train):
     losses = Losses()
     train(*settings, "trainer.max_epochs=1", callbacks=(losses,))
