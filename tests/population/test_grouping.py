@@ -205,6 +205,18 @@ def test_zero_is_another_kind_where_it_switches_something_off(shared, one, other
     assert (len(groups(pair)) == 1) is together
 
 
+def test_arguments_of_a_users_task_must_be_the_same():
+    """Only `Classification` computes losses of members with their own label smoothing."""
+    shares = [0.0, 0.6, 0.0]
+    tasks = [[f"task.label_smoothing={share}", f"seed={seed}"] for seed, share in enumerate(shares)]
+    for target, expected in {
+        "my.Smoothed": [((0, 2), ""), ((1,), UNMATCHED)],
+        "trainlab.tasks.Classification": [((0, 1, 2), "")],
+    }.items():
+        jobs = [job(i, comparable(config(f"task._target_={target}", *own))) for i, own in enumerate(tasks)]
+        assert groups(jobs) == expected
+
+
 OUTSIDE = "and batches of a population are trained outside Lightning's loop"
 
 

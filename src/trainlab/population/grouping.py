@@ -14,13 +14,14 @@ _SHARED = (
 )
 # These may differ between members.
 _OWN = (
-    *("seed", "model.seed", "data.seed", "task.label_smoothing"),
+    *("seed", "model.seed", "data.seed"),
     *("model.initializer", "model.output_initializer", "model.initializer_scale"),
     *("model.bias_initializer", "model.bias_scale"),
     *("trainer.max_epochs", "trainer.min_epochs"),
     *("callbacks.early_stopping", "callbacks.checkpoint"),
 )
 _MLP = "trainlab.models.MLP"
+_CLASSIFICATION = "trainlab.tasks.Classification"  # members have their own label smoothing
 # Zero and null switch off a layer or a tensor of the optimizer's state; other values may differ between members.
 _SWITCHES = (
     *("model.dropout", "trainer.gradient_clip_val"),
@@ -41,10 +42,12 @@ def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
 def kind_of(settings: Settings) -> Hashable:
     """What members of one population have in common: runs of another kind cannot be trained with them."""
     foreign = settings.get("model._target_", _MLP) != _MLP  # whose arguments may mean anything
+    smoothed = settings.get("task._target_", _CLASSIFICATION) == _CLASSIFICATION
     return frozenset(
         (key, _frozen(value) if foreign and key.startswith("model.") else _common(key, value))
         for key, value in settings.items()
-        if not _is_own(key) or (foreign and key.startswith("model.") and key != "model.seed")
+        if not (_is_own(key) or (smoothed and key == "task.label_smoothing"))
+        or (foreign and key.startswith("model.") and key != "model.seed")
     )
 
 
