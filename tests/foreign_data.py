@@ -71,6 +71,17 @@ class NamedStripes(Stripes):
         return DataLoader(self.train, self.batch_size, shuffle=True, generator=own, **self.workers)
 
 
+class SplitAtOnce(Stripes):
+    """Split at random when it is made, the test set, too."""
+
+    def __init__(self, batch_size: int = 16):
+        super().__init__(batch_size)
+        self.train, self.val, self.test = random_split(self.make(195, 0), [110, 40, 45])
+
+    def setup(self, stage):
+        pass
+
+
 class OneLoader(Stripes):
     """Without validation."""
 

@@ -311,6 +311,16 @@ def test_a_killed_process_resumes_to_the_bit_with_workers(config_dir, tmp_path):
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
+def test_a_data_module_that_splits_in_its_constructor_is_evaluated_on_the_test_set_of_the_run(train):
+    lit = ("module._target_=own_modules.Lit", "module.image_shape=[1,12,9]", "module.num_classes=3")
+    data = ("data=noisy", "data._target_=foreign_data.SplitAtOnce", "~data.num_workers", "~data.persistent_workers")
+    result, folder = train(*lit, *data, "trainer=cpu", "trainer.max_epochs=1", "logger.tensorboard=null")
+    torch.manual_seed(5)
+    trust = ["own_modules", "foreign_data"]
+    again = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu", trust=trust)
+    assert again["test_loss"] == result.metrics["test_loss"]
+
+
 @pytest.mark.slow
 def test_a_sweep_trains_each_run_solo_and_says_why(config_dir, tmp_path):
     settings = ["-m", *TWO, "module.lr=1e-3,1e-2", "seed=1,2", f"output_dir={tmp_path}", "name=sweep"]

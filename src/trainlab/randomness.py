@@ -55,6 +55,17 @@ def global_generators_restored(device: torch.device | None = None) -> Iterator[N
             random.setstate(states[1])
 
 
+@contextmanager
+def seeded_for_data() -> Iterator[None]:
+    """Inside, a data module draws the same in all runs; afterwards as `global_generators_restored`.
+
+    So runs with different seeds have the same split.
+    """
+    with global_generators_restored():
+        seed_global_generators(derive_seed(0, "setup"), torch.device("cpu"))
+        yield
+
+
 def scramble(x: Tensor) -> Tensor:
     """A bijection of the 32-bit integers that flips each output bit with probability near 1/2 for any input bit.
 

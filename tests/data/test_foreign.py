@@ -77,6 +77,16 @@ def test_all_programs_read_the_checkpoint_of_floats(train_on, tmp_path):
     assert exported(torch.rand(3, 1, 12, 9)).shape == (3, 3)
 
 
+def test_a_split_in_the_constructor_is_the_same_in_all_runs_and_evaluations(train_on):
+    result, folder = train_on("split", "trainer.max_epochs=1", module="SplitAtOnce")
+    torch.manual_seed(5)
+    other = build(config_of("seed=5", module="SplitAtOnce")).data.module.test.indices
+    torch.manual_seed(6)
+    assert build(config_of(module="SplitAtOnce")).data.module.test.indices == other
+    evaluated = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", trust=["foreign_data"])
+    assert evaluated["test_loss"] == result.metrics["test_loss"]
+
+
 def test_image_files_are_predicted_by_a_network_of_uint8_images(train_on, tmp_path):
     _, folder = train_on("bytes", "+data.floats=false", "trainer.max_epochs=1", module="NamedStripes")
     Image.new("L", (9, 12), 100).save(tmp_path / "x.png")

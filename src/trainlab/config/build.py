@@ -39,7 +39,7 @@ from trainlab.models.image_network import (
     is_own,
     wrap,
 )
-from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
+from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators, seeded_for_data
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.runs.provenance import provenance
 from trainlab.runs.result import Result
@@ -143,7 +143,8 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     on_cpu = options["accelerator"] == "cpu" or not torch.accelerator.is_available()
     if on_cpu and str(precision) in ("16", "16-mixed"):
         raise ValueError(f"precision={precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
-    data = construct(config, "data")
+    with seeded_for_data():
+        data = construct(config, "data")
     learner = _own_module(config, data) if has_own_module(config) else _network_for_task(config, data, context, on_cpu)
     known = learner.task.known
     objective = config["sweep"]["objective"]

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from trainlab.data.images import Images, mean_and_std
 from trainlab.data.lazy import begin_worker
 from trainlab.data.training_data import BatchCounts, TrainingData
-from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
+from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators, seeded_for_data
 
 _CPU = torch.device("cpu")
 _PARTS = {"train": "fit", "val": "fit", "test": "test"}  # and the stage that sets each up
@@ -27,8 +27,8 @@ class ForeignData(TrainingData):
 
     Images are (B, C, H, W): uint8, which the network scales, or floats, which it gets as they are. Names and number of
     classes are its attributes ``classes`` or ``num_classes``, its content is identified by ``digest``, where it has
-    such attributes. What it draws from global generators follows from the seed and the epoch, in ``setup`` from
-    neither, so that runs with different seeds have the same split.
+    such attributes. What it draws from global generators follows from the seed and the epoch, in its constructor and in
+    ``setup`` from neither, so that runs with different seeds have the same split.
 
     Args:
         module: the data module.
@@ -172,8 +172,7 @@ class ForeignData(TrainingData):
         if stage in self._set_up:
             return
         self.module.trainer = self.trainer
-        with global_generators_restored():
-            seed_global_generators(derive_seed(0, "setup"), _CPU)
+        with seeded_for_data():
             if not self._set_up:
                 self.module.prepare_data()
             self.module.setup(stage)

@@ -19,7 +19,7 @@ from trainlab.inference.rebuild import rebuild_data
 from trainlab.inference.rebuild_module import rebuild_module
 from trainlab.inference.trusted import construct
 from trainlab.models.image_network import InputScaling
-from trainlab.randomness import derive_seed, seed_global_generators
+from trainlab.randomness import derive_seed, seed_global_generators, seeded_for_data
 from trainlab.tasks.logged import LoggedMetrics
 from trainlab.tasks.metrics import key_of
 from trainlab.training.lightning_internals import make_trainer
@@ -98,7 +98,8 @@ def evaluate_module(
     elif changes:
         raise ValueError(f"{path} was trained on a data module of its own; leave out {next(iter(changes))}")
     else:
-        data = construct(LightningDataModule, checkpoint, "data", config["data"], trust)
+        with seeded_for_data():
+            data = construct(LightningDataModule, checkpoint, "data", config["data"], trust)
     module = rebuild_module(checkpoint, trust)
     metrics = test_module(module, data, path, device, config["trainer"]["precision"], config["seed"])
     task = LoggedMetrics(primary=config["task"]["primary"], mode=config["task"]["mode"])

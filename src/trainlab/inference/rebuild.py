@@ -17,6 +17,7 @@ from trainlab.data import ForeignData, ImageData, TrainingData
 from trainlab.inference.rebuild_module import network_of_module
 from trainlab.inference.trusted import TRUSTED, construct, instantiate, is_in
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, wrap
+from trainlab.randomness import seeded_for_data
 from trainlab.runs.checkpoints import is_of_own_module, load_checkpoint, mismatch, network_weights
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.task import Task
@@ -136,12 +137,14 @@ def rebuild_data(checkpoint: dict[str, Any], trust: Sequence[str] = (), **change
     """
     saved = checkpoint["trainlab"]["config"]["data"]
     settings = {key: value for key, value in saved.items() if key != "transforms"}  # which only training uses
-    data = _wrapped(construct(LightningDataModule, checkpoint, "data", settings, trust), checkpoint)
+    with seeded_for_data():
+        data = _wrapped(construct(LightningDataModule, checkpoint, "data", settings, trust), checkpoint)
     if changes:
         if "root" in changes:
             changes[data.located_by] = changes.pop("root")
         check_arguments(type(data.module if isinstance(data, ForeignData) else data), changes, "data")
-        data = _wrapped(instantiate(settings | changes, "data", trust, {}), checkpoint)
+        with seeded_for_data():
+            data = _wrapped(instantiate(settings | changes, "data", trust, {}), checkpoint)
     shape, expected = data.image_shape, tuple(checkpoint["trainlab"]["image_shape"])
     if shape != expected:
         raise ValueError(f"{checkpoint['path']} has a network for images {expected} and data of images {shape}")
