@@ -104,6 +104,15 @@ class Averages(Branching):
         return logits - self.mean
 
 
+class Counts(Branching):
+    """Counts its training steps, in an attribute that is new in the first one."""
+
+    def forward(self, x):
+        if self.training:
+            self.steps = getattr(self, "steps", 0) + 1
+        return self.head(x.flatten(1)) * (1 + 0.01 * getattr(self, "steps", 0))
+
+
 class Tied(ResidualMLP):
     def __init__(self, num_classes):
         super().__init__(SHAPE, num_classes)
@@ -144,6 +153,7 @@ REASONS = {
     "branches": (lambda: Branching(10), f"Branching {_NOT_BATCHED} (its control flow depends on values of a tensor)"),
     "unused": (lambda: Unused(10), "spare.weight of Unused gets no gradient"),
     "attribute": (lambda: KeepsDraws(10), "KeepsDraws keeps scales, which depends on the seed"),
+    "counter": (lambda: Counts(10), "Counts keeps steps, which a step changes"),
     "buffer": (lambda: Averages(10), "Averages has another mean after a step"),
     "convolution": (lambda: convolutional(10), "batching runs does not speed up convolutional networks"),
     "gru": (lambda: Recurrent(10, "GRU"), f"Recurrent {_NOT_BATCHED} (torch has no batching rule for aten::"),

@@ -71,7 +71,8 @@ def vmap_problem(network: ImageNetwork, other: ImageNetwork) -> str:
     before = _random_states()
     try:
         with global_generators_restored():
-            alone, together = [_step(one.module, _images(one)[i]) for i, one in enumerate((network, other))], {}
+            modules, together = [copy.deepcopy(one.module).train() for one in (network, other)], {}
+            alone = [_step(module, _images(network)[i]) for i, module in enumerate(modules)]
             drawn = _random_states() != before
             if not drawn:
                 with warnings.catch_warnings():
@@ -82,6 +83,8 @@ def vmap_problem(network: ImageNetwork, other: ImageNetwork) -> str:
         return f"{name} cannot be batched by torch.func.vmap ({vmap_reason(error)})"
     if drawn:
         return f"{name} draws random numbers in a training step"
+    if key := next(_differing_attributes(modules[0], network.module), ""):
+        return f"{name} keeps {key}, which a step changes"
     for number, (gradients, others) in enumerate(alone):
         if without := [key for key, gradient in gradients.items() if gradient is None]:
             return f"{without[0]} of {name} gets no gradient"
@@ -114,7 +117,6 @@ def _images(network: ImageNetwork) -> Tensor:
 
 def _step(module: nn.Module, x: Tensor) -> tuple[dict[str, Tensor | None], dict[str, Any]]:
     """Gradients of the parameters, and logits and other tensors, of a training step of one network."""
-    module = copy.deepcopy(module).train()
     logits = module(x)
     logits.square().sum().backward()
     gradients = {name: p.grad for name, p in module.named_parameters() if p.requires_grad}
