@@ -48,6 +48,21 @@ def test_the_gradient_of_a_focal_loss_is_finite_where_the_network_is_certain():
     assert logits.grad.isfinite().all()
 
 
+class Certain(Classification):
+    """Scores one batch (B, C) by the probability of its right class."""
+
+    def score_images(self, outputs, targets):
+        return outputs.softmax(1)[range(len(targets)), targets]
+
+
+def test_the_score_of_a_users_classification_is_of_one_member_at_a_time():
+    task = Certain(label_smoothing=0.2)
+    losses, scores = task.loss_of_members([task] * 3, LOGITS)(LOGITS, LABELS)
+    alone = [(task.loss(*one), task.score_images(*one).sum()) for one in zip(LOGITS, LABELS, strict=True)]
+    for found, expected in zip((losses, scores), zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(found, torch.stack(expected), **EXACT)
+
+
 def test_balanced_weights_are_inverse_to_the_images_of_a_class():
     class Data:
         more_classes = ""

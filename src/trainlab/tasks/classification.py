@@ -121,10 +121,11 @@ class Classification(Task):
 
     def loss_of_members(self, tasks: Sequence[Task], like: Tensor) -> MemberLosses:
         """Losses of members that differ at most in label smoothing."""
-        if type(self).loss is not Classification.loss:
+        own = type(self)
+        if own.loss is not Classification.loss or own.score_images is not Classification.score_images:
             return super().loss_of_members(tasks, like)
-        own = [task.label_smoothing for task in tasks if isinstance(task, Classification)]
-        smoothing = torch.tensor(own, dtype=like.dtype, device=like.device)[:, None]
+        shares = [task.label_smoothing for task in tasks if isinstance(task, Classification)]
+        smoothing = torch.tensor(shares, dtype=like.dtype, device=like.device)[:, None]
 
         def losses(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             scores = self.score_images(outputs.detach(), targets).sum(-1)
