@@ -53,6 +53,15 @@ def test_a_task_of_a_users_own_is_batched_where_torch_can(tmp_path):
     assert reasons["Branching"].startswith("Branching cannot be batched by torch.func.vmap (")
 
 
+def test_a_trial_of_a_task_is_repeated_for_other_targets(tmp_path):
+    """Here with as many names: three classes, then three labels."""
+    cfg = config(tmp_path, "run", *task_data.save(tmp_path, "regression"), *OWN, "task._target_=task_data.Quantile")
+    kinds = {kind: build(config(tmp_path, kind, *task_data.save(tmp_path, kind))) for kind in ("classes", "multilabel")}
+    reasons = {kind: ineligible_reason(cfg.settings, 1, parts.data) for kind, parts in kinds.items()}
+    assert reasons["classes"] == ""
+    assert reasons["multilabel"].startswith("Quantile cannot be batched by torch.func.vmap (")
+
+
 @pytest.mark.slow
 def test_members_of_a_users_own_task_equal_solo_runs(tmp_path):
     common = [*task_data.save(tmp_path, "regression"), *OWN, "task._target_=task_data.Quantile", "+task.quantile=0.75"]

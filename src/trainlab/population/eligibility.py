@@ -7,6 +7,7 @@ from typing import Any
 from trainlab.config.build import build_network, build_task
 from trainlab.data import TrainingData
 from trainlab.population.vmapped import CONVOLUTIONAL, vmap_problem
+from trainlab.tasks.task import describe_targets
 from trainlab.tasks.task import vmap_problem as problem_of_task
 
 Config = Mapping[str, Any]
@@ -80,7 +81,8 @@ def ineligible_reason(config: Config, devices: int, data: TrainingData | None = 
 def _problem_of_task(config: Config, data: TrainingData | None) -> str:
     if data is None:
         return f"task is {config['task']['_target_']}, and is not tried without data"
-    key = json.dumps([config["task"], data.count_classes()], sort_keys=True, default=str)
+    targets = describe_targets(data.example_targets(1))
+    key = json.dumps([config["task"], targets, data.count_classes()], sort_keys=True, default=str)
     return _tried(key, lambda: problem_of_task(build_task(config, data), data), config["task"]["_target_"])
 
 
