@@ -24,6 +24,7 @@ from trainlab.process_state import process_state_restored
 from trainlab.programs import command_line
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
+    check_images_of,
     check_same_images,
     check_whole_epochs,
     checkpoint_to_test,
@@ -43,6 +44,7 @@ from trainlab.runs.folder import (
     clean_up,
     clean_up_on_error,
     has_ended,
+    has_moved,
     is_main_process,
     result_written,
     run_folder_lock,
@@ -139,7 +141,10 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         result.provenance = provenance(config["seed"])
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
-            if config["test"] and lacks_test(previous):
+            tests = config["test"] and lacks_test(previous)
+            if tests or _may_be_others(parts, folder, config):
+                check_images_of(previous, folder, parts.learner.digest)
+            if tests:
                 _test_later(previous, parts, kept_checkpoint(folder, previous))
                 previous.write(folder)
             log.info("already %s, not trained again\n%s", previous.status, describe(previous, folder))
@@ -300,6 +305,14 @@ def _test(result: Result, parts: Parts) -> None:
         write_test(board.experiment, evaluation, parts.data.classes, images, parts.trainer.global_step)
 
 
+def _may_be_others(parts: Parts, folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the images of the run in ``folder`` lay elsewhere, and are not those of an official archive."""
+    data = parts.data
+    if not isinstance(data, ImageData) or data.writes_to == data.located_by:
+        return False
+    return has_moved(data.located_by, folder, config)
+
+
 def _test_later(result: Result, parts: Parts, path: Path) -> None:
     """Evaluate the checkpoint ``path`` on the test set, where nothing was trained in this process."""
     _evaluate(result, parts, load_checkpoint(path))
@@ -333,6 +346,7 @@ def _test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], p
     with run_folder_lock(folder), clean_up_on_error(folder):
         path, previous = checkpoint_to_test(folder, config), Result.read(folder)
         assert previous is not None
+        check_images_of(previous, folder, parts.learner.digest)
         _test_later(result, parts, path)
         log.info("%s: %s", describe_test(result), path)
         if lacks_test(previous):

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,21 @@ def test_a_run_on_arrays_that_have_moved_is_evaluated_by_data_root(train, tmp_pa
     with pytest.raises(FileNotFoundError, match=r"x\.npz; set data_root"):
         evaluate_checkpoint(checkpoint)
     assert evaluate_checkpoint(checkpoint, str(tmp_path / "moved.npz"))["test_acc"] == result.metrics["test_acc"]
+
+
+def test_a_run_is_not_completed_or_tested_on_other_arrays(train, tmp_path):
+    paths = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        paths.append(write(tmp_path / name, **arrays((12, 9, 3))))
+    a, b = paths
+    moved = tmp_path / "moved.npz"
+    shutil.copy(a, moved)
+    settings = ("data=arrays", "data.val_size=10", "data.batch_size=8", "model.num_classes=3", "trainer.max_epochs=1")
+    _, folder = train(*settings, f"data.path={a}", "test=false")
+    before = (folder / "result.json").read_bytes()
+    for more in ((), ("train=false",), ("test=false",)):
+        with pytest.raises(ValueError, match=rf"^the images have changed since .*; remove {folder} to train anew, or"):
+            train(*settings, f"data.path={b}", *more)
+        assert (folder / "result.json").read_bytes() == before
+    assert train(*settings, f"data.path={moved}")[0].metrics.keys() >= {"test_loss"}

@@ -12,7 +12,7 @@ from left_checkpoints import SIDE, leave_checkpoint
 from trainlab.inference import evaluate_checkpoint
 from trainlab.inference.export import export_checkpoint
 from trainlab.inference.predict import Predictor
-from trainlab.inference.rebuild import rebuild_data
+from trainlab.inference.rebuild import load_network, rebuild_data
 from trainlab.runs.errors import Interrupted
 
 GONE = object()
@@ -102,6 +102,23 @@ def test_cifar10_is_not_downloaded_to_where_a_checkpoint_says(path, tmp_path, mo
         _ = data.images
     assert not (tmp_path / "new").exists()
     assert rebuild_data(checkpoint, root=str(tmp_path)).may_write  # where the person says
+
+
+@pytest.mark.parametrize(
+    ("target", "more"),
+    [
+        ("torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn", {}),
+        ("torchvision.models.get_model", {"name": "fcn_resnet50"}),
+    ],
+)
+def test_a_checkpoint_starts_no_download_of_weights(target, more, path, monkeypatch):
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda url, *_, **__: pytest.fail(f"downloads {url}"))
+    checkpoint = torch.load(path)
+    checkpoint["trainlab"]["config"]["model"] = {"_target_": target, **more}
+    checkpoint["state_dict"] = {"network.x": torch.zeros(10_000_000)}  # it may be large
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match=rf"{target} is no class or function that a checkpoint may name"):
+        load_network(path)
 
 
 def test_a_training_state_that_is_not_whole_is_a_line(train):

@@ -15,13 +15,12 @@ from trainlab.programs import command_line
 from trainlab.tasks.task import Task
 from trainlab.validation import check_arguments
 
-# Of these, classes of networks, data, tasks, metrics and optimizers; of _FACTORIES, functions that make networks, too.
+# Of these, classes of networks, data, tasks, metrics and optimizers; functions that make networks by `_is_factory`.
 TRUSTED = (
     *("trainlab", "torch.nn", "torch.optim", "torchvision.models"),
     *("torchmetrics.classification", "torchmetrics.regression"),
 )
 _BY_NAME = ("torchmetrics",)  # which has the names of its classes at the top, too
-_FACTORIES = ("trainlab.models.libraries", "torchvision.models")
 # Arguments of networks of libraries that only set the initial weights, which are not needed again.
 _INITIAL_WEIGHTS = ("weights", "pretrained", "checkpoint_path")
 
@@ -92,7 +91,16 @@ def _may_be_called(built: Any, trust: Sequence[str]) -> bool:
     module = str(getattr(built, "__module__", ""))
     if isinstance(built, type) and issubclass(built, _KINDS):
         return is_in(module, (*TRUSTED, *trust))
-    return callable(built) and is_in(module, (*_FACTORIES, *trust))
+    return callable(built) and (_is_factory(module) or is_in(module, trust))
+
+
+def _is_factory(module: str) -> bool:
+    """Whether functions of a module make networks, and nothing else: those of torchvision for classification.
+
+    Those for detection and segmentation download weights by default; a function of `_api` calls any of them.
+    """
+    package, _, name = module.rpartition(".")
+    return module == "trainlab.models.libraries" or (package == "torchvision.models" and not name.startswith("_"))
 
 
 def instantiate(value: Any, section: str, trust: Sequence[str], late: Mapping[str, Any]) -> Any:

@@ -161,9 +161,20 @@ def check_whole_epochs(start: Path) -> None:
 def check_same_images(start: Path, folder: Path, digest: str) -> None:
     """Raise ValueError where a run would continue in its own ``folder`` on images with another ``digest``."""
     trained_on = load_checkpoint(start)["trainlab"]["data_digest"]
-    if is_own_checkpoint(str(start), folder) and trained_on != digest:
+    if is_own_checkpoint(str(start), folder):
+        _check_digest(trained_on, digest, start, folder)
+
+
+def check_images_of(result: Result, folder: Path, digest: str) -> None:
+    """Raise ValueError where the run in ``folder`` was trained on images with another ``digest``, if it has one."""
+    if trained_on := result.provenance.get("data_digest"):
+        _check_digest(trained_on, digest, folder / RESULT, folder)
+
+
+def _check_digest(trained_on: str, digest: str, saved: Path, folder: Path) -> None:
+    if trained_on != digest:
         raise ValueError(
-            f"the images have changed since {start} was saved (data digest {trained_on}, now {digest}); "
+            f"the images have changed since {saved} was saved (data digest {trained_on}, now {digest}); "
             f"remove {folder} to train anew, or set another name="
         )
 

@@ -80,6 +80,12 @@ def has_ended(previous: Result, trial: Mapping[str, Any] | None) -> bool:
     return previous.status == "completed" or (previous.status == "pruned" and bool(trial))
 
 
+def has_moved(located_by: str, folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether the setting ``located_by`` of the data of the run in ``folder`` was another."""
+    here = config["data"].get(located_by)
+    return here is not None and _settings_of(folder)["data"].get(located_by) != here
+
+
 @contextlib.contextmanager
 def result_written(result: Result, folder: Path) -> Iterator[None]:
     """Write the result at the end, also after an error."""
