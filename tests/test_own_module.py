@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from conftest import NUM_TRAIN, NUM_VAL, STEPS
 from faults import PowerCut, PressCtrlC
+from foreign_data import NamedStripes
 from own_modules import Lit
 from same_runs import assert_same, assert_same_run, rows
 from trainlab.config.compose import compose
@@ -20,6 +21,7 @@ from trainlab.config.resolvers import PROJECT
 from trainlab.data.shapes import Shapes
 from trainlab.inference import load_network
 from trainlab.inference.evaluate import evaluate_checkpoint
+from trainlab.inference.own_module import digest_of
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.run import Interrupted, build, run
 from trainlab.runs.checkpoints import load_checkpoint
@@ -309,6 +311,15 @@ def test_a_killed_process_resumes_to_the_bit_with_workers(config_dir, tmp_path):
     status, output = start([*settings, "name=cut"], tmp_path)
     assert (status, "after epoch 2" in output) == (0, True), output
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_the_digest_of_data_of_the_users_follows_from_the_data_and_not_from_their_settings(config_dir):
+    first, other = (
+        build(compose([*TWO, f"data.batch_size={size}", "data.num_workers=0", "name=x"], config_dir)).learner.digest
+        for size in (4, 8)
+    )
+    assert first == other != digest_of(NamedStripes())
+    assert digest_of(NamedStripes()) == NamedStripes.digest
 
 
 def test_a_data_module_that_splits_in_its_constructor_is_evaluated_on_the_test_set_of_the_run(train):

@@ -70,6 +70,13 @@ def test_where_images_lie_is_not_in_the_fingerprint(key, settings):
     assert fingerprint(moved) == fingerprint(config)
 
 
+@pytest.mark.parametrize("key", ["root", "path", "cache_dir", "memory", "num_workers", "transforms"])
+def test_all_settings_of_data_of_the_users_are_in_the_fingerprint(key):
+    own, others = ({"data": {"_target_": target, key: None}} for target in ("stripes.Stripes", "trainlab.data.Shapes"))
+    assert fingerprint(own) != fingerprint({"data": own["data"] | {key: 2}})
+    assert key in ("transforms", "path") or fingerprint(others) == fingerprint({"data": others["data"] | {key: 2}})
+
+
 def test_all_that_changes_a_training_is_in_its_fingerprint(settings):
     fingerprints = [fingerprint(settings(override)) for override in ["seed=1", *RELEVANT]]
     assert len(set(fingerprints)) == 1 + len(RELEVANT)

@@ -82,8 +82,8 @@ class OwnModule:
 
     @property
     def digest(self) -> str:
-        """That of the images; of a data module of the user's, of its settings."""
-        return digest_of(self.data, self.config["data"])
+        """Of the data."""
+        return digest_of(self.data)
 
     def describe_data(self) -> str:
         """Where the images are, or the data module."""

@@ -12,7 +12,7 @@ Config = Mapping[str, Any]
 
 KEPT = ("model", "optim", "scheduler", "freeze", "module")  # by a run that continues
 
-# Paths, observers and machine settings: they do not change what is trained.
+# Paths, observers and machine settings: they do not change what is trained. Of data, those of trainlab.
 _NOT_IN_FINGERPRINT = (
     "name",
     "output_dir",
@@ -90,12 +90,14 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
     ``prefix`` is that of the keys, of a section.
     """
     found: dict[str, Any] = {}
+    # Of a data module of the user's, all settings decide: one may draw in workers, or read other images by ``root``.
+    own_data = prefix == "data." and not str(config.get("_target_", "trainlab.")).startswith("trainlab.")
     for key, value in config.items():
         path = _NAMES.get(f"{prefix}{key}", f"{prefix}{key}")
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
         is_default = (path in _OFF_BY_DEFAULT and not value) or (path in _DEFAULTS and value == _DEFAULTS[path])
-        if path in _NOT_IN_FINGERPRINT or is_default:
+        if not own_data and (path in _NOT_IN_FINGERPRINT or is_default):
             continue
         if isinstance(value, Mapping) and value:
             found |= settings(value, f"{path}.")
