@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -57,6 +58,15 @@ def test_an_interrupted_run_of_a_network_that_draws_resumes_to_the_bit(model, tm
     torch.manual_seed(99)  # nothing depends on what the process has drawn before
     _, cut = train(tmp_path, model, "trainer.max_epochs=3", name="cut")
     assert_same_run(cut, whole)
+
+
+def test_a_network_that_draws_in_evaluation_is_tested_with_the_same_draws_again(tmp_path):
+    result, folder = train(tmp_path, NOISY | {"_target_": "foreign_networks.AlwaysNoisy"}, "trainer.max_epochs=1")
+    np.random.rand(3), torch.rand(3)  # nothing depends on what the process has drawn before
+    before = torch.get_rng_state()
+    figures = evaluate_checkpoint(folder / "checkpoints" / "best.ckpt", device="cpu", trust=["foreign_networks"])
+    assert figures["test_loss"] == result.metrics["test_loss"]
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_initial_weights_follow_from_the_seed_alone(tmp_path):

@@ -164,7 +164,9 @@ class NetworkForTask:
         self.data.setup("test")
         network = self.network.float().to(trainer.strategy.root_device)
         network.load_state_dict(network_weights(checkpoint))
-        evaluation = evaluate(network, self.data.test_dataloader(), self.task)
+        evaluation = evaluate(
+            network, self.data.test_dataloader(), self.task, checkpoint["trainlab"]["config"].get("seed", 0)
+        )
         return evaluation.of_split("test"), evaluation
 
 

@@ -86,7 +86,7 @@ def evaluate_checkpoint(
     network = rebuild_network(checkpoint, trust).to(place)
     with _evaluation_settings_named():
         data = _test_data(checkpoint, trust, **changes)
-    evaluation = evaluate(network, _batches(data, place), task)
+    evaluation = evaluate(network, _batches(data, place), task, checkpoint["trainlab"]["config"].get("seed", 0))
     check_finite(torch.tensor([evaluation.loss, *evaluation.outputs.aminmax()]), ckpt_path)
     figures = {
         "checkpoint": str(ckpt_path.resolve()),

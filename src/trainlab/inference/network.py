@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.running_metrics import RunningMetrics
 from trainlab.tasks.task import Task
@@ -60,26 +61,32 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], task: Task | None = None) -> Evaluation:
+def evaluate(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], task: Task | None = None, seed: int = 0
+) -> Evaluation:
     """Evaluate ``network``, in evaluation mode, in float32, on (images, targets) batches on its device.
 
     Args:
         network: images -> outputs.
         batches: of this process; others are not waited for.
         task: what the network has learned; None for a classification.
+        seed: of the run, from which what a network draws in evaluation mode follows.
     """
     network.eval()
     task = task or Classification()
     losses, scores, all_outputs, all_targets = [], [], [], []
     running: RunningMetrics | None = None
-    for images, targets in batches:
-        outputs = network(images)
-        running = running or RunningMetrics(task, outputs.device, of_all_processes=False)
-        running.update(outputs, targets)
-        losses.append(task.evaluation_loss(outputs, targets).cpu().double())
-        scores.append(task.score_images(outputs, targets).cpu().double())
-        all_outputs.append(outputs.cpu())
-        all_targets.append(targets.cpu())
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    with global_generators_restored(device):
+        seed_global_generators(derive_seed(seed, "test"), device)
+        for images, targets in batches:
+            outputs = network(images)
+            running = running or RunningMetrics(task, outputs.device, of_all_processes=False)
+            running.update(outputs, targets)
+            losses.append(task.evaluation_loss(outputs, targets).cpu().double())
+            scores.append(task.score_images(outputs, targets).cpu().double())
+            all_outputs.append(outputs.cpu())
+            all_targets.append(targets.cpu())
     outputs, truth = torch.cat(all_outputs), torch.cat(all_targets)
     confusion = None
     if isinstance(task, Classification):
