@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional
+from torchvision.io import write_png
 
 from conftest import NUM_TRAIN, NUM_VAL, STEPS
 from faults import PowerCut, PressCtrlC
@@ -22,6 +23,7 @@ from trainlab.data.shapes import Shapes
 from trainlab.inference import load_network
 from trainlab.inference.evaluate import evaluate_checkpoint
 from trainlab.inference.own_module import digest_of
+from trainlab.inference.predict import Predictor
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.run import Interrupted, build, run
 from trainlab.runs.checkpoints import load_checkpoint
@@ -248,7 +250,11 @@ def test_a_module_is_trained_solo_and_the_plan_says_why(tmp_path):
 def trained(tmp_path_factory):
     """A run of Lit, and its best checkpoint."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    result = run(compose([*LIT, "name=run", f"output_dir={folder.parent}"]))
+    result = run(
+        compose(
+            [*LIT, "task=logged", "task.primary=val/hits", "task.mode=max", "name=run", f"output_dir={folder.parent}"]
+        )
+    )
     return result, folder / "checkpoints" / "best.ckpt"
 
 
@@ -263,13 +269,17 @@ def test_a_checkpoint_is_evaluated_by_the_modules_own_test(trained, tmp_path):
         evaluate_checkpoint(path, mc_samples=3, device="cpu", out=tmp_path / "eval.json", trust=["own_modules"])
 
 
-def test_a_checkpoint_predicts_by_forward_on_raw_images(trained):
+def test_a_checkpoint_predicts_by_forward_on_raw_images(trained, tmp_path):
     _, path = trained
     network = load_network(path, trust=["own_modules"])
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
     module = Lit()
     module.load_state_dict(load_checkpoint(path)["state_dict"])
     assert torch.equal(network(images), module.eval()(images * (1 / 255)))
+    write_png(images[0], str(tmp_path / "image.png"))
+    (prediction,) = Predictor.load(path, device="cpu", trust=["own_modules"]).predict([tmp_path / "image.png"])
+    expected = network(images[:1]).double().softmax(1)[0].sort(descending=True).values
+    assert prediction.probabilities == pytest.approx(expected.tolist())
 
 
 def test_a_run_on_data_of_its_own_is_evaluated_but_predicts_no_images(train):

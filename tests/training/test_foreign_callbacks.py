@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, StochasticWeightAveraging
 
 from conftest import STEPS, cases, compose_tiny
 from faults import PressCtrlC
@@ -55,6 +55,8 @@ class BeforeZeroGrad(Callback):
 def test_a_hook_that_is_never_called_is_refused():
     with pytest.raises(ValueError, match=r"has on_before_zero_grad, .*; use on_train_batch_end; leave"):
         check_callbacks({"callbacks.x": BeforeZeroGrad()}, on_cpu=True)
+    with pytest.raises(ValueError, match="neither validated nor saved; use lightning"):
+        check_callbacks({"callbacks.x": StochasticWeightAveraging(0.1)}, on_cpu=True, automatic=True)
 
 
 def test_two_averages_of_the_weights_are_refused(compose_config):

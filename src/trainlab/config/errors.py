@@ -110,6 +110,8 @@ def describe_instantiation_error(error: Exception) -> str:
 
 
 def _no_such_setting(key: str, keys: Sequence[str]) -> str:
+    if key == "model.num_classes":
+        return f"there is no setting {key!r}: this network takes the number of outputs from the data; leave it out"
     same_depth = [other for other in keys if other.count(".") == key.count(".")]
     return f"there is no setting {key!r}; {_nearest(key, same_depth or keys)}"
 

@@ -59,7 +59,9 @@ class ForeignData(TrainingData):
     @cached_property
     def _example(self) -> tuple[Tensor, Tensor]:
         """The first training batch, by which images and targets are known."""
-        return next(self._batches("train"))
+        if (batch := next(self._batches("train"), None)) is None:
+            raise ValueError(f"train_dataloader of {self._name} must have a batch, got none; set data.batch_size lower")
+        return batch
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -118,7 +118,7 @@ def rebuild_task(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> Task:
     """
     about = checkpoint["trainlab"]
     settings, count = about["config"].get("task"), len(about["classes"])
-    if settings is None:
+    if settings is None or settings.get("_target_") == "trainlab.tasks.LoggedMetrics":  # of the user's LightningModule
         return Classification()
     late = {"num_classes": count, "num_labels": count, "num_outputs": count}
     metrics = {

@@ -13,11 +13,12 @@ _CRITERIA = ("mse", "mae", "huber")
 class Regression(Task):
     """Mean squared, absolute or Huber error of one value or several; the score is the mean absolute error.
 
-    Targets are floats (B,) or (B, K), in any unit: predictions, loss and score are in the same. Networks learn best
-    where they have a standard deviation of about 1.
+    Targets are floats (B,) or (B, K), in any unit: predictions and score are in the same. Networks learn best where
+    they have a standard deviation of about 1. `val/loss` and `test_loss` are the mean squared error, whatever the
+    criterion, so that runs of any can be compared.
 
     Args:
-        criterion: "mse", "mae" or "huber", of which `val/loss` is the mean, too.
+        criterion: of the training loss: "mse", "mae" or "huber".
         huber_delta: of "huber": the error at which it becomes linear.
         primary: see `Task`.
         metrics: see `Task`. They get values and targets (B, K), or (B,) of one value.
@@ -56,16 +57,18 @@ class Regression(Task):
                 f"set {'task=classification' if targets.ndim == 1 else 'task=multilabel'}, or data to floats"
             )
 
-    def evaluation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean over the values of each image (B,)."""
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean of the criterion over all values, ()."""
         targets = _like(outputs, targets)
-        if self.criterion == "mse":
-            losses = functional.mse_loss(outputs, targets, reduction="none")
-        elif self.criterion == "mae":
-            losses = functional.l1_loss(outputs, targets, reduction="none")
-        else:
-            losses = functional.huber_loss(outputs, targets, reduction="none", delta=self.huber_delta)
-        return losses.mean(-1)
+        if self.criterion == "mae":
+            return functional.l1_loss(outputs, targets)
+        if self.criterion == "huber":
+            return functional.huber_loss(outputs, targets, delta=self.huber_delta)
+        return functional.mse_loss(outputs, targets)
+
+    def evaluation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean squared error over the values of each image (B,)."""
+        return functional.mse_loss(outputs, _like(outputs, targets), reduction="none").mean(-1)
 
     def score_images(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean absolute error over the values of each image (B,)."""

@@ -65,6 +65,11 @@ def check_callbacks(callbacks: Mapping[str, Callback], on_cpu: bool, automatic: 
 
 def _problem(callback: Callback, on_cpu: bool, automatic: bool) -> str:
     """Why a callback does not work and what to do instead; "" if it works."""
+    if automatic and isinstance(callback, lightning_callbacks.StochasticWeightAveraging):
+        return (
+            "sets the averaged weights after the last epoch, so that they are neither validated nor saved; "
+            "use lightning.pytorch.callbacks.WeightAveraging"
+        )
     for kind, reason in () if automatic else _REFUSED.items():
         if isinstance(callback, kind):
             return reason
