@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import logging
+import math
 import os
 import shutil
 import sys
@@ -202,6 +203,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 if was_pruned(parts.callbacks):
                     result.status = "pruned"
                 else:
+                    _warn_without_best(parts)
                     if config["test"]:
                         _test(result, parts)
                     result.status = "debug" if is_debug_run(config) else "completed"
@@ -283,8 +285,15 @@ def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
         log.info(summary)
 
 
+def _warn_without_best(parts: Parts) -> None:
+    """Warn where epochs were validated and none could be chosen."""
+    monitor, validated = parts.checkpoint.monitor, progress_of(parts.trainer).val_metrics
+    if monitor in validated and not math.isfinite(validated[monitor]) and not parts.checkpoint.best:
+        log.warning("%s was NaN or infinite in all epochs, so none is the best; set another task.primary", monitor)
+
+
 def _test(result: Result, parts: Parts) -> None:
-    """Evaluate the best checkpoint, the last one where none was validated, on the test set: once, here."""
+    """Evaluate the best checkpoint, the last one where there is none, on the test set: once, here."""
     if parts.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it dynamically; no checkpoint was written
         return
     best = parts.checkpoint.best

@@ -79,6 +79,28 @@ def test_values_are_learned_and_the_best_epoch_is_that_of_the_primary_metric(arr
     assert f"validation r2 {result.metrics['val_r2']:.4g}, loss " in describe(result, folder)
 
 
+class NeverKnown(torchmetrics.MeanAbsoluteError):
+    def compute(self):
+        return super().compute() * torch.nan
+
+
+def test_a_primary_metric_that_is_never_finite_chooses_no_epoch_and_is_warned_of(arrays, train, caplog):
+    metric = f"+task.metrics.odd._target_={__name__}.NeverKnown"
+    result, folder = train(*arrays("regression"), metric, "task.primary=val/odd", "trainer.max_epochs=1")
+    assert "best_epoch" not in result.metrics
+    assert describe(result, folder).startswith("no epoch has a finite validation odd, so the last of 1 was tested (")
+    assert "val/odd was NaN or infinite in all epochs" in caplog.text
+
+
+def test_a_run_does_not_continue_with_a_primary_metric_that_its_epochs_lack(arrays, train):
+    _, folder = train(*arrays("regression"), "trainer.max_epochs=1")
+    before = (folder / "result.json").read_bytes()
+    more = (R2, "task.primary=val/r2", "trainer.max_epochs=2", "ckpt_path=last")
+    with pytest.raises(ValueError, match=r"^the epochs so far have val/loss, .* cannot be chosen by val/r2; leave"):
+        train(*arrays("regression"), *more)
+    assert (folder / "result.json").read_bytes() == before
+
+
 @pytest.mark.slow
 def test_a_metric_of_several_values_is_their_mean(arrays, train):
     pearson = "+task.metrics.pearson._target_=torchmetrics.PearsonCorrCoef"

@@ -52,7 +52,7 @@ def lacks_test(result: Result) -> bool:
 
 
 def kept_checkpoint(folder: Path, result: Result) -> Path:
-    """The checkpoint of a completed run that its test is of: the best, or the last one if none was validated."""
+    """The checkpoint of a completed run that its test is of: the best, or the last one if there is none."""
     last = folder / LAST
     path = last.with_name("best.ckpt") if "best_epoch" in result.metrics else last
     if not path.exists():
@@ -140,7 +140,7 @@ def start_checkpoint(
         raise ValueError(f"{_reason(error)}; {way_out}") from error
     check_fits(checkpoint, network, config, total_steps)
     if own:
-        _check_best(checkpoint, folder)
+        _check_best(checkpoint, folder, config["callbacks"]["checkpoint"]["monitor"])
     if not (cut_short and own):
         _check_something_left(checkpoint, start, config, callbacks)
     begun = batches_begun(checkpoint)
@@ -200,12 +200,21 @@ def continued_from(start: Path, config: Mapping[str, Any], folder: Path, digest:
     return parts
 
 
-def _check_best(checkpoint: dict[str, Any], folder: Path) -> None:
-    """Raise ValueError where the best checkpoint of a run's own folder is not the one that the last one knows of."""
+def _check_best(checkpoint: dict[str, Any], folder: Path, monitor: str) -> None:
+    """Raise ValueError where the best checkpoint of a run's own folder is not the one that the last one knows of.
+
+    Or where later epochs could not be compared with it, as its ``monitor`` was not computed.
+    """
     best = checkpoint["callbacks"][BEST_STATE]["best"]
     path = (folder / LAST).with_name("best.ckpt")
     if not best:
         return
+    if monitor not in best:
+        known = ", ".join(name for name in best if name != "epoch")
+        raise ValueError(
+            f"the epochs so far have {known}, and the best one cannot be chosen by {monitor}; leave task.primary as it "
+            "was, or start anew under another name="
+        )
     way_out = f"remove {folder} to train anew, or set another name="
     if not path.exists():
         raise ValueError(f"{path} is missing, the best checkpoint (epoch {best['epoch'] + 1}) so far; {way_out}")

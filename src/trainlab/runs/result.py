@@ -175,7 +175,8 @@ def describe(result: Result, folder: Path) -> str:
         figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): {validated}"
         figures += f", {test}" if test else ""
     elif test:
-        figures = f"no epoch was validated, so the last of {m['epochs']} was tested ({m['stop_reason']}): {test}"
+        name = TaskMetrics.read(result.task).primary.label
+        figures = f"no epoch has a finite {name}, so the last of {m['epochs']} was tested ({m['stop_reason']}): {test}"
     else:
         return f"{result.status}: {folder}"
     return f"{figures}\n{result.status} in {result.time['total_s']:.0f} s: {folder}"
