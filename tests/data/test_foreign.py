@@ -8,6 +8,7 @@ from conftest import with_defaults
 from faults import PowerCut
 from foreign_data import CLASSES, Stripes
 from same_runs import NADAM, assert_same_run, rows
+from sweeping import Script
 from test_max_steps import assert_same_end
 from trainlab.config.compose import compose
 from trainlab.data import ForeignData
@@ -120,6 +121,17 @@ def test_a_run_is_made_longer_and_its_uncertainty_evaluated(train_on):
     assert_same_end(longer, train_on("whole")[1])
     evaluated = evaluate_checkpoint(longer / "checkpoints" / "best.ckpt", mc_samples=2, trust=["foreign_data"])
     assert len(evaluated["most_uncertain"]) == 32
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_two_processes_divide_the_batches(tmp_path):
+    names = ("trainer.devices=2", "trainer.max_epochs=1", "name=two", f"output_dir={tmp_path}")
+    settings = with_defaults(DEFAULTS, "data._target_=foreign_data.Stripes", *names)
+    done = Script("train.py", settings, tmp_path, {}).finish()
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = rows(tmp_path / "two")
+    assert int(row["step"]) == 4, "55 of 110 images for each process in batches of 16"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from functools import partial
 import lightning
 import pytest
 import torch
+from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 from lightning.pytorch.callbacks import Callback, DeviceStatsMonitor, OnExceptionCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
 from sweeping import figures, sweep
 from trainlab.config.build import build
@@ -373,7 +374,7 @@ def fit_shuffled(folder, seeds, epochs, ckpt_path=None):
         torch.manual_seed(epoch)
 
     if seeds:
-        seed_batches(trainer, seed)
+        seed_batches(trainer, seed, 0)
     torch.manual_seed(7 + epochs)  # what has been drawn before differs between processes
     trainer.fit(module, ckpt_path=ckpt_path)
     return module.seen, places
@@ -386,6 +387,44 @@ def test_loaders_are_seeded_just_before_they_draw_also_in_the_first_epoch_of_a_p
     assert (resumed[:4] == whole[2:]) is seeds
     expected = [(place, epoch) for epoch in range(3) for place in ("train", "validation")]
     assert places == (expected if seeds else [])
+
+
+class Own(Sampler):
+    """The order of a user's, drawn from a generator of its own or from the global one."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __len__(self):
+        return 8
+
+    def __iter__(self):
+        return iter(torch.randperm(8, generator=self.generator).tolist())
+
+
+SAMPLERS = {
+    "of torch": lambda **part: DistributedSampler(range(8), **part),
+    "own": lambda **part: DistributedSamplerWrapper(Own(None), **part),
+    "own with a generator": lambda **part: DistributedSamplerWrapper(Own(torch.Generator()), **part),
+}
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_processes_divide_one_order_which_depends_on_the_seed_and_the_epoch(kind):
+    def epochs(rank, order):
+        loader = DataLoader(torch.arange(8.0)[:, None], 4, sampler=SAMPLERS[kind](num_replicas=2, rank=rank))
+        loader.sampler.shuffle = kind == "of torch"
+        trainer, module = trainer_of(max_epochs=2), Shuffled()
+        module.train_dataloader = lambda: loader
+        seed_batches(trainer, lambda place, epoch: torch.manual_seed(rank), order)
+        torch.manual_seed(rank)
+        trainer.fit(module)
+        return module.seen
+
+    (first, second), (others, more) = epochs(0, 1), epochs(1, 1)
+    assert sorted(first + others) == sorted(second + more) == [*range(8)]
+    assert first != second and epochs(0, 2) != [first, second]
+    assert epochs(0, 1) == [first, second]
 
 
 class StepSchedules(Callback):

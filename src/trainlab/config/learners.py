@@ -14,6 +14,7 @@ from trainlab.callbacks import EpochLog
 from trainlab.data import ForeignData, TrainingData
 from trainlab.inference.network import Evaluation, evaluate
 from trainlab.models.image_network import ImageNetwork
+from trainlab.randomness import derive_seed
 from trainlab.runs.checkpoints import check_same_network, network_weights
 from trainlab.tasks.logged import LoggedMetrics
 from trainlab.tasks.reported import TaskMetrics
@@ -104,8 +105,9 @@ class NetworkForTask:
 
     @property
     def trainer_settings(self) -> Mapping[str, Any]:
-        """The module clips gradients and accumulates them."""
-        return {"gradient_clip_val": None, "accumulate_grad_batches": 1}
+        """The module clips gradients and accumulates them; data loaders of the user's are divided by Lightning."""
+        divided = {"use_distributed_sampler": True} if isinstance(self.data, ForeignData) else {}
+        return {"gradient_clip_val": None, "accumulate_grad_batches": 1, **divided}
 
     @property
     def whole_epochs(self) -> bool:
@@ -153,7 +155,7 @@ class NetworkForTask:
     def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
         """Give the network the statistics of the training split, if it scales by them."""
         if isinstance(self.data, ForeignData):
-            seed_batches(trainer, self.data.seed_generators)
+            seed_batches(trainer, self.data.seed_generators, derive_seed(self.data.seed, "order"))
         if is_new and self.network.scaling.standardize:
             self.network.scaling.set_statistics(*self.data.statistics())
 

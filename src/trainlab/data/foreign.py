@@ -10,7 +10,7 @@ import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from trainlab.data.images import Images, mean_and_std
 from trainlab.data.lazy import begin_worker
@@ -239,9 +239,6 @@ class ForeignData(TrainingData):
     def seed_generators(self, place: str, epoch: int) -> None:
         """Seed the global generators by (seed, place, epoch), in each process differently."""
         assert self.trainer is not None
-        sampler = getattr(self.trainer.train_dataloader, "sampler", None)
-        if isinstance(sampler, DistributedSampler):  # to Lightning its seed is the same for all runs
-            sampler.seed = derive_seed(self.seed, "order") % 2**32
         place_seed = derive_seed(self.seed, "data", place, epoch, self.trainer.global_rank)
         seed_global_generators(place_seed, self._device)
 

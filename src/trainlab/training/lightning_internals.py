@@ -10,19 +10,22 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
-from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+from lightning.fabric.utilities.distributed import DistributedSamplerWrapper, _set_num_threads_if_needed
 from lightning.pytorch.accelerators.cpu import _PSUTIL_AVAILABLE
 from lightning.pytorch.callbacks import Callback, DeviceStatsMonitor
 from lightning.pytorch.loops.training_epoch_loop import RestartStage
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from torch import Tensor
+from torch.utils.data import DistributedSampler
 
+from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 from trainlab.training.lightning_processes import is_lost_connection
 from trainlab.training.optimizers import ELEMENTWISE
 
@@ -118,13 +121,14 @@ def continue_epoch(trainer: Trainer) -> None:
     loop._restarting, loop._restart_stage = True, RestartStage.RESTARTED_ON_LAST
 
 
-def seed_batches(trainer: Trainer, seed: Callable[[str, int], None]) -> None:
+def seed_batches(trainer: Trainer, seed: Callable[[str, int], None], order: int) -> None:
     """Have ``seed("train" or "validation", epoch)`` called just before the iterators of data loaders are made.
 
     Their order and the random states of their workers are drawn then. Lightning makes those of the first epoch of a
     process earlier than others, before samplers know the epoch: they are made again. Workers that persist keep their
-    random states, so they are started anew, and generators of data loaders and samplers are seeded alike. Gain: a
-    resumed run gets the batches of an uninterrupted one.
+    random states, so they are started anew, and generators of data loaders and samplers are seeded alike. An order that
+    is divided among processes is drawn by the seed ``order``, the same in all of them. Gain: a resumed run gets the
+    batches of an uninterrupted one.
     """
     loop, validation = trainer.fit_loop.epoch_loop, trainer.fit_loop.epoch_loop.val_loop
     begin, reset = loop.on_run_start, validation.reset
@@ -134,6 +138,7 @@ def seed_batches(trainer: Trainer, seed: Callable[[str, int], None]) -> None:
         _stop_workers(trainer.fit_loop._combined_loader)
         seed("train", trainer.current_epoch)
         _seed_generators(trainer.fit_loop._combined_loader)
+        _seed_divided(trainer.fit_loop._combined_loader, order, "train", trainer.current_epoch)
         if first:  # otherwise Lightning does
             iter(fetcher)
         begin(fetcher)
@@ -142,6 +147,7 @@ def seed_batches(trainer: Trainer, seed: Callable[[str, int], None]) -> None:
         _stop_workers(validation._combined_loader)
         seed("validation", trainer.current_epoch)
         _seed_generators(validation._combined_loader)
+        _seed_divided(validation._combined_loader, order, "validation", trainer.current_epoch)
         reset()
 
     loop.on_run_start = begin_epoch  # type: ignore[method-assign, assignment]  # of this trainer alone
@@ -161,6 +167,25 @@ def _seed_generators(loaders: Any) -> None:
         for owner in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
             if isinstance(own := getattr(owner, "generator", None), torch.Generator):
                 own.manual_seed(torch.initial_seed())
+
+
+def _seed_divided(loaders: Any, order: int, place: str, epoch: int) -> None:
+    """Seed the order of samplers that give each process a part of it. To Lightning it is the same for all runs."""
+    for loader in () if loaders is None else loaders.flattened:
+        if isinstance(sampler := getattr(loader, "sampler", None), DistributedSampler):
+            sampler.seed = order % 2**32  # to which it adds the epoch
+        if isinstance(sampler, DistributedSamplerWrapper):  # of a sampler of the user's
+            indices: Any = sampler.dataset
+            indices.reset = partial(_draw_order, indices, derive_seed(order, place, epoch))
+
+
+def _draw_order(indices: Any, seed: int) -> None:
+    """What `DistributedSamplerWrapper` calls before a pass, with draws by ``seed``."""
+    with global_generators_restored():
+        seed_global_generators(seed, torch.device("cpu"))
+        if isinstance(own := getattr(indices._sampler, "generator", None), torch.Generator):
+            own.manual_seed(seed)
+        type(indices).reset(indices)
 
 
 def step_plateau_schedules(trainer: Trainer) -> Callable[[], None]:

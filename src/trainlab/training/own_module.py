@@ -88,7 +88,7 @@ class OwnModuleProgress(Checkpoint):
         """Have Lightning draw batches and step schedules where a resumed run does the same."""
         self._trainer = trainer
         if stage == "fit":
-            seed_batches(trainer, self._seed_all)
+            seed_batches(trainer, self._seed_all, derive_seed(self._seed, "order"))
             self._step_schedules = step_plateau_schedules(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
