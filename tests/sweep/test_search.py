@@ -51,6 +51,7 @@ def test_a_batch_is_trained_as_populations(study):
     assert all(result["time"]["population"]["members"] > 1 for result in found)
 
 
+@pytest.mark.slow
 def test_runs_end_where_their_best_loss_is_above_the_median_of_the_batch_before(study):
     folder, _ = study
     trials = summary(folder)["trials"]
@@ -64,6 +65,7 @@ def test_runs_end_where_their_best_loss_is_above_the_median_of_the_batch_before(
     assert {trial["status"] for trial in trials[7:]} == {"pruned", "completed"}, "the test shows nothing"
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_reported_with_the_command_that_repeats_it(study):
     folder, done = study
     best = min((t for t in summary(folder)["trials"] if t["status"] == "completed"), key=lambda t: t["val_loss"])
@@ -77,6 +79,7 @@ def test_the_best_trial_is_reported_with_the_command_that_repeats_it(study):
     assert set(told[2].split()[3:]) == shared | {f"{key}={value}" for key, value in best["params"].items()}
 
 
+@pytest.mark.slow
 def test_a_line_a_batch_says_how_far_it_is(study):
     _, done = study
     lines = [line for line in done.stdout.splitlines() if line.startswith("search: ")]
@@ -85,6 +88,7 @@ def test_a_line_a_batch_says_how_far_it_is(study):
     assert lines[1].startswith("search: 14 of 14 trials: ")
 
 
+@pytest.mark.slow
 def test_folders_and_fingerprints_know_nothing_of_the_study(study):
     folder, _ = study
     trials = summary(folder)["trials"]
@@ -98,6 +102,7 @@ def test_folders_and_fingerprints_know_nothing_of_the_study(study):
         assert trial["folder"] == folder_name([o for o in result["overrides"] if o != about])
 
 
+@pytest.mark.slow
 def test_the_report_has_the_search(study):
     folder, _ = study
     page = (folder / "report.html").read_text()
@@ -213,7 +218,6 @@ def test_a_search_without_validation_is_refused_before_its_first_trial(tmp_path)
     assert not (tmp_path / "study" / "study.journal").exists()
 
 
-@pytest.mark.slow
 def test_a_search_by_accuracy_keeps_the_highest_and_another_objective_is_another_search(tmp_path):
     arguments = (*SEARCH, SPACE[0], "sweep.trials=3", "trainer.max_epochs=1", f"output_dir={tmp_path}")
     done = sweep(*arguments, "sweep.objective=val/acc")
