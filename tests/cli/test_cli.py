@@ -88,7 +88,7 @@ def files_in(folder: Path) -> list[str]:
 NOT_COMPOSED = {  # overrides: what the message has to say
     "model=elu_hee": "model has no option 'elu_hee'; did you mean elu_he or",
     "optim=zebra": "optim has no option 'zebra'; there are: adadelta, adafactor, adagrad, adam,",
-    "modell=bn": "there is no setting 'modell'; did you mean model?",
+    "modell=bn": "there is no setting 'modell'; did you mean model or",
     "+trainr.max_epochs=1": "there is no setting 'trainr.max_epochs'; did you mean trainer.max_epochs or",
     "+foo=1": "there is no setting 'foo'; see --help",
     "-m seed=1,2 +foo=1": "there is no setting 'foo'; see --help",
