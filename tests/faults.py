@@ -100,13 +100,13 @@ class SlowShapes(Shapes):
 class _SlowBatches(Batches):
     drawn = 0
 
-    def gather(self, chosen, draws):
+    def _augmented(self, images, draws):
         time.sleep(float(os.environ.get("FAULTS_SLEEP", "0")))
         if threading.current_thread() is threading.main_thread():
             if self.drawn == int(os.environ.get("FAULTS_BREAK", "-1")):
                 raise RuntimeError("the dog ate the batch")
             _SlowBatches.drawn += 1
-        return super().gather(chosen, draws)
+        return super()._augmented(images, draws)
 
 
 class PowerCut(Callback):
