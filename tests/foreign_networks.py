@@ -23,7 +23,7 @@ class Residual(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """Skip connections, layer normalization, dropout of its own; told the facts that its signature has."""
+    """Skip connections, layer normalization, dropout of its own; takes what its signature names of the data."""
 
     def __init__(
         self, image_shape: tuple[int, int, int], num_classes: int, width: int = 16, depth: int = 2, dropout: float = 0.0

@@ -137,10 +137,10 @@ def test_the_help_of_train_lists_the_options_of_a_config_folder(
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.setenv("TRAINLAB_EXPLAINS", "0")
     assert called(monkeypatch, "train", "--help", "--config-dir", str(conf)) == 0
-    told = capsys.readouterr().out
-    assert f"Usage: trainlab train --config-dir {conf} [-m]" in told
-    assert "\n  wide " in told and "\n  studies/deep " in told and "\n  elu_he (default) " in told
-    assert "local" not in told
+    output = capsys.readouterr().out
+    assert f"Usage: trainlab train --config-dir {conf} [-m]" in output
+    assert "\n  wide " in output and "\n  studies/deep " in output and "\n  elu_he (default) " in output
+    assert "local" not in output
 
 
 @pytest.mark.parametrize(

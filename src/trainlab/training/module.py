@@ -291,7 +291,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         self.manual_backward(loss)
 
     def _gather_gradients(self) -> None:
-        """Gather the gradients; once a parameter has none, train each by itself, so that it is left alone."""
+        """Gather the gradients; once a parameter has none, train each separately, so that it stays unchanged."""
         if not self.trained.gather_gradients():
             trainable = [(own_name(name), p.grad) for name, p in self.network.named_parameters() if p.requires_grad]
             if sparse := [name for name, grad in trainable if grad is not None and grad.is_sparse]:
