@@ -92,7 +92,7 @@ def test_failures_and_their_reasons(leave, tmp_path: Path):
     assert reasons == {
         "good": "",
         "bad": "the loss is not finite at step 7",
-        "stopped": "",
+        "stopped": "stopped before its end; the same command resumes it",
         "killed": "still running, or killed",
     }
     findings = analyze([tmp_path], runs)

@@ -18,7 +18,7 @@ def leave_three(folder: Path) -> Path:
         folder / "c", [2.0, 0.5], [0.3, 0.6], seed=1, activation="selu", overrides=("model.activation=selu", "seed=1")
     )
     (folder / "d").mkdir()
-    (folder / "d" / "result.json").write_text("{")
+    (folder / "d" / "result.json").write_text('{"fingerprint": "f00d", "overrides": [')
     return folder
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.report.runs import find_runs
+from trainlab.report.runs import find_runs, read_run
 from trainlab.runs.result import Result
 
 
@@ -38,6 +38,7 @@ def test_a_broken_result_is_listed_and_does_not_hide_the_others(tmp_path: Path, 
     leave(tmp_path / "good", val_loss=1.0)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "result.json").write_text(content)
+    (tmp_path / "bad" / "config.yaml").write_text("name: bad\noutput_dir: outputs\nseed: 1\ntrainer:\n  devices: 1\n")
     good, bad = find_runs([tmp_path])
     assert (good.folder.name, good.problem) == ("good", None)
     assert (bad.status, bad.result.metrics) == ("unreadable", {})
@@ -56,5 +57,41 @@ def test_a_result_of_an_older_format_says_what_reads_it_and_nothing_about_traini
 def test_a_missing_folder_and_one_without_runs_say_what_to_give(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*/nowhere; give one under outputs/"):
         find_runs([tmp_path / "nowhere"])
-    with pytest.raises(FileNotFoundError, match=r"no run under .*; give a folder under outputs/"):
+    with pytest.raises(FileNotFoundError, match=r"no trainlab run under .*; give a folder under outputs/"):
         find_runs([tmp_path])
+
+
+FOREIGN = {
+    "lightning_logs/version_0/metrics.csv": "epoch,step,train_loss\n0,10,0.5\n",
+    "hydra_app/config.yaml": "db:\n  user: me\n",
+    "lists/result.json": "[1, 2]",
+    "scores/result.json": '{"accuracy": 0.5, "status": "done"}',
+    "texts/result.json": "all went well",
+}
+
+
+def leave_foreign(folder: Path) -> None:
+    for name, content in FOREIGN.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    # Those are not looked into: each has thousands of folders, or copies of a run's files.
+    for name in (".hydra/config.yaml", "mlruns/0/run/artifacts/config.yaml", "wandb/run/files/config.yaml"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("seed: 1\n")
+
+
+def test_folders_of_other_programs_are_ignored_and_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    leave(tmp_path / "good", val_loss=1.0)
+    leave_foreign(tmp_path)
+    assert [run.folder.name for run in find_runs([tmp_path])] == ["good"]
+    folders = ", ".join(sorted(str((tmp_path / name).parent) for name in FOREIGN))
+    assert caplog.messages == [f"not trainlab runs, ignored: {folders}"]
+
+
+def test_a_folder_of_another_program_alone_is_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    leave_foreign(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no trainlab run under"):
+        find_runs([tmp_path / "scores"])
+    assert caplog.messages == [f"not a trainlab run, ignored: {tmp_path / 'scores'}"]
+    with pytest.raises(FileNotFoundError, match="there is no trainlab run in"):
+        read_run(tmp_path / "lists")

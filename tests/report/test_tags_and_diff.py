@@ -85,7 +85,7 @@ def test_two_runs_are_compared_by_setting_and_result(leave, tmp_path):
 
 
 def test_only_runs_can_be_compared(leave, tmp_path):
-    with pytest.raises(FileNotFoundError, match=rf"^there is no run in {tmp_path}; give the folder of a run"):
+    with pytest.raises(FileNotFoundError, match=rf"^there is no trainlab run in {tmp_path}; give the folder of one"):
         read_run(tmp_path)
     (leave("a", [1.0], [0.5]) / "result.json").write_text("{")
     with pytest.raises(ValueError, match=r"result\.json is damaged"):
@@ -98,7 +98,7 @@ def test_only_runs_can_be_compared(leave, tmp_path):
         ([], "give folders for a report, or --diff and two runs"),
         (["x", "--diff", "a", "b"], "give folders for a report, or --diff and two runs"),
         (["--diff", "a", "b", "--tags", "x"], "--diff writes no report; leave out --tags and --output-dir"),
-        (["--diff", "a", "b"], "there is no run in a; give the folder of a run"),
+        (["--diff", "a", "b"], "there is no trainlab run in a; give the folder of one"),
     ],
 )
 def test_words_of_the_script_are_checked(words, message, monkeypatch, capsys, tmp_path):

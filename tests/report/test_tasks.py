@@ -109,7 +109,7 @@ def test_names_and_formats_are_those_of_the_task(regression: Path):
     assert "accura" not in text
     assert "val_r2_difference" in (regression / "pairs.csv").read_text()
     table = runs_table(find_runs([regression]), regression).renderables[0]
-    assert [column.header for column in table.columns][1:4] == ["val r2", "val loss", "test r2"]
+    assert [column.header for column in table.columns][1:4] == ["val r2", "val loss", "test r2 †"]
 
 
 @pytest.mark.usefixtures("drawn")

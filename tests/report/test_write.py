@@ -87,7 +87,7 @@ def test_the_script_prints_the_table_and_where_the_report_is(study: Path, tmp_pa
 
     done = report(study, "--output-dir", tmp_path / "here")
     assert done.returncode == 0, done.stderr
-    assert "model=selu" in done.stdout
+    assert " selu seed=1 " in done.stdout
     assert f"report: {tmp_path / 'here' / 'report.html'}" in done.stdout
     (tmp_path / "a_file").touch()
     refused = report(study, "--output-dir", tmp_path / "a_file" / "below")

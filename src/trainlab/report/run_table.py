@@ -1,6 +1,7 @@
 """Runs and what they reached, one row per run: `runs.csv`, what `trainlab.load_runs` returns, and for a terminal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,10 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from trainlab.report.formatting import RUN_FIGURES, format_figure
-from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, value_of
+from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, label, value_of
 from trainlab.report.provenance import repeat_command
 from trainlab.report.runs import Run, find_runs, kinds_of, relative_path
-from trainlab.runs.fingerprint import training_overrides
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 MAX_METRICS = 2  # columns of validation metrics on a terminal of 80
+MAX_ROWS, MOST_ROWS = 40, 20  # of a table in a terminal; if there are more runs, the best of them
+MAX_REASONS, MAX_NAMED = 10, 3  # lines below the table, and runs named on each
 
 
 @dataclass(frozen=True)
@@ -124,39 +126,72 @@ def figures_of(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
 
 
 def runs_table(runs: Sequence[Run], root: Path) -> Lines:
-    """One row per run, named by what differs between them, and below the table why runs failed.
+    """One row per run, of many the best, named by what differs between them, and below the table why runs ended early.
 
-    Runs are chosen by the validation columns; the test column is only reported. Folders are relative to ``root``.
+    Runs are chosen by the validation columns; the test column, marked †, is only reported. Folders are relative to
+    ``root``. Epochs and a status that all rows share are below the table instead.
     """
-    table = Table(
-        caption="chosen on validation data; the test set is read once, after that choice",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    table.add_column("run", overflow="fold")
     metrics = TaskMetrics.merged(kinds_of(runs))
-    few = [*metrics.every[:MAX_METRICS], metrics.compared_by.test]
-    specs = {metric.key: metric.spec for metric in few}
+    best = runs if len(runs) <= MAX_ROWS else runs[:MOST_ROWS]
+    names = names_of(runs, root)
+    columns = {"run": [names[run.folder] for run in best]}
+    figures = [figures_of(run, metrics.every) for run in best]
+    tested = metrics.compared_by.test
+    specs = {metric.key: metric.spec for metric in [*metrics.every[:MAX_METRICS], tested]}
     specs |= {key: RUN_FIGURES[key] for key in ("best_epoch", "epochs", "epoch_s")}
-    values = [figures_of(run, metrics.every) for run in runs]
-    shown = [[format_figure(figures[key], spec) for key, spec in specs.items()] for figures in values]
-    for i, key in enumerate(specs):
-        heading = "median s/epoch" if key == "epoch_s" else key.replace("_", " ")
-        width = max(7, *(len(row[i]) for row in shown))
-        table.add_column(heading, justify="right", max_width=width)  # a heading on two lines, figures on one
-    table.add_column("status", no_wrap=True)
-    tagged = any(run.tags for run in runs)
-    if tagged:
-        table.add_column("tags", overflow="fold")
-    overrides = [set(run.result.overrides) for run in runs if not run.problem]
-    shared = set.intersection(*overrides) if len(overrides) > 1 else set()  # they distinguish none of the runs
-    reasons = []
-    for run, figures in zip(runs, shown, strict=True):
-        own = [override for override in training_overrides(run.result.overrides) if override not in shared]
+    for key, spec in specs.items():
+        heading = {tested.key: f"{key} †", "epoch_s": "median s/epoch"}.get(key, key).replace("_", " ")
+        columns[heading] = [format_figure(of[key], spec) for of in figures]
+    columns["status"] = [run.status for run in best]
+    if any(run.tags for run in best):
+        columns["tags"] = [", ".join(run.tags) for run in best]
+    below = [_statuses(runs)] if len(runs) > 1 else []
+    if len(runs) > 1 and len({*columns["epochs"]} | {"-"}) == 2:
+        below.append(f"{columns.pop('epochs')[0]} epochs each")
+    if len(runs) > 1 and {*columns["status"]} == {"completed"}:
+        del columns["status"]
+    if len(best) < len(runs):
+        below.append(f"these are the best {len(best)}, all are in the report and in runs.csv")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading, texts in columns.items():
+        is_text = heading in ("run", "status", "tags")
+        width = None if is_text else max(7, *map(len, texts))  # a heading on two lines, figures on one
+        side: Any = "left" if is_text else "right"
+        table.add_column(heading, justify=side, max_width=width, overflow="fold", no_wrap=heading == "status")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(escape, row))
+    note = "chosen on validation data; † is of the test set"
+    return Lines(table, *map(Text, filter(None, ["; ".join(below), note])), *_reasons(runs, names))
+
+
+def _statuses(runs: Sequence[Run]) -> str:
+    """ "18 runs, all completed", "1000 runs: 980 completed, 20 diverged"."""
+    counts = Counter(run.status for run in runs)
+    if len(counts) == 1:
+        return f"{len(runs)} runs, all {runs[0].status}"
+    return f"{len(runs)} runs: {', '.join(f'{n} {status}' for status, n in counts.most_common())}"
+
+
+def _reasons(runs: Sequence[Run], names: Mapping[Path, str]) -> Iterator[Text]:
+    """Why runs are not completed, or what is wrong with them; runs with the same reason share a line."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        if run.reason:
+            alike.setdefault((run.status, run.reason), []).append(names[run.folder])
+    for (status, reason), of in [*alike.items()][:MAX_REASONS]:
+        more = f" and {len(of) - MAX_NAMED} more" if len(of) > MAX_NAMED else ""
+        yield Text(f"{status}: {', '.join(of[:MAX_NAMED])}{more}: {reason}", overflow="fold")
+    if left := sum(map(len, [*alike.values()][MAX_REASONS:])):
+        yield Text(f"and {left} more; runs.csv has the reason of each")
+
+
+def names_of(runs: Sequence[Run], root: Path) -> dict[Path, str]:
+    """A short name of each run by its folder: the settings that differ; its folder where none do."""
+    keys = differing_keys([run for run in runs if not run.problem])
+    labels = [label(run, keys) if keys and run.settings else "" for run in runs]
+    twice = {name for name, count in Counter(labels).items() if count > 1}
+    found = {}
+    for run, name in zip(runs, labels, strict=True):
         folder = run.folder.relative_to(root) if run.folder.is_relative_to(root) else run.folder
-        name = " ".join(own) or str(folder)
-        table.add_row(*map(escape, (name, *figures, run.status, *([", ".join(run.tags)] if tagged else []))))
-        if reason := run.problem or (run.result.error and run.result.error.get("message", "no reason given")):
-            reasons.append(Text(f"{name}: {reason}", overflow="fold"))
-    return Lines(table, *reasons)
+        found[run.folder] = str(folder) if not name or name in twice else name
+    return found

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,18 +14,17 @@ import yaml
 
 from trainlab.report.curves import Curve, read_curve
 from trainlab.report.evaluations import Comparison, read_comparison
+from trainlab.report.folders import is_run, run_folders
 from trainlab.report.layers import LayerStatistics, read_layer_statistics
 from trainlab.runs.fingerprint import settings
 from trainlab.runs.result import STATUSES, Result, is_number, is_search
 from trainlab.tasks.reported import TaskMetrics
 
 T = TypeVar("T")
-
-_FILES_OF_A_RUN = {"result.json", "config.yaml", "metrics.csv"}
-_SUBFOLDERS_OF_A_RUN = {".hydra", "checkpoints"}  # no runs in there
 UNREADABLE = "unreadable"
 _REASONS = {
     "running": "still running, or killed",
+    "interrupted": "stopped before its end; the same command resumes it",
     "debug": "a debug run: it shows that everything works, not how well",
     "pruned": "ended early by the search: other trials were better after as many epochs",
 }
@@ -126,18 +125,12 @@ class Run:
 def find_runs(folders: Sequence[Path]) -> list[Run]:
     """All runs at or below ``folders``: the completed first, the best by its primary metric first. A run counts once.
 
+    Folders with results of other programs are logged and left out.
+
     Raises:
         FileNotFoundError: a folder does not exist, or there is no run under any.
     """
-    found: dict[Path, Path] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {folder}; give one under outputs/")
-        for path in _run_folders(folder):
-            found.setdefault(path.resolve(), path)
-    if not found:
-        raise FileNotFoundError(f"there is no run under {', '.join(map(str, folders))}; give a folder under outputs/")
-    runs = [*map(_read, found.values())]
+    runs = [*map(_read, run_folders(folders))]
     kinds = [kind.kind for kind in kinds_of(runs)]
     places = [kinds.index(run.metrics.kind) if run.metrics.kind in kinds else 0 for run in runs]
     order = sorted(range(len(runs)), key=lambda i: (runs[i].status != "completed", places[i], runs[i].rank))
@@ -176,19 +169,12 @@ def read_run(folder: Path) -> Run:
         FileNotFoundError: there is none.
         ValueError: its result cannot be read.
     """
-    if not folder.is_dir() or not any((folder / name).exists() for name in _FILES_OF_A_RUN):
-        raise FileNotFoundError(f"there is no run in {folder}; give the folder of a run, such as outputs/first")
+    if not is_run(folder):
+        raise FileNotFoundError(f"there is no trainlab run in {folder}; give the folder of one, such as outputs/first")
     run = _read(folder)
     if run.problem:
         raise ValueError(f"{folder}: {run.problem}")
     return run
-
-
-def _run_folders(top: Path) -> Iterator[Path]:
-    for folder, subfolders, files in os.walk(top):
-        subfolders[:] = sorted(set(subfolders) - _SUBFOLDERS_OF_A_RUN)
-        if not _FILES_OF_A_RUN.isdisjoint(files):
-            yield Path(folder)
 
 
 def _read(folder: Path) -> Run:
@@ -240,7 +226,7 @@ def _check(result: Result, folder: Path) -> list[str]:
 
     def require(holds: bool, what: str) -> None:
         if not holds:
-            raise ValueError(f"{folder / 'result.json'} is damaged ({what}); remove it")
+            raise ValueError(f"{folder / 'result.json'} is damaged ({what})")
 
     require(result.status in STATUSES, f"status {result.status!r}")
     for name in ("metrics", "time", "provenance"):

@@ -123,7 +123,7 @@ class Result:
 
 
 def _damaged(path: Path, error: Exception, to_train: bool) -> ValueError:
-    return ValueError(f"{path} is damaged ({error}); remove it{', or set another name=' * to_train}")
+    return ValueError(f"{path} is damaged ({error}){'; remove it, or set another name=' * to_train}")
 
 
 def _without_nan(value: Any) -> Any:
