@@ -30,8 +30,8 @@ def run_folders(folders: Sequence[Path]) -> list[Path]:
             if not _FILES.isdisjoint(files):
                 found.setdefault(Path(folder).resolve(), Path(folder))
     by_kind: dict[bool, list[Path]] = {True: [], False: []}
-    for folder in found.values():
-        by_kind[is_run(folder)].append(folder)
+    for path in found.values():
+        by_kind[is_run(path)].append(path)
     if ignored := [*map(str, by_kind[False])]:
         what = "not a trainlab run" if len(ignored) == 1 else "not trainlab runs"
         more = f" and {len(ignored) - MAX_IGNORED} more" if len(ignored) > MAX_IGNORED else ""
