@@ -44,6 +44,14 @@ def _loader(folders: tuple[str, ...], _: tuple[tuple[str, int], ...]) -> Any:
     from hydra._internal.utils import create_config_search_path
     from hydra.core.config_search_path import SearchPathQuery
 
+    class Copies(CachingConfigRepository):
+        def __init__(self, delegate: Any, files: dict[str, Any]) -> None:
+            super().__init__(delegate)
+            self.cache = files
+
+        def load_config(self, config_path: str) -> Any:
+            return copy.deepcopy(super().load_config(config_path))
+
     class Loader(ConfigLoaderImpl):
         def __init__(self, search_path: Any) -> None:
             super().__init__(search_path)
@@ -57,8 +65,8 @@ def _loader(folders: tuple[str, ...], _: tuple[tuple[str, int], ...]) -> Any:
 
         def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
             if (key := repr(defaults)) not in self.merged:
-                own = CachingConfigRepository(self.repository)  # the merged config takes the nodes of its files
-                self.merged[key] = super()._compose_config_from_defaults_list(defaults, own)
+                files = Copies(self.repository, self.files)  # the merged config takes the nodes of its files
+                self.merged[key] = super()._compose_config_from_defaults_list(defaults, files)
             return copy.deepcopy(self.merged[key])
 
     search_path = create_config_search_path(folders[0])
