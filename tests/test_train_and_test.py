@@ -127,7 +127,7 @@ def test_anomaly_detection_names_the_operation(train, tmp_path, monkeypatch):
         loss = (logits - logits.detach()).abs().sum().sqrt() + logits.sum()  # its derivative at 0 is infinite times 0
         return loss, (logits.argmax(1) == labels).sum()
 
-    monkeypatch.setattr("trainlab.training.module.Classifier._loss", spoiled)
+    monkeypatch.setattr("trainlab.training.module.TaskModule._loss", spoiled)
     with pytest.warns(UserWarning, match="Error detected in"), pytest.raises(RuntimeError, match="returned nan values"):
         train("debug=anomaly", name="spoiled")
     found = json.loads((tmp_path / "spoiled" / "result.json").read_text())

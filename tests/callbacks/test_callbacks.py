@@ -12,7 +12,7 @@ from torch.optim import SGD
 
 from trainlab.callbacks import BestAndLast, EarlyStopping, ProgressBar, StopOnInterrupt
 from trainlab.callbacks.figures import confusion_matrix
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.training.schedules import constant
 
 
@@ -37,7 +37,7 @@ class Trainer:
 
 def follow(keeper, values, monitor="val/loss"):
     """Epochs at which the best checkpoint was written, for these values of the metric."""
-    trainer, module = Trainer(), Classifier(nn.Linear(1, 1), SGD, constant)
+    trainer, module = Trainer(), TaskModule(nn.Linear(1, 1), SGD, constant)
     trainer.lightning_module = module
     for epoch, value in enumerate(values):
         trainer.current_epoch = epoch

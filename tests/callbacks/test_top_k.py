@@ -7,7 +7,7 @@ from faults import PowerCut
 from same_runs import NADAM, assert_same_run
 from trainlab.callbacks import BestAndLast
 from trainlab.runs.checkpoints import load_checkpoint
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 LOSSES = [5.0, 3.0, 4.0, 2.0, 6.0, 1.0]
 TOP_3 = (*NADAM, "callbacks.checkpoint.save_top_k=3", f"trainer.max_epochs={len(LOSSES)}")
@@ -16,13 +16,13 @@ TOP_3 = (*NADAM, "callbacks.checkpoint.save_top_k=3", f"trainer.max_epochs={len(
 @pytest.fixture(autouse=True)
 def _given_losses(monkeypatch):
     """Validation losses by epoch are ``LOSSES``."""
-    end = Classifier.on_validation_epoch_end
+    end = TaskModule.on_validation_epoch_end
 
     def replaced(self):
         end(self)
         self.val_metrics["val/loss"] = LOSSES[self.current_epoch]
 
-    monkeypatch.setattr(Classifier, "on_validation_epoch_end", replaced)
+    monkeypatch.setattr(TaskModule, "on_validation_epoch_end", replaced)
 
 
 def epochs(folder):

@@ -17,7 +17,7 @@ from trainlab.lr_search.grid import Grid, best_of, refined
 from trainlab.randomness import derive_seed
 from trainlab.report.plots.lr_search import draw_lr_searches
 from trainlab.runs.files import read_rows
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 ALONE = ("+trainer.benchmark=false",)  # a setting that populations do not know
 
@@ -135,12 +135,12 @@ def test_without_validation_there_is_no_score(find: Any):
 def test_a_validation_comes_after_its_share_of_an_epoch(limit: str, find: Any, monkeypatch: pytest.MonkeyPatch):
     made: list[int] = []
 
-    def noted(self: Classifier, losses: torch.Tensor, *rest: Any) -> None:
+    def noted(self: TaskModule, losses: torch.Tensor, *rest: Any) -> None:
         made.append(len(losses))
         take_epoch(self, losses, *rest)
 
-    take_epoch = Classifier.take_epoch
-    monkeypatch.setattr(Classifier, "take_epoch", noted)
+    take_epoch = TaskModule.take_epoch
+    monkeypatch.setattr(TaskModule, "take_epoch", noted)
     find("lr_search.num_rates=2", "lr_search.epochs=1", f"trainer.limit_train_batches={limit}")
     # Half of 19 batches, of 5 and of 0.3 * 19 = 5.7, without what is left over.
     assert set(made) == {{"null": 9, "5": 2, "0.3": 2}[limit]}

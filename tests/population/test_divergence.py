@@ -11,7 +11,7 @@ from conftest import cases
 from trainlab.population.batch_streams import BatchStreams
 from trainlab.runs.errors import Diverged
 from trainlab.runs.result import Result
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 SGD = ["optim=sgd", "optim.momentum=0", "trainer.max_epochs=3"]
 HARMLESS = 1e-3
@@ -81,13 +81,13 @@ def test_it_would_diverge_again(precision, tmp_path):
 def updates(monkeypatch):
     """Weights of each member after each of its updates."""
     made = {}
-    update = Classifier.update
+    update = TaskModule.update
 
     def noted(self, gradient):
         update(self, gradient)
         made.setdefault(self, []).append(self.flat.parameter.detach().clone())
 
-    monkeypatch.setattr(Classifier, "update", noted)
+    monkeypatch.setattr(TaskModule, "update", noted)
     return made
 
 

@@ -13,7 +13,7 @@ from trainlab.population.runner import Population
 from trainlab.run import run
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.result import Result
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 CASES = {
     "nadam": ["optim=nadam", "optim.lr=1e-3"],
@@ -82,7 +82,7 @@ def test_a_member_resumes_solo(works):
 @SOME
 @pytest.mark.slow
 def test_solo_runs_resume_together(works, monkeypatch):
-    start = Classifier.on_train_epoch_start
+    start = TaskModule.on_train_epoch_start
     for (folder, overrides), epoch in zip(works.items(), (1, 3, 2), strict=True):
 
         def cut(self, epoch=epoch):
@@ -91,7 +91,7 @@ def test_solo_runs_resume_together(works, monkeypatch):
             start(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Classifier, "on_train_epoch_start", cut)
+            patch.setattr(TaskModule, "on_train_epoch_start", cut)
             assert str(alone(folder, *overrides)) == "power cut"
     for result in together(works):
         assert not isinstance(result, BaseException)
@@ -118,7 +118,7 @@ def test_members_do_not_continue_on_other_images(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_member_that_was_killed_has_its_time_and_its_population(tmp_path, monkeypatch):
     works = {tmp_path / str(i): ["optim=nadam", f"seed={i}", "trainer.max_epochs=2"] for i in (1, 2)}
-    start, killed = Classifier.on_train_epoch_start, tmp_path / "killed"
+    start, killed = TaskModule.on_train_epoch_start, tmp_path / "killed"
 
     def copy_folder(self):
         folder = self.trainer.checkpoint_callback.best_path.parents[1]
@@ -126,7 +126,7 @@ def test_a_member_that_was_killed_has_its_time_and_its_population(tmp_path, monk
             shutil.copytree(folder, killed)
         start(self)
 
-    monkeypatch.setattr(Classifier, "on_train_epoch_start", copy_folder)
+    monkeypatch.setattr(TaskModule, "on_train_epoch_start", copy_folder)
     together(works)
     epoch_s = load_checkpoint(killed / "checkpoints" / "last.ckpt")["callbacks"]["EpochLog"]["epoch_s"]
     result = alone(killed, *works[tmp_path / "1"])

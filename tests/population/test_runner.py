@@ -12,7 +12,7 @@ from members import STEPS, alone, config, together
 from trainlab.population.runner import MemberDropped, Population
 from trainlab.population.stack import Stack, StackStep
 from trainlab.run import run
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 NADAM = ("optim=nadam", "optim.lr=1e-3", "model.depth=2", "model.width=8")
 
@@ -35,14 +35,14 @@ def test_ctrl_c_while_members_start_holds_for_all_of_them(tmp_path):
 
 @pytest.mark.slow
 def test_nothing_is_kept_of_members_that_have_left(tmp_path, monkeypatch):
-    made, init = [], Classifier.__init__
+    made, init = [], TaskModule.__init__
 
     @functools.wraps(init)  # whose signature says what it takes
     def noted(self, *args, **kwargs):
         init(self, *args, **kwargs)
         made.append(weakref.ref(self))
 
-    monkeypatch.setattr(Classifier, "__init__", noted)
+    monkeypatch.setattr(TaskModule, "__init__", noted)
     left = []
 
     def watched(context, folder, epochs):

@@ -14,7 +14,7 @@ from trainlab.population.eligibility import ineligible_reason
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.training.foreign_callbacks import check_callbacks
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 OF_LIGHTNING = "+callbacks.x._target_=lightning.pytorch.callbacks."
 REFUSED = {
@@ -136,8 +136,8 @@ def test_the_loss_before_backward_is_weighted_as_in_a_full_step(train):
 
 
 def test_a_run_without_such_a_callback_returns_no_loss(train, monkeypatch):
-    returned, step = [], Classifier.training_step
-    monkeypatch.setattr(Classifier, "training_step", lambda *a: returned.append(step(*a)))
+    returned, step = [], TaskModule.training_step
+    monkeypatch.setattr(TaskModule, "training_step", lambda *a: returned.append(step(*a)))
     train("trainer.max_epochs=1")
     assert returned == [None] * STEPS
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 
 from trainlab.loggers.metrics_csv import MetricsCSV
 from trainlab.tasks.task import Task
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.training.progress import progress_of
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class EpochLog(Callback):
             logger.log_metrics({key: value for key, value in row.items() if key not in kept}, step=trainer.global_step)
         if trainer.is_global_zero:
             module = trainer.lightning_module
-            if isinstance(module, Classifier):
+            if isinstance(module, TaskModule):
                 log.info(_line(row, trainer.max_epochs, module.task))
             else:
                 log.info(_plain_line(row, train_metrics | progress.val_metrics, trainer.max_epochs))

@@ -12,7 +12,7 @@ from torch import Tensor
 from trainlab.data import ImageData, Images, as_rgb
 from trainlab.inference.network import Evaluation
 from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES, TensorBoard
-from trainlab.training.module import Batch, Classifier
+from trainlab.training.module import Batch, TaskModule
 from trainlab.validation import check_at_least
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class FigureLogger(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Keep the first batch of the training of a network; that of another LightningModule may be anything."""
-        if batch_idx == 0 and trainer.current_epoch == 0 and isinstance(pl_module, Classifier):
+        if batch_idx == 0 and trainer.current_epoch == 0 and isinstance(pl_module, TaskModule):
             self._batch = [part[: self.num_images].clone() for part in batch]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -49,7 +49,7 @@ class FigureLogger(Callback):
             return
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoard):
-                assert isinstance(pl_module, Classifier)
+                assert isinstance(pl_module, TaskModule)
                 captions = [pl_module.task.caption(label, data.classes) for label in labels.cpu()]
                 figure = image_grid(images, captions)
                 logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)

@@ -11,7 +11,7 @@ from trainlab.data import TrainingData
 from trainlab.inference.layer_statistics import activations, gradient_norms, layers_of, weights_of
 from trainlab.loggers.tensorboard import TensorBoard
 from trainlab.runs.files import format_rows, read_rows, write_atomically
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.training.progress import progress_of
 from trainlab.validation import check_at_least
 
@@ -54,7 +54,7 @@ class LayerStatistics(Callback):
 
     def _record(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
         """Write the statistics of the network after ``epochs`` epochs."""
-        assert isinstance(module, Classifier)
+        assert isinstance(module, TaskModule)
         images, batch = self._images(trainer)
         layers, step = layers_of(module.network), trainer.global_step
         with trainer.precision_plugin.forward_context():

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from trainlab.runs.files import write_atomically
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 FILE = "step_losses.csv"
 
@@ -32,7 +32,7 @@ class StepLosses(Callback):
         """Add the losses of the epoch; rows of an interrupted process for the same steps are replaced."""
         if not self.enabled or not trainer.is_global_zero:
             return
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, TaskModule)
         if self._losses is None:
             self._losses = read_step_losses(self.path).tolist()
         before = trainer.current_epoch * pl_module.steps_per_epoch

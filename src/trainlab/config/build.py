@@ -51,14 +51,14 @@ from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.length import check_length
 from trainlab.training.lightning_internals import make_trainer
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.training.optimizer_checks import check_sparse, try_optimizer
 from trainlab.training.parameter_groups import check_rules, freeze, group_parameters
 from trainlab.validation import check_arguments, check_devices
 
 Config = Mapping[str, Any]
 
-# Of the Trainer, to Classifier.
+# Of the Trainer, to TaskModule.
 _STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 
 
@@ -121,7 +121,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
             raise ValueError(f"{key} must be true or false, got {config[key]!r}; set {key}")
     if not (config["train"] or config["test"]):
         raise ValueError("with train=false there must be a test, got test=false; set test=true or train=true")
-    check_arguments(Classifier, {"compile": config["compile"]}, "")
+    check_arguments(TaskModule, {"compile": config["compile"]}, "")
     name = config["name"]
     path = Path(name if isinstance(name, str) else "")  # of a number, YAML has not kept how it was written
     if not path.parts or path.is_absolute() or ".." in path.parts:
@@ -219,8 +219,8 @@ def _network_for_task(config: Config, source: LightningDataModule, context: RunC
     scheduler = construct(config, "scheduler", known=task.known)
     trial = try_optimizer(optimizer, group_parameters(network, rules), on_cpu)
     steps = {key: config["trainer"][key] for key in _STEP_SETTINGS}
-    check_arguments(Classifier, steps, "trainer")
-    module = Classifier(
+    check_arguments(TaskModule, steps, "trainer")
+    module = TaskModule(
         *(network, optimizer, scheduler, task, config["compile"]),
         **steps,
         parameter_groups=rules,

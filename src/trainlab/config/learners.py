@@ -21,7 +21,7 @@ from trainlab.tasks.reported import TaskMetrics
 from trainlab.tasks.task import Task
 from trainlab.training.length import count_steps, limit_batches, limited
 from trainlab.training.lightning_internals import seed_batches
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.training.optimizer_checks import check_closure
 from trainlab.training.schedules import check_scheduler
 
@@ -98,7 +98,7 @@ class NetworkForTask:
     data: TrainingData
     task: Task
     network: ImageNetwork
-    module: Classifier
+    module: TaskModule
     optimizer: partial[Optimizer]
     scheduler: Callable[[Optimizer, int], Any]
     trial: Optimizer

@@ -18,7 +18,7 @@ from trainlab.randomness import derive_seed
 from trainlab.runs.errors import Diverged
 from trainlab.tasks.metrics import Metric
 from trainlab.training.context import RunContext
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.validation import check_at_least
 
 log = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ class _Record(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metric."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, TaskModule)
         if self._primary not in pl_module.val_metrics:
             raise ValueError("lr_search=grid needs validations, got none; set trainer.limit_val_batches=1.0")
         self.losses.append(self._metric.rank(pl_module.val_metrics[self._primary]))

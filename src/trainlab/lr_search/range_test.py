@@ -18,7 +18,7 @@ from trainlab.lr_search.suggestions import RULES, smooth
 from trainlab.randomness import derive_seed
 from trainlab.runs.errors import Diverged
 from trainlab.training.context import RunContext
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.validation import check_at_least
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class _Curve(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Record the loss of a step; stop the training if it exceeds the threshold."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, TaskModule)
         self._micro_batches.append(float(pl_module.loss))
         if trainer.global_step == len(self._losses):
             return

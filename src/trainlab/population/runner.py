@@ -25,7 +25,7 @@ from trainlab.population.stack import Stack
 from trainlab.processes import signals_handled
 from trainlab.training.context import RunContext, StopRequest
 from trainlab.training.lightning_internals import count_epoch
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 
 _M_ARENA_MAX = -8  # in malloc.h
 _MIN_OCCUPANCY = 0.75  # of a compiled stack's rows
@@ -102,7 +102,7 @@ class Population:
     def _waiting(self) -> list["_Member"]:
         return [member for member in self._members if member.module]
 
-    def _train_epoch(self, modules: list[Classifier]) -> None:
+    def _train_epoch(self, modules: list[TaskModule]) -> None:
         """Make the steps of an epoch of all ``modules``."""
         held, active = set(self._stack.members if self._stack else ()), set(modules)
         # Unused rows are removed at once, or where that means another compilation, once there are enough of them.
@@ -152,7 +152,7 @@ class _Member:
         self._error: BaseException | None = None
         self._trace: TracebackType | None = None
         self._data: TrainingData | None = None
-        self.module: Classifier | None = None  # while it waits for its epoch
+        self.module: TaskModule | None = None  # while it waits for its epoch
         self.outcome: Any = None  # what the work returned or raised
 
     def resume(self, error: BaseException | None = None, epoch_s: float = 0.0) -> None:
@@ -173,7 +173,7 @@ class _Member:
         self._spent += time.perf_counter() - self._since
         self._since = None
 
-    def train_epoch(self, module: Classifier) -> None:
+    def train_epoch(self, module: TaskModule) -> None:
         """Wait until the steps of the epoch have been made; without a stack, until it may make them itself."""
         self.module = module
         self._main_turn.release()
@@ -221,7 +221,7 @@ class _TakeTurns(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, TaskModule)
         self._member.train_epoch(pl_module)
 
     def on_train_batch_start(self, *_: Any) -> None:

@@ -17,7 +17,7 @@ from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.vmapped import own_tensors, vmapped
 from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.fused_step import compiled, to_device
-from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, Classifier, at_least_float32
+from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, TaskModule, at_least_float32
 from trainlab.training.optimizers import has_state, rule_for
 
 ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
@@ -33,7 +33,7 @@ class Stack:
         ValueError: the architecture has a layer that cannot be stacked.
     """
 
-    def __init__(self, members: Sequence[Classifier]) -> None:
+    def __init__(self, members: Sequence[TaskModule]) -> None:
         self.members, self.flat = members, members[0].flat
         first = self.flat.parameter
         networks = [cast(ImageNetwork, member.network) for member in members]
@@ -56,7 +56,7 @@ class Stack:
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
     def train_epoch(
-        self, active: set[Classifier], steps: int, before_step: Callable[[], None]
+        self, active: set[TaskModule], steps: int, before_step: Callable[[], None]
     ) -> tuple[Tensor, Tensor, list[int]]:
         """Make ``steps`` steps of the members ``active``, fewer if none has a finite loss any more.
 
@@ -93,7 +93,7 @@ class Stack:
                     break
         return losses[: len(sizes)], scores, sizes
 
-    def _step(self, active: set[Classifier], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, active: set[TaskModule], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step. Returns loss and sum of scores of each member (M,) before it."""
         if self._stack_step is None and self._in_one and all(has_state(member.optimizer) for member in self.members):
             self._stack_step, self._full = StackStep(self), self.members[0].batches.batch_size
@@ -165,7 +165,7 @@ class StackStep:
         return found
 
     @torch.no_grad()
-    def __call__(self, active: set[Classifier], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, active: set[TaskModule], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step.
 
         Args:
@@ -185,12 +185,12 @@ class StackStep:
             member.step_schedule("step")
         return result
 
-    def _scalars(self, member: Classifier) -> list[float]:
+    def _scalars(self, member: TaskModule) -> list[float]:
         state = member.optimizer.state[member.flat.parameter]
         return self._rule.scalars(member.optimizer.param_groups[0], state)
 
 
-def _rows(members: Sequence[Classifier]) -> Tensor:
+def _rows(members: Sequence[TaskModule]) -> Tensor:
     """Zeros (M, P). Rows are aligned like separate tensors: alignment decides how products round."""
     first = members[0].flat.parameter
     aligned = -(-first.numel() * first.element_size() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES // first.element_size()

@@ -27,7 +27,7 @@ class RunContext:
         clock: seconds, of which differences count as the time of the run.
         num_threads: of the CPU that the training uses.
         stop: ends the training after its epoch.
-        epoch_steps: makes the steps of its epochs; None for the `Classifier` itself.
+        epoch_steps: makes the steps of its epochs; None for the `TaskModule` itself.
         callbacks: that take part in the training besides the run's own.
         share_images: is called with the data before anything is read, and may have them share images with others.
         in_one_process: whether the run may not start processes for other devices.

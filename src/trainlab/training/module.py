@@ -16,8 +16,8 @@ from trainlab.data.batches import Batches
 from trainlab.randomness import CounterDraws, derive_seed, seed_global_generators
 from trainlab.runs.errors import Diverged
 from trainlab.tasks.classification import Classification
-from trainlab.tasks.running_metrics import RunningMetrics
 from trainlab.tasks.task import Task
+from trainlab.training.epoch_sums import EpochSums, ValidationSums, type_of_sums
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
 from trainlab.training.foreign_callbacks import reads_loss, watches_gradients
 from trainlab.training.fused_step import FusedStep
@@ -30,6 +30,7 @@ from trainlab.training.lightning_internals import (
     reopen_epoch,
     set_up_batches,
 )
+from trainlab.training.lightning_processes import broadcast_buffers
 from trainlab.training.optimizer_checks import needs_closure
 from trainlab.training.optimizers import clipping, has_rule
 from trainlab.training.parameter_groups import Rules, list_names, own_name
@@ -40,13 +41,13 @@ STEPS_BETWEEN_LOSS_CHECKS = 100  # each check waits for the device
 
 
 class EpochSteps(Protocol):
-    """Makes the optimizer's steps of a `Classifier`, all of an epoch at once."""
+    """Makes the optimizer's steps of a `TaskModule`, all of an epoch at once."""
 
-    def train_epoch(self, module: "Classifier") -> None:
+    def train_epoch(self, module: "TaskModule") -> None:
         """Make the steps of the epoch that ``module`` is at, and hand it their sums by `take_epoch`."""
 
 
-class Classifier(FastHookNames, lightning.LightningModule):
+class TaskModule(FastHookNames, lightning.LightningModule):
     """Trains ``network`` for a task.
 
     Args:
@@ -69,7 +70,6 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     logs_itself = False  # see `Progress`
     trained: FlatParameters | SeparateParameters
-    _sizes: list[int]  # images of each batch
     loss: Tensor  # () mean of the latest batch
 
     def __init__(
@@ -95,7 +95,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
         # Automatic optimization costs 0.3 ms a step, a tenth of a small network's step.
         self.automatic_optimization = False
         self.network = network
-        self._losses, self._sizes, self._checked = torch.zeros(0), [], 0  # of the epoch so far
+        self._sums = EpochSums()
         self._begun: dict[str, Any] | None = None  # sums of the epoch that a checkpoint lies in, until it continues
         self.task = task or Classification()
         self._build_optimizer, self._rules, self._build_scheduler = optimizer, parameter_groups, scheduler
@@ -191,10 +191,6 @@ class Classifier(FastHookNames, lightning.LightningModule):
         return len(self._begun["sizes"]) if self._begun else 0
 
     @property
-    def _type_of_sums(self) -> torch.dtype:
-        return torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
-
-    @property
     def begun_images(self) -> int:
         """Images of these batches, of all processes."""
         return self.begun_batches * self._batch_size * self.trainer.world_size
@@ -202,15 +198,14 @@ class Classifier(FastHookNames, lightning.LightningModule):
     @property
     def epoch_is_whole(self) -> bool:
         """Whether all batches of the epoch have been trained: `max_steps` may end a training before."""
-        return len(self._sizes) == len(self._losses)
+        return self._sums.is_whole
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the optimizer has, and the sums of each process over an epoch that is begun, for the rest of it."""
         if isinstance(self.trained, SeparateParameters):
             checkpoint["separate_parameters"] = True
-        if self._sizes and not self.epoch_is_whole:
-            losses, scores = self._of_each(self._losses[: len(self._sizes)]), self._of_each(self._train_scores)
-            checkpoint["begun_epoch"] = {"sizes": self._sizes, "losses": losses, "correct": scores}
+        if self._sums.sizes and not self.epoch_is_whole:
+            checkpoint["begun_epoch"] = self._sums.state(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Prepare to continue with the checkpoint's kind of parameters, and the epoch that it was saved in, if any."""
@@ -220,11 +215,10 @@ class Classifier(FastHookNames, lightning.LightningModule):
             reopen_epoch(checkpoint["loops"]["fit_loop"])
 
     def on_train_start(self) -> None:
-        """Allocate the losses of an epoch; set which rows of a batch the random layers of this process draw for."""
+        """Allocate the sums of an epoch; set which rows of a batch the random layers of this process draw for."""
         targets = self._data.train_targets() if self.task.needs_targets else self._data.example_targets(1)
         self.task.prepare(targets.to(self.device))
-        self._losses = torch.zeros(self.steps_per_epoch, device=self.device)
-        self._train_scores = torch.zeros((), dtype=self._type_of_sums, device=self.device)
+        self._sums = EpochSums(self.steps_per_epoch, self.device)
         self._images_of_full_step, self._images_of_step = self.accumulate * self._batch_size, 0
         self._optimizer = cast(LightningOptimizer, self.optimizers())
         self._lr_and_momentum: tuple[float, float] | None = None  # of the latest step, where a schedule changes them
@@ -233,16 +227,12 @@ class Classifier(FastHookNames, lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the sums of the epoch."""
-        self._train_scores.zero_()
-        self._sizes: list[int] = []
-        self._checked = 0  # losses of the epoch that are known to be finite
+        self._sums.restart()
         self.val_metrics = {}
         if self._begun:
-            begun, self._begun, rank = self._begun, None, self.trainer.global_rank
-            self._sizes = list(begun["sizes"])
-            self._losses[: len(self._sizes)] = begun["losses"][rank]
-            self._train_scores.copy_(begun["correct"][rank])
-            self.batches.start = len(self._sizes)
+            begun, self._begun = self._begun, None
+            self._sums.load(begun, self.trainer.global_rank)
+            self.batches.start = len(self._sums.sizes)
             continue_epoch(self.trainer)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -255,12 +245,12 @@ class Classifier(FastHookNames, lightning.LightningModule):
         if self._epoch_steps is not None:
             return None
         images, targets = batch
-        step = self.current_epoch * len(self._losses) + batch_idx
+        step = self.current_epoch * len(self._sums.losses) + batch_idx
         for draws in self._draws:
             draws.step.fill_(step)
         self._seed_generators("step", step)
         # A last, smaller batch is not worth a compilation of its own.
-        full = not self._sizes or len(targets) == self._sizes[0]
+        full = not self._sums.sizes or len(targets) == self._sums.sizes[0]
         if self._fused_step is not None and self._fused_step.ready and full:
             loss, score = self._fused_step(images, targets)
             count_step(self.trainer)
@@ -270,11 +260,11 @@ class Classifier(FastHookNames, lightning.LightningModule):
         else:
             loss, score = (self._forward if full else self._objective)(images, targets)
             self._sum_gradients(loss, len(targets))
-            if (batch_idx + 1) % self.accumulate == 0 or batch_idx + 1 == len(self._losses):
+            if (batch_idx + 1) % self.accumulate == 0 or batch_idx + 1 == len(self._sums.losses):
                 self._make_step()
-        self._losses[batch_idx] = self.loss = loss.detach()
-        self._train_scores += score
-        self._sizes.append(len(targets))
+        self._sums.losses[batch_idx] = self.loss = loss.detach()
+        self._sums.scores += score
+        self._sums.sizes.append(len(targets))
         return self.loss.clone() if self._loss_is_read else None  # a captured step overwrites it
 
     def _seed_generators(self, place: str, number: int) -> None:
@@ -354,9 +344,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
             scores: (), their sum, as of correct predictions.
             sizes: images of each batch.
         """
-        self._losses[: len(losses)] = losses
-        self._train_scores += scores
-        self._sizes = sizes
+        self._sums.take(losses, scores, sizes)
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Stop a training whose loss is not finite."""
@@ -364,12 +352,9 @@ class Classifier(FastHookNames, lightning.LightningModule):
             self._check_losses()
 
     def _check_losses(self) -> None:
-        start, self._checked = self._checked, len(self._sizes)
-        finite = self._losses[start : self._checked].isfinite()
-        if bool(finite.all()):
+        if (batch_idx := self._sums.first_not_finite()) is None:
             return
-        batch_idx = start + int((~finite).nonzero()[0])
-        step = self.current_epoch * len(self._losses) + batch_idx
+        step = self.current_epoch * len(self._sums.losses) + batch_idx
         lr, _ = self.lr_and_momentum
         raise Diverged(
             f"the loss is not finite at step {step} (epoch {self.current_epoch}, batch {batch_idx}, "
@@ -385,7 +370,7 @@ class Classifier(FastHookNames, lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
         self._check_losses()
-        self._broadcast_buffers()  # of an epoch without validation
+        broadcast_buffers(self.network, self.trainer)  # of an epoch without validation
         if self.epoch_is_whole:
             self.step_schedule("epoch")
 
@@ -411,69 +396,37 @@ class Classifier(FastHookNames, lightning.LightningModule):
     @property
     def losses_of_epoch(self) -> Tensor:
         """Mean loss of each batch of the epoch so far, on the CPU."""
-        return self._losses[: len(self._sizes)].cpu()
+        return self._sums.losses_so_far()
 
     def train_metrics(self) -> tuple[dict[str, float], int]:
         """Mean loss and score of the epoch, and the number of its images, over all processes."""
-        loss, score, count = self.train_sums().tolist()
+        loss, score, count = self._sums.totals(self.trainer).tolist()
         return {"train/loss": loss / count, f"train/{self.task.score}": score / count}, int(count)
-
-    def train_sums(self) -> Tensor:
-        """(3,) float64: sum of losses, of scores, and images of the epoch, over all processes."""
-        sizes = torch.tensor(self._sizes, dtype=torch.float64)
-        loss = (self.losses_of_epoch.double() * sizes).sum()
-        return self._reduce(torch.stack([loss, self._train_scores.cpu().double(), sizes.sum()]))
-
-    def _broadcast_buffers(self) -> None:
-        """Copy the buffers of process 0 to all: under manual optimization Lightning does not."""
-        if self.trainer.world_size > 1:
-            for buffer in self.network.buffers():
-                torch.distributed.broadcast(buffer, 0)
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of the validation, with the same buffers in all processes."""
         self._check_losses()
-        self._broadcast_buffers()
-        self._val = torch.zeros(3, device=self.device, dtype=self._type_of_sums)
-        self._val_running = RunningMetrics(self.task, self.device)
+        broadcast_buffers(self.network, self.trainer)
+        self._val_sums = ValidationSums(self.task, self.device)
         self._seed_generators("validation", self.current_epoch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the sums."""
         images, targets = batch
-        outputs = at_least_float32(self.network(images))
-        self._val[0] += self.task.sum_evaluation_loss(outputs, targets)
-        self._val[1] += self.task.score_images(outputs, targets).sum()
-        self._val[2] += len(targets)
-        self._val_running.update(outputs, targets)
+        self._val_sums.add(at_least_float32(self.network(images)), targets)
 
     def on_validation_epoch_end(self) -> None:
         """Publish the metrics for early stopping, checkpoints and schedules."""
-        loss, score, count = self._reduce(self._val.cpu().double()).tolist()
-        if not math.isfinite(loss):
+        means = self._val_sums.means(self.trainer)
+        if not math.isfinite(means["val/loss"]):
             raise Diverged(
                 f"the validation loss is not finite after epoch {self.current_epoch}, though the training loss was; "
                 f"{self._advice}"
             )
-        self.val_metrics = {"val/loss": loss / count, f"val/{self.task.score}": score / count}
-        self.val_metrics |= {f"val/{name}": value for name, value in self._val_running.compute().items()}
+        self.val_metrics = means | self._val_sums.metrics()
         # As tensors: `log` would round Python numbers to float32.
-        metrics = {k: torch.tensor(v, dtype=self._val.dtype) for k, v in self.val_metrics.items()}
+        metrics = {k: torch.tensor(v, dtype=type_of_sums(self.device)) for k, v in self.val_metrics.items()}
         self.log_dict(metrics, logger=False, rank_zero_only=False)
-
-    def _of_each(self, part: Tensor) -> Tensor:
-        """(processes, ...): a tensor of the same shape in each process, on the CPU."""
-        parts = [part]
-        if self.trainer.world_size > 1:
-            parts = [torch.zeros_like(part) for _ in range(self.trainer.world_size)]
-            torch.distributed.all_gather(parts, part)
-        return torch.stack(parts).cpu()
-
-    def _reduce(self, sums: Tensor) -> Tensor:
-        """Sum over all processes."""
-        if self.trainer.world_size == 1:
-            return sums
-        return self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()
 
 
 def _lr_and_momentum(optimizer: Optimizer) -> tuple[float, float]:

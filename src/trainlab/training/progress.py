@@ -4,7 +4,7 @@ from typing import Protocol
 
 from lightning import Trainer
 
-from trainlab.training.module import Classifier
+from trainlab.training.module import TaskModule
 from trainlab.training.own_module import OwnModuleProgress
 
 
@@ -50,6 +50,6 @@ class Progress(Protocol):
 def progress_of(trainer: Trainer) -> Progress:
     """That of the training that ``trainer`` makes."""
     module = trainer.lightning_module
-    if isinstance(module, Classifier):
+    if isinstance(module, TaskModule):
         return module
     return next(c for c in trainer.callbacks if isinstance(c, OwnModuleProgress))  # type: ignore[attr-defined]  # Lightning sets it unseen
