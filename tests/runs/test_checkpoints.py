@@ -85,7 +85,7 @@ def test_rebuilt_data_are_those_of_the_run_with_the_requested_changes(checkpoint
         "torch.save",
         "torch.nn.init.normal_",
         "torch.optim.swa_utils.update_bn",
-        "trainlab.config.build.instantiate",
+        "trainlab.config.construct.instantiate",
         "trainlab.runs.files.write_atomically",
         "trainlab.runs.checkpoints.Path",
     ],
@@ -95,7 +95,7 @@ def test_a_checkpoint_may_not_build_anything_else(target, checkpoint, monkeypatc
     for name in (
         "os.system",
         "subprocess.run",
-        "trainlab.config.build.instantiate",
+        "trainlab.config.construct.instantiate",
         "trainlab.runs.files.write_atomically",
     ):
         monkeypatch.setattr(name, lambda *args, **kwargs: calls.append((args, kwargs)))

@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from trainlab.callbacks import EpochLog, LayerStatistics, StepLosses
+from trainlab.config.construct import Config, construct
 from trainlab.config.learners import check_last_batch, count_image_steps
 from trainlab.data import ImageData
 from trainlab.inference.own_module import check_test_step, digest_of, seed_for_setup, test_module
 from trainlab.models.image_network import InputScaling
+from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 from trainlab.runs.checkpoints import check_loadable, check_same_network
 from trainlab.tasks.logged import LoggedMetrics
 from trainlab.tasks.reported import TaskMetrics
 from trainlab.training.own_module import OwnModuleProgress
 
-Config = Mapping[str, Any]
 # Of settings that it does not have: what to do instead.
 _ADVICE = {
     "compile": "call torch.compile in the module",
@@ -145,3 +147,17 @@ def _takes_part_in_tests(callback: Callback) -> bool:
     own = not type(callback).__module__.startswith(("trainlab.", "lightning."))
     hooks = ("start", "epoch_start", "batch_start", "batch_end", "epoch_end", "end")
     return own and any(is_overridden(f"on_test_{hook}", callback, Callback) for hook in hooks)
+
+
+def build_own_module(config: Config, data: LightningDataModule) -> OwnModule:
+    """The LightningModule of the user's that a run trains."""
+    late: dict[str, Any] = {}
+    if isinstance(data, ImageData):
+        data.check()
+        late = {"image_shape": data.image_shape, "num_classes": data.count_classes()}
+    with global_generators_restored():
+        seed_global_generators(derive_seed(config["seed"], "network"), torch.device("cpu"))
+        module = construct(config, "module", facts=late)
+    if not isinstance(module, LightningModule):
+        raise ValueError(f"module must build a LightningModule, got {type(module).__name__}; set module._target_")
+    return OwnModule(data, construct(config, "task"), module, config)

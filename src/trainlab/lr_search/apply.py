@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from trainlab.config.build import Parts, build, construct
+from trainlab.config.build import Parts, build
+from trainlab.config.construct import construct
 from trainlab.config.run_config import RunConfig
 from trainlab.data import TrainingData
 from trainlab.loggers.tensorboard import LR_SEARCH

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from trainlab.config.build import build_network, build_task
+from trainlab.config.network_for_task import build_network, build_task
 from trainlab.data import TrainingData
 from trainlab.population.vmapped import CONVOLUTIONAL, vmap_problem
 from trainlab.tasks.task import describe_targets
