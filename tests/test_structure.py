@@ -20,7 +20,7 @@ FLOORS = (
     ("train", "eval", "report", "export", "predict", "trainlab.commands", "hydra_plugins"),
     ("exercise",),
     ("trainlab.cli", "trainlab.sweep"),
-    ("trainlab.run",),
+    ("trainlab.run", "trainlab.final_test", "trainlab.resume"),
     ("trainlab.lr_search",),
     ("trainlab.population",),
     ("trainlab.config",),

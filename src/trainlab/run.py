@@ -5,53 +5,40 @@ import copy
 import logging
 import math
 import os
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from trainlab.callbacks import EpochLog
 from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
-from trainlab.data import ImageData
-from trainlab.inference.network import Evaluation
+from trainlab.final_test import complete_test, test_best, test_only
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
 from trainlab.process_state import process_state_restored
 from trainlab.programs import command_line
+from trainlab.resume import find_start, keep, population_time, put_in_place, time_before
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import (
-    check_images_of,
     check_same_images,
-    check_whole_epochs,
-    checkpoint_to_test,
-    continued_from,
     earlier_part,
-    kept_checkpoint,
-    lacks_test,
-    replace_by_continuation,
     start_checkpoint,
-    start_continuation,
     training_folder,
 )
 from trainlab.runs.errors import Interrupted
-from trainlab.runs.files import missing_folders, write_atomically
 from trainlab.runs.fingerprint import fingerprint, is_debug_run
 from trainlab.runs.folder import (
-    clean_up,
     clean_up_on_error,
     has_ended,
-    has_moved,
     is_main_process,
     result_written,
     run_folder_lock,
 )
 from trainlab.runs.provenance import device_name, provenance
-from trainlab.runs.result import Result, describe, describe_test
+from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
 from trainlab.tasks.metrics import key_of
 from trainlab.tasks.reported import TaskMetrics
@@ -132,7 +119,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 f"train() uses one device, got {devices}; set trainer.devices=1, or use {command_line('train')}"
             )
     if not config["train"]:
-        return _test_only(run_dir, cfg.overrides, config, parts)
+        return test_only(run_dir, cfg.overrides, config, parts)
     if not is_main_process():
         apply_lr_of_main_process(config, parts)
         return _follow(parts, config, folder)
@@ -142,37 +129,19 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         result.provenance = provenance(config["seed"])
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
-            tests = config["test"] and lacks_test(previous)
-            if tests or _may_be_others(parts, folder, config):
-                check_images_of(previous, folder, parts.learner.digest)
-            if tests:
-                _test_later(previous, parts, kept_checkpoint(folder, previous))
-                previous.write(folder)
+            complete_test(previous, folder, config, parts)
             log.info("already %s, not trained again\n%s", previous.status, describe(previous, folder))
-            _put_in_place(cfg, previous, folder, run_dir)
+            put_in_place(cfg, previous, folder, run_dir)
             return previous
         if previous and previous.lr_search:
             cfg = apply_lr(cfg, config, parts, result, previous.lr_search)
-        kept = folder if previous else run_dir
-        late = (parts.network, config, parts.callbacks, parts.total_steps)
-        start = start_checkpoint(ckpt_path, kept, bool(previous), *late)
-        origin = []
-        if start and parts.learner.whole_epochs:
-            check_whole_epochs(start)
-        if start:  # the images are read before anything is written
-            check_same_images(start, kept, parts.learner.digest)
-            origin = continued_from(start, config, kept, parts.learner.digest)
+        start, origin = find_start(parts, config, previous, folder, run_dir)
         if origin:
             result.provenance["continued_from"] = origin
-        if not all(part["as_in_one_go"] for part in origin):  # checkpoints of one that is only longer are the same
-            parts.checkpoint.about["continued_from"] = origin
-        if start and kept != folder:
-            start_continuation(run_dir, folder)
-            start = folder / start.resolve().relative_to(run_dir.resolve())
-        before = _time_before(previous, start)
-        result.time = before | _population(before, context, 0.0)
+        before = time_before(previous, start)
+        result.time = before | population_time(before, context, 0.0)
         os.environ[START_VARIABLE] = str(start or "")
-        _keep(cfg, result, folder)
+        keep(cfg, result, folder)
         log.info("%s\nin %s", cfg.to_yaml(), folder)
         log.info("%s", parts.learner.describe_data())
         for note in one_batch_notes(config["trainer"]):
@@ -189,7 +158,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                     begun = context.clock()
                     cfg = apply_lr(cfg, config, parts, result, run_search(cfg, parts))
                     started += context.clock() - begun  # which the next seed does not spend
-                    _keep(cfg, result, folder)
+                    keep(cfg, result, folder)
                 _start_loggers(parts, config, cfg.choices.get("model"), TaskMetrics.read(result.task), start)
                 if result.lr_search:
                     draw_search(result.lr_search, parts, folder)
@@ -205,7 +174,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 else:
                     _warn_without_best(parts)
                     if config["test"]:
-                        _test(result, parts)
+                        test_best(result, parts)
                     result.status = "debug" if is_debug_run(config) else "completed"
             finally:
                 now_s = context.clock() - started
@@ -214,8 +183,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 if result.status == "debug":  # figures would pass for results
                     result.metrics = {key: result.metrics[key] for key in ("epochs", "stop_reason")}
                 if result.time:
-                    result.time |= _population(before, context, now_s)
-        _put_in_place(cfg, result, folder, run_dir)
+                    result.time |= population_time(before, context, now_s)
+        put_in_place(cfg, result, folder, run_dir)
         log.info("%s", describe(result, run_dir))
         return result
 
@@ -233,20 +202,6 @@ def _logged_to(path: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
-
-
-def _keep(cfg: RunConfig, result: Result, folder: Path) -> None:
-    """Write config and result, so that another process can resume the run."""
-    write_atomically(folder / "config.yaml", cfg.to_yaml().encode())
-    result.write(folder)
-
-
-def _put_in_place(cfg: RunConfig, result: Result, folder: Path, run_dir: Path) -> None:
-    """Have what a completed continuation leaves in the place of the run that it continued."""
-    if folder != run_dir and result.status in ("completed", "pruned"):
-        replace_by_continuation(folder, run_dir)
-        _keep(cfg.changed({"run_dir": str(run_dir)}), result, run_dir)
-        shutil.rmtree(folder)
 
 
 def _start_loggers(
@@ -292,78 +247,6 @@ def _warn_without_best(parts: Parts) -> None:
         log.warning("%s was NaN or infinite in all epochs, so none is the best; set another task.primary", monitor)
 
 
-def _test(result: Result, parts: Parts) -> None:
-    """Evaluate the best checkpoint, the last one where there is none, on the test set: once, here."""
-    if parts.trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it dynamically; no checkpoint was written
-        return
-    best = parts.checkpoint.best
-    path = parts.checkpoint.best_path if best else parts.checkpoint.last_path
-    checkpoint = load_checkpoint(path)
-    if best and checkpoint["epoch"] != best["epoch"]:
-        raise ValueError(
-            f"{path} is of epoch {checkpoint['epoch'] + 1}, and the best one was epoch {best['epoch'] + 1}: another "
-            f"process has written there; remove {path.parents[1]} to train anew, or set another name="
-        )
-    evaluation = _evaluate(result, parts, checkpoint)
-    if evaluation is None or evaluation.confusion is None:
-        return
-    images = parts.data.images if isinstance(parts.data, ImageData) else None  # of others, only batches are known
-    for board in parts.loggers.boards:
-        from trainlab.callbacks.figures import write_test  # matplotlib takes a while to import
-
-        write_test(board.experiment, evaluation, parts.data.classes, images, parts.trainer.global_step)
-
-
-def _may_be_others(parts: Parts, folder: Path, config: dict[str, Any]) -> bool:
-    """Whether the images of the run in ``folder`` lay elsewhere, and are not those of an official archive."""
-    data = parts.data
-    if not isinstance(data, ImageData) or data.writes_to == data.located_by:
-        return False
-    return has_moved(data.located_by, folder, config)
-
-
-def _test_later(result: Result, parts: Parts, path: Path) -> None:
-    """Evaluate the checkpoint ``path`` on the test set, where nothing was trained in this process."""
-    _evaluate(result, parts, load_checkpoint(path))
-
-
-def _evaluate(result: Result, parts: Parts, checkpoint: dict[str, Any]) -> Evaluation | None:
-    """Evaluate the weights of a checkpoint on the test set; ``result`` gets the metrics."""
-    metrics, evaluation = parts.learner.test(checkpoint, parts.trainer)
-    result.metrics |= metrics
-    return evaluation
-
-
-def _test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], parts: Parts) -> Result:
-    """Test the completed run in ``folder``, or the checkpoint that is named, without training.
-
-    Test metrics are recorded where a completed run lacks them; otherwise nothing is written.
-    """
-    result = Result("completed", fingerprint(config), list(overrides), tags=config["tags"])
-    result.task = parts.learner.reported(()).entry()
-    if not is_main_process():
-        return result
-    if config["ckpt_path"]:  # nothing is written, so no folder is left
-        made = missing_folders(folder) or [folder]
-        path = checkpoint_to_test(folder, config)
-        try:
-            _test_later(result, parts, path)
-        finally:
-            clean_up(folder, made)
-        log.info("%s: %s", describe_test(result), path)
-        return result
-    with run_folder_lock(folder), clean_up_on_error(folder):
-        path, previous = checkpoint_to_test(folder, config), Result.read(folder)
-        assert previous is not None
-        check_images_of(previous, folder, parts.learner.digest)
-        _test_later(result, parts, path)
-        log.info("%s: %s", describe_test(result), path)
-        if lacks_test(previous):
-            previous.metrics |= result.metrics
-            previous.write(folder)
-        return previous
-
-
 def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error: BaseException | None) -> None:
     """Metrics of the best epoch, times, and why it ended, as far as the training came."""
     best, trainer = parts.checkpoint.best, parts.trainer
@@ -380,30 +263,6 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error
             "images_per_s": parts.epochs.median_images_per_s,
             "device": device_name(trainer.strategy.root_device, threads),
         }
-
-
-def _time_before(previous: Result | None, start: Path | None) -> dict[str, Any]:
-    """`time` of what a run continues: as its result has it, and at least the epochs of the checkpoint ``start``.
-
-    A process that was killed has recorded no time but that of its epochs.
-    """
-    found = dict(previous.time) if previous else {}
-    if start:
-        epochs_s = sum(load_checkpoint(start)["callbacks"][EpochLog.__qualname__]["epoch_s"])
-        found["total_s"] = max(found.get("total_s", 0.0), epochs_s)
-    if population := found.get("population"):
-        found["population"] = population | {"wall_s": max(population["wall_s"], found.get("total_s", 0.0))}
-    return found
-
-
-def _population(before: dict[str, Any], context: RunContext, now_s: float) -> dict[str, Any]:
-    """Members of the largest population that the run was in, and the wall seconds of all that it was trained in."""
-    earlier, now = before.get("population"), context.population()
-    if not earlier:
-        return {"population": now} if now else {}
-    now = now or {"members": 1, "wall_s": now_s}
-    members, wall_s = max(earlier["members"], now["members"]), earlier["wall_s"] + now["wall_s"]
-    return {"population": {"members": members, "wall_s": wall_s}}
 
 
 def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:

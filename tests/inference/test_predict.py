@@ -11,7 +11,8 @@ from PIL import Image
 import trainlab.inference.predict
 from left_checkpoints import SIDE, leave_checkpoint
 from trainlab.inference.mc_dropout import mc_probabilities
-from trainlab.inference.predict import Prediction, Predictor, Uncertainty, Unread, show
+from trainlab.inference.predict import Predictor
+from trainlab.inference.prediction import Prediction, Uncertainty, Unread, show
 from trainlab.inference.rebuild import rebuild_network
 from trainlab.models import CNN
 from trainlab.runs.checkpoints import load_checkpoint

@@ -41,7 +41,8 @@ def main() -> None:
     add_trust(parser)
     arguments = parse_arguments(parser)
 
-    from trainlab.inference.predict import Predictor, show
+    from trainlab.inference.predict import Predictor
+    from trainlab.inference.prediction import show
 
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)
