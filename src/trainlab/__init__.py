@@ -6,6 +6,8 @@ they are first used, so that ``import trainlab`` takes no time.
 """
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,29 +26,41 @@ if TYPE_CHECKING:
     from trainlab.training.lightning_internals import make_trainer as make_trainer
 
 __version__ = "0.2.0"
-_MODULES = {
-    "FlatParameters": "trainlab.training.flat_parameters",
-    "Result": "trainlab.runs.result",
-    "RunConfig": "trainlab.config.run_config",
-    "compose": "trainlab.config.compose",
-    "derive_seed": "trainlab.randomness",
-    "expand_sweep": "trainlab.config.compose",
-    "generator": "trainlab.randomness",
-    "initial_network": "trainlab.run",
-    "load_data": "trainlab.inference",
-    "load_network": "trainlab.inference",
-    "load_runs": "trainlab.report",
-    "make_trainer": "trainlab.training.lightning_internals",
-    "train": "trainlab.run",
-}
-__all__ = sorted(_MODULES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'trainlab' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+def lazy_exports(
+    package: str, modules: Mapping[str, str]
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """``__all__``, ``__getattr__`` and ``__dir__`` of a package whose names are imported when they are first used.
+
+    Args:
+        package: its ``__name__``.
+        modules: name -> module that has it.
+    """
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(modules[name]), name)
+
+    return sorted(modules), get, lambda: sorted({*vars(sys.modules[package]), *modules})
 
 
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__all__, __getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "FlatParameters": "trainlab.training.flat_parameters",
+        "Result": "trainlab.runs.result",
+        "RunConfig": "trainlab.config.run_config",
+        "compose": "trainlab.config.compose",
+        "derive_seed": "trainlab.randomness",
+        "expand_sweep": "trainlab.config.compose",
+        "generator": "trainlab.randomness",
+        "initial_network": "trainlab.run",
+        "load_data": "trainlab.inference",
+        "load_network": "trainlab.inference",
+        "load_runs": "trainlab.report",
+        "make_trainer": "trainlab.training.lightning_internals",
+        "train": "trainlab.run",
+    },
+)
