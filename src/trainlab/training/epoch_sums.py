@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainlab.tasks.running_metrics import RunningMetrics
 from trainlab.tasks.task import Task
-from trainlab.training.lightning_processes import gather, reduce_sum
+from trainlab.training.exchange import gather, reduce_sum
 
 
 class EpochSums:

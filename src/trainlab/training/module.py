@@ -18,6 +18,7 @@ from trainlab.runs.errors import Diverged
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.task import Task
 from trainlab.training.epoch_sums import EpochSums, ValidationSums, type_of_sums
+from trainlab.training.exchange import broadcast_buffers
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
 from trainlab.training.foreign_callbacks import reads_loss, watches_gradients
 from trainlab.training.fused_step import FusedStep
@@ -30,7 +31,6 @@ from trainlab.training.lightning_internals import (
     reopen_epoch,
     set_up_batches,
 )
-from trainlab.training.lightning_processes import broadcast_buffers
 from trainlab.training.optimizer_checks import needs_closure
 from trainlab.training.optimizers import clipping, has_rule
 from trainlab.training.parameter_groups import Rules, list_names, own_name
