@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from trainlab.tasks import Classification, MultiLabel, Regression
 from trainlab.tasks.classification import weighted_losses
+from trainlab.training.accumulation import Accumulation
 
 EXACT = {"rtol": 1e-6, "atol": 1e-7}  # sums of float32 in another order
 LOGITS = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0)) * 3
@@ -157,3 +158,22 @@ def test_targets_below_pictures():
     assert MultiLabel().caption(torch.tensor([1, 0, 1], dtype=torch.uint8), names) == "a\nc"
     assert Regression().caption(torch.tensor([0.5, 2.0]), names) == "0.5, 2"
     assert Regression().caption(torch.tensor(1.25), names) == "1.25"
+
+
+@pytest.mark.parametrize("targets", [LABELS, MIXED], ids=["labels", "mixed"])
+@pytest.mark.parametrize("settings", [{}, {"class_weights": WEIGHTS, "label_smoothing": 0.1, "focal_gamma": 1.0}])
+def test_accumulated_gradients_are_those_of_one_batch(settings, targets):
+    task = Classification(**settings)
+    task.prepare(torch.tensor([0]))
+    sizes = [8, 8, 3]  # the last batch is smaller
+    batches = [(x[:size], y[:size]) for x, y, size in zip(LOGITS.double(), targets, sizes, strict=True)]
+    outputs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    expected = torch.autograd.grad(task.loss(outputs.requires_grad_(), labels), outputs)[0]
+    accumulation, gradients = Accumulation(24), []
+    for _ in range(2):  # the second step starts anew
+        gradients = []
+        for own, right in batches:
+            loss = accumulation.add(task.loss(own.requires_grad_(), right), task.loss_weight(right))
+            gradients += torch.autograd.grad(loss, own)
+        found = torch.cat(gradients) * accumulation.finish()
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)  # weights are float32

@@ -143,6 +143,15 @@ def compare(case, precision, dtype, tolerance, train):
             assert float(row[key]) == pytest.approx(value, rel=1e-5 if dtype == torch.float32 else 1e-6), key
 
 
+@pytest.mark.parametrize("case", ["adam clipped", "adafactor clipped"], ids=["flat", "separate"])
+def test_accumulated_batches_with_class_weights_train_as_one_batch(case, train):
+    weights = "task.class_weights=[0.25,4,1,2,0.5,1,1,3,1,0.25]"
+    weighted = [*CASES[case][0], weights, "trainer.max_epochs=1", "trainer.precision=64-true"]
+    _, whole = train(*weighted, "data.batch_size=64", name="whole")
+    _, parts = train(*weighted, "data.batch_size=16", "trainer.accumulate_grad_batches=4", name="parts")
+    assert_same_weights(last_weights(parts), last_weights(whole), DOUBLE)  # sums of these weights are exact
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_weights_and_figures_are_those_of_a_plain_loop_in_float64(case, train):
     compare(case, "64-true", torch.float64, DOUBLE, train)

@@ -94,6 +94,12 @@ class Classification(Task):
             return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
         return weighted_losses(outputs, targets, self.label_smoothing, self._weights, self.focal_gamma)
 
+    def loss_weight(self, targets: Tensor) -> float | Tensor:
+        """Number of images, or the sum of the weights of their classes, by which the loss is divided."""
+        if self._weights is None or targets.is_floating_point():
+            return len(targets)
+        return self._weights[targets].sum()
+
     @property
     def _is_plain(self) -> bool:
         return self.class_weights is None and self.focal_gamma == 0

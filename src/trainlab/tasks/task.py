@@ -134,6 +134,10 @@ class Task(ABC):
         """Mean over a batch, (); what is minimized."""
         return self.evaluation_loss(outputs, targets).mean()
 
+    def loss_weight(self, targets: Tensor) -> float | Tensor:
+        """Weight of the `loss` of a batch in the mean over several, (): that of all images in one batch."""
+        return len(targets)
+
     @abstractmethod
     def evaluation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss of each image (B,), whose mean is `val/loss`."""

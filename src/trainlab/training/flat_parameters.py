@@ -76,8 +76,8 @@ class FlatParameters:
         for part, view in zip(self._parts, self._gradient_views, strict=True):
             part.grad = view
 
-    def scale_gradients(self, factor: float) -> None:
-        """Multiply the gradient by ``factor``."""
+    def scale_gradients(self, factor: float | Tensor) -> None:
+        """Multiply the gradient by ``factor``, ()."""
         self.gradient *= factor
 
     def clip_gradients(self, clip: Callable[[Tensor], Tensor]) -> None:
@@ -147,8 +147,8 @@ class SeparateParameters:
     def show_gradients(self) -> None:
         """Does nothing: each parameter has its gradient."""
 
-    def scale_gradients(self, factor: float) -> None:
-        """Multiply all gradients by ``factor``."""
+    def scale_gradients(self, factor: float | Tensor) -> None:
+        """Multiply all gradients by ``factor``, ()."""
         torch._foreach_mul_(self._gradients, factor)
 
     def clip_gradients(self, clip: Callable[[Tensor], Tensor]) -> None:

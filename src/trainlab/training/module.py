@@ -17,6 +17,7 @@ from trainlab.randomness import CounterDraws, derive_seed, seed_global_generator
 from trainlab.runs.errors import Diverged
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.task import Task
+from trainlab.training.accumulation import Accumulation
 from trainlab.training.epoch_sums import EpochSums, ValidationSums, type_of_sums
 from trainlab.training.exchange import broadcast_buffers
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
@@ -58,8 +59,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         compile: compile the training step.
         gradient_clip_val: largest norm (or value) of the gradient; None or 0 for no clipping.
         gradient_clip_algorithm: "norm" or "value".
-        accumulate_grad_batches: batches of a step, whose gradient is that of the mean loss of all their images; the
-            last step of an epoch has those that are left.
+        accumulate_grad_batches: batches of a step, see `Accumulation`; the last one of an epoch has those left.
         parameter_groups: rules of groups of parameters, as of `group_parameters`.
         epoch_steps: makes the steps; None for this module itself, one for each batch.
         step_seed: for networks that draw from global generators: these are seeded before each step by it and the step.
@@ -219,7 +219,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         targets = self._data.train_targets() if self.task.needs_targets else self._data.example_targets(1)
         self.task.prepare(targets.to(self.device))
         self._sums = EpochSums(self.steps_per_epoch, self.device)
-        self._images_of_full_step, self._images_of_step = self.accumulate * self._batch_size, 0
+        self._accumulation = Accumulation(self.accumulate * self._batch_size) if self.accumulate > 1 else None
         self._optimizer = cast(LightningOptimizer, self.optimizers())
         self._lr_and_momentum: tuple[float, float] | None = None  # of the latest step, where a schedule changes them
         for draws in self._draws:
@@ -259,7 +259,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             loss, score = self._make_step_with_closure(self._forward if full else self._objective, images, targets)
         else:
             loss, score = (self._forward if full else self._objective)(images, targets)
-            self._sum_gradients(loss, len(targets))
+            self._sum_gradients(loss, targets)
             if (batch_idx + 1) % self.accumulate == 0 or batch_idx + 1 == len(self._sums.losses):
                 self._make_step()
         self._sums.losses[batch_idx] = self.loss = loss.detach()
@@ -273,12 +273,11 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             rank = self.trainer.global_rank
             seed_global_generators(derive_seed(self._step_seed, place, number, rank), self.device)
 
-    def _sum_gradients(self, loss: Tensor, images: int) -> None:
-        """Add the gradient of a batch to those of the step so far, weighted as in a step of full batches."""
-        if self.accumulate > 1:
-            loss = loss * (images / self._images_of_full_step)
-            self._images_of_step += images
-        self.manual_backward(loss)
+    def _sum_gradients(self, loss: Tensor, targets: Tensor) -> None:
+        """Add the gradient of a batch to those of the step so far."""
+        self.manual_backward(
+            self._accumulation.add(loss, self.task.loss_weight(targets)) if self._accumulation else loss
+        )
 
     def _gather_gradients(self) -> None:
         """Gather the gradients; once a parameter has none, train each separately, so that it stays unchanged."""
@@ -310,10 +309,8 @@ class TaskModule(FastHookNames, lightning.LightningModule):
 
     def _make_step(self) -> None:
         self._gather_gradients()
-        if self.accumulate > 1:
-            if self._images_of_step != self._images_of_full_step:  # the last step of an epoch
-                self.trained.scale_gradients(self._images_of_full_step / self._images_of_step)
-            self._images_of_step = 0
+        if self._accumulation and (factor := self._accumulation.finish()) is not None:
+            self.trained.scale_gradients(factor)
         if self._watched:
             self.trained.show_gradients()
         self._optimizer.step()
