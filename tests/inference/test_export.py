@@ -80,6 +80,19 @@ def test_names_types_and_classes_stand_in_the_file(tmp_path):
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["net", "net.onnx"]
 
 
+@pytest.mark.parametrize(("task", "outputs"), [("Regression", "values"), ("MultiLabel", "logits")])
+def test_outputs_are_named_for_the_task(tmp_path, capsys, task, outputs):
+    path = leave_checkpoint(tmp_path)
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["trainlab"]["config"]["task"] = {"_target_": f"trainlab.tasks.{task}"}
+    torch.save(checkpoint, path)
+    model = onnx.load(export_checkpoint(path, "onnx"))
+    assert [output.name for output in model.graph.output] == [outputs]
+    where, checked = capsys.readouterr().out.splitlines()
+    assert f" -> {outputs} (N, 3): " in where
+    assert f" random images: {outputs} differ from the checkpoint's by at most " in checked
+
+
 class Shifted(nn.Module):
     """A network whose first logit is off by so much."""
 
@@ -148,7 +161,7 @@ def test_the_tolerance_is_of_one_or_of_larger_logits(largest, apart, passes):
         return torch.tensor([[largest, -0.1]], dtype=torch.float64).expand(len(images), 2)
 
     def compare():
-        return trainlab.inference.export._compare(lambda images: network(images) - apart, network, (1, 2, 2))
+        return trainlab.inference.export._compare(lambda images: network(images) - apart, network, (1, 2, 2), "logits")
 
     if passes:
         assert (f"the largest is {largest}" in compare()) and ("(tolerance: " in compare()) is (apart > 1e-5)

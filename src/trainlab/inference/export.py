@@ -11,28 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainlab.inference.rebuild import check_finite, rebuild_network
+from trainlab.inference.rebuild import check_finite, rebuild_network, rebuild_task
 from trainlab.randomness import generator
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import check_replaceable, write_atomically
 
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2"}
 CLASSES = "classes"  # JSON list of names by label: in ONNX's metadata, and an extra file of torch.export
-TOLERANCE = 1e-5  # absolute, or relative to the largest logit if that is above 1
+TOLERANCE = 1e-5  # absolute, or relative to the largest output if that is above 1
 _TRACED, _CHECKED = 2, (1, 7)  # batch sizes; torch specializes on a batch of one, so it is not traced
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 Predictor = Callable[[Tensor], Tensor]
 
 
 class ExportMismatch(ArithmeticError):
-    """An exported network gives other logits than the checkpoint."""
+    """An exported network gives other outputs than the checkpoint."""
 
 
 def export_checkpoint(path: Path, format: str, out: Path | None = None, trust: Sequence[str] = ()) -> Path:
     """Export the network of a checkpoint, in evaluation mode, and compare its outputs with the checkpoint's.
 
-    The exported network maps uint8 images (N, C, H, W), named "images", to outputs (N, classes), named "logits", for
-    any N. These are what the task makes predictions of: logits of classes or labels, or the values of a regression.
+    The exported network maps uint8 images (N, C, H, W), named "images", to outputs (N, K) for any N. These are what the
+    task makes predictions of: "logits" of classes or labels, or "values", by which they are named.
 
     Args:
         path: checkpoint.
@@ -57,35 +57,41 @@ def export_checkpoint(path: Path, format: str, out: Path | None = None, trust: S
     check_replaceable(out, path, lambda there: there.suffix == suffix, f"a {suffix} file", "--out")
     floats = bool(checkpoint["trainlab"].get("float_images"))
     classes = json.dumps(checkpoint["trainlab"]["classes"])
+    outputs = "values" if rebuild_task(checkpoint, trust).predicts == "value" else "logits"
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporters about their internals
         check_finite(network(_noise(shape, _TRACED, floats)), path)
-        content = (_as_onnx if format == "onnx" else _as_torch_export)(network, _noise(shape, _TRACED, floats), classes)
-        predict = _load_onnx(content) if format == "onnx" else torch.export.load(io.BytesIO(content)).module()
-        summary = _compare(predict, network, shape, floats)
+        traced = network, _noise(shape, _TRACED, floats)
+        if format == "onnx":
+            content = _as_onnx(*traced, classes, outputs)
+            predict = _load_onnx(content)
+        else:
+            content = _as_torch_export(*traced, classes)
+            predict = torch.export.load(io.BytesIO(content)).module()
+        summary = _compare(predict, network, shape, outputs, floats)
     write_atomically(out, content)
     inputs = f"{'float32' if floats else 'uint8'} images (N, {', '.join(map(str, shape))})"
-    print(f"{inputs} -> logits (N, {network.num_classes}): {out}\n{summary}")
+    print(f"{inputs} -> {outputs} (N, {network.num_classes}): {out}\n{summary}")
     return out
 
 
-def _compare(predict: Predictor, network: nn.Module, shape: tuple[int, ...], floats: bool = False) -> str:
+def _compare(predict: Predictor, network: nn.Module, shape: tuple[int, ...], outputs: str, floats: bool = False) -> str:
     """Compare the exported network with ``network`` on batch sizes that were not traced; returns a summary.
 
-    The tolerance is relative for large logits, as rounding errors are.
+    The tolerance is relative for large outputs, as rounding errors are. ``outputs`` is what they are called.
     """
     batches = [_noise(shape, count, floats) for count in _CHECKED]
     pairs = [(predict(images), network(images)) for images in batches]
     if any(exported.shape != original.shape for exported, original in pairs):
         raise ExportMismatch(
-            f"the exported network gives logits of shape {tuple(pairs[0][0].shape)}; nothing was written"
+            f"the exported network gives {outputs} of shape {tuple(pairs[0][0].shape)}; nothing was written"
         )
     largest = max(float(original.abs().max()) for _, original in pairs)
     apart = max(float((exported - original).abs().max()) for exported, original in pairs)
-    found = f"logits differ from the checkpoint's by at most {apart:.1e}, the largest is {largest:.3g}"
+    found = f"{outputs} differ from the checkpoint's by at most {apart:.1e}, the largest is {largest:.3g}"
     if apart > TOLERANCE and largest > 1:
         found += f" (tolerance: {TOLERANCE:g} of it)"
     if not apart <= TOLERANCE * max(1.0, largest):  # also false for NaN
-        raise ExportMismatch(f"the exported network gives other logits: {found}; nothing was written")
+        raise ExportMismatch(f"the exported network gives other {outputs}: {found}; nothing was written")
     return f"checked on {sum(_CHECKED)} random images: {found}"
 
 
@@ -103,8 +109,8 @@ def _as_torch_export(network: nn.Module, images: Tensor, classes: str) -> bytes:
     return buffer.getvalue()
 
 
-def _as_onnx(network: nn.Module, images: Tensor, classes: str) -> bytes:
-    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
+def _as_onnx(network: nn.Module, images: Tensor, classes: str, outputs: str) -> bytes:
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": [outputs]}
     program = torch.onnx.export(network, (images,), dynamo=True, dynamic_shapes=_any_batch(), verbose=False, **names)
     assert program is not None
     model = program.model_proto
@@ -116,7 +122,7 @@ def _load_onnx(content: bytes) -> Predictor:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
 def _any_batch() -> tuple[dict[int, Any]]:
