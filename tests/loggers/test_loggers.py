@@ -6,7 +6,7 @@ import pytest
 import yaml
 from lightning.pytorch.callbacks import Callback
 
-from conftest import STEPS
+from conftest import STEPS, first
 from recording import LOGGER, recorded
 from sweeping import sweep
 from trainlab.run import Interrupted
@@ -64,13 +64,16 @@ def test_a_run_logs_its_name_settings_metrics_and_results_and_then_ends(train, t
 
 @pytest.mark.parametrize(
     ("function", "raised", "status"),
-    [
-        (fail, RuntimeError, "failed"),
-        (diverge, Diverged, "diverged"),
-        (press(signal.SIGINT, 1), Interrupted, "interrupted"),
-        (press(signal.SIGINT, 2), Interrupted, "interrupted"),
-        (press(signal.SIGTERM, 1), Interrupted, "interrupted"),
-    ],
+    first(
+        2,
+        [
+            (fail, RuntimeError, "failed"),
+            (diverge, Diverged, "diverged"),
+            (press(signal.SIGINT, 1), Interrupted, "interrupted"),
+            (press(signal.SIGINT, 2), Interrupted, "interrupted"),
+            (press(signal.SIGTERM, 1), Interrupted, "interrupted"),
+        ],
+    ),
     ids=["failed", "diverged", "Ctrl-C", "Ctrl-C twice", "SIGTERM"],
 )
 def test_a_run_that_does_not_complete_finishes_its_loggers_once(train, tmp_path, function, raised, status):

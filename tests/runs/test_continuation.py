@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from conftest import first
 from faults import PowerCut, PressCtrlC
 from same_runs import NADAM, assert_same_run, rows
 from trainlab.data.shapes import Shapes
@@ -26,17 +27,20 @@ def content(folder):
 
 @pytest.mark.parametrize(
     ("settings", "rule"),
-    [
-        (
-            ["seed=7", "task.label_smoothing=0.3"],
-            r"nothing left to train: .*last.ckpt has 2 epochs and max_epochs is 2",
-        ),
-        (["trainer.max_epochs=1"], "has 2 epochs and max_epochs is 1; set trainer.max_epochs above 2"),
-        (
-            ["trainer.max_steps=38", "trainer.max_epochs=9"],
-            "has 38 steps and max_steps is 38; set",
-        ),
-    ],
+    first(
+        1,
+        [
+            (
+                ["seed=7", "task.label_smoothing=0.3"],
+                r"nothing left to train: .*last.ckpt has 2 epochs and max_epochs is 2",
+            ),
+            (["trainer.max_epochs=1"], "has 2 epochs and max_epochs is 1; set trainer.max_epochs above 2"),
+            (
+                ["trainer.max_steps=38", "trainer.max_epochs=9"],
+                "has 38 steps and max_steps is 38; set",
+            ),
+        ],
+    ),
 )
 def test_nothing_left_to_train_is_an_error_and_changes_nothing(settings, rule, train):
     _, folder = train(*NADAM, name="a")

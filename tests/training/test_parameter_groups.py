@@ -10,7 +10,7 @@ from test_module import DOUBLE, assert_same_weights, last_weights, plain_loop
 from torch import nn
 from torch.nn import functional
 
-from conftest import cases
+from conftest import cases, first
 from faults import PressCtrlC
 from same_runs import assert_same_run
 from trainlab.config.build import build
@@ -86,7 +86,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("rule", WRONG)
+@pytest.mark.parametrize("rule", first(4, WRONG))
 def test_a_wrong_rule_is_refused_before_the_run(rule, compose_config):
     with pytest.raises(ValueError, match=f"^.*{WRONG[rule]}.*set .*optim.groups$"):
         build(compose_config(f"optim.groups=[{rule}]"))
@@ -294,7 +294,7 @@ def test_frozen_parameters_are_no_part_of_a_group():
         group_parameters(network, [{"pattern": "0.*", "weight_decay": 0}])
 
 
-@pytest.mark.parametrize("kind", ELEMENTWISE)
+@pytest.mark.parametrize("kind", first(4, ELEMENTWISE))
 @pytest.mark.parametrize("rules", [(), SETTINGS], ids=["one group", "groups"])
 def test_a_parameter_that_gets_no_gradient_from_some_step_on_is_left_alone(kind, rules):
     network, reference = build_network(), build_network()
