@@ -32,6 +32,36 @@ def test_an_experiment_without_the_folder_that_it_was_moved_to_is_an_error_that_
     assert messages == {n: f"experiment has no option {n!r}; set experiment=exercise/{n}" for n in names}
 
 
+NEAREST = {  # override: settings that may be meant, nearest first
+    "epochs=3": "trainer.max_epochs=3?",
+    "trainer.epochs=3": "trainer.max_epochs=3?",
+    "batch_size=64": "data.batch_size=64?",
+    "lr=0.1": "optim.lr=0.1?",
+    "model.lr=0.1": "optim.lr=0.1?",
+    "optim.learning_rate=0.1": "optim.lr=0.1?",
+    "optimizer=adam": "optim=adam?",
+    "patience=3": "callbacks.early_stopping.patience=3?",
+    "early_stopping=null": "callbacks.early_stopping=null?",
+    "sede=3": "seed=3, sweep.seed=3 or model.seed=3?",
+}
+
+
+@pytest.mark.parametrize("override", NEAREST)
+def test_a_wrong_name_is_answered_by_the_nearest_ones(override: str):
+    key = override.partition("=")[0]
+    with pytest.raises(Exception, match="Could not override") as caught:
+        load_config("train", [override])
+    message = describe_config_error(caught.value, [override], "train")
+    assert message == f"there is no setting {key!r}; did you mean {NEAREST[override]}"
+
+
+def test_settings_of_an_option_without_any():
+    with pytest.raises(Exception, match="Could not override") as caught:
+        load_config("train", ["scheduler.gamma=3"])
+    message = describe_config_error(caught.value, [], "train")
+    assert message == "there is no setting 'scheduler.gamma'; the chosen option of scheduler has no settings"
+
+
 GLOBAL = "# @package _global_\n"
 FIRST_LINE = "its first line must be '# @package _global_'"
 FILES = {  # file and text: message, with the file as FILE
@@ -39,7 +69,7 @@ FILES = {  # file and text: message, with the file as FILE
         "experiment/a",
         GLOBAL + "traner: {max_epochs: 1}",
     ): "there is no setting 'traner.max_epochs'; did you mean train",
-    ("experiment/a", GLOBAL + "sweep: {jbos: 1}"): "there is no setting 'sweep.jbos'; did you mean sweep.jobs or",
+    ("experiment/a", GLOBAL + "sweep: {jbos: 1}"): "there is no setting 'sweep.jbos'; did you mean sweep.jobs?",
     ("experiment/a", "seed: 1"): f"the settings of experiment/a.yaml have no effect; {FIRST_LINE}",
     ("local/default", "seed: 1"): f"the settings of local/default.yaml have no effect; {FIRST_LINE}",
     (

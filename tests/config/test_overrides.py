@@ -126,6 +126,9 @@ def test_text_is_read_as_it_is_typed(typed: str, read: str):
         ("~logger logger.csv=null", "~logger leaves nothing to set by logger.csv=null"),
         ("-m größe=1", "there is no setting 'größe'"),
         ("seed=1 --bogus", "there is no flag --bogus"),
+        ("-m optim.lr=1e-3,", "'optim.lr=1e-3,'; a value is missing beside a comma"),
+        ("-m data.transforms=[1", "'data.transforms=[1', a ] is missing; in quotes it is text"),
+        ("-m x=choice()", "cannot read the argument 'x=choice()'; choice(): empty choice is not legal"),
         ("-m optim.lr=1(2)", "in quotes it is text: \"optim.lr='1(2)'\""),
     ],
 )

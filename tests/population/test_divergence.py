@@ -18,13 +18,14 @@ HARMLESS = 1e-3
 # Weights after the first step are the rate times a gradient; products of six layers of them are beyond the largest
 # number, 3e38 or 2e308.
 HUGE = {"32-true": 1e30, "64-true": 1e200}
-CHECKED = 10  # steps, in the place of 100
 
 
-@pytest.fixture
-def frequent_checks(monkeypatch):
+@pytest.fixture(params=[1, 10])
+def checked(request, monkeypatch):
+    """Steps between two checks: 1 as on a CPU, more as on a GPU."""
     for module in ("training.module", "population.stack"):
-        monkeypatch.setattr(f"trainlab.{module}.STEPS_BETWEEN_LOSS_CHECKS", CHECKED)
+        monkeypatch.setattr(f"trainlab.{module}.checks_loss", lambda steps, *_: steps % request.param == 0)
+    return request.param
 
 
 def members(precision, lr):
@@ -91,17 +92,16 @@ def updates(monkeypatch):
     return made
 
 
-@pytest.mark.usefixtures("frequent_checks")
-def test_its_weights_stay_what_they_are_when_its_loss_is_found_not_to_be_finite(updates, tmp_path):
+def test_its_weights_stay_what_they_are_when_its_loss_is_found_not_to_be_finite(updates, checked, tmp_path):
+    made_by_it = max(2, checked)  # the loss of the second step is not finite
     together({tmp_path / str(i): work for i, work in enumerate(members("32-true", 1e30))})
-    assert sorted(len(made) for made in updates.values()) == [CHECKED, *[3 * STEPS] * 3]
-    ((module, made),) = [(module, made) for module, made in updates.items() if len(made) == CHECKED]
+    assert sorted(len(made) for made in updates.values()) == [made_by_it, *[3 * STEPS] * 3]
+    ((module, made),) = [(module, made) for module, made in updates.items() if len(made) == made_by_it]
     now = module.flat.parameter.detach()
     assert torch.equal(now.view(torch.int32), made[-1].view(torch.int32))  # NaN, too
 
 
-@pytest.mark.usefixtures("frequent_checks")
-def test_an_epoch_in_which_all_diverge_ends_early(tmp_path, monkeypatch):
+def test_an_epoch_in_which_all_diverge_ends_early(tmp_path, checked, monkeypatch):
     drawn, batch = [], BatchStreams.batch
 
     def counted(self, number):
@@ -111,14 +111,14 @@ def test_an_epoch_in_which_all_diverge_ends_early(tmp_path, monkeypatch):
     monkeypatch.setattr(BatchStreams, "batch", counted)
     works = [[*SGD, "trainer.precision=32-true", f"optim.lr={lr}"] for lr in (1e30, 1e29)]
     results = together({tmp_path / str(i): work for i, work in enumerate(works)})
-    assert drawn == list(range(CHECKED))
+    assert drawn == list(range(max(2, checked)))
     assert all(isinstance(result, Diverged) for result in results)
     assert [str(result) for result in results] == [str(alone(tmp_path / f"alone_{i}", *w)) for i, w in enumerate(works)]
 
 
 @pytest.mark.slow
 def test_it_diverges_in_a_later_epoch_by_its_schedule_as_it_does_alone(tmp_path):
-    """The rate is in the message: of the check, at the epoch's end, and not of the step."""
+    """The rate is in the message: that of the check, on a CPU of the step."""
     common = ["optim=sgd", "optim.momentum=0", "scheduler=one_cycle", "scheduler.cycle_momentum=false"]
     # From 1e-3 at the first step to 1e36 at the tenth of 200.
     works = [

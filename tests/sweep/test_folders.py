@@ -44,8 +44,7 @@ def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_pat
     assert told[0] == "error: 5 of 8 jobs cannot be run, so none was started"
     by_job = dict(line.strip().split(": ", 1) for line in told[1:])
     assert len(told) == 1 + len(by_job)
-    for seed in ("1", "2", "abc", "4"):
-        assert by_job[f"seed={seed} model=bn_"].startswith("model has no option 'bn_'; did you mean bn")
+    assert by_job["model=bn_ (4 jobs)"].startswith("model has no option 'bn_'; did you mean bn")
     assert by_job["seed=abc model=elu_he"] == "seed must be an integer, got 'abc'; set seed"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 

@@ -18,7 +18,7 @@ from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
 from trainlab.tasks import Classification
-from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS
+from trainlab.training.module import checks_loss
 from trainlab.training.optimizer_checks import needs_closure
 
 # Adam divides by the gradient's size + 1e-8: where a gradient is near zero, its rounding error of 1e-16 becomes
@@ -238,7 +238,7 @@ def test_divergence_in_a_later_epoch_names_its_step(train):
         train(callbacks=(Poison(STEPS + 6),))
 
 
-def test_divergence_is_noticed_before_a_long_epoch_ends(train):
+def test_divergence_ends_the_run_at_its_step(train):
     class Count(Callback):
         steps = 0
 
@@ -248,7 +248,15 @@ def test_divergence_is_noticed_before_a_long_epoch_ends(train):
     count = Count()
     with pytest.raises(Diverged, match="step 7 "):
         train("data.batch_size=2", callbacks=(count, Poison(7)))
-    assert count.steps == STEPS_BETWEEN_LOSS_CHECKS < NUM_TRAIN // 2
+    assert count.steps == 7 + 1 < NUM_TRAIN // 2
+
+
+def test_only_on_a_cpu_every_loss_is_checked():
+    steps = range(1, 301)
+    assert all(checks_loss(step, torch.device("cpu")) for step in steps)
+    early, regular = [1, 2, 4, 8, 16, 32, 64], [100, 200, 300]
+    assert [step for step in steps if checks_loss(step, torch.device("cuda"))] == early + regular
+    assert [step for step in steps if checks_loss(step, torch.device("cpu"), processes=2)] == regular
 
 
 def test_label_smoothing_out_of_range_is_refused():

@@ -1,6 +1,5 @@
 """Errors of Hydra and OmegaConf in the words of a person's mistake."""
 
-import difflib
 import functools
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainlab.config.help import describe_yaml_error
 from trainlab.config.load import load_config
+from trainlab.config.nearest import describe_nearest, describe_nearest_option, with_values
 from trainlab.config.overrides import unreadable
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.resolvers import CONF
@@ -50,7 +50,7 @@ def describe_config_error(
         group = overridden[1]
         if "No match in the defaults list" not in str(error):
             return f"{path} overrides the group {group}; its first line must be '# @package _global_'"
-        return f"{path}: there is no group {group!r}; {_nearest(group, _root(config_name)[1])}"
+        return f"{path}: there is no group {group!r}; {describe_nearest_option(group, _root(config_name)[1])}"
     text = str(error.__cause__ or error)
     if there := re.search(
         r"Could not append to config. An item is already at '([^']+)'|Multiple values for (\S+?)\.", text
@@ -66,7 +66,7 @@ def describe_config_error(
             return f"there is no setting {key!r}; --cfg hydra shows those of Hydra"
         if message := describe_renamed({key: ""}):
             return message
-        return _no_such_setting(key, _all_keys(overrides, config_name, config_dir))
+        return _no_such_setting(key, _all_keys(overrides, config_name, config_dir), with_values(overrides).get(key))
     reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
     setting = error.full_key if isinstance(error, InterpolationKeyError) else None
     return f"{setting}: {reason}" if setting and setting not in reason else reason
@@ -109,11 +109,10 @@ def describe_instantiation_error(error: Exception) -> str:
     return reason if not section or section[1] in reason else f"{reason} (in {section[1]})"
 
 
-def _no_such_setting(key: str, keys: Sequence[str]) -> str:
+def _no_such_setting(key: str, keys: Sequence[str], value: str | None = None) -> str:
     if key == "model.num_classes":
         return f"there is no setting {key!r}: this network takes the number of outputs from the data; leave it out"
-    same_depth = [other for other in keys if other.count(".") == key.count(".")]
-    return f"there is no setting {key!r}; {_nearest(key, same_depth or keys)}"
+    return f"there is no setting {key!r}; {describe_nearest(key, keys, value)}"
 
 
 @functools.cache
@@ -140,18 +139,7 @@ def _no_such_option(wrong: str, config_dir: str | Path | None) -> str:
         if other.endswith(f"/{option}"):
             return f"{group} has no option {option!r}; set {group}={other}"
     options = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
-    return f"{group} has no option {option!r}; {_nearest(option, in_folders if '/' in option else options)}"
-
-
-def _nearest(wrong: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(wrong, names, n=3, cutoff=0.5)
-    if not close:
-        last = wrong.rpartition(".")[2]
-        close = [n for n in names if n.rpartition(".")[2] == last][:3]
-    if close:
-        return "did you mean " + " or ".join(close) + "?"
-    shown = ", ".join(names[:20])
-    return f"there are: {shown}" if len(names) <= 20 else "see --help for the groups and common settings"
+    return f"{group} has no option {option!r}; {describe_nearest_option(option, in_folders if '/' in option else options)}"
 
 
 def _all_keys(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> list[str]:

@@ -180,16 +180,29 @@ def parse_overrides(overrides: Sequence[str], config_loader: Any = None) -> list
 
 def unreadable(error: Any) -> str:
     """What is wrong with the argument of Hydra's OverrideParseException, and how it can be written."""
-    reason = str(error).splitlines()[0].removeprefix("LexerNoViableAltException: ").partition(" expecting ")[0]
     key, equals, value = error.override.partition("=")
     if not equals or not key:
         return f"cannot read the argument {error.override!r}; write key=value"
     if not key.isascii():
         return f"there is no setting {key!r}; names of settings have no such letters"
+    # Hydra's own words are of use only for its functions; others are those of its parser.
+    if called := re.search(r"while evaluating '(.*?)': (.*)", str(error)):
+        return f"cannot read the argument {error.override!r}; {called[1]}: {called[2]}"
+    if re.search(r"^,|,,|,$", value):
+        return f"cannot read the argument {error.override!r}; a value is missing beside a comma"
     word = f"{key}={in_quotes(value)}"
     quote = '"' if "'" in word and not set(word) & set('$`"\\!') else "'"
     shell = f"{quote}{word}{quote}" if quote not in word else shlex.quote(word)
-    return f"cannot read the argument {error.override!r} ({reason}); in quotes it is text: {shell}"
+    return f"cannot read the argument {error.override!r}{_unpaired(value)}; in quotes it is text: {shell}"
+
+
+def _unpaired(value: str) -> str:
+    """Which bracket or quote of a value has no other; "" if all have."""
+    for opening, closing in ("[]", "()", "{}"):
+        if (more := value.count(opening) - value.count(closing)) != 0:
+            return f", a {closing if more > 0 else opening} is missing"
+    unpaired = [quote for quote in "'\"" if value.count(quote) % 2]
+    return f", a second {unpaired[0]} is missing" if unpaired else ""
 
 
 def in_quotes(text: str) -> str:

@@ -3,6 +3,7 @@
 Axes: M members, S streams of batches, B images of a batch, P parameters.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.vmapped import own_tensors, vmapped
 from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.fused_step import compiled, to_device
-from trainlab.training.module import STEPS_BETWEEN_LOSS_CHECKS, TaskModule, at_least_float32
+from trainlab.training.module import TaskModule, at_least_float32, checks_loss
 from trainlab.training.optimizers import has_state, rule_for
 
 ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
@@ -78,6 +79,7 @@ class Stack:
         # Random draws are functions of the step in the whole training.
         first = torch.tensor([member.current_epoch * steps for member in self.members], device=device)
         sizes: list[int] = []
+        active, checked = set(active), 0  # steps whose losses were looked at
         for step in range(steps):
             before_step()
             images, targets = streams.batch(step)
@@ -86,9 +88,11 @@ class Stack:
             losses[step] = loss
             scores += score
             sizes.append(targets.shape[1])
-            if (step + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
-                finite = dict(zip(self.members, losses[: step + 1].isfinite().all(0).tolist(), strict=True))
-                active = {member for member in active if finite[member]}
+            if checks_loss(step + 1, device):
+                latest, checked = losses[checked : step + 1], step + 1
+                if not math.isfinite(latest.sum()):
+                    finite = zip(self.members, latest.isfinite().all(0).tolist(), strict=True)
+                    active &= {member for member, is_finite in finite if is_finite}
                 if not active:
                     break
         return losses[: len(sizes)], scores, sizes

@@ -28,6 +28,7 @@ from trainlab.tasks.reported import TaskMetrics
 
 _MAX_MISTAKES = 100
 _MAX_ALIASES = 6
+_MAX_NAMES = 3
 
 
 def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
@@ -132,10 +133,24 @@ def same_folders(jobs: Sequence[Job]) -> dict[int, str]:
 
 
 def describe_mistakes(mistakes: Mapping[int, str], job_overrides: Sequence[Sequence[str]]) -> str:
-    """Message that lists all mistakes with their jobs."""
-    names = labels(job_overrides)
-    if len(mistakes) == len(names) and len(set(mistakes.values())) == 1:
+    """Message that lists each mistake once, with its jobs."""
+    by_message: dict[str, list[int]] = defaultdict(list)
+    for number in sorted(mistakes):
+        by_message[mistakes[number]].append(number)
+    if len(mistakes) == len(job_overrides) and len(by_message) == 1:
         return mistakes[0]
-    lines = [f"{len(mistakes)} of {len(names)} jobs cannot be run, so none was started"]
-    lines += ["\n    ".join(f"  {names[n]}: {mistakes[n]}".splitlines()) for n in sorted(mistakes)[:_MAX_MISTAKES]]
-    return "\n".join(lines + [f"  and {len(mistakes) - _MAX_MISTAKES} more"] * (len(mistakes) > _MAX_MISTAKES))
+    lines = [f"{len(mistakes)} of {len(job_overrides)} jobs cannot be run, so none was started"]
+    for message, numbers in [*by_message.items()][:_MAX_MISTAKES]:
+        lines.append("\n    ".join(f"  {_name_jobs(numbers, job_overrides)}: {message}".splitlines()))
+    more = len(by_message) - _MAX_MISTAKES
+    return "\n".join(lines + [f"  and {more} more"] * (more > 0))
+
+
+def _name_jobs(numbers: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
+    """What distinguishes these jobs: the overrides that they share and not all have, else some of their names."""
+    names = labels(job_overrides)
+    if len(numbers) == 1:
+        return names[numbers[0]]
+    shared = [word for word in names[numbers[0]].split() if all(word in names[n].split() for n in numbers)]
+    some = ", ".join(names[n] for n in numbers[:_MAX_NAMES]) + ", ..." * (len(numbers) > _MAX_NAMES)
+    return f"{' '.join(shared) or some} ({len(numbers)} jobs)"

@@ -1,5 +1,6 @@
 """Sums over the batches of an epoch, and over those of a validation."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,8 @@ class EpochSums:
     def first_not_finite(self) -> int | None:
         """The first batch since the last call whose loss is NaN or infinite. Waits for the device."""
         start, self._checked = self._checked, len(self.sizes)
+        if self._checked == start + 1:  # of one loss, the number: that takes 2 us
+            return None if math.isfinite(self.losses[start]) else start
         finite = self.losses[start : self._checked].isfinite()
         return None if bool(finite.all()) else start + int((~finite).nonzero()[0])
 

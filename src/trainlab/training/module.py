@@ -38,7 +38,20 @@ from trainlab.training.parameter_groups import Rules, list_names, own_name
 
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), targets (B, ...)
-STEPS_BETWEEN_LOSS_CHECKS = 100  # each check waits for the device
+STEPS_BETWEEN_LOSS_CHECKS = 100  # where a check waits for the device, or for other processes
+
+
+def checks_loss(batches: int, device: torch.device, processes: int = 1) -> bool:
+    """Whether the loss is checked to be finite after that many batches of an epoch.
+
+    On a CPU after each one. Elsewhere the check waits for the device: after 1, 2, 4, ... and every 100. Of several
+    processes one alone may have such a loss; the others have it soon after, and all end at the same check.
+    """
+    is_regular = batches % STEPS_BETWEEN_LOSS_CHECKS == 0
+    if processes > 1:
+        return is_regular
+    is_early = batches < STEPS_BETWEEN_LOSS_CHECKS and batches.bit_count() == 1
+    return device.type == "cpu" or is_early or is_regular
 
 
 class EpochSteps(Protocol):
@@ -345,7 +358,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Stop a training whose loss is not finite."""
-        if (batch_idx + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
+        if checks_loss(len(self._sums.sizes), self.device, self.trainer.world_size):
             self._check_losses()
 
     def _check_losses(self) -> None:

@@ -17,6 +17,7 @@ from trainlab.training.lightning_internals import (
     seed_batches,
     step_plateau_schedules,
 )
+from trainlab.training.module import checks_loss
 
 
 class OwnModuleProgress(Checkpoint):
@@ -46,6 +47,7 @@ class OwnModuleProgress(Checkpoint):
         self._group: Mapping[str, Any] = {}  # of the first optimizer
         self._lr: Any = None  # of the latest step; a schedule has changed that of the group
         self.begun_batches = self.begun_images = 0
+        self._checked = 0  # losses that are known to be finite
         self._losses: list[Tensor] = []  # of the batches of the epoch, where the training step returns them
         self._sizes: list[int] = []  # images of the batches
 
@@ -93,7 +95,7 @@ class OwnModuleProgress(Checkpoint):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the sums of the epoch."""
-        self.val_metrics, self._losses, self._sizes = {}, [], []
+        self.val_metrics, self._losses, self._sizes, self._checked = {}, [], [], 0
         self._seed_all("epoch", trainer.current_epoch)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -112,6 +114,8 @@ class OwnModuleProgress(Checkpoint):
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor) and loss.dim() == 0:  # Lightning has divided it
             self._losses.append(loss.detach() * self.accumulate if self.accumulate > 1 else loss.detach())
+            if checks_loss(len(self._losses), loss.device, trainer.world_size):
+                self._check_loss(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop a training whose loss is not finite."""
@@ -161,9 +165,10 @@ class OwnModuleProgress(Checkpoint):
         return {name: float(value) for name, value in found.items()}
 
     def _check_loss(self, trainer: Trainer) -> None:
-        if not self._losses or bool((finite := torch.stack(self._losses).isfinite()).all()):
+        start, self._checked = self._checked, len(self._losses)
+        if start == self._checked or bool((finite := torch.stack(self._losses[start:]).isfinite()).all()):
             return
-        batch_idx = int((~finite).nonzero()[0])
+        batch_idx = start + int((~finite).nonzero()[0])
         raise Diverged(
             f"the loss is not finite in epoch {trainer.current_epoch}, batch {batch_idx}; lower the learning rate of "
             "the module, or set trainer.gradient_clip_val=1; debug=anomaly names the operation"
