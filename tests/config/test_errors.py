@@ -70,6 +70,14 @@ FILES = {  # file and text: message, with the file as FILE
         GLOBAL + "traner: {max_epochs: 1}",
     ): "there is no setting 'traner.max_epochs'; did you mean train",
     ("experiment/a", GLOBAL + "sweep: {jbos: 1}"): "there is no setting 'sweep.jbos'; did you mean sweep.jobs?",
+    (
+        "experiment/a",
+        GLOBAL + "callbacks: {early_stoping: null}",
+    ): "there is no setting 'callbacks.early_stoping'; did you mean callbacks.early_stopping?",
+    (
+        "experiment/a",
+        GLOBAL + "logger: {tensorbord: {max_queue: 3}}",
+    ): "there is no setting 'logger.tensorbord'; did you mean logger.tensorboard?",
     ("experiment/a", "seed: 1"): f"the settings of experiment/a.yaml have no effect; {FIRST_LINE}",
     ("local/default", "seed: 1"): f"the settings of local/default.yaml have no effect; {FIRST_LINE}",
     (

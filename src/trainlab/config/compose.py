@@ -22,7 +22,7 @@ from trainlab.config.overrides import (
 )
 from trainlab.config.resolvers import absolute_folder, resolvers_registered, time_name
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
-from trainlab.programs import import_from
+from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import absolute, make_new_folder
 from trainlab.runs.fingerprint import as_typed as without_plus
 from trainlab.runs.latest import latest_checkpoint
@@ -73,7 +73,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
                 cfg.name = new_folder(absolute_folder(cfg.output_dir))
             if str(references["run_dir"]).startswith("${hydra:"):
                 cfg.run_dir = str(Path(absolute_folder(cfg.output_dir), str(cfg.name)))
-            return _resolved(cfg, overrides, choices, Path.cwd())
+            return _resolved(cfg, overrides, choices, Path.cwd(), config_dir=config_dir)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
             raise WrongArguments(describe_config_error(error, overrides, "train", config_dir)) from None
 
@@ -116,7 +116,7 @@ def resolve_job(cfg: DictConfig, hydra: Any) -> RunConfig:
     if cfg.ckpt_path == "latest" and hydra.mode is RunMode.MULTIRUN:
         raise ValueError("ckpt_path=latest would name another checkpoint for each run of a sweep; set the path of one")
     job = hydra.runtime
-    return _resolved(cfg, as_typed(hydra.overrides.task), job.choices, job.cwd, job.output_dir)
+    return _resolved(cfg, as_typed(hydra.overrides.task), job.choices, job.cwd, job.output_dir, config_folder())
 
 
 def as_typed(overrides: ListConfig) -> list[str]:
@@ -139,7 +139,12 @@ def new_folder(parent: str) -> str:
 
 
 def _resolved(
-    cfg: DictConfig, overrides: Sequence[str], choices: Any, start: str | Path, job_dir: str | None = None
+    cfg: DictConfig,
+    overrides: Sequence[str],
+    choices: Any,
+    start: str | Path,
+    job_dir: str | None = None,
+    config_dir: str | Path | None = None,
 ) -> RunConfig:
     """Fix what depends on when and where the command is given, and resolve the rest.
 
@@ -157,7 +162,7 @@ def _resolved(
         cfg.run_dir = job_dir
     if not isinstance(cfg.run_dir, str) or not cfg.run_dir:
         raise ValueError("run_dir follows from output_dir and name; set these, and leave out run_dir")
-    if message := describe_unknown(cfg, choices):
+    if message := describe_unknown(cfg, choices, config_dir):
         raise WrongArguments(message)
     make_paths_absolute(cfg, start)
     cfg.name = cfg.name

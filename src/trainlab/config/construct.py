@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from trainlab.config.errors import describe_instantiation_error
 from trainlab.config.module_settings import has_own_module
-from trainlab.config.targets import locate, with_facts
+from trainlab.config.targets import check_targets, locate, with_facts
 from trainlab.tasks.metrics import METRICS, Metric, metric_of, mode_of
 from trainlab.validation import check_arguments
 
@@ -59,6 +59,7 @@ def construct(
             metric_of(arguments["monitor"], f"{section}.monitor", known)
         arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section, known)
     check_arguments(target, arguments, section)
+    check_targets(arguments, section)
     if facts:
         plain = with_facts(plain, section, facts)
     path = section.split(".")  # by which Hydra names it in errors

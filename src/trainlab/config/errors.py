@@ -17,6 +17,7 @@ from trainlab.config.renamed import describe_renamed
 from trainlab.config.resolvers import CONF
 
 _GLOBAL = ("experiment", "local", "debug")  # groups whose options have settings of all others
+_OF_OBJECTS = ("callbacks", "logger")  # groups of objects by name, which null switches off
 
 
 def describe_config_error(
@@ -72,7 +73,7 @@ def describe_config_error(
     return f"{setting}: {reason}" if setting and setting not in reason else reason
 
 
-def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
+def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any], config_dir: str | Path | None = None) -> str:
     """What is wrong with a setting that no part of a run has: a file, or a + before it, adds any; "" if there is none.
 
     Groups of the user's own, and settings that others refer to, are none of these.
@@ -80,6 +81,7 @@ def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     Args:
         cfg: without Hydra's own part.
         choices: the chosen option of each group.
+        config_dir: the user's config folder.
     """
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg))
     root, groups = _root("train")
@@ -94,12 +96,24 @@ def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     known = {*root, *groups, *own} - {*_GLOBAL}
     unknown = [key for key in settings if key not in known and f"${{{key}" not in str(settings)]
     unknown += [f"sweep.{key}" for key in settings["sweep"] if key not in root["sweep"]]
+    for group in _OF_OBJECTS:
+        if group in choices:
+            unknown += _unnamed_objects(group, settings[group], config_dir)
     if not unknown:
         return ""
     of_unknown = _dotted_keys({key: settings[key] for key in unknown if key in settings})
     key = next((key for key in of_unknown if key.startswith(f"{unknown[0]}.")), unknown[0])
     there_are = [other for other in _dotted_keys(settings) if other not in {*of_unknown, *unknown}]
     return _no_such_setting(key, there_are)
+
+
+def _unnamed_objects(group: str, settings: Mapping[str, Any], config_dir: str | Path | None) -> list[str]:
+    """Keys of what a file sets for callbacks or loggers that have no class, and that no option of the group has."""
+    without = [key for key, value in settings.items() if not isinstance(value, dict) or "_target_" not in value]
+    folders = [Path(folder, group) for folder in (CONF, config_dir) if folder]
+    files = [yaml.safe_load(path.read_text()) for folder in folders for path in folder.rglob("*.yaml") if without]
+    named = {key for file in files if isinstance(file, dict) for key in file}
+    return [f"{group}.{key}" for key in without if key not in named]
 
 
 def describe_instantiation_error(error: Exception) -> str:
@@ -139,7 +153,9 @@ def _no_such_option(wrong: str, config_dir: str | Path | None) -> str:
         if other.endswith(f"/{option}"):
             return f"{group} has no option {option!r}; set {group}={other}"
     options = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
-    return f"{group} has no option {option!r}; {describe_nearest_option(option, in_folders if '/' in option else options)}"
+    return (
+        f"{group} has no option {option!r}; {describe_nearest_option(option, in_folders if '/' in option else options)}"
+    )
 
 
 def _all_keys(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> list[str]:

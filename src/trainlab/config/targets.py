@@ -31,6 +31,16 @@ def locate(name: str, section: str) -> Any:
         raise ValueError(f"{name} cannot be imported ({reason}); {advice}") from error
 
 
+def check_targets(settings: Any, section: str) -> None:
+    """Raise ValueError where an object inside a section, such as one of a list, cannot be imported."""
+    inner = settings.items() if isinstance(settings, Mapping) else ()
+    listed = enumerate(settings) if isinstance(settings, list) else ()
+    for path, value in [*((f"{section}.{key}", v) for key, v in inner), *((f"{section}[{i}]", v) for i, v in listed)]:
+        if isinstance(value, Mapping) and "_target_" in value:
+            locate(str(value["_target_"]), path)
+        check_targets(value, path)
+
+
 def with_facts(settings: Any, section: str, facts: Mapping[str, Any]) -> Any:
     """Settings of the objects in a section, with those ``facts`` that their signatures have and that are not given.
 

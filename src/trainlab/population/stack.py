@@ -74,7 +74,7 @@ class Stack:
         device, count = self.values.device, len(self.members)
         some = next(iter(active))
         streams = BatchStreams([(member if member in active else some).batches for member in self.members])
-        losses = torch.zeros(steps, count, device=device)
+        losses = torch.zeros(steps, count, dtype=torch.float32, device=device)  # as those of a solo run
         scores = torch.zeros(count, dtype=torch.float64, device=device)
         # Random draws are functions of the step in the whole training.
         first = torch.tensor([member.current_epoch * steps for member in self.members], device=device)
