@@ -217,7 +217,12 @@ def _logged(parts: Parts, result: Result) -> Iterator[None]:
     try:
         yield
     finally:
-        parts.loggers.finish(result.metrics, result.status, parts.trainer.global_step)
+        _finish_loggers(parts, result)
+
+
+def _finish_loggers(parts: Parts, result: Result) -> None:
+    time = {"total_s": result.time["total_s"]} if "total_s" in result.time else {}
+    parts.loggers.finish(result.metrics | time, result.status, parts.trainer.global_step)
 
 
 def _record_death(result: Result, parts: Parts, folder: Path, error: Exception) -> None:
@@ -225,7 +230,7 @@ def _record_death(result: Result, parts: Parts, folder: Path, error: Exception) 
     result.status, result.error = "failed", {"type": type(error).__name__, "message": str(error), "traceback": ""}
     result.write(folder)
     print(f"error: {error}", file=sys.stderr, flush=True)
-    parts.loggers.finish(result.metrics, result.status, parts.trainer.global_step)
+    _finish_loggers(parts, result)
 
 
 def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:

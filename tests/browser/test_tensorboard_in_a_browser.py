@@ -45,7 +45,10 @@ def rows(cells: list[list]) -> list[list[str]]:
 
 
 def test_the_hparams_table_has_the_settings_and_figures_of_every_run(open_page, address, runs):
-    page = open_page(f"{address}/#hparams", width=2600).page
+    opened = open_page(f"{address}/#hparams", width=2600)
+    page, said = opened.page, []
+    page.on("console", lambda line: said.append(line.text))
+    page.reload()
     cells = page.locator("tf-hparams-table-view vaadin-grid-cell-content")
     for name in runs:
         cells.filter(has_text=name).first.wait_for(timeout=PATIENCE_MS)
@@ -55,13 +58,18 @@ def test_the_hparams_table_has_the_settings_and_figures_of_every_run(open_page, 
                      .filter(([box]) => box.width > 0).map(([box, text]) => [box.top, box.left, text])"""
     )
     header, *table = rows(boxes)
-    assert header == ["Trial ID", "Show Metrics", "lr", "model", "optimizer", "scheduler", "seed", *METRICS]
+    shown = ["activation", "batch_norm", "initializer", "lr", "model"]  # what differs
+    assert header == ["Trial ID", "Show Metrics", *shown, *METRICS]
     assert sorted(row[0] for row in table) == sorted(runs)
-    for name, _, lr, model, optimizer, scheduler, seed, *figures in table:
+    for name, _, activation, batch_norm, _, lr, model, *figures in table:
         assert name.startswith(f"lr_study/model={model},optim.lr={float(lr):g},")
-        assert (optimizer, scheduler, seed) == ("NAdam", "constant", "1")
+        assert (activation, batch_norm) == {"bn": ("elu", "true"), "selu": ("selu", "false")}[model]
         expected = [runs[name][1]["metrics"][metric] + (metric == "best_epoch") for metric in METRICS]  # from one
         assert [float(figure) for figure in figures] == pytest.approx(expected, rel=1e-4)  # five digits are shown
+    assert not [line for line in said if "domain type" in line]
+    page.locator("tf-hparams-query-pane paper-checkbox").filter(has_text=re.compile(r"^\s*bn\s*$")).click()
+    cells.filter(has_text="model=bn").first.wait_for(state="detached", timeout=PATIENCE_MS)
+    cells.filter(has_text="model=selu").first.wait_for(timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("tag", ["train/loss", "train/acc", "val/loss", "val/acc"])
@@ -81,11 +89,23 @@ def test_the_curves_end_where_metrics_csv_ends(tag, open_page, address, runs):
 def test_losses_of_training_and_validation_share_a_chart(open_page, address, runs):
     page = open_page(f"{address}/#custom_scalars").page
     charts = page.locator("tf-custom-scalar-multi-line-chart-card")
-    charts.nth(2).wait_for(timeout=PATIENCE_MS)
-    assert charts.count() == 3
-    for title, series in (("loss", 8), ("accuracy", 8), ("learning rate", 4)):
-        chart = charts.filter(has=page.get_by_text(title, exact=True))
-        chart.get_by_text(f"Matches ({series})").wait_for(timeout=PATIENCE_MS)
+    charts.nth(4).wait_for(timeout=PATIENCE_MS)
+    assert charts.count() == 5
+    for i, (title, series) in enumerate(
+        (("loss", 4), ("accuracy", 4), ("loss", 8), ("accuracy", 8), ("learning rate", 4))
+    ):
+        charts.nth(i).get_by_text(title, exact=True).wait_for(timeout=PATIENCE_MS)
+        charts.nth(i).get_by_text(f"Matches ({series})").wait_for(timeout=PATIENCE_MS)
+
+
+def test_losses_come_first_and_the_config_is_a_text(open_page, address, runs):
+    page = open_page(f"{address}/#timeseries", height=3000).page
+    groups = page.locator("metrics-card-group-toolbar .group-title")
+    groups.nth(4).wait_for(timeout=PATIENCE_MS)
+    assert groups.all_inner_texts() == ["train", "val", "values at the end", "view", "while training"]
+    assert page.locator("scalar-card").count() == 4  # accuracy and loss of each; the other sections are closed
+    page = open_page(f"{address}/#text").page
+    page.locator("tf-text-loader").filter(has_text="_target_: torch.optim.NAdam").first.wait_for(timeout=PATIENCE_MS)
 
 
 def test_the_pictures_of_every_run_are_there(open_page, address, runs):

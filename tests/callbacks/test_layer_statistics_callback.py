@@ -22,6 +22,7 @@ from trainlab.runs.fingerprint import fingerprint
 from trainlab.runs.result import Result
 
 ON = "callbacks.layer_statistics.every_n_epochs=1"
+HISTOGRAMS_ON = "callbacks.layer_statistics.histograms=true"
 DROPOUT = ("model.dropout=0.3", "model.dropout_kind=standard", "model.dropout_after=every")
 CASES = {
     "bn and dropout": ("model=bn", *DROPOUT),
@@ -35,7 +36,7 @@ CASES = {
 @pytest.mark.parametrize("case", cases(CASES, "bn and dropout"))
 def test_a_training_is_the_same_to_the_bit(train, case):
     _, plain = train(*CASES[case], name="plain")
-    result, probed = train(*CASES[case], ON, name="probed")
+    result, probed = train(*CASES[case], ON, HISTOGRAMS_ON, name="probed")
     assert_same_training(probed, plain)
     assert result.metrics["test_loss"] == Result.read(plain).metrics["test_loss"]
     assert (
@@ -141,8 +142,8 @@ def test_a_resumed_run_leaves_the_rows_and_points_of_an_undisturbed_one(train):
 
 
 @pytest.mark.slow
-def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
-    _, folder = train(ON, BOARD)
+def test_tensorboard_has_a_series_and_histograms_a_layer(train):
+    _, folder = train(ON, HISTOGRAMS_ON, BOARD)
     told = rows(folder, "layer_statistics.csv")
     for key, section in LAYERS.items():
         for layer in ("linear_1", "linear_3", "output"):
@@ -151,7 +152,7 @@ def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
             found = points(folder, f"{section}/{layer}")
             assert [step for step, _ in found] == [step for step, _ in expected]
             assert [v for _, v in found] == pytest.approx([v for _, v in expected], rel=1e-6)  # float32
-    series = values(folder)[f"{HISTOGRAMS}/linear_2"]
+    series = values(folder)[f"{HISTOGRAMS['activations']}/linear_2"]
     stds = [float(row["std"]) for row in told if row["layer"] == "linear_2"]
     for (_, value), std in zip(series, stds, strict=True):
         histogram = value.histo
@@ -160,6 +161,21 @@ def test_tensorboard_has_a_series_and_a_histogram_a_layer(train):
         assert histogram.sum_squares / histogram.num - mean**2 == pytest.approx(std**2, rel=1e-4)
         assert len(histogram.bucket) == len(histogram.bucket_limit) == 64
         assert histogram.bucket_limit[-1] == pytest.approx(histogram.max)
+    weights = load_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"]
+    of_layer = [value for name, value in weights.items() if "linear_2" in name]
+    _, last = values(folder)[f"{HISTOGRAMS['weights']}/linear_2"][-1]
+    assert last.histo.num == sum(value.numel() for value in of_layer) == 16 * 16 + 16
+    assert last.histo.sum == pytest.approx(sum(float(value.double().sum()) for value in of_layer))
+    norms = [float(row["gradient_norm"]) for row in told if row["layer"] == "linear_2"]
+    for (_, value), norm in zip(values(folder)[f"{HISTOGRAMS['gradients']}/linear_2"], norms, strict=True):
+        assert value.histo.sum_squares == pytest.approx(norm**2)
+
+
+def test_only_activations_have_histograms_by_default(train):
+    _, folder = train(ON, BOARD, "trainer.max_epochs=1")
+    found = values(folder)
+    assert f"{HISTOGRAMS['activations']}/linear_1" in found
+    assert not {f"{HISTOGRAMS[kind]}/linear_1" for kind in ("weights", "gradients")} & found.keys()
 
 
 def test_activations_that_are_not_finite_are_recorded(train, tmp_path):

@@ -5,7 +5,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainlab.inference.layer_statistics import Layer, activations, gradient_norms, layers_of, statistics, weights_of
+from trainlab.inference.layer_statistics import (
+    Layer,
+    activations,
+    gradients,
+    histogram,
+    layers_of,
+    norm,
+    statistics,
+    weights_of,
+)
 from trainlab.models import CNN, MLP, image_network
 from trainlab.randomness import CounterDraws, generator
 from trainlab.tasks import Classification
@@ -147,6 +156,10 @@ def test_kernels_are_rows_and_what_has_no_matrix_has_no_figures():
         assert [*map(math.isnan, found.values())] == [True, True]
 
 
+def gradient_norms(*arguments):
+    return [*map(norm, gradients(*arguments))]
+
+
 def test_gradient_norms_by_hand():
     network, pixels = by_hand()
     # Labels 0 and 1. The loss's gradient by the logits is half of p - label: (-1/4, 1/4) and (s/2, -s/2) with
@@ -158,15 +171,23 @@ def test_gradient_norms_by_hand():
     assert norms == pytest.approx(expected, rel=1e-6)  # float32
 
 
+def test_a_histogram_is_of_the_finite_values_of_all_tensors():
+    found = histogram([torch.tensor([[0.0, 1.0]]), torch.tensor([64.0, math.inf])])
+    assert (found["min"], found["max"], found["num"], found["sum"], found["sum_squares"]) == (0, 64, 3, 65, 4097)
+    assert found["bucket_counts"] == [1, 1, *[0] * 61, 1]
+    assert found["bucket_limits"] == [*range(1, 65)]
+    assert histogram([]) is None
+
+
 def test_the_gradient_is_that_of_the_smoothed_loss_in_training_mode():
     network = image_network(MLP, (3, 8, 8), 1, depth=2, width=6, batch_norm=True, **DROPOUT)
     layers, labels = layers_of(network), torch.arange(8) % 10
     norms = gradient_norms(network, layers, images(8), labels, Classification(label_smoothing=0.3).loss)
     network.train()
     functional.cross_entropy(network(images(8)), labels, label_smoothing=0.3).backward()
-    for layer, norm in zip(layers, norms, strict=True):
+    for layer, found in zip(layers, norms, strict=True):
         own = torch.cat([p.grad.flatten() for part in layer.parts for p in part.parameters()])
-        assert norm == pytest.approx(float(own.norm()), rel=1e-5)
+        assert found == pytest.approx(float(own.norm()), rel=1e-5)
 
 
 def test_the_network_is_left_as_it_was():

@@ -12,14 +12,16 @@ TEXTS = {
     "layers",
     "activation",
     "initializer",
-    "dropout",
+    "dropout_kind",
     "optimizer",
     "scheduler",
     "augmentation",
     "data",
-    "seed",
 }
-NUMBERS = {"lr", "momentum", "weight_decay", "batch_size", "label_smoothing", "gradient_clip", "max_epochs"}
+NUMBERS = {
+    *("lr", "momentum", "weight_decay", "batch_size", "label_smoothing", "gradient_clip", "max_epochs"),
+    *("dropout", "seed"),
+}
 COLUMNS = dict.fromkeys(TEXTS, str) | dict.fromkeys(NUMBERS, float) | {"batch_norm": bool, "standardize": bool}
 GROUPS = ("model", "optim", "scheduler", "data")
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((PROJECT / "conf" / group).glob("*.yaml"))]
@@ -56,7 +58,8 @@ def test_a_dense_network(compose_config):
         "activation": "selu",
         "initializer": "lecun_normal",
         "batch_norm": False,
-        "dropout": "alpha 0.1, last",
+        "dropout": 0.1,
+        "dropout_kind": "alpha, last",
         "standardize": True,
         "optimizer": "NAdam",
         "lr": 1e-4,
@@ -69,7 +72,7 @@ def test_a_dense_network(compose_config):
         "gradient_clip": 1.0,
         "data": "Shapes",
         "max_epochs": 2.0,
-        "seed": "0",
+        "seed": 0.0,
     }
 
 
@@ -86,7 +89,7 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
     found = hyperparameters(config)
     assert found["model"] == "Net"
     assert found["layers"] == "32 32, 64 + 64"
-    assert found["dropout"] == "0.25, 0, 0.5"
+    assert (found["dropout"], found["dropout_kind"]) == (0.5, "0.25, 0, 0.5")
     assert (found["activation"], found["augmentation"]) == ("none", "none")
     assert (found["momentum"], found["weight_decay"], found["gradient_clip"]) == (0.0, 0.0, 0.0)
     assert (found["batch_norm"], found["standardize"]) == (False, False)
@@ -95,13 +98,22 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
 @pytest.mark.parametrize(
     ("options", "shown"),
     [
-        (("model=alpha_dropout", "model.dropout_after=every"), "alpha 0.1, every"),
-        (("model=alpha_dropout", "model.dropout_kind=standard"), "standard 0.1, last"),
-        (("model=selu",), "0"),
+        (("model=alpha_dropout", "model.dropout_after=every"), (0.1, "alpha, every")),
+        (("model=alpha_dropout", "model.dropout_kind=standard"), (0.1, "standard, last")),
+        (("model=selu",), (0.0, "none")),
     ],
 )
 def test_two_kinds_or_places_of_dropout_do_not_look_alike(options, shown):
-    assert hyperparameters(plain(compose(*options)))["dropout"] == shown
+    found = hyperparameters(plain(compose(*options)))
+    assert (found["dropout"], found["dropout_kind"]) == shown
+
+
+@pytest.mark.parametrize("rates", ["high", None, {"first": 0.5}, []])
+def test_dropout_of_a_foreign_network_that_is_no_number_is_none(rates, compose_config):
+    config = compose_config().settings
+    config["model"]["dropout"] = rates
+    found = hyperparameters(config)
+    assert (found["dropout"], found["dropout_kind"]) == (0.0, "none")
 
 
 def test_augmentation_is_in_one_column(compose_config):

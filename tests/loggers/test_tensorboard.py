@@ -5,21 +5,25 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 from lightning.pytorch.callbacks import Callback
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from conftest import STEPS
 from event_files import BOARD, event_files, points, values
-from trainlab.loggers.tensorboard import TensorBoard, charts, results
+from trainlab.loggers.hparams import experiment as columns
+from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept_values, swept_values
+from trainlab.loggers.tensorboard import FINAL, TensorBoard, charts, results
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
-METRICS = results(DEFAULT)
-CURVES = ("train/loss", "train/acc", "val/loss", "val/acc", "run/lr", "run/epoch")
+METRICS = [*results(DEFAULT), "epochs", "total_s"]
+CURVES = ("train/loss", "train/acc", "val/loss", "val/acc", "while training/lr", "while training/momentum")
+COLUMNS = {"while training/lr": "lr", "while training/momentum": "momentum"}  # of metrics.csv
 
 
 class At(Callback):
@@ -60,16 +64,17 @@ def described(folder: Path) -> tuple[api_pb2.Experiment, dict[str, object], int 
 
 def assert_result_is_shown(result, folder):
     """The figures of `result.json`, a point each, and nothing for those it has not; epochs count from one."""
-    for name, tag in METRICS.items():
-        shown = [value for _, value in points(folder, tag)]
-        expected = [result.metrics[name] + (name == "best_epoch")] if name in result.metrics else []
+    figures = result.metrics | {"total_s": result.time["total_s"]}
+    for name in METRICS:
+        shown = [value for _, value in points(folder, f"{FINAL}/{name}")]
+        expected = [figures[name] + (name == "best_epoch")] if name in figures else []
         assert shown == pytest.approx(expected, rel=1e-6), name  # float32
 
 
 def assert_curves_are_those_of_metrics_csv(folder):
     rows = read_rows(folder / "metrics.csv")
     for tag in CURVES:
-        expected = [(int(row["step"]), float(row[tag.removeprefix("run/")])) for row in rows]
+        expected = [(int(row["step"]), float(row[COLUMNS.get(tag, tag)])) for row in rows]
         assert [step for step, _ in points(folder, tag)] == [step for step, _ in expected], tag
         assert [v for _, v in points(folder, tag)] == pytest.approx([v for _, v in expected], rel=1e-6), tag
 
@@ -82,8 +87,10 @@ def test_one_file_with_curves_hyperparameters_and_result(train):
     assert_result_is_shown(result, folder)
     experiment, settings, status = described(folder)
     assert {info.name for info in experiment.hparam_infos} == set(settings)
-    assert [(info.display_name, info.name.tag) for info in experiment.metric_infos] == list(METRICS.items())
-    expected = {"optimizer": "SGD", "lr": 0.05, "momentum": 0.9, "seed": "3", "layers": "3 x 16", "batch_norm": False}
+    assert [(info.display_name, info.name.tag) for info in experiment.metric_infos] == [
+        (m, f"{FINAL}/{m}") for m in METRICS
+    ]
+    expected = {"optimizer": "SGD", "lr": 0.05, "momentum": 0.9, "seed": 3.0, "layers": "3 x 16", "batch_norm": False}
     assert {name: settings[name] for name in expected} == expected
     assert status == api_pb2.STATUS_SUCCESS
 
@@ -94,19 +101,53 @@ def test_columns_and_charts_are_those_of_the_metrics_of_the_task():
     expected = {"val_mae": "val/best_mae", "test_mae": "test/mae", "best_epoch": "val/best_epoch"}
     assert results(metrics) == expected
     assert charts(metrics) == {
-        "mean absolute error": ["Multiline", ["train/mae$", "val/mae$"]],
-        "learning rate": ["Multiline", ["run/lr$"]],
+        "validation": {"mean absolute error": ["Multiline", ["val/mae$"]]},
+        "training and validation": {
+            "mean absolute error": ["Multiline", ["train/mae$", "val/mae$"]],
+            "learning rate": ["Multiline", ["while training/lr$"]],
+        },
     }
 
 
-def test_losses_share_a_chart(train):
-    _, folder = train(BOARD)
-    [(_, layout)] = values(folder)["custom_scalars__config__"]
+def test_charts_texts_and_the_order_of_sections(train):
+    result, folder = train(BOARD, "tags=[first,second]", "trainer.max_epochs=1")
+    found = values(folder)
+    [(_, layout)] = found["custom_scalars__config__"]
     content = layout_pb2.Layout.FromString(layout.tensor.string_val[0])
-    charts = {chart.title: list(chart.multiline.tag) for category in content.category for chart in category.chart}
-    assert charts["loss"] == ["train/loss$", "val/loss$"]
-    assert charts["accuracy"] == ["train/acc$", "val/acc$"]
-    assert charts["learning rate"] == ["run/lr$"]
+    charts = {
+        (category.title, chart.title): [*chart.multiline.tag]
+        for category in content.category
+        for chart in category.chart
+    }
+    assert charts["validation", "loss"] == ["val/loss$"]
+    assert charts["training and validation", "accuracy"] == ["train/acc$", "val/acc$"]
+    texts = {name: found[f"{name}/text_summary"][0][1].tensor.string_val[0].decode() for name in ("config", "result")}
+    code = [line.removeprefix("    ") for line in texts["config"].splitlines()]
+    assert yaml.safe_load("\n".join(code)) == yaml.safe_load((folder / "config.yaml").read_text())
+    assert f"val_loss | {result.metrics['val_loss']:.6g}" in texts["result"].splitlines()
+    assert found["tags/text_summary"][0][1].tensor.string_val == [b"first, second"]
+    sections = sorted({tag.split("/")[0] for tag, points in found.items() if points[0][1].HasField("simple_value")})
+    assert sections == ["train", "val", FINAL, "while training"]  # as TensorBoard sorts them
+
+
+def test_columns_have_the_values_of_the_sweep_to_filter_by(monkeypatch):
+    monkeypatch.setenv(SWEPT_VARIABLE, "{}")
+    solo = {"model": "bn", "optimizer": "Adam", "lr": 0.1, "scheduler": "cosine", "seed": 1.0, "batch_norm": True}
+    jobs = [solo | {"seed": float(seed), "lr": lr} for seed in range(1, 4) for lr in (10.0**-k for k in range(10))]
+    pass_swept_values([*jobs, solo | {"model": "selu", "batch_norm": False}])
+    found = {
+        one.name: one
+        for one in metadata.parse_experiment_plugin_data(
+            columns(solo, swept_values(), {}).value[0].metadata.plugin_data.content
+        ).hparam_infos
+    }
+    assert [*found["model"].domain_discrete] == ["bn", "selu"]
+    assert [*found["seed"].domain_discrete] == [1, 2, 3]
+    assert (found["seed"].type, found["lr"].type) == (api_pb2.DATA_TYPE_FLOAT64, api_pb2.DATA_TYPE_FLOAT64)
+    assert (found["lr"].domain_interval.min_value, found["lr"].domain_interval.max_value) == (1e-9, 1)  # ten values
+    assert [*found["batch_norm"].domain_discrete] == [False, True]
+    assert [*found["optimizer"].domain_discrete] == ["Adam"]
+    assert {name for name, one in found.items() if one.differs} == {"model", "lr", "seed", "batch_norm", "optimizer"}
 
 
 @pytest.mark.parametrize(
@@ -130,8 +171,8 @@ def test_a_run_that_was_interrupted_shows_what_it_had(train, tmp_path):
         train(BOARD, callbacks=(At(1, ctrl_c),))
     folder = tmp_path / "run"
     assert_curves_are_those_of_metrics_csv(folder)
-    assert len(points(folder, METRICS["val_loss"])) == 1
-    assert points(folder, METRICS["test_loss"]) == []
+    assert len(points(folder, f"{FINAL}/val_loss")) == 1
+    assert points(folder, f"{FINAL}/test_loss") == []
     assert described(folder)[2] == api_pb2.STATUS_UNKNOWN
 
 
@@ -150,7 +191,7 @@ def test_a_diverged_run_has_its_hyperparameters_and_no_figures(train, tmp_path):
         train(BOARD, "optim=sgd", "optim.lr=1e30")
     _, settings, status = described(tmp_path / "run")
     assert (settings["lr"], status) == (1e30, api_pb2.STATUS_FAILURE)
-    assert not any(points(tmp_path / "run", tag) for tag in METRICS.values())
+    assert not any(points(tmp_path / "run", f"{FINAL}/{name}") for name in ("val_loss", "test_loss", "best_epoch"))
 
 
 @pytest.mark.slow
@@ -180,7 +221,7 @@ def test_a_file_cut_off_in_the_middle_of_a_point_is_mended(tmp_path):
 def test_points_are_on_disk_after_every_epoch(tmp_path):
     board = TensorBoard(str(tmp_path))
     board.log_metrics({"train/loss": 1.0, "lr": 0.5}, 10)
-    assert (points(tmp_path, "train/loss"), points(tmp_path, "run/lr")) == ([(10, 1.0)], [(10, 0.5)])
+    assert (points(tmp_path, "train/loss"), points(tmp_path, "while training/lr")) == ([(10, 1.0)], [(10, 0.5)])
 
 
 def test_nothing_is_written_before_there_is_something_to_write(tmp_path):

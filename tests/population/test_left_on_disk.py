@@ -100,7 +100,7 @@ def points(folder):
     found = []
     for event in EventFileLoader(str(path)).Load():
         for value in event.summary.value:
-            timed = any(name in value.tag for name in ("epoch_s", "images_per_s"))
+            timed = any(name in value.tag for name in ("epoch_s", "images_per_s", "total_s"))
             number = value.tensor.float_val[:] if value.tensor.float_val and not timed else None
             found.append((value.tag, event.step, number))
     return found

@@ -18,6 +18,7 @@ import trainlab.run  # noqa: F401  here, so that the jobs' processes start with 
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
+from trainlab.loggers.hyperparameters import Value, pass_swept_values
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line
 from trainlab.report import find_runs, runs_table, write_report
@@ -67,7 +68,8 @@ def launch_trainings(
                 watch.say(line)
             if most_together != 1 and len(state.waiting) > 1:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
-            interrupted = run_items(items, partial(_work, jobs), state, gpus, on_failure == "stop", watch)
+            work = partial(_work, jobs, [job.hyperparameters for job in found])
+            interrupted = run_items(items, work, state, gpus, on_failure == "stop", watch)
         finally:
             watch.close()
         if reports:
@@ -184,8 +186,12 @@ def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
     return status, message.removeprefix("error: ")
 
 
-def _work(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
-    """In the item's process: run its jobs with output to their logs. Returns errors by job number."""
+def _work(jobs: Jobs, hyperparameters: Sequence[Mapping[str, Value]], item: Item) -> dict[int, dict[str, str]]:
+    """In the item's process: run its jobs with output to their logs. Returns errors by job number.
+
+    ``hyperparameters`` are those of all jobs of the sweep.
+    """
+    pass_swept_values(hyperparameters)
     if len(item.jobs) > 1:
         from hydra_plugins.trainlab._population import train_together
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 _MOST_NUMBERED = 40  # classes
+_TEST_IMAGES = 12  # as many as can be read at the size that TensorBoard shows pictures in, a third of the page's width
+_COLUMNS = 4
 
 
 class FigureLogger(Callback):
@@ -29,7 +31,7 @@ class FigureLogger(Callback):
         num_images: images in the grid; at most one batch is shown.
     """
 
-    def __init__(self, num_images: int = 32) -> None:
+    def __init__(self, num_images: int = 12) -> None:
         check_at_least(1, "callbacks.figures", num_images=num_images)
         self.num_images = num_images
         self._batch: list[torch.Tensor] | None = None
@@ -67,7 +69,7 @@ def write_test(
 
 
 def _test_images(evaluation: Evaluation, images: Images) -> "Figure":
-    chosen = torch.linspace(0, len(images.test) - 1, 32).long()
+    chosen = torch.linspace(0, len(images.test) - 1, _TEST_IMAGES).long()
     truth, guess = images.test_labels.cpu()[chosen].tolist(), evaluation.predictions[chosen].tolist()
     captions = [
         images.classes[t] if t == g else f"{images.classes[g]}\nnot {images.classes[t]}"
@@ -78,22 +80,23 @@ def _test_images(evaluation: Evaluation, images: Images) -> "Figure":
 
 
 def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] | None = None) -> "Figure":
-    """Images (N, C, H, W), uint8, in rows of eight with captions below, red where ``correct`` is false."""
+    """Images (N, C, H, W), uint8, in rows of four with captions below, red where ``correct`` is false."""
     from matplotlib.figure import Figure  # takes a while to import
 
     count, _, height, width = images.shape
-    columns = min(8, count)
+    columns = min(_COLUMNS, count)
     rows = -(-count // columns)
-    gap_x, gap_y = max(2, width // 8), max(8, height // 3)
+    gap_x, gap_y = max(2, width // 6), max(8, height * 9 // 20)
     canvas = np.full((rows * (height + gap_y), columns * (width + gap_x), 3), 255, dtype=np.uint8)
     pixels = as_rgb(images).permute(0, 2, 3, 1).cpu().numpy()
-    figure = Figure(figsize=(columns * 1.1, rows * 1.25), dpi=110, layout="tight")
-    axes = figure.subplots()
+    inches = columns * 0.95
+    figure = Figure(figsize=(inches, inches * canvas.shape[0] / canvas.shape[1]), dpi=110)
+    axes = figure.add_axes((0, 0, 1, 1))
     for i, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
-        top, left = i // columns * (height + gap_y), i % columns * (width + gap_x)
+        top, left = i // columns * (height + gap_y), i % columns * (width + gap_x) + gap_x // 2
         canvas[top : top + height, left : left + width] = image
         color = "black" if correct is None or correct[i] else "crimson"
-        axes.text(left + width / 2, top + height + 1, caption, ha="center", va="top", fontsize=7, color=color)
+        axes.text(left + width / 2, top + height + 1, caption, ha="center", va="top", fontsize=8, color=color)
     axes.imshow(canvas, interpolation="nearest")
     axes.set_axis_off()
     return figure

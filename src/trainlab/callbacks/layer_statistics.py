@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from trainlab.data import TrainingData
-from trainlab.inference.layer_statistics import activations, gradient_norms, layers_of, weights_of
+from trainlab.inference.layer_statistics import activations, gradients, histogram, layers_of, norm, weights_of
 from trainlab.loggers.tensorboard import TensorBoard
 from trainlab.runs.files import format_rows, read_rows, write_atomically
 from trainlab.training.module import TaskModule
@@ -30,15 +30,17 @@ class LayerStatistics(Callback):
         dirpath: folder of `layer_statistics.csv`.
         every_n_epochs: epochs between two records; 0 to record nothing.
         num_images: validation images to compute activations on, at least 2.
+        histograms: whether TensorBoard gets histograms of weights and gradients, besides those of activations.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    def __init__(self, dirpath: str, every_n_epochs: int = 0, num_images: int = 256) -> None:
+    def __init__(self, dirpath: str, every_n_epochs: int = 0, num_images: int = 256, histograms: bool = False) -> None:
         check_at_least(0, "callbacks.layer_statistics", every_n_epochs=every_n_epochs)
         check_at_least(2, "callbacks.layer_statistics", num_images=num_images)
         self.path, self.every_n_epochs, self.num_images = Path(dirpath) / FILE, every_n_epochs, num_images
+        self.histograms = histograms
         self._rows: list[dict[str, Any]] | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -59,22 +61,28 @@ class LayerStatistics(Callback):
         layers, step = layers_of(module.network), trainer.global_step
         with trainer.precision_plugin.forward_context():
             statistics = activations(module.network, layers, images)
-            norms = gradient_norms(module.network, layers, *batch, module.task.loss)
+            found_gradients = gradients(module.network, layers, *batch, module.task.loss)
         if not trainer.is_global_zero:
             return
         rows = {
-            layer.name: {"mean": found.mean, "std": found.std, "dead": found.dead, "gradient_norm": norm}
+            layer.name: {"mean": found.mean, "std": found.std, "dead": found.dead, "gradient_norm": norm(own)}
             | weights_of(layer)
-            for layer, found, norm in zip(layers, statistics, norms, strict=True)
+            for layer, found, own in zip(layers, statistics, found_gradients, strict=True)
         }
         if self._rows is None:  # those of an interrupted process for as many epochs or more are replaced
             self._rows = [row for row in read_rows(self.path) if int(row["epochs"]) < epochs]
         self._rows += [{"epochs": epochs, "step": step, "layer": name, **row} for name, row in rows.items()]
         write_atomically(self.path, format_rows(self._rows))
-        histograms = {layer.name: found.histogram for layer, found in zip(layers, statistics, strict=True)}
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoard):
-                logger.log_layers(rows, histograms, step)
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
+        if not boards:
+            return
+        names = [layer.name for layer in layers]
+        histograms = {"activations": dict(zip(names, (found.histogram for found in statistics), strict=True))}
+        if self.histograms:
+            histograms["weights"] = {layer.name: histogram([*layer.parts[0].parameters()]) for layer in layers}
+            histograms["gradients"] = dict(zip(names, map(histogram, found_gradients), strict=True))
+        for board in boards:
+            board.log_layers(rows, histograms, step)
 
     def _images(self, trainer: Trainer) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Validation images (N, C, H, W), spread over all of them, and the first training batch."""

@@ -114,10 +114,17 @@ def statistics(values: Tensor) -> Statistics:
     is_same = high - low <= SAME * torch.maximum(high.abs(), low.abs())
     is_dead = is_same.flatten(1).all(1) if is_same.dim() > 1 else is_same
     mean, std = float(values.mean()), float(values.std(correction=0))
-    return Statistics(mean, std, float(is_dead.double().mean()), _histogram(values))
+    return Statistics(mean, std, float(is_dead.double().mean()), histogram([values]))
 
 
-def _histogram(values: Tensor) -> dict[str, Any] | None:
+def histogram(tensors: Sequence[Tensor]) -> dict[str, Any] | None:
+    """Histogram of the finite values of all ``tensors``, as arguments of ``SummaryWriter.add_histogram_raw``.
+
+    None without any.
+    """
+    values = (
+        torch.cat([at_least_float32(tensor.detach()).flatten() for tensor in tensors]) if tensors else torch.empty(0)
+    )
     values = values[values.isfinite()]
     if not len(values):
         return None
@@ -131,17 +138,17 @@ def _histogram(values: Tensor) -> dict[str, Any] | None:
     }
 
 
-def gradient_norms(
+def gradients(
     network: nn.Module,
     layers: Sequence[Layer],
     images: Tensor,
     targets: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
-) -> list[float]:
-    """Norm of the gradient of ``loss`` with respect to the parameters of each layer, as in the first training step.
+) -> list[list[Tensor]]:
+    """Gradients of ``loss`` with respect to the parameters of each layer, as in the first training step.
 
-    ``loss`` is the mean over a batch, of outputs and targets. NaN for a layer without a gradient, such as a frozen one.
-    Uses copies of all buffers, so running statistics and step counters are unchanged.
+    ``loss`` is the mean over a batch, of outputs and targets. Empty for a layer without a gradient, such as a frozen
+    one. Uses copies of all buffers, so running statistics and step counters are unchanged.
     """
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     for name, part in network.named_modules():
@@ -150,8 +157,12 @@ def gradient_norms(
     parameters = [[p for part in layer.parts for p in part.parameters() if p.requires_grad] for layer in layers]
     with torch.enable_grad(), in_mode(network, training=True):
         outputs = at_least_float32(functional_call(network, buffers, (images,)))
-        gradients = iter(
+        found = iter(
             torch.autograd.grad(loss(outputs, targets), [p for own in parameters for p in own], allow_unused=True)
         )
-    found = [[gradient for _ in own if (gradient := next(gradients)) is not None] for own in parameters]
-    return [float(torch.stack([g.norm() for g in own]).norm()) if own else math.nan for own in found]
+    return [[gradient for _ in own if (gradient := next(found)) is not None] for own in parameters]
+
+
+def norm(gradients: Sequence[Tensor]) -> float:
+    """Norm of all gradients of a layer together; NaN without any."""
+    return float(torch.stack([g.norm() for g in gradients]).norm()) if gradients else math.nan

@@ -1,9 +1,12 @@
 """Hyperparameters of a run in the same few columns for every config, so that any two runs can be compared."""
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Value = str | float | bool
+SWEPT_VARIABLE = "TRAINLAB_SWEPT"  # passes the values that a sweep's jobs have to each of its runs
 
 
 def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict[str, Value]:
@@ -23,7 +26,7 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         "activation": str(network.get("activation") or "none"),
         "initializer": str(network.get("initializer") or "none"),
         "batch_norm": bool(network.get("batch_norm")),
-        "dropout": _dropout(network),
+        **_dropout(network),
         "standardize": bool(network.get("standardize")),
         "optimizer": _name(optimizer),
         "lr": float(optimizer.get("lr") or 0),
@@ -36,8 +39,19 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         "gradient_clip": float(trainer.get("gradient_clip_val") or 0),
         "data": data.get("name") or _name(data),
         "max_epochs": float(trainer.get("max_epochs") or 0),
-        "seed": str(config["seed"]),  # a name, not an amount
+        "seed": float(config["seed"]),
     }
+
+
+def swept_values() -> dict[str, list[Value]]:
+    """Values of each hyperparameter in the sweep that this process trains a run of; empty for a solo run."""
+    return json.loads(os.environ.get(SWEPT_VARIABLE, "{}"))
+
+
+def pass_swept_values(jobs: Sequence[Mapping[str, Value]]) -> None:
+    """Have ``swept_values`` of this process return what the ``jobs`` of its sweep have."""
+    names = jobs[0] if jobs else {}
+    os.environ[SWEPT_VARIABLE] = json.dumps({name: sorted({job[name] for job in jobs}) for name in names})
 
 
 def _name(part: Mapping[str, Any]) -> str:
@@ -52,13 +66,21 @@ def _layers(network: Mapping[str, Any]) -> str:
     return " + ".join(_text(part) for part in parts) or "none"
 
 
-def _dropout(network: Mapping[str, Any]) -> str:
-    """Kind, rates and place, such as "alpha 0.1, last"; "0" without dropout."""
-    rates = network.get("dropout", 0.0)
-    if not (any(rates) if isinstance(rates, Sequence) else rates):
-        return _text(rates)
-    kind, place = network.get("dropout_kind"), network.get("dropout_after")
-    return f"{f'{kind} ' if kind else ''}{_text(rates)}{f', {place}' if place else ''}"
+def _dropout(network: Mapping[str, Any]) -> dict[str, Value]:
+    """The rate, of several the largest, and its kind and place, such as "alpha, last", with rates that differ."""
+    rates = network.get("dropout")
+    each = _numbers(rates)
+    rate = max(each, default=0.0)
+    if not rate:
+        return {"dropout": 0.0, "dropout_kind": "none"}
+    parts = [network.get("dropout_kind"), network.get("dropout_after"), _text(rates) if min(each) < rate else None]
+    return {"dropout": rate, "dropout_kind": ", ".join(str(part) for part in parts if part) or "standard"}
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [number for item in value for number in _numbers(item)]
+    return [float(value)] if isinstance(value, int | float) else []
 
 
 def _augmentation(data: Mapping[str, Any]) -> str:

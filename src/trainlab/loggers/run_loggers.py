@@ -9,8 +9,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
 
+from trainlab.loggers.hparams import SUCCESS
 from trainlab.loggers.hyperparameters import hyperparameters
-from trainlab.loggers.tensorboard import SUCCESS, TensorBoard, results
+from trainlab.loggers.tensorboard import TensorBoard, results
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class RunLoggers(dict[str, Logger]):
             self._started[key] = logger
             try:
                 if isinstance(logger, TensorBoard):
-                    logger.start(hyperparameters(config, model), metrics, step, config["tags"])
+                    logger.start(hyperparameters(config, model), metrics, step, config)
                 else:
                     logger.log_hyperparams(dict(config))
             except OSError:
@@ -75,7 +76,7 @@ class RunLoggers(dict[str, Logger]):
         A logger that fails causes a warning only, as the results are saved in `result.json`.
 
         Args:
-            metrics: metrics of `result.json`.
+            metrics: metrics of `result.json`, and `total_s`.
             status: status of `result.json`.
             step: number of optimizer steps.
         """

@@ -1,25 +1,24 @@
 """TensorBoard logger: one event file per process, hyperparameters, results, and a chart layout."""
 
 import io
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
+import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from trainlab.loggers.hyperparameters import Value
+from trainlab.loggers.hparams import experiment, session_end, session_start
+from trainlab.loggers.hyperparameters import Value, swept_values
 from trainlab.runs.files import write_atomically
 from trainlab.tasks.reported import TaskMetrics
 
-# TensorBoard's libraries take a while to import: only where something is written.
-if TYPE_CHECKING:
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-SUCCESS, FAILURE = ("completed", "debug", "pruned"), ("diverged", "failed")  # statuses; of others TensorBoard has none
-SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")  # the tab shows five columns by default
-# TensorBoard sorts sections by name: images come after the curves of val/.
+# TensorBoard sorts sections by name and opens the first two: train and val. All others come after them.
+_WHILE_TRAINING = "while training"  # learning rate, momentum and times
+_NO_CURVES = ("epoch", "parameters")
+FINAL = "values at the end"  # one point each, for HPARAMS, which reads its metrics from curves
 LR_SEARCH = "view/learning rate search"
 TRAINING_IMAGES, TEST_IMAGES, CONFUSION_MATRIX = "view/training images", "view/test images", "view/confusion matrix"
 # Layer statistics come last: they have one chart per layer.
@@ -31,8 +30,9 @@ LAYERS = {
     "rank": "within layers: weights, rank",
     "distinct_units": "within layers: weights, distinct units",
 }
-HISTOGRAMS = "within layers: activations"
-_TAGS = "tags/text_summary"  # as `add_text` names what is added as "tags"
+HISTOGRAMS = {kind: f"within layers: {kind}" for kind in ("activations", "weights", "gradients")}
+_TEXTS = [f"{name}/text_summary" for name in ("config", "tags", "result")]  # as `add_text` names them
+Histograms = Mapping[str, Mapping[str, dict[str, Any] | None]]  # by kind and layer
 _EVENT_FILES = "events.out.tfevents.*"
 
 
@@ -48,35 +48,41 @@ class TensorBoard(TensorBoardLogger):
 
     def __init__(self, save_dir: str) -> None:
         super().__init__(save_dir, name="", version="")  # a run has one folder
-        self._results: dict[str, str] = {}
+        self._final: dict[str, str] = {}  # tags of the figures of the end
 
     def save(self) -> None:
         """Do nothing: Lightning would write hyperparameters to a file, and they are in `config.yaml`."""
 
     @rank_zero_only
     def start(
-        self, hyperparameters: Mapping[str, Value], metrics: TaskMetrics, step: int | None, tags: Sequence[str] = ()
+        self,
+        hyperparameters: Mapping[str, Value],
+        metrics: TaskMetrics,
+        step: int | None,
+        config: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Log hyperparameters and layout, and remove what an earlier process wrote after ``step``.
+        """Log hyperparameters, layout and config, and remove what an earlier process wrote after ``step``.
 
         Args:
             hyperparameters: of the run, see `trainlab.loggers.hyperparameters`.
             metrics: of the run's task.
             step: step of the checkpoint that the run continues from; None for a new run.
-            tags: of the run, for the TEXT tab.
+            config: resolved configuration, for the TEXT tab.
         """
         from torch.utils.tensorboard.summary import custom_scalars
 
-        self._results = results(metrics)
-        layout = custom_scalars({"curves": charts(metrics)})
-        described = [_experiment(hyperparameters, self._results), _session_start(hyperparameters), _session_end("")]
+        self._final = {name: f"{FINAL}/{name}" for name in (*results(metrics), "epochs", "total_s")}
+        layout = custom_scalars(charts(metrics))
+        described = [experiment(hyperparameters, swept_values(), self._final), session_start(hyperparameters)]
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
-        replaced = {value.tag for summary in (layout, *described) for value in summary.value}
-        replaced |= {_TAGS, *self._results.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
+        replaced = {value.tag for summary in (layout, *described, session_end("")) for value in summary.value}
+        replaced |= {*_TEXTS, *self._final.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
         _remove(Path(self.save_dir), -1 if step is None else step, replaced)
-        for summary in (layout, *described[:2]):
+        for summary in (layout, *described):
             self.experiment.file_writer.add_summary(summary)
-        if tags:
+        if config:
+            self.experiment.add_text("config", _code(yaml.safe_dump({**config}, sort_keys=False, allow_unicode=True)))
+        if tags := config.get("tags"):
             self.experiment.add_text("tags", ", ".join(tags))
         self.experiment.flush()
 
@@ -86,97 +92,78 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write one point of each tag. TensorBoard groups tags by what is before the slash."""
+        """Write one point of each curve. TensorBoard groups tags by what is before the slash."""
         for name, value in metrics.items():
-            self.experiment.add_scalar(name if "/" in name else f"run/{name}", value, step)
+            if name not in _NO_CURVES:
+                self.experiment.add_scalar(_tag(name), value, step)
         self.experiment.flush()
 
     @rank_zero_only
-    def log_layers(
-        self, statistics: Mapping[str, Mapping[str, float]], histograms: Mapping[str, dict[str, Any] | None], step: int
-    ) -> None:
-        """Write the statistics of each layer, by the keys of ``LAYERS``, and histograms of its activations.
+    def log_layers(self, statistics: Mapping[str, Mapping[str, float]], histograms: Histograms, step: int) -> None:
+        """Write the statistics of each layer, by the keys of ``LAYERS``, and histograms, by those of ``HISTOGRAMS``.
 
         Args:
-            histograms: arguments of ``SummaryWriter.add_histogram_raw`` by layer.
+            histograms: arguments of ``SummaryWriter.add_histogram_raw`` by layer; None without finite values.
         """
         for layer, values in statistics.items():
             for key, value in values.items():
                 self.experiment.add_scalar(f"{LAYERS[key]}/{layer}", value, step)
-        for layer, histogram in histograms.items():
-            if histogram:
-                self.experiment.add_histogram_raw(f"{HISTOGRAMS}/{layer}", **histogram, global_step=step)
+        for kind, layers in histograms.items():
+            for layer, histogram in layers.items():
+                if histogram:
+                    self.experiment.add_histogram_raw(f"{HISTOGRAMS[kind]}/{layer}", **histogram, global_step=step)
         self.experiment.flush()
 
     @rank_zero_only
-    def end(self, metrics: Mapping[str, Any], status: str, step: int) -> None:
-        """Write the results that there are and the status, and close the file."""
-        for name, tag in self._results.items():
-            if name in metrics:
-                value = metrics[name] + 1 if name == "best_epoch" else metrics[name]  # epochs count from one
-                self.experiment.add_scalar(tag, value, step)
-        self.experiment.file_writer.add_summary(_session_end(status))
+    def end(self, figures: Mapping[str, Any], status: str, step: int) -> None:
+        """Write the final figures that there are and the status, and close the file.
+
+        Args:
+            figures: metrics of `result.json` and `total_s`.
+            status: status of `result.json`.
+            step: number of optimizer steps.
+        """
+        found = {name: value + (name == "best_epoch") for name, value in figures.items() if name in self._final}
+        for name, value in found.items():  # epochs count from one
+            self.experiment.add_scalar(self._final[name], value, step)
+        rows = [f"status | {status}", "--- | ---", *(f"{name} | {value:.6g}" for name, value in found.items())]
+        self.experiment.add_text("result", "\n".join(rows), step)
+        self.experiment.file_writer.add_summary(session_end(status))
         self.experiment.close()
         self._experiment = None
 
 
 def results(metrics: TaskMetrics) -> dict[str, str]:
-    """Metrics of `result.json`, and the tags, with one point each, that the HPARAMS tab reads them from."""
+    """Metrics of `result.json`, and their names in loggers that divide names by slashes."""
     validation = {metric.key: f"val/best_{metric.key.removeprefix('val_')}" for metric in metrics.every}
     test = {metric.test.key: metric.test.key.replace("_", "/", 1) for metric in metrics.every}
     return {**validation, **test, "best_epoch": "val/best_epoch"}
 
 
-def charts(metrics: TaskMetrics) -> dict[str, list[Any]]:
-    """The curves that share a chart: training and validation of each metric."""
+def charts(metrics: TaskMetrics) -> dict[str, dict[str, list[Any]]]:
+    """The charts of the CUSTOM SCALARS tab by section: one line per run, then training and validation together.
+
+    TensorBoard colors lines by run, and tells tags apart by small symbols only.
+    """
     tags = {metric.name: metric.key.replace("_", "/", 1) for metric in metrics.every}
-    patterns = {name: [f"train/{tag.removeprefix('val/')}$", f"{tag}$"] for name, tag in tags.items()}
-    return {name: ["Multiline", of] for name, of in (patterns | {"learning rate": ["run/lr$"]}).items()}
+    validation = {name: ["Multiline", [f"{tag}$"]] for name, tag in tags.items()}
+    both = {name: ["Multiline", [f"train/{tag.removeprefix('val/')}$", f"{tag}$"]] for name, tag in tags.items()}
+    return {
+        "validation": validation,
+        "training and validation": both | {"learning rate": ["Multiline", [f"{_tag('lr')}$"]]},
+    }
 
 
-def _experiment(hyperparameters: Mapping[str, Value], results: Mapping[str, str]) -> "Summary":
-    """The columns of the HPARAMS tab; the same in every run, as TensorBoard takes them from any run."""
-    from tensorboard.plugins.hparams import api_pb2, metadata
-
-    types = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64, bool: api_pb2.DATA_TYPE_BOOL}
-    experiment = api_pb2.Experiment(
-        hparam_infos=[
-            # TensorBoard sorts by `differs`, then by name.
-            api_pb2.HParamInfo(name=name, type=types[type(value)], differs=name in SHOWN_FIRST)
-            for name, value in hyperparameters.items()
-        ],
-        metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for name, tag in results.items()
-        ],
-    )
-    return _summary(metadata.EXPERIMENT_TAG, experiment=experiment)
+def _tag(name: str) -> str:
+    """The tag of a curve; what a user's LightningModule logs without a section gets one that comes first."""
+    if name in ("lr", "momentum", "epoch_s", "images_per_s"):
+        return f"{_WHILE_TRAINING}/{name}"
+    return name if "/" in name else f"run/{name}"
 
 
-def _session_start(hyperparameters: Mapping[str, Value]) -> "Summary":
-    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-
-    info = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
-    fields = {str: "string_value", float: "number_value", bool: "bool_value"}
-    for name, value in hyperparameters.items():
-        setattr(info.hparams[name], fields[type(value)], value)
-    return _summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
-
-
-def _session_end(status: str) -> "Summary":
-    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-
-    known = dict.fromkeys(SUCCESS, api_pb2.STATUS_SUCCESS) | dict.fromkeys(FAILURE, api_pb2.STATUS_FAILURE)
-    info = plugin_data_pb2.SessionEndInfo(status=known.get(status, api_pb2.STATUS_UNKNOWN), end_time_secs=time.time())
-    return _summary(metadata.SESSION_END_INFO_TAG, session_end_info=info)
-
-
-def _summary(tag: str, **content: Any) -> "Summary":
-    """What the HPARAMS tab reads."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-
-    described = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
-    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
+def _code(text: str) -> str:
+    """As Markdown shows ``text`` as it is."""
+    return "".join(f"    {line}\n" for line in text.splitlines())
 
 
 def _remove(folder: Path, step: int, tags: Collection[str]) -> None:

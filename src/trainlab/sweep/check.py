@@ -11,6 +11,7 @@ from trainlab.config.build import Parts, build
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
 from trainlab.data import TrainingData
+from trainlab.loggers.hyperparameters import hyperparameters
 from trainlab.lr_search.apply import check_search
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable
@@ -45,6 +46,7 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     limit = config["trainer"]["max_epochs"] or -1
     same, limit = identity(config, folder), limit if limit > 0 else None
     job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)
+    job = replace(job, hyperparameters=hyperparameters(config, cfg.choices.get("model")))
     ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(config["sweep"]["trial"])
     result = Result.read(folder_of_result(folder, job.fingerprint))
     own = result if result and result.status in ended and result.fingerprint == job.fingerprint else None

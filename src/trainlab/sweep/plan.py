@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from trainlab.loggers.hyperparameters import Value
 from trainlab.population.grouping import kind_of
 from trainlab.runs.fingerprint import training_overrides
 from trainlab.sweep.resources import Memory
@@ -41,6 +42,7 @@ class Job:
         ineligible_reason: why it cannot be trained together with others; "" if it can.
         member_bytes: memory that it takes where it is trained together with others; an estimate.
         metrics: those of its task.
+        hyperparameters: as loggers get them, `trainlab.loggers.hyperparameters`.
     """
 
     number: int
@@ -56,6 +58,7 @@ class Job:
     ineligible_reason: str = ""
     member_bytes: int = 0
     metrics: TaskMetrics = DEFAULT
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
