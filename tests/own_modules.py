@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import torch
+import torchmetrics
 from lightning import LightningDataModule, LightningModule
 from torch import nn
 from torch.nn import functional
@@ -62,6 +63,26 @@ class Stepwise(Lit):
         steps = torch.optim.lr_scheduler.StepLR(optimizer, 3, 0.9)
         epochs = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.7)
         return [optimizer], [{"scheduler": steps, "interval": "step"}, {"scheduler": epochs, "interval": "epoch"}]
+
+
+class Best(Lit):
+    """Keeps the best of its metric, and a mean that it resets when the next validation starts."""
+
+    def __init__(self, persistent: bool = False) -> None:
+        super().__init__()
+        self.best, self.mean = torchmetrics.MaxMetric(), torchmetrics.MeanMetric()
+        self.best.persistent(persistent)
+
+    def on_validation_epoch_start(self):
+        self.mean.reset()
+
+    def validation_step(self, batch, batch_idx):
+        super().validation_step(batch, batch_idx)
+        self.mean.update((self(batch[0]).argmax(1) == batch[1]).float())
+
+    def on_validation_epoch_end(self):
+        self.best.update(self.mean.compute() * (self.current_epoch == 0))
+        self.log("val/best", self.best.compute())
 
 
 class Two(LightningModule):

@@ -101,7 +101,9 @@ def test_the_result_names_the_metrics_that_were_logged(train):
     expected["metrics"] = {"val_score": {"mode": "max", "label": "validation score", "spec": ".4g"}}
     assert json.loads((folder / "result.json").read_text())["task"] == expected
     assert {"val_score", "test_score"} <= result.metrics.keys()
-    assert "lr" in rows(folder)[0]
+    row = rows(folder)[0]
+    assert float(row["lr"]) == float(row["lr_1"]) == 1e-3
+    assert float(row["momentum_1"]) == 0.9
 
 
 def test_the_best_epoch_is_the_best_by_the_primary_metric(train):
@@ -136,6 +138,21 @@ WORKERS = {
     "workers": ["data.num_workers=2"],
     "persistent workers": ["data.num_workers=2", "data.persistent_workers=true"],
 }
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_metric_that_is_kept_over_epochs_but_not_in_checkpoints_is_named_in_a_warning(persistent, train, caplog):
+    settings = [*LIT, "module._target_=own_modules.Best", f"module.persistent={persistent}", "trainer.max_epochs=3"]
+    _, whole = train(*settings, name="whole")
+    found = [record.getMessage() for record in caplog.records if "persistent(True)" in record.getMessage()]
+    assert [message.partition(" ")[0] for message in found] == ([] if persistent else ["best"])
+    with pytest.raises(Interrupted):
+        train(*settings, name="cut", callbacks=(PressCtrlC(1),))
+    _, cut = train(*settings, name="cut")
+    ours, theirs = ([float(row["val/best"]) for row in rows(folder)] for folder in (cut, whole))
+    assert theirs == [theirs[0]] * 3
+    assert theirs[0] > 0
+    assert (ours == theirs) == persistent
 
 
 @pytest.mark.parametrize("workers", [pytest.param(w, marks=[pytest.mark.slow] * (w != "no workers")) for w in WORKERS])

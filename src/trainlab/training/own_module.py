@@ -1,6 +1,7 @@
 """Training of a LightningModule of the user's: random draws that repeat, and what callbacks ask of it."""
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from trainlab.randomness import derive_seed, seed_global_generators, seed_torch
 from trainlab.runs.errors import Diverged
 from trainlab.tasks.metrics import key_of
+from trainlab.training.kept_metrics import KeptMetrics
 from trainlab.training.lightning_internals import (
     batches_trained,
     logged_in_epoch,
@@ -18,6 +20,8 @@ from trainlab.training.lightning_internals import (
     step_plateau_schedules,
 )
 from trainlab.training.module import checks_loss
+
+log = logging.getLogger(__name__)
 
 
 class OwnModuleProgress(Checkpoint):
@@ -44,8 +48,8 @@ class OwnModuleProgress(Checkpoint):
     def __init__(self, seed: int, primary: str, write_epoch: Callable[[Trainer], None]) -> None:
         self._seed, self._primary, self._write_epoch = seed, primary, write_epoch
         self.val_metrics: dict[str, float] = {}
-        self._group: Mapping[str, Any] = {}  # of the first optimizer
-        self._lr: Any = None  # of the latest step; a schedule has changed that of the group
+        self._groups: Sequence[Mapping[str, Any]] = ()  # the first of each optimizer
+        self._lrs: Sequence[Any] = ()  # of the latest step; a schedule has changed those of the groups
         self.begun_batches = self.begun_images = 0
         self._checked = 0  # losses that are known to be finite
         self._losses: list[Tensor] = []  # of the batches of the epoch, where the training step returns them
@@ -63,9 +67,12 @@ class OwnModuleProgress(Checkpoint):
 
     @property
     def rates(self) -> dict[str, float]:
-        """`lr` and `momentum` of the first parameters of the first optimizer, in the latest step."""
-        momentum = self._group["betas"][0] if "betas" in self._group else self._group.get("momentum", 0.0)
-        return {} if self._lr is None else {"lr": float(self._lr), "momentum": float(momentum)}
+        """`lr` and `momentum` of the first parameters of the first optimizer in the latest step; `lr_1` of the next."""
+        found = {}
+        for number, (group, lr) in enumerate(zip(self._groups, self._lrs, strict=True)):
+            own = {"lr": lr, "momentum": group["betas"][0] if "betas" in group else group.get("momentum", 0.0)}
+            found |= {f"{name}_{number}" if number else name: float(value) for name, value in own.items()}
+        return found
 
     @property
     def epoch_is_whole(self) -> bool:
@@ -93,6 +100,14 @@ class OwnModuleProgress(Checkpoint):
             seed_batches(trainer, self._seed_all, derive_seed(self._seed, "order"))
             self._step_schedules = step_plateau_schedules(trainer)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look for metrics of torchmetrics."""
+        self._kept_metrics = KeptMetrics(pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check them for the last time."""
+        self._warn_of_kept_metrics()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the sums of the epoch."""
         self.val_metrics, self._losses, self._sizes, self._checked = {}, [], [], 0
@@ -102,9 +117,10 @@ class OwnModuleProgress(Checkpoint):
         """Seed torch's generators for the step."""
         place = ("step", trainer.current_epoch, batch_idx, trainer.global_rank)
         seed_torch(derive_seed(self._seed, *place), pl_module.device)
-        if trainer.optimizers:
-            self._group = trainer.optimizers[0].param_groups[0]
-            self._lr = self._group["lr"]
+        self._groups = [optimizer.param_groups[0] for optimizer in trainer.optimizers]
+        self._lrs = [group["lr"] for group in self._groups]
+        if batch_idx == 0:
+            self._warn_of_kept_metrics()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -152,6 +168,15 @@ class OwnModuleProgress(Checkpoint):
     def _seed_all(self, place: str, epoch: int) -> None:
         rank, device = self._trainer.global_rank, self._trainer.strategy.root_device
         seed_global_generators(derive_seed(self._seed, place, epoch, rank), device)
+
+    def _warn_of_kept_metrics(self) -> None:
+        for name in self._kept_metrics.found():
+            log.warning(
+                "%s is kept over epochs but not in checkpoints, so a resumed run would have other values; call "
+                "self.%s.persistent(True) in __init__, or reset it each epoch",
+                name,
+                name,
+            )
 
     def _means(self, logged: Mapping[str, Tensor]) -> dict[str, float]:
         """Logged metrics as numbers, the same in all processes."""
