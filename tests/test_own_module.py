@@ -113,6 +113,13 @@ def test_the_best_epoch_is_the_best_by_the_primary_metric(train):
     assert load_checkpoint(folder / "checkpoints" / "best.ckpt")["epoch"] == hits.index(max(hits))
 
 
+def test_the_best_epoch_is_by_a_metric_whose_direction_is_known(train):
+    with pytest.raises(
+        ValueError, match=r"^monitor must be one of score, got 'val/hits'; set callbacks.checkpoint.monitor"
+    ):
+        train(*TWO, "callbacks.checkpoint.monitor=val/hits")
+
+
 def test_early_stopping_watches_the_primary_metric(train):
     result, folder = train(
         *TWO, "module.lr=0", "trainer.max_epochs=9", "callbacks.early_stopping.patience=2", "data.batch_size=24"

@@ -180,6 +180,8 @@ def assert_keys_and_defaults_are_those_of_the_constructor(option: str, cfg: Dict
         defaults = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
         for key in {"image_shape", "num_classes"} - set(arguments):  # follow from the data
             defaults.pop(key, None)
+        if path == "checkpoint":
+            assert defaults.pop("mode") is None  # follows from the metric
         assert set(defaults) <= set(arguments), path
         defaults.pop("seed", None)  # one for all, at the top of train.yaml
         if base:

@@ -52,6 +52,14 @@ def test_on_a_command_line(given: str, message: str):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("given", ["callbacks.checkpoint.mode=max", "+callbacks.checkpoint.mode=max"])
+def test_the_direction_of_the_best_checkpoint_is_that_of_the_metric(given: str):
+    with pytest.raises(WrongArguments) as caught:
+        readable([given])
+    message = "callbacks.checkpoint.mode follows from the metric; leave it out, or of task=logged set task.mode"
+    assert str(caught.value) == message
+
+
 def test_new_values_and_other_settings_are_accepted():
     words = [f"{key}={','.join(names.values())}" for key, names in VALUES.items()]
     words += [f"{new}=1" for new in SETTINGS.values() if new != "callbacks.layer_statistics"]

@@ -132,7 +132,7 @@ MORE = {
     "a part of the batches": ([*SGD, "trainer.limit_train_batches=7"], [["seed=1"], ["seed=2"]]),
     "best by accuracy": (
         [*SGD],
-        [["callbacks.checkpoint.monitor=val/acc", "callbacks.checkpoint.mode=max"], ["callbacks.early_stopping=null"]],
+        [["callbacks.checkpoint.monitor=val/acc"], ["callbacks.early_stopping=null"]],
     ),
 }
 

@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 
@@ -76,6 +77,15 @@ def test_all_settings_of_data_of_the_users_are_in_the_fingerprint(key):
     own, others = ({"data": {"_target_": target, key: None}} for target in ("stripes.Stripes", "trainlab.data.Shapes"))
     assert fingerprint(own) != fingerprint({"data": own["data"] | {key: 2}})
     assert key in ("transforms", "path") or fingerprint(others) == fingerprint({"data": others["data"] | {key: 2}})
+
+
+def test_the_fingerprint_is_that_of_runs_whose_settings_had_a_direction(settings):
+    for monitor, mode in (("val/loss", None), ("val/loss", "min"), ("val/acc", "max"), ("val/r2", None)):
+        config = settings(f"callbacks.checkpoint.monitor={monitor}")
+        former = copy.deepcopy(config)
+        former["callbacks"]["checkpoint"]["mode"] = mode
+        assert "mode" not in config["callbacks"]["checkpoint"]
+        assert fingerprint(former) == fingerprint(config)
 
 
 def test_all_that_changes_a_training_is_in_its_fingerprint(settings):

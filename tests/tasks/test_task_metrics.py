@@ -38,7 +38,7 @@ def test_the_epoch_with_the_highest_accuracy_is_kept_and_reported(train):
 
 
 def test_a_mode_that_follows_and_the_same_one_given_are_one_run(compose_config):
-    given = [setting.replace("monitor=val/acc", "mode=max") for setting in MONITORS]
+    given = [setting.replace("monitor=val/acc", "mode=max") for setting in MONITORS if "checkpoint" not in setting]
     plain, explicit, other = (
         fingerprint(compose_config(*overrides).settings) for overrides in (MONITORS, [*MONITORS, *given], [])
     )

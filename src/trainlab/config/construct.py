@@ -55,7 +55,8 @@ def construct(
     arguments = {key: value for key, value in plain.items() if not key.startswith("_")}
     target = target_of(config, section)
     if arguments.get("monitor") is not None and "mode" in inspect.signature(target).parameters:
-        if target.__module__.startswith("trainlab.") and not has_own_module(config):  # others log what they want
+        # Of a module or a callback of the user's, what is monitored may be any metric that is logged.
+        if target.__module__.startswith("trainlab.") and not ("mode" in arguments and has_own_module(config)):
             metric_of(arguments["monitor"], f"{section}.monitor", known)
         arguments["mode"] = late["mode"] = mode_of(arguments["monitor"], arguments.get("mode"), section, known)
     check_arguments(target, arguments, section)

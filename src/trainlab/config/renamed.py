@@ -1,4 +1,4 @@
-"""Settings and values that were renamed: the old name is an error that gives the new one."""
+"""Settings and values that were renamed or removed: the old name is an error that gives the new one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,9 @@ SETTINGS = {
     "callbacks.step_losses.keep": "callbacks.step_losses.enabled",
     "label_smoothing": "task.label_smoothing",
     "lr_search.explosion_factor": "lr_search.early_stop_threshold",
+}
+REMOVED = {
+    "callbacks.checkpoint.mode": "follows from the metric; leave it out, or of task=logged set task.mode",
 }
 _CONSTANT = {f"{rule}_same": f"{rule}_constant" for rule in ("he", "lecun", "glorot")}
 VALUES = {
@@ -38,6 +41,8 @@ def _messages(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         for old, new in SETTINGS.items():
             if key == old or key.startswith(f"{old}."):
                 yield f"{old} was renamed; set {new}{key.removeprefix(old)}"
+        if key in REMOVED:
+            yield f"{key} {REMOVED[key]}"
         for old, new in VALUES.get(key, {}).items():
             if old in re.findall(r"\w+", str(value)):
                 yield f"{key}={old} was renamed; set {key}={new}"

@@ -92,6 +92,8 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     # Of a data module of the user's, all settings decide: one may draw in workers, or read other images by ``root``.
     own_data = prefix == "data." and not str(config.get("_target_", "trainlab.")).startswith("trainlab.")
+    if prefix == "callbacks.checkpoint.":
+        config = {"mode": None, **config}  # which was a setting
     for key, value in config.items():
         path = _NAMES.get(f"{prefix}{key}", f"{prefix}{key}")
         if key == "mode" and value is None and config.get("monitor") in METRICS:

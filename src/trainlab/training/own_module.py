@@ -68,7 +68,7 @@ class OwnModuleProgress(Checkpoint):
     @property
     def rates(self) -> dict[str, float]:
         """`lr` and `momentum` of the first parameters of the first optimizer in the latest step; `lr_1` of the next."""
-        found = {}
+        found: dict[str, float] = {}
         for number, (group, lr) in enumerate(zip(self._groups, self._lrs, strict=True)):
             own = {"lr": lr, "momentum": group["betas"][0] if "betas" in group else group.get("momentum", 0.0)}
             found |= {f"{name}_{number}" if number else name: float(value) for name, value in own.items()}
