@@ -99,7 +99,7 @@ def leave(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take most of a report's time."""
-    monkeypatch.setattr("trainlab.report.write.plot_groups", lambda groups: [])
+    monkeypatch.setattr("trainlab.report.write.plot_groups", lambda *_: [])
 
 
 @pytest.fixture

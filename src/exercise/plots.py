@@ -9,7 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from trainlab.report import COLORS, MARKERS, Group, Plot, Values, canvas, legend_below, plot_learning_curves, render
+from trainlab.report import (
+    COLORS,
+    MARKERS,
+    Group,
+    Plot,
+    Values,
+    canvas,
+    curves_note,
+    legend_below,
+    plot_learning_curves,
+    render,
+)
 from trainlab.statistics import Interval, Ratio
 
 REFERENCE: Mapping[str, Any] = {"color": "#888888", "linewidth": 1, "linestyle": (0, (4, 2))}  # a line to compare with
@@ -37,7 +48,9 @@ class LayerLine:
 def plot_curves(groups: Sequence[Group], metric: str, prefix: str, see: str = "") -> Plot:
     """Learning curves by epoch, named ``prefix`` and their own name; ``see`` is added to the caption."""
     plot = plot_learning_curves(groups, f"val_{metric}", "epochs")
-    return replace(plot, name=f"{prefix}_{plot.name}", caption=f"{plot.caption} {see}".strip())
+    return replace(
+        plot, name=f"{prefix}_{plot.name}", caption=" ".join(filter(None, (plot.caption, curves_note(groups), see)))
+    )
 
 
 def plot_mean_and_deviation(name: str, title: str, caption: str, lines: Sequence[LayerLine]) -> Plot:

@@ -8,13 +8,8 @@ from PIL import Image
 
 from trainlab.report.groups import group_runs
 from trainlab.report.plots.canvas import COLORS, MAX_CURVES, canvas, shorten
-from trainlab.report.plots.groups import (
-    axis_positions,
-    cut_off,
-    highest_shown,
-    plot_groups,
-    plot_learning_curves,
-)
+from trainlab.report.plots.curves import curves_note, cut_off, highest_shown, plot_learning_curves
+from trainlab.report.plots.groups import axis_positions, plot_groups
 from trainlab.report.plots.lr_search import label_without_lr
 from trainlab.report.runs import find_runs
 
@@ -36,11 +31,11 @@ def colours_in(svg: bytes) -> set[str]:
 def test_figures_are_drawn_where_there_is_something_to_show(leave, tmp_path: Path):
     leave("a", [1.0, 0.9], [0.5, 0.6])
     leave("b", [1.0, 0.9], [0.5, 0.6], lr=1e-3)
-    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_bars", *BY_LR]
+    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_intervals", *BY_LR]
     leave("c", [1.0], [0.5], 1, "selu", overrides=("model=selu", "optim.lr=0.0001", "model.depth=5"), depth=5)
     rows = "epochs,step,layer,mean,std,dead,gradient_norm\n0,0,output,0.1,0.9,0.0,1.5\n"
     (tmp_path / "c" / "layer_statistics.csv").write_text(rows)
-    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_bars", *BY_LR, "parallel_coordinates", "layers"]
+    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_intervals", *BY_LR, "parallel_coordinates", "layers"]
 
 
 def test_every_figure_is_a_whole_picture_and_a_whole_drawing(study: Path):

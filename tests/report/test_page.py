@@ -11,7 +11,7 @@ import pytest
 from trainlab.report.write import write_report
 
 VOID = {"meta", "link", "img", "input", "br"}
-FIGURES = {"loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars"}
+FIGURES = {"loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_intervals"}
 
 
 class Page(HTMLParser):

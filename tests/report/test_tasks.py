@@ -12,8 +12,9 @@ from trainlab.report import compare_convergence, find_runs, group_runs, runs_tab
 from trainlab.report.comparisons import compare_all
 from trainlab.report.descriptions import describe_pair
 from trainlab.report.findings import analyze
-from trainlab.report.plots.groups import plot_bars, plot_groups, plot_learning_curves
-from trainlab.report.tables import group_tables, pair_tables
+from trainlab.report.plots.curves import plot_learning_curves
+from trainlab.report.plots.groups import plot_groups, plot_intervals
+from trainlab.report.tables import group_tables, pair_matrices
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
@@ -88,7 +89,7 @@ def test_where_lower_is_better_the_lowest_is(leave_task: Leave, tmp_path: Path):
     assert [group.label for group in groups] == ["bn", "elu"]
     (pair,) = compare_all(groups)
     assert describe_pair(pair).startswith("bn is better than elu by 0.8 ± ")
-    assert [cell[0] for cell in pair_tables(analyze([tmp_path], find_runs([tmp_path])))[0].rows[0]][:3] == [
+    assert [cell[0] for cell in pair_matrices(analyze([tmp_path], find_runs([tmp_path])))[0].rows[0]][:3] == [
         *("bn", "elu", "0.8")
     ]
 
@@ -119,8 +120,8 @@ def test_axes_are_labelled_by_the_metric(regression: Path):
     assert (curves.name, curves.title) == ("r2_by_epoch", "Validation r2 against epochs")
     assert curves.caption.startswith("The higher a line comes, the better") and "Dotted" not in curves.caption
     assert "Dotted: training" in plot_learning_curves(groups, "val_loss", "epochs").caption
-    assert plot_bars(groups).title == "Validation r2"
-    names = ["r2_by_epoch", "r2_by_second", "loss_by_epoch", "mean_absolute_error_by_epoch", "r2_bars"]
+    assert plot_intervals(groups).title == "Validation r2"
+    names = ["r2_by_epoch", "r2_by_second", "loss_by_epoch", "mean_absolute_error_by_epoch", "r2_intervals"]
     assert [plot.name for plot in plot_groups(groups)] == names
 
 

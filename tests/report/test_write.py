@@ -6,7 +6,7 @@ import pytest
 from sweeping import Done, Script
 from trainlab.report.write import write_report
 
-FIGURES = ("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_bars")
+FIGURES = ("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_intervals")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from exercise.questions.mc_dropout import SAMPLES, TEXTBOOK, answer_of, measure_
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
-from trainlab.report import Cell, Group, Table, compare_all, describe_pair, describe_pairs, plot_bars
+from trainlab.report import Cell, Group, Table, compare_all, describe_pair, describe_pairs, plot_intervals
 
 # Name, and test accuracy in % that the other solution reports, of one run.
 NETWORKS = {
@@ -49,7 +49,7 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(
         [describe_against_reported("Test accuracy †", tests), *clear],
         all_hold(*(beats(of, reported) for of, reported in tests.values())),
-        [plot_curves(done, "acc", "cnn"), replace(plot_bars(done), name="cnn_bars")],
+        [plot_curves(done, "acc", "cnn"), replace(plot_intervals(done), name="cnn_intervals")],
         [("The convolutional networks", Table(headings, rows, note))],
         ["Other pairs, by validation accuracy:", *others] if others else [],
     )

@@ -33,7 +33,7 @@ def main() -> None:
 
     from rich.console import Console
 
-    from trainlab.report import diff_table, find_runs, read_run, runs_table, with_tags, write_report
+    from trainlab.report import analyze, diff_table, find_runs, read_run, runs_table, with_tags, write_report
 
     console = Console(width=None if sys.stdout.isatty() else 10_000)
     try:
@@ -44,8 +44,10 @@ def main() -> None:
         runs = find_runs(arguments.folders)
         if arguments.tags:
             runs = with_tags(runs, arguments.tags.split(","))
+        findings = analyze(arguments.folders, runs)
+        print(f"{findings.answer()}\n")
         console.print(runs_table(runs, Path.cwd()))
-        print(f"report: {write_report(arguments.folders, arguments.output_dir, runs)}")
+        print(f"report: {write_report(arguments.folders, arguments.output_dir, findings)}")
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error, '--output-dir')}")
     except ValueError as error:

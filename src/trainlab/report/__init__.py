@@ -9,11 +9,13 @@ from trainlab.report.descriptions import (
     format_epoch_seconds,
 )
 from trainlab.report.diff import diff_table
+from trainlab.report.findings import Findings, analyze
 from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
 from trainlab.report.groups import NOT_GIVEN, Group, group_runs, value_of
 from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
 from trainlab.report.plots.canvas import COLORS, MARKERS, Plot, canvas, legend_below, render
-from trainlab.report.plots.groups import plot_bars, plot_learning_curves
+from trainlab.report.plots.curves import curves_note, plot_learning_curves
+from trainlab.report.plots.groups import plot_intervals
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.provenance import summarize_provenance
 from trainlab.report.run_table import RunTable, load_runs, runs_table
@@ -32,6 +34,7 @@ __all__ = [
     "Cell",
     "Convergence",
     "Curve",
+    "Findings",
     "Group",
     "LayerStatistics",
     "Pair",
@@ -40,10 +43,12 @@ __all__ = [
     "RunTable",
     "Table",
     "Values",
+    "analyze",
     "band",
     "canvas",
     "compare_all",
     "compare_convergence",
+    "curves_note",
     "describe_convergence",
     "describe_pair",
     "describe_pairs",
@@ -59,7 +64,7 @@ __all__ = [
     "load_runs",
     "mean_over_seeds",
     "page_environment",
-    "plot_bars",
+    "plot_intervals",
     "plot_layers",
     "plot_learning_curves",
     "read_run",

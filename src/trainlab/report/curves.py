@@ -84,9 +84,10 @@ def read_curve(path: Path) -> Curve:
 
 
 def band(curves: Sequence[Curve], name: str, against_seconds: bool = False) -> Band:
-    """The band of the column ``name``, by epoch or by second; in seconds, values between epochs are interpolated.
+    """The band of the column ``name``, by epoch or by second.
 
-    A place without a finite value in any curve is left out.
+    In seconds, values between epochs are interpolated, and the band is where all curves are. A place without a finite
+    value in any curve is left out.
     """
     lines = [_finite(curve.seconds if against_seconds else curve.epochs, curve.of(name)) for curve in curves]
     lines = [line for line in lines if len(line[0])]
@@ -95,7 +96,8 @@ def band(curves: Sequence[Curve], name: str, against_seconds: bool = False) -> B
         return Band(nothing, nothing, nothing, nothing, 0)
     x = np.unique(np.concatenate([xs for xs, _ in lines]))
     if against_seconds and len(lines) > 1:
-        x = np.linspace(max(xs[0] for xs, _ in lines), x[-1], POINTS)
+        start, end = max(xs[0] for xs, _ in lines), min(xs[-1] for xs, _ in lines)
+        x = np.linspace(start, end, POINTS) if start < end else np.zeros(0)
     ys = np.array([np.interp(x, xs, values, left=np.nan, right=np.nan) for xs, values in lines])
     here = np.isfinite(ys)
     mean = np.where(here, ys, 0).sum(axis=0) / np.maximum(1, here.sum(axis=0))

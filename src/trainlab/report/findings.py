@@ -1,6 +1,5 @@
 """Everything a report says, before it is formatted as a page."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +7,19 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.comparisons import MAX_DESCRIBED, Pair, by_metric, compare_all
+from trainlab.report.answer import Standing, standings
+from trainlab.report.comparisons import Pair, by_metric, compare_all
 from trainlab.report.descriptions import (
     describe_convergence,
     describe_epoch_cost,
     describe_not_compared,
     describe_pair,
-    describe_pairs,
 )
-from trainlab.report.formatting import capitalized, format_interval
 from trainlab.report.groups import OTHER_METRIC, Group, differing_hold_out, differing_keys, group_runs, why_not_compared
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
-from trainlab.report.runs import LONG_EPOCH, Run, kinds_of, relative_path
-from trainlab.report.search import Search, read_search
+from trainlab.report.runs import Run, kinds_of, relative_path
+from trainlab.report.search import Search, describe_best_trial, read_search
+from trainlab.report.warnings import run_warnings
 from trainlab.tasks.reported import TaskMetrics
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
@@ -38,10 +37,16 @@ _QUESTIONS_NOTE = (
     "intervals are 95 %, and not corrected for the number of questions."
 )
 _NOISE_NOTE = (
-    "± is half the width of the 95 % interval of the difference. Groups with the same seeds are compared seed by seed "
-    "(paired t-test), others by Welch's t-test; p is corrected for the number of pairs by Holm's "
-    "method, and below 0.05 a difference counts."
+    "Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test. p is corrected "
+    "for the number of pairs by Holm's method; a difference is significant where it is below 0.05."
 )
+_MEANS_NOTE = (
+    "A group is the completed runs that differ only in the seed{fold}; n is their number, sd the standard deviation "
+    "over them. Intervals are 95 % of Student's t, without correction. The figures of the best are optimistic, since "
+    "it was chosen by them."
+)
+_BEYOND = "An interval that reaches beyond 0 % or 100 % is of too few runs to say where the mean is."
+_SHARED_CLOCK = "Seconds of runs that were trained together share a clock and have no interval."
 _SAME_HELD_OUT = (
     "The seeds vary the training; the images held out for validation are the same, so nothing is said here of other "
     "images."
@@ -62,10 +67,10 @@ class Findings:
 
     Attributes:
         keys: settings that differ between the runs.
-        groups: those with a completed run first, by mean validation loss.
+        groups: those with a completed run first, the best by the metric that they are compared by first.
         pairs: all pairs of groups with a completed run.
         provenance: command, code, versions, machine and data, each with its values.
-        best: the completed run with the best primary metric.
+        best: the completed run that is best by that metric.
         kinds: metrics of the runs, one for those that are ranked together, those of the most runs first.
         search: that the runs of the first folder are trials of, if any.
     """
@@ -137,46 +142,67 @@ class Findings:
         """How many runs there are, by status."""
         counts = Counter(run.status for run in self.runs)
         statuses = ", ".join(f"{n} {status}" for status, n in counts.most_common())
-        groups = f" {len(self.groups)} groups of settings." if len(self.groups) > 1 else ""
-        return f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}: {statuses}.{groups}"
+        if len(counts) == 1 and len(self.runs) > 1:
+            statuses = f"all {next(iter(counts))}"
+        if self.only_run:
+            return ""
+        groups = f" in {len(self.groups)} groups" if len(self.groups) > 1 else ""
+        return f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}{groups}: {statuses}."
 
-    def describe_best(self) -> str:
-        """The metrics of the run with the best primary metric, or why there is none."""
-        if self.best is None:
-            if any(run.status == "completed" for run in self.runs):
-                return f"No completed run has a finite {self.metrics.primary.label}, so there is no best one."
-            return "No run is completed, so there is no best one."
-        m, metrics = self.best.result.metrics, self.best.metrics
-        others = [f", {of.name} {of.format(m[of.key])}" for of in metrics.every[1:] if of.key in m]
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """The best of the groups, and what can be said of the others: for each metric that groups are compared by."""
+        return standings(self.groups, self.pairs)
+
+    @property
+    def worse(self) -> frozenset[str]:
+        """Labels of the groups that are significantly worse than the best of theirs."""
+        return frozenset(group.label for standing in self.standings for group in standing.worse)
+
+    @property
+    def best_group(self) -> Group | None:
+        """That of the best run of a search or a run alone, otherwise the best one."""
+        if self.search or self.only_run:
+            of_best = (group for group in self.groups if self.best and self.best.folder in group.folders)
+            return next(of_best, None)
+        return self.standings[0].best if self.standings else None
+
+    @property
+    def only_run(self) -> Run | None:
+        """The run, if there is one alone, and it is completed."""
+        return self.best if len(self.runs) == 1 else None
+
+    def answers_first(self) -> list[tuple[str, str]]:
+        """What the report says first: the best, and whether the others are worse; for each metric of groups."""
+        if self.only_run:
+            return [(self._describe_only(self.only_run), "")]
+        if self.search and self.search.best:
+            return [
+                (describe_best_trial(self.search), "It is of one seed, and chosen among many: repeat it with more.")
+            ]
+        if not self.standings:
+            completed = any(run.status == "completed" for run in self.runs)
+            lacking = f"No completed run has a finite {self.metrics.primary.label}" if completed else ""
+            return [(f"{lacking or 'No run is completed'}, so there is no best one.", "")]
+        return [(standing.describe_best(), standing.describe_others()) for standing in self.standings]
+
+    def answer(self) -> str:
+        """``answers_first`` as text."""
+        return " ".join(text for pair in self.answers_first() for text in pair if text)
+
+    def _describe_only(self, run: Run) -> str:
+        """A run's settings and what it reached."""
+        m, metrics = run.result.metrics, run.metrics
+        values = ", ".join(f"{of.label} {_percent(of.format(m[of.key]))}" for of in metrics.ranked if of.key in m)
         at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}" if "best_epoch" in m else ""
         tested = metrics.compared_by.test
-        test = f" {capitalized(tested.label)} †: {tested.format(m[tested.key])}." if tested.key in m else ""
-        primary = f"{capitalized(metrics.primary.label)} {metrics.primary.format(m[metrics.primary.key])}"
-        return f"{primary}{''.join(others)}{at}.{test}"
-
-    def describe_best_group(self) -> str:
-        """What to expect of the best run's settings: it was chosen among others, and has a seed of several."""
-        assert self.best
-        group = next((group for group in self.groups if self.best.folder in group.folders), None)
-        several = len(self.runs) > 1
-        optimistic = "The figures of a best run are optimistic: it was chosen by them. " if several else ""
-        if group is None or not (reached := group.comparison).n:
-            return optimistic.strip()
-        if reached.n == 1:
-            return f"{optimistic}It is the one {group.unit} of {group.label}."
-        metric = group.metrics.compared_by
-        mean = f"mean {metric.name} is {format_interval(reached, metric.spec)}"
-        return f"{optimistic}It is one of {reached.n} {group.unit}s of {group.label}, whose {mean}."
-
-    def describe_differences(self) -> list[str]:
-        """Which differences are larger than the noise."""
-        described = [self.pair(a, b) for a, b in self._described(MAX_DESCRIBED)]
-        metrics = dict.fromkeys(pair.metric for pair in described)
-        return [said for of in metrics for said in describe_pairs([pair for pair in described if pair.metric == of])]
+        test = f"; {tested.label} † {_percent(tested.format(m[tested.key]))}" if tested.key in m else ""
+        name = next((group.label for group in self.groups if run.folder in group.folders), run.folder.name)
+        return f"{name}, seed {run.seed}: {values}{at}{test}."
 
     def describe_ranking(self) -> str:
         """What the runs are ranked by."""
-        return f"Ranking, by {' and '.join(dict.fromkeys(kind.primary.label for kind in self.kinds))}"
+        return f"Runs, by {' and '.join(dict.fromkeys(kind.compared_by.label for kind in self.kinds))}"
 
     def questions_note(self) -> str:
         """How the three questions are answered."""
@@ -185,14 +211,21 @@ class Findings:
         words = {low: of.by_mode(low, high) for low, high in direction.items()}
         return _QUESTIONS_NOTE.format(label=of.label, name=of.name, values=of.values, **words)
 
-    def noise_note(self) -> str:
-        """How differences are tested, and what the noise is made of."""
+    def method_notes(self) -> list[str]:
+        """How each figure is computed, and what the noise is made of."""
         digests = {group.digests for group in self.compared}
         is_same = len(digests) == 1 and len(*digests) == 1 and not differing_hold_out(self.compared)
-        note = f"By {'; by '.join(map(_describe_choice, self.kinds))}. {_NOISE_NOTE}"
+        notes = [f"By {'; by '.join(map(_describe_choice, self.kinds))}."]
+        notes.append(_MEANS_NOTE.format(fold=" and the fold" if self.has_folds else ""))
+        if any(is_beyond(group) for group in self.compared):
+            notes.append(_BEYOND)
+        if any(group.shares_clock for group in self.compared):
+            notes.append(_SHARED_CLOCK)
+        if any(pair.is_tested for pair in self.pairs):
+            notes.append(_NOISE_NOTE)
         if self.has_folds:
-            return f"{note} {_OTHER_HELD_OUT} {_FOLDS}"
-        return f"{note} {_SAME_HELD_OUT if is_same else _OTHER_HELD_OUT}"
+            return [*notes, _OTHER_HELD_OUT, _FOLDS]
+        return [*notes, _SAME_HELD_OUT if is_same else _OTHER_HELD_OUT]
 
     def describe_mc_dropout(self, root: Path) -> list[str]:
         """What can be claimed of each run that was evaluated with MC dropout; folders relative to ``root``."""
@@ -231,7 +264,7 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
         groups,
         compare_all(groups),
         summarize_provenance(runs),
-        damage + _warnings(groups, runs) + provenance_warnings(runs, groups),
+        damage + run_warnings(groups, runs) + provenance_warnings(runs, groups),
         best_run(runs),
         kinds_of(runs),
         search,
@@ -239,10 +272,20 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:
-    """The completed run with the best primary metric, of those with that of the most runs."""
+    """The completed run that is best by the metric that runs are compared by, of those with that of the most runs."""
     kind = kinds_of(runs)[0].kind
     comparable = (run for run in runs if run.is_completed and run.metrics.kind == kind)
-    return min(comparable, key=lambda run: run.rank, default=None)
+    return min(comparable, key=lambda run: (run.score, run.rank), default=None)
+
+
+def is_beyond(group: Group) -> bool:
+    """Whether the interval of a percentage reaches beyond those that there are."""
+    of = group.comparison
+    return group.metrics.compared_by.is_percentage and (of.mean - of.half_width < 0 or of.mean + of.half_width > 1)
+
+
+def _percent(text: str) -> str:
+    return text.replace("%", " %")
 
 
 def _describe_choice(metrics: TaskMetrics) -> str:
@@ -250,45 +293,3 @@ def _describe_choice(metrics: TaskMetrics) -> str:
     primary = metrics.primary
     at = "" if primary == metrics.compared_by else f" at the epoch with the {primary.by_mode('lowest', 'highest')}"
     return f"{metrics.compared_by.label}{f'{at} {primary.label}' if at else ' at its best epoch'}"
-
-
-def _warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
-    found = []
-    if pruned := sum(run.status == "pruned" for run in runs):
-        found.append(f"Ended early by the search, so listed but counted nowhere: {pruned} of {len(runs)} runs.")
-    if debug := sum(run.status == "debug" for run in runs):
-        found.append(f"Debug runs, so listed but counted nowhere: {debug} of {len(runs)} runs.")
-    if unfinished := sum(run.status not in ("completed", "debug", "pruned") for run in runs):
-        found.append(f"Not completed, so listed but counted nowhere: {unfinished} of {len(runs)} runs.")
-    if continued := sum(bool(run.continued) for run in runs):
-        found.append(f"Continued from runs with other settings, so listed but counted nowhere: {continued} runs.")
-    if without := [run for run in runs if run.status == "completed" and not math.isfinite(run.rank)]:
-        metrics = ", ".join(dict.fromkeys(run.metrics.primary.label for run in without))
-        found.append(f"Completed, but cannot be compared (no finite {metrics}): {len(without)} of {len(runs)} runs.")
-    if len(kinds := kinds_of(runs)) > 1:
-        compared, chosen = (
-            ", ".join(dict.fromkeys(of.label for of in by)) for by in zip(*(of.kind for of in kinds), strict=True)
-        )
-        found.append(
-            f"The runs differ in their metrics: groups are compared only where that is by the same one ({compared}), "
-            f"and runs are ranked among those with the same primary metric ({chosen})."
-        )
-    if keys := differing_hold_out([group for group in groups if group.runs]):
-        found.append(
-            f"The groups differ in {', '.join(keys)}, so they do not hold the same images out for validation: a "
-            "difference between such groups may come from the images, and they are not paired by seed."
-        )
-    if slow := sum(run.is_completed and run.had_a_long_epoch for run in runs):
-        found.append(
-            f"{slow} run{'s have' if slow > 1 else ' has'} an epoch more than {LONG_EPOCH} times "
-            f"{'their' if slow > 1 else 'its'} median: something else ran, the machine slept, or the first epoch was "
-            "compiled; seconds are not to be trusted."
-        )
-    if incomplete := [group.label for group in groups if group.runs and group.others]:
-        found.append(
-            f"Some seeds of {', '.join(incomplete[:5])}{' and others' if len(incomplete) > 5 else ''} are not "
-            "completed: what remains may be the luckier ones."
-        )
-    if repeats := sum(len(group.repeats) for group in groups):
-        found.append(f"Runs that repeat the settings and the seed of another: {repeats}. Each seed counts once.")
-    return found

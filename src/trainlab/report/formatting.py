@@ -37,6 +37,20 @@ def format_interval(of: Interval, spec: str) -> str:
     return f"{mean.lstrip('-') if is_zero else mean}{spread}"
 
 
+def format_estimate(of: Interval, metric: Metric, digits: int | None = None) -> str:
+    """Mean and half the width of its interval, of a percentage as "57.8 % ± 4.1", in points.
+
+    Args:
+        digits: of a percentage after the point; by default as many as its interval needs.
+    """
+    if not metric.is_percentage or of.n == 0:
+        return format_interval(of, metric.spec)
+    if digits is None:
+        digits = 1 if math.isnan(of.half_width) or of.half_width >= 0.001 else 2
+    spread = "" if math.isnan(of.half_width) else f" ± {100 * of.half_width:.{digits}f}"
+    return f"{100 * of.mean:.{digits}f} %{spread}"
+
+
 def format_bounds(of: Ratio) -> str:
     """ "0.36 to 0.94"; a bound of 1000 or more is not written out."""
     return f"{of.low:.2f} to {f'{of.high:.2f}' if of.high < 1000 else 'more than 1000'}"

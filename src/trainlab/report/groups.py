@@ -16,6 +16,7 @@ from trainlab.statistics import Interval, interval
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 NOT_GIVEN = "not given"
+MAX_NAMED = 5  # settings that name the runs of a report's only group
 MAX_EXTRA = 4  # settings taken from config.yaml if two groups have the same overrides
 DIGEST_SHOWN = 8  # characters of a data digest
 # These and the images decide what is held out.
@@ -100,6 +101,12 @@ class Group:
         return interval([*self.compared.values()], self.overlap)
 
     @cached_property
+    def score(self) -> float:
+        """Mean of the metric that it is compared by, lower is better: negated where higher is; infinite without any."""
+        values = self.compared.values()
+        return self.metrics.compared_by.rank(sum(values) / len(values)) if values else float("inf")
+
+    @cached_property
     def rank(self) -> float:
         """Mean of the primary metric, lower is better: negated where higher is; infinite without any."""
         values = self.of("metrics", self.metrics.primary.key).values()
@@ -143,7 +150,7 @@ def differing_hold_out(groups: Sequence[Group]) -> list[str]:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Groups of all runs whose settings are known, the best mean of the primary metric first."""
+    """Groups of all runs whose settings are known, the best mean of the metric that they are compared by first."""
     counted = [run for run in sorted(runs, key=lambda run: str(run.folder)) if run.settings and run.status != "debug"]
     members: dict[str, list[Run]] = {}
     settings: dict[str, dict[str, Any]] = {}
@@ -156,6 +163,8 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
     labels, extra = _labels([group[0] for group in members.values()], [*settings.values()], keys)
+    if len(members) == 1:
+        labels = [name_of_only(counted)]
     kinds = kinds_of(counted)
     groups = []
     for name, own, alike in zip(labels, settings.values(), members.values(), strict=True):
@@ -171,7 +180,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
             metrics = TaskMetrics.merged(known or kinds[:1])
             groups.append(Group(name + images, own, values, by_key, repeats, others, metrics))
     order = [kind.kind for kind in kinds]
-    return sorted(groups, key=lambda group: (order.index(group.metrics.kind), group.rank))
+    return sorted(groups, key=lambda group: (order.index(group.metrics.kind), group.score, group.rank))
 
 
 def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -213,7 +222,12 @@ def overrides_by_key(run: Run) -> dict[str, str]:
 
 
 def differing_keys(runs: Sequence[Run]) -> list[str]:
-    """Keys that were overridden in some run, decide its result, and differ in value between the runs.
+    """Those of ``deciding_keys`` whose value differs between the runs."""
+    return [key for key in deciding_keys(runs) if len({_identity(value_of(run, key)) for run in runs}) > 1]
+
+
+def deciding_keys(runs: Sequence[Run]) -> list[str]:
+    """Keys that were overridden in some run and decide its result.
 
     Options chosen for a group, such as ``model``, come before single settings.
     """
@@ -225,8 +239,9 @@ def differing_keys(runs: Sequence[Run]) -> list[str]:
         parts = key.split(".")
         deciding |= {".".join(parts[:i]) for i in range(1, len(parts))}
     keys = dict.fromkeys(key for one in overrides for key in one)
-    found = [key for key in keys if key in deciding and len({_identity(value_of(run, key)) for run in runs}) > 1]
-    return sorted(found, key=lambda key: any(key in run.settings for run in runs))
+    return sorted(
+        deciding & keys.keys(), key=lambda key: (any(key in run.settings for run in runs), [*keys].index(key))
+    )
 
 
 def differing_leaves(many: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -281,6 +296,18 @@ def label(run: Run, keys: Sequence[str]) -> str:
             is_option = key not in run.settings and value not in ("null", "removed")
             parts.append(format_value(value) if is_option else f"{name}={format_value(value, 4)}")
     return " ".join(parts) or "defaults"
+
+
+def name_of_only(runs: Sequence[Run]) -> str:
+    """A name of the only group by what sets it apart from the defaults; of the defaults "MLP NAdam lr=0.0001"."""
+    keys = [key for key in deciding_keys(runs) if key not in ("seed", "data.fold")]
+    if keys:
+        more = f" and {len(keys) - MAX_NAMED} more settings" if len(keys) > MAX_NAMED + 1 else ""
+        return label(runs[0], keys[:MAX_NAMED] if more else keys) + more
+    settings = runs[0].settings
+    targets = [str(settings.get(f"{part}._target_", "")).rpartition(".")[2] for part in ("model", "optim")]
+    lr = settings.get("optim.lr")
+    return " ".join(filter(None, [*targets, "" if lr is None else f"lr={format_value(lr, 4)}"])) or "defaults"
 
 
 def _identity(value: Any) -> str:

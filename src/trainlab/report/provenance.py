@@ -11,6 +11,7 @@ from trainlab.report.runs import Run
 from trainlab.runs.fingerprint import training_overrides
 
 MAX_LABELS = 5
+PROGRAM = "python src/train.py"  # before 0.3 there was no other
 
 
 def summarize_provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
@@ -75,8 +76,23 @@ def repeat_command(run: Run) -> str:
     overrides = [
         override for override in training_overrides(run.result.overrides) if not override.startswith("ckpt_path=")
     ]
-    program = run.result.provenance.get("program", "python src/train.py")  # before 0.3 there was no other
+    program = run.result.provenance.get("program", PROGRAM)
     return " ".join([program, *map(shlex.quote, overrides)])
+
+
+def repeat_commands(group: Group) -> list[str]:
+    """The commands that repeat the completed runs of a group: one sweep over the seeds if they differ in that alone."""
+    runs = [*group.runs.values()]
+    words = [[word for word in repeat_command(run).split(" ") if not word.startswith("seed=")] for run in runs]
+    if (
+        len(runs) > 1
+        and all(own == words[0] for own in words)
+        and all(f" seed={run.seed}" in repeat_command(run) for run in runs)
+    ):
+        seeds = ",".join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
+        program = runs[0].result.provenance.get("program", PROGRAM)
+        return [f"{program} -m{' '.join(words[0]).removeprefix(program)} seed={seeds}"]
+    return [repeat_command(run) for run in runs]
 
 
 def _by_digest(groups: Sequence[Group]) -> str:

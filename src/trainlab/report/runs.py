@@ -61,6 +61,12 @@ class Run:
         return TaskMetrics.read(self.result.task)
 
     @property
+    def score(self) -> float:
+        """The metric that it is compared by, lower is better: negated where higher is; infinite if there is none."""
+        value = self.result.metrics.get(self.metrics.compared_by.key, math.inf)
+        return self.metrics.compared_by.rank(value) if math.isfinite(value) else math.inf
+
+    @property
     def rank(self) -> float:
         """Its primary metric, lower is better: negated where higher is; infinite if there is none."""
         value = self.result.metrics.get(self.metrics.primary.key, math.inf)
@@ -123,7 +129,9 @@ class Run:
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
-    """All runs at or below ``folders``: the completed first, the best by its primary metric first. A run counts once.
+    """All runs at or below ``folders``: the completed first, the best by the metric they are compared by first.
+
+    A run counts once.
 
     Folders with results of other programs are logged and left out.
 
@@ -133,7 +141,9 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
     runs = [*map(_read, run_folders(folders))]
     kinds = [kind.kind for kind in kinds_of(runs)]
     places = [kinds.index(run.metrics.kind) if run.metrics.kind in kinds else 0 for run in runs]
-    order = sorted(range(len(runs)), key=lambda i: (runs[i].status != "completed", places[i], runs[i].rank))
+    order = sorted(
+        range(len(runs)), key=lambda i: (runs[i].status != "completed", places[i], runs[i].score, runs[i].rank)
+    )
     return [runs[i] for i in order]
 
 

@@ -111,7 +111,7 @@ def read_search(folder: Path) -> Search | None:
 
 
 def describe_search(search: Search) -> list[str]:
-    """What was searched, how far the search is, and the best trial."""
+    """What was searched, how far the search is, and whether the best trial lies at an end of it."""
     counted = Counter(trial.status for trial in search.trials)
     counts = ", ".join(f"{counted[status]} {status}" for status in STATUSES if counted[status])
     over = "; ".join(f"{key}: {_range(dimension)}" for key, dimension in search.space.items())
@@ -121,12 +121,17 @@ def describe_search(search: Search) -> list[str]:
         f"Drawn by Optuna's {search.sampler} sampler (seed {search.seed}){pruned}, from {over}.",
     ]
     if best := search.best:
-        values = ", ".join(f"{key} = {value}" for key, value in best.params.items())
-        assert best.value is not None
-        reached = f"{search.metric.label} {search.metric.format(best.value)}"
-        sentences.append(f"Best: trial {best.number}, {reached}, with {values}.")
         sentences += [_at_the_edge(key, best.params[key], search.space[key]) for key in search.space]
     return [sentence for sentence in sentences if sentence]
+
+
+def describe_best_trial(search: Search) -> str:
+    """What the best trial reached, and with what settings."""
+    best = search.best
+    assert best is not None and best.value is not None
+    values = ", ".join(f"{key} = {value}" for key, value in best.params.items())
+    reached = f"{search.metric.label} {search.metric.format(best.value)}"
+    return f"Best of {len(search.trials)} trials: trial {best.number}, {reached}, with {values}."
 
 
 def _at_the_edge(key: str, value: Any, dimension: Dimension) -> str:

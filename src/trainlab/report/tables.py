@@ -6,29 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainlab.report.comparisons import MAX_DESCRIBED
+from trainlab.report.comparisons import MAX_DESCRIBED, Pair
 from trainlab.report.descriptions import format_epoch_seconds
 from trainlab.report.evaluations import SIDES, Estimate
 from trainlab.report.findings import MAX_MC_DROPOUT_RUNS, Findings
 from trainlab.report.formatting import (
     RUN_FIGURES,
-    capitalized,
+    format_estimate,
     format_figure,
-    format_interval,
     format_p,
+    format_points,
     format_value,
 )
-from trainlab.report.groups import Group, overrides_by_key, value_of
+from trainlab.report.groups import NOT_GIVEN, Group, deciding_keys, differing_leaves, overrides_by_key, value_of
 from trainlab.report.run_table import figures_of
 from trainlab.report.runs import Run, relative_path
 from trainlab.statistics import Interval
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
-MAX_PAIRS = 300
+MAX_IN_MATRIX = 12  # groups
+MAX_VALUES = 12  # of a setting, in the table of those that differ
 TEST_NOTE = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."
-_BEYOND = "An interval that reaches beyond 0 % or 100 % is of too few runs to say where the mean is. "
-_OF_FOLDS = "Of groups with folds, mean over the folds, and intervals allow for the images that folds share. "
 S_PER_EPOCH = "s/epoch (median)"
 Cell = tuple[str, float | str]  # the text, and what to sort it by
 
@@ -44,7 +43,7 @@ class Table:
 
 def ranking_table(findings: Findings, root: Path) -> Table:
     """All runs, the completed first, the best by the primary metric first; folders relative to ``root``."""
-    metrics = findings.metrics.every
+    metrics = findings.metrics.ranked
     specs = {metric.key: metric.spec for metric in [*metrics, *(metric.test for metric in metrics)]} | RUN_FIGURES
     headings = [*(metric.heading for metric in metrics), *(f"{metric.test.heading} †" for metric in metrics)]
     headings += ["best epoch", "epochs", S_PER_EPOCH, "total s"]
@@ -73,111 +72,132 @@ def unfinished_table(findings: Findings, root: Path) -> Table:
     return Table(["run", "status", "reason"], rows)
 
 
-def group_tables(groups: Sequence[Group]) -> list[Table]:
-    """One table for each metric that groups are compared by."""
-    metrics = dict.fromkeys(group.metrics.compared_by for group in groups)
-    return [_group_table([group for group in groups if group.metrics.compared_by == metric]) for metric in metrics]
+def group_tables(findings: Findings) -> list[Table]:
+    """One table for each metric that groups are compared by, which comes first in it and orders it."""
+    metrics = dict.fromkeys(group.metrics.compared_by for group in findings.groups)
+    return [_group_table(findings, metric) for metric in metrics]
 
 
-def _group_table(groups: Sequence[Group]) -> Table:
-    """One row per group: mean, standard deviation, n, interval."""
-    metrics = TaskMetrics.merged([group.metrics for group in groups])
-    compared = metrics.compared_by
-    others = [*(metric for metric in metrics.every if metric != compared), compared.test]
-    headings = ["group", "n", compared.heading, "95 % interval", "sd", *(metric.heading for metric in others)]
-    headings[-1] += " †"
+def _group_table(findings: Findings, compared: Metric) -> Table:
+    """One row per group: mean, interval, number of runs, by how much it is behind the best, other metrics."""
+    groups = [group for group in findings.groups if group.metrics.compared_by == compared]
+    others = [*TaskMetrics.merged([group.metrics for group in groups]).ranked[1:], compared.test]
+    behind = {
+        other.label: pair
+        for standing in findings.standings
+        for other, pair in zip(standing.groups[1:], standing.pairs, strict=True)
+    }
+    tested = any(behind[group.label].is_tested for group in groups if group.label in behind)
+    points = " (points)" if compared.is_percentage else ""
     rows: list[list[Cell]] = []
     for group in groups:
-        n, cut_short = len(group.runs), len(group.others)
-        found, best = group.comparison, group.summary("metrics", "best_epoch")
+        n, cut_short, found = len(group.runs), len(group.others), group.comparison
+        best, pair = group.summary("metrics", "best_epoch"), behind.get(group.label)
         rows.append(
             [
                 *_texts(group.label),
-                (f"{n} of {n + cut_short}" if cut_short else str(n), n),
                 _figure(found.mean, compared.spec),
                 _interval(found, compared),
+                (f"{n} of {n + cut_short}" if cut_short else str(n), n),
+                *([_behind(pair)] if behind else []),
+                *([_p(pair)] if tested else []),
                 _figure(found.sd, compared.spec),
                 *_means(group, others),
                 _figure(best.mean + 1, ".1f"),
                 (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
         )
-    has_beyond = compared.is_percentage and any(map(_is_beyond, groups))
-    note = (
-        "n is the number of completed runs. Mean over the seeds; ± and the interval are 95 % of Student's t, sd is the "
-        "standard deviation; seconds of runs that were trained together share a clock and have no interval. "
-        f"{_OF_FOLDS if any(group.num_folds for group in groups) else ''}"
-        f"{_BEYOND if has_beyond else ''}{_disagreement(groups)}{TEST_NOTE}"
-    )
-    return Table([*headings, "best epoch", S_PER_EPOCH], rows, note)
+    headings = ["group", compared.heading, "95 % interval", "n", *([f"behind the best{points}"] if behind else [])]
+    headings += [*(["p (Holm)"] if tested else []), "sd", *(metric.heading for metric in others)]
+    headings[-1] += " †"
+    return Table([*headings, "best epoch", S_PER_EPOCH], rows, f"± is half of a 95 % interval. {TEST_NOTE}")
 
 
-def _is_beyond(group: Group) -> bool:
-    """Whether the interval of a percentage reaches beyond those that there are."""
-    of = group.comparison
-    return of.mean - of.half_width < 0 or of.mean + of.half_width > 1
+def _behind(pair: Pair | None) -> Cell:
+    """By how much a group is behind the best; nothing of the best itself."""
+    if pair is None:
+        return ("-", math.nan)
+    by = abs(pair.difference.mean)
+    return (_gap(by, pair), by)
+
+
+def _gap(by: float, pair: Pair) -> str:
+    """A difference with half the width of its interval, in points of a percentage."""
+    half = pair.difference.half_width
+    spread = "" if math.isnan(half) else f" ± {_amount(half, pair.metric)}"
+    return f"{_amount(by, pair.metric)}{spread}"
+
+
+def _amount(of: float, metric: Metric) -> str:
+    return format_points(of) if metric.is_percentage else metric.format(of)
+
+
+def _p(pair: Pair | None) -> Cell:
+    return (format_p(pair.p), pair.p) if pair else ("-", math.nan)
 
 
 def _means(group: Group, metrics: Sequence[Metric]) -> Iterator[Cell]:
     for metric in metrics:
         mean = group.summary("metrics", metric.key)
-        yield format_interval(mean, metric.spec), mean.mean
+        yield format_estimate(mean, metric, 2), mean.mean
 
 
-def _disagreement(groups: Sequence[Group]) -> str:
-    """A sentence if another group is first by the metric to compare by than by the primary one."""
-    compared = [group for group in groups if group.compared]
-    if not compared or compared[0].metrics.primary == (metric := compared[0].metrics.compared_by):
-        return ""
-    best = min(compared, key=lambda group: metric.rank(group.comparison.mean))
-    if best is compared[0]:
-        return ""
-    return (
-        f"In the order of {best.metrics.primary.label}, by which {compared[0].label} is ahead; by {metric.label} "
-        f"{best.label} is. "
-    )
+def pair_matrices(findings: Findings) -> list[Table]:
+    """One table for each metric that groups are compared by: each of the best groups with each other one."""
+    return [_pair_matrix(findings, standing.groups) for standing in findings.standings if standing.pairs]
 
 
-def pair_tables(findings: Findings) -> list[Table]:
-    """One table for each metric that pairs of groups are compared by."""
-    metrics = dict.fromkeys(pair.metric for pair in findings.pairs)
-    return [_pair_table(findings, metric) for metric in metrics]
-
-
-def _pair_table(findings: Findings, metric: Metric) -> Table:
-    """Pairs of groups, the smallest p first."""
-    pairs = [pair for pair in findings.pairs if pair.metric == metric]
-    pairs.sort(key=lambda pair: (math.isnan(pair.p), pair.p))
-    scale, spec = (100, ".2f") if metric.is_percentage else (1, metric.spec)
+def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
+    """Above the diagonal how much the row is ahead of the column, below it the p of that."""
+    shown, metric = groups[:MAX_IN_MATRIX], groups[0].metrics.compared_by
     rows: list[list[Cell]] = []
-    for pair in pairs[:MAX_PAIRS]:
-        good, bad, by = pair.ordered()
-        half = pair.difference.half_width
-        verdict = "better" if pair.is_clear else pair.difference.reason or "no significant difference"
-        rows.append(
-            [
-                *_texts(good.label, bad.label),
-                (f"{scale * by:{spec}}", by),
-                (format_figure(scale * half, spec), half),
-                (format_p(pair.difference.p), pair.difference.p),
-                (format_p(pair.p), pair.p),
-                *_texts(pair.difference.method, verdict),
-            ]
-        )
-    sides = ["more accurate", "less accurate"] if metric.name == "accuracy" else ["better", "worse"]
-    amount = "points" if metric.is_percentage else "difference"
-    headings = [*sides, amount, "± (95 %)", "p", "p, Holm", "test", "verdict"]
-    left = f" The first {MAX_PAIRS} of {len(pairs)}; all are in pairs.csv." if len(pairs) > MAX_PAIRS else ""
-    family = _family([group for group in findings.compared if group.metrics.compared_by == metric])
-    return Table(
-        headings, rows, f"{capitalized(metric.label)}. ± and p are of the pair alone, p of Holm over {family}.{left}"
+    for i, group in enumerate(shown):
+        cells = _texts(f"{i + 1} {group.label}")
+        for j, other in enumerate(shown):
+            if i == j:
+                cells.append(("", math.nan))
+                continue
+            pair = findings.pair(group, other)
+            by = pair.ahead if pair.first is group else -pair.ahead
+            mark = "*" if pair.is_clear else ""
+            if j < i:
+                cells.append((pair.difference.reason or format_p(pair.p), pair.p))
+            else:
+                cells.append((f"{'-' if by < 0 else ''}{_gap(abs(by), pair)}{mark}", by))
+        rows.append(cells)
+    unit = "points of " if metric.is_percentage else ""
+    left = f" The first {len(shown)} of {len(groups)} groups; all pairs are in pairs.csv." if shown != groups else ""
+    note = (
+        f"Above the diagonal: how much the row is ahead of the column, in {unit}{metric.label}, ± half of the 95 % "
+        f"interval of that pair alone; * where it is significant. Below: p, corrected by Holm over {_family(groups)}."
+        f"{left}"
     )
+    return Table(["", *map(str, range(1, len(shown) + 1))], rows, note)
 
 
 def _family(compared: Sequence[Group]) -> str:
     if len(compared) <= MAX_DESCRIBED:
         return "all pairs"
-    return f"the pairs with {compared[0].label}, which have a sentence above, and over all pairs for the others"
+    return f"the pairs with {compared[0].label}, and over all pairs for the others"
+
+
+def settings_table(findings: Findings) -> Table:
+    """Settings that differ between the groups, with their values; of a run alone, those that are not the defaults."""
+    if findings.only_run:
+        run = findings.only_run
+        rows = [_texts(key, format_value(value_of(run, key))) for key in deciding_keys([run])]
+        return Table(["setting", "value"], rows)
+    many = [group.settings for group in findings.groups]
+    chosen = {key: [group.values.get(key, NOT_GIVEN) for group in findings.groups] for key in findings.keys}
+    options = {key: values for key, values in chosen.items() if not any(key in settings for settings in many)}
+    leaves = {key: [settings.get(key, NOT_GIVEN) for settings in many] for key in differing_leaves(many)}
+    rows = []
+    for key, values in (options | leaves).items():
+        texts = list(dict.fromkeys(map(format_value, values)))
+        if len(texts) > 1:
+            left = f" and {len(texts) - MAX_VALUES} more" if len(texts) > MAX_VALUES else ""
+            rows.append(_texts(key, ", ".join(texts[:MAX_VALUES]) + left))
+    return Table(["setting", "values"], rows)
 
 
 def _setting(run: Run, key: str) -> Cell:

@@ -12,12 +12,13 @@ from markupsafe import Markup
 
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings, analyze
 from trainlab.report.formatting import format_value
-from trainlab.report.plots.canvas import Plot, shorten
-from trainlab.report.plots.groups import plot_groups
-from trainlab.report.plots.search import plot_search
-from trainlab.report.provenance import repeat_command
+from trainlab.report.plots.canvas import MAX_CURVES, Plot, shorten
+from trainlab.report.plots.curves import curves_note
+from trainlab.report.plots.groups import RANKED, plot_groups
+from trainlab.report.plots.search import SEARCH, plot_search
+from trainlab.report.provenance import repeat_commands
 from trainlab.report.run_table import rows_of
-from trainlab.report.runs import Run, find_runs
+from trainlab.report.runs import find_runs
 from trainlab.report.search import describe_search
 from trainlab.report.tables import (
     MC_DROPOUT_TITLE,
@@ -25,23 +26,24 @@ from trainlab.report.tables import (
     Table,
     group_tables,
     mc_dropout_table,
-    pair_tables,
+    pair_matrices,
     ranking_table,
+    settings_table,
     unfinished_table,
 )
 from trainlab.runs.files import format_rows, write_atomically
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_LABEL = 48
-_LABELS = ("group", "more accurate", "less accurate", "better", "worse")
+_LABELS = ("group", "")
 _PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 
 
-def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: Sequence[Run] | None = None) -> Path:
+def write_report(folders: Sequence[Path], output_dir: Path | None = None, findings: Findings | None = None) -> Path:
     """Report on all runs under ``folders``, into the first of them unless ``output_dir`` is given.
 
     Args:
-        runs: those under ``folders``, if they have been read before.
+        findings: what the runs under ``folders`` show, if they have been analyzed before.
 
     Returns:
         The path of `report.html`.
@@ -51,8 +53,8 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, runs: 
         OSError: the report cannot be written.
     """
     to = output_dir or folders[0]
-    findings = analyze(folders, find_runs(folders) if runs is None else runs)
-    plots = (plot_search(findings.search) if findings.search else []) + plot_groups(findings.groups)
+    findings = findings or analyze(folders, find_runs(folders))
+    plots = (plot_search(findings.search) if findings.search else []) + plot_groups(findings.groups, findings.worse)
     files = {f"figures/{plot.name}.{kind}": getattr(plot, kind) for plot in plots for kind in ("png", "svg")}
     files["runs.csv"] = format_rows(rows_of(findings.runs, findings.groups, findings.keys, to, _exact))
     files["pairs.csv"] = format_rows(_pair_rows(findings))
@@ -134,6 +136,9 @@ def column_classes(table: Table) -> list[str]:
 
 
 def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str, Any]:
+    sections: dict[str, list[Plot]] = {}
+    for plot in plots:
+        sections.setdefault(plot.section, []).append(plot)
     choosable, asked = findings.compared[:MAX_CHOOSABLE], findings.asked()
     numbers = {group.label: i for i, group in enumerate(findings.compared)}
     answers = {
@@ -144,23 +149,27 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
     return {
         "title": findings.describe_title(),
         "findings": findings,
-        "differences": findings.describe_differences(),
         "mc_dropout": findings.describe_mc_dropout(root),
         "mc_dropout_title": MC_DROPOUT_TITLE,
         "tables": {
-            "groups": group_tables(findings.groups),
+            "groups": group_tables(findings) if findings.groups and not findings.only_run else [],
             "mc_dropout": mc_dropout_table(findings.evaluated_with_mc_dropout, root),
             "ranking": ranking_table(findings, root),
             "unfinished": unfinished_table(findings, root),
-            "pairs": pair_tables(findings),
+            "pairs": pair_matrices(findings),
+            "settings": settings_table(findings),
         },
-        "plots": plots,
+        "ranked": sections.pop(RANKED, []),
+        "curves": sections.pop("", []),
+        "search_plots": sections.pop(SEARCH, []),
+        "curves_note": curves_note(findings.compared[:MAX_CURVES]),
+        "more_plots": sections,
         "asked": [(a, b, list(zip(QUESTIONS, findings.answers(a, b), strict=True))) for a, b in asked],
         "choosable": choosable,
         "choices": {"questions": QUESTIONS, "answers": answers, "start": start},
         "test_note": TEST_NOTE,
         "describe_search": describe_search,
-        "repeat_command": repeat_command,
+        "repeat": repeat_commands(findings.best_group) if findings.best_group else [],
     }
 
 

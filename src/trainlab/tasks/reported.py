@@ -56,6 +56,11 @@ class TaskMetrics:
         return cls.of(many[0].primary, many[0].compared_by, [metric for one in many for metric in one.every])
 
     @property
+    def ranked(self) -> tuple[Metric, ...]:
+        """All of them, first the one that runs are compared by."""
+        return self.compared_by, *(metric for metric in self.every if metric != self.compared_by)
+
+    @property
     def kind(self) -> tuple[Metric, Metric]:
         """What runs must have in common to be ranked together: the metrics that they are compared and chosen by."""
         return self.compared_by, self.primary

@@ -45,7 +45,7 @@ from trainlab.report import (
     format_bounds,
     format_epoch_seconds,
     format_p,
-    plot_bars,
+    plot_intervals,
 )
 from trainlab.statistics import Ratio
 
@@ -275,7 +275,7 @@ def answer_all_parts(evidence: Evidence) -> Answer:
         reported[group.label] = (group.summary("metrics", "val_acc"), highest)
     return Answer(
         [*describe_gains(changes), f"{best.label} has the highest validation accuracy: {format_val_acc(best)}."],
-        figures=[plot_curves(done, "loss", "8"), replace(plot_bars(done), name="8_accuracy_bars")],
+        figures=[plot_curves(done, "loss", "8"), replace(plot_intervals(done), name="8_accuracy_intervals")],
         tables=[("What each change brings", gains(evidence, changes)), ("All parts", _table(groups))],
         details=[
             describe_against_reported("Validation accuracy compared with the best that others report", reported),

@@ -12,6 +12,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from trainlab.tasks.metrics import Metric
 
 # For the colour-blind: Okabe and Ito's colours but their yellow, which is faint on white, and three of Tol's.
 COLORS = (
@@ -39,13 +42,18 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure as files, with its title and caption."""
+    """A figure as files, with its title and caption.
+
+    Attributes:
+        section: of the report that it belongs to; "" for the learning curves and other main ones.
+    """
 
     name: str
     title: str
     caption: str
     png: bytes
     svg: bytes
+    section: str = ""
 
     def data_uri(self) -> str:
         """The figure as an address that can stand in double quotes in a page."""
@@ -71,10 +79,22 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
-    columns = max(1, min(3, len(labels), int(85 / (max(map(len, labels)) + 6))))
+    columns = max(1, min(3, len(labels), int(13.3 * figure.get_figwidth() / (max(map(len, labels)) + 6))))
     rows = -(-len(labels) // columns)
     figure.set_figheight(figure.get_figheight() + 0.21 * rows)
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
+
+
+def label_axis(axes: Axes, metric: Metric) -> None:
+    """Name the vertical axis by ``metric``, in percent if it is displayed so."""
+    axes.set_ylabel(metric.name)
+    if metric.is_percentage:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+
+
+def file_name(metric: Metric) -> str:
+    """The name of ``metric`` in that of a file."""
+    return re.sub(r"\W+", "_", metric.name.lower())
 
 
 def render(figure: Figure) -> tuple[bytes, bytes]:

@@ -2,190 +2,120 @@
 
 import json
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 
 from trainlab.report.comparisons import by_metric
-from trainlab.report.curves import Values, band
-from trainlab.report.formatting import capitalized, describe_selection, format_value
+from trainlab.report.formatting import capitalized, describe_selection, format_estimate, format_value
 from trainlab.report.groups import Group
-from trainlab.report.plots.canvas import COLORS, MARKERS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
+from trainlab.report.plots.canvas import (
+    COLORS,
+    MARKERS,
+    MAX_CURVES,
+    Plot,
+    canvas,
+    file_name,
+    label_axis,
+    legend_below,
+    render,
+    shorten,
+)
+from trainlab.report.plots.curves import has_curve, plot_learning_curves
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.plots.lr_search import label_without_lr, plot_lr_searches
-from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
-MAX_TRAINING_CURVES = 4
+MAX_INTERVALS = 20
 MAX_LR_TICKS = 7
 MAX_LINES, MAX_AXES, MAX_TICKS = 300, 8, 8  # of parallel coordinates
-WILD = 4
-ROOM = 0.05  # of an axis, matplotlib's own
+_WORSE = "#8A8F94"
+# Sections of the report.
+RANKED, IN_SECONDS, SETTINGS = "ranked", "Curves against seconds of training", "Settings and results"
+LR_SEARCHES, LAYERS = "Searches for the learning rate", "Inside the network"
 
 
-def plot_groups(groups: Sequence[Group]) -> list[Plot]:
-    """Every plot that the groups with a completed run have data for."""
+def plot_groups(groups: Sequence[Group], worse: Collection[str] = ()) -> list[Plot]:
+    """Every plot that the groups with a completed run have data for.
+
+    Args:
+        worse: labels of the groups that are significantly worse than the best one.
+    """
     plots = []
     for number, alike in enumerate(by_metric(groups), 1):
-        of = _plot_alike(alike)
+        of = _plot_alike(alike, worse)
         plots += of if number == 1 else [replace(plot, name=f"{plot.name}_{number}") for plot in of]
     return plots
 
 
-def _plot_alike(groups: Sequence[Group]) -> list[Plot]:
-    """Every plot of groups that are compared by the same metric."""
+def _plot_alike(groups: Sequence[Group], worse: Collection[str]) -> list[Plot]:
+    """Every plot of groups that are compared by the same metric, which comes first."""
     metrics = TaskMetrics.merged([group.metrics for group in groups])
-    chosen = metrics.every[: 1 + (metrics.primary != metrics.compared_by)]
-    plots = [
-        plot_learning_curves(groups, metric.key, against)
-        for metric in metrics.every
-        for against in ("epochs", "seconds")
-        if any(_has_curve(group, metric) for group in groups) and (against == "epochs" or metric in chosen)
+    chosen = [*dict.fromkeys((metrics.compared_by, metrics.primary))]
+    with_curves = [
+        metric
+        for metric in dict.fromkeys((*chosen, *metrics.every))
+        if any(has_curve(group, metric) for group in groups)
     ]
-    plots.append(plot_bars(groups))
+    plots = [plot_intervals(groups, worse)] if len(groups) > 1 else []
+    plots += [plot_learning_curves(groups, metric.key, "epochs") for metric in with_curves]
     if len({group.settings.get("optim.lr") for group in groups}) > 1:
         plots += [plot_against_lr(groups, metric.key) for metric in chosen]
-    plots += plot_lr_searches(groups)
+    plots += [
+        replace(plot_learning_curves(groups, metric.key, "seconds"), section=IN_SECONDS)
+        for metric in with_curves
+        if metric in chosen
+    ]
+    plots += [replace(plot, section=LR_SEARCHES) for plot in plot_lr_searches(groups)]
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
     if len(varying) >= 3:
         plots.append(plot_parallel_coordinates(groups, varying))
     if any(run.layers for group in groups for run in group.runs.values()):
-        plots.append(plot_layers(groups))
+        plots.append(replace(plot_layers(groups), section=LAYERS))
     return plots
 
 
-def _has_curve(group: Group, metric: Metric) -> bool:
-    return any(run.curve and run.curve.has(metric.key) for run in group.runs.values())
+def plot_intervals(groups: Sequence[Group], worse: Collection[str] = ()) -> Plot:
+    """The metric that the groups are compared by, in their order: mean, 95 % interval and seeds of each.
 
-
-def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plot:
-    """The metric ``key`` by epoch or second, one line per group with a band over its seeds."""
-    metrics = TaskMetrics.merged([group.metrics for group in groups])
-    metric, training_key = metrics[key], f"train_{key.removeprefix('val_')}"
-    drawn = [group for group in groups if _has_curve(group, metric)]
-    shown = drawn[:MAX_CURVES]
-    few = len(shown) <= MAX_TRAINING_CURVES
-    with_training = few and any(run.curve and run.curve.has(training_key) for g in shown for run in g.runs.values())
-    with canvas(6.4, 3.7) as (figure, (axes,)):
-        means = []
-        for i, group in enumerate(shown):
-            curves = [run.curve for run in group.runs.values() if run.curve]
-            lines = band(curves, key, against == "seconds")
-            style: dict[str, Any] = {"color": COLORS[i], "linewidth": 1.6}
-            marks: dict[str, Any] = {"marker": MARKERS[i], "markersize": 4.5, "markevery": max(1, len(lines.x) // 8)}
-            axes.plot(lines.x[: lines.whole], lines.mean[: lines.whole], label=shorten(group.label), **style, **marks)
-            rest = slice(max(0, lines.whole - 1), None)
-            axes.plot(lines.x[rest], lines.mean[rest], **style, linestyle=(0, (2, 1.5)))
-            axes.fill_between(lines.x, lines.low, lines.high, color=COLORS[i], alpha=0.15, linewidth=0)
-            if with_training:
-                training = band(curves, training_key, against == "seconds")
-                axes.plot(training.x, training.mean, color=COLORS[i], linewidth=0.9, linestyle=":")
-            means.append(lines.mean)
-        _label_axis(axes, metric)
-        ranks = [metric.rank(mean) for mean in means]
-        # A metric that is better high, such as R2, has no start to go by: far below zero is wild.
-        wild = metric.mode == "max" and any((rank > WILD).any() for rank in ranks)
-        worst = highest_shown(ranks, usual_at_least=float(wild))
-        cut_off(axes, metric.rank(worst), at=metric.by_mode("top", "bottom"))
-        over = [group.label for group, rank in zip(shown, ranks, strict=True) if len(rank) and rank.max() > worst]
-        axes.set_xlabel(against if against == "epochs" else "seconds of training and validation")
-        axes.set_xlim(left=0)
-        legend_below(figure, axes)
-        dotted = (
-            f" Dotted: training, {_describe_training_metrics(shown)}. Where it keeps improving and the line does not, "
-            "the model overfits."
-            if with_training
-            else f" Training is left out where there are more than {MAX_TRAINING_CURVES} groups."
-            if not few
-            else ""
-        )
-        better = (
-            f"The {metric.by_mode('further down', 'higher')} a line comes, the better is the model; the sooner, the "
-            "faster it converges. "
-        )
-        kept = describe_selection(len(shown), len(drawn), metrics.primary)
-        cut = f" Cut off at the {metric.by_mode('top', 'bottom')}: {', '.join(map(shorten, over))}." if over else ""
-        caption = (
-            f"{better if metric.mode else ''}{kept}Line: mean over the seeds; band: from the lowest to the highest "
-            f"seed; dashed where some of the seeds have stopped.{dotted}{cut}"
-        )
-        name, title = f"{_file_name(metric)}_by_{against.rstrip('s')}", f"{capitalized(metric.label)} against {against}"
-        return Plot(name, title, caption, *render(figure))
-
-
-def _describe_training_metrics(groups: Sequence[Group]) -> str:
-    """How training metrics are measured differently from those of validation."""
-    keys = {
-        "with dropout where there is any": ["model.dropout"],
-        "of augmented images": ["data.flip", "data.crop_padding", "data.cutout", "data.transforms"],
-        "with smoothed labels": ["label_smoothing", "task.label_smoothing"],
-    }
-    others = [w for w in keys if any(np.any(group.settings.get(key, 0)) for group in groups for key in keys[w])]
-    return ", ".join(["averaged over each epoch while the weights change", *others])
-
-
-def cut_off(axes: Axes, end: float, at: str = "top") -> None:
-    """End the vertical axis at ``end`` if it goes beyond, with the usual room at the other side of what is shown."""
-    bottom, top = axes.get_ylim()
-    if at == "top" and end < top:
-        lowest = axes.dataLim.y0
-        axes.set_ylim(lowest - ROOM * (end - lowest), end)
-    if at == "bottom" and end > bottom:
-        highest = axes.dataLim.y1
-        axes.set_ylim(end, highest + ROOM * (highest - end))
-
-
-def highest_shown(means: Sequence[Values], usual_at_least: float = 0.0) -> float:
-    """Upper limit of an axis of losses, or of other ranks: what diverged must not hide the others.
-
-    Just above the highest mean that is no more than ``WILD`` times a usual start: that of the middle group, and of a
-    group the middle one of its first three epochs, or ``usual_at_least``; infinite if that is 0 or lower.
+    Args:
+        worse: labels of groups that are drawn in grey, as significantly worse than the first.
     """
-    starts = sorted(float(np.median(mean[:3])) for mean in means if len(mean))
-    usual = max(starts[(len(starts) - 1) // 2], usual_at_least) if starts else 0.0
-    if usual <= 0:
-        return math.inf
-    limit = max(float(value) for mean in means for value in mean if value <= WILD * usual)
-    return (1.15 if limit > 0 else 0.85) * limit
-
-
-def plot_bars(groups: Sequence[Group]) -> Plot:
-    """The metric that the groups are compared by, with intervals: from zero, and closer by."""
-    shown, metrics = groups[: 2 * MAX_CURVES], groups[0].metrics
-    metric = metrics.compared_by
-    with canvas(8.6, 1.1 + 0.32 * len(shown), 2) as (figure, (whole, closer)):
+    shown, metric = groups[:MAX_INTERVALS], groups[0].metrics.compared_by
+    with canvas(5.2, 0.75 + 0.3 * len(shown)) as (figure, (axes,)):
         for i, group in enumerate(shown):
-            found, seeds = group.comparison, [*group.compared.values()]
-            error = None if math.isnan(found.half_width) else found.half_width
-            whole.barh(i, found.mean, color="#56B4E9", xerr=error, error_kw={"capsize": 3, "elinewidth": 1.2})
-            closer.errorbar(found.mean, i, xerr=error, fmt="o", color="#0072B2", capsize=4, markersize=6)
-            closer.plot(seeds, [i + 0.22] * len(seeds), "|", color="#D55E00", markersize=8, markeredgewidth=1.5)
-        whole.set_yticks(range(len(shown)), [shorten(group.label, 40) for group in shown])
-        whole.invert_yaxis()
-        closer.sharey(whole)
-        closer.tick_params(labelleft=False)
-        for axes, title in ((whole, "from zero"), (closer, "closer by")):
-            axes.set_title(title)
-            axes.grid(axis="y", visible=False)
-            if metric.is_percentage:
-                axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-            axes.locator_params(axis="x", nbins=5)
-            axes.set_xlabel(metric.label)
-        kept = describe_selection(len(shown), len(groups), metrics.primary)
-        caption = (
-            "Left: how much the groups differ compared with what they have in common. Right: whether they differ by "
-            f"more than their seeds do. {kept}Mean over the seeds with its 95 % interval (Student's t); none for one "
-            "seed. Orange ticks: seeds."
+            found, units = group.comparison, [*group.compared.values()]
+            color = _WORSE if group.label in worse else COLORS[0]
+            if len(units) > 1:
+                axes.plot(units, [i] * len(units), "|", color=color, markersize=9, markeredgewidth=1, alpha=0.6)
+            if not math.isnan(found.half_width):
+                axes.errorbar(found.mean, i, xerr=found.half_width, color=color, capsize=4, elinewidth=1.8)
+            axes.plot(found.mean, i, "o", color=color, markersize=6.5)
+            axes.text(
+                1.02, i, format_estimate(found, metric), transform=axes.get_yaxis_transform(), va="center", size=9
+            )
+        axes.set_yticks(range(len(shown)), [shorten(group.label, 30) for group in shown])
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        if metric.is_percentage:
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_xlabel(metric.label)
+        caption = describe_selection(len(shown), len(groups), metric)
+        if units := dict.fromkeys(group.unit for group in shown if len(group.compared) > 1):
+            caption += f"Dot: mean; bar: its 95 % interval; ticks: {' or '.join(f'{unit}s' for unit in units)}. "
+        if any(group.label in worse for group in shown):
+            caption += f"Grey: significantly worse than {shorten(shown[0].label)}."
+        return Plot(
+            f"{file_name(metric)}_intervals", capitalized(metric.label), caption.strip(), *render(figure), RANKED
         )
-        return Plot(f"{_file_name(metric)}_bars", capitalized(metric.label), caption, *render(figure))
 
 
 def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
@@ -197,23 +127,22 @@ def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
             rest = {key: value for key, value in group.settings.items() if key != "optim.lr"}
             lines.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(group)
     shown = list(lines.values())[:MAX_CURVES]
-    with canvas(6.4, 3.5) as (figure, (axes,)):
+    with canvas(4.8, 3.2) as (figure, (axes,)):
         lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
-        apart = 10 ** (0.012 * max(0.3, math.log10(lrs[-1] / lrs[0])))  # so that intervals do not overlap
         for i, line in enumerate(shown):
-            aside = apart ** (i - (len(shown) - 1) / 2)
             line = sorted(line, key=lambda group: group.settings["optim.lr"])
             figures = [group.summary("metrics", key) for group in line]
             spread = [0 if math.isnan(f.half_width) else f.half_width for f in figures]
             axes.errorbar(
-                [aside * group.settings["optim.lr"] for group in line],
+                [group.settings["optim.lr"] for group in line],
                 [f.mean for f in figures],
                 yerr=spread if any(spread) else None,
                 color=COLORS[i],
                 marker=MARKERS[i],
-                markersize=5.5,
-                capsize=3,
+                markersize=5,
+                capsize=2 + 1.5 * i,  # so that intervals at the same rate can be told from each other
                 linewidth=1.6,
+                elinewidth=1,
                 label=shorten(label_without_lr(line[0].label)),
             )
         axes.set_xscale("log")
@@ -221,25 +150,13 @@ def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
             axes.set_xticks(lrs, [format_value(lr) for lr in lrs])
             axes.set_xticks([], minor=True)
         axes.set_xlabel("learning rate (optim.lr)")
-        _label_axis(axes, metric)
+        label_axis(axes, metric)
         legend_below(figure, axes)
         kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
-        caption = (
-            f"{kept}Mean over the seeds with its 95 % interval where there are several. Lines are drawn a little aside "
-            "of each other."
-        )
+        several = any(len(group.compared) > 1 for line in shown for group in line)
+        caption = f"{kept}{'Mean over the seeds with its 95 % interval.' if several else ''}".strip()
         title = f"{capitalized(metric.label)} against learning rate"
-        return Plot(f"{_file_name(metric)}_by_lr", title, caption, *render(figure))
-
-
-def _label_axis(axes: Axes, metric: Metric) -> None:
-    axes.set_ylabel(metric.name)
-    if metric.is_percentage:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-
-
-def _file_name(metric: Metric) -> str:
-    return re.sub(r"\W+", "_", metric.name.lower())
+        return Plot(f"{file_name(metric)}_by_lr", title, caption, *render(figure))
 
 
 def plot_parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> Plot:
@@ -270,9 +187,9 @@ def plot_parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> P
         axes.grid(visible=False)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", length=0)
-        cut = describe_selection(len(lines), len(groups), metrics.primary)
+        cut = describe_selection(len(lines), len(groups), metric)
         caption = f"{cut}One line per group, coloured by {metric.name}. Axes of widely spread numbers are logarithmic."
-        return Plot("parallel_coordinates", "Settings and results", caption, *render(figure))
+        return Plot("parallel_coordinates", SETTINGS, caption, *render(figure), SETTINGS)
 
 
 def axis_positions(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]]:

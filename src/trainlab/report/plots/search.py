@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from trainlab.report.formatting import capitalized
 from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
-from trainlab.report.plots.groups import WILD
+from trainlab.report.plots.curves import WILD
 from trainlab.report.search import Dimension, Search, Trial
 
 NAMES = ("search_history", "search_importance", "search_slices")
+SEARCH = "The search"  # section of the report
 MAX_SLICES = 9
 _COLUMNS = 3
 _BEST, _COMPLETED, _PRUNED, _FAILED = "#D55E00", "#0072B2", "#7F7F7F", "#CC79A7"
@@ -59,7 +60,7 @@ def plot_history(search: Search, best: Trial) -> Plot:
         better = "Lower" if least else "Higher"
         cut = _cut([*completed, *pruned], top, search.metric.name)
         caption = f"{better} is better; the orange dot is the best trial.{cut}"
-        return Plot(NAMES[0], "The search, trial by trial", caption, *render(figure))
+        return Plot(NAMES[0], "The search, trial by trial", caption, *render(figure), SEARCH)
 
 
 def plot_importance(search: Search) -> Plot:
@@ -76,7 +77,7 @@ def plot_importance(search: Search) -> Plot:
             "How much the values of the best trials, a tenth of the completed or at least five, are unlike those of "
             "all (PED-ANOVA). Of a few dozen trials it is a hint, no measurement."
         )
-        return Plot(NAMES[1], "Which settings mattered", caption, *render(figure))
+        return Plot(NAMES[1], "Which settings mattered", caption, *render(figure), SEARCH)
 
 
 def plot_slices(search: Search, best: Trial) -> Plot:
@@ -111,7 +112,8 @@ def plot_slices(search: Search, best: Trial) -> Plot:
         crosses = " Crosses: pruned trials, at their last epoch." if pruned else ""
         caption = f"{kept}One dot per completed trial, coloured by its number; ringed: the best.{crosses}"
         title = f"{capitalized(search.metric.label)} against each setting"
-        return Plot(NAMES[2], title, caption + _cut([*completed, *pruned], top, search.metric.name), *render(figure))
+        caption += _cut([*completed, *pruned], top, search.metric.name)
+        return Plot(NAMES[2], title, caption, *render(figure), SEARCH)
 
 
 def _slice(key: str, dimension: Dimension, trials: Sequence[Trial], top: float) -> tuple[list[float], list[float]]:

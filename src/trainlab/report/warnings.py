@@ -1,0 +1,63 @@
+"""Warnings about the runs of a report: which are left out, and what makes comparisons doubtful."""
+
+import math
+from collections.abc import Sequence
+
+from trainlab.report.groups import Group, differing_hold_out
+from trainlab.report.runs import LONG_EPOCH, Run, kinds_of
+
+
+def run_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
+    """Runs that are left out, and what makes comparisons of the others doubtful."""
+    found = []
+    total = len(runs)
+    if pruned := sum(run.status == "pruned" for run in runs):
+        found.append(f"{_of(pruned, total, 'was', 'were')} ended early by the search and {_left_out(pruned)}.")
+    if debug := sum(run.status == "debug" for run in runs):
+        found.append(f"{_of(debug, total, 'is a debug run', 'are debug runs')} and {_left_out(debug)}.")
+    if unfinished := sum(run.status not in ("completed", "debug", "pruned") for run in runs):
+        found.append(f"{_of(unfinished, total, 'did not complete', 'did not complete')} and {_left_out(unfinished)}.")
+    if continued := sum(bool(run.continued) for run in runs):
+        verb = ("continues a run with other settings", "continue runs with other settings")
+        found.append(f"{_of(continued, total, *verb)} and {_left_out(continued)}.")
+    if without := [run for run in runs if run.status == "completed" and not math.isfinite(run.rank)]:
+        metrics = ", ".join(dict.fromkeys(run.metrics.primary.label for run in without))
+        lack = (f"has no finite {metrics}", f"have no finite {metrics}")
+        found.append(f"{_of(len(without), total, *lack)} and {_left_out(len(without))}.")
+    if len(kinds := kinds_of(runs)) > 1:
+        compared, chosen = (
+            ", ".join(dict.fromkeys(of.label for of in by)) for by in zip(*(of.kind for of in kinds), strict=True)
+        )
+        found.append(
+            f"The runs differ in their metrics: groups are compared only where that is by the same one ({compared}), "
+            f"and runs are ranked among those with the same primary metric ({chosen})."
+        )
+    if keys := differing_hold_out([group for group in groups if group.runs]):
+        found.append(
+            f"The groups differ in {', '.join(keys)}, so they do not hold the same images out for validation: a "
+            "difference between such groups may come from the images, and they are not paired by seed."
+        )
+    if slow := sum(run.is_completed and run.had_a_long_epoch for run in runs):
+        found.append(
+            f"{slow} run{'s have' if slow > 1 else ' has'} an epoch more than {LONG_EPOCH} times "
+            f"{'their' if slow > 1 else 'its'} median: something else ran, the machine slept, or the first epoch was "
+            "compiled; seconds are not to be trusted."
+        )
+    if incomplete := [group.label for group in groups if group.runs and group.others]:
+        found.append(
+            f"Some seeds of {', '.join(incomplete[:5])}{' and others' if len(incomplete) > 5 else ''} did not "
+            "complete: those that did may be the luckier ones."
+        )
+    if repeats := sum(len(group.repeats) for group in groups):
+        verb = ("repeats the settings and the seed of another", "repeat the settings and the seed of another")
+        found.append(f"{_of(repeats, total, *verb)} and {_left_out(repeats)}: each seed counts once.")
+    return found
+
+
+def _of(n: int, total: int, one: str, several: str) -> str:
+    """ "7 of 19 runs did not complete"."""
+    return f"{n} of {total} run{'s' if total > 1 else ''} {one if n == 1 else several}"
+
+
+def _left_out(n: int) -> str:
+    return "is left out" if n == 1 else "are left out"
