@@ -105,7 +105,7 @@ def _become(name: str, arguments: Sequence[str], cwd: Path, environment: dict[st
     if environment.get("FIGURES") == "blank":
         Figure.savefig = save_blank
     elif environment.get("FIGURES") != "on":
-        write.plot_groups = write.plot_search = lambda _: []
+        write.plot_groups = write.plot_search = lambda *_: []
     sys.argv = [str(PROJECT / "src" / name), *arguments]
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")

@@ -10,11 +10,12 @@ from trainlab.data import ImageData
 from trainlab.inference.network import Evaluation
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import check_images_of, checkpoint_to_test, kept_checkpoint, lacks_test
-from trainlab.runs.files import missing_folders
+from trainlab.runs.files import missing_folders, write_json
 from trainlab.runs.fingerprint import fingerprint
 from trainlab.runs.folder import clean_up, clean_up_on_error, has_moved, is_main_process, run_folder_lock
-from trainlab.runs.result import Result, describe_test
+from trainlab.runs.result import CONFUSION_FILE, Result, describe_test
 
+MAX_CLASSES = 100  # whose confusion matrix is kept
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +31,7 @@ def test_best(result: Result, parts: Parts) -> None:
             f"{path} is of epoch {checkpoint['epoch'] + 1}, and the best one was epoch {best['epoch'] + 1}: another "
             f"process has written there; remove {path.parents[1]} to train anew, or set another name="
         )
-    evaluation = _evaluate(result, parts, checkpoint)
+    evaluation = _evaluate(result, parts, checkpoint, path.parents[1])
     if evaluation is None or evaluation.confusion is None:
         return
     images = parts.data.images if isinstance(parts.data, ImageData) else None  # of others, only batches are known
@@ -50,7 +51,7 @@ def complete_test(result: Result, folder: Path, config: dict[str, Any], parts: P
     if tests or _may_be_others(parts, folder, config):
         check_images_of(result, folder, parts.learner.digest)
     if tests:
-        _evaluate(result, parts, load_checkpoint(kept_checkpoint(folder, result)))
+        _evaluate(result, parts, load_checkpoint(kept_checkpoint(folder, result)), folder)
         result.write(folder)
 
 
@@ -92,8 +93,16 @@ def _may_be_others(parts: Parts, folder: Path, config: dict[str, Any]) -> bool:
     return has_moved(data.located_by, folder, config)
 
 
-def _evaluate(result: Result, parts: Parts, checkpoint: dict[str, Any]) -> Evaluation | None:
-    """Evaluate the weights of a checkpoint on the test set; ``result`` gets the metrics."""
+def _evaluate(
+    result: Result, parts: Parts, checkpoint: dict[str, Any], folder: Path | None = None
+) -> Evaluation | None:
+    """Evaluate the weights of a checkpoint on the test set.
+
+    ``result`` gets the metrics, and ``folder``, where given, the confusion matrix of a classification.
+    """
     metrics, evaluation = parts.learner.test(checkpoint, parts.trainer)
     result.metrics |= metrics
+    if folder and evaluation and evaluation.confusion is not None and len(evaluation.confusion) <= MAX_CLASSES:
+        classes, counts = [*parts.data.classes], evaluation.confusion.tolist()
+        write_json(folder / CONFUSION_FILE, {"epoch": checkpoint["epoch"], "classes": classes, "confusion": counts})
     return evaluation

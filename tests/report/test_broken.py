@@ -65,7 +65,7 @@ def test_a_folder_of_nothing_but_broken_runs_has_a_report(study: Path):
         cut_in_half(path)
     write_report([study])
     assert "No run is completed, so there is no best one." in (study / "report.html").read_text()
-    assert "6 runs: 6 unreadable." in (study / "report.md").read_text()
+    assert "6 runs: all unreadable." in (study / "report.md").read_text()
     assert "No run is completed, so there is no best one." in (study / "report.md").read_text()
 
 
@@ -98,7 +98,9 @@ def test_failures_and_their_reasons(leave, tmp_path: Path):
     }
     findings = analyze([tmp_path], runs)
     assert findings.best.folder.name == "good"
-    assert findings.warnings[0] == "Not completed, so listed but counted nowhere: 3 of 4 runs."
+    assert (
+        findings.warnings[0] == "3 of 4 runs did not complete (1 running, 1 interrupted, 1 diverged) and are left out."
+    )
 
 
 def test_completed_runs_without_an_accuracy_are_ranked_and_not_compared(study: Path):
@@ -111,7 +113,7 @@ def test_completed_runs_without_an_accuracy_are_ranked_and_not_compared(study: P
     assert [group.label for group in findings.compared] == ["selu"]
     assert findings.pairs == []
     write_report([study])
-    assert "| elu | 3 | - | - | - |" in (study / "report.md").read_text()
+    assert "| elu | - | - | 3 | - |" in (study / "report.md").read_text()
 
 
 def test_a_run_given_twice_counts_once_and_parts_of_a_run_are_no_runs(study: Path):
@@ -151,8 +153,8 @@ def test_completed_without_a_finite_loss_is_completed_and_not_compared(leave, tm
     with_value(tmp_path / "b" / "result.json", "metrics", "val_loss", float("nan"))
     findings = analyze([tmp_path], find_runs([tmp_path]))
     assert findings.warnings[:2] == [
-        "Not completed, so listed but counted nowhere: 1 of 3 runs.",
-        "Completed, but cannot be compared (no finite validation loss): 1 of 3 runs.",
+        "1 of 3 runs did not complete (diverged) and is left out.",
+        "1 of 3 runs has no finite validation loss and is left out.",
     ]
     assert [row[0][0] for row in ranking_table(findings, tmp_path).rows] == ["1", "-", "-"]
     with_value(tmp_path / "a" / "result.json", "metrics", "val_loss", float("inf"))

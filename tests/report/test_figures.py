@@ -13,8 +13,8 @@ from trainlab.report.plots.groups import axis_positions, plot_groups
 from trainlab.report.plots.lr_search import label_without_lr
 from trainlab.report.runs import find_runs
 
-CURVES = ("loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second")
-BY_LR = ("loss_by_lr", "accuracy_by_lr")
+BY_EPOCH, BY_SECOND = ("accuracy_by_epoch", "loss_by_epoch"), ("accuracy_by_second", "loss_by_second")
+BY_LR = ("accuracy_by_lr", "loss_by_lr")
 
 pytestmark = pytest.mark.usefixtures("drawn")
 
@@ -31,11 +31,12 @@ def colours_in(svg: bytes) -> set[str]:
 def test_figures_are_drawn_where_there_is_something_to_show(leave, tmp_path: Path):
     leave("a", [1.0, 0.9], [0.5, 0.6])
     leave("b", [1.0, 0.9], [0.5, 0.6], lr=1e-3)
-    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_intervals", *BY_LR]
+    assert [*pictures_of(tmp_path)] == ["accuracy_intervals", *BY_EPOCH, *BY_LR, *BY_SECOND]
     leave("c", [1.0], [0.5], 1, "selu", overrides=("model=selu", "optim.lr=0.0001", "model.depth=5"), depth=5)
     rows = "epochs,step,layer,mean,std,dead,gradient_norm\n0,0,output,0.1,0.9,0.0,1.5\n"
     (tmp_path / "c" / "layer_statistics.csv").write_text(rows)
-    assert [*pictures_of(tmp_path)] == [*CURVES, "accuracy_intervals", *BY_LR, "parallel_coordinates", "layers"]
+    more = ["parallel_coordinates", "layers"]
+    assert [*pictures_of(tmp_path)] == ["accuracy_intervals", *BY_EPOCH, *BY_LR, *BY_SECOND, *more]
 
 
 def test_every_figure_is_a_whole_picture_and_a_whole_drawing(study: Path):
@@ -53,7 +54,7 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
     found = plot_learning_curves(groups, "val_loss", "epochs")
     assert found.svg == plot_learning_curves(groups, "val_loss", "epochs").svg  # the same figure is the same file
     assert colours_in(found.svg) == set(COLORS)
-    assert f" The {MAX_CURVES} best of 12 groups by validation loss. Line: mean" in found.caption
+    assert found.caption == f"The {MAX_CURVES} best of 12 groups by validation accuracy."
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,10 @@ def test_a_colour_a_group_and_the_best_ten_of_many(leave, tmp_path: Path):
         ({"dropout": 0.1, "stages": [[32, 32], [64]]}, "weights change, with dropout where there is any. Where"),
     ],
 )
-def test_the_caption_says_what_sets_training_apart(leave, tmp_path: Path, settings: dict[str, object], words: str):
+def test_the_note_says_what_sets_training_apart(leave, tmp_path: Path, settings: dict[str, object], words: str):
     leave("m", [2.0, 1.0], [0.3, 0.4], 1, "m", **settings)
-    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_loss", "epochs").caption
-    assert f"Dotted: training, {words}" in caption or f" {words}" in caption
+    note = curves_note(group_runs(find_runs([tmp_path])))
+    assert note.startswith("Dotted: training, averaged over each epoch") and words in note
 
 
 def test_colors_differ_without_hue():
@@ -117,12 +118,11 @@ def test_the_caption_says_what_is_cut_and_what_is_left_out(leave, tmp_path: Path
     leave("a", [2.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "elu")
     leave("b", [900.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "selu")
     caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_loss", "epochs").caption
-    assert caption.endswith(" Cut off at the top: selu.")
-    assert " Dotted: training" in caption
+    assert caption == "Cut off at the top: selu."
     for i in range(3):
         leave(f"m{i}", [2.0, 1.0], [0.3, 0.4], 1, f"m{i}")
-    caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_acc", "epochs").caption
-    assert caption.endswith(" Training is left out where there are more than 4 groups.")
+    groups = group_runs(find_runs([tmp_path]))
+    assert plot_learning_curves(groups, "val_acc", "epochs").caption == curves_note(groups) == ""  # more than 4 groups
 
 
 def test_an_axis_that_is_cut_off_at_the_top_begins_just_below_what_is_shown():

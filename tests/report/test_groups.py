@@ -40,14 +40,15 @@ def test_a_run_that_is_not_completed_does_not_count_in_the_means_of_its_group(st
 def test_where_a_run_is_kept_sets_no_group_apart(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], seed=1, overrides=("data.root=/images/1", "seed=1"))
     leave("b", [1.0], [0.5], seed=2, overrides=("data.root=/images/2", "seed=2"))
-    assert groups_in(tmp_path) == {"defaults": [1, 2]}
+    assert groups_in(tmp_path) == {"MLP NAdam lr=0.0001": [1, 2]}  # of the only group, the settings that name it
 
 
 def test_runs_of_the_same_settings_on_other_images_are_groups_of_their_own(leave, tmp_path: Path):
     for seed, digest in ((1, "0123456789"), (2, "0123456789"), (3, "abcdefghij"), (1, "abcdefghij")):
         leave(f"{digest}{seed}", [float(seed)], [0.5], seed=seed, provenance_data_digest=digest)
     leave("unknown", [1.0], [0.5], seed=4, status="failed", provenance_data_digest=None)
-    assert groups_in(tmp_path) == {"defaults images=01234567": [1, 2], "defaults images=abcdefgh": [1, 3]}
+    name = "elu lr=0.0001 images="
+    assert groups_in(tmp_path) == {f"{name}01234567": [1, 2], f"{name}abcdefgh": [1, 3]}
     first, second = group_runs(find_runs([tmp_path]))
     assert (first.rank, second.rank) == (1.5, 2.0)
     assert ([run.folder.name for run in first.others], first.repeats, second.repeats) == (["unknown"], [], [])
@@ -117,7 +118,7 @@ def test_runs_that_are_not_completed_count_in_no_mean(leave, tmp_path: Path, sta
 def test_a_number_written_in_another_way_is_the_same_number(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], seed=1, overrides=("optim.lr=1e-4", "seed=1"))
     leave("b", [1.0], [0.5], seed=2, overrides=("optim.lr=0.0001", "seed=2"))
-    assert groups_in(tmp_path) == {"defaults": [1, 2]}
+    assert groups_in(tmp_path) == {"lr=0.0001": [1, 2]}
 
 
 def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
@@ -125,9 +126,9 @@ def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
     leave("b", [1.0], [0.5], seed=1)
     leave("c", [1.0], [0.5], seed=2, status="failed")
     assert analyze([tmp_path], find_runs([tmp_path])).warnings == [
-        "Not completed, so listed but counted nowhere: 1 of 3 runs.",
-        "Some seeds of defaults are not completed: what remains may be the luckier ones.",
-        "Runs that repeat the settings and the seed of another: 1. Each seed counts once.",
+        "1 of 3 runs did not complete (failed) and is left out.",
+        "Some seeds of elu lr=0.0001 did not complete: those that did may be the luckier ones.",
+        "1 of 3 runs repeats the settings and the seed of another and is left out: each seed counts once.",
     ]
 
 
@@ -143,22 +144,13 @@ def test_a_learning_rate_that_came_with_an_option_is_named(leave, tmp_path: Path
     assert [*groups_in(tmp_path)] == ["elu lr=0.0001", "bn lr=0.0005"]
 
 
-def test_a_note_where_loss_and_accuracy_disagree(leave, tmp_path: Path):
+def test_groups_are_in_the_order_of_what_they_are_compared_by(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], activation="elu")
-    leave("b", [1.1], [0.4], activation="selu")
-    note = "by which elu is ahead; by validation accuracy selu is."
-    assert note not in group_tables(group_runs(find_runs([tmp_path])))[0].note
-    leave("c", [1.2], [0.7], seed=2, activation="selu")
-    assert note in group_tables(group_runs(find_runs([tmp_path])))[0].note
-
-
-def test_the_best_run_is_one_of_its_group(study: Path):
-    findings = analyze([study], find_runs([study]))
-    # of 0.54, 0.531 and 0.52: mean 53.03 %, sd 1.0017 %, 4.3027 * 1.0017 / sqrt(3) = 2.49 %
-    assert findings.describe_best_group() == (
-        "The figures of a best run are optimistic: it was chosen by them. It is one of 3 seeds of selu, whose mean "
-        "accuracy is 53.03% ± 2.49%."
-    )
+    leave("b", [1.1], [0.6], activation="selu")  # the higher loss, and the higher accuracy
+    assert [*groups_in(tmp_path)] == ["selu", "elu"]
+    (table,) = group_tables(analyze([tmp_path], find_runs([tmp_path])))
+    assert table.headings[:2] == ["group", "val acc"]
+    assert [row[1][0] for row in table.rows] == ["60.00%", "50.00%"]
 
 
 def test_an_epoch_as_long_as_many_makes_seconds_doubtful(study: Path):

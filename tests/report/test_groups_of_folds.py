@@ -57,8 +57,8 @@ def test_models_are_compared_fold_by_fold(two_models):
     assert pair.difference.p == pytest.approx(2 * stats.t.sf(t, 4))
     assert "paired t over folds 0 to 4" in describe_pair(pair)
     findings = analyze([two_models], find_runs([two_models]))
-    assert "Nadeau and Bengio" in findings.noise_note()
-    assert "It is one of 5 folds of selu" in findings.describe_best_group()
+    assert "Nadeau and Bengio" in findings.method_notes()[-1]
+    assert "95 % interval over 5 folds" in findings.answer()
 
 
 def test_each_fold_counts_once_however_many_seeds_it_has(tmp_path):
@@ -96,7 +96,7 @@ def test_an_interval_beyond_all_percentages_is_of_too_few_runs(tmp_path, no_figu
 def test_a_report_of_folds_says_what_its_intervals_are_of(two_models, no_figures):
     text = write_report([two_models]).with_name("report.md").read_text()
     assert "## Groups: runs that differ only in the seed and the fold" in text
-    assert "mean over the folds, and intervals allow for the images that folds share" in text
+    assert "each fold counts once, by the mean over its seeds" in text
 
 
 def test_overlap_widens_intervals_and_is_none_by_default():

@@ -30,7 +30,7 @@ def test_nothing_to_warn_of(study: Path):
         ("git_commit", "badcafe", "The runs are of 2 different code commits"),
         ("data_digest", "other", "The runs are of 2 different data digests: they did not see the same images"),
         ("versions", {"python": "3.12.0"}, "The runs are of 2 different versions of Python or the libraries"),
-        ("git_dirty", True, "1 of 7 runs were made with changes that are not committed"),
+        ("git_dirty", True, "1 of 7 runs was made with changes that are not committed"),
         ("host", "elsewhere", "The runs were made on 2 different machines or devices: seconds are not comparable"),
     ],
 )

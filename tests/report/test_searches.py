@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from trainlab.report.plots.search import NAMES, plot_search
-from trainlab.report.search import Dimension, describe_search, read_search
+from trainlab.report.search import Dimension, describe_best_trial, describe_search, read_search
 from trainlab.report.write import write_report
 
 SPACE = {
@@ -45,7 +45,6 @@ def test_what_is_said(tmp_path: Path):
         "6 of 8 trials: 3 completed, 1 pruned, 1 diverged, 1 failed.",
         "Drawn by Optuna's tpe sampler (seed 1), and ended early by its median pruner, from optim.lr: 1e-05 to 0.1 on "
         "a log scale; model: bn or selu; model.depth: 2 to 8.",
-        "Best: trial 1, validation loss 1.4000, with optim.lr = 0.001, model = selu, model.depth = 4.",
     ]
 
 
@@ -61,7 +60,7 @@ def test_without_a_pruner_and_without_a_completed_trial(tmp_path: Path):
 )
 def test_a_best_value_at_the_end_of_an_interval_is_pointed_out(lr, end, tmp_path: Path):
     said = describe_search(leave_search(tmp_path, [("completed", 1.0, lr, "bn", 4)]))
-    assert said[3:] == [f"The best optim.lr lies at the {end} values may be better."]
+    assert said[2:] == [f"The best optim.lr lies at the {end} values may be better."]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,7 @@ def test_a_search_by_accuracy_is_reported_by_accuracy(tmp_path: Path):
     (tmp_path / "study.json").write_text(json.dumps(content))
     search = read_search(tmp_path)
     assert search.best.number == 1
-    assert any(line.startswith("Best: trial 1, validation accuracy 70.00%, with ") for line in describe_search(search))
+    assert describe_best_trial(search).startswith("Best of 6 trials: trial 1, validation accuracy 70.00%, with ")
     history, *_ = pictures = plot_search(search)
     assert history.caption == "Higher is better; the orange dot is the best trial."
     assert pictures[-1].title == "Validation accuracy against each setting"
@@ -130,8 +129,8 @@ def test_pruned_runs_are_listed_with_the_reason_and_count_nowhere(leave, tmp_pat
     leave("b", [2.0], [0.4], 1, "selu", status="pruned")
     write_report([tmp_path])
     text = (tmp_path / "report.md").read_text()
-    assert "Ended early by the search, so listed but counted nowhere: 1 of 2 runs." in text
-    assert "Not completed, so listed" not in text
+    assert "1 of 2 runs was ended early by the search and is left out." in text
+    assert "did not complete" not in text
     assert "| b | pruned | ended early by the search: other trials were better after as many epochs |" in text
 
 
@@ -140,4 +139,4 @@ def test_a_damaged_file_is_reported_and_the_rest_of_the_report_is_complete(study
     write_report([study])
     text = (study / "report.md").read_text()
     assert "study.json is damaged (JSONDecodeError" in text
-    assert "| elu | 3 |" in text
+    assert "| elu | 48.00% |" in text

@@ -89,22 +89,25 @@ def test_where_lower_is_better_the_lowest_is(leave_task: Leave, tmp_path: Path):
     assert [group.label for group in groups] == ["bn", "elu"]
     (pair,) = compare_all(groups)
     assert describe_pair(pair).startswith("bn is better than elu by 0.8 ± ")
-    assert [cell[0] for cell in pair_matrices(analyze([tmp_path], find_runs([tmp_path])))[0].rows[0]][:3] == [
-        *("bn", "elu", "0.8")
-    ]
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert pair_matrices(findings)[0].rows[0][2][0] == "0.8 ± 0.2484*"
+    assert findings.answer() == (
+        "Best: bn, validation mean absolute error 3.2 (± 0.2484, 95 % interval over 3 seeds). The other group is "
+        "significantly worse; it is 0.8 ± 0.2484 behind."
+    )
 
 
 def test_names_and_formats_are_those_of_the_task(regression: Path):
     write_report([regression])
     text = (regression / "report.md").read_text()
     headings = (
-        "| group | n | val r2 | 95 % interval | sd | val loss | val mae | test r2 † | best epoch | s/epoch (median) |"
+        "| group | val r2 | 95 % interval | n | behind the best | p (Holm) | sd | val loss | val mae | test r2 † "
     )
     assert headings in text
-    assert "| better | worse | difference | ± (95 %) |" in text
-    assert "## Ranking, by validation r2" in text
-    assert "By validation r2 at its best epoch. ± is half the width" in text
-    assert "Validation r2 0.833, loss 2, mean absolute error 3 at epoch 2 of 3. Test r2 †: 0.4165." in text
+    assert "how much the row is ahead of the column, in validation r2, ± half" in text
+    assert "## Runs, by validation r2" in text
+    assert "- By validation r2 at its best epoch." in text
+    assert "**Best: bn, validation r2 0.822 (± 0.02733, 95 % interval over 3 seeds).**" in text
     assert "bn reached elu's best validation r2 (0.62) after 2.0 ± 0.0 epochs" in text
     assert "the second at the first r2 that is as high" in text
     assert "accura" not in text
@@ -118,10 +121,9 @@ def test_axes_are_labelled_by_the_metric(regression: Path):
     groups = group_runs(find_runs([regression]))
     curves = plot_learning_curves(groups, "val_r2", "epochs")
     assert (curves.name, curves.title) == ("r2_by_epoch", "Validation r2 against epochs")
-    assert curves.caption.startswith("The higher a line comes, the better") and "Dotted" not in curves.caption
-    assert "Dotted: training" in plot_learning_curves(groups, "val_loss", "epochs").caption
+    assert curves.caption == ""
     assert plot_intervals(groups).title == "Validation r2"
-    names = ["r2_by_epoch", "r2_by_second", "loss_by_epoch", "mean_absolute_error_by_epoch", "r2_intervals"]
+    names = ["r2_intervals", "r2_by_epoch", "loss_by_epoch", "mean_absolute_error_by_epoch", "r2_by_second"]
     assert [plot.name for plot in plot_groups(groups)] == names
 
 
@@ -130,7 +132,7 @@ def test_a_wild_group_is_cut_off_where_higher_is_better(leave_task: Leave, tmp_p
     for i, values in enumerate(([-2.0, 0.1, 0.5], [-1.5, 0.2, 0.6], [-900.0, -800.0, -700.0])):
         leave_task(f"m{i}", TaskMetrics.of(R2, R2), {"val/r2": values}, 1, f"m{i}")
     caption = plot_learning_curves(group_runs(find_runs([tmp_path])), "val_r2", "epochs").caption
-    assert caption.endswith(" Cut off at the bottom: m2.")
+    assert caption == "Cut off at the bottom: m2."
 
 
 def test_a_module_of_ones_own_has_one_metric_and_no_loss(leave_task: Leave, tmp_path: Path, no_figures: None):
@@ -146,12 +148,10 @@ def test_a_module_of_ones_own_has_one_metric_and_no_loss(leave_task: Leave, tmp_
     assert [run.reason for run in runs] == [*[""] * 4, "no finite validation f1"]
     b, a, _ = group_runs(runs)
     assert compare_convergence(a, b).target == pytest.approx(0.515)
-    (table,) = group_tables([b, a])
-    assert table.headings[2:6] == ["val f1", "95 % interval", "sd", "test f1 †"]
+    (table,) = group_tables(analyze([tmp_path], runs))
+    assert table.headings[1:4] == ["val f1", "95 % interval", "n"] and "val loss" not in table.headings
     write_report([tmp_path])
-    assert "Completed, but cannot be compared (no finite validation f1): 1 of 5 runs." in (
-        (tmp_path / "report.md").read_text()
-    )
+    assert "1 of 5 runs has no finite validation f1 and is left out." in ((tmp_path / "report.md").read_text())
 
 
 def test_groups_of_other_metrics_are_not_compared(regression: Path, no_figures: None):
@@ -172,16 +172,17 @@ def test_groups_of_other_metrics_are_not_compared(regression: Path, no_figures: 
     assert findings.best.folder.name == "bn3"  # of the metric of the most runs
     write_report([regression])
     text = (regression / "report.md").read_text()
-    assert "## Ranking, by validation r2 and validation loss" in text
-    assert "| group | n | val r2 |" in text and "| group | n | val acc |" in text
+    assert "## Runs, by validation r2 and validation accuracy" in text
+    assert "| group | val r2 |" in text and "| group | val acc |" in text
+    assert [line[:10] for line in text.splitlines() if line.startswith("**")] == ["**Best: bn", "**Best: se"]
 
 
 def test_a_run_that_failed_before_it_named_its_metrics_is_listed_with_the_others(regression: Path, no_figures: None):
     leave_run(regression / "failed", [1.0], [0.5], 4, "bn", status="failed")
     findings = analyze([regression], find_runs([regression]))
     assert [kind.primary.key for kind in findings.kinds] == ["val_r2"]
-    (table,) = group_tables(findings.groups)
-    assert [row[1][0] for row in table.rows] == ["3 of 4", "3"]
+    (table,) = group_tables(findings)
+    assert [row[3][0] for row in table.rows] == ["3 of 4", "3"]
 
 
 def test_a_damaged_entry_is_damage(regression: Path):

@@ -87,6 +87,7 @@ def test_the_script_prints_the_table_and_where_the_report_is(study: Path, tmp_pa
 
     done = report(study, "--output-dir", tmp_path / "here")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Best: selu, validation accuracy 53.0 % (± 2.5 points, ")
     assert " selu seed=1 " in done.stdout
     assert f"report: {tmp_path / 'here' / 'report.html'}" in done.stdout
     (tmp_path / "a_file").touch()

@@ -89,7 +89,7 @@ class Standing:
         reasons = {
             "one seed": f"one {' or '.join(units)} each; run more (seed=1,2,3)",
             NO_SPREAD: f"there is {NO_SPREAD}",
-            OTHER_IMAGES: "they saw other images",
+            OTHER_IMAGES: "the groups saw different images",
         }
         found = dict.fromkeys(pair.difference.reason for pair in self.pairs if not pair.is_tested)
         return "; ".join(reasons.get(reason, reason) for reason in found)

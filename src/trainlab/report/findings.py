@@ -142,8 +142,8 @@ class Findings:
         """How many runs there are, by status."""
         counts = Counter(run.status for run in self.runs)
         statuses = ", ".join(f"{n} {status}" for status, n in counts.most_common())
-        if len(counts) == 1 and len(self.runs) > 1:
-            statuses = f"all {next(iter(counts))}"
+        if len(counts) == 1:
+            statuses = f"{'all ' if len(self.runs) > 1 else ''}{next(iter(counts))}"
         if self.only_run:
             return ""
         groups = f" in {len(self.groups)} groups" if len(self.groups) > 1 else ""

@@ -84,6 +84,11 @@ def format_p(p: float) -> str:
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
+def count_of(n: int, total: int, one: str, several: str) -> str:
+    """ "7 of 19 runs did not complete", "The run did not complete"."""
+    return f"The run {one}" if total == 1 else f"{n} of {total} runs {one if n == 1 else several}"
+
+
 def describe_selection(shown: int, of: int, metric: Metric) -> str:
     """The start of a caption that shows some of the groups, the best by ``metric``; "" if all."""
     return f"The {shown} best of {of} groups by {metric.label}. " if shown < of else ""

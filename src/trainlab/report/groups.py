@@ -16,7 +16,8 @@ from trainlab.statistics import Interval, interval
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 NOT_GIVEN = "not given"
-MAX_NAMED = 5  # settings that name the runs of a report's only group
+MAX_NAMED = 4  # settings that name the runs of a report's only group
+_FIRST = ("model", "optim", "optim.lr", "data")  # of them
 MAX_EXTRA = 4  # settings taken from config.yaml if two groups have the same overrides
 DIGEST_SHOWN = 8  # characters of a data digest
 # These and the images decide what is held out.
@@ -300,7 +301,8 @@ def label(run: Run, keys: Sequence[str]) -> str:
 
 def name_of_only(runs: Sequence[Run]) -> str:
     """A name of the only group by what sets it apart from the defaults; of the defaults "MLP NAdam lr=0.0001"."""
-    keys = [key for key in deciding_keys(runs) if key not in ("seed", "data.fold")]
+    keys = [key for key in deciding_keys(runs) if key not in ("seed", "data.fold", "trainer")]
+    keys.sort(key=lambda key: _FIRST.index(key) if key in _FIRST else len(_FIRST))
     if keys:
         more = f" and {len(keys) - MAX_NAMED} more settings" if len(keys) > MAX_NAMED + 1 else ""
         return label(runs[0], keys[:MAX_NAMED] if more else keys) + more

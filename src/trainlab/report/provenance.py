@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from trainlab.report.formatting import count_of
 from trainlab.report.groups import Group
 from trainlab.report.runs import Run
 from trainlab.runs.fingerprint import training_overrides
@@ -55,11 +56,10 @@ def provenance_warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> li
         if len(different) > 1:
             found.append(f"The runs are of {len(different)} different {what}: {so}.")
     if dirty := sum(bool(origin.get("git_dirty")) for origin in origins):
-        found.append(
-            f"{dirty} of {len(origins)} runs were made with changes that are not committed: the commit does not say "
-            "what ran."
-        )
-    machines = {(run.result.provenance.get("host"), run.result.time.get("device")) for run in runs if run.result.time}
+        made = ("was made with changes that are not committed", "were made with changes that are not committed")
+        found.append(f"{count_of(dirty, len(origins), *made)}: the commit does not say what ran.")
+    known = [run.result for run in runs if run.result.time.get("device")]
+    machines = {(result.provenance.get("host"), result.time["device"]) for result in known}
     if len(machines) > 1:
         found.append(
             f"The runs were made on {len(machines)} different machines or devices: seconds are not comparable."

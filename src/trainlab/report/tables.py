@@ -172,7 +172,7 @@ def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
         f"interval of that pair alone; * where it is significant. Below: p, corrected by Holm over {_family(groups)}."
         f"{left}"
     )
-    return Table(["", *map(str, range(1, len(shown) + 1))], rows, note)
+    return Table(["group", *map(str, range(1, len(shown) + 1))], rows, note)
 
 
 def _family(compared: Sequence[Group]) -> str:
@@ -198,6 +198,23 @@ def settings_table(findings: Findings) -> Table:
             left = f" and {len(texts) - MAX_VALUES} more" if len(texts) > MAX_VALUES else ""
             rows.append(_texts(key, ", ".join(texts[:MAX_VALUES]) + left))
     return Table(["setting", "values"], rows)
+
+
+def results_table(run: Run) -> Table:
+    """What a run alone reached: one row per metric, then epochs and times."""
+    metrics, values = run.metrics.ranked, figures_of(run, run.metrics.ranked)
+    rows: list[list[Cell]] = [
+        [(metric.name, metric.name), *(_figure(values[of.key], of.spec) for of in (metric, metric.test))]
+        for metric in metrics
+    ]
+    names = {"best_epoch": "best epoch", "epochs": "epochs", "epoch_s": S_PER_EPOCH, "total_s": "total s"}
+    rows += [[*_texts(name), _figure(values[key], RUN_FIGURES[key]), ("", math.nan)] for key, name in names.items()]
+    return Table(["metric", "validation", "test †"], rows, TEST_NOTE)
+
+
+def all_settings_table(run: Run) -> Table:
+    """Every setting of a run that decides its result."""
+    return Table(["setting", "value"], [_texts(key, format_value(value)) for key, value in run.settings.items()])
 
 
 def _setting(run: Run, key: str) -> Cell:

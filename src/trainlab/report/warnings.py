@@ -1,8 +1,10 @@
 """Warnings about the runs of a report: which are left out, and what makes comparisons doubtful."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
+from trainlab.report.formatting import count_of
 from trainlab.report.groups import Group, differing_hold_out
 from trainlab.report.runs import LONG_EPOCH, Run, kinds_of
 
@@ -12,18 +14,19 @@ def run_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
     found = []
     total = len(runs)
     if pruned := sum(run.status == "pruned" for run in runs):
-        found.append(f"{_of(pruned, total, 'was', 'were')} ended early by the search and {_left_out(pruned)}.")
+        found.append(f"{_left_out(pruned, total, 'was ended early by the search', 'were ended early by the search')}.")
     if debug := sum(run.status == "debug" for run in runs):
-        found.append(f"{_of(debug, total, 'is a debug run', 'are debug runs')} and {_left_out(debug)}.")
-    if unfinished := sum(run.status not in ("completed", "debug", "pruned") for run in runs):
-        found.append(f"{_of(unfinished, total, 'did not complete', 'did not complete')} and {_left_out(unfinished)}.")
+        found.append(f"{_left_out(debug, total, 'is a debug run', 'are debug runs')}.")
+    if unfinished := Counter(run.status for run in runs if run.status not in ("completed", "debug", "pruned")):
+        statuses = ", ".join(f"{n} {status}" for status, n in unfinished.most_common())
+        verb = f"did not complete ({statuses if len(unfinished) > 1 else next(iter(unfinished))})"
+        found.append(f"{_left_out(unfinished.total(), total, verb, verb)}.")
     if continued := sum(bool(run.continued) for run in runs):
-        verb = ("continues a run with other settings", "continue runs with other settings")
-        found.append(f"{_of(continued, total, *verb)} and {_left_out(continued)}.")
+        verbs = "continues a run with other settings", "continue runs with other settings"
+        found.append(f"{_left_out(continued, total, *verbs)}.")
     if without := [run for run in runs if run.status == "completed" and not math.isfinite(run.rank)]:
         metrics = ", ".join(dict.fromkeys(run.metrics.primary.label for run in without))
-        lack = (f"has no finite {metrics}", f"have no finite {metrics}")
-        found.append(f"{_of(len(without), total, *lack)} and {_left_out(len(without))}.")
+        found.append(f"{_left_out(len(without), total, f'has no finite {metrics}', f'have no finite {metrics}')}.")
     if len(kinds := kinds_of(runs)) > 1:
         compared, chosen = (
             ", ".join(dict.fromkeys(of.label for of in by)) for by in zip(*(of.kind for of in kinds), strict=True)
@@ -49,15 +52,11 @@ def run_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
             "complete: those that did may be the luckier ones."
         )
     if repeats := sum(len(group.repeats) for group in groups):
-        verb = ("repeats the settings and the seed of another", "repeat the settings and the seed of another")
-        found.append(f"{_of(repeats, total, *verb)} and {_left_out(repeats)}: each seed counts once.")
+        verbs = "repeats the settings and the seed of another", "repeat the settings and the seed of another"
+        found.append(f"{_left_out(repeats, total, *verbs)}: each seed counts once.")
     return found
 
 
-def _of(n: int, total: int, one: str, several: str) -> str:
-    """ "7 of 19 runs did not complete"."""
-    return f"{n} of {total} run{'s' if total > 1 else ''} {one if n == 1 else several}"
-
-
-def _left_out(n: int) -> str:
-    return "is left out" if n == 1 else "are left out"
+def _left_out(n: int, total: int, one: str, several: str) -> str:
+    """ "7 of 19 runs did not complete and are left out"."""
+    return f"{count_of(n, total, one, several)} and {'is' if n == 1 else 'are'} left out"

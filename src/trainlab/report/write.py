@@ -13,6 +13,7 @@ from markupsafe import Markup
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings, analyze
 from trainlab.report.formatting import format_value
 from trainlab.report.plots.canvas import MAX_CURVES, Plot, shorten
+from trainlab.report.plots.confusion import plot_confusion
 from trainlab.report.plots.curves import curves_note
 from trainlab.report.plots.groups import RANKED, plot_groups
 from trainlab.report.plots.search import SEARCH, plot_search
@@ -24,10 +25,12 @@ from trainlab.report.tables import (
     MC_DROPOUT_TITLE,
     TEST_NOTE,
     Table,
+    all_settings_table,
     group_tables,
     mc_dropout_table,
     pair_matrices,
     ranking_table,
+    results_table,
     settings_table,
     unfinished_table,
 )
@@ -35,7 +38,7 @@ from trainlab.runs.files import format_rows, write_atomically
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_LABEL = 48
-_LABELS = ("group", "")
+_LABELS = ("group",)
 _PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 
 
@@ -55,6 +58,8 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, findin
     to = output_dir or folders[0]
     findings = findings or analyze(folders, find_runs(folders))
     plots = (plot_search(findings.search) if findings.search else []) + plot_groups(findings.groups, findings.worse)
+    if findings.only_run:
+        plots += plot_confusion(findings.only_run)
     files = {f"figures/{plot.name}.{kind}": getattr(plot, kind) for plot in plots for kind in ("png", "svg")}
     files["runs.csv"] = format_rows(rows_of(findings.runs, findings.groups, findings.keys, to, _exact))
     files["pairs.csv"] = format_rows(_pair_rows(findings))
@@ -158,6 +163,8 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
             "unfinished": unfinished_table(findings, root),
             "pairs": pair_matrices(findings),
             "settings": settings_table(findings),
+            "results": results_table(findings.only_run) if findings.only_run else None,
+            "all_settings": all_settings_table(findings.only_run) if findings.only_run else None,
         },
         "ranked": sections.pop(RANKED, []),
         "curves": sections.pop("", []),

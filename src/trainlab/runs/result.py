@@ -16,6 +16,7 @@ from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
 RESULT = "result.json"
+CONFUSION_FILE = "confusion.json"  # of the best checkpoint on the test images: classes and counts
 CONTINUATION = "continuation"  # folder in that of a completed run, while it is continued with other settings
 ENDED = ("completed", "debug", "pruned", "diverged", "failed")
 STATUSES = ("running", *ENDED, "interrupted")

@@ -27,6 +27,7 @@ from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
 MAX_TRAINING_CURVES = 4
+MAX_BANDS = 6  # groups
 MAX_MARKED = 30  # epochs: up to this many, every one has a marker
 WILD = 4
 ROOM = 0.05  # of an axis, matplotlib's own
@@ -52,10 +53,13 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
         means = []
         for i, group in enumerate(shown):
             curves = [run.curve for run in group.runs.values() if run.curve]
-            means.append(_draw(axes, curves, key, against, i, shorten(group.label)))
+            is_alone = len(shown) == 1
+            name = "validation" if is_alone else shorten(group.label)
+            means.append(_draw(axes, curves, key, against, i, name, len(shown) <= MAX_BANDS))
             if with_training:
                 training = band(curves, training_key, against == "seconds")
-                style: dict[str, Any] = {"color": COLORS[i], "linewidth": 0.9, "linestyle": ":"}
+                style: dict[str, Any] = {"color": COLORS[i], "linewidth": 1.1, "linestyle": ":"}
+                style |= {"label": "training"} if is_alone else {}
                 axes.plot(training.x[: training.whole], training.mean[: training.whole], **style)
         label_axis(axes, metric)
         ranks = [metric.rank(mean) for mean in means]
@@ -77,7 +81,9 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
         return Plot(name, title, f"{kept}{cut}".strip(), *render(figure))
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], key: str, against: str, color: int, label: str) -> Values:
+def _draw(
+    axes: Axes, curves: Sequence[Curve], key: str, against: str, color: int, label: str, has_band: bool
+) -> Values:
     """Draw the curves of a group. Returns the mean as far as it is drawn."""
     in_seconds = against == "seconds"
     lines = band(curves, key, in_seconds)
@@ -87,7 +93,8 @@ def _draw(axes: Axes, curves: Sequence[Curve], key: str, against: str, color: in
     every = 1 if len(x) <= MAX_MARKED else len(x) // 8
     is_measured = not in_seconds or len(curves) == 1  # a mean at the same second is between the epochs of each seed
     axes.plot(x, mean, label=label, linewidth=1.6, **style, **marks, markevery=every if is_measured else [])
-    axes.fill_between(x, lines.low[: lines.whole], lines.high[: lines.whole], alpha=0.15, linewidth=0, **style)
+    if has_band:
+        axes.fill_between(x, lines.low[: lines.whole], lines.high[: lines.whole], alpha=0.15, linewidth=0, **style)
     for curve in curves if len(curves) > 1 else ():
         places, values = curve.seconds if in_seconds else curve.epochs, curve.of(key)
         finite = np.isfinite(values) & np.isfinite(places)
@@ -112,10 +119,8 @@ def curves_note(groups: Sequence[Group]) -> str:
     several = any(len(group.runs) > 1 for group in groups)
     parts = []
     if several:
-        parts.append(
-            "Line: mean over the seeds, as far as all of them run; band: from the lowest to the highest seed; thin "
-            "lines: seeds that run on."
-        )
+        of_band = " band: from the lowest to the highest seed;" if len(groups) <= MAX_BANDS else ""
+        parts.append(f"Line: mean over the seeds, as far as all of them run;{of_band} thin lines: seeds that run on.")
     if shows_training(groups[:MAX_CURVES], "train_loss"):
         parts.append(
             f"Dotted: training, {_describe_training_metrics(groups)}. Where it keeps improving and the line does not, "

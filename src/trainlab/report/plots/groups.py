@@ -88,7 +88,7 @@ def plot_intervals(groups: Sequence[Group], worse: Collection[str] = ()) -> Plot
         worse: labels of groups that are drawn in grey, as significantly worse than the first.
     """
     shown, metric = groups[:MAX_INTERVALS], groups[0].metrics.compared_by
-    with canvas(5.2, 0.75 + 0.3 * len(shown)) as (figure, (axes,)):
+    with canvas(5.2, 0.75 + (0.3 if len(shown) <= 10 else 0.24) * len(shown)) as (figure, (axes,)):
         for i, group in enumerate(shown):
             found, units = group.comparison, [*group.compared.values()]
             color = _WORSE if group.label in worse else COLORS[0]
@@ -106,11 +106,13 @@ def plot_intervals(groups: Sequence[Group], worse: Collection[str] = ()) -> Plot
         axes.spines["left"].set_visible(False)
         if metric.is_percentage:
             axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+            low, high = axes.get_xlim()
+            axes.set_xlim(max(low, -0.02), min(high, 1.02))  # of few seeds, an interval may reach beyond
         axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(metric.label)
         caption = describe_selection(len(shown), len(groups), metric)
-        if units := dict.fromkeys(group.unit for group in shown if len(group.compared) > 1):
-            caption += f"Dot: mean; bar: its 95 % interval; ticks: {' or '.join(f'{unit}s' for unit in units)}. "
+        if of := dict.fromkeys(group.unit for group in shown if len(group.compared) > 1):
+            caption += f"Dot: mean; bar: its 95 % interval; ticks: {' or '.join(f'{unit}s' for unit in of)}. "
         if any(group.label in worse for group in shown):
             caption += f"Grey: significantly worse than {shorten(shown[0].label)}."
         return Plot(
@@ -151,6 +153,9 @@ def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
             axes.set_xticks([], minor=True)
         axes.set_xlabel("learning rate (optim.lr)")
         label_axis(axes, metric)
+        if metric.is_percentage:
+            low, high = axes.get_ylim()
+            axes.set_ylim(max(low, -0.02), min(high, 1.02))
         legend_below(figure, axes)
         kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
         several = any(len(group.compared) > 1 for line in shown for group in line)
