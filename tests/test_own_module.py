@@ -179,6 +179,7 @@ class Late(PowerCut):
             raise RuntimeError("power cut")
 
 
+@pytest.mark.slow
 def test_more_epochs_continue_a_finished_run(train):
     _, whole = train(*TWO, name="whole")
     train(*TWO, "trainer.max_epochs=2", name="longer")
@@ -317,6 +318,7 @@ def test_a_run_on_data_of_its_own_is_evaluated_but_predicts_no_images(train):
         load_network(path, trust)
 
 
+@pytest.mark.slow
 def test_an_untested_run_is_tested_later(train):
     tested, _ = train(*LIT, name="tested")
     train(*LIT, "test=false", name="later")

@@ -97,6 +97,7 @@ def test_early_stopping_counts_on(epoch, train):
     assert_same_run(cut, whole)
 
 
+@pytest.mark.slow
 def test_more_patience_continues_a_run_that_was_stopped_early(train):
     patient = [*IMPATIENT, "callbacks.early_stopping.patience=4"]
     _, whole = train(*patient, name="whole")
@@ -106,6 +107,7 @@ def test_more_patience_continues_a_run_that_was_stopped_early(train):
     assert rows(longer) == rows(whole)
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_as_it_reached_a_threshold_is_at_its_end(train):
     _, other = train(*NADAM, f"trainer.max_epochs={EPOCHS}", name="other")
     first, second, *_ = (float(row["val/loss"]) for row in rows(other))

@@ -382,6 +382,7 @@ def test_a_folder_in_use_is_refused(train, tmp_path):
     assert files(tmp_path / "run") == {".lock"}
 
 
+@pytest.mark.slow
 def test_settings_of_an_earlier_run_that_cannot_be_read_are_a_line(train, tmp_path):
     train("trainer.max_epochs=1")
     path = tmp_path / "run" / "config.yaml"

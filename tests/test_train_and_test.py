@@ -85,6 +85,7 @@ def test_the_runs_of_a_sweep_can_be_tested_later(tmp_path):
     assert not list(study.glob("*seed=3*"))
 
 
+@pytest.mark.slow
 def test_latest_is_the_last_checkpoint_that_was_written_last(train, compose_config, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=rf"^there is no run with a checkpoint under {tmp_path}; set output_dir"

@@ -229,6 +229,7 @@ def test_an_interrupted_run_resumes_with_its_rate(train: Any, made: list[str], t
     assert again == result
 
 
+@pytest.mark.slow
 def test_a_run_does_not_resume_with_a_damaged_rate(train: Any, tmp_path: Path):
     settings = (*RANGE_TEST, "trainer.max_epochs=3")
     with pytest.raises(Interrupted):
@@ -242,6 +243,7 @@ def test_a_run_does_not_resume_with_a_damaged_rate(train: Any, tmp_path: Path):
     assert json.loads(path.read_text()) == content
 
 
+@pytest.mark.slow
 def test_the_message_about_changed_settings_leaves_out_the_rate(train: Any):
     train(*RANGE_TEST, "trainer.max_epochs=1")
     with pytest.raises(ValueError, match=r"\(model.width: 16, now 8\)"):

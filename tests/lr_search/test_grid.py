@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import TINY, cases
+from conftest import TINY
 from trainlab.config.build import build
 from trainlab.config.compose import compose
 from trainlab.lr_search.apply import run_search
@@ -37,7 +37,8 @@ def lengths(found: dict[str, Any]) -> list[int]:
     return sorted(map(len, found["curve"]["losses"]))
 
 
-@pytest.mark.parametrize("kind", cases([(), ALONE], ()))
+@pytest.mark.parametrize("kind", [(), ALONE])
+@pytest.mark.slow
 def test_the_better_half_continues_and_the_best_is_refined(kind: Any, find: Any, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     found = find(*kind, "lr_search.num_rates=6", "lr_search.epochs=3", "lr_search.max_lr=0.01")

@@ -50,6 +50,7 @@ def train(tmp_path: Path, model: dict, *overrides: str, name: str = "run", callb
 
 
 @pytest.mark.parametrize("model", cases([RESIDUAL, NOISY], NOISY))
+@pytest.mark.slow
 def test_an_interrupted_run_of_a_network_that_draws_resumes_to_the_bit(model, tmp_path):
     _, whole = train(tmp_path, model, "trainer.max_epochs=3", name="whole")
     with pytest.raises(Interrupted):

@@ -131,6 +131,7 @@ def test_it_diverges_in_a_later_epoch_by_its_schedule_as_it_does_alone(tmp_path)
     assert not isinstance(results[0], BaseException)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_only_in_validation_is_found_as_alone(tmp_path):
     # One batch an epoch: its loss is that of the initial weights.
     one = [*SGD, "trainer.precision=32-true", "data.batch_size=799"]

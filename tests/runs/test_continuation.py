@@ -190,6 +190,7 @@ def interrupted(train):
         train(*LONGER, name="a", callbacks=(PressCtrlC(1),))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_not_completed_without_its_best_checkpoint(train, tmp_path):
     interrupted(train)
     best = tmp_path / "a" / "checkpoints" / "best.ckpt"
@@ -232,6 +233,7 @@ class CopyFolder(Callback):
             shutil.copytree(trainer.checkpoint_callback.best_path.parents[1], self.place)
 
 
+@pytest.mark.slow
 def test_the_time_of_the_epochs_before_a_run_was_killed_counts(train, tmp_path):
     _, whole = train(*LONGER, name="whole", callbacks=(CopyFolder(2, tmp_path / "a"),))
     assert Result.read(tmp_path / "a").status == "running"

@@ -121,6 +121,7 @@ def test_a_checkpoint_starts_no_download_of_weights(target, more, path, monkeypa
         load_network(path)
 
 
+@pytest.mark.slow
 def test_a_training_state_that_is_not_whole_is_a_line(train):
     _, folder = train("trainer.max_epochs=1")
     path = folder / "checkpoints" / "last.ckpt"

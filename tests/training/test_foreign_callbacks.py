@@ -202,6 +202,7 @@ def test_averaged_weights_are_validated_saved_tested_and_resumed(option, train):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.slow
 def test_the_mean_of_all_weights_is_saved_and_resumed(train):
     settings, weights = [f"{OF_LIGHTNING}WeightAveraging", "optim.lr=2e-3", "trainer.max_epochs=3"], Weights()
     _, whole = train(*settings, name="whole", callbacks=(weights,))
