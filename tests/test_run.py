@@ -246,6 +246,7 @@ def test_early_stopping_can_be_switched_off(train):
     assert (whole.metrics["epochs"], whole.metrics["stop_reason"]) == (3, "max_epochs")
 
 
+@pytest.mark.slow
 def test_max_time_stops_at_the_end_of_an_epoch(train):
     started = time.monotonic()
     result, folder = train("trainer.max_epochs=10000", "trainer.max_time=00:00:00:01", "callbacks.early_stopping=null")

@@ -354,6 +354,7 @@ def test_settings_of_a_sweep(override: str, expected: str, script: Script, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_epochs_that_are_not_validated_have_no_validation_figures(script: Script, tmp_path: Path):
     # 300 images in batches of 32 make 10 steps, so the third epoch is cut short.
     steps = ("trainer.max_epochs=3", "trainer.max_steps=25", f"output_dir={tmp_path}", "name=run")

@@ -24,6 +24,7 @@ def evidence(train: Any, tmp_path: Path) -> Evidence:
     return found
 
 
+@pytest.mark.slow
 def test_every_method_is_measured_for_every_seed(evidence: Evidence):
     points = {(point.method, point.setting): point for point in points_of(evidence)}
     assert {method for method, _ in points} == {

@@ -65,6 +65,7 @@ def test_it_takes_raw_images_in_any_number_and_gives_the_checkpoints_logits(tmp_
         torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)  # what is promised for small logits
 
 
+@pytest.mark.slow
 def test_names_types_and_classes_stand_in_the_file(tmp_path):
     path = leave_checkpoint(tmp_path, classes=("a", "b"))
     model = onnx.load(export_checkpoint(path, "onnx", tmp_path / "new" / "net.onnx"))

@@ -89,6 +89,7 @@ def test_the_test_set_takes_no_part(search: str, compose_config: Any, monkeypatc
 
 
 @pytest.mark.parametrize("search", cases(SEARCHES, "range_test"))
+@pytest.mark.slow
 def test_the_rate_is_in_all_that_a_run_leaves(search: str, train: Any):
     result, folder = train(
         *SEARCHES[search],
@@ -184,6 +185,7 @@ def test_the_search_is_made_on_the_device_of_the_run():
     assert devices_setting(torch.device("cuda", 3)) == [3]
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_invalid_for_a_trial_names_the_search(train: Any):
     long = ("scheduler=cosine", "scheduler.warmup_steps=30")  # of the 38 steps of the run
     train(*long, name="given")

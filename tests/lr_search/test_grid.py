@@ -120,6 +120,7 @@ def test_rates_that_diverge_lose(find: Any):
     assert found["curve"]["losses"][found["curve"]["lr"].index(max(found["curve"]["lr"]))] == [None]
 
 
+@pytest.mark.slow
 def test_where_all_diverge_there_is_nothing_to_be_found(find: Any):
     with pytest.raises(SearchFailed, match=r"no learning rate from 1e\+30 to 1e\+33 has a finite validation loss; set"):
         find("optim=sgd", "lr_search.min_lr=1e30", "lr_search.max_lr=1e33", "lr_search.num_rates=3")

@@ -267,6 +267,7 @@ def test_a_small_stem_keeps_the_size_of_small_images(name):
     assert sizes == {"imagenet": 16, "small": 32}
 
 
+@pytest.mark.slow
 def test_initial_weights_come_from_a_file_of_the_same_network(tmp_path):
     published = TorchvisionNetwork((3, 32, 32), name="resnet18", num_classes=1000)
     torch.save(published.network.state_dict(), tmp_path / "w.pth")

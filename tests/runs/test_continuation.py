@@ -253,6 +253,7 @@ def test_the_time_of_the_epochs_before_a_run_was_killed_counts(train, tmp_path):
     assert 300 < result.time["total_s"] < 400
 
 
+@pytest.mark.slow
 def test_a_damaged_last_checkpoint_is_to_be_removed_and_the_run_starts_again(train, tmp_path):
     _, whole = train(*LONGER, name="whole")
     interrupted(train)
