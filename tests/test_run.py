@@ -76,8 +76,12 @@ def test_the_folder_of_a_run_has_what_the_design_says(train):
     result, folder = train("seed=3", "trainer.max_epochs=1")
     assert files(folder) == {
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
-        *("config.yaml", "metrics.csv", "result.json", ".lock"),
+        *("config.yaml", "metrics.csv", "result.json", "confusion.json", ".lock"),
     }
+    counts = json.loads((folder / "confusion.json").read_text())
+    assert counts["epoch"] == result.metrics["best_epoch"]
+    rights = sum(row[i] for i, row in enumerate(counts["confusion"]))
+    assert rights / sum(map(sum, counts["confusion"])) == pytest.approx(result.metrics["test_acc"])
     written = json.loads((folder / "result.json").read_text())
     assert written == {"format": FORMAT} | dataclasses.asdict(result)
     assert list(written) == [

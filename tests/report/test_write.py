@@ -62,14 +62,15 @@ def test_the_same_runs_give_the_same_report(study: Path, tmp_path: Path, no_figu
 def test_markdown_shows_the_same_sentences_and_figures(study: Path):
     write_report([study])
     text = (study / "report.md").read_text()
-    assert "- selu is better than elu by 5.0 ± 0.1 points" in text
-    assert "| elu | 3 | 48.00% | 45.52% to 50.48% | 1.00% |" in text
+    assert "**Best: selu, validation accuracy 53.0 % (± 2.5 points, 95 % interval over 3 seeds).**" in text
+    assert " The other group is significantly worse; it is 5.0 ± 0.1 points behind.\n" in text
+    assert "| elu | 48.00% | 45.52% to 50.48% | 3 | 5.0 ± 0.1 |" in text
     shown = {line.partition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")}
     assert shown == {f"figures/{name}.png" for name in FIGURES}
     assert all((study / name).read_bytes().startswith(b"\x89PNG") for name in shown)
-    assert "```\npython src/train.py model=selu optim.lr=0.0001 seed=1\n```" in text
+    assert "```\npython src/train.py -m model=selu optim.lr=0.0001 seed=1,2,3\n```" in text
     tables = [line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("| ---")]
-    assert len(tables) == 3  # groups, ranking, pairs
+    assert len(tables) == 4  # groups, settings, runs, pairs
 
 
 def test_a_bar_in_a_value_does_not_break_a_table(leave, tmp_path: Path, no_figures: None):
