@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ def path_word(word: str) -> Path:
 
 
 def checkpoint_word(word: str) -> Path:
-    """The path in a script's word ``ckpt_path=PATH``, which is written as for Hydra's scripts. For argparse.
+    """The path in a script's word ``ckpt_path=PATH``, written as for Hydra's scripts, in quotes, too. For argparse.
 
     Raises:
         argparse.ArgumentTypeError: it is another word.
@@ -34,7 +35,15 @@ def checkpoint_word(word: str) -> Path:
     key, _, path = word.partition("=")
     if key != "ckpt_path" or not path:
         raise argparse.ArgumentTypeError(f"write ckpt_path=PATH, got {word!r}")
-    return path_word(path)
+    return path_word(_unquoted(path))
+
+
+def _unquoted(text: str) -> str:
+    """The text in quotes as Hydra reads it: backslashes count as such unless a quote comes after them."""
+    quote = text[0]
+    if quote not in "'\"" or len(text) < 2 or text[-1] != quote:
+        return text
+    return re.sub(rf"(\\+)({quote}|$)", lambda found: found[1][: len(found[1]) // 2] + found[2], text[1:-1])
 
 
 def count_word(word: str) -> int:

@@ -21,6 +21,7 @@ from trainlab.inference.rebuild import rebuild_network
 from trainlab.models import ImageNetwork
 from trainlab.models.activations import ACTIVATIONS
 from trainlab.models.image_network import NOT_OF_NETWORK
+from trainlab.runs.fingerprint import DATA
 
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
 OPTIONS = {
@@ -135,6 +136,7 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, Callable[..., Any]
 
 def test_the_public_options():
     assert FOUND == OPTIONS
+    assert {*DATA} == OPTIONS["data"], "any other is the user's"
 
 
 NOT_BUILT = ("trainer=gpu", "task=logged", *(["model=timm"] if find_spec("timm") is None else []))

@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from conftest import first
-from trainlab.runs.fingerprint import differences, fingerprint
+from trainlab.config.overrides import folder_name
+from trainlab.runs.fingerprint import differences, fingerprint, training_overrides
 from trainlab.runs.result import Result
 
 
@@ -77,6 +78,16 @@ def test_all_settings_of_data_of_the_users_are_in_the_fingerprint(key):
     own, others = ({"data": {"_target_": target, key: None}} for target in ("stripes.Stripes", "trainlab.data.Shapes"))
     assert fingerprint(own) != fingerprint({"data": own["data"] | {key: 2}})
     assert key in ("transforms", "path") or fingerprint(others) == fingerprint({"data": others["data"] | {key: 2}})
+
+
+@pytest.mark.parametrize("data", ["data=spots", "data._target_=spots.Spots", "data=mine/shapes"])
+def test_overrides_of_data_of_the_users_all_affect_the_training(data):
+    workers, others = "data.num_workers=2", ["seed=1", "name=x"]
+    assert training_overrides([data, workers, *others]) == [data, workers, "seed=1"]
+    for known in ("data=shapes", "data._target_=trainlab.data.Shapes"):
+        assert training_overrides([known, workers, *others]) == [known, "seed=1"]
+    assert training_overrides([workers, *others]) == ["seed=1"]
+    assert folder_name([data, workers]) != folder_name([data, "data.num_workers=3"])
 
 
 def test_the_fingerprint_is_that_of_runs_whose_settings_had_a_direction(settings):

@@ -72,6 +72,12 @@ def test_mistakes_are_reported(argument, message):
     assert str(caught.value) == message
 
 
+def test_workers_are_searched_where_the_data_are_the_users():
+    assert [*space("data=spots", "data.num_workers=0,2").dimensions] == ["data.num_workers"]
+    with pytest.raises(ValueError, match=r"^data\.num_workers does not affect the training"):
+        space("data=shapes", "data.num_workers=0,2")
+
+
 def test_fixed_overrides_pass_through_in_their_place():
     found = space("a=1", "b=interval(0,1)", "+c='x y'", "~d", "model=bn,selu", "a=2")
     overrides = found.overrides({"b": 0.25, "model": "selu"})

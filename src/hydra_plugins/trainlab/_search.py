@@ -108,12 +108,14 @@ def space_of(overrides: Sequence[Override]) -> Space:
         ValueError: no key is searched, or a key cannot be searched.
     """
     parts: dict[str, str | tuple[str, Dimension]] = {}
+    affecting = training_overrides([str(override.input_line) for override in overrides])
+    affecting = [override.partition("=")[0].lstrip("+") for override in affecting]
     for override in overrides:
         key = override.get_key_element()
         if "." in key and override.is_choice_sweep() and len(values := {*swept_values(override)}) == 1:
             parts[key] = f"{key}={values.pop()}"  # a setting of an option that trials choose
         elif override.is_sweep_override():
-            if not training_overrides([f"{key}="]):
+            if key.lstrip("+") not in affecting:
                 raise ValueError(f"{key} does not affect the training and cannot be searched; give one value")
             parts[key] = (key, _dimension(key, override))
         elif override.is_delete():

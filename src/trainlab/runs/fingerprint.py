@@ -55,7 +55,8 @@ _DEFAULTS = {
 }
 _FORMER_NAMES = {"task.label_smoothing": "label_smoothing"}  # the fingerprint has settings by the name they had first
 _NAMES = {former: name for name, former in _FORMER_NAMES.items()}
-# Overrides of paths, observers and machine settings.
+DATA = ("cifar10", "arrays", "image_folder", "shapes", "torchvision")  # options of `data`, the default one first
+# Overrides of paths, observers and machine settings. Of data, those of trainlab.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "data.memory=", "data.num_workers=", "lr_search.cache_dir=", "logger."),
@@ -147,7 +148,17 @@ def is_debug_run(config: Config) -> bool:
 
 def training_overrides(overrides: Sequence[str]) -> list[str]:
     """The overrides, as they were given, without those of paths, observers and machine settings."""
-    return [o for o in as_typed(overrides) if not o.lstrip("+~").startswith(_WHERE_AND_HOW)]
+    given = as_typed(overrides)
+    left_out = tuple(key for key in _WHERE_AND_HOW if not (key.startswith("data.") and _names_own_data(given)))
+    return [o for o in given if not o.lstrip("+~").startswith(left_out)]
+
+
+def _names_own_data(overrides: Sequence[str]) -> bool:
+    """Whether they name data that are not of trainlab, of which all settings decide."""
+    values = {key: value for key, _, value in (override.lstrip("+").partition("=") for override in overrides)}
+    if target := values.get("data._target_"):
+        return not target.startswith("trainlab.")
+    return values.get("data", DATA[0]) not in DATA
 
 
 def as_typed(overrides: Sequence[str]) -> list[str]:
