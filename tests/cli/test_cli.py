@@ -137,7 +137,7 @@ WRONG = {
     "model.batch_norm=perhaps": "batch_norm must be true or false, got 'perhaps'; set model.batch_norm",
     "model.activation=elo": "activation must be one of elu, selu, relu",
     "model.initializer=he": "initializer must be one of he_normal, he_uniform",
-    "model.num_classes=7": "num_classes must be the number of classes of the data, 10, got 7; set model.num_classes",
+    "model.num_classes=7": "num_classes must be the number of classes of the data, 10, got 7; set model.num_classes=10",
     "data.batch_size=301": "batch_size must be at most the 300 training images, got 301; set data.batch_size",
     "data.batch_size=abc": "batch_size must be an integer, got 'abc'; set data.batch_size",
     "data.val_size=400": "val_size must be below the 400 training images, got 400; set data.val_size",

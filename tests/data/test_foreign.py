@@ -140,7 +140,7 @@ def test_two_processes_divide_the_batches(tmp_path):
         ([], "OneLoader", r"OneLoader has no val_dataloader; define it$"),
         ([], "Dictionaries", r"batches of Dictionaries must be \(images, targets\), with .* got \(dict\); change"),
         (["+data.width=3"], "Stripes", r"Stripes takes no width; leave out data\.width"),
-        (["model.num_classes=4"], "NamedStripes", r"num_classes must be .*3, got 4; set model\.num_classes"),
+        (["model.num_classes=4"], "NamedStripes", r"num_classes must be .*3, got 4; set model\.num_classes=3$"),
     ],
 )
 def test_what_is_impossible_is_an_error_before_the_training(settings, module, rule):

@@ -38,8 +38,9 @@ def build_network_for_task(
     network = build_network(config, data, outputs := task.count_outputs(data))
     if network.num_classes != outputs:
         what = "classes of the data" if isinstance(task, Classification) else f"outputs of {type(task).__name__}"
+        got = network.num_classes
         raise ValueError(
-            f"num_classes must be the number of {what}, {outputs}, got {network.num_classes}; set model.num_classes"
+            f"num_classes must be the number of {what}, {outputs}, got {got}; set model.num_classes={outputs}"
         )
     if config["train"] and not is_own(network.module):
         check_training_step(network, isinstance(task, Classification))
