@@ -33,7 +33,7 @@ SMALL = {
     "lr_search/range_test.yaml": {"num_steps": "20"},
     "lr_search/grid.yaml": {"num_rates": "4", "epochs": "1"},
 }
-SLOW_ENTRIES = {"callbacks/default.yaml": "figures", "logger/default.yaml": "tensorboard"}
+SLOW_ENTRIES = {"callbacks/default.yaml": "figures", "logger/tensorboard.yaml": "tensorboard"}
 # Of commands, what would take minutes.
 SMALLER = {"sweep.trials=40": "sweep.trials=3", "sweep.trials=60": "sweep.trials=4", "compile=true": "compile=false"}
 

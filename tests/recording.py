@@ -16,6 +16,8 @@ class Recorder(Logger):
         super().__init__()
         self._path, self.run_name, self._fails = Path(path), run_name, fails
         self._exit_awaited = False
+        if "init" in fails:
+            raise RuntimeError("no init today")
 
     name = version = ""
 
@@ -25,6 +27,8 @@ class Recorder(Logger):
         if not self._exit_awaited:
             atexit.register(self._record, "exit", None)
             self._exit_awaited = True
+        if call == "exit" and "disk" in self._fails:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps([call, content]) + "\n")

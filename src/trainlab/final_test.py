@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainlab.callbacks.figures import log_test
 from trainlab.config.build import Parts
 from trainlab.data import ImageData
 from trainlab.inference.network import Evaluation
@@ -35,10 +36,7 @@ def test_best(result: Result, parts: Parts) -> None:
     if evaluation is None or evaluation.confusion is None:
         return
     images = parts.data.images if isinstance(parts.data, ImageData) else None  # of others, only batches are known
-    for board in parts.loggers.boards:
-        from trainlab.callbacks.figures import write_test  # matplotlib takes a while to import
-
-        write_test(board.experiment, evaluation, parts.data.classes, images, parts.trainer.global_step)
+    log_test(parts.loggers.log_figure, evaluation, parts.data.classes, images, parts.trainer.global_step)
 
 
 def complete_test(result: Result, folder: Path, config: dict[str, Any], parts: Parts) -> None:

@@ -208,7 +208,8 @@ def _start_loggers(
     parts: Parts, config: dict[str, Any], model: str | None, metrics: TaskMetrics, start: Path | None
 ) -> None:
     """Log what the run is made of."""
-    parts.loggers.start(config, model, metrics, load_checkpoint(start)["global_step"] if start else None)
+    step = load_checkpoint(start)["global_step"] if start else None
+    parts.loggers.start(parts.trainer, config, model, metrics, step)
 
 
 @contextlib.contextmanager
@@ -272,6 +273,7 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error
 
 def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     """The part of a process for another device: train along, write nothing."""
+    parts.loggers.follow(parts.trainer)
     start = os.environ.get(START_VARIABLE)
     if start is None:  # processes started by torchrun, SLURM and the like
         late = (parts.network, config, parts.callbacks, parts.total_steps)

@@ -55,7 +55,7 @@ OPTIONS = {
         "variant_elu_alpha_dropout",
         "variant_swish",
     },
-    "logger": {"default"},
+    "logger": {"csv", "default", "mlflow", "tensorboard", "wandb"},
     "lr_search": {"coarse", "grid", "none", "range_test"},
     "model": {
         "alpha_dropout",

@@ -22,7 +22,6 @@ NOT_RUN = {
     r"make .*|\. \.venv/bin/activate|python3 -m venv .*|pip install .*": "sets up an environment; CI does",
     r"tensorboard .*": "serves until it is stopped",
     r"python src/train\.py .*trainer=gpu.*": "needs a GPU",
-    r"python src/train\.py .*WandbLogger": "needs wandb and an account",
     r"python src/train\.py .*data=torchvision.*": "needs an archive; test_torchvision_sets.py makes some",
     r"python src/exercise\.py.*": "takes minutes; CI runs --quick",
     r".*python benchmarks/.*": "takes minutes",

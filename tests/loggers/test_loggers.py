@@ -1,17 +1,22 @@
 """Loggers of others get name, settings, metrics and results, and are finished whatever the end of the run is."""
 
 import signal
+from pathlib import Path
 
 import pytest
 import yaml
 from lightning.pytorch.callbacks import Callback
+from lightning_utilities.core.imports import RequirementCache
 
-from conftest import STEPS, first
+from conftest import STEPS, cases, first
 from recording import LOGGER, recorded
 from sweeping import sweep
+from trainlab.config.build import build
+from trainlab.config.overrides import folder_name
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
+from trainlab.runs.fingerprint import fingerprint
 from trainlab.runs.result import Result
 
 OF_LIGHTNING = (
@@ -95,9 +100,50 @@ def test_a_logger_that_fails_at_the_end_does_not_lose_the_result(train, caplog):
     assert recorded(folder / "recorded")[-1] == ["finalize", "success"]
 
 
-def test_a_logger_that_cannot_start_is_named(train):
-    with pytest.raises(ValueError, match=r"^logger\.broken cannot start \(RuntimeError: no hyperparams today\); set "):
-        train("+logger.broken={_target_: recording.Recorder, path: '${run_dir}/x', fails: hyperparams}")
+NO_SPACE = "OSError: [Errno 28] No space left on device"
+FAILURES = {"init": "ValueError: no init today (in logger.broken)", "hyperparams": "RuntimeError: no hyperparams today"}
+FAILURES |= {"metrics": "RuntimeError: no metrics today", "disk": NO_SPACE}
+
+
+@pytest.mark.parametrize("fails", cases(FAILURES, "metrics", "disk"))
+def test_a_run_continues_without_a_logger_that_fails_and_says_so_once(train, caplog, fails):
+    path = "/dev/full" if fails == "disk" else "${run_dir}/broken"
+    broken = f"+logger.broken={{_target_: recording.Recorder, path: '{path}', fails: {fails}}}"
+    result, folder = train(broken, LOGGER)
+    assert (result.status, len(read_rows(folder / "metrics.csv"))) == ("completed", 2)
+    warnings = [record.getMessage() for record in caplog.records if "logger.broken" in record.getMessage()]
+    assert warnings == [f"logger.broken failed, the run continues without it ({FAILURES[fails]})"]
+    calls = [call for call, _ in recorded(folder / "recorded")]
+    assert calls == ["hyperparams", "metrics", "metrics", "metrics", "finalize"]
+
+
+def test_a_run_without_space_for_metrics_csv_fails(train, monkeypatch):
+    monkeypatch.setattr("trainlab.loggers.MetricsCSV.log_metrics", lambda *_, **__: Path("/dev/full").write_text("row"))
+    with pytest.raises(OSError, match="No space left on device"):
+        train()
+
+
+def test_what_a_logger_lacks_is_an_error_before_any_work(compose_config, monkeypatch):
+    with pytest.raises(ValueError, match=r"^Recorder: missing a required argument: 'path'; set it under logger\.mine$"):
+        build(compose_config("+logger.mine={_target_: recording.Recorder}"))
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", RequirementCache("absent_package"))
+    of_lightning = compose_config("+logger.mine={_target_: lightning.pytorch.loggers.WandbLogger}")
+    with pytest.raises(ValueError, match=r"^logger\.mine: .* `pip install -U 'absent_package'`$"):
+        build(of_lightning)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name in ("wandb", "mlflow"):
+        message = rf"^logger\.{name} needs the package {name}; pip install 'trainlab\[{name}\]'$"
+        with pytest.raises(ValueError, match=message):
+            build(compose_config(f"logger=[tensorboard,{name}]"))
+
+
+def test_loggers_are_no_part_of_what_a_run_is(compose_config):
+    options = ["logger=[tensorboard,csv,wandb]", "logger=[mlflow,tensorboard]", "logger.csv=null", "logger=default"]
+    configs = [compose_config(option) for option in options]
+    names = [["csv", "tensorboard", "wandb"], ["csv", "mlflow", "tensorboard"], ["csv", "tensorboard"]]
+    assert [sorted(config.settings["logger"]) for config in configs[:3]] == names  # each option has metrics.csv
+    assert len({fingerprint(config.settings) for config in configs}) == 1
+    assert {folder_name([option, "seed=1"]) for option in options} == {"seed=1"}
 
 
 def test_a_name_that_is_given_is_kept(train):

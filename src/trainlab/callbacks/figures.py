@@ -1,6 +1,6 @@
-"""Figures for TensorBoard: training images, test images with their predictions, and the confusion matrix."""
+"""Figures for loggers: training images, test images with their predictions, and the confusion matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from trainlab.data import ImageData, Images, as_rgb
 from trainlab.inference.network import Evaluation
-from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES, TensorBoard
+from trainlab.loggers.run_loggers import WITH_FIGURES
+from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING_IMAGES
 from trainlab.training.module import Batch, TaskModule
 from trainlab.validation import check_at_least
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch.utils.tensorboard import SummaryWriter
 
 _MOST_NUMBERED = 40  # classes
 _TEST_IMAGES = 12  # as many as can be read at the size that TensorBoard shows pictures in, a third of the page's width
@@ -25,7 +25,7 @@ _COLUMNS = 4
 
 
 class FigureLogger(Callback):
-    """Logs a grid of training images, augmented as the network gets them, with their labels, to TensorBoard.
+    """Logs a grid of training images, augmented as the network gets them, with their labels, to the loggers.
 
     Args:
         num_images: images in the grid; at most one batch is shown.
@@ -50,22 +50,34 @@ class FigureLogger(Callback):
         if not isinstance(data, ImageData) or images.dtype != torch.uint8:
             return
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoard):
+            if isinstance(logger, WITH_FIGURES):
                 assert isinstance(pl_module, TaskModule)
                 captions = [pl_module.task.caption(label, data.classes) for label in labels.cpu()]
                 figure = image_grid(images, captions)
-                logger.experiment.add_figure(TRAINING_IMAGES, figure, 0)
+                logger.log_figure(TRAINING_IMAGES, figure, 0)
 
 
-def write_test(
-    writer: "SummaryWriter", evaluation: Evaluation, classes: Sequence[str], images: Images | None, step: int
+def log_test(
+    log_figure: Callable[[str, Callable[[], "Figure"], int], None],
+    evaluation: Evaluation,
+    classes: Sequence[str],
+    images: Images | None,
+    step: int,
 ) -> None:
-    """Write the confusion matrix of a classification, and test images with their predictions, to TensorBoard."""
-    assert evaluation.confusion is not None
-    writer.add_figure(CONFUSION_MATRIX, confusion_matrix(evaluation.confusion, classes), step)
+    """Log the confusion matrix of a classification, and test images with their predictions.
+
+    Args:
+        log_figure: gets the name, a function that draws it, and the step.
+        evaluation: of a classification.
+        classes: their names.
+        images: of the data; None if they are not known.
+        step: of the optimizer.
+    """
+    confusion = evaluation.confusion
+    assert confusion is not None
+    log_figure(CONFUSION_MATRIX, lambda: confusion_matrix(confusion, classes), step)
     if images is not None:
-        writer.add_figure(TEST_IMAGES, _test_images(evaluation, images), step)
-    writer.flush()
+        log_figure(TEST_IMAGES, lambda: _test_images(evaluation, images), step)
 
 
 def _test_images(evaluation: Evaluation, images: Images) -> "Figure":

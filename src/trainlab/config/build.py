@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import lightning
@@ -21,12 +22,13 @@ from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
 from trainlab.config.validation import check_settings, is_on_cpu
 from trainlab.data import TrainingData
-from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, name_argument
+from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, check_logger, late_arguments
 from trainlab.randomness import seeded_for_data
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.lightning_internals import make_trainer
+from trainlab.validation import check_arguments
 
 
 @dataclass
@@ -91,10 +93,12 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
     callbacks.append(LeaveLoggersOpen())
     kept = [] if options.get("fast_dev_run") else [name for name, settings in config["logger"].items() if settings]
-    loggers = RunLoggers({name: _logger(config, name) for name in kept})
+    for name in kept:
+        check_logger(*_logger_arguments(config, name, False), f"logger.{name}")
+    loggers = RunLoggers({name: partial(_logger, config, name) for name in kept})
     plugins = [AtomicCheckpointIO()]
     ours = {"max_time": None, **learner.trainer_settings}  # what others do, above
-    objects: dict[str, Any] = {"callbacks": callbacks, "logger": [*loggers.values()], "plugins": plugins}
+    objects: dict[str, Any] = {"callbacks": callbacks, "logger": False, "plugins": plugins}
     trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
     checkpoint.about["total_steps"] = total_steps = learner.check(trainer)
     of_run = cast(TrainingData, learner.data)
@@ -115,8 +119,22 @@ def _timer(max_time: Any) -> Timer:
     return timer
 
 
-def _logger(config: Config, name: str) -> Logger:
+def _logger(config: Config, name: str, resume: bool) -> Logger:
     """A logger under the name of the run, its folder under output_dir, unless it is given another."""
-    settings, run_name = config["logger"][name], os.path.relpath(config["run_dir"], config["output_dir"])
-    late: dict[str, Any] = {} | name_argument(target_of(config, f"logger.{name}"), settings, run_name)
+    _, arguments = _logger_arguments(config, name, resume)
+    given = config["logger"][name]
+    late = {key: value for key, value in arguments.items() if key not in given}
     return cast(Logger, construct(config, f"logger.{name}", **late))
+
+
+def _logger_arguments(config: Config, name: str, resume: bool) -> tuple[Any, dict[str, Any]]:
+    """The class of a logger and all its arguments.
+
+    Raises:
+        ValueError: a setting is invalid, or the class cannot be imported.
+    """
+    target, section = target_of(config, f"logger.{name}"), config["logger"][name]
+    given = {key: value for key, value in section.items() if not key.startswith("_")}
+    check_arguments(target, given, f"logger.{name}")
+    run_name = os.path.relpath(config["run_dir"], config["output_dir"])
+    return target, given | late_arguments(target, given, run_name, config["tags"], resume)

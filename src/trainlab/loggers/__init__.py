@@ -1,6 +1,8 @@
-"""Loggers of a run: `metrics.csv`, TensorBoard, and how loggers of other packages are started and finished."""
+"""Loggers of a run: `metrics.csv`, TensorBoard, W&B and MLflow, and how all loggers are started and finished."""
 
 from trainlab.loggers.metrics_csv import MetricsCSV
+from trainlab.loggers.mlflow import MLflow
 from trainlab.loggers.tensorboard import TensorBoard
+from trainlab.loggers.wandb import WandB
 
-__all__ = ["MetricsCSV", "TensorBoard"]
+__all__ = ["MLflow", "MetricsCSV", "TensorBoard", "WandB"]

@@ -4,7 +4,7 @@ import io
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -14,6 +14,9 @@ from trainlab.loggers.hparams import experiment, session_end, session_start
 from trainlab.loggers.hyperparameters import Value, swept_values
 from trainlab.runs.files import write_atomically
 from trainlab.tasks.reported import TaskMetrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # TensorBoard sorts sections by name and opens the first two: train and val. All others come after them.
 _WHILE_TRAINING = "while training"  # learning rate, momentum and times
@@ -112,6 +115,12 @@ class TensorBoard(TensorBoardLogger):
             for layer, histogram in layers.items():
                 if histogram:
                     self.experiment.add_histogram_raw(f"{HISTOGRAMS[kind]}/{layer}", **histogram, global_step=step)
+        self.experiment.flush()
+
+    @rank_zero_only
+    def log_figure(self, name: str, figure: "Figure", step: int) -> None:
+        """Write a figure."""
+        self.experiment.add_figure(name, figure, step)
         self.experiment.flush()
 
     @rank_zero_only

@@ -17,7 +17,7 @@ from trainlab.runs.result import CONTINUATION, RESULT, Result
 
 log = logging.getLogger(__name__)
 _LENGTH = tuple(f"trainer.{key}: " for key in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time"))
-_NOT_COPIED = (".*", "*.log", CONTINUATION)
+_NOT_COPIED = (".*", "*.log", "latest-run", CONTINUATION)  # the links of W&B are latest-run and some *.log
 
 
 def training_folder(run_dir: Path, config: Mapping[str, Any], ckpt_path: str | None) -> Path:
