@@ -59,7 +59,7 @@ class Standing:
         return said[:1].upper() + said[1:]
 
     def _describe_worse(self, tested: Sequence[Pair], worse: int) -> str:
-        """How many of the others are significantly worse; by name which are not, where these are few."""
+        """How many of the others are significantly worse; which are, or which are not, where these are few."""
         others = len(self.pairs)
         similar = [_other(pair, self.best).label for pair in tested if not pair.is_clear]
         if others == 1:
@@ -67,9 +67,12 @@ class Standing:
         if not worse:
             return "no other group is significantly worse"
         if worse == others:
-            return f"all {others} other groups are significantly worse"
-        if worse + len(similar) == others and len(similar) <= MAX_NAMED:
+            return f"{'both' if others == 2 else f'all {others}'} other groups are significantly worse"
+        if worse + len(similar) == others and len(similar) <= min(worse, MAX_NAMED):
             return f"all other groups but {_listed(similar)} are significantly worse"
+        if worse <= MAX_NAMED:
+            names = _listed([group.label for group in self.worse])
+            return f"only {names} {'are' if worse > 1 else 'is'} significantly worse"
         return f"{worse} of {others} other groups {'are' if worse > 1 else 'is'} significantly worse"
 
     def _describe_next(self) -> str:

@@ -193,11 +193,17 @@ def settings_table(findings: Findings) -> Table:
     leaves = {key: [settings.get(key, NOT_GIVEN) for settings in many] for key in differing_leaves(many)}
     rows = []
     for key, values in (options | leaves).items():
-        texts = list(dict.fromkeys(map(format_value, values)))
+        texts = list(dict.fromkeys(map(format_value, _in_order(values))))
         if len(texts) > 1:
             left = f" and {len(texts) - MAX_VALUES} more" if len(texts) > MAX_VALUES else ""
             rows.append(_texts(key, ", ".join(texts[:MAX_VALUES]) + left))
     return Table(["setting", "values"], rows)
+
+
+def _in_order(values: Sequence[Any]) -> Sequence[Any]:
+    """Numbers from the lowest to the highest, anything else as it is."""
+    are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return sorted(values) if are_numbers else values
 
 
 def results_table(run: Run) -> Table:

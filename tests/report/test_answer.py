@@ -1,0 +1,78 @@
+"""What a report says first."""
+
+from pathlib import Path
+
+import pytest
+
+from trainlab.report.findings import analyze
+from trainlab.report.provenance import repeat_commands
+from trainlab.report.runs import find_runs
+
+
+@pytest.fixture
+def answer_of(leave, tmp_path: Path):
+    def answer(**accuracies: tuple[float, ...]) -> str:
+        for model, values in accuracies.items():
+            for seed, value in enumerate(values, 1):
+                leave(f"{model}{seed}", [1 - value], [value], seed, model)
+        return analyze([tmp_path], find_runs([tmp_path])).answer()
+
+    return answer
+
+
+NEAR = (0.500, 0.511, 0.492)  # within the noise of the best
+FAR = (0.301, 0.310, 0.302)
+BEST = (0.502, 0.503, 0.504)  # mean 0.503, sd 0.001: 4.3027 * 0.001 / sqrt(3) = 0.0025
+HEAD = "Best: best, validation accuracy 50.3 % (± 0.2 points, 95 % interval over 3 seeds). "
+
+
+def test_none_is_worse(answer_of):
+    # best - near: 0.002, -0.008, 0.012: mean 0.002, sd 0.01, 4.3027 * 0.01 / sqrt(3) = 0.0248
+    assert answer_of(best=BEST, near=NEAR) == (
+        f"{HEAD}The other group is not significantly worse; it is 0.2 ± 2.5 points behind."
+    )
+
+
+def test_none_of_several_is_worse(answer_of):
+    assert answer_of(best=BEST, near=NEAR, also=NEAR).startswith(
+        f"{HEAD}No other group is significantly worse; the next, also, is 0.2 ± 2.5 points behind."
+    )
+
+
+def test_all_are_worse(answer_of):
+    said = answer_of(best=BEST, far=FAR, also=FAR)
+    assert said.startswith(f"{HEAD}Both other groups are significantly worse; the next, ")
+
+
+def test_one_of_several_is_worse(answer_of):
+    assert f"{HEAD}Only far is significantly worse; the next, " in answer_of(best=BEST, near=NEAR, more=NEAR, far=FAR)
+
+
+def test_all_but_one_are_worse(answer_of):
+    said = answer_of(best=BEST, near=NEAR, far=FAR, far1=FAR)
+    assert said.startswith(f"{HEAD}All other groups but near are significantly worse; the next, near, is 0.2 ± 2.5")
+
+
+def test_one_seed_each_cannot_be_tested_and_has_no_interval(answer_of):
+    assert answer_of(a=(0.4,), b=(0.5,)) == (
+        "Best: b, validation accuracy 50.0 % (1 seed). The next, a, is 10.0 points behind. Differences cannot be "
+        "tested: one seed each; run more (seed=1,2,3)."
+    )
+
+
+def test_some_have_one_seed(answer_of):
+    said = answer_of(best=BEST, near=NEAR, single=(0.4,))
+    assert said.startswith(f"{HEAD}No other group is significantly worse; the next, near, is 0.2 ± 2.5 points behind. ")
+    assert said.endswith("1 of the others cannot be tested: one seed each; run more (seed=1,2,3).")
+
+
+def test_a_group_alone_is_not_the_best_of_any(answer_of):
+    assert answer_of(bn=BEST) == (
+        "bn lr=0.0001, validation accuracy 50.3 % (± 0.2 points, 95 % interval over 3 seeds)."
+    )
+
+
+def test_the_command_that_repeats_the_best_is_a_sweep_over_its_seeds(answer_of, tmp_path: Path):
+    answer_of(best=BEST, near=NEAR)
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert repeat_commands(findings.best_group) == ["python src/train.py -m model=best optim.lr=0.0001 seed=1,2,3"]
