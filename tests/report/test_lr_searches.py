@@ -54,7 +54,7 @@ def test_without_a_search_there_is_none(study: Path):
 
 @pytest.mark.parametrize("found", [GRID, RANGE_TEST])
 def test_what_was_taken_is_marked_and_named(found: Any):
-    figure, png, svg = draw_lr_searches({"": found})
+    figure, png, svg, _ = draw_lr_searches({"": found})
     assert png.startswith(b"\x89PNG") and b"<svg" in svg
     (axes,) = figure.axes
     (star,) = [line for line in axes.lines if line.get_marker() == "*" and len(line.get_xdata())]
@@ -94,6 +94,6 @@ def test_a_damaged_search_is_noted_and_the_run_counts(search: Any, leave_searche
 
 def test_what_explodes_widens_the_axis_to_neither_side():
     wild = GRID | {"curve": GRID["curve"] | {"losses": [[2.2], [1.9, 1.7], [1.8, 1.6], [400.0]]}}
-    figure, _, _ = draw_lr_searches({"": wild})
+    figure, *_ = draw_lr_searches({"": wild})
     low, high = figure.axes[0].get_ylim()
     assert 1.5 < low < 1.6 and 2.2 < high < 3.2

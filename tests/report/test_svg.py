@@ -59,7 +59,7 @@ def test_a_figure_keeps_all_that_its_parts_refer_to_and_loses_a_fifth():
         axes.scatter(x, x, s=20 * x, c=x)
         legend_below(figure, axes)
         raw = io.StringIO()
-        _, svg = render(figure)
+        _, svg, _ = render(figure)
         figure.savefig(raw, format="svg")
     text = svg.decode()
     referred = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))

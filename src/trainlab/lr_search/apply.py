@@ -159,7 +159,7 @@ def draw_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
     """Draw the result of a search to `lr_search.png` in the folder of the run, and to its loggers."""
     from trainlab.report.plots.lr_search import draw_lr_searches  # matplotlib takes a while to import
 
-    figure, png, _ = draw_lr_searches({"": found})
+    figure, png, *_ = draw_lr_searches({"": found})
     write_atomically(folder / "lr_search.png", png)
     parts.loggers.log_figure(LR_SEARCH, lambda: figure, 0)
 

@@ -34,11 +34,16 @@ Cell = tuple[str, float | str]  # the text, and what to sort it by
 
 @dataclass(frozen=True)
 class Table:
-    """Headings and rows; a heading with † is of the test set."""
+    """Headings and rows; a heading with † is of the test set.
+
+    Attributes:
+        link: heading of the column whose texts are paths relative to the page.
+    """
 
     headings: list[str]
     rows: list[list[Cell]]
     note: str = ""
+    link: str = ""
 
 
 def ranking_table(findings: Findings, root: Path) -> Table:
@@ -54,13 +59,14 @@ def ranking_table(findings: Findings, root: Path) -> Table:
         rows.append(
             [
                 _figure(place if run.is_completed else None, "d"),
+                *_texts(run.status, relative_path(run.folder, root)),
                 *(_setting(run, key) for key in findings.keys),
                 *(_figure(figures[key], spec) for key, spec in specs.items()),
-                *_texts(run.status, *([", ".join(run.tags)] if tagged else []), relative_path(run.folder, root)),
+                *_texts(*([", ".join(run.tags)] if tagged else [])),
             ]
         )
-    headings += ["status", *(["tags"] if tagged else []), "folder"]
-    return Table(["#", *findings.keys, *headings], rows, TEST_NOTE)
+    headings += ["tags"] if tagged else []
+    return Table(["#", "status", "folder", *findings.keys, *headings], rows, TEST_NOTE, link="folder")
 
 
 def unfinished_table(findings: Findings, root: Path) -> Table:
@@ -69,7 +75,7 @@ def unfinished_table(findings: Findings, root: Path) -> Table:
     for run in findings.runs:
         if run.reason or not run.is_completed:
             rows.append([*_texts(relative_path(run.folder, root), run.status), (run.reason or "-", run.reason)])
-    return Table(["run", "status", "reason"], rows)
+    return Table(["run", "status", "reason"], rows, link="run")
 
 
 def group_tables(findings: Findings) -> list[Table]:
@@ -268,7 +274,7 @@ def mc_dropout_table(runs: Sequence[Run], root: Path) -> Table | None:
             rows.append([*_texts(where, name), (str(samples), samples), *values])
     left = f" The first {MAX_MC_DROPOUT_RUNS} of {len(runs)} runs." if len(runs) > MAX_MC_DROPOUT_RUNS else ""
     headings = ["run", "metric", "samples", "deterministic †", "MC dropout †", "difference †"]
-    return Table(headings, rows, _MC_DROPOUT_NOTE + left)
+    return Table(headings, rows, _MC_DROPOUT_NOTE + left, link="run")
 
 
 def _estimate(of: Estimate | None, sign: str) -> Cell:

@@ -1,11 +1,13 @@
 """A report on disk: `report.html`, `report.md`, `runs.csv`, `pairs.csv` and `figures/`; ``templates/`` filled."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -116,13 +118,25 @@ def page_environment(*folders: Path) -> Environment:
         finalize=_keep_signs_with_numbers,
     )
     environment.filters["markdown"] = escape_markdown
-    environment.globals.update(column_classes=column_classes, shorten=partial(shorten, length=_MAX_LABEL))
+    environment.globals.update(
+        column_classes=column_classes,
+        shorten=partial(shorten, length=_MAX_LABEL),
+        sort_value=sort_value,
+        address=partial(quote, safe="/=,+"),
+    )
     return environment
 
 
 def escape_markdown(text: str) -> str:
     """``text`` on one line, without any meaning to Markdown."""
     return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+
+
+def sort_value(value: float | str) -> str | None:
+    """The number that a cell is sorted by, as a page has it: "" for NaN; None for a text."""
+    if isinstance(value, str):
+        return None
+    return "" if math.isnan(value) else format(value, "d" if isinstance(value, int) else ".8g")
 
 
 def column_classes(table: Table) -> list[str]:

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from trainlab.report.plots.hover import hover_values
 from trainlab.tasks.metrics import Metric
 
 # For the colour-blind: Okabe and Ito's colours but their yellow, which is faint on white, and three of Tol's.
@@ -45,6 +46,7 @@ class Plot:
     """A figure as files, with its title and caption.
 
     Attributes:
+        hover: its values, see `trainlab.report.plots.hover`.
         section: of the report that it belongs to; "" for the learning curves and other main ones.
     """
 
@@ -53,6 +55,7 @@ class Plot:
     caption: str
     png: bytes
     svg: bytes
+    hover: str = ""
     section: str = ""
 
     def data_uri(self) -> str:
@@ -97,13 +100,13 @@ def file_name(metric: Metric) -> str:
     return re.sub(r"\W+", "_", metric.name.lower())
 
 
-def render(figure: Figure) -> tuple[bytes, bytes]:
-    """PNG and SVG."""
+def render(figure: Figure) -> tuple[bytes, bytes, str]:
+    """PNG, SVG, and its values, see `trainlab.report.plots.hover`."""
     with matplotlib.rc_context(_STYLE):
         png, svg = render_png(figure), io.StringIO()
         figure.set_layout_engine("none")  # the layout is done
         figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    return png, compact_svg(svg.getvalue()).encode()
+    return png, compact_svg(svg.getvalue()).encode(), hover_values(figure)
 
 
 def render_png(figure: Figure) -> bytes:

@@ -26,8 +26,8 @@ _MARGIN = 0.05  # below the lowest loss, of the axis's length
 _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the median above it
 
 
-def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes]:
-    """Searches of one method, by label, as a figure, and that as PNG and SVG."""
+def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes, str]:
+    """Searches of one method, by label, as a figure, and that as PNG, SVG and values."""
     method = next(iter(searches.values()))["method"]
     draw = _draw_range_test if method == "range_test" else _draw_grid
     with canvas(6.4, 3.7) as (figure, (axes,)):
@@ -119,8 +119,8 @@ def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
         of_method = {label: search for label, search in found.items() if search["method"] == method}
         if of_method:
             kept = describe_selection(MAX_CURVES, len(of_method), groups[0].metrics.primary)
-            _, png, svg = draw_lr_searches(of_method)
-            plots.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg))
+            _, *files = draw_lr_searches(of_method)
+            plots.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], *files))
     return plots
 
 
