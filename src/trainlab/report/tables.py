@@ -19,7 +19,7 @@ from trainlab.report.formatting import (
     format_value,
 )
 from trainlab.report.groups import NOT_GIVEN, Group, deciding_keys, differing_leaves, overrides_by_key, value_of
-from trainlab.report.run_table import figures_of
+from trainlab.report.run_table import figures_of, names_of
 from trainlab.report.runs import Run, relative_path
 from trainlab.statistics import Interval
 from trainlab.tasks.metrics import Metric
@@ -37,7 +37,8 @@ class Table:
     """Headings and rows; a heading with † is of the test set.
 
     Attributes:
-        link: heading of the column whose texts are paths relative to the page.
+        link: heading of the column whose texts are of runs, and instead of what to sort by has their paths relative to
+            the page.
     """
 
     headings: list[str]
@@ -47,26 +48,29 @@ class Table:
 
 
 def ranking_table(findings: Findings, root: Path) -> Table:
-    """All runs, the completed first, the best by the primary metric first; folders relative to ``root``."""
+    """All runs, the completed first, the best by the primary metric first; links to folders relative to ``root``."""
     metrics = findings.metrics.ranked
     specs = {metric.key: metric.spec for metric in [*metrics, *(metric.test for metric in metrics)]} | RUN_FIGURES
     headings = [*(metric.heading for metric in metrics), *(f"{metric.test.heading} †" for metric in metrics)]
-    headings += ["best epoch", "epochs", S_PER_EPOCH, "total s"]
+    headings = ["#", "run", *headings, "status", *findings.keys, "best epoch", "epochs", S_PER_EPOCH, "total s"]
     tagged = any(run.tags for run in findings.runs)
+    names = names_of(findings.runs, root)
     rows = []
     for place, run in enumerate(findings.runs, 1):
         figures = figures_of(run, metrics)
         rows.append(
             [
                 _figure(place if run.is_completed else None, "d"),
-                *_texts(run.status, relative_path(run.folder, root)),
+                (names[run.folder], relative_path(run.folder, root)),
+                *(_figure(figures[key], spec) for key, spec in specs.items() if key not in RUN_FIGURES),
+                *_texts(run.status),
                 *(_setting(run, key) for key in findings.keys),
-                *(_figure(figures[key], spec) for key, spec in specs.items()),
+                *(_figure(figures[key], spec) for key, spec in RUN_FIGURES.items()),
                 *_texts(*([", ".join(run.tags)] if tagged else [])),
             ]
         )
     headings += ["tags"] if tagged else []
-    return Table(["#", "status", "folder", *findings.keys, *headings], rows, TEST_NOTE, link="folder")
+    return Table(headings, rows, TEST_NOTE, link="run")
 
 
 def unfinished_table(findings: Findings, root: Path) -> Table:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -28,11 +29,11 @@ def hover_values(figure: Figure) -> str:
         names = {id(of[0]): str(of.get_label()) for of in errors}
         names |= {id(line): str(line.get_label()) for line in axes.lines if id(line) not in names}
         names = {key: name for key, name in names.items() if not name.startswith("_")}
-        by_color = {line.get_color(): names[id(line)] for line in axes.lines if id(line) in names}
+        by_color = {to_hex(line.get_color()): names[id(line)] for line in axes.lines if id(line) in names}
         caps = {id(line) for of in errors for line in of[1]}
         shown = [line for line in axes.lines if id(line) in names or line.get_marker() not in ("None", "", " ", None)]
         lines = [
-            _points(axes, line, names.get(id(line), by_color.get(line.get_color(), "")))
+            _points(axes, line, names.get(id(line), by_color.get(to_hex(line.get_color()), "")))
             for line in shown
             if id(line) not in caps and line.get_transform() == axes.transData
         ]

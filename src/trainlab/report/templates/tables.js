@@ -28,7 +28,7 @@ function nameOf(heading) {
 
 function valueOf(cell) {
   const value = cell.classList.contains("n") ? cell.textContent : cell.dataset.value;
-  if (value === undefined) return cell.querySelector("a")?.getAttribute("href") ?? cell.textContent;
+  if (value === undefined) return cell.title || cell.textContent;
   return value === "" ? null : Number(value.replace("inf", "Infinity"));
 }
 
