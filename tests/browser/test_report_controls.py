@@ -130,7 +130,7 @@ def test_charts_fit_a_phone(open_page, report):
     opened = open_page(report, **PHONE)
     opened.page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
     widths = opened.page.locator("figure img").evaluate_all("all => all.map(e => e.getBoundingClientRect())")
-    assert widths and all(0 <= box["left"] and box["right"] <= PHONE["width"] for box in widths)
+    assert widths and all(box["left"] >= 0 and box["right"] <= PHONE["width"] for box in widths)
     assert all(box["width"] > 300 for box in widths)
     assert opened.overflow_px() <= 0
 

@@ -19,9 +19,9 @@ MAX_POINTS = 200  # of a line; of more, every so many
 def hover_values(figure: Figure) -> str:
     """The points of all named lines and of all with markers in a figure that is drawn, as JSON for a page.
 
-    A list with a mapping for each of the axes: `box`, its left, top, width and height as fractions of the figure; `x` and
-    `y`, each with `name`, `limits`, and where they apply `log`, `percent` and `names` of its values; `lines`, each a list
-    of a name, the values of x and those of y.
+    A list with a mapping for each of the axes: `box`, its left, top, width and height as fractions of the figure; `x`
+    and `y`, each with `name`, `limits`, and where they apply `log`, `percent` and `names` of its values; `lines`, each
+    a list of a name, the values of x and those of y.
     """
     charts = []
     for axes in figure.axes:
