@@ -123,7 +123,7 @@ def test_a_command_is_copied(open_page, report):
     opened.page.wait_for_function("e => e.textContent === 'Copied'", arg=button.element_handle())
     copied = opened.page.evaluate("navigator.clipboard.readText()")
     assert copied == opened.page.locator("pre").first.inner_text()
-    assert copied.startswith("python src/train.py model=selu")
+    assert copied.startswith("python src/train.py -m model=selu")
 
 
 def test_charts_fit_a_phone(open_page, report):
