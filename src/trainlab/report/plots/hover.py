@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, YAxis
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedFormatter, FixedLocator, PercentFormatter
+from matplotlib.ticker import FixedFormatter, PercentFormatter
 
 MAX_POINTS = 200  # of a line; of more, every so many
 
@@ -69,12 +69,12 @@ def _short(value: float) -> float:
 
 
 def _axis(axis: Axis, limits: tuple[float, float], name: str, scale: str) -> dict[str, Any]:
-    formatter, locator = axis.get_major_formatter(), axis.get_major_locator()
+    formatter = axis.get_major_formatter()
     found: dict[str, Any] = {"name": name, "limits": [float(f"{limit:.6g}") for limit in limits]}
     if scale == "log":
         found["log"] = True
     if isinstance(formatter, PercentFormatter):
         found["percent"] = True
-    if axis.axis_name == "y" and isinstance(formatter, FixedFormatter) and isinstance(locator, FixedLocator):
-        found["names"] = dict(zip(map(int, locator.locs), formatter.seq, strict=False))
+    if isinstance(axis, YAxis) and isinstance(formatter, FixedFormatter):
+        found["names"] = {int(at): text for at, text in zip(axis.get_ticklocs(), formatter.seq, strict=False)}
     return found

@@ -119,8 +119,8 @@ def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
         of_method = {label: search for label, search in found.items() if search["method"] == method}
         if of_method:
             kept = describe_selection(MAX_CURVES, len(of_method), groups[0].metrics.primary)
-            _, *files = draw_lr_searches(of_method)
-            plots.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], *files))
+            _, png, svg, hover = draw_lr_searches(of_method)
+            plots.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg, hover))
     return plots
 
 
