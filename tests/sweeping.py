@@ -45,10 +45,10 @@ class Script:
         clean = {k: v for k, v in os.environ.items() if k not in ("HYDRA_FULL_ERROR", "TRAINLAB_EXPLAINS")}
         clean |= {"PYTHONPATH": str(HERE), **environment}
         folder = Path(tempfile.mkdtemp(prefix="script-"))
-        self._told = [folder / "out", folder / "err"]
-        for path in self._told:
+        self._outputs = [folder / "out", folder / "err"]
+        for path in self._outputs:
             path.touch()  # a process can be killed before it opens them
-        self._process = _SERVER.Process(target=_become, args=(name, arguments, cwd, clean, *self._told))
+        self._process = _SERVER.Process(target=_become, args=(name, arguments, cwd, clean, *self._outputs))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", f"{PROJECT / 'src'}:{HERE}")  # the server does not have this process's path
             self._process.start()
@@ -65,7 +65,7 @@ class Script:
 
     def output(self) -> str:
         """What it has printed so far."""
-        return self._told[0].read_text()
+        return self._outputs[0].read_text()
 
     def finish(self, timeout_s: float = 280) -> "Done":
         """Its end. Nothing that it started is left."""
@@ -75,8 +75,8 @@ class Script:
         assert status is not None, "it goes on for ever"
         # With two devices, the second process ends seconds after the first one.
         assert eventually(lambda: in_session(self.pid) == [])
-        done = Done(status, *(path.read_text() for path in self._told))
-        shutil.rmtree(self._told[0].parent)
+        done = Done(status, *(path.read_text() for path in self._outputs))
+        shutil.rmtree(self._outputs[0].parent)
         return done
 
 

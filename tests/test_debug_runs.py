@@ -48,12 +48,14 @@ def test_a_debug_run_has_a_status_of_its_own_and_no_figures_and_is_run_again(set
 @pytest.mark.slow
 def test_a_run_and_a_debug_run_do_not_share_a_folder(train):
     result, folder = train("debug=fast", name="x")
-    told = rf"^{folder} holds a debug run and cannot be that of another run; set another name=, or remove the folder$"
+    message = (
+        rf"^{folder} holds a debug run and cannot be that of another run; set another name=, or remove the folder$"
+    )
     for settings in ([], ["ckpt_path=last"], ["trainer.max_epochs=1"]):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             train(*settings, name="x")
     Result("interrupted", result.fingerprint, []).write(folder)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         train("ckpt_path=last", name="x")
     done, other = train("trainer.max_epochs=1", name="y")
     with pytest.raises(ValueError, match=rf"^{other} holds another run and cannot be that of a debug run; set another"):

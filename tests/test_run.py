@@ -393,8 +393,8 @@ def test_settings_of_an_earlier_run_that_cannot_be_read_are_a_line(train, tmp_pa
     path = tmp_path / "run" / "config.yaml"
     for content in (b"a: [1", b"\xff\xfe\x00", b"- 1", b"", b"1: 2", None):
         path.unlink() if content is None else path.write_bytes(content)
-        told = f"^{path} is damaged or missing .*; remove {path.parent}, or set another name=$"
-        with pytest.raises(ValueError, match=told) as error:
+        message = f"^{path} is damaged or missing .*; remove {path.parent}, or set another name=$"
+        with pytest.raises(ValueError, match=message) as error:
             train("trainer.max_epochs=1", "seed=2")
         assert len(str(error.value).splitlines()) == 1
 

@@ -70,13 +70,13 @@ def test_rows_are_those_of_the_network_at_the_end_of_an_epoch(train):
     data = Shapes(num_train=400, num_test=100, val_size=100)
     held_out = data.val_dataloader()  # all of them: there are 100
     found = activations(network, layers_of(network), held_out.images[held_out.indices])
-    told = [row for row in rows(folder, "layer_statistics.csv") if row["epochs"] == "1"]
-    assert [row["layer"] for row in told] == ["linear_1", "linear_2", "linear_3", "output"]
-    assert {row["step"] for row in told} == {"19"}
-    for row, of in zip(told, found, strict=True):
+    recorded = [row for row in rows(folder, "layer_statistics.csv") if row["epochs"] == "1"]
+    assert [row["layer"] for row in recorded] == ["linear_1", "linear_2", "linear_3", "output"]
+    assert {row["step"] for row in recorded} == {"19"}
+    for row, of in zip(recorded, found, strict=True):
         assert (float(row["mean"]), float(row["std"]), float(row["dead"])) == (of.mean, of.std, of.dead)
     # Independent weights: rows of each matrix differ, and no more of them depend on each other than there must.
-    assert [(row["rank"], row["distinct_units"]) for row in told] == [("16.0", "16.0")] * 3 + [("10.0", "10.0")]
+    assert [(row["rank"], row["distinct_units"]) for row in recorded] == [("16.0", "16.0")] * 3 + [("10.0", "10.0")]
 
 
 class FirstGradient(Callback):
@@ -92,12 +92,12 @@ def test_the_gradient_before_the_training_is_that_of_its_first_step(train, case)
     first = FirstGradient()
     _, folder = train(*CASES[case], ON, "trainer.max_epochs=1", callbacks=(first,))
     before = [row for row in rows(folder, "layer_statistics.csv") if row["epochs"] == "0"]
-    told = {row["layer"]: float(row["gradient_norm"]) for row in before}
-    squares = dict.fromkeys(told, 0.0)
+    recorded = {row["layer"]: float(row["gradient_norm"]) for row in before}
+    squares = dict.fromkeys(recorded, 0.0)
     for name, gradient in first.found.items():
         part = name.split(".")[1]
         squares[part.replace("norm_", "linear_")] += float(gradient.square().sum())
-    assert told == pytest.approx({name: square**0.5 for name, square in squares.items()}, rel=1e-5)  # float32
+    assert recorded == pytest.approx({name: square**0.5 for name, square in squares.items()}, rel=1e-5)  # float32
 
 
 def test_every_other_epoch(train):
@@ -144,16 +144,16 @@ def test_a_resumed_run_leaves_the_rows_and_points_of_an_undisturbed_one(train):
 @pytest.mark.slow
 def test_tensorboard_has_a_series_and_histograms_a_layer(train):
     _, folder = train(ON, HISTOGRAMS_ON, BOARD)
-    told = rows(folder, "layer_statistics.csv")
+    recorded = rows(folder, "layer_statistics.csv")
     for key, section in LAYERS.items():
         for layer in ("linear_1", "linear_3", "output"):
-            expected = [(int(row["step"]), float(row[key])) for row in told if row["layer"] == layer]
+            expected = [(int(row["step"]), float(row[key])) for row in recorded if row["layer"] == layer]
             assert len(expected) == 3
             found = points(folder, f"{section}/{layer}")
             assert [step for step, _ in found] == [step for step, _ in expected]
             assert [v for _, v in found] == pytest.approx([v for _, v in expected], rel=1e-6)  # float32
     series = values(folder)[f"{HISTOGRAMS['activations']}/linear_2"]
-    stds = [float(row["std"]) for row in told if row["layer"] == "linear_2"]
+    stds = [float(row["std"]) for row in recorded if row["layer"] == "linear_2"]
     for (_, value), std in zip(series, stds, strict=True):
         histogram = value.histo
         assert histogram.num == sum(histogram.bucket) == 100 * 16  # validation images, units
@@ -166,7 +166,7 @@ def test_tensorboard_has_a_series_and_histograms_a_layer(train):
     _, last = values(folder)[f"{HISTOGRAMS['weights']}/linear_2"][-1]
     assert last.histo.num == sum(value.numel() for value in of_layer) == 16 * 16 + 16
     assert last.histo.sum == pytest.approx(sum(float(value.double().sum()) for value in of_layer))
-    norms = [float(row["gradient_norm"]) for row in told if row["layer"] == "linear_2"]
+    norms = [float(row["gradient_norm"]) for row in recorded if row["layer"] == "linear_2"]
     for (_, value), norm in zip(values(folder)[f"{HISTOGRAMS['gradients']}/linear_2"], norms, strict=True):
         assert value.histo.sum_squares == pytest.approx(norm**2)
 

@@ -90,10 +90,10 @@ def test_a_run_ends_where_its_best_loss_is_above_the_median(better_by, epochs, a
     assert losses_of(folder) == losses[:epochs]
     assert result.metrics["val_loss"] == lowest[epochs - 1]
     assert result.metrics["stop_reason"] == ("max_epochs" if epochs == EPOCHS else "pruned")
-    assert ("test_loss" in result.metrics) == (epochs == EPOCHS)  # the test set is left alone
+    assert ("test_loss" in result.metrics) == (epochs == EPOCHS)  # the test set is not read
     assert result.error is None
-    told = study.running()[0].intermediate_values
-    assert told == dict(enumerate(losses[:epochs], 1))
+    reported = study.running()[0].intermediate_values
+    assert reported == dict(enumerate(losses[:epochs], 1))
 
 
 def pruned_after_two(alone, train, tmp_path):

@@ -72,8 +72,8 @@ def mistake(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     def made(*overrides: str, name: str = "train.py", settings: tuple[str, ...] = TINY) -> tuple[int, str]:
         where = (f"output_dir={tmp_path / 'out'}", "name=run")
         status = script(name, *with_defaults((*settings, *where) if name == "train.py" else (), *overrides))
-        told, _, message = capfd.readouterr().err.partition("error: ")
-        assert told == ""
+        printed, _, message = capfd.readouterr().err.partition("error: ")
+        assert printed == ""
         assert 1 <= len(message.splitlines()) <= 2
         assert "Traceback" not in message
         return status, message
@@ -330,9 +330,9 @@ def test_an_error_that_no_setting_explains_keeps_its_traceback():
 def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_others_start(script: Script, tmp_path: Path, capfd):
     sweep = ("-m", f"output_dir={tmp_path / 'out'}", "name=sweep", "model=alpha_dropout", "model.dropout=0.1,1.5,0.2")
     assert script("train.py", *TINY, *sweep) == 1  # the flag is also taken behind settings
-    told = capfd.readouterr().err.splitlines()
-    assert told[0] == "error: 1 of 3 jobs cannot be run, so none was started"
-    assert told[1:] == ["  model.dropout=1.5: dropout must be in [0, 1), got 1.5; set model.dropout"]
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "error: 1 of 3 jobs cannot be run, so none was started"
+    assert lines[1:] == ["  model.dropout=1.5: dropout must be in [0, 1), got 1.5; set model.dropout"]
     assert not (tmp_path / "out").exists()
 
 

@@ -18,7 +18,7 @@ from run_folders import leave_run
 from trainlab.config.resolvers import PROJECT
 
 SWEEP = Sweep("sweep", ("optim.lr=1e-4", "seed=1,2"))
-# In the place of train.py: leaves the runs that it is told to, and ends with a status.
+# In the place of train.py: leaves the runs of its arguments, and ends with a status.
 TRAIN = """
 import sys, time
 from pathlib import Path
@@ -210,7 +210,7 @@ def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
         f"    Path({str(tmp_path)!r}, name + '.started').touch()\n"
         "    time.sleep(60)\n"
         "except KeyboardInterrupt:\n"
-        f"    Path({str(tmp_path)!r}, name + '.told').touch()\n    sys.exit(130)\n"
+        f"    Path({str(tmp_path)!r}, name + '.interrupted').touch()\n    sys.exit(130)\n"
     )
     code = (
         "import sys\nfrom pathlib import Path\n"
@@ -234,7 +234,7 @@ def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert [path.stem for path in sorted(tmp_path.glob("*.told"))] == expected
+    assert [path.stem for path in sorted(tmp_path.glob("*.interrupted"))] == expected
 
 
 @pytest.mark.slow

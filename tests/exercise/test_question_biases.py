@@ -16,9 +16,9 @@ SIZES = {name: {"1": [0.1, 0.2], "2": [0.1, 0.2]} for name in NAMES}
 def made(tmp_path):
     """Leaves runs of six seeds: accuracies by start, of those that are not given zero's in another order."""
 
-    def leave(**told) -> Evidence:
+    def leave(**by_start) -> Evidence:
         for name in NAMES:
-            accuracies = told.get(name, ZERO if name == "zeros" else (*ZERO[1:], ZERO[0]))
+            accuracies = by_start.get(name, ZERO if name == "zeros" else (*ZERO[1:], ZERO[0]))
             for seed in range(1, 7):
                 folder = tmp_path / SWEEP.name / f"{name},{seed}"
                 status = "completed" if accuracies else "diverged"
@@ -91,10 +91,10 @@ def test_a_start_that_diverged_is_counted_and_the_other_compared(made):
 
 
 @pytest.mark.parametrize(
-    ("told", "missing"), [({"zeros": ()}, "a bias of zero"), ({"constant": (), "normal": ()}, "another start")]
+    ("by_start", "missing"), [({"zeros": ()}, "a bias of zero"), ({"constant": (), "normal": ()}, "another start")]
 )
-def test_with_nothing_to_compare_it_says_what_is_missing(made, told, missing: str):
-    found = answer(made(**told))
+def test_with_nothing_to_compare_it_says_what_is_missing(made, by_start, missing: str):
+    found = answer(made(**by_start))
     assert found.agrees is None
     assert found.sentences[0].endswith(f"No run with {missing} was completed: nothing to compare.")
 

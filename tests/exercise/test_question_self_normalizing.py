@@ -40,9 +40,9 @@ def look(folder: Path, mean: float, std: float, dead: float) -> None:
 def made(tmp_path):
     """Leaves runs of three seeds at two rates, of which 0.001 is the worse; the third seed is an epoch behind."""
 
-    def leave(diverged=(), seeds=(1, 2, 3), looks=True, **told) -> Evidence:
+    def leave(diverged=(), seeds=(1, 2, 3), looks=True, **figures_by_activation) -> Evidence:
         for activation, usual in TEXTBOOK.items():
-            figures = {**usual, **told.get(activation, {})}
+            figures = {**usual, **figures_by_activation.get(activation, {})}
             course = figures.pop("losses")
             for lr in (3e-4, 1e-3):
                 for seed in seeds:
@@ -182,9 +182,9 @@ def test_who_keeps_mean_and_deviation():
 )
 def test_the_fate_of_a_gradient(ratios, said: str):
     assert fate(ratios) == said
-    (told,) = describe_fates("Then", {"SELU": said})
+    (sentence,) = describe_fates("Then", {"SELU": said})
     words = {"neither": "stays within", "differs": "in some runs and not", "unknown": "cannot be given"}
-    assert words.get(said, said) in told
+    assert words.get(said, said) in sentence
 
 
 def test_gradients_that_vanish_in_some_networks(made, tmp_path):
@@ -192,9 +192,9 @@ def test_gradients_that_vanish_in_some_networks(made, tmp_path):
     for seed in (1, 2, 3):
         path = tmp_path / SWEEP.name / f"relu,0.0003,{seed}" / "layer_statistics.csv"
         path.write_text(path.read_text().replace(",4\n", ",0.01\n"))
-    told = answer(evidence).details[1]
-    assert "and 0.01 ± 0.00 with ReLU. Then it stays within a factor of 10 in every run with SELU and ELU." in told
-    assert "Then it vanishes, to less than 1/10 in every run with ReLU. Before training it stays" in told
+    text = answer(evidence).details[1]
+    assert "and 0.01 ± 0.00 with ReLU. Then it stays within a factor of 10 in every run with SELU and ELU." in text
+    assert "Then it vanishes, to less than 1/10 in every run with ReLU. Before training it stays" in text
 
 
 def test_words_and_verdict_have_one_p():

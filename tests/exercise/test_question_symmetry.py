@@ -27,12 +27,12 @@ def look(folder: Path, rank=(1, 1), units=(1, 1), dead=0.0) -> None:
 
 @pytest.fixture
 def made(tmp_path):
-    """Leaves all runs: accuracies of three seeds by start, with what else is told; and the evidence of them."""
+    """Leaves all runs: accuracies of three seeds by start, with what else is given; and the evidence of them."""
 
     def leave(normed=None, plain=None, **looks) -> Evidence:
-        for batch_norm, told in ((True, normed or {}), (False, plain or {})):
+        for batch_norm, by_start in ((True, normed or {}), (False, plain or {})):
             for name, (hidden, output) in STARTS.items():
-                accuracies = told.get(name, (0.4, 0.41, 0.42) if hidden == "he_normal" else (0.15, 0.17, 0.16))
+                accuracies = by_start.get(name, (0.4, 0.41, 0.42) if hidden == "he_normal" else (0.15, 0.17, 0.16))
                 for seed in (1, 2, 3):
                     folder = tmp_path / SWEEP.name / f"{batch_norm},{name},{seed}"
                     settings = {"initializer": hidden, "output_initializer": output, "batch_norm": batch_norm}

@@ -1,4 +1,4 @@
-"""What a training step costs: timed of networks that are trained in no time, and told of figures that are made up."""
+"""What a training step costs: timed for networks that train in no time, and described for figures that are made up."""
 
 import warnings
 from collections.abc import Callable

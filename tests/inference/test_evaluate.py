@@ -247,10 +247,10 @@ def test_what_is_wrong_with_images_points_to_no_setting_of_the_training(finished
             (tmp_path / split / name).mkdir(parents=True)
             (tmp_path / split / name / "1.png").write_text("no image")
     settings = {"_target_": "trainlab.data.image_folder.ImageFolder", "root": str(tmp_path), "cache_dir": str(tmp_path)}
-    path, told = tmp_path / "other.ckpt", "set data_root to the data it was trained with$"
+    path, advice = tmp_path / "other.ckpt", "set data_root to the data it was trained with$"
     checkpoint["trainlab"]["config"]["data"] = settings
     torch.save(checkpoint, path)
-    with pytest.raises(ValueError, match=r"1\.png is corrupt or not an image; " + told):
+    with pytest.raises(ValueError, match=r"1\.png is corrupt or not an image; " + advice):
         evaluate_checkpoint(path, device="cpu")
 
 

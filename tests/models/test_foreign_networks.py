@@ -229,9 +229,7 @@ def test_what_is_no_network_of_these_images_is_an_error_before_the_training(targ
 def test_sparse_gradients_are_refused(model, message, tmp_path):
     with pytest.raises(ValueError, match=f"^gradients must be dense, {message}"):
         train(tmp_path, {"_target_": "foreign_networks.Bag", **model})
-    assert (tmp_path / "run").exists() == ("by_function" in model), (
-        "of the network that can be told in advance, nothing"
-    )
+    assert (tmp_path / "run").exists() == ("by_function" in model), "nothing is written where the network shows it"
 
 
 def test_a_frozen_embedding_may_be_sparse(tmp_path):

@@ -93,13 +93,13 @@ def test_the_scale_of_the_initializer_is_that_of_the_hidden_layers():
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_initial_biases_of_all_linear_layers(batch_norm):
-    plain, told = (
+    plain, given = (
         MLP(SHAPE, depth=3, batch_norm=batch_norm, **more).state_dict()
         for more in ({}, {"bias_initializer": "constant", "bias_scale": 0.5})
     )
     for key, value in plain.items():
         is_bias = key.endswith("bias") and "norm" not in key  # which shifts by 0 at first
-        assert (told[key] == 0.5).all() if is_bias else torch.equal(told[key], value), key
+        assert (given[key] == 0.5).all() if is_bias else torch.equal(given[key], value), key
     draws = MLP(SHAPE, depth=3, bias_initializer="normal")
     assert not torch.equal(draws.linear_1.bias, draws.linear_2.bias)
 

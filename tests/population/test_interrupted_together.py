@@ -117,8 +117,8 @@ def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
     process.send(signal.SIGINT)
     stopped = process.finish()
     assert stopped.returncode == 130
-    told = "interrupted: 4 jobs: 4 interrupted; the same command resumes from here"
-    assert stopped.stderr.splitlines()[-1] == told
+    message = "interrupted: 4 jobs: 4 interrupted; the same command resumes from here"
+    assert stopped.stderr.splitlines()[-1] == message
     found = results(tmp_path / "study").values()
     assert [(r["status"], r["metrics"]["epochs"], r["metrics"]["stop_reason"]) for r in found] == [
         ("interrupted", 2, "interrupted")

@@ -122,8 +122,8 @@ def test_results_are_the_same_but_for_times_and_the_size_of_the_population(pairs
         assert own.keys() == expected.keys()
         for key in ("status", "fingerprint", "error"):
             assert own[key] == expected[key]
-        told = [[o for o in result["overrides"] if not o.startswith(OF_THE_SWEEP)] for result in (own, expected)]
-        assert told[0] == told[1]
+        given = [[o for o in result["overrides"] if not o.startswith(OF_THE_SWEEP)] for result in (own, expected)]
+        assert given[0] == given[1]
         assert own["metrics"].keys() == expected["metrics"].keys()
         for key, value in expected["metrics"].items():
             assert own["metrics"][key] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-6)), key

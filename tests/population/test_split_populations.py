@@ -57,8 +57,8 @@ def test_ctrl_c_while_it_is_divided_is_like_any_other(undisturbed, tmp_path):
     process.send(signal.SIGINT)
     stopped = process.finish()
     assert stopped.returncode == 130
-    told = "interrupted: 8 jobs: 4 completed, 4 interrupted; the same command resumes from here"
-    assert stopped.stderr.splitlines()[-1] == told
+    message = "interrupted: 8 jobs: 4 completed, 4 interrupted; the same command resumes from here"
+    assert stopped.stderr.splitlines()[-1] == message
     assert epochs_of(tmp_path) == [1] * 4 + [made + 1] * 4, "the epoch that was under way"
     assert continued(tmp_path) == []
 

@@ -115,8 +115,8 @@ def test_the_report_has_it_all_and_a_later_one_leaves_no_old_figure(study: Path)
     leave_search(study)
     write_report([study])
     page, text = (study / "report.html").read_text(), (study / "report.md").read_text()
-    for told_in in (page, text):
-        assert "The search" in told_in and "6 of 8 trials: 3 completed" in told_in
+    for content in (page, text):
+        assert "The search" in content and "6 of 8 trials: 3 completed" in content
     assert "![The search, trial by trial](figures/search_history.png)" in text
     (study / "study.json").unlink()
     write_report([study])

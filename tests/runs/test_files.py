@@ -109,8 +109,8 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError) as caught:
         write_atomically(tmp_path / "file" / "run" / "result.json", b"")
-    told = f"{tmp_path / 'file'}: a file is where a folder is needed; move it away, or set another out"
-    assert describe_os_error(caught.value, "out") == told
+    message = f"{tmp_path / 'file'}: a file is where a folder is needed; move it away, or set another out"
+    assert describe_os_error(caught.value, "out") == message
 
 
 def test_an_error_names_the_setting_of_its_folder(tmp_path):

@@ -40,24 +40,24 @@ def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_pat
     done = sweep(mine(0.1), *where, "seed=1,2,abc,4", "model=elu_he,bn_")
     assert done.returncode == 2
     assert done.stdout == ""
-    told = done.stderr.splitlines()
-    assert told[0] == "error: 5 of 8 jobs cannot be run, so none was started"
-    by_job = dict(line.strip().split(": ", 1) for line in told[1:])
-    assert len(told) == 1 + len(by_job)
+    lines = done.stderr.splitlines()
+    assert lines[0] == "error: 5 of 8 jobs cannot be run, so none was started"
+    by_job = dict(line.strip().split(": ", 1) for line in lines[1:])
+    assert len(lines) == 1 + len(by_job)
     assert by_job["model=bn_ (4 jobs)"].startswith("model has no option 'bn_'; did you mean bn")
     assert by_job["seed=abc model=elu_he"] == "seed must be an integer, got 'abc'; set seed"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
     done = sweep(mine(0.1), *where, "seed=1,2,4")
     assert done.returncode == 1
-    told = done.stderr.splitlines()
-    assert told[0] == "error: 2 of 3 jobs cannot be run, so none was started"
+    lines = done.stderr.splitlines()
+    assert lines[0] == "error: 2 of 3 jobs cannot be run, so none was started"
     assert (
         "holds a run with other settings (task.label_smoothing: 0.0, now 0.1). Set another name=, or ckpt_path="
-        in told[1]
+        in lines[1]
     )
-    assert told[1].startswith("  seed=1: ") and told[2].startswith("  seed=2: ")
-    assert f"{half} is damaged (" in told[2] and told[2].endswith("; remove it, or set another name=")
+    assert lines[1].startswith("  seed=1: ") and lines[2].startswith("  seed=2: ")
+    assert f"{half} is damaged (" in lines[2] and lines[2].endswith("; remove it, or set another name=")
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
     half.unlink()

@@ -50,8 +50,8 @@ def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(u
     finally:
         first.send(signal.SIGKILL), second.send(signal.SIGKILL)
     assert stopped.returncode == 130
-    told = "interrupted: 4 jobs: 1 interrupted, 3 waiting; the same command resumes from here"
-    assert stopped.stderr.splitlines()[-1] == told
+    message = "interrupted: 4 jobs: 1 interrupted, 3 waiting; the same command resumes from here"
+    assert stopped.stderr.splitlines()[-1] == message
     assert "stopping: running jobs are saved after their epoch; press Ctrl-C again to stop now" in stopped.stdout
     ((name, result),) = results(tmp_path / "study").items()
     assert (name, result["status"]) == ("model=elu_he seed=1", "interrupted")

@@ -75,17 +75,17 @@ def test_every_plan_is_described_in_a_dozen_lines():
     jobs = sweep_of(
         *runs, *(f"model.depth={d}" for d in range(40)), ineligible_reason={80 + d: f"reason {d}" for d in range(40)}
     )
-    told = describe_plan(plan(jobs, None), jobs).splitlines()
-    assert len(told) <= 12
-    assert told[0] == "plan: 120 jobs in 40 populations, 40 solo"
+    lines = describe_plan(plan(jobs, None), jobs).splitlines()
+    assert len(lines) <= 12
+    assert lines[0] == "plan: 120 jobs in 40 populations, 40 solo"
     whole = describe_plan(plan(jobs, None), jobs, whole=True).splitlines()
-    assert whole[0] == told[0]
+    assert whole[0] == lines[0]
     assert [line for line in whole if "solo: " in line] == [f"  solo: model.depth={d} (reason {d})" for d in range(40)]
     assert len(whole) == 81, "one line for each population, too"
-    assert told[1] == "  2 together: model.width=0; they differ in seed"
-    assert "  and 34 more populations" in told
-    assert "  solo: model.depth=0 (reason 0)" in told
-    assert told[-1] == "  and 37 more solo, for other reasons"
+    assert lines[1] == "  2 together: model.width=0; they differ in seed"
+    assert "  and 34 more populations" in lines
+    assert "  solo: model.depth=0 (reason 0)" in lines
+    assert lines[-1] == "  and 37 more solo, for other reasons"
 
 
 def test_the_number_of_concurrent_jobs_is_reported():

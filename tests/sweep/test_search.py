@@ -69,14 +69,14 @@ def test_runs_end_where_their_best_loss_is_above_the_median_of_the_batch_before(
 def test_the_best_trial_is_reported_with_the_command_that_repeats_it(study):
     folder, done = study
     best = min((t for t in summary(folder)["trials"] if t["status"] == "completed"), key=lambda t: t["val_loss"])
-    told = done.stdout.splitlines()[-3:]
-    assert told[0] == f"best: trial {best['number']}, validation loss {best['val_loss']:.4f}"
-    assert told[1] == f"  in {folder / best['folder']}"
+    lines = done.stdout.splitlines()[-3:]
+    assert lines[0] == f"best: trial {best['number']}, validation loss {best['val_loss']:.4f}"
+    assert lines[1] == f"  in {folder / best['folder']}"
     result = json.loads((folder / best["folder"] / "result.json").read_text())
     assert result["metrics"]["val_loss"] == best["val_loss"]
-    assert told[2].startswith("  again: python src/train.py ")
+    assert lines[2].startswith("  again: python src/train.py ")
     shared = {*training_overrides(TINY), "optim=sgd", "trainer.max_epochs=3"} - {"trainer.max_epochs=2"}
-    assert set(told[2].split()[3:]) == shared | {f"{key}={value}" for key, value in best["params"].items()}
+    assert set(lines[2].split()[3:]) == shared | {f"{key}={value}" for key, value in best["params"].items()}
 
 
 @pytest.mark.slow
@@ -236,8 +236,8 @@ def test_a_trial_of_two_processes_tells_its_losses_once(tmp_path):
     done = sweep(*SEARCH, SPACE[0], *devices)
     assert (done.returncode, done.stderr) == (0, "")
     folder = tmp_path / "study"
-    told = load_study(study_name=STUDY, storage=open_journal(folder / "study.journal")).trials
-    for trial, kept in zip(told, summary(folder)["trials"], strict=True):
+    trials = load_study(study_name=STUDY, storage=open_journal(folder / "study.journal")).trials
+    for trial, kept in zip(trials, summary(folder)["trials"], strict=True):
         rows = read_rows(folder / kept["folder"] / "metrics.csv")
         assert trial.intermediate_values == {int(row["epoch"]) + 1: float(row["val/loss"]) for row in rows}
         assert len(rows) == 2

@@ -142,9 +142,9 @@ def start(tmp_path, fault):
 @pytest.mark.slow
 def test_the_death_of_the_second_process_is_recorded_and_reported_in_one_line(fault, tmp_path):
     process = start(tmp_path, fault)
-    _, told = process.communicate(timeout=120)
+    _, message = process.communicate(timeout=120)
     reason = "process 2 of 2 was killed by signal 9; training cannot continue"
-    assert (process.returncode, told) == (1, f"error: {reason}\n")
+    assert (process.returncode, message) == (1, f"error: {reason}\n")
     result = Result.read(tmp_path / "run")
     assert (result.status, result.error["message"]) == ("failed", reason)
     assert children_of(process.pid) == []
@@ -154,6 +154,6 @@ def test_the_death_of_the_second_process_is_recorded_and_reported_in_one_line(fa
 @pytest.mark.slow
 def test_the_second_process_goes_with_the_first(tmp_path):
     process = start(tmp_path, "{_target_: faults.DieAtStart, rank: 0}")
-    _, told = process.communicate(timeout=120)  # until the second one has ended, which has the same standard error
-    assert (process.returncode, told) == (-9, "")
+    _, message = process.communicate(timeout=120)  # until the second one has ended, which has the same standard error
+    assert (process.returncode, message) == (-9, "")
     assert children_of(process.pid) == []

@@ -457,7 +457,7 @@ class Logged(Callback):
         self.seen.append(({name for name in logged_in_epoch(trainer) if "step" not in name}, batches_trained(trainer)))
 
 
-def test_metrics_of_training_and_validation_are_told_apart_and_batches_counted():
+def test_metrics_of_training_and_validation_are_kept_apart_and_batches_counted():
     logged = Logged()
     trainer_of(logged, max_epochs=1).fit(Shuffled())
     first, last, validated, trained = logged.seen

@@ -142,7 +142,7 @@ def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
                 color=COLORS[i],
                 marker=MARKERS[i],
                 markersize=5,
-                capsize=2 + 1.5 * i,  # so that intervals at the same rate can be told from each other
+                capsize=2 + 1.5 * i,  # so that intervals at the same rate can be distinguished
                 linewidth=1.6,
                 elinewidth=1,
                 label=shorten(label_without_lr(line[0].label)),
