@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console
@@ -32,12 +33,42 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class StatusLine:
+    """One line on a terminal that names what is being done, until it is cleared; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._is_shown = False
+
+    def show(self, text: str) -> None:
+        """Have ``text`` as the line."""
+        if on_terminal():
+            sys.stderr.write(f"\r\x1b[K{text[: console.width - 1]}")
+            sys.stderr.flush()
+            self._is_shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._is_shown = False
+
+
+def format_duration(seconds: float) -> str:
+    """Such as "12 s", "5 min" or "2.1 h"."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
 class Bar:
     """A progress bar where there is a terminal; it is gone when it is closed.
 
     Args:
         description: of what is done.
         total: steps.
+        shows_detail: whether a text of `update` stands behind it, in the place of the time left of the bar.
 
     Attributes:
         is_open: whether one is shown.
@@ -46,12 +77,13 @@ class Bar:
 
     is_open = False
 
-    def __init__(self, description: str, total: int) -> None:
+    def __init__(self, description: str, total: int, shows_detail: bool = False) -> None:
         self.steps, self._due, self._progress = 0, 0.0, None
         if on_terminal():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            last = TextColumn("{task.fields[detail]}") if shows_detail else TimeRemainingColumn()
+            columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), last
             # No thread of its own, which would take time from the steps and leave locks to processes that are forked.
             self._progress = Progress(
                 *columns,
@@ -61,15 +93,15 @@ class Bar:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._task = self._progress.add_task(escape(description), total=total)
+            self._task = self._progress.add_task(escape(description), total=total, detail="")
             self._progress.start()
             Bar.is_open = True
 
-    def update(self, steps: int) -> None:
-        """Count more steps."""
+    def update(self, steps: int, detail: Callable[[], str] = str) -> None:
+        """Count more steps; ``detail`` returns the text behind the bar, where it is refreshed."""
         self.steps += steps
         if self._progress and time.monotonic() > self._due:
-            self._progress.update(self._task, completed=self.steps, refresh=True)
+            self._progress.update(self._task, completed=self.steps, detail=escape(detail()), refresh=True)
             self._due = time.monotonic() + _REFRESH_S
 
     def close(self) -> None:

@@ -82,8 +82,13 @@ class Forked:
                 self.returned = self._receiver.recv()
 
 
-def run_forked(works: Sequence[Callable[[], Any]], at_once: int) -> list[Forked]:
-    """Run each of ``works`` in a process, at most ``at_once`` at a time. Returns the processes, which have ended."""
+def run_forked(
+    works: Sequence[Callable[[], Any]], at_once: int, tick: Callable[[], object] = lambda: None
+) -> list[Forked]:
+    """Run each of ``works`` in a process, at most ``at_once`` at a time. Returns the processes, which have ended.
+
+    ``tick`` is called again and again while they run.
+    """
     processes: list[Forked] = []
     running: list[Forked] = []
     try:
@@ -91,6 +96,7 @@ def run_forked(works: Sequence[Callable[[], Any]], at_once: int) -> list[Forked]
             started = [Forked(work) for work in works[len(processes) :][: at_once - len(running)]]
             processes += started
             running = [process for process in running + started if process.poll() is None]
+            tick()
             time.sleep(POLL_S)
     finally:
         for process in running:

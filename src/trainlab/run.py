@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from trainlab.config.build import Parts, build
+from trainlab.config.differing import describe_differing
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
 from trainlab.final_test import complete_test, test_best, test_only
@@ -142,7 +143,9 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         result.time = before | population_time(before, context, 0.0)
         os.environ[START_VARIABLE] = str(start or "")
         keep(cfg, result, folder)
-        log.info("%s\nin %s", cfg.to_yaml(), folder)
+        if config.get("print_config"):
+            log.info("%s", cfg.to_yaml())
+        log.info("%s\nall settings: %s", describe_differing(cfg), folder / "config.yaml")
         log.info("%s", parts.learner.describe_data())
         for note in one_batch_notes(config["trainer"]):
             log.warning(note)

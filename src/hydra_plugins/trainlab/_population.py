@@ -1,6 +1,7 @@
 """Several jobs of a sweep as one training; each is a run in a thread of its own."""
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -12,6 +13,7 @@ from trainlab.population.runner import Population
 from trainlab.run import run
 from trainlab.sweep.plan import Item
 from trainlab.training.context import RunContext
+from trainlab.training.step_report import VARIABLE, StepReport
 
 
 def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
@@ -39,7 +41,9 @@ def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
             cfg = jobs.prepare([*job.overrides, *jobs.quiet()], job.number)
             works[job.number] = partial(_work, cfg, logging.root.handlers[:], threads)
     logging.root.handlers[:] = [shared]
-    outcomes = Population([*works.values()]).run()
+    report = StepReport()
+    os.environ.pop(VARIABLE, None)  # of the population, and not of each member
+    outcomes = Population([*works.values()], report=report).run()
     if not log.stat().st_size:
         log.unlink()
     if any(isinstance(outcome, KeyboardInterrupt) for outcome in outcomes):

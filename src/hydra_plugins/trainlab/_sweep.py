@@ -4,10 +4,12 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from multiprocessing import RawArray
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -18,6 +20,7 @@ import trainlab.run  # noqa: F401  here, so that the jobs' processes start with 
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
+from trainlab.console import StatusLine
 from trainlab.loggers.hyperparameters import Value, pass_swept_values
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line
@@ -124,14 +127,20 @@ def checked(
     """
     numbers = range(len(job_overrides))
     ways = max(1, min(count_cores(), len(numbers) // _JOBS_PER_CHECK))
-    if len(numbers) > 2 * _JOBS_PER_CHECK:
-        print(f"checking {len(numbers)} jobs", flush=True)  # takes 0.1 to 0.2 s per job
-    checks = [partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure) for i in range(ways)]
+    made, line = RawArray("q", ways), StatusLine()  # jobs that each process has checked: 0.1 to 0.2 s per job
+    checks = [
+        partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure, partial(_count, made, i))
+        for i in range(ways)
+    ]
+
+    def show() -> None:
+        line.show(f"composing and checking {len(numbers)} jobs: {sum(made)} done")
+
     found: list[Job] = []
     mistakes: dict[int, str] = {}
     statuses, gpus = {1}, 0
     measured: list[int] = []
-    for process in run_forked(checks, ways):
+    for process in run_forked(checks, ways, show):
         if process.returned is None:
             raise SweepFailed("the check of the jobs was killed; none was started")
         fine, wrong, gpus, gpu_bytes = process.returned
@@ -139,6 +148,7 @@ def checked(
         measured += [gpu_bytes] if gpu_bytes is not None else []
         mistakes |= {number: message for number, (_, message) in wrong.items()}
         statuses |= {status for status, _ in wrong.values()}
+    line.clear()
     found.sort(key=lambda job: job.number)
     same = aliases(found)
     mistakes |= same_folders([job for job in found if job.number not in same])
@@ -150,8 +160,17 @@ def checked(
 Checked = tuple[list[Job], dict[int, tuple[int, str]], int, int | None]
 
 
+def _count(made: Any, i: int) -> None:
+    made[i] += 1
+
+
 def _check(
-    jobs: Jobs, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int], retry_failed: bool, measure: bool
+    jobs: Jobs,
+    job_overrides: Sequence[Sequence[str]],
+    numbers: Sequence[int],
+    retry_failed: bool,
+    measure: bool,
+    count: Callable[[], object],
 ) -> Checked:
     """In another process: valid jobs, exit status and message of the others, number of GPUs and their memory."""
     found, mistakes = [], {}
@@ -164,6 +183,7 @@ def _check(
             found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
         except Exception as error:
             mistakes[number] = _explained(error, overrides)
+        count()
     on_gpus = any(job.on_gpu for job in found)
     return found, mistakes, torch.cuda.device_count(), gpu_memory() if measure and on_gpus else None
 

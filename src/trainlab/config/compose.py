@@ -178,7 +178,7 @@ def _resolved(
         )
     leave_out_network(cfg, overrides)
     leave_out_other_data(cfg, overrides)
-    return resolve(cfg, overrides, choices)
+    return resolve(cfg, overrides, choices, config_dir)
 
 
 def _values(run: Sequence[str]) -> tuple[str, ...]:

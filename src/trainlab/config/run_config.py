@@ -23,12 +23,14 @@ class RunConfig:
         overrides: that it was composed with, as typed.
         choices: the chosen option of each group.
         references: the settings with their references to each other, such as ``${seed}``.
+        config_dir: the user's config folder.
     """
 
     settings: dict[str, Any]
     overrides: Sequence[str] = ()
     choices: Mapping[str, Any] = field(default_factory=dict, repr=False)
     references: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    config_dir: str | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -41,14 +43,16 @@ class RunConfig:
         for key, value in changes.items():
             OmegaConf.update(cfg, key, value, merge=False)
         with resolvers_registered():
-            return resolve(cfg, self.overrides, self.choices)
+            return resolve(cfg, self.overrides, self.choices, self.config_dir)
 
     def to_yaml(self) -> str:
         """The settings as YAML, as Hydra reads it."""
         return OmegaConf.to_yaml(OmegaConf.create(self.settings), resolve=True)
 
 
-def resolve(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, Any]) -> RunConfig:
+def resolve(
+    cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, Any], config_dir: str | Path | None = None
+) -> RunConfig:
     """The configuration that ``cfg`` stands for.
 
     Raises:
@@ -56,7 +60,8 @@ def resolve(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, Any
     """
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     references = cast(dict[str, Any], OmegaConf.to_container(cfg))
-    return RunConfig(settings, tuple(overrides), dict(choices), references)
+    folder = str(config_dir) if config_dir else None
+    return RunConfig(settings, tuple(overrides), dict(choices), references, folder)
 
 
 def make_paths_absolute(cfg: DictConfig, start: str | Path) -> None:

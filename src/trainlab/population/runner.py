@@ -7,11 +7,11 @@ together, once all members wait for them. So a member writes what its solo run w
 import contextlib
 import ctypes
 import gc
+import itertools
 import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -26,6 +26,7 @@ from trainlab.processes import signals_handled
 from trainlab.training.context import RunContext, StopRequest
 from trainlab.training.lightning_internals import count_epoch
 from trainlab.training.module import TaskModule
+from trainlab.training.step_report import StepReport
 
 _M_ARENA_MAX = -8  # in malloc.h
 _MIN_OCCUPANCY = 0.75  # of a compiled stack's rows
@@ -49,6 +50,7 @@ class Population:
         before_step: is called with the number of members that make the next step together.
         stacked: whether epochs are trained together; otherwise each member trains its own, alternately.
         at_once: whether the first Ctrl-C ends all at once.
+        report: gets the steps of the epochs that are trained together.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Population:
         before_step: Callable[[int], object] = lambda members: None,
         stacked: bool = True,
         at_once: bool = False,
+        report: StepReport | None = None,
     ) -> None:
+        self._report = report
         self.started = time.perf_counter()
         _share_free_memory()
         self.num_threads = torch.get_num_threads()
@@ -113,11 +117,23 @@ class Population:
             self._stack = Stack(modules)
         (steps,) = {module.steps_per_epoch for module in modules}
         with _default_dtype(modules[0].flat.parameter.dtype):
-            losses, scores, sizes = self._stack.train_epoch(active, steps, partial(self.check, len(modules)))
+            before_step = self._before_steps(len(modules), max(module.current_epoch for module in modules), steps)
+            losses, scores, sizes = self._stack.train_epoch(active, steps, before_step)
         for module, own, score in zip(self._stack.members, losses.unbind(1), scores, strict=True):
             if module in active:
                 module.take_epoch(own, score, sizes)
                 count_epoch(module.trainer, steps)
+
+    def _before_steps(self, members: int, epoch: int, steps: int) -> Callable[[], None]:
+        """What is called before each step of an epoch."""
+        made = itertools.count()
+
+        def before_step() -> None:
+            if self._report and (batch := next(made)):
+                self._report.made(epoch, batch, steps)
+            self.check(members)
+
+        return before_step
 
     def check(self, members: int) -> None:
         """Before a step of that many members: raise SIGTERMException if all are to end at once."""

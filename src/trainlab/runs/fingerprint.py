@@ -20,6 +20,7 @@ _NOT_IN_FINGERPRINT = (
     "ckpt_path",
     "trust",
     "tags",
+    "print_config",
     "train",
     "test",
     "sweep",
@@ -58,7 +59,8 @@ _NAMES = {former: name for name, former in _FORMER_NAMES.items()}
 DATA = ("cifar10", "arrays", "image_folder", "shapes", "torchvision")  # options of `data`, the default one first
 # Overrides of paths, observers and machine settings. Of data, those of trainlab.
 _WHERE_AND_HOW = (
-    *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "train=", "test=", "sweep.", "hydra.", "hydra/"),
+    *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "print_config=", "train=", "test="),
+    *("sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "data.memory=", "data.num_workers=", "lr_search.cache_dir=", "logger.", "logger="),
     *("callbacks.checkpoint.save_top_k=", "callbacks.model_summary"),
     *("callbacks.progress=", "callbacks.figures=", "callbacks.layer_statistics", "callbacks.step_losses"),

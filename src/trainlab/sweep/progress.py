@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,8 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from trainlab.console import console, on_terminal, say
+from trainlab.config.nearest import with_values
+from trainlab.console import console, format_duration, on_terminal, say
 from trainlab.runs.files import read_rows
+from trainlab.runs.fingerprint import training_overrides
 from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Item, Job, labels_by_number
@@ -22,7 +25,8 @@ from trainlab.sweep.state import State, epochs_of
 from trainlab.tasks.metrics import Metric, key_of
 
 _METRICS, _MAX_COLUMNS = 2, 4  # metrics of a job; of all jobs together
-_REFRESH_S = 0.5
+_GAP, _FIGURE_WIDTH, _STATUS_WIDTH = 2, 7, 17  # characters between columns, of a metric, of "epoch 12/100  34%"
+_REFRESH_S, _LINES_S = 0.5, 60.0
 _DRAWING = 0.05  # maximal share of the time; a table of hundreds of running jobs reads hundreds of files
 _STYLES = {
     **{"completed": "green", "debug": "blue", "pruned": "blue", "failed": "red", "diverged": "red"},
@@ -31,25 +35,32 @@ _STYLES = {
 
 
 class Lines:
-    """One line for each job that has ended."""
+    """One line for each job that has ended, and now and then one for all."""
 
     def __init__(self, state: State) -> None:
         self._labels = labels_by_number(state.jobs)
         self._places = {job.number: f"{i}/{len(state.jobs)}" for i, job in enumerate(state.jobs, 1)}
+        self._due = time.monotonic() + _LINES_S
         if len(state.waiting) < len(state.jobs):
             self.say(summary(state) + " at the start")
 
     def tick(self, state: State) -> None:
-        """Do nothing."""
+        """Print how far all are, if that is due."""
+        if (now := time.monotonic()) >= self._due:
+            self._due = now + _LINES_S
+            running = [_running_status(job, state) for job in state.jobs if job.number in state.started]
+            self.say(how_far(state, now) + (f"; running: {', '.join(dict.fromkeys(running))}" if running else ""))
 
     def ended(self, job: Job, state: State) -> None:
         """Print the line of a job."""
         outcome = state.outcomes[job.number]
-        place, took = self._places[job.number], _duration(state.took(job.number) or 0.0)
+        place, took = self._places[job.number], format_duration(state.took(job.number, time.monotonic()) or 0.0)
+        share = state.share(job.number)
+        of_population = "" if share is None else f" ({format_duration(share)} is its share of the population)"
         found = [f"{metric.heading} {text}" for metric, text in _figures(job, outcome.metrics).items() if text]
         traceback = f"; see {path}" if (path := _traceback(outcome)) else ""
         self.say(
-            f"{place} {self._labels[job.number]}{'   ' * bool(found)}{', '.join(found)}   {took}   "
+            f"{place} {self._labels[job.number]}{'   ' * bool(found)}{', '.join(found)}   {took}{of_population}   "
             f"{_status(outcome)}{traceback}"
         )
 
@@ -62,12 +73,15 @@ class Lines:
 
 
 class LiveTable:
-    """A table that fits the screen: running, failed and recently ended jobs, and the time left."""
+    """A table that fits the screen: running, failed and recently ended jobs, and the time left.
+
+    A job is a row of the values in which it differs from others. Times are wall time, also in a population.
+    """
 
     def __init__(self, state: State, console: Console) -> None:
-        self._labels, self._console = labels_by_number(state.jobs), console
-        columns = dict.fromkeys(metric for job in state.jobs for metric in job.metrics.every[:_METRICS])
-        self._columns, self._primary = [*columns][:_MAX_COLUMNS], state.jobs[0].metrics.primary
+        self._values, self._console = differing_values(state.jobs), console
+        self._metrics = [*dict.fromkeys(metric for job in state.jobs for metric in job.metrics.every[:_METRICS])]
+        self._primary = state.jobs[0].metrics.primary
         # No refresh thread: jobs are forked, and locks of a thread would stay locked in them. Output is not
         # redirected, as jobs would inherit that, too.
         self._live = Live(
@@ -80,7 +94,7 @@ class LiveTable:
         """Refresh the table if it is due."""
         begun = time.monotonic()
         if begun >= self._due:
-            self._live.update(self._render(state), refresh=True)
+            self._live.update(self.render(state), refresh=True)
             self._due = begun + max(_REFRESH_S, (time.monotonic() - begun) / _DRAWING)
 
     def ended(self, job: Job, state: State) -> None:
@@ -95,44 +109,55 @@ class LiveTable:
         """Remove the table."""
         self._live.stop()
 
-    def _render(self, state: State) -> Group:
-        rows = {job.number: _running_row(job, state) for job in state.jobs if job.number in state.started}
+    def render(self, state: State) -> Group:
+        """The table as it is now."""
+        now, keys = time.monotonic(), [*self._values]
+        running = {job.number: _best_of_epochs(job) for job in state.jobs if job.number in state.started}
+        known = {number: outcome.metrics for number, outcome in state.outcomes.items()} | running
+        shown = shown_jobs(state, self._console.height - 9)
+        values = [[self._values[key].get(job.number, "") for key in keys] for job in shown]
+        figures = [_figures(job, known[job.number]) for job in shown]
+        took = [state.took(job.number, now) for job in shown]
+        times = ["" if seconds is None else format_duration(seconds) for seconds in took]
+        statuses = [
+            _running_status(job, state) if job.number in running else _status(state.outcomes[job.number])
+            for job in shown
+        ]
+        headings = [key.rpartition(".")[2] for key in keys]
+        own = [max(map(len, column)) for column in zip(headings, *values, strict=True)]
+        metrics = self._metrics[: self._room_for_metrics([*own, *(len("999 min"), _STATUS_WIDTH)])]
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        table.add_column("run", overflow="ellipsis", no_wrap=True)
-        for heading in (*(metric.heading for metric in self._columns), "time"):
+        for heading, width in zip(headings, own, strict=True):
+            table.add_column(heading, overflow="fold", min_width=min(width, self._console.width // 2))
+        for heading in (*(metric.heading for metric in metrics), "time"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("status", overflow="ellipsis", no_wrap=True)
-        shown = shown_jobs(state, self._console.height - 8)
-        for job in shown:
-            outcome = state.outcomes[job.number]
-            took = state.took(job.number)
-            ended = outcome.metrics, "" if took is None else _duration(took), _status(outcome)
-            metrics, seconds, status = rows.get(job.number, ended)
-            figures = _figures(job, metrics)
-            style = _STYLES.get("running" if job.number in rows else outcome.status, "default")
-            styled = f"[{style}]{escape(status)}[/]"
-            values = [figures.get(metric) or "-" for metric in self._columns]
-            table.add_row(escape(self._labels[job.number]), *values, seconds, styled)
+        for job, of_job, found, seconds, status in zip(shown, values, figures, times, statuses, strict=True):
+            style = _STYLES.get("running" if job.number in running else state.outcomes[job.number].status, "default")
+            cells = [found.get(metric) or "-" for metric in metrics]
+            table.add_row(*map(escape, of_job), *cells, seconds, f"[{style}]{escape(status)}[/]")
         hidden = len(state.jobs) - len(shown)
         more = [Text(f"and {hidden} more", style="dim")] if hidden else []
-        best = {n: outcome.metrics for n, outcome in state.outcomes.items()} | {n: row[0] for n, row in rows.items()}
-        return Group(table, *more, Text(self._summary(state, best), overflow="ellipsis", no_wrap=True))
+        below = [how_far(state, now), self._best(known)]
+        return Group(table, *more, *(Text(line) for line in below if line))
 
-    def _summary(self, state: State, metrics: dict[int, dict[str, Any]]) -> str:
-        statuses = [outcome.status for number, outcome in state.outcomes.items() if number not in state.started]
-        bad = sum(outcome.failed for outcome in state.outcomes.values())
-        parts = [
-            f"{sum(map(statuses.count, ('completed', 'debug', 'pruned')))} of {len(state.jobs)} done",
-            f"{len(state.started)} running",
-            f"{statuses.count('waiting')} waiting",
-            f"{bad} failed",
-        ]
+    def _room_for_metrics(self, others: Sequence[int]) -> int:
+        """How many columns of metrics fit beside columns of such widths."""
+        left = self._console.width - 2 - sum(width + _GAP for width in others)
+        count = 0
+        for metric in self._metrics[:_MAX_COLUMNS]:
+            left -= max(len(metric.heading), _FIGURE_WIDTH) + _GAP
+            count += left >= 0
+        return count
+
+    def _best(self, metrics: Mapping[int, Mapping[str, Any]]) -> str:
         primary = self._primary
-        known = [n for n, of in metrics.items() if primary.key in of]
+        known = [number for number, of in metrics.items() if primary.key in of]
         first = min(known, key=lambda n: (primary.rank(metrics[n][primary.key]), n), default=None)
-        best = "" if first is None else f"; best {primary.format(metrics[first][primary.key])} ({self._labels[first]})"
-        left = seconds_left(state, time.monotonic())
-        return ", ".join(parts) + (f"; about {_duration(left)} left" if left else "") + best
+        if first is None:
+            return ""
+        words = [f"{key}={of_jobs[first]}" for key, of_jobs in self._values.items() if first in of_jobs]
+        return f"best {primary.heading} {primary.format(metrics[first][primary.key])}: {' '.join(words) or 'default'}"
 
 
 Watcher = Lines | LiveTable
@@ -148,6 +173,29 @@ def summary(state: State) -> str:
     counts = Counter(outcome.status for outcome in state.outcomes.values())
     by_status = ", ".join(f"{counts[status]} {status}" for status in (*STATUSES, WAITING) if counts[status])
     return f"{len(state.jobs)} jobs: {by_status}"
+
+
+def how_far(state: State, now: float) -> str:
+    """Number of jobs done, running and so on, and the time left."""
+    statuses = [outcome.status for number, outcome in state.outcomes.items() if number not in state.started]
+    counts = {
+        "running": len(state.started),
+        "waiting": statuses.count(WAITING),
+        "failed": sum(outcome.failed for outcome in state.outcomes.values()),
+    }
+    done = f"{sum(map(statuses.count, ('completed', 'debug', 'pruned')))} of {len(state.jobs)} done"
+    left = seconds_left(state, now)
+    parts = [done, *(f"{count} {status}" for status, count in counts.items() if count)]
+    return ", ".join(parts) + (f"; about {format_duration(left)} left" if left else "")
+
+
+def differing_values(jobs: Sequence[Job]) -> dict[str, dict[int, str]]:
+    """Values of each setting in which jobs differ, by key and number of job; of a lone job, all that it was given."""
+    given = {job.number: with_values(training_overrides(job.overrides)) for job in jobs}
+    keys = dict.fromkeys(key for values in given.values() for key in values)
+    found = {key: {number: values[key] for number, values in given.items() if key in values} for key in keys}
+    differ = {key: of for key, of in found.items() if len(of) < len(jobs) or len({*of.values()}) > 1}
+    return differ if differ or len(jobs) > 1 else found
 
 
 def shown_jobs(state: State, room: int) -> list[Job]:
@@ -175,16 +223,15 @@ def seconds_left(state: State, now: float) -> float | None:
     """
     to_come = {job.number for job in state.waiting}
     waiting = [item for item in state.items if item.jobs[0].number in to_come]
-    running = [item for item in state.items if item.jobs[0].number in state.started]
-    ended = [item for item in state.items if item.jobs[0].number in state.seconds]
-    passed = [now - state.started[item.jobs[0].number] for item in running]
+    running = [item for item in state.items if state.left_of(item)]
+    ended = [item for item in state.items if item.jobs[0].number in state.seconds and not state.left_of(item)]
+    passed = [now - state.started[state.left_of(item)[0].number] for item in running]
     known = [
         (len(item.jobs), state.seconds[item.jobs[0].number])
         for item in ended
         if not all(state.outcomes[job.number].reason for job in item.jobs)
     ]
-    shares = [_share_done(item, state) for item in running]
-    guesses = [seconds / share if share else None for seconds, share in zip(passed, shares, strict=True)]
+    guesses = [_guess(item, state, now, seconds) for item, seconds in zip(running, passed, strict=True)]
     guessed = [(len(i.jobs), guess) for i, guess in zip(running, guesses, strict=True) if guess is not None]
     if not known and not guessed:
         return None
@@ -203,30 +250,41 @@ def seconds_left(state: State, now: float) -> float | None:
     return max([*left, (sum(left) + sum(map(usual, waiting))) / at_once])
 
 
-def _share_done(item: Item, state: State) -> float | None:
-    """Share of an item's epochs that is done, of those left when it started.
+def _guess(item: Item, state: State, now: float, passed: float) -> float | None:
+    """Seconds that a running item takes in all: those so far and its steps to come, or by its share of the epochs.
 
     A population runs until its last member ends, so the member with the most epochs is decisive.
     """
     limits = [job.max_epochs for job in item.jobs]
     if not all(limits):
         return None
+    end = max(n or 0 for n in limits)
+    position = state.position(state.left_of(item)[0].number)
+    if position is not None and position.step_s:
+        left = (end - position.epochs) * position.batches * position.step_s
+        return passed - (now - position.at_s) + max(0.0, left)
     begun = min(state.begun.get(job.number, 0) for job in item.jobs)
-    done = max(map(epochs_of, item.jobs)) - begun
-    return done / max(1, max(n or 0 for n in limits) - begun)
+    share = (max(map(epochs_of, item.jobs)) - begun) / max(1, end - begun)
+    return passed / share if share > 0 else None
 
 
-def _running_row(job: Job, state: State) -> tuple[dict[str, Any], str, str]:
+def _best_of_epochs(job: Job) -> dict[str, Any]:
+    """Metrics of the best epoch so far of a running job."""
     rows = read_rows(job.folder / "metrics.csv")
     primary = job.metrics.primary
     names = {key_of(name): name for name in (rows[0] if rows else ())}
     chosen_by = names.get(primary.key, "")
     validated = [row for row in rows if row.get(chosen_by)]
     best = min(validated, key=lambda row: primary.rank(float(row[chosen_by])), default={})
-    metrics = {key: float(best[name]) for key, name in names.items() if key in job.metrics and best.get(name)}
-    of = f" of {job.max_epochs}" if job.max_epochs else ""
-    epoch = min(int(rows[-1]["epoch"]) + 2 if rows else 1, job.max_epochs or sys.maxsize)
-    return metrics, _duration(time.monotonic() - state.started[job.number]), f"epoch {epoch}{of}"
+    return {key: float(best[name]) for key, name in names.items() if key in job.metrics and best.get(name)}
+
+
+def _running_status(job: Job, state: State) -> str:
+    """Epoch of a running job and its part that is done."""
+    if (position := state.position(job.number)) is None:
+        return "starting"
+    of = f"/{job.max_epochs}" if job.max_epochs else ""
+    return f"epoch {position.epoch + 1}{of} {position.batch / position.batches:4.0%}"
 
 
 def _status(outcome: Result) -> str:
@@ -245,10 +303,3 @@ def _figures(job: Job, values: dict[str, Any]) -> dict[Metric, str]:
     """The first metrics of a job as text; "" for those that it does not have yet."""
     shown = job.metrics.every[:_METRICS]
     return {metric: metric.format(values[metric.key]) if metric.key in values else "" for metric in shown}
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -1,11 +1,13 @@
 """State of a running sweep."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.outcome import WAITING, recorded_outcome
 from trainlab.sweep.plan import KEEP, Item, Job
+from trainlab.training.step_report import Position, read_position
 
 
 class State:
@@ -19,12 +21,12 @@ class State:
         started: start time by `time.monotonic`, by number of running job.
         seconds: time of each job that ended in this sweep; members of a population have the same.
         slots: number of items that can run at the same time.
+        reports: files with the positions of running items, by number of running job.
     """
 
     def __init__(self, jobs: Sequence[Job], slots: int, items: Sequence[Item] | None = None) -> None:
         self.jobs, self.slots = jobs, slots
         self.items = [Item((job,)) for job in jobs if job.todo != KEEP] if items is None else items
-        self._together = {job.number for item in self.items if len(item.jobs) > 1 for job in item.jobs}
         self.outcomes = {
             job.number: recorded_outcome(folder_of_result(job.folder, job.fingerprint))
             if job.todo == KEEP
@@ -34,6 +36,8 @@ class State:
         self.begun: dict[int, int] = {}
         self.started: dict[int, float] = {}
         self.seconds: dict[int, float] = {}
+        self.reports: dict[int, Path] = {}
+        self._earlier: dict[int, float] = {}  # seconds in a population that was divided since
 
     @property
     def waiting(self) -> list[Job]:
@@ -45,22 +49,37 @@ class State:
         """Jobs of a running item that have not ended."""
         return [job for job in item.jobs if job.number in self.started]
 
-    def start(self, item: Item, now: float) -> None:
-        """Record that the jobs of an item have started at ``now``."""
+    def start(self, item: Item, now: float, report: Path | None = None) -> None:
+        """Record that the jobs of an item have started at ``now``, and the file that has its position."""
         for job in item.jobs:
+            if report:
+                self.reports[job.number] = report
             self.begun[job.number], self.started[job.number] = epochs_of(job), now
 
     def replace(self, item: Item, parts: Sequence[Item]) -> None:
         """Replace ``item`` by ``parts``, which continue its jobs."""
         self.items = [one for one in self.items if one is not item] + list(parts)
         for job in (job for part in parts for job in part.jobs):
-            self.seconds.pop(job.number)
+            self._earlier[job.number] = self._earlier.get(job.number, 0.0) + self.seconds.pop(job.number)
 
-    def took(self, number: int) -> float | None:
-        """Seconds of an ended job; its share of the time if it was trained in a population."""
-        total_s = self.outcomes[number].time.get("total_s")
-        seconds = total_s if number in self._together else None
-        return next((s for s in (seconds, self.seconds.get(number), total_s) if s is not None), None)
+    def position(self, number: int) -> Position | None:
+        """Where the training of a running job is; None before its first step."""
+        return read_position(self.reports[number]) if number in self.reports else None
+
+    def took(self, number: int, now: float) -> float | None:
+        """Wall seconds of a running or ended job; of one that this sweep did not run, as it has recorded them."""
+        earlier = self._earlier.get(number, 0.0)
+        if number in self.started:
+            return earlier + now - self.started[number]
+        if number in self.seconds:
+            return earlier + self.seconds[number]
+        time = self.outcomes[number].time
+        return time.get("population", {}).get("wall_s", time.get("total_s"))
+
+    def share(self, number: int) -> float | None:
+        """Seconds of an ended job as its share of a population; None of a solo job."""
+        time = self.outcomes[number].time
+        return time.get("total_s") if "population" in time else None
 
 
 def epochs_of(job: Job) -> int:

@@ -6,6 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from trainlab.sweep.progress import Watcher
 from trainlab.sweep.rebalance import can_be_split, split
 from trainlab.sweep.resources import count_threads
 from trainlab.sweep.state import State, epochs_of
+from trainlab.training.step_report import VARIABLE
 
 _MEMBERS_S = 1.0  # between two checks of the members of populations
 _GRACE_S = 5.0  # from the second Ctrl-C until processes are killed
@@ -69,11 +72,11 @@ def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
     stopping, deadline = 0, float("inf")  # number of stop signals sent to the running items
     check_members = 0.0
     signals: list[int] = []
-    with signals_handled(lambda number, _: signals.append(number)):
+    with TemporaryDirectory(prefix="trainlab-") as reports, signals_handled(lambda number, _: signals.append(number)):
         try:
             while running or (waiting and not stopping and not signals):
                 while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
-                    running.append(_start(waiting.popleft(), work, state, free, cards))
+                    running.append(_start(waiting.popleft(), work, state, free, cards, Path(reports)))
                 if time.monotonic() > check_members:
                     check_members = time.monotonic() + _MEMBERS_S
                     for one in running:
@@ -120,24 +123,25 @@ def _cards(item: Item, gpus: int) -> int:
     return min(item.devices, gpus) if item.on_gpu else 0
 
 
-def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]) -> _Running:
+def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int], reports: Path) -> _Running:
     slots = sorted(free)[: min(item.devices, state.slots)]
     own = sorted(cards)[: _cards(item, len(cards))]
     free.difference_update(slots)
     cards.difference_update(own)
+    report = reports / f"{item.jobs[0].number}_{time.monotonic_ns()}"  # a population may continue in parts
     environment = limits(len(slots), state.slots, own, item.devices)
     before = {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
 
     def in_child() -> Any:
         for name in FOREIGN_VARIABLES:
             os.environ.pop(name, None)
-        os.environ.update(environment)
+        os.environ.update(environment | {VARIABLE: str(report)})
         if environment:
             torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
         return work(item)
 
     process = Forked(in_child)
-    state.start(item, process.started)
+    state.start(item, process.started, report)
     return _Running(item, process, slots, own, before)
 
 
