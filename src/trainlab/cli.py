@@ -16,21 +16,14 @@ from trainlab.config.compose import new_folder
 from trainlab.config.errors import describe_config_error, describe_instantiation_error
 from trainlab.config.overrides import WrongArguments, readable
 from trainlab.config.resolvers import register_resolvers
+from trainlab.console import status_line
 from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import describe_os_error
 
 _ASKED_BY_US = "TRAINLAB_EXPLAINS"
 # Command lines with one of these only show something, or name the folder of the run.
-_MAKE_NO_FOLDER = (
-    "--cfg",
-    "--help",
-    "--hydra-help",
-    "--info",
-    "--shell-completion",
-    "sweep.dry_run=true",
-    "hydra.run.dir=",
-    "hydra.sweep.dir=",
-)
+_ONLY_SHOW = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--shell-completion", "--version")
+_MAKE_NO_FOLDER = (*_ONLY_SHOW, "sweep.dry_run=true", "hydra.run.dir=", "hydra.sweep.dir=")
 
 
 class SweepFailed(Exception):
@@ -81,13 +74,19 @@ def gc_paused() -> Iterator[None]:
         gc.enable()
 
 
-def run_script(main: Callable[[], Any]) -> None:
+def run_script(main: Callable[[], Any], is_long: bool = False) -> None:
     """Run a script's Hydra main; end with one or two lines and status 1 or 2 where it fails, 130 on Ctrl-C.
 
     `HYDRA_FULL_ERROR=1` brings tracebacks back.
+
+    Args:
+        main: the script's.
+        is_long: whether a line on a terminal says what it does until it clears it.
     """
+    if is_long and _is_first_process() and not any(word.startswith(_ONLY_SHOW) for word in sys.argv[1:]):
+        status_line.show("reading the configuration")
     register_resolvers()
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    warnings.formatwarning = _format_warning
     if os.environ.get("HYDRA_FULL_ERROR") == "1" and os.environ.get(_ASKED_BY_US) != "1":
         _prepare_command_line()
         main()
@@ -98,12 +97,19 @@ def run_script(main: Callable[[], Any]) -> None:
         _prepare_command_line()
         main()
     except KeyboardInterrupt:
+        status_line.clear()
         sys.exit(130)
     except (Ended, Exception) as ended:
+        status_line.clear()
         status, message = explain(ended.error if isinstance(ended, Ended) else ended)
         if _is_first_process():
             print(message, file=sys.stderr)
         sys.exit(status)
+
+
+def _format_warning(message: Warning | str, *_: object, **__: object) -> str:
+    status_line.clear()
+    return f"warning: {message}\n"
 
 
 def _prepare_command_line() -> None:

@@ -24,6 +24,7 @@ def on_terminal() -> bool:
 
 def say(text: str) -> None:
     """Print lines, above a progress bar if there is one; where nobody reads them, as behind `head`, work continues."""
+    status_line.clear()
     if Bar.is_open and sys.stdout.isatty():
         console.out(text, highlight=False)
         return
@@ -52,6 +53,9 @@ class StatusLine:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._is_shown = False
+
+
+status_line = StatusLine()
 
 
 def format_duration(seconds: float) -> str:

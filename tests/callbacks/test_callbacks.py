@@ -23,6 +23,7 @@ class Trainer:
     training = True
     is_global_zero = True
     num_training_batches = 4
+    max_epochs, max_steps, accumulate_grad_batches = 3, -1, 1
 
     def __init__(self):
         self.current_epoch = 0
@@ -162,7 +163,7 @@ def show_bar(callback):
     trainer = Trainer()
     callback.on_train_epoch_start(trainer, None)
     for i in range(4):
-        callback.on_train_batch_end(trainer, None, None, None, i)
+        callback.on_train_batch_end(trainer, None, torch.tensor(0.25 * i), None, i)
     callback.on_validation_start(trainer, None)
 
 
@@ -177,8 +178,9 @@ def test_the_bar_moves_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr("trainlab.console.console", Console(stderr=True))
     show_bar(ProgressBar(refresh_rate=1))
     out, err = capsys.readouterr()
-    assert "epoch   1" in err
+    assert "epoch 1 of 3" in err
     assert "/4" in err
+    assert re.search(r"loss 0(\.25)?, \d+ s left", err)
     assert out == ""
 
 

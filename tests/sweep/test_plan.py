@@ -1,5 +1,6 @@
 """Plans, shares of the machine and estimates: arithmetic, without processes."""
 
+import io
 import os
 import re
 import time
@@ -18,6 +19,7 @@ from trainlab.sweep.resources import Memory
 from trainlab.sweep.state import State
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
+from trainlab.training.step_report import VARIABLE, StepReport, read_position
 
 
 def job(number, todo=RUN, folder=Path("nowhere"), **more):
@@ -255,13 +257,34 @@ def test_an_item_of_another_size_takes_as_much_a_job(tmp_path):
     assert seconds_left(state, 0.0) == 70  # now there is one of its size
 
 
-def test_a_job_of_several_is_charged_with_its_own_share(tmp_path, capsys):
+def test_times_are_wall_time_and_the_share_of_a_population_is_named(tmp_path, capsys):
     state = together(tmp_path, 2, 1)
-    for number, total_s in ((0, 7.0), (1, None), (2, 7.0)):
-        state.outcomes[number], state.seconds[number] = outcome("completed", {}, total_s), 100.0
-        assert state.took(number) == (7.0 if number == 0 else 100.0)
+    state.start(state.items[0], 1000.0)
+    assert state.took(0, 1090.0) == 90.0
+    state.started.clear()
+    member = {"total_s": 7.0, "population": {"members": 2, "wall_s": 95.0}}
+    for number, of_result in ((0, member), (1, {}), (2, {"total_s": 7.0})):
+        state.outcomes[number], state.seconds[number] = Result("completed", "", [], time=of_result), 100.0
+        assert state.took(number, 1200.0) == 100.0
     Lines(state).ended(state.jobs[0], state)
-    assert capsys.readouterr().out.splitlines()[-1] == "1/3 seed=0   7 s   completed"
+    Lines(state).ended(state.jobs[2], state)
+    assert capsys.readouterr().out.splitlines()[1::2] == [
+        "1/3 seed=0   2 min (7 s is its share of the population)   completed",
+        "3/3 seed=2   2 min   completed",
+    ]
+
+
+def test_the_time_of_a_job_goes_on_where_its_population_continues_in_parts(tmp_path):
+    state = together(tmp_path, 2)
+    (item,) = state.items
+    state.start(item, 1000.0)
+    for number in range(2):
+        state.started.pop(number)
+        state.seconds[number] = 100.0
+    parts = [Item((job,)) for job in item.jobs]
+    state.replace(item, parts)
+    state.start(parts[0], 1101.0)
+    assert state.took(0, 1111.0) == 110.0
 
 
 def test_the_line_of_a_failed_job_names_the_exception_and_its_traceback(tmp_path, capsys, monkeypatch):
@@ -276,7 +299,9 @@ def test_the_line_of_a_failed_job_names_the_exception_and_its_traceback(tmp_path
 def test_what_was_done_in_an_earlier_sweep_took_what_is_on_record(tmp_path):
     state = together(tmp_path, 1)
     state.outcomes[0] = outcome("completed", {}, 12.0)
-    assert state.took(0) == 12.0
+    assert state.took(0, 0.0) == 12.0
+    state.outcomes[0] = Result("completed", "", [], time={"total_s": 2.0, "population": {"members": 9, "wall_s": 15.0}})
+    assert state.took(0, 0.0) == 15.0
 
 
 @pytest.mark.parametrize("height", [12, 24, 40])
@@ -328,7 +353,7 @@ def test_a_table_of_a_thousand_jobs_fits_the_screen(height, tmp_path):
     console = Console(width=80, height=height, force_terminal=True, file=(tmp_path / "screen").open("w"))
     table = LiveTable(state, console)
     with console.capture() as capture:
-        console.print(table._render(state))
+        console.print(table.render(state))
     table.close()
     console.file.close()
     assert len(capture.get().splitlines()) < height
@@ -352,10 +377,88 @@ def test_progress_shows_the_metrics_of_the_jobs_and_the_best_in_their_direction(
     console = Console(width=80, height=24, force_terminal=True, file=(tmp_path / "screen").open("w"))
     table = LiveTable(state, console)
     with console.capture() as capture:
-        console.print(table._render(state))
+        console.print(table.render(state))
     table.close()
     console.file.close()
     shown = [" ".join(line.split()) for line in re.sub(r"\x1b[^m]*m", "", capture.get()).splitlines()]
-    assert "run val r2 val loss time status" in shown
-    assert any(line.startswith("seed=1 0.500 3.0 ") for line in shown)
-    assert any("; best 0.900 (seed=0)" in line for line in shown)
+    assert "seed val r2 val loss time status" in shown
+    assert any(re.fullmatch(r"1 0.500 3.0 .* starting", line) for line in shown)
+    assert "best val r2 0.900: seed=0" in shown
+
+
+SWEPT = [(model, seed, lr) for model in ("elu_he", "alpha_dropout") for seed in (1, 2) for lr in ("0.00015", "0.001")]
+
+
+def shown_on(columns, state):
+    """The table on a terminal of so many columns, as lines."""
+    console = Console(width=columns, height=40, force_terminal=True, file=io.StringIO())
+    table = LiveTable(state, console)
+    with console.capture() as capture:
+        console.print(table.render(state))
+    table.close()
+    return [line.rstrip() for line in re.sub(r"\x1b[^m]*m", "", capture.get()).splitlines()]
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_a_job_is_a_row_of_whole_values(columns, tmp_path):
+    overrides = [("data=shapes", f"model={m}", f"seed={s}", f"optim.lr={lr}", "name=x") for m, s, lr in SWEPT]
+    jobs = [Job(n, o, tmp_path / str(n), "f", RUN, max_epochs=100) for n, o in enumerate(overrides)]
+    state = State(jobs, 1, [Item(tuple(jobs[:4])), Item(tuple(jobs[4:]))])
+    report = tmp_path / "report"
+    report.write_text(f"11 30 100 {time.monotonic()} 0.5\n")
+    state.start(state.items[0], time.monotonic() - 600, report)
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "metrics.csv").write_text("epoch,val/loss,val/acc\n0,2.0,0.3\n")
+    lines = shown_on(columns, state)
+    assert max(map(len, lines)) <= columns
+    assert lines[1].split("  ") and lines[1].split()[:3] == ["model", "seed", "lr"]
+    rows = [line.split() for line in lines[3:11]]
+    assert [tuple(row[:3]) for row in rows] == [(model, str(seed), lr) for model, seed, lr in SWEPT]
+    assert rows[3][3:] == ["2.0000", "30.00%", "10", "min", "epoch", "12/100", "30%"]
+    assert rows[4][3:] == ["-", "-", "waiting"]
+    # 88.7 epochs of 100 steps of 0.5 s; the other population takes as long as this one, with the 600 s so far
+    assert lines[-2] == "0 of 8 done, 4 running, 4 waiting; about 2.6 h left"
+    assert lines[-1] == "best val loss 2.0000: model=elu_he seed=2 lr=0.001"
+
+
+def test_long_values_take_the_place_of_metrics(tmp_path):
+    model = "a" * 30
+    overrides = [(f"model={model}{n}", f"experiment={'b' * 10}{n}") for n in range(2)]
+    jobs = [Job(n, o, tmp_path / str(n), "f", RUN) for n, o in enumerate(overrides)]
+    lines = shown_on(80, State(jobs, 1))
+    assert lines[1].split() == ["model", "experiment", "time", "status"]
+    assert [line.split()[:2] for line in lines[3:5]] == [[f"{model}{n}", f"{'b' * 10}{n}"] for n in range(2)]
+
+
+def test_without_a_terminal_a_line_a_minute_tells_how_far_all_are(tmp_path, capsys, monkeypatch):
+    state = together(tmp_path, 2)
+    report = tmp_path / "report"
+    report.write_text(f"2 50 100 {time.monotonic()} 0.1\n")
+    state.start(state.items[0], time.monotonic(), report)
+    watch, now = Lines(state), time.monotonic()
+    watch.tick(state)
+    capsys.readouterr()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    watch.tick(state)
+    watch.tick(state)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 1 and re.fullmatch(
+        r"0 of 2 done, 2 running; about \d+ s left; running: epoch 3/10  50%", told[0]
+    )
+
+
+def test_positions_are_written_once_a_second_and_at_the_end_of_an_epoch(tmp_path, monkeypatch):
+    path = tmp_path / "report"
+    monkeypatch.setenv(VARIABLE, str(path))
+    report, clock = StepReport(), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    assert read_position(path) is None
+    for batch, written in ((1, 1), (2, 1), (3, 3), (4, 3), (10, 10)):
+        report.made(0, batch, 10)
+        position = read_position(path)
+        assert position.batch == written
+        clock[0] += 0.6
+    assert position.step_s == pytest.approx(2.4 / 9)
+    assert position.epochs == 1.0
+    monkeypatch.delenv(VARIABLE)
+    StepReport().made(0, 1, 10)

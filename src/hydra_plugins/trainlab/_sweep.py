@@ -20,7 +20,7 @@ import trainlab.run  # noqa: F401  here, so that the jobs' processes start with 
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
-from trainlab.console import StatusLine
+from trainlab.console import status_line
 from trainlab.loggers.hyperparameters import Value, pass_swept_values
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line
@@ -127,14 +127,14 @@ def checked(
     """
     numbers = range(len(job_overrides))
     ways = max(1, min(count_cores(), len(numbers) // _JOBS_PER_CHECK))
-    made, line = RawArray("q", ways), StatusLine()  # jobs that each process has checked: 0.1 to 0.2 s per job
+    made = RawArray("q", ways)  # jobs that each process has checked: 0.1 to 0.2 s per job
     checks = [
         partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure, partial(_count, made, i))
         for i in range(ways)
     ]
 
     def show() -> None:
-        line.show(f"composing and checking {len(numbers)} jobs: {sum(made)} done")
+        status_line.show(f"composing and checking {len(numbers)} jobs: {sum(made)} done")
 
     found: list[Job] = []
     mistakes: dict[int, str] = {}
@@ -148,7 +148,7 @@ def checked(
         measured += [gpu_bytes] if gpu_bytes is not None else []
         mistakes |= {number: message for number, (_, message) in wrong.items()}
         statuses |= {status for status, _ in wrong.values()}
-    line.clear()
+    status_line.clear()
     found.sort(key=lambda job: job.number)
     same = aliases(found)
     mistakes |= same_folders([job for job in found if job.number not in same])

@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from trainlab.cli import gc_paused
-from trainlab.console import StatusLine, on_terminal, say
+from trainlab.console import on_terminal, say, status_line
 
 
 class ProcessLauncher(Launcher):
@@ -65,14 +65,13 @@ class ProcessLauncher(Launcher):
         jobs = Jobs(self.hydra_context, self.task_function, self.config, initial_job_idx)
         if not self.trainings:
             return jobs.run_all(job_overrides, self.jobs or 1)
-        line = StatusLine()
         if not on_terminal():
             say(f"checking {len(job_overrides)} job{'s' * (len(job_overrides) > 1)}")
-        line.show(f"{len(job_overrides)} jobs; loading PyTorch and Lightning")
+        status_line.show(f"{len(job_overrides)} jobs; loading PyTorch and Lightning")
         with gc_paused():
             from hydra_plugins.trainlab._sweep import launch_trainings, print_plan
 
-        line.clear()
+        status_line.clear()
         if self.dry_run:
             print_plan(jobs, job_overrides, self.jobs, self.retry_failed, self.most_together)
             return []

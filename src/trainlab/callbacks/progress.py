@@ -27,13 +27,8 @@ class ProgressBar(Callback):
         check_at_least(1, "callbacks.progress", refresh_rate=refresh_rate)
         self.refresh_rate = refresh_rate
         self._bar: Bar | None = None
-        self._loss = _LatestLoss()
+        self._loss, self._report = _LatestLoss(), StepReport()
         self._begun: tuple[float, float] | None = None  # when this process began to train, and epochs before that
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._report = StepReport()
-        self._begun = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar, if the number of batches is known."""

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from trainlab.cli import bypass_hydra_errors, gc_paused, run_script
 from trainlab.config.resolvers import CONF
-from trainlab.console import StatusLine
+from trainlab.console import status_line
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
@@ -16,15 +16,14 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     with bypass_hydra_errors():
-        line = StatusLine()
-        line.show("loading PyTorch and Lightning")
+        status_line.show("loading PyTorch and Lightning")
         with gc_paused():
             from trainlab.config.compose import resolve_job
             from trainlab.run import run
             from trainlab.runs.folder import clean_up_on_error
             from trainlab.tasks.metrics import key_of
 
-        line.clear()
+        status_line.show("preparing the run")
         job = HydraConfig.get()
         with clean_up_on_error(Path(job.runtime.output_dir)):
             config = resolve_job(cfg, job)
@@ -32,4 +31,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, is_long=True)

@@ -28,7 +28,9 @@ def describe_differing(cfg: RunConfig) -> str:
     """
     defaults = _defaults((), cfg.config_dir)
     chosen = {group: cfg.choices[group] for group in defaults if group in cfg.choices}
-    options = [f"{group}={option}" for group, option in chosen.items() if option != defaults[group]]
+    order = [*cfg.settings]  # as in the files; an experiment is none of the settings, and comes first
+    groups = sorted(chosen, key=lambda group: order.index(group) if group in order else -1)
+    options = [f"{group}={chosen[group]}" for group in groups if chosen[group] != defaults[group]]
     of_options = [word for word in options if word.partition("=")[0] not in _IN_OTHERS]
     without = _leaves(_with_options(tuple(of_options), cfg))
     typed, resolved = with_values(cfg.overrides), _leaves(cfg.settings)

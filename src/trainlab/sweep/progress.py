@@ -156,7 +156,9 @@ class LiveTable:
         first = min(known, key=lambda n: (primary.rank(metrics[n][primary.key]), n), default=None)
         if first is None:
             return ""
-        words = [f"{key}={of_jobs[first]}" for key, of_jobs in self._values.items() if first in of_jobs]
+        words = [
+            f"{key.rpartition('.')[2]}={of_jobs[first]}" for key, of_jobs in self._values.items() if first in of_jobs
+        ]
         return f"best {primary.heading} {primary.format(metrics[first][primary.key])}: {' '.join(words) or 'default'}"
 
 

@@ -34,7 +34,7 @@ class Position:
 
 
 class StepReport:
-    """Writes the position of a training to the file that the environment names, at most once per second."""
+    """Writes the position of a training to the file that the environment names, once per second and at epochs' ends."""
 
     def __init__(self) -> None:
         path = os.environ.get(VARIABLE)
@@ -43,7 +43,7 @@ class StepReport:
 
     def made(self, epoch: int, batch: int, batches: int) -> None:
         """Note that ``batch`` batches of an epoch are done."""
-        if self._path is None or (now := time.monotonic()) < self._due:
+        if self._path is None or ((now := time.monotonic()) < self._due and batch < batches):
             return
         self._due = now + _INTERVAL_S
         first = self._first = self._first or Position(epoch, batch, batches, now, 0.0)
