@@ -38,7 +38,7 @@ def test_single_and_multi_device_jobs_mix(tmp_path):
     assert steps == {"10", "20"}
 
     again = sweep(*arguments)
-    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "2 jobs: 2 completed at the start")
+    assert (again.returncode, again.stdout.splitlines()[1]) == (0, "2 jobs: 2 completed at the start")
 
 
 @pytest.mark.slow

@@ -53,7 +53,8 @@ def test_every_failure_is_recorded_with_its_reason_and_the_other_jobs_run(study)
 def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them(study):
     folder, done = study
     lines = done.stdout.splitlines()
-    plan, job_lines, table, report = lines[:2], lines[2:9], lines[9:-1], lines[-1]
+    start, plan, job_lines, table, report = lines[0], lines[1:3], lines[3:10], lines[10:-1], lines[-1]
+    assert start == "checking 7 jobs"
     assert plan[0] == "plan: 7 solo jobs, 2 at once"
     assert plan[1].startswith("  7 solo: callbacks.fault is faults.Fault, and batches of a population are ")
     assert report == f"report: {folder / 'report.html'}"

@@ -39,7 +39,7 @@ def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_pat
 
     done = sweep(mine(0.1), *where, "seed=1,2,abc,4", "model=elu_he,bn_")
     assert done.returncode == 2
-    assert done.stdout == ""
+    assert done.stdout == "checking 8 jobs\n"
     lines = done.stderr.splitlines()
     assert lines[0] == "error: 5 of 8 jobs cannot be run, so none was started"
     by_job = dict(line.strip().split(": ", 1) for line in lines[1:])

@@ -65,7 +65,7 @@ class ProcessLauncher(Launcher):
         jobs = Jobs(self.hydra_context, self.task_function, self.config, initial_job_idx)
         if not self.trainings:
             return jobs.run_all(job_overrides, self.jobs or 1)
-        if not on_terminal():
+        if self.reports and not (on_terminal() or self.dry_run):
             say(f"checking {len(job_overrides)} job{'s' * (len(job_overrides) > 1)}")
         status_line.show(f"{len(job_overrides)} jobs; loading PyTorch and Lightning")
         with gc_paused():
