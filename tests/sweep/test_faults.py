@@ -69,7 +69,7 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
     for reason in ("the cat pulled the plug", "killed by signal 9", "exit status 3", "the loss is not finite"):
         assert any(reason in line for line in table)
     for log in folder.glob("*/train.log"):
-        assert "model:" in log.read_text()
+        assert "all settings: " in log.read_text()
     assert {path.name for path in folder.iterdir() if not path.is_dir()} == {".sweep.lock", *REPORT}
 
 
