@@ -83,11 +83,11 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
 
 
 def test_jobs_end_with_a_launcher_that_is_killed(tmp_path):
-    process = start(*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2", **SLOW)
+    process = start(*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2", FAULTS_SLEEP="1")  # 57 s a job
     assert eventually(lambda: len(list(tmp_path.glob("study/*/result.json"))) == 2)
     assert len(in_session(process.pid)) == 3
     process.send(signal.SIGKILL)
-    assert eventually(lambda: in_session(process.pid) == [], 2)
+    assert eventually(lambda: in_session(process.pid) == [], 20)
     process.finish()
 
 
