@@ -4,7 +4,6 @@ import csv
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,16 @@ import pytest
 from run_folders import leave_run
 from trainlab.config.resolvers import PROJECT
 
-LIMIT_S, LIMIT_BYTES = 20, 1e9
+LIMIT_S, LIMIT_BYTES, LIMIT_PAGE_BYTES = 15, 200e6, 2e6
 SEEDS, EPOCHS = 4, 100
 MODELS = ("elu", "selu", "relu", "gelu", "silu")
 RUN = """
-import re, sys
+import re, sys, time
 from pathlib import Path
 from trainlab.report.write import write_report
 write_report([Path(sys.argv[1])])
-print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])  # ru_maxrss counts the parent's too
+peak = re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]  # ru_maxrss counts the parent's too
+print(peak, time.process_time())
 """
 
 
@@ -45,22 +45,22 @@ def leave_study(folder: Path, runs: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_runs_of_a_hundred_epochs_within_20_s_and_1_gb(tmp_path: Path):
+def test_a_thousand_runs_of_a_hundred_epochs_within_15_s_200_mb_and_a_page_of_2_mb(tmp_path: Path):
     leave_study(tmp_path, 1000)
-    started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path)],
         env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
         capture_output=True,
         text=True,
     )
-    took_s = time.perf_counter() - started
     assert done.returncode == 0, done.stderr
-    peak = 1024 * int(done.stdout)
+    peak_kb, took_s = map(float, done.stdout.split())  # of the processor: other tests run at the same time
+    peak = 1024 * peak_kb
     size = (tmp_path / "report.html").stat().st_size
     print(f"{took_s:.1f} s, {peak / 1e6:.0f} MB, report.html {size / 1e6:.1f} MB")
     assert took_s < LIMIT_S
     assert peak < LIMIT_BYTES
+    assert size < LIMIT_PAGE_BYTES
     with (tmp_path / "runs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 1000

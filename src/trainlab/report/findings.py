@@ -24,7 +24,7 @@ from trainlab.tasks.reported import TaskMetrics
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
 MAX_AGAINST_BEST = 20
-MAX_CHOOSABLE = 24  # groups in the page's choice of two: 552 ordered pairs
+MAX_CHOOSABLE = 12  # groups in the page's choice of two: 132 ordered pairs
 MAX_MC_DROPOUT_IN_FULL = 3  # runs: with more, only the sentence on accuracy of each
 MAX_MC_DROPOUT_RUNS = 20
 QUESTIONS = ("Is it converging faster?", "Is the model better?", "What does an epoch cost?")
