@@ -171,18 +171,20 @@ def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
             by = pair.ahead if pair.first is group else -pair.ahead
             mark = "*" if pair.is_clear else ""
             if j < i:
-                cells.append((pair.difference.reason or format_p(pair.p), pair.p))
+                cells.append(_p(pair))
             else:
                 cells.append((f"{'-' if by < 0 else ''}{_gap(abs(by), pair)}{mark}", by))
         rows.append(cells)
     unit = "points of " if metric.is_percentage else ""
+    reasons = dict.fromkeys(pair.difference.reason for pair in findings.pairs if not pair.is_tested)
+    untested = f", - where there is no test ({'; '.join(reasons)})" if reasons else ""
     left = f" The first {len(shown)} of {len(groups)} groups; all pairs are in pairs.csv." if shown != groups else ""
     note = (
         f"Above the diagonal: how much the row is ahead of the column, in {unit}{metric.label}, ± half of the 95 % "
-        f"interval of that pair alone; * where it is significant. Below: p, corrected by Holm over {_family(groups)}."
-        f"{left}"
+        f"interval of that pair alone; * where it is significant. Below: p, corrected by Holm over {_family(groups)}"
+        f"{untested}.{left}"
     )
-    return Table(["group", *map(str, range(1, len(shown) + 1))], rows, note)
+    return Table(["", *map(str, range(1, len(shown) + 1))], rows, note)
 
 
 def _family(compared: Sequence[Group]) -> str:

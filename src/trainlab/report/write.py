@@ -40,7 +40,7 @@ from trainlab.runs.files import format_rows, write_atomically
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_LABEL = 48
-_LABELS = ("group",)
+_LABELS = ("group", "")
 _PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 
 
