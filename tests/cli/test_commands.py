@@ -66,13 +66,14 @@ def test_a_sweep_leaves_a_folder_for_each_combination(outputs: Path):
     rest = ",".join(["trainer.max_epochs=1", *TINY])
     assert len(runs) == 4
     for model in ("bn", "selu"):
-        for lr in ("0.0001", "0.0005"):  # Hydra writes the numbers of a sweep in its own way
+        for lr in ("1e-4", "5e-4"):
             start = f"model={model},optim.lr={lr},"
             (name,) = (name for name in runs if name.startswith(start))
             assert name[:-9] == f"{start}{rest}"[: len(name) - 9]  # longer than 120 bytes: the last 9 are a hash
             result = json.loads((runs[name] / "result.json").read_text())
             assert result["status"] == "completed"
-            assert result["overrides"][:2] == [f"model={model}", f"optim.lr={lr}"]
+            # Hydra writes the numbers of a sweep in its own way.
+            assert result["overrides"][:2] == [f"model={model}", f"optim.lr={float(lr)}"]
 
 
 def test_the_same_sweep_again_trains_nothing(outputs: Path):

@@ -14,6 +14,7 @@ from trainlab.config.overrides import (
     parse_overrides,
     quoted,
     readable,
+    short_number,
 )
 from trainlab.config.resolvers import PROJECT
 
@@ -48,6 +49,27 @@ def test_glob_finds_options_in_folders_of_the_group_and_is_not_recursive():
     assert len(names) == len(parts) == 5
     assert "experiment=demo" in outside and not any("/" in value for value in outside)
     assert excluded == ["experiment=demo", "experiment=exercise/plain_elu_he"]
+
+
+def test_equal_numbers_are_one_folder_in_their_short_form():
+    numbers = {
+        "0.0001": "1e-4",
+        "1E-05": "1e-5",
+        "2.50e-4": "2.5e-4",
+        "1e+30": "1e30",
+        "-0.001": "-1e-3",
+        "1e-4": "1e-4",
+    }
+    same = {
+        text: text for text in ("0.01", "0.5", "10.0", "3", "10000000", "adam", "nan", "1e", "e5", "0.0", "[1e-05]")
+    }
+    assert {text: short_number(text) for text in numbers | same} == numbers | same
+    assert (
+        folder_name(["optim.lr=0.0001", "seed=1"])
+        == folder_name(["optim.lr=1.0e-4", "seed=1"])
+        == "optim.lr=1e-4,seed=1"
+    )
+    assert folder_name(["data.root=0.0001"]) == "data.root=0.0001"
 
 
 def test_a_folder_name_is_one_folder():

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ PATHS = (
 # What Hydra reads without quotes. Names of folders and paths have more in them: "=" and "," of a sweep, "~", "ö".
 _PLAIN = re.compile(r"[A-Za-z0-9_\-/+.$%*@?|:,()\[\]{}\\ ]*")
 _CALL_OR_CONTAINER = re.compile(r"\w+\(.*\)|[\[{].*")  # range(0,10,step=5), tag(a=1,2), [a, b], {a: b}
+_FLOAT = re.compile(r"-?(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", re.IGNORECASE)
 _OF_MODULE = "module."
 _CHOOSES_OPTIONS = ("experiment", "debug")  # groups whose options choose those of other groups
 _DIGITS = 10  # of a range's numbers, which adding up steps has left more of
@@ -34,9 +36,9 @@ def folder_name(overrides: Sequence[str]) -> str:
     """The folder of a sweep's run: its overrides; with a hash where they are too long or have other characters.
 
     An option that lies in a folder of its group is named without that folder: `experiment=part_8c_bn` for
-    `experiment=exercise/part_8c_bn`.
+    `experiment=exercise/part_8c_bn`. Equal numbers are written alike: `optim.lr=1e-4` for `optim.lr=0.0001`.
     """
-    full = ",".join(map(_without_folder, training_overrides(overrides))) or "default"
+    full = ",".join(map(_in_folder_name, training_overrides(overrides))) or "default"
     name = re.sub(r"[^\w=,.+~@-]", "_", full)
     if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:
         return name
@@ -44,10 +46,24 @@ def folder_name(overrides: Sequence[str]) -> str:
     return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
 
 
-def _without_folder(override: str) -> str:
+def _in_folder_name(override: str) -> str:
     key, equals, value = override.partition("=")
     is_setting = "." in key or key.lstrip("+") in PATHS  # and not the option of a group
-    return override if is_setting else f"{key}{equals}{value.rpartition('/')[2]}"
+    if key.lstrip("+") in PATHS:
+        return override
+    return f"{key}{equals}{short_number(value) if is_setting else value.rpartition('/')[2]}"
+
+
+def short_number(text: str) -> str:
+    """``text``; a number that is no integer in its shorter form, such as "1e-4" for "0.0001" and "1.0e-04"."""
+    if not _FLOAT.fullmatch(text):
+        return text
+    plain = repr(float(text))
+    number = Decimal(plain).normalize()
+    if not number.is_finite() or -3 < number.adjusted() < 5:
+        return plain
+    first, *rest = map(str, number.as_tuple().digits)
+    return f"{'-' * number.is_signed()}{first}{'.' * bool(rest)}{''.join(rest)}e{number.adjusted()}"
 
 
 def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
