@@ -7,24 +7,19 @@ report, TensorBoard and the terminal are drawn by Chromium, which must be instal
 (`*_cifar10.png`) and of benchmarks (`growth.png`) come from the runs that their pages describe.
 """
 
-import fcntl
 import io
 import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 from pathlib import Path
 from typing import Any
 
+import terminal
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from rich.console import Console
-from rich.text import Text
 
 DOCS = Path(__file__).resolve().parent
 SRC = DOCS.parent / "src"
@@ -52,7 +47,8 @@ def main() -> None:
         save((outputs / "first" / "eval_figures" / "reliability.png").read_bytes(), "reliability.png")
         browser = playwright.chromium.launch(executable_path=chromium)
         save(draw_report(browser.new_page(viewport={"width": PAGE_WIDTH, "height": 1000}), outputs), "report.png")
-        save(draw_terminal(browser.new_page(viewport={"width": 1400, "height": 900}), screen.read_text()), "sweep.png")
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        save(terminal.draw(page, screen.read_text(), COLUMNS, f"python src/train.py {DEMO}"), "sweep.png")
         save(draw_tensorboard(browser.new_page(viewport={"width": 1400, "height": 740}), outputs), "tensorboard.png")
 
 
@@ -68,48 +64,11 @@ def train(arguments: str, outputs: Path) -> None:
 
 def train_in_terminal(arguments: str, outputs: Path) -> str:
     """Run a sweep in a terminal. Returns the last screen with completed and running jobs on it."""
-    main_end, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     command = [sys.executable, str(SRC / "train.py"), *arguments.split(), f"output_dir={outputs}"]
-    environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
-    os.close(terminal)
-    output, shown = b"", ""
-    while True:
-        try:
-            output += os.read(main_end, 65536)
-        except OSError:  # the other end is closed
-            break
-        screen = screen_after(output.decode(errors="replace"))
-        if "completed" in screen and re.search(r"[1-9]\d* running", screen):
-            shown = screen
-    if process.wait() or not shown:
-        sys.exit(f"error: the sweep ended with exit status {process.returncode}\n{output.decode(errors='replace')}")
-    return shown
-
-
-def screen_after(output: str) -> str:
-    """The lines of a terminal after ``output``, which writes whole lines, deletes lines and moves up."""
-    lines, row = [""], 0
-    for part in re.split(r"(\r?\n|\r|\x1b\[2K|\x1b\[\d*A|\x1b\[\?25[lh])", output):
-        if part.endswith("\n"):
-            row += 1
-            lines += [""] * (row == len(lines))
-        elif part == "\x1b[2K":
-            lines[row] = ""
-        elif moved := re.fullmatch(r"\x1b\[(\d*)A", part):
-            row -= int(moved[1] or 1)
-        elif not part.startswith(("\r", "\x1b[?")):
-            lines[row] += part
-    return "\n".join(lines).rstrip()
-
-
-def draw_terminal(page: Page, screen: str) -> bytes:
-    """The screen of a terminal."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi(screen))
-    page.set_content(console.export_svg(title=f"python src/train.py {DEMO}"))
-    return page.locator("svg").first.screenshot()
+    screens = [screen for _, screen in terminal.record(command, COLUMNS, ROWS)]
+    return next(
+        screen for screen in reversed(screens) if "completed" in screen and re.search(r"[1-9]\d* running", screen)
+    )
 
 
 def draw_report(page: Page, outputs: Path) -> bytes:
