@@ -24,7 +24,7 @@ from trainlab.console import status_line
 from trainlab.loggers.hyperparameters import Value, pass_swept_values
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line
-from trainlab.report import find_runs, runs_table, write_report
+from trainlab.report import analyze, find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
 from trainlab.sweep.executors.local import run_items
@@ -244,14 +244,15 @@ def _run_command(command: Sequence[str]) -> None:
 
 
 def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
-    """Print a table of the runs in ``folders`` and write the report of the sweep."""
+    """Print a table of the runs in ``folders`` and which group is best, and write the report of the sweep."""
     folders = [folder for folder in folders if (folder / "result.json").exists()]
     if not folders:
         return
     wide_enough = None if sys.stdout.isatty() else 10_000
     Console(width=wide_enough).print(runs_table(find_runs(folders), Path.cwd()))
     try:
-        print(f"report: {write_report([sweep_dir])}", flush=True)
+        findings = analyze([sweep_dir], find_runs([sweep_dir]))
+        print(f"{findings.answer()}\nreport: {write_report([sweep_dir], None, findings)}", flush=True)
     except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")
         print(f"no report: {reason}; {command_line('report')} {sweep_dir} writes it", file=sys.stderr)

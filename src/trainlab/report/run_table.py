@@ -137,7 +137,7 @@ def runs_table(runs: Sequence[Run], root: Path) -> Lines:
     columns = {"run": [names[run.folder] for run in best]}
     figures = [figures_of(run, metrics.every) for run in best]
     tested = metrics.compared_by.test
-    specs = {metric.key: metric.spec for metric in [*metrics.every[:MAX_METRICS], tested]}
+    specs = {metric.key: metric.spec for metric in [*metrics.ranked[:MAX_METRICS], tested]}
     specs |= {key: RUN_FIGURES[key] for key in ("best_epoch", "epochs", "epoch_s")}
     for key, spec in specs.items():
         heading = {tested.key: f"{key} †", "epoch_s": "median s/epoch"}.get(key, key).replace("_", " ")
