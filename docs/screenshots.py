@@ -57,10 +57,10 @@ def main() -> None:
 def shoot_terminal(browser: Browser, command: list[str], columns: int, to: Path) -> None:
     """The screen of a command at its start, in the middle and at its end."""
     screens = [*terminal.record(command, columns)]
-    last = screens[-1][0]
     page = browser.new_page(viewport={"width": 14 * columns, "height": 900})
-    for name, second in (("start", min(2.0, last)), ("middle", last / 2), ("end", last)):
-        screen = next((screen for at, screen in reversed(screens) if at <= second), "")
+    start = max((i for i, (second, _) in enumerate(screens) if second <= 2), default=0)
+    for name, i in (("start", start), ("middle", len(screens) // 2), ("end", -1)):
+        second, screen = screens[i]
         to.with_name(f"{to.name}_{name}.png").write_bytes(terminal.draw(page, screen, columns, f"{second:.0f} s"))
     page.close()
 

@@ -15,6 +15,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from rich.console import Console
+from rich.text import Text
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
@@ -249,10 +250,12 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     if not folders:
         return
     wide_enough = None if sys.stdout.isatty() else 10_000
-    Console(width=wide_enough).print(runs_table(find_runs(folders), Path.cwd()))
+    console = Console(width=wide_enough)
+    console.print(runs_table(find_runs(folders), Path.cwd()))
     try:
         findings = analyze([sweep_dir], find_runs([sweep_dir]))
-        print(f"{findings.answer()}\nreport: {write_report([sweep_dir], None, findings)}", flush=True)
+        console.print(Text(findings.answer()))
+        print(f"report: {write_report([sweep_dir], None, findings)}", flush=True)
     except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")
         print(f"no report: {reason}; {command_line('report')} {sweep_dir} writes it", file=sys.stderr)

@@ -32,6 +32,7 @@ def main() -> None:
         parser.error("--diff writes no report; leave out --tags and --output-dir")
 
     from rich.console import Console
+    from rich.text import Text
 
     from trainlab.report import analyze, diff_table, find_runs, read_run, runs_table, with_tags, write_report
 
@@ -45,7 +46,7 @@ def main() -> None:
         if arguments.tags:
             runs = with_tags(runs, arguments.tags.split(","))
         findings = analyze(arguments.folders, runs)
-        print(f"{findings.answer()}\n")
+        console.print(Text(findings.answer()))
         console.print(runs_table(runs, Path.cwd()))
         print(f"report: {write_report(arguments.folders, arguments.output_dir, findings)}")
     except OSError as error:
