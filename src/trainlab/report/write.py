@@ -158,6 +158,9 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
     sections: dict[str, list[Plot]] = {}
     for plot in plots:
         sections.setdefault(plot.section, []).append(plot)
+    ranked, curves = sections.pop(RANKED, []), sections.pop("", [])
+    if findings.search:  # whose plots are by what it searches for
+        ranked, curves = [], [*ranked, *curves]
     choosable, asked = findings.compared[:MAX_CHOOSABLE], findings.asked()
     numbers = {group.label: i for i, group in enumerate(findings.compared)}
     answers = {
@@ -180,8 +183,8 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
             "results": results_table(findings.only_run) if findings.only_run else None,
             "all_settings": all_settings_table(findings.only_run) if findings.only_run else None,
         },
-        "ranked": sections.pop(RANKED, []),
-        "curves": sections.pop("", []),
+        "ranked": ranked,
+        "curves": curves,
         "search_plots": sections.pop(SEARCH, []),
         "curves_note": curves_note(findings.compared[:MAX_CURVES]),
         "more_plots": sections,
