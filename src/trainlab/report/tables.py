@@ -117,10 +117,11 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
                 (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
         )
-    headings = ["group", compared.heading, "95 % interval", "n", *([f"behind the best{points}"] if behind else [])]
+    headings = ["group", compared.heading, "95 % interval", "n", *([f"behind{points}"] if behind else [])]
     headings += [*(["p (Holm)"] if tested else []), "sd", *(metric.heading for metric in others)]
     headings[-1] += " †"
-    return Table([*headings, "best epoch", S_PER_EPOCH], rows, f"± is half of a 95 % interval. {TEST_NOTE}")
+    note = f"{'Behind: how far from the best. ' if behind else ''}± is half of a 95 % interval. {TEST_NOTE}"
+    return Table([*headings, "best epoch", S_PER_EPOCH], rows, note)
 
 
 def _behind(pair: Pair | None) -> Cell:
