@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import logging
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 WITH_FIGURES = (TensorBoard, WandB, MLflow)
 _NAMES = ("run_name", "name")  # arguments for the name of a run, by priority
 _CALLS = ("log_hyperparams", "log_metrics", "log_graph", "log_layers", "log_figure", "save", "after_save_checkpoint")
+_REASON = 200  # characters that are shown of an error
 Make = Callable[[bool], Logger]
 
 
@@ -164,7 +166,8 @@ class RunLoggers(dict[str, Logger]):
     def _fail(self, key: str, error: Exception, what: str = "failed, the run continues without it") -> None:
         """Warn once of each logger."""
         if key not in self._failed:
-            log.warning("logger.%s %s (%s: %s)", key, what, type(error).__name__, " ".join(str(error).split()))
+            reason = textwrap.shorten(str(error), _REASON, placeholder=" ...")
+            log.warning("logger.%s %s (%s: %s)", key, what, type(error).__name__, reason)
         self._failed.add(key)
 
 

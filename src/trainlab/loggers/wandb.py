@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
+_FINISH_S = 600  # for the rest of the upload at the end of a run; by default W&B waits for ever
 _HEADER, _BLOCK = 7, 32768  # bytes of a .wandb file: its header, and the blocks of LevelDB's log format
 
 
@@ -62,7 +63,12 @@ class WandB(WandbLogger):
             tags=[*tags],
             mode="offline" if offline else None,
             reinit="create_new",  # members of a population log side by side
-            settings=wandb.Settings(console="off", silent=True),  # the output of the run is in its train.log
+            settings=wandb.Settings(
+                console="off",  # the output of the run is in its train.log
+                silent=True,
+                finish_timeout=_FINISH_S,
+                finish_timeout_raises=True,
+            ),
         )
         self._wandb_init.pop("anonymous", None)  # which W&B warns of, whatever it is
 
