@@ -18,7 +18,8 @@ parts:
   cnn                 convolutional networks of another solution
   best                the best recipe for the network of question 8
 
-settings apply to every training: seed=1,2,3,4,5, trainer=gpu, and all others that trainlab train --help lists
+settings apply to every training: seed=1,2,3,4,5, trainer=gpu, and others that trainlab train --help lists, but not
+name and output_dir, nor with --quick the data set
 
 examples:
   trainlab exercise
@@ -40,7 +41,7 @@ def main() -> None:
     )
     parser.add_argument("words", nargs="*", metavar="part | key=value", help="parts to run, and settings")
     parser.add_argument(
-        "--quick", action="store_true", help="use a small embedded data set, to try it out; two minutes"
+        "--quick", action="store_true", help="use a small embedded data set, to try it out; about two minutes"
     )
     parser.add_argument("--name", help="folder under outputs/; default: exercise, or exercise_quick")
     arguments = parser.parse_intermixed_args()

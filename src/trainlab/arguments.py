@@ -70,7 +70,9 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The words of a script that is none of Hydra's, where a setting given twice is an error, too."""
-    parser.add_argument("--config-dir", metavar="DIR", help="your config folder, if your network is a file beside it")
+    parser.add_argument(
+        "--config-dir", metavar="DIR", help="your config folder, if your network is a file in it or beside it"
+    )
     words = [word for word in sys.argv[1:] if word.startswith(("--", "ckpt_path=")) and not word.startswith("--trust")]
     keys = [word.partition("=")[0] for word in words]
     if twice := [key for key in keys if keys.count(key) > 1]:

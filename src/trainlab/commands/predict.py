@@ -1,4 +1,4 @@
-"""Classify images with the network of a checkpoint.
+"""Predict the classes, labels or values of images with the network of a checkpoint.
 
 Examples:
   trainlab predict ckpt_path=outputs/first/checkpoints/best.ckpt image.png folder/
