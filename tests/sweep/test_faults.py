@@ -79,7 +79,7 @@ def test_what_failed_is_kept_until_it_is_to_be_tried_again(study):
     before = {path: path.read_bytes() for path in folder.glob("*/result.json")}
     again = sweep(*ARGUMENTS, f"output_dir={folder.parent}")
     assert again.returncode == 1
-    assert again.stdout.startswith("7 jobs: 1 completed, 1 diverged, 5 failed at the start\n")
+    assert again.stdout.startswith("checking 7 jobs\n7 jobs: 1 completed, 1 diverged, 5 failed at the start\n")
     assert {path: path.read_bytes() for path in folder.glob("*/result.json")} == before
 
     more = [a.replace("0.01", "0.01,0.02") for a in ARGUMENTS]

@@ -145,7 +145,7 @@ def test_another_launcher_leaves_the_same_runs_and_resumes_them(tmp_path):
     assert figures(tmp_path / "theirs" / "study") == figures(tmp_path / "ours" / "study")
     ours = sweep("seed=1,2,3", *arguments[1:], f"output_dir={tmp_path / 'theirs'}")
     assert ours.returncode == 0, ours.stderr
-    assert ours.stdout.startswith("3 jobs: 2 completed, 1 waiting at the start\n")
+    assert ours.stdout.startswith("checking 3 jobs\n3 jobs: 2 completed, 1 waiting at the start\n")
     again = sweep(*arguments, f"output_dir={tmp_path / 'theirs'}", "hydra/launcher=basic", "hydra/sweeper=basic")
     assert again.stdout.count("already completed, not trained again") == 2
 

@@ -48,7 +48,8 @@ def describe_differing(cfg: RunConfig) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _composed(options: tuple[str, ...], config_dir: str | Path | None) -> DictConfig:
-    return load_config("train", options, config_dir)
+    with resolvers_registered():  # and no others afterwards
+        return load_config("train", options, config_dir)
 
 
 def _defaults(options: tuple[str, ...], config_dir: str | Path | None) -> dict[str, Any]:
