@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from run_folders import outcome
+from trainlab.config.overrides import short_number
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import JOURNAL, Settings, Study, describe_space, status_of
 from trainlab.tasks.metrics import METRICS
@@ -248,7 +249,9 @@ def test_the_summary_has_all_that_counts(tmp_path):
     assert [trial["val_loss"] for trial in summary["trials"]] == [None, 1, 2, 3]
     first = summary["trials"][0]
     assert (first["status"], first["reason"]) == ("diverged", "not finite")
-    assert first["folder"] == f"optim.lr={first['params']['optim.lr']},model={first['params']['model']}," + (
+    assert first[
+        "folder"
+    ] == f"optim.lr={short_number(str(first['params']['optim.lr']))},model={first['params']['model']}," + (
         "trainer.max_epochs=4"
     )
 
