@@ -9,7 +9,7 @@ from PIL import Image
 from trainlab.report.groups import group_runs
 from trainlab.report.plots.canvas import COLORS, MAX_CURVES, canvas, shorten
 from trainlab.report.plots.curves import curves_note, cut_off, highest_shown, plot_learning_curves
-from trainlab.report.plots.groups import axis_positions, plot_groups
+from trainlab.report.plots.groups import axis_positions, plot_against_lr, plot_groups
 from trainlab.report.plots.lr_search import label_without_lr
 from trainlab.report.runs import find_runs
 
@@ -133,3 +133,38 @@ def test_an_axis_that_is_cut_off_at_the_top_begins_just_below_what_is_shown():
         assert axes.get_ylim() == pytest.approx((1.0 - 0.05 * 1.5, 2.5))
         cut_off(axes, 100.0)
         assert axes.get_ylim() == pytest.approx((1.0 - 0.05 * 1.5, 2.5))
+
+
+def test_means_end_where_the_first_seed_ends_and_epochs_are_integers(leave, tmp_path: Path, monkeypatch):
+    leave("a", [2.0, 1.5, 1.2, 1.0], [0.3, 0.4, 0.5, 0.6], 1)
+    leave("b", [2.2, 1.7], [0.2, 0.3], 2, epoch_s=3.0)
+    drawn = []
+    monkeypatch.setattr(
+        "trainlab.report.plots.curves.render", lambda figure: drawn.append(figure.axes[0]) or (b"", b"")
+    )
+    groups = group_runs(find_runs([tmp_path]))
+    plot_learning_curves(groups, "val_acc", "epochs")
+    plot_learning_curves(groups, "val_acc", "seconds")
+    by_epoch, by_second = drawn
+    mean, rest, *_ = by_epoch.get_lines()
+    assert (mean.get_xdata().tolist(), mean.get_ydata().tolist()) == ([1, 2], pytest.approx([0.25, 0.35]))
+    assert (rest.get_xdata().tolist(), rest.get_ydata().tolist()) == ([2, 3, 4], [0.4, 0.5, 0.6])  # of the longer one
+    assert all(tick == round(tick) for tick in by_epoch.get_xticks())
+    mean, *others = by_second.get_lines()
+    assert (mean.get_xdata()[0], mean.get_xdata()[-1]) == (3, 6)  # of 2 to 8 s, and of 3 to 6 s
+    assert mean.get_markevery() == []  # at a second between two epochs nothing was measured
+    assert [2, 4, 6, 8] in [line.get_xdata().tolist() for line in others if line.get_marker() == "o"]
+
+
+def test_nothing_moves_along_the_axis_of_the_learning_rate(leave, tmp_path: Path, monkeypatch):
+    for model in ("elu", "selu", "bn"):
+        for lr in (1e-4, 1e-3):
+            for seed in (1, 2):
+                leave(f"{model},{lr},{seed}", [1.0], [0.5 + 0.01 * seed], seed, model, lr=lr)
+    drawn = []
+    monkeypatch.setattr(
+        "trainlab.report.plots.groups.render", lambda figure: drawn.append(figure.axes[0]) or (b"", b"")
+    )
+    plot_against_lr(group_runs(find_runs([tmp_path])), "val_acc")
+    lines = [line.get_xdata() for line in drawn[0].get_lines() if line.get_linestyle() == "-"]
+    assert [list(xs) for xs in lines] == [[1e-4, 1e-3]] * 3

@@ -99,9 +99,11 @@ def _draw(
         places, values = curve.seconds if in_seconds else curve.epochs, curve.of(key)
         finite = np.isfinite(values) & np.isfinite(places)
         places, values = places[finite], values[finite]
-        beyond = slice(max(0, int((places <= x[-1]).sum()) - 1) if len(x) else 0, None)
-        if len(places[beyond]) > 1:
-            axes.plot(places[beyond], values[beyond], linewidth=0.7, alpha=0.7, **style)
+        if len(x) and len(places) and places[-1] > x[-1]:
+            beyond = places > x[-1]
+            at_end = np.interp(x[-1], places, values)
+            rest = np.insert(places[beyond], 0, x[-1]), np.insert(values[beyond], 0, at_end)
+            axes.plot(*rest, linewidth=0.7, alpha=0.7, **style)
         if in_seconds and len(places) <= MAX_MARKED:
             axes.plot(places, values, linestyle="", marker=MARKERS[color], markersize=2.5, alpha=0.5, **style)
     return mean
