@@ -6,7 +6,7 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {
-    heading.querySelector("button").addEventListener("click", () => {
+    heading.querySelector("button")?.addEventListener("click", () => {
       const falling = heading.getAttribute("aria-sort") === "ascending";
       headings.forEach((other) => other.setAttribute("aria-sort", "none"));
       heading.setAttribute("aria-sort", falling ? "descending" : "ascending");
@@ -90,13 +90,13 @@ function addTools(table, headings) {
   columns.addEventListener("keydown", (event) => { if (event.key === "Escape") columns.open = false; });
 
   tools.append(label(filter, "Filter", true), count, columns);
-  const equal = headings.flatMap((of, i) => (same[i] ? [`${nameOf(of)} ${rows[0].cells[i].textContent}`] : []));
-  if (equal.length) {
+  if (same.includes(true)) {
+    const known = headings.map((of, i) => [nameOf(of), rows[0].cells[i].textContent]).filter(([, text], i) => same[i] && text !== "-");
     const all = made("input", { type: "checkbox" });
     const set = () => headings.forEach((_, i) => { if (same[i]) showColumn(i, all.checked); });
     all.addEventListener("change", set);
     set();
-    tools.append(label(all, `Show what is the same in all rows: ${equal.join(", ")}`));
+    tools.append(label(all, `Show what is the same in all rows: ${known.map((pair) => pair.join(" ")).join(", ") || "no values"}`));
   }
   box.before(tools);
 }
