@@ -29,3 +29,7 @@ def test_numbers_have_the_value_to_sort_by_unless_it_is_their_text():
 def test_a_link_leads_to_a_path_and_is_escaped():
     html = html_of(Table(["run"], [[("a <b>", "../x & y/lr=1,z #1:2")]], link="run"))
     assert '<a href="../x%20%26%20y/lr=1,z%20%231%3A2">a &lt;b&gt;</a>' in html
+
+
+def test_a_table_without_links_has_none_whatever_its_headings():
+    assert "<a " not in html_of(Table(["", "b"], [[("1 a", "1 a"), ("2", 2)]]))
