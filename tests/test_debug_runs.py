@@ -28,7 +28,7 @@ class CountEpochs(Callback):
         self.epochs += 1
 
 
-@pytest.mark.parametrize("settings", first(2, DEBUG.values()), ids=DEBUG)
+@pytest.mark.parametrize("settings", first(1, DEBUG.values()), ids=DEBUG)
 def test_a_debug_run_has_a_status_of_its_own_and_no_figures_and_is_run_again(settings, train):
     result, folder = train(*settings, LOGGER)
     assert (result.status, Result.read(folder)) == ("debug", result)

@@ -63,6 +63,7 @@ def test_more_steps_continue_a_run_inside_its_epoch(case, first, train):
     assert_same_end(longer, whole)
 
 
+@pytest.mark.slow
 def test_without_a_limit_of_steps_the_epoch_is_made_whole(train):
     """The epoch's figures are of all its batches, those before the checkpoint among them."""
     train(*NADAM, "trainer.max_steps=7", name="a")

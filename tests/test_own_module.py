@@ -147,7 +147,7 @@ WORKERS = {
 }
 
 
-@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("persistent", cases([False, True], False))
 def test_a_metric_that_is_kept_over_epochs_but_not_in_checkpoints_is_named_in_a_warning(persistent, train, caplog):
     settings = [*LIT, "module._target_=own_modules.Best", f"module.persistent={persistent}", "trainer.max_epochs=3"]
     _, whole = train(*settings, name="whole")
@@ -162,7 +162,8 @@ def test_a_metric_that_is_kept_over_epochs_but_not_in_checkpoints_is_named_in_a_
     assert (ours == theirs) == persistent
 
 
-@pytest.mark.parametrize("workers", [pytest.param(w, marks=[pytest.mark.slow] * (w != "no workers")) for w in WORKERS])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", WORKERS)
 def test_data_loaders_draw_the_same_after_a_failure(workers, train):
     settings = [*TWO, *WORKERS[workers], f"trainer.max_epochs={EPOCHS}"]
     _, whole = train(*settings, name="whole")

@@ -70,6 +70,7 @@ def test_more_epochs_continue_a_finished_run(train):
     assert_same_run(longer, whole)
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_in_its_last_epoch_needs_no_more_training(train):
     _, whole = train(*NADAM, name="whole")
     with pytest.raises(Interrupted):

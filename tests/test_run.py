@@ -242,6 +242,7 @@ def test_the_test_set_is_not_touched_before_the_best_checkpoint_is_chosen(train,
     assert "test_loss" in result.metrics
 
 
+@pytest.mark.slow
 def test_early_stopping_can_be_switched_off(train):
     stop = ["callbacks.early_stopping.min_delta=10", "callbacks.early_stopping.patience=1", "trainer.max_epochs=3"]
     stopped, _ = train(*stop, name="on")

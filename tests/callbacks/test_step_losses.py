@@ -32,6 +32,7 @@ def test_a_training_is_the_same_to_the_bit(train):
     assert len(read_step_losses(plain / FILE)) == 0
 
 
+@pytest.mark.slow
 def test_a_resumed_training_leaves_what_an_undisturbed_one_leaves(train):
     settings = (ON, "trainer.max_epochs=4")
     _, whole = train(*settings, name="whole")

@@ -167,7 +167,6 @@ WRONG = {
     cases(
         NOT_COMPOSED,
         *("model=elu_hee", "optim.lrr=1e-3", "model=bn,selu", "model=[", "seed=1 seed=2"),
-        "-m optim=sgd,nadam optim.momentum=0.8",
     ),
 )
 def test_settings_that_are_not_there(overrides: str, mistake: Mistake, tmp_path: Path):

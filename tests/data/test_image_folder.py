@@ -433,6 +433,7 @@ def test_a_file_that_may_not_be_read_is_like_a_corrupt_one(root, open_folder, mo
         assert len(open_folder(root, on_corrupt="skip").read().train) == 5
 
 
+@pytest.mark.slow
 def test_the_number_of_pixels_has_a_limit_and_no_warning_before_it(tmp_path):
     Image.new("1", (9500, 9500)).save(tmp_path / "large.png")  # where Pillow warns
     assert decode(str(tmp_path / "large.png"), (3, 4, 4)).shape == (3, 4, 4)

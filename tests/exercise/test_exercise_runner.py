@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import cases
+from conftest import cases, first
 from exercise import runner
 from exercise.runner import Cancelled, Exercise, SweepProcess
 from exercise.section import Answer, Measurement, Section
@@ -106,7 +106,7 @@ def test_a_run_that_failed_leaves_its_sections_without_an_answer_and_the_others_
 
 
 @pytest.mark.parametrize("status", cases([0, 1, 2, 137], 1))
-@pytest.mark.parametrize("runs", [{}, {1: "completed"}, {1: "completed", 2: "running"}, {1: "failed"}])
+@pytest.mark.parametrize("runs", first(2, [{1: "completed", 2: "running"}, {1: "failed"}, {}, {1: "completed"}]))
 def test_a_sweep_that_does_not_finish_ends_the_exercise(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int, runs: dict[int, str]
 ):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from conftest import STEPS
+from conftest import STEPS, cases
 from trainlab.loggers.metrics_csv import MetricsCSV, read_rows
 
 
@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_rows_there_were(tmp_path, monkeypatch):
     assert [row["epoch"] for row in read_rows(tmp_path / "metrics.csv")] == ["0"]
 
 
-@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("every", cases([1, 2], 2))
 def test_rate_and_momentum_are_those_of_the_last_step_of_the_epoch(every, train):
     """By the formula of 1cycle's fall, from step 0.3 n - 1 to step n - 1."""
     steps = -(-STEPS // every)

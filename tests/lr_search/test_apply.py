@@ -113,6 +113,7 @@ def test_the_rate_is_in_all_that_a_run_leaves(search: str, train: Any):
     assert "view/learning rate search" in EventAccumulator(str(folder)).Reload().Tags()["images"]
 
 
+@pytest.mark.slow
 def test_lists_of_numbers_stand_on_a_line(train: Any):
     _, folder = train(*RANGE_TEST, "trainer.max_epochs=1")
     lines = (folder / "result.json").read_text().splitlines()

@@ -98,6 +98,7 @@ def test_several_processes_find_what_one_finds(find: Any, monkeypatch: pytest.Mo
     assert found[0]["lr"] == found[1]["lr"] == found[2]["lr"]
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_process_is_raised(find: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     with pytest.raises(ValueError, match=r"set trainer.limit_val_batches"):

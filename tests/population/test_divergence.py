@@ -20,7 +20,7 @@ HARMLESS = 1e-3
 HUGE = {"32-true": 1e30, "64-true": 1e200}
 
 
-@pytest.fixture(params=[1, 10])
+@pytest.fixture(params=cases([1, 10], 1))
 def checked(request, monkeypatch):
     """Steps between two checks: 1 as on a CPU, more as on a GPU."""
     for module in ("training.module", "population.stack"):

@@ -82,6 +82,7 @@ def test_a_bar_in_a_value_does_not_break_a_table(leave, tmp_path: Path, no_figur
     assert "| \\*c\\* |" in text
 
 
+@pytest.mark.slow
 def test_the_script_prints_the_table_and_where_the_report_is(study: Path, tmp_path: Path):
     def report(*arguments: str | Path) -> Done:
         return Script("report.py", [*map(str, arguments)], tmp_path, {}).finish()

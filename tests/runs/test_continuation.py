@@ -86,6 +86,7 @@ def test_a_continuation_with_other_settings_says_so_and_counts_nowhere(train):
     assert not find_runs([folder])[0].is_completed
 
 
+@pytest.mark.slow
 def test_a_run_that_is_only_longer_counts(train):
     train(*NADAM, name="a")
     result, folder = train(*LONGER, "ckpt_path=last", name="a")
@@ -164,6 +165,7 @@ def test_a_checkpoint_of_another_run_is_trained_on_other_images_and_the_result_s
     assert not part["as_in_one_go"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_not_continued_in_the_folder_of_a_run(train):
     _, first = train(*NADAM, name="first")
     _, second = train(*NADAM, "seed=2", name="second")

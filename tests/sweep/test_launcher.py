@@ -16,7 +16,6 @@ from hydra.test_utils.launcher_common_tests import (
 from hydra.version import VersionBase
 from packaging.version import Version
 
-from conftest import cases
 from hydra_plugins.trainlab.launcher import ProcessLauncher
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.resolvers import PROJECT
@@ -45,7 +44,8 @@ def test_hydra_finds_it_without_importing_torch():
     assert done.stdout.startswith("False")
 
 
-@pytest.mark.parametrize("overrides", cases([[], ["hydra.launcher.jobs=2"]], ["hydra.launcher.jobs=2"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", [[], ["hydra.launcher.jobs=2"]])
 @pytest.mark.parametrize("launcher_name", ["processes"])
 class TestAnyApplication(LauncherTestSuite):
     """Hydra's suite for launchers, whole, with jobs that are not this project's trainings.

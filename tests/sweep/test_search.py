@@ -271,7 +271,7 @@ MORE_MISTAKES = [
             "lr must be positive and finite, got 0.0; set optim.lr",
             marks=pytest.mark.slow,
         ),
-        (("model=bn,selux",), "selux"),
+        pytest.param(("model=bn,selux",), "selux", marks=pytest.mark.slow),
         pytest.param(
             ("model=bn,selu", "sweep.trials=0"),
             "trials must be an integer of at least 1, got 0; set sweep.trials",
@@ -297,9 +297,10 @@ MORE_MISTAKES = [
             "seed must be an integer of at least 0, got -1; set sweep.seed",
             marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             ("model=bn,selu", "sweep.pruner=hyperband", "trainer.max_epochs=-1"),
             "the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             ("model=bn,selu", "hydra/launcher=basic"),
