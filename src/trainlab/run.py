@@ -30,7 +30,7 @@ from trainlab.runs.continuation import (
     training_folder,
 )
 from trainlab.runs.errors import Interrupted
-from trainlab.runs.fingerprint import fingerprint, is_debug_run
+from trainlab.runs.fingerprint import fingerprint, is_debug_run, of_the_first_command
 from trainlab.runs.folder import (
     clean_up_on_error,
     has_ended,
@@ -139,6 +139,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         start, origin = find_start(parts, config, previous, folder, run_dir)
         if origin:
             result.provenance["continued_from"] = origin
+        if previous:
+            result.overrides = of_the_first_command(previous.overrides, cfg.overrides)
         before = time_before(previous, start)
         result.time = before | population_time(before, context, 0.0)
         os.environ[START_VARIABLE] = str(start or "")

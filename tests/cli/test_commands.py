@@ -63,13 +63,10 @@ def runs_of(outputs: Path) -> dict[str, Path]:
 
 def test_a_sweep_leaves_a_folder_for_each_combination(outputs: Path):
     runs = runs_of(outputs)
-    rest = ",".join(["trainer.max_epochs=1", *TINY])
     assert len(runs) == 4
     for model in ("bn", "selu"):
         for lr in ("1e-4", "5e-4"):
-            start = f"model={model},optim.lr={lr},"
-            (name,) = (name for name in runs if name.startswith(start))
-            assert name[:-9] == f"{start}{rest}"[: len(name) - 9]  # longer than 120 bytes: the last 9 are a hash
+            name = f"model={model},optim.lr={lr}"  # what differs, and nothing of what all share
             result = json.loads((runs[name] / "result.json").read_text())
             assert result["status"] == "completed"
             # Hydra writes the numbers of a sweep in its own way.

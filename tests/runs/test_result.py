@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from conftest import first
 from trainlab.config.overrides import folder_name
-from trainlab.runs.fingerprint import differences, fingerprint, training_overrides
+from trainlab.runs.fingerprint import differences, fingerprint, of_the_first_command, training_overrides
 from trainlab.runs.result import Result
 
 
@@ -160,3 +160,9 @@ def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
     assert written["metrics"] == {"val_loss": None, "rates": [1.0, None]}
     assert written["lr_search"] == {"curve": {"losses": [[None]]}}
     assert math.isnan(Result.read(tmp_path).metrics["val_loss"])
+
+
+def test_a_run_that_is_resumed_keeps_the_overrides_by_which_a_sweep_finds_it():
+    first, now = ["seed=1", "optim.lr=1e-3", "name=study"], ["optim.lr=1e-3", "name=study/a", "test=false"]
+    assert of_the_first_command(first, now) == ["seed=1", "optim.lr=1e-3", "name=study/a", "test=false"]
+    assert of_the_first_command(first, [*now, "seed=1"]) == [*now, "seed=1"]

@@ -142,12 +142,73 @@ def test_another_launcher_leaves_the_same_runs_and_resumes_them(tmp_path):
     assert sweep(*arguments, f"output_dir={tmp_path / 'ours'}").returncode == 0
     theirs = sweep(*arguments, f"output_dir={tmp_path / 'theirs'}", "hydra/launcher=basic")
     assert theirs.returncode == 0, theirs.stderr
-    assert figures(tmp_path / "theirs" / "study") == figures(tmp_path / "ours" / "study")
+    by_seed = [{name.split(",")[0]: run for name, run in figures(tmp_path / who / "study").items()} for who in NAMES]
+    assert by_seed[0] == by_seed[1] and by_seed[0].keys() == {"seed=1", "seed=2"}
+    assert {*figures(tmp_path / "ours" / "study")} == {"seed=1", "seed=2"}
     ours = sweep("seed=1,2,3", *arguments[1:], f"output_dir={tmp_path / 'theirs'}")
     assert ours.returncode == 0, ours.stderr
     assert ours.stdout.startswith("checking 3 jobs\n3 jobs: 2 completed, 1 waiting at the start\n")
-    again = sweep(*arguments, f"output_dir={tmp_path / 'theirs'}", "hydra/launcher=basic", "hydra/sweeper=basic")
-    assert again.stdout.count("already completed, not trained again") == 2
+    assert "seed=3" in figures(tmp_path / "theirs" / "study")
+    for who in NAMES:
+        before = {*(tmp_path / who / "study").glob("*/")}
+        again = sweep(*arguments, f"output_dir={tmp_path / who}", "hydra/launcher=basic", "hydra/sweeper=basic")
+        assert again.stdout.count("already completed, not trained again") == 2
+        assert {*(tmp_path / who / "study").glob("*/")} == before
+
+
+@pytest.mark.slow
+def test_runs_are_named_by_what_is_swept_and_found_when_something_else_is(tmp_path):
+    where = ("trainer.max_epochs=1", "name=study", f"output_dir={tmp_path}")
+    folder = tmp_path / "study"
+    assert sweep("seed=1,2", "model=bn", "optim.weight_decay=0", *where).returncode == 0
+    assert figures(folder).keys() == {"seed=1", "seed=2"}
+    before = {path: path.read_bytes() for path in folder.glob("seed=*/result.json")}
+    more = sweep("optim.weight_decay=0", "model=bn,selu", "seed=1", *where)
+    assert more.stdout.startswith("checking 2 jobs\n2 jobs: 1 completed, 1 waiting at the start\n"), more.stderr
+    other = sweep("seed=1,2", "model=bn", "optim.weight_decay=1e-4", *where)
+    assert other.returncode == 0, other.stderr
+    third = {f"seed={seed},optim.weight_decay=1e-4" for seed in (1, 2)}
+    assert figures(folder).keys() == {"seed=1", "seed=2", "model=selu", *third}
+    search = sweep("hydra/sweeper=optuna", "seed=1,2", "model=bn", "optim.weight_decay=0", "sweep.trials=2", *where)
+    assert search.returncode == 0, search.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(figures(folder)) == 5
+    search = ("hydra/sweeper=optuna", "optim.weight_decay=0,0.5", "model=bn", "seed=1", "sweep.trials=2")
+    assert sweep(*search, "trainer.max_epochs=1", "name=search", f"output_dir={tmp_path}").returncode == 0
+    assert figures(tmp_path / "search").keys() == {"optim.weight_decay=0", "optim.weight_decay=0.5"}
+    swept = sweep("optim.weight_decay=0,0.5,1", *search[2:4], "trainer.max_epochs=1", "name=search", where[2])
+    assert swept.stdout.startswith("checking 3 jobs\n3 jobs: 2 completed, 1 waiting at the start\n"), swept.stderr
+    plan = sweep("seed=1,2,3", "model=bn", "optim.weight_decay=0", *where, "sweep.dry_run=true")
+    assert plan.stdout.startswith("3 jobs: 2 kept, 1 new\n")
+
+
+@pytest.mark.slow
+def test_values_of_any_kind_are_found_again(tmp_path):
+    faults = "+callbacks.fault={_target_: faults.Fault, what: 'no thing'},{_target_: faults.Fault, what: 'no=thing'}"
+    arguments = (faults, "optim=adam", "optim.betas=[0.9,0.99],[0.8, 0.99]", "optim.weight_decay=${optim.lr}")
+    arguments += ("~callbacks.figures", "trainer.max_epochs=1", "name=study", f"output_dir={tmp_path}")
+    first = sweep(*arguments)
+    assert first.returncode == 0, first.stderr
+    before = {*(tmp_path / "study").glob("*/")}
+    again = sweep(*reversed(arguments))
+    assert again.stdout.startswith("checking 4 jobs\n4 jobs: 4 completed at the start\n"), again.stderr
+    assert {*(tmp_path / "study").glob("*/")} == before
+
+
+@pytest.mark.slow
+def test_a_run_of_a_sweep_that_was_resumed_alone_is_still_found(train, tmp_path):
+    arguments = ("seed=1,2", "model=bn", "optim.lr=1e-3", "name=study", f"output_dir={tmp_path}")
+    assert sweep(*arguments).returncode == 0
+    path = tmp_path / "study" / "seed=2" / "result.json"
+    path.write_text(path.read_text().replace('"completed"', '"interrupted"'))
+    overrides = Result.read(path.parent).overrides
+    result, _ = train(*(o for o in overrides if o != "optim.lr=0.001"), name="study/seed=2")
+    assert result.status == "completed"
+    again = sweep(*arguments, "sweep.dry_run=true")
+    assert again.stdout.startswith("2 jobs: 2 kept\n"), again.stderr
+
+
+NAMES = ("ours", "theirs")
 
 
 @contextlib.contextmanager

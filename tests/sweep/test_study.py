@@ -135,7 +135,7 @@ def test_a_space_of_six_is_tried_once_each_and_then_at_an_end(tmp_path):
 def test_folders_are_one_each(tmp_path):
     study = study_in(tmp_path, trials=64)
     run_study(study, batch=64)
-    assert len({study.folder_of(trial) for trial in study.trials()}) == 64
+    assert len({*study.folders_of(study.trials())}) == 64
 
 
 def test_what_failed_is_tried_again_in_its_folder(tmp_path):
@@ -149,7 +149,7 @@ def test_what_failed_is_tried_again_in_its_folder(tmp_path):
     study.retry_failed()
     (again,) = study.next(4)
     assert (again.number, again.params) == (4, failed.params)
-    assert study.folder_of(again) == study.folder_of(failed)
+    assert study.folders_of([again]) == study.folders_of([failed])
     study.tell(again, completed(0.5))
     assert [trial.number for trial in study.trials()] == [0, 1, 3, 4]
     study.retry_failed()

@@ -4,8 +4,8 @@ import copy
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from trainlab.config.compose import as_typed, resolve_job
 from trainlab.config.overrides import in_quotes
 from trainlab.config.run_config import RunConfig
+from trainlab.config.run_folders import run_folders, shared_overrides
 from trainlab.processes import can_be_sent, run_forked
 from trainlab.programs import restart_words
 from trainlab.sweep.outcome import describe_exit
@@ -28,12 +29,16 @@ _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/swe
 
 @dataclass(frozen=True)
 class Jobs:
-    """What Hydra hands to a launcher. ``first`` is the number of the first job."""
+    """What Hydra hands to a launcher. ``first`` is the number of the first job.
+
+    ``folders`` are the names of the jobs' folders in that of the sweep; empty for those of `hydra.sweep.subdir`.
+    """
 
     hydra_context: HydraContext
     task_function: TaskFunction
     config: DictConfig
     first: int
+    folders: Sequence[str] = ()
 
     @property
     def sweep_dir(self) -> Path:
@@ -45,7 +50,20 @@ class Jobs:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = self.first + index
+            if self.folders:
+                config.hydra.sweep.subdir = self.folders[index]
         return config
+
+    def with_folders(self, job_overrides: Sequence[Sequence[str]], shared: Collection[str] | None = None) -> "Jobs":
+        """The same with `trainlab.config.run_folders.run_folders`, unless the user has said how folders are named.
+
+        ``shared`` are by default the overrides that all jobs have.
+        """
+        subdir = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]  # a mapping
+        if not str(subdir).startswith("${folder:"):
+            return self
+        shared = shared_overrides(job_overrides) if shared is None else shared
+        return replace(self, folders=run_folders(self.sweep_dir, job_overrides, shared))
 
     def run(self, overrides: Sequence[str], index: int) -> JobReturn:
         """Run a job in this process."""

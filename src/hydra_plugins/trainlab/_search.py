@@ -61,6 +61,7 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     settings = replace(settings, max_epochs=_longest(settings, space))
     corners = list(space.corners())
     overrides_of = [space.overrides(params) for params in corners]
+    jobs = jobs.with_folders(overrides_of, space.fixed)
     found, *_ = checked(
         jobs, overrides_of, retry_failed=False, measure=False
     )  # checks all values that are known in advance
@@ -152,6 +153,7 @@ def _longest(settings: Settings, space: Space) -> int:
 
 
 def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobReturn]:
+    launcher.shared = study.space.fixed
     if launcher.retry_failed:
         study.retry_failed()
     returns: list[JobReturn] = []
@@ -166,8 +168,9 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
                     study.tell(trials[index], Result("failed", "", [], error={"message": message}))
                 continue
             finally:
-                for trial in study.running():  # their runs may have ended, with a result
-                    outcome = recorded_outcome(study.folder_of(trial))
+                running = study.running()  # their runs may have ended, with a result
+                for trial, folder in zip(running, study.folders_of(running), strict=True):
+                    outcome = recorded_outcome(folder)
                     if outcome.status in ENDED:
                         study.tell(trial, outcome)
                 study.write()
@@ -177,7 +180,7 @@ def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobRe
             if study.running() or stops:
                 raise SweepFailed("a failure stopped the search; the same command resumes from here")
     finally:
-        report_on([study.folder_of(trial) for trial in study.trials()], study.folder)
+        report_on(study.folders_of(study.trials()), study.folder)
     _say_best(study)
     _raise_failures(study)
     return returns
@@ -197,7 +200,8 @@ def _say_best(study: Study) -> None:
     if best := study.best():
         command = shlex.join([*command_words("train"), *training_overrides(study.overrides(best))])
         summary = f"best: trial {best.number}, {study.metric.label} {study.metric.format(best.values[0])}"
-        say(f"{summary}\n  in {study.folder_of(best)}\n  again: {command}")
+        (folder,) = study.folders_of([best])
+        say(f"{summary}\n  in {folder}\n  again: {command}")
 
 
 def _raise_failures(study: Study) -> None:

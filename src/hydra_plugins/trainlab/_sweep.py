@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing import RawArray
@@ -51,6 +51,7 @@ def launch_trainings(
     retry_failed: bool,
     most_together: int | None,
     reports: bool,
+    shared: Collection[str] | None,
 ) -> list[JobReturn]:
     """Run all jobs that have not ended; returns one JobReturn per job, in order. Settings: see `ProcessLauncher`.
 
@@ -60,6 +61,7 @@ def launch_trainings(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
     with sweep_folder_lock(jobs.sweep_dir):
+        jobs = jobs.with_folders(job_overrides, shared)
         found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
         runs = [job for job in found if job.number not in same]
@@ -97,6 +99,7 @@ def print_plan(
         SweepFailed: jobs are invalid.
     """
     sweep_dir = jobs.sweep_dir  # a name that is the time is fixed here, before other processes compose
+    jobs = jobs.with_folders(job_overrides)
     found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
     same = aliases(found)
     runs = [job for job in found if job.number not in same]

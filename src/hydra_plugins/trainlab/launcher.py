@@ -1,6 +1,6 @@
 """The launcher as Hydra sees it. Imported at every start, so what takes time is imported at the launch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ class ProcessLauncher(Launcher):
     Attributes:
         reports: whether each launch of trainings ends with a table and a report. A sweeper that launches again and
             again makes its own at the end.
+        shared: overrides that jobs of all launches have, after which no folder is named; None for those of one launch.
 
     Args:
         jobs: that run at the same time; "auto" for one per GPU or core, and for one where jobs are no trainings.
@@ -53,6 +54,7 @@ class ProcessLauncher(Launcher):
         self.on_failure, self.retry_failed, self.trainings = on_failure, retry_failed, trainings
         self.most_together = _most_together(population)
         self.reports, self.dry_run = True, dry_run
+        self.shared: Collection[str] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives."""
@@ -83,6 +85,7 @@ class ProcessLauncher(Launcher):
             retry_failed=self.retry_failed,
             most_together=self.most_together,
             reports=self.reports,
+            shared=self.shared,
         )
 
 

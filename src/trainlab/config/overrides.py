@@ -38,7 +38,7 @@ def folder_name(overrides: Sequence[str]) -> str:
     An option that lies in a folder of its group is named without that folder: `experiment=part_8c_bn` for
     `experiment=exercise/part_8c_bn`. Equal numbers are written alike: `optim.lr=1e-4` for `optim.lr=0.0001`.
     """
-    full = ",".join(map(_in_folder_name, training_overrides(overrides))) or "default"
+    full = ",".join(map(in_folder_name, training_overrides(overrides))) or "default"
     name = re.sub(r"[^\w=,.+~@-]", "_", full)
     if name == full and len(name.encode()) <= MAX_FOLDER_BYTES:
         return name
@@ -46,12 +46,17 @@ def folder_name(overrides: Sequence[str]) -> str:
     return name.encode()[: MAX_FOLDER_BYTES - len(digest) - 1].decode(errors="ignore") + "-" + digest
 
 
-def _in_folder_name(override: str) -> str:
-    key, equals, value = override.partition("=")
+def in_folder_name(override: str) -> str:
+    """``override`` as it is in the name of a folder."""
+    key, equals, value = written_alike(override).partition("=")
     is_setting = "." in key or key.lstrip("+") in PATHS  # and not the option of a group
-    if key.lstrip("+") in PATHS:
-        return override
-    return f"{key}{equals}{short_number(value) if is_setting else value.rpartition('/')[2]}"
+    return f"{key}{equals}{value if is_setting else value.rpartition('/')[2]}"
+
+
+def written_alike(override: str) -> str:
+    """``override``; equal numbers of settings are equal text."""
+    key, equals, value = override.partition("=")
+    return f"{key}{equals}{short_number(value)}" if "." in key and key.lstrip("+") not in PATHS else override
 
 
 def short_number(text: str) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
 from trainlab.config.help import describe_groups
-from trainlab.config.overrides import folder_name
+from trainlab.config.run_folders import run_folder
 from trainlab.programs import command_line, config_folder, project_path
 from trainlab.runs.files import absolute, note_missing
 
@@ -28,19 +28,23 @@ def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf.
 
     `${project:path}`: a path in the checkout whose script runs, or in the current folder;
-    `${folder:overrides}`: the folder of a sweep's run;
+    `${folder:overrides,folder}`: the folder of a run in that of its sweep, `trainlab.config.run_folders.run_folder`;
     `${same_pace:lr,momentum}`: the learning rate that moves as far with a momentum as ``lr`` does without;
     `${absolute:path}`: a path as it is where the command is given;
     `${new_name:folder}`: the time, as the name of something new in a folder; for `--help`, `${groups:root}`: all
     options, `${command:train}`: how a command is started.
     """
     OmegaConf.register_new_resolver("project", project_path, replace=True)
-    OmegaConf.register_new_resolver("folder", folder_name, replace=True)
+    OmegaConf.register_new_resolver("folder", _run_folder, replace=True)
     OmegaConf.register_new_resolver("groups", _groups, replace=True)
     OmegaConf.register_new_resolver("command", command_line, replace=True)
     OmegaConf.register_new_resolver("same_pace", same_pace, replace=True)
     OmegaConf.register_new_resolver("absolute", absolute_folder, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("new_name", lambda _: time_name(), use_cache=True, replace=True)
+
+
+def _run_folder(overrides: ListConfig, folder: str) -> str:
+    return run_folder(cast(list[str], OmegaConf.to_container(overrides)), folder)
 
 
 def _groups(root: str) -> str:

@@ -155,6 +155,14 @@ def training_overrides(overrides: Sequence[str]) -> list[str]:
     return [o for o in given if not o.lstrip("+~").startswith(left_out)]
 
 
+def of_the_first_command(first: Sequence[str], now: Sequence[str]) -> list[str]:
+    """Overrides of a run that is resumed: those that decide what is trained as it began, by which a sweep finds it."""
+    began, resumed = training_overrides(first), training_overrides(now)
+    if sorted(began) == sorted(resumed):
+        return [*now]
+    return [*began, *(override for override in as_typed(now) if override not in resumed)]
+
+
 def _names_own_data(overrides: Sequence[str]) -> bool:
     """Whether they name data that are not of trainlab, of which all settings decide."""
     values = {key: value for key, _, value in (override.lstrip("+").partition("=") for override in overrides)}

@@ -32,7 +32,7 @@ class Result:
     Attributes:
         status: one of ``STATUSES``.
         fingerprint: see ``fingerprint``.
-        overrides: of this run, as given.
+        overrides: of this run, as given; those that decide what is trained, by the command that began it.
         metrics: best_epoch, epochs, stop_reason, and those of ``measures``, of the best checkpoint: val_loss, val_acc,
             test_loss, test_acc. Of a debug run only epochs and stop_reason; without a test none of the test.
         time: total_s, epoch_s (median), images_per_s, device; population, of a member of one:

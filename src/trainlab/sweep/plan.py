@@ -7,9 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from trainlab.config.run_folders import differing
 from trainlab.loggers.hyperparameters import Value
 from trainlab.population.grouping import kind_of
-from trainlab.runs.fingerprint import training_overrides
 from trainlab.sweep.resources import Memory
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
@@ -171,9 +171,7 @@ def _spread(items: Sequence[Item], slots: int) -> list[Item]:
 
 def labels(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """Overrides in which each job differs from the others."""
-    every = [training_overrides(overrides) for overrides in job_overrides]
-    shared = set.intersection(*map(set, every)) if len(every) > 1 else set()
-    return [" ".join(o for o in own if o not in shared) or " ".join(own) or "default" for own in every]
+    return [" ".join(own) or "default" for own in differing(job_overrides)]
 
 
 def labels_by_number(jobs: Sequence[Job]) -> dict[int, str]:

@@ -6,7 +6,7 @@ Needs Optuna, so only searches import it.
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trainlab.callbacks.pruning import make_pruner
-from trainlab.config.overrides import folder_name
+from trainlab.config.run_folders import run_folders
 from trainlab.runs.files import write_json
 from trainlab.runs.fingerprint import as_typed, training_overrides
 from trainlab.runs.format import FORMAT, check_format
@@ -157,9 +157,10 @@ class Study:
         """Overrides of a trial's run."""
         return self.space.overrides(trial.params)
 
-    def folder_of(self, trial: FrozenTrial) -> Path:
-        """Folder of a trial's run."""
-        return self.folder / folder_name(self.overrides(trial))
+    def folders_of(self, trials: Sequence[FrozenTrial]) -> list[Path]:
+        """Folders of the trials' runs."""
+        names = run_folders(self.folder, [self.overrides(trial) for trial in trials], self.space.fixed)
+        return [self.folder / name for name in names]
 
     def progress(self) -> str:
         """Progress of the search in one line."""
@@ -182,7 +183,7 @@ class Study:
             "metric": describe_metric(self.metric),
             "planned": self.settings.trials,
             "space": {key: _plain(dimension) for key, dimension in self.space.dimensions.items()},
-            "trials": [self._summary(trial) for trial in self.trials()],
+            "trials": [*map(self._summary, trials := self.trials(), self.folders_of(trials))],
             "importance": self.importance(),
         }
         write_json(self.folder / SUMMARY, content, indent=1)
@@ -228,14 +229,14 @@ class Study:
     def _note(self, number: int, key: str, value: Any) -> None:
         self._storage.set_trial_user_attr(trial_id(self._storage, number), key, value)
 
-    def _summary(self, trial: FrozenTrial) -> dict[str, Any]:
+    def _summary(self, trial: FrozenTrial, folder: Path) -> dict[str, Any]:
         return {
             "number": trial.number,
             "status": status_of(trial),
             "reason": reason_of(trial),
             self.metric.key: trial.value,
             "params": trial.params,
-            "folder": self.folder_of(trial).name,
+            "folder": folder.name,
         }
 
 
