@@ -201,9 +201,9 @@ def test_a_run_of_a_sweep_that_was_resumed_alone_is_still_found(train, tmp_path)
     assert sweep(*arguments).returncode == 0
     path = tmp_path / "study" / "seed=2" / "result.json"
     path.write_text(path.read_text().replace('"completed"', '"interrupted"'))
-    overrides = Result.read(path.parent).overrides
-    result, _ = train(*(o for o in overrides if o != "optim.lr=0.001"), name="study/seed=2")
+    result, _ = train("optim.lr=1e-3", "seed=2", "model=bn", name="study/seed=2")
     assert result.status == "completed"
+    assert "data=shapes" in result.overrides, "as the sweep has them"
     again = sweep(*arguments, "sweep.dry_run=true")
     assert again.stdout.startswith("2 jobs: 2 kept\n"), again.stderr
 
