@@ -1,5 +1,7 @@
 """The folders of a sweep's runs: named by what differs, and found again by their overrides."""
 
+import itertools
+import random
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,33 @@ def test_each_result_is_read_once(tmp_path, monkeypatch):
     assert read == []
     run_folders(tmp_path, [*jobs, *more])
     assert len(read) == len(set(read)) == 20
+
+
+def test_options_of_one_name_in_two_folders_of_their_group_are_two_runs(tmp_path):
+    jobs = jobs_of(["experiment=a/x", "experiment=b/x"], *SHARED)
+    names = run_folders(tmp_path, jobs)
+    assert names[0] == "experiment=x" and names[1].startswith("experiment=x-")
+    train(tmp_path, names[1:], jobs[1:])  # the first was killed
+    assert run_folders(tmp_path, jobs) == names
+
+
+VALUES = {"a": "12", "b": "12", "x.c": ("0.001", "2"), "x.d": ("[1,2]", "[1,3]"), "experiment": ("p/u", "q/u")}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_after_any_sweeps_that_were_killed_each_run_has_one_folder_and_each_folder_one_run(seed, tmp_path):
+    draw, runs = random.Random(seed), {}
+    for _ in range(6):
+        keys = draw.sample([*VALUES], draw.randint(1, 4))
+        values = [draw.sample(VALUES[key], draw.randint(1, 2)) for key in keys]
+        jobs = [[f"{key}={value}" for key, value in zip(keys, own, strict=True)] for own in itertools.product(*values)]
+        alone = draw.random() < 0.3  # of another launcher
+        names = run_folders(tmp_path, jobs)
+        for job, name in zip(jobs, names, strict=True):
+            name = run_folder(job, tmp_path) if alone else name
+            if draw.random() < 0.7 and runs.setdefault(frozenset(job), name) == name and not (tmp_path / name).exists():
+                train(tmp_path, [name], [job])
+            assert runs.get(frozenset(job), name) == name
+        if not alone:
+            assert run_folders(tmp_path, jobs) == names
+    assert len({*runs.values()}) == len(runs) == len([*tmp_path.iterdir()])

@@ -40,6 +40,7 @@ def run_folders(folder: Path, job_overrides: Sequence[Sequence[str]], shared: Co
         key = own if own in found else tuple(sorted(own))
         if key not in found:
             found[key] = _new_name(_decisive(_without(shared, overrides)), own, there)
+            there[found[key]] = own
         names.append(found[key])
     return names
 
