@@ -136,13 +136,25 @@ def test_an_override_belongs_to_the_option_that_its_job_chose(tmp_path):
     }
 
 
+NAMES = ("ours", "theirs")
+
+
+def figures_by_seed(folder):
+    """Results of the runs of a sweep by the override that gives their seed, whatever their folders' names."""
+    found = {}
+    for name, run in figures(folder).items():
+        (seed,) = (override for override in Result.read(folder / name).overrides if override.startswith("seed="))
+        found[seed] = run
+    return found
+
+
 @pytest.mark.slow
 def test_another_launcher_leaves_the_same_runs_and_resumes_them(tmp_path):
     arguments = ("seed=1,2", "name=study", "sweep.population=off")  # a population sums in another order
     assert sweep(*arguments, f"output_dir={tmp_path / 'ours'}").returncode == 0
     theirs = sweep(*arguments, f"output_dir={tmp_path / 'theirs'}", "hydra/launcher=basic")
     assert theirs.returncode == 0, theirs.stderr
-    by_seed = [{name.split(",")[0]: run for name, run in figures(tmp_path / who / "study").items()} for who in NAMES]
+    by_seed = [figures_by_seed(tmp_path / who / "study") for who in NAMES]
     assert by_seed[0] == by_seed[1] and by_seed[0].keys() == {"seed=1", "seed=2"}
     assert {*figures(tmp_path / "ours" / "study")} == {"seed=1", "seed=2"}
     ours = sweep("seed=1,2,3", *arguments[1:], f"output_dir={tmp_path / 'theirs'}")
@@ -206,9 +218,6 @@ def test_a_run_of_a_sweep_that_was_resumed_alone_is_still_found(train, tmp_path)
     assert "data=shapes" in result.overrides, "as the sweep has them"
     again = sweep(*arguments, "sweep.dry_run=true")
     assert again.stdout.startswith("2 jobs: 2 kept\n"), again.stderr
-
-
-NAMES = ("ours", "theirs")
 
 
 @contextlib.contextmanager
