@@ -125,13 +125,16 @@ class LiveTable:
         ]
         headings = [key.rpartition(".")[2] for key in keys]
         own = [max(map(len, column)) for column in zip(headings, *values, strict=True)]
-        metrics = self._metrics[: self._room_for_metrics([*own, *(len("999 min"), _STATUS_WIDTH)])]
+        widths = [*own, max(map(len, ("999 min", *times)))]
+        metrics = self._metrics[: self._room_for_metrics([*widths, _STATUS_WIDTH])]
+        widths += [max(len(metric.heading), _FIGURE_WIDTH) for metric in metrics]
+        room = self._console.width - 2 - sum(width + _GAP for width in widths)
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for heading, width in zip(headings, own, strict=True):
             table.add_column(heading, overflow="fold", min_width=min(width, self._console.width // 2))
         for heading in (*(metric.heading for metric in metrics), "time"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("status", overflow="ellipsis", no_wrap=True)
+        table.add_column("status", overflow="ellipsis", no_wrap=True, max_width=max(room, _STATUS_WIDTH))
         for job, of_job, found, seconds, status in zip(shown, values, figures, times, statuses, strict=True):
             style = _STYLES.get("running" if job.number in running else state.outcomes[job.number].status, "default")
             cells = [found.get(metric) or "-" for metric in metrics]
