@@ -116,7 +116,7 @@ def test_a_sweep_with_a_search_of_the_rate_and_its_report(run: Run, project: Pat
     folder = project / "outputs" / "sweep"
     assert len(list(folder.glob("*/result.json"))) == 4
     assert f"report: {folder / 'report.html'}" in done.stdout
-    assert "trainlab train --config-dir conf data=shapes" in (folder / "report.md").read_text()
+    assert "trainlab train --config-dir conf -m data=shapes" in (folder / "report.md").read_text()
     assert "report: " in run("trainlab", "report", "outputs/sweep", "--output-dir", "again").stdout
     run("trainlab", "train", *with_defaults(TINY, *small, "name=searched"))
     assert result_of(project / "outputs" / "searched")["lr_search"]

@@ -206,15 +206,15 @@ def unreadable(error: Any) -> str:
         return f"cannot read the argument {error.override!r}; write key=value"
     if not key.isascii():
         return f"there is no setting {key!r}; names of settings have no such letters"
-    # Hydra's own words are of use only for its functions; others are those of its parser.
-    if called := re.search(r"while evaluating '(.*?)': (.*)", str(error)):
-        return f"cannot read the argument {error.override!r}; {called[1]}: {called[2]}"
     if re.search(r"^,|,,|,$", value):
         return f"cannot read the argument {error.override!r}; a value is missing beside a comma"
+    # Hydra's own words are of use only for its functions; others are those of its parser.
+    called = re.search(r"while evaluating '(.*?)': (.*)", str(error))
+    wrong = f"; {called[1]}: {called[2]}" if called else _unpaired(value)
     word = f"{key}={in_quotes(value)}"
     quote = '"' if "'" in word and not set(word) & set('$`"\\!') else "'"
     shell = f"{quote}{word}{quote}" if quote not in word else shlex.quote(word)
-    return f"cannot read the argument {error.override!r}{_unpaired(value)}; in quotes it is text: {shell}"
+    return f"cannot read the argument {error.override!r}{wrong}; in quotes it is text: {shell}"
 
 
 def _unpaired(value: str) -> str:
