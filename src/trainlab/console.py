@@ -1,5 +1,6 @@
 """What a run prints: log lines, a progress bar below them on a terminal, plain lines elsewhere."""
 
+import io
 import logging
 import os
 import sys
@@ -15,6 +16,13 @@ from rich.markup import escape
 console = Console(stderr=True)
 _REFRESH_S = 0.1
 _RESUMABLE = "You're resuming from a checkpoint that ended before"  # an epoch: `Batches.start` is where
+
+
+def output() -> Console:
+    """For tables on standard output: as wide as the terminal; characters that it does not have are replaced."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(width=None if sys.stdout.isatty() else 10_000)
 
 
 def on_terminal() -> bool:

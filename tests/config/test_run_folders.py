@@ -90,6 +90,17 @@ def test_folders_named_after_all_overrides_are_found(tmp_path):
     assert run_folders(tmp_path, long) == [shortened, "seed=2"]
 
 
+@pytest.mark.parametrize("cut", range(-2, 5))
+def test_a_name_that_was_shortened_anywhere_is_found(cut, tmp_path):
+    """At 111 bytes: inside an override, at its end, or at the comma after it."""
+    first = f"model.name={'x' * (93 - cut)}"
+    jobs = jobs_of(["seed=1", "seed=2"], first, "trainer.max_epochs=3", "optim.lr=1e-4")
+    typed = ",".join([first, "seed=1", "trainer.max_epochs=3", "optim.lr=1e-4"])
+    older = f"{typed[:111]}-0123abcd"  # another hash: of the overrides as that version wrote them
+    train(tmp_path, [older], jobs[:1])
+    assert run_folders(tmp_path, jobs)[0] == older
+
+
 def test_of_two_orders_each_has_its_own(tmp_path):
     jobs = jobs_of(["seed=1 model=bn", "model=bn seed=1"])
     train(tmp_path, ["seed=1,model=bn", "model=bn,seed=1"], jobs)

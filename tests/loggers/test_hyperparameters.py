@@ -116,6 +116,14 @@ def test_dropout_of_a_foreign_network_that_is_no_number_is_none(rates, compose_c
     assert (found["dropout"], found["dropout_kind"]) == (0.0, "none")
 
 
+@pytest.mark.parametrize("size", ["auto", {"train": 8}, [8, 16]])
+def test_settings_of_foreign_data_may_be_anything(size, compose_config):
+    config = compose_config().settings
+    config["data"] |= {"batch_size": size, "name": ["a", "b"]}
+    found = hyperparameters(config)
+    assert (found["batch_size"], found["data"]) == (0.0, "['a', 'b']")
+
+
 def test_augmentation_is_in_one_column(compose_config):
     more = ("data.flip=alternating", "data.crop_padding=2", "data.padding_mode=reflect", "data.cutout=8")
     cfg = compose_config(*more, "data.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 9}]")

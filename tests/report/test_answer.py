@@ -63,7 +63,16 @@ def test_one_seed_each_cannot_be_tested_and_has_no_interval(answer_of):
 def test_some_have_one_seed(answer_of):
     said = answer_of(best=BEST, near=NEAR, single=(0.4,))
     assert said.startswith(f"{HEAD}No other group is significantly worse; the next, near, is 0.2 ± 2.5 points behind. ")
-    assert said.endswith("1 of the others cannot be tested: one seed each; run more (seed=1,2,3).")
+    assert said.endswith("1 of the others cannot be tested: one seed of single; run more (seed=1,2,3).")
+
+
+def test_a_best_of_one_seed_is_named(answer_of):
+    said = answer_of(single=(0.9,), near=NEAR, best=BEST)
+    assert said.endswith("Differences cannot be tested: one seed of single; run more (seed=1,2,3).")
+
+
+def test_equal_groups_are_said_to_be_equal(answer_of):
+    assert "The next, b, is equal." in answer_of(a=(0.4,), b=(0.4,))
 
 
 def test_a_group_alone_is_not_the_best_of_any(answer_of):

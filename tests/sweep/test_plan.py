@@ -466,5 +466,8 @@ def test_positions_are_written_once_a_second_and_at_the_end_of_an_epoch(tmp_path
         clock[0] += 0.6
     assert position.step_s == pytest.approx(2.4 / 9)
     assert position.epochs == 1.0
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "gone" / "report"))
+    report = StepReport()
+    report.made(0, 10, 10), report.made(1, 10, 10)  # the training goes on
     monkeypatch.delenv(VARIABLE)
     StepReport().made(0, 1, 10)

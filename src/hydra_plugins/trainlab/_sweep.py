@@ -14,14 +14,13 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
-from rich.console import Console
 from rich.text import Text
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
-from trainlab.console import status_line
+from trainlab.console import output, status_line
 from trainlab.loggers.hyperparameters import Value, pass_swept_values
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line
@@ -252,8 +251,7 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     folders = [folder for folder in folders if (folder / "result.json").exists()]
     if not folders:
         return
-    wide_enough = None if sys.stdout.isatty() else 10_000
-    console = Console(width=wide_enough)
+    console = output()
     console.print(runs_table(find_runs(folders), Path.cwd()))
     try:
         findings = analyze([sweep_dir], find_runs([sweep_dir]))

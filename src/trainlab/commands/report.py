@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from trainlab.arguments import command_parser, path_word, run_plain_script
+from trainlab.console import output
 from trainlab.runs.files import describe_os_error
 
 
@@ -31,12 +32,11 @@ def main() -> None:
     if arguments.diff and (arguments.tags or arguments.output_dir):
         parser.error("--diff writes no report; leave out --tags and --output-dir")
 
-    from rich.console import Console
     from rich.text import Text
 
     from trainlab.report import analyze, diff_table, find_runs, read_run, runs_table, with_tags, write_report
 
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    console = output()
     try:
         if arguments.diff:
             first, second = map(read_run, arguments.diff)

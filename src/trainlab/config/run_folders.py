@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from trainlab.config.overrides import folder_name, in_folder_name, written_alike
+from trainlab.config.overrides import MAX_FOLDER_BYTES, folder_name, in_folder_name, written_alike
 from trainlab.runs.fingerprint import as_typed, training_overrides
 from trainlab.runs.result import RESULT, Result
 
@@ -80,10 +80,13 @@ def _can_be_named(name: str, own: Sequence[str]) -> bool:
         return {*map(in_folder_name, text.split(","))} <= words
 
     start, _, digest = name.rpartition("-")
-    if consists_of_overrides(name) or consists_of_overrides(start):
-        return consists_of_overrides(name) or digest == _digest(own)
+    if consists_of_overrides(name):
+        return True
     keys = tuple(override.partition("=")[0].replace("/", "_") for override in own)
-    return name.startswith(keys) and re.fullmatch(r"[0-9a-f]{8}", digest) is not None  # shortened
+    hashed = name.startswith(keys) and re.fullmatch(r"[0-9a-f]{8}", digest) is not None
+    if consists_of_overrides(start) and len(name.encode()) < MAX_FOLDER_BYTES - 3:  # a cut character has up to four
+        return digest == _digest(own)
+    return hashed  # shortened
 
 
 @lru_cache(maxsize=10_000)

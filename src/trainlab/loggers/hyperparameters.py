@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Value = str | float | bool
+_MAX_PASSED = 20  # values of one hyperparameter: of so many, only the limits are shown
 SWEPT_VARIABLE = "TRAINLAB_SWEPT"  # passes the values that a sweep's jobs have to each of its runs
 
 
@@ -29,17 +30,17 @@ def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict
         **_dropout(network),
         "standardize": bool(network.get("standardize")),
         "optimizer": _name(optimizer),
-        "lr": float(optimizer.get("lr") or 0),
-        "momentum": float(optimizer["betas"][0] if "betas" in optimizer else optimizer.get("momentum") or 0),
-        "weight_decay": float(optimizer.get("weight_decay") or 0),
+        "lr": _number(optimizer.get("lr")),
+        "momentum": next(iter(_numbers(optimizer.get("betas") or optimizer.get("momentum"))), 0.0),
+        "weight_decay": _number(optimizer.get("weight_decay")),
         "scheduler": _name(scheduler),
-        "batch_size": float(data.get("batch_size") or 0),
+        "batch_size": _number(data.get("batch_size")),
         "augmentation": _augmentation(data),
-        "label_smoothing": float(config["task"].get("label_smoothing") or 0),
-        "gradient_clip": float(trainer.get("gradient_clip_val") or 0),
-        "data": data.get("name") or _name(data),
-        "max_epochs": float(trainer.get("max_epochs") or 0),
-        "seed": float(config["seed"]),
+        "label_smoothing": _number(config["task"].get("label_smoothing")),
+        "gradient_clip": _number(trainer.get("gradient_clip_val")),
+        "data": str(data.get("name") or _name(data)),
+        "max_epochs": _number(trainer.get("max_epochs")),
+        "seed": _number(config["seed"]),
     }
 
 
@@ -51,7 +52,9 @@ def swept_values() -> dict[str, list[Value]]:
 def pass_swept_values(jobs: Sequence[Mapping[str, Value]]) -> None:
     """Have ``swept_values`` of this process return what the ``jobs`` of its sweep have."""
     names = jobs[0] if jobs else {}
-    os.environ[SWEPT_VARIABLE] = json.dumps({name: sorted({job[name] for job in jobs}) for name in names})
+    every = {name: sorted({job[name] for job in jobs}) for name in names}
+    passed = {name: [*dict.fromkeys([*values[:_MAX_PASSED], values[-1]])] for name, values in every.items()}
+    os.environ[SWEPT_VARIABLE] = json.dumps(passed)
 
 
 def _name(part: Mapping[str, Any]) -> str:
@@ -75,6 +78,11 @@ def _dropout(network: Mapping[str, Any]) -> dict[str, Value]:
         return {"dropout": 0.0, "dropout_kind": "none"}
     parts = [network.get("dropout_kind"), network.get("dropout_after"), _text(rates) if min(each) < rate else None]
     return {"dropout": rate, "dropout_kind": ", ".join(str(part) for part in parts if part) or "standard"}
+
+
+def _number(value: Any) -> float:
+    """0 for what is no number, as a setting of a user's own class may be."""
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _numbers(value: Any) -> list[float]:

@@ -80,17 +80,25 @@ class Standing:
         pair = self.pairs[0]
         metric, by, half = pair.metric, abs(pair.difference.mean), pair.difference.half_width
         named = "it" if len(self.pairs) == 1 and pair.is_tested else f"the next, {self.groups[1].label},"
+        if by == 0:
+            return f"{named} is equal"
         if not pair.is_tested:
             return f"{named} is {format_gap(by, metric)} behind"
         if metric.is_percentage:
             return f"{named} is {format_points(by)} ± {format_points(half)} points behind"
         return f"{named} is {metric.format(by)} ± {metric.format(half)} behind"
 
+    def _describe_single(self, unit: str) -> str:
+        single = [group.label for group in self.groups if len(group.compared) == 1]
+        named = ", ".join(single) if len(single) <= MAX_NAMED else f"{len(single)} groups"
+        of = "each" if len(single) == len(self.groups) else f"of {named}"
+        return f"one {unit} {of}; run more (seed=1,2,3)"
+
     def _describe_reasons(self) -> str:
         """Why pairs are not tested, and what to do about it."""
         units = dict.fromkeys(group.unit for group in self.groups if len(group.compared) == 1)
         reasons = {
-            "one seed": f"one {' or '.join(units)} each; run more (seed=1,2,3)",
+            "one seed": self._describe_single(" or ".join(units)),
             NO_SPREAD: f"there is {NO_SPREAD}",
             OTHER_IMAGES: "the groups saw different images",
         }

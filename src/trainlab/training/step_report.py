@@ -50,14 +50,17 @@ class StepReport:
         made = (epoch - first.epoch) * batches + batch - first.batch
         step_s = (now - first.at_s) / made if made > 0 else 0.0
         text = " ".join(map(str, astuple(Position(epoch, batch, batches, now, step_s))))
-        self._path.write_text(f"{text}\n")
+        try:
+            self._path.write_text(f"{text}\n")
+        except OSError:  # the sweep that showed it has ended, or its disk is full: the training goes on
+            self._path = None
 
 
 def read_position(path: Path) -> Position | None:
     """The position in a file; None where nothing is written yet, or not all of it."""
     try:
         text = path.read_text()
-    except FileNotFoundError:
+    except OSError:
         return None
     if not text.endswith("\n"):
         return None
