@@ -447,9 +447,9 @@ def test_without_a_terminal_a_line_a_minute_tells_how_far_all_are(tmp_path, caps
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     watch.tick(state)
     watch.tick(state)
-    told = capsys.readouterr().out.splitlines()
-    assert len(told) == 1 and re.fullmatch(
-        r"0 of 2 done, 2 running; about \d+ s left; running: epoch 3/10  50%", told[0]
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 1 and re.fullmatch(
+        r"0 of 2 done, 2 running; about \d+ s left; running: epoch 3/10  50%", printed[0]
     )
 
 
@@ -468,6 +468,6 @@ def test_positions_are_written_once_a_second_and_at_the_end_of_an_epoch(tmp_path
     assert position.epochs == 1.0
     monkeypatch.setenv(VARIABLE, str(tmp_path / "gone" / "report"))
     report = StepReport()
-    report.made(0, 10, 10), report.made(1, 10, 10)  # the training goes on
+    report.made(0, 10, 10), report.made(1, 10, 10)  # the training continues
     monkeypatch.delenv(VARIABLE)
     StepReport().made(0, 1, 10)

@@ -52,7 +52,7 @@ class StepReport:
         text = " ".join(map(str, astuple(Position(epoch, batch, batches, now, step_s))))
         try:
             self._path.write_text(f"{text}\n")
-        except OSError:  # the sweep that showed it has ended, or its disk is full: the training goes on
+        except OSError:  # the sweep that showed it has ended, or its disk is full: the training continues
             self._path = None
 
 
