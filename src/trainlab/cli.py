@@ -17,6 +17,7 @@ from trainlab.config.errors import describe_config_error, describe_instantiation
 from trainlab.config.overrides import WrongArguments, readable
 from trainlab.config.resolvers import register_resolvers
 from trainlab.console import status_line
+from trainlab.passwords import without_passwords
 from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import describe_os_error
 
@@ -103,7 +104,7 @@ def run_script(main: Callable[[], Any], is_long: bool = False) -> None:
         status_line.clear()
         status, message = explain(ended.error if isinstance(ended, Ended) else ended)
         if _is_first_process():
-            print(message, file=sys.stderr)
+            print(without_passwords(message), file=sys.stderr)
         sys.exit(status)
 
 

@@ -12,6 +12,8 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 
+from trainlab.passwords import without_passwords
+
 # What moves is on standard error: results on standard output can be read by other programs.
 console = Console(stderr=True)
 _REFRESH_S = 0.1
@@ -127,6 +129,14 @@ class Bar:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class LogFormatter(logging.Formatter):
+    """Leaves the passwords of URLs out of log records, and of the tracebacks in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of ``record``."""
+        return without_passwords(super().format(record))
 
 
 class ConsoleHandler(logging.Handler):

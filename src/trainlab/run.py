@@ -1,7 +1,6 @@
 """One run from configuration to result."""
 
 import contextlib
-import copy
 import logging
 import math
 import os
@@ -16,9 +15,11 @@ from torch import nn
 from trainlab.config.build import Parts, build
 from trainlab.config.differing import describe_differing
 from trainlab.config.run_config import RunConfig
-from trainlab.console import quiet
+from trainlab.console import LogFormatter, quiet
 from trainlab.final_test import complete_test, test_best, test_only
+from trainlab.loggers.hyperparameters import hyperparameters, swept
 from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
+from trainlab.passwords import without_passwords
 from trainlab.process_state import process_state_restored
 from trainlab.programs import command_line
 from trainlab.resume import find_start, keep, population_time, put_in_place, time_before
@@ -35,6 +36,7 @@ from trainlab.runs.folder import (
     clean_up_on_error,
     has_ended,
     is_main_process,
+    mask_hydra_files,
     result_written,
     run_folder_lock,
 )
@@ -110,7 +112,9 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 "sweep.dry_run prints the plan of a sweep, got a run; add -m, without another hydra/launcher, "
                 "or leave out sweep.dry_run"
             )
-        config = copy.deepcopy(cfg.settings)  # of which checkpoints and the fingerprint are made
+        if is_main_process():
+            mask_hydra_files(run_dir)
+        config = without_passwords(cfg.settings)  # a copy, for the fingerprint, checkpoints and loggers
         folder = training_folder(run_dir, config, ckpt_path)
         cfg = cfg.changed({"run_dir": str(folder)})
         check_search(cfg)
@@ -164,7 +168,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                     cfg = apply_lr(cfg, config, parts, result, run_search(cfg, parts))
                     started += context.clock() - begun  # which the next seed does not spend
                     keep(cfg, result, folder)
-                _start_loggers(parts, config, cfg.choices.get("model"), TaskMetrics.read(result.task), start)
+                _start_loggers(parts, cfg, config, TaskMetrics.read(result.task), start)
                 if result.lr_search:
                     draw_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.learner.digest
@@ -199,7 +203,7 @@ def _logged_to(path: Path) -> Iterator[None]:
     """Append log records to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     logger, handler = logging.getLogger("trainlab"), logging.FileHandler(path, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
@@ -210,11 +214,12 @@ def _logged_to(path: Path) -> Iterator[None]:
 
 
 def _start_loggers(
-    parts: Parts, config: dict[str, Any], model: str | None, metrics: TaskMetrics, start: Path | None
+    parts: Parts, cfg: RunConfig, config: dict[str, Any], metrics: TaskMetrics, start: Path | None
 ) -> None:
     """Log what the run is made of."""
     step = load_checkpoint(start)["global_step"] if start else None
-    parts.loggers.start(parts.trainer, config, model, metrics, step)
+    columns = hyperparameters(config, cfg.choices, cfg.overrides, swept())
+    parts.loggers.start(parts.trainer, config, columns, metrics, step)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from conftest import cases
 from trainlab.config.resolvers import PROJECT, register_resolvers
-from trainlab.loggers.hyperparameters import hyperparameters
+from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, Swept, hyperparameters, pass_swept, swept
 
 TEXTS = {
     "model",
@@ -39,7 +39,7 @@ def plain(cfg):
 
 @pytest.mark.parametrize("option", cases(OPTIONS, *{option.partition("=")[0]: option for option in OPTIONS}.values()))
 def test_every_option_fills_the_same_columns_with_the_same_types(option):
-    found = hyperparameters(plain(compose(option)), "some")
+    found = hyperparameters(plain(compose(option)), {})
     assert {key: type(value) for key, value in found.items()} == COLUMNS
 
 
@@ -51,7 +51,8 @@ def test_a_dense_network(compose_config):
         "trainer.gradient_clip_val=1",
         "seed=0",
     )
-    found = hyperparameters(compose_config(*overrides).settings, "alpha_dropout")
+    cfg = compose_config(*overrides)
+    found = hyperparameters(cfg.settings, cfg.choices, cfg.overrides)
     assert found == {
         "model": "alpha_dropout",
         "layers": "3 x 16",
@@ -61,7 +62,7 @@ def test_a_dense_network(compose_config):
         "dropout": 0.1,
         "dropout_kind": "alpha, last",
         "standardize": True,
-        "optimizer": "NAdam",
+        "optimizer": "nadam",
         "lr": 1e-4,
         "momentum": 0.9,
         "weight_decay": 0.0,
@@ -70,7 +71,7 @@ def test_a_dense_network(compose_config):
         "augmentation": "flip, crop 4",
         "label_smoothing": 0.0,
         "gradient_clip": 1.0,
-        "data": "Shapes",
+        "data": "shapes",
         "max_epochs": 2.0,
         "seed": 0.0,
     }
@@ -86,7 +87,7 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
         "task": {"label_smoothing": 0.1},
         "seed": 1,
     }
-    found = hyperparameters(config)
+    found = hyperparameters(config, {})
     assert found["model"] == "Net"
     assert found["layers"] == "32 32, 64 + 64"
     assert (found["dropout"], found["dropout_kind"]) == (0.5, "0.25, 0, 0.5")
@@ -104,7 +105,7 @@ def test_what_a_part_lacks_is_named_as_what_it_amounts_to():
     ],
 )
 def test_two_kinds_or_places_of_dropout_do_not_look_alike(options, shown):
-    found = hyperparameters(plain(compose(*options)))
+    found = hyperparameters(plain(compose(*options)), {})
     assert (found["dropout"], found["dropout_kind"]) == shown
 
 
@@ -112,7 +113,7 @@ def test_two_kinds_or_places_of_dropout_do_not_look_alike(options, shown):
 def test_dropout_of_a_foreign_network_that_is_no_number_is_none(rates, compose_config):
     config = compose_config().settings
     config["model"]["dropout"] = rates
-    found = hyperparameters(config)
+    found = hyperparameters(config, {})
     assert (found["dropout"], found["dropout_kind"]) == (0.0, "none")
 
 
@@ -120,12 +121,51 @@ def test_dropout_of_a_foreign_network_that_is_no_number_is_none(rates, compose_c
 def test_settings_of_foreign_data_may_be_anything(size, compose_config):
     config = compose_config().settings
     config["data"] |= {"batch_size": size, "name": ["a", "b"]}
-    found = hyperparameters(config)
+    found = hyperparameters(config, {})
     assert (found["batch_size"], found["data"]) == (0.0, "['a', 'b']")
 
 
 def test_augmentation_is_in_one_column(compose_config):
     more = ("data.flip=alternating", "data.crop_padding=2", "data.padding_mode=reflect", "data.cutout=8")
     cfg = compose_config(*more, "data.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 9}]")
-    augmentation = hyperparameters(cfg.settings)["augmentation"]
+    augmentation = hyperparameters(cfg.settings, {})["augmentation"]
     assert augmentation == "alternating flip, crop 2 reflect, cutout 8, RandomRotation"
+
+
+@pytest.mark.parametrize(
+    ("typed", "column", "name"),
+    [
+        (["optim=sgd"], "optimizer", "sgd"),
+        (["data=shapes"], "data", "shapes"),
+        (["data=torchvision", "data.name=KMNIST"], "data", "KMNIST"),
+        (["model._target_=torchvision.models.resnet18"], "model", "resnet18"),
+    ],
+)
+def test_parts_have_the_names_that_were_typed(typed, column, name, compose_config):
+    cfg = compose_config(*typed)
+    assert hyperparameters(cfg.settings, cfg.choices, cfg.overrides)[column] == name
+
+
+def test_a_class_of_an_experiment_file_has_no_name_of_an_option(compose_config):
+    cfg = compose_config()
+    cfg.settings["data"]["_target_"] = "mine.Stripes"
+    assert hyperparameters(cfg.settings, cfg.choices, cfg.overrides)["data"] == "Stripes"
+
+
+def test_swept_settings_get_columns_of_their_own(compose_config, monkeypatch):
+    monkeypatch.setenv(SWEPT_VARIABLE, "{}")
+    cfg, jobs = compose_config(), []
+    assert swept() == Swept()
+    for width, betas in (("16", "[0.9,0.99]"), ("8", "[0.5,0.99]"), ("8", "[0.9,0.99]")):
+        typed = ["model=selu", f"model.width={width}", "optim.lr=1e-3", f"optim.betas={betas}", "logger=csv"]
+        jobs.append((hyperparameters(cfg.settings, cfg.choices, typed), typed))
+    pass_swept(jobs)
+    sweep = swept()
+    assert sweep.columns == ["model.width", "optim.betas"]
+    assert sweep.values["model.width"] == [8, 16]
+    found = [hyperparameters(cfg.settings, cfg.choices, typed, sweep) for _, typed in jobs]
+    assert [(one["model.width"], one["optim.betas"]) for one in found] == [
+        (16.0, "[0.9,0.99]"),
+        (8.0, "[0.5,0.99]"),
+        (8.0, "[0.9,0.99]"),
+    ]

@@ -167,3 +167,26 @@ def test_jobs_of_a_sweep_end_their_loggers_and_run_what_is_left_for_the_exit_of_
         assert "label_smoothing" in (logs / "version_0" / "hparams.yaml").read_text()
         assert [*logs.glob("tb/events.out.tfevents.*")]
     assert ends == {"completed": ["success", None], "failed": ["failed", None]}
+
+
+REFUSING = "logger.mlflow.tracking_uri=http://me:hunter2@127.0.0.1:9"
+BROKEN = "+logger.broken={_target_: recording.Recorder, path: '${run_dir}/broken', fails: metrics}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [([BROKEN], "logger.broken"), (["logger=[tensorboard,mlflow]", REFUSING], "logger.mlflow")],
+    ids=["solo runs", "a population"],
+)
+def test_a_sweep_reports_a_logger_that_fails_once(tmp_path, settings, name):
+    retries = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "DO_NOT_TRACK": "true"}
+    done = sweep(*settings, "seed=1,2,3", f"output_dir={tmp_path}", "name=sweep", **retries)
+    assert done.returncode == 0, done.stderr
+    assert ("in 1 population" in done.stdout) == (name == "logger.mlflow")
+    [line] = [line for line in (done.stdout + done.stderr).splitlines() if f"{name} failed" in line]
+    assert line.startswith(f"warning: {name} failed, the run continues without it (")
+    assert line.endswith("); where it fails in other runs, their train.log says so")
+    logs = [path.read_text() for path in tmp_path.glob("sweep/*/train.log")]
+    assert [text.count(f"{name} failed") for text in logs] == [1, 1, 1]
+    assert "hunter2" not in done.stdout + done.stderr + "".join(logs)

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from conftest import STEPS
 from event_files import BOARD, event_files, points, values
 from trainlab.loggers.hparams import experiment as columns
-from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept_values, swept_values
+from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept, swept
 from trainlab.loggers.tensorboard import FINAL, TensorBoard, charts, results
 from trainlab.run import Interrupted
 from trainlab.runs.errors import Diverged
@@ -21,7 +21,7 @@ from trainlab.runs.files import read_rows
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
-METRICS = [*results(DEFAULT), "epochs", "total_s"]
+METRICS = ["val_acc", "test_acc", "epochs", "total_s"]
 CURVES = ("train/loss", "train/acc", "val/loss", "val/acc", "while training/lr", "while training/momentum")
 COLUMNS = {"while training/lr": "lr", "while training/momentum": "momentum"}  # of metrics.csv
 
@@ -63,11 +63,14 @@ def described(folder: Path) -> tuple[api_pb2.Experiment, dict[str, object], int 
 
 
 def assert_result_is_shown(result, folder):
-    """The figures of `result.json`, a point each, and nothing for those it has not; epochs count from one."""
-    figures = result.metrics | {"total_s": result.time["total_s"]}
+    """A point for each metric in HPARAMS, and none for those that the run has not; all figures as text."""
+    figures = result.metrics | {"total_s": result.time["total_s"], "best_epoch": result.metrics["best_epoch"] + 1}
+    [(_, text)] = values(folder)["result/text_summary"]
+    lines = text.tensor.string_val[0].decode().splitlines()
+    assert lines[2:] == [f"{name} | {figures[name]:.6g}" for name in figures if name in (*results(DEFAULT), *METRICS)]
     for name in METRICS:
         shown = [value for _, value in points(folder, f"{FINAL}/{name}")]
-        expected = [figures[name] + (name == "best_epoch")] if name in figures else []
+        expected = [figures[name]] if name in figures else []
         assert shown == pytest.approx(expected, rel=1e-6), name  # float32
 
 
@@ -90,7 +93,7 @@ def test_one_file_with_curves_hyperparameters_and_result(train):
     assert [(info.display_name, info.name.tag) for info in experiment.metric_infos] == [
         (m, f"{FINAL}/{m}") for m in METRICS
     ]
-    expected = {"optimizer": "SGD", "lr": 0.05, "momentum": 0.9, "seed": 3.0, "layers": "3 x 16", "batch_norm": False}
+    expected = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "seed": 3.0, "layers": "3 x 16", "batch_norm": False}
     assert {name: settings[name] for name in expected} == expected
     assert status == api_pb2.STATUS_SUCCESS
 
@@ -127,18 +130,20 @@ def test_charts_texts_and_the_order_of_sections(train):
     assert f"val_loss | {result.metrics['val_loss']:.6g}" in texts["result"].splitlines()
     assert found["tags/text_summary"][0][1].tensor.string_val == [b"first, second"]
     sections = sorted({tag.split("/")[0] for tag, points in found.items() if points[0][1].HasField("simple_value")})
-    assert sections == ["train", "val", FINAL, "while training"]  # as TensorBoard sorts them
+    assert sections == ["train", "val", "while training", FINAL]  # as TensorBoard sorts them
 
 
 def test_columns_have_the_values_of_the_sweep_to_filter_by(monkeypatch):
     monkeypatch.setenv(SWEPT_VARIABLE, "{}")
-    solo = {"model": "bn", "optimizer": "Adam", "lr": 0.1, "scheduler": "cosine", "seed": 1.0, "batch_norm": True}
+    solo = {"model": "bn", "optimizer": "adam", "data": "shapes", "lr": 0.1, "seed": 1.0, "batch_norm": True}
     jobs = [solo | {"seed": float(seed), "lr": lr} for seed in range(1, 4) for lr in (10.0**-k for k in range(10))]
-    pass_swept_values([*jobs, solo | {"model": "selu", "batch_norm": False}])
+    jobs.append(solo | {"model": "selu", "batch_norm": False})
+    typed = [[f"model={job['model']}", f"optim.lr={job['lr']}", f"seed={job['seed']}"] for job in jobs]
+    pass_swept([*zip(jobs, typed, strict=True)])
     found = {
         one.name: one
         for one in metadata.parse_experiment_plugin_data(
-            columns(solo, swept_values(), {}).value[0].metadata.plugin_data.content
+            columns(solo, swept(), {}).value[0].metadata.plugin_data.content
         ).hparam_infos
     }
     assert [*found["model"].domain_discrete] == ["bn", "selu"]
@@ -146,8 +151,8 @@ def test_columns_have_the_values_of_the_sweep_to_filter_by(monkeypatch):
     assert (found["seed"].type, found["lr"].type) == (api_pb2.DATA_TYPE_FLOAT64, api_pb2.DATA_TYPE_FLOAT64)
     assert (found["lr"].domain_interval.min_value, found["lr"].domain_interval.max_value) == (1e-9, 1)  # ten values
     assert [*found["batch_norm"].domain_discrete] == [False, True]
-    assert [*found["optimizer"].domain_discrete] == ["Adam"]
-    assert {name for name, one in found.items() if one.differs} == {"model", "lr", "seed", "batch_norm", "optimizer"}
+    assert [*found["optimizer"].domain_discrete] == ["adam"]
+    assert {name for name, one in found.items() if one.differs} == {"model", "lr", "seed", "optimizer", "data"}
 
 
 @pytest.mark.parametrize(
@@ -171,8 +176,8 @@ def test_a_run_that_was_interrupted_shows_what_it_had(train, tmp_path):
         train(BOARD, callbacks=(At(1, ctrl_c),))
     folder = tmp_path / "run"
     assert_curves_are_those_of_metrics_csv(folder)
-    assert len(points(folder, f"{FINAL}/val_loss")) == 1
-    assert points(folder, f"{FINAL}/test_loss") == []
+    assert len(points(folder, f"{FINAL}/val_acc")) == 1
+    assert points(folder, f"{FINAL}/test_acc") == []
     assert described(folder)[2] == api_pb2.STATUS_UNKNOWN
 
 
@@ -191,7 +196,7 @@ def test_a_diverged_run_has_its_hyperparameters_and_no_figures(train, tmp_path):
         train(BOARD, "optim=sgd", "optim.lr=1e30")
     _, settings, status = described(tmp_path / "run")
     assert (settings["lr"], status) == (1e30, api_pb2.STATUS_FAILURE)
-    assert not any(points(tmp_path / "run", f"{FINAL}/{name}") for name in ("val_loss", "test_loss", "best_epoch"))
+    assert not any(points(tmp_path / "run", f"{FINAL}/{name}") for name in ("val_acc", "test_acc"))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """W&B and MLflow, without a server: what their files have, for solo runs, resumed runs and members of a population."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def of_kind(folder, kind):
     return [getattr(one, kind) for one in every if one.WhichOneof("record_type") == kind]
 
 
+def summary_of(folder):
+    """The latest values of the summary."""
+    items = [item for one in of_kind(folder, "summary") for item in one.update]
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
 def mlflow_run(folder, outputs):
     from mlflow.tracking import MlflowClient
 
@@ -65,8 +72,14 @@ def test_a_run_is_whole_in_both(train, tmp_path):
     )
     config = {item.key: item.value_json for one in of_kind(folder, "config") for item in one.update}
     assert (config["seed"], '"width":16' in config["model"]) == ("3", True)
-    summary = {item.key: item.value_json for one in of_kind(folder, "summary") for item in one.update}
-    assert (summary["status"], float(summary["test/acc"])) == ('"completed"', result.metrics["test_acc"])
+    summary = summary_of(folder)
+    assert (summary["status"], summary["test/acc"]) == ("completed", result.metrics["test_acc"])
+    rows = read_rows(folder / "metrics.csv")
+    for name, how, best in (("val/loss", "min", min), ("val/acc", "max", max)):
+        values = [float(row[name]) for row in rows]
+        assert summary[name] == {how: best(values), "last": values[-1]}
+    axes = {one.name: one.step_metric for one in of_kind(folder, "metric")}
+    assert {axes[name] for name in ("train/loss", "val/acc", "lr", "epoch_s")} == {"epoch"}
     assert of_kind(folder, "exit")[0].exit_code == 0
     images = {path.name.partition("_")[0] for path in folder.glob("wandb/*/files/media/images/view/*.png")}
     assert images == {"training images", "test images", "confusion matrix"}
@@ -77,21 +90,58 @@ def test_a_run_is_whole_in_both(train, tmp_path):
     assert (run.data.params["seed"], run.data.params["model.width"]) == ("3", "16")
     assert run.data.metrics["test/acc"] == result.metrics["test_acc"]
     assert {Path(item.path).stem for item in client.list_artifacts(run.info.run_id, "view")} == images
-    known = {"study", "mlflow.db", "mlartifacts", ".mlflow.lock", "wandb_home"}
+    known = {"study", "mlflow.db", "mlartifacts", "wandb_home"}
     assert {path.name for path in tmp_path.iterdir()} == known  # nothing lies elsewhere
 
 
-class Stop(Callback):
-    """Ends the run inside its third epoch, at once."""
+class InThirdEpoch(Callback):
+    """Calls a function inside the third epoch."""
+
+    def __init__(self, function):
+        self.function = function
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.global_step == 2 * STEPS + 3:
-            signal.raise_signal(signal.SIGTERM)
+            self.function()
+
+
+def stop_at_once():
+    signal.raise_signal(signal.SIGTERM)
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+
+
+def crash():
+    raise RuntimeError("power cut")
+
+
+@pytest.mark.parametrize(
+    ("function", "raised", "status", "of_mlflow"),
+    [(crash, RuntimeError, "failed", "FAILED"), (press_ctrl_c, Interrupted, "interrupted", "KILLED")],
+    ids=["crash", "Ctrl-C"],
+)
+def test_a_run_that_does_not_complete_has_all_it_reached_in_both(train, tmp_path, function, raised, status, of_mlflow):
+    with pytest.raises(raised):
+        train(BOTH, "trainer.max_epochs=4", "tags=[a]", name="study/first", callbacks=(InThirdEpoch(function),))
+    folder = tmp_path / "study" / "first"
+    check_epochs(folder, tmp_path)
+    run, summary = of_kind(folder, "run")[0], summary_of(folder)
+    assert (run.display_name, run.run_group, [*run.tags]) == ("study/first", "study", ["a"])
+    assert {item.key for one in of_kind(folder, "config") for item in one.update} >= {"seed", "model", "optim"}
+    best = Result.read(folder).metrics["val_loss"]
+    assert (summary["status"], summary["val/best_loss"]) == (status, best)
+    assert of_kind(folder, "exit")[0].exit_code == 1
+    _, run = mlflow_run(folder, tmp_path)
+    assert (run.info.status, run.data.tags["status"]) == (of_mlflow, status)
+    assert run.data.metrics["val/best_loss"] == best
 
 
 def test_a_resumed_run_continues_its_runs_with_every_epoch_once(train, tmp_path):
     with pytest.raises(Interrupted):
-        train(BOTH, "trainer.max_epochs=4", callbacks=(Stop(),))
+        train(BOTH, "trainer.max_epochs=4", callbacks=(InThirdEpoch(stop_at_once),))
     folder = tmp_path / "run"
     _, run = mlflow_run(folder, tmp_path)
     assert (run.info.status, run.data.tags["status"]) == ("KILLED", "interrupted")

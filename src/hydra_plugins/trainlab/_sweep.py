@@ -21,7 +21,7 @@ from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
 from trainlab.console import output, status_line
-from trainlab.loggers.hyperparameters import Value, pass_swept_values
+from trainlab.loggers.hyperparameters import Value, pass_swept
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line
 from trainlab.report import analyze, find_runs, runs_table, write_report
@@ -73,7 +73,7 @@ def launch_trainings(
                 watch.say(line)
             if most_together != 1 and len(state.waiting) > 1:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
-            work = partial(_work, jobs, [job.hyperparameters for job in found])
+            work = partial(_work, jobs, [(job.hyperparameters, job.overrides) for job in found])
             interrupted = run_items(items, work, state, gpus, on_failure == "stop", watch)
         finally:
             watch.close()
@@ -209,12 +209,14 @@ def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
     return status, message.removeprefix("error: ")
 
 
-def _work(jobs: Jobs, hyperparameters: Sequence[Mapping[str, Value]], item: Item) -> dict[int, dict[str, str]]:
+def _work(
+    jobs: Jobs, every: Sequence[tuple[Mapping[str, Value], Sequence[str]]], item: Item
+) -> dict[int, dict[str, str]]:
     """In the item's process: run its jobs with output to their logs. Returns errors by job number.
 
-    ``hyperparameters`` are those of all jobs of the sweep.
+    ``every`` has the hyperparameters and the overrides of all jobs of the sweep.
     """
-    pass_swept_values(hyperparameters)
+    pass_swept(every)
     if len(item.jobs) > 1:
         from hydra_plugins.trainlab._population import train_together
 

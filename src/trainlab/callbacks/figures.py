@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NUMBERED = 40  # classes
-_TEST_IMAGES = 12  # as many as can be read at the size that TensorBoard shows pictures in, a third of the page's width
+# TensorBoard shows pictures in a third of the width of the page: sizes are those that can be read there.
+_TEST_IMAGES = 12
 _COLUMNS = 4
 
 
@@ -120,9 +121,7 @@ def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> "Figure":
 
     shares = (confusion / confusion.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
     many = len(classes) > _MOST_NUMBERED  # 10,000 numbers take 20 s
-    side = 1.8 + (0.1 if many else 0.32) * len(
-        classes
-    )  # inches; small, as TensorBoard shows images at a third of the page width
+    side = 1.8 + (0.1 if many else 0.32) * len(classes)  # inches
     figure = Figure(figsize=(side, side), dpi=110, layout="tight")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainlab.config.overrides import PATHS
 from trainlab.config.resolvers import resolvers_registered
+from trainlab.passwords import without_passwords
 from trainlab.runs.files import absolute
 
 _OF_RUNS = ("last", "latest")  # of ckpt_path: the last checkpoint of the run itself, or of the newest one
@@ -46,8 +47,8 @@ class RunConfig:
             return resolve(cfg, self.overrides, self.choices, self.config_dir)
 
     def to_yaml(self) -> str:
-        """The settings as YAML, as Hydra reads it."""
-        return OmegaConf.to_yaml(OmegaConf.create(self.settings), resolve=True)
+        """The settings as YAML, as Hydra reads it, without the passwords of URLs."""
+        return OmegaConf.to_yaml(OmegaConf.create(without_passwords(self.settings)), resolve=True)
 
 
 def resolve(

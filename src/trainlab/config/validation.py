@@ -1,10 +1,12 @@
 """Checks of the settings of a run that no object of it has."""
 
+import os
 from pathlib import Path
 
 import torch
 
 from trainlab.config.construct import Config, select
+from trainlab.passwords import masked_settings
 from trainlab.runs.provenance import provenance
 from trainlab.runs.result import Result
 from trainlab.training.length import check_length
@@ -28,6 +30,7 @@ _FOLDERS = {
     "callbacks.step_losses.dirpath": "",
     "logger.csv.save_dir": "",
 }
+_VARIABLES = {"logger.mlflow.tracking_uri": "MLFLOW_TRACKING_URI"}  # that are used where files left a password out
 
 
 def check_settings(config: Config) -> None:
@@ -45,6 +48,11 @@ def check_settings(config: Config) -> None:
     path = Path(name if isinstance(name, str) else "")  # of a number, YAML has not kept how it was written
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"name must be that of a folder under output_dir, as text, got {name!r}; set name")
+    for key, url in masked_settings(config):
+        variable = _VARIABLES.get(key)
+        if not (variable and os.environ.get(variable)):
+            last, way_out = key.rpartition(".")[2], f", or the environment variable {variable}" if variable else ""
+            raise ValueError(f"{last} needs its password, which files leave out, got {url}; set {key}{way_out}")
     for key, part in _FOLDERS.items():
         folder, own = select(config, key), Path(config["run_dir"], part)
         if folder is not None and Path(str(folder)) != own:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainlab.loggers.hyperparameters import Value
+from trainlab.loggers.hyperparameters import Swept, Value
 
 # TensorBoard's libraries take a while to import: only where something is written.
 if TYPE_CHECKING:
@@ -12,25 +12,23 @@ if TYPE_CHECKING:
     from tensorboard.plugins.hparams.api_pb2 import HParamInfo
 
 SUCCESS, FAILURE = ("completed", "debug", "pruned"), ("diverged", "failed")  # statuses; of others TensorBoard has none
-_SHOWN_FIRST = ("model", "optimizer", "lr", "scheduler", "seed")
-_MAX_SHOWN = 5  # columns of hyperparameters that the tab shows at first
+_USUAL = ("model", "optimizer", "data", "seed", "lr")
+_MAX_SHOWN = 5  # columns of hyperparameters that the tab shows at first, whatever it is given
 _MAX_BOXES = 9  # values that the tab has a checkbox for each; of more, a regular expression or an interval
 
 
-def experiment(
-    hyperparameters: Mapping[str, Value], swept: Mapping[str, Sequence[Value]], metrics: Mapping[str, str]
-) -> "Summary":
+def experiment(hyperparameters: Mapping[str, Value], sweep: Swept, metrics: Mapping[str, str]) -> "Summary":
     """The columns of the tab; the same in every run, as TensorBoard takes them from any run.
 
     Args:
         hyperparameters: of the run.
-        swept: values of each in the sweep that the run is part of; empty for a solo run.
+        sweep: that the run is part of.
         metrics: tag of each metric.
     """
     from tensorboard.plugins.hparams import api_pb2, metadata
 
-    values = {name: sorted({*swept.get(name, ()), value}) for name, value in hyperparameters.items()}
-    shown = _shown(values)
+    values = {name: sorted({*sweep.values.get(name, ()), value}) for name, value in hyperparameters.items()}
+    shown = [*dict.fromkeys([*sweep.columns, *_USUAL])][:_MAX_SHOWN]
     content = api_pb2.Experiment(
         # TensorBoard sorts by `differs`, then by name.
         hparam_infos=[_column(name, found, differs=name in shown) for name, found in values.items()],
@@ -59,13 +57,6 @@ def session_end(status: str) -> "Summary":
     known = dict.fromkeys(SUCCESS, api_pb2.STATUS_SUCCESS) | dict.fromkeys(FAILURE, api_pb2.STATUS_FAILURE)
     info = plugin_data_pb2.SessionEndInfo(status=known.get(status, api_pb2.STATUS_UNKNOWN), end_time_secs=time.time())
     return _summary(metadata.SESSION_END_INFO_TAG, session_end_info=info)
-
-
-def _shown(values: Mapping[str, Sequence[Value]]) -> list[str]:
-    """The hyperparameters to show at first: those that differ between runs, then the usual ones."""
-    differing = [name for name, found in values.items() if len(found) > 1]
-    first = [name for name in _SHOWN_FIRST if name in differing]
-    return [*dict.fromkeys([*first, *differing, *_SHOWN_FIRST])][:_MAX_SHOWN]
 
 
 def _column(name: str, values: Sequence[Value], differs: bool) -> "HParamInfo":

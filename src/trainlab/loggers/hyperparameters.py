@@ -3,58 +3,120 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from trainlab.runs.fingerprint import training_overrides
 
 Value = str | float | bool
 _MAX_PASSED = 20  # values of one hyperparameter: of so many, only the limits are shown
-SWEPT_VARIABLE = "TRAINLAB_SWEPT"  # passes the values that a sweep's jobs have to each of its runs
+SWEPT_VARIABLE = "TRAINLAB_SWEPT"  # passes what differs between a sweep's jobs to each of its runs
+# Columns of the settings whose names differ from theirs.
+_COLUMNS = {
+    "optim": "optimizer",
+    **{f"model.{name}": name for name in ("activation", "initializer", "batch_norm", "dropout", "standardize")},
+    **{f"optim.{name}": name for name in ("lr", "weight_decay")},
+    "data.batch_size": "batch_size",
+    "task.label_smoothing": "label_smoothing",
+    "trainer.gradient_clip_val": "gradient_clip",
+    "trainer.max_epochs": "max_epochs",
+}
 
 
-def hyperparameters(config: Mapping[str, Any], model: str | None = None) -> dict[str, Value]:
+@dataclass(frozen=True)
+class Swept:
+    """What differs between the jobs of a sweep; empty for a solo run.
+
+    Attributes:
+        columns: of the settings that differ as they were given, in that order.
+        values: of every column in all jobs, sorted; of many, the first and the last ones.
+    """
+
+    columns: Sequence[str] = ()
+    values: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+
+
+_SOLO = Swept()
+
+
+def hyperparameters(
+    config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str] = (), sweep: Swept = _SOLO
+) -> dict[str, Value]:
     """The hyperparameters of a run: for every configuration the same names with values of the same types.
 
-    Settings that do not apply are 0, false or "none".
+    Settings that do not apply are 0, false or "none". Parts have the names of the options that were chosen; one that is
+    named by its `_target_` has that of the class.
 
     Args:
         config: resolved configuration.
-        model: name of the option of the group `model`; None for the name of the network's class.
+        choices: the chosen option of each group.
+        overrides: that it was composed with.
+        sweep: that the run is part of; its settings without a column get one, by their key.
     """
-    network, optimizer, scheduler = (config.get(group) or {} for group in ("model", "optim", "scheduler"))
-    data, trainer = config["data"], config["trainer"]
-    return {
-        "model": model or _name(network or config["module"]),
+    network, optimizer = config.get("model") or {}, config.get("optim") or {}
+    data, trainer, given = config["data"], config["trainer"], _given(overrides)
+
+    def named(group: str) -> str:
+        part, is_given = config.get(group) or {}, group in given
+        is_ours = str(part.get("_target_")).startswith(("trainlab.", "torch."))  # and not of an experiment file
+        is_option = choices.get(group) and f"{group}._target_" not in given and (is_given or is_ours)
+        return str(choices[group]) if is_option else _name(part)
+
+    found: dict[str, Value] = {
+        "model": named("model" if network else "module"),
         "layers": _layers(network),
         "activation": str(network.get("activation") or "none"),
         "initializer": str(network.get("initializer") or "none"),
         "batch_norm": bool(network.get("batch_norm")),
         **_dropout(network),
         "standardize": bool(network.get("standardize")),
-        "optimizer": _name(optimizer),
+        "optimizer": named("optim"),
         "lr": _number(optimizer.get("lr")),
         "momentum": next(iter(_numbers(optimizer.get("betas") or optimizer.get("momentum"))), 0.0),
         "weight_decay": _number(optimizer.get("weight_decay")),
-        "scheduler": _name(scheduler),
+        "scheduler": named("scheduler"),
         "batch_size": _number(data.get("batch_size")),
         "augmentation": _augmentation(data),
         "label_smoothing": _number(config["task"].get("label_smoothing")),
         "gradient_clip": _number(trainer.get("gradient_clip_val")),
-        "data": str(data.get("name") or _name(data)),
+        "data": str(data.get("name") or named("data")),
         "max_epochs": _number(trainer.get("max_epochs")),
         "seed": _number(config["seed"]),
     }
+    added = {key: (given.get(key, "none"), sweep.values[key]) for key in sweep.columns if key not in found}
+    return found | {key: float(text) if isinstance(values[0], float) else text for key, (text, values) in added.items()}
 
 
-def swept_values() -> dict[str, list[Value]]:
-    """Values of each hyperparameter in the sweep that this process trains a run of; empty for a solo run."""
-    return json.loads(os.environ.get(SWEPT_VARIABLE, "{}"))
+def swept() -> Swept:
+    """What differs in the sweep that this process trains a run of."""
+    return Swept(**json.loads(os.environ.get(SWEPT_VARIABLE, "{}")))
 
 
-def pass_swept_values(jobs: Sequence[Mapping[str, Value]]) -> None:
-    """Have ``swept_values`` of this process return what the ``jobs`` of its sweep have."""
-    names = jobs[0] if jobs else {}
-    every = {name: sorted({job[name] for job in jobs}) for name in names}
-    passed = {name: [*dict.fromkeys([*values[:_MAX_PASSED], values[-1]])] for name, values in every.items()}
-    os.environ[SWEPT_VARIABLE] = json.dumps(passed)
+def pass_swept(jobs: Sequence[tuple[Mapping[str, Value], Sequence[str]]]) -> None:
+    """Have ``swept`` of this process return what differs between ``jobs``: hyperparameters and overrides of each."""
+    given = [_given(overrides) for _, overrides in jobs]
+    keys = dict.fromkeys(key for one in given for key in one)
+    texts = {_COLUMNS.get(key, key): [one.get(key, "none") for one in given] for key in keys}
+    columns = [column for column, found in texts.items() if len({*found}) > 1]
+    every = {name: [job[name] for job, _ in jobs] for name in (jobs[0][0] if jobs else {})}
+    every |= {column: _of_one_type(texts[column]) for column in columns if column not in every}
+    values = {name: sorted({*found}) for name, found in every.items()}
+    passed = {name: [*dict.fromkeys([*found[:_MAX_PASSED], found[-1]])] for name, found in values.items()}
+    os.environ[SWEPT_VARIABLE] = json.dumps(asdict(Swept(columns, passed)))
+
+
+def _given(overrides: Sequence[str]) -> dict[str, str]:
+    """Values as they were typed by key, of the settings that decide what is trained."""
+    pairs = (override.lstrip("+").partition("=") for override in training_overrides(overrides))
+    return {key: value for key, _, value in pairs}
+
+
+def _of_one_type(texts: Sequence[str]) -> Sequence[Value]:
+    """As numbers, where all are some."""
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        return texts
 
 
 def _name(part: Mapping[str, Any]) -> str:

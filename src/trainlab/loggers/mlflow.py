@@ -5,13 +5,16 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.loggers import MLFlowLogger
 
 from trainlab.loggers.hparams import SUCCESS
+from trainlab.passwords import has_masked_password
 from trainlab.runs.files import locked, write_atomically
+from trainlab.tasks.reported import TaskMetrics
 
 # mlflow takes a while to import, and is not always installed: only where something is written.
 if TYPE_CHECKING:
@@ -30,7 +33,8 @@ class MLflow(MLFlowLogger):
     Args:
         save_dir: folder of the run.
         store_dir: folder of `mlflow.db`, which is used without a ``tracking_uri``, and of `mlartifacts`.
-        tracking_uri: of a server; None for the environment variable MLFLOW_TRACKING_URI, or ``store_dir``.
+        tracking_uri: of a server or database; None, or one whose password was left out, for the environment variable
+            MLFLOW_TRACKING_URI, or ``store_dir``.
         experiment_name: of MLflow's experiment.
         name: of the run.
         group: name of its sweep.
@@ -55,20 +59,22 @@ class MLflow(MLFlowLogger):
         import mlflow  # noqa: F401  # which sets the level of its log
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # of a new store, each step would be in the run's output
-        uri, store = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"), Path(store_dir).absolute()
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # each new attempt to reach a server
+        given = None if has_masked_password(tracking_uri) else tracking_uri
+        elsewhere, store = given or os.environ.get("MLFLOW_TRACKING_URI"), Path(store_dir).absolute()
+        uri = elsewhere or f"sqlite:///{store}/mlflow.db"
         self._id_file = Path(save_dir, "mlflow_run_id")
-        self._store_lock = store / ".mlflow.lock"
-        with locked(self._store_lock):  # of several processes, one makes the tables
+        with _tables_lock(uri):
             super().__init__(
                 experiment_name,
                 name,
-                uri or f"sqlite:///{store}/mlflow.db",
+                uri,
                 {"group": group or "", "tags": ", ".join(tags)},
                 run_id=self._id_file.read_text().strip() if resume and self._id_file.exists() else None,
-                artifact_location=None if uri else f"{store}/mlartifacts",
+                artifact_location=None if elsewhere else f"{store}/mlartifacts",
             )
 
-    def start(self, config: Mapping[str, Any]) -> None:
+    def start(self, config: Mapping[str, Any], _: TaskMetrics) -> None:
         """Open the MLflow run and log the resolved configuration.
 
         MLflow keeps the parameters of a run that is continued; `config.yaml` among its artifacts is the current one.
@@ -76,9 +82,7 @@ class MLflow(MLFlowLogger):
         from mlflow.entities import Param
 
         resumed, client = self._run_id is not None, self._mlflow_client
-        with locked(self._store_lock):  # of several processes, one makes the experiment
-            if client.get_experiment_by_name(self._experiment_name) is None:
-                client.create_experiment(self._experiment_name, self._artifact_location)
+        self._make_experiment()
         run_id = str(self.run_id)
         if resumed:
             client.update_run(run_id, "RUNNING")
@@ -89,6 +93,23 @@ class MLflow(MLFlowLogger):
             client.log_batch(run_id, params=parameters[i : i + _PARAMETERS])
         client.log_dict(run_id, dict(config), "config.yaml")
         log.info("MLflow run %s: %s", run_id, self._tracking_uri)
+
+    def _make_experiment(self) -> None:
+        """Make the experiment, unless another process has done so; Lightning would warn."""
+        from mlflow.exceptions import MlflowException
+
+        client, name = self._mlflow_client, self._experiment_name
+        if client.get_experiment_by_name(name) is None:
+            try:
+                client.create_experiment(name, self._artifact_location)
+            except MlflowException:
+                if client.get_experiment_by_name(name) is None:
+                    raise
+
+    @staticmethod
+    def try_once() -> None:
+        """Have this process try each request once: a server has not answered for minutes."""
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
     def logged_steps(self) -> set[int]:
         """Steps of the epochs that earlier processes have written to this MLflow run."""
@@ -103,6 +124,12 @@ class MLflow(MLFlowLogger):
         self.log_metrics(results, step)
         self.experiment.set_tag(str(self.run_id), "status", status)
         self.experiment.set_terminated(str(self.run_id), _STATUS.get(status, "FAILED"))
+
+
+def _tables_lock(uri: str) -> AbstractContextManager[None]:
+    """Of several processes, one makes the tables of a SQLite file. What another server or database does is its own."""
+    is_file = uri.startswith("sqlite:///")
+    return locked(Path(uri.removeprefix("sqlite:///") + ".lock"), is_removed=True) if is_file else nullcontext()
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -17,12 +17,14 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from lightning_utilities.core.imports import RequirementCache
 
 from trainlab.loggers.hparams import SUCCESS
-from trainlab.loggers.hyperparameters import hyperparameters
+from trainlab.loggers.hyperparameters import Value
 from trainlab.loggers.metrics_csv import MetricsCSV
 from trainlab.loggers.mlflow import MLflow
 from trainlab.loggers.tensorboard import TensorBoard, results
 from trainlab.loggers.wandb import WandB
+from trainlab.passwords import without_passwords
 from trainlab.runs.files import read_rows
+from trainlab.runs.notices import notify
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
 log = logging.getLogger(__name__)
@@ -103,7 +105,12 @@ class RunLoggers(dict[str, Logger]):
                 logger.log_figure(name, figure, step)
 
     def start(
-        self, trainer: Trainer, config: Mapping[str, Any], model: str | None, metrics: TaskMetrics, step: int | None
+        self,
+        trainer: Trainer,
+        config: Mapping[str, Any],
+        columns: Mapping[str, Value],
+        metrics: TaskMetrics,
+        step: int | None,
     ) -> None:
         """Make the loggers, log the configuration, and give them to the trainer.
 
@@ -112,7 +119,7 @@ class RunLoggers(dict[str, Logger]):
         Args:
             trainer: of the run.
             config: resolved configuration.
-            model: name of the option of the group `model`.
+            columns: hyperparameters of the run, for TensorBoard.
             metrics: of the run's task.
             step: step of the checkpoint that the run continues from; None for a new run.
         """
@@ -121,9 +128,9 @@ class RunLoggers(dict[str, Logger]):
             try:
                 self[key] = logger = make(step is not None)
                 if isinstance(logger, TensorBoard):
-                    logger.start(hyperparameters(config, model), metrics, step, config)
+                    logger.start(columns, metrics, step, config)
                 elif isinstance(logger, WandB | MLflow):
-                    logger.start(config)
+                    logger.start(config, metrics)
                     _continue(logger, Path(config["run_dir"], "metrics.csv"), -1 if step is None else step)
                 else:
                     logger.log_hyperparams(dict(config))
@@ -164,10 +171,14 @@ class RunLoggers(dict[str, Logger]):
             self._fail(key, error)
 
     def _fail(self, key: str, error: Exception, what: str = "failed, the run continues without it") -> None:
-        """Warn once of each logger."""
+        """Warn once of each logger, in a sweep once for all of its runs."""
         if key not in self._failed:
-            reason = textwrap.shorten(str(error), _REASON, placeholder=" ...")
-            log.warning("logger.%s %s (%s: %s)", key, what, type(error).__name__, reason)
+            reason = textwrap.shorten(without_passwords(str(error)), _REASON, placeholder=" ...")
+            message = f"logger.{key} {what} ({type(error).__name__}: {reason})"
+            log.warning(message)
+            notify(f"logger.{key}", f"warning: {message}; where it fails in other runs, their train.log says so")
+            if isinstance(self.get(key), MLflow):
+                MLflow.try_once()  # or each member of a population would wait for as long
         self._failed.add(key)
 
 

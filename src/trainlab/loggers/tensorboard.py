@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from trainlab.loggers.hparams import experiment, session_end, session_start
-from trainlab.loggers.hyperparameters import Value, swept_values
+from trainlab.loggers.hyperparameters import Value, swept
 from trainlab.runs.files import write_atomically
 from trainlab.tasks.reported import TaskMetrics
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # TensorBoard sorts sections by name and opens the first two: train and val. All others come after them.
-_WHILE_TRAINING = "while training"  # learning rate, momentum and times
+_WHILE_TRAINING = "while training"  # the section of OF_EPOCHS
+OF_EPOCHS = ("lr", "momentum", "epoch_s", "images_per_s")  # of every epoch, besides its metrics
 _NO_CURVES = ("epoch", "parameters")
-FINAL = "values at the end"  # one point each, for HPARAMS, which reads its metrics from curves
 LR_SEARCH = "view/learning rate search"
 TRAINING_IMAGES, TEST_IMAGES, CONFUSION_MATRIX = "view/training images", "view/test images", "view/confusion matrix"
-# Layer statistics come last: they have one chart per layer.
+# Then layer statistics, which have one chart per layer.
 LAYERS = {
     "mean": "within layers: activations, mean",
     "std": "within layers: activations, standard deviation",
@@ -34,6 +34,7 @@ LAYERS = {
     "distinct_units": "within layers: weights, distinct units",
 }
 HISTOGRAMS = {kind: f"within layers: {kind}" for kind in ("activations", "weights", "gradients")}
+FINAL = "without curves, for HPARAMS"  # one point each: that tab reads its metrics from scalars alone; comes last
 _TEXTS = [f"{name}/text_summary" for name in ("config", "tags", "result")]  # as `add_text` names them
 Histograms = Mapping[str, Mapping[str, dict[str, Any] | None]]  # by kind and layer
 _EVENT_FILES = "events.out.tfevents.*"
@@ -51,7 +52,8 @@ class TensorBoard(TensorBoardLogger):
 
     def __init__(self, save_dir: str) -> None:
         super().__init__(save_dir, name="", version="")  # a run has one folder
-        self._final: dict[str, str] = {}  # tags of the figures of the end
+        self._final: dict[str, str] = {}  # tags of the metrics in HPARAMS
+        self._results: Collection[str] = ()  # metrics on the TEXT tab
 
     def save(self) -> None:
         """Do nothing: Lightning would write hyperparameters to a file, and they are in `config.yaml`."""
@@ -74,9 +76,11 @@ class TensorBoard(TensorBoardLogger):
         """
         from torch.utils.tensorboard.summary import custom_scalars
 
-        self._final = {name: f"{FINAL}/{name}" for name in (*results(metrics), "epochs", "total_s")}
+        compared = metrics.compared_by
+        self._final = {name: f"{FINAL}/{name}" for name in (compared.key, compared.test.key, "epochs", "total_s")}
+        self._results = (*results(metrics), "epochs", "total_s")
         layout = custom_scalars(charts(metrics))
-        described = [experiment(hyperparameters, swept_values(), self._final), session_start(hyperparameters)]
+        described = [experiment(hyperparameters, swept(), self._final), session_start(hyperparameters)]
         # TensorBoard uses the first of several descriptions of a run, so earlier ones are removed.
         replaced = {value.tag for summary in (layout, *described, session_end("")) for value in summary.value}
         replaced |= {*_TEXTS, *self._final.values(), TEST_IMAGES, CONFUSION_MATRIX, LR_SEARCH}
@@ -132,9 +136,11 @@ class TensorBoard(TensorBoardLogger):
             status: status of `result.json`.
             step: number of optimizer steps.
         """
-        found = {name: value + (name == "best_epoch") for name, value in figures.items() if name in self._final}
-        for name, value in found.items():  # epochs count from one
-            self.experiment.add_scalar(self._final[name], value, step)
+        # Epochs count from one.
+        found = {name: value + (name == "best_epoch") for name, value in figures.items() if name in self._results}
+        for name, tag in self._final.items():
+            if name in found:
+                self.experiment.add_scalar(tag, found[name], step)
         rows = [f"status | {status}", "--- | ---", *(f"{name} | {value:.6g}" for name, value in found.items())]
         self.experiment.add_text("result", "\n".join(rows), step)
         self.experiment.file_writer.add_summary(session_end(status))
@@ -145,7 +151,7 @@ class TensorBoard(TensorBoardLogger):
 def results(metrics: TaskMetrics) -> dict[str, str]:
     """Metrics of `result.json`, and their names in loggers that divide names by slashes."""
     validation = {metric.key: f"val/best_{metric.key.removeprefix('val_')}" for metric in metrics.every}
-    test = {metric.test.key: metric.test.key.replace("_", "/", 1) for metric in metrics.every}
+    test = {metric.test.key: metric.test.tag for metric in metrics.every}
     return {**validation, **test, "best_epoch": "val/best_epoch"}
 
 
@@ -154,9 +160,8 @@ def charts(metrics: TaskMetrics) -> dict[str, dict[str, list[Any]]]:
 
     TensorBoard colors lines by run, and tells tags apart by small symbols only.
     """
-    tags = {metric.name: metric.key.replace("_", "/", 1) for metric in metrics.every}
-    validation = {name: ["Multiline", [f"{tag}$"]] for name, tag in tags.items()}
-    both = {name: ["Multiline", [f"train/{tag.removeprefix('val/')}$", f"{tag}$"]] for name, tag in tags.items()}
+    validation = {metric.name: ["Multiline", [f"{metric.tag}$"]] for metric in metrics.every}
+    both = {metric.name: ["Multiline", [f"{metric.train_tag}$", f"{metric.tag}$"]] for metric in metrics.every}
     return {
         "validation": validation,
         "training and validation": both | {"learning rate": ["Multiline", [f"{_tag('lr')}$"]]},
@@ -165,7 +170,7 @@ def charts(metrics: TaskMetrics) -> dict[str, dict[str, list[Any]]]:
 
 def _tag(name: str) -> str:
     """The tag of a curve; what a user's LightningModule logs without a section gets one that comes first."""
-    if name in ("lr", "momentum", "epoch_s", "images_per_s"):
+    if name in OF_EPOCHS:
         return f"{_WHILE_TRAINING}/{name}"
     return name if "/" in name else f"run/{name}"
 

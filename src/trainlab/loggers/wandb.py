@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.loggers import WandbLogger
 
 from trainlab.loggers.hparams import SUCCESS
+from trainlab.loggers.tensorboard import OF_EPOCHS
+from trainlab.tasks.reported import TaskMetrics
 
 # wandb takes a while to import, and is not always installed: only where something is written.
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ _HEADER, _BLOCK = 7, 32768  # bytes of a .wandb file: its header, and the blocks
 class WandB(WandbLogger):
     """Logger that writes a run to Weights & Biases, in `wandb/` of its folder and, unless ``offline``, to the server.
 
-    W&B's step is the optimizer step. A run that is resumed continues the W&B run that lies in its folder.
+    W&B's step is the optimizer step; charts are over epochs. A run that is resumed continues the W&B run that lies in
+    its folder.
 
     Args:
         save_dir: folder of the run.
@@ -72,11 +75,16 @@ class WandB(WandbLogger):
         )
         self._wandb_init.pop("anonymous", None)  # which W&B warns of, whatever it is
 
-    def start(self, config: Mapping[str, Any]) -> None:
-        """Open the W&B run and log the resolved configuration."""
+    def start(self, config: Mapping[str, Any], metrics: TaskMetrics) -> None:
+        """Open the W&B run, define charts over epochs and the best values in the summary, and log the configuration."""
         import wandb
 
         self._experiment = run = wandb.init(**self._wandb_init)
+        run.define_metric("epoch", hidden=True)
+        for metric in metrics.every:
+            run.define_metric(metric.tag, step_metric="epoch", summary=f"{metric.mode},last" if metric.mode else "last")
+        for name in (*(metric.train_tag for metric in metrics.every), *OF_EPOCHS):
+            run.define_metric(name, step_metric="epoch")
         self.log_hyperparams(dict(config))
         log.info("W&B run %s: %s", run.id, Path(run.dir).parent if run.offline else run.url)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _RETRY_S = 0.05  # between two attempts to take a lock
 _NEW: set[Path] = set()  # folders that this process has made, or that did not exist before Hydra made them
@@ -148,7 +148,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def locked(
-    path: Path, error: str = "", patience_s: float = 0.0, on_wait: Callable[[], object] = lambda: None
+    path: Path,
+    error: str = "",
+    patience_s: float = 0.0,
+    on_wait: Callable[[], object] = lambda: None,
+    is_removed: bool = False,
 ) -> Iterator[None]:
     """Hold the lock file ``path``, made if need be; it is released with the process, however that ends.
 
@@ -157,26 +161,45 @@ def locked(
         error: message for when another process holds it; without one it is waited for.
         patience_s: how long to wait before that is an error.
         on_wait: is called before waiting without an end.
+        is_removed: whether the file is removed at the end.
 
     Raises:
         ValueError: another process holds it, and there is an ``error``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience_s
-    with path.open("a") as file:
-        while True:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            _take_lock(file, error, deadline, on_wait)
+            if not _is_at(file, path):
+                continue  # who held it has removed it
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not error:
-                    on_wait()
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                    break
-                if time.monotonic() >= deadline:
-                    raise ValueError(error) from None
-                time.sleep(_RETRY_S)
-        yield
+                yield
+            finally:
+                if is_removed:
+                    path.unlink(missing_ok=True)
+            return
+
+
+def _take_lock(file: IO[str], error: str, deadline: float, on_wait: Callable[[], object]) -> None:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not error:
+                on_wait()
+                fcntl.flock(file, fcntl.LOCK_EX)
+                return
+            if time.monotonic() >= deadline:
+                raise ValueError(error) from None
+            time.sleep(_RETRY_S)
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
 
 
 def missing_folders(folder: Path) -> list[Path]:

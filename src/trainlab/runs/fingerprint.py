@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainlab.passwords import without_passwords
 from trainlab.tasks.metrics import METRICS
 
 Config = Mapping[str, Any]
@@ -107,7 +108,7 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping) and value:
             found |= settings(value, f"{path}.")
         else:
-            found[path] = value
+            found[path] = without_passwords(value)
     return found
 
 
@@ -149,8 +150,8 @@ def is_debug_run(config: Config) -> bool:
 
 
 def training_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides, as they were given, without those of paths, observers and machine settings."""
-    given = as_typed(overrides)
+    """The overrides, as they were given but for passwords, without those of paths, observers and machine settings."""
+    given = without_passwords(as_typed(overrides))
     left_out = tuple(key for key in _WHERE_AND_HOW if not (key.startswith("data.") and _names_own_data(given)))
     return [o for o in given if not o.lstrip("+~").startswith(left_out)]
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from trainlab.passwords import without_passwords
 from trainlab.runs.errors import Diverged, Interrupted
 from trainlab.runs.files import describe_os_error, locked, missing_folders, remove_empty, write_atomically
 from trainlab.runs.fingerprint import differences, fingerprint, is_debug_run, kept_when_continued
@@ -101,7 +102,7 @@ def result_written(result: Result, folder: Path) -> Iterator[None]:
                 "traceback": str(folder / "traceback.txt"),
             }
             with contextlib.suppress(OSError):  # on a full disk the result is more important
-                write_atomically(folder / "traceback.txt", traceback.format_exc().encode())
+                write_atomically(folder / "traceback.txt", without_passwords(traceback.format_exc()).encode())
         with contextlib.suppress(OSError):  # the first error is raised below
             result.write(folder)
         if interrupted and not isinstance(error, Interrupted):
@@ -146,6 +147,14 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"exit status {error.code}"
     return describe_os_error(error, "output_dir") if isinstance(error, OSError) else str(error)
+
+
+def mask_hydra_files(folder: Path) -> None:
+    """Mask passwords in what Hydra has written to the folder of a run before it starts."""
+    for path in (folder / ".hydra").glob("*.yaml"):
+        text = path.read_text()
+        if (masked := without_passwords(text)) != text:
+            write_atomically(path, masked.encode())
 
 
 def run_folder_lock(folder: Path) -> AbstractContextManager[None]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainlab.passwords import without_passwords
 from trainlab.runs.files import write_atomically, write_in_place
 from trainlab.runs.format import FORMAT, check_format
 from trainlab.tasks.metrics import Metric
@@ -71,7 +72,7 @@ class Result:
         return (self.error or {}).get("message", "").strip().partition("\n")[0]
 
     def write(self, folder: Path) -> None:
-        """Write `result.json` atomically. Numbers that are not finite become null: JSON has none.
+        """Write `result.json` atomically, without the passwords of URLs. Numbers that are not finite become null.
 
         While a run is running the file is padded with blanks, so that the final result fits in it on a full disk.
 
@@ -79,7 +80,7 @@ class Result:
             OSError: it cannot be written.
         """
         assert self.status in STATUSES
-        content = json.dumps({"format": FORMAT} | _without_nan(asdict(self)), indent=2, allow_nan=False)
+        content = json.dumps({"format": FORMAT} | _plain(asdict(self)), indent=2, allow_nan=False)
         text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), content)
         path, bytes_ = folder / RESULT, (text + "\n").encode()
         try:
@@ -127,13 +128,13 @@ def _damaged(path: Path, error: Exception, to_train: bool) -> ValueError:
     return ValueError(f"{path} is damaged ({error}){'; remove it, or set another name=' * to_train}")
 
 
-def _without_nan(value: Any) -> Any:
-    """``value``, plain, with None in place of NaN and infinities."""
+def _plain(value: Any) -> Any:
+    """``value`` for JSON: None in place of NaN and infinities, and no passwords."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else without_passwords(value)
 
 
 def folder_of_result(folder: Path, fingerprint: str) -> Path:

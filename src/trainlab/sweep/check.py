@@ -43,7 +43,7 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     """
     quiet()
     folder, config, ckpt_path = cfg.run_dir, copy.deepcopy(cfg.settings), cfg.settings["ckpt_path"]
-    limit, model = config["trainer"]["max_epochs"] or -1, cfg.choices.get("model")
+    limit, composed = config["trainer"]["max_epochs"] or -1, (config, cfg.choices, cfg.overrides)
     same, limit = identity(config, folder), limit if limit > 0 else None
     job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)
     ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(config["sweep"]["trial"])
@@ -51,10 +51,10 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     own = result if result and result.status in ended and result.fingerprint == job.fingerprint else None
     untested = own is not None and config["test"] and lacks_test(own)
     if own and not untested:
-        return replace(job, metrics=TaskMetrics.read(own.task), hyperparameters=hyperparameters(config, model))
+        return replace(job, metrics=TaskMetrics.read(own.task), hyperparameters=hyperparameters(*composed))
     check_search(cfg)
     parts = build(cfg)
-    job = replace(job, metrics=parts.learner.reported(()), hyperparameters=hyperparameters(config, model))
+    job = replace(job, metrics=parts.learner.reported(()), hyperparameters=hyperparameters(*composed))
     if untested or not config["train"]:
         if ckpt_path is not None:
             raise ValueError("without training a sweep tests its own completed runs; leave out ckpt_path")

@@ -4,6 +4,7 @@ import contextlib
 import signal
 from pathlib import Path
 
+from trainlab.passwords import without_passwords
 from trainlab.processes import INTERRUPTED
 from trainlab.runs.files import write_atomically
 from trainlab.runs.result import Result, folder_of_result
@@ -56,7 +57,7 @@ def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str,
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}
     with contextlib.suppress(OSError):  # the disk is full; the sweep's table shows the outcome anyway
         if error and not of_another:
-            write_atomically(folder / "traceback.txt", error["traceback"].encode())
+            write_atomically(folder / "traceback.txt", without_passwords(error["traceback"]).encode())
     with contextlib.suppress(OSError):
         if not of_another:
             result.write(folder)

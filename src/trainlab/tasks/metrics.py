@@ -30,6 +30,16 @@ class Metric:
         return format(value, self.spec)
 
     @property
+    def tag(self) -> str:
+        """Name in loggers, which divide names by slashes: "val/acc"."""
+        return self.key.replace("_", "/", 1)
+
+    @property
+    def train_tag(self) -> str:
+        """That of the training: "train/acc"."""
+        return f"train/{self.tag.partition('/')[2]}"
+
+    @property
     def name(self) -> str:
         """The label without the split: "accuracy"."""
         return self.label.removeprefix("validation ").removeprefix("test ")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from trainlab.processes import POLL_S, Forked, signals_handled
+from trainlab.runs import notices
 from trainlab.runs.result import ENDED, folder_of_result
 from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
 from trainlab.sweep.plan import Item
@@ -73,6 +74,7 @@ def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
     check_members = 0.0
     signals: list[int] = []
     with TemporaryDirectory(prefix="trainlab-") as reports, signals_handled(lambda number, _: signals.append(number)):
+        warned = notices.Notices(Path(reports, "notices"))
         try:
             while running or (waiting and not stopping and not signals):
                 while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
@@ -100,6 +102,8 @@ def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
                 if time.monotonic() > deadline:
                     for one in running:
                         one.process.kill()
+                for text in warned.new():
+                    watch.say(text)
                 watch.tick(state)
                 time.sleep(POLL_S)
         finally:
@@ -135,7 +139,7 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
     def in_child() -> Any:
         for name in FOREIGN_VARIABLES:
             os.environ.pop(name, None)
-        os.environ.update(environment | {VARIABLE: str(report)})
+        os.environ.update(environment | {VARIABLE: str(report), notices.VARIABLE: str(reports / "notices")})
         if environment:
             torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
         return work(item)
