@@ -31,7 +31,7 @@ FLOORS = (
     ("trainlab.statistics", "trainlab.tasks"),
     ("trainlab.validation",),
     ("trainlab.arguments", "trainlab.console", "trainlab.process_state", "trainlab.processes", "trainlab.randomness"),
-    ("trainlab.programs",),
+    ("trainlab.passwords", "trainlab.programs"),
     ("trainlab",),
 )
 
