@@ -17,7 +17,7 @@ def without_passwords(value: T) -> T:
     if isinstance(value, Mapping):
         return {key: without_passwords(item) for key, item in value.items()}  # type: ignore[return-value]  # a mapping
     if isinstance(value, list | tuple):
-        return type(value)(map(without_passwords, value))  # type: ignore[return-value]  # a list or tuple
+        return type(value)(map(without_passwords, value))
     return value
 
 

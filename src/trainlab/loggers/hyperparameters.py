@@ -111,12 +111,12 @@ def _given(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _of_one_type(texts: Sequence[str]) -> Sequence[Value]:
+def _of_one_type(texts: Sequence[str]) -> list[Value]:
     """As numbers, where all are some."""
     try:
         return [float(text) for text in texts]
     except ValueError:
-        return texts
+        return [*texts]
 
 
 def _name(part: Mapping[str, Any]) -> str:
