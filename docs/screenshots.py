@@ -112,6 +112,7 @@ def shoot_page(browser: Browser, report: Path, to: Path) -> None:
     for name, (width, height, scheme) in WINDOWS.items():
         page = open_page(browser, report.as_uri(), width, height, scheme)
         page.screenshot(path=to.with_name(f"{to.name}_{name}.png"))
+        page.evaluate("document.querySelectorAll('#runs').forEach(e => e.open = true)")
         runs = page.locator("[aria-label='Tools of Table: runs']")
         if runs.count():
             runs.evaluate("e => scrollTo(0, e.getBoundingClientRect().top + scrollY - 60)")

@@ -30,7 +30,7 @@ def test_runs_are_filtered_by_words_in_any_order(open_page, report):
     assert len(names(opened)) == 7
     field = opened.page.get_by_label("Filter").last
     field.fill("SEED=2 selu")
-    assert names(opened) == ["selu lr=0.0001 seed=2"]
+    assert names(opened) == ["selu lr=1e-4 seed=2"]
     assert opened.page.locator(f"{TOOLS} [role=status]").inner_text() == "1 of 7 rows"
     field.fill("nothing")
     assert names(opened) == []
@@ -42,8 +42,8 @@ def test_runs_are_filtered_by_words_in_any_order(open_page, report):
 def test_names_are_sorted_by_the_numbers_in_them(open_page, report):
     opened = open_page(report)
     opened.click_header(RUNS, opened.headers(RUNS).index("run"))
-    expected = [f"elu lr=0.0001 seed={seed}" for seed in (1, 2, 3)]
-    expected += ["selu lr=1e-05 seed=10", *(f"selu lr=0.0001 seed={seed}" for seed in (1, 2, 3))]
+    expected = [f"elu lr=1e-4 seed={seed}" for seed in (1, 2, 3)]
+    expected += ["selu lr=1e-5 seed=10", *(f"selu lr=1e-4 seed={seed}" for seed in (1, 2, 3))]
     assert names(opened) == expected
     texts = ["lr=0.001", "lr=1e-2", "lr=0.0001", "seed=10", "seed=2", "a-1b", "x=-2", "x=1", "9f2", "c4aa4dc1"]
     found = opened.page.evaluate("texts => texts.sort(compareTexts)", texts)
@@ -57,7 +57,7 @@ def test_columns_are_chosen_and_those_of_one_value_are_hidden_behind_a_switch(op
     shown = page.locator(f"{RUNS} th:visible")
     assert "status" in shown.all_inner_texts()  # the same in all rows, and always of interest
     assert "test acc †" not in shown.all_inner_texts()
-    switch = page.locator(TOOLS).get_by_label("Show what is the same in all rows: test acc † 25.00%")
+    switch = page.locator(TOOLS).get_by_label("Show constant columns (test acc † = 25.00 %)")
     assert not switch.is_checked()
     switch.focus()
     page.keyboard.press("Space")
@@ -81,13 +81,13 @@ def test_status_and_the_link_to_the_folder_are_on_the_screen_of_a_desktop(open_p
 
 def test_a_run_links_to_its_folder(open_page, report):
     opened = open_page(report)
-    opened.page.get_by_role("link", name="selu lr=1e-05 seed=10").first.click()
+    opened.page.get_by_role("link", name="selu lr=1e-5 seed=10").first.click()
     opened.page.wait_for_url("**/rates%20%26%20more/selu%20%234/")
     assert "config.yaml" in opened.page.locator("body").inner_text()
 
 
 def test_a_cell_shows_its_exact_value(open_page, report):
-    cell = open_page(report).page.locator(f"{RUNS} td", has_text="53.10%")
+    cell = open_page(report).page.locator(f"{RUNS} td", has_text="53.10 %")
     cell.hover()
     assert cell.get_attribute("title") == "val acc: 0.531"
 
@@ -102,7 +102,7 @@ def test_a_chart_shows_the_value_under_the_pointer(open_page, report, width):
         "pointsOf(JSON.parse(document.querySelector('figure#accuracy_by_epoch script').textContent))"
     )
     point = next(point for point in places if point["text"].endswith(": 3\naccuracy: 53.03 %"))
-    assert point["text"].startswith("selu lr=0.0001")
+    assert point["text"].startswith("selu lr=1e-4")
     chart.scroll_into_view_if_needed()
     box = chart.locator("img").bounding_box()
     opened.page.mouse.move(box["x"] + point["x"] * box["width"] + 2, box["y"] + point["y"] * box["height"] - 2)

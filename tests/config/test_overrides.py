@@ -14,9 +14,9 @@ from trainlab.config.overrides import (
     parse_overrides,
     quoted,
     readable,
-    short_number,
 )
 from trainlab.config.resolvers import PROJECT
+from trainlab.runs.numbers import short_number
 
 
 def test_the_folder_of_a_run_says_what_sets_it_apart():

@@ -86,6 +86,17 @@ def test_what_is_read_all_at_once_needs_memory():
         data.check()
 
 
+def test_where_the_images_are_is_described_in_megabytes(tmp_path):
+    data = Shapes(num_train=500, num_test=500, val_size=100)  # 1000 images of 3 x 32 x 32 bytes
+    assert data.describe_memory() == "3.1 MB of images in memory (limit 8 GB)"
+    for part in ("train", "test"):
+        np.save(tmp_path / f"{part}.npy", np.zeros((100, 100, 100, 1), dtype=np.uint8))
+        np.save(tmp_path / f"{part}_labels.npy", np.arange(100) % 3)
+    lazy = Arrays(str(tmp_path), memory=0, num_workers=1, **SIZES)
+    expected = "2.0 MB of images, above the limit of 0 GB (data.memory), are read when they are needed, by 1 worker"
+    assert lazy.describe_memory() == expected
+
+
 def settings(root, tmp_path, *more):
     return [
         *NADAM,

@@ -65,7 +65,7 @@ def test_a_folder_of_nothing_but_broken_runs_has_a_report(study: Path):
         cut_in_half(path)
     write_report([study])
     assert "No run is completed, so there is no best one." in (study / "report.html").read_text()
-    assert "6 runs: all unreadable." in (study / "report.md").read_text()
+    assert "6 of 6 runs did not complete (unreadable) and are left out." in (study / "report.md").read_text()
     assert "No run is completed, so there is no best one." in (study / "report.md").read_text()
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from trainlab.report.groups import group_runs
 from trainlab.report.plots.canvas import COLORS, MAX_CURVES, canvas, shorten
 from trainlab.report.plots.curves import curves_note, cut_off, highest_shown, plot_learning_curves
-from trainlab.report.plots.groups import axis_positions, plot_against_lr, plot_groups
+from trainlab.report.plots.groups import axis_positions, plot_against_lr, plot_groups, plot_intervals
 from trainlab.report.plots.lr_search import label_without_lr
 from trainlab.report.runs import find_runs
 
@@ -87,7 +88,7 @@ def test_nothing_without_a_completed_run(leave, tmp_path: Path):
 def test_widely_spread_numbers_are_placed_by_their_logarithm():
     heights, ticks = axis_positions([1e-4, 1e-3, 1e-2])
     assert heights == pytest.approx([0, 0.5, 1])
-    assert [text for _, text in ticks] == ["0.0001", "0.001", "0.01"]
+    assert [text for _, text in ticks] == ["1e-4", "1e-3", "0.01"]
     assert axis_positions([5, 10, 20])[0] == pytest.approx([0, 1 / 3, 1])
 
 
@@ -102,8 +103,8 @@ def test_what_is_no_number_is_spaced_evenly():
 def test_names_are_shortened_in_the_middle():
     assert shorten("short") == "short"
     assert shorten("a" * 40 + "z" * 40, 11) == "aaaaa…zzzzz"
-    assert label_without_lr("bn lr=0.001 depth=5") == "bn depth=5"
-    assert label_without_lr("lr=0.001") == "all"
+    assert label_without_lr("bn lr=1e-3 depth=5") == "bn depth=5"
+    assert label_without_lr("lr=1e-3") == "all"
 
 
 def test_a_wild_epoch_or_group_does_not_flatten_the_others():
@@ -168,3 +169,63 @@ def test_nothing_moves_along_the_axis_of_the_learning_rate(leave, tmp_path: Path
     plot_against_lr(group_runs(find_runs([tmp_path])), "val_acc")
     lines = [line.get_xdata() for line in drawn[0].get_lines() if line.get_linestyle() == "-"]
     assert [list(xs) for xs in lines] == [[1e-4, 1e-3]] * 3
+
+
+@pytest.fixture
+def axes_of(monkeypatch: pytest.MonkeyPatch):
+    """The axes of all figures drawn from now on."""
+    drawn = []
+    for module in ("curves", "groups"):
+        keep = f"trainlab.report.plots.{module}.render"
+        monkeypatch.setattr(keep, lambda figure: drawn.append(figure.axes[0]) or (b"", b""))
+    return drawn
+
+
+def test_a_model_has_one_hue_in_all_plots_and_a_lower_rate_a_paler_shade(leave, tmp_path: Path, axes_of):
+    for model in ("elu", "selu"):
+        for lr in (1e-4, 1e-3):
+            leave(f"{model},{lr}", [1.0], [0.5 + 10 * lr + 0.1 * (model == "selu")], 1, model, lr=lr)
+    groups = group_runs(find_runs([tmp_path]))
+    plot_learning_curves(groups, "val_acc", "epochs")
+    plot_against_lr(groups, "val_acc")
+    curves = {line.get_label(): line.get_color() for line in axes_of[0].get_lines()}
+    by_rate = {line.get_label(): line.lines[0].get_color() for line in axes_of[1].containers}
+    assert by_rate == {"selu": COLORS[0], "elu": COLORS[1]}
+    assert [curves[f"{model} lr=1e-3"] for model in by_rate] == [color.lower() for color in by_rate.values()]
+    full, pale = (np.array(to_rgb(curves[f"selu lr={lr}"])) for lr in ("1e-3", "1e-4"))
+    assert (pale >= full).all() and (pale > full).any()
+
+
+def test_an_axis_that_hides_something_says_where_it_is_cut(leave, tmp_path: Path, axes_of):
+    leave("a", [2.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "elu")
+    plot_learning_curves(group_runs(find_runs([tmp_path])), "val_loss", "epochs")
+    leave("b", [900.0, 1.5, 1.2], [0.3, 0.4, 0.5], 1, "selu")
+    plot_learning_curves(group_runs(find_runs([tmp_path])), "val_loss", "epochs")
+    whole, cut = ([text.get_text() for text in axes.texts] for axes in axes_of)
+    assert (whole, cut) == ([], ["axis cut at 2.3"])  # 1.15 * 2.0
+
+
+def test_undecided_groups_are_hollow_and_lost_ones_are_named(leave, tmp_path: Path, axes_of):
+    for model, values in {"best": (0.50, 0.51), "near": (0.49, 0.50), "far": (0.2, 0.211)}.items():
+        for seed, value in enumerate(values, 1):
+            leave(f"{model}{seed}", [1.0], [value], seed, model)
+    leave("wild", [1.0], [0.1], 1, "wild", status="diverged")
+    groups = group_runs(find_runs([tmp_path]))
+    verdicts = {"best": "best", "near": "undecided", "far": "significantly worse"}
+    plot_intervals(groups[:3], verdicts, groups[3:])
+    (axes,) = axes_of
+    dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [line.get_markerfacecolor() == "white" for line in dots] == [False, True, False]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["best", "near", "far", "wild"]
+    assert axes.texts[-1].get_text() == "1 diverged"
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [*verdicts.values()]
+
+
+def test_the_title_names_training_where_it_is_drawn_and_seconds_say_where_means_end(leave, tmp_path: Path):
+    for seed in (1, 2):
+        leave(f"{seed}", [2.0, 1.0], [0.3, 0.4], seed)
+    groups = group_runs(find_runs([tmp_path]))
+    by_epoch, by_second = (plot_learning_curves(groups, "val_acc", against) for against in ("epochs", "seconds"))
+    assert by_epoch.title == "Accuracy, validation and training, against epochs"
+    assert by_epoch.caption == "" and by_second.caption.startswith("Each mean ends where the first of its seeds ends")

@@ -40,14 +40,14 @@ def test_a_run_that_is_not_completed_does_not_count_in_the_means_of_its_group(st
 def test_where_a_run_is_kept_sets_no_group_apart(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], seed=1, overrides=("data.root=/images/1", "seed=1"))
     leave("b", [1.0], [0.5], seed=2, overrides=("data.root=/images/2", "seed=2"))
-    assert groups_in(tmp_path) == {"MLP NAdam lr=0.0001": [1, 2]}  # of the only group, the settings that name it
+    assert groups_in(tmp_path) == {"MLP NAdam lr=1e-4": [1, 2]}  # of the only group, the settings that name it
 
 
 def test_runs_of_the_same_settings_on_other_images_are_groups_of_their_own(leave, tmp_path: Path):
     for seed, digest in ((1, "0123456789"), (2, "0123456789"), (3, "abcdefghij"), (1, "abcdefghij")):
         leave(f"{digest}{seed}", [float(seed)], [0.5], seed=seed, provenance_data_digest=digest)
     leave("unknown", [1.0], [0.5], seed=4, status="failed", provenance_data_digest=None)
-    name = "elu lr=0.0001 images="
+    name = "elu lr=1e-4 images="
     assert groups_in(tmp_path) == {f"{name}01234567": [1, 2], f"{name}abcdefgh": [1, 3]}
     first, second = group_runs(find_runs([tmp_path]))
     assert (first.rank, second.rank) == (1.5, 2.0)
@@ -89,13 +89,13 @@ def test_labels_hold_the_overrides_that_differ_options_by_name(leave, tmp_path: 
     for model, lr in (("elu", 1e-4), ("elu", 5e-4), ("selu", 5e-4)):
         overrides = ("model.depth=20", f"optim.lr={lr}", f"model={model}", "callbacks.progress=null")
         leave(f"{model}{lr}", [lr * 1000], [0.5], activation=model, lr=lr, overrides=overrides)
-    assert [*groups_in(tmp_path)] == ["elu lr=0.0001", "elu lr=0.0005", "selu lr=0.0005"]
+    assert [*groups_in(tmp_path)] == ["elu lr=1e-4", "elu lr=5e-4", "selu lr=5e-4"]
 
 
 def test_what_the_overrides_do_not_tell_apart_the_settings_do(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], lr=1e-4, overrides=())
     leave("b", [2.0], [0.5], lr=1e-3, overrides=())
-    assert [*groups_in(tmp_path)] == ["lr=0.0001", "lr=0.001"]
+    assert [*groups_in(tmp_path)] == ["lr=1e-4", "lr=1e-3"]
 
 
 def test_a_seed_counts_once_and_the_first_folder_by_name_is_it(leave, tmp_path: Path):
@@ -118,7 +118,7 @@ def test_runs_that_are_not_completed_count_in_no_mean(leave, tmp_path: Path, sta
 def test_a_number_written_in_another_way_is_the_same_number(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], seed=1, overrides=("optim.lr=1e-4", "seed=1"))
     leave("b", [1.0], [0.5], seed=2, overrides=("optim.lr=0.0001", "seed=2"))
-    assert groups_in(tmp_path) == {"lr=0.0001": [1, 2]}
+    assert groups_in(tmp_path) == {"lr=1e-4": [1, 2]}
 
 
 def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
@@ -127,7 +127,7 @@ def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
     leave("c", [1.0], [0.5], seed=2, status="failed")
     assert analyze([tmp_path], find_runs([tmp_path])).warnings == [
         "1 of 3 runs did not complete (failed) and is left out.",
-        "Some seeds of elu lr=0.0001 did not complete: those that did may be the luckier ones.",
+        "Some seeds of elu lr=1e-4 did not complete: those that did may be the luckier ones.",
         "1 of 3 runs repeats the settings and the seed of another and is left out: each seed counts once.",
     ]
 
@@ -135,13 +135,13 @@ def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
 def test_a_label_hides_no_setting_that_differs(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], activation="elu", lr=1e-4, overrides=("model=elu",))
     leave("b", [2.0], [0.5], activation="bn", lr=5e-4, overrides=("model=bn", "optim.lr=0.0005"))
-    assert [*groups_in(tmp_path)] == ["elu lr=0.0001", "bn lr=0.0005"]
+    assert [*groups_in(tmp_path)] == ["elu lr=1e-4", "bn lr=5e-4"]
 
 
 def test_a_learning_rate_that_came_with_an_option_is_named(leave, tmp_path: Path):
     leave("a", [1.0], [0.5], activation="elu", lr=1e-4, overrides=("model=elu",))
     leave("b", [2.0], [0.5], activation="bn", lr=5e-4, overrides=("model=bn",))
-    assert [*groups_in(tmp_path)] == ["elu lr=0.0001", "bn lr=0.0005"]
+    assert [*groups_in(tmp_path)] == ["elu lr=1e-4", "bn lr=5e-4"]
 
 
 def test_groups_are_in_the_order_of_what_they_are_compared_by(leave, tmp_path: Path):
@@ -150,7 +150,7 @@ def test_groups_are_in_the_order_of_what_they_are_compared_by(leave, tmp_path: P
     assert [*groups_in(tmp_path)] == ["selu", "elu"]
     (table,) = group_tables(analyze([tmp_path], find_runs([tmp_path])))
     assert table.headings[:2] == ["group", "val acc"]
-    assert [row[1][0] for row in table.rows] == ["60.00%", "50.00%"]
+    assert [row[1][0] for row in table.rows] == ["60.00 %", "50.00 %"]
 
 
 def test_an_epoch_as_long_as_many_makes_seconds_doubtful(study: Path):

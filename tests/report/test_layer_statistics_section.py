@@ -87,7 +87,7 @@ def test_a_figure_has_a_column_a_group_and_a_line_an_epoch(leave, tmp_path):
     look(leave("a1", [1.0], [0.5], 1))
     look(leave("a2", [1.0], [0.5], 2), shift=1.0)
     look(leave("b", [0.9], [0.5], 1, "selu"), layers=2)
-    leave("c", [0.8], [0.5], 1, "relu")  # was not looked into
+    leave("c", [0.8], [0.5], 1, "relu")  # has no layer statistics
     picture = pictures_of(tmp_path)["layers"]
     assert "The layers from the input on" in picture.caption
     groups = {group.label: group for group in group_runs(find_runs([tmp_path]))}

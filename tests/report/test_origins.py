@@ -7,6 +7,7 @@ from trainlab.report.findings import best_run
 from trainlab.report.provenance import provenance_warnings, repeat_command, summarize_provenance
 from trainlab.report.runs import find_runs
 from trainlab.report.write import write_report
+from trainlab.runs.result import Result
 
 
 def test_what_ran(study: Path):
@@ -31,13 +32,37 @@ def test_nothing_to_warn_of(study: Path):
         ("data_digest", "other", "The runs are of 2 different data digests: they did not see the same images"),
         ("versions", {"python": "3.12.0"}, "The runs are of 2 different versions of Python or the libraries"),
         ("git_dirty", True, "1 of 7 runs was made with changes that are not committed"),
-        ("host", "elsewhere", "The runs were made on 2 different machines or devices: seconds are not comparable"),
+        ("host", "elsewhere", "The runs were made on 2 machines (host, elsewhere): their times are not comparable."),
     ],
 )
 def test_runs_that_differ_in_more_than_settings(study: Path, leave, key: str, value: object, said: str):
     leave("other", [1.0], [0.5], seed=9, **{f"provenance_{key}": value})
     (warning,) = provenance_warnings(find_runs([study]))
     assert warning.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("devices", "said"),
+    [
+        (("cpu (x86_64, 1 threads)", "cpu (x86_64, 1 thread)"), []),
+        (
+            tuple(f"cpu (x86_64, {threads})" for threads in ("1 thread", "16 threads", "2 threads", "2 threads")),
+            ["The runs used 1, 2 or 16 threads: their times are not comparable."],
+        ),
+        (
+            ("cpu (x86_64, 2 threads)", "NVIDIA H200"),
+            ["The runs were made on 2 devices (cpu (x86_64), NVIDIA H200): their times are not comparable."],
+        ),
+    ],
+)
+def test_what_makes_times_differ_is_named(leave, tmp_path: Path, devices: tuple[str, ...], said: list[str]):
+    for seed, device in enumerate(("NVIDIA H100", *devices)):
+        status = "completed" if seed else "failed"  # which is not compared
+        folder = leave(f"{seed}", [1.0], [0.5], seed, status=status)
+        result = Result.read(folder)
+        result.time["device"] = device
+        result.write(folder)
+    assert provenance_warnings(find_runs([tmp_path])) == said
 
 
 def test_several_values_are_counted(study: Path, leave):

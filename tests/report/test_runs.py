@@ -74,7 +74,7 @@ def leave_foreign(folder: Path) -> None:
     for name, content in FOREIGN.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    # Those are not looked into: each has thousands of folders, or copies of a run's files.
+    # These are skipped: each has thousands of folders, or copies of the files of a run.
     for name in (".hydra/config.yaml", "mlruns/0/run/artifacts/config.yaml", "wandb/run/files/config.yaml"):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_text("seed: 1\n")

@@ -105,7 +105,7 @@ def test_a_search_by_accuracy_is_reported_by_accuracy(tmp_path: Path):
     (tmp_path / "study.json").write_text(json.dumps(content))
     search = read_search(tmp_path)
     assert search.best.number == 1
-    assert describe_best_trial(search).startswith("Best of 6 trials: trial 1, validation accuracy 70.00%, with ")
+    assert describe_best_trial(search).startswith("Best of 6 trials: trial 1, validation accuracy 70.00 %, with ")
     history, *_ = pictures = plot_search(search)
     assert history.caption == "Higher is better; the orange dot is the best trial."
     assert pictures[-1].title == "Validation accuracy against each setting"
@@ -139,4 +139,4 @@ def test_a_damaged_file_is_reported_and_the_rest_of_the_report_is_complete(study
     write_report([study])
     text = (study / "report.md").read_text()
     assert "study.json is damaged (JSONDecodeError" in text
-    assert "| elu | 48.00% |" in text
+    assert "| elu | 48.00 % |" in text

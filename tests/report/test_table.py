@@ -28,7 +28,7 @@ def below(runs: list[Run]) -> list[str]:
 
 def test_a_row_holds_the_figures_of_the_best_checkpoint_with_epochs_counted_from_one():
     run = a_run("a", "model=bn", metrics=METRICS, time={"epoch_s": 3.14159})
-    assert cells([run]) == [["a", "50.00%", "1.2346", "43.21%", "5", "15", "3.1", "completed"]]
+    assert cells([run]) == [["a", "50.00 %", "1.2346", "43.21 %", "5", "15", "3.1", "completed"]]
 
 
 def test_runs_are_named_by_the_settings_that_differ_and_what_is_the_same_is_below():
@@ -37,8 +37,8 @@ def test_runs_are_named_by_the_settings_that_differ_and_what_is_the_same_is_belo
         a_run("b", "model=bn", "optim.lr=1e-3", "seed=2", metrics=METRICS | {"best_epoch": 5}),
     ]
     assert cells(runs) == [
-        ["lr=1e-4", "50.00%", "1.2346", "43.21%", "5", "-"],
-        ["lr=1e-3", "50.00%", "1.2346", "43.21%", "6", "-"],
+        ["lr=1e-4", "50.00 %", "1.2346", "43.21 %", "5", "-"],
+        ["lr=1e-3", "50.00 %", "1.2346", "43.21 %", "6", "-"],
     ]
     assert below(runs)[0] == "2 runs, all completed; 15 epochs each"
 
@@ -61,7 +61,7 @@ def test_runs_with_the_same_reason_share_a_line():
     runs = [a_run(f"a{i}", f"seed={i}", status="interrupted") for i in range(5)]
     assert below(runs) == [
         "5 runs, all interrupted",
-        "chosen on validation data; † is of the test set",
+        "Best epoch chosen on validation data; † = test set",
         "interrupted: seed=0, seed=1, seed=2 and 2 more: stopped before its end; the same command resumes it",
     ]
 
@@ -106,6 +106,6 @@ def test_a_run_is_one_row_on_a_terminal_of_80_columns():
         console.print(runs_table(runs, Path("/outputs")))
     lines = shown.get().splitlines()
     assert max(map(len, lines)) <= 80
-    figures = ["50.00%", "1.2346", "43.21%", "12.3"]
+    figures = ["50.00 %", "1.2346", "43.21 %", "12.3"]
     rows = [line for line in lines if all(figure in line for figure in figures)]
     assert [line.partition("  ")[0].strip() for line in rows] == ["lr=0.0001 seed=1", "lr=0.0005 seed=5"]

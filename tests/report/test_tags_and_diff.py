@@ -72,7 +72,7 @@ def test_two_runs_are_compared_by_setting_and_result(leave, tmp_path):
     assert lines[: lines.index(["[bold]results[/]", "", ""])] == [
         ["[bold]settings that differ[/]", "", ""],
         ["model.activation", "elu", "selu"],
-        ["optim.lr", "0.0012345", "0.0001"],
+        ["optim.lr", "1.2345e-3", "1e-4"],
         ["optim.momentum", "not set", "0.9"],
     ]
     for line in (["val_acc", "0.6", "0.25"], ["epochs", "2", "1"], ["status", "completed", "completed"]):

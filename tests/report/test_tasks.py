@@ -93,7 +93,7 @@ def test_where_lower_is_better_the_lowest_is(leave_task: Leave, tmp_path: Path):
     assert pair_matrices(findings)[0].rows[0][2][0] == "0.8 ± 0.2484*"
     assert findings.answer() == (
         "Best: bn, validation mean absolute error 3.2 (± 0.2484, 95 % interval over 3 seeds). The other group is "
-        "significantly worse; it is 0.8 ± 0.2484 behind."
+        "significantly worse; it is 0.8 ± 0.2484 behind (p = 0.005)."
     )
 
 
@@ -106,8 +106,8 @@ def test_names_and_formats_are_those_of_the_task(regression: Path):
     assert "## Runs, by validation r2" in text
     assert "- By validation r2 at its best epoch." in text
     assert "**Best: bn, validation r2 0.822 (± 0.02733, 95 % interval over 3 seeds).**" in text
-    assert "bn reached elu's best validation r2 (0.62) after 2.0 ± 0.0 epochs" in text
-    assert "the second at the first r2 that is as high" in text
+    assert "bn reached elu's best validation r2 (0.62) after 2.0 epochs" in text
+    assert 'so "faster" is claimed only for a value that both reach: the lower of the two best values of r2.' in text
     assert "accura" not in text
     assert "val_r2_difference" in (regression / "pairs.csv").read_text()
     table = runs_table(find_runs([regression]), regression).renderables[0]

@@ -63,8 +63,8 @@ def test_markdown_shows_the_same_sentences_and_figures(study: Path):
     write_report([study])
     text = (study / "report.md").read_text()
     assert "**Best: selu, validation accuracy 53.0 % (± 2.5 points, 95 % interval over 3 seeds).**" in text
-    assert " The other group is significantly worse; it is 5.0 ± 0.1 points behind.\n" in text
-    assert "| elu | 48.00% | 45.52% to 50.48% | 3 | 5.0 ± 0.1 |" in text
+    assert " The other group is significantly worse; it is 5.0 ± 0.1 points behind (p = 4e-5).\n" in text
+    assert "| elu | 48.00 % | 45.52 % to 50.48 % | 3 | 5.0 ± 0.1\\* |" in text
     shown = {line.partition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")}
     assert shown == {f"figures/{name}.png" for name in FIGURES}
     assert all((study / name).read_bytes().startswith(b"\x89PNG") for name in shown)

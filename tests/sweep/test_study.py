@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from run_folders import outcome
-from trainlab.config.overrides import short_number
+from trainlab.runs.numbers import short_number
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import JOURNAL, Settings, Study, describe_space, status_of
 from trainlab.tasks.metrics import METRICS

@@ -254,7 +254,7 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     if not folders:
         return
     console = output()
-    console.print(runs_table(find_runs(folders), Path.cwd()))
+    console.print(runs_table(find_runs(folders), Path.cwd(), console.width))
     try:
         findings = analyze([sweep_dir], find_runs([sweep_dir]))
         console.print(Text(findings.answer()))

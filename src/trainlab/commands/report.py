@@ -47,7 +47,9 @@ def main() -> None:
             runs = with_tags(runs, arguments.tags.split(","))
         findings = analyze(arguments.folders, runs)
         console.print(Text(findings.answer()))
-        console.print(runs_table(runs, Path.cwd()))
+        console.print(runs_table(runs, Path.cwd(), console.width))
+        if repeats := findings.describe_repeats():
+            console.print(Text(repeats))
         print(f"report: {write_report(arguments.folders, arguments.output_dir, findings)}")
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error, '--output-dir')}")

@@ -6,12 +6,12 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from trainlab.config.renamed import describe_renamed
 from trainlab.runs.fingerprint import training_overrides
+from trainlab.runs.numbers import short_number
 
 MAX_FOLDER_BYTES = 120
 # Settings that are paths: what is typed as a number there is a folder's name.
@@ -22,7 +22,6 @@ PATHS = (
 # What Hydra reads without quotes. Names of folders and paths have more in them: "=" and "," of a sweep, "~", "ö".
 _PLAIN = re.compile(r"[A-Za-z0-9_\-/+.$%*@?|:,()\[\]{}\\ ]*")
 _CALL_OR_CONTAINER = re.compile(r"\w+\(.*\)|[\[{].*")  # range(0,10,step=5), tag(a=1,2), [a, b], {a: b}
-_FLOAT = re.compile(r"-?(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", re.IGNORECASE)
 _OF_MODULE = "module."
 _CHOOSES_OPTIONS = ("experiment", "debug")  # groups whose options choose those of other groups
 _DIGITS = 10  # of a range's numbers, which adding up steps has left more of
@@ -57,18 +56,6 @@ def written_alike(override: str) -> str:
     """``override``; equal numbers of settings are equal text."""
     key, equals, value = override.partition("=")
     return f"{key}{equals}{short_number(value)}" if "." in key and key.lstrip("+") not in PATHS else override
-
-
-def short_number(text: str) -> str:
-    """``text``; a number that is no integer in its shorter form, such as "1e-4" for "0.0001" and "1.0e-04"."""
-    if not _FLOAT.fullmatch(text):
-        return text
-    plain = repr(float(text))
-    number = Decimal(plain).normalize()
-    if not number.is_finite() or -3 < number.adjusted() < 5:
-        return plain
-    first, *rest = map(str, number.as_tuple().digits)
-    return f"{'-' * number.is_signed()}{first}{'.' * bool(rest)}{''.join(rest)}e{number.adjusted()}"
 
 
 def readable(arguments: Sequence[str], once: bool = True) -> list[str]:

@@ -148,11 +148,13 @@ class ImageData(TrainingData):
 
     def describe_memory(self) -> str:
         """Where the images are, in one line."""
-        size = f"{self.num_bytes / 1e9:.3g} GB of images"
+        gb, limit = self.num_bytes / 1e9, f"{self.memory:g} GB"
+        size = f"{gb:.3g} GB of images" if gb >= 1 else f"{1000 * gb:.1f} MB of images"
         if self.in_memory:
-            return f"{size} in memory (data.memory={self.memory:g})"
-        by = f"by {self._of_process['num_workers']} workers"
-        return f"{size}, above data.memory={self.memory:g}, are read when they are needed, {by}"
+            return f"{size} in memory (limit {limit})"
+        workers = self._of_process["num_workers"]
+        by = f"by {workers} worker{'s' if workers != 1 else ''}"
+        return f"{size}, above the limit of {limit} (data.memory), are read when they are needed, {by}"
 
     def count_val_images(self, total: int) -> int:
         """Number of images held out for validation, of ``total`` training images."""

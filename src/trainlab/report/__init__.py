@@ -10,8 +10,9 @@ from trainlab.report.descriptions import (
 )
 from trainlab.report.diff import diff_table
 from trainlab.report.findings import Findings, analyze
-from trainlab.report.formatting import format_bounds, format_mean, format_p, format_points
-from trainlab.report.groups import NOT_GIVEN, Group, group_runs, value_of
+from trainlab.report.formatting import TEST_NOTE, format_bounds, format_mean, format_p, format_points
+from trainlab.report.groups import Group, group_runs
+from trainlab.report.labels import NOT_GIVEN, value_of
 from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
 from trainlab.report.plots.canvas import COLORS, MARKERS, Plot, canvas, legend_below, render
 from trainlab.report.plots.curves import curves_note, plot_learning_curves
@@ -20,7 +21,7 @@ from trainlab.report.plots.layers import plot_layers
 from trainlab.report.provenance import summarize_provenance
 from trainlab.report.run_table import RunTable, load_runs, runs_table
 from trainlab.report.runs import Run, find_runs, read_run, with_tags
-from trainlab.report.tables import TEST_NOTE, Cell, Table
+from trainlab.report.tables import Cell, Table
 from trainlab.report.write import page_environment, write_report
 
 __all__ = [

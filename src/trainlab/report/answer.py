@@ -1,14 +1,18 @@
 """What a report says first: which group is best, by how much, and whether the others are significantly worse."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from trainlab.report.comparisons import Pair, by_metric
-from trainlab.report.formatting import format_estimate, format_gap, format_points
+from trainlab.report.formatting import capitalized, format_amount, format_estimate, format_gap, format_p, listed
 from trainlab.report.groups import OTHER_IMAGES, Group
+from trainlab.report.runs import Run
 from trainlab.statistics import NO_SPREAD
 
 MAX_NAMED = 3
+BEST, WORSE, UNDECIDED, UNTESTED = "best", "significantly worse", "undecided", "not tested"
 
 
 @dataclass(frozen=True)
@@ -28,65 +32,77 @@ class Standing:
         """That with the best mean."""
         return self.groups[0]
 
-    @property
-    def worse(self) -> list[Group]:
-        """Those that are significantly worse than the best."""
-        return [pair.ordered()[1] for pair in self.pairs if pair.is_clear and pair.ordered()[0] is self.best]
+    @cached_property
+    def verdicts(self) -> dict[str, str]:
+        """By label: ``BEST``, or whether the group is worse: ``WORSE``, ``UNDECIDED`` or ``UNTESTED``.
+
+        Sentence, chart and tables have this same decision: by the p that Holm's method corrects.
+        """
+        return {self.best.label: BEST} | {
+            group.label: WORSE if pair.is_clear else UNDECIDED if pair.is_tested else UNTESTED
+            for group, pair in zip(self.groups[1:], self.pairs, strict=True)
+        }
 
     def describe_best(self) -> str:
         """The best, with mean, interval and number of seeds."""
         best, metric = self.best, self.best.metrics.compared_by
         found = best.comparison
         units = f"{found.n} {best.unit}{'s' if found.n > 1 else ''}"
-        value = format_estimate(found, metric)
-        mean, spread, half = value.partition(" ± ")
+        mean, spread, half = format_estimate(found, metric).partition(" ± ")
         points = " points" if metric.is_percentage else ""
-        of = f"± {half}{points}, 95 % interval over {units}" if spread else units
-        return f"{'Best: ' if len(self.groups) > 1 else ''}{best.label}, {metric.label} {mean} ({of})."
+        if spread:
+            units = f"± {half}{points}, 95 % interval over {units}"
+        elif found.n > 1:
+            units = f"the same for all {units}"
+        return f"{'Best: ' if len(self.groups) > 1 else ''}{best.label}, {metric.label} {mean} ({units})."
 
     def describe_others(self) -> str:
         """Whether the others are significantly worse, and by how much the next is; "" if there is none."""
         if not self.pairs:
             return ""
-        tested, worse = [pair for pair in self.pairs if pair.is_tested], self.worse
-        untested = len(self.pairs) - len(tested)
+        counts = Counter(self.verdicts.values())
         said = f"{self._describe_next()}."
-        if tested:
-            said = f"{self._describe_worse(tested, len(worse))}; {said}"
-        if untested:
-            which = f"{untested} of the others" if tested else "Differences"
+        if untested := counts[UNTESTED]:
+            which = f"{untested} of the others" if untested < len(self.pairs) else "Differences"
             said += f" {which} cannot be tested: {self._describe_reasons()}."
-        return said[:1].upper() + said[1:]
+        if untested < len(self.pairs):
+            said = f"{self._describe_worse(counts[WORSE], counts[UNDECIDED])}; {said}"
+        return capitalized(said)
 
-    def _describe_worse(self, tested: Sequence[Pair], worse: int) -> str:
-        """How many of the others are significantly worse; which are, or which are not, where these are few."""
+    def _describe_worse(self, worse: int, undecided: int) -> str:
+        """How many of the others are significantly worse, and how many undecided; which, where these are few."""
         others = len(self.pairs)
-        similar = [_other(pair, self.best).label for pair in tested if not pair.is_clear]
         if others == 1:
             return f"the other group is {'' if worse else 'not '}significantly worse"
         if not worse:
             return "no other group is significantly worse"
         if worse == others:
             return f"{'both' if others == 2 else f'all {others}'} other groups are significantly worse"
-        if worse + len(similar) == others and len(similar) <= min(worse, MAX_NAMED):
-            return f"all other groups but {_listed(similar)} are significantly worse"
-        if worse <= MAX_NAMED:
-            names = _listed([group.label for group in self.worse])
-            return f"only {names} {'are' if worse > 1 else 'is'} significantly worse"
-        return f"{worse} of {others} other groups {'are' if worse > 1 else 'is'} significantly worse"
+        said = f"{worse} of {others} other groups {'are' if worse > 1 else 'is'} significantly worse"
+        if worse <= MAX_NAMED and worse < undecided:
+            said += f" ({listed(self._labels(WORSE))})"
+        if undecided:
+            names = f" ({listed(self._labels(UNDECIDED))})" if undecided <= min(MAX_NAMED, worse) else ""
+            said += f", {undecided} undecided{names}"
+        return said
+
+    def _labels(self, verdict: str) -> list[str]:
+        return [label for label, of in self.verdicts.items() if of == verdict]
 
     def _describe_next(self) -> str:
-        """By how much the next group is behind."""
+        """By how much the next group is behind, and the p of that."""
         pair = self.pairs[0]
-        metric, by, half = pair.metric, abs(pair.difference.mean), pair.difference.half_width
+        metric, by = pair.metric, abs(pair.difference.mean)
         named = "it" if len(self.pairs) == 1 and pair.is_tested else f"the next, {self.groups[1].label},"
         if by == 0:
             return f"{named} is equal"
         if not pair.is_tested:
             return f"{named} is {format_gap(by, metric)} behind"
-        if metric.is_percentage:
-            return f"{named} is {format_points(by)} ± {format_points(half)} points behind"
-        return f"{named} is {metric.format(by)} ± {metric.format(half)} behind"
+        gap, half = format_amount(by, metric), format_amount(pair.difference.half_width, metric)
+        text = format_p(pair.p)
+        p = f"p {text}" if text.startswith("<") else f"p = {text}"
+        corrected = f", corrected over {pair.tests} pairs" if pair.tests > 1 else ""
+        return f"{named} is {gap} ± {half}{' points' if metric.is_percentage else ''} behind ({p}{corrected})"
 
     def _describe_single(self, unit: str) -> str:
         single = [group.label for group in self.groups if len(group.compared) == 1]
@@ -116,9 +132,20 @@ def standings(groups: Sequence[Group], pairs: Sequence[Pair]) -> list[Standing]:
     return found
 
 
+def describe_lost(groups: Sequence[Group]) -> str:
+    """The groups without a completed run, and how their runs ended; "" if each has one."""
+    lost = [group for group in groups if not group.runs and group.others]
+    if not lost:
+        return ""
+    if len(lost) > MAX_NAMED:
+        return f"No run of {len(lost)} other groups completed."
+    return f"No run of {listed([f'{group.label} ({count_statuses(group.others)})' for group in lost], 'or')} completed."
+
+
+def count_statuses(runs: Sequence[Run]) -> str:
+    """ "2 diverged, 1 failed"."""
+    return ", ".join(f"{n} {status}" for status, n in Counter(run.status for run in runs).most_common())
+
+
 def _other(pair: Pair, group: Group) -> Group:
     return pair.second if pair.first is group else pair.first
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

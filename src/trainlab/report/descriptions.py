@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from trainlab.report.comparisons import Convergence, Pair, TimeToReach, compare_convergence
-from trainlab.report.formatting import format_bounds, format_gap, format_mean, format_p, unit_of_gap
+from trainlab.report.formatting import format_bounds, format_gap, format_mean, format_metric, format_p, unit_of_gap
 from trainlab.report.groups import OTHER_IMAGES, OTHER_METRIC, Group, overlaps_of, why_not_compared
 from trainlab.statistics import ALPHA, NO_SPREAD, Ratio, ratio
 
@@ -79,7 +79,7 @@ def describe_convergence(first: Group, second: Group) -> str:
     found = compare_convergence(first, second)
     if found is None:
         return f"There is no {metric.label} by epoch to compare {first.label} and {second.label} with."
-    mark = f"{first.label}'s best {metric.label} ({metric.format(found.target)})"
+    mark = f"{first.label}'s best {metric.label} ({format_metric(found.target, metric)})"
     own = f"{first.label} itself took {_describe_times(found.first, first)}"
     same_mark = found.common == found.target  # for each seed the first one's own best
     both = "" if same_mark else f" {_describe_common(found, first, second)}"
@@ -106,7 +106,7 @@ def describe_epoch_cost(first: Group, second: Group) -> str:
     if not a or not b:
         return f"There are no times to compare {first.label} and {second.label} with."
     times = _without_shared_clock(ratio(b, a, overlaps=overlaps_of(second, first)), first, second)
-    each = f"{format_epoch_seconds(second)} s against {format_epoch_seconds(first)} s"
+    each = _format_apart(second, first)
     if math.isnan(times.low):
         within, unclear = "", _no_claim(first, second, timed=True)
     else:
@@ -118,10 +118,30 @@ def describe_epoch_cost(first: Group, second: Group) -> str:
     )
 
 
-def format_epoch_seconds(group: Group) -> str:
-    """Mean seconds, with an interval over the seeds unless they were timed together."""
+def format_epoch_seconds(group: Group, digits: int | None = None) -> str:
+    """Mean seconds, with an interval over the seeds unless they were timed together.
+
+    Args:
+        digits: after the point; by default as many as the mean needs for two significant ones, at least one.
+    """
     found = group.summary("time", "epoch_s")
-    return f"{found.mean:.1f}" if group.shares_clock else format_mean(found)
+    if digits is None:
+        digits = _digits_of(found.mean)
+    return f"{found.mean:.{digits}f}" if group.shares_clock else format_mean(found, digits)
+
+
+def _digits_of(seconds: float) -> int:
+    """After the point, for two significant ones, but at least one."""
+    return max(1, 1 - math.floor(math.log10(seconds))) if seconds > 0 else 1
+
+
+def _format_apart(first: Group, second: Group) -> str:
+    """Seconds of an epoch of two groups, to as many digits as their means need to differ."""
+    means = [group.summary("time", "epoch_s").mean for group in (first, second)]
+    fewest = max(map(_digits_of, means))
+    apart = (n for n in range(fewest, fewest + 4) if len({f"{mean:.{n}f}" for mean in means}) > 1)
+    digits = next(apart, fewest)
+    return f"{format_epoch_seconds(first, digits)} s against {format_epoch_seconds(second, digits)} s"
 
 
 def describe_not_compared(first: Group, second: Group) -> str:
@@ -222,7 +242,8 @@ def _describe_common(found: Convergence, first: Group, second: Group) -> str:
     epochs = _describe_ratio(found.common_epochs_ratio, "epochs", first, second)
     seconds = _describe_ratio(found.common_seconds_ratio, "seconds", first, second)
     metric = found.metric
-    mark = f"the {metric.by_mode('higher', 'lower')} of the two best {metric.values} ({metric.format(found.common)})"
+    better = metric.by_mode("higher", "lower")
+    mark = f"the {better} of the two best {metric.values} ({format_metric(found.common, metric)})"
     return f"To {mark} {second.label} takes {epochs} and {seconds}."
 
 

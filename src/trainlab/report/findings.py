@@ -1,13 +1,12 @@
 """Everything a report says, before it is formatted as a page."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.answer import Standing, standings
+from trainlab.report.answer import Standing, describe_lost, standings
 from trainlab.report.comparisons import Pair, by_metric, compare_all
 from trainlab.report.descriptions import (
     describe_convergence,
@@ -15,11 +14,13 @@ from trainlab.report.descriptions import (
     describe_not_compared,
     describe_pair,
 )
-from trainlab.report.groups import OTHER_METRIC, Group, differing_hold_out, differing_keys, group_runs, why_not_compared
+from trainlab.report.formatting import capitalized, format_metric
+from trainlab.report.groups import OTHER_METRIC, Group, differing_hold_out, group_runs, why_not_compared
+from trainlab.report.labels import differing_keys
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
 from trainlab.report.runs import Run, kinds_of, relative_path
 from trainlab.report.search import Search, describe_best_trial, read_search
-from trainlab.report.warnings import run_warnings
+from trainlab.report.warnings import describe_repeats, run_warnings
 from trainlab.tasks.reported import TaskMetrics
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
@@ -29,12 +30,10 @@ MAX_MC_DROPOUT_IN_FULL = 3  # runs: with more, only the sentence on accuracy of 
 MAX_MC_DROPOUT_RUNS = 20
 QUESTIONS = ("Is it converging faster?", "Is the model better?", "What does an epoch cost?")
 _QUESTIONS_NOTE = (
-    "Each of the second group compared with the first. The mark to reach is the first one's best {label}, seed by seed "
-    "where the second has the same seed, otherwise the mean. That mark favours the second group, and of two equal "
-    "models the share is below 1: the first is timed at its own {lowest} {name}, the second at the first {name} that "
-    "is as {low}. So whether it is faster is said of a mark that is the same to both: the {higher} of the two best "
-    "{values}. Ratios are geometric means. Times are of training and validation, those of an epoch medians. ± and "
-    "intervals are 95 %, and not corrected for the number of questions."
+    "Of A compared with B: the first answer times A until it is as good as the best {label} of B, of the same seed "
+    'where B has it. That favours A, so "faster" is claimed only for a value that both reach: the {higher} of the two '
+    "best {values}. Times include validation; those of an epoch are medians. Ratios are geometric means. Intervals are "
+    "95 %, without correction."
 )
 _NOISE_NOTE = (
     "Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test. p is corrected "
@@ -139,15 +138,12 @@ class Findings:
         return f"Report: {', '.join(names[:4])}{' and others' if len(names) > 4 else ''}"
 
     def describe_statuses(self) -> str:
-        """How many runs there are, by status."""
-        counts = Counter(run.status for run in self.runs)
-        statuses = ", ".join(f"{n} {status}" for status, n in counts.most_common())
-        if len(counts) == 1:
-            statuses = f"{'all ' if len(self.runs) > 1 else ''}{next(iter(counts))}"
+        """How many runs and groups there are; the warnings count those that are not completed."""
         if self.only_run:
             return ""
         groups = f" in {len(self.groups)} groups" if len(self.groups) > 1 else ""
-        return f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}{groups}: {statuses}."
+        completed = ", all completed" if all(run.status == "completed" for run in self.runs) else ""
+        return f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}{groups}{completed}."
 
     @cached_property
     def standings(self) -> list[Standing]:
@@ -155,9 +151,9 @@ class Findings:
         return standings(self.groups, self.pairs)
 
     @property
-    def worse(self) -> frozenset[str]:
-        """Labels of the groups that are significantly worse than the best of theirs."""
-        return frozenset(group.label for standing in self.standings for group in standing.worse)
+    def verdicts(self) -> dict[str, str]:
+        """Whether each group is the best of theirs, significantly worse, undecided or not tested, by label."""
+        return {label: of for standing in self.standings for label, of in standing.verdicts.items()}
 
     @property
     def best_group(self) -> Group | None:
@@ -175,7 +171,7 @@ class Findings:
     def answers_first(self) -> list[tuple[str, str]]:
         """What the report says first: the best, and whether the others are worse; for each metric of groups."""
         if self.only_run:
-            return [(self._describe_only(self.only_run), "")]
+            return [self._describe_only(self.only_run)]
         if self.search and self.search.best:
             return [
                 (describe_best_trial(self.search), "It is of one seed, and chosen among many: repeat it with more.")
@@ -184,21 +180,28 @@ class Findings:
             completed = any(run.status == "completed" for run in self.runs)
             lacking = f"No completed run has a finite {self.metrics.primary.label}" if completed else ""
             return [(f"{lacking or 'No run is completed'}, so there is no best one.", "")]
-        return [(standing.describe_best(), standing.describe_others()) for standing in self.standings]
+        said = [(standing.describe_best(), standing.describe_others()) for standing in self.standings]
+        best, others = said[-1]
+        return [*said[:-1], (best, " ".join(filter(None, [others, describe_lost(self.groups)])))]
 
     def answer(self) -> str:
         """``answers_first`` as text."""
         return " ".join(text for pair in self.answers_first() for text in pair if text)
 
-    def _describe_only(self, run: Run) -> str:
-        """A run's settings and what it reached."""
+    def _describe_only(self, run: Run) -> tuple[str, str]:
+        """What a run reached, and its settings."""
         m, metrics = run.result.metrics, run.metrics
-        values = ", ".join(f"{of.label} {_percent(of.format(m[of.key]))}" for of in metrics.ranked if of.key in m)
+        first, *others = (f"{of.label} {format_metric(m[of.key], of)}" for of in metrics.ranked if of.key in m)
         at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}" if "best_epoch" in m else ""
         tested = metrics.compared_by.test
-        test = f"; {tested.label} † {_percent(tested.format(m[tested.key]))}" if tested.key in m else ""
+        others += [f"{tested.label} † {format_metric(m[tested.key], tested)}"] if tested.key in m else []
         name = next((group.label for group in self.groups if run.folder in group.folders), run.folder.name)
-        return f"{name}, seed {run.seed}: {values}{at}{test}."
+        rest = f"{capitalized('; '.join(others))}. " if others else ""
+        return f"{capitalized(first)}{at}.", f"{rest}{name}, seed {run.seed}."
+
+    def describe_repeats(self) -> str:
+        """How many runs are left out because another has their settings and seed; "" if none."""
+        return describe_repeats(self.groups, len(self.runs))
 
     def describe_ranking(self) -> str:
         """What the runs are ranked by."""
@@ -207,9 +210,7 @@ class Findings:
     def questions_note(self) -> str:
         """How the three questions are answered."""
         of = self.metrics.primary
-        direction = {"lowest": "highest", "low": "high", "higher": "lower"}
-        words = {low: of.by_mode(low, high) for low, high in direction.items()}
-        return _QUESTIONS_NOTE.format(label=of.label, name=of.name, values=of.values, **words)
+        return _QUESTIONS_NOTE.format(label=of.label, values=of.values, higher=of.by_mode("higher", "lower"))
 
     def method_notes(self) -> list[str]:
         """How each figure is computed, and what the noise is made of."""
@@ -282,10 +283,6 @@ def is_beyond(group: Group) -> bool:
     """Whether the interval of a percentage reaches beyond those that there are."""
     of = group.comparison
     return group.metrics.compared_by.is_percentage and (of.mean - of.half_width < 0 or of.mean + of.half_width > 1)
-
-
-def _percent(text: str) -> str:
-    return text.replace("%", " %")
 
 
 def _describe_choice(metrics: TaskMetrics) -> str:

@@ -3,23 +3,30 @@
 import math
 from typing import Any
 
+from trainlab.runs.numbers import short_number
 from trainlab.statistics import ALPHA, Interval, Ratio
 from trainlab.tasks.metrics import Metric
 
 # Figures of every run besides its metrics, and how tables show them.
 RUN_FIGURES = {"best_epoch": ".0f", "epochs": ".0f", "epoch_s": ".1f", "total_s": ".0f"}
+TEST_NOTE = "Best epoch chosen on validation data; † = test set."
 
 
 def format_value(value: Any, digits: int = 6) -> str:
-    """A value of a setting as text, a number to ``digits`` significant digits."""
+    """A value of a setting as text, a number to ``digits`` significant digits as it is typed: "1e-4"."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    return short_number(f"{value:.{digits}g}") if isinstance(value, float) else str(value)
 
 
 def format_figure(value: float | None, spec: str) -> str:
-    """A figure as text; "-" if there is none."""
-    return "-" if value is None or math.isnan(value) else format(value, spec)
+    """A figure as text, of a percentage "57.80 %"; "-" if there is none."""
+    return "-" if value is None or math.isnan(value) else format(value, spec).replace("%", " %")
+
+
+def format_metric(value: float | None, metric: Metric) -> str:
+    """A value of ``metric`` as text; "-" if there is none."""
+    return format_figure(value, metric.spec)
 
 
 def format_mean(of: Interval, digits: int = 1, kind: str = "f") -> str:
@@ -28,13 +35,12 @@ def format_mean(of: Interval, digits: int = 1, kind: str = "f") -> str:
 
 
 def format_interval(of: Interval, spec: str) -> str:
-    """Mean, and half the width of its interval if there is one."""
+    """Mean, and half the width of its interval if there is one; the mean alone of equal values."""
     if of.n == 0:
         return "-"
-    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:{spec}}"
     mean = format(of.mean, spec)
     is_zero = not mean.strip("-0.%")
-    return f"{mean.lstrip('-') if is_zero else mean}{spread}"
+    return f"{mean.lstrip('-') if is_zero else mean}{f' ± {of.half_width:{spec}}' if of.has_spread else ''}"
 
 
 def format_estimate(of: Interval, metric: Metric, digits: int | None = None) -> str:
@@ -46,8 +52,8 @@ def format_estimate(of: Interval, metric: Metric, digits: int | None = None) -> 
     if not metric.is_percentage or of.n == 0:
         return format_interval(of, metric.spec)
     if digits is None:
-        digits = 1 if math.isnan(of.half_width) or of.half_width >= 0.001 else 2
-    spread = "" if math.isnan(of.half_width) else f" ± {100 * of.half_width:.{digits}f}"
+        digits = 2 if of.has_spread and of.half_width < 0.001 else 1
+    spread = f" ± {100 * of.half_width:.{digits}f}" if of.has_spread else ""
     return f"{100 * of.mean:.{digits}f} %{spread}"
 
 
@@ -58,7 +64,12 @@ def format_bounds(of: Ratio) -> str:
 
 def format_gap(gap: float, metric: Metric) -> str:
     """A difference of values of ``metric``: "1.2 points", "0.0123 in R2"."""
-    return f"{format_points(gap) if metric.is_percentage else metric.format(gap)}{unit_of_gap(metric)}"
+    return f"{format_amount(gap, metric)}{unit_of_gap(metric)}"
+
+
+def format_amount(gap: float, metric: Metric) -> str:
+    """A difference of values of ``metric`` without its unit, of a percentage in points."""
+    return format_points(gap) if metric.is_percentage else metric.format(gap)
 
 
 def unit_of_gap(metric: Metric) -> str:
@@ -81,7 +92,12 @@ def format_p(p: float) -> str:
         if f"{p:.4f}" != f"{ALPHA:.4f}":
             return f"{p:.4f}"
         return f"< {ALPHA:g}" if p < ALPHA else f"{ALPHA:g}"
-    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else short_number(f"{p:.1g}")
+
+
+def listed(names: list[str], last: str = "and") -> str:
+    """ "a, b and c"."""
+    return f" {last} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def count_of(n: int, total: int, one: str, several: str) -> str:

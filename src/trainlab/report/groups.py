@@ -1,7 +1,6 @@
 """Runs that differ only in seed and fold, and saw the same images, are one group, named by its settings."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,16 +8,18 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from trainlab.report.formatting import format_value
+from trainlab.report.labels import (
+    differing_keys,
+    differing_leaves,
+    name_of_only,
+    names_apart,
+    overrides_by_key,
+    value_of,
+)
 from trainlab.report.runs import Run, kinds_of
-from trainlab.runs.fingerprint import training_overrides
 from trainlab.statistics import Interval, interval
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
-NOT_GIVEN = "not given"
-MAX_NAMED = 4  # settings that name the runs of a report's only group
-_FIRST = ("model", "optim", "optim.lr", "data")  # of them
-MAX_EXTRA = 4  # settings taken from config.yaml if two groups have the same overrides
 DIGEST_SHOWN = 8  # characters of a data digest
 # These and the images decide what is held out.
 HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split", "data.num_folds")
@@ -163,7 +164,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     keys = [key for key in differing if key not in ("seed", "data.fold")]
     if "optim.lr" not in keys and "optim.lr" in differing_leaves([group[0].settings for group in members.values()]):
         keys.append("optim.lr")  # of another option, say: a difference in it is no difference of models
-    labels, extra = _labels([group[0] for group in members.values()], [*settings.values()], keys)
+    labels, extra = names_apart([group[0] for group in members.values()], [*settings.values()], keys)
     if len(members) == 1:
         labels = [name_of_only(counted)]
     kinds = kinds_of(counted)
@@ -199,58 +200,6 @@ def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return parts
 
 
-def _labels(firsts: Sequence[Run], settings: Sequence[dict[str, Any]], keys: list[str]) -> tuple[list[str], list[str]]:
-    """A name of its own for each run, and the further settings that went into the names.
-
-    By all that was overridden in any run and differs; where that is not enough by further settings, then by number.
-    A run that did not override a setting is named by the value it had.
-    """
-    extra: list[str] = []
-    names = [label(run, keys) for run in firsts]
-    twice = {name for name, count in Counter(names).items() if count > 1}
-    if twice:
-        alike = [own for own, name in zip(settings, names, strict=True) if name in twice]
-        extra = [key for key in differing_leaves(alike) if key not in keys][:MAX_EXTRA]
-        names = [label(run, [*keys, *extra]) for run in firsts]
-    before = [names[:i].count(name) for i, name in enumerate(names)]
-    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, before, strict=True)], extra
-
-
-def overrides_by_key(run: Run) -> dict[str, str]:
-    """The overrides of a run by key, without those that only set where and how it runs."""
-    pairs = (override.lstrip("+").partition("=") for override in training_overrides(run.result.overrides))
-    return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
-
-
-def differing_keys(runs: Sequence[Run]) -> list[str]:
-    """Those of ``deciding_keys`` whose value differs between the runs."""
-    return [key for key in deciding_keys(runs) if len({_identity(value_of(run, key)) for run in runs}) > 1]
-
-
-def deciding_keys(runs: Sequence[Run]) -> list[str]:
-    """Keys that were overridden in some run and decide its result.
-
-    Options chosen for a group, such as ``model``, come before single settings.
-    """
-    overrides = [overrides_by_key(run) for run in runs]
-    deciding = {"experiment", "debug"}
-    for run in runs:
-        deciding |= run.settings.keys()
-    for key in list(deciding):
-        parts = key.split(".")
-        deciding |= {".".join(parts[:i]) for i in range(1, len(parts))}
-    keys = dict.fromkeys(key for one in overrides for key in one)
-    return sorted(
-        deciding & keys.keys(), key=lambda key: (any(key in run.settings for run in runs), [*keys].index(key))
-    )
-
-
-def differing_leaves(many: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys in which resolved settings differ."""
-    keys = dict.fromkeys(key for one in many for key in one)
-    return [key for key in keys if len({_identity(one.get(key)) for one in many}) > 1]
-
-
 def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The settings of each run but its seed and those seeds of parts that follow from it, its fold, and a rate found.
 
@@ -277,40 +226,3 @@ def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _found(run: Run) -> tuple[str, ...]:
     has_own_search = run.result.lr_search and "data.num_folds" in run.settings
     return ("optim.lr",) if has_own_search else ()
-
-
-def value_of(run: Run, key: str) -> Any:
-    """What a run has for ``key``: the resolved value, or the option chosen for a group."""
-    return run.settings[key] if key in run.settings else overrides_by_key(run).get(key, NOT_GIVEN)
-
-
-def label(run: Run, keys: Sequence[str]) -> str:
-    """A short name by the values of ``keys``: "bn lr=0.0005"."""
-    last = [key.rpartition(".")[2] for key in keys]
-    parts = []
-    for key, short in zip(keys, last, strict=True):
-        value = value_of(run, key)
-        if value != NOT_GIVEN:
-            is_clear = last.count(short) == 1 and (short == key or short not in run.settings)
-            name = short if is_clear else key
-            # an option's name says enough, a number does not
-            is_option = key not in run.settings and value not in ("null", "removed")
-            parts.append(format_value(value) if is_option else f"{name}={format_value(value, 4)}")
-    return " ".join(parts) or "defaults"
-
-
-def name_of_only(runs: Sequence[Run]) -> str:
-    """A name of the only group by what sets it apart from the defaults; of the defaults "MLP NAdam lr=0.0001"."""
-    keys = [key for key in deciding_keys(runs) if key not in ("seed", "data.fold", "trainer")]
-    keys.sort(key=lambda key: _FIRST.index(key) if key in _FIRST else len(_FIRST))
-    if keys:
-        more = f" and {len(keys) - MAX_NAMED} more settings" if len(keys) > MAX_NAMED + 1 else ""
-        return label(runs[0], keys[:MAX_NAMED] if more else keys) + more
-    settings = runs[0].settings
-    targets = [str(settings.get(f"{part}._target_", "")).rpartition(".")[2] for part in ("model", "optim")]
-    lr = settings.get("optim.lr")
-    return " ".join(filter(None, [*targets, "" if lr is None else f"lr={format_value(lr, 4)}"])) or "defaults"
-
-
-def _identity(value: Any) -> str:
-    return repr(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else repr(value)

@@ -1,18 +1,20 @@
 """What ran and on what, and warnings about it."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trainlab.report.formatting import count_of
+from trainlab.report.formatting import count_of, listed
 from trainlab.report.groups import Group
 from trainlab.report.runs import Run
 from trainlab.runs.fingerprint import training_overrides
 
 MAX_LABELS = 5
 PROGRAM = "python src/train.py"  # before 0.3 there was no other
+_THREADS = re.compile(r", (\d+) threads?(?=\)$)")  # of a device: "cpu (x86_64, 2 threads)"
 
 
 def summarize_provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
@@ -58,13 +60,22 @@ def provenance_warnings(runs: Sequence[Run], groups: Sequence[Group] = ()) -> li
     if dirty := sum(bool(origin.get("git_dirty")) for origin in origins):
         made = ("was made with changes that are not committed", "were made with changes that are not committed")
         found.append(f"{count_of(dirty, len(origins), *made)}: the commit does not say what ran.")
-    known = [run.result for run in runs if run.result.time.get("device")]
-    machines = {(result.provenance.get("host"), result.time["device"]) for result in known}
-    if len(machines) > 1:
-        found.append(
-            f"The runs were made on {len(machines)} different machines or devices: seconds are not comparable."
-        )
-    return found
+    return found + _differing_clocks(runs)
+
+
+def _differing_clocks(runs: Sequence[Run]) -> list[str]:
+    """What makes the times of the completed runs, which are compared, those of different hardware."""
+    known = [run.result for run in runs if run.is_completed and run.result.time.get("device")]
+    hosts = dict.fromkeys(str(result.provenance.get("host")) for result in known)
+    devices = dict.fromkeys(_THREADS.sub("", str(result.time["device"])) for result in known)
+    threads = {found[1] for result in known if (found := _THREADS.search(str(result.time["device"])))}
+    for of, what in ((hosts, "machines"), (devices, "devices")):
+        if len(of) > 1:
+            names = ", ".join([*of][:MAX_LABELS]) + (" and others" if len(of) > MAX_LABELS else "")
+            return [f"The runs were made on {len(of)} {what} ({names}): their times are not comparable."]
+    if len(threads) > 1:
+        return [f"The runs used {listed(sorted(threads, key=int), 'or')} threads: their times are not comparable."]
+    return []
 
 
 def repeat_command(run: Run) -> str:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.console import Group as Lines
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from trainlab.report.formatting import RUN_FIGURES, format_figure
-from trainlab.report.groups import NOT_GIVEN, Group, differing_keys, group_runs, label, value_of
+from trainlab.report.formatting import RUN_FIGURES, TEST_NOTE, format_figure, listed
+from trainlab.report.groups import Group, group_runs
+from trainlab.report.labels import NOT_GIVEN, differing_keys, label, value_of
 from trainlab.report.provenance import repeat_command
 from trainlab.report.runs import Run, find_runs, kinds_of, relative_path
 from trainlab.tasks.metrics import Metric
@@ -23,7 +25,9 @@ from trainlab.tasks.reported import TaskMetrics
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-MAX_METRICS = 2  # columns of validation metrics on a terminal of 80
+MAX_METRICS = 2  # columns of validation metrics
+MAX_NAME = 40  # characters of a run that stay on one line
+_S_PER_EPOCH = "median s/epoch"
 MAX_ROWS, MOST_ROWS = 40, 20  # of a table in a terminal; if there are more runs, the best of them
 MAX_REASONS, MAX_NAMED = 10, 3  # lines below the table, and runs named on each
 
@@ -125,11 +129,12 @@ def figures_of(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
     }
 
 
-def runs_table(runs: Sequence[Run], root: Path) -> Lines:
+def runs_table(runs: Sequence[Run], root: Path, width: int = 10_000) -> Lines:
     """One row per run, of many the best, named by what differs between them, and below the table why runs ended early.
 
     Runs are chosen by the validation columns; the test column, marked †, is only reported. Folders are relative to
-    ``root``. Epochs and a status that all rows share are below the table instead.
+    ``root``. Epochs and a status that all rows share are below the table instead, and which columns are left out since
+    ``width`` has no room for them beside names of up to ``MAX_NAME`` characters.
     """
     metrics = TaskMetrics.merged(kinds_of(runs))
     best = runs if len(runs) <= MAX_ROWS else runs[:MOST_ROWS]
@@ -139,9 +144,10 @@ def runs_table(runs: Sequence[Run], root: Path) -> Lines:
     tested = metrics.compared_by.test
     specs = {metric.key: metric.spec for metric in [*metrics.ranked[:MAX_METRICS], tested]}
     specs |= {key: RUN_FIGURES[key] for key in ("best_epoch", "epochs", "epoch_s")}
+    headings = {key: key.replace("_", " ") for key in specs}
+    headings |= {tested.key: f"{tested.heading} †", "epoch_s": _S_PER_EPOCH}
     for key, spec in specs.items():
-        heading = {tested.key: f"{key} †", "epoch_s": "median s/epoch"}.get(key, key).replace("_", " ")
-        columns[heading] = [format_figure(of[key], spec) for of in figures]
+        columns[headings[key]] = [format_figure(of[key], spec) for of in figures]
     columns["status"] = [run.status for run in best]
     if any(run.tags for run in best):
         columns["tags"] = [", ".join(run.tags) for run in best]
@@ -152,16 +158,30 @@ def runs_table(runs: Sequence[Run], root: Path) -> Lines:
         del columns["status"]
     if len(best) < len(runs):
         below.append(f"these are the best {len(best)}, all are in the report and in runs.csv")
+    table, left_out = _table(columns), []
+    for heading in (_S_PER_EPOCH, "best epoch", *(metric.heading for metric in metrics.ranked[1:MAX_METRICS])):
+        if Console(width=width).measure(table).minimum > width:
+            del columns[heading]
+            left_out.append(heading)
+            table = _table(columns)
+    if left_out:
+        below.append(f"{listed(left_out)} in the report")
+    note = TEST_NOTE.removesuffix(".")
+    return Lines(table, *map(Text, filter(None, ["; ".join(below), note])), *_reasons(runs, names))
+
+
+def _table(columns: Mapping[str, Sequence[str]]) -> Table:
+    """Texts by heading: names whole up to ``MAX_NAME`` characters, figures on one line."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, texts in columns.items():
-        is_text = heading in ("run", "status", "tags")
-        width = None if is_text else max(7, *map(len, texts))  # a heading on two lines, figures on one
-        side: Any = "left" if is_text else "right"
-        table.add_column(heading, justify=side, max_width=width, overflow="fold", no_wrap=heading == "status")
+        longest = max(map(len, texts))
+        options: dict[str, Any] = {"justify": "left", "overflow": "fold", "min_width": min(longest, MAX_NAME)}
+        if heading not in ("run", "status", "tags"):  # a heading on two lines
+            options |= {"justify": "right", "max_width": max(7, longest)}
+        table.add_column(heading, no_wrap=heading == "status", **options)
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(escape, row))
-    note = "chosen on validation data; † is of the test set"
-    return Lines(table, *map(Text, filter(None, ["; ".join(below), note])), *_reasons(runs, names))
+    return table
 
 
 def _statuses(runs: Sequence[Run]) -> str:

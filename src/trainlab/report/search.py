@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainlab.report.formatting import format_metric
 from trainlab.runs.result import STATUSES
 from trainlab.tasks.metrics import METRICS, Metric, key_of
 from trainlab.tasks.reported import read_metric
@@ -130,7 +131,7 @@ def describe_best_trial(search: Search) -> str:
     best = search.best
     assert best is not None and best.value is not None
     values = ", ".join(f"{key} = {value}" for key, value in best.params.items())
-    reached = f"{search.metric.label} {search.metric.format(best.value)}"
+    reached = f"{search.metric.label} {format_metric(best.value, search.metric)}"
     return f"Best of {len(search.trials)} trials: trial {best.number}, {reached}, with {values}."
 
 

@@ -1,24 +1,27 @@
 """The tables of a report: the same cells on the page and in Markdown."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainlab.report.comparisons import MAX_DESCRIBED, Pair
 from trainlab.report.descriptions import format_epoch_seconds
-from trainlab.report.evaluations import SIDES, Estimate
-from trainlab.report.findings import MAX_MC_DROPOUT_RUNS, Findings
+from trainlab.report.findings import Findings
 from trainlab.report.formatting import (
     RUN_FIGURES,
+    TEST_NOTE,
+    format_amount,
     format_estimate,
     format_figure,
+    format_metric,
     format_p,
-    format_points,
     format_value,
+    listed,
 )
-from trainlab.report.groups import NOT_GIVEN, Group, deciding_keys, differing_leaves, overrides_by_key, value_of
+from trainlab.report.groups import Group
+from trainlab.report.labels import NOT_GIVEN, deciding_keys, differing_leaves, overrides_by_key, value_of
 from trainlab.report.run_table import figures_of, names_of
 from trainlab.report.runs import Run, relative_path
 from trainlab.statistics import Interval
@@ -27,8 +30,8 @@ from trainlab.tasks.reported import TaskMetrics
 
 MAX_IN_MATRIX = 12  # groups
 MAX_VALUES = 12  # of a setting, in the table of those that differ
-TEST_NOTE = "† The test set is read once, after the choice on validation data. It is reported, never chosen by."
 S_PER_EPOCH = "s/epoch (median)"
+MARK = "*"  # of a significant difference
 Cell = tuple[str, float | str]  # the text, and what to sort it by
 
 
@@ -95,33 +98,50 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
     behind = {
         other.label: pair
         for standing in findings.standings
+        if standing.best.metrics.compared_by == compared
         for other, pair in zip(standing.groups[1:], standing.pairs, strict=True)
     }
     tested = any(behind[group.label].is_tested for group in groups if group.label in behind)
     points = " (points)" if compared.is_percentage else ""
     rows: list[list[Cell]] = []
     for group in groups:
-        n, cut_short, found = len(group.runs), len(group.others), group.comparison
-        best, pair = group.summary("metrics", "best_epoch"), behind.get(group.label)
+        found, pair = group.comparison, behind.get(group.label)
+        best = group.summary("metrics", "best_epoch")
         rows.append(
             [
                 *_texts(group.label),
                 _figure(found.mean, compared.spec),
                 _interval(found, compared),
-                (f"{n} of {n + cut_short}" if cut_short else str(n), n),
+                (_count(group), len(group.runs)),
                 *([_behind(pair)] if behind else []),
                 *([_p(pair)] if tested else []),
-                _figure(found.sd, compared.spec),
+                (_amount(found.sd, compared), found.sd),
                 *_means(group, others),
                 _figure(best.mean + 1, ".1f"),
                 (format_epoch_seconds(group), group.summary("time", "epoch_s").mean),
             ]
         )
     headings = ["group", compared.heading, "95 % interval", "n", *([f"behind{points}"] if behind else [])]
-    headings += [*(["p (Holm)"] if tested else []), "sd", *(metric.heading for metric in others)]
+    headings += [*(["p (Holm)"] if tested else []), f"sd{points}", *(metric.heading for metric in others)]
     headings[-1] += " †"
-    note = f"{'Behind: how far from the best. ' if behind else ''}± is half of a 95 % interval. {TEST_NOTE}"
-    return Table([*headings, "best epoch", S_PER_EPOCH], rows, note)
+    note = ""
+    if behind:
+        note = "Behind: how far from the best, ± half of a 95 % interval"
+        note += f"; * significantly: p below 0.05 by Holm's method over {_pairs(behind.values())}. " if tested else ". "
+    return Table([*headings, "best epoch", S_PER_EPOCH], rows, note + TEST_NOTE)
+
+
+def _count(group: Group) -> str:
+    """How many of the runs of a group are completed; how they ended if none is."""
+    n, others = len(group.runs), len(group.others)
+    ends = f" ({listed([*dict.fromkeys(run.status for run in group.others)])})" if others and not n else ""
+    return f"{n} of {n + others}{ends}" if others else str(n)
+
+
+def _pairs(pairs: Collection[Pair]) -> str:
+    """ "15 pairs"."""
+    tests = max(pair.tests for pair in pairs)
+    return f"{tests} pair{'s' if tests > 1 else ''}"
 
 
 def _behind(pair: Pair | None) -> Cell:
@@ -129,7 +149,7 @@ def _behind(pair: Pair | None) -> Cell:
     if pair is None:
         return ("-", math.nan)
     by = abs(pair.difference.mean)
-    return (_gap(by, pair), by)
+    return (f"{_gap(by, pair)}{MARK if pair.is_clear else ''}", by)
 
 
 def _gap(by: float, pair: Pair) -> str:
@@ -140,7 +160,7 @@ def _gap(by: float, pair: Pair) -> str:
 
 
 def _amount(of: float, metric: Metric) -> str:
-    return format_points(of) if metric.is_percentage else metric.format(of)
+    return "-" if math.isnan(of) else format_amount(of, metric)
 
 
 def _p(pair: Pair | None) -> Cell:
@@ -170,7 +190,7 @@ def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
                 continue
             pair = findings.pair(group, other)
             by = pair.ahead if pair.first is group else -pair.ahead
-            mark = "*" if pair.is_clear else ""
+            mark = MARK if pair.is_clear else ""
             if j < i:
                 cells.append(_p(pair))
             else:
@@ -253,39 +273,7 @@ def _figure(value: float | None, spec: str) -> Cell:
 
 
 def _interval(of: Interval, metric: Metric) -> Cell:
-    if math.isnan(of.half_width):
-        return ("-", math.nan)
-    low, high = map(metric.format, (of.mean - of.half_width, of.mean + of.half_width))
+    if not of.has_spread:
+        return ("no spread" if of.n > 1 else "-", math.nan)
+    low, high = (format_metric(of.mean + side * of.half_width, metric) for side in (-1, 1))
     return (f"{low} to {high}", of.half_width)
-
-
-MC_DROPOUT_TITLE = "MC dropout: predictions with dropout off, and left on †"
-_MC_DROPOUT_NOTE = (
-    "Of the test images, by `trainlab eval mc_samples=`; in brackets 95 % intervals by bootstrap over the images, for "
-    "the difference a paired one. They describe each network alone, not other seeds, and are not corrected for the "
-    "number of runs and metrics."
-)
-
-
-def mc_dropout_table(runs: Sequence[Run], root: Path) -> Table | None:
-    """One row for each metric of each of ``runs``, which were evaluated with MC dropout; None without any."""
-    if not runs:
-        return None
-    rows: list[list[Cell]] = []
-    for run in runs[:MAX_MC_DROPOUT_RUNS]:
-        assert run.mc_dropout
-        where = relative_path(run.folder, root)
-        samples = run.mc_dropout.samples
-        for name, sides in run.mc_dropout.metrics.items():
-            values = [_estimate(sides.get(side), "+" if side == SIDES[2] else "") for side in SIDES]
-            rows.append([*_texts(where, name), (str(samples), samples), *values])
-    left = f" The first {MAX_MC_DROPOUT_RUNS} of {len(runs)} runs." if len(runs) > MAX_MC_DROPOUT_RUNS else ""
-    headings = ["run", "metric", "samples", "deterministic †", "MC dropout †", "difference †"]
-    return Table(headings, rows, _MC_DROPOUT_NOTE + left, link="run")
-
-
-def _estimate(of: Estimate | None, sign: str) -> Cell:
-    if of is None:
-        return ("-", math.nan)
-    value, low, high = (format(number, f"{sign}.4f") for number in of)
-    return (f"{value} ({low} to {high})", of[0])

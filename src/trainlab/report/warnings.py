@@ -51,10 +51,15 @@ def run_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
             f"Some seeds of {', '.join(incomplete[:5])}{' and others' if len(incomplete) > 5 else ''} did not "
             "complete: those that did may be the luckier ones."
         )
-    if repeats := sum(len(group.repeats) for group in groups):
-        verbs = "repeats the settings and the seed of another", "repeat the settings and the seed of another"
-        found.append(f"{_left_out(repeats, total, *verbs)}: each seed counts once.")
+    found += filter(None, [describe_repeats(groups, total)])
     return found
+
+
+def describe_repeats(groups: Sequence[Group], total: int) -> str:
+    """How many of ``total`` runs are left out because another has their settings and seed; "" if none."""
+    repeats = sum(len(group.repeats) for group in groups)
+    verbs = "repeats the settings and the seed of another", "repeat the settings and the seed of another"
+    return f"{_left_out(repeats, total, *verbs)}: each seed counts once." if repeats else ""
 
 
 def _left_out(n: int, total: int, one: str, several: str) -> str:

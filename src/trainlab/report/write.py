@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings, analyze
-from trainlab.report.formatting import format_value
+from trainlab.report.formatting import TEST_NOTE, format_value
+from trainlab.report.mc_dropout import MC_DROPOUT_TITLE, mc_dropout_table
 from trainlab.report.plots.canvas import MAX_CURVES, Plot, shorten
 from trainlab.report.plots.confusion import plot_confusion
 from trainlab.report.plots.curves import curves_note
@@ -24,12 +25,9 @@ from trainlab.report.run_table import rows_of
 from trainlab.report.runs import find_runs
 from trainlab.report.search import describe_search
 from trainlab.report.tables import (
-    MC_DROPOUT_TITLE,
-    TEST_NOTE,
     Table,
     all_settings_table,
     group_tables,
-    mc_dropout_table,
     pair_matrices,
     ranking_table,
     results_table,
@@ -42,6 +40,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_LABEL = 48
 _LABELS = ("group", "")
 _PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
+_MAX_UNFOLDED = 12  # rows of the table of runs, if there are groups
+_AGAINST_BEST = "The best against each other group"
 
 
 def write_report(folders: Sequence[Path], output_dir: Path | None = None, findings: Findings | None = None) -> Path:
@@ -59,7 +59,7 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, findin
     """
     to = output_dir or folders[0]
     findings = findings or analyze(folders, find_runs(folders))
-    plots = (plot_search(findings.search) if findings.search else []) + plot_groups(findings.groups, findings.worse)
+    plots = (plot_search(findings.search) if findings.search else []) + plot_groups(findings.groups, findings.verdicts)
     if findings.only_run:
         plots += plot_confusion(findings.only_run)
     files = {f"figures/{plot.name}.{kind}": getattr(plot, kind) for plot in plots for kind in ("png", "svg")}
@@ -189,7 +189,9 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
         "curves_note": curves_note(findings.compared[:MAX_CURVES]),
         "more_plots": sections,
         "asked": [(a, b, list(zip(QUESTIONS, findings.answers(a, b), strict=True))) for a, b in asked],
+        "asked_title": "All pairs as text" if len(asked) == len(findings.pairs) > 1 else _AGAINST_BEST,
         "choosable": choosable,
+        "folds_runs": len(findings.groups) > 1 and len(findings.runs) > _MAX_UNFOLDED,
         "choices": {"questions": QUESTIONS, "answers": answers, "start": start},
         "test_note": TEST_NOTE,
         "describe_search": describe_search,

@@ -44,7 +44,7 @@ def device_name(device: torch.device, threads: int) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
-        return f"cpu ({platform.machine()}, {threads} threads)"
+        return f"cpu ({platform.machine()}, {threads} thread{'s' * (threads > 1)})"
     return device.type
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 LEVEL = 0.95  # of every interval in this package
+FLOAT_NOISE = 1e-12  # relative; values that are equal differ by this much after arithmetic
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class Interval:
     sd: float
     half_width: float
     n: int
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether there are several values that differ by more than rounding."""
+        return self.half_width > FLOAT_NOISE * abs(self.mean)
 
 
 def interval(values: Sequence[float], overlap: float = 0.0) -> Interval:

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from trainlab.statistics.intervals import interval, t_quantile, t_two_sided_p
+from trainlab.statistics.intervals import FLOAT_NOISE, interval, t_quantile, t_two_sided_p
 
 ALPHA = 0.05  # significance level
 Method = Literal["paired", "Welch", "none"]
 NO_SPREAD = "no spread to measure the noise with"
-_FLOAT_NOISE = 1e-12  # relative; equal differences differ by this much after the subtraction
 
 
 @dataclass(frozen=True)
@@ -117,4 +116,4 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def _is_rounding(error: float, values: Sequence[float]) -> bool:
     """Whether a standard error is zero but for the rounding of ``values``; any mean divided by it would be "clear"."""
-    return error <= _FLOAT_NOISE * max(map(abs, values))
+    return error <= FLOAT_NOISE * max(map(abs, values))

@@ -3,12 +3,13 @@
 import base64
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -77,9 +78,15 @@ def canvas(
         yield figure, list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).flat)
 
 
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """The legend under the axes, in as many columns as fit, the figure higher by its rows."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend_below(figure: Figure, axes: Axes, entries: Sequence[Artist] = ()) -> None:
+    """The legend under the axes, in as many columns as fit, the figure higher by its rows.
+
+    Args:
+        entries: instead of what is labelled in the axes.
+    """
+    handles, labels = [*entries], [str(entry.get_label()) for entry in entries]
+    if not entries:
+        handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
     columns = max(1, min(3, len(labels), int(13.3 * figure.get_figwidth() / (max(map(len, labels)) + 6))))
@@ -92,7 +99,7 @@ def label_axis(axes: Axes, metric: Metric) -> None:
     """Name the vertical axis by ``metric``, in percent if it is displayed so."""
     axes.set_ylabel(metric.name)
     if metric.is_percentage:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
 
 
 def file_name(metric: Metric) -> str:

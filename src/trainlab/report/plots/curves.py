@@ -12,8 +12,6 @@ from trainlab.report.curves import Curve, Values, band
 from trainlab.report.formatting import capitalized, describe_selection
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import (
-    COLORS,
-    MARKERS,
     MAX_CURVES,
     Plot,
     canvas,
@@ -23,6 +21,7 @@ from trainlab.report.plots.canvas import (
     render,
     shorten,
 )
+from trainlab.report.plots.colors import shares_hues, styles_of
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
@@ -31,6 +30,10 @@ MAX_BANDS = 6  # groups
 MAX_MARKED = 30  # epochs: up to this many, every one has a marker
 WILD = 4
 ROOM = 0.05  # of an axis, matplotlib's own
+_SECONDS_END = (
+    "Each mean ends where the first of its seeds ends (thin lines: the others), so it can end short of the values in "
+    "the tables, which are of best epochs."
+)
 
 
 def has_curve(group: Group, metric: Metric) -> bool:
@@ -42,7 +45,7 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
     """The metric ``key`` by epoch or second, one line per group with a band over its seeds.
 
     Mean and band run as far as all seeds do; beyond, each seed that runs on is a thin line. ``curves_note`` says how to
-    read it.
+    read it. What is beyond the end of the vertical axis is named.
     """
     metrics = TaskMetrics.merged([group.metrics for group in groups])
     metric, training_key = metrics[key], f"train_{key.removeprefix('val_')}"
@@ -50,15 +53,15 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
     shown = drawn[:MAX_CURVES]
     with_training = shows_training(shown, training_key)
     with canvas(4.8, 3.2) as (figure, (axes,)):
-        means = []
-        for i, group in enumerate(shown):
+        means, styles = [], styles_of(groups)
+        for group in shown:
             curves = [run.curve for run in group.runs.values() if run.curve]
             is_alone = len(shown) == 1
             name = "validation" if is_alone else shorten(group.label)
-            means.append(_draw(axes, curves, key, against, i, name, len(shown) <= MAX_BANDS))
+            means.append(_draw(axes, curves, key, against, styles[group.label], name, len(shown) <= MAX_BANDS))
             if with_training:
                 training = band(curves, training_key, against == "seconds")
-                style: dict[str, Any] = {"color": COLORS[i], "linewidth": 1.1, "linestyle": ":"}
+                style: dict[str, Any] = {"color": styles[group.label][0], "linewidth": 1.1, "linestyle": ":"}
                 style |= {"label": "training"} if is_alone else {}
                 axes.plot(training.x[: training.whole], training.mean[: training.whole], **style)
         label_axis(axes, metric)
@@ -76,20 +79,29 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
             axes.set_xlabel("seconds of training and validation")
         legend_below(figure, axes)
         kept = describe_selection(len(shown), len(drawn), metrics.compared_by)
-        cut = f"Cut off at the {metric.by_mode('top', 'bottom')}: {', '.join(map(shorten, over))}." if over else ""
-        name, title = f"{file_name(metric)}_by_{against.rstrip('s')}", f"{capitalized(metric.label)} against {against}"
-        return Plot(name, title, f"{kept}{cut}".strip(), *render(figure))
+        cut = f"Cut off at the {metric.by_mode('top', 'bottom')}: {', '.join(map(shorten, over))}. " if over else ""
+        ends = _SECONDS_END if against == "seconds" and any(len(group.runs) > 1 for group in shown) else ""
+        name = f"{file_name(metric)}_by_{against.rstrip('s')}"
+        what = f"{metric.name}, validation and training," if with_training else metric.label
+        return Plot(name, f"{capitalized(what)} against {against}", f"{kept}{cut}{ends}".strip(), *render(figure))
 
 
 def _draw(
-    axes: Axes, curves: Sequence[Curve], key: str, against: str, color: int, label: str, has_band: bool
+    axes: Axes,
+    curves: Sequence[Curve],
+    key: str,
+    against: str,
+    look: tuple[str, str],
+    label: str,
+    has_band: bool,
 ) -> Values:
-    """Draw the curves of a group. Returns the mean as far as it is drawn."""
+    """Draw the curves of a group in a colour and with a marker. Returns the mean as far as it is drawn."""
+    color, marker = look
     in_seconds = against == "seconds"
     lines = band(curves, key, in_seconds)
     x, mean = lines.x[: lines.whole], lines.mean[: lines.whole]
-    style: dict[str, Any] = {"color": COLORS[color]}
-    marks: dict[str, Any] = {"marker": MARKERS[color], "markersize": 4}
+    style: dict[str, Any] = {"color": color}
+    marks: dict[str, Any] = {"marker": marker, "markersize": 4}
     every = 1 if len(x) <= MAX_MARKED else len(x) // 8
     is_measured = not in_seconds or len(curves) == 1  # a mean at the same second is between the epochs of each seed
     axes.plot(x, mean, label=label, linewidth=1.6, **style, **marks, markevery=every if is_measured else [])
@@ -105,7 +117,7 @@ def _draw(
             rest = np.insert(places[beyond], 0, x[-1]), np.insert(values[beyond], 0, at_end)
             axes.plot(*rest, linewidth=0.7, alpha=0.7, **style)
         if in_seconds and len(places) <= MAX_MARKED:
-            axes.plot(places, values, linestyle="", marker=MARKERS[color], markersize=2.5, alpha=0.5, **style)
+            axes.plot(places, values, linestyle="", marker=marker, markersize=2.5, alpha=0.5, **style)
     return mean
 
 
@@ -123,6 +135,8 @@ def curves_note(groups: Sequence[Group]) -> str:
     if several:
         of_band = " band: from the lowest to the highest seed;" if len(groups) <= MAX_BANDS else ""
         parts.append(f"Line: mean over the seeds, as far as all of them run;{of_band} thin lines: seeds that run on.")
+    if shares_hues(groups):
+        parts.append("The paler of two shades of a colour is the lower learning rate.")
     if shows_training(groups[:MAX_CURVES], "train_loss"):
         parts.append(
             f"Dotted: training, {_describe_training_metrics(groups)}. Where it keeps improving and the line does not, "
@@ -143,14 +157,19 @@ def _describe_training_metrics(groups: Sequence[Group]) -> str:
 
 
 def cut_off(axes: Axes, end: float, at: str = "top") -> None:
-    """End the vertical axis at ``end`` if it goes beyond, with the usual room at the other side of what is shown."""
+    """End the vertical axis at ``end`` if it goes beyond, with the usual room at the other side of what is shown.
+
+    The plot names the end if it hides something.
+    """
     bottom, top = axes.get_ylim()
+    lowest, highest = axes.dataLim.y0, axes.dataLim.y1
     if at == "top" and end < top:
-        lowest = axes.dataLim.y0
         axes.set_ylim(lowest - ROOM * (end - lowest), end)
     if at == "bottom" and end > bottom:
-        highest = axes.dataLim.y1
         axes.set_ylim(end, highest + ROOM * (highest - end))
+    if (at == "top" and end < highest) or (at == "bottom" and end > lowest):
+        at_end: Any = {"x": 0.99, "y": 0.985 if at == "top" else 0.015, "ha": "right", "va": at}
+        axes.text(**at_end, s=f"axis cut at {end:.3g}", transform=axes.transAxes, size=8.5, color="#555555")
 
 
 def highest_shown(means: Sequence[Values], usual_at_least: float = 0.0) -> float:

@@ -2,15 +2,17 @@
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from trainlab.report.answer import BEST, UNDECIDED, UNTESTED, WORSE, count_statuses
 from trainlab.report.comparisons import by_metric
 from trainlab.report.formatting import capitalized, describe_selection, format_estimate, format_value
 from trainlab.report.groups import Group
@@ -26,34 +28,44 @@ from trainlab.report.plots.canvas import (
     render,
     shorten,
 )
+from trainlab.report.plots.colors import LR, rate_lines
 from trainlab.report.plots.curves import has_curve, plot_learning_curves
 from trainlab.report.plots.layers import plot_layers
 from trainlab.report.plots.lr_search import label_without_lr, plot_lr_searches
 from trainlab.tasks.reported import TaskMetrics
 
+_NO_VERDICTS: Mapping[str, str] = {}
 MAX_INTERVALS = 20
 MAX_LR_TICKS = 7
 MAX_LINES, MAX_AXES, MAX_TICKS = 300, 8, 8  # of parallel coordinates
-_WORSE = "#8A8F94"
+_GREY = "#8A8F94"
+# Colour, marker and fill of a group by whether it is worse than the best.
+_LOOKS = {
+    BEST: (COLORS[0], "o", COLORS[0]),
+    UNDECIDED: (COLORS[0], "o", "white"),
+    UNTESTED: (COLORS[0], "D", "white"),
+    WORSE: (_GREY, "o", _GREY),
+}
 # Sections of the report.
 RANKED, IN_SECONDS, SETTINGS = "ranked", "Curves against seconds of training", "Settings and results"
 LR_SEARCHES, LAYERS = "Searches for the learning rate", "Inside the network"
 
 
-def plot_groups(groups: Sequence[Group], worse: Collection[str] = ()) -> list[Plot]:
+def plot_groups(groups: Sequence[Group], verdicts: Mapping[str, str] = _NO_VERDICTS) -> list[Plot]:
     """Every plot that the groups with a completed run have data for.
 
     Args:
-        worse: labels of the groups that are significantly worse than the best one.
+        verdicts: by label whether each is worse than the best, as `Standing.verdicts` has it.
     """
     plots = []
+    lost = [group for group in groups if not group.runs and group.others]
     for number, alike in enumerate(by_metric(groups), 1):
-        of = _plot_alike(alike, worse)
+        of = _plot_alike(alike, verdicts, lost if number == 1 else [])
         plots += of if number == 1 else [replace(plot, name=f"{plot.name}_{number}") for plot in of]
     return plots
 
 
-def _plot_alike(groups: Sequence[Group], worse: Collection[str]) -> list[Plot]:
+def _plot_alike(groups: Sequence[Group], verdicts: Mapping[str, str], lost: Sequence[Group]) -> list[Plot]:
     """Every plot of groups that are compared by the same metric, which comes first."""
     metrics = TaskMetrics.merged([group.metrics for group in groups])
     chosen = [*dict.fromkeys((metrics.compared_by, metrics.primary))]
@@ -62,9 +74,9 @@ def _plot_alike(groups: Sequence[Group], worse: Collection[str]) -> list[Plot]:
         for metric in dict.fromkeys((*chosen, *metrics.every))
         if any(has_curve(group, metric) for group in groups)
     ]
-    plots = [plot_intervals(groups, worse)] if len(groups) > 1 else []
+    plots = [plot_intervals(groups, verdicts, lost)] if len(groups) > 1 else []
     plots += [plot_learning_curves(groups, metric.key, "epochs") for metric in with_curves]
-    if len({group.settings.get("optim.lr") for group in groups}) > 1:
+    if len({group.settings.get(LR) for group in groups}) > 1:
         plots += [plot_against_lr(groups, metric.key) for metric in chosen]
     plots += [
         replace(plot_learning_curves(groups, metric.key, "seconds"), section=IN_SECONDS)
@@ -81,62 +93,68 @@ def _plot_alike(groups: Sequence[Group], worse: Collection[str]) -> list[Plot]:
     return plots
 
 
-def plot_intervals(groups: Sequence[Group], worse: Collection[str] = ()) -> Plot:
+def plot_intervals(
+    groups: Sequence[Group], verdicts: Mapping[str, str] = _NO_VERDICTS, lost: Sequence[Group] = ()
+) -> Plot:
     """The metric that the groups are compared by, in their order: mean, 95 % interval and seeds of each.
 
     Args:
-        worse: labels of groups that are drawn in grey, as significantly worse than the first.
+        verdicts: by label whether each is worse than the best; of these, grey is significantly worse, hollow undecided.
+        lost: groups without a completed run, which are named below the others.
     """
     shown, metric = groups[:MAX_INTERVALS], groups[0].metrics.compared_by
-    with canvas(5.2, 0.75 + (0.3 if len(shown) <= 10 else 0.24) * len(shown)) as (figure, (axes,)):
+    lost = lost[: MAX_INTERVALS - len(shown)]
+    rows = [*shown, *lost]
+    with canvas(5.2, 0.75 + (0.3 if len(rows) <= 10 else 0.24) * len(rows)) as (figure, (axes,)):
         for i, group in enumerate(shown):
             found, units = group.comparison, [*group.compared.values()]
-            color = _WORSE if group.label in worse else COLORS[0]
+            color, marker, fill = _LOOKS[verdicts.get(group.label, BEST)]
             if len(units) > 1:
                 axes.plot(units, [i] * len(units), "|", color=color, markersize=9, markeredgewidth=1, alpha=0.6)
             if not math.isnan(found.half_width):
                 axes.errorbar(found.mean, i, xerr=found.half_width, color=color, capsize=4, elinewidth=1.8)
-            axes.plot(found.mean, i, "o", color=color, markersize=6.5)
-            axes.text(
-                1.02, i, format_estimate(found, metric), transform=axes.get_yaxis_transform(), va="center", size=9
-            )
-        axes.set_yticks(range(len(shown)), [shorten(group.label, 30) for group in shown])
-        axes.set_ylim(len(shown) - 0.5, -0.5)
+            axes.plot(found.mean, i, marker, color=color, markerfacecolor=fill, markersize=6.5, markeredgewidth=1.6)
+        texts = [format_estimate(group.comparison, metric) for group in shown]
+        for i, text in enumerate([*texts, *(count_statuses(group.others) for group in lost)]):
+            axes.text(1.02, i, text, transform=axes.get_yaxis_transform(), va="center", size=9)
+        axes.set_yticks(range(len(rows)), [shorten(group.label, 30) for group in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         if metric.is_percentage:
-            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
             low, high = axes.get_xlim()
             axes.set_xlim(max(low, -0.02), min(high, 1.02))  # of few seeds, an interval may reach beyond
         axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(metric.label)
+        present = {verdicts[group.label] for group in shown if group.label in verdicts} - {BEST}
+        if present:
+            legend_below(figure, axes, [_legend_entry(verdict) for verdict in _LOOKS if verdict in present | {BEST}])
         caption = describe_selection(len(shown), len(groups), metric)
         if of := dict.fromkeys(group.unit for group in shown if len(group.compared) > 1):
-            caption += f"Dot: mean; bar: its 95 % interval; ticks: {' or '.join(f'{unit}s' for unit in of)}. "
-        if any(group.label in worse for group in shown):
-            caption += f"Grey: significantly worse than {shorten(shown[0].label)}."
+            caption += f"Dot: mean; bar: its 95 % interval; ticks: {' or '.join(f'{unit}s' for unit in of)}."
         return Plot(
             f"{file_name(metric)}_intervals", capitalized(metric.label), caption.strip(), *render(figure), RANKED
         )
 
 
+def _legend_entry(verdict: str) -> Line2D:
+    color, marker, fill = _LOOKS[verdict]
+    return Line2D([], [], color=color, marker=marker, markerfacecolor=fill, linestyle="", label=verdict)
+
+
 def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
     """The metric ``key`` against the learning rate, one line for each combination of the other settings."""
     metric = TaskMetrics.merged([group.metrics for group in groups])[key]
-    lines: dict[str, list[Group]] = {}
-    for group in groups:
-        if isinstance(group.settings.get("optim.lr"), int | float):
-            rest = {key: value for key, value in group.settings.items() if key != "optim.lr"}
-            lines.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(group)
-    shown = list(lines.values())[:MAX_CURVES]
+    lines = rate_lines(groups)
+    shown = lines[:MAX_CURVES]
     with canvas(4.8, 3.2) as (figure, (axes,)):
-        lrs = sorted({group.settings["optim.lr"] for line in shown for group in line})
+        lrs = sorted({group.settings[LR] for line in shown for group in line})
         for i, line in enumerate(shown):
-            line = sorted(line, key=lambda group: group.settings["optim.lr"])
             figures = [group.summary("metrics", key) for group in line]
-            spread = [0 if math.isnan(f.half_width) else f.half_width for f in figures]
+            spread = [f.half_width if f.has_spread else 0 for f in figures]
             axes.errorbar(
-                [group.settings["optim.lr"] for group in line],
+                [group.settings[LR] for group in line],
                 [f.mean for f in figures],
                 yerr=spread if any(spread) else None,
                 color=COLORS[i],
@@ -183,7 +201,7 @@ def plot_parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> P
             axes.axvline(x, color="#444444", linewidth=0.8)
             for height, text in of_axis:
                 if x == len(keys) and metric.is_percentage:
-                    text = f"{float(text):.1%}"
+                    text = f"{100 * float(text):.1f} %"
                 box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8}
                 axes.text(x + 0.02, height, shorten(text, 22), fontsize=8.5, va="center", bbox=box)
         axes.set_xticks(range(len(ticks)), [*(shorten(key, 22) for key in keys), metric.label])

@@ -81,7 +81,7 @@ def _scale_rows(axes: Sequence[Axes], columns: int) -> None:
         first, *_ = in_row = axes[row * columns : (row + 1) * columns]
         first.set_ylabel(title)
         if figure == "dead":
-            first.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            first.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
             first.set_ylim(0, max(0.1, 1.05 * first.get_ylim()[1]))
         lines = [line for one in in_row for line in one.get_lines()]
         if figure == "gradient_norm" and any((np.asarray(line.get_ydata()) > 0).any() for line in lines):

@@ -68,9 +68,9 @@ def plot_importance(search: Search) -> Plot:
     shares = sorted(search.importance.items(), key=lambda share: share[1])
     with canvas(6.4, 1.2 + 0.42 * len(shares)) as (figure, (axes,)):
         bars = axes.barh([shorten(key, 34) for key, _ in shares], [share for _, share in shares], color="#56B4E9")
-        axes.bar_label(bars, [f"{share:.0%}" for _, share in shares], padding=4)
+        axes.bar_label(bars, [f"{share:.0%}".replace("%", " %") for _, share in shares], padding=4)
         axes.set_xlim(0, 1.12 * max(share for _, share in shares))
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("share of the importance")
         caption = (

@@ -96,7 +96,8 @@ function addTools(table, headings) {
     const set = () => headings.forEach((_, i) => { if (same[i]) showColumn(i, all.checked); });
     all.addEventListener("change", set);
     set();
-    tools.append(label(all, `Show what is the same in all rows: ${known.map((pair) => pair.join(" ")).join(", ") || "no values"}`));
+    const values = known.map((pair) => pair.join(" = ")).join(", ");
+    tools.append(label(all, `Show constant columns${values && ` (${values})`}`));
   }
   box.before(tools);
 }
