@@ -55,7 +55,7 @@ def test_no_answer_is_made_of_a_group_with_a_run_that_failed(
     leave("rates/b1", [1.0], [0.4], seed=1, lr=1e-4)
     error = {"type": "OSError", "message": "no room\non the disk"}
     leave("rates/b2", [1.0], [0.4], seed=2, lr=1e-4, status="failed", error=error)
-    with pytest.raises(NotAvailable, match=r"0\.0001: 1 run failed \(no room\)$"):
+    with pytest.raises(NotAvailable, match=r"lr=1e-4: 1 run failed \(no room\)$"):
         evidence().group(SWEEP, optim__lr=1e-4)
     with pytest.raises(NotAvailable, match=r"^rates: 1 run failed \(no room\)$"):
         evidence().ended_groups(SWEEP)

@@ -46,9 +46,9 @@ def test_all_are_worse(answer_of):
     assert said.startswith(f"{HEAD}Both other groups are significantly worse; the next, ")
 
 
-def test_the_few_that_are_worse_or_undecided_are_named(answer_of):
+def test_undecided_ones_are_counted_and_named_if_they_are_few(answer_of):
     said = answer_of(best=BEST, near=NEAR, more=NEAR, far=FAR)
-    assert said.startswith(f"{HEAD}1 of 3 other groups is significantly worse (far), 2 undecided; the next, ")
+    assert said.startswith(f"{HEAD}1 of 3 other groups is significantly worse, 2 undecided; the next, ")
 
 
 def test_all_but_one_are_worse(answer_of):

@@ -38,8 +38,8 @@ def test_epochs_and_seconds_to_the_first_ones_best_loss(study: Path):
     assert found.epochs_ratio.value == pytest.approx(0.5)
     assert found.seconds_ratio.value == pytest.approx(1.0)
     assert describe_convergence(elu, selu) == (
-        "selu reached elu's best validation loss (1.0200) after 2.0 epochs (8.0 s); elu itself took "
-        "4.0 epochs (8.0 s): 0.50 times the epochs (no spread: no claim) and 1.00 times the seconds (no "
+        "selu reached elu's best validation loss (1.0200) after 2.0 ± 0.0 epochs (8.0 ± 0.0 s); elu itself took "
+        "4.0 ± 0.0 epochs (8.0 ± 0.0 s): 0.50 times the epochs (no spread: no claim) and 1.00 times the seconds (no "
         "spread: no claim)."
     )
 
@@ -48,7 +48,7 @@ def test_what_never_gets_there_is_said_and_no_ratio_is_made_of_the_rest(study: P
     elu, selu = two(study)
     assert describe_convergence(selu, elu) == (
         "elu never reached selu's best validation loss (0.9200) in any of its 3 runs; "
-        "selu itself took 3.0 epochs (12 s). To the higher of the two best losses (1.0200) elu takes 2.00 "
+        "selu itself took 3.0 ± 0.0 epochs (12 ± 0 s). To the higher of the two best losses (1.0200) elu takes 2.00 "
         "times the epochs (no spread: no claim) and 1.00 times the seconds (no spread: no claim)."
     )
 
@@ -85,7 +85,8 @@ def test_runs_without_a_curve_leave_nothing_to_compare(study: Path):
 def test_what_an_epoch_costs(study: Path, leave):
     elu, selu = two(study)
     assert describe_epoch_cost(elu, selu) == (
-        "An epoch of selu takes 2.00 times as long as one of elu: 4.0 s against 2.0 s (no spread: no claim)."
+        "An epoch of selu takes 2.00 times as long as one of elu: 4.0 ± 0.0 s against 2.0 ± 0.0 s "
+        "(no spread: no claim)."
     )
 
 

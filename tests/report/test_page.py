@@ -112,7 +112,7 @@ def test_any_two_groups_can_be_chosen_in_either_order(page: Page, study: Path):
     assert set(found["answers"]) == {"0,1", "1,0"}
     assert found["start"] == [1, 0]
     faster, better, cost = found["answers"]["1,0"]  # selu beside elu
-    assert faster.startswith("selu reached elu's best validation loss (1.0200) after 2.0 epochs")
+    assert faster.startswith("selu reached elu's best validation loss (1.0200) after 2.0 ± 0.0 epochs")
     assert better.startswith("selu is better than elu by 5.0 ± 0.1 points")
     assert cost.startswith("An epoch of selu takes 2.00 times as long")
     assert found["questions"] == ["Is it converging faster?", "Is the model better?", "What does an epoch cost?"]
@@ -136,7 +136,7 @@ def test_one_run_is_its_settings_and_what_it_reached(leave, tmp_path: Path, no_f
     page = Page(write_report([tmp_path]))
     text = page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert "Validation accuracy 50.00 % at epoch 2 of 2. Validation loss 1.0000; test accuracy † 25.00 %." in text
-    assert " elu lr=1e-4, seed 3." in text
+    assert " Settings: elu lr=1e-4, seed 3." in text
     assert ["optim.lr", "1e-4"] in page.rows
     assert "python src/train.py model=elu optim.lr=0.0001 seed=3" in page.text
     for word in ("Three questions", "group", "interval", "defaults:", "Best:"):

@@ -109,3 +109,20 @@ def test_a_run_is_one_row_on_a_terminal_of_80_columns():
     figures = ["50.00 %", "1.2346", "43.21 %", "12.3"]
     rows = [line for line in lines if all(figure in line for figure in figures)]
     assert [line.partition("  ")[0].strip() for line in rows] == ["lr=0.0001 seed=1", "lr=0.0005 seed=5"]
+
+
+def test_names_of_40_characters_stay_whole_on_a_terminal_of_80_columns():
+    runs = [
+        a_run("x" * 40 + str(i), "model=bn", metrics=METRICS | {"epochs": 15 + i}, time={"epoch_s": 1.0})
+        for i in (0, 1)
+    ]
+    runs = [*runs, a_run("short", "model=bn", status="diverged")]
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(runs_table(runs, Path("/outputs"), 80))
+    lines = shown.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert (
+        sum("x" * 40 in line and "50.00 %" in line and "43.21 %" in line and "completed" in line for line in lines) == 2
+    )
+    assert "; median s/epoch, best epoch and val loss in the report" in " ".join(map(str.strip, lines))

@@ -12,6 +12,7 @@ from trainlab.report.runs import Run
 from trainlab.statistics import NO_SPREAD
 
 MAX_NAMED = 3
+MAX_UNDECIDED = 2  # that are named
 BEST, WORSE, UNDECIDED, UNTESTED = "best", "significantly worse", "undecided", "not tested"
 
 
@@ -70,7 +71,7 @@ class Standing:
         return capitalized(said)
 
     def _describe_worse(self, worse: int, undecided: int) -> str:
-        """How many of the others are significantly worse, and how many undecided; which, where these are few."""
+        """How many of the others are significantly worse, and how many undecided; which, if these are few."""
         others = len(self.pairs)
         if others == 1:
             return f"the other group is {'' if worse else 'not '}significantly worse"
@@ -79,12 +80,8 @@ class Standing:
         if worse == others:
             return f"{'both' if others == 2 else f'all {others}'} other groups are significantly worse"
         said = f"{worse} of {others} other groups {'are' if worse > 1 else 'is'} significantly worse"
-        if worse <= MAX_NAMED and worse < undecided:
-            said += f" ({listed(self._labels(WORSE))})"
-        if undecided:
-            names = f" ({listed(self._labels(UNDECIDED))})" if undecided <= min(MAX_NAMED, worse) else ""
-            said += f", {undecided} undecided{names}"
-        return said
+        names = f" ({listed(self._labels(UNDECIDED))})" if undecided <= min(MAX_UNDECIDED, worse) else ""
+        return f"{said}, {undecided} undecided{names}" if undecided else said
 
     def _labels(self, verdict: str) -> list[str]:
         return [label for label, of in self.verdicts.items() if of == verdict]

@@ -197,7 +197,7 @@ class Findings:
         others += [f"{tested.label} † {format_metric(m[tested.key], tested)}"] if tested.key in m else []
         name = next((group.label for group in self.groups if run.folder in group.folders), run.folder.name)
         rest = f"{capitalized('; '.join(others))}. " if others else ""
-        return f"{capitalized(first)}{at}.", f"{rest}{name}, seed {run.seed}."
+        return f"{capitalized(first)}{at}.", f"{rest}Settings: {name}, seed {run.seed}."
 
     def describe_repeats(self) -> str:
         """How many runs are left out because another has their settings and seed; "" if none."""

@@ -35,22 +35,23 @@ def format_mean(of: Interval, digits: int = 1, kind: str = "f") -> str:
 
 
 def format_interval(of: Interval, spec: str) -> str:
-    """Mean, and half the width of its interval if there is one; the mean alone of equal values."""
+    """Mean, and half the width of its interval if there is one."""
     if of.n == 0:
         return "-"
+    spread = "" if math.isnan(of.half_width) else f" ± {of.half_width:{spec}}"
     mean = format(of.mean, spec)
     is_zero = not mean.strip("-0.%")
-    return f"{mean.lstrip('-') if is_zero else mean}{f' ± {of.half_width:{spec}}' if of.has_spread else ''}"
+    return f"{mean.lstrip('-') if is_zero else mean}{spread}"
 
 
 def format_estimate(of: Interval, metric: Metric, digits: int | None = None) -> str:
-    """Mean and half the width of its interval, of a percentage as "57.8 % ± 4.1", in points.
+    """Mean and half the width of its interval, of a percentage as "57.8 % ± 4.1", in points; of equal values the mean.
 
     Args:
         digits: of a percentage after the point; by default as many as its interval needs.
     """
     if not metric.is_percentage or of.n == 0:
-        return format_interval(of, metric.spec)
+        return format_interval(of, metric.spec) if of.has_spread else format_metric(of.mean, metric)
     if digits is None:
         digits = 2 if of.has_spread and of.half_width < 0.001 else 1
     spread = f" ± {100 * of.half_width:.{digits}f}" if of.has_spread else ""
@@ -92,7 +93,7 @@ def format_p(p: float) -> str:
         if f"{p:.4f}" != f"{ALPHA:.4f}":
             return f"{p:.4f}"
         return f"< {ALPHA:g}" if p < ALPHA else f"{ALPHA:g}"
-    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else short_number(f"{p:.1g}")
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}".replace("e-0", "e-")
 
 
 def listed(names: list[str], last: str = "and") -> str:

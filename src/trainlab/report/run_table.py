@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.console import Group as Lines
 from rich.markup import escape
 from rich.table import Table
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 MAX_METRICS = 2  # columns of validation metrics
 MAX_NAME = 40  # characters of a run that stay on one line
 _S_PER_EPOCH = "median s/epoch"
+_TEXTS = ("run", "status", "tags")  # columns, as opposed to figures
 MAX_ROWS, MOST_ROWS = 40, 20  # of a table in a terminal; if there are more runs, the best of them
 MAX_REASONS, MAX_NAMED = 10, 3  # lines below the table, and runs named on each
 
@@ -158,30 +158,39 @@ def runs_table(runs: Sequence[Run], root: Path, width: int = 10_000) -> Lines:
         del columns["status"]
     if len(best) < len(runs):
         below.append(f"these are the best {len(best)}, all are in the report and in runs.csv")
-    table, left_out = _table(columns), []
+    left_out = []
     for heading in (_S_PER_EPOCH, "best epoch", *(metric.heading for metric in metrics.ranked[1:MAX_METRICS])):
-        if Console(width=width).measure(table).minimum > width:
+        if _width(columns) > width:
             del columns[heading]
             left_out.append(heading)
-            table = _table(columns)
     if left_out:
         below.append(f"{listed(left_out)} in the report")
     note = TEST_NOTE.removesuffix(".")
-    return Lines(table, *map(Text, filter(None, ["; ".join(below), note])), *_reasons(runs, names))
+    return Lines(_table(columns), *map(Text, filter(None, ["; ".join(below), note])), *_reasons(runs, names))
 
 
 def _table(columns: Mapping[str, Sequence[str]]) -> Table:
     """Texts by heading: names whole up to ``MAX_NAME`` characters, figures on one line."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, texts in columns.items():
-        longest = max(map(len, texts))
-        options: dict[str, Any] = {"justify": "left", "overflow": "fold", "min_width": min(longest, MAX_NAME)}
-        if heading not in ("run", "status", "tags"):  # a heading on two lines
-            options |= {"justify": "right", "max_width": max(7, longest)}
+        options: dict[str, Any] = {"overflow": "fold", "min_width": _width_of(heading, texts)}
+        if heading not in _TEXTS:
+            options |= {"justify": "right", "max_width": _width_of(heading, texts)}
         table.add_column(heading, no_wrap=heading == "status", **options)
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(escape, row))
     return table
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    """Of their table: two characters between columns, and one at either end."""
+    return sum(_width_of(heading, texts) + 2 for heading, texts in columns.items())
+
+
+def _width_of(heading: str, texts: Sequence[str]) -> int:
+    """Of a column: a heading of figures is on two lines, a name longer than ``MAX_NAME`` on more."""
+    longest = max(map(len, texts))
+    return min(MAX_NAME, max(len(heading), longest)) if heading in _TEXTS else max(7, longest)
 
 
 def _statuses(runs: Sequence[Run]) -> str:

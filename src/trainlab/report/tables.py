@@ -110,7 +110,7 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
         rows.append(
             [
                 *_texts(group.label),
-                _figure(found.mean, compared.spec),
+                _mean(group, compared),
                 _interval(found, compared),
                 (_count(group), len(group.runs)),
                 *([_behind(pair)] if behind else []),
@@ -131,11 +131,17 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
     return Table([*headings, "best epoch", S_PER_EPOCH], rows, note + TEST_NOTE)
 
 
+def _mean(group: Group, metric: Metric) -> Cell:
+    """The mean of a group; if none of its runs is completed, how they ended."""
+    if not group.runs and group.others:
+        return (listed([*dict.fromkeys(run.status for run in group.others)]), math.nan)
+    return _figure(group.comparison.mean, metric.spec)
+
+
 def _count(group: Group) -> str:
-    """How many of the runs of a group are completed; how they ended if none is."""
+    """How many of the runs of a group are completed."""
     n, others = len(group.runs), len(group.others)
-    ends = f" ({listed([*dict.fromkeys(run.status for run in group.others)])})" if others and not n else ""
-    return f"{n} of {n + others}{ends}" if others else str(n)
+    return f"{n} of {n + others}" if others else str(n)
 
 
 def _pairs(pairs: Collection[Pair]) -> str:

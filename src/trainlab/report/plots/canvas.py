@@ -82,14 +82,15 @@ def legend_below(figure: Figure, axes: Axes, entries: Sequence[Artist] = ()) -> 
     """The legend under the axes, in as many columns as fit, the figure higher by its rows.
 
     Args:
-        entries: instead of what is labelled in the axes.
+        entries: instead of what is labelled in the axes; in one row.
     """
     handles, labels = [*entries], [str(entry.get_label()) for entry in entries]
     if not entries:
         handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
-    columns = max(1, min(3, len(labels), int(13.3 * figure.get_figwidth() / (max(map(len, labels)) + 6))))
+    fitting = int(13.3 * figure.get_figwidth() / (max(map(len, labels)) + 6))
+    columns = len(entries) or max(1, min(3, len(labels), fitting))
     rows = -(-len(labels) // columns)
     figure.set_figheight(figure.get_figheight() + 0.21 * rows)
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
