@@ -160,7 +160,7 @@ def test_the_report_has_a_row_for_each_run_the_best_first(outputs: Path):
     assert done.returncode == 0, done.stderr
     metrics = [json.loads((run / "result.json").read_text())["metrics"] for run in runs_of(outputs).values()]
     accuracies = [line.split()[2] for line in done.stdout.splitlines() if line.startswith((" bn ", " selu "))]
-    assert accuracies == [f"{100 * value:.2f}%" for value in sorted((m["val_acc"] for m in metrics), reverse=True)]
+    assert accuracies == [f"{100 * value:.2f}" for value in sorted((m["val_acc"] for m in metrics), reverse=True)]
     assert "4 runs, all completed" in done.stdout
 
 
