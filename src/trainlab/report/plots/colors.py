@@ -52,4 +52,5 @@ def styles_of(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
 
 
 def _paler(color: str, white: float) -> str:
-    return to_hex([white + (1 - white) * part for part in to_rgb(color)])
+    red, green, blue = (white + (1 - white) * part for part in to_rgb(color))
+    return to_hex((red, green, blue))
