@@ -8,7 +8,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from trainlab.report.groups import group_runs
-from trainlab.report.plots.canvas import COLORS, MAX_CURVES, canvas, shorten
+from trainlab.report.plots.canvas import COLORS, MAX_CURVES, PercentTicks, canvas, shorten
+from trainlab.report.plots.colors import styles_of
 from trainlab.report.plots.curves import curves_note, cut_off, highest_shown, plot_learning_curves
 from trainlab.report.plots.groups import axis_positions, plot_against_lr, plot_groups, plot_intervals
 from trainlab.report.plots.lr_search import label_without_lr
@@ -229,3 +230,16 @@ def test_the_title_names_training_where_it_is_drawn_and_seconds_say_where_means_
     by_epoch, by_second = (plot_learning_curves(groups, "val_acc", against) for against in ("epochs", "seconds"))
     assert by_epoch.title == "Accuracy, validation and training, against epochs"
     assert by_epoch.caption == "" and by_second.caption.startswith("Each mean ends where the first of its seeds ends")
+
+
+def test_ticks_in_percent_have_as_many_digits_as_they_need():
+    assert [PercentTicks()(value) for value in (0.5, 0.29, 0.295, 1.0)] == ["50 %", "29 %", "29.5 %", "100 %"]
+
+
+def test_shades_are_of_the_rates_shown(leave, tmp_path: Path):
+    for model in ("elu", "selu"):
+        for i in range(8):
+            leave(f"{model}{i}", [1.0], [0.5 - 0.01 * i], 1, model, lr=10 ** (-5 + i / 4))
+    groups = group_runs(find_runs([tmp_path]))
+    best = styles_of(groups, groups[:2])  # both models, at the lowest rate
+    assert sorted(color for color, _ in best.values()) == sorted(color.lower() for color in COLORS[:2])

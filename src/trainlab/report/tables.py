@@ -124,11 +124,11 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
     headings = ["group", compared.heading, "95 % interval", "n", *([f"behind{points}"] if behind else [])]
     headings += [*(["p (Holm)"] if tested else []), f"sd{points}", *(metric.heading for metric in others)]
     headings[-1] += " †"
-    note = ""
-    if behind:
-        note = "Behind: how far from the best, ± half of a 95 % interval"
-        note += f"; * significantly: p below 0.05 by Holm's method over {_pairs(behind.values())}. " if tested else ". "
-    return Table([*headings, "best epoch", S_PER_EPOCH], rows, note + TEST_NOTE)
+    note = "Behind: how far from the best" if behind else ""
+    if tested:
+        note += ", ± half of a 95 % interval; "
+        note += f"{MARK} significantly: p below 0.05 by Holm's method over {_pairs(behind.values())}"
+    return Table([*headings, "best epoch", S_PER_EPOCH], rows, f"{note}{'. ' if note else ''}{TEST_NOTE}")
 
 
 def _mean(group: Group, metric: Metric) -> Cell:

@@ -66,6 +66,14 @@ class Plot:
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
+class PercentTicks(PercentFormatter):
+    """Fractions as "45 %" or "45.5 %", with as many digits as they need."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The text at ``x``."""
+        return f"{round(100 * x, 6):g} %"
+
+
 @contextmanager
 def canvas(
     width: float, height: float, columns: int = 1, rows: int = 1, scale_a_row: bool = False
@@ -100,7 +108,7 @@ def label_axis(axes: Axes, metric: Metric) -> None:
     """Name the vertical axis by ``metric``, in percent if it is displayed so."""
     axes.set_ylabel(metric.name)
     if metric.is_percentage:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentTicks())
 
 
 def file_name(metric: Metric) -> str:

@@ -31,23 +31,25 @@ def shares_hues(groups: Sequence[Group]) -> bool:
     return len(lines) > 1 and max(map(len, lines)) > 1 and sum(map(len, lines)) == len(groups)
 
 
-def styles_of(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each group by its label.
+def styles_of(groups: Sequence[Group], shown: Sequence[Group]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each of the groups ``shown`` by its label; ``groups`` are all that there are.
 
     Groups that differ in the learning rate alone have one hue, that of their line in the plots against it, the paler
     the lower the rate; markers are then those of the rates.
     """
     if not shares_hues(groups):
-        return {group.label: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]) for i, group in enumerate(groups)}
-    rates = sorted({group.settings[LR] for group in groups})
+        numbers = {group.label: i for i, group in enumerate(groups)}
+        looks = [*zip(COLORS, MARKERS, strict=True)]
+        return {group.label: looks[numbers[group.label] % len(looks)] for group in shown}
+    hues = {group.label: COLORS[i % len(COLORS)] for i, line in enumerate(rate_lines(groups)) for group in line}
+    rates = sorted({group.settings[LR] for group in shown})
     return {
         group.label: (
-            _paler(COLORS[i % len(COLORS)], _PALEST * (1 - place / (len(rates) - 1))),
-            MARKERS[place % len(MARKERS)],
+            _paler(hues[group.label], _PALEST * below / max(1, len(rates) - 1)),
+            MARKERS[below % len(MARKERS)],
         )
-        for i, line in enumerate(rate_lines(groups))
-        for group in line
-        for place in [rates.index(group.settings[LR])]
+        for group in shown
+        for below in [sum(rate > group.settings[LR] for rate in rates)]
     }
 
 

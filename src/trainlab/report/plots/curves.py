@@ -53,7 +53,7 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
     shown = drawn[:MAX_CURVES]
     with_training = shows_training(shown, training_key)
     with canvas(4.8, 3.2) as (figure, (axes,)):
-        means, styles = [], styles_of(groups)
+        means, styles = [], styles_of(groups, shown)
         for group in shown:
             curves = [run.curve for run in group.runs.values() if run.curve]
             is_alone = len(shown) == 1

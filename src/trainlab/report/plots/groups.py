@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
 from trainlab.report.answer import BEST, UNDECIDED, UNTESTED, WORSE, count_statuses
 from trainlab.report.comparisons import by_metric
@@ -20,6 +19,7 @@ from trainlab.report.plots.canvas import (
     COLORS,
     MARKERS,
     MAX_CURVES,
+    PercentTicks,
     Plot,
     canvas,
     file_name,
@@ -122,7 +122,7 @@ def plot_intervals(
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         if metric.is_percentage:
-            axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+            axes.xaxis.set_major_formatter(PercentTicks())
             low, high = axes.get_xlim()
             axes.set_xlim(max(low, -0.02), min(high, 1.02))  # of few seeds, an interval may reach beyond
         axes.locator_params(axis="x", nbins=5)
@@ -160,7 +160,7 @@ def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
                 color=COLORS[i],
                 marker=MARKERS[i],
                 markersize=5,
-                capsize=2 + 1.5 * i,  # so that intervals at the same rate can be distinguished
+                capsize=2 + min(1.5, 6 / len(shown)) * i,  # so that intervals at the same rate can be distinguished
                 linewidth=1.6,
                 elinewidth=1,
                 label=shorten(label_without_lr(line[0].label)),

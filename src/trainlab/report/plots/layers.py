@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from trainlab.report.formatting import describe_selection
 from trainlab.report.groups import Group
 from trainlab.report.layers import LAYER_STATISTICS, LayerStatistics, mean_over_seeds
-from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
+from trainlab.report.plots.canvas import PercentTicks, Plot, canvas, legend_below, render, shorten
 
 TITLES = ("mean", "standard deviation", "dead units", "gradient norm")
 CAPTION = (
@@ -81,7 +81,7 @@ def _scale_rows(axes: Sequence[Axes], columns: int) -> None:
         first, *_ = in_row = axes[row * columns : (row + 1) * columns]
         first.set_ylabel(title)
         if figure == "dead":
-            first.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+            first.yaxis.set_major_formatter(PercentTicks())
             first.set_ylim(0, max(0.1, 1.05 * first.get_ylim()[1]))
         lines = [line for one in in_row for line in one.get_lines()]
         if figure == "gradient_norm" and any((np.asarray(line.get_ydata()) > 0).any() for line in lines):

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from trainlab.report.formatting import capitalized
-from trainlab.report.plots.canvas import Plot, canvas, legend_below, render, shorten
+from trainlab.report.plots.canvas import PercentTicks, Plot, canvas, legend_below, render, shorten
 from trainlab.report.plots.curves import WILD
 from trainlab.report.search import Dimension, Search, Trial
 
@@ -70,7 +70,7 @@ def plot_importance(search: Search) -> Plot:
         bars = axes.barh([shorten(key, 34) for key, _ in shares], [share for _, share in shares], color="#56B4E9")
         axes.bar_label(bars, [f"{share:.0%}".replace("%", " %") for _, share in shares], padding=4)
         axes.set_xlim(0, 1.12 * max(share for _, share in shares))
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.xaxis.set_major_formatter(PercentTicks())
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("share of the importance")
         caption = (
