@@ -76,7 +76,7 @@ def test_training_leaves_the_process_as_it_was(tmp_path: Path):
         ("optim.lrr=1", "there is no setting 'optim.lrr'; did you mean optim.lr"),
         ("model=bm", "model has no option 'bm'; did you mean bn"),
         ("callbacks.pictures=null", "callbacks.pictures was renamed; set callbacks.figures"),
-        ("seed=1,2", "Ambiguous value"),
+        ("seed=1,2", "seed has several values, 1,2; add -m"),
         ("run_dir=null", "run_dir follows from output_dir and name"),
         ("output_dir=null", "output_dir must be a folder, got null; set output_dir"),
         ("hydra.run.dir=elsewhere", "hydra.run.dir=elsewhere would have no effect"),

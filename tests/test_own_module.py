@@ -217,7 +217,7 @@ def test_another_seed_draws_other_weights_and_batches(train):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(train, tmp_path):
-    with pytest.raises(Diverged, match="the loss is not finite in epoch 1, batch 2;"):
+    with pytest.raises(Diverged, match="the loss is not finite in epoch 2, batch 3;"):
         train(*LIT, "module._target_=own_modules.Diverging", "trainer.max_epochs=3")
     assert Result.read(tmp_path / "run").status == "diverged"
 

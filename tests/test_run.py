@@ -177,7 +177,7 @@ def test_a_diverged_run_is_recorded_and_not_made_again(train, monkeypatch, tmp_p
     assert "step 1 " in result.error["message"]
     assert "val_loss" not in result.metrics
     forbid(monkeypatch, "_train")
-    with pytest.raises(Diverged, match=r"diverged before: the loss is not finite at step 1 "):
+    with pytest.raises(Diverged, match=r"diverged before: the loss is not finite at step 2 "):
         train(*settings)
 
 

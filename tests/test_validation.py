@@ -58,7 +58,7 @@ def test_annotations_that_cannot_be_resolved_are_not_checked_and_names_and_other
     [
         ("n", 1.5, "an integer, got 1.5"),
         ("n", True, "an integer, got True"),
-        ("n", None, "an integer, got None"),
+        ("n", None, "an integer, got null"),
         ("x", "abc", "a number, got 'abc'"),
         ("x", False, "a number, got False"),
         ("on", "maybe", "true or false, got 'maybe'"),

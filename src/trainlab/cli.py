@@ -12,11 +12,12 @@ from typing import Any
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
+from trainlab.config.command_line import readable
 from trainlab.config.compose import new_folder
-from trainlab.config.errors import describe_config_error, describe_instantiation_error
-from trainlab.config.overrides import WrongArguments, readable
+from trainlab.config.errors import NO_OPTION, describe_config_error, describe_instantiation_error
+from trainlab.config.overrides import WrongArguments
 from trainlab.config.resolvers import register_resolvers
-from trainlab.console import status_line
+from trainlab.console import say_error, status_line, wrapped
 from trainlab.passwords import without_passwords
 from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import describe_os_error
@@ -104,13 +105,13 @@ def run_script(main: Callable[[], Any], is_long: bool = False) -> None:
         status_line.clear()
         status, message = explain(ended.error if isinstance(ended, Ended) else ended)
         if _is_first_process():
-            print(without_passwords(message), file=sys.stderr)
+            say_error(without_passwords(message))
         sys.exit(status)
 
 
 def _format_warning(message: Warning | str, *_: object, **__: object) -> str:
     status_line.clear()
-    return f"warning: {message}\n"
+    return wrapped(f"warning: {message}", sys.stderr) + "\n"
 
 
 def _prepare_command_line() -> None:
@@ -146,7 +147,8 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
         return 2, _message(str(error))
     if isinstance(error, InstantiationException):
         return 1, _message(describe_instantiation_error(error))
-    if isinstance(error, HydraException | OmegaConfBaseException | YAMLError):
+    is_no_option = isinstance(error, ValueError) and str(error).startswith(NO_OPTION)
+    if is_no_option or isinstance(error, HydraException | OmegaConfBaseException | YAMLError):
         arguments = sys.argv[1:] if arguments is None else arguments
         return 2, _message(describe_config_error(error, arguments, script, config_folder()))
     if isinstance(error, OSError):

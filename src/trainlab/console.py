@@ -4,10 +4,11 @@ import io
 import logging
 import os
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Callable
-from typing import Self
+from typing import IO, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -32,9 +33,13 @@ def on_terminal() -> bool:
     return sys.stderr.isatty() and not console.is_dumb_terminal
 
 
-def say(text: str) -> None:
-    """Print lines, above a progress bar if there is one; where nobody reads them, as behind `head`, work continues."""
+def say(text: str, wraps: bool = True) -> None:
+    """Print lines, above a progress bar if there is one; where nobody reads them, as behind `head`, work continues.
+
+    ``wraps``: as `wrapped`, which would break a command that is to be copied.
+    """
     status_line.clear()
+    text = wrapped(text, sys.stdout) if wraps else text
     if Bar.is_open and sys.stdout.isatty():
         console.out(text, highlight=False)
         return
@@ -42,6 +47,31 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say_error(text: str) -> None:
+    """Print lines on standard error."""
+    status_line.clear()
+    print(wrapped(text, sys.stderr), file=sys.stderr, flush=True)
+
+
+def wrapped(text: str, stream: IO[str]) -> str:
+    """``text`` as ``stream`` is to show it: a terminal breaks lines at blanks, and words, as paths, stay whole."""
+    if not stream.isatty():
+        return text
+    lines: list[str] = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(
+            line,
+            console.width,
+            subsequent_indent=indent,
+            expand_tabs=False,
+            replace_whitespace=False,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    return "\n".join(lines)
 
 
 class StatusLine:
@@ -58,8 +88,8 @@ class StatusLine:
             self._is_shown = True
 
     def clear(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
+        """Take the line away, and a progress bar until it is drawn again below what is printed now."""
+        if self._is_shown or Bar.is_open:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._is_shown = False
@@ -92,7 +122,7 @@ class Bar:
     is_open = False
 
     def __init__(self, description: str, total: int, shows_detail: bool = False) -> None:
-        self.steps, self._due, self._progress = 0, 0.0, None
+        self.steps, self._total, self._due, self._progress = 0, total, 0.0, None
         if on_terminal():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -114,7 +144,7 @@ class Bar:
     def update(self, steps: int, detail: Callable[[], str] = str) -> None:
         """Count more steps; ``detail`` returns the text behind the bar, where it is refreshed."""
         self.steps += steps
-        if self._progress and time.monotonic() > self._due:
+        if self._progress and (time.monotonic() > self._due or self.steps == self._total):
             self._progress.update(self._task, completed=self.steps, detail=escape(detail()), refresh=True)
             self._due = time.monotonic() + _REFRESH_S
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 _SOURCE = Path(__file__).resolve().parents[1]
@@ -27,6 +28,15 @@ def command_words(name: str) -> list[str]:
 def command_line(name: str) -> str:
     """`command_words` as one text."""
     return shlex.join(command_words(name))
+
+
+def tensorboard_line(root: Path, folders: Iterable[Path]) -> str:
+    """The command that shows the curves of all runs below ``root``; "" if no event file is in ``folders``."""
+    if not any(any(folder.glob("events.out.tfevents.*")) for folder in folders):
+        return ""
+    here = Path.cwd()
+    shown = root.relative_to(here) if root.is_relative_to(here) else root
+    return "curves: " + shlex.join(["tensorboard", "--logdir", str(shown)])
 
 
 def restart_words() -> list[str]:

@@ -4,8 +4,9 @@ import collections.abc
 import contextlib
 import inspect
 import math
+import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +14,7 @@ import torch
 
 from trainlab.processes import count_cores
 
+_RANGE = re.compile(r"(\d+)(?:-|:|\.\.+)(\d+)")  # as it is written elsewhere
 _GPUS = ("gpu", "cuda", "mps")
 _TYPE_NAMES = {
     int: "an integer",
@@ -38,9 +40,24 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], se
         if key not in parameters and not open_ended:
             raise ValueError(f"{target.__name__} takes no {key}; leave out {setting}")
         if not _fits(value, hint):
-            raise ValueError(f"{key} must be {' or '.join(_type_names(hint))}, got {value!r}; set {setting}")
+            types, shown = _either(_type_names(hint)), "null" if value is None else repr(value)
+            several = _is_flat(value) and "list" not in types
+            sweep = f", or sweep over the values: -m {setting}={','.join(map(str, value))}" if several else ""
+            if hint is int and (ends := _RANGE.fullmatch(str(value))):
+                sweep = f", or sweep over the range: -m '{setting}=range({ends[1]},{int(ends[2]) + 1})'"
+            raise ValueError(f"{key} must be {types}, got {shown}; set {setting}{sweep}")
         if not _is_finite(value):
             raise ValueError(f"{key} must be finite, got {value!r}; set {setting}")
+
+
+def _either(names: Sequence[str]) -> str:
+    """ "a or b", "a, b, c or d"."""
+    return " or ".join(names) if len(names) <= 3 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether it is a list of plain values."""
+    return isinstance(value, list) and bool(value) and not any(isinstance(item, list | Mapping) for item in value)
 
 
 def _is_finite(value: Any) -> bool:
@@ -69,6 +86,10 @@ def check_devices(accelerator: Any, devices: Any) -> None:
         available, kind = torch.accelerator.device_count(), "GPUs"
     else:
         return  # Lightning's own error names the valid accelerators
+    if isinstance(devices, str) and not re.fullmatch(r"auto|-1|\d+(, *\d+)*,?", devices):
+        raise ValueError(
+            f"devices must be a number, the numbers of some as [0,1], or auto, got {devices!r}; set trainer.devices"
+        )
     if isinstance(devices, int) and devices > available:
         raise ValueError(
             f"devices must be at most {available}, the available {kind}, got {devices}; set trainer.devices"

@@ -10,10 +10,12 @@ from rich.console import Console
 from torch import nn
 from torch.optim import SGD
 
+from conftest import STEPS
 from trainlab.callbacks import BestAndLast, EarlyStopping, ProgressBar, StopOnInterrupt
 from trainlab.callbacks.figures import confusion_matrix
 from trainlab.training.module import TaskModule
 from trainlab.training.schedules import constant
+from trainlab.training.step_report import VARIABLE, read_position
 
 
 class Trainer:
@@ -179,9 +181,27 @@ def test_the_bar_moves_on_a_terminal(capsys, monkeypatch):
     show_bar(ProgressBar(refresh_rate=1))
     out, err = capsys.readouterr()
     assert "epoch 1 of 3" in err
-    assert "/4" in err
-    assert re.search(r"loss 0(\.25)?, \d+ s left", err)
+    assert "4/4" in err
+    assert re.search(r"loss 0.75, \d+ s left", err)
     assert out == ""
+
+
+def test_the_time_left_is_without_the_first_step_which_warms_up(monkeypatch):
+    monkeypatch.setattr("trainlab.callbacks.progress.on_terminal", lambda: True)
+    seconds, shown = iter([100.0, 101.0, 102.0, 103.0]), []
+    monkeypatch.setattr("trainlab.callbacks.progress.time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    bar = SimpleNamespace(steps=0, update=lambda steps, detail: shown.append(detail()), close=lambda: None)
+    monkeypatch.setattr("trainlab.callbacks.progress.Bar", lambda *_, **__: bar)
+    show_bar(ProgressBar())
+    assert shown == ["loss 0", "loss 0.25, 10 s left", "loss 0.5, 9 s left", "loss 0.75, 8 s left"]
+
+
+def test_steps_are_reported_to_a_sweep_without_a_progress_bar(train, tmp_path, monkeypatch):
+    report = tmp_path / "report"
+    monkeypatch.setenv(VARIABLE, str(report))
+    train("callbacks.progress=null")
+    position = read_position(report)
+    assert (position.epoch, position.batch, position.batches) == (1, STEPS, STEPS)
 
 
 def test_a_confusion_matrix_of_many_classes_has_no_numbers():

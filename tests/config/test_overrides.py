@@ -6,6 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from trainlab.config.command_line import readable
 from trainlab.config.compose import expand_sweep
 from trainlab.config.overrides import (
     WrongArguments,
@@ -13,7 +14,6 @@ from trainlab.config.overrides import (
     folder_name,
     parse_overrides,
     quoted,
-    readable,
 )
 from trainlab.config.resolvers import PROJECT
 from trainlab.runs.numbers import short_number
@@ -149,7 +149,10 @@ def test_text_is_read_as_it_is_typed(typed: str, read: str):
         ("-m größe=1", "there is no setting 'größe'"),
         ("seed=1 --bogus", "there is no flag --bogus"),
         ("-m optim.lr=1e-3,", "'optim.lr=1e-3,'; a value is missing beside a comma"),
-        ("-m data.transforms=[1", "'data.transforms=[1', a ] is missing; in quotes it is text"),
+        (
+            "-m data.transforms=[1",
+            "'data.transforms=[1', a ] is missing; write it so: a list is 'data.transforms=[1]', values",
+        ),
         ("-m x=choice()", "cannot read the argument 'x=choice()'; choice(): empty choice is not legal"),
         ("-m optim.lr=1(2)", "in quotes it is text: \"optim.lr='1(2)'\""),
     ],

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from trainlab.config.build import build
+from trainlab.config.command_line import readable
 from trainlab.config.load import load_config
-from trainlab.config.overrides import WrongArguments, readable
+from trainlab.config.overrides import WrongArguments
 from trainlab.config.renamed import SETTINGS, VALUES
 from trainlab.config.resolvers import PROJECT
 

@@ -52,9 +52,9 @@ def test_it_is_on_record_like_a_solo_run_and_the_others_are_what_they_would_have
     solo = alone(tmp_path / "alone" / "2", *works[2])
     assert isinstance(solo, Diverged) and isinstance(results[2], Diverged)
     assert str(results[2]) == str(solo)
-    assert "not finite at step 1 (epoch 0, batch 1, learning rate 1e+" in str(solo)
+    assert "not finite at step 2 (epoch 1, batch 2, learning rate 1e+" in str(solo)
     assert record(tmp_path / "with" / "2") == record(tmp_path / "alone" / "2")
-    assert "not finite at step 1" in (tmp_path / "with" / "2" / "traceback.txt").read_text()
+    assert "not finite at step 2" in (tmp_path / "with" / "2" / "traceback.txt").read_text()
     assert rows(tmp_path / "with" / "2") == rows(tmp_path / "alone" / "2") == []
     for i in (0, 1, 3):
         ours, theirs = tmp_path / "with" / str(i), tmp_path / "without" / str(i)
@@ -74,7 +74,7 @@ def test_it_would_diverge_again(precision, tmp_path):
     before = (tmp_path / "1" / "result.json").read_bytes()
     again = together(works)
     assert isinstance(again[0], Result) and again[0].status == "completed"
-    assert isinstance(again[1], Diverged) and "diverged before: the loss is not finite at step 1 " in str(again[1])
+    assert isinstance(again[1], Diverged) and "diverged before: the loss is not finite at step 2 " in str(again[1])
     assert (tmp_path / "1" / "result.json").read_bytes() == before
 
 
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_only_in_validation_is_found_as_alone(tmp_path
     works = [[*one, "optim.lr=1e30"], [*one, f"optim.lr={HARMLESS}"]]
     results = together({tmp_path / str(i): work for i, work in enumerate(works)})
     solo = alone(tmp_path / "alone", *works[0])
-    assert isinstance(solo, Diverged) and "the validation loss is not finite after epoch 0" in str(solo)
+    assert isinstance(solo, Diverged) and "the validation loss is not finite after epoch 1" in str(solo)
     assert str(results[0]) == str(solo)
     assert math.isfinite(results[1].metrics["val_loss"])
 

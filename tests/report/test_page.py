@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from trainlab.report.write import write_report
+from trainlab.runs.result import Result
 
 VOID = {"meta", "link", "img", "input", "br"}
 FIGURES = {"loss_by_epoch", "loss_by_second", "accuracy_by_epoch", "accuracy_by_second", "accuracy_intervals"}
@@ -92,6 +93,14 @@ def test_the_tables_hold_the_figures(page: Page):
     }
     links = [link["href"] for link in page.of("a")]
     assert links == [f"{model},{seed}" for model in ("selu", "elu") for seed in (1, 2, 3)]
+
+
+def test_time_of_members_of_a_population_is_a_share(study: Path, no_figures: None):
+    result = Result.read(study / "elu,1")
+    result.time["population"] = {"members": 3, "wall_s": 27.0}
+    result.write(study / "elu,1")
+    (headings,) = [row for row in Page(write_report([study])).rows if row[0] == "#"]
+    assert headings[-1] == "share of joint time (s)"
 
 
 def test_the_test_column_is_marked_as_what_it_is(page: Page):

@@ -75,7 +75,12 @@ def test_two_runs_are_compared_by_setting_and_result(leave, tmp_path):
         ["optim.lr", "1.2345e-3", "1e-4"],
         ["optim.momentum", "not set", "0.9"],
     ]
-    for line in (["val_acc", "0.6", "0.25"], ["epochs", "2", "1"], ["status", "completed", "completed"]):
+    for line in (
+        ["val_acc", "0.6", "0.25"],
+        ["best_epoch", "2", "1"],
+        ["epochs", "2", "1"],
+        ["status", "completed", "completed"],
+    ):
         assert line in lines
     assert lines[lines.index(["[bold]other differences[/]", "", ""]) :][1:] == [
         ["git_commit", "c0ffee" * 6, "beef"],

@@ -45,7 +45,7 @@ def test_every_failure_is_recorded_with_its_reason_and_the_other_jobs_run(study)
             assert "traceback" not in result["error"]
     result = found[key("diverge")]
     assert result["status"] == "diverged"
-    assert "not finite at step 26 (epoch 1, batch 7, learning rate 1e+30)" in result["error"]["message"]
+    assert "not finite at step 27 (epoch 2, batch 8, learning rate 1e+30)" in result["error"]["message"]
     assert done.returncode == 1
     assert done.stderr.startswith("error: 7 jobs: 1 completed, 1 diverged, 5 failed; the same command with sweep.retry")
 
@@ -54,7 +54,7 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
     folder, done = study
     lines = done.stdout.splitlines()
     start, plan, job_lines, table, report = lines[0], lines[1:3], lines[3:10], lines[10:-1], lines[-1]
-    assert start == "checking 7 jobs"
+    assert start == f"checking 7 jobs: +callbacks.fault.what={','.join(WHAT)}"
     assert plan[0] == "plan: 7 solo jobs, 2 at once"
     assert plan[1].startswith("  7 solo: callbacks.fault is faults.Fault, and batches of a population are ")
     assert report == f"report: {folder / 'report.html'}"
@@ -79,7 +79,7 @@ def test_what_failed_is_kept_until_it_is_to_be_tried_again(study):
     before = {path: path.read_bytes() for path in folder.glob("*/result.json")}
     again = sweep(*ARGUMENTS, f"output_dir={folder.parent}")
     assert again.returncode == 1
-    assert again.stdout.startswith("checking 7 jobs\n7 jobs: 1 completed, 1 diverged, 5 failed at the start\n")
+    assert again.stdout.partition("\n")[2].startswith("7 jobs: 1 completed, 1 diverged, 5 failed at the start\n")
     assert {path: path.read_bytes() for path in folder.glob("*/result.json")} == before
 
     more = [a.replace("0.01", "0.01,0.02") for a in ARGUMENTS]

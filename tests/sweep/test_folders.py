@@ -39,7 +39,7 @@ def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_pat
 
     done = sweep(mine(0.1), *where, "seed=1,2,abc,4", "model=elu_he,bn_")
     assert done.returncode == 2
-    assert done.stdout == "checking 8 jobs\n"
+    assert done.stdout == "checking 8 jobs: seed=1,2,abc,4 model=elu_he,bn_\n"
     lines = done.stderr.splitlines()
     assert lines[0] == "error: 5 of 8 jobs cannot be run, so none was started"
     by_job = dict(line.strip().split(": ", 1) for line in lines[1:])
@@ -159,7 +159,7 @@ def test_another_launcher_leaves_the_same_runs_and_resumes_them(tmp_path):
     assert {*figures(tmp_path / "ours" / "study")} == {"seed=1", "seed=2"}
     ours = sweep("seed=1,2,3", *arguments[1:], f"output_dir={tmp_path / 'theirs'}")
     assert ours.returncode == 0, ours.stderr
-    assert ours.stdout.startswith("checking 3 jobs\n3 jobs: 2 completed, 1 waiting at the start\n")
+    assert ours.stdout.partition("\n")[2].startswith("3 jobs: 2 completed, 1 waiting at the start\n")
     assert "seed=3" in figures(tmp_path / "theirs" / "study")
     for who in NAMES:
         before = {*(tmp_path / who / "study").glob("*/")}
@@ -176,7 +176,7 @@ def test_runs_are_named_by_what_is_swept_and_found_when_something_else_is(tmp_pa
     assert figures(folder).keys() == {"seed=1", "seed=2"}
     before = {path: path.read_bytes() for path in folder.glob("seed=*/result.json")}
     more = sweep("optim.weight_decay=0", "model=bn,selu", "seed=1", *where)
-    assert more.stdout.startswith("checking 2 jobs\n2 jobs: 1 completed, 1 waiting at the start\n"), more.stderr
+    assert more.stdout.partition("\n")[2].startswith("2 jobs: 1 completed, 1 waiting at the start\n"), more.stderr
     other = sweep("seed=1,2", "model=bn", "optim.weight_decay=1e-4", *where)
     assert other.returncode == 0, other.stderr
     third = {f"seed={seed},optim.weight_decay=1e-4" for seed in (1, 2)}
@@ -189,7 +189,7 @@ def test_runs_are_named_by_what_is_swept_and_found_when_something_else_is(tmp_pa
     assert sweep(*search, "trainer.max_epochs=1", "name=search", f"output_dir={tmp_path}").returncode == 0
     assert figures(tmp_path / "search").keys() == {"optim.weight_decay=0", "optim.weight_decay=0.5"}
     swept = sweep("optim.weight_decay=0,0.5,1", *search[2:4], "trainer.max_epochs=1", "name=search", where[2])
-    assert swept.stdout.startswith("checking 3 jobs\n3 jobs: 2 completed, 1 waiting at the start\n"), swept.stderr
+    assert swept.stdout.partition("\n")[2].startswith("3 jobs: 2 completed, 1 waiting at the start\n"), swept.stderr
     plan = sweep("seed=1,2,3", "model=bn", "optim.weight_decay=0", *where, "sweep.dry_run=true")
     assert plan.stdout.startswith("3 jobs: 2 kept, 1 new\n")
 
@@ -203,7 +203,7 @@ def test_values_of_any_kind_are_found_again(tmp_path):
     assert first.returncode == 0, first.stderr
     before = {*(tmp_path / "study").glob("*/")}
     again = sweep(*reversed(arguments))
-    assert again.stdout.startswith("checking 4 jobs\n4 jobs: 4 completed at the start\n"), again.stderr
+    assert again.stdout.partition("\n")[2].startswith("4 jobs: 4 completed at the start\n"), again.stderr
     assert {*(tmp_path / "study").glob("*/")} == before
 
 

@@ -44,7 +44,7 @@ def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(u
         assert refused.stderr == (
             f"error: another sweep is running in {tmp_path / 'study'}; wait for it, or set another name=\n"
         )
-        assert re.fullmatch(r"checking \d+ jobs?\n", refused.stdout)
+        assert re.fullmatch(r"checking \d+ jobs?(: .*)?\n", refused.stdout)
         assert eventually(lambda: epochs_of(tmp_path) != [])
         winner.send(signal.SIGINT)
         stopped = winner.finish()

@@ -13,10 +13,12 @@ from rich.console import Console
 from run_folders import outcome
 from trainlab.runs.result import Result
 from trainlab.sweep.executors.local import limits, run_items
+from trainlab.sweep.folder import positions_folder
 from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job, labels, plan, slots_for
-from trainlab.sweep.progress import Lines, LiveTable, seconds_left, shown_jobs, summary
+from trainlab.sweep.progress import Lines, LiveTable, shown_jobs, summary
 from trainlab.sweep.resources import Memory
 from trainlab.sweep.state import State
+from trainlab.sweep.time_left import seconds_left
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 from trainlab.training.step_report import VARIABLE, StepReport, read_position
@@ -180,7 +182,7 @@ def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(t
         tick = ended = say = lambda *_: None
 
     state = State([item.jobs[0] for item in items], slots=4)
-    assert not run_items(items, work, state, gpus=3, stop_early=False, watch=Quiet())
+    assert not run_items(items, work, state, gpus=3, stop_early=False, watch=Quiet(), folder=tmp_path)
     taken: set[str] = set()
     most, counts = 0, {}
     for line in log.read_text().splitlines():
@@ -269,7 +271,7 @@ def test_times_are_wall_time_and_the_share_of_a_population_is_named(tmp_path, ca
     Lines(state).ended(state.jobs[0], state)
     Lines(state).ended(state.jobs[2], state)
     assert capsys.readouterr().out.splitlines()[1::2] == [
-        "1/3 seed=0   2 min (7 s is its share of the population)   completed",
+        "1/3 seed=0   2 min elapsed (7 s share of joint time)   completed",
         "3/3 seed=2   2 min   completed",
     ]
 
@@ -332,7 +334,9 @@ def test_the_end_of_an_item_is_reported_when_none_of_its_jobs_runs(tmp_path):
 
     for one in state.jobs:
         one.folder.mkdir()
-    assert not run_items(state.items, lambda item, share: None, state, 0, stop_early=False, watch=Watch())
+    assert not run_items(
+        state.items, lambda item, share: None, state, 0, stop_early=False, watch=Watch(), folder=tmp_path
+    )
     assert seen == [(number, {}, [0, 1, 2]) for number in range(3)]
 
 
@@ -381,7 +385,7 @@ def test_progress_shows_the_metrics_of_the_jobs_and_the_best_in_their_direction(
     table.close()
     console.file.close()
     shown = [" ".join(line.split()) for line in re.sub(r"\x1b[^m]*m", "", capture.get()).splitlines()]
-    assert "seed val r2 val loss time status" in shown
+    assert "seed val r2 val loss elapsed status" in shown
     assert any(re.fullmatch(r"1 0.500 3.0 .* starting", line) for line in shown)
     assert "best val r2 0.900: seed=0" in shown
 
@@ -432,7 +436,7 @@ def test_long_values_take_the_place_of_metrics(tmp_path):
     overrides = [(f"model={model}{n}", f"experiment={'b' * 10}{n}") for n in range(2)]
     jobs = [Job(n, o, tmp_path / str(n), "f", RUN) for n, o in enumerate(overrides)]
     lines = shown_on(80, State(jobs, 1))
-    assert lines[1].split() == ["model", "experiment", "time", "status"]
+    assert lines[1].split() == ["model", "experiment", "elapsed", "status"]
     assert [line.split()[:2] for line in lines[3:5]] == [[f"{model}{n}", f"{'b' * 10}{n}"] for n in range(2)]
 
 
@@ -453,6 +457,23 @@ def test_without_a_terminal_a_line_a_minute_tells_how_far_all_are(tmp_path, caps
     )
 
 
+def test_without_positions_inside_epochs_whole_ones_are_counted(tmp_path):
+    state = state_of(tmp_path, 1)
+    state.start(state.items[0], time.monotonic())
+    assert shown_on(80, state)[3].split()[-1] == "starting"
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "metrics.csv").write_text("epoch,val/loss,val/acc\n0,2.0,0.3\n")
+    assert shown_on(80, state)[3].endswith("epoch 1/10 done")
+
+
+def test_what_a_killed_sweep_has_left_of_positions_is_removed(tmp_path):
+    with positions_folder(tmp_path) as first:
+        (first / "0_1").write_text("0 1 10 1.0 0.0\n")
+        with positions_folder(tmp_path) as second:  # as after a kill
+            assert (second, [*second.iterdir()]) == (first, [])
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_positions_are_written_once_a_second_and_at_the_end_of_an_epoch(tmp_path, monkeypatch):
     path = tmp_path / "report"
     monkeypatch.setenv(VARIABLE, str(path))
@@ -464,7 +485,7 @@ def test_positions_are_written_once_a_second_and_at_the_end_of_an_epoch(tmp_path
         position = read_position(path)
         assert position.batch == written
         clock[0] += 0.6
-    assert position.step_s == pytest.approx(2.4 / 9)
+    assert position.step_s == pytest.approx(1.2 / 7)  # from the second report on, at the third batch
     assert position.epochs == 1.0
     monkeypatch.setenv(VARIABLE, str(tmp_path / "gone" / "report"))
     report = StepReport()

@@ -218,7 +218,7 @@ class Poison(Callback):
 def test_a_huge_learning_rate_diverges_at_the_second_step(train):
     # The first loss is that of the initial weights. The first update leaves weights near 1e30 times a gradient, and
     # the products of four layers of them are beyond float32's 3e38.
-    with pytest.raises(Diverged, match=r"step 1 \(epoch 0, batch 1, learning rate 1e\+30\); lower optim.lr"):
+    with pytest.raises(Diverged, match=r"step 2 \(epoch 1, batch 2, learning rate 1e\+30\); lower optim.lr"):
         train("optim=sgd", "optim.lr=1e30", "optim.momentum=0")
 
 
@@ -229,12 +229,12 @@ def test_divergence_is_noticed_where_the_last_steps_end_no_epoch(train):
 
 def test_divergence_by_the_last_update_of_an_epoch_shows_in_validation(train):
     # One batch: its loss is that of the initial weights.
-    with pytest.raises(Diverged, match=r"the validation loss is not finite after epoch 0, though"):
+    with pytest.raises(Diverged, match=r"the validation loss is not finite after epoch 1, though"):
         train("optim=sgd", "optim.lr=1e30", "optim.momentum=0", f"data.batch_size={NUM_TRAIN}")
 
 
 def test_divergence_in_a_later_epoch_names_its_step(train):
-    with pytest.raises(Diverged, match=rf"step {STEPS + 6} \(epoch 1, batch 6, learning rate 0.0001\)"):
+    with pytest.raises(Diverged, match=rf"step {STEPS + 7} \(epoch 2, batch 7, learning rate 0.0001\)"):
         train(callbacks=(Poison(STEPS + 6),))
 
 

@@ -20,10 +20,10 @@ import trainlab.run  # noqa: F401  here, so that the jobs' processes start with 
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
-from trainlab.console import output, status_line
+from trainlab.console import output, say, say_error, status_line
 from trainlab.loggers.hyperparameters import Value, pass_swept
 from trainlab.processes import count_cores, run_forked
-from trainlab.programs import command_line
+from trainlab.programs import command_line, tensorboard_line
 from trainlab.report import analyze, find_runs, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
@@ -74,13 +74,13 @@ def launch_trainings(
             if most_together != 1 and len(state.waiting) > 1:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
             work = partial(_work, jobs, [(job.hyperparameters, job.overrides) for job in found])
-            interrupted = run_items(items, work, state, gpus, on_failure == "stop", watch)
+            interrupted = run_items(items, work, state, gpus, on_failure == "stop", watch, jobs.sweep_dir.absolute())
         finally:
             watch.close()
         if reports:
             report_on([job.folder for job in runs], jobs.sweep_dir)
     if interrupted:
-        print(f"interrupted: {summary(state)}; {_same_command(jobs)} resumes from here", file=sys.stderr)
+        say_error(f"interrupted: {summary(state)}; {_same_command(jobs)} resumes from here")
         raise KeyboardInterrupt
     return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found})
 
@@ -258,10 +258,12 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     try:
         findings = analyze([sweep_dir], find_runs([sweep_dir]))
         console.print(Text(findings.answer()))
-        print(f"report: {write_report([sweep_dir], None, findings)}", flush=True)
+        say(f"report: {write_report([sweep_dir], None, findings)}")
     except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")
-        print(f"no report: {reason}; {command_line('report')} {sweep_dir} writes it", file=sys.stderr)
+        say_error(f"no report: {reason}; {command_line('report')} {sweep_dir} writes it")
+    if line := tensorboard_line(sweep_dir.absolute(), folders):
+        say(line, wraps=False)
 
 
 def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:
@@ -276,9 +278,7 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
     if "failed" in outcomes:
         messages.append(f"{_same_command(jobs, 'sweep.retry_failed=true')} retries failed runs")
     if "diverged" in outcomes:
-        messages.append(
-            "diverged runs are not retried, as training is deterministic; their messages say what to change"
-        )
+        messages.append("diverged runs are not retried: training is deterministic; their messages say what to change")
     failure = SweepFailed("; ".join(messages))
     returns, objective = [], key_of(jobs.config.sweep.objective)
     for job, number in runs.items():

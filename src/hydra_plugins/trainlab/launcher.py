@@ -1,5 +1,6 @@
 """The launcher as Hydra sees it. Imported at every start, so what takes time is imported at the launch."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from trainlab.cli import gc_paused
-from trainlab.console import on_terminal, say, status_line
+from trainlab.console import say, status_line
+
+_MAX_VALUES = 8  # of a setting that are listed
 
 
 class ProcessLauncher(Launcher):
@@ -67,9 +70,9 @@ class ProcessLauncher(Launcher):
         jobs = Jobs(self.hydra_context, self.task_function, self.config, initial_job_idx)
         if not self.trainings:
             return jobs.run_all(job_overrides, self.jobs or 1)
-        if self.reports and not (on_terminal() or self.dry_run):
-            say(f"checking {len(job_overrides)} job{'s' * (len(job_overrides) > 1)}")
-        status_line.show(f"{len(job_overrides)} jobs; loading PyTorch and Lightning")
+        if self.reports and not self.dry_run:
+            say(f"checking {_describe(job_overrides)}")
+        status_line.show("loading PyTorch and Lightning")
         with gc_paused():
             from hydra_plugins.trainlab._sweep import launch_trainings, print_plan
 
@@ -87,6 +90,23 @@ class ProcessLauncher(Launcher):
             reports=self.reports,
             shared=self.shared,
         )
+
+
+def _describe(job_overrides: Sequence[Sequence[str]]) -> str:
+    """Number of jobs, and the values of the settings in which they differ."""
+    values: dict[str, dict[str, None]] = defaultdict(dict)
+    for overrides in job_overrides:
+        for override in overrides:
+            key, _, value = override.partition("=")
+            values[key][value] = None
+    swept = [f"{key}={_listed([*of])}" for key, of in values.items() if len(of) > 1]
+    return f"{len(job_overrides)} job{'s' * (len(job_overrides) > 1)}{': ' * bool(swept)}{' '.join(swept)}"
+
+
+def _listed(values: Sequence[str]) -> str:
+    if len(values) <= _MAX_VALUES:
+        return ",".join(values)
+    return f"{values[0]},{values[1]},...,{values[-1]} ({len(values)} values)"
 
 
 def _most_together(population: Any) -> int | None:

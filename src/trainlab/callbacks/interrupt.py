@@ -1,7 +1,6 @@
 """Ctrl-C during training."""
 
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from trainlab.console import say_error
 from trainlab.training.context import StopRequest
 
 
@@ -37,7 +37,7 @@ class StopOnInterrupt(Callback):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.stop.requested = True
         signal.signal(signal.SIGINT, self._previous)
-        print("stopping after this epoch; press Ctrl-C again to stop now and lose it", file=sys.stderr, flush=True)
+        say_error("stopping after this epoch; press Ctrl-C again to stop now and lose it")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop all processes if one of them was interrupted."""

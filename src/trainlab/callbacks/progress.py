@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from trainlab.console import Bar, format_duration
+from trainlab.console import Bar, format_duration, on_terminal
 from trainlab.training.module import Batch, TaskModule
 from trainlab.training.step_report import StepReport
 from trainlab.validation import check_at_least
@@ -20,25 +20,26 @@ class ProgressBar(Callback):
     """Shows a bar over the steps of an epoch on a terminal, with the loss of the latest batch and the time left.
 
     Args:
-        refresh_rate: steps between two updates.
+        refresh_rate: steps between two updates; it is redrawn ten times per second at most.
     """
 
-    def __init__(self, refresh_rate: int = 20) -> None:
+    def __init__(self, refresh_rate: int = 1) -> None:
         check_at_least(1, "callbacks.progress", refresh_rate=refresh_rate)
         self.refresh_rate = refresh_rate
         self._bar: Bar | None = None
-        self._loss, self._report = _LatestLoss(), StepReport()
-        self._begun: tuple[float, float] | None = None  # when this process began to train, and epochs before that
+        self._batches = 0  # of an epoch
+        self._loss = _LatestLoss()
+        # The end of the first step of this process, which takes longer than others, and the epochs until then.
+        self._begun: tuple[float, float] | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the bar, if the number of batches is known."""
+        """Open the bar on a terminal, if the number of batches is known."""
         batches = trainer.num_training_batches
-        if self._begun is None:
-            self._begun = time.monotonic(), float(trainer.current_epoch)
-        if trainer.is_global_zero and batches < math.inf:
+        if trainer.is_global_zero and batches < math.inf and on_terminal():
             limit = trainer.max_epochs or -1
             of = f" of {limit}" if limit > 0 else ""
-            self._bar = Bar(f"epoch {trainer.current_epoch + 1}{of}", int(batches), shows_detail=True)
+            self._batches = int(batches)
+            self._bar = Bar(f"epoch {trainer.current_epoch + 1}{of}", self._batches, shows_detail=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -46,14 +47,20 @@ class ProgressBar(Callback):
         """Update the bar."""
         if self._bar is None:
             return
-        self._report.made(trainer.current_epoch, batch_idx + 1, int(trainer.num_training_batches))
-        if (batch_idx + 1) % self.refresh_rate == 0:
-            self._bar.update(self.refresh_rate, lambda: self._detail(trainer, pl_module, outputs, batch_idx + 1))
+        done = batch_idx + 1
+        if self._begun is None:
+            self._begun = time.monotonic(), trainer.current_epoch + done / self._batches
+        if done % self.refresh_rate == 0 or done == self._batches:
+            self._bar.update(done - self._bar.steps, lambda: self._detail(trainer, pl_module, outputs, done))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""
         if trainer.training or trainer.validating:
             self._close()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the bar of an epoch without validation."""
+        self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Close the bar."""
@@ -64,20 +71,36 @@ class ProgressBar(Callback):
         return ", ".join(part for part in parts if part)
 
     def _left(self, trainer: Trainer, batch: int) -> str:
-        """Time left of the whole training, by the epochs of this process; early stopping may end it before."""
-        batches = float(trainer.num_training_batches)
-        limits = [trainer.max_epochs or -1, trainer.max_steps * trainer.accumulate_grad_batches / batches]
+        """Time left of the whole training, by what this process has done; early stopping may end it before."""
+        limits = [trainer.max_epochs or -1, trainer.max_steps * trainer.accumulate_grad_batches / self._batches]
         ends = [limit for limit in limits if limit > 0]
-        if not ends or self._begun is None:
+        assert self._begun is not None
+        begun_s, begun = self._begun
+        now = trainer.current_epoch + batch / self._batches
+        if not ends or now <= begun:
             return ""
-        started, before = self._begun
-        done = trainer.current_epoch + batch / batches - before
-        left = (time.monotonic() - started) * max(0.0, min(ends) - before - done) / done
+        left = (time.monotonic() - begun_s) * max(0.0, min(ends) - now) / (now - begun)
         return f"{format_duration(left)} left"
 
     def _close(self) -> None:
         if self._bar:
             self._bar.close()
+            self._bar = None
+
+
+class StepReporter(Callback):
+    """Reports each step to the sweep that the run is a job of. It shows nothing, and no setting switches it off."""
+
+    def __init__(self) -> None:
+        self._report = StepReport()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Report that the batch is done, if the number of batches is known."""
+        batches = trainer.num_training_batches
+        if trainer.is_global_zero and batches < math.inf:
+            self._report.made(trainer.current_epoch, batch_idx + 1, int(batches))
 
 
 class _LatestLoss:

@@ -7,27 +7,33 @@ from omegaconf import DictConfig
 
 from trainlab.cli import bypass_hydra_errors, gc_paused, run_script
 from trainlab.config.resolvers import CONF
-from trainlab.console import status_line
+from trainlab.console import say, status_line
+from trainlab.programs import tensorboard_line
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> float | None:
     """Train with ``cfg``; returns the objective, which a sweeper minimizes or maximizes."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     with bypass_hydra_errors():
         status_line.show("loading PyTorch and Lightning")
         with gc_paused():
             from trainlab.config.compose import resolve_job
             from trainlab.run import run
-            from trainlab.runs.folder import clean_up_on_error
+            from trainlab.runs.folder import clean_up_on_error, is_main_process
             from trainlab.tasks.metrics import key_of
 
         status_line.show("preparing the run")
         job = HydraConfig.get()
         with clean_up_on_error(Path(job.runtime.output_dir)):
             config = resolve_job(cfg, job)
-        return run(config).metrics.get(key_of(config.settings["sweep"]["objective"]))
+        result = run(config)
+        line = tensorboard_line(config.run_dir, [config.run_dir])
+        if line and job.mode is RunMode.RUN and is_main_process():  # and no job of a sweep, which has its own
+            say(line, wraps=False)
+        return result.metrics.get(key_of(config.settings["sweep"]["objective"]))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
+from trainlab.callbacks.progress import StepReporter
 from trainlab.config.construct import Config, construct, target_of
 from trainlab.config.learners import Learner
 from trainlab.config.module_settings import has_own_module
@@ -28,6 +29,7 @@ from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
 from trainlab.training.lightning_internals import make_trainer
+from trainlab.training.step_report import VARIABLE
 from trainlab.validation import check_arguments
 
 
@@ -84,6 +86,8 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [*learner.callbacks(epochs), *context.callbacks, epochs, *named.values()]
+    if os.environ.get(VARIABLE):  # of a sweep, which shows progress
+        callbacks.append(StepReporter())
     if options["max_time"] not in (None, ""):
         callbacks.append(_timer(options["max_time"]))
     if config["sweep"]["trial"]:

@@ -12,11 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from trainlab.config.help import describe_yaml_error
 from trainlab.config.load import load_config
 from trainlab.config.nearest import describe_nearest, describe_nearest_option, with_values
-from trainlab.config.overrides import unreadable
+from trainlab.config.overrides import PATHS, unreadable
 from trainlab.config.renamed import describe_renamed
 from trainlab.config.resolvers import CONF
 
 _GLOBAL = ("experiment", "local", "debug")  # groups whose options have settings of all others
+NO_OPTION = "Config group override must be"  # so begins a ValueError of Hydra
+_NO_OPTIONS = ("null", "true", "false")  # values that name no option, as Hydra reads them
 _OF_OBJECTS = ("callbacks", "logger")  # groups of objects by name, which null switches off
 
 
@@ -53,12 +55,16 @@ def describe_config_error(
             return f"{path} overrides the group {group}; its first line must be '# @package _global_'"
         return f"{path}: there is no group {group!r}; {describe_nearest_option(group, _root(config_name)[1])}"
     text = str(error.__cause__ or error)
+    if text.startswith(NO_OPTION):
+        groups, given = _root(config_name)[1], with_values(overrides)
+        group = next(key for key, value in given.items() if key in groups and value.lower() in _NO_OPTIONS)
+        return _no_such_option(f"{group}/{given[group]}", config_dir)
     if there := re.search(
         r"Could not append to config. An item is already at '([^']+)'|Multiple values for (\S+?)\.", text
     ):
         return f"{there[1] or there[2]} is there already; leave out the + before it"
-    if text.startswith("Ambiguous value"):
-        return f"{text.splitlines()[0]}; add -m to sweep over it, or quote it: \"key='a,b'\", 'key=[a,b]'"
+    if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'$", text.splitlines()[0]):
+        return _several_values(*several.groups(), _root(config_name)[1])
     wrong = re.search(r"Could not (?:override|delete from config.) '([^']+)'", f"{error} {text}")
     if wrong:
         in_mapping = re.search(rf"full_key: ({re.escape(wrong[1])}\.\S+)", text)  # callbacks={figuers: null}
@@ -71,6 +77,15 @@ def describe_config_error(
     reason = str(error).splitlines()[0].removeprefix("ValueError raised while resolving interpolation: ")
     setting = error.full_key if isinstance(error, InterpolationKeyError) else None
     return f"{setting}: {reason}" if setting and setting not in reason else reason
+
+
+def _several_values(key: str, values: str, groups: Sequence[str]) -> str:
+    """Message for a comma without `-m`, between values or in one."""
+    name, message = key.lstrip("+"), f"{key} has several values, {values}; add -m to sweep over them"
+    if name in groups:
+        return message
+    kind, one = ("path", f"\"{key}='{values}'\"") if name in PATHS else ("list", f"'{key}=[{values}]'")
+    return f"{message}; one {kind} is written {one}"
 
 
 def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any], config_dir: str | Path | None = None) -> str:
@@ -153,9 +168,7 @@ def _no_such_option(wrong: str, config_dir: str | Path | None) -> str:
         if other.endswith(f"/{option}"):
             return f"{group} has no option {option!r}; set {group}={other}"
     options = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
-    return (
-        f"{group} has no option {option!r}; {describe_nearest_option(option, in_folders if '/' in option else options)}"
-    )
+    return f"{group} has no option {option!r}; {describe_nearest_option(option, [*in_folders, *options])}"
 
 
 def _all_keys(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> list[str]:

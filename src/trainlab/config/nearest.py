@@ -43,13 +43,14 @@ def describe_nearest(wrong: str, keys: Sequence[str], value: str | None = None) 
     there = [key for key in keys if key.rpartition(".")[0] == section]
     if section in keys and not there:
         return f"the chosen option of {section} has no settings"
-    return _there_are(there)
+    return _there_are([key.rpartition(".")[2] for key in there], f" in {section}" if section else "")
 
 
 def describe_nearest_option(wrong: str, options: Sequence[str]) -> str:
-    """As `describe_nearest`, of options of a group, or of groups."""
-    close = nearest_names(wrong, options, _LEAST_OF_OPTION)
-    return _question(close) if close else _there_are(options)
+    """As `describe_nearest`, of options of a group, or of groups. Of one in a folder the last part decides."""
+    by_name = {option.rpartition("/")[2]: option for option in options}
+    close = nearest_names(wrong.rpartition("/")[2], [*by_name], _LEAST_OF_OPTION)
+    return _question([by_name[name] for name in close]) if close else _there_are(options)
 
 
 def _question(close: Sequence[str], given: str = "") -> str:
@@ -57,8 +58,12 @@ def _question(close: Sequence[str], given: str = "") -> str:
     return f"did you mean {', '.join(first)}{' or ' * bool(first)}{last}?"
 
 
-def _there_are(names: Sequence[str]) -> str:
-    return f"there are: {', '.join(names)}" if 0 < len(names) <= 20 else "see --help for the groups and common settings"
+def _there_are(names: Sequence[str], where: str = "") -> str:
+    return (
+        f"there are{where}: {', '.join(names)}"
+        if 0 < len(names) <= 20
+        else "see --help for the groups and common settings"
+    )
 
 
 def nearest(wrong: str, names: Sequence[str]) -> list[str]:
@@ -89,8 +94,11 @@ def _similarity(wrong: str, name: str) -> float:
 
 
 def _ratio(wrong: str, name: str) -> float:
+    wrong, name = wrong.lower(), name.lower()
     if wrong == name:
         return 1.0
+    if len(wrong) == len(name) and sorted(wrong) == sorted(name):  # letters in another order
+        return 0.95
     if _MEANT.get(wrong) == name:
         return 0.98
     words, own = set(wrong.split("_")), set(name.split("_"))

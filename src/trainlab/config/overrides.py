@@ -22,8 +22,8 @@ PATHS = (
 # What Hydra reads without quotes. Names of folders and paths have more in them: "=" and "," of a sweep, "~", "ö".
 _PLAIN = re.compile(r"[A-Za-z0-9_\-/+.$%*@?|:,()\[\]{}\\ ]*")
 _CALL_OR_CONTAINER = re.compile(r"\w+\(.*\)|[\[{].*")  # range(0,10,step=5), tag(a=1,2), [a, b], {a: b}
+_BRACKETS = re.compile(r"[\[(]([^()\[\]{}'\"]*)[\])]?|([^()\[\]{}'\"]*)\]")  # around values, one may be missing
 _OF_MODULE = "module."
-_CHOOSES_OPTIONS = ("experiment", "debug")  # groups whose options choose those of other groups
 _DIGITS = 10  # of a range's numbers, which adding up steps has left more of
 
 
@@ -56,19 +56,6 @@ def written_alike(override: str) -> str:
     """``override``; equal numbers of settings are equal text."""
     key, equals, value = override.partition("=")
     return f"{key}{equals}{short_number(value)}" if "." in key and key.lstrip("+") not in PATHS else override
-
-
-def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
-    """A command line of a person as Hydra is to get it: flags first, text in quotes, each key ``once``.
-
-    Raises:
-        WrongArguments: a key is given twice, a name is an old one, or a value can be read in two ways.
-    """
-    flags, overrides = _flags_first(arguments)
-    check_overrides(overrides, once)
-    sweeps = "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
-    words = [quoted(override, sweeps) for override in overrides]
-    return flags + (_left_to_jobs(words) if sweeps else words)
 
 
 def check_overrides(overrides: Sequence[str], once: bool = True) -> None:
@@ -137,41 +124,6 @@ def _is_number(value: str) -> bool:
     return True
 
 
-def _flags_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Flags, by their long names, and overrides; Hydra understands no flag after an override."""
-    from hydra._internal.utils import get_args_parser
-
-    parser = get_args_parser()
-    given, unknown = parser.parse_known_intermixed_args(arguments)
-    if unknown:
-        raise WrongArguments(f"there is no flag {unknown[0]}; --help shows settings, --hydra-help the flags")
-    flags: list[str] = []
-    for action in parser._actions:
-        value = getattr(given, action.dest, None)
-        if action.option_strings and value:
-            flags += [max(action.option_strings, key=len), *(() if value is True else (value,))]
-    return flags, list(given.overrides)
-
-
-def _left_to_jobs(overrides: Sequence[str]) -> list[str]:
-    """The overrides of a sweep, those written as choices of one value that hold for an option which jobs choose.
-
-    Hydra would try them on the option of the configuration without the sweep.
-    """
-    parsed = parse_overrides(overrides)
-    chosen = {one.key_or_group for one in parsed if one.is_sweep_override() and "." not in one.key_or_group}
-    words = []
-    for one, word in zip(parsed, overrides, strict=True):
-        section, _, name = one.key_or_group.partition(".")
-        is_one_value = bool(name) and not one.is_sweep_override() and not one.is_delete()
-        # Hydra has no choice of null: that is tried on the option of the configuration without the sweep.
-        is_one_value = is_one_value and one.value() is not None
-        left = is_one_value and section not in ("sweep", "hydra") and chosen & {section, *_CHOOSES_OPTIONS}
-        value = one.get_value_element_as_str() or "''" if left else ""
-        words.append(f"{one.get_key_element()}=choice({value})" if left else word)
-    return words
-
-
 def parse_overrides(overrides: Sequence[str], config_loader: Any = None) -> list[Any]:
     """Overrides as Hydra reads them, but that a sorted range has the numbers of the range.
 
@@ -198,6 +150,10 @@ def unreadable(error: Any) -> str:
     # Hydra's own words are of use only for its functions; others are those of its parser.
     called = re.search(r"while evaluating '(.*?)': (.*)", str(error))
     wrong = f"; {called[1]}: {called[2]}" if called else _unpaired(value)
+    if listed := _BRACKETS.fullmatch(value):
+        inside = listed[1] or listed[2] or ""
+        ways = f"'{key}=[{inside}]' for a list, or -m {key}={inside} to sweep over the values"
+        return f"cannot read the argument {error.override!r}{wrong}; write {ways}"
     word = f"{key}={in_quotes(value)}"
     quote = '"' if "'" in word and not set(word) & set('$`"\\!') else "'"
     shell = f"{quote}{word}{quote}" if quote not in word else shlex.quote(word)

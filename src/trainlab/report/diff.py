@@ -10,6 +10,7 @@ from rich.table import Table
 
 from trainlab.report.formatting import format_value
 from trainlab.report.runs import Run
+from trainlab.runs.result import Result
 
 _NOT_SET = "not set"
 _TIMES = ("epoch_s", "total_s", "device")
@@ -27,7 +28,7 @@ def diff_table(first: Run, second: Run, root: Path) -> Table:
     results = [run.result for run in (first, second)]
     parts: list[tuple[str, list[tuple[str, Any, Any]]]] = [
         ("settings that differ", _differing(first.settings, second.settings)),
-        ("results", [("status", first.status, second.status), *_all(*(result.metrics for result in results))]),
+        ("results", [("status", first.status, second.status), *_all(*map(_metrics, results))]),
         ("times", _all(*({key: result.time.get(key, _NOT_SET) for key in _TIMES} for result in results))),
         (
             "other differences",
@@ -47,6 +48,11 @@ def diff_table(first: Run, second: Run, root: Path) -> Table:
 
 def _name(folder: Path, root: Path) -> str:
     return str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
+
+
+def _metrics(of: Result) -> dict[str, Any]:
+    """Metrics of a run, epochs counted from one."""
+    return {key: value + 1 if key == "best_epoch" else value for key, value in of.metrics.items()}
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -55,7 +55,8 @@ def ranking_table(findings: Findings, root: Path) -> Table:
     metrics = findings.metrics.ranked
     specs = {metric.key: metric.spec for metric in [*metrics, *(metric.test for metric in metrics)]} | RUN_FIGURES
     headings = [*(metric.heading for metric in metrics), *(f"{metric.test.heading} †" for metric in metrics)]
-    headings = ["#", "run", *headings, "status", *findings.keys, "best epoch", "epochs", S_PER_EPOCH, "total s"]
+    headings = ["#", "run", *headings, "status", *findings.keys, "best epoch", "epochs", S_PER_EPOCH]
+    headings.append(_total(findings.runs))
     tagged = any(run.tags for run in findings.runs)
     names = names_of(findings.runs, root)
     rows = []
@@ -74,6 +75,11 @@ def ranking_table(findings: Findings, root: Path) -> Table:
         )
     headings += ["tags"] if tagged else []
     return Table(headings, rows, TEST_NOTE, link="run")
+
+
+def _total(runs: Sequence[Run]) -> str:
+    """Heading of `total_s`: of a member of a population its share of the joint time, of a solo run all of its time."""
+    return "share of joint time (s)" if any("population" in run.result.time for run in runs) else "total s"
 
 
 def unfinished_table(findings: Findings, root: Path) -> Table:
@@ -252,7 +258,7 @@ def results_table(run: Run) -> Table:
         [(metric.name, metric.name), *(_figure(values[of.key], of.spec) for of in (metric, metric.test))]
         for metric in metrics
     ]
-    names = {"best_epoch": "best epoch", "epochs": "epochs", "epoch_s": S_PER_EPOCH, "total_s": "total s"}
+    names = {"best_epoch": "best epoch", "epochs": "epochs", "epoch_s": S_PER_EPOCH, "total_s": _total([run])}
     rows += [[*_texts(name), _figure(values[key], RUN_FIGURES[key]), ("", math.nan)] for key, name in names.items()]
     return Table(["metric", "validation", "test †"], rows, TEST_NOTE)
 

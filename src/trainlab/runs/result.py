@@ -181,7 +181,8 @@ def describe(result: Result, folder: Path) -> str:
         figures = f"no epoch has a finite {name}, so the last of {m['epochs']} was tested ({m['stop_reason']}): {test}"
     else:
         return f"{result.status}: {folder}"
-    return f"{figures}\n{result.status} in {result.time['total_s']:.0f} s: {folder}"
+    share = " (share of joint time)" if "population" in result.time else ""
+    return f"{figures}\n{result.status} in {result.time['total_s']:.0f} s{share}: {folder}"
 
 
 def describe_test(result: Result) -> str:

@@ -1,13 +1,14 @@
 """The folder of a sweep: only one process uses it at a time, and it is removed if no job was run."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from trainlab.runs.files import locked, missing_folders, remove_empty
 
-_LOCK = ".sweep.lock"
+_LOCK, _POSITIONS = ".sweep.lock", ".positions"
 _WAIT_S = 2.0  # processes of a sweep that was just killed end a moment later
 
 
@@ -39,3 +40,21 @@ def sweep_folder_lock(folder: Path) -> Iterator[None]:
                 (folder / "multirun.yaml").unlink(missing_ok=True)  # of Hydra's own sweepers
                 (folder / _LOCK).unlink()
                 remove_empty(made)
+
+
+@contextlib.contextmanager
+def positions_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder in that of a sweep, which running jobs write their positions and notices to.
+
+    What a sweep that was killed has left there is removed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    positions = folder / _POSITIONS
+    shutil.rmtree(positions, ignore_errors=True)
+    positions.mkdir()
+    try:
+        yield positions
+    finally:
+        shutil.rmtree(positions, ignore_errors=True)

@@ -15,13 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from trainlab.config.nearest import with_values
-from trainlab.console import console, format_duration, on_terminal, say
+from trainlab.console import console, format_duration, on_terminal, say, wrapped
 from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import training_overrides
 from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.outcome import WAITING
-from trainlab.sweep.plan import Item, Job, labels_by_number
+from trainlab.sweep.plan import Job, labels_by_number
 from trainlab.sweep.state import State, epochs_of
+from trainlab.sweep.time_left import seconds_left
 from trainlab.tasks.metrics import Metric, key_of
 
 _METRICS, _MAX_COLUMNS = 2, 4  # metrics of a job; of all jobs together
@@ -56,11 +57,11 @@ class Lines:
         outcome = state.outcomes[job.number]
         place, took = self._places[job.number], format_duration(state.took(job.number, time.monotonic()) or 0.0)
         share = state.share(job.number)
-        of_population = "" if share is None else f" ({format_duration(share)} is its share of the population)"
+        elapsed = took if share is None else f"{took} elapsed ({format_duration(share)} share of joint time)"
         found = [f"{metric.heading} {text}" for metric, text in _figures(job, outcome.metrics).items() if text]
         traceback = f"; see {path}" if (path := _traceback(outcome)) else ""
         self.say(
-            f"{place} {self._labels[job.number]}{'   ' * bool(found)}{', '.join(found)}   {took}{of_population}   "
+            f"{place} {self._labels[job.number]}{'   ' * bool(found)}{', '.join(found)}   {elapsed}   "
             f"{_status(outcome)}{traceback}"
         )
 
@@ -75,7 +76,7 @@ class Lines:
 class LiveTable:
     """A table that fits the screen: running, failed and recently ended jobs, and the time left.
 
-    A job is a row of the values in which it differs from others. Times are wall time, also in a population.
+    A job is a row of the values in which it differs from others. What has elapsed is wall time, also in a population.
     """
 
     def __init__(self, state: State, console: Console) -> None:
@@ -103,7 +104,7 @@ class LiveTable:
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
-        self._console.print(escape(text), highlight=False)
+        self._console.out(wrapped(text, self._console.file), highlight=False)
 
     def close(self) -> None:
         """Remove the table."""
@@ -132,7 +133,7 @@ class LiveTable:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for heading, width in zip(headings, own, strict=True):
             table.add_column(heading, overflow="fold", min_width=min(width, self._console.width // 2))
-        for heading in (*(metric.heading for metric in metrics), "time"):
+        for heading in (*(metric.heading for metric in metrics), "elapsed"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("status", overflow="ellipsis", no_wrap=True, max_width=max(room, _STATUS_WIDTH))
         for job, of_job, found, seconds, status in zip(shown, values, figures, times, statuses, strict=True):
@@ -221,58 +222,6 @@ def shown_jobs(state: State, room: int) -> list[Job]:
     return [by_number[number] for number in sorted(chosen)]
 
 
-def seconds_left(state: State, now: float) -> float | None:
-    """Estimate of the seconds left, from ended items and the epochs of running ones; None without either.
-
-    An item takes as long as others of its size; without such, its time per job is that of the others.
-    """
-    to_come = {job.number for job in state.waiting}
-    waiting = [item for item in state.items if item.jobs[0].number in to_come]
-    running = [item for item in state.items if state.left_of(item)]
-    ended = [item for item in state.items if item.jobs[0].number in state.seconds and not state.left_of(item)]
-    passed = [now - state.started[state.left_of(item)[0].number] for item in running]
-    known = [
-        (len(item.jobs), state.seconds[item.jobs[0].number])
-        for item in ended
-        if not all(state.outcomes[job.number].reason for job in item.jobs)
-    ]
-    guesses = [_guess(item, state, now, seconds) for item, seconds in zip(running, passed, strict=True)]
-    guessed = [(len(i.jobs), guess) for i, guess in zip(running, guesses, strict=True) if guess is not None]
-    if not known and not guessed:
-        return None
-
-    def usual(item: Item) -> float:
-        size = len(item.jobs)
-        for found in (known, guessed):
-            if same := [seconds for jobs, seconds in found if jobs == size]:
-                return sum(same) / len(same)
-        found = known or guessed
-        return size * sum(seconds for _, seconds in found) / sum(jobs for jobs, _ in found)
-
-    whole = [usual(item) if guess is None else guess for item, guess in zip(running, guesses, strict=True)]
-    left = [max(0.0, seconds - gone) for seconds, gone in zip(whole, passed, strict=True)]
-    at_once = min(state.slots, len(running) + len(waiting)) or 1
-    return max([*left, (sum(left) + sum(map(usual, waiting))) / at_once])
-
-
-def _guess(item: Item, state: State, now: float, passed: float) -> float | None:
-    """Seconds that a running item takes in all: those so far and its steps to come, or by its share of the epochs.
-
-    A population runs until its last member ends, so the member with the most epochs is decisive.
-    """
-    limits = [job.max_epochs for job in item.jobs]
-    if not all(limits):
-        return None
-    end = max(n or 0 for n in limits)
-    position = state.position(state.left_of(item)[0].number)
-    if position is not None and position.step_s:
-        left = (end - position.epochs) * position.batches * position.step_s
-        return passed - (now - position.at_s) + max(0.0, left)
-    begun = min(state.begun.get(job.number, 0) for job in item.jobs)
-    share = (max(map(epochs_of, item.jobs)) - begun) / max(1, end - begun)
-    return passed / share if share > 0 else None
-
-
 def _best_of_epochs(job: Job) -> dict[str, Any]:
     """Metrics of the best epoch so far of a running job."""
     rows = read_rows(job.folder / "metrics.csv")
@@ -285,11 +234,12 @@ def _best_of_epochs(job: Job) -> dict[str, Any]:
 
 
 def _running_status(job: Job, state: State) -> str:
-    """Epoch of a running job and its part that is done."""
-    if (position := state.position(job.number)) is None:
-        return "starting"
+    """Epoch of a running job and its part that is done, where the number of batches is known."""
     of = f"/{job.max_epochs}" if job.max_epochs else ""
-    return f"epoch {position.epoch + 1}{of} {position.batch / position.batches:4.0%}"
+    if position := state.position(job.number):
+        return f"epoch {position.epoch + 1}{of} {position.batch / position.batches:4.0%}"
+    done = epochs_of(job)
+    return f"epoch {done}{of} done" if done > state.begun.get(job.number, done) else "starting"
 
 
 def _status(outcome: Result) -> str:

@@ -258,7 +258,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         if self._epoch_steps is not None:
             return None
         images, targets = batch
-        step = self.current_epoch * len(self._sums.losses) + batch_idx
+        step = self.current_epoch * len(self._sums.losses) + batch_idx + 1
         for draws in self._draws:
             draws.step.fill_(step)
         self._seed_generators("step", step)
@@ -367,7 +367,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         step = self.current_epoch * len(self._sums.losses) + batch_idx
         lr, _ = self.lr_and_momentum
         raise Diverged(
-            f"the loss is not finite at step {step} (epoch {self.current_epoch}, batch {batch_idx}, "
+            f"the loss is not finite at step {step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1}, "
             f"learning rate {lr:.3g}); {self._advice}; debug=anomaly names the operation"
         )
 
@@ -430,8 +430,8 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         means = self._val_sums.means(self.trainer)
         if not math.isfinite(means["val/loss"]):
             raise Diverged(
-                f"the validation loss is not finite after epoch {self.current_epoch}, though the training loss was; "
-                f"{self._advice}"
+                f"the validation loss is not finite after epoch {self.current_epoch + 1}, though the training loss "
+                f"was; {self._advice}"
             )
         self.val_metrics = means | self._val_sums.metrics()
         # As tensors: `log` would round Python numbers to float32.

@@ -195,8 +195,8 @@ class OwnModuleProgress(Checkpoint):
             return
         batch_idx = start + int((~finite).nonzero()[0])
         raise Diverged(
-            f"the loss is not finite in epoch {trainer.current_epoch}, batch {batch_idx}; lower the learning rate of "
-            "the module, or set trainer.gradient_clip_val=1; debug=anomaly names the operation"
+            f"the loss is not finite in epoch {trainer.current_epoch + 1}, batch {batch_idx + 1}; lower the learning "
+            "rate of the module, or set trainer.gradient_clip_val=1; debug=anomaly names the operation"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 VARIABLE = "TRAINLAB_STEPS"  # of the environment: the file that a job writes, which its sweep reads
 _INTERVAL_S = 1.0
+_WARM_UP = 2  # reports
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Position:
         batch: batches of the epoch that are done.
         batches: of an epoch.
         at_s: when, by `time.monotonic`.
-        step_s: seconds per batch of this process, with all that is between them; 0 at its first.
+        step_s: seconds per batch of this process, with all that is between them, since its second report: until then
+            it warms up, and this is 0.
     """
 
     epoch: int
@@ -39,16 +41,19 @@ class StepReport:
     def __init__(self) -> None:
         path = os.environ.get(VARIABLE)
         self._path, self._due = Path(path) if path else None, 0.0
-        self._first: Position | None = None
+        self._reports, self._from = 0, (0, 0, 0.0)  # epoch, batch and time that steps are timed from
 
     def made(self, epoch: int, batch: int, batches: int) -> None:
         """Note that ``batch`` batches of an epoch are done."""
         if self._path is None or ((now := time.monotonic()) < self._due and batch < batches):
             return
         self._due = now + _INTERVAL_S
-        first = self._first = self._first or Position(epoch, batch, batches, now, 0.0)
-        made = (epoch - first.epoch) * batches + batch - first.batch
-        step_s = (now - first.at_s) / made if made > 0 else 0.0
+        self._reports += 1
+        if self._reports <= _WARM_UP:
+            self._from = epoch, batch, now
+        from_epoch, from_batch, from_s = self._from
+        made = (epoch - from_epoch) * batches + batch - from_batch
+        step_s = (now - from_s) / made if made > 0 else 0.0
         text = " ".join(map(str, astuple(Position(epoch, batch, batches, now, step_s))))
         try:
             self._path.write_text(f"{text}\n")

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ import torch
 from trainlab.processes import POLL_S, Forked, signals_handled
 from trainlab.runs import notices
 from trainlab.runs.result import ENDED, folder_of_result
+from trainlab.sweep.folder import positions_folder
 from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
 from trainlab.sweep.plan import Item
 from trainlab.sweep.progress import Watcher
@@ -51,7 +51,9 @@ class _Running:
             self.process.send(signal.SIGINT)
 
 
-def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher) -> bool:
+def run_items(
+    items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher, folder: Path
+) -> bool:
     """Run ``items`` in order, and record the outcomes of their jobs in ``state``.
 
     After the first Ctrl-C or SIGTERM running items stop after their epoch and no more are started; the second one stops
@@ -64,6 +66,7 @@ def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
         gpus: number of GPUs; an item has its GPUs to itself.
         stop_early: whether the first failure stops the sweep like Ctrl-C.
         watch: shows the progress.
+        folder: of the sweep.
 
     Returns:
         Whether the sweep was interrupted.
@@ -73,12 +76,12 @@ def run_items(items: Sequence[Item], work: Work, state: State, gpus: int, stop_e
     stopping, deadline = 0, float("inf")  # number of stop signals sent to the running items
     check_members = 0.0
     signals: list[int] = []
-    with TemporaryDirectory(prefix="trainlab-") as reports, signals_handled(lambda number, _: signals.append(number)):
-        warned = notices.Notices(Path(reports, "notices"))
+    with positions_folder(folder) as positions, signals_handled(lambda number, _: signals.append(number)):
+        warned = notices.Notices(positions / "notices")
         try:
             while running or (waiting and not stopping and not signals):
                 while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
-                    running.append(_start(waiting.popleft(), work, state, free, cards, Path(reports)))
+                    running.append(_start(waiting.popleft(), work, state, free, cards, positions))
                 if time.monotonic() > check_members:
                     check_members = time.monotonic() + _MEMBERS_S
                     for one in running:
@@ -127,19 +130,19 @@ def _cards(item: Item, gpus: int) -> int:
     return min(item.devices, gpus) if item.on_gpu else 0
 
 
-def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int], reports: Path) -> _Running:
+def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int], positions: Path) -> _Running:
     slots = sorted(free)[: min(item.devices, state.slots)]
     own = sorted(cards)[: _cards(item, len(cards))]
     free.difference_update(slots)
     cards.difference_update(own)
-    report = reports / f"{item.jobs[0].number}_{time.monotonic_ns()}"  # a population may continue in parts
+    report = positions / f"{item.jobs[0].number}_{time.monotonic_ns()}"  # a population may continue in parts
     environment = limits(len(slots), state.slots, own, item.devices)
     before = {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
 
     def in_child() -> Any:
         for name in FOREIGN_VARIABLES:
             os.environ.pop(name, None)
-        os.environ.update(environment | {VARIABLE: str(report), notices.VARIABLE: str(reports / "notices")})
+        os.environ.update(environment | {VARIABLE: str(report), notices.VARIABLE: str(positions / "notices")})
         if environment:
             torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
         return work(item)
