@@ -87,6 +87,10 @@ def files_in(folder: Path) -> list[str]:
 
 NOT_COMPOSED = {  # overrides: what the message has to say
     "model=elu_hee": "model has no option 'elu_hee'; did you mean elu_he or",
+    "modle=bn": "there is no setting 'modle'; did you mean model=bn or ",
+    "optim=ADAM": "optim has no option 'ADAM'; did you mean adam?",
+    "experiment=part_8c": "experiment has no option 'part_8c'; did you mean exercise/part_8c_bn?",
+    "callbacks=null": "callbacks has no option 'null'; there are: default",
     "optim=zebra": "optim has no option 'zebra'; there are: adadelta, adafactor, adagrad, adam,",
     "modell=bn": "there is no setting 'modell'; did you mean model=bn?",
     "+trainr.max_epochs=1": "there is no setting 'trainr.max_epochs'; did you mean trainer.max_epochs",
@@ -143,6 +147,8 @@ WRONG = {
     "data.batch_size=abc": "batch_size must be an integer, got 'abc'; set data.batch_size",
     "data.val_size=400": "val_size must be below the 400 training images, got 400; set data.val_size",
     "data.flip=maybe": "flip must be true or false or alternating, got 'maybe'; set data.flip",
+    "seed=1-3": "seed must be an integer, got '1-3'; set seed, or sweep over the range: -m 'seed=range(1,4)'",
+    "trainer.devices=two": "devices must be a number, the numbers of some as [0,1], or auto, got 'two'",
     "seed=abc": "seed must be an integer, got 'abc'; set seed",
     "compile=3": "compile must be true or false, got 3; set compile",
     "task.label_smoothing=1": "label_smoothing must be in [0, 1), got 1; set task.label_smoothing",

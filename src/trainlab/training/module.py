@@ -258,7 +258,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         if self._epoch_steps is not None:
             return None
         images, targets = batch
-        step = self.current_epoch * len(self._sums.losses) + batch_idx + 1
+        step = self.current_epoch * len(self._sums.losses) + batch_idx
         for draws in self._draws:
             draws.step.fill_(step)
         self._seed_generators("step", step)
@@ -364,7 +364,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     def _check_losses(self) -> None:
         if (batch_idx := self._sums.first_not_finite()) is None:
             return
-        step = self.current_epoch * len(self._sums.losses) + batch_idx
+        step = self.current_epoch * len(self._sums.losses) + batch_idx + 1
         lr, _ = self.lr_and_momentum
         raise Diverged(
             f"the loss is not finite at step {step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1}, "
