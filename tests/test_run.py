@@ -166,7 +166,7 @@ def test_a_completed_run_is_not_made_again_and_other_settings_are_refused(train,
 
 def test_a_diverged_run_is_recorded_and_not_made_again(train, monkeypatch, tmp_path):
     settings = ["optim=sgd", "optim.lr=1e30"]
-    with pytest.raises(Diverged, match="step 1") as caught:
+    with pytest.raises(Diverged, match="step 2") as caught:
         train(*settings)
     status, message = explain(caught.value)
     assert (status, message) == (1, f"error: {caught.value}")
@@ -174,7 +174,7 @@ def test_a_diverged_run_is_recorded_and_not_made_again(train, monkeypatch, tmp_p
     result = Result.read(tmp_path / "run")
     assert result.status == "diverged"
     assert result.error["type"] == "Diverged"
-    assert "step 1 " in result.error["message"]
+    assert "step 2 " in result.error["message"]
     assert "val_loss" not in result.metrics
     forbid(monkeypatch, "_train")
     with pytest.raises(Diverged, match=r"diverged before: the loss is not finite at step 2 "):

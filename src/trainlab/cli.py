@@ -1,6 +1,7 @@
 """Running a script: a user's mistakes in one or two lines instead of a traceback."""
 
 import gc
+import importlib
 import os
 import sys
 import warnings
@@ -74,6 +75,14 @@ def gc_paused() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def load_libraries() -> None:
+    """Import PyTorch and Lightning, which takes most of the time of a start; a line on a terminal names them."""
+    with gc_paused():
+        for name, module in {"PyTorch": "torch", "Lightning": "lightning"}.items():
+            status_line.show(f"loading {name}")
+            importlib.import_module(module)
 
 
 def run_script(main: Callable[[], Any], is_long: bool = False) -> None:

@@ -423,8 +423,12 @@ def test_a_job_is_a_row_of_whole_values(columns, tmp_path):
     long = {"type": "Diverged", "message": "the loss is not finite at step 1, and much more about the reason of it" * 2}
     state.outcomes[4] = Result("diverged", "", [], error=long)
     rows = [line.split() for line in shown_on(columns, state)[3:11]]
-    assert rows[4][:6] == ["alpha_dropout", "1", "0.00015", "-", "-", "diverged:"]
-    assert rows[4][-1].endswith("…") and rows[5][:3] == ["alpha_dropout", "1", "0.001"]
+    assert rows[4][:5] == ["alpha_dropout", "1", "0.00015", "-", "-"]
+    if columns == 80:  # a few characters of the reason say nothing
+        assert rows[4][5:] == ["diverged"]
+    else:
+        assert rows[4][5:8] == ["diverged:", "the", "loss"] and rows[4][-1].endswith("…")
+    assert rows[5][:3] == ["alpha_dropout", "1", "0.001"]
     state.outcomes[4] = Result("waiting", "", [])
     # 88.7 epochs of 100 steps of 0.5 s; the other population takes as long as this one, with the 600 s so far
     assert lines[-2] == "0 of 8 done, 4 running, 4 waiting; about 2.6 h left"

@@ -21,7 +21,6 @@ from trainlab.config.run_config import RunConfig
 from trainlab.config.run_folders import run_folders, shared_overrides
 from trainlab.processes import can_be_sent, run_forked
 from trainlab.programs import restart_words
-from trainlab.sweep.outcome import describe_exit
 
 # Of Hydra's overrides, those that are about the sweep and not about its jobs.
 _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweep", "hydra.run.dir=")
@@ -84,6 +83,8 @@ class Jobs:
         for process, overrides in zip(run_forked(works, at_once), job_overrides, strict=True):
             returned = process.returned
             if returned is None:
+                from trainlab.sweep.outcome import describe_exit  # which takes seconds
+
                 returned = JobReturn(overrides=list(overrides), status=JobStatus.FAILED)
                 returned.return_value = RuntimeError(describe_exit(process.poll() or 0))
             returns.append(returned)

@@ -11,7 +11,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from trainlab.cli import gc_paused
+from trainlab.cli import gc_paused, load_libraries
 from trainlab.console import say, status_line
 
 _MAX_VALUES = 8  # of a setting that are listed
@@ -72,7 +72,7 @@ class ProcessLauncher(Launcher):
             return jobs.run_all(job_overrides, self.jobs or 1)
         if self.reports and not self.dry_run:
             say(f"checking {_describe(job_overrides)}")
-        status_line.show("loading PyTorch and Lightning")
+        load_libraries()
         with gc_paused():
             from hydra_plugins.trainlab._sweep import launch_trainings, print_plan
 

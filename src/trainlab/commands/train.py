@@ -5,7 +5,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from trainlab.cli import bypass_hydra_errors, gc_paused, run_script
+from trainlab.cli import bypass_hydra_errors, gc_paused, load_libraries, run_script
 from trainlab.config.resolvers import CONF
 from trainlab.console import say, status_line
 from trainlab.programs import tensorboard_line
@@ -18,7 +18,7 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.types import RunMode
 
     with bypass_hydra_errors():
-        status_line.show("loading PyTorch and Lightning")
+        load_libraries()
         with gc_paused():
             from trainlab.config.compose import resolve_job
             from trainlab.run import run

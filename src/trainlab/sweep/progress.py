@@ -27,6 +27,7 @@ from trainlab.tasks.metrics import Metric, key_of
 
 _METRICS, _MAX_COLUMNS = 2, 4  # metrics of a job; of all jobs together
 _GAP, _FIGURE_WIDTH, _STATUS_WIDTH = 2, 7, 17  # characters between columns, of a metric, of "epoch 12/100  34%"
+_REASON_WIDTH = 40  # characters of a reason that say something; all reasons are printed at the end
 _REFRESH_S, _LINES_S = 0.5, 60.0
 _DRAWING = 0.05  # maximal share of the time; a table of hundreds of running jobs reads hundreds of files
 _STYLES = {
@@ -129,13 +130,15 @@ class LiveTable:
         widths = [*own, max(map(len, ("999 min", *times)))]
         metrics = self._metrics[: self._room_for_metrics([*widths, _STATUS_WIDTH])]
         widths += [max(len(metric.heading), _FIGURE_WIDTH) for metric in metrics]
-        room = self._console.width - 2 - sum(width + _GAP for width in widths)
+        room = max(_STATUS_WIDTH, self._console.width - 2 - sum(width + _GAP for width in widths))
+        if room < _REASON_WIDTH:
+            statuses = [text if len(text) <= room else text.partition(":")[0] for text in statuses]
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for heading, width in zip(headings, own, strict=True):
             table.add_column(heading, overflow="fold", min_width=min(width, self._console.width // 2))
         for heading in (*(metric.heading for metric in metrics), "elapsed"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("status", overflow="ellipsis", no_wrap=True, max_width=max(room, _STATUS_WIDTH))
+        table.add_column("status", overflow="ellipsis", no_wrap=True, max_width=room)
         for job, of_job, found, seconds, status in zip(shown, values, figures, times, statuses, strict=True):
             style = _STYLES.get("running" if job.number in running else state.outcomes[job.number].status, "default")
             cells = [found.get(metric) or "-" for metric in metrics]

@@ -48,7 +48,9 @@ def _guess(item: Item, state: State, now: float, passed: float) -> float | None:
         return None
     end = max(n or 0 for n in limits)
     position = state.position(state.left_of(item)[0].number)
-    if position is not None and position.step_s:
+    if position is not None:
+        if not position.step_s:  # it has just started
+            return None
         left = (end - position.epochs) * position.batches * position.step_s
         return passed - (now - position.at_s) + max(0.0, left)
     begun = min(state.begun.get(job.number, 0) for job in item.jobs)
