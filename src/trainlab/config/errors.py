@@ -64,7 +64,7 @@ def describe_config_error(
     ):
         return f"{there[1] or there[2]} is there already; leave out the + before it"
     if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'$", text.splitlines()[0]):
-        return _several_values(*several.groups(), _root(config_name)[1])
+        return _several_values(several[1], several[2], _root(config_name)[1])
     wrong = re.search(r"Could not (?:override|delete from config.) '([^']+)'", f"{error} {text}")
     if wrong:
         in_mapping = re.search(rf"full_key: ({re.escape(wrong[1])}\.\S+)", text)  # callbacks={figuers: null}
