@@ -3,6 +3,8 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -135,3 +137,20 @@ def test_a_file_is_overwritten_where_there_is_no_room_for_another(tmp_path):
     path.write_bytes(b"a longer text")
     write_in_place(path, b"short")
     assert path.read_bytes() == b"short"
+
+
+def test_a_lock_file_that_is_removed_locks_out_those_who_wait_for_it(tmp_path):
+    path, holders, most = tmp_path / "lock", [], []
+
+    def hold(number):
+        for _ in range(20):
+            with locked(path, is_removed=True):
+                holders.append(number)
+                most.append(len(holders))
+                time.sleep(0.0005)
+                holders.remove(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hold, range(4)))
+    assert (len(most), {*most}) == (80, {1})
+    assert not path.exists()
