@@ -1,4 +1,5 @@
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,10 +88,13 @@ def test_the_script_prints_the_table_and_where_the_report_is(study: Path, tmp_pa
     def report(*arguments: str | Path) -> Done:
         return Script("report.py", [*map(str, arguments)], tmp_path, {}).finish()
 
+    shutil.copytree(study / "elu,1", study / "elu,1 again")
     done = report(study, "--output-dir", tmp_path / "here")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Best: selu, validation accuracy 53.0 % (± 2.5 points, ")
     assert " selu seed=1 " in done.stdout
+    left_out = "1 of 7 runs repeats the settings and the seed of another and is left out: each seed counts once.\n"
+    assert left_out in done.stdout
     assert f"report: {tmp_path / 'here' / 'report.html'}" in done.stdout
     (tmp_path / "a_file").touch()
     refused = report(study, "--output-dir", tmp_path / "a_file" / "below")
