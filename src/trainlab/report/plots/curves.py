@@ -136,7 +136,7 @@ def curves_note(groups: Sequence[Group]) -> str:
         of_band = " band: from the lowest to the highest seed;" if len(groups) <= MAX_BANDS else ""
         parts.append(f"Line: mean over the seeds, as far as all of them run;{of_band} thin lines: seeds that run on.")
     if shares_hues(groups):
-        parts.append("The paler of two shades of a colour is the lower learning rate.")
+        parts.append("The fainter of two shades of a colour is the lower learning rate.")
     if shows_training(groups[:MAX_CURVES], "train_loss"):
         parts.append(
             f"Dotted: training, {_describe_training_metrics(groups)}. Where it keeps improving and the line does not, "
