@@ -444,6 +444,19 @@ def test_long_values_take_the_place_of_metrics(tmp_path):
     assert [line.split()[:2] for line in lines[3:5]] == [[f"{model}{n}", f"{'b' * 10}{n}"] for n in range(2)]
 
 
+def test_a_line_above_the_table_leaves_the_table_as_it_is(tmp_path):
+    state = state_of(tmp_path, 2)
+    state.start(state.items[0], time.monotonic())
+    screen = io.StringIO()
+    table = LiveTable(state, Console(width=80, height=24, force_terminal=True, file=screen))
+    table.tick(state)
+    long = f"see {'/folder' * 20} [of] it"
+    table.say(long)
+    table.close()
+    assert f"{long}\n" in screen.getvalue()
+    assert screen.getvalue().count("starting") > 1 and "[cyan]" not in screen.getvalue()
+
+
 def test_without_a_terminal_a_line_a_minute_tells_how_far_all_are(tmp_path, capsys, monkeypatch):
     state = together(tmp_path, 2)
     report = tmp_path / "report"

@@ -105,7 +105,9 @@ class LiveTable:
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
-        self._console.out(wrapped(text, self._console.file), highlight=False)
+        # Not by `out`, whose options would hold for the table, too, which is drawn again below the line.
+        lines = Text(wrapped(text, self._console.file), no_wrap=True, overflow="ignore")
+        self._console.print(Group(lines), crop=False)
 
     def close(self) -> None:
         """Remove the table."""
