@@ -390,7 +390,7 @@ def test_progress_shows_the_metrics_of_the_jobs_and_the_best_in_their_direction(
     assert "best val r2 0.900: seed=0" in shown
 
 
-SWEPT = [(model, seed, lr) for model in ("elu_he", "alpha_dropout") for seed in (1, 2) for lr in ("0.00015", "0.001")]
+SWEPT = [(model, seed, lr) for model in ("elu_he", "alpha_dropout") for seed in (1, 2) for lr in ("1.5e-4", "1e-3")]
 
 
 def shown_on(columns, state):
@@ -405,7 +405,7 @@ def shown_on(columns, state):
 
 @pytest.mark.parametrize("columns", [80, 160])
 def test_a_job_is_a_row_of_whole_values(columns, tmp_path):
-    overrides = [("data=shapes", f"model={m}", f"seed={s}", f"optim.lr={lr}", "name=x") for m, s, lr in SWEPT]
+    overrides = [("data=shapes", f"model={m}", f"seed={s}", f"optim.lr={float(lr)}", "name=x") for m, s, lr in SWEPT]
     jobs = [Job(n, o, tmp_path / str(n), "f", RUN, max_epochs=100) for n, o in enumerate(overrides)]
     state = State(jobs, 1, [Item(tuple(jobs[:4])), Item(tuple(jobs[4:]))])
     report = tmp_path / "report"
@@ -423,16 +423,16 @@ def test_a_job_is_a_row_of_whole_values(columns, tmp_path):
     long = {"type": "Diverged", "message": "the loss is not finite at step 1, and much more about the reason of it" * 2}
     state.outcomes[4] = Result("diverged", "", [], error=long)
     rows = [line.split() for line in shown_on(columns, state)[3:11]]
-    assert rows[4][:5] == ["alpha_dropout", "1", "0.00015", "-", "-"]
+    assert rows[4][:5] == ["alpha_dropout", "1", "1.5e-4", "-", "-"]
     if columns == 80:  # a few characters of the reason say nothing
         assert rows[4][5:] == ["diverged"]
     else:
         assert rows[4][5:8] == ["diverged:", "the", "loss"] and rows[4][-1].endswith("…")
-    assert rows[5][:3] == ["alpha_dropout", "1", "0.001"]
+    assert rows[5][:3] == ["alpha_dropout", "1", "1e-3"]
     state.outcomes[4] = Result("waiting", "", [])
     # 88.7 epochs of 100 steps of 0.5 s; the other population takes as long as this one, with the 600 s so far
     assert lines[-2] == "0 of 8 done, 4 running, 4 waiting; about 2.6 h left"
-    assert lines[-1] == "best val loss 2.0000: model=elu_he seed=2 lr=0.001"
+    assert lines[-1] == "best val loss 2.0000: model=elu_he seed=2 lr=1e-3"
 
 
 def test_long_values_take_the_place_of_metrics(tmp_path):

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from trainlab.cli import gc_paused, load_libraries
 from trainlab.console import say, status_line
+from trainlab.runs.numbers import short_number
 
 _MAX_VALUES = 8  # of a setting that are listed
 
@@ -98,7 +99,7 @@ def _describe(job_overrides: Sequence[Sequence[str]]) -> str:
     for overrides in job_overrides:
         for override in overrides:
             key, _, value = override.partition("=")
-            values[key][value] = None
+            values[key][short_number(value)] = None
     swept = [f"{key}={_listed([*of])}" for key, of in values.items() if len(of) > 1]
     return f"{len(job_overrides)} job{'s' * (len(job_overrides) > 1)}{': ' * bool(swept)}{' '.join(swept)}"
 

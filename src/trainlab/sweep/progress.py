@@ -18,6 +18,7 @@ from trainlab.config.nearest import with_values
 from trainlab.console import console, format_duration, on_terminal, say, wrapped
 from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import training_overrides
+from trainlab.runs.numbers import short_number
 from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Job, labels_by_number
@@ -204,7 +205,9 @@ def differing_values(jobs: Sequence[Job]) -> dict[str, dict[int, str]]:
     """Values of each setting in which jobs differ, by key and number of job; of a lone job, all that it was given."""
     given = {job.number: with_values(training_overrides(job.overrides)) for job in jobs}
     keys = dict.fromkeys(key for values in given.values() for key in values)
-    found = {key: {number: values[key] for number, values in given.items() if key in values} for key in keys}
+    found = {
+        key: {number: short_number(values[key]) for number, values in given.items() if key in values} for key in keys
+    }
     differ = {key: of for key, of in found.items() if len(of) < len(jobs) or len({*of.values()}) > 1}
     return differ if differ or len(jobs) > 1 else found
 
