@@ -25,6 +25,7 @@ PEERS = {
     "lightning": [sys.executable, HERE / "peers" / "lightning_tutorial.py"],
     "keras": [KERAS_PYTHON, HERE / "peers" / "keras_fit.py"],
 }
+EPOCH_LINE = " INFO trainlab.callbacks.epoch_log: epoch "  # in a run's log, at the end of every epoch
 CONTESTANTS = ("plain-loop", "project", "project-compiled", "keras", "plain-loop-compiled", "lightning")
 
 
@@ -113,8 +114,10 @@ def _between_epochs(log: Path) -> list[float]:
     """Seconds between the lines that a run writes at the end of every epoch."""
     ends = [
         datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S,%f")
-        for match in re.finditer(r"^(\S+ \S+) INFO trainlab\.callbacks: epoch ", log.read_text(), re.MULTILINE)
+        for match in re.finditer(rf"^(\S+ \S+){EPOCH_LINE}", log.read_text(), re.MULTILINE)
     ]
+    if len(ends) < 2:
+        raise Failed(f"the log has {len(ends)} lines of epochs")
     return [(end - start).total_seconds() for start, end in itertools.pairwise(ends)]
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 import yaml
 
 from child import Failed, run_child
-from contestants import CACHE, HERE, NUM_TRAIN_IMAGES
+from contestants import CACHE, EPOCH_LINE, HERE, NUM_TRAIN_IMAGES
 
 BATCH_SIZE = 32
 NUM_SHAPES = 5_000  # training images of data=shapes
-_EPOCH = " INFO trainlab.callbacks.epoch_log: epoch "
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,7 @@ def _moments(log: Path) -> tuple[float, float, float]:
     """When a run's first epoch ended, when its last one did, and when it wrote its last line."""
     lines = re.findall(r"^(\d\S+ \d\S+)(.*)", log.read_text(), re.MULTILINE)
     times = [datetime.strptime(time, "%Y-%m-%d %H:%M:%S,%f").timestamp() for time, _ in lines]
-    epochs = [time for time, (_, rest) in zip(times, lines, strict=True) if rest.startswith(_EPOCH)]
+    epochs = [time for time, (_, rest) in zip(times, lines, strict=True) if rest.startswith(EPOCH_LINE)]
     if not epochs:
         raise Failed(f"{log.name} has no line about an epoch")
     return epochs[0], epochs[-1], times[-1]

@@ -15,6 +15,7 @@ from trainlab.runs.continuation import (
     replace_by_continuation,
     start_checkpoint,
     start_continuation,
+    was_compiled,
 )
 from trainlab.runs.files import write_atomically
 from trainlab.runs.result import Result
@@ -40,6 +41,7 @@ def find_start(
     if parts.learner.whole_epochs:
         check_whole_epochs(path)
     check_same_images(path, kept, parts.learner.digest)  # the images are read before anything is written
+    parts.learner.continue_as(was_compiled(path))
     origin = continued_from(path, config, kept, parts.learner.digest)
     if not all(part["as_in_one_go"] for part in origin):  # checkpoints of one that is only longer are the same
         parts.checkpoint.about["continued_from"] = origin

@@ -29,6 +29,7 @@ from trainlab.runs.continuation import (
     earlier_part,
     start_checkpoint,
     training_folder,
+    was_compiled,
 )
 from trainlab.runs.errors import Interrupted
 from trainlab.runs.fingerprint import fingerprint, is_debug_run, of_the_first_command
@@ -45,6 +46,7 @@ from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
 from trainlab.tasks.metrics import key_of
 from trainlab.tasks.reported import TaskMetrics
+from trainlab.training.compilation import keep_compiled_code
 from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
@@ -132,6 +134,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         result = Result("running", fingerprint(config), list(cfg.overrides), tags=config["tags"])
         result.task = parts.learner.reported(()).entry()
         result.provenance = provenance(config["seed"])
+        keep_compiled_code(Path(config["compile_cache_dir"]))
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
             complete_test(previous, folder, config, parts)
@@ -141,6 +144,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         if previous and previous.lr_search:
             cfg = apply_lr(cfg, config, parts, result, previous.lr_search)
         start, origin = find_start(parts, config, previous, folder, run_dir)
+        result.compiled = parts.learner.compiled
         if origin:
             result.provenance["continued_from"] = origin
         if previous:
@@ -153,6 +157,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
             log.info("%s", cfg.to_yaml())
         log.info("%s\nall settings: %s", describe_differing(cfg), folder / "config.yaml")
         log.info("%s", parts.learner.describe_data())
+        if about := parts.learner.describe_compilation():
+            log.info(about)
         for note in one_batch_notes(config["trainer"]):
             log.warning(note)
         if (nodes := parts.trainer.num_nodes) > 1:
@@ -284,16 +290,17 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error
 def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
     """The part of a process for another device: train along, write nothing."""
     parts.loggers.follow(parts.trainer)
-    start = os.environ.get(START_VARIABLE)
-    if start is None:  # processes started by torchrun, SLURM and the like
+    given = os.environ.get(START_VARIABLE)
+    start = Path(given) if given else None
+    if given is None:  # processes started by torchrun, SLURM and the like
         late = (parts.network, config, parts.callbacks, parts.total_steps)
-        start_at = start_checkpoint(config["ckpt_path"], folder, True, *late)
-        if start_at:
-            check_same_images(start_at, folder, parts.learner.digest)
-        _train(parts, config, start_at)
-    else:
-        with going_with_the_main_process():
-            _train(parts, config, Path(start) if start else None)
+        start = start_checkpoint(config["ckpt_path"], folder, True, *late)
+        if start:
+            check_same_images(start, folder, parts.learner.digest)
+    if start:
+        parts.learner.continue_as(was_compiled(start))
+    with contextlib.nullcontext() if given is None else going_with_the_main_process():
+        _train(parts, config, start)
     if parts.interrupt.interrupted:
         raise Interrupted
     return Result("completed", fingerprint(config), [])

@@ -29,7 +29,8 @@ from trainlab.runs.latest import latest_checkpoint
 
 # What a run reads, and ~ must not remove.
 _NEEDED = (
-    *("name", "output_dir", "run_dir", "seed", "ckpt_path", "compile", "lr_search"),
+    *("name", "output_dir", "run_dir", "seed", "ckpt_path", "lr_search"),
+    *("compile", "compile_min_steps", "compile_cache_dir"),
     *("tags", "train", "test"),
     *("model", "optim", "scheduler", "data", "task", "trainer", "callbacks", "logger", "sweep"),
     *("trainer.accelerator", "trainer.devices", "trainer.precision", "trainer.max_epochs", "trainer.max_time"),

@@ -19,6 +19,7 @@ from trainlab.runs.checkpoints import check_same_network, network_weights
 from trainlab.tasks.logged import LoggedMetrics
 from trainlab.tasks.reported import TaskMetrics
 from trainlab.tasks.task import Task
+from trainlab.training.compilation import is_long, lacks_for_compilation
 from trainlab.training.length import count_steps, limit_batches, limited
 from trainlab.training.lightning_internals import seed_batches
 from trainlab.training.module import TaskModule
@@ -76,6 +77,20 @@ class Learner(Protocol):
     def set_lr(self, lr: float) -> None:
         """Have another learning rate, before the optimizer is made."""
 
+    @property
+    def compiled(self) -> bool:
+        """Whether its steps are compiled by trainlab. Known once it has been checked."""
+
+    def describe_compilation(self) -> str:
+        """What there is to say about that, in a line; "" if there is nothing."""
+
+    def continue_as(self, compiled: bool) -> None:
+        """Compile the steps, or not, as those of the checkpoint were that it continues.
+
+        Raises:
+            ValueError: it cannot, on this machine.
+        """
+
     def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
         """Prepare for a training, which ``is_new`` or continues from a checkpoint. May read the images."""
 
@@ -93,6 +108,7 @@ class NetworkForTask:
         optimizer: makes the optimizer.
         scheduler: makes the schedule.
         trial: an optimizer like that of the training.
+        compile_min_steps: steps of a run from which on they are compiled; None where it is set whether they are.
     """
 
     data: TrainingData
@@ -102,6 +118,7 @@ class NetworkForTask:
     optimizer: partial[Optimizer]
     scheduler: Callable[[Optimizer, int], Any]
     trial: Optimizer
+    compile_min_steps: int | None = None
 
     @property
     def trainer_settings(self) -> Mapping[str, Any]:
@@ -119,7 +136,8 @@ class NetworkForTask:
         """Shape of the images, names of the classes, number of outputs."""
         shape, classes = list(self.data.image_shape), list(self.data.classes)
         floats = {"float_images": True} if self.data.has_floats else {}
-        return {"image_shape": shape, "classes": classes, "num_outputs": self.network.num_classes} | floats
+        of_network = {"image_shape": shape, "classes": classes, "num_outputs": self.network.num_classes}
+        return of_network | {"compiled": self.compiled} | floats
 
     def reported(self, validated: Collection[str]) -> TaskMetrics:
         """Those of the task."""
@@ -144,9 +162,37 @@ class NetworkForTask:
         total_steps = count_image_steps(trainer, self.data, self.module.accumulate)
         check_scheduler(self.scheduler, self.trial, total_steps, self.task.known)
         check_last_batch(trainer, self.data, self.network)
+        self._check_compilation(trainer, total_steps)
         if trainer.precision == "64-true":  # Lightning does it after callbacks and checkpoints have seen it
             self.module.double()
         return total_steps
+
+    def _check_compilation(self, trainer: lightning.Trainer, total_steps: int) -> None:
+        """Decide whether steps are compiled, where the setting does not: by the config alone, so that it repeats."""
+        on_cpu = trainer.strategy.root_device.type == "cpu"
+        if self.compile_min_steps is not None and on_cpu and self.module.steps_can_be_one_graph(trainer, self.trial):
+            self.module.compile_step = is_long(total_steps, self.compile_min_steps)
+        self._lacks = lacks_for_compilation() if on_cpu and self.module.compile_step else ""
+        if self._lacks and self.compile_min_steps is None:
+            raise ValueError(f"compile=true needs {self._lacks}, got none; install it, or set compile=false")
+        self.module.compile_step = self.module.compile_step and not self._lacks
+
+    @property
+    def compiled(self) -> bool:
+        """As the setting or the length of the run says."""
+        return self.module.compile_step
+
+    def describe_compilation(self) -> str:
+        """That it takes a while, or why there is none."""
+        if self._lacks:
+            return f"steps are not compiled and take about twice as long: this machine lacks {self._lacks}"
+        return "compiling the training step: up to a minute, a few seconds the next time" if self.compiled else ""
+
+    def continue_as(self, compiled: bool) -> None:
+        """As the checkpoint was trained: compiled steps round differently."""
+        if compiled and (lacks := self._lacks or lacks_for_compilation()):
+            raise ValueError(f"the run was begun with compiled steps, and this machine lacks {lacks}; install it")
+        self.module.compile_step = compiled
 
     def set_lr(self, lr: float) -> None:
         """Have another learning rate, before the optimizer is made."""

@@ -15,6 +15,7 @@ from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, check_tr
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.running_metrics import check_metrics
 from trainlab.tasks.task import Task
+from trainlab.training.compilation import AUTO
 from trainlab.training.context import RunContext
 from trainlab.training.module import TaskModule
 from trainlab.training.optimizer_checks import check_sparse, try_optimizer
@@ -56,13 +57,14 @@ def build_network_for_task(
     steps = {key: config["trainer"][key] for key in _STEP_SETTINGS}
     check_arguments(TaskModule, steps, "trainer")
     module = TaskModule(
-        *(network, optimizer, scheduler, task, config["compile"]),
+        *(network, optimizer, scheduler, task, config["compile"] is True),
         **steps,
         parameter_groups=rules,
         epoch_steps=context.epoch_steps,
         step_seed=None if is_own(network.module) else config["seed"],
     )
-    return NetworkForTask(data, task, network, module, optimizer, scheduler, trial)
+    from_steps = config["compile_min_steps"] if config["compile"] == AUTO else None
+    return NetworkForTask(data, task, network, module, optimizer, scheduler, trial, from_steps)
 
 
 def training_data(config: Config, module: Any) -> TrainingData:

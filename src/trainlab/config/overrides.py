@@ -17,6 +17,7 @@ MAX_FOLDER_BYTES = 120
 # Settings that are paths: what is typed as a number there is a folder's name.
 PATHS = (
     *("output_dir", "run_dir", "ckpt_path", "data.root", "data.path", "data.cache_dir", "lr_search.cache_dir"),
+    "compile_cache_dir",
     *("data_root", "cache_dir", "out"),  # of eval.py
 )
 # What Hydra reads without quotes. Names of folders and paths have more in them: "=" and "," of a sweep, "~", "ö".

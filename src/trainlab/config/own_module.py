@@ -21,6 +21,7 @@ from trainlab.randomness import derive_seed, global_generators_restored, seed_gl
 from trainlab.runs.checkpoints import check_loadable, check_same_network
 from trainlab.tasks.logged import LoggedMetrics
 from trainlab.tasks.reported import TaskMetrics
+from trainlab.training.compilation import AUTO
 from trainlab.training.own_module import OwnModuleProgress
 
 # Of settings that it does not have: what to do instead.
@@ -49,7 +50,7 @@ class OwnModule:
 
     def __post_init__(self) -> None:
         for key, advice in _ADVICE.items():
-            if self.config.get(key):
+            if self.config.get(key) not in (None, False, AUTO, [], {}):
                 raise ValueError(
                     f"{key} has no effect on a LightningModule of your own (module is set); leave it out, or {advice}"
                 )
@@ -129,6 +130,18 @@ class OwnModule:
     def set_lr(self, lr: float) -> None:
         """No search finds one for it."""
         raise AssertionError("lr_search is refused")
+
+    @property
+    def compiled(self) -> bool:
+        """What it compiles is its own."""
+        return False
+
+    def describe_compilation(self) -> str:
+        """Nothing."""
+        return ""
+
+    def continue_as(self, compiled: bool) -> None:
+        """As ever."""
 
     def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
         """Seed what data and module draw in `setup`."""

@@ -9,8 +9,8 @@ from trainlab.config.construct import Config, select
 from trainlab.passwords import masked_settings
 from trainlab.runs.provenance import provenance
 from trainlab.runs.result import Result
+from trainlab.training.compilation import check_compile
 from trainlab.training.length import check_length
-from trainlab.training.module import TaskModule
 from trainlab.validation import check_arguments, check_devices
 
 # Arguments of the Trainer that others have, and why.
@@ -43,7 +43,7 @@ def check_settings(config: Config) -> None:
             raise ValueError(f"{key} must be true or false, got {config[key]!r}; set {key}")
     if not (config["train"] or config["test"]):
         raise ValueError("with train=false there must be a test, got test=false; set test=true or train=true")
-    check_arguments(TaskModule, {"compile": config["compile"]}, "")
+    check_compile(config["compile"], config["compile_min_steps"])
     name = config["name"]
     path = Path(name if isinstance(name, str) else "")  # of a number, YAML has not kept how it was written
     if not path.parts or path.is_absolute() or ".." in path.parts:

@@ -29,7 +29,8 @@ from trainlab.training.module import TaskModule
 from trainlab.training.step_report import StepReport
 
 _M_ARENA_MAX = -8  # in malloc.h
-_MIN_OCCUPANCY = 0.75  # of a compiled stack's rows
+# Rows of a compiled stack once members have left: few numbers, for which earlier runs have left compiled code.
+_SIZES = sorted({1} | {factor * 2**power for power in range(16) for factor in (2, 3)})
 Work = Callable[[RunContext], Any]
 Choose = Callable[[list[int]], Collection[int]]
 
@@ -108,13 +109,15 @@ class Population:
 
     def _train_epoch(self, modules: list[TaskModule]) -> None:
         """Make the steps of an epoch of all ``modules``."""
-        held, active = set(self._stack.members if self._stack else ()), set(modules)
+        held: Sequence[TaskModule]
+        held, active = self._stack.members if self._stack else (), set(modules)
         # Unused rows are removed at once, or where that means another compilation, once there are enough of them.
-        most_held = len(active) / _MIN_OCCUPANCY if modules[0].compile_step else len(active)
-        if self._stack is None or not active <= held or len(held) > most_held:
-            self._stack = None
+        rows = next(size for size in _SIZES if size >= len(active)) if modules[0].compile_step else len(active)
+        if self._stack is None or not active <= set(held) or len(held) > rows:
+            idle = [member for member in held if member not in active][: max(0, rows - len(active))]
+            self._stack, held = None, ()
             gc.collect()  # members that have left, before new memory is allocated
-            self._stack = Stack(modules)
+            self._stack = Stack([*modules, *idle])
         (steps,) = {module.steps_per_epoch for module in modules}
         with _default_dtype(modules[0].flat.parameter.dtype):
             before_step = self._before_steps(len(modules), max(module.current_epoch for module in modules), steps)

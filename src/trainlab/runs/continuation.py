@@ -158,6 +158,12 @@ def check_whole_epochs(start: Path) -> None:
         )
 
 
+def was_compiled(start: Path) -> bool:
+    """Whether a checkpoint was trained with compiled steps, which round differently."""
+    about = load_checkpoint(start)["trainlab"]
+    return bool(about.get("compiled", about["config"].get("compile") is True))
+
+
 def check_same_images(start: Path, folder: Path, digest: str) -> None:
     """Raise ValueError where a run would continue in its own ``folder`` on images with another ``digest``."""
     trained_on = load_checkpoint(start)["trainlab"]["data_digest"]

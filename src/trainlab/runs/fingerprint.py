@@ -26,6 +26,8 @@ _NOT_IN_FINGERPRINT = (
     "test",
     "sweep",
     "compile",
+    "compile_min_steps",
+    "compile_cache_dir",
     "logger",
     "data.root",
     "data.path",
@@ -63,6 +65,7 @@ _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "print_config=", "train=", "test="),
     *("sweep.", "hydra.", "hydra/"),
     *("data.cache_dir=", "data.memory=", "data.num_workers=", "lr_search.cache_dir=", "logger.", "logger="),
+    *("compile_min_steps=", "compile_cache_dir="),
     *("callbacks.checkpoint.save_top_k=", "callbacks.model_summary"),
     *("callbacks.progress=", "callbacks.figures=", "callbacks.layer_statistics", "callbacks.step_losses"),
 )

@@ -21,6 +21,7 @@ from trainlab.runs.continuation import (
     lacks_test,
     start_checkpoint,
     training_folder,
+    was_compiled,
 )
 from trainlab.runs.fingerprint import fingerprint, identity, training_overrides
 from trainlab.runs.result import Result, folder_of_result
@@ -67,7 +68,8 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
         config["optim"]["lr"] = previous.lr_search["lr"]
     kept = inside if previous else folder
     late = (parts.network, config, parts.callbacks, parts.total_steps)
-    start_checkpoint(ckpt_path, kept, bool(previous), *late)
+    start = start_checkpoint(ckpt_path, kept, bool(previous), *late)
+    config["compile"] = was_compiled(start) if start else parts.learner.compiled
     failed = result is not None and result.status == "failed"
     off = config["sweep"]["population"] in (False, "off")
     return replace(

@@ -130,16 +130,12 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         self._forward = self._objective
         self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
         self._loss_is_read = reads_loss(self.trainer.callbacks)  # type: ignore[attr-defined]  # as above
-        # Gradients of several batches, processes or scales meet between backward and update, where callbacks see them.
-        in_one = isinstance(self.trained, FlatParameters) and has_rule(optimizer) and not self._watched
-        in_one = in_one and self.accumulate == 1 and self.trainer.world_size == 1
-        in_one = in_one and self._step_seed is None  # such a network may also change any of its buffers
-        in_one = in_one and type(self.task).__module__.startswith("trainlab.")  # others may synchronize
+        in_one = isinstance(self.trained, FlatParameters) and self.steps_can_be_one_graph(self.trainer, optimizer)
         captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
         captured = captured and not detects_anomalies(self.trainer)
         if self._epoch_steps is not None:
             pass  # no step is made here
-        elif in_one and self.trainer.precision != "16-mixed" and (self.compile_step or captured):
+        elif in_one and (self.compile_step or captured):
             step = FusedStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
             self._fused_step = step
         elif self.compile_step:
@@ -149,6 +145,15 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             return optimizer
         # Lightning saves the schedule; `step_schedule` steps it.
         return {"optimizer": optimizer, "lr_scheduler": {key: self._schedule[key] for key in ("scheduler", "interval")}}
+
+    def steps_can_be_one_graph(self, trainer: lightning.Trainer, optimizer: Optimizer) -> bool:
+        """Whether forward, backward and update of a step can be one graph, to be compiled or captured."""
+        # Gradients of several batches, processes or scales meet between backward and update, where callbacks see them.
+        together = self.accumulate == 1 and trainer.world_size == 1 and trainer.precision != "16-mixed"
+        watched = watches_gradients(trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
+        own_network = self._step_seed is None  # another may change any of its buffers
+        own_task = type(self.task).__module__.startswith("trainlab.")  # another may synchronize
+        return together and not watched and own_network and own_task and has_rule(optimizer)
 
     def _total_steps(self) -> int:
         """Optimizer steps of the whole run; 0 if it has no limit."""

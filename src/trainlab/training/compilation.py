@@ -1,0 +1,39 @@
+"""Whether the steps of a training are compiled, and where torch keeps what it has compiled."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+AUTO = "auto"
+_CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # of torch; a value of the user's is left alone
+
+
+def check_compile(compile: bool | str, compile_min_steps: int) -> None:
+    """Raise ValueError unless ``compile`` is "auto", true or false, and ``compile_min_steps`` a number of steps."""
+    if compile != AUTO and not isinstance(compile, bool):
+        raise ValueError(f"compile must be auto, true or false, got {compile!r}; set compile")
+    if isinstance(compile_min_steps, bool) or not isinstance(compile_min_steps, int) or compile_min_steps < 0:
+        raise ValueError(
+            f"compile_min_steps must be an integer of at least 0, got {compile_min_steps!r}; set compile_min_steps"
+        )
+
+
+def is_long(total_steps: int, min_steps: int) -> bool:
+    """Whether a training of ``total_steps``, 0 for no limit, saves more time by compiled steps than compiling takes."""
+    return total_steps == 0 or total_steps >= min_steps
+
+
+def lacks_for_compilation() -> str:
+    """What torch lacks to compile for the CPU on this machine; "" where it has all."""
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if not shutil.which(compiler):
+        return f"a C++ compiler ({compiler})"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    return "" if header.is_file() else f"Python's headers ({header})"
+
+
+def keep_compiled_code(folder: Path) -> None:
+    """Have torch keep compiled code in ``folder``, for later processes, unless the user has named another."""
+    os.environ.setdefault(_CACHE_VARIABLE, str(folder))
