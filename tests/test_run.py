@@ -96,6 +96,7 @@ def test_the_folder_of_a_run_has_what_the_design_says(train):
         "lr_search",
         "tags",
         "task",
+        "compiled",
     ]
     assert written["lr_search"] is None
     assert written["status"] == "completed"

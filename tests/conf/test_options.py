@@ -235,7 +235,7 @@ def test_defaults_of_a_run(compose: Compose):
     assert cfg.trainer.max_epochs == 100
     stopping = cfg.callbacks.early_stopping
     assert (stopping.patience, stopping.monitor, stopping.mode) == (10, "val/loss", None)
-    assert (cfg.seed, cfg.compile, cfg.ckpt_path) == (1, False, None)
+    assert (cfg.seed, cfg.compile, cfg.ckpt_path) == (1, "auto", None)
 
 
 def test_defaults_of_an_evaluation():

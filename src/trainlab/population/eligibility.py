@@ -102,7 +102,7 @@ def _reasons(config: Config, devices: int) -> Iterator[str]:
         yield f"module is {own}, whose steps are its own"
     if config["model"]["_target_"] == "trainlab.models.CNN":
         yield CONVOLUTIONAL
-    elif config["model"]["_target_"] != "trainlab.models.MLP" and config["compile"]:
+    elif config["model"]["_target_"] != "trainlab.models.MLP" and config["compile"] is True:
         yield "compile is set, and populations of such networks are not compiled"
     if devices > 1:
         yield f"trainer.devices is {devices}, and a population has one"

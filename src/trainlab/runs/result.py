@@ -46,9 +46,9 @@ class Result:
         lr_search: result of the learning-rate search, if there was one: method, lr, rule, suggestions, curve,
             search_s, which total_s does not contain.
         tags: words that the run was given, to find it by.
-        compiled: whether its steps were compiled.
         task: names, directions and formats of its metrics, see `trainlab.tasks.reported`; None for those of the
             default classification.
+        compiled: whether its steps were compiled.
     """
 
     status: str
@@ -60,8 +60,8 @@ class Result:
     error: dict[str, str] | None = None
     lr_search: dict[str, Any] | None = None
     tags: list[str] = field(default_factory=list)
-    compiled: bool = False
     task: dict[str, Any] | None = None
+    compiled: bool = False
 
     @property
     def failed(self) -> bool:
