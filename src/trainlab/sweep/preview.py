@@ -45,7 +45,16 @@ def describe_plan(items: Sequence[Item], jobs: Sequence[Job], at_once: int = 1, 
     together = [item for item in items if len(item.jobs) > 1]
     solo = [item for item in items if len(item.jobs) == 1]
     headline = _headline(items, together, solo) + (f", {at_once} at once" if at_once > 1 else "")
-    return "\n".join([headline, *_populations(together, jobs, whole), *_singles(solo, jobs, whole)])
+    lines = [headline, *_populations(together, jobs, whole), *_singles(solo, jobs, whole), *_compiled(items)]
+    return "\n".join(lines)
+
+
+def _compiled(items: Sequence[Item]) -> list[str]:
+    """A line where steps are compiled, which is a while without progress."""
+    jobs = [job for item in items for job in item.jobs]
+    number = sum(bool(job.settings.get("compile")) for job in jobs)
+    whose = "all" if number == len(jobs) else f"{number} of {len(jobs)} jobs"
+    return [f"  compiled steps: {whose}; compiling takes up to a minute, a few seconds the next time"] * (number > 0)
 
 
 def _headline(items: Sequence[Item], together: Sequence[Item], solo: Sequence[Item]) -> str:
