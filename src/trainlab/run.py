@@ -134,7 +134,6 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         result = Result("running", fingerprint(config), list(cfg.overrides), tags=config["tags"])
         result.task = parts.learner.reported(()).entry()
         result.provenance = provenance(config["seed"])
-        keep_compiled_code(Path(config["compile_cache_dir"]))
         previous = earlier_part(folder, run_dir, config, ckpt_path)
         if previous and has_ended(previous, config["sweep"]["trial"]):
             complete_test(previous, folder, config, parts)
@@ -145,6 +144,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
             cfg = apply_lr(cfg, config, parts, result, previous.lr_search)
         start, origin = find_start(parts, config, previous, folder, run_dir)
         result.compiled = parts.learner.compiled
+        if result.compiled:
+            keep_compiled_code(Path(config["compile_cache_dir"]))
         if origin:
             result.provenance["continued_from"] = origin
         if previous:

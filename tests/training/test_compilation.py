@@ -46,10 +46,12 @@ def test_without_a_compiler_long_runs_are_eager_and_say_so(compose_config, monke
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("begun", "resumed"), [("auto", "false"), ("false", "auto")])
-def test_who_continues_keeps_it_to_the_bit(begun, resumed, train):
+def test_who_continues_keeps_it_to_the_bit(begun, resumed, train, tmp_path, monkeypatch):
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     settings = ["optim.lr=1e-3", "model.dropout=0.1", "compile_min_steps=1"]
-    result, whole = train(*settings, f"compile={begun}", name="whole")
-    assert result.compiled is (begun == "auto")
+    cache = tmp_path / "compiled"
+    result, whole = train(*settings, f"compile={begun}", f"compile_cache_dir={cache}", name="whole")
+    assert result.compiled is cache.exists() is (begun == "auto")
     train(*settings, f"compile={begun}", "trainer.max_epochs=1", name="cut")
     result, folder = train(*settings, f"compile={resumed}", "ckpt_path=last", name="cut")
     assert json.loads((folder / "result.json").read_text())["compiled"] is result.compiled is (begun == "auto")

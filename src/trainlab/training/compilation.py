@@ -36,4 +36,7 @@ def lacks_for_compilation() -> str:
 
 def keep_compiled_code(folder: Path) -> None:
     """Have torch keep compiled code in ``folder``, for later processes, unless the user has named another."""
-    os.environ.setdefault(_CACHE_VARIABLE, str(folder))
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir  # takes a while to import
+
+    if os.environ.get(_CACHE_VARIABLE, "") in ("", default_cache_dir()):  # which torch sets, too
+        os.environ[_CACHE_VARIABLE] = str(folder)
