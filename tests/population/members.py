@@ -101,7 +101,7 @@ def deviations(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[float,
 
 
 def saved(folder: Path, name: str = "last") -> dict[str, Any]:
-    """All of a checkpoint but where it lies and which one it continues."""
+    """All of a checkpoint but where it lies, which one it continues, and whether it was compiled."""
     checkpoint = load_checkpoint(folder / "checkpoints" / f"{name}.ckpt")
     about = checkpoint["trainlab"]
     places = {
@@ -110,7 +110,8 @@ def saved(folder: Path, name: str = "last") -> dict[str, Any]:
         if key not in ("run_dir", "ckpt_path", "callbacks", "logger", "compile")
     }
     del checkpoint["path"]
-    about.pop("continued_from", None)
+    for key in ("continued_from", "compiled"):
+        about.pop(key, None)
     return checkpoint | {"trainlab": about | {"config": places}}
 
 
