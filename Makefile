@@ -4,7 +4,7 @@ BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
 unexport PYTHONDONTWRITEBYTECODE # or each process that a test starts compiles the package anew
 
-.PHONY: help setup demo test test-all check lint types format docs exercise bench bench-population lock clean
+.PHONY: help setup demo test test-all check lint types format docs exercise bench bench-population gpu-check lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,6 +55,9 @@ bench: setup ## compare times with other trainers and of populations: IMAGES=fol
 
 bench-population: setup ## compare sweeps as populations with solo runs: IMAGES= as for bench; BENCH=--quick
 	$(BIN)/python benchmarks/population.py --images "$(IMAGES)" $(BENCH)
+
+gpu-check: setup ## check tests, results, times and memory on a GPU: IMAGES= as for bench, or none; BENCH=--quick
+	$(BIN)/python benchmarks/gpu_check.py $(if $(IMAGES),--images "$(IMAGES)") $(BENCH)
 
 lock: ## update requirements.lock; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/population.py --images DIR [--quick] [--out FILE]
 
-DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_IMAGES is its default. Three parts:
+DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_IMAGES is its default. Two parts:
 
 - sweeps: ten learning rates at batch 32 by the real command line, with everything logged that it logs by default.
   `sweep.population=off` comes before every other contestant that takes long, so that each has a neighbour: a machine's
@@ -10,7 +10,6 @@ DIR holds CIFAR-10 as image files, train/<class>/* and test/<class>/*; TRAINLAB_
   run after the other with all threads; it is compared with what a sweep does by default, one run per core.
 - growth: populations of 1 to 40 in a process with one thread, as a sweep starts one a core; a member's time and memory.
   By default epochs of 200 steps.
-- gpu: populations of 1, 16 and 64, where there is a GPU.
 
 Each measurement is a command of its own. Its first epoch warms up (a compiled one compiles in it) and is left out.
 Seconds are `epoch_s` of a run's `metrics.csv`, for a member of a population its share, divided by the populations that
@@ -23,32 +22,27 @@ otherwise idle machine.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from child import Failed, run_child
 from contestants import CACHE, HERE
 from population_goals import COMPILED, ONE, SIDE, SOLO, TOGETHER, Measurements
-from population_table import Probe, draw_growth, render
+from population_table import draw_growth, render
 from throughput import positive, progress
 from trainings import Trained, Workload, train_population, train_sweep
 
-PARTS = ("sweeps", "growth", "gpu")
+PARTS = ("sweeps", "growth")
 MODES = ("eager", "compiled")
 ORDER = (SOLO, ONE, TOGETHER, SIDE, SOLO, COMPILED)  # of a round
 QUICK = {
     **{"variants": ["elu_he"], "rounds": 1, "epochs": 1, "steps": 100},
-    **{"growth": [1, 5, 10, 40], "growth_steps": 50, "growth_modes": ["eager"], "gpu_members": [1, 16]},
+    **{"growth": [1, 5, 10, 40], "growth_steps": 50, "growth_modes": ["eager"]},
 }
-_PROBE = """
-import json, torch
-gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-print(json.dumps({"threads": torch.get_num_threads(), "gpu": gpu}))
-"""
 
 
 @dataclass
@@ -73,7 +67,7 @@ class Bench:
     def _contestant(self, variant: str, name: str) -> Trained:
         members, steps = self.args.members, self.args.steps
         if name == ONE:
-            return train_population(self.work, variant, 1, compiled=False, steps=steps)
+            return train_population(self.work, variant, 1, "eager", steps)
         if name == SIDE:
             runs = min(members, self.threads)
             return train_sweep(self.work, variant, runs, together=False, steps=steps, at_once=runs)
@@ -88,28 +82,10 @@ class Bench:
         for members in self.args.growth:
             for mode in self.args.growth_modes:
                 steps = self.args.growth_steps or None
-                self._population(one_thread, self.taken.growth, "cpu", mode, members, steps)
-
-    def gpu(self) -> None:
-        """Populations of all sizes on a GPU."""
-        for members in self.args.gpu_members:
-            for mode in MODES:
-                self._population(self.work, self.taken.gpu, "gpu", mode, members, self.args.steps)
-
-    def _population(
-        self,
-        work: Workload,
-        to: dict[tuple[str, int], Trained],
-        trainer: str,
-        mode: str,
-        members: int,
-        steps: int | None,
-    ) -> None:
-        def train() -> Trained:
-            return train_population(work, "elu_he", members, mode == "compiled", steps, trainer)
-
-        if measured := self._measure(f"{trainer}, {members} together, {mode}", train):
-            to[mode, members] = measured
+                label = f"{members} together, {mode}"
+                train = partial(train_population, one_thread, "elu_he", members, mode, steps)
+                if measured := self._measure(label, train):
+                    self.taken.growth[mode, members] = measured
 
     def _measure(self, label: str, train: Callable[[], Trained]) -> Trained | None:
         progress(label, end=": ")
@@ -131,12 +107,12 @@ def main() -> int:
     if args.threads:
         environment |= threads(args.threads)
     CACHE.mkdir(exist_ok=True)
-    probe = Probe(**json.loads(run_child([sys.executable, "-c", _PROBE], environment).output))
-    bench = Bench(args, Workload(args.images, args.epochs, environment), args.threads or probe.threads)
+    counted = run_child([sys.executable, "-c", "import torch; print(torch.get_num_threads())"], environment)
+    num_threads = int(counted.output)
+    bench = Bench(args, Workload(args.images, args.epochs, environment), args.threads or num_threads)
     for part in args.parts:
-        if part != "gpu" or probe.gpu:
-            getattr(bench, part)()
-    text = render(bench.taken, args, probe)
+        getattr(bench, part)()
+    text = render(bench.taken, args, num_threads)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")
@@ -161,14 +137,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--variants", nargs="+", choices=("elu_he", "bn"), default=["elu_he", "bn"])
     parser.add_argument("--rounds", type=positive, default=1, help="of the sweeps")
     parser.add_argument("--epochs", type=positive, default=2, help="timed epochs of a run, after the first")
-    parser.add_argument("--steps", type=positive, help="of an epoch of sweeps and on a GPU; all if not given")
+    parser.add_argument("--steps", type=positive, help="of an epoch of sweeps; all if not given")
     parser.add_argument("--members", type=positive, default=10, help="learning rates of a sweep")
     parser.add_argument("--solo-runs", type=positive, default=1, help="runs timed of a sweep that is not together")
     parser.add_argument("--all-solo", action="store_true", help="time all of its runs")
     parser.add_argument("--growth", nargs="+", type=positive, default=[1, 5, 10, 20, 40], metavar="MEMBERS")
     parser.add_argument("--growth-steps", type=int, default=200, help="of an epoch there; 0 for all")
     parser.add_argument("--growth-modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--gpu-members", nargs="+", type=positive, default=[1, 16, 64], metavar="MEMBERS")
     parser.add_argument("--threads", type=positive, help="of a command; torch's own default if not given")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="file for the page; the curve is written next to it as .png"

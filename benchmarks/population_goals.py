@@ -17,8 +17,6 @@ CONTESTANTS = (SOLO, SIDE, ONE, TOGETHER, COMPILED)
 RATIOS = {TOGETHER: 0.5, COMPILED: 0.45, ONE: 1.1}  # each to SOLO
 MEMORY_BETWEEN = (5, 40)  # members
 COPIES = 6  # of a member's parameters that there may be
-GPU_ONE_S = 0.6
-GPU_RATIOS = {16: 1.5, 64: 3.0}  # of an epoch of all members to that of one
 
 Populations = Mapping[tuple[str, int], Trained]  # by "eager" or "compiled", and members
 
@@ -30,13 +28,11 @@ class Measurements:
     Attributes:
         sweeps: by network and contestant, a training a time it was its turn.
         growth: populations on the processor, by "eager" or "compiled" and members.
-        gpu: the same on a GPU.
         failures: reasons, by what failed.
     """
 
     sweeps: dict[tuple[str, str], list[Trained]] = field(default_factory=dict)
     growth: dict[tuple[str, int], Trained] = field(default_factory=dict)
-    gpu: dict[tuple[str, int], Trained] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,7 +43,6 @@ def goals(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
     yield from ratios(taken, args)
     yield from beside_side(taken, args)
     yield from memory(taken.growth)
-    yield from gpu(taken.gpu)
 
 
 def ratios(taken: Measurements, args: argparse.Namespace) -> Iterator[str]:
@@ -111,19 +106,3 @@ def _memory_pairs(populations: Populations) -> Iterator[tuple[str, Trained, Trai
         few, many = (populations.get((mode, members)) for members in MEMORY_BETWEEN)
         if few and many and few.resident_bytes and many.resident_bytes:
             yield mode, few, many
-
-
-def gpu(populations: Populations) -> Iterator[str]:
-    """Rows: one member in seconds, more in ratios to it."""
-    for mode in ("eager", "compiled"):
-        one = populations.get((mode, 1))
-        if not one:
-            continue
-        one_s = full_s([one])
-        start = f"| GPU, {mode}: epoch of 1 member | elu_he | ≤ {GPU_ONE_S} s"
-        yield f"{start} | {one_s:.2f} s | {one.wall_s:.2f} s | {met(one_s <= GPU_ONE_S)} |"
-        for members, limit in GPU_RATIOS.items():
-            if more := populations.get((mode, members)):
-                all_s, wall = members * full_s([more]), members * more.wall_s / one.wall_s
-                start = f"| GPU, {mode}: epoch of {members} members / of 1 | elu_he | ≤ {limit:g}"
-                yield f"{start} | {all_s / one_s:.2f} ({all_s:.2f} s) | {wall:.2f} | {met(all_s / one_s <= limit)} |"

@@ -7,7 +7,6 @@ import shlex
 import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,36 +17,24 @@ from trainings import BATCH_SIZE
 _BAR = 40  # characters of the longest
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What torch finds: threads, and the name of a GPU."""
-
-    threads: int
-    gpu: str | None
-
-
-def render(taken: Measurements, args: argparse.Namespace, probe: Probe) -> str:
+def render(taken: Measurements, args: argparse.Namespace, threads: int) -> str:
     """The whole page."""
-    lines = [*heading(args, probe), "", *goals(taken, args)]
-    if "gpu" in args.parts and not probe.gpu:
-        lines += ["", "No GPU here: what it would take there was not measured."]
+    lines = [*heading(args, threads), "", *goals(taken, args)]
     if taken.sweeps:
         lines += ["", *sweeps(taken, args)]
     if taken.growth:
         lines += ["", *growth("On one thread of the processor, elu_he", taken.growth), "", *bars(taken.growth)]
         lines += ["", *memory_arithmetic(taken.growth)]
-    if taken.gpu:
-        lines += ["", *growth(f"On {probe.gpu}, elu_he", taken.gpu)]
     if taken.failures:
         lines += ["", *(f"- {what}: failed: {reason}" for what, reason in taken.failures.items())]
     return "\n".join(lines)
 
 
-def heading(args: argparse.Namespace, probe: Probe) -> Iterator[str]:
+def heading(args: argparse.Namespace, threads: int) -> Iterator[str]:
     """Machine, versions, command, how often."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightning"))
-    yield f"- {cpu_model()}, {cores} cores, threads: {probe.threads}; {probe.gpu or 'no GPU'}"
+    yield f"- {cpu_model()}, {cores} cores, threads: {threads}"
     yield f"- Python {platform.python_version()}, {packages}"
     yield f"- `{shlex.join(['python', *sys.argv])}`"
     steps = f"{args.steps} steps" if args.steps else "all images"

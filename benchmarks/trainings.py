@@ -13,10 +13,11 @@ from pathlib import Path
 
 import yaml
 
-from child import Failed, run_child
+from child import Failed, Finished, run_child
 from contestants import CACHE, EPOCH_LINE, HERE, NUM_TRAIN_IMAGES
 
 BATCH_SIZE = 32
+MODES = ("eager", "captured", "compiled")  # see `one_population.py`
 NUM_SHAPES = 5_000  # training images of data=shapes
 
 
@@ -28,31 +29,41 @@ class Workload:
         images: the image folder; None for the embedded data set.
         epochs: to be timed, after one to warm up.
         environment: variables that set the number of threads.
+        trainer: option of the group, cpu or gpu.
+        full_epoch: images of a full epoch; None for those of the data.
+        more: settings that follow.
     """
 
     images: Path | None
     epochs: int
     environment: dict[str, str]
+    trainer: str = "cpu"
+    full_epoch: int | None = None
+    more: tuple[str, ...] = ()
 
     @property
     def num_images(self) -> int:
         """Of a full epoch."""
-        return NUM_TRAIN_IMAGES if self.images else NUM_SHAPES
+        return self.full_epoch or (NUM_TRAIN_IMAGES if self.images else NUM_SHAPES)
 
-    def overrides(self, variant: str, compiled: bool, steps: int | None, trainer: str = "cpu") -> list[str]:
-        """Of every training. ``steps``: of an epoch; None for all that there are."""
-        images = ["data=shapes"]
+    @property
+    def data(self) -> list[str]:
+        """Settings of the data."""
         if self.images:
-            images = ["data=image_folder", f"data.root={self.images}", f"data.cache_dir={CACHE}"]
+            return ["data=image_folder", f"data.root={self.images}", f"data.cache_dir={CACHE}"]
+        return ["data=shapes"]
+
+    def overrides(self, variant: str, steps: int | None) -> list[str]:
+        """Of every training. ``steps``: of an epoch; None for all that there are."""
         return [
-            *images,
+            *self.data,
             f"data.batch_size={BATCH_SIZE}",
             f"model={variant}",
-            f"compile={str(compiled).lower()}",
-            f"trainer={trainer}",
+            f"trainer={self.trainer}",
             f"trainer.max_epochs={self.epochs + 1}",
             *((f"trainer.limit_train_batches={steps}",) if steps else ()),
             "callbacks.early_stopping=null",
+            *self.more,
         ]
 
 
@@ -71,7 +82,7 @@ class Trained:
         whole_s: the same to the end of the runs, with their tests, pictures and last checkpoints.
         weights: parameters of a member.
         activations_bytes: see `activations`.
-        resident_bytes: as the first member's last epoch ends; None if not measured or unknown.
+        resident_bytes: of memory, on a GPU of its own, as the first member's last epoch ends; None if unknown.
         peak_bytes: the largest resident set.
     """
 
@@ -108,21 +119,40 @@ def train_sweep(
     Raises:
         Failed: it ended with an error, or its jobs were put together in another way.
     """
-    command = [
-        *(sys.executable, HERE.parent / "src" / "train.py", "-m"),
-        *work.overrides(variant, compiled, steps),
-        f"optim.lr={learning_rates(members)}",
-        *((f"sweep.population={members}",) if together else ("sweep.population=off", f"sweep.jobs={at_once}")),
-    ]
     with tempfile.TemporaryDirectory() as folder:
-        done = run_child([*command, f"output_dir={folder}", "name=sweep"], work.environment)
+        done = run_sweep(work, Path(folder), variant, members, together, compiled, steps, at_once)
         return found(Path(folder), members if together else 1, work, done.peak_bytes, at_once)
 
 
+def run_sweep(
+    work: Workload,
+    folder: Path,
+    variants: str,
+    members: int,
+    together: bool,
+    compiled: bool = False,
+    steps: int | None = None,
+    at_once: int = 1,
+) -> Finished:
+    """The command of `train_sweep`, for one or more networks, with its runs in ``folder``.
+
+    Raises:
+        Failed: it ended with an error.
+    """
+    command = [
+        *(sys.executable, HERE.parent / "src" / "train.py", "-m"),
+        *work.overrides(variants, steps),
+        f"compile={str(compiled).lower()}",
+        f"optim.lr={learning_rates(members)}",
+        *((f"sweep.population={members}",) if together else ("sweep.population=off", f"sweep.jobs={at_once}")),
+    ]
+    return run_child([*command, f"output_dir={folder}", "name=sweep"], work.environment)
+
+
 def train_population(
-    work: Workload, variant: str, members: int, compiled: bool, steps: int | None, trainer: str = "cpu"
+    work: Workload, variant: str, members: int, mode: str, steps: int | None, solo: bool = False
 ) -> Trained:
-    """A population of any size; see `one_population.py`.
+    """A population of any size, or a solo run; see `one_population.py`.
 
     Raises:
         Failed: it ended with an error.
@@ -130,8 +160,8 @@ def train_population(
     with tempfile.TemporaryDirectory() as folder:
         resident = Path(folder) / "resident"
         command = [
-            *(sys.executable, HERE / "one_population.py", folder, learning_rates(members)),
-            *work.overrides(variant, compiled, steps, trainer),
+            *(sys.executable, HERE / "one_population.py", *(("--solo",) if solo else ())),
+            *(folder, learning_rates(members), mode, *work.overrides(variant, steps)),
             f"+callbacks.resident={{_target_: resident.Resident, path: {resident}}}",
         ]
         done = run_child(command, work.environment)
@@ -147,7 +177,7 @@ def found(folder: Path, together: int, work: Workload, peak_bytes: int, at_once:
     """
     runs = sorted(path.parent for path in folder.rglob("result.json"))
     populations = _populations(runs, together) or at_once
-    tables = [_rows(run / "metrics.csv")[1:] for run in runs]
+    tables = [rows(run / "metrics.csv")[1:] for run in runs]
     if not tables or {len(rows) for rows in tables} != {work.epochs}:
         raise Failed(f"{[len(rows) for rows in tables]} epochs after the first, expected {work.epochs}")
     steps = int(tables[0][0]["step"]) // 2  # of the second epoch's row
@@ -156,7 +186,7 @@ def found(folder: Path, together: int, work: Workload, peak_bytes: int, at_once:
     epoch_s = [statistics.fmean(float(row["epoch_s"]) for row in rows) / populations for rows in epochs]
     train_s = [statistics.fmean(images / float(row["images_per_s"]) for row in rows) / populations for rows in epochs]
     left_out = work.num_images / images - 1
-    logs = [_moments(run / "train.log") for run in runs]
+    logs = [moments(run / "train.log") for run in runs]
     trained_at_once = [logs] if together > 1 else [logs[i : i + at_once] for i in range(0, len(logs), at_once)]
     resident = folder / "resident"
     return Trained(
@@ -198,7 +228,8 @@ def activations(config: Path) -> int:
     return 4 * images * (tensors * model["depth"] * model["width"] + model["num_classes"])
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def rows(path: Path) -> list[dict[str, str]]:
+    """Of a file of comma-separated values, by heading."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -211,7 +242,7 @@ def _a_member_epoch(seconds: Sequence[float], tables: Sequence[Sequence[object]]
     return sum(seconds) / sum(map(len, tables))
 
 
-def _moments(log: Path) -> tuple[float, float, float]:
+def moments(log: Path) -> tuple[float, float, float]:
     """When a run's first epoch ended, when its last one did, and when it wrote its last line."""
     lines = re.findall(r"^(\d\S+ \d\S+)(.*)", log.read_text(), re.MULTILINE)
     times = [datetime.strptime(time, "%Y-%m-%d %H:%M:%S,%f").timestamp() for time, _ in lines]

@@ -1,8 +1,11 @@
 """CUDA graphs; without a GPU a function is just called."""
 
+import threading
+
 import pytest
 import torch
 
+from same_runs import assert_same_training
 from trainlab.training.cuda_graph import GraphedCallable
 
 
@@ -26,3 +29,29 @@ def test_replays_are_calls():
     for i in range(10):
         expected += i
         assert torch.equal(step(torch.full((3,), float(i), device="cuda")).cpu(), torch.full((3,), 2 * expected))
+
+
+@pytest.mark.gpu
+def test_another_thread_may_pin_memory_meanwhile():
+    def double(x):
+        other = threading.Thread(target=lambda: torch.zeros(2**20 + len(threads)).pin_memory())
+        other.start()
+        other.join()
+        threads.append(other)
+        return x * 2
+
+    threads: list[threading.Thread] = []
+    step = GraphedCallable(double)
+    for i in range(6):
+        assert torch.equal(step(torch.full((3,), float(i), device="cuda")).cpu(), torch.full((3,), 2.0 * i))
+    assert len(threads) == 4  # three calls and the capture
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", ["false", "true"])
+def test_a_run_resumes_to_the_bit(compiled, train):
+    settings = ("trainer=gpu", "model=alpha_dropout", f"compile={compiled}")
+    train(*settings, "trainer.max_epochs=1", name="resumed")
+    _, resumed = train(*settings, "ckpt_path=last", name="resumed")
+    _, whole = train(*settings, name="whole")
+    assert_same_training(resumed, whole)

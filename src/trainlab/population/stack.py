@@ -42,7 +42,7 @@ class Stack:
         own = is_own(networks[0].module)
         self._layers = stacked_layers(networks[0].module, "module") if own else vmapped(networks[0])
         # Otherwise torch's optimizers make the steps, row by row: a row fits the CPU's cache.
-        self._in_one = own and (members[0].compile_step or first.device.type == "cuda")
+        self._in_one = own and (members[0].compile_step or GraphedCallable.captures(first.device))
         self.values = _rows(members)
         # Before the members give up their own tensors, to which the optimizers' states refer.
         self._gradients = None if self._in_one else self._make_gradients()

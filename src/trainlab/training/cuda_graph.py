@@ -23,21 +23,26 @@ class GraphedCallable:
         self._inputs: list[Tensor] | None = None  # where a graph reads them
         self._graph: torch.cuda.CUDAGraph | None = None
 
+    @staticmethod
+    def captures(device: torch.device) -> bool:
+        """Whether training steps on ``device`` are captured."""
+        return device.type == "cuda"
+
     def __call__(self, *inputs: Tensor) -> Any:
         """What the function returns; on a GPU the next call overwrites it."""
-        if inputs[0].device.type != "cuda":
+        device = inputs[0].device
+        if device.type != "cuda":
             return self._function(*inputs)
         if self._inputs is None:
             self._inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in inputs]
         for place, tensor in zip(self._inputs, inputs, strict=True):
             place.copy_(tensor)
-        if self._calls < _WARMUP_CALLS:
-            self._calls += 1
-            return self._warm_up(self._inputs)
         if self._graph is None:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
-                self._outputs = self._function(*self._inputs)
+            with torch.cuda.device(device):  # which need not be that of this thread
+                if self._calls < _WARMUP_CALLS:
+                    self._calls += 1
+                    return self._warm_up(self._inputs)
+                self._graph = self._capture(self._inputs)
         self._graph.replay()
         return self._outputs
 
@@ -49,3 +54,14 @@ class GraphedCallable:
             outputs = self._function(*inputs)
         main.wait_stream(side)
         return outputs
+
+    def _capture(self, inputs: list[Tensor]) -> torch.cuda.CUDAGraph:
+        """The graph, which has not run yet."""
+        graph = torch.cuda.CUDAGraph()
+        # The workspace of cuBLAS is memory of this graph: Lightning frees any other at the end of each training.
+        torch._C._cuda_clearCublasWorkspaces()
+        # Meanwhile other threads may use the GPU: that of a data loader pins memory.
+        with torch.cuda.graph(graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"):
+            self._outputs = self._function(*inputs)
+        torch._C._cuda_clearCublasWorkspaces()  # so that no other graph gets it
+        return graph

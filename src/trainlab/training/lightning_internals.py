@@ -276,6 +276,8 @@ class _GivenCheckpoint(_CheckpointConnector):
                 shapes = {value.shape for value in state.values() if isinstance(value, Tensor)}
                 if wrong := shapes - {parameter.shape, ()}:
                     raise ValueError(f"optimizer_states are of other parameters: {wrong.pop()}, not {parameter.shape}")
+                if "mu_product" in state and not optimizer.defaults["capturable"]:  # of NAdam, which has it on the CPU
+                    state["mu_product"] = state["mu_product"].cpu()
 
     @contextlib.contextmanager
     def _damage_named(self) -> Iterator[None]:

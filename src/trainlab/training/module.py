@@ -18,6 +18,7 @@ from trainlab.runs.errors import Diverged
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.task import Task
 from trainlab.training.accumulation import Accumulation
+from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.epoch_sums import EpochSums, ValidationSums, type_of_sums
 from trainlab.training.exchange import broadcast_buffers
 from trainlab.training.flat_parameters import FlatParameters, SeparateParameters, build_optimizer
@@ -131,7 +132,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         self._watched = watches_gradients(self.trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
         self._loss_is_read = reads_loss(self.trainer.callbacks)  # type: ignore[attr-defined]  # as above
         in_one = isinstance(self.trained, FlatParameters) and self.steps_can_be_one_graph(self.trainer, optimizer)
-        captured = self.device.type == "cuda" and self.trainer.precision.endswith("-true")
+        captured = GraphedCallable.captures(self.device) and self.trainer.precision.endswith("-true")
         captured = captured and not detects_anomalies(self.trainer)
         if self._epoch_steps is not None:
             pass  # no step is made here
