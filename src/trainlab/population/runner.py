@@ -114,7 +114,8 @@ class Population:
         # Unused rows are removed at once, or where that means another compilation, once there are enough of them.
         rows = next(size for size in _SIZES if size >= len(active)) if modules[0].compile_step else len(active)
         if self._stack is None or not active <= set(held) or len(held) > rows:
-            idle = [member for member in held if member not in active][: max(0, rows - len(active))]
+            on_cpu = modules[0].device.type == "cpu"  # Lightning moves members that end from a GPU to it
+            idle = [member for member in held if member not in active and on_cpu][: max(0, rows - len(active))]
             self._stack, held = None, ()
             gc.collect()  # members that have left, before new memory is allocated
             self._stack = Stack([*modules, *idle])
