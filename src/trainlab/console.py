@@ -127,7 +127,12 @@ class Bar:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             last = TextColumn("{task.fields[detail]}") if shows_detail else TimeRemainingColumn()
-            columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), last
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(20, complete_style="cyan", finished_style="green"),
+                MofNCompleteColumn(),
+                last,
+            )
             # No thread of its own, which would take time from the steps and leave locks to processes that are forked.
             self._progress = Progress(
                 *columns,

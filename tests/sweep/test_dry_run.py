@@ -19,7 +19,7 @@ def test_the_plan_is_printed_and_nothing_is_written(tmp_path):
     *lines, end = done.stdout.splitlines()
     assert lines == [
         "4 jobs: 4 new",
-        *(f"  new  model={model} seed={seed}" for model in ("bn", "selu") for seed in (1, 2)),
+        *(f"  new  {model} seed={seed}" for model in ("bn", "selu") for seed in (1, 2)),
         "plan: 4 jobs in 2 populations",
         "  2 together: model=bn; they differ in seed",
         "  2 together: model=selu; they differ in seed",

@@ -14,7 +14,19 @@ from run_folders import outcome
 from trainlab.runs.result import Result
 from trainlab.sweep.executors.local import limits, run_items
 from trainlab.sweep.folder import positions_folder
-from trainlab.sweep.plan import CONTINUE, KEEP, RETRY, RUN, UNMATCHED, Item, Job, labels, plan, slots_for
+from trainlab.sweep.plan import (
+    CONTINUE,
+    KEEP,
+    RETRY,
+    RUN,
+    UNMATCHED,
+    Item,
+    Job,
+    labels,
+    labels_by_number,
+    plan,
+    slots_for,
+)
 from trainlab.sweep.progress import Lines, LiveTable, shown_jobs, summary
 from trainlab.sweep.resources import Memory
 from trainlab.sweep.state import State
@@ -316,7 +328,7 @@ def test_a_table_has_room_for_others_where_hundreds_run(height, tmp_path):
     shown = [j.number for j in shown_jobs(state, height - 8)]
     assert len(shown) == height - 8
     assert sum(number < 400 for number in shown) == (height - 8) // 2
-    assert {400, 460} <= set(shown)  # what comes next, what failed
+    assert {400, 460} <= set(shown) and shown[0] == 0  # running ones first; what comes next, what failed
     everything_runs = together(tmp_path, 400)
     everything_runs.started = dict.fromkeys(range(400), 0.0)
     assert len(shown_jobs(everything_runs, height - 8)) == height - 8
@@ -351,9 +363,9 @@ def test_a_table_of_a_thousand_jobs_fits_the_screen(height, tmp_path):
     shown = [j.number for j in shown_jobs(state, height - 8)]
     assert set(shown) >= set(range(500, 504))
     assert len(shown) <= height - 8
-    assert shown == sorted(shown)
-    if height == 40:
-        assert {450, 400} <= set(shown) and 499 in shown and 504 in shown
+    assert shown[:4] == [500, 501, 502, 503]
+    if height > 12:
+        assert {450, 400} <= {*shown[4:]} and shown[-1] > 503
     console = Console(width=80, height=height, force_terminal=True, file=(tmp_path / "screen").open("w"))
     table = LiveTable(state, console)
     with console.capture() as capture:
@@ -361,7 +373,8 @@ def test_a_table_of_a_thousand_jobs_fits_the_screen(height, tmp_path):
     table.close()
     console.file.close()
     assert len(capture.get().splitlines()) < height
-    assert "490 of 1000 done, 4 running, 496 waiting, 10 failed" in capture.get()
+    assert "490 completed" in capture.get()
+    assert "500 of 1000 done, 4 running, 496 waiting, 10 failed" in capture.get()
     assert summary(state) == "1000 jobs: 490 completed, 10 failed, 500 waiting"
 
 
@@ -388,6 +401,22 @@ def test_progress_shows_the_metrics_of_the_jobs_and_the_best_in_their_direction(
     assert "seed val r2 val loss elapsed status" in shown
     assert any(re.fullmatch(r"1 0.500 3.0 .* starting", line) for line in shown)
     assert "best val r2 0.900: seed=0" in shown
+
+
+def test_the_best_run_is_the_one_that_reports_rank_first(tmp_path):
+    state = state_of(tmp_path, 2)
+    state.outcomes[0] = outcome("completed", {"val_loss": 1.0, "val_acc": 0.4})
+    state.outcomes[1] = outcome("completed", {"val_loss": 2.0, "val_acc": 0.5})
+    assert shown_on(80, state)[-1] == "best val acc 50.00 %: seed=1"
+
+
+def test_jobs_are_named_as_reports_name_runs():
+    overrides = [["optim.lr=0.001", "model=elu_he", f"seed={seed}", "name=x"] for seed in (1, 2)]
+    jobs = [Job(n, (*o, f"+lr_search.lr={n}"), Path(str(n)), "f", RUN) for n, o in enumerate(overrides)]
+    assert labels_by_number(jobs) == {0: "seed=1 lr=0", 1: "seed=2 lr=1"}
+    more = [*jobs, Job(2, ("optim.lr=3e-4", "model=bn", "model.dropout=null"), Path("2"), "f", RUN)]
+    assert labels_by_number(more)[0] == "elu_he optim.lr=1e-3 seed=1 lr_search.lr=0"
+    assert labels_by_number(more)[2] == "bn optim.lr=3e-4 dropout=null"
 
 
 SWEPT = [(model, seed, lr) for model in ("elu_he", "alpha_dropout") for seed in (1, 2) for lr in ("1.5e-4", "1e-3")]
@@ -418,7 +447,7 @@ def test_a_job_is_a_row_of_whole_values(columns, tmp_path):
     assert lines[1].split("  ") and lines[1].split()[:3] == ["model", "seed", "lr"]
     rows = [line.split() for line in lines[3:11]]
     assert [tuple(row[:3]) for row in rows] == [(model, str(seed), lr) for model, seed, lr in SWEPT]
-    assert rows[3][3:] == ["2.0000", "30.00%", "10", "min", "epoch", "12/100", "30%"]
+    assert rows[3][3:] == ["2.0000", "30.00", "%", "10", "min", "epoch", "12/100", "30%"]
     assert rows[4][3:] == ["-", "-", "waiting"]
     long = {"type": "Diverged", "message": "the loss is not finite at step 1, and much more about the reason of it" * 2}
     state.outcomes[4] = Result("diverged", "", [], error=long)
@@ -432,7 +461,7 @@ def test_a_job_is_a_row_of_whole_values(columns, tmp_path):
     state.outcomes[4] = Result("waiting", "", [])
     # 88.7 epochs of 100 steps of 0.5 s; the other population takes as long as this one, with the 600 s so far
     assert lines[-2] == "0 of 8 done, 4 running, 4 waiting; about 2.6 h left"
-    assert lines[-1] == "best val loss 2.0000: model=elu_he seed=2 lr=1e-3"
+    assert lines[-1] == "best val acc 30.00 %: elu_he seed=2 lr=1e-3"
 
 
 def test_long_values_take_the_place_of_metrics(tmp_path):

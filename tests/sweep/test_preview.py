@@ -33,7 +33,7 @@ def test_populations_are_called_by_what_their_members_share():
         "plan: 13 jobs in 2 populations, 1 solo",
         "  6 together: model=bn; they differ in optim.lr, seed",
         "  6 together: model=selu; they differ in optim.lr, seed",
-        "  solo: model=cnn seed=1 (no faster)",
+        "  solo: cnn seed=1 (no faster)",
     ]
 
 
@@ -80,11 +80,11 @@ def test_every_plan_is_described_in_a_dozen_lines():
     assert lines[0] == "plan: 120 jobs in 40 populations, 40 solo"
     whole = describe_plan(plan(jobs, None), jobs, whole=True).splitlines()
     assert whole[0] == lines[0]
-    assert [line for line in whole if "solo: " in line] == [f"  solo: model.depth={d} (reason {d})" for d in range(40)]
+    assert [line for line in whole if "solo: " in line] == [f"  solo: depth={d} (reason {d})" for d in range(40)]
     assert len(whole) == 81, "one line for each population, too"
     assert lines[1] == "  2 together: model.width=0; they differ in seed"
     assert "  and 34 more populations" in lines
-    assert "  solo: model.depth=0 (reason 0)" in lines
+    assert "  solo: depth=0 (reason 0)" in lines
     assert lines[-1] == "  and 37 more solo, for other reasons"
 
 

@@ -259,7 +259,7 @@ def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_p
     for trial, accuracy in zip(study.next(3), (0.2, 0.6, 0.4), strict=True):
         study.tell(trial, outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
     assert (study.best().number, study.best().value) == (1, 0.6)
-    assert "; best validation accuracy 60.00% (trial 1: " in study.progress()
+    assert "; best validation accuracy 60.00 % (trial 1: " in study.progress()
     study.write()
     summary = json.loads((tmp_path / "study.json").read_text())
     assert summary["objective"] == "val/acc"

@@ -24,9 +24,9 @@ def by_class(figures: dict[str, Any]) -> Table:
     """Accuracy on all test images and on each class, and below it the other metrics."""
     others = [f"{of.name} {of.format(figures[of.key])}" for of in _tested(figures) if of.key != "test_acc"]
     table = Table("test images", "accuracy", caption=", ".join(others))
-    table.add_row("all", f"{figures['test_acc']:.2%}", style="bold", end_section=True)
+    table.add_row("all", f"{100 * figures['test_acc']:.2f} %", style="bold", end_section=True)
     for name, accuracy in figures["class_acc"].items():
-        table.add_row(name, "-" if accuracy is None else f"{accuracy:.2%}")
+        table.add_row(name, "-" if accuracy is None else f"{100 * accuracy:.2f} %")
     return table
 
 

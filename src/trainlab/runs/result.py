@@ -188,12 +188,12 @@ def describe(result: Result, folder: Path) -> str:
 
 
 def describe_test(result: Result) -> str:
-    """The metrics of the test, such as "test loss 1.2345, accuracy 50.00%"; "" without one."""
+    """The metrics of the test, such as "test loss 1.2345, accuracy 50.00 %"; "" without one."""
     return _listed([metric.test for metric in TaskMetrics.read(result.task).every], result.metrics)
 
 
 def _listed(metrics: Sequence[Metric], values: Mapping[str, Any]) -> str:
-    """Those that there are, the first with its split: "test loss 1.2345, accuracy 50.00%"."""
+    """Those that there are, the first with its split: "test loss 1.2345, accuracy 50.00 %"."""
     known = [metric for metric in metrics if metric.key in values]
     names = [metric.name if i else metric.label for i, metric in enumerate(known)]
     return ", ".join(f"{name} {metric.format(values[metric.key])}" for name, metric in zip(names, known, strict=True))

@@ -1,15 +1,17 @@
 """The plan of a sweep, as data. The executors that run it share only the file system with it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from trainlab.config.resolvers import CONF
 from trainlab.config.run_folders import differing
 from trainlab.loggers.hyperparameters import Value
 from trainlab.population.grouping import kind_of
+from trainlab.runs.numbers import short_number
 from trainlab.sweep.resources import Memory
 from trainlab.tasks.reported import DEFAULT, TaskMetrics
 
@@ -175,5 +177,20 @@ def labels(job_overrides: Sequence[Sequence[str]]) -> list[str]:
 
 
 def labels_by_number(jobs: Sequence[Job]) -> dict[int, str]:
-    """`labels` of ``jobs``, by number."""
-    return dict(zip((job.number for job in jobs), labels([job.overrides for job in jobs]), strict=True))
+    """Names of ``jobs`` by number, as reports name runs: "elu_he seed=3 lr=1e-3" of the overrides that differ.
+
+    Options of groups come first and stand alone, settings have the last part of their keys where that is clear.
+    """
+    own = differing([job.overrides for job in jobs])
+    keys = {override.lstrip("+").partition("=")[0] for overrides in own for override in overrides}
+    last = Counter(key.rpartition(".")[2] for key in keys)
+
+    def name(override: str) -> tuple[bool, str]:
+        key, equals, value = override.lstrip("+").partition("=")
+        if equals and value != "null" and (CONF / key).is_dir():
+            return False, value
+        short = key.rpartition(".")[2]
+        return True, f"{short if last[short] == 1 else key}{equals}{short_number(value)}"
+
+    names = [[text for _, text in sorted(map(name, overrides), key=lambda found: found[0])] for overrides in own]
+    return {job.number: " ".join(words) or "default" for job, words in zip(jobs, names, strict=True)}

@@ -19,7 +19,7 @@ from trainlab.console import console, format_duration, on_terminal, say, wrapped
 from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import training_overrides
 from trainlab.runs.numbers import short_number
-from trainlab.runs.result import STATUSES, Result
+from trainlab.runs.result import ENDED, STATUSES, Result
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Job, labels_by_number
 from trainlab.sweep.state import State, epochs_of
@@ -30,7 +30,7 @@ _METRICS, _MAX_COLUMNS = 2, 4  # metrics of a job; of all jobs together
 _GAP, _FIGURE_WIDTH, _STATUS_WIDTH = 2, 7, 17  # characters between columns, of a metric, of "epoch 12/100  34%"
 _REASON_WIDTH = 40  # characters of a reason that say something; all reasons are printed at the end
 _REFRESH_S, _LINES_S = 0.5, 60.0
-_DRAWING = 0.05  # maximal share of the time; a table of hundreds of running jobs reads hundreds of files
+_DRAWING = 0.1  # maximal share of a core; a table of hundreds of running jobs reads hundreds of files
 _STYLES = {
     **{"completed": "green", "debug": "blue", "pruned": "blue", "failed": "red", "diverged": "red"},
     **{"interrupted": "yellow", "running": "cyan"},
@@ -84,7 +84,7 @@ class LiveTable:
     def __init__(self, state: State, console: Console) -> None:
         self._values, self._console = differing_values(state.jobs), console
         self._metrics = [*dict.fromkeys(metric for job in state.jobs for metric in job.metrics.every[:_METRICS])]
-        self._primary = state.jobs[0].metrics.primary
+        self._labels = labels_by_number(state.jobs)
         # No refresh thread: jobs are forked, and locks of a thread would stay locked in them. Output is not
         # redirected, as jobs would inherit that, too.
         self._live = Live(
@@ -95,10 +95,11 @@ class LiveTable:
 
     def tick(self, state: State) -> None:
         """Refresh the table if it is due."""
-        begun = time.monotonic()
-        if begun >= self._due:
+        if (now := time.monotonic()) >= self._due:
+            # By the time of the processor: jobs that start at the same time take it away, and the clock would stand.
+            begun = time.process_time()
             self._live.update(self.render(state), refresh=True)
-            self._due = begun + max(_REFRESH_S, (time.monotonic() - begun) / _DRAWING)
+            self._due = now + max(_REFRESH_S, (time.process_time() - begun) / _DRAWING)
 
     def ended(self, job: Job, state: State) -> None:
         """Refresh the table at the next tick."""
@@ -111,7 +112,8 @@ class LiveTable:
         self._console.print(Group(lines), crop=False)
 
     def close(self) -> None:
-        """Remove the table."""
+        """Remove the table. It is emptied before: the last drawing is not cut to the height of the window."""
+        self._live.update(Text(""), refresh=True)
         self._live.stop()
 
     def render(self, state: State) -> Group:
@@ -136,7 +138,7 @@ class LiveTable:
         room = max(_STATUS_WIDTH, self._console.width - 2 - sum(width + _GAP for width in widths))
         if room < _REASON_WIDTH:
             statuses = [text if len(text) <= room else text.partition(":")[0] for text in statuses]
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
         for heading, width in zip(headings, own, strict=True):
             table.add_column(heading, overflow="fold", min_width=min(width, self._console.width // 2))
         for heading in (*(metric.heading for metric in metrics), "elapsed"):
@@ -146,10 +148,9 @@ class LiveTable:
             style = _STYLES.get("running" if job.number in running else state.outcomes[job.number].status, "default")
             cells = [found.get(metric) or "-" for metric in metrics]
             table.add_row(*map(escape, of_job), *cells, seconds, f"[{style}]{escape(status)}[/]")
-        hidden = len(state.jobs) - len(shown)
-        more = [Text(f"and {hidden} more", style="dim")] if hidden else []
-        below = [how_far(state, now), self._best(known)]
-        return Group(table, *more, *(Text(line) for line in below if line))
+        more = [Text(text, style="dim")] if (text := _hidden(state, shown)) else []
+        below = ["", how_far(state, now), *filter(None, [self._best(state, known)])]
+        return Group("", table, *more, *(Text(line, no_wrap=True, overflow="ellipsis") for line in below))
 
     def _room_for_metrics(self, others: Sequence[int]) -> int:
         """How many columns of metrics fit beside columns of such widths."""
@@ -160,16 +161,12 @@ class LiveTable:
             count += left >= 0
         return count
 
-    def _best(self, metrics: Mapping[int, Mapping[str, Any]]) -> str:
-        primary = self._primary
-        known = [number for number, of in metrics.items() if primary.key in of]
-        first = min(known, key=lambda n: (primary.rank(metrics[n][primary.key]), n), default=None)
-        if first is None:
-            return ""
-        words = [
-            f"{key.rpartition('.')[2]}={of_jobs[first]}" for key, of_jobs in self._values.items() if first in of_jobs
-        ]
-        return f"best {primary.heading} {primary.format(metrics[first][primary.key])}: {' '.join(words) or 'default'}"
+    def _best(self, state: State, metrics: Mapping[int, Mapping[str, Any]]) -> str:
+        """The best job by the metric that reports compare runs by."""
+        by = state.jobs[0].metrics.compared_by
+        known = [number for number, of in metrics.items() if by.key in of]
+        first = min(known, key=lambda n: (by.rank(metrics[n][by.key]), n), default=None)
+        return "" if first is None else f"best {by.heading} {by.format(metrics[first][by.key])}: {self._labels[first]}"
 
 
 Watcher = Lines | LiveTable
@@ -195,7 +192,7 @@ def how_far(state: State, now: float) -> str:
         "waiting": statuses.count(WAITING),
         "failed": sum(outcome.failed for outcome in state.outcomes.values()),
     }
-    done = f"{sum(map(statuses.count, ('completed', 'debug', 'pruned')))} of {len(state.jobs)} done"
+    done = f"{sum(map(statuses.count, ENDED))} of {len(state.jobs)} done"
     left = seconds_left(state, now)
     parts = [done, *(f"{count} {status}" for status, count in counts.items() if count)]
     return ", ".join(parts) + (f"; about {format_duration(left)} left" if left else "")
@@ -213,9 +210,9 @@ def differing_values(jobs: Sequence[Job]) -> dict[str, dict[int, str]]:
 
 
 def shown_jobs(state: State, room: int) -> list[Job]:
-    """At most ``room`` jobs in order: running, failed, recently ended and next ones.
+    """At most ``room`` jobs: all in their order, else running, failed and waiting ones, then those that ended last.
 
-    If more are running than fit, half of the room is for the others.
+    If more are running than fit, half of the room is for the others; failed ones have at most half of it.
     """
     room = max(room, 1)
     if len(state.jobs) <= room:
@@ -223,11 +220,18 @@ def shown_jobs(state: State, room: int) -> list[Job]:
     by_number = {job.number: job for job in state.jobs}
     running = list(state.started)
     failed = [number for number, outcome in state.outcomes.items() if outcome.failed]
-    last = list(reversed(state.seconds))
-    following = [job.number for job in state.waiting[: max(1, room // 4)]]
+    following = [job.number for job in state.waiting]
     first = running if len(running) <= room else running[: -(-room // 2)]
-    chosen = list(dict.fromkeys([*first, *following, *failed[-(room // 2) :], *last, *running]))[:room]
-    return [by_number[number] for number in sorted(chosen)]
+    last = reversed(state.seconds)
+    chosen = dict.fromkeys([*first, *failed[-(room // 2) :], *following, *last, *running, *by_number])
+    return [by_number[number] for number in [*chosen][:room]]
+
+
+def _hidden(state: State, shown: Sequence[Job]) -> str:
+    """How many jobs are not ``shown``, by status."""
+    left = {job.number for job in state.jobs} - {job.number for job in shown}
+    counts = Counter("running" if n in state.started else state.outcomes[n].status for n in left)
+    return "and " + ", ".join(f"{count} {status}" for status, count in counts.most_common()) if counts else ""
 
 
 def _best_of_epochs(job: Job) -> dict[str, Any]:
@@ -247,7 +251,8 @@ def _running_status(job: Job, state: State) -> str:
     if position := state.position(job.number):
         return f"epoch {position.epoch + 1}{of} {position.batch / position.batches:4.0%}"
     done = epochs_of(job)
-    return f"epoch {done}{of} done" if done > state.begun.get(job.number, done) else "starting"
+    starting = "compiling" if job.settings.get("compile") else "starting"
+    return f"epoch {done}{of} done" if done > state.begun.get(job.number, done) else starting
 
 
 def _status(outcome: Result) -> str:

@@ -26,8 +26,8 @@ class Metric:
     spec: str = field(compare=False)
 
     def format(self, value: float) -> str:
-        """``value`` for display."""
-        return format(value, self.spec)
+        """``value`` for display, of a percentage "57.80 %"."""
+        return format(value, self.spec).replace("%", " %")
 
     @property
     def tag(self) -> str:
