@@ -12,7 +12,6 @@ from trainlab.report.runs import Run
 from trainlab.statistics import NO_SPREAD
 
 MAX_NAMED = 3
-MAX_UNDECIDED = 2  # that are named
 BEST, WORSE, UNDECIDED, UNTESTED = "best", "significantly worse", "undecided", "not tested"
 
 
@@ -62,16 +61,21 @@ class Standing:
         if not self.pairs:
             return ""
         counts = Counter(self.verdicts.values())
-        said = f"{self._describe_next()}."
-        if untested := counts[UNTESTED]:
+        worse, undecided, untested = (counts[verdict] for verdict in (WORSE, UNDECIDED, UNTESTED))
+        parts = [self._describe_worse(worse, undecided)] if untested < len(self.pairs) else []
+        if worse and undecided == 1:
+            pair = next(pair for pair in self.pairs if pair.is_tested and not pair.is_clear)
+            parts[0] += f": {_other(pair, self.best).label}, {_describe_gap(pair)}"
+        else:
+            parts.append(self._describe_next())
+        said = f"{'; '.join(parts)}.{' More seeds may decide.' if undecided else ''}"
+        if untested:
             which = f"{untested} of the others" if untested < len(self.pairs) else "Differences"
             said += f" {which} cannot be tested: {self._describe_reasons()}."
-        if untested < len(self.pairs):
-            said = f"{self._describe_worse(counts[WORSE], counts[UNDECIDED])}; {said}"
         return capitalized(said)
 
     def _describe_worse(self, worse: int, undecided: int) -> str:
-        """How many of the others are significantly worse, and how many undecided; which, if these are few."""
+        """How many of the others are significantly worse, and how many undecided."""
         others = len(self.pairs)
         if others == 1:
             return f"the other group is {'' if worse else 'not '}significantly worse"
@@ -80,26 +84,13 @@ class Standing:
         if worse == others:
             return f"{'both' if others == 2 else f'all {others}'} other groups are significantly worse"
         said = f"{worse} of {others} other groups {'are' if worse > 1 else 'is'} significantly worse"
-        names = f" ({listed(self._labels(UNDECIDED))})" if undecided <= min(MAX_UNDECIDED, worse) else ""
-        return f"{said}, {undecided} undecided{names}" if undecided else said
-
-    def _labels(self, verdict: str) -> list[str]:
-        return [label for label, of in self.verdicts.items() if of == verdict]
+        return f"{said}, {undecided} undecided" if undecided else said
 
     def _describe_next(self) -> str:
         """By how much the next group is behind, and the p of that."""
         pair = self.pairs[0]
-        metric, by = pair.metric, abs(pair.difference.mean)
         named = "it" if len(self.pairs) == 1 and pair.is_tested else f"the next, {self.groups[1].label},"
-        if by == 0:
-            return f"{named} is equal"
-        if not pair.is_tested:
-            return f"{named} is {format_gap(by, metric)} behind"
-        gap, half = format_amount(by, metric), format_amount(pair.difference.half_width, metric)
-        text = format_p(pair.p)
-        p = f"p {text}" if text.startswith("<") else f"p = {text}"
-        corrected = f", corrected over {pair.tests} pairs" if pair.tests > 1 else ""
-        return f"{named} is {gap} ± {half}{' points' if metric.is_percentage else ''} behind ({p}{corrected})"
+        return f"{named} is {_describe_gap(pair)}"
 
     def _describe_single(self, unit: str) -> str:
         single = [group.label for group in self.groups if len(group.compared) == 1]
@@ -142,6 +133,21 @@ def describe_lost(groups: Sequence[Group]) -> str:
 def count_statuses(runs: Sequence[Run]) -> str:
     """ "2 diverged, 1 failed"."""
     return ", ".join(f"{n} {status}" for status, n in Counter(run.status for run in runs).most_common())
+
+
+def _describe_gap(pair: Pair) -> str:
+    """ "6.3 points behind (p = 0.057, corrected over 3 pairs)"; of a significant difference with half its interval."""
+    metric, by = pair.metric, abs(pair.difference.mean)
+    if by == 0:
+        return "equal"
+    if not pair.is_tested:
+        return f"{format_gap(by, metric)} behind"
+    text = format_p(pair.p)
+    p = f"p {text}" if text.startswith("<") else f"p = {text}"
+    corrected = f", corrected over {pair.tests} pairs" if pair.tests > 1 else ""
+    spread = f" ± {format_amount(pair.difference.half_width, metric)}" if pair.is_clear else ""
+    gap = f"{format_amount(by, metric)}{spread}{' points' if metric.is_percentage else ''}"
+    return f"{gap} behind ({p}{corrected})"
 
 
 def _other(pair: Pair, group: Group) -> Group:

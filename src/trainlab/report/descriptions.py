@@ -92,8 +92,8 @@ def describe_convergence(first: Group, second: Group) -> str:
             f"{second.label} reached {mark} in {did} of {n} runs, after {_describe_times(found.second, second)}; {own}."
         )
         return f"{some} No ratio is given of runs that are chosen by having reached it.{both}"
-    of_epochs = _describe_ratio(found.epochs_ratio, "epochs", first, second, is_claimed=same_mark)
-    of_seconds = _describe_ratio(found.seconds_ratio, "seconds", first, second, is_claimed=same_mark)
+    of_epochs = _describe_ratio(found.epochs_ratio, "epochs", first, second, explained=same_mark)
+    of_seconds = _describe_ratio(found.seconds_ratio, "seconds", first, second, explained=same_mark)
     after = _describe_times(found.second, second)
     return f"{second.label} reached {mark} after {after}; {own}: {of_epochs} and {of_seconds}.{both}"
 
@@ -218,17 +218,27 @@ def _without_shared_clock(of: Ratio, first: Group, second: Group) -> Ratio:
 
 
 def _describe_times(reached: TimeToReach, group: Group) -> str:
-    """Means if all of several runs reached it, otherwise the epochs and seconds of each."""
+    """Mean, lowest and highest if all of several runs reached it, otherwise the epochs and seconds of each."""
     digits = 0 if reached.seconds.n and reached.seconds.mean >= 10 else 1
     if not reached.never and reached.n > 2:
-        text = f"{format_mean(reached.epochs)} epochs"
-        alone = f"{reached.seconds.mean:.{digits}f}"
-        seconds = alone if group.shares_clock else format_mean(reached.seconds, digits)
-        return f"{text} ({seconds} s)" if reached.seconds.n else text
+        epochs, times = zip(*reached.each, strict=True)
+        text = _mean_and_range(epochs, "epochs", 0)
+        if not reached.seconds.n:
+            return text
+        alone = f"{reached.seconds.mean:.{digits}f} s"
+        return f"{text}, {alone if group.shares_clock else _mean_and_range(times, 's', digits)}"
     epochs = _and([f"{epochs:.0f}" for epochs, _ in reached.each])
     of_each = [f"{s:.{digits}f}" for _, s in reached.each if math.isfinite(s)]
     text = f"{epochs} epoch{'' if epochs == '1' else 's'}"
     return f"{text} ({_and(of_each)} s)" if len(of_each) == len(reached.each) else text
+
+
+def _mean_and_range(values: Sequence[float], unit: str, digits: int) -> str:
+    """ "9.0 epochs (8 to 10)"; of equal values one of them."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = (f"{of(finite):.{digits}f}" for of in (min, max))
+    mean = f"{sum(finite) / len(finite):.{max(1, digits)}f}"
+    return f"{mean} {unit} ({low} to {high})" if low != high else f"{low} {unit}"
 
 
 def _and(texts: Sequence[str]) -> str:
@@ -238,7 +248,7 @@ def _and(texts: Sequence[str]) -> str:
 
 
 def _describe_common(found: Convergence, first: Group, second: Group) -> str:
-    """Ratios to a value that is the same to both, for which "faster" can be claimed."""
+    """Ratios to a value that is the same to both."""
     epochs = _describe_ratio(found.common_epochs_ratio, "epochs", first, second)
     seconds = _describe_ratio(found.common_seconds_ratio, "seconds", first, second)
     metric = found.metric
@@ -247,16 +257,15 @@ def _describe_common(found: Convergence, first: Group, second: Group) -> str:
     return f"To {mark} {second.label} takes {epochs} and {seconds}."
 
 
-def _describe_ratio(of: Ratio, unit: str, first: Group, second: Group, is_claimed: bool = True) -> str:
-    """A ratio of two groups; whether it is clear, or why that cannot be claimed, only if it ``is_claimed``."""
+def _describe_ratio(of: Ratio, unit: str, first: Group, second: Group, explained: bool = True) -> str:
+    """A ratio of two groups with its interval; why it has none only if that is to be ``explained``."""
     if unit == "seconds":
         of = _without_shared_clock(of, first, second)
     if math.isnan(of.value):
         return f"an unknown share of the {unit}"
     if math.isnan(of.low):
-        return f"{of.value:.2f} times the {unit}{_no_claim(first, second, unit == 'seconds') if is_claimed else ''}"
-    verdict = ": not clearly different" if not of.is_clear else ": faster" if of.value < 1 else ": slower"
-    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)}{verdict if is_claimed else ''})"
+        return f"{of.value:.2f} times the {unit}{_no_claim(first, second, unit == 'seconds') if explained else ''}"
+    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)})"
 
 
 def _no_claim(first: Group, second: Group, timed: bool = False) -> str:

@@ -132,8 +132,8 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
     headings[-1] += " †"
     note = "Behind: how far from the best" if behind else ""
     if tested:
-        note += ", ± half of a 95 % interval; "
-        note += f"{MARK} significantly: p below 0.05 by Holm's method over {_pairs(behind.values())}"
+        note += f"; {MARK} significantly, ± half of a 95 % interval: p below 0.05 by Holm's method over "
+        note += _pairs(behind.values())
     return Table([*headings, "best epoch", S_PER_EPOCH], rows, f"{note}{'. ' if note else ''}{TEST_NOTE}")
 
 
@@ -161,7 +161,7 @@ def _behind(pair: Pair | None) -> Cell:
     if pair is None:
         return ("-", math.nan)
     by = abs(pair.difference.mean)
-    return (f"{_gap(by, pair)}{MARK if pair.is_clear else ''}", by)
+    return (f"{_gap(by, pair)}{MARK}" if pair.is_clear else _amount(by, pair.metric), by)
 
 
 def _gap(by: float, pair: Pair) -> str:

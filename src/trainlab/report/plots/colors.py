@@ -9,7 +9,7 @@ from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import COLORS, MARKERS
 
 LR = "optim.lr"
-_PALEST = 0.55  # share of white in the colour of the lowest learning rate
+_PALEST = 0.35  # share of white in the colour of the worst of a hue; more would be too faint
 
 
 def rate_lines(groups: Sequence[Group]) -> list[list[Group]]:
@@ -34,23 +34,21 @@ def shares_hues(groups: Sequence[Group]) -> bool:
 def styles_of(groups: Sequence[Group], shown: Sequence[Group]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each of the groups ``shown`` by its label; ``groups`` are all that there are.
 
-    Groups that differ in the learning rate alone have one hue, that of their line in the plots against it, the paler
-    the lower the rate; markers are then those of the rates.
+    Groups that differ in the learning rate alone have one hue, that of their line in the plots against it: the best of
+    them its full strength, the others the paler the worse they are. Markers are then those of the rates.
     """
     if not shares_hues(groups):
         numbers = {group.label: i for i, group in enumerate(groups)}
         looks = [*zip(COLORS, MARKERS, strict=True)]
         return {group.label: looks[numbers[group.label] % len(looks)] for group in shown}
-    hues = {group.label: COLORS[i % len(COLORS)] for i, line in enumerate(rate_lines(groups)) for group in line}
-    rates = sorted({group.settings[LR] for group in shown})
-    return {
-        group.label: (
-            _paler(hues[group.label], _PALEST * below / max(1, len(rates) - 1)),
-            MARKERS[below % len(MARKERS)],
-        )
-        for group in shown
-        for below in [sum(rate > group.settings[LR] for rate in rates)]
-    }
+    rates = sorted({group.settings[LR] for group in shown}, reverse=True)
+    found = {}
+    for i, line in enumerate(rate_lines(groups)):
+        of_line = [group for group in shown if group in line]  # the best first, as in `shown`
+        for place, group in enumerate(of_line):
+            color = _paler(COLORS[i % len(COLORS)], _PALEST * place / max(1, len(of_line) - 1))
+            found[group.label] = color, MARKERS[rates.index(group.settings[LR]) % len(MARKERS)]
+    return found
 
 
 def _paler(color: str, white: float) -> str:

@@ -58,7 +58,8 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
             curves = [run.curve for run in group.runs.values() if run.curve]
             is_alone = len(shown) == 1
             name = "validation" if is_alone else shorten(group.label)
-            means.append(_draw(axes, curves, key, against, styles[group.label], name, len(shown) <= MAX_BANDS))
+            is_best = group is shown[0]
+            means.append(_draw(axes, curves, key, against, styles[group.label], name, len(shown) <= MAX_BANDS, is_best))
             if with_training:
                 training = band(curves, training_key, against == "seconds")
                 style: dict[str, Any] = {"color": styles[group.label][0], "linewidth": 1.1, "linestyle": ":"}
@@ -94,8 +95,12 @@ def _draw(
     look: tuple[str, str],
     label: str,
     has_band: bool,
+    is_best: bool,
 ) -> Values:
-    """Draw the curves of a group in a colour and with a marker. Returns the mean as far as it is drawn."""
+    """Draw the curves of a group in a colour and with a marker. Returns the mean as far as it is drawn.
+
+    That of the best is wider, and above the others.
+    """
     color, marker = look
     in_seconds = against == "seconds"
     lines = band(curves, key, in_seconds)
@@ -104,7 +109,9 @@ def _draw(
     marks: dict[str, Any] = {"marker": marker, "markersize": 4}
     every = 1 if len(x) <= MAX_MARKED else len(x) // 8
     is_measured = not in_seconds or len(curves) == 1  # a mean at the same second is between the epochs of each seed
-    axes.plot(x, mean, label=label, linewidth=1.6, **style, **marks, markevery=every if is_measured else [])
+    width, above = (2.4, 3) if is_best else (1.4, 2)
+    marks |= {"markevery": every if is_measured else [], "zorder": above}
+    axes.plot(x, mean, label=label, linewidth=width, **style, **marks)
     if has_band:
         axes.fill_between(x, lines.low[: lines.whole], lines.high[: lines.whole], alpha=0.15, linewidth=0, **style)
     for curve in curves if len(curves) > 1 else ():
@@ -136,7 +143,7 @@ def curves_note(groups: Sequence[Group]) -> str:
         of_band = " band: from the lowest to the highest seed;" if len(groups) <= MAX_BANDS else ""
         parts.append(f"Line: mean over the seeds, as far as all of them run;{of_band} thin lines: seeds that run on.")
     if shares_hues(groups):
-        parts.append("The fainter of two shades of a colour is the lower learning rate.")
+        parts.append("Shades of a colour differ in the learning rate alone; the strongest is the best of them.")
     if shows_training(groups[:MAX_CURVES], "train_loss"):
         parts.append(
             f"Dotted: training, {_describe_training_metrics(groups)}. Where it keeps improving and the line does not, "

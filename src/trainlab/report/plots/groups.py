@@ -110,9 +110,9 @@ def plot_intervals(
             found, units = group.comparison, [*group.compared.values()]
             color, marker, fill = _LOOKS[verdicts.get(group.label, BEST)]
             if len(units) > 1:
-                axes.plot(units, [i] * len(units), "|", color=color, markersize=9, markeredgewidth=1, alpha=0.6)
+                axes.plot(units, [i + 0.27] * len(units), ".", color=color, markersize=5, alpha=0.6)
             if not math.isnan(found.half_width):
-                axes.errorbar(found.mean, i, xerr=found.half_width, color=color, capsize=4, elinewidth=1.8)
+                axes.errorbar(found.mean, i, xerr=found.half_width, color=color, elinewidth=1.8)
             axes.plot(found.mean, i, marker, color=color, markerfacecolor=fill, markersize=6.5, markeredgewidth=1.6)
         texts = [format_estimate(group.comparison, metric) for group in shown]
         for i, text in enumerate([*texts, *(count_statuses(group.others) for group in lost)]):
@@ -132,7 +132,7 @@ def plot_intervals(
             legend_below(figure, axes, [_legend_entry(verdict) for verdict in _LOOKS if verdict in present | {BEST}])
         caption = describe_selection(len(shown), len(groups), metric)
         if of := dict.fromkeys(group.unit for group in shown if len(group.compared) > 1):
-            caption += f"Dot: mean; bar: its 95 % interval; ticks: {' or '.join(f'{unit}s' for unit in of)}."
+            caption += f"Dot: mean; bar: its 95 % interval; small dots: {' or '.join(f'{unit}s' for unit in of)}."
         return Plot(
             f"{file_name(metric)}_intervals", capitalized(metric.label), caption.strip(), *render(figure), RANKED
         )

@@ -162,7 +162,7 @@ function pointsOf(charts) {
       return (at - from) / (to - from);
     };
     const text = (axis, value) => {
-      if (axis.names) return axis.names[value];
+      if (axis.names) return axis.names[Math.floor(value)]; // seeds are a little below their group
       return `${axis.name}: ${axis.percent ? `${Number((100 * value).toPrecision(4))} %` : value}`;
     };
     return lines.flatMap(([name, xs, ys]) => xs.map((value, i) => ({
