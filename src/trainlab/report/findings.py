@@ -32,8 +32,8 @@ QUESTIONS = ("Is it converging faster?", "Is the model better?", "What does an e
 _QUESTIONS_NOTE = (
     "Of A compared with B: the first answer times A until it is as good as the best {label} of B, of the same seed "
     "where B has it. That favours A; the fair comparison is the second, to a value that both reach: the {higher} of "
-    "the two best {values}. In brackets: the lowest and the highest seed. Times include validation; those of an epoch are "
-    "medians. Ratios are geometric means; their intervals are 95 %, without correction for the number of pairs."
+    "the two best {values}. In brackets: the lowest and the highest seed. Times include validation; those of an epoch "
+    "are medians. Ratios are geometric means; their intervals are 95 %, without correction for the number of pairs."
 )
 _NOISE_NOTE = (
     "Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test. p is corrected "
