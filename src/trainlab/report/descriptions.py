@@ -221,12 +221,11 @@ def _describe_times(reached: TimeToReach, group: Group) -> str:
     """Mean, lowest and highest if all of several runs reached it, otherwise the epochs and seconds of each."""
     digits = 0 if reached.seconds.n and reached.seconds.mean >= 10 else 1
     if not reached.never and reached.n > 2:
-        epochs, times = zip(*reached.each, strict=True)
-        text = _mean_and_range(epochs, "epochs", 0)
+        text = _mean_and_range([epochs for epochs, _ in reached.each], "epochs", 0)
         if not reached.seconds.n:
             return text
         alone = f"{reached.seconds.mean:.{digits}f} s"
-        return f"{text}, {alone if group.shares_clock else _mean_and_range(times, 's', digits)}"
+        return f"{text}, {alone if group.shares_clock else _mean_and_range([s for _, s in reached.each], 's', digits)}"
     epochs = _and([f"{epochs:.0f}" for epochs, _ in reached.each])
     of_each = [f"{s:.{digits}f}" for _, s in reached.each if math.isfinite(s)]
     text = f"{epochs} epoch{'' if epochs == '1' else 's'}"
