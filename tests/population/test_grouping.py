@@ -236,7 +236,7 @@ OUTSIDE = "and batches of a population are trained outside Lightning's loop"
         ("+optim.maximize=true", "optim.maximize is set, and batched steps minimize"),
         ("+optim.maximize=false", ""),
         ("data.transforms=[{_target_: my.Transform}]", "data.transforms is set, and these are drawn image by image"),
-        ("trainer.max_steps=100", "trainer.max_steps is set, and members train whole epochs"),
+        ("trainer.max_steps=100", ""),
         ("trainer.max_time=00:01:00:00", "trainer.max_time is set, and the time of a member depends on the others"),
         (
             "trainer.accumulate_grad_batches=2",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from members import alone, assert_same_run, config, together
+from members import STEPS, alone, assert_same_run, config, together
 
 from conftest import cases
 from trainlab.data.shapes import Shapes
@@ -68,6 +68,15 @@ def test_members_at_different_epochs_resume_together(works):
     cut_short(works, (1, 2, 3))
     for result in together(works):
         assert not isinstance(result, BaseException)
+    assert_same_as_undisturbed(works)
+
+
+@pytest.mark.slow
+def test_members_at_different_epochs_have_their_own_steps_left_to_max_steps(tmp_path):
+    limit = f"trainer.max_steps={2 * STEPS + 7}"
+    works = {tmp_path / str(i): [*CASES["nadam"], limit, f"seed={i}"] for i in (1, 2)}
+    cut_short(works, (1, 2))
+    assert [result.metrics["stop_reason"] for result in together(works)] == ["max_steps"] * 2
     assert_same_as_undisturbed(works)
 
 

@@ -1,7 +1,7 @@
 """Members that end before others: the others continue without them."""
 
 import pytest
-from members import alone, assert_same_run, together
+from members import STEPS, alone, assert_same_run, together
 
 from conftest import cases
 from trainlab.population.stack import Stack
@@ -30,6 +30,16 @@ def stacks(monkeypatch):
 
     monkeypatch.setattr(Stack, "__init__", noted)
     return made
+
+
+def test_max_steps_ends_members_inside_an_epoch_as_it_ends_solo_runs(stacks, tmp_path):
+    limit, seeds = f"trainer.max_steps={STEPS + 7}", ("seed=1", "seed=2", "seed=3")
+    settings = ["model=alpha_dropout", *NADAM, "data.flip=true", "scheduler=one_cycle", limit]
+    results = together({tmp_path / seed: [*settings, seed] for seed in seeds})
+    assert [result.metrics["stop_reason"] for result in results] == ["max_steps"] * 3
+    assert stacks == [3]
+    alone(tmp_path / "alone", *settings, "seed=2")
+    assert_same_run(tmp_path / "seed=2", tmp_path / "alone")
 
 
 @pytest.mark.slow

@@ -194,6 +194,20 @@ def test_an_epoch_that_is_counted_at_once_leaves_the_counts_of_one_that_was_made
     assert ours.fit_loop.state_dict() == theirs.fit_loop.state_dict()
 
 
+def test_an_epoch_that_max_steps_ends_is_counted_at_once_as_step_by_step():
+    class AtOnce(Plain):
+        def on_train_batch_start(self, batch, batch_idx):
+            count_epoch(self.trainer, min(BATCHES, self.trainer.max_steps - self.trainer.global_step))
+
+        def make_steps(self, batch, batch_idx):
+            pass
+
+    limits = {"max_steps": BATCHES + 2}
+    ours, theirs = fit(AtOnce(), **limits), fit(Plain(), **limits)
+    assert ours.global_step == theirs.global_step == BATCHES + 2
+    assert ours.fit_loop.state_dict() == theirs.fit_loop.state_dict()
+
+
 def test_an_epoch_that_max_steps_ended_is_reopened_and_continued(tmp_path):
     class Loader:
         start = 0

@@ -1,12 +1,11 @@
 """A sweep's jobs as Hydra composes and runs them."""
 
-import copy
 import os
 import sys
 import traceback
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
@@ -16,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainlab.config.compose import as_typed, resolve_job
+from trainlab.config.loader import CachingLoader
 from trainlab.config.overrides import in_quotes
 from trainlab.config.run_config import RunConfig
 from trainlab.config.run_folders import run_folders, shared_overrides
@@ -44,9 +44,13 @@ class Jobs:
         """Folder that the jobs' folders are in."""
         return Path(str(self.config.hydra.sweep.dir))
 
+    @cached_property
+    def _loader(self) -> CachingLoader:
+        return CachingLoader(self.hydra_context.config_loader.get_search_path())
+
     def compose(self, overrides: Sequence[str], index: int) -> DictConfig:
         """Config of a job, with Hydra's own."""
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        config = self._loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = self.first + index
             if self.folders:
@@ -122,11 +126,12 @@ class Jobs:
     def _set(self, overrides: Sequence[str], index: int) -> DictConfig:
         """Config of a job with its folder; Hydra's global one is set to it, where references to it are looked up."""
         config = self.compose(overrides, index)
-        HydraConfig.instance().set_config(config)
+        OmegaConf.set_readonly(config.hydra, True)
+        # `set_config` does the same with a copy, which takes as long as all else that composes a job.
+        HydraConfig.instance().cfg = config  # type: ignore[assignment]  # it is typed as the part in it
         folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(folder.absolute())
-        HydraConfig.instance().set_config(config)
         return config
 
     def quiet(self) -> list[str]:
@@ -156,10 +161,13 @@ class Jobs:
 
 
 def _of_task(config: DictConfig) -> DictConfig:
-    """A job's config without Hydra's own part."""
-    own = copy.deepcopy(config)
-    with read_write(own), open_dict(own):
-        del own["hydra"]
+    """A job's config without Hydra's own part, which still refers to the same settings."""
+    own = DictConfig({}, flags={"no_deepcopy_set_nodes": True})
+    for key in config:
+        if key != "hydra":
+            own[key] = config._get_node(key)
+    OmegaConf.set_struct(own, OmegaConf.is_struct(config))
+    OmegaConf.copy_cache(config, own)
     return own
 
 

@@ -22,7 +22,6 @@ TRAINER_SETTINGS = (
 )
 # Why a population does not support others, and the values that it supports. The first one is the default.
 _SET_UNLESS: dict[str, tuple[Any, ...]] = {
-    "max_steps": ("members train whole epochs", -1),
     "max_time": ("the time of a member depends on the others", None, ""),
     "accumulate_grad_batches": ("batched steps have one batch each", 1, None),
     "overfit_batches": ("members train on all batches", 0),

@@ -108,7 +108,15 @@ class Population:
         return [member for member in self._members if member.module]
 
     def _train_epoch(self, modules: list[TaskModule]) -> None:
-        """Make the steps of an epoch of all ``modules``."""
+        """Make the steps of an epoch of all ``modules``; those that `max_steps` ends at another step separately."""
+        by_steps: dict[int, list[TaskModule]] = {}
+        for module in modules:
+            by_steps.setdefault(module.steps_to_make, []).append(module)
+        for steps, own in by_steps.items():
+            self._make_steps(own, steps)
+
+    def _make_steps(self, modules: list[TaskModule], steps: int) -> None:
+        """Make the first ``steps`` steps of an epoch of all ``modules``."""
         held: Sequence[TaskModule]
         held, active = self._stack.members if self._stack else (), set(modules)
         # Unused rows are removed at once, or where that means another compilation, once there are enough of them.
@@ -119,7 +127,6 @@ class Population:
             self._stack, held = None, ()
             gc.collect()  # members that have left, before new memory is allocated
             self._stack = Stack([*modules, *idle])
-        (steps,) = {module.steps_per_epoch for module in modules}
         with _default_dtype(modules[0].flat.parameter.dtype):
             before_step = self._before_steps(len(modules), max(module.current_epoch for module in modules), steps)
             losses, scores, sizes = self._stack.train_epoch(active, steps, before_step)

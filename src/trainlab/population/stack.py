@@ -59,7 +59,7 @@ class Stack:
     def train_epoch(
         self, active: set[TaskModule], steps: int, before_step: Callable[[], None]
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """Make ``steps`` steps of the members ``active``, fewer if none has a finite loss any more.
+        """Make the first ``steps`` steps of an epoch of the members ``active``, fewer if none has a finite loss any more.
 
         A member whose loss is not finite is no longer updated after the next check.
 
@@ -77,7 +77,8 @@ class Stack:
         losses = torch.zeros(steps, count, dtype=torch.float32, device=device)  # as those of a solo run
         scores = torch.zeros(count, dtype=torch.float64, device=device)
         # Random draws are functions of the step in the whole training.
-        first = torch.tensor([member.current_epoch * steps for member in self.members], device=device)
+        per_epoch = some.steps_per_epoch
+        first = torch.tensor([member.current_epoch * per_epoch for member in self.members], device=device)
         sizes: list[int] = []
         active, checked = set(active), 0  # steps whose losses were looked at
         for step in range(steps):

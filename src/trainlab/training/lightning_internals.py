@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -11,11 +12,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.utilities import registry
 from lightning.fabric.utilities.distributed import DistributedSamplerWrapper, _set_num_threads_if_needed
 from lightning.pytorch.accelerators.cpu import _PSUTIL_AVAILABLE
 from lightning.pytorch.callbacks import Callback, DeviceStatsMonitor
@@ -39,7 +42,7 @@ def make_trainer(make: Callable[[], Trainer]) -> Trainer:
     Gains: jobs of SLURM are not requeued, and no checkpoint of theirs is written or read; a damaged checkpoint is
     refused; no process waits for one that has died; an epoch that `max_steps` ends is ended once.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _plugins_read_once():
         warnings.filterwarnings("ignore", message="The `srun` command is available")  # on every machine that has it
         trainer = make()
     environment = trainer._accelerator_connector.cluster_environment
@@ -53,6 +56,22 @@ def make_trainer(make: Callable[[], Trainer]) -> Trainer:
     # Lightning takes every run with max_steps for one that restarts inside an epoch, and ends that epoch twice.
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     return trainer
+
+
+@contextlib.contextmanager
+def _plugins_read_once() -> Iterator[None]:
+    """Have the names of packages' callbacks read once by a process. Gain: 20 ms for each Trainer after the first."""
+    read = registry.entry_points
+    registry.entry_points = _entry_points  # type: ignore[assignment]  # with one of its arguments
+    try:
+        yield
+    finally:
+        registry.entry_points = read
+
+
+@functools.cache
+def _entry_points(group: str) -> EntryPoints:
+    return entry_points(group=group)
 
 
 def on_death(trainer: Trainer, record: Callable[[Exception], None]) -> None:
@@ -89,7 +108,7 @@ def count_step(trainer: Trainer) -> None:
 
 
 def count_epoch(trainer: Trainer, steps: int) -> None:
-    """In the first batch of an epoch: count ``steps`` batches and optimizer steps, and take this one for the last.
+    """In the first batch of an epoch: count ``steps`` batches and optimizer steps, and take this one for the last of them.
 
     Gain: the epochs of a population are trained together, outside the loops of its members.
     """
@@ -101,7 +120,7 @@ def count_epoch(trainer: Trainer, steps: int) -> None:
     for counts in (optimizer.total, optimizer.current):
         counts.ready += steps
         counts.completed += steps
-    loop.batch_progress.is_last_batch = True
+    loop.batch_progress.is_last_batch = steps == trainer.num_training_batches  # and `max_steps` has not ended it before
     loop._batches_that_stepped += steps - 1
 
 

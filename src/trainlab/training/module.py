@@ -190,6 +190,12 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         return int(self.trainer.num_training_batches)
 
     @property
+    def steps_to_make(self) -> int:
+        """Steps of the current epoch that have one batch each, up to `max_steps`."""
+        trainer, steps = self.trainer, self.steps_per_epoch
+        return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps - trainer.global_step)
+
+    @property
     def batches(self) -> Batches:
         """Those of the current epoch, of images of trainlab."""
         assert isinstance(self.trainer.train_dataloader, Batches)
