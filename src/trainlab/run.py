@@ -118,7 +118,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
             mask_hydra_files(run_dir)
         config = without_passwords(cfg.settings)  # a copy, for the fingerprint, checkpoints and loggers
         folder = training_folder(run_dir, config, ckpt_path)
-        cfg = cfg.changed({"run_dir": str(folder)})
+        if folder != run_dir:
+            cfg = cfg.changed({"run_dir": str(folder)})
         check_search(cfg)
         parts = build(cfg, context)
         if context.in_one_process and (devices := parts.trainer.world_size) > 1:

@@ -116,8 +116,8 @@ def saved(folder: Path, name: str = "last") -> dict[str, Any]:
 
 
 def rows(folder: Path) -> list[dict[str, float]]:
-    """`metrics.csv` but for the times."""
-    return [{k: float(v) for k, v in row.items() if k not in TIMES} for row in read_rows(folder / "metrics.csv")]
+    """`metrics.csv` but for the times; without what an epoch that was not validated has none of."""
+    return [{k: float(v) for k, v in row.items() if v and k not in TIMES} for row in read_rows(folder / "metrics.csv")]
 
 
 def assert_same_run(ours: Path, theirs: Path, tolerance: float = TOLERANCE) -> None:

@@ -33,8 +33,9 @@ def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     logging.root.setLevel(logging.INFO)
     logging.root.handlers[:] = [shared]
     # Before the members start: a search cannot run in their threads.
-    ends = search_before_population([jobs.run_config(job.overrides, job.number) for job in item.jobs])
-    errors = {job.number: describe_error(error) for job, error in zip(item.jobs, ends, strict=True) if error}
+    searching = [job for job in item.jobs if any(key.startswith("lr_search.") for key in job.settings)]
+    ends = search_before_population([jobs.run_config(job.overrides, job.number) for job in searching])
+    errors = {job.number: describe_error(error) for job, error in zip(searching, ends, strict=True) if error}
     works = {}
     for job in item.jobs:
         if job.number not in errors:

@@ -10,7 +10,7 @@ from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
-from trainlab.models.initializers import check_initializer, check_scale, initialize
+from trainlab.models.initializers import check_initializer, check_scale, empty_linear, initialize
 from trainlab.models.self_normalization import warn_if_broken
 
 
@@ -123,11 +123,11 @@ class CNN(nn.Sequential):
         layers["flatten"] = nn.Flatten()
         features = math.prod((channels, height, width))
         for d, units in enumerate(dense, 1):
-            linear = skip_init(nn.Linear, features, units, bias=not batch_norm)
+            linear = empty_linear(features, units, bias=not batch_norm)
             add(f"dense_{d}", linear, nn.BatchNorm1d(units, momentum=batch_norm_momentum))
             drop(f"dense_{d}", dropout[-1])
             features = units
-        layers["output"] = output = skip_init(nn.Linear, features, num_classes)
+        layers["output"] = output = empty_linear(features, num_classes)
         initialize(output, output_initializer, seed, "output")
         super().__init__(layers)
 

@@ -4,7 +4,6 @@ import math
 from collections import OrderedDict
 
 from torch import nn
-from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
 from trainlab.models.dropout import build_dropout, check_dropout
@@ -12,6 +11,7 @@ from trainlab.models.initializers import (
     check_bias_initializer,
     check_initializer,
     check_scale,
+    empty_linear,
     initialize,
     initialize_bias,
 )
@@ -96,7 +96,7 @@ class MLP(nn.Sequential):
         if batch_norm_input:
             layers["norm_0"] = nn.BatchNorm1d(features, momentum=batch_norm_momentum)
         for i in range(1, depth + 1):
-            layers[f"linear_{i}"] = linear = skip_init(nn.Linear, features, width, bias=not batch_norm)
+            layers[f"linear_{i}"] = linear = empty_linear(features, width, bias=not batch_norm)
             initialize(linear, initializer, seed, f"linear_{i}", initializer_scale)
             initialize_bias(linear, bias_initializer, seed, f"linear_{i}", bias_scale)
             if batch_norm:
@@ -105,7 +105,7 @@ class MLP(nn.Sequential):
             if dropout > 0 and (dropout_after == "every" or i == depth):
                 layers[f"dropout_{i}"] = build_dropout(dropout, dropout_kind, seed, f"dropout_{i}")
             features = width
-        layers["output"] = output = skip_init(nn.Linear, features, num_classes)
+        layers["output"] = output = empty_linear(features, num_classes)
         initialize(output, output_initializer, seed, "output")
         initialize_bias(output, bias_initializer, seed, "output", bias_scale)
         super().__init__(layers)
