@@ -22,7 +22,11 @@ SWEEPS = {
 # In the second one each job chooses its network and its optimizer.
 CHECKS = {
     "one choice of options": ["model=elu_he", "seed=range({})", "optim.lr=5e-4"],
-    "20 choices of options": ["model=elu_he,bn,selu,relu_he,alpha_dropout", "optim=nadam,sgd,adam,adamw", "seed=range({})"],
+    "20 choices of options": [
+        "model=elu_he,bn,selu,relu_he,alpha_dropout",
+        "optim=nadam,sgd,adam,adamw",
+        "seed=range({})",
+    ],
 }
 
 
@@ -79,7 +83,9 @@ def measure_checks(jobs: int, settings: Sequence[str]) -> None:
         words = [word.format(jobs // choices) for word in sweep]
         with tempfile.TemporaryDirectory() as folder:
             wall_s, cpu_s = timed([*COMMAND, "-m", *settings, *words, "sweep.dry_run=true", f"output_dir={folder}"])
-        print(f"check of {jobs} jobs, {name}: {cpu_s:.1f} s of CPU time, {wall_s:.1f} s, goal 40 s of CPU time for 1000")
+        print(
+            f"check of {jobs} jobs, {name}: {cpu_s:.1f} s of CPU time, {wall_s:.1f} s, goal 40 s of CPU time for 1000"
+        )
 
 
 def measure_sweeps(jobs: int, settings: Sequence[str]) -> None:
@@ -93,7 +99,9 @@ def measure_sweeps(jobs: int, settings: Sequence[str]) -> None:
             size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         if done != jobs:
             raise Failed(f"{done} of {jobs} jobs have a result")
-        print(f"sweep of {jobs} jobs, {name}: {wall_s:.1f} s, {cpu_s:.1f} s of CPU time, {size / 1e6:.0f} MB, goal 60 s")
+        print(
+            f"sweep of {jobs} jobs, {name}: {wall_s:.1f} s, {cpu_s:.1f} s of CPU time, {size / 1e6:.0f} MB, goal 60 s"
+        )
 
 
 def timed(command: Sequence[str | Path]) -> tuple[float, float]:

@@ -206,4 +206,4 @@ def test_steps_are_reported_to_a_sweep_without_a_progress_bar(train, tmp_path, m
 
 def test_a_confusion_matrix_of_many_classes_has_no_numbers():
     few, many = (confusion_matrix(torch.eye(count), [str(i) for i in range(count)]) for count in (10, 100))
-    assert (len(few.axes[0].texts), len(many.axes[0].texts)) == (100, 0)
+    assert (len(few.axes[0].patches), len(many.axes[0].patches)) == (2, 0)  # white numbers and black ones

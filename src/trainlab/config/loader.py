@@ -1,8 +1,8 @@
 """Hydra's loader of configurations, which reads each file once and composes each choice of options once."""
 
 import copy
-import os
 import pickle
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -11,6 +11,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -59,7 +60,7 @@ class CachingLoader(ConfigLoaderImpl):
             return None
         values = [one for one in parsed if not (one.is_hydra_override() or self._chooses_option(one))]
         fixed = tuple(str(one.input_line) for one in parsed if one not in values)
-        key = (config_name, run_mode, fixed, os.getcwd(), JobRuntime.instance().get("name"))
+        key = (config_name, run_mode, fixed, Path.cwd(), JobRuntime.instance().get("name"))
         if key not in self._composed:
             whole = super()._load_configuration_impl(config_name, [*fixed], run_mode)
             if whole.hydra.job.env_copy:  # variables of the environment at the time of each composition
@@ -100,17 +101,14 @@ class CachingLoader(ConfigLoaderImpl):
         return super()._compose_config_from_defaults_list(defaults, _Copies(repo))
 
 
-class _Copies:
+class _Copies(CachingConfigRepository):
     """A repository whose files may be changed: the merged configuration takes their nodes."""
 
     def __init__(self, repository: CachingConfigRepository) -> None:
-        self._repository = repository
+        self.delegate, self.cache = repository.delegate, repository.cache
 
-    def load_config(self, config_path: str) -> Any:
-        return copy.deepcopy(self._repository.load_config(config_path))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._repository, name)
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        return copy.deepcopy(super().load_config(config_path))
 
 
 def _is_left_to_hydra(key: str) -> bool:

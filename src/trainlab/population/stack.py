@@ -59,7 +59,7 @@ class Stack:
     def train_epoch(
         self, active: set[TaskModule], steps: int, before_step: Callable[[], None]
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """Make the first ``steps`` steps of an epoch of the members ``active``, fewer if none has a finite loss any more.
+        """Make the first ``steps`` steps of an epoch of the members ``active``, fewer if no loss is finite any more.
 
         A member whose loss is not finite is no longer updated after the next check.
 

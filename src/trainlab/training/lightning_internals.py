@@ -108,7 +108,7 @@ def count_step(trainer: Trainer) -> None:
 
 
 def count_epoch(trainer: Trainer, steps: int) -> None:
-    """In the first batch of an epoch: count ``steps`` batches and optimizer steps, and take this one for the last of them.
+    """In the first batch of an epoch: count ``steps`` batches and optimizer steps, and take this one for their last.
 
     Gain: the epochs of a population are trained together, outside the loops of its members.
     """
