@@ -2,6 +2,7 @@
 
 import collections.abc
 import contextlib
+import functools
 import inspect
 import math
 import re
@@ -32,9 +33,9 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], se
     Checks names against the signature, and types against the annotations that can be resolved. Mappings configure
     objects and are not checked.
     """
-    parameters = inspect.signature(target).parameters
+    kept = inspect.isclass(target) or inspect.isfunction(target)
+    parameters, hints = (_known if kept else _arguments_of)(target)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = _type_hints(target.__init__ if inspect.isclass(target) else target)
     for key, value in arguments.items():
         setting, hint = f"{section}.{key}".lstrip("."), hints.get(key, Any)
         if key not in parameters and not open_ended:
@@ -58,6 +59,15 @@ def _either(names: Sequence[str]) -> str:
 def _is_flat(value: Any) -> bool:
     """Whether it is a list of plain values."""
     return isinstance(value, list) and bool(value) and not any(isinstance(item, list | Mapping) for item in value)
+
+
+def _arguments_of(target: Callable[..., Any]) -> tuple[Mapping[str, inspect.Parameter], dict[str, Any]]:
+    """Parameters by name, and their types as far as they are known."""
+    hints = _type_hints(target.__init__ if inspect.isclass(target) else target)
+    return inspect.signature(target).parameters, hints
+
+
+_known = functools.lru_cache(maxsize=500)(_arguments_of)  # read once for all jobs of a sweep
 
 
 def _is_finite(value: Any) -> bool:
