@@ -113,6 +113,8 @@ class Population:
         for module in modules:
             by_steps.setdefault(module.steps_to_make, []).append(module)
         for steps, own in by_steps.items():
+            if len(by_steps) > 1:
+                self._stack = None  # a compiled step changes the rows of all who do not make it
             self._make_steps(own, steps)
 
     def _make_steps(self, modules: list[TaskModule], steps: int) -> None:
