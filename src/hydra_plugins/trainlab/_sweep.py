@@ -176,6 +176,7 @@ def _check(
     count: Callable[[], object],
 ) -> Checked:
     """In another process: valid jobs, exit status and message of the others, number of GPUs and their memory."""
+    torch.set_num_threads(1)  # the others of a check would wait most of the time, which takes CPU time, too
     found, mistakes = [], {}
     for number in numbers:
         overrides = job_overrides[number]
