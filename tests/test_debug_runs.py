@@ -70,7 +70,7 @@ def test_reports_count_debug_runs_nowhere(leave, tmp_path):
     findings = analyze([tmp_path], runs)
     (group,) = findings.groups
     assert [run.folder.name for run in [*group.runs.values(), *group.others]] == ["a"]
-    assert "1 of 2 runs is a debug run and is left out." in findings.warnings
+    assert "1 of 2 runs is a debug run and is left out of means and tests." in findings.warnings
     assert not any("did not complete" in warning for warning in findings.warnings)
     assert best_run(runs).folder.name == "a"
 

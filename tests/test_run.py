@@ -406,7 +406,7 @@ def test_without_validation_the_last_network_is_tested_and_the_end_says_so(train
     assert "val_loss" not in result.metrics
     figures, end = describe(result, folder).splitlines()
     assert figures == (
-        "no epoch has a finite validation loss, so the last of 2 was tested (max_epochs): "
+        "no epoch has a finite validation loss, so the last of 2 was tested (ended at max_epochs): "
         f"test loss {result.metrics['test_loss']:.4f}, accuracy {result.metrics['test_acc']:.2%}"
     )
     assert end.startswith("completed in ")

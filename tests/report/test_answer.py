@@ -84,7 +84,7 @@ def test_groups_without_a_completed_run_are_named(answer_of, leave):
 def test_equal_values_have_no_spread_and_no_interval(answer_of, tmp_path: Path):
     assert answer_of(a=(0.5, 0.5, 0.5)) == "a lr=1e-4, validation accuracy 50.0 % (the same for all 3 seeds)."
     (table,) = group_tables(analyze([tmp_path], find_runs([tmp_path])))
-    assert table.rows[0][1][0] == "50.00 %"
+    assert table.rows[0][1][0] == "50.0 %"
     assert table.rows[0][2][0] == "no spread"
 
 

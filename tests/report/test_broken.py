@@ -65,7 +65,7 @@ def test_a_folder_of_nothing_but_broken_runs_has_a_report(study: Path):
         cut_in_half(path)
     write_report([study])
     assert "No run is completed, so there is no best one." in (study / "report.html").read_text()
-    assert "6 of 6 runs did not complete (unreadable) and are left out." in (study / "report.md").read_text()
+    assert "6 runs: 6 unreadable. Means and tests are of the completed ones." in (study / "report.md").read_text()
     assert "No run is completed, so there is no best one." in (study / "report.md").read_text()
 
 
@@ -98,8 +98,8 @@ def test_failures_and_their_reasons(leave, tmp_path: Path):
     }
     findings = analyze([tmp_path], runs)
     assert findings.best.folder.name == "good"
-    assert (
-        findings.warnings[0] == "3 of 4 runs did not complete (1 running, 1 interrupted, 1 diverged) and are left out."
+    assert findings.describe_statuses() == (
+        "4 runs: 1 completed, 1 running, 1 interrupted, 1 diverged. Means and tests are of the completed ones."
     )
 
 
@@ -152,10 +152,7 @@ def test_completed_without_a_finite_loss_is_completed_and_not_compared(leave, tm
     leave("c", [1.0], [0.5], seed=3, status="diverged")
     with_value(tmp_path / "b" / "result.json", "metrics", "val_loss", float("nan"))
     findings = analyze([tmp_path], find_runs([tmp_path]))
-    assert findings.warnings[:2] == [
-        "1 of 3 runs did not complete (diverged) and is left out.",
-        "1 of 3 runs has no finite validation loss and is left out.",
-    ]
+    assert findings.warnings[0] == "1 of 3 runs has no finite validation loss and is left out of means and tests."
     assert [row[0][0] for row in ranking_table(findings, tmp_path).rows] == ["1", "-", "-"]
     with_value(tmp_path / "a" / "result.json", "metrics", "val_loss", float("inf"))
     write_report([tmp_path])

@@ -14,6 +14,7 @@ from trainlab.report.plots.curves import curves_note, cut_off, highest_shown, pl
 from trainlab.report.plots.groups import axis_positions, plot_against_lr, plot_groups, plot_intervals
 from trainlab.report.plots.lr_search import label_without_lr
 from trainlab.report.runs import find_runs
+from trainlab.runs.result import Result
 
 BY_EPOCH, BY_SECOND = ("accuracy_by_epoch", "loss_by_epoch"), ("accuracy_by_second", "loss_by_second")
 BY_LR = ("accuracy_by_lr", "loss_by_lr")
@@ -182,7 +183,7 @@ def axes_of(monkeypatch: pytest.MonkeyPatch):
     return drawn
 
 
-def test_a_model_has_one_hue_in_all_plots_and_a_lower_rate_a_paler_shade(leave, tmp_path: Path, axes_of):
+def test_a_model_has_one_hue_in_all_plots_and_a_worse_rate_a_paler_shade(leave, tmp_path: Path, axes_of):
     for model in ("elu", "selu"):
         for lr in (1e-4, 1e-3):
             leave(f"{model},{lr}", [1.0], [0.5 + 10 * lr + 0.1 * (model == "selu")], 1, model, lr=lr)
@@ -192,9 +193,35 @@ def test_a_model_has_one_hue_in_all_plots_and_a_lower_rate_a_paler_shade(leave, 
     curves = {line.get_label(): line.get_color() for line in axes_of[0].get_lines()}
     by_rate = {line.get_label(): line.lines[0].get_color() for line in axes_of[1].containers}
     assert by_rate == {"selu": COLORS[0], "elu": COLORS[1]}
+    widths = {line.get_label(): line.get_linewidth() for line in axes_of[0].get_lines() if line.get_label() in curves}
+    assert max(widths, key=widths.get) == "selu lr=1e-3" and sorted(widths.values())[-2] < widths["selu lr=1e-3"]
     assert [curves[f"{model} lr=1e-3"] for model in by_rate] == [color.lower() for color in by_rate.values()]
     full, pale = (np.array(to_rgb(curves[f"selu lr={lr}"])) for lr in ("1e-3", "1e-4"))
     assert (pale >= full).all() and (pale > full).any()
+    assert (
+        1.05 / (pale**2.2 @ (0.2126, 0.7152, 0.0722) + 0.05) > 2.5
+    )  # contrast with white; the dark page turns it over
+
+
+def test_rates_without_a_completed_run_are_named(leave, tmp_path: Path):
+    for lr, status in ((1e-4, "completed"), (1e-3, "completed"), (1e30, "diverged")):
+        leave(f"elu,{lr}", [1.0], [0.5], 1, "elu", lr=lr, status=status)
+    leave("selu", [1.0], [0.5], 1, "selu", lr=1e-4)
+    leave("wild", [1.0], [0.5], 1, "selu", lr=1e-3, status="failed")
+    assert pictures_of(tmp_path)["accuracy_by_lr"].caption == "1e30: all diverged; selu lr=1e-3: all failed."
+
+
+def test_the_epoch_of_a_run_alone_is_marked_and_runs_trained_together_have_no_curves_against_seconds(
+    leave, tmp_path: Path, axes_of
+):
+    folder = leave("a", [1.0, 0.9, 1.1], [0.5, 0.6, 0.6])
+    assert "accuracy_by_second" in pictures_of(tmp_path)
+    lines = [line for line in axes_of[0].get_lines() if line.get_label() == "chosen epoch"]
+    assert [list(line.get_xdata()) for line in lines] == [[2, 2]]
+    result = Result.read(folder)
+    result.time["population"] = {"members": 3, "wall_s": 27.0}
+    result.write(folder)
+    assert [*pictures_of(tmp_path)] == [*BY_EPOCH]
 
 
 def test_an_axis_that_hides_something_says_where_it_is_cut(leave, tmp_path: Path, axes_of):

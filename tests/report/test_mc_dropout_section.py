@@ -76,8 +76,8 @@ def test_a_damaged_evaluation_is_noted_and_the_run_counts(study: Path, no_figure
     (study / "elu,2" / "eval.json").write_text('{"test_acc": 0.')
     write_report([study])
     text = (study / "report.md").read_text()
-    assert "| elu,1 | completed | eval.json is damaged (KeyError: 'low'); run trainlab eval again |" in text
-    assert "| elu,2 | completed | eval.json is damaged" in text
+    assert "| elu seed=1 | 1 | completed | eval.json is damaged (KeyError: 'low'); run trainlab eval again |" in text
+    assert "| elu seed=2 | 1 | completed | eval.json is damaged" in text
     assert "MC dropout changes" not in text
     assert "| elu | 3 |" in text
 

@@ -129,9 +129,9 @@ def test_pruned_runs_are_listed_with_the_reason_and_count_nowhere(leave, tmp_pat
     leave("b", [2.0], [0.4], 1, "selu", status="pruned")
     write_report([tmp_path])
     text = (tmp_path / "report.md").read_text()
-    assert "1 of 2 runs was ended early by the search and is left out." in text
+    assert "1 of 2 runs was ended early by the search and is left out of means and tests." in text
     assert "did not complete" not in text
-    assert "| b | pruned | ended early by the search: other trials were better after as many epochs |" in text
+    assert "| selu | 1 | pruned | ended early by the search: other trials were better after as many epochs |" in text
 
 
 def test_a_damaged_file_is_reported_and_the_rest_of_the_report_is_complete(study: Path, no_figures: None):
@@ -139,4 +139,4 @@ def test_a_damaged_file_is_reported_and_the_rest_of_the_report_is_complete(study
     write_report([study])
     text = (study / "report.md").read_text()
     assert "study.json is damaged (JSONDecodeError" in text
-    assert "| elu | 48.00 % |" in text
+    assert "| elu | 48.0 % |" in text

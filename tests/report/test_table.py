@@ -45,8 +45,14 @@ def test_runs_are_named_by_the_settings_that_differ_and_what_is_the_same_is_belo
 
 def test_a_run_that_nothing_sets_apart_goes_by_its_folder():
     runs = [a_run("study/a", "model=bn"), a_run("study/b", "model=bn"), a_run("study/c", "model=selu")]
-    assert [row[0] for row in cells(runs)] == ["study/a", "study/b", "selu"]
-    assert cells(runs, root="/elsewhere")[0][0] == "/outputs/study/a"
+    assert [row[0] for row in cells(runs)] == ["bn (a)", "bn (b)", "selu"]
+    assert [row[0] for row in cells([runs[0], a_run("other/a", "model=bn"), runs[2]])] == [
+        "bn (study)",
+        "bn (other)",
+        "selu",
+    ]
+    assert [row[0] for row in cells(runs[:2])] == ["study/a", "study/b"]
+    assert cells(runs[:2], root="/elsewhere")[0][0] == "/outputs/study/a"
 
 
 def test_a_failure_gives_its_reason_and_leaves_no_figure():

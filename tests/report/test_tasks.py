@@ -149,7 +149,9 @@ def test_a_module_of_ones_own_has_one_metric_and_no_loss(leave_task: Leave, tmp_
     (table,) = group_tables(analyze([tmp_path], runs))
     assert table.headings[1:4] == ["val f1", "95 % interval", "n"] and "val loss" not in table.headings
     write_report([tmp_path])
-    assert "1 of 5 runs has no finite validation f1 and is left out." in ((tmp_path / "report.md").read_text())
+    assert "1 of 5 runs has no finite validation f1 and is left out of means and tests." in (
+        (tmp_path / "report.md").read_text()
+    )
 
 
 def test_groups_of_other_metrics_are_not_compared(regression: Path, no_figures: None):

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.answer import Standing, describe_lost, standings
+from trainlab.report.answer import Standing, count_statuses, describe_lost, standings
 from trainlab.report.comparisons import Pair, by_metric, compare_all
 from trainlab.report.descriptions import (
     describe_convergence,
@@ -138,12 +138,14 @@ class Findings:
         return f"Report: {', '.join(names[:4])}{' and others' if len(names) > 4 else ''}"
 
     def describe_statuses(self) -> str:
-        """How many runs and groups there are; the warnings count those that are not completed."""
+        """How many runs and groups there are, and how the runs ended."""
         if self.only_run:
             return ""
         groups = f" in {len(self.groups)} groups" if len(self.groups) > 1 else ""
-        completed = ", all completed" if all(run.status == "completed" for run in self.runs) else ""
-        return f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}{groups}{completed}."
+        said = f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}{groups}"
+        if all(run.status == "completed" for run in self.runs):
+            return f"{said}, all completed."
+        return f"{said}: {count_statuses(self.runs)}. Means and tests are of the completed ones."
 
     @cached_property
     def standings(self) -> list[Standing]:
@@ -192,7 +194,8 @@ class Findings:
         """What a run reached, and its settings."""
         m, metrics = run.result.metrics, run.metrics
         first, *others = (f"{of.label} {format_metric(m[of.key], of)}" for of in metrics.ranked if of.key in m)
-        at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}" if "best_epoch" in m else ""
+        chosen_by = f"{metrics.primary.by_mode('lowest', 'highest')} {metrics.primary.label}"
+        at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}, the {chosen_by}" if "best_epoch" in m else ""
         tested = metrics.compared_by.test
         others += [f"{tested.label} † {format_metric(m[tested.key], tested)}"] if tested.key in m else []
         name = next((group.label for group in self.groups if run.folder in group.folders), run.folder.name)

@@ -203,10 +203,7 @@ def _statuses(runs: Sequence[Run]) -> str:
 
 def _reasons(runs: Sequence[Run], names: Mapping[Path, str]) -> Iterator[Text]:
     """Why runs are not completed, or what is wrong with them; runs with the same reason share a line."""
-    alike: dict[tuple[str, str], list[str]] = {}
-    for run in runs:
-        if run.reason:
-            alike.setdefault((run.status, run.reason), []).append(names[run.folder])
+    alike = reasons_of(runs, names)
     for (status, reason), of in [*alike.items()][:MAX_REASONS]:
         more = f" and {len(of) - MAX_NAMED} more" if len(of) > MAX_NAMED else ""
         yield Text(f"{status}: {', '.join(of[:MAX_NAMED])}{more}: {reason}", overflow="fold")
@@ -214,13 +211,39 @@ def _reasons(runs: Sequence[Run], names: Mapping[Path, str]) -> Iterator[Text]:
         yield Text(f"and {left} more; runs.csv has the reason of each")
 
 
-def names_of(runs: Sequence[Run], root: Path) -> dict[Path, str]:
-    """A short name of each run by its folder: the settings that differ; its folder where none do."""
+def reasons_of(runs: Sequence[Run], names: Mapping[Path, str]) -> dict[tuple[str, str], list[str]]:
+    """Names of runs that are not completed, or lack something, by status and reason."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        if run.reason:
+            alike.setdefault((run.status, run.reason), []).append(names[run.folder])
+    return alike
+
+
+def naming_keys(runs: Sequence[Run]) -> list[str]:
+    """Settings that differ between the runs and name them, the seed and the fold last."""
     keys = differing_keys([run for run in runs if not run.problem])
-    labels = [label(run, keys) if keys and run.settings else "" for run in runs]
-    twice = {name for name, count in Counter(labels).items() if count > 1}
-    found = {}
-    for run, name in zip(runs, labels, strict=True):
-        folder = run.folder.relative_to(root) if run.folder.is_relative_to(root) else run.folder
-        found[run.folder] = str(folder) if not name or name in twice else name
+    return sorted(keys, key=lambda key: key in ("seed", "data.fold"))
+
+
+def names_of(runs: Sequence[Run], root: Path) -> dict[Path, str]:
+    """A short name of each run by its folder: the settings that differ; its folder where none do.
+
+    Runs of the same settings have the folder of their sweep, or their own, after it.
+    """
+    keys = naming_keys(runs)
+    alike: dict[str, list[Path]] = {}
+    for run in runs:
+        alike.setdefault(label(run, keys) if keys and run.settings else "", []).append(run.folder)
+    found: dict[Path, str] = {}
+    for name, folders in alike.items():
+        paths = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in folders]
+        if not name:
+            found |= dict(zip(folders, paths, strict=True))
+            continue
+        of = ([path.parent.name for path in folders], [path.name for path in folders], paths)
+        words = next(words for words in of if len({*words}) == len(words))
+        found |= {
+            path: f"{name} ({word})" if len(words) > 1 else name for path, word in zip(folders, words, strict=True)
+        }
     return found

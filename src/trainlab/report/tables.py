@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,21 @@ from trainlab.report.formatting import (
     format_amount,
     format_estimate,
     format_figure,
-    format_metric,
     format_p,
     format_value,
     listed,
 )
 from trainlab.report.groups import Group
 from trainlab.report.labels import NOT_GIVEN, deciding_keys, differing_leaves, overrides_by_key, value_of
-from trainlab.report.run_table import figures_of, names_of
+from trainlab.report.run_table import figures_of, names_of, naming_keys, reasons_of
 from trainlab.report.runs import Run, relative_path
 from trainlab.statistics import Interval
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
 
 MAX_IN_MATRIX = 12  # groups
-MAX_VALUES = 12  # of a setting, in the table of those that differ
 S_PER_EPOCH = "s/epoch (median)"
+MAX_NAMED = 6  # runs with the same reason
 MARK = "*"  # of a significant difference
 Cell = tuple[str, float | str]  # the text, and what to sort it by
 
@@ -42,12 +41,16 @@ class Table:
     Attributes:
         link: heading of the column whose texts are of runs, and instead of what to sort by has their paths relative to
             the page.
+        hidden: headings of columns that the page hides at first.
+        is_sorted: whether a click on a heading sorts the rows.
     """
 
     headings: list[str]
     rows: list[list[Cell]]
     note: str = ""
     link: str = ""
+    hidden: Collection[str] = ()
+    is_sorted: bool = True
 
 
 def ranking_table(findings: Findings, root: Path) -> Table:
@@ -74,7 +77,7 @@ def ranking_table(findings: Findings, root: Path) -> Table:
             ]
         )
     headings += ["tags"] if tagged else []
-    return Table(headings, rows, TEST_NOTE, link="run")
+    return Table(headings, rows, TEST_NOTE, link="run", hidden=naming_keys(findings.runs))
 
 
 def _total(runs: Sequence[Run]) -> str:
@@ -83,12 +86,16 @@ def _total(runs: Sequence[Run]) -> str:
 
 
 def unfinished_table(findings: Findings, root: Path) -> Table:
-    """Runs that are not completed, or lack something, with the reason."""
-    rows: list[list[Cell]] = []
-    for run in findings.runs:
-        if run.reason or not run.is_completed:
-            rows.append([*_texts(relative_path(run.folder, root), run.status), (run.reason or "-", run.reason)])
-    return Table(["run", "status", "reason"], rows, link="run")
+    """Runs that are not completed, or lack something, with the reason; those with the same one share a row."""
+    rows = [
+        [*_texts(_named(names)), (str(len(names)), len(names)), *_texts(status, reason)]
+        for (status, reason), names in reasons_of(findings.runs, names_of(findings.runs, root)).items()
+    ]
+    return Table(["runs", "n", "status", "reason"], rows)
+
+
+def _named(names: list[str]) -> str:
+    return listed([*names[:MAX_NAMED], *([f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else [])])
 
 
 def group_tables(findings: Findings) -> list[Table]:
@@ -141,7 +148,8 @@ def _mean(group: Group, metric: Metric) -> Cell:
     """The mean of a group; if none of its runs is completed, how they ended."""
     if not group.runs and group.others:
         return (listed([*dict.fromkeys(run.status for run in group.others)]), math.nan)
-    return _figure(group.comparison.mean, metric.spec)
+    text = format_estimate(group.comparison, metric).partition(" ± ")[0]
+    return (text, group.comparison.mean)
 
 
 def _count(group: Group) -> str:
@@ -182,7 +190,7 @@ def _p(pair: Pair | None) -> Cell:
 def _means(group: Group, metrics: Sequence[Metric]) -> Iterator[Cell]:
     for metric in metrics:
         mean = group.summary("metrics", metric.key)
-        yield format_estimate(mean, metric, 2), mean.mean
+        yield format_estimate(mean, metric), mean.mean
 
 
 def pair_matrices(findings: Findings) -> list[Table]:
@@ -217,7 +225,7 @@ def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
         f"interval of that pair alone; * where it is significant. Below: p, corrected by Holm over {_family(groups)}"
         f"{untested}.{left}"
     )
-    return Table(["", *map(str, range(1, len(shown) + 1))], rows, note)
+    return Table(["", *map(str, range(1, len(shown) + 1))], rows, note, is_sorted=False)
 
 
 def _family(compared: Sequence[Group]) -> str:
@@ -227,45 +235,47 @@ def _family(compared: Sequence[Group]) -> str:
 
 
 def settings_table(findings: Findings) -> Table:
-    """Settings that differ between the groups, with their values; of a run alone, those that are not the defaults."""
+    """Settings that differ, with their value in each of the best groups; of a run alone, those not the defaults."""
     if findings.only_run:
         run = findings.only_run
         rows = [_texts(key, format_value(value_of(run, key))) for key in deciding_keys([run])]
-        return Table(["setting", "value"], rows)
+        return Table(["setting", "value"], rows, is_sorted=False)
     many = [group.settings for group in findings.groups]
     chosen = {key: [group.values.get(key, NOT_GIVEN) for group in findings.groups] for key in findings.keys}
     options = {key: values for key, values in chosen.items() if not any(key in settings for settings in many)}
     leaves = {key: [settings.get(key, NOT_GIVEN) for settings in many] for key in differing_leaves(many)}
     rows = []
+    labels = [group.label for group in findings.groups[:MAX_IN_MATRIX]]
     for key, values in (options | leaves).items():
-        texts = list(dict.fromkeys(map(format_value, _in_order(values))))
-        if len(texts) > 1:
-            left = f" and {len(texts) - MAX_VALUES} more" if len(texts) > MAX_VALUES else ""
-            rows.append(_texts(key, ", ".join(texts[:MAX_VALUES]) + left))
-    return Table(["setting", "values"], rows)
-
-
-def _in_order(values: Sequence[Any]) -> Sequence[Any]:
-    """Numbers from the lowest to the highest, anything else as it is."""
-    are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return sorted(values) if are_numbers else values
+        texts = [*map(format_value, values)]
+        if len({*texts}) > 1:
+            rows.append(_texts(key, *texts[: len(labels)]))
+    left = f"The first {len(labels)} of {len(many)} groups." if len(labels) < len(many) else ""
+    return Table(["setting", *labels], rows, left, is_sorted=False)
 
 
 def results_table(run: Run) -> Table:
-    """What a run alone reached: one row per metric, then epochs and times."""
-    metrics, values = run.metrics.ranked, figures_of(run, run.metrics.ranked)
+    """What a run alone reached: one row per metric."""
     rows: list[list[Cell]] = [
-        [(metric.name, metric.name), *(_figure(values[of.key], of.spec) for of in (metric, metric.test))]
-        for metric in metrics
+        [(of.name, of.name), *(_figure(run.result.metrics.get(each.key), each.spec) for each in (of, of.test))]
+        for of in run.metrics.ranked
     ]
+    return Table(["metric", "validation", "test †"], rows, TEST_NOTE, is_sorted=False)
+
+
+def training_table(run: Run) -> Table:
+    """Epochs and times of a run alone."""
     names = {"best_epoch": "best epoch", "epochs": "epochs", "epoch_s": S_PER_EPOCH, "total_s": _total([run])}
-    rows += [[*_texts(name), _figure(values[key], RUN_FIGURES[key]), ("", math.nan)] for key, name in names.items()]
-    return Table(["metric", "validation", "test †"], rows, TEST_NOTE)
+    values = figures_of(run, [])
+    rows = [[*_texts(name), _figure(values[key], RUN_FIGURES[key])] for key, name in names.items()]
+    return Table(["training", ""], rows, is_sorted=False)
 
 
 def all_settings_table(run: Run) -> Table:
     """Every setting of a run that decides its result."""
-    return Table(["setting", "value"], [_texts(key, format_value(value)) for key, value in run.settings.items()])
+    return Table(
+        ["setting", "value"], [_texts(key, format_value(value)) for key, value in run.settings.items()], is_sorted=False
+    )
 
 
 def _setting(run: Run, key: str) -> Cell:
@@ -287,5 +297,6 @@ def _figure(value: float | None, spec: str) -> Cell:
 def _interval(of: Interval, metric: Metric) -> Cell:
     if not of.has_spread:
         return ("no spread" if of.n > 1 else "-", math.nan)
-    low, high = (format_metric(of.mean + side * of.half_width, metric) for side in (-1, 1))
+    ends = (replace(of, mean=of.mean + side * of.half_width) for side in (-1, 1))
+    low, high = (format_estimate(end, metric).partition(" ± ")[0] for end in ends)
     return (f"{low} to {high}", of.half_width)

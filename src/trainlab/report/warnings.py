@@ -1,7 +1,6 @@
 """Warnings about the runs of a report: which are left out, and what makes comparisons doubtful."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 from trainlab.report.formatting import count_of
@@ -17,10 +16,6 @@ def run_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
         found.append(f"{_left_out(pruned, total, 'was ended early by the search', 'were ended early by the search')}.")
     if debug := sum(run.status == "debug" for run in runs):
         found.append(f"{_left_out(debug, total, 'is a debug run', 'are debug runs')}.")
-    if unfinished := Counter(run.status for run in runs if run.status not in ("completed", "debug", "pruned")):
-        statuses = ", ".join(f"{n} {status}" for status, n in unfinished.most_common())
-        verb = f"did not complete ({statuses if len(unfinished) > 1 else next(iter(unfinished))})"
-        found.append(f"{_left_out(unfinished.total(), total, verb, verb)}.")
     if continued := sum(bool(run.continued) for run in runs):
         verbs = "continues a run with other settings", "continue runs with other settings"
         found.append(f"{_left_out(continued, total, *verbs)}.")
@@ -63,5 +58,5 @@ def describe_repeats(groups: Sequence[Group], total: int) -> str:
 
 
 def _left_out(n: int, total: int, one: str, several: str) -> str:
-    """ "7 of 19 runs did not complete and are left out"."""
-    return f"{count_of(n, total, one, several)} and {'is' if n == 1 else 'are'} left out"
+    """ "7 of 19 runs are debug runs and are left out of means and tests"."""
+    return f"{count_of(n, total, one, several)} and {'is' if n == 1 else 'are'} left out of means and tests"

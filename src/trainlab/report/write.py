@@ -32,6 +32,7 @@ from trainlab.report.tables import (
     ranking_table,
     results_table,
     settings_table,
+    training_table,
     unfinished_table,
 )
 from trainlab.runs.files import format_rows, write_atomically
@@ -39,7 +40,7 @@ from trainlab.runs.files import format_rows, write_atomically
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_LABEL = 48
 _LABELS = ("group", "")
-_PROSE = ("reason", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
+_PROSE = ("reason", "runs", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 _MAX_UNFOLDED = 12  # rows of the table of runs, if there are groups
 _AGAINST_BEST = "The best against each other group"
 
@@ -149,6 +150,7 @@ def column_classes(table: Table) -> list[str]:
             "test": "†" in heading,
             "prose": heading in _PROSE and not is_number,
             "label": heading in _LABELS,
+            "interval": heading == "95 % interval",
         }
         classes.append(" ".join(name for name, holds in named.items() if holds))
     return classes
@@ -181,6 +183,7 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
             "pairs": pair_matrices(findings),
             "settings": settings_table(findings),
             "results": results_table(findings.only_run) if findings.only_run else None,
+            "training": training_table(findings.only_run) if findings.only_run else None,
             "all_settings": all_settings_table(findings.only_run) if findings.only_run else None,
         },
         "ranked": ranked,

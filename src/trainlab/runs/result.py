@@ -174,13 +174,15 @@ def is_number(value: Any) -> bool:
 
 def describe(result: Result, folder: Path) -> str:
     """Summary of a run in two lines."""
-    m, test = result.metrics, describe_test(result)
+    m, test, primary = result.metrics, describe_test(result), TaskMetrics.read(result.task).primary
+    chosen_by = f"{primary.by_mode('lowest', 'highest')} {primary.label}"
+    reason = str(m.get("stop_reason"))
+    ended = f"ended {'at' if reason.startswith('max_') else 'by'} {reason}"
     if validated := _listed(TaskMetrics.read(result.task).every, m):
-        figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({m['stop_reason']}): {validated}"
+        figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({chosen_by}; {ended}): {validated}"
         figures += f", {test}" if test else ""
     elif test:
-        name = TaskMetrics.read(result.task).primary.label
-        figures = f"no epoch has a finite {name}, so the last of {m['epochs']} was tested ({m['stop_reason']}): {test}"
+        figures = f"no epoch has a finite {primary.label}, so the last of {m['epochs']} was tested ({ended}): {test}"
     else:
         return f"{result.status}: {folder}"
     share = " (share of joint time)" if "population" in result.time else ""

@@ -78,6 +78,10 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
         else:
             axes.set_xlim(left=0)
             axes.set_xlabel("seconds of training and validation")
+        (only,) = [*shown[0].runs.values()] if len(shown) == len(shown[0].runs) == 1 else [None]
+        if only and against == "epochs" and "best_epoch" in only.result.metrics:
+            chosen: Any = {"color": "#555555", "linewidth": 1, "linestyle": "--", "label": "chosen epoch"}
+            axes.axvline(only.result.metrics["best_epoch"] + 1, **chosen)
         legend_below(figure, axes)
         kept = describe_selection(len(shown), len(drawn), metrics.compared_by)
         cut = f"Cut off at the {metric.by_mode('top', 'bottom')}: {', '.join(map(shorten, over))}. " if over else ""

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from trainlab.report.answer import BEST, UNDECIDED, UNTESTED, WORSE, count_statuses
 from trainlab.report.comparisons import by_metric
-from trainlab.report.formatting import capitalized, describe_selection, format_estimate, format_value
+from trainlab.report.formatting import capitalized, describe_selection, format_estimate, format_value, listed
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import (
     COLORS,
@@ -77,12 +77,13 @@ def _plot_alike(groups: Sequence[Group], verdicts: Mapping[str, str], lost: Sequ
     plots = [plot_intervals(groups, verdicts, lost)] if len(groups) > 1 else []
     plots += [plot_learning_curves(groups, metric.key, "epochs") for metric in with_curves]
     if len({group.settings.get(LR) for group in groups}) > 1:
-        plots += [plot_against_lr(groups, metric.key) for metric in chosen]
-    plots += [
-        replace(plot_learning_curves(groups, metric.key, "seconds"), section=IN_SECONDS)
-        for metric in with_curves
-        if metric in chosen
-    ]
+        plots += [plot_against_lr(groups, metric.key, lost) for metric in chosen]
+    if not any(group.shares_clock for group in groups):
+        plots += [
+            replace(plot_learning_curves(groups, metric.key, "seconds"), section=IN_SECONDS)
+            for metric in with_curves
+            if metric in chosen
+        ]
     plots += [replace(plot, section=LR_SEARCHES) for plot in plot_lr_searches(groups)]
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
@@ -143,8 +144,12 @@ def _legend_entry(verdict: str) -> Line2D:
     return Line2D([], [], color=color, marker=marker, markerfacecolor=fill, linestyle="", label=verdict)
 
 
-def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
-    """The metric ``key`` against the learning rate, one line for each combination of the other settings."""
+def plot_against_lr(groups: Sequence[Group], key: str, lost: Sequence[Group] = ()) -> Plot:
+    """The metric ``key`` against the learning rate, one line for each combination of the other settings.
+
+    Args:
+        lost: groups without a completed run, which the caption names.
+    """
     metric = TaskMetrics.merged([group.metrics for group in groups])[key]
     lines = rate_lines(groups)
     shown = lines[:MAX_CURVES]
@@ -177,9 +182,21 @@ def plot_against_lr(groups: Sequence[Group], key: str) -> Plot:
         legend_below(figure, axes)
         kept = f"The {len(shown)} best of {len(lines)} variants. " if len(shown) < len(lines) else ""
         several = any(len(group.compared) > 1 for line in shown for group in line)
-        caption = f"{kept}{'Mean over the seeds with its 95 % interval.' if several else ''}".strip()
+        caption = f"{kept}{'Mean over the seeds with its 95 % interval. ' if several else ''}"
+        caption = f"{caption}{_describe_lost_rates(lost, lrs)}".strip()
         title = f"{capitalized(metric.label)} against learning rate"
         return Plot(f"{file_name(metric)}_by_lr", title, caption, *render(figure))
+
+
+def _describe_lost_rates(lost: Sequence[Group], drawn: Sequence[float]) -> str:
+    """ "1e30: all diverged."; a rate at which other groups have completed runs goes by the groups that have none."""
+    alike: dict[str, list[Group]] = {}
+    for group in lost:
+        if isinstance(lr := group.settings.get(LR), int | float):
+            alike.setdefault(group.label if lr in drawn else format_value(lr), []).append(group)
+    ends = {name: dict.fromkeys(run.status for group in of for run in group.others) for name, of in alike.items()}
+    texts = [f"{name}: all {listed([*statuses], 'or')}" for name, statuses in ends.items()]
+    return f"{'; '.join(texts[:MAX_LR_TICKS])}." if texts else ""
 
 
 def plot_parallel_coordinates(groups: Sequence[Group], keys: Sequence[str]) -> Plot:

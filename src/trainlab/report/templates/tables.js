@@ -52,7 +52,7 @@ function partsOf(text) {
   return text.split(/((?:(?<=^|[=\s,(])-)?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\da-z]))/i).map((part, i) => (i % 2 ? Number(part) : part));
 }
 
-// A filter, the choice of columns, and a switch for columns that have the same value in all rows: hidden at first.
+// A filter, the choice of columns, and a switch for those that are hidden at first: marked so, or of one value.
 function addTools(table, headings) {
   const rows = [...table.tBodies[0].rows], box = table.closest(".scroll"), name = box.getAttribute("aria-label");
   const texts = rows.map((row) => headings.map((of, i) => `${nameOf(of)}=${row.cells[i].title || row.cells[i].textContent}`));
@@ -74,8 +74,9 @@ function addTools(table, headings) {
 
   const valuesOf = (i) => rows.map((row) => row.cells[i].textContent);
   const same = headings.map((of, i) => i > 0 && !of.hasAttribute("data-keep") && new Set(valuesOf(i)).size === 1);
+  const hidden = headings.map((of, i) => same[i] || of.hasAttribute("data-hide"));
   const boxes = headings.map((of, i) => {
-    const choice = made("input", { type: "checkbox", checked: !same[i] });
+    const choice = made("input", { type: "checkbox", checked: !hidden[i] });
     choice.addEventListener("change", () => showColumn(i, choice.checked));
     return choice;
   });
@@ -90,14 +91,14 @@ function addTools(table, headings) {
   columns.addEventListener("keydown", (event) => { if (event.key === "Escape") columns.open = false; });
 
   tools.append(label(filter, "Filter", true), count, columns);
-  if (same.includes(true)) {
+  if (hidden.includes(true)) {
     const known = headings.map((of, i) => [nameOf(of), rows[0].cells[i].textContent]).filter(([, text], i) => same[i] && text !== "-");
     const all = made("input", { type: "checkbox" });
-    const set = () => headings.forEach((_, i) => { if (same[i]) showColumn(i, all.checked); });
+    const set = () => headings.forEach((_, i) => { if (hidden[i]) showColumn(i, all.checked); });
     all.addEventListener("change", set);
     set();
     const values = known.map((pair) => pair.join(" = ")).join(", ");
-    tools.append(label(all, `Show constant columns${values && ` (${values})`}`));
+    tools.append(label(all, `Show hidden columns${values && ` (${values})`}`));
   }
   box.before(tools);
 }
