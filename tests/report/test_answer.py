@@ -118,4 +118,4 @@ def test_a_group_alone_is_not_the_best_of_any(answer_of):
 def test_the_command_that_repeats_the_best_is_a_sweep_over_its_seeds(answer_of, tmp_path: Path):
     answer_of(best=BEST, near=NEAR)
     findings = analyze([tmp_path], find_runs([tmp_path]))
-    assert repeat_commands(findings.best_group) == ["python src/train.py -m model=best optim.lr=0.0001 seed=1,2,3"]
+    assert repeat_commands(findings.best_group) == ["python src/train.py -m model=best optim.lr=1e-4 seed=1,2,3"]

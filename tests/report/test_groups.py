@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from run_folders import leave_run
 from trainlab.report.findings import analyze
+from trainlab.report.group_table import groups_table
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
 from trainlab.report.tables import group_tables
@@ -165,3 +167,14 @@ def test_an_epoch_as_long_as_many_makes_seconds_doubtful(study: Path):
         assert (
             any(warning.startswith("1 run has an epoch more than 5 times its median: ") for warning in said) is doubtful
         )
+
+
+def test_the_table_of_groups_in_a_terminal_has_intervals_and_differences(study: Path):
+    leave_run(study / "wild", [9.0], [0.1], 1, "wild", status="diverged")
+    table, note = groups_table(analyze([study], find_runs([study]))).renderables
+    cells = {column.header: list(column.cells) for column in table.columns}
+    assert cells == {
+        **{"group": ["selu", "elu", "wild"], "val acc": ["53.0 % ± 2.5", "48.0 % ± 2.5", "diverged"]},
+        **{"n": ["3", "3", "0 of 1"], "behind": ["-", "5.0 ± 0.1*", "-"], "p (Holm)": ["-", "4e-5", "-"]},
+    }
+    assert "significantly worse than the best" in str(note)

@@ -156,7 +156,7 @@ def test_one_run_is_its_settings_and_what_it_reached(leave, tmp_path: Path, no_f
     assert "Validation accuracy 50.00 % at epoch 2 of 2, the lowest validation loss. Validation loss 1.0000; " in text
     assert " Settings: elu lr=1e-4, seed 3." in text
     assert ["optim.lr", "1e-4"] in page.rows
-    assert "python src/train.py model=elu optim.lr=0.0001 seed=3" in page.text
+    assert "python src/train.py model=elu optim.lr=1e-4 seed=3" in page.text
     for word in ("Three questions", "group", "interval", "defaults:", "Best:"):
         assert word not in page.text, word
 

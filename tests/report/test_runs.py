@@ -95,3 +95,8 @@ def test_a_folder_of_another_program_alone_is_no_run(tmp_path: Path, caplog: pyt
     assert caplog.messages == [f"not a trainlab run, ignored: {tmp_path / 'scores'}"]
     with pytest.raises(FileNotFoundError, match="there is no trainlab run in"):
         read_run(tmp_path / "lists")
+
+
+def test_a_folder_that_is_misspelled_is_named(study: Path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*/selu,9; did you mean .*/selu,[123]\?"):
+        find_runs([study / "selu,9"])

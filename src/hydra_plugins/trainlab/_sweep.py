@@ -24,7 +24,7 @@ from trainlab.console import output, say, say_error, status_line
 from trainlab.loggers.hyperparameters import Value, pass_swept
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line, tensorboard_line
-from trainlab.report import analyze, find_runs, runs_table, write_report
+from trainlab.report import analyze, find_runs, groups_table, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
 from trainlab.sweep.executors.local import run_items
@@ -250,7 +250,7 @@ def _run_command(command: Sequence[str]) -> None:
 
 
 def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
-    """Print a table of the runs in ``folders`` and which group is best, and write the report of the sweep."""
+    """Print tables of the runs in ``folders`` and of the groups, and which is best, and write the sweep's report."""
     folders = [folder for folder in folders if (folder / "result.json").exists()]
     if not folders:
         return
@@ -258,7 +258,7 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     console.print(runs_table(find_runs(folders), Path.cwd(), console.width))
     try:
         findings = analyze([sweep_dir], find_runs([sweep_dir]))
-        console.print(Text(findings.answer()))
+        console.print(groups_table(findings), Text(findings.answer()))
         say(f"report: {write_report([sweep_dir], None, findings)}")
     except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")

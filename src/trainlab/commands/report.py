@@ -16,7 +16,7 @@ from trainlab.runs.files import describe_os_error
 
 
 def main() -> None:
-    """Print a table of all runs under the folders and write the report."""
+    """Print tables of the runs under the folders and of their groups, and which is best; write the report."""
     parser = command_parser("report", __doc__)
     parser.add_argument("folders", nargs="*", type=path_word, help="folders of runs or sweeps")
     parser.add_argument("--tags", metavar="TAG[,TAG]", help="only runs that have all of these tags")
@@ -34,7 +34,16 @@ def main() -> None:
 
     from rich.text import Text
 
-    from trainlab.report import analyze, diff_table, find_runs, read_run, runs_table, with_tags, write_report
+    from trainlab.report import (
+        analyze,
+        diff_table,
+        find_runs,
+        groups_table,
+        read_run,
+        runs_table,
+        with_tags,
+        write_report,
+    )
 
     console = output()
     try:
@@ -46,10 +55,10 @@ def main() -> None:
         if arguments.tags:
             runs = with_tags(runs, arguments.tags.split(","))
         findings = analyze(arguments.folders, runs)
-        console.print(Text(findings.answer()))
-        console.print(runs_table(runs, Path.cwd(), console.width))
+        console.print(runs_table(runs, Path.cwd(), console.width), groups_table(findings))
         if repeats := findings.describe_repeats():
             console.print(Text(repeats))
+        console.print(Text(findings.answer()))
         print(f"report: {write_report(arguments.folders, arguments.output_dir, findings)}")
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error, '--output-dir')}")

@@ -11,6 +11,7 @@ from trainlab.report.descriptions import (
 from trainlab.report.diff import diff_table
 from trainlab.report.findings import Findings, analyze
 from trainlab.report.formatting import TEST_NOTE, format_bounds, format_mean, format_p, format_points
+from trainlab.report.group_table import groups_table
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.labels import NOT_GIVEN, value_of
 from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
@@ -61,6 +62,7 @@ __all__ = [
     "format_p",
     "format_points",
     "group_runs",
+    "groups_table",
     "legend_below",
     "load_runs",
     "mean_over_seeds",

@@ -1,5 +1,6 @@
 """Folders of runs, and of other programs, which are ignored."""
 
+import difflib
 import logging
 import os
 import re
@@ -24,7 +25,7 @@ def run_folders(folders: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for top in folders:
         if not top.is_dir():
-            raise FileNotFoundError(f"there is no folder {top}; give one under outputs/")
+            raise FileNotFoundError(f"there is no folder {top}; {_suggest(top)}")
         for folder, subfolders, files in os.walk(top):
             subfolders[:] = sorted(name for name in set(subfolders) - _WITHOUT_RUNS if not name.startswith("."))
             if not _FILES.isdisjoint(files):
@@ -40,6 +41,12 @@ def run_folders(folders: Sequence[Path]) -> list[Path]:
         where = ", ".join(map(str, folders))
         raise FileNotFoundError(f"there is no trainlab run under {where}; give a folder under outputs/")
     return by_kind[True]
+
+
+def _suggest(top: Path) -> str:
+    beside = [path.name for path in top.parent.iterdir() if path.is_dir()] if top.parent.is_dir() else []
+    close = difflib.get_close_matches(top.name, beside, n=1)
+    return f"did you mean {top.with_name(close[0])}?" if close else "give one under outputs/"
 
 
 def is_run(folder: Path) -> bool:

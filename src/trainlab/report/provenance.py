@@ -11,6 +11,7 @@ from trainlab.report.formatting import count_of, listed
 from trainlab.report.groups import Group
 from trainlab.report.runs import Run
 from trainlab.runs.fingerprint import training_overrides
+from trainlab.runs.numbers import short_number
 
 MAX_LABELS = 5
 PROGRAM = "python src/train.py"  # before 0.3 there was no other
@@ -84,11 +85,22 @@ def repeat_command(run: Run) -> str:
     There is none for a run that continues one with other settings.
     """
     assert not run.problem and not run.continued
-    overrides = [
-        override for override in training_overrides(run.result.overrides) if not override.startswith("ckpt_path=")
-    ]
-    program = run.result.provenance.get("program", PROGRAM)
-    return " ".join([program, *map(shlex.quote, overrides)])
+    given = [word for word in run.result.overrides if word.startswith("output_dir=")]
+    overrides = [word for word in training_overrides(run.result.overrides) if not word.startswith("ckpt_path=")]
+    return " ".join([_program(run), *map(shlex.quote, map(_as_people_type, [*overrides, *given]))])
+
+
+def _program(run: Run) -> str:
+    """What started it: a script of a checkout by the path that was typed."""
+    program = str(run.result.provenance.get("program", PROGRAM))
+    typed = re.match(r"python \S*src/train\.py", str(run.result.provenance.get("command")))
+    return typed[0] if typed and program == PROGRAM else program
+
+
+def _as_people_type(override: str) -> str:
+    """ "optim.lr=1e-4" for "optim.lr=0.0001"."""
+    key, equals, value = override.partition("=")
+    return f"{key}{equals}{short_number(value)}"
 
 
 def repeat_commands(group: Group) -> list[str]:
@@ -101,7 +113,7 @@ def repeat_commands(group: Group) -> list[str]:
         and all(f" seed={run.seed}" in repeat_command(run) for run in runs)
     ):
         seeds = ",".join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
-        program = runs[0].result.provenance.get("program", PROGRAM)
+        program = _program(runs[0])
         return [f"{program} -m{' '.join(words[0]).removeprefix(program)} seed={seeds}"]
     return [repeat_command(run) for run in runs]
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MAX_METRICS = 2  # columns of validation metrics
 MAX_NAME = 40  # characters of a run that stay on one line
 _S_PER_EPOCH = "median s/epoch"
-_TEXTS = ("run", "status", "tags")  # columns, as opposed to figures
-MAX_ROWS, MOST_ROWS = 40, 20  # of a table in a terminal; if there are more runs, the best of them
+_TEXTS = ("run", "group", "status", "tags")  # columns, as opposed to figures
+MAX_ROWS = 20  # of a table in a terminal; if there are more, the best of them
 MAX_REASONS, MAX_NAMED = 10, 3  # lines below the table, and runs named on each
 
 
@@ -137,7 +137,7 @@ def runs_table(runs: Sequence[Run], root: Path, width: int = 10_000) -> Lines:
     ``width`` has no room for them beside names of up to ``MAX_NAME`` characters.
     """
     metrics = TaskMetrics.merged(kinds_of(runs))
-    best = runs if len(runs) <= MAX_ROWS else runs[:MOST_ROWS]
+    best = runs[:MAX_ROWS]
     names = names_of(runs, root)
     columns = {"run": [names[run.folder] for run in best]}
     figures = [figures_of(run, metrics.every) for run in best]
@@ -166,10 +166,10 @@ def runs_table(runs: Sequence[Run], root: Path, width: int = 10_000) -> Lines:
     if left_out:
         below.append(f"{listed(left_out)} in the report")
     note = TEST_NOTE.removesuffix(".")
-    return Lines(_table(columns), *map(Text, filter(None, ["; ".join(below), note])), *_reasons(runs, names))
+    return Lines(text_table(columns), *map(Text, filter(None, ["; ".join(below), note])), *_reasons(runs, names))
 
 
-def _table(columns: Mapping[str, Sequence[str]]) -> Table:
+def text_table(columns: Mapping[str, Sequence[str]]) -> Table:
     """Texts by heading: names whole up to ``MAX_NAME`` characters, figures on one line."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, texts in columns.items():

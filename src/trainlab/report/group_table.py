@@ -1,0 +1,29 @@
+"""The table of groups for a terminal."""
+
+from rich.console import Group as Lines
+from rich.text import Text
+
+from trainlab.report.findings import Findings
+from trainlab.report.formatting import format_estimate
+from trainlab.report.run_table import MAX_ROWS, text_table
+from trainlab.report.tables import group_tables
+
+
+def groups_table(findings: Findings) -> Lines:
+    """Mean with its 95 % interval, seeds, and how far behind the best, of the best groups; nothing of one alone."""
+    if len(findings.groups) < 2:
+        return Lines()
+    estimates = {
+        group.label: format_estimate(group.comparison, group.metrics.compared_by) for group in findings.compared
+    }
+    lines = []
+    for table in group_tables(findings):
+        rows = [[text for text, _ in row] for row in table.rows[:MAX_ROWS]]
+        shown = [i for i, heading in enumerate(table.headings) if heading.startswith(("group", "n", "behind", "p "))]
+        columns = {table.headings[i].removesuffix(" (points)"): [row[i] for row in rows] for i in shown}
+        values = [estimates.get(label, text) for label, text, *_ in rows]
+        left = f"the best {len(rows)} of {len(table.rows)} groups; " if len(rows) < len(table.rows) else ""
+        note = f"{left}± half of a 95 % interval; * significantly worse than the best (p < 0.05, corrected)"
+        of_group, *others = columns.items()
+        lines += [text_table(dict([of_group, (table.headings[1], values), *others])), Text(note)]
+    return Lines(*lines)
