@@ -1,6 +1,7 @@
 """The table of groups for a terminal."""
 
 from rich.console import Group as Lines
+from rich.console import RenderableType
 from rich.text import Text
 
 from trainlab.report.findings import Findings
@@ -16,7 +17,7 @@ def groups_table(findings: Findings) -> Lines:
     estimates = {
         group.label: format_estimate(group.comparison, group.metrics.compared_by) for group in findings.compared
     }
-    lines = []
+    lines: list[RenderableType] = []
     for table in group_tables(findings):
         rows = [[text for text, _ in row] for row in table.rows[:MAX_ROWS]]
         shown = [i for i, heading in enumerate(table.headings) if heading.startswith(("group", "n", "behind", "p "))]
