@@ -35,11 +35,14 @@ class SweepFailed(Exception):
     Attributes:
         status: exit status.
         mistakes: what is wrong with invalid jobs, by number; then none was started.
+        is_said: whether the message has been printed already.
     """
 
-    def __init__(self, message: str, status: int = 1, mistakes: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, message: str, status: int = 1, mistakes: Mapping[int, str] | None = None, is_said: bool = False
+    ) -> None:
         super().__init__(message)
-        self.status, self.mistakes = status, mistakes or {}
+        self.status, self.mistakes, self.is_said = status, mistakes or {}, is_said
 
 
 class Ended(BaseException):
@@ -81,8 +84,8 @@ def load_libraries() -> None:
     """Import PyTorch and Lightning, which takes most of the time of a start; a line on a terminal names them."""
     with gc_paused():
         for name, module in {"PyTorch": "torch", "Lightning": "lightning"}.items():
-            status_line.show(f"loading {name}")
-            importlib.import_module(module)
+            with status_line.counting(f"loading {name}"):
+                importlib.import_module(module)
 
 
 def run_script(main: Callable[[], Any], is_long: bool = False) -> None:
@@ -113,7 +116,7 @@ def run_script(main: Callable[[], Any], is_long: bool = False) -> None:
     except (Ended, Exception) as ended:
         status_line.clear()
         status, message = explain(ended.error if isinstance(ended, Ended) else ended)
-        if _is_first_process():
+        if message and _is_first_process():
             say_error(without_passwords(message))
         sys.exit(status)
 
@@ -151,7 +154,7 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
 
     script = Path(sys.argv[0]).stem
     if isinstance(error, SweepFailed):
-        return error.status, f"error: {error}"
+        return error.status, "" if error.is_said else f"error: {error}"
     if isinstance(error, WrongArguments):
         return 2, _message(str(error))
     if isinstance(error, InstantiationException):

@@ -5,9 +5,11 @@ import logging
 import os
 import sys
 import textwrap
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Self
 
 from rich.console import Console
@@ -17,7 +19,8 @@ from trainlab.passwords import without_passwords
 
 # What moves is on standard error: results on standard output can be read by other programs.
 console = Console(stderr=True)
-_REFRESH_S = 0.1
+_REFRESH_S, _COUNT_S = 0.1, 0.2
+_SPINNER = "-\\|/"
 _RESUMABLE = "You're resuming from a checkpoint that ended before"  # an epoch: `Batches.start` is where
 
 
@@ -86,6 +89,27 @@ class StatusLine:
             sys.stderr.write(f"\r\x1b[K{text[: console.width - 1]}")
             sys.stderr.flush()
             self._is_shown = True
+
+    @contextmanager
+    def counting(self, text: str) -> Iterator[None]:
+        """Have ``text`` and the seconds so far as the line, which a thread keeps moving. Fork no process meanwhile."""
+        done, begun = threading.Event(), time.monotonic()
+
+        def count() -> None:
+            while not done.wait(_COUNT_S):
+                passed = time.monotonic() - begun
+                self.show(f"{_SPINNER[int(passed / _COUNT_S) % len(_SPINNER)]} {text} {passed:.0f} s")
+
+        self.show(f"{_SPINNER[0]} {text}")
+        thread = threading.Thread(target=count, daemon=True)
+        if on_terminal():
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if thread.is_alive():
+                thread.join()
 
     def clear(self) -> None:
         """Take the line away, and a progress bar until it is drawn again below what is printed now."""

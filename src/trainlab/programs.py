@@ -34,9 +34,24 @@ def tensorboard_line(root: Path, folders: Iterable[Path]) -> str:
     """The command that shows the curves of all runs below ``root``; "" if no event file is in ``folders``."""
     if not any(any(folder.glob("events.out.tfevents.*")) for folder in folders):
         return ""
+    return "curves: " + shlex.join(["tensorboard", "--logdir", _from_here(root)])
+
+
+def report_line(folder: Path) -> str:
+    """The command that makes the report of the runs in ``folder``."""
+    return "report: " + shlex.join([*command_words("report"), _from_here(folder)])
+
+
+def _from_here(path: Path) -> str:
     here = Path.cwd()
-    shown = root.relative_to(here) if root.is_relative_to(here) else root
-    return "curves: " + shlex.join(["tensorboard", "--logdir", str(shown)])
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def same_command(overrides: Iterable[str], name: str, *more: str) -> str:
+    """How the command with ``overrides`` is given again for the same folder, ``name``, with ``more`` settings."""
+    is_named = any(override.startswith("name=") for override in overrides)
+    settings = [*(() if is_named else (f"name={name}",)), *more]
+    return "the same command" + (f" with {' '.join(settings)}" if settings else "")
 
 
 def restart_words() -> list[str]:

@@ -94,7 +94,7 @@ def test_evaluation_without_training_gives_the_figures_of_the_training(outputs: 
     evaluated = json.loads((run / "eval.json").read_text())
     for key in ("test_loss", "test_acc"):  # the same weights, images and arithmetic
         assert evaluated[key] == trained[key]
-    assert f"{trained['test_acc']:.2%}" in done.stdout
+    assert f"{trained['test_acc']:.2%}".replace("%", " %") in done.stdout
 
 
 @pytest.mark.slow
@@ -176,9 +176,13 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
     assert "\r" not in done.stdout
     epochs = [line for line in done.stdout.splitlines() if line.startswith("epoch ")]
     assert [line[:11] for line in epochs] == ["epoch   1/2", "epoch   2/2"]
+    before = done.stdout.partition(epochs[0])[0].splitlines()[-1]
+    assert before.split() == ["loss", "acc", "loss", "acc"] and max(map(len, (before, *epochs))) <= 80
+    assert before.index("loss") + 4 == epochs[0].index("train") + len("train 2.3026")
     run = tmp_path / "copy" / "outputs" / "first"
     assert json.loads((run / "result.json").read_text())["metrics"]["epochs"] == 2
     assert list(run.glob("events.out.tfevents.*"))
+    assert done.stdout.splitlines()[-1] == f"report: python src/report.py {run}"
     assert not any((tmp_path / "elsewhere").iterdir())
 
 

@@ -59,7 +59,7 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
     assert plan[1].startswith("  7 solo: callbacks.fault is faults.Fault, and batches of a population are ")
     assert report == f"report: {folder / 'report.html'}"
     assert sorted(line.split("/7 ")[0] for line in job_lines) == sorted(str(i + 1) for i in range(7))
-    (killed,) = (line for line in job_lines if "+callbacks.fault.what=kill" in line)
+    (killed,) = (line for line in job_lines if " what=kill " in line)
     assert killed.endswith("s   failed: killed by signal 9 (SIGKILL); out of memory is the usual reason")
     (raised,) = (line for line in job_lines if "+callbacks.fault.what=raise" in line)
     assert re.search(r"   failed: (\w+): .*the cat pulled the plug.*; see .*/traceback\.txt$", raised)

@@ -23,7 +23,7 @@ from trainlab.config.compose import as_typed
 from trainlab.console import output, say, say_error, status_line
 from trainlab.loggers.hyperparameters import Value, pass_swept
 from trainlab.processes import count_cores, run_forked
-from trainlab.programs import command_line, tensorboard_line
+from trainlab.programs import command_line, same_command, tensorboard_line
 from trainlab.report import analyze, find_runs, groups_table, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
@@ -77,12 +77,16 @@ def launch_trainings(
             interrupted = run_items(items, work, state, gpus, on_failure == "stop", watch, jobs.sweep_dir.absolute())
         finally:
             watch.close()
+        message = "" if interrupted else _describe_failures(jobs, state)
         if reports:
+            if message:
+                say_error(f"error: {message}")  # before the results, which are what is read at the end
             report_on([job.folder for job in runs], jobs.sweep_dir)
     if interrupted:
         say_error(f"interrupted: {summary(state)}; {_same_command(jobs)} resumes from here")
         raise KeyboardInterrupt
-    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found})
+    failure = SweepFailed(message, is_said=reports)
+    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found}, failure)
 
 
 def print_plan(
@@ -267,20 +271,24 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
         say(line, wraps=False)
 
 
-def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobReturn]:
-    """Returns for Hydra's sweepers: the objective of each job, or one failure that describes all failed jobs.
-
-    ``runs`` maps each job to the number of its run, which aliases share.
-    """
-    messages = [summary(state)]
-    outcomes = [outcome.status for outcome in state.outcomes.values()]
-    if WAITING in outcomes or "interrupted" in outcomes:
+def _describe_failures(jobs: Jobs, state: State) -> str:
+    """Number of jobs by status, and what can be done about those that have not completed; "" if all have."""
+    outcomes = {outcome.status for outcome in state.outcomes.values()}
+    messages = []
+    if outcomes & {WAITING, "interrupted"}:
         messages.append(f"{_same_command(jobs)} resumes from here")
     if "failed" in outcomes:
         messages.append(f"{_same_command(jobs, 'sweep.retry_failed=true')} retries failed runs")
     if "diverged" in outcomes:
-        messages.append("diverged runs are not retried: training is deterministic; their messages say what to change")
-    failure = SweepFailed("; ".join(messages))
+        messages.append("diverged runs are not retried; their messages say what to change")
+    return "; ".join([summary(state), *messages]) if messages else ""
+
+
+def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int], failure: SweepFailed) -> list[JobReturn]:
+    """Returns for Hydra's sweepers: the objective of each job, or the one ``failure`` of the sweep.
+
+    ``runs`` maps each job to the number of its run, which aliases share.
+    """
     returns, objective = [], key_of(jobs.config.sweep.objective)
     for job, number in runs.items():
         outcome = state.outcomes[number]
@@ -298,6 +306,4 @@ def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int]) -> list[JobRetur
 
 def _same_command(jobs: Jobs, *more: str) -> str:
     """The command that resumes the sweep."""
-    named = any(override.startswith("name=") for override in as_typed(jobs.config.hydra.overrides.task))
-    settings = [*(() if named else (f"name={jobs.config.name}",)), *more]
-    return "the same command" + (f" with {' '.join(settings)}" if settings else "")
+    return same_command(as_typed(jobs.config.hydra.overrides.task), str(jobs.config.name), *more)

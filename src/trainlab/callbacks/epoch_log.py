@@ -40,6 +40,7 @@ class EpochLog(Callback):
         self.active = False
         self._trained: float | None = None
         self._end: float | None = None
+        self._has_headings = False
 
     @property
     def median_epoch_s(self) -> float:
@@ -98,7 +99,11 @@ class EpochLog(Callback):
         if trainer.is_global_zero:
             module = trainer.lightning_module
             if isinstance(module, TaskModule):
-                log.info(_line(row, trainer.max_epochs, module.task))
+                headings, line = _line(row, trainer.max_epochs, module.task)
+                if not self._has_headings:
+                    log.info(headings)
+                    self._has_headings = True
+                log.info(line)
             else:
                 log.info(_plain_line(row, train_metrics | progress.val_metrics, trainer.max_epochs))
 
@@ -111,17 +116,20 @@ class EpochLog(Callback):
         self.epoch_s, self.images_per_s = list(state_dict["epoch_s"]), list(state_dict["images_per_s"])
 
 
-def _line(row: dict[str, Any], max_epochs: int | None, task: Task) -> str:
+def _line(row: dict[str, Any], max_epochs: int | None, task: Task) -> tuple[str, str]:
+    """The line of an epoch, after one that names loss and score, for which others have no room in 80 columns."""
     of = f"/{max_epochs}" if max_epochs and max_epochs > 0 else ""
     (_, loss), (score_name, score), *more = task.known.items()
-
-    def pair(split: str) -> str:
-        value = row[score_name.replace("val", split)]
-        return f"   {split} {loss.format(row[f'{split}/loss'])} {score.format(value):>6}"
-
-    val = pair("val") if "val/loss" in row else ""
-    val += "".join(f"   {name.removeprefix('val/')} {m.format(row[name])}" for name, m in more if name in row)
-    return f"epoch {row['epoch'] + 1:3d}{of}{pair('train')}{val}   lr {row['lr']:.2e}   {row['epoch_s']:.1f} s"
+    name = score_name.removeprefix("val/")
+    width, epoch = max(len(name), 7), f"epoch {row['epoch'] + 1:3d}{of}"
+    headings, line = " " * len(epoch), epoch
+    for split in ("train", "val"):
+        headings += f"  {' ' * len(split)} {'loss':>{len(loss.format(row['train/loss']))}} {name:>{width}}"
+        if f"{split}/loss" in row:
+            values = loss.format(row[f"{split}/loss"]), score.format(row[f"{split}/{name}"])
+            line += f"  {split} {values[0]} {values[1]:>{width}}"
+    line += "".join(f"  {name.removeprefix('val/')} {m.format(row[name])}" for name, m in more if name in row)
+    return headings, f"{line}  lr {row['lr']:.2e}  {row['epoch_s']:.1f} s"
 
 
 def _plain_line(row: dict[str, Any], metrics: dict[str, float], max_epochs: int | None) -> str:

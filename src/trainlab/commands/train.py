@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 
 from trainlab.cli import bypass_hydra_errors, gc_paused, load_libraries, run_script
 from trainlab.config.resolvers import CONF
-from trainlab.console import say, status_line
-from trainlab.programs import tensorboard_line
+from trainlab.console import say, say_error, status_line
+from trainlab.programs import report_line, same_command, tensorboard_line
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
@@ -19,20 +19,29 @@ def main(cfg: DictConfig) -> float | None:
 
     with bypass_hydra_errors():
         load_libraries()
-        with gc_paused():
+        with status_line.counting("loading trainlab"), gc_paused():
             from trainlab.config.compose import resolve_job
             from trainlab.run import run
-            from trainlab.runs.folder import clean_up_on_error, is_main_process
+            from trainlab.runs.folder import LAST, clean_up_on_error, is_main_process
             from trainlab.tasks.metrics import key_of
 
         status_line.show("preparing the run")
         job = HydraConfig.get()
         with clean_up_on_error(Path(job.runtime.output_dir)):
             config = resolve_job(cfg, job)
-        result = run(config)
-        line = tensorboard_line(config.run_dir, [config.run_dir])
-        if line and job.mode is RunMode.RUN and is_main_process():  # and no job of a sweep, which has its own
-            say(line, wraps=False)
+        is_alone = job.mode is RunMode.RUN and is_main_process()  # and no job of a sweep, which has lines of its own
+        try:
+            result = run(config)
+        except KeyboardInterrupt:
+            if is_alone and (config.run_dir / LAST).exists():
+                say_error(
+                    f"interrupted: {same_command(config.overrides, str(config.settings['name']))} resumes from here"
+                )
+            raise
+        if is_alone:
+            report = report_line(config.run_dir) if result.status == "completed" else ""
+            for line in filter(None, (tensorboard_line(config.run_dir, [config.run_dir]), report)):
+                say(line, wraps=False)
         return result.metrics.get(key_of(config.settings["sweep"]["objective"]))
 
 

@@ -171,7 +171,7 @@ def best_of(losses: Losses) -> float:
     if not finite:
         raise SearchFailed(
             f"no learning rate from {min(losses):.2g} to {max(losses):.2g} has a finite validation loss; "
-            "set lr_search.min_lr lower or trainer.gradient_clip_val=1"
+            "set lr_search.min_lr lower"
         )
     longest = max(map(len, finite.values()))
     return min((lr for lr in finite if len(finite[lr]) == longest), key=lambda lr: min(finite[lr]))

@@ -9,7 +9,7 @@ import lightning
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 from trainlab.data import TrainingData
 from trainlab.data.batches import Batches
@@ -387,7 +387,8 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     def _advice(self) -> str:
         if self.trainer.precision == "16-true":
             return "set trainer.precision=bf16-true or 32-true: float16 has no number above 65504"
-        return "lower optim.lr or set trainer.gradient_clip_val=1"
+        clips = isinstance(self.optimizer, SGD)  # others divide by the size of gradients themselves
+        return "lower optim.lr" + " or set trainer.gradient_clip_val=1" * clips
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
