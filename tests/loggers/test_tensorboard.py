@@ -107,8 +107,8 @@ def test_columns_and_charts_are_those_of_the_metrics_of_the_task():
         "validation": {"mean absolute error": ["Multiline", ["val/mae$"]]},
         "training and validation": {
             "mean absolute error": ["Multiline", ["train/mae$", "val/mae$"]],
-            "learning rate": ["Multiline", ["while training/lr$"]],
         },
+        "learning rate": {"learning rate": ["Multiline", ["while training/lr$"]]},
     }
 
 
@@ -124,8 +124,8 @@ def test_charts_texts_and_the_order_of_sections(train):
     }
     assert charts["validation", "loss"] == ["val/loss$"]
     assert charts["training and validation", "accuracy"] == ["train/acc$", "val/acc$"]
-    texts = {name: found[f"{name}/text_summary"][0][1].tensor.string_val[0].decode() for name in ("config", "result")}
-    code = [line.removeprefix("    ") for line in texts["config"].splitlines()]
+    texts = {name: found[f"{name}/text_summary"][0][1].tensor.string_val[0].decode() for name in ("settings", "result")}
+    code = [line.removeprefix("    ") for line in texts["settings"].splitlines()]
     assert yaml.safe_load("\n".join(code)) == yaml.safe_load((folder / "config.yaml").read_text())
     assert f"val_loss | {result.metrics['val_loss']:.6g}" in texts["result"].splitlines()
     assert found["tags/text_summary"][0][1].tensor.string_val == [b"first, second"]

@@ -61,9 +61,9 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
     assert sorted(line.split("/7 ")[0] for line in job_lines) == sorted(str(i + 1) for i in range(7))
     (killed,) = (line for line in job_lines if " what=kill " in line)
     assert killed.endswith("s   failed: killed by signal 9 (SIGKILL); out of memory is the usual reason")
-    (raised,) = (line for line in job_lines if "+callbacks.fault.what=raise" in line)
+    (raised,) = (line for line in job_lines if " what=raise " in line)
     assert re.search(r"   failed: (\w+): .*the cat pulled the plug.*; see .*/traceback\.txt$", raised)
-    (fine,) = (line for line in job_lines if "+callbacks.fault.what=nothing" in line)
+    (fine,) = (line for line in job_lines if " what=nothing " in line)
     val_loss = results(folder)[key("nothing")]["metrics"]["val_loss"]
     assert f"   val loss {val_loss:.4f}, val acc " in fine and fine.endswith("s   completed")
     for reason in ("the cat pulled the plug", "killed by signal 9", "exit status 3", "the loss is not finite"):

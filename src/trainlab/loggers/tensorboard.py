@@ -35,7 +35,8 @@ LAYERS = {
 }
 HISTOGRAMS = {kind: f"within layers: {kind}" for kind in ("activations", "weights", "gradients")}
 FINAL = "without curves, for HPARAMS"  # one point each: that tab reads its metrics from scalars alone; comes last
-_TEXTS = [f"{name}/text_summary" for name in ("config", "tags", "result")]  # as `add_text` names them
+# As `add_text` names them. The TEXT tab sorts them by name: the result comes first. Settings were named config.
+_TEXTS = [f"{name}/text_summary" for name in ("result", "settings", "tags", "config")]
 Histograms = Mapping[str, Mapping[str, dict[str, Any] | None]]  # by kind and layer
 _EVENT_FILES = "events.out.tfevents.*"
 
@@ -88,7 +89,7 @@ class TensorBoard(TensorBoardLogger):
         for summary in (layout, *described):
             self.experiment.file_writer.add_summary(summary)
         if config:
-            self.experiment.add_text("config", _code(yaml.safe_dump({**config}, sort_keys=False, allow_unicode=True)))
+            self.experiment.add_text("settings", _code(yaml.safe_dump({**config}, sort_keys=False, allow_unicode=True)))
         if tags := config.get("tags"):
             self.experiment.add_text("tags", ", ".join(tags))
         self.experiment.flush()
@@ -156,7 +157,7 @@ def results(metrics: TaskMetrics) -> dict[str, str]:
 
 
 def charts(metrics: TaskMetrics) -> dict[str, dict[str, list[Any]]]:
-    """The charts of the CUSTOM SCALARS tab by section: one line per run, then training and validation together.
+    """The charts of the CUSTOM SCALARS tab by section: validation, training with validation, and the learning rate.
 
     TensorBoard colors lines by run, and tells tags apart by small symbols only.
     """
@@ -164,7 +165,8 @@ def charts(metrics: TaskMetrics) -> dict[str, dict[str, list[Any]]]:
     both = {metric.name: ["Multiline", [f"{metric.train_tag}$", f"{metric.tag}$"]] for metric in metrics.every}
     return {
         "validation": validation,
-        "training and validation": both | {"learning rate": ["Multiline", [f"{_tag('lr')}$"]]},
+        "training and validation": both,
+        "learning rate": {"learning rate": ["Multiline", [f"{_tag('lr')}$"]]},
     }
 
 
