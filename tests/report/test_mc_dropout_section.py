@@ -46,9 +46,9 @@ def test_words_and_table_of_one_run(study: Path, no_figures: None):
     section = text.partition("## MC dropout: predictions with dropout off, and left on †\n\n")[2].partition("\n## ")[0]
     assert section.startswith("".join(f"- {sentence}.\n" for sentence in SENTENCES))
     assert "| run | metric | samples | deterministic † | MC dropout † | difference † |" in section
-    accuracy = "| elu,1 | accuracy | 100 | 0.4966 (0.4865 to 0.5065) | 0.4978 (0.4868 to 0.5068) | "
+    accuracy = "| elu seed=1 | accuracy | 100 | 0.4966 (0.4865 to 0.5065) | 0.4978 (0.4868 to 0.5068) | "
     assert f"{accuracy}+0.0012 (-0.0015 to +0.0040) |" in section
-    assert "| elu,1 | mutual information | 100 | - | 0.0128 (0.0127 to 0.0129) | - |" in section
+    assert "| elu seed=1 | mutual information | 100 | - | 0.0128 (0.0127 to 0.0129) | - |" in section
     html = (study / "report.html").read_text()
     assert "MC dropout changes accuracy by +0.12 points, 95\N{NO-BREAK SPACE}% interval -0.15 to +0.40" in html
     assert "0.4978 (0.4868 to 0.5068)</td>" in html
@@ -61,7 +61,7 @@ def test_of_many_runs_each_has_its_sentence_on_accuracy(study: Path, no_figures:
     text = (study / "report.md").read_text()
     assert text.count("MC dropout changes accuracy") == 6
     assert "Brier" not in text
-    assert f"- selu,1: {SENTENCES[0]}." in text
+    assert f"- selu seed=1: {SENTENCES[0]}." in text
 
 
 @pytest.mark.parametrize("content", [{"test_acc": 0.5}, {"test_acc": 0.5, "metrics": {}, "mc_dropout": None}])

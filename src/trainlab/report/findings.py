@@ -18,7 +18,8 @@ from trainlab.report.formatting import capitalized, format_metric
 from trainlab.report.groups import OTHER_METRIC, Group, differing_hold_out, group_runs, why_not_compared
 from trainlab.report.labels import differing_keys
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
-from trainlab.report.runs import Run, kinds_of, relative_path
+from trainlab.report.run_table import names_of
+from trainlab.report.runs import Run, kinds_of
 from trainlab.report.search import Search, describe_best_trial, read_search
 from trainlab.report.warnings import describe_repeats, run_warnings
 from trainlab.tasks.reported import TaskMetrics
@@ -233,11 +234,11 @@ class Findings:
 
     def describe_mc_dropout(self, root: Path) -> list[str]:
         """What can be claimed of each run that was evaluated with MC dropout; folders relative to ``root``."""
-        runs = self.evaluated_with_mc_dropout
+        runs, names = self.evaluated_with_mc_dropout, names_of(self.runs, root)
         sentences = []
         for run in runs[:MAX_MC_DROPOUT_RUNS]:
             assert run.mc_dropout
-            of_run = f"{relative_path(run.folder, root)}: " if len(runs) > 1 else ""
+            of_run = f"{names[run.folder]}: " if len(runs) > 1 else ""
             kept = run.mc_dropout.sentences if len(runs) <= MAX_MC_DROPOUT_IN_FULL else run.mc_dropout.sentences[:1]
             sentences += [f"{of_run}{sentence}." for sentence in kept]
         return sentences

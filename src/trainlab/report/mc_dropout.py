@@ -1,7 +1,7 @@
 """The table of runs whose checkpoints were evaluated with MC dropout."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainlab.report.evaluations import SIDES, Estimate
@@ -17,18 +17,21 @@ _MC_DROPOUT_NOTE = (
 )
 
 
-def mc_dropout_table(runs: Sequence[Run], root: Path) -> Table | None:
-    """One row for each metric of each of ``runs``, which were evaluated with MC dropout; None without any."""
+def mc_dropout_table(runs: Sequence[Run], names: Mapping[Path, str], root: Path) -> Table | None:
+    """One row for each metric of each of ``runs``, which were evaluated with MC dropout; None without any.
+
+    ``names`` are by folder; links are relative to ``root``.
+    """
     if not runs:
         return None
     rows: list[list[Cell]] = []
     for run in runs[:MAX_MC_DROPOUT_RUNS]:
         assert run.mc_dropout
-        where = relative_path(run.folder, root)
+        name_of_run = (names[run.folder], relative_path(run.folder, root))
         samples = run.mc_dropout.samples
         for name, sides in run.mc_dropout.metrics.items():
             values = [_estimate(sides.get(side), "+" if side == SIDES[2] else "") for side in SIDES]
-            rows.append([(where, where), (name, name), (str(samples), samples), *values])
+            rows.append([name_of_run, (name, name), (str(samples), samples), *values])
     left = f" The first {MAX_MC_DROPOUT_RUNS} of {len(runs)} runs." if len(runs) > MAX_MC_DROPOUT_RUNS else ""
     headings = ["run", "metric", "samples", "deterministic †", "MC dropout †", "difference †"]
     return Table(headings, rows, _MC_DROPOUT_NOTE + left, link="run")

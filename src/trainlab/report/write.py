@@ -21,7 +21,7 @@ from trainlab.report.plots.curves import curves_note
 from trainlab.report.plots.groups import RANKED, plot_groups
 from trainlab.report.plots.search import SEARCH, plot_search
 from trainlab.report.provenance import repeat_commands
-from trainlab.report.run_table import rows_of
+from trainlab.report.run_table import names_of, rows_of
 from trainlab.report.runs import find_runs
 from trainlab.report.search import describe_search
 from trainlab.report.tables import (
@@ -41,6 +41,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_LABEL = 48
 _LABELS = ("group", "")
 _PROSE = ("reason", "runs", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
+_LONG_HEADING = 16  # characters; longer ones would be on four lines over short numbers
 _MAX_UNFOLDED = 12  # rows of the table of runs, if there are groups
 _AGAINST_BEST = "The best against each other group"
 
@@ -150,6 +151,7 @@ def column_classes(table: Table) -> list[str]:
             "test": "†" in heading,
             "prose": heading in _PROSE and not is_number,
             "label": heading in _LABELS,
+            "wide": len(heading) > _LONG_HEADING,
             "interval": heading == "95 % interval",
         }
         classes.append(" ".join(name for name, holds in named.items() if holds))
@@ -177,7 +179,7 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
         "mc_dropout_title": MC_DROPOUT_TITLE,
         "tables": {
             "groups": group_tables(findings) if findings.groups and not findings.only_run else [],
-            "mc_dropout": mc_dropout_table(findings.evaluated_with_mc_dropout, root),
+            "mc_dropout": mc_dropout_table(findings.evaluated_with_mc_dropout, names_of(findings.runs, root), root),
             "ranking": ranking_table(findings, root),
             "unfinished": unfinished_table(findings, root),
             "pairs": pair_matrices(findings),
