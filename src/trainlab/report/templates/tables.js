@@ -6,7 +6,7 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {
-    heading.querySelector("button")?.addEventListener("click", () => {
+    heading.addEventListener("click", () => { // with the room above its button
       const falling = heading.getAttribute("aria-sort") === "ascending";
       headings.forEach((other) => other.setAttribute("aria-sort", "none"));
       heading.setAttribute("aria-sort", falling ? "descending" : "ascending");
