@@ -80,7 +80,7 @@ def test_the_runs_of_a_sweep_can_be_tested_later(tmp_path):
     assert done.returncode == 0, done.stderr
     assert all(set(TEST) <= result["metrics"].keys() for result in results(study).values())
     refused = sweep("seed=1,2,3", *arguments[1:], "train=false")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "train=false tests a completed run, and in" in refused.stderr
     assert not list(study.glob("*seed=3*"))
 

@@ -79,7 +79,7 @@ def test_names_the_rule_the_value_and_the_key(key: str, value: Any, rule: str):
 
 
 def test_settings_at_the_top_have_no_section():
-    with pytest.raises(ValueError, match=r"; set n$"):
+    with pytest.raises(ValueError, match=r"^n must be an integer, got 'a'$"):
         check_arguments(target, {"n": "a"}, "")
 
 

@@ -141,7 +141,7 @@ def _is_first_process() -> bool:
 
 
 def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[int, str]:
-    """Exit status and message: 2 for a configuration that does not compose, 1 for everything else.
+    """Exit status and message: 2 for a mistake in the settings, 1 for everything else.
 
     An exception that no setting explains is raised again.
 
@@ -158,15 +158,16 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
     if isinstance(error, WrongArguments):
         return 2, _message(str(error))
     if isinstance(error, InstantiationException):
-        return 1, _message(describe_instantiation_error(error))
+        return 2, _message(describe_instantiation_error(error))
     is_no_option = isinstance(error, ValueError) and str(error).startswith(NO_OPTION)
     if is_no_option or isinstance(error, HydraException | OmegaConfBaseException | YAMLError):
         arguments = sys.argv[1:] if arguments is None else arguments
         return 2, _message(describe_config_error(error, arguments, script, config_folder()))
     if isinstance(error, OSError):
-        return 1, _message(describe_os_error(error, "out" if script == "eval" else "output_dir"))
+        status = 2 if isinstance(error, FileNotFoundError) else 1  # which a setting names
+        return status, _message(describe_os_error(error, "out" if script == "eval" else "output_dir"))
     if isinstance(error, ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
-        return 1, _message(str(error))
+        return 1 if type(error).__name__ == "Diverged" else 2, _message(str(error))
     raise error
 
 

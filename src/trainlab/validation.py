@@ -43,10 +43,14 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], se
         if not _fits(value, hint):
             types, shown = _either(_type_names(hint)), "null" if value is None else repr(value)
             several = _is_flat(value) and "list" not in types
-            sweep = f", or sweep over the values: -m {setting}={','.join(map(str, value))}" if several else ""
+            ways = [f"set {setting}"] if section else []
             if hint is int and (ends := _RANGE.fullmatch(str(value))):
-                sweep = f", or sweep over the range: -m '{setting}=range({ends[1]},{int(ends[2]) + 1})'"
-            raise ValueError(f"{key} must be {types}, got {shown}; set {setting}{sweep}")
+                ways.append(f"sweep over the range: -m '{setting}=range({ends[1]},{int(ends[2]) + 1})'")
+            elif types.startswith(("a number", "an integer")) and ";" in str(value):
+                ways = [f"separate values by commas: -m {setting}={str(value).replace(';', ',')}"]
+            elif several:
+                ways.append(f"sweep over the values: -m {setting}={','.join(map(str, value))}")
+            raise ValueError(f"{key} must be {types}, got {shown}" + "; " * bool(ways) + ", or ".join(ways))
         if not _is_finite(value):
             raise ValueError(f"{key} must be finite, got {value!r}; set {setting}")
 

@@ -94,6 +94,7 @@ NOT_COMPOSED = {  # overrides: what the message has to say
     "optim=zebra": "optim has no option 'zebra'; there are: adadelta, adafactor, adagrad, adam,",
     "modell=bn": "there is no setting 'modell'; did you mean model=bn?",
     "+trainr.max_epochs=1": "there is no setting 'trainr.max_epochs'; did you mean trainer.max_epochs",
+    "seeds=3": "did you mean seed=3 for one run, or -m seed=1,2,3 for three?",
     "+foo=1": "there is no setting 'foo'; see --help",
     "-m seed=1,2 +foo=1": "there is no setting 'foo'; see --help",
     "--cfg job --package optim optim.lrr=1": "there is no setting 'optim.lrr'; did you mean optim.lr",
@@ -145,15 +146,17 @@ WRONG = {
     "model.num_classes=7": "num_classes must be the number of classes of the data, 10, got 7; set model.num_classes=10",
     "data.batch_size=301": "batch_size must be at most the 300 training images, got 301; set data.batch_size",
     "data.batch_size=abc": "batch_size must be an integer, got 'abc'; set data.batch_size",
-    "data.val_size=400": "val_size must be below the 400 training images, got 400; set data.val_size",
+    "data.val_size=400": "val_size must be below the 400 training images, got 400; set data.val_size=66",
+    "optim.lr=1e-3x": "lr must be a number, got '1e-3x'; set optim.lr",
+    "optim.lr=1e-3;3e-4": "lr must be a number, got '1e-3;3e-4'; separate values by commas: -m optim.lr=1e-3,3e-4",
     "data.flip=maybe": "flip must be true or false or alternating, got 'maybe'; set data.flip",
-    "seed=1-3": "seed must be an integer, got '1-3'; set seed, or sweep over the range: -m 'seed=range(1,4)'",
+    "seed=1-3": "seed must be an integer, got '1-3'; sweep over the range: -m 'seed=range(1,4)'",
     "trainer.devices=two": "devices must be a number, the numbers of some as [0,1], or auto, got 'two'",
-    "seed=abc": "seed must be an integer, got 'abc'; set seed",
-    "compile=3": "compile must be true or false, got 3; set compile",
+    "seed=abc": "seed must be an integer, got 'abc'\n",
+    "compile=3": "compile must be auto, true or false, got 3; set compile",
     "task.label_smoothing=1": "label_smoothing must be in [0, 1), got 1; set task.label_smoothing",
     "trainer.devices=1000": "available CPU cores, got 1000; set trainer.devices",
-    "trainer.max_epochs=x": "max_epochs must be an integer or null, got 'x'; set trainer.max_epochs",
+    "trainer.max_epochs=x": "max_epochs must be an integer, got 'x'; set trainer.max_epochs",
     "trainer.precision=7": "got 7; set trainer.precision",
     "trainer.accelerator=abacus": "invalid accelerator name",
     "scheduler=one_cycle trainer.max_epochs=-1": "needs at least 3 steps, got 0; set trainer.max_epochs",
@@ -194,7 +197,7 @@ def test_settings_that_are_not_there(overrides: str, mistake: Mistake, tmp_path:
 def test_invalid_settings(overrides: str, mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("trainlab.data.shapes.Shapes.read", lambda self: pytest.fail("data were read"))
     status, message = mistake(*overrides.split())
-    assert status == 1
+    assert status == 2
     assert WRONG[overrides] in message
     assert files_in(tmp_path / "out") == []
 
@@ -202,20 +205,20 @@ def test_invalid_settings(overrides: str, mistake: Mistake, tmp_path: Path, monk
 def test_a_gpu_that_is_not_there(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     status, message = mistake("trainer=gpu")
-    assert status == 1
+    assert status == 2
     assert message.startswith("accelerator=gpu needs a GPU, but none is available; set trainer=auto or trainer=cpu")
     assert files_in(tmp_path / "out") == []
 
 
 def test_an_empty_path_is_not_the_working_directory(mistake: Mistake, tmp_path: Path):
     status, message = mistake("data=image_folder", "data.root=", settings=("trainer=cpu",))
-    assert (status, message.strip()) == (1, "data.root must be a path, got ''; set data.root")
+    assert (status, message.strip()) == (2, "data.root must be a path, got ''; set data.root")
     assert files_in(tmp_path / "out") == []
 
 
 def test_a_folder_of_images_that_is_not_there(mistake: Mistake, tmp_path: Path):
     status, message = mistake("data=image_folder", f"data.root={tmp_path}/pets", settings=("trainer=cpu",))
-    assert status == 1
+    assert status == 2
     assert f"there is no folder {tmp_path}/pets/train" in message
     assert "set data.root" in message
     assert files_in(tmp_path / "out") == []
@@ -264,15 +267,15 @@ def test_invalid_settings_leave_a_finished_run_unchanged(mistake: Mistake, scrip
     before = {name: (run / name).read_bytes() for name in ("result.json", "config.yaml", "checkpoints/last.ckpt")}
 
     status, message = mistake("model.width=8")
-    assert status == 1
+    assert status == 2
     assert "run with other settings (model.width: 16, now 8). Set another name=" in message
 
     status, message = mistake("model.width=8", "name=other", f"ckpt_path={run / 'checkpoints' / 'last.ckpt'}")
-    assert status == 1
+    assert status == 2
     assert message.startswith("the checkpoint is of another architecture: module.linear_1.weight is (16, 3072) there")
     assert "use the model= options it was trained with, or another ckpt_path" in message
 
-    assert mistake("optim.lr=-1") == (1, "lr must be positive and finite, got -1; set optim.lr\n")
+    assert mistake("optim.lr=-1") == (2, "lr must be positive and finite, got -1; set optim.lr\n")
     assert {name: (run / name).read_bytes() for name in before} == before
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run"]
 
@@ -281,17 +284,17 @@ def test_invalid_settings_leave_a_finished_run_unchanged(mistake: Mistake, scrip
     ("arguments", "status", "expected"),
     [
         ((), 2, "ckpt_path must be given; set ckpt_path=..."),
-        (("ckpt_path=nowhere.ckpt",), 1, f"there is no checkpoint {Path('nowhere.ckpt').absolute()}; set"),
-        ((f"ckpt_path={__file__}",), 1, "cannot be read as a checkpoint"),
+        (("ckpt_path=nowhere.ckpt",), 2, f"there is no checkpoint {Path('nowhere.ckpt').absolute()}; set"),
+        ((f"ckpt_path={__file__}",), 2, "cannot be read as a checkpoint"),
         *(
             (("ckpt_path=x", f"{group}={option}"), 2, f"there is no setting '{group}'; ")
             for group, option in (("model", "bn"), ("trainer", "cpu"), ("data", "shapes"), ("no/such", "group"))
         ),
-        (("ckpt_path=x", "+model=bn"), 1, "there is no setting 'model'; there are: ckpt_path, data_root"),
-        (("ckpt_path=x", "out=[1]"), 1, "out must be a path or null, got [1]; set out"),
+        (("ckpt_path=x", "+model=bn"), 2, "there is no setting 'model'; there are: ckpt_path, data_root"),
+        (("ckpt_path=x", "out=[1]"), 2, "out must be a path or null, got [1]"),
         (("ckpt_pth=x",), 2, "there is no setting 'ckpt_pth'; did you mean ckpt_path=x?"),
-        (("ckpt_path=x", "mc_samples=many"), 1, "mc_samples must be an integer or null, got 'many'; set mc_samples"),
-        (("ckpt_path=x", "mc_samples=0"), 1, "mc_samples must be at least 1, got 0; set mc_samples"),
+        (("ckpt_path=x", "mc_samples=many"), 2, "mc_samples must be an integer or null, got 'many'"),
+        (("ckpt_path=x", "mc_samples=0"), 2, "mc_samples must be at least 1, got 0; set mc_samples"),
     ],
 )
 def test_evaluation(arguments: tuple[str, ...], status: int, expected: str, mistake: Mistake):
@@ -335,7 +338,7 @@ def test_an_error_that_no_setting_explains_keeps_its_traceback():
 
 def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_others_start(script: Script, tmp_path: Path, capfd):
     sweep = ("-m", f"output_dir={tmp_path / 'out'}", "name=sweep", "model=alpha_dropout", "model.dropout=0.1,1.5,0.2")
-    assert script("train.py", *TINY, *sweep) == 1  # the flag is also taken behind settings
+    assert script("train.py", *TINY, *sweep) == 2  # the flag is also taken behind settings
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "error: 1 of 3 jobs cannot be run, so none was started"
     assert lines[1:] == ["  model.dropout=1.5: dropout must be in [0, 1), got 1.5; set model.dropout"]
@@ -355,7 +358,7 @@ def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_others_start(script
     ],
 )
 def test_settings_of_a_sweep(override: str, expected: str, script: Script, tmp_path: Path, capfd):
-    assert script("train.py", "-m", *TINY, f"output_dir={tmp_path / 'out'}", "seed=1,2", override) == 1
+    assert script("train.py", "-m", *TINY, f"output_dir={tmp_path / 'out'}", "seed=1,2", override) == 2
     assert expected in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -383,8 +386,8 @@ def test_runs_without_a_name_that_start_in_one_second_have_folders_of_their_own(
     monkeypatch.setattr("trainlab.config.compose.time_name", lambda: "now")
     for seed in (1, 2):
         assert script("train.py", *TINY, f"output_dir={tmp_path}", f"seed={seed}") == 0
-    assert script("train.py", *TINY, f"output_dir={tmp_path}", "optim.lr=-1") == 1
-    assert script("train.py", "-m", *TINY, f"output_dir={tmp_path}", "optim.lr=-1,-2") == 1
+    assert script("train.py", *TINY, f"output_dir={tmp_path}", "optim.lr=-1") == 2
+    assert script("train.py", "-m", *TINY, f"output_dir={tmp_path}", "optim.lr=-1,-2") == 2
     assert script("train.py", *TINY, f"output_dir={tmp_path}", "--cfg", "job", "--resolve") == 0
     assert {path.parent.name for path in tmp_path.glob("*/result.json")} == {"now", "now_1"}
     assert len(list(tmp_path.iterdir())) == 2
@@ -400,7 +403,7 @@ def test_a_config_that_is_shown_has_the_paths_of_the_run(script: Script, tmp_pat
 
 def test_a_run_that_can_train_nothing_leaves_nothing(script: Script, tmp_path: Path):
     wrong = with_defaults(TINY, "trainer.max_epochs=0", f"output_dir={tmp_path}", "name=run")
-    assert script("train.py", *wrong) == 1
+    assert script("train.py", *wrong) == 2
     assert list(tmp_path.iterdir()) == []
 
 

@@ -45,11 +45,11 @@ def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_pat
     by_job = dict(line.strip().split(": ", 1) for line in lines[1:])
     assert len(lines) == 1 + len(by_job)
     assert by_job["model=bn_ (4 jobs)"].startswith("model has no option 'bn_'; did you mean bn")
-    assert by_job["seed=abc model=elu_he"] == "seed must be an integer, got 'abc'; set seed"
+    assert by_job["seed=abc model=elu_he"] == "seed must be an integer, got 'abc'"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
     done = sweep(mine(0.1), *where, "seed=1,2,4")
-    assert done.returncode == 1
+    assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert lines[0] == "error: 2 of 3 jobs cannot be run, so none was started"
     assert (
@@ -67,7 +67,7 @@ def test_all_mistakes_are_reported_together_before_anything_starts(mine, tmp_pat
 
 def test_mistakes_leave_nothing(tmp_path):
     done = sweep("optim.lr=-1,0", f"output_dir={tmp_path / 'out'}", "sweep.jobs=2")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert [line.strip() for line in done.stderr.splitlines()[1:]] == [
         f"optim.lr={lr}: lr must be positive and finite, got {lr}; set optim.lr" for lr in (-1, 0)
     ]
@@ -76,10 +76,16 @@ def test_mistakes_leave_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_a_mistake_of_all_jobs_is_reported_once_and_two_jobs_in_a_folder_are_one(tmp_path):
+    done = sweep("model=bn,selv", "optim.lrr=1e-3,1e-4", f"output_dir={tmp_path / 'out'}")
+    assert [line.strip().partition(":")[0] for line in done.stderr.splitlines()[1:]] == [
+        "model=bn (2 jobs)",
+        "model=selv (2 jobs)",
+    ]
+    assert "there is no setting 'optim.lrr'; did you mean optim.lr" in done.stderr and "lr=1e" not in done.stderr
     done = sweep("seed=1,2", "optim.lr=-1", f"output_dir={tmp_path / 'out'}")
     assert done.stderr == "error: lr must be positive and finite, got -1; set optim.lr\n"
     done = sweep("callbacks.progress=null,{_target_: trainlab.callbacks.ProgressBar}", f"output_dir={tmp_path / 'out'}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "has the folder of job 1, " in done.stderr
     assert not (tmp_path / "out").exists()
 

@@ -145,7 +145,7 @@ def checked(
 
     found: list[Job] = []
     mistakes: dict[int, str] = {}
-    statuses, gpus = {1}, 0
+    statuses, gpus = set[int](), 0
     measured: list[int] = []
     for process in run_forked(checks, ways, show):
         if process.returned is None:
@@ -160,7 +160,7 @@ def checked(
     same = aliases(found)
     mistakes |= same_folders([job for job in found if job.number not in same])
     if mistakes:
-        raise SweepFailed(describe_mistakes(mistakes, job_overrides), max(statuses), mistakes)
+        raise SweepFailed(describe_mistakes(mistakes, job_overrides), max(statuses, default=2), mistakes)
     return found, gpus, max(measured, default=None)  # every check uses some memory itself
 
 

@@ -6,9 +6,12 @@ import hydra
 from omegaconf import DictConfig
 
 from trainlab.cli import bypass_hydra_errors, gc_paused, load_libraries, run_script
+from trainlab.config.compose import as_typed, resolve_job
 from trainlab.config.resolvers import CONF
+from trainlab.config.value_types import check_numbers
 from trainlab.console import say, say_error, status_line
 from trainlab.programs import report_line, same_command, tensorboard_line
+from trainlab.runs.folder import LAST, clean_up_on_error, is_main_process
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
@@ -17,16 +20,16 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    job = HydraConfig.get()
     with bypass_hydra_errors():
+        with clean_up_on_error(Path(job.runtime.output_dir)):
+            check_numbers(as_typed(job.overrides.task), job.runtime.choices)
         load_libraries()
         with status_line.counting("loading trainlab"), gc_paused():
-            from trainlab.config.compose import resolve_job
             from trainlab.run import run
-            from trainlab.runs.folder import LAST, clean_up_on_error, is_main_process
             from trainlab.tasks.metrics import key_of
 
         status_line.show("preparing the run")
-        job = HydraConfig.get()
         with clean_up_on_error(Path(job.runtime.output_dir)):
             config = resolve_job(cfg, job)
         is_alone = job.mode is RunMode.RUN and is_main_process()  # and no job of a sweep, which has lines of its own

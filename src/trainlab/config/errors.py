@@ -141,6 +141,8 @@ def describe_instantiation_error(error: Exception) -> str:
 def _no_such_setting(key: str, keys: Sequence[str], value: str | None = None) -> str:
     if key == "model.num_classes":
         return f"there is no setting {key!r}: this network takes the number of outputs from the data; leave it out"
+    if key == "seeds":
+        return f"there is no setting 'seeds'; did you mean seed={value or 1} for one run, or -m seed=1,2,3 for three?"
     return f"there is no setting {key!r}; {describe_nearest(key, keys, value)}"
 
 

@@ -52,7 +52,8 @@ class Split:
             )
         if self.num_folds is None and self.val_size >= total:
             raise ValueError(
-                f"val_size must be below the {total} training images, got {self.val_size}; set data.val_size"
+                f"val_size must be below the {total} training images, got {self.val_size}; "
+                f"set data.val_size={max(1, total // 6)}"
             )
 
     def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:

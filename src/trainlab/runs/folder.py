@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trainlab.passwords import without_passwords
 from trainlab.runs.errors import Diverged, Interrupted
@@ -113,6 +112,8 @@ def result_written(result: Result, folder: Path) -> Iterator[None]:
 
 def is_interruption(error: BaseException) -> bool:
     """Whether an exception was caused by Ctrl-C, which Lightning turns into SystemExit, or by SIGTERM."""
+    from lightning.pytorch.utilities.exceptions import SIGTERMException  # takes seconds, and mistakes come before
+
     cause = error.__context__ if isinstance(error, SystemExit) else None
     return isinstance(error, KeyboardInterrupt | SIGTERMException) or isinstance(cause, KeyboardInterrupt)
 

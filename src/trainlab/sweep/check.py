@@ -1,6 +1,7 @@
 """Checks of all jobs of a sweep, before any of them starts."""
 
 import copy
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from dataclasses import replace
 from torch import nn
 
 from trainlab.config.build import Parts, build
+from trainlab.config.nearest import with_values
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
 from trainlab.data import TrainingData
@@ -139,14 +141,22 @@ def describe_mistakes(mistakes: Mapping[int, str], job_overrides: Sequence[Seque
     """Message that lists each mistake once, with its jobs."""
     by_message: dict[str, list[int]] = defaultdict(list)
     for number in sorted(mistakes):
-        by_message[mistakes[number]].append(number)
+        by_message[_without_values(mistakes[number], job_overrides[number])].append(number)
     if len(mistakes) == len(job_overrides) and len(by_message) == 1:
-        return mistakes[0]
+        return next(iter(by_message))
     lines = [f"{len(mistakes)} of {len(job_overrides)} jobs cannot be run, so none was started"]
     for message, numbers in [*by_message.items()][:_MAX_MISTAKES]:
         lines.append("\n    ".join(f"  {_name_jobs(numbers, job_overrides)}: {message}".splitlines()))
     more = len(by_message) - _MAX_MISTAKES
     return "\n".join(lines + [f"  and {more} more"] * (more > 0))
+
+
+def _without_values(message: str, overrides: Sequence[str]) -> str:
+    """Without values of the job in the settings that may be meant, so that a mistake of several values is one."""
+    wrong, asks, meant = message.partition("did you mean ")
+    for value in with_values(overrides).values():
+        meant = re.sub(rf"={re.escape(value)}(?=\?|,| or )", "", meant)
+    return wrong + asks + meant
 
 
 def _name_jobs(numbers: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
