@@ -40,7 +40,7 @@ def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(u
         assert eventually(lambda: first.poll() is not None or second.poll() is not None)
         (loser, winner) = (first, second) if first.poll() is not None else (second, first)
         refused = loser.finish()
-        assert refused.returncode == 1
+        assert refused.returncode == 2
         assert refused.stderr == (
             f"error: another sweep is running in {tmp_path / 'study'}; wait for it, or set another name=\n"
         )

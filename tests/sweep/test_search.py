@@ -159,7 +159,7 @@ def test_ctrl_c_keeps_what_it_has_and_nobody_else_gets_in_meanwhile(tmp_path):
     folder = tmp_path / "study"
     assert eventually(lambda: len(list(folder.glob("*/metrics.csv"))) == 1)
     refused = sweep(*arguments)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert refused.stderr == f"error: another search is running in {folder}; wait for it, or set another name=\n"
     process.send(signal.SIGINT)
     stopped = process.finish()
@@ -213,7 +213,7 @@ def test_on_failure_stop_ends_the_search_at_the_first(tmp_path):
 
 def test_a_search_without_validation_is_refused_before_its_first_trial(tmp_path):
     done = sweep(*SEARCH, SPACE[0], "trainer.limit_val_batches=0", "sweep.trials=2", f"output_dir={tmp_path}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == "error: a search needs validation for its val/loss; set trainer.limit_val_batches=1.0\n"
     assert not (tmp_path / "study" / "study.journal").exists()
 
