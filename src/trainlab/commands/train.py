@@ -1,6 +1,7 @@
 """Train a network, or with ``-m`` a sweep of networks. ``trainlab train --help`` lists the settings."""
 
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
@@ -20,7 +21,7 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    job = HydraConfig.get()
+    job: Any = HydraConfig.get()
     with bypass_hydra_errors():
         with clean_up_on_error(Path(job.runtime.output_dir)):
             check_numbers(as_typed(job.overrides.task), job.runtime.choices)
