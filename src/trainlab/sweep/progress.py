@@ -30,7 +30,7 @@ _METRICS, _MAX_COLUMNS = 2, 4  # metrics of a job; of all jobs together
 _GAP, _FIGURE_WIDTH, _STATUS_WIDTH = 2, 7, 17  # characters between columns, of a metric, of "epoch 12/100  34%"
 _REASON_WIDTH = 40  # characters of a reason that say something; all reasons are printed at the end
 _REFRESH_S, _LINES_S = 0.5, 60.0
-_DRAWING = 0.1  # maximal share of a core; a table of hundreds of running jobs reads hundreds of files
+_DRAWING = 0.15  # maximal share of a core; a table of hundreds of running jobs reads hundreds of files
 _STYLES = {
     **{"completed": "green", "debug": "blue", "pruned": "blue", "failed": "red", "diverged": "red"},
     **{"interrupted": "yellow", "running": "cyan"},
