@@ -66,9 +66,9 @@ def train_in_terminal(arguments: str, outputs: Path) -> str:
     """Run a sweep in a terminal. Returns the last screen with completed and running jobs on it."""
     command = [sys.executable, str(SRC / "train.py"), *arguments.split(), f"output_dir={outputs}"]
     screens = [screen for _, screen in terminal.record(command, COLUMNS, ROWS)]
-    return next(
-        screen for screen in reversed(screens) if "completed" in screen and re.search(r"[1-9]\d* running", screen)
-    )
+    plain = [re.sub(r"\x1b\[[\d;]*m", "", screen) for screen in screens]
+    shown = [i for i, text in enumerate(plain) if "completed" in text and re.search(r"[1-9]\d* running", text)]
+    return screens[shown[-1]]
 
 
 def draw_report(page: Page, outputs: Path) -> bytes:
