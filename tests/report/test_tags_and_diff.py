@@ -38,7 +38,7 @@ def test_a_run_records_its_tags_and_they_decide_nothing(train):
     assert (tagged.fingerprint, tagged.metrics) == (plain.fingerprint, plain.metrics)
     ((_, text),) = values(folder)["tags/text_summary"]
     assert text.tensor.string_val == [b"baseline, paper"]
-    with pytest.raises(ValueError, match=r"^tags must be a list, each a string, got 'paper'; set tags$"):
+    with pytest.raises(ValueError, match=r"^tags must be a list, each a string, got 'paper'$"):
         train("tags=paper", name="other")
 
 

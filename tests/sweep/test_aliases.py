@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.trainlab._jobs import Jobs
 from hydra_plugins.trainlab._sweep import _returns
 from sweeping import results, sweep
+from trainlab.cli import SweepFailed
 from trainlab.sweep.check import aliases, check_job, describe_aliases
 from trainlab.sweep.plan import KEEP, RETRY, RUN, Job
 from trainlab.sweep.state import State
@@ -64,7 +65,7 @@ def test_each_job_returns_the_objective_of_its_run(train, compose_config):
     alias = replace(run, number=1, overrides=("model=b",))
     JobRuntime.instance().set("name", "train")
     jobs = Jobs(None, None, OmegaConf.create({"sweep": {"objective": "val/loss"}}), 0)
-    returns = _returns(jobs, State([run], 1), {run: 0, alias: 0})
+    returns = _returns(jobs, State([run], 1), {run: 0, alias: 0}, SweepFailed(""))
     assert [(list(r.overrides), r.return_value) for r in returns] == [
         (["model=a"], result.metrics["val_loss"]),
         (["model=b"], result.metrics["val_loss"]),
