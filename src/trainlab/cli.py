@@ -163,11 +163,12 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
     if is_no_option or isinstance(error, HydraException | OmegaConfBaseException | YAMLError):
         arguments = sys.argv[1:] if arguments is None else arguments
         return 2, _message(describe_config_error(error, arguments, script, config_folder()))
+    in_training = getattr(error, "in_training", False)
     if isinstance(error, OSError):
-        status = 2 if isinstance(error, FileNotFoundError) else 1  # which a setting names
+        status = 2 if isinstance(error, FileNotFoundError) and not in_training else 1  # which a setting names
         return status, _message(describe_os_error(error, "out" if script == "eval" else "output_dir"))
     if isinstance(error, ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
-        return 1 if type(error).__name__ == "Diverged" else 2, _message(str(error))
+        return 1 if in_training or type(error).__name__ == "Diverged" else 2, _message(str(error))
     raise error
 
 

@@ -41,6 +41,7 @@ from trainlab.runs.folder import (
     result_written,
     run_folder_lock,
 )
+from trainlab.runs.notices import notify
 from trainlab.runs.provenance import device_name, provenance
 from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
@@ -146,7 +147,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         start, origin = find_start(parts, config, previous, folder, run_dir)
         result.compiled = parts.learner.compiled
         if result.compiled:
-            keep_compiled_code(Path(config["compile_cache_dir"]))
+            keep_compiled_code(config["compile_cache_dir"])
         if origin:
             result.provenance["continued_from"] = origin
         if previous:
@@ -161,6 +162,8 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         log.info("%s", parts.learner.describe_data())
         if about := parts.learner.describe_compilation():
             log.info(about)
+            if not parts.learner.compiled:
+                notify("compile", about)
         for note in one_batch_notes(config["trainer"]):
             log.warning(note)
         if (nodes := parts.trainer.num_nodes) > 1:

@@ -1,7 +1,6 @@
 """Which runs have compiled steps, and that whoever continues them keeps it."""
 
 import json
-import shutil
 
 import pytest
 
@@ -9,14 +8,19 @@ from conftest import STEPS
 from trainlab.config.build import build
 from trainlab.config.compose import compose
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.training.compilation import lacks_for_compilation
 
 ALL_STEPS = 2 * STEPS
+SUMMARY = "lightning.pytorch.callbacks.ModelSummary"
 AUTO = {
     "as long as the limit": ((f"compile_min_steps={ALL_STEPS}",), True),
     "a step shorter": ((f"compile_min_steps={ALL_STEPS + 1}",), False),
     "without a limit": (("trainer.max_epochs=-1",), True),
     "set": (("compile=true",), True),
     "switched off": (("compile=false", "compile_min_steps=1"), False),
+    "lower precision": (("trainer.precision=bf16-mixed", "compile_min_steps=1"), False),
+    "a callback of the user's": (("+callbacks.own={_target_: faults.Fault}", "compile_min_steps=1"), False),
+    "a callback of Lightning": ((f"+callbacks.own._target_={SUMMARY}", "compile_min_steps=1"), True),
     "accumulation": (("trainer.accumulate_grad_batches=2", "compile_min_steps=1"), False),
     "an optimizer without a rule": (("optim=muon", "compile_min_steps=1"), False),
 }
@@ -34,7 +38,8 @@ def test_the_settings_decide(case, compose_config):
 
 
 def test_without_a_compiler_long_runs_are_eager_and_say_so(compose_config, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setenv("CXX", "no-compiler")
+    lacks_for_compilation.cache_clear()
     learner = build(compose_config("compile_min_steps=1")).learner
     assert not learner.compiled
     assert "lacks a C++ compiler" in learner.describe_compilation()
@@ -42,6 +47,7 @@ def test_without_a_compiler_long_runs_are_eager_and_say_so(compose_config, monke
         build(compose_config("compile=true"))
     with pytest.raises(ValueError, match="begun with compiled steps"):
         learner.continue_as(True)
+    lacks_for_compilation.cache_clear()
 
 
 @pytest.mark.slow

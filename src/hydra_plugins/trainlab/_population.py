@@ -8,6 +8,7 @@ from functools import partial
 
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.config.run_config import RunConfig
+from trainlab.console import LogFormatter
 from trainlab.lr_search.apply import search_before_population
 from trainlab.population.runner import Population
 from trainlab.run import run
@@ -29,6 +30,7 @@ def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     write_output_to(log)
     logging.captureWarnings(True)
     shared, threads = logging.StreamHandler(), set[int]()  # of what no member logs; those of members
+    shared.setFormatter(LogFormatter())
     shared.addFilter(lambda record: record.thread not in threads)
     logging.root.setLevel(logging.INFO)
     logging.root.handlers[:] = [shared]

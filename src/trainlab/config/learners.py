@@ -20,8 +20,9 @@ from trainlab.tasks.logged import LoggedMetrics
 from trainlab.tasks.reported import TaskMetrics
 from trainlab.tasks.task import Task
 from trainlab.training.compilation import is_long, lacks_for_compilation
+from trainlab.training.foreign_callbacks import changes_no_step
 from trainlab.training.length import count_steps, limit_batches, limited
-from trainlab.training.lightning_internals import seed_batches
+from trainlab.training.lightning_internals import detects_anomalies, seed_batches
 from trainlab.training.module import TaskModule
 from trainlab.training.optimizer_checks import check_closure
 from trainlab.training.schedules import check_scheduler
@@ -82,7 +83,7 @@ class Learner(Protocol):
         """Whether its steps are compiled by trainlab. Known once it has been checked."""
 
     def describe_compilation(self) -> str:
-        """What there is to say about that, in a line; "" if there is nothing."""
+        """A line about how long compiling takes, or why steps are not compiled; "" otherwise."""
 
     def continue_as(self, compiled: bool) -> None:
         """Compile the steps, or not, as those of the checkpoint were that it continues.
@@ -119,6 +120,7 @@ class NetworkForTask:
     scheduler: Callable[[Optimizer, int], Any]
     trial: Optimizer
     compile_min_steps: int | None = None
+    _lacks: str = ""  # on this machine, to compile
 
     @property
     def trainer_settings(self) -> Mapping[str, Any]:
@@ -171,7 +173,9 @@ class NetworkForTask:
         """Decide whether steps are compiled, where the setting does not: by the config alone, so that it repeats."""
         on_cpu = trainer.strategy.root_device.type == "cpu"
         if self.compile_min_steps is not None and on_cpu and self.module.steps_can_be_one_graph(trainer, self.trial):
-            self.module.compile_step = is_long(total_steps, self.compile_min_steps)
+            tried = trainer.precision in ("32-true", "64-true") and not detects_anomalies(trainer)
+            tried = tried and all(map(changes_no_step, trainer.callbacks))  # type: ignore[attr-defined]  # set unseen
+            self.module.compile_step = tried and is_long(total_steps, self.compile_min_steps)
         self._lacks = lacks_for_compilation() if on_cpu and self.module.compile_step else ""
         if self._lacks and self.compile_min_steps is None:
             raise ValueError(f"compile=true needs {self._lacks}, got none; install it, or set compile=false")
@@ -183,7 +187,7 @@ class NetworkForTask:
         return self.module.compile_step
 
     def describe_compilation(self) -> str:
-        """That it takes a while, or why there is none."""
+        """That compiling takes a while, or what this machine lacks."""
         if self._lacks:
             return f"steps are not compiled and take about twice as long: this machine lacks {self._lacks}"
         return "compiling the training step: up to a minute, a few seconds the next time" if self.compiled else ""
@@ -191,7 +195,10 @@ class NetworkForTask:
     def continue_as(self, compiled: bool) -> None:
         """As the checkpoint was trained: compiled steps round differently."""
         if compiled and (lacks := self._lacks or lacks_for_compilation()):
-            raise ValueError(f"the run was begun with compiled steps, and this machine lacks {lacks}; install it")
+            raise ValueError(
+                f"the run was begun with compiled steps, and this machine lacks {lacks}; install it, or set another "
+                "name= to train anew"
+            )
         self.module.compile_step = compiled
 
     def set_lr(self, lr: float) -> None:

@@ -63,7 +63,8 @@ class CachingLoader(ConfigLoaderImpl):
         key = (config_name, run_mode, fixed, Path.cwd(), JobRuntime.instance().get("name"))
         if key not in self._composed:
             whole = super()._load_configuration_impl(config_name, [*fixed], run_mode)
-            if whole.hydra.job.env_copy:  # variables of the environment at the time of each composition
+            # Variables of the environment are those at each composition; options of other folders are not known here.
+            if whole.hydra.job.env_copy or whole.hydra.searchpath:
                 return None
             self._composed[key] = pickle.dumps(whole)
         cfg: DictConfig = pickle.loads(self._composed[key])  # faster than a deep copy

@@ -141,7 +141,7 @@ class OwnModule:
         return ""
 
     def continue_as(self, compiled: bool) -> None:
-        """As ever."""
+        """Nothing: its steps are its own."""
 
     def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
         """Seed what data and module draw in `setup`."""

@@ -1,9 +1,11 @@
 """Weights & Biases: one W&B run per run, which a resumed run continues."""
 
+import contextlib
 import json
 import logging
 import os
 import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from trainlab.loggers.hparams import SUCCESS
 from trainlab.loggers.tensorboard import OF_EPOCHS
+from trainlab.passwords import without_passwords
 from trainlab.tasks.reported import TaskMetrics
 
 # wandb takes a while to import, and is not always installed: only where something is written.
@@ -79,7 +82,8 @@ class WandB(WandbLogger):
         """Open the W&B run, define charts over epochs and the best values in the summary, and log the configuration."""
         import wandb
 
-        self._experiment = run = wandb.init(**self._wandb_init)
+        with _arguments_without_passwords():
+            self._experiment = run = wandb.init(**self._wandb_init)
         run.define_metric("epoch", hidden=True)
         for metric in metrics.every:
             run.define_metric(metric.tag, step_metric="epoch", summary=f"{metric.mode},last" if metric.mode else "last")
@@ -110,6 +114,17 @@ class WandB(WandbLogger):
         self.experiment.summary.update({**results, "status": status})
         self.experiment.finish(exit_code=0 if status in SUCCESS else 1)
         self._experiment = None
+
+
+@contextlib.contextmanager
+def _arguments_without_passwords() -> Iterator[None]:
+    """W&B records the command line."""
+    given = sys.argv
+    sys.argv = without_passwords(given)
+    try:
+        yield
+    finally:
+        sys.argv = given
 
 
 def history(path: Path) -> list[dict[str, Any]]:

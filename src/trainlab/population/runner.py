@@ -29,7 +29,7 @@ from trainlab.training.module import TaskModule
 from trainlab.training.step_report import StepReport
 
 _M_ARENA_MAX = -8  # in malloc.h
-# Rows of a compiled stack once members have left: few numbers, for which earlier runs have left compiled code.
+# Rows of a compiled stack once members have left: few numbers, so that earlier populations may have compiled them.
 _SIZES = sorted({1} | {factor * 2**power for power in range(16) for factor in (2, 3)})
 Work = Callable[[RunContext], Any]
 Choose = Callable[[list[int]], Collection[int]]
@@ -121,7 +121,7 @@ class Population:
         """Make the first ``steps`` steps of an epoch of all ``modules``."""
         held: Sequence[TaskModule]
         held, active = self._stack.members if self._stack else (), set(modules)
-        # Unused rows are removed at once, or where that means another compilation, once there are enough of them.
+        # Unused rows are removed at once, or where that means another compilation, down to one of few numbers.
         rows = next(size for size in _SIZES if size >= len(active)) if modules[0].compile_step else len(active)
         if self._stack is None or not active <= set(held) or len(held) > rows:
             on_cpu = modules[0].device.type == "cpu"  # Lightning moves members that end from a GPU to it

@@ -1,7 +1,7 @@
 """Comparisons of pairs of groups: by the metric of their task, and whether one converges faster than another."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -60,8 +60,7 @@ class Pair:
 def compare_all(groups: Sequence[Group]) -> list[Pair]:
     """All pairs of groups with a completed run and the same metric to compare by, in the order of the groups.
 
-    Holm's correction is over the pairs that the report describes: all pairs of few groups, of many those with the
-    first. Any other pair is corrected over all pairs.
+    Holm's correction is over all of them.
     """
     return [pair for alike in by_metric(groups) for pair in _compare(alike)]
 
@@ -76,13 +75,11 @@ def by_metric(groups: Sequence[Group]) -> list[list[Group]]:
 
 
 def _compare(compared: Sequence[Group]) -> list[Pair]:
+    """All pairs, whose p-values are corrected together: the best group was chosen by the same runs."""
     pairs = [Pair(a, b, _difference(a, b)) for a, b in combinations(compared, 2)]
-    corrected = _corrected(pairs, range(len(pairs)))
-    if len(compared) > MAX_DESCRIBED:
-        described = [i for i, pair in enumerate(pairs) if pair.first is compared[0]]
-        for i, pair in zip(described, _corrected(pairs, described), strict=True):
-            corrected[i] = pair
-    return corrected
+    tests = sum(pair.is_tested for pair in pairs)
+    ps = holm([pair.difference.p for pair in pairs])
+    return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, ps, strict=True)]
 
 
 def _difference(first: Group, second: Group) -> Difference:
@@ -90,13 +87,6 @@ def _difference(first: Group, second: Group) -> Difference:
         return Difference.untested(first.comparison.mean - second.comparison.mean, reason)
     pairable = not differing_hold_out([first, second])
     return difference(first.compared, second.compared, pairable, overlaps_of(first, second))
-
-
-def _corrected(pairs: Sequence[Pair], family: Collection[int]) -> list[Pair]:
-    chosen = [pairs[i] for i in family]
-    tests = sum(pair.is_tested for pair in chosen)
-    ps = holm([pair.difference.p for pair in chosen])
-    return [replace(pair, p=p, tests=tests) for pair, p in zip(chosen, ps, strict=True)]
 
 
 @dataclass(frozen=True)

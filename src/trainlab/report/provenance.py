@@ -74,6 +74,8 @@ def _differing_clocks(runs: Sequence[Run]) -> list[str]:
         if len(of) > 1:
             names = ", ".join([*of][:MAX_LABELS]) + (" and others" if len(of) > MAX_LABELS else "")
             return [f"The runs were made on {len(of)} {what} ({names}): their times are not comparable."]
+    if len({result.compiled for result in known}) > 1:
+        return ["Steps of some runs were compiled and those of others not: their times are not comparable."]
     if len(threads) > 1:
         return [f"The runs used {listed(sorted(threads, key=int), 'or')} threads: their times are not comparable."]
     return []

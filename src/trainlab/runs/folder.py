@@ -104,6 +104,7 @@ def result_written(result: Result, folder: Path) -> Iterator[None]:
                 write_atomically(folder / "traceback.txt", without_passwords(traceback.format_exc()).encode())
         with contextlib.suppress(OSError):  # the first error is raised below
             result.write(folder)
+        error.in_training = True  # type: ignore[attr-defined]  # for the exit status: no mistake in the settings
         if interrupted and not isinstance(error, Interrupted):
             raise Interrupted from error
         raise

@@ -14,7 +14,7 @@ def notify(subject: str, text: str) -> None:
             with Path(path).open("a") as file:
                 file.write(f"{json.dumps([subject, text])}\n")
         except OSError:  # the sweep that showed it has ended, or its disk is full; the log of the run has it
-            del os.environ[VARIABLE]
+            os.environ.pop(VARIABLE, None)
 
 
 _printed: set[str] = set()  # subjects; a process runs one sweep, a search in several parts

@@ -1,10 +1,12 @@
 """Checks of all jobs of a sweep, before any of them starts."""
 
 import copy
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -29,6 +31,7 @@ from trainlab.runs.fingerprint import fingerprint, identity, training_overrides
 from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.plan import CONTINUE, KEEP, OFF, RETRY, RUN, TEST, Job, labels
 from trainlab.tasks.reported import TaskMetrics
+from trainlab.training.length import limited
 
 _MAX_MISTAKES = 100
 _MAX_ALIASES = 6
@@ -71,18 +74,31 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     kept = inside if previous else folder
     late = (parts.network, config, parts.callbacks, parts.total_steps)
     start = start_checkpoint(ckpt_path, kept, bool(previous), *late)
-    config["compile"] = was_compiled(start) if start else parts.learner.compiled
+    if start:
+        parts.learner.continue_as(was_compiled(start))
+    config["compile"] = parts.learner.compiled
     failed = result is not None and result.status == "failed"
     off = config["sweep"]["population"] in (False, "off")
     return replace(
         job,
         todo=RETRY if failed else CONTINUE if previous else RUN,
+        max_epochs=_epochs_up_to(config["trainer"], parts, limit),
         devices=parts.trainer.world_size,
         on_gpu=parts.trainer.strategy.root_device.type != "cpu",
         settings=comparable(config),
         ineligible_reason=OFF if off else ineligible_reason(config, parts.trainer.world_size, parts.data),
         member_bytes=_member_bytes(parts, 8 if str(config["trainer"]["precision"]).startswith("64") else 4),
     )
+
+
+def _epochs_up_to(trainer: Mapping[str, Any], parts: Parts, max_epochs: int | None) -> int | None:
+    """Epochs that a run has at most, also by its steps; None for no limit that is known."""
+    max_steps, accumulate = trainer["max_steps"] or -1, trainer["accumulate_grad_batches"] or 1
+    if max_steps < 0 or not isinstance(parts.data, TrainingData):
+        return max_epochs
+    batches = limited(parts.data.count_batches(parts.trainer.world_size).train, parts.trainer.limit_train_batches)
+    epochs = math.ceil(max_steps / math.ceil(batches / accumulate))
+    return min(epochs, max_epochs or epochs)
 
 
 def _member_bytes(parts: Parts, itemsize: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from trainlab.sweep.plan import CONTINUE, Item, Job
 
 WORTH_S = 60.0  # minimal time that an item has run and has left; stopping it and starting its parts takes about 5 s
-_COMPILED = 5  # times as long with compile=true, as each part compiles again
+_COMPILED = 5  # times as long with compiled steps, as each part compiles again
 # Jobs of a part. A solo job is computed by other code, so its rounding would depend on the clock.
 MIN_JOBS = 2
 

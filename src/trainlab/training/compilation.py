@@ -1,10 +1,14 @@
 """Whether the steps of a training are compiled, and where torch keeps what it has compiled."""
 
+import functools
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+from trainlab.runs.files import setting_of_path
 
 AUTO = "auto"
 _CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # of torch; a value of the user's is left alone
@@ -25,18 +29,40 @@ def is_long(total_steps: int, min_steps: int) -> bool:
     return total_steps == 0 or total_steps >= min_steps
 
 
+@functools.cache
 def lacks_for_compilation() -> str:
-    """What torch lacks to compile for the CPU on this machine; "" where it has all."""
+    """What torch lacks to compile for the CPU on this machine; "" where it has all. Runs the compiler once."""
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if not shutil.which(compiler):
         return f"a C++ compiler ({compiler})"
-    header = Path(sysconfig.get_path("include"), "Python.h")
-    return "" if header.is_file() else f"Python's headers ({header})"
+    include = sysconfig.get_path("include")
+    command = [compiler, "-x", "c++", "-std=c++17", "-fsyntax-only", f"-I{include}", "-"]
+    if subprocess.run(command, input=b"#include <vector>\n#include <Python.h>\n", capture_output=True).returncode:
+        return f"a C++ compiler ({compiler}) that works with Python's headers ({include})"
+    return ""
 
 
-def keep_compiled_code(folder: Path) -> None:
-    """Have torch keep compiled code in ``folder``, for later processes, unless the user has named another."""
+def keep_compiled_code(folder: str | None) -> None:
+    """Have torch keep compiled code in ``folder``, for later processes, unless the user has named another.
+
+    Args:
+        folder: None for `trainlab/compiled` in the user's cache directory, or, where that cannot be written, torch's
+            own folder among the temporary files.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir  # takes a while to import
 
-    if os.environ.get(_CACHE_VARIABLE, "") in ("", default_cache_dir()):  # which torch sets, too
-        os.environ[_CACHE_VARIABLE] = str(folder)
+    if os.environ.get(_CACHE_VARIABLE, "") not in ("", default_cache_dir()):  # which torch sets, too
+        return
+    path = Path(folder or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "trainlab", "compiled")).expanduser()
+    with setting_of_path("compile_cache_dir", path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            if folder is None:
+                return
+            raise
+    if folder is not None or os.access(path, os.W_OK):
+        os.environ[_CACHE_VARIABLE] = str(path)

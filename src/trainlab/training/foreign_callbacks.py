@@ -47,6 +47,14 @@ def is_foreign(callback: Callback) -> bool:
     return not type(callback).__module__.startswith("trainlab.")
 
 
+def changes_no_step(callback: Callback) -> bool:
+    """Whether a callback leaves network and task as they are, so that compiled steps may be those of the first epoch.
+
+    Known of the callbacks of trainlab and Lightning alone: another may change a rate of dropout, or add hooks.
+    """
+    return type(callback).__module__.startswith(("trainlab.", "lightning.pytorch.callbacks."))
+
+
 def check_callbacks(callbacks: Mapping[str, Callback], on_cpu: bool, automatic: bool = False) -> None:
     """Raise ValueError where one of Lightning's callbacks would fail or have no effect.
 
