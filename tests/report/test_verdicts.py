@@ -114,7 +114,10 @@ def test_a_gap_that_only_the_correction_hides_is_said_with_both_p(pairs_of):
     assert describe_pair(pair).startswith(
         f"bn is 3.3 ± 0.5 points ahead of elu, but among {pair.tests} pairs that may be chance"
     )
-    assert f"p = {raw:.3f} alone, {format_p(pair.p).removeprefix('p = ')} by Holm over {pair.tests} pairs): add seeds." in describe_pair(pair)
+    assert (
+        f"p = {raw:.3f} alone, {format_p(pair.p).removeprefix('p = ')} by Holm over {pair.tests} pairs): add seeds."
+        in describe_pair(pair)
+    )
 
 
 def test_no_spread_claims_nothing(pairs_of):
