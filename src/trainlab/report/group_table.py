@@ -20,7 +20,7 @@ def groups_table(findings: Findings) -> Lines:
     lines: list[RenderableType] = []
     for table in group_tables(findings):
         rows = [[text for text, _ in row] for row in table.rows[:MAX_ROWS]]
-        shown = [i for i, heading in enumerate(table.headings) if heading.startswith(("group", "n", "behind", "p "))]
+        shown = [i for i, heading in enumerate(table.headings) if _is_shown(heading)]
         columns = {table.headings[i].removesuffix(" (points)"): [row[i] for row in rows] for i in shown}
         values = [estimates.get(label, text) for label, text, *_ in rows]
         left = f"the best {len(rows)} of {len(table.rows)} groups; " if len(rows) < len(table.rows) else ""
@@ -28,3 +28,7 @@ def groups_table(findings: Findings) -> Lines:
         of_group, *others = columns.items()
         lines += [text_table(dict([of_group, (table.headings[1], values), *others])), Text(note)]
     return Lines(*lines)
+
+
+def _is_shown(heading: str) -> bool:
+    return heading in ("group", "n") or heading.startswith(("behind", "p ("))
