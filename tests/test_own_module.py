@@ -374,7 +374,7 @@ def test_a_sweep_trains_each_run_solo_and_says_why(config_dir, tmp_path):
     settings = ["-m", *TWO, "module.lr=1e-3,1e-2", "seed=1,2", f"output_dir={tmp_path}", "name=sweep"]
     status, output = start(settings, tmp_path)
     assert status == 0, output
-    assert "4 solo: module is own_modules.Two, whose steps are its own: module.lr=0.001 seed=1" in output
+    assert "4 solo: module is own_modules.Two, whose steps are its own: lr=1e-3 seed=1" in output
     scores = [json.loads(path.read_text())["metrics"]["val_score"] for path in tmp_path.glob("sweep/*/result.json")]
     assert len(set(scores)) == 4
     assert "validation score" in (tmp_path / "sweep" / "report.html").read_text()

@@ -62,9 +62,11 @@ def assert_equal(works, folder, tolerance=1e-9):
 
 
 def cells():
-    """All of the matrix; by default a cell with batch normalization and one with dropout."""
+    """Each model with each optimizer, under the schedules in turn; by default one with normalization, one with dropout."""
     found = []
     for (i, model), (j, optimizer), (k, schedule) in product(*map(enumerate, (MODELS, OPTIMIZERS, SCHEDULES))):
+        if k != (i + j) % len(SCHEDULES) and (i, k) != (j % len(MODELS), j % 2):
+            continue
         marks = [] if (i, k) == (j % len(MODELS), j % 2) and optimizer in BY_DEFAULT else [pytest.mark.slow]
         found.append(pytest.param(model, optimizer, schedule, marks=marks, id=f"{model}, {optimizer}, {schedule}"))
     return found

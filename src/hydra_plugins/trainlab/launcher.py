@@ -98,7 +98,7 @@ def _describe(job_overrides: Sequence[Sequence[str]]) -> str:
     values: dict[str, dict[str, None]] = defaultdict(dict)
     for overrides in job_overrides:
         for override in overrides:
-            key, _, value = override.partition("=")
+            key, _, value = override.removeprefix("++").partition("=")
             values[key][short_number(value)] = None
     swept = [f"{key}={_listed([*of])}" for key, of in values.items() if len(of) > 1]
     return f"{len(job_overrides)} job{'s' * (len(job_overrides) > 1)}{': ' * bool(swept)}{' '.join(swept)}"
