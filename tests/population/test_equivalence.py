@@ -62,7 +62,7 @@ def assert_equal(works, folder, tolerance=1e-9):
 
 
 def cells():
-    """Each model with each optimizer, under the schedules in turn; by default one with normalization, one with dropout."""
+    """Each model with each optimizer, under one schedule; by default a cell of normalization, and one of dropout."""
     found = []
     for (i, model), (j, optimizer), (k, schedule) in product(*map(enumerate, (MODELS, OPTIMIZERS, SCHEDULES))):
         if k != (i + j) % len(SCHEDULES) and (i, k) != (j % len(MODELS), j % 2):
