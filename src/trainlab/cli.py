@@ -23,6 +23,9 @@ from trainlab.passwords import without_passwords
 from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import describe_os_error
 
+# How often a thread of GNU OpenMP looks for work before it sleeps, a hundredth of the default: some tens of
+# microseconds, longer than most pauses between two operations. A thread that waits takes the core from other processes.
+_SPINS = "3000"
 _ASKED_BY_US = "TRAINLAB_EXPLAINS"
 # Command lines with one of these only show something, or name the folder of the run.
 _ONLY_SHOW = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--shell-completion", "--version")
@@ -99,6 +102,8 @@ def run_script(main: Callable[[], Any], is_long: bool = False) -> None:
     """
     if is_long and _is_first_process() and not any(word.startswith(_ONLY_SHOW) for word in sys.argv[1:]):
         status_line.show("reading the configuration")
+    if "OMP_WAIT_POLICY" not in os.environ:  # read as PyTorch is imported
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     register_resolvers()
     warnings.formatwarning = _format_warning
     if os.environ.get("HYDRA_FULL_ERROR") == "1" and os.environ.get(_ASKED_BY_US) != "1":

@@ -15,6 +15,7 @@ from typing import Any
 
 INTERRUPTED = 130  # exit status after Ctrl-C
 POLL_S = 0.05
+THREADS, SHARE = "OMP_NUM_THREADS", "TRAINLAB_NUM_THREADS"  # what the user asks for; a sweep sets both to a job's share
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # By process, which may itself be a child: both ends of a pipe. It holds the end to write to, and never writes.
 _lifelines: dict[int, tuple[int, int]] = {}
@@ -127,6 +128,12 @@ def can_be_sent(value: Any) -> bool:
 def count_cores() -> int:
     """Cores of the processor that this process may use; all of them where the system knows no such limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_asked_for() -> int | None:
+    """OMP_NUM_THREADS, if the user has set it."""
+    asked = os.environ.get(THREADS, "")
+    return int(asked) if asked.isdecimal() and int(asked) and asked != os.environ.get(SHARE) else None
 
 
 def _child(work: Callable[[], Any], sender: Connection, lifeline: tuple[int, int]) -> None:

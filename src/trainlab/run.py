@@ -28,6 +28,7 @@ from trainlab.runs.continuation import (
     check_same_images,
     earlier_part,
     start_checkpoint,
+    threads_of,
     training_folder,
     was_compiled,
 )
@@ -53,6 +54,7 @@ from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
 from trainlab.training.lightning_processes import going_with_the_main_process
 from trainlab.training.progress import progress_of
+from trainlab.training.threads import choose_num_threads
 
 log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # passes the start checkpoint to the processes for other devices
@@ -148,6 +150,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         result.compiled = parts.learner.compiled
         if result.compiled:
             keep_compiled_code(config["compile_cache_dir"])
+        result.num_threads = _num_threads(parts, context, start)
         if origin:
             result.provenance["continued_from"] = origin
         if previous:
@@ -179,6 +182,9 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                     cfg = apply_lr(cfg, config, parts, result, run_search(cfg, parts))
                     started += context.clock() - begun  # which the next seed does not spend
                     keep(cfg, result, folder)
+                if result.num_threads:
+                    context.set_num_threads(result.num_threads)
+                    parts.checkpoint.about["num_threads"] = result.num_threads
                 _start_loggers(parts, cfg, config, TaskMetrics.read(result.task), start)
                 if result.lr_search:
                     draw_search(result.lr_search, parts, folder)
@@ -231,6 +237,15 @@ def _start_loggers(
     step = load_checkpoint(start)["global_step"] if start else None
     columns = hyperparameters(config, cfg.choices, cfg.overrides, swept())
     parts.loggers.start(parts.trainer, config, columns, metrics, step)
+
+
+def _num_threads(parts: Parts, context: RunContext, start: Path | None) -> int | None:
+    """CPU threads to train with; None on another device or several, where that is not for the run to choose."""
+    if parts.trainer.strategy.root_device.type != "cpu" or parts.trainer.world_size > 1:
+        return None
+    flops = math.inf if context.population() else parts.learner.step_flops
+    available = context.num_threads()
+    return choose_num_threads(flops, available, (threads_of(start) or available) if start else None)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import torch
 from members import STEPS, alone, assert_same_run, config, together
 
 from conftest import cases
@@ -164,3 +165,19 @@ def test_an_error_of_one_members_own_leaves_the_others_what_they_would_be(tmp_pa
     for i in (0, 2):
         alone(tmp_path / f"{i}_alone", *works[tmp_path / str(i)])
         assert_same_run(tmp_path / str(i), tmp_path / f"{i}_alone")
+
+
+@pytest.mark.slow
+def test_members_keep_the_number_of_threads(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    works = {tmp_path / str(i): [*CASES["nadam"], f"seed={i}"] for i in (1, 2)}
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        cut_short(works, (1, 1))
+        torch.set_num_threads(1)
+        together(works)
+        assert [Result.read(folder).num_threads for folder in works] == [2, 2]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

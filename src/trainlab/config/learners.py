@@ -26,6 +26,7 @@ from trainlab.training.lightning_internals import detects_anomalies, seed_batche
 from trainlab.training.module import TaskModule
 from trainlab.training.optimizer_checks import check_closure
 from trainlab.training.schedules import check_scheduler
+from trainlab.training.threads import step_flops
 
 
 class Learner(Protocol):
@@ -77,6 +78,10 @@ class Learner(Protocol):
 
     def set_lr(self, lr: float) -> None:
         """Have another learning rate, before the optimizer is made."""
+
+    @property
+    def step_flops(self) -> float:
+        """Floating-point operations of a step on one batch, estimated; infinite where they are not known."""
 
     @property
     def compiled(self) -> bool:
@@ -180,6 +185,11 @@ class NetworkForTask:
         if self._lacks and self.compile_min_steps is None:
             raise ValueError(f"compile=true needs {self._lacks}, got none; install it, or set compile=false")
         self.module.compile_step = self.module.compile_step and not self._lacks
+
+    @property
+    def step_flops(self) -> float:
+        """Of its matrix products and convolutions."""
+        return step_flops(self.network, self.data.image_shape, self.data.count_batches(1).full)
 
     @property
     def compiled(self) -> bool:

@@ -1,5 +1,6 @@
 """A LightningModule of the user's in the place of trainlab's network, optimizer, schedule and task."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,11 @@ class OwnModule:
     def set_lr(self, lr: float) -> None:
         """No search finds one for it."""
         raise AssertionError("lr_search is refused")
+
+    @property
+    def step_flops(self) -> float:
+        """Not known."""
+        return math.inf
 
     @property
     def compiled(self) -> bool:

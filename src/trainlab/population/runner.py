@@ -119,6 +119,8 @@ class Population:
 
     def _make_steps(self, modules: list[TaskModule], steps: int) -> None:
         """Make the first ``steps`` steps of an epoch of all ``modules``."""
+        if torch.get_num_threads() != self.num_threads:
+            torch.set_num_threads(self.num_threads)
         held: Sequence[TaskModule]
         held, active = self._stack.members if self._stack else (), set(modules)
         # Unused rows are removed at once, or where that means another compilation, down to one of few numbers.
@@ -153,6 +155,12 @@ class Population:
         if self._stop_at_once:
             raise SIGTERMException
         self._before_step(members)
+
+    def set_num_threads(self, number: int) -> None:
+        """Make steps with that many threads, all of them, or, where each member makes its own, those of this one."""
+        self.num_threads = number
+        if not self.stacked:
+            torch.set_num_threads(number)
 
     def share_images(self, data: TrainingData) -> None:
         """Have ``data`` use the images of the first member."""
@@ -227,6 +235,7 @@ class _Member:
         context = RunContext(
             clock=self._seconds,
             num_threads=lambda: population.num_threads,
+            set_num_threads=population.set_num_threads,
             stop=population.stop,
             epoch_steps=self if stacked else None,
             callbacks=() if stacked else (_TakeTurns(self, population),),

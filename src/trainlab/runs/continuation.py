@@ -164,6 +164,12 @@ def was_compiled(start: Path) -> bool:
     return bool(about.get("compiled", about["config"].get("compile") is True))
 
 
+def threads_of(start: Path) -> int | None:
+    """CPU threads that a checkpoint was trained with, where that is known; with others sums round differently."""
+    found = load_checkpoint(start)["trainlab"].get("num_threads")
+    return found if isinstance(found, int) and found > 0 else None
+
+
 def check_same_images(start: Path, folder: Path, digest: str) -> None:
     """Raise ValueError where a run would continue in its own ``folder`` on images with another ``digest``."""
     trained_on = load_checkpoint(start)["trainlab"]["data_digest"]

@@ -49,6 +49,7 @@ class Result:
         task: names, directions and formats of its metrics, see `trainlab.tasks.reported`; None for those of the
             default classification.
         compiled: whether its steps were compiled.
+        num_threads: of the CPU that it was trained with; None on another device, or with several.
     """
 
     status: str
@@ -62,6 +63,7 @@ class Result:
     tags: list[str] = field(default_factory=list)
     task: dict[str, Any] | None = None
     compiled: bool = False
+    num_threads: int | None = None
 
     @property
     def failed(self) -> bool:

@@ -1,13 +1,12 @@
 """What there is for the jobs of a sweep: memory, threads of the processor, GPUs."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from trainlab.processes import count_cores
+from trainlab.processes import count_cores, threads_asked_for
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,7 @@ def gpu_memory() -> int | None:
 
 def count_threads() -> int:
     """Threads that this process may use: one a core of the processor, or what OMP_NUM_THREADS says."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
-        return int(asked)
-    return count_cores()
+    return threads_asked_for() or count_cores()
 
 
 def _of_machine(root: Path) -> Iterator[int]:

@@ -26,6 +26,7 @@ class RunContext:
     Attributes:
         clock: seconds, of which differences count as the time of the run.
         num_threads: of the CPU that the training uses.
+        set_num_threads: has it use that many.
         stop: ends the training after its epoch.
         epoch_steps: makes the steps of its epochs; None for the `TaskModule` itself.
         callbacks: that take part in the training besides the run's own.
@@ -36,6 +37,7 @@ class RunContext:
 
     clock: Callable[[], float] = time.perf_counter
     num_threads: Callable[[], int] = torch.get_num_threads
+    set_num_threads: Callable[[int], object] = torch.set_num_threads
     stop: StopRequest = field(default_factory=StopRequest)
     epoch_steps: EpochSteps | None = None
     callbacks: Sequence[Callback] = ()

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from trainlab.processes import POLL_S, Forked, signals_handled
+from trainlab.processes import POLL_S, SHARE, THREADS, Forked, signals_handled, threads_asked_for
 from trainlab.runs import notices
 from trainlab.runs.result import ENDED, folder_of_result
 from trainlab.sweep.folder import positions_folder
@@ -144,7 +144,7 @@ def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int]
             os.environ.pop(name, None)
         os.environ.update(environment | {VARIABLE: str(report), notices.VARIABLE: str(positions / "notices")})
         if environment:
-            torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+            torch.set_num_threads(int(environment[THREADS]))
         return work(item)
 
     process = Forked(in_child)
@@ -211,7 +211,8 @@ def limits(slots: int, of: int, cards: Sequence[int], processes: int) -> dict[st
     """
     if of == 1:
         return {}
-    found = {"OMP_NUM_THREADS": str(max(1, count_threads() * slots // of // processes))}
+    share = str(max(1, count_threads() * slots // of // processes))
+    found = {THREADS: share} if threads_asked_for() else {THREADS: share, SHARE: share}
     if cards:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = visible.split(",") if visible else None

@@ -1,0 +1,46 @@
+"""The number of CPU threads of a training."""
+
+import copy
+import logging
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainlab.processes import threads_asked_for
+from trainlab.randomness import global_generators_restored
+
+log = logging.getLogger(__name__)
+# Of a step on one batch. A second thread saves at most a quarter of such a step's time, and where other processes use
+# the cores, too, the two wait for each other most of the time.
+SMALL_STEP_FLOPS = 3e8
+
+
+@torch.no_grad()
+def step_flops(network: nn.Module, image_shape: tuple[int, int, int], batch_size: int) -> float:
+    """Floating-point operations of a step's matrix products and convolutions, forward and backward, estimated.
+
+    Three times those of the forward computation, which is made once, for one image of zeros and by a copy.
+    """
+    images = torch.zeros(1, *image_shape, dtype=torch.uint8)
+    with global_generators_restored(), FlopCounterMode(display=False) as counter:
+        copy.deepcopy(network).cpu().eval()(images)
+    return 3.0 * batch_size * counter.get_total_flops()
+
+
+def choose_num_threads(flops: float, available: int, recorded: int | None) -> int:
+    """Threads for a training on the CPU: those the user asks for, those it was begun with, or by its size.
+
+    Args:
+        flops: of a step; see `step_flops`.
+        available: threads of this process.
+        recorded: with which the checkpoint was trained that it continues, if there is one.
+    """
+    asked = threads_asked_for()
+    if asked and recorded and asked != recorded:
+        log.warning(
+            "OMP_NUM_THREADS is %d and the run was begun with %d: results are equal up to rounding; "
+            "unset it to continue to the bit",
+            *(asked, recorded),
+        )
+    return asked or recorded or (1 if flops <= SMALL_STEP_FLOPS else available)
