@@ -101,7 +101,9 @@ def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> "RunConfi
 
     given = {override.lstrip("+~").partition("=")[0]: override for override in overrides}  # the last one of a key
     shapes = given.get("data", "data=shapes") == "data=shapes"
+    is_dense = "model.stages" not in given
     tiny = [setting for setting in TINY if shapes or not setting.startswith("data.num_")]
+    tiny = [setting for setting in tiny if is_dense or not setting.startswith("model.")]
     cfg = compose(with_defaults([*tiny, f"name={name}", f"output_dir={outputs}"], *given.values()))
     return replace(cfg, overrides=overrides)
 

@@ -29,6 +29,7 @@ SMALL = {
     "model/elu_he.yaml": {"depth": "3", "width": "16"},
     "model/cnn.yaml": {"stages": "[[2], [2]]", "dense": "[8]"},
     "model/cnn_selu.yaml": {"stages": "[[2, 2], [2, 2]]", "dense": "[8]"},
+    "model/cnn_whitening.yaml": {"stages": "[[2, 2], [2, 2], [2, 2]]"},
     "trainer/auto.yaml": {"max_epochs": "1"},
     "lr_search/range_test.yaml": {"num_steps": "20"},
     "lr_search/grid.yaml": {"num_rates": "4", "epochs": "1"},
@@ -81,7 +82,8 @@ def write_small_project(folder: Path) -> None:
         assert count == 1, f"{name} has no {entry}"
         (conf / name).write_text(text)
     for path in (conf / "experiment").rglob("*.yaml"):
-        path.write_text(re.sub(r"^  max_epochs: \d+$", "  max_epochs: 2", path.read_text(), flags=re.M))
+        text = re.sub(r"^  max_epochs: \d+$", "  max_epochs: 2", path.read_text(), flags=re.M)
+        path.write_text(re.sub(r"^  batch_size: 1024$", "  batch_size: 64", text, flags=re.M))
     (conf / "data" / "cifar10.yaml").rename(conf / "data" / "base.yaml")
     shutil.copy(conf / "data" / "shapes.yaml", conf / "data" / "cifar10.yaml")
     for name in ("image_folder", "torchvision"):

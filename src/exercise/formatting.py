@@ -119,7 +119,7 @@ def format_ratio(of: Ratio) -> str:
 def format_initializer(setting: str) -> str:
     """ "LeCun normal" for `lecun_normal`."""
     rule, _, shape = setting.partition("_")
-    return f"{ {'he': 'He', 'lecun': 'LeCun', 'glorot': 'Glorot'}[rule] } {shape}"
+    return f"{ {'he': 'He', 'lecun': 'LeCun', 'glorot': 'Glorot', 'torch': 'PyTorch'}[rule] } {shape}"
 
 
 def format_accuracy(of: Interval) -> str:

@@ -22,6 +22,7 @@ from trainlab.models import ImageNetwork
 from trainlab.models.activations import ACTIVATIONS
 from trainlab.models.image_network import NOT_OF_NETWORK
 from trainlab.runs.fingerprint import DATA
+from trainlab.training.lookahead import Lookahead
 
 # What people can choose. An option that comes or goes fails the test below: on purpose, it is a public name.
 OPTIONS = {
@@ -29,6 +30,7 @@ OPTIONS = {
     "data": {"arrays", "cifar10", "image_folder", "shapes", "torchvision"},
     "debug": {"anomaly", "fast", "overfit", "profile"},
     "experiment": {
+        "airbench94",
         "cnn",
         "cnn_alpha_dropout",
         "cnn_bn",
@@ -64,6 +66,7 @@ OPTIONS = {
         "cnn_alpha_dropout",
         "cnn_bn",
         "cnn_selu",
+        "cnn_whitening",
         "elu_he",
         "relu_he",
         "resnet18",
@@ -77,7 +80,7 @@ OPTIONS = {
         *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs"),
         *("muon", "nadam", "radam", "rmsprop", "rprop", "sgd"),
     },
-    "scheduler": {"constant", "cosine", "one_cycle", "plateau"},
+    "scheduler": {"constant", "cosine", "one_cycle", "plateau", "triangular"},
     "task": {"classification", "logged", "multilabel", "regression"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
@@ -101,6 +104,7 @@ EACH = [
 ]
 
 Compose = Callable[..., DictConfig]
+LOOKAHEAD = {key: p.default for key, p in inspect.signature(Lookahead).parameters.items()}
 
 
 @pytest.fixture
@@ -175,6 +179,7 @@ def assert_keys_and_defaults_are_those_of_the_constructor(option: str, cfg: Dict
             parameters |= {key: inspect.signature(ImageNetwork).parameters[key] for key in NOT_OF_NETWORK}
         if group == "optim":
             assert arguments.pop("groups") == []  # of all optimizers, in train.yaml
+            assert arguments.pop("lookahead") == LOOKAHEAD  # the same
         assert set(arguments) <= set(parameters), path
         made_by = target.__init__ if inspect.isclass(target) else target
         if not made_by.__module__.startswith("trainlab."):
@@ -245,7 +250,8 @@ def test_defaults_of_an_evaluation():
     parameters = inspect.signature(evaluate_checkpoint).parameters
     assert cfg == {"ckpt_path": "best.ckpt", **{p.name: as_lists(p.default) for p in list(parameters.values())[1:]}}
     assert list(parameters)[1:] == [
-        *("data_root", "cache_dir", "eval_batch_size", "device", "out", "mc_samples", "mc_seed", "trust"),
+        *("data_root", "cache_dir", "eval_batch_size", "test_views", "device", "out", "mc_samples", "mc_seed"),
+        "trust",
     ]
 
 

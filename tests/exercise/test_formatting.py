@@ -62,7 +62,7 @@ def test_ratios_and_intervals_out_of_all_proportion():
 
 def test_initializers_by_the_names_of_their_authors():
     assert {format_initializer(name) for name in INITIALIZERS if name.endswith("_normal")} == {
-        *("He normal", "LeCun normal", "Glorot normal")
+        *("He normal", "LeCun normal", "Glorot normal", "PyTorch normal")
     }
 
 

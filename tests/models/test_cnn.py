@@ -120,6 +120,11 @@ def test_alpha_dropout_is_warned_of_where_it_cannot_work():
         ("output_initializer", "xavier"),
         ("initializer_scale", 0.0),
         ("batch_norm_momentum", 0.0),
+        ("batch_norm_eps", 0.0),
+        ("output_scale", 0.0),
+        ("whitening", 9),
+        ("pool_after", "second"),
+        ("global_pool", "min"),
         ("dropout_kind", "beta"),
     ],
 )
@@ -149,3 +154,28 @@ def test_images_must_be_large_enough_for_the_stages(stages):
 def test_layers_have_units(key, value):
     with pytest.raises(ValueError, match=rf"^{key} must be .* got 0; set model\.{key}$"):
         CNN(SHAPE, **{**SMALL, key: value})
+
+
+def test_stages_that_pool_first_and_a_scaled_output_without_bias():
+    settings = {"stages": [[4, 5]], "dense": [], "dropout": [0.0, 0.0], "batch_norm": True, "padding": True}
+    network = CNN(SHAPE, **settings, pool_after="first", global_pool="max", output_bias=False, output_scale=0.25)
+    of_conv = [[f"conv_1_{c}", f"norm_conv_1_{c}", f"activation_conv_1_{c}"] for c in (1, 2)]
+    first, *rest = of_conv[0]
+    assert names(network) == [first, "pool_1", *rest, *of_conv[1], "global_pool", "flatten", "output", "scale"]
+    x = functional.max_pool2d(network.get_submodule("conv_1_1")(IMAGES), 2)
+    x = network.get_submodule("conv_1_2")(functional.relu(network.get_submodule("norm_conv_1_1")(x)))
+    x = functional.relu(network.get_submodule("norm_conv_1_2")(x)).amax((2, 3))
+    torch.testing.assert_close(network(IMAGES), x @ network.get_submodule("output").weight.T / 4)
+    mean = CNN(SHAPE, **settings, global_pool="mean")
+    x = nn.Sequential(*list(mean.children())[:-3])(IMAGES)
+    torch.testing.assert_close(mean(IMAGES), mean.get_submodule("output")(x.mean((2, 3))))
+
+
+def test_the_first_filters_are_the_identity():
+    settings = {**SMALL, "stages": [[5, 5, 2]], "padding": True, "kernel_size": 3}
+    plain, network = CNN(SHAPE, **settings), CNN(SHAPE, **settings, identity_filters=True)
+    for name, passed in {"conv_1_1": 3, "conv_1_2": 5, "conv_1_3": 2}.items():
+        conv, without = network.get_submodule(name), plain.get_submodule(name)
+        x = torch.randn(2, conv.in_channels, 8, 8, generator=generator(1, name))
+        assert torch.equal(conv(x)[:, :passed], x[:, :passed])
+        assert torch.equal(conv.weight[passed:], without.weight[passed:])

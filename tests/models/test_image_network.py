@@ -89,3 +89,15 @@ def test_any_network_of_floats_can_be_wrapped():
 def test_selu_in_any_network_is_warned_of_without_standardized_inputs():
     with pytest.warns(UserWarning, match="SELU will not keep .*: the inputs are not standardized"):
         ImageNetwork(nn.Sequential(nn.Flatten(), nn.SELU()), SHAPE, 60)
+
+
+def test_all_pixels_of_a_channel_can_share_mean_and_deviation():
+    scaling = InputScaling(SHAPE, standardize="channel")
+    scaling.set_statistics(IMAGES.float().mean(0), IMAGES.float().std(0, correction=0))
+    values = IMAGES.double()
+    mean, std = values.mean((0, 2, 3), keepdim=True), values.std((0, 2, 3), keepdim=True, correction=0)
+    torch.testing.assert_close(scaling(IMAGES).double(), (values - mean) / std, rtol=0, atol=1e-5)
+    with pytest.raises(
+        ValueError, match=r"^standardize must be true, false or channel, got 'pixel'; set model\.standa"
+    ):
+        InputScaling(SHAPE, standardize="pixel")

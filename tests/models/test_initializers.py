@@ -23,6 +23,7 @@ RULES = {
     "he": lambda fan_in, fan_out: 2 / fan_in,
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+    "torch": lambda fan_in, fan_out: 1 / (3 * fan_in),
 }
 
 

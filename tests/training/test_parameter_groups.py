@@ -208,6 +208,7 @@ SCHEDULES = {
     "one_cycle": (schedules.one_cycle, {}),
     "cosine": (schedules.cosine, {"warmup_steps": 5, "min_lr": 1e-3}),
     "plateau": (schedules.plateau, {"patience": 0, "min_lr": 1e-3}),
+    "triangular": (schedules.triangular, {}),
 }
 
 
@@ -266,8 +267,10 @@ def test_statistics_of_frozen_batch_normalization_still_follow_the_images(train)
 
 WRONG_TO_FREEZE = {
     "freeze=[features.*]": r"such as linear_1.weight, .* and 4 more, got 'features.\*'; set freeze",
-    "freeze=linear_1": r"freeze must be a list of patterns such as \['linear_1.\*'\], got 'linear_1'; set freeze",
+    "freeze=linear_1": r"such as \['linear_1.\*'\] or {pattern: .*, from_epoch: 3}, got 'linear_1'; set freeze",
     "freeze=['*']": "must have trainable parameters, got none; set another model or freeze less",
+    "freeze=[{pattern:linear_1.*}]": r"pattern and from_epoch, got {'pattern': 'linear_1.\*'}; set freeze",
+    "freeze=[{pattern:linear_1.*,from_epoch:-1}]": "whole number of at least 0, got -1; set freeze",
 }
 
 
@@ -392,3 +395,19 @@ def test_a_step_is_fused_only_once_all_parameters_are_known_to_get_gradients():
     loss_of(network, *batches(1)[0]).backward()
     flat.gather_gradients()
     assert step.ready
+
+
+@pytest.mark.parametrize("compiled", ["auto", pytest.param("true", marks=pytest.mark.slow)])
+def test_parameters_can_be_frozen_from_an_epoch_on(compiled, train):
+    settings = ("optim=sgd", "optim.lr=0.02", "optim.weight_decay=0.1", f"compile={compiled}")
+    settings = (*settings, "freeze=[{pattern:linear_2.bias,from_epoch:1},linear_1.weight]")
+    train(*settings, "trainer.max_epochs=1", name="once")
+    _, whole = train(*settings, "trainer.max_epochs=3", name="whole")
+    start = image_network(MLP, seed=1, depth=3, width=16).state_dict()
+    first, last = last_weights(whole.parent / "once"), last_weights(whole)
+    still = [{key for key in a if torch.equal(a[key], b[key])} for a, b in ((start, first), (first, last))]
+    assert still == [{"module.linear_1.weight"}, {"module.linear_1.weight", "module.linear_2.bias"}]
+    with pytest.raises(Interrupted):
+        train(*settings, "trainer.max_epochs=3", name="cut", callbacks=(PressCtrlC(1),))
+    _, cut = train(*settings, "trainer.max_epochs=3", name="cut")
+    assert_same_run(cut, whole)

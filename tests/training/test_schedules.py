@@ -2,12 +2,13 @@ import math
 import re
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
 from trainlab.config.build import build as build_parts
-from trainlab.training.schedules import check_scheduler, constant, cosine, one_cycle, plateau
+from trainlab.training.schedules import check_scheduler, constant, cosine, one_cycle, plateau, triangular
 
 LR = 0.4
 
@@ -185,3 +186,22 @@ def test_1cycle_names_the_setting_for_an_optimizer_without_momentum():
 def test_a_scheduler_class_of_torch_is_refused_before_the_run(compose_config):
     with pytest.raises(ValueError, match=r"scheduler must be a function .*ExponentialLR; set scheduler\._target_"):
         build_parts(compose_config("scheduler._target_=torch.optim.lr_scheduler.ExponentialLR"))
+
+
+@pytest.mark.parametrize(("steps", "pct_start"), [(426, 0.23), (10, 0.0), (7, 1.0)])
+def test_triangular_is_two_lines(steps, pct_start):
+    optimizer = sgd()
+    config = triangular(optimizer, steps, start_factor=0.2, pct_start=pct_start, end_factor=0.07)
+    corners = [0, int(pct_start * steps), steps], [0.2, 1, 0.07]
+    if pct_start == 0:
+        corners = [0, steps], [1, 0.07]
+    expected = [LR * np.interp(step, *corners) for step in range(steps)]
+    assert trace(optimizer, config, steps) == pytest.approx(expected)
+    assert config["interval"] == "step"
+
+
+def test_triangular_needs_a_known_number_of_steps():
+    with pytest.raises(ValueError, match=r"needs a known number of steps, at least 1, got 0; set trainer.max_epochs"):
+        triangular(sgd(), 0)
+    with pytest.raises(ValueError, match=r"^pct_start must be in \[0, 1\], got 1.5; set scheduler.pct_start$"):
+        triangular(sgd(), 10, pct_start=1.5)

@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 from trainlab.callbacks import EpochLog
 from trainlab.data import ForeignData, TrainingData
 from trainlab.inference.network import Evaluation, evaluate
+from trainlab.inference.views import Views, with_views
 from trainlab.models.image_network import ImageNetwork
+from trainlab.models.whitening import PatchWhitening
 from trainlab.randomness import derive_seed
 from trainlab.runs.checkpoints import check_same_network, network_weights
 from trainlab.tasks.logged import LoggedMetrics
@@ -115,6 +117,7 @@ class NetworkForTask:
         scheduler: makes the schedule.
         trial: an optimizer like that of the training.
         compile_min_steps: steps of a run from which on they are compiled; None where it is set whether they are.
+        test_views: that outputs are averaged over in the test.
     """
 
     data: TrainingData
@@ -125,6 +128,7 @@ class NetworkForTask:
     scheduler: Callable[[Optimizer, int], Any]
     trial: Optimizer
     compile_min_steps: int | None = None
+    test_views: Views = "none"
     _lacks: str = ""  # on this machine, to compile
 
     @property
@@ -169,6 +173,16 @@ class NetworkForTask:
         total_steps = count_image_steps(trainer, self.data, self.module.accumulate)
         check_scheduler(self.scheduler, self.trial, total_steps, self.task.known)
         check_last_batch(trainer, self.data, self.network)
+        if total_steps == 0 and self.module.lookahead.needs_total_steps:
+            raise ValueError(
+                "optim.lookahead.decay_power needs a known number of steps, at least 1, got 0; "
+                "set trainer.max_epochs or trainer.max_steps"
+            )
+        if self.module.frozen_later and trainer.world_size > 1:
+            raise ValueError(
+                f"from_epoch in freeze needs one device, got {trainer.world_size}; "
+                "set trainer.devices=1 or leave it out"
+            )
         self._check_compilation(trainer, total_steps)
         if trainer.precision == "64-true":  # Lightning does it after callbacks and checkpoints have seen it
             self.module.double()
@@ -216,11 +230,14 @@ class NetworkForTask:
         self.optimizer.keywords["lr"] = lr
 
     def prepare(self, trainer: lightning.Trainer, is_new: bool) -> None:
-        """Give the network the statistics of the training split, if it scales by them."""
+        """Give the network the statistics of the training split, if it scales by them or whitens patches."""
         if isinstance(self.data, ForeignData):
             seed_batches(trainer, self.data.seed_generators, derive_seed(self.data.seed, "order"))
         if is_new and self.network.scaling.standardize:
             self.network.scaling.set_statistics(*self.data.statistics())
+        for layer in self.network.modules() if is_new else ():
+            if isinstance(layer, PatchWhitening):
+                layer.fit(self.network.scaling(images.cpu()) for images in self.data.train_images())
 
     def test(self, checkpoint: dict[str, Any], trainer: lightning.Trainer) -> tuple[dict[str, float], Evaluation]:
         """Evaluate the weights of a checkpoint, in float32."""
@@ -229,9 +246,8 @@ class NetworkForTask:
         self.data.setup("test")
         network = self.network.float().to(trainer.strategy.root_device)
         network.load_state_dict(network_weights(checkpoint))
-        evaluation = evaluate(
-            network, self.data.test_dataloader(), self.task, checkpoint["trainlab"]["config"].get("seed", 0)
-        )
+        viewed, seed = with_views(network, self.test_views), checkpoint["trainlab"]["config"].get("seed", 0)
+        evaluation = evaluate(viewed, self.data.test_dataloader(), self.task, seed)
         return evaluation.of_split("test"), evaluation
 
 

@@ -11,12 +11,14 @@ from torch import nn
 from trainlab.config.construct import Config, construct
 from trainlab.config.learners import NetworkForTask
 from trainlab.data import ForeignData, TrainingData
+from trainlab.inference.views import VIEWS, check_views
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, check_training_step, is_own, wrap
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.running_metrics import check_metrics
 from trainlab.tasks.task import Task
 from trainlab.training.compilation import AUTO
 from trainlab.training.context import RunContext
+from trainlab.training.lookahead import Lookahead
 from trainlab.training.module import TaskModule
 from trainlab.training.optimizer_checks import check_sparse, try_optimizer
 from trainlab.training.parameter_groups import check_rules, freeze, group_parameters
@@ -45,10 +47,12 @@ def build_network_for_task(
         )
     if config["train"] and not is_own(network.module):
         check_training_step(network, isinstance(task, Classification))
-    freeze(network, config.get("freeze", ()))
+    later = freeze(network, config.get("freeze", ()))
     check_sparse(network)
     check_rules(rules := config["optim"].get("groups", ()))
-    optimizer = construct(config, "optim", ("groups",))
+    optimizer = construct(config, "optim", ("groups", "lookahead"))
+    check_arguments(Lookahead, slow := config["optim"].get("lookahead") or {}, "optim.lookahead")
+    check_views(views := config.get("test_views", VIEWS[0]))
     lr = optimizer.keywords.get("lr")
     if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
         raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
@@ -62,9 +66,11 @@ def build_network_for_task(
         parameter_groups=rules,
         epoch_steps=context.epoch_steps,
         step_seed=None if is_own(network.module) else config["seed"],
+        lookahead=Lookahead(**slow),
+        frozen_later=later,
     )
     from_steps = config["compile_min_steps"] if config["compile"] == AUTO else None
-    return NetworkForTask(data, task, network, module, optimizer, scheduler, trial, from_steps)
+    return NetworkForTask(data, task, network, module, optimizer, scheduler, trial, from_steps, views)
 
 
 def training_data(config: Config, module: Any) -> TrainingData:

@@ -30,6 +30,7 @@ _ADVICE = {
     "compile": "call torch.compile in the module",
     "freeze": "call requires_grad_(False) in the module",
     "lr_search": "set its learning rate",
+    "test_views": "average over them in its test_step",
 }
 
 
@@ -51,7 +52,7 @@ class OwnModule:
 
     def __post_init__(self) -> None:
         for key, advice in _ADVICE.items():
-            if self.config.get(key) not in (None, False, AUTO, [], {}):
+            if self.config.get(key) not in (None, False, AUTO, "none", [], {}):
                 raise ValueError(
                     f"{key} has no effect on a LightningModule of your own (module is set); leave it out, or {advice}"
                 )

@@ -73,7 +73,7 @@ def augment(
     columns = torch.arange(width, device=images.device).expand(len(images), width)
     columns = column[:, None] + torch.where(flips[:, None] == 1, columns.flip(1), columns)
     if crop_padding and padding_mode == "reflect":
-        rows, columns = _reflected(rows - crop_padding, height), _reflected(columns - crop_padding, width)
+        rows, columns = reflected(rows - crop_padding, height), reflected(columns - crop_padding, width)
     pixels = (rows[:, :, None] * images.shape[3] + columns[:, None, :]).flatten(1)
     picked = images.flatten(2).gather(2, pixels[:, None, :].expand(-1, images.shape[1], -1))
     picked = picked.view(*images.shape[:2], height, width)
@@ -85,7 +85,7 @@ def augment(
     return picked
 
 
-def _reflected(index: Tensor, size: int) -> Tensor:
+def reflected(index: Tensor, size: int) -> Tensor:
     """Indices mirrored at the first and the last pixel, which are not repeated."""
     return (size - 1) - (index.abs() - (size - 1)).abs()
 

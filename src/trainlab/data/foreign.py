@@ -135,9 +135,13 @@ class ForeignData(TrainingData):
         """Use the data module of ``source``, which is set up."""
         self.module, self._set_up = source.module, source._set_up
 
+    def train_images(self) -> Iterator[Tensor]:
+        """The images of a pass over the training batches."""
+        return (images for images, _ in self._batches("train"))
+
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (C, H, W) of every feature, in a pass over the training batches."""
-        return mean_and_std((images for images, _ in self._batches("train")), self.image_shape)
+        return mean_and_std(self.train_images(), self.image_shape)
 
     def train_targets(self) -> Tensor:
         """Targets of a pass over the training batches."""

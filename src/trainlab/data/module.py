@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -253,13 +253,16 @@ class ImageData(TrainingData):
             return
         self._images = self.images.to(device)
 
+    def train_images(self) -> Iterator[Tensor]:
+        """The images of the training split, in batches, without augmentation."""
+        return parts_of(self.images.train, self._indices[0].split(1000), self.num_workers)
+
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (C, H, W) of every feature over the training split, in pixel values 0 to 255."""
         if self._source is not None:
             return self._source.statistics()
         if self._statistics is None:
-            parts = parts_of(self.images.train, self._indices[0].split(1000), self.num_workers)
-            self._statistics = mean_and_std(parts, self.image_shape)
+            self._statistics = mean_and_std(self.train_images(), self.image_shape)
         return self._statistics
 
     def train_dataloader(self) -> Batches:

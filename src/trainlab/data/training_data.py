@@ -1,6 +1,7 @@
 """What a run needs of its data, whichever data module gives the batches."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,10 @@ class TrainingData(lightning.LightningDataModule, ABC):
     @abstractmethod
     def describe_memory(self) -> str:
         """Where the images are, in one line."""
+
+    @abstractmethod
+    def train_images(self) -> Iterator[Tensor]:
+        """The images of the training split, in batches (B, C, H, W); of images of trainlab without augmentation."""
 
     @abstractmethod
     def statistics(self) -> tuple[Tensor, Tensor]:

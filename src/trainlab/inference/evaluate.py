@@ -17,6 +17,7 @@ from trainlab.inference.metrics import BINS, Scores, compare, describe, mcnemar_
 from trainlab.inference.network import Evaluation, evaluate
 from trainlab.inference.own_module import evaluate_module
 from trainlab.inference.rebuild import check_finite, rebuild_data, rebuild_network, rebuild_task
+from trainlab.inference.views import Views, check_views, with_views
 from trainlab.runs.checkpoints import is_of_own_module, load_checkpoint
 from trainlab.runs.files import check_replaceable, write_json
 from trainlab.statistics import LEVEL
@@ -36,6 +37,7 @@ def evaluate_checkpoint(
     data_root: str | None = None,
     cache_dir: str | None = None,
     eval_batch_size: int | None = None,
+    test_views: Views | None = None,
     device: str = "auto",
     out: Path | None = None,
     mc_samples: int | None = None,
@@ -49,6 +51,7 @@ def evaluate_checkpoint(
         data_root: folder or file of the data; None for that of the training. CIFAR-10 is downloaded there if necessary.
         cache_dir: folder of decoded images; None to read the cache of the training, if there is one, and write nothing.
         eval_batch_size: images per step, which limits memory, also of MC dropout; None for that of the training.
+        test_views: views of each image whose outputs are averaged, see `AveragedViews`; None for those of the training.
         device: "auto" or a torch device.
         out: file to write; None for `eval.json` in the folder of the run. Figures are written to a folder next to it.
         mc_samples: samples of MC dropout, compared with deterministic predictions; None for the accuracy alone.
@@ -73,6 +76,8 @@ def evaluate_checkpoint(
     if is_of_own_module(checkpoint):
         if mc_samples is not None:
             raise ValueError(f"MC dropout is of networks (model), {ckpt_path} is of a module; leave out mc_samples")
+        if test_views is not None:
+            raise ValueError(f"test_views are of networks (model), {ckpt_path} is of a module; leave out test_views")
         with _evaluation_settings_named():
             figures = evaluate_module(checkpoint, place, trust, changes)
         write_json(out, figures, indent=2)
@@ -83,10 +88,14 @@ def evaluate_checkpoint(
         raise ValueError(
             f"MC dropout is of classifications, {ckpt_path} is of {type(task).__name__}; leave out mc_samples"
         )
+    config = checkpoint["trainlab"]["config"]
+    check_views(views := test_views or config.get("test_views", "none"))
+    if mc_samples is not None and views != "none":
+        raise ValueError(f"MC dropout is of single views, got {views}; set test_views=none, or leave out mc_samples")
     network = rebuild_network(checkpoint, trust).to(place)
     with _evaluation_settings_named():
         data = _test_data(checkpoint, trust, **changes)
-    evaluation = evaluate(network, _batches(data, place), task, checkpoint["trainlab"]["config"].get("seed", 0))
+    evaluation = evaluate(with_views(network, views), _batches(data, place), task, config.get("seed", 0))
     check_finite(torch.tensor([evaluation.loss, *evaluation.outputs.aminmax()]), ckpt_path)
     figures = {
         "checkpoint": str(ckpt_path.resolve()),
@@ -94,6 +103,7 @@ def evaluate_checkpoint(
         "data_digest": data.digest,
         **evaluation.of_split("test"),
         "task": task.reported.entry(),
+        **({"test_views": views} if views != "none" else {}),
     }
     if evaluation.confusion is not None:
         figures["class_acc"] = dict(zip(data.classes, evaluation.class_accuracy, strict=True))

@@ -17,7 +17,7 @@ from trainlab.training.module import at_least_float32
 
 SAME = 1e-6  # relative tolerance: rounding errors of float32
 _BINS = 64  # of a histogram; TensorBoard shows 30
-_AFTER_LAYER = (nn.Flatten, nn.MaxPool2d, Dropout)  # modules that follow the activations of a layer
+_AFTER_LAYER = (nn.Flatten, nn.MaxPool2d, nn.AvgPool2d, Dropout)  # modules that follow the activations of a layer
 
 
 @dataclass(frozen=True)

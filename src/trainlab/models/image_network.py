@@ -4,7 +4,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,11 @@ from trainlab.models.self_normalization import warn_if_not_standardized
 from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 
 NOT_OF_NETWORK = ("standardize",)  # of the section `model`: settings of `ImageNetwork` alone
+Standardize = bool | Literal["channel"]
 
 
 class InputScaling(nn.Module):
-    """Scale uint8 images (B, C, H, W) to [0, 1], or standardize every feature (pixel and channel) of them.
+    """Scale uint8 images (B, C, H, W) to [0, 1], or standardize every feature (pixel and channel) or channel of them.
 
     Images of floats are standardized, too, but not scaled.
 
@@ -27,8 +28,10 @@ class InputScaling(nn.Module):
     gain: Tensor
     shift: Tensor
 
-    def __init__(self, image_shape: tuple[int, int, int], standardize: bool) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], standardize: Standardize) -> None:
         super().__init__()
+        if standardize not in (False, True, "channel"):
+            raise ValueError(f"standardize must be true, false or channel, got {standardize!r}; set model.standardize")
         self.standardize = standardize
         if standardize:
             self.register_buffer("gain", torch.full(image_shape, torch.nan))
@@ -37,8 +40,14 @@ class InputScaling(nn.Module):
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Set mean and standard deviation, (C, H, W) in units of pixel values 0 to 255.
 
-        A feature with a deviation of 0 is only centred.
+        A feature with a deviation of 0 is only centred. With ``standardize="channel"`` all pixels of a channel share
+        mean and deviation.
         """
+        if self.standardize == "channel":
+            shape, (mean, std) = mean.shape, (mean.double(), std.double())
+            of_channel = mean.mean((1, 2), keepdim=True)
+            std = ((std.square() + mean.square()).mean((1, 2), keepdim=True) - of_channel.square()).clamp(min=0).sqrt()
+            mean, std = of_channel.expand(shape), std.expand(shape)
         std = torch.where(std > 0, std, torch.ones_like(std))
         self.gain.copy_(1 / std)
         self.shift.copy_(-mean / std)
@@ -59,11 +68,15 @@ class ImageNetwork(nn.Module):
         module: scaled images (B, C, H, W) -> logits (B, num_classes).
         image_shape: (C, H, W) of the raw uint8 images.
         num_classes: number of logits.
-        standardize: standardize every input feature, instead of scaling to [0, 1].
+        standardize: instead of scaling to [0, 1], standardize every input feature (True) or every "channel".
     """
 
     def __init__(
-        self, module: nn.Module, image_shape: tuple[int, int, int], num_classes: int = 10, standardize: bool = False
+        self,
+        module: nn.Module,
+        image_shape: tuple[int, int, int],
+        num_classes: int = 10,
+        standardize: Standardize = False,
     ) -> None:
         super().__init__()
         if not standardize:
@@ -81,7 +94,7 @@ def wrap(
     make: Callable[[], nn.Module],
     image_shape: tuple[int, int, int],
     num_classes: int,
-    standardize: bool = False,
+    standardize: Standardize = False,
     seed: int = 0,
 ) -> ImageNetwork:
     """An `ImageNetwork` of the module that ``make`` returns.
@@ -180,7 +193,7 @@ def image_network(
     seed: int = 0,
     *,
     num_classes: int = 10,
-    standardize: bool = False,
+    standardize: Standardize = False,
     **settings: Any,
 ) -> ImageNetwork:
     """An `ImageNetwork` of the network that ``make``, such as `MLP`, builds with these settings."""

@@ -12,6 +12,7 @@ _VARIANCE = {
     "he": lambda fan_in, fan_out: 2 / fan_in,  # He et al., 2015
     "lecun": lambda fan_in, fan_out: 1 / fan_in,  # LeCun et al., 1998; Klambauer et al., 2017, for SELU
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),  # Glorot and Bengio, 2010
+    "torch": lambda fan_in, fan_out: 1 / (3 * fan_in),  # uniform: what torch gives linear layers and convolutions
 }
 # "constant" is one draw of the normal distribution for all weights of a layer: its units can then never differ.
 SHAPES = ("normal", "uniform", "constant")
@@ -70,6 +71,11 @@ def initialize(layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str, s
     layer.weight.copy_(_standard(name, layer.weight.shape, generator(seed, "weights", place)) * deviation)
     if layer.bias is not None:
         layer.bias.zero_()
+
+
+def initialize_as_identity(layer: nn.Conv2d) -> None:
+    """Have the first filters of ``layer``, as many as it has inputs, pass these on."""
+    nn.init.dirac_(layer.weight.data[: layer.in_channels])
 
 
 @torch.no_grad()

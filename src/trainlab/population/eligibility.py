@@ -117,6 +117,8 @@ def _reasons(config: Config, devices: int) -> Iterator[str]:
         yield "optim.maximize is set, and batched steps minimize"
     if config["optim"].get("groups"):
         yield "optim.groups is set, and batched steps have one group of parameters"
+    if (config["optim"].get("lookahead") or {}).get("every_n_steps"):
+        yield "optim.lookahead is set, and batched steps do not average weights"
     trainer = config["trainer"]
     yield from (
         f"trainer.{key} is set, which is not known to work in a population"

@@ -50,12 +50,15 @@ _NOT_IN_FINGERPRINT = (
 # Not in a fingerprint while they are off, or have the value that runs had before there was such a setting.
 _OFF_BY_DEFAULT = (
     *("module", "lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms"),
-    *("data.mixup", "data.cutmix"),
+    *("data.mixup", "data.cutmix", "optim.lookahead.every_n_steps", "model.whitening", "model.identity_filters"),
     *("task.class_weights", "task.focal_gamma", "task.metrics"),
 )
 _DEFAULTS = {
     **{"data.fold": None, "data.num_folds": None, "data.padding_mode": "constant"},
     **{"task._target_": "trainlab.tasks.Classification", "task.primary": "val/loss"},
+    **{"optim.lookahead.start_epoch": 0, "optim.lookahead.decay": 0.95, "optim.lookahead.decay_power": 0.0},
+    **{"model.pool_after": "last", "model.global_pool": "none", "model.batch_norm_eps": 1e-5},
+    **{"model.output_bias": True, "model.output_scale": 1.0, "test_views": "none"},
 }
 _FORMER_NAMES = {"task.label_smoothing": "label_smoothing"}  # the fingerprint has settings by the name they had first
 _NAMES = {former: name for name, former in _FORMER_NAMES.items()}
@@ -139,7 +142,10 @@ def kept_when_continued(old: Config, new: Config) -> str:
 
 
 def spans_the_run(config: Config) -> bool:
-    """Whether the schedule depends on the number of all steps."""
+    """Whether the schedule, or the average of the weights, depends on the number of all steps."""
+    lookahead = (config.get("optim") or {}).get("lookahead") or {}
+    if lookahead.get("every_n_steps") and lookahead.get("decay_power"):
+        return True
     return "scheduler" in config and not config["scheduler"]["_target_"].endswith((".constant", ".plateau"))
 
 

@@ -33,9 +33,10 @@ from trainlab.training.lightning_internals import (
     reopen_epoch,
     set_up_batches,
 )
+from trainlab.training.lookahead import Lookahead
 from trainlab.training.optimizer_checks import needs_closure
 from trainlab.training.optimizers import clipping, has_rule
-from trainlab.training.parameter_groups import Rules, list_names, own_name
+from trainlab.training.parameter_groups import LaterFrozen, Rules, list_names, own_name
 
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), targets (B, ...)
@@ -77,6 +78,8 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         parameter_groups: rules of groups of parameters, as of `group_parameters`.
         epoch_steps: makes the steps; None for this module itself, one for each batch.
         step_seed: for networks that draw from global generators: these are seeded before each step by it and the step.
+        lookahead: what averages the weights; None for nothing.
+        frozen_later: parameters that are not trained from some epoch on.
 
     Raises:
         ValueError: an argument is out of range.
@@ -99,6 +102,8 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         parameter_groups: Rules = (),
         epoch_steps: EpochSteps | None = None,
         step_seed: int | None = None,
+        lookahead: Lookahead | None = None,
+        frozen_later: LaterFrozen | None = None,
     ) -> None:
         super().__init__()
         if accumulate_grad_batches < 1:
@@ -115,6 +120,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         self._build_optimizer, self._rules, self._build_scheduler = optimizer, parameter_groups, scheduler
         self._resumes_flat: bool | None = None  # whether the checkpoint's optimizer has flat parameters
         self.compile_step, self._epoch_steps, self._step_seed = compile, epoch_steps, step_seed
+        self.lookahead, self.frozen_later = lookahead or Lookahead(), frozen_later or {}
         self.clip = clipping(gradient_clip_algorithm, gradient_clip_val)
         self.accumulate = accumulate_grad_batches
         self._draws = [m for m in network.modules() if isinstance(m, CounterDraws)]
@@ -141,7 +147,8 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             self._fused_step = step
         elif self.compile_step:
             self._forward = torch.compile(self._objective, dynamic=False)
-        self._schedule = self._build_scheduler(optimizer, self._total_steps())
+        self._all_steps = self._total_steps()
+        self._schedule = self._build_scheduler(optimizer, self._all_steps)
         if self._schedule is None:
             return optimizer
         # Lightning saves the schedule; `step_schedule` steps it.
@@ -154,6 +161,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         watched = watches_gradients(trainer.callbacks)  # type: ignore[attr-defined]  # Lightning sets it unseen
         own_network = self._step_seed is None  # another may change any of its buffers
         own_task = type(self.task).__module__.startswith("trainlab.")  # another may synchronize
+        together = together and not self.frozen_later  # a graph has the gradients of all parameters
         return together and not watched and own_network and own_task and has_rule(optimizer)
 
     def _total_steps(self) -> int:
@@ -229,12 +237,16 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         """Add what the optimizer has, and the sums of each process over an epoch that is begun, for the rest of it."""
         if isinstance(self.trained, SeparateParameters):
             checkpoint["separate_parameters"] = True
+        if slow := self.lookahead.state():
+            checkpoint["lookahead"] = slow
         if self._sums.sizes and not self.epoch_is_whole:
             checkpoint["begun_epoch"] = self._sums.state(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Prepare to continue with the checkpoint's kind of parameters, and the epoch that it was saved in, if any."""
         self._resumes_flat = "separate_parameters" not in checkpoint
+        if "lookahead" in checkpoint:
+            self.lookahead.load(checkpoint["lookahead"])
         if "begun_epoch" in checkpoint:
             self._begun = checkpoint["begun_epoch"]
             reopen_epoch(checkpoint["loops"]["fit_loop"])
@@ -254,6 +266,10 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         """Start the sums of the epoch."""
         self._sums.restart()
         self.val_metrics = {}
+        self.lookahead.begin_epoch(self.network)
+        for epoch, parameters in self.frozen_later.items():
+            for parameter in parameters:
+                parameter.requires_grad_(self.current_epoch < epoch)
         if self._begun:
             begun, self._begun = self._begun, None
             self._sums.load(begun, self.trainer.global_rank)
@@ -279,7 +295,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         if self._fused_step is not None and self._fused_step.ready and full:
             loss, score = self._fused_step(images, targets)
             count_step(self.trainer)
-            self.step_schedule("step")
+            self._end_step()
         elif self._evaluates_loss:
             loss, score = self._make_step_with_closure(self._forward if full else self._objective, images, targets)
         else:
@@ -307,7 +323,9 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     def _gather_gradients(self) -> None:
         """Gather the gradients; once a parameter has none, train each separately, so that it stays unchanged."""
         if not self.trained.gather_gradients():
-            trainable = [(own_name(name), p.grad) for name, p in self.network.named_parameters() if p.requires_grad]
+            later = {parameter for parameters in self.frozen_later.values() for parameter in parameters}
+            named = self.network.named_parameters()
+            trainable = [(own_name(name), p.grad) for name, p in named if p.requires_grad or p in later]
             if sparse := [name for name, grad in trainable if grad is not None and grad.is_sparse]:
                 raise ValueError(f"gradients must be dense, got a sparse one of {list_names(sparse)}; set sparse=false")
             names = list_names([name for name, grad in trainable if grad is None])
@@ -329,7 +347,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
 
         self._optimizer.step(evaluate)
         self.trained.zero_grad()
-        self.step_schedule("step")
+        self._end_step()
         return found[0]
 
     def _make_step(self) -> None:
@@ -340,6 +358,12 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             self.trained.show_gradients()
         self._optimizer.step()
         self.trained.zero_grad()
+        self._end_step()
+
+    def _end_step(self) -> None:
+        """After each step of the optimizer."""
+        if self.lookahead.every_n_steps:
+            self.lookahead.after_step(self.network, self.current_epoch, self.trainer.global_step, self._all_steps)
         self.step_schedule("step")
 
     def _objective(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -393,6 +417,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
         self._check_losses()
+        self.lookahead.settle(self.network, self.epoch_is_whole)
         broadcast_buffers(self.network, self.trainer)  # of an epoch without validation
         if self.epoch_is_whole:
             self.step_schedule("epoch")
@@ -429,6 +454,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start the sums of the validation, with the same buffers in all processes."""
         self._check_losses()
+        self.lookahead.settle(self.network, self.epoch_is_whole)
         broadcast_buffers(self.network, self.trainer)
         self._val_sums = ValidationSums(self.task, self.device)
         self._seed_generators("validation", self.current_epoch)

@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 Rules = Sequence[Mapping[str, Any]]  # `optim.groups`
+LaterFrozen = Mapping[int, Sequence[nn.Parameter]]  # by the epoch from which on they are not trained
 _SELECTORS = ("pattern", "max_ndim")
 _NAMES_SHOWN = 4
 
@@ -31,18 +32,39 @@ class Group:
     settings: Mapping[str, Any]
 
 
-def freeze(network: nn.Module, patterns: Any) -> None:
-    """Exclude the parameters whose names match one of ``patterns``, as of `fnmatch`, from training.
+def freeze(network: nn.Module, rules: Any) -> LaterFrozen:
+    """Exclude the parameters whose names match one of ``rules`` from training, at once or from some epoch on.
+
+    A rule is a pattern as of `fnmatch`, or ``{"pattern": ..., "from_epoch": N}`` for parameters that are trained in the
+    first N epochs. Returns the parameters that are frozen later.
 
     Raises:
-        ValueError: a pattern matches no name.
+        ValueError: a rule is malformed, or matches no name.
     """
-    if not isinstance(patterns, list | tuple) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise ValueError(f"freeze must be a list of patterns such as ['linear_1.*'], got {patterns!r}; set freeze")
-    named = dict(_named(network))
-    for pattern in patterns:
-        for name in _matching(pattern, named, "freeze"):
-            named[name].requires_grad_(False)
+    form = "a list of patterns such as ['linear_1.*'] or {pattern: 'linear_1.*', from_epoch: 3}"
+    if not isinstance(rules, list | tuple):
+        raise ValueError(f"freeze must be {form}, got {rules!r}; set freeze")
+    named, later = dict(_named(network)), dict[int, list[nn.Parameter]]()
+    for rule in rules:
+        pattern, epoch = _parts_of(rule) if isinstance(rule, Mapping) else (rule, 0)
+        if not isinstance(pattern, str):
+            raise ValueError(f"freeze must be {form}, got {rules!r}; set freeze")
+        chosen = [named[name] for name in _matching(pattern, named, "freeze")]
+        if epoch > 0:
+            later.setdefault(epoch, []).extend(chosen)
+            continue
+        for parameter in chosen:
+            parameter.requires_grad_(False)
+    return {epoch: [p for p in parameters if p.requires_grad] for epoch, parameters in later.items()}
+
+
+def _parts_of(rule: Mapping[str, Any]) -> tuple[Any, int]:
+    epoch = rule.get("from_epoch")
+    if rule.keys() != {"pattern", "from_epoch"}:
+        raise ValueError(f"each entry of freeze has pattern and from_epoch, got {dict(rule)}; set freeze")
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+        raise ValueError(f"from_epoch must be a whole number of at least 0, got {epoch!r}; set freeze")
+    return rule["pattern"], epoch
 
 
 def group_parameters(network: nn.Module, rules: Rules = ()) -> list[Group]:

@@ -13,6 +13,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
+    LambdaLR,
     LinearLR,
     LRScheduler,
     OneCycleLR,
@@ -142,6 +143,36 @@ def one_cycle(
         max_momentum=max_momentum,
     )
     return {"scheduler": scheduler, "interval": "step"}
+
+
+def triangular(
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    start_factor: float = 0.2,
+    pct_start: float = 0.25,
+    end_factor: float = 0.0,
+) -> SchedulerConfig:
+    """Linear from ``start_factor`` times the peak to the peak, and from there to ``end_factor`` times it.
+
+    The peak is at step ``int(pct_start * total_steps)``, the end after the last step.
+    """
+    if total_steps < 1:
+        raise ValueError(
+            f"scheduler=triangular needs a known number of steps, at least 1, got {total_steps}; "
+            "set trainer.max_epochs or trainer.max_steps"
+        )
+    if not 0 <= pct_start <= 1:
+        raise ValueError(f"pct_start must be in [0, 1], got {pct_start}; set scheduler.pct_start")
+    check_at_least(0, "scheduler", start_factor=start_factor, end_factor=end_factor)
+    peak = int(pct_start * total_steps)
+
+    def factor(step: int) -> float:
+        if step < peak:
+            return start_factor + (1 - start_factor) * step / peak
+        return 1 + (end_factor - 1) * (step - peak) / max(1, total_steps - peak)
+
+    return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
 
 
 def cosine(optimizer: Optimizer, total_steps: int, *, warmup_steps: int = 0, min_lr: float = 0.0) -> SchedulerConfig:
