@@ -228,6 +228,7 @@ REFUSED = {
     "task.label_smoothing=0.1 has no effect on": ["task.label_smoothing=0.1"],
     "compile has no effect on": ["compile=true"],
     "freeze has no effect on": ["freeze=['*']"],
+    "test_views has no effect on": ["test_views=mirror"],
     "lr_search has no effect on": ["lr_search=range_test"],
     "Lit takes no depth; leave out module.depth": ["module.depth=2"],
     "module must build a LightningModule, got Linear": [

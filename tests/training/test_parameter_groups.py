@@ -284,6 +284,7 @@ def test_runs_with_groups_or_frozen_parameters_train_alone(compose_config):
     reasons = {
         RULES: "optim.groups is set, and batched steps have one group of parameters",
         "freeze=[linear_1.*]": "freeze is set, and members train all parameters",
+        "optim.lookahead.every_n_steps=5": "optim.lookahead is set, and batched steps do not average weights",
         "seed=2": "",
     }
     for setting, reason in reasons.items():

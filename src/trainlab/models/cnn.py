@@ -119,7 +119,6 @@ class CNN(nn.Sequential):
         )
 
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        of_norms = {"eps": batch_norm_eps, "momentum": batch_norm_momentum}
 
         def add(name: str, layer: nn.Conv2d | nn.Linear, norm: nn.Module, pool: str = "") -> None:
             initialize(layer, initializer, seed, name, initializer_scale)
@@ -154,7 +153,7 @@ class CNN(nn.Sequential):
                     bias=not batch_norm,
                 )
                 pool = f"pool_{s}" if pool_after == "first" and c == 1 else ""
-                add(f"conv_{s}_{c}", conv, nn.BatchNorm2d(out_channels, **of_norms), pool)
+                add(f"conv_{s}_{c}", conv, nn.BatchNorm2d(out_channels, batch_norm_eps, batch_norm_momentum), pool)
                 channels, height, width = out_channels, height - shrink, width - shrink
                 if pool:
                     height, width = height // 2, width // 2
@@ -174,7 +173,7 @@ class CNN(nn.Sequential):
         features = math.prod((channels, height, width))
         for d, units in enumerate(dense, 1):
             linear = empty_linear(features, units, bias=not batch_norm)
-            add(f"dense_{d}", linear, nn.BatchNorm1d(units, **of_norms))
+            add(f"dense_{d}", linear, nn.BatchNorm1d(units, batch_norm_eps, batch_norm_momentum))
             drop(f"dense_{d}", dropout[-1])
             features = units
         layers["output"] = output = empty_linear(features, num_classes, bias=output_bias)
