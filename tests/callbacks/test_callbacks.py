@@ -167,6 +167,7 @@ def show_bar(callback):
     for i in range(4):
         callback.on_train_batch_end(trainer, None, torch.tensor(0.25 * i), None, i)
     callback.on_validation_start(trainer, None)
+    callback.on_train_epoch_end(trainer, None)
 
 
 def test_the_bar_is_silent_without_a_terminal(capsys):
@@ -193,7 +194,7 @@ def test_the_time_left_is_without_the_first_step_which_warms_up(monkeypatch):
     bar = SimpleNamespace(steps=0, update=lambda steps, detail: shown.append(detail()), close=lambda: None)
     monkeypatch.setattr("trainlab.callbacks.progress.Bar", lambda *_, **__: bar)
     show_bar(ProgressBar())
-    assert shown == ["loss 0", "loss 0.25, 10 s left", "loss 0.5, 9 s left", "loss 0.75, 8 s left"]
+    assert shown == ["loss 0", "loss 0.25, 10 s left", "loss 0.5, 9 s left", "loss 0.75, 8 s left", "validating"]
 
 
 def test_steps_are_reported_to_a_sweep_without_a_progress_bar(train, tmp_path, monkeypatch):

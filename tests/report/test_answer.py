@@ -67,6 +67,7 @@ def test_sentence_table_matrix_and_chart_have_one_decision(answer_of, tmp_path: 
     assert findings.verdicts == {"best": "best", "b": "undecided", "c": "undecided"}
     (table,), (matrix,) = group_tables(findings), pair_matrices(findings)
     assert table.rows[1][table.headings.index("behind (points)")][0] == "6.3"  # no interval that is not corrected
+    assert table.hidden == ["sd (points)"]
     assert matrix.rows[0][2][0] == "6.3 ± 3.8"
 
 

@@ -54,12 +54,12 @@ class ProgressBar(Callback):
             self._bar.update(done - self._bar.steps, lambda: self._detail(trainer, pl_module, outputs, done))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the bar."""
-        if trainer.training or trainer.validating:
-            self._close()
+        """Show that the epoch is validated."""
+        if self._bar:
+            self._bar.update(0, lambda: "validating")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the bar of an epoch without validation."""
+        """Close the bar."""
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

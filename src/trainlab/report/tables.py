@@ -135,13 +135,15 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
             ]
         )
     headings = ["group", compared.heading, "95 % interval", "n", *([f"behind{points}"] if behind else [])]
-    headings += [*(["p (Holm)"] if tested else []), f"sd{points}", *(metric.heading for metric in others)]
+    sd = f"sd{points}"
+    headings += [*(["p (Holm)"] if tested else []), sd, *(metric.heading for metric in others)]
     headings[-1] += " †"
     note = "Behind: how far from the best" if behind else ""
     if tested:
         note += f"; {MARK} significantly, ± half of a 95 % interval: p below 0.05 by Holm's method over "
         note += _pairs(behind.values())
-    return Table([*headings, "best epoch", S_PER_EPOCH], rows, f"{note}{'. ' if note else ''}{TEST_NOTE}")
+    note += f"{'. ' if note else ''}{TEST_NOTE}"
+    return Table([*headings, "best epoch", S_PER_EPOCH], rows, note, hidden=[sd])
 
 
 def _mean(group: Group, metric: Metric) -> Cell:
