@@ -58,9 +58,9 @@ def shoot_terminal(browser: Browser, command: list[str], columns: int, to: Path)
     """The screen of a command at its start, in the middle and at its end."""
     screens = [*terminal.record(command, columns)]
     page = browser.new_page(viewport={"width": 14 * columns, "height": 900})
-    start = max((i for i, (second, _) in enumerate(screens) if second <= 2), default=0)
-    for name, i in (("start", start), ("middle", len(screens) // 2), ("end", -1)):
-        second, screen = screens[i]
+    last = screens[-1][0]
+    for name, end in (("start", 2.0), ("middle", last / 2), ("end", last)):
+        second, screen = [shown for shown in screens if shown[0] <= end][-1]
         to.with_name(f"{to.name}_{name}.png").write_bytes(terminal.draw(page, screen, columns, f"{second:.0f} s"))
     page.close()
 

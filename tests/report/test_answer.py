@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainlab.report.findings import analyze
+from trainlab.report.group_table import answer_text
 from trainlab.report.provenance import repeat_commands
 from trainlab.report.runs import find_runs
 from trainlab.report.tables import group_tables, pair_matrices
@@ -16,7 +17,7 @@ def answer_of(leave, tmp_path: Path):
         for model, values in accuracies.items():
             for seed, value in enumerate(values, 1):
                 leave(f"{model}{seed}", [1 - value], [value], seed, model)
-        return analyze([tmp_path], find_runs([tmp_path])).answer()
+        return str(answer_text(analyze([tmp_path], find_runs([tmp_path])))).lstrip()
 
     return answer
 

@@ -14,6 +14,7 @@ from trainlab.report import find_runs, group_runs, write_report
 from trainlab.report.comparisons import compare_all
 from trainlab.report.descriptions import describe_pair
 from trainlab.report.findings import analyze
+from trainlab.report.group_table import answer_text
 from trainlab.runs.result import Result
 from trainlab.statistics import difference, interval, paired, welch
 from trainlab.sweep.plan import OTHER_FOLDS, RUN, UNMATCHED, Job, plan
@@ -58,7 +59,7 @@ def test_models_are_compared_fold_by_fold(two_models):
     assert "paired t over folds 0 to 4" in describe_pair(pair)
     findings = analyze([two_models], find_runs([two_models]))
     assert "Nadeau and Bengio" in findings.method_notes()[-1]
-    assert "95 % interval over 5 folds" in findings.answer()
+    assert "95 % interval over 5 folds" in str(answer_text(findings))
 
 
 def test_each_fold_counts_once_however_many_seeds_it_has(tmp_path):

@@ -12,6 +12,7 @@ from trainlab.report import compare_convergence, find_runs, group_runs, runs_tab
 from trainlab.report.comparisons import compare_all
 from trainlab.report.descriptions import describe_pair
 from trainlab.report.findings import analyze
+from trainlab.report.group_table import answer_text
 from trainlab.report.plots.curves import plot_learning_curves
 from trainlab.report.plots.groups import plot_groups, plot_intervals
 from trainlab.report.tables import group_tables, pair_matrices
@@ -91,8 +92,8 @@ def test_where_lower_is_better_the_lowest_is(leave_task: Leave, tmp_path: Path):
     assert describe_pair(pair).startswith("bn is better than elu by 0.8 ± ")
     findings = analyze([tmp_path], find_runs([tmp_path]))
     assert pair_matrices(findings)[0].rows[0][2][0] == "0.8 ± 0.2484*"
-    assert findings.answer() == (
-        "Best: bn, validation mean absolute error 3.2 (± 0.2484, 95 % interval over 3 seeds). The other group is "
+    assert str(answer_text(findings)) == (
+        "\nBest: bn, validation mean absolute error 3.2 (± 0.2484, 95 % interval over 3 seeds). The other group is "
         "significantly worse; it is 0.8 ± 0.2484 behind (p = 0.005)."
     )
 

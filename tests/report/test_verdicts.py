@@ -7,6 +7,7 @@ from trainlab.report.comparisons import Pair, compare_all
 from trainlab.report.descriptions import describe_pair, describe_pairs
 from trainlab.report.findings import analyze
 from trainlab.report.formatting import format_p
+from trainlab.report.group_table import answer_text
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
 
@@ -139,9 +140,9 @@ def test_groups_of_other_images_are_not_compared(leave, tmp_path: Path):
     (pair,) = findings.pairs
     assert (pair.difference.method, pair.difference.reason, pair.is_clear) == ("none", "other images", False)
     assert describe_pair(pair) == "bn and elu are not compared: other images (their data digests differ)."
-    assert findings.answer() == (
-        "Best: bn, validation accuracy 53.1 % (± 0.9 points, 95 % interval over 3 seeds). The next, elu, is 3.3 points "
-        "behind. Differences cannot be tested: the groups saw different images."
+    assert str(answer_text(findings)) == (
+        "\nBest: bn, validation accuracy 53.1 % (± 0.9 points, 95 % interval over 3 seeds). The next, elu, is 3.3 "
+        "points behind. Differences cannot be tested: the groups saw different images."
     )
     assert findings.warnings == [
         "The runs are of 2 different data digests: they did not see the same images, so they are not compared "

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
-from rich.text import Text
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
@@ -24,7 +23,7 @@ from trainlab.console import output, say, say_error, status_line
 from trainlab.loggers.hyperparameters import Value, pass_swept
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line, same_command, tensorboard_line
-from trainlab.report import analyze, find_runs, groups_table, runs_table, write_report
+from trainlab.report import analyze, answer_text, find_runs, groups_table, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
 from trainlab.sweep.executors.local import run_items
@@ -262,7 +261,7 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     console.print(runs_table(find_runs(folders), Path.cwd(), console.width))
     try:
         findings = analyze([sweep_dir], find_runs([sweep_dir]))
-        console.print(groups_table(findings), Text(findings.answer()))
+        console.print(groups_table(findings), answer_text(findings))
         say(f"report: {write_report([sweep_dir], None, findings)}")
     except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")

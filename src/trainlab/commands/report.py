@@ -36,6 +36,7 @@ def main() -> None:
 
     from trainlab.report import (
         analyze,
+        answer_text,
         diff_table,
         find_runs,
         groups_table,
@@ -58,7 +59,7 @@ def main() -> None:
         console.print(runs_table(runs, Path.cwd(), console.width), groups_table(findings))
         if repeats := findings.describe_repeats():
             console.print(Text(repeats))
-        console.print(Text(findings.answer()))
+        console.print(answer_text(findings))
         print(f"report: {write_report(arguments.folders, arguments.output_dir, findings)}")
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error, '--output-dir')}")

@@ -138,7 +138,7 @@ class TensorBoard(TensorBoardLogger):
             step: number of optimizer steps.
         """
         # Epochs count from one.
-        found = {name: value + (name == "best_epoch") for name, value in figures.items() if name in self._results}
+        found = {name: figures[name] + (name == "best_epoch") for name in self._results if name in figures}
         for name, tag in self._final.items():
             if name in found:
                 self.experiment.add_scalar(tag, found[name], step)
@@ -150,9 +150,9 @@ class TensorBoard(TensorBoardLogger):
 
 
 def results(metrics: TaskMetrics) -> dict[str, str]:
-    """Metrics of `result.json`, and their names in loggers that divide names by slashes."""
-    validation = {metric.key: f"val/best_{metric.key.removeprefix('val_')}" for metric in metrics.every}
-    test = {metric.test.key: metric.test.tag for metric in metrics.every}
+    """Metrics of `result.json`, that which runs are compared by first, and their names in loggers that divide names."""
+    validation = {metric.key: f"val/best_{metric.key.removeprefix('val_')}" for metric in metrics.ranked}
+    test = {metric.test.key: metric.test.tag for metric in metrics.ranked}
     return {**validation, **test, "best_epoch": "val/best_epoch"}
 
 

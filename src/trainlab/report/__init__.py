@@ -11,7 +11,7 @@ from trainlab.report.descriptions import (
 from trainlab.report.diff import diff_table
 from trainlab.report.findings import Findings, analyze
 from trainlab.report.formatting import TEST_NOTE, format_bounds, format_mean, format_p, format_points
-from trainlab.report.group_table import groups_table
+from trainlab.report.group_table import answer_text, groups_table
 from trainlab.report.groups import Group, group_runs
 from trainlab.report.labels import NOT_GIVEN, value_of
 from trainlab.report.layers import LAYER_STATISTICS, WEIGHT_STATISTICS, LayerStatistics, mean_over_seeds
@@ -46,6 +46,7 @@ __all__ = [
     "Table",
     "Values",
     "analyze",
+    "answer_text",
     "band",
     "canvas",
     "compare_all",

@@ -187,10 +187,6 @@ class Findings:
         best, others = said[-1]
         return [*said[:-1], (best, " ".join(filter(None, [others, describe_lost(self.groups)])))]
 
-    def answer(self) -> str:
-        """``answers_first`` as text."""
-        return " ".join(text for pair in self.answers_first() for text in pair if text)
-
     def _describe_only(self, run: Run) -> tuple[str, str]:
         """What a run reached, and its settings."""
         m, metrics = run.result.metrics, run.metrics

@@ -1,4 +1,4 @@
-"""The table of groups for a terminal."""
+"""The table of groups and the answer, for a terminal."""
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -28,6 +28,12 @@ def groups_table(findings: Findings) -> Lines:
         of_group, *others = columns.items()
         lines += [text_table(dict([of_group, (table.headings[1], values), *others])), Text(note)]
     return Lines(*lines)
+
+
+def answer_text(findings: Findings) -> Text:
+    """What the report says first, below an empty line: the best in bold, and whether the others are worse."""
+    said = findings.answers_first()
+    return Text.assemble(*(part for best, others in said for part in ((f"\n{best}", "bold"), f" {others}".rstrip())))
 
 
 def _is_shown(heading: str) -> bool:
