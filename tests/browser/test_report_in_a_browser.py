@@ -95,6 +95,13 @@ def test_it_reads_well_on_a_phone_and_in_the_dark(open_page, report, width, sche
     assert min(sizes) >= 12
 
 
+def test_the_name_of_a_run_stays_in_sight_on_a_phone(open_page, study, no_figures):
+    page = open_page(write_report([study]), width=PHONE).page
+    table = page.locator("[aria-label='Table: runs']")
+    assert table.evaluate("e => { e.scrollTo(9999, 0); return e.scrollLeft; }") > 100
+    assert 0 <= table.locator("td a").first.bounding_box()["x"] < 50
+
+
 def test_what_has_no_value_stays_last_in_either_order(open_page, study, no_figures):
     (study / "elu,3" / "result.json").write_text("{")
     opened = open_page(write_report([study]))

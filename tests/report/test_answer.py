@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainlab.report.findings import analyze
-from trainlab.report.group_table import answer_text
+from trainlab.report.group_table import answer_text, groups_table
 from trainlab.report.provenance import repeat_commands
 from trainlab.report.runs import find_runs
 from trainlab.report.tables import group_tables, pair_matrices
@@ -69,6 +69,7 @@ def test_sentence_table_matrix_and_chart_have_one_decision(answer_of, tmp_path: 
     (table,), (matrix,) = group_tables(findings), pair_matrices(findings)
     assert table.rows[1][table.headings.index("behind (points)")][0] == "6.3"  # no interval that is not corrected
     assert table.hidden == ["sd (points)"]
+    assert str(groups_table(findings).renderables[-1]) == "± half of a 95 % interval"  # no star to explain
     assert matrix.rows[0][2][0] == "6.3 ± 3.8"
 
 

@@ -4,10 +4,11 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
+from trainlab.report.answer import WORSE
 from trainlab.report.findings import Findings
 from trainlab.report.formatting import format_estimate
 from trainlab.report.run_table import MAX_ROWS, text_table
-from trainlab.report.tables import group_tables
+from trainlab.report.tables import MARK, group_tables
 
 
 def groups_table(findings: Findings) -> Lines:
@@ -24,7 +25,9 @@ def groups_table(findings: Findings) -> Lines:
         columns = {table.headings[i].removesuffix(" (points)"): [row[i] for row in rows] for i in shown}
         values = [estimates.get(label, text) for label, text, *_ in rows]
         left = f"the best {len(rows)} of {len(table.rows)} groups; " if len(rows) < len(table.rows) else ""
-        note = f"{left}± half of a 95 % interval; * significantly worse than the best (p < 0.05, corrected)"
+        worse = any(findings.verdicts.get(label) == WORSE for label, *_ in rows)
+        mark = f"; {MARK} significantly worse than the best (p < 0.05, corrected)" if worse else ""
+        note = f"{left}± half of a 95 % interval{mark}"
         of_group, *others = columns.items()
         lines += [text_table(dict([of_group, (table.headings[1], values), *others])), Text(note)]
     return Lines(*lines)
