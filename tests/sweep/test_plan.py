@@ -447,7 +447,7 @@ def test_a_job_is_a_row_of_whole_values(columns, tmp_path):
     assert lines[1].split("  ") and lines[1].split()[:3] == ["model", "seed", "lr"]
     rows = [line.split() for line in lines[3:11]]
     assert [tuple(row[:3]) for row in rows] == [(model, str(seed), lr) for model, seed, lr in SWEPT]
-    assert rows[3][3:] == ["2.0000", "30.00", "%", "10", "min", "epoch", "12/100", "30%"]
+    assert rows[3][3:] == ["30.00", "%", "2.0000", "10", "min", "epoch", "12/100", "30%"]
     assert rows[4][3:] == ["-", "-", "waiting"]
     long = {"type": "Diverged", "message": "the loss is not finite at step 1, and much more about the reason of it" * 2}
     state.outcomes[4] = Result("diverged", "", [], error=long)

@@ -83,7 +83,7 @@ class LiveTable:
 
     def __init__(self, state: State, console: Console) -> None:
         self._values, self._console = differing_values(state.jobs), console
-        self._metrics = [*dict.fromkeys(metric for job in state.jobs for metric in job.metrics.every[:_METRICS])]
+        self._metrics = [*dict.fromkeys(metric for job in state.jobs for metric in job.metrics.ranked[:_METRICS])]
         self._labels = labels_by_number(state.jobs)
         # No refresh thread: jobs are forked, and locks of a thread would stay locked in them. Output is not
         # redirected, as jobs would inherit that, too.
@@ -269,5 +269,5 @@ def _traceback(outcome: Result) -> str:
 
 def _figures(job: Job, values: dict[str, Any]) -> dict[Metric, str]:
     """The first metrics of a job as text; "" for those that it does not have yet."""
-    shown = job.metrics.every[:_METRICS]
+    shown = job.metrics.ranked[:_METRICS]
     return {metric: metric.format(values[metric.key]) if metric.key in values else "" for metric in shown}
