@@ -19,7 +19,14 @@ PER_EPOCH, STEPS = (
     16,
 )  # slow weights start in step 10, follow in step 15, and end the training inside the sixth epoch
 TINY = (
-    *("experiment=airbench94", "data.num_train=200", "data.batch_size=8", "model.stages=[[4,4],[4,4],[4,4]]"),
+    *(
+        "experiment=airbench94",
+        "data.num_train=80",
+        "data.val_size=20",
+        "data.num_test=20",
+        "data.batch_size=8",
+        "model.stages=[[4,4],[4,4],[4,4]]",
+    ),
     *(f"trainer.limit_train_batches={PER_EPOCH}", "trainer.max_epochs=6", f"trainer.max_steps={STEPS}"),
 )
 
