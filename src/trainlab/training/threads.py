@@ -24,7 +24,7 @@ def step_flops(network: nn.Module, image_shape: tuple[int, int, int], batch_size
     """
     images = torch.zeros(1, *image_shape, dtype=torch.uint8)
     with global_generators_restored(), FlopCounterMode(display=False) as counter:
-        copy.deepcopy(network).cpu().eval()(images)
+        copy.deepcopy(network).cpu().float().eval()(images)
     return 3.0 * batch_size * counter.get_total_flops()
 
 
