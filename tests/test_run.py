@@ -97,6 +97,7 @@ def test_the_folder_of_a_run_has_what_the_design_says(train):
         "tags",
         "task",
         "compiled",
+        "num_threads",
     ]
     assert written["lr_search"] is None
     assert written["status"] == "completed"

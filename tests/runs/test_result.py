@@ -136,7 +136,7 @@ def test_a_result_reads_back_as_it_was_written(tmp_path):
     fields = json.loads((tmp_path / "result.json").read_text())
     assert list(fields) == [
         *("format", "status", "fingerprint", "overrides", "metrics", "time", "provenance", "error", "lr_search"),
-        *("tags", "task", "compiled"),
+        *("tags", "task", "compiled", "num_threads"),
     ]
 
 
