@@ -48,7 +48,7 @@ from trainlab.runs.result import Result, describe
 from trainlab.runs.stop_reason import stop_reason, was_pruned
 from trainlab.tasks.metrics import key_of
 from trainlab.tasks.reported import TaskMetrics
-from trainlab.training.compilation import keep_compiled_code
+from trainlab.training.compilation import set_up_compilation
 from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
@@ -149,7 +149,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
         start, origin = find_start(parts, config, previous, folder, run_dir)
         result.compiled = parts.learner.compiled
         if result.compiled:
-            keep_compiled_code(config["compile_cache_dir"])
+            set_up_compilation(config["compile_cache_dir"], parts.trainer.strategy.root_device.type == "cpu")
         result.num_threads = _num_threads(parts, context, start)
         if origin:
             result.provenance["continued_from"] = origin

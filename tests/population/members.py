@@ -101,15 +101,16 @@ def deviations(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[float,
 
 
 def saved(folder: Path, name: str = "last") -> dict[str, Any]:
-    """All of a checkpoint but where it lies, which one it continues, and whether it was compiled."""
+    """All of a checkpoint but where it lies, which one it continues, whether it was compiled and in how many rows."""
     checkpoint = load_checkpoint(folder / "checkpoints" / f"{name}.ckpt")
     about = checkpoint["trainlab"]
     places = {
         key: value
         for key, value in about["config"].items()
-        if key not in ("run_dir", "ckpt_path", "callbacks", "logger", "compile")
+        if key not in ("run_dir", "output_dir", "ckpt_path", "callbacks", "logger", "compile")
     }
     del checkpoint["path"]
+    checkpoint.pop("population", None)
     for key in ("continued_from", "compiled"):
         about.pop(key, None)
     return checkpoint | {"trainlab": about | {"config": places}}

@@ -43,7 +43,7 @@ def test_members_are_those_of_eager_runs(case, tmp_path):
 
 @pytest.mark.slow
 def test_members_leave_and_the_others_continue(tmp_path):
-    # Five of seven continue in six rows, of which one is idle; then four in four.
+    # Seven rows, then five, then four members in five rows.
     epochs = (1, 1, 2, 3, 3, 3, 3)
     common = [*NADAM, "model.depth=2", "model.width=8"]
     assert_equal([[*common, f"seed={i}", f"trainer.max_epochs={n}"] for i, n in enumerate(epochs)], tmp_path)

@@ -24,8 +24,8 @@ def stacks(monkeypatch):
     """Numbers of rows of the stacks that are made."""
     made, init = [], Stack.__init__
 
-    def noted(self, members):
-        init(self, members)
+    def noted(self, *args):
+        init(self, *args)
         made.append(len(self.values))
 
     monkeypatch.setattr(Stack, "__init__", noted)

@@ -13,10 +13,11 @@ class BatchStreams:
 
     Args:
         batches: of each member (M), on one device; they differ only in seed and epoch.
+        separate: whether members get copies, even of a single stream.
     """
 
-    def __init__(self, batches: Sequence[Batches]) -> None:
-        self._batches = batches[0]
+    def __init__(self, batches: Sequence[Batches], separate: bool = False) -> None:
+        self._batches, self._separate = batches[0], separate
         first: dict[tuple[int | None, int], Batches] = {}
         for one in batches:
             first.setdefault(one.stream, one)
@@ -46,8 +47,8 @@ class BatchStreams:
     def to_members(self, streams: Tensor) -> Tensor:
         """(M, ...) of what streams have (S, ...); without a copy where all have one, or each its own."""
         members = len(self.of_member)
-        if self.count == 1:
-            return streams.expand(members, *streams.shape[1:])
         if self.count == members:
             return streams
+        if self.count == 1 and not self._separate:
+            return streams.expand(members, *streams.shape[1:])
         return streams.index_select(0, self.of_member)

@@ -28,7 +28,10 @@ _SET_UNLESS: dict[str, tuple[Any, ...]] = {
     "profiler": ("the time of a step is that of all members", None),
 }
 _MUST_BE: dict[str, tuple[Any, ...]] = {
-    "precision": ("batched steps are in float32 or float64", "32-true", "64-true", "32", "64", 32, 64, None),
+    "precision": (
+        "batched steps have no gradient scaler",
+        *("32-true", "64-true", "bf16-mixed", "bf16-true", "32", "64", "bf16", 32, 64, None),
+    ),
     "strategy": ("a population is one process", "auto"),
 }
 _MUST_NOT_BE_0 = ("limit_train_batches", "max_epochs")

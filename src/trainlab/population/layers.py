@@ -65,6 +65,9 @@ class _Linear(torch.autograd.Function):
     def forward(
         ctx: Any, root: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, to_weight: Tensor, to_bias: Any
     ) -> Tensor:
+        if torch.is_autocast_enabled(x.device.type):  # once, for the backward pass, too
+            lower = torch.get_autocast_dtype(x.device.type)
+            x, weight = x.to(lower), weight.to(lower)
         ctx.save_for_backward(x, weight)
         ctx.to_weight, ctx.to_bias = to_weight, to_bias
         return _product(x, weight, bias)
@@ -73,9 +76,14 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Tensor) -> tuple[None, Tensor | None, None, None, None, None]:
         (output,), (x, weight) = outputs, ctx.saved_tensors
         columns = output.transpose(1, 2)
-        torch.bmm(columns, x, out=ctx.to_weight)
-        if ctx.to_bias is not None:
-            torch.sum(columns, 2, out=ctx.to_bias)
+        if columns.dtype == ctx.to_weight.dtype:
+            torch.bmm(columns, x, out=ctx.to_weight)
+            if ctx.to_bias is not None:
+                torch.sum(columns, 2, out=ctx.to_bias)
+        else:  # rounded as that of a solo run
+            ctx.to_weight.copy_(torch.bmm(columns, x))
+            if ctx.to_bias is not None:
+                ctx.to_bias.copy_(columns.sum(2))
         to_x = torch.bmm(weight.transpose(1, 2), columns).transpose(1, 2) if ctx.needs_input_grad[1] else None
         return None, to_x, None, None, None, None
 
@@ -117,7 +125,7 @@ def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
 
 
 def _prelu(name: str, layer: nn.PReLU) -> Layer:
-    return lambda x, tensors: torch.where(x > 0, x, tensors.parameter(f"{name}.weight")[:, :, None] * x)
+    return lambda x, tensors: torch.where(x > 0, x, tensors.parameter(f"{name}.weight")[:, :, None].to(x.dtype) * x)
 
 
 def _draws(name: str, x: Tensor, tensors: Tensors) -> Tensor:
@@ -140,13 +148,14 @@ def _keep(name: str, x: Tensor, tensors: Tensors) -> Tensor:
 
 
 def _dropout(name: str, layer: Dropout) -> Layer:
-    return lambda x, tensors: x * (_keep(name, x, tensors).to(x.dtype) / tensors.values[f"{name}.kept"])
+    return lambda x, tensors: x * (_keep(name, x, tensors).to(x.dtype) / tensors.values[f"{name}.kept"]).to(x.dtype)
 
 
 def _alpha_dropout(name: str, layer: AlphaDropout) -> Layer:
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
         gain, bias = tensors.values[f"{name}.gain"], tensors.values[f"{name}.shift"]
-        return torch.where(_keep(name, x, tensors), x * gain + bias, SELU_MINIMUM * gain + bias)
+        scaled = (x * gain).to(x.dtype) + bias.to(x.dtype)  # rounded as that of a solo run
+        return torch.where(_keep(name, x, tensors), scaled, SELU_MINIMUM * gain + bias).to(x.dtype)
 
     return apply
 
@@ -178,7 +187,10 @@ def stacked_layers(network: nn.Module, prefix: str) -> list[Layer]:
 
 
 def constants(networks: Sequence[nn.Module], dtype: torch.dtype) -> dict[str, Tensor]:
-    """What differs between the ``networks`` and is not trained: keys of random draws (M, 2), rates (M, 1, 1)."""
+    """What differs between the ``networks`` and is not trained: keys of random draws (M, 2), rates (M, 1, 1).
+
+    Rates are in ``dtype``.
+    """
     found: dict[str, Tensor] = {}
     for name, layer in networks[0].named_modules():
         alike: list[Any] = [network.get_submodule(name) for network in networks]

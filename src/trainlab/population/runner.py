@@ -11,7 +11,7 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -29,8 +29,8 @@ from trainlab.training.module import TaskModule
 from trainlab.training.step_report import StepReport
 
 _M_ARENA_MAX = -8  # in malloc.h
-# Rows of a compiled stack once members have left: few numbers, so that earlier populations may have compiled them.
-_SIZES = sorted({1} | {factor * 2**power for power in range(16) for factor in (2, 3)})
+# Rows that a compiled stack can have: few numbers, each of which is compiled once. Less than a fifth is not used.
+_SIZES = sorted({1, 2, 3} | {factor * 2**power for power in range(16) for factor in (4, 5, 6, 7)})
 Work = Callable[[RunContext], Any]
 Choose = Callable[[list[int]], Collection[int]]
 
@@ -121,21 +121,18 @@ class Population:
         """Make the first ``steps`` steps of an epoch of all ``modules``."""
         if torch.get_num_threads() != self.num_threads:
             torch.set_num_threads(self.num_threads)
-        held: Sequence[TaskModule]
-        held, active = self._stack.members if self._stack else (), set(modules)
-        # Unused rows are removed at once, or where that means another compilation, down to one of few numbers.
-        rows = next(size for size in _SIZES if size >= len(active)) if modules[0].compile_step else len(active)
-        if self._stack is None or not active <= set(held) or len(held) > rows:
-            on_cpu = modules[0].device.type == "cpu"  # Lightning moves members that end from a GPU to it
-            idle = [member for member in held if member not in active and on_cpu][: max(0, rows - len(active))]
+        held, rows = self._stack.members if self._stack else (), rows_for(modules)
+        if self._stack is None or not {*modules} <= {*held} or len(self._stack.rows) != rows:
             self._stack, held = None, ()
             gc.collect()  # members that have left, before new memory is allocated
-            self._stack = Stack([*modules, *idle])
-        with _default_dtype(modules[0].flat.parameter.dtype):
+            self._stack = Stack(modules, rows, places_for(modules, rows))
+            for module, place in zip(modules, self._stack.places, strict=True):
+                module.row, module.rows = place, rows
+        with modules[0].trainer.precision_plugin.forward_context():  # Lightning's, around a step of a solo run
             before_step = self._before_steps(len(modules), max(module.current_epoch for module in modules), steps)
-            losses, scores, sizes = self._stack.train_epoch(active, steps, before_step)
+            losses, scores, sizes = self._stack.train_epoch({*modules}, steps, before_step)
         for module, own, score in zip(self._stack.members, losses.unbind(1), scores, strict=True):
-            if module in active:
+            if module in modules:
                 module.take_epoch(own, score, sizes)
                 count_epoch(module.trainer, steps)
 
@@ -267,17 +264,26 @@ class _TakeTurns(Callback):
         self._population.check(1)
 
 
+def rows_for(members: Sequence[TaskModule]) -> int:
+    """Rows of a stack of ``members``: one for each, and where they are compiled, those that may not be used.
+
+    Members keep the rows of their latest epoch, which a checkpoint has, while more than three quarters of these are
+    used: another number would have to be compiled, and rounds differently.
+    """
+    count, kept = len(members), max(member.rows for member in members)
+    if not members[0].compile_step:
+        return count
+    return kept if 3 * kept < 4 * count <= 4 * kept else next(size for size in _SIZES if size >= count)
+
+
+def places_for(members: Sequence[TaskModule], rows: int) -> Sequence[int]:
+    """The row of each of ``members``: that of their latest epoch, where all had one of so many; the last may round
+    differently."""
+    kept = [member.row for member in members]
+    return kept if {member.rows for member in members} == {rows} and len({*kept}) == len(kept) else range(len(members))
+
+
 def _share_free_memory() -> None:
     """Let threads reuse memory that others freed: glibc keeps an arena per thread, about 10 MB per member."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 1)
-
-
-@contextlib.contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

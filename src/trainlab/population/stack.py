@@ -1,6 +1,6 @@
 """Members of a population whose parameters are the rows of one matrix, and the steps of all of them.
 
-Axes: M members, S streams of batches, B images of a batch, P parameters.
+Axes: M rows, one for each member and some that are not used, S streams of batches, B images of a batch, P parameters.
 """
 
 import math
@@ -25,35 +25,43 @@ ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
 
 
 class Stack:
-    """M members as one model. Their networks become views of its rows.
+    """Members as one model of M rows. Their networks become views of its rows.
 
     Args:
         members: trainings of one architecture, on one device, with their optimizers made.
+        rows: how many.
+        places: the row of each member; the others begin as copies of the first member's and are not used.
 
     Raises:
         ValueError: the architecture has a layer that cannot be stacked.
     """
 
-    def __init__(self, members: Sequence[TaskModule]) -> None:
-        self.members, self.flat = members, members[0].flat
+    def __init__(self, members: Sequence[TaskModule], rows: int, places: Sequence[int]) -> None:
+        self.members, self.places, self.flat = members, list(places), members[0].flat
+        of_places = dict(zip(places, members, strict=True))
+        self.rows = [of_places.get(row, members[0]) for row in range(rows)]  # whose tensors each row has at first
         first = self.flat.parameter
-        networks = [cast(ImageNetwork, member.network) for member in members]
+        networks = [cast(ImageNetwork, member.network) for member in self.rows]
         self._scaling = networks[0].scaling
         own = is_own(networks[0].module)
         self._layers = stacked_layers(networks[0].module, "module") if own else vmapped(networks[0])
         # Otherwise torch's optimizers make the steps, row by row: a row fits the CPU's cache.
         self._in_one = own and (members[0].compile_step or GraphedCallable.captures(first.device))
-        self.values = _rows(members)
+        self.values = _zeros(self.rows)
         # Before the members give up their own tensors, to which the optimizers' states refer.
         self._gradients = None if self._in_one else self._make_gradients()
-        for member, values in zip(members, self.values, strict=True):
-            member.flat.move_to(values)
-        self.running = _stack_running_statistics(networks) if own else _stack_tensors(networks)
-        self.constants = {name: c.to(first.device) for name, c in constants(networks, first.dtype).items()}
+        for member, place in zip(members, self.places, strict=True):
+            member.flat.move_to(self.values[place])
+        for row in {*range(rows)} - {*places}:
+            self.values[row] = self.values[self.places[0]]
+        self.running = (_stack_running_statistics if own else _stack_tensors)(networks, self.places)
+        numbers = at_least_float32(first[:0])
+        self.constants = {name: c.to(first.device) for name, c in constants(networks, numbers.dtype).items()}
         self._by_name = {**self.flat.by_name(self.values), **self.running, **self.constants}
-        tasks = [member.task for member in members]
-        self._losses = tasks[0].loss_of_members(tasks, first)
+        tasks = [member.task for member in self.rows]
+        self._losses = tasks[0].loss_of_members(tasks, numbers)
         self._stack_step: StackStep | None = None
+        self._separate = False  # whether a step has images of its own for each row, a shape that it is compiled for
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
     def train_epoch(
@@ -69,16 +77,18 @@ class Stack:
             before_step: called before each; what it raises ends the epoch.
 
         Returns:
-            losses (steps, M), sums of scores (M,), images of each batch.
+            losses (steps, members), sums of scores (members,), images of each batch.
         """
-        device, count = self.values.device, len(self.members)
-        some = next(iter(active))
-        streams = BatchStreams([(member if member in active else some).batches for member in self.members])
+        device, count = self.values.device, len(self.rows)
+        some = next(member for member in self.members if member in active)
+        batches = [(member if member in active else some).batches for member in self.rows]
+        streams = BatchStreams(batches, self._separate)
+        self._separate = self._in_one and streams.count > 1
         losses = torch.zeros(steps, count, dtype=torch.float32, device=device)  # as those of a solo run
         scores = torch.zeros(count, dtype=torch.float64, device=device)
         # Random draws are functions of the step in the whole training.
         per_epoch = some.steps_per_epoch
-        first = torch.tensor([member.current_epoch * per_epoch for member in self.members], device=device)
+        first = torch.tensor([member.current_epoch * per_epoch for member in self.rows], device=device)
         sizes: list[int] = []
         active, checked = set(active), 0  # steps whose losses were looked at
         for step in range(steps):
@@ -92,11 +102,11 @@ class Stack:
             if checks_loss(step + 1, device):
                 latest, checked = losses[checked : step + 1], step + 1
                 if not math.isfinite(latest.sum()):
-                    finite = zip(self.members, latest.isfinite().all(0).tolist(), strict=True)
+                    finite = zip(self.members, latest.isfinite().all(0)[self.places].tolist(), strict=True)
                     active &= {member for member, is_finite in finite if is_finite}
                 if not active:
                     break
-        return losses[: len(sizes)], scores, sizes
+        return losses[: len(sizes), self.places], scores[self.places], sizes
 
     def _step(self, active: set[TaskModule], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step. Returns loss and sum of scores of each member (M,) before it."""
@@ -108,16 +118,16 @@ class Stack:
         gradients, by_name = kept = self._gradients or self._make_gradients()
         loss, score = self.objective(x, targets, Tensors(self._by_name, steps, by_name, self._root))
         loss.sum().backward()
-        for member, gradient in zip(self.members, gradients, strict=True):
+        for member, place in zip(self.members, self.places, strict=True):
             if member in active:
-                member.update(gradient)
+                member.update(gradients[place])
         # A fused step has gradients of its own; this one was an exception.
         self._gradients = None if self._in_one else kept
         return loss.detach(), score
 
     def _make_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
         """A tensor for them (M, P), and its parts by name."""
-        gradients = _rows(self.members)
+        gradients = _zeros(self.rows)
         return gradients, self.flat.by_name(gradients)
 
     def objective(self, x: Tensor, targets: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
@@ -135,12 +145,13 @@ class StackStep:
     """
 
     def __init__(self, stack: Stack) -> None:
-        self._members, values, running = stack.members, stack.values, stack.running
+        self._members, self._places, self._rows = stack.members, stack.places, stack.rows
+        values, running = stack.values, stack.running
         flat, constants, first = stack.flat, stack.constants, stack.members[0]
         clip = first.clip.func if first.clip else None
         self._rule = rule = rule_for(first.optimizer)
         self._state = state = self._stack_state()
-        limits = [member.clip.keywords["limit"] for member in self._members if member.clip]
+        limits = [member.clip.keywords["limit"] for member in self._rows if member.clip]
         limit = torch.tensor(limits, dtype=values.dtype, device=values.device)[:, None]
 
         def step(scalars: Tensor, steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,10 +174,10 @@ class StackStep:
         """Tensors of the optimizers' states as rows (M, P)."""
         found = {}
         for name in self._rule.tensors(self._members[0].optimizer.param_groups[0]):
-            states = [member.optimizer.state[member.flat.parameter] for member in self._members]
+            states = [member.optimizer.state[member.flat.parameter] for member in self._rows]
             found[name] = stacked = torch.stack([state[name] for state in states])
-            for state, row in zip(states, stacked, strict=True):
-                state[name] = row
+            for place in self._places:
+                states[place][name] = stacked[place]
         return found
 
     @torch.no_grad()
@@ -174,7 +185,7 @@ class StackStep:
         """Make a step.
 
         Args:
-            active: the members that make the step; the rows of others are no longer used.
+            active: the members that make the step; the other rows make one with the settings of one of these.
             steps: (M,) step numbers, of which random draws are functions.
             x: inputs (M, B, D).
             targets: (M, B, ...).
@@ -182,9 +193,9 @@ class StackStep:
         Returns:
             losses (M,) and sums of scores (M,) before it.
         """
-        columns = {member: self._scalars(member) for member in active}
-        nothing = [0.0] * len(next(iter(columns.values())))
-        scalars = to_device([columns.get(member, nothing) for member in self._members], self._values)
+        columns = {member: self._scalars(member) for member in self._members if member in active}
+        some = next(iter(columns.values()))
+        scalars = to_device([columns.get(member, some) for member in self._rows], self._values)
         result = self._step(scalars.t()[..., None].contiguous(), steps, x, targets)
         for member in active:
             member.step_schedule("step")
@@ -195,15 +206,15 @@ class StackStep:
         return self._rule.scalars(member.optimizer.param_groups[0], state)
 
 
-def _rows(members: Sequence[TaskModule]) -> Tensor:
+def _zeros(rows: Sequence[TaskModule]) -> Tensor:
     """Zeros (M, P). Rows are aligned like separate tensors: alignment decides how products round."""
-    first = members[0].flat.parameter
+    first = rows[0].flat.parameter
     aligned = -(-first.numel() * first.element_size() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES // first.element_size()
-    return first.new_zeros(len(members), aligned)[:, : first.numel()]
+    return first.new_zeros(len(rows), aligned)[:, : first.numel()]
 
 
-def _stack_running_statistics(networks: Sequence[Any]) -> dict[str, Tensor]:
-    """Running statistics (M, ...) by name; the networks' become views of them."""
+def _stack_running_statistics(networks: Sequence[Any], places: Sequence[int]) -> dict[str, Tensor]:
+    """Running statistics (M, ...) by name; those of the networks at ``places`` become views of them."""
     found = {}
     for name, layer in networks[0].named_modules():
         if not isinstance(layer, _BatchNorm):
@@ -211,17 +222,17 @@ def _stack_running_statistics(networks: Sequence[Any]) -> dict[str, Tensor]:
         for key, _ in layer.named_buffers(recurse=False):
             owners = [network.get_submodule(name) for network in networks]
             found[f"{name}.{key}"] = stacked = torch.stack([owner.get_buffer(key) for owner in owners])
-            for owner, own in zip(owners, stacked, strict=True):
-                setattr(owner, key, own)
+            for place in places:
+                setattr(owners[place], key, stacked[place])
     return found
 
 
-def _stack_tensors(networks: Sequence[ImageNetwork]) -> dict[str, Tensor]:
-    """What modules hold besides trained parameters (M, ...) by name; the modules' become views of it."""
+def _stack_tensors(networks: Sequence[ImageNetwork], places: Sequence[int]) -> dict[str, Tensor]:
+    """What modules hold besides trained parameters (M, ...) by name; its ``places`` become views."""
     found = {}
     for name, _ in own_tensors(networks[0].module):
         tensors = [dict(own_tensors(network.module))[name] for network in networks]
         found[f"module.{name}"] = stacked = torch.stack([tensor.detach() for tensor in tensors])
-        for tensor, own in zip(tensors, stacked, strict=True):
-            tensor.data = own
+        for place in places:
+            tensors[place].data = stacked[place]
     return found

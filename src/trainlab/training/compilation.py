@@ -1,6 +1,7 @@
 """Whether the steps of a training are compiled, and where torch keeps what it has compiled."""
 
 import functools
+import logging
 import os
 import shutil
 import subprocess
@@ -42,16 +43,22 @@ def lacks_for_compilation() -> str:
     return ""
 
 
-def keep_compiled_code(folder: str | None) -> None:
+def set_up_compilation(folder: str | None, on_cpu: bool) -> None:
     """Have torch keep compiled code in ``folder``, for later processes, unless the user has named another.
+
+    Where only the CPU is compiled for, torch starts no processes for kernels of a GPU, which would each import it.
 
     Args:
         folder: None for `trainlab/compiled` in the user's cache directory, or, where that cannot be written, torch's
             own folder among the temporary files.
+        on_cpu: whether the training is on the CPU.
 
     Raises:
         OSError: it cannot be made.
     """
+    if on_cpu:
+        os.environ.setdefault("TORCH_WARM_POOL", "0")
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # which warns that there is no GPU
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir  # takes a while to import
 
     if os.environ.get(_CACHE_VARIABLE, "") not in ("", default_cache_dir()):  # which torch sets, too

@@ -88,6 +88,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     logs_itself = False  # see `Progress`
     trained: FlatParameters | SeparateParameters
     loss: Tensor  # () mean of the latest batch
+    row, rows = 0, 0  # in the latest epoch's steps of a population; when compiled, they decide about rounding
 
     def __init__(
         self,
@@ -241,12 +242,16 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             checkpoint["lookahead"] = slow
         if self._sums.sizes and not self.epoch_is_whole:
             checkpoint["begun_epoch"] = self._sums.state(self.trainer)
+        if self.rows and self.compile_step:
+            checkpoint["population"] = {"row": self.row, "rows": self.rows}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Prepare to continue with the checkpoint's kind of parameters, and the epoch that it was saved in, if any."""
         self._resumes_flat = "separate_parameters" not in checkpoint
         if "lookahead" in checkpoint:
             self.lookahead.load(checkpoint["lookahead"])
+        kept = checkpoint.get("population", {})
+        self.row, self.rows = kept.get("row", 0), kept.get("rows", 0)
         if "begun_epoch" in checkpoint:
             self._begun = checkpoint["begun_epoch"]
             reopen_epoch(checkpoint["loops"]["fit_loop"])
