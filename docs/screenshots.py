@@ -94,11 +94,11 @@ def leave_copies(run: Path, to: Path, number: int) -> None:
         changed: dict[str, Any] = {
             "overrides": overrides,
             "fingerprint": f"{i:016x}",
-            "metrics": metrics | {"epochs": epochs},
+            "metrics": metrics | {"epochs": epochs, "stop_reason": "max_epochs"},
         }
         if i % 50 == 25:
             error = {"type": "Diverged", "message": "the loss is not finite at step 7", "traceback": "traceback.txt"}
-            changed |= {"status": "diverged", "error": error}
+            changed, rows = changed | {"status": "diverged", "error": error, "metrics": {"epochs": 0}, "time": {}}, []
         folder = to / ",".join(overrides[:-1])
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(json.dumps(result | changed))

@@ -411,7 +411,7 @@ def test_without_validation_the_last_network_is_tested_and_the_end_says_so(train
     figures, end = describe(result, folder).splitlines()
     assert figures == (
         "no epoch has a finite validation loss, so the last of 2 was tested (ended at max_epochs): "
-        f"test loss {result.metrics['test_loss']:.4f}, accuracy {100 * result.metrics['test_acc']:.2f} %"
+        f"test loss {result.metrics['test_loss']:.4f}, test accuracy {100 * result.metrics['test_acc']:.2f} %"
     )
     assert end.startswith("completed in ")
 

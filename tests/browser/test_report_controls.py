@@ -57,7 +57,8 @@ def test_columns_are_chosen_and_those_of_one_value_are_hidden_behind_a_switch(op
     shown = page.locator(f"{RUNS} th:visible")
     assert shown.all_inner_texts()[:4] == ["#", "run", "val acc", "val loss"]
     assert not {"status", "test acc †", "model", "seed", "optim.lr"} & {*shown.all_inner_texts()}  # in the run's name
-    switch = page.locator(TOOLS).get_by_label("Show hidden columns (test acc † = 25.00 %, status = completed)")
+    same = "test acc † = 25.00 %, status = completed"
+    switch = page.locator(TOOLS).get_by_label(f"Also show hidden columns (the same in every row: {same})")
     assert not switch.is_checked()
     switch.focus()
     page.keyboard.press("Space")
@@ -79,6 +80,17 @@ def test_status_and_the_link_to_the_folder_are_on_the_screen_of_a_desktop(open_p
     for cell in (first.locator("a"), first.get_by_text("completed")):
         box = cell.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 1280
+
+
+def test_the_first_value_of_a_run_stands_beside_a_long_name_on_a_phone(open_page, leave, tmp_path, no_figures):
+    for seed in range(120):
+        more = ("model=elu_he", "optim.lr=0.0003401", f"model.depth={seed % 9}", f"seed={seed}")
+        leave(f"{seed}", [1.0], [0.5 + seed / 1000], seed, "elu_he", lr=3.401e-4, overrides=more, depth=seed % 9)
+    page = open_page(write_report([tmp_path]), width=PHONE["width"]).page
+    page.evaluate("document.querySelector('#runs').open = true")
+    table = page.locator("[aria-label='Table: runs']")
+    heading, edge = table.locator("th", has_text="val acc").bounding_box(), table.bounding_box()
+    assert heading["x"] + heading["width"] <= edge["x"] + edge["width"] + 1
 
 
 def test_a_run_links_to_its_folder(open_page, report):

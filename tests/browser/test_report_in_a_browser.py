@@ -63,7 +63,7 @@ def test_its_figures_are_drawn(open_page, report):
 def test_a_click_on_a_heading_sorts_and_another_turns_the_order(open_page, report):
     opened = open_page(report)
     opened.page.evaluate("document.querySelectorAll('details:not(.columns)').forEach(e => e.open = true)")
-    for switch in opened.page.get_by_label("Show hidden columns").all():
+    for switch in opened.page.get_by_label("Also show hidden columns").all():
         switch.check()
     tables = opened.page.locator("table.sortable").count()
     sorted_by = 0

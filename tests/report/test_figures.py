@@ -244,6 +244,7 @@ def test_undecided_groups_are_hollow_and_lost_ones_are_named(leave, tmp_path: Pa
     (axes,) = axes_of
     dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
     assert [line.get_markerfacecolor() == "white" for line in dots] == [False, True, False]
+    assert [line.get_color() == COLORS[0] for line in dots] == [True, False, False]  # the colour of the best is its own
     assert [text.get_text() for text in axes.get_yticklabels()] == ["best", "near", "far", "wild"]
     assert axes.texts[-1].get_text() == "1 diverged"
     (legend,) = axes.figure.legends

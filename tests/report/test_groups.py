@@ -131,6 +131,7 @@ def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
         "Some seeds of elu lr=1e-4 did not complete: those that did may be the luckier ones.",
         "1 of 3 runs repeats the settings and the seed of another and is left out of means and tests: each seed counts "
         "once.",
+        "In 2 of 2 completed runs the last epoch was the best: trained longer, the model may be better.",
     ]
 
 
@@ -156,7 +157,8 @@ def test_groups_are_in_the_order_of_what_they_are_compared_by(leave, tmp_path: P
 
 
 def test_an_epoch_as_long_as_many_makes_seconds_doubtful(study: Path):
-    assert analyze([study], find_runs([study])).warnings == []
+    last, *others = analyze([study], find_runs([study])).warnings
+    assert last.startswith("In 3 of 6 completed runs the last epoch was the best") and others == []
     path = study / "elu,2" / "metrics.csv"
     lines = path.read_text().splitlines(keepends=True)
     for epoch_s, doubtful in (("9.9", False), ("10.1", True)):  # the others take 2.0 s
@@ -167,6 +169,29 @@ def test_an_epoch_as_long_as_many_makes_seconds_doubtful(study: Path):
         assert (
             any(warning.startswith("1 run has an epoch more than 5 times its median: ") for warning in said) is doubtful
         )
+
+
+def test_a_last_epoch_that_is_the_best_may_be_too_early_to_rank_by(study: Path):
+    def found() -> list[str]:
+        return analyze([study], find_runs([study])).notes()
+
+    # elu is best at its last epoch, selu one before
+    assert found() == ["In 3 of 6 completed runs the last epoch was the best: trained longer, the order may change."]
+    path = study / "elu,1" / "metrics.csv"
+    curve = path.read_text()
+    path.write_text(curve.replace(",0.0001,", ",0.001,", 1))  # only the first rate: all others are a tenth of it
+    assert len(found()) == 1
+    path.write_text(curve.replace(",0.0001,", ",0.0011,", 1))  # as a schedule ends that had planned this length
+    assert found() == []
+    path.write_text(curve)
+    result = study / "elu,1" / "result.json"
+    result.write_text(result.read_text().replace('"max_epochs"', '"early stopping"'))
+    assert found() == []
+
+
+def test_the_only_group_is_named_by_its_rate_too(leave, tmp_path: Path):
+    leave("a", [1.0], [0.5], overrides=("model=elu", "model.depth=20"))
+    assert [*groups_in(tmp_path)] == ["elu lr=1e-4 depth=20"]
 
 
 def test_the_table_of_groups_in_a_terminal_has_intervals_and_differences(study: Path):

@@ -153,12 +153,30 @@ def test_one_run_is_its_settings_and_what_it_reached(leave, tmp_path: Path, no_f
     leave("a", [1.1, 1.0], [0.4, 0.5], seed=3)
     page = Page(write_report([tmp_path]))
     text = page.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "Validation accuracy 50.00 % at epoch 2 of 2, the lowest validation loss. Validation loss 1.0000; " in text
+    best = "Validation accuracy 50.00 % of 5000 images at epoch 2"
+    assert f"{best} of 2, the lowest validation loss. Validation loss 1.0000; " in text
     assert " Settings: elu lr=1e-4, seed 3." in text
     assert ["optim.lr", "1e-4"] in page.rows
     assert "python src/train.py model=elu optim.lr=1e-4 seed=3" in page.text
     for word in ("Three questions", "group", "interval", "defaults:", "Best:"):
         assert word not in page.text, word
+
+
+def test_one_run_says_that_it_stopped_early_and_what_its_accuracies_are_of(leave, tmp_path: Path, no_figures: None):
+    folder = leave("a", [1.1, 1.0, 1.2], [0.4, 0.5, 0.5])
+    for name, old, new in (
+        ("result.json", '"max_epochs"', '"early stopping"'),
+        ("config.yaml", "accelerator: auto", "accelerator: auto\n  max_epochs: 100"),
+    ):
+        (folder / name).write_text((folder / name).read_text().replace(old, new))
+    matrix = {"epoch": 1, "classes": ["a", "b"], "confusion": [[70, 30], [60, 40]]}
+    (folder / "confusion.json").write_text(json.dumps(matrix))
+    write_report([tmp_path])
+    text = (tmp_path / "report.md").read_text()
+    assert text.splitlines()[2].startswith(
+        "**Validation accuracy 50.00 % of 5000 images at epoch 2, the lowest validation loss; stopped early after 3 of "
+        "100 epochs.** Validation loss 1.0000; test accuracy † 25.00 % of 200 images. Settings: elu "
+    )
 
 
 def test_the_table_of_many_runs_in_groups_is_folded(page: Page, study: Path, leave, no_figures: None):

@@ -79,11 +79,18 @@ def test_of_many_runs_the_best_20_and_where_the_others_are():
     assert [row[0] for row in cells(runs)] == [f"seed={i}" for i in range(20)]
     first, _, *reasons = below(runs)
     assert first == (
-        "107 runs: 95 completed, 12 diverged; 15 epochs each; these are the best 20, all are in the report and in "
-        "runs.csv"
+        "107 runs: 95 completed, 12 diverged; 15 epochs each of the completed ones; these are the best 20, all are in "
+        "the report and in runs.csv"
     )
     assert reasons[0] == "diverged: seed=100: 0"
     assert reasons[10:] == ["and 2 more; runs.csv has the reason of each"]
+
+
+def test_epochs_are_a_column_where_runs_differ_in_them():
+    runs = [a_run(f"a{i}", f"seed={i}", metrics=METRICS) for i in range(2)]
+    runs.append(a_run("b", "seed=2", status="diverged", metrics={"epochs": 0}))
+    assert below(runs)[0] == "3 runs: 2 completed, 1 diverged"
+    assert [row[5] for row in cells(runs)] == ["15", "15", "0"]
 
 
 def test_a_broken_result_has_a_row_with_the_problem():

@@ -261,7 +261,10 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     console.print(runs_table(find_runs(folders), Path.cwd(), console.width))
     try:
         findings = analyze([sweep_dir], find_runs([sweep_dir]))
-        console.print(groups_table(findings), answer_text(findings))
+        console.print(groups_table(findings))
+        for note in findings.notes():
+            say(note)
+        console.print(answer_text(findings))
         say(f"report: {write_report([sweep_dir], None, findings)}")
     except OSError as error:  # the report can be written later, as the runs are on disk
         reason = describe_os_error(error, "--output-dir")

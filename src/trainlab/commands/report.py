@@ -57,8 +57,8 @@ def main() -> None:
             runs = with_tags(runs, arguments.tags.split(","))
         findings = analyze(arguments.folders, runs)
         console.print(runs_table(runs, Path.cwd(), console.width), groups_table(findings))
-        if repeats := findings.describe_repeats():
-            console.print(Text(repeats))
+        for note in findings.notes():
+            console.print(Text(note))
         console.print(answer_text(findings))
         print(f"report: {write_report(arguments.folders, arguments.output_dir, findings)}")
     except OSError as error:

@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from trainlab.report.comparisons import Pair, by_metric
-from trainlab.report.formatting import capitalized, format_amount, format_estimate, format_gap, format_p, listed
+from trainlab.report.formatting import (
+    capitalized,
+    format_amount,
+    format_estimate,
+    format_gap,
+    format_metric,
+    format_p,
+    listed,
+)
 from trainlab.report.groups import OTHER_IMAGES, Group
+from trainlab.report.plots.confusion import read_confusion
 from trainlab.report.runs import Run
 from trainlab.statistics import NO_SPREAD
+from trainlab.tasks.metrics import Metric
 
 MAX_NAMED = 3
 BEST, WORSE, UNDECIDED, UNTESTED = "best", "significantly worse", "undecided", "not tested"
@@ -43,8 +53,29 @@ class Standing:
             for group, pair in zip(self.groups[1:], self.pairs, strict=True)
         }
 
+    @cached_property
+    def _undecided(self) -> tuple[list[Pair], list[Pair]]:
+        """Pairs with the undecided groups: ahead of all that are significantly worse, and further behind."""
+        first_worse = next((i for i, pair in enumerate(self.pairs) if pair.is_clear), len(self.pairs))
+        parts = self.pairs[:first_worse], self.pairs[first_worse:]
+        close, far = ([pair for pair in part if pair.is_tested and not pair.is_clear] for part in parts)
+        return close, far
+
+    @cached_property
+    def _tied(self) -> list[Pair]:
+        """Pairs with the undecided groups as near as the next, or within half the interval of the best.
+
+        None where the next one is not undecided: then the best has a lead, or nothing is tested.
+        """
+        close, _ = self._undecided
+        if not close or close[0] is not self.pairs[0]:
+            return []
+        found = self.best.comparison
+        reach = max(found.half_width if found.has_spread else 0, _gap(close[0]))
+        return [pair for pair in close if _gap(pair) <= reach]
+
     def describe_best(self) -> str:
-        """The best, with mean, interval and number of seeds."""
+        """The best, with mean, interval and number of seeds; first how near others are where none is ahead of all."""
         best, metric = self.best, self.best.metrics.compared_by
         found = best.comparison
         units = f"{found.n} {best.unit}{'s' if found.n > 1 else ''}"
@@ -54,41 +85,59 @@ class Standing:
             units = f"± {half}{points}, 95 % interval over {units}"
         elif found.n > 1:
             units = f"the same for all {units}"
-        return f"{'Best: ' if len(self.groups) > 1 else ''}{best.label}, {metric.label} {mean} ({units})."
+        value = f"{metric.label} {mean} ({units})"
+        if self._tied:
+            return f"No clear winner: {self._describe_tied()} the best, {best.label}, with {value}."
+        return f"{'Best: ' if len(self.groups) > 1 else ''}{best.label}, {value}."
 
     def describe_others(self) -> str:
         """Whether the others are significantly worse, and by how much the next is; "" if there is none."""
         if not self.pairs:
             return ""
-        counts = Counter(self.verdicts.values())
-        worse, undecided, untested = (counts[verdict] for verdict in (WORSE, UNDECIDED, UNTESTED))
-        parts = [self._describe_worse(worse, undecided)] if untested < len(self.pairs) else []
-        if worse and undecided == 1:
-            pair = next(pair for pair in self.pairs if pair.is_tested and not pair.is_clear)
-            parts[0] += f": {_other(pair, self.best).label}, {_describe_gap(pair)}"
-        else:
-            parts.append(self._describe_next())
-        said = f"{'; '.join(parts)}.{' More seeds may decide.' if undecided else ''}"
+        counts, (close, far) = Counter(self.verdicts.values()), self._undecided
+        worse, untested = counts[WORSE], counts[UNTESTED]
+        parts = [self._describe_next()]
+        if self._tied:
+            parts += [self._describe_worse(worse)] if len(self.pairs) > 1 else []
+        elif untested < len(self.pairs):
+            parts.insert(0, f"{self._describe_worse(worse)}{f', {len(close)} undecided' if close else ''}")
+        said = f"{'; '.join(parts)}.{' More seeds may decide.' if close else ''}"
+        if far and not self._tied:
+            one = len(far) == 1
+            said += (
+                f" {len(far)} group{'' if one else 's'} further behind {'varies' if one else 'vary'} too much between "
+                f"{self.best.unit}s to be decided."
+            )
         if untested:
             which = f"{untested} of the others" if untested < len(self.pairs) else "Differences"
             said += f" {which} cannot be tested: {self._describe_reasons()}."
         return capitalized(said)
 
-    def _describe_worse(self, worse: int, undecided: int) -> str:
-        """How many of the others are significantly worse, and how many undecided."""
+    def _describe_tied(self) -> str:
+        """How near the best the groups are that it is not clearly ahead of."""
+        metric = self.best.metrics.compared_by
+        if len(self._tied) > 1:
+            reach = max(map(_gap, self._tied))
+            return f"{len(self._tied)} groups are within {format_gap(reach, metric)} of"
+        by = _gap(self._tied[0])
+        return f"{self.groups[1].label} is {f'{format_gap(by, metric)} behind' if by else 'as good as'}"
+
+    def _describe_worse(self, worse: int) -> str:
+        """How many of the others are significantly worse."""
         others = len(self.pairs)
         if others == 1:
             return f"the other group is {'' if worse else 'not '}significantly worse"
         if not worse:
-            return "no other group is significantly worse"
+            return f"no {'' if self._tied else 'other '}group is significantly worse"
         if worse == others:
             return f"{'both' if others == 2 else f'all {others}'} other groups are significantly worse"
-        said = f"{worse} of {others} other groups {'are' if worse > 1 else 'is'} significantly worse"
-        return f"{said}, {undecided} undecided" if undecided else said
+        return f"{worse} of {others} other groups {'are' if worse > 1 else 'is'} significantly worse"
 
     def _describe_next(self) -> str:
         """By how much the next group is behind, and the p of that."""
         pair = self.pairs[0]
+        if len(self._tied) == 1:  # the sentence on the best says by how much
+            return f"the difference is not significant ({_describe_p(pair)})"
         named = "it" if len(self.pairs) == 1 and pair.is_tested else f"the next, {self.groups[1].label},"
         return f"{named} is {_describe_gap(pair)}"
 
@@ -120,6 +169,34 @@ def standings(groups: Sequence[Group], pairs: Sequence[Pair]) -> list[Standing]:
     return found
 
 
+def describe_only(run: Run, name: str) -> tuple[str, str]:
+    """What a run alone reached, and its settings, which ``name`` names."""
+    m, metrics = run.result.metrics, run.metrics
+    of_test, tested = read_confusion(run), metrics.compared_by.test
+    amounts = {metrics.compared_by: run.val_size, tested: int(of_test[1].sum()) if of_test else None}
+
+    def describe(of: Metric, label: str) -> str:
+        amount = amounts.get(of)
+        return f"{label} {format_metric(m[of.key], of)}{f' of {amount} images' if amount else ''}"
+
+    first, *others = (describe(of, of.label) for of in metrics.ranked if of.key in m)
+    others += [describe(tested, f"{tested.label} †")] if tested.key in m else []
+    rest = f"{capitalized('; '.join(others))}. " if others else ""
+    return f"{capitalized(first)}{_describe_epochs(run)}.", f"{rest}Settings: {name}, seed {run.seed}."
+
+
+def _describe_epochs(run: Run) -> str:
+    """ " at epoch 13, the lowest validation loss; stopped early after 23 of 100 epochs"; "" if no epoch is the best."""
+    m, primary = run.result.metrics, run.metrics.primary
+    if "best_epoch" not in m:
+        return ""
+    epoch, chosen_by = m["best_epoch"] + 1, f"the {primary.by_mode('lowest', 'highest')} {primary.label}"
+    planned = run.settings.get("trainer.max_epochs")
+    if m.get("stop_reason") == "early stopping" and isinstance(planned, int):
+        return f" at epoch {epoch}, {chosen_by}; stopped early after {m.get('epochs', '-')} of {planned} epochs"
+    return f" at epoch {epoch} of {m.get('epochs', '-')}, {chosen_by}"
+
+
 def describe_lost(groups: Sequence[Group]) -> str:
     """The groups without a completed run, and how their runs ended; "" if each has one."""
     lost = [group for group in groups if not group.runs and group.others]
@@ -135,19 +212,27 @@ def count_statuses(runs: Sequence[Run]) -> str:
     return ", ".join(f"{n} {status}" for status, n in Counter(run.status for run in runs).most_common())
 
 
+def _gap(pair: Pair) -> float:
+    return abs(pair.difference.mean)
+
+
 def _describe_gap(pair: Pair) -> str:
-    """ "6.3 points behind (p = 0.057, corrected over 3 pairs)"; of a significant difference with half its interval."""
-    metric, by = pair.metric, abs(pair.difference.mean)
+    """ "6.3 points behind (p = 0.057, corrected)"; of a significant difference with half its interval."""
+    metric, by = pair.metric, _gap(pair)
     if by == 0:
         return "equal"
     if not pair.is_tested:
         return f"{format_gap(by, metric)} behind"
-    text = format_p(pair.p)
-    p = f"p {text}" if text.startswith("<") else f"p = {text}"
-    corrected = f", corrected over {pair.tests} pairs" if pair.tests > 1 else ""
     spread = f" ± {format_amount(pair.difference.half_width, metric)}" if pair.is_clear else ""
     gap = f"{format_amount(by, metric)}{spread}{' points' if metric.is_percentage else ''}"
-    return f"{gap} behind ({p}{corrected})"
+    return f"{gap} behind ({_describe_p(pair)})"
+
+
+def _describe_p(pair: Pair) -> str:
+    """ "p = 0.057, corrected": for the number of pairs, where there are several."""
+    text = format_p(pair.p)
+    p = f"p {text}" if text.startswith("<") else f"p = {text}"
+    return f"{p}, corrected" if pair.tests > 1 else p
 
 
 def _other(pair: Pair, group: Group) -> Group:

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.answer import Standing, count_statuses, describe_lost, standings
+from trainlab.report.answer import Standing, count_statuses, describe_lost, describe_only, standings
 from trainlab.report.comparisons import Pair, by_metric, compare_all
 from trainlab.report.descriptions import (
     describe_convergence,
@@ -14,14 +14,14 @@ from trainlab.report.descriptions import (
     describe_not_compared,
     describe_pair,
 )
-from trainlab.report.formatting import capitalized, format_metric
+from trainlab.report.formatting import listed
 from trainlab.report.groups import OTHER_METRIC, Group, differing_hold_out, group_runs, why_not_compared
 from trainlab.report.labels import differing_keys
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
 from trainlab.report.run_table import names_of
 from trainlab.report.runs import Run, kinds_of
 from trainlab.report.search import Search, describe_best_trial, read_search
-from trainlab.report.warnings import describe_repeats, run_warnings
+from trainlab.report.warnings import describe_last_epochs, describe_repeats, run_warnings
 from trainlab.tasks.reported import TaskMetrics
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
@@ -38,7 +38,7 @@ _QUESTIONS_NOTE = (
 )
 _NOISE_NOTE = (
     "Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test. p is corrected "
-    "for the number of pairs by Holm's method; a difference is significant where it is below 0.05."
+    "for the number of pairs ({tests}) by Holm's method; a difference is significant where it is below 0.05."
 )
 _MEANS_NOTE = (
     "A group is the completed runs that differ only in the seed{fold}; n is their number, sd the standard deviation "
@@ -174,7 +174,7 @@ class Findings:
     def answers_first(self) -> list[tuple[str, str]]:
         """What the report says first: the best, and whether the others are worse; for each metric of groups."""
         if self.only_run:
-            return [self._describe_only(self.only_run)]
+            return [describe_only(self.only_run, self.groups[0].label if self.groups else self.only_run.folder.name)]
         if self.search and self.search.best:
             return [
                 (describe_best_trial(self.search), "It is of one seed, and chosen among many: repeat it with more.")
@@ -187,21 +187,11 @@ class Findings:
         best, others = said[-1]
         return [*said[:-1], (best, " ".join(filter(None, [others, describe_lost(self.groups)])))]
 
-    def _describe_only(self, run: Run) -> tuple[str, str]:
-        """What a run reached, and its settings."""
-        m, metrics = run.result.metrics, run.metrics
-        first, *others = (f"{of.label} {format_metric(m[of.key], of)}" for of in metrics.ranked if of.key in m)
-        chosen_by = f"{metrics.primary.by_mode('lowest', 'highest')} {metrics.primary.label}"
-        at = f" at epoch {m['best_epoch'] + 1} of {m.get('epochs', '-')}, the {chosen_by}" if "best_epoch" in m else ""
-        tested = metrics.compared_by.test
-        others += [f"{tested.label} † {format_metric(m[tested.key], tested)}"] if tested.key in m else []
-        name = next((group.label for group in self.groups if run.folder in group.folders), run.folder.name)
-        rest = f"{capitalized('; '.join(others))}. " if others else ""
-        return f"{capitalized(first)}{at}.", f"{rest}Settings: {name}, seed {run.seed}."
-
-    def describe_repeats(self) -> str:
-        """How many runs are left out because another has their settings and seed; "" if none."""
-        return describe_repeats(self.groups, len(self.runs))
+    def notes(self) -> list[str]:
+        """What makes the answer doubtful, for a terminal; a page has all warnings."""
+        return [
+            *filter(None, (describe_repeats(self.groups, len(self.runs)), describe_last_epochs(self.groups, self.runs)))
+        ]
 
     def describe_ranking(self) -> str:
         """What the runs are ranked by."""
@@ -223,7 +213,8 @@ class Findings:
         if any(group.shares_clock for group in self.compared):
             notes.append(_SHARED_CLOCK)
         if any(pair.is_tested for pair in self.pairs):
-            notes.append(_NOISE_NOTE)
+            tests = dict.fromkeys(str(pair.tests) for pair in self.pairs if pair.is_tested)
+            notes.append(_NOISE_NOTE.format(tests=listed([*tests])))
         if self.has_folds:
             return [*notes, _OTHER_HELD_OUT, _FOLDS]
         return [*notes, _SAME_HELD_OUT if is_same else _OTHER_HELD_OUT]

@@ -89,8 +89,10 @@ def label(run: Run, keys: Sequence[str]) -> str:
 
 
 def name_of_only(runs: Sequence[Run]) -> str:
-    """A name of the only group by what sets it apart from the defaults; of the defaults "MLP NAdam lr=1e-4"."""
+    """A name of the only group by its rate and what sets it apart from the defaults; else "MLP NAdam lr=1e-4"."""
     keys = [key for key in deciding_keys(runs) if key not in ("seed", "data.fold", "trainer")]
+    if keys and "optim.lr" not in keys and len({_identity(value_of(run, "optim.lr")) for run in runs}) == 1:
+        keys.append("optim.lr")
     keys.sort(key=lambda key: _FIRST.index(key) if key in _FIRST else len(_FIRST))
     if keys:
         more = f" and {len(keys) - MAX_NAMED} more settings" if len(keys) > MAX_NAMED + 1 else ""

@@ -110,6 +110,22 @@ class Run:
         return ""
 
     @property
+    def val_size(self) -> int | None:
+        """Number of images that its validation metrics are of; None if that is unknown, as of a fold."""
+        size = self.settings.get("data.val_size")
+        known = self.settings.get("data.fold") is None and self.settings.get("trainer.limit_val_batches", 1.0) == 1.0
+        return size if known and isinstance(size, int) else None
+
+    @property
+    def was_improving(self) -> bool:
+        """Whether its last epoch was the best, and ``max_epochs`` ended it before its learning rate fell to a tenth."""
+        m = self.result.metrics
+        if m.get("stop_reason") != "max_epochs" or m.get("best_epoch") != m.get("epochs", 0) - 1:
+            return False
+        rates = self.curve.by_name.get("lr") if self.curve else None
+        return rates is None or not rates[-1] < np.nanmax(rates) / 10
+
+    @property
     def had_a_long_epoch(self) -> bool:
         """Whether an epoch took so much longer than the others that the total time is not meaningful."""
         if self.curve is None:

@@ -46,7 +46,7 @@ def run_warnings(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
             f"Some seeds of {', '.join(incomplete[:5])}{' and others' if len(incomplete) > 5 else ''} did not "
             "complete: those that did may be the luckier ones."
         )
-    found += filter(None, [describe_repeats(groups, total)])
+    found += filter(None, [describe_repeats(groups, total), describe_last_epochs(groups, runs)])
     return found
 
 
@@ -55,6 +55,21 @@ def describe_repeats(groups: Sequence[Group], total: int) -> str:
     repeats = sum(len(group.repeats) for group in groups)
     verbs = "repeats the settings and the seed of another", "repeat the settings and the seed of another"
     return f"{_left_out(repeats, total, *verbs)}: each seed counts once." if repeats else ""
+
+
+def describe_last_epochs(groups: Sequence[Group], runs: Sequence[Run]) -> str:
+    """That training may have been too short to rank the runs: in half of the completed ones the last epoch is best.
+
+    "" if there are fewer. A run whose learning rate had fallen to a tenth by then ended as planned, and does not count.
+    """
+    completed = [run for run in runs if run.is_completed]
+    last = sum(run.was_improving for run in completed)
+    if not last or 2 * last < len(completed):
+        return ""
+    several = sum(bool(group.runs) for group in groups) > 1
+    of = f"In {last} of {len(completed)} completed runs the" if len(completed) > 1 else "The"
+    so = "the order may change" if several else "the model may be better"
+    return f"{of} last epoch was the best: trained longer, {so}."
 
 
 def _left_out(n: int, total: int, one: str, several: str) -> str:

@@ -175,14 +175,14 @@ def is_number(value: Any) -> bool:
 
 
 def describe(result: Result, folder: Path) -> str:
-    """Summary of a run in two lines."""
+    """Summary of a run in a few lines."""
     m, test, primary = result.metrics, describe_test(result), TaskMetrics.read(result.task).primary
     chosen_by = f"{primary.by_mode('lowest', 'highest')} {primary.label}"
     reason = str(m.get("stop_reason"))
     ended = f"ended {'at' if reason.startswith('max_') else 'by'} {reason}"
     if validated := _listed(TaskMetrics.read(result.task).every, m):
         figures = f"best epoch {m['best_epoch'] + 1} of {m['epochs']} ({chosen_by}; {ended}): {validated}"
-        figures += f", {test}" if test else ""
+        figures += f"\n{test}" if test else ""
     elif test:
         figures = f"no epoch has a finite {primary.label}, so the last of {m['epochs']} was tested ({ended}): {test}"
     else:
@@ -192,12 +192,13 @@ def describe(result: Result, folder: Path) -> str:
 
 
 def describe_test(result: Result) -> str:
-    """The metrics of the test, such as "test loss 1.2345, accuracy 50.00 %"; "" without one."""
-    return _listed([metric.test for metric in TaskMetrics.read(result.task).every], result.metrics)
+    """The metrics of the test, such as "test loss 1.2345, test accuracy 50.00 %"; "" without one."""
+    known = [of.test for of in TaskMetrics.read(result.task).every if of.test.key in result.metrics]
+    return ", ".join(f"{of.label} {of.format(result.metrics[of.key])}" for of in known)
 
 
 def _listed(metrics: Sequence[Metric], values: Mapping[str, Any]) -> str:
-    """Those that there are, the first with its split: "test loss 1.2345, accuracy 50.00 %"."""
+    """Those that there are, the first with its split: "validation loss 1.2345, accuracy 50.00 %"."""
     known = [metric for metric in metrics if metric.key in values]
     names = [metric.name if i else metric.label for i, metric in enumerate(known)]
     return ", ".join(f"{name} {metric.format(values[metric.key])}" for name, metric in zip(names, known, strict=True))

@@ -11,20 +11,26 @@ from trainlab.runs.result import CONFUSION_FILE
 MAX_NUMBERED = 20  # classes
 
 
-def plot_confusion(run: Run) -> list[Plot]:
-    """The confusion matrix; nothing of a run that has none, or that of another epoch than its best."""
+def read_confusion(run: Run) -> tuple[list[str], np.ndarray] | None:
+    """Classes (C,) and counts (C, C) of `confusion.json`; None without one, or of another epoch than the best."""
     try:
         content = json.loads((run.folder / CONFUSION_FILE).read_bytes())
         epoch, classes = content["epoch"], [*map(str, content["classes"])]
         counts = np.array(content["confusion"], float)
     except (OSError, ValueError, TypeError, KeyError):
-        return []
+        return None
     if epoch != run.result.metrics.get("best_epoch") or counts.shape != (len(classes), len(classes)):
-        return []
-    return [_draw(counts, classes)]
+        return None
+    return classes, counts
 
 
-def _draw(counts: np.ndarray, classes: list[str]) -> Plot:
+def plot_confusion(run: Run) -> list[Plot]:
+    """The confusion matrix; nothing of a run that has none, or that of another epoch than its best."""
+    found = read_confusion(run)
+    return [_draw(*found)] if found else []
+
+
+def _draw(classes: list[str], counts: np.ndarray) -> Plot:
     shares = 100 * counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     is_numbered = len(classes) <= MAX_NUMBERED
     with canvas(4.8, 4.2) as (figure, (axes,)):

@@ -38,12 +38,12 @@ _NO_VERDICTS: Mapping[str, str] = {}
 MAX_INTERVALS = 20
 MAX_LR_TICKS = 7
 MAX_LINES, MAX_AXES, MAX_TICKS = 300, 8, 8  # of parallel coordinates
-_GREY = "#8A8F94"
-# Colour, marker and fill of a group by whether it is worse than the best.
+_GREY, _DARK = "#8A8F94", "#4A4F54"
+# Colour, marker and fill of a group by whether it is worse than the best, which alone is coloured.
 _LOOKS = {
     BEST: (COLORS[0], "o", COLORS[0]),
-    UNDECIDED: (COLORS[0], "o", "white"),
-    UNTESTED: (COLORS[0], "D", "white"),
+    UNDECIDED: (_DARK, "o", "white"),
+    UNTESTED: (_DARK, "D", "white"),
     WORSE: (_GREY, "o", _GREY),
 }
 # Sections of the report.
@@ -100,7 +100,8 @@ def plot_intervals(
     """The metric that the groups are compared by, in their order: mean, 95 % interval and seeds of each.
 
     Args:
-        verdicts: by label whether each is worse than the best; of these, grey is significantly worse, hollow undecided.
+        verdicts: by label whether each is worse than the best; of these, filled grey is significantly worse,
+            hollow undecided.
         lost: groups without a completed run, which are named below the others.
     """
     shown, metric = groups[:MAX_INTERVALS], groups[0].metrics.compared_by

@@ -98,7 +98,7 @@ function addTools(table, headings) {
     all.addEventListener("change", set);
     set();
     const values = known.map((pair) => pair.join(" = ")).join(", ");
-    tools.append(label(all, `Show hidden columns${values && ` (${values})`}`));
+    tools.append(label(all, `Also show hidden columns${values && ` (the same in every row: ${values})`}`));
   }
   box.before(tools);
 }
