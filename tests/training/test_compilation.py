@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from filelock import FileLock
 
 from conftest import STEPS
 from trainlab.config.build import build
 from trainlab.config.compose import compose
 from trainlab.runs.checkpoints import load_checkpoint
-from trainlab.training.compilation import lacks_for_compilation
+from trainlab.training.compilation import lacks_for_compilation, set_up_compilation
 
 ALL_STEPS = 2 * STEPS
 SUMMARY = "lightning.pytorch.callbacks.ModelSummary"
@@ -63,3 +64,17 @@ def test_who_continues_keeps_it_to_the_bit(begun, resumed, train, tmp_path, monk
     assert json.loads((folder / "result.json").read_text())["compiled"] is result.compiled is (begun == "auto")
     ends = [load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (whole, folder)]
     assert all(ends[0][name].equal(ends[1][name]) for name in ends[0])
+
+
+def test_what_a_killed_compiler_left_is_removed_and_what_another_compiles_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    for key in ("left", "held"):
+        (tmp_path / key[:2] / f"c{key}.main_CxxBuild").mkdir(parents=True)
+        (tmp_path / key[:2] / f"c{key}.main.so").write_bytes(b"half")
+    (tmp_path / "le" / "cwhole.main.so").write_bytes(b"whole")
+    (tmp_path / "locks").mkdir()
+    with FileLock(tmp_path / "locks" / "cheld.lock"):
+        set_up_compilation(None, on_cpu=True)
+    assert {path.name for path in tmp_path.rglob("c*.main*")} == {
+        *("cwhole.main.so", "cheld.main.so", "cheld.main_CxxBuild"),
+    }

@@ -1,5 +1,6 @@
 """Whether the steps of a training are compiled, and where torch keeps what it has compiled."""
 
+import contextlib
 import functools
 import logging
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from trainlab.runs.files import setting_of_path
 
 AUTO = "auto"
+_BUILDING = "_CxxBuild"
 _CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # of torch; a value of the user's is left alone
 
 
@@ -61,7 +63,9 @@ def set_up_compilation(folder: str | None, on_cpu: bool) -> None:
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # which warns that there is no GPU
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir  # takes a while to import
 
+    _remove_unfinished(Path(default_cache_dir(), "precompiled_headers"))
     if os.environ.get(_CACHE_VARIABLE, "") not in ("", default_cache_dir()):  # which torch sets, too
+        _remove_unfinished(Path(os.environ[_CACHE_VARIABLE]))
         return
     path = Path(folder or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "trainlab", "compiled")).expanduser()
     with setting_of_path("compile_cache_dir", path):
@@ -73,3 +77,19 @@ def set_up_compilation(folder: str | None, on_cpu: bool) -> None:
             raise
     if folder is not None or os.access(path, os.W_OK):
         os.environ[_CACHE_VARIABLE] = str(path)
+        _remove_unfinished(path)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what compilers that were killed, or found the disk full, left in ``folder``: torch would load it.
+
+    A folder `<key>..._CxxBuild` beside the library is there while it is compiled, under the lock of that key.
+    """
+    from filelock import FileLock, Timeout  # torch's own
+
+    for building in folder.rglob(f"*{_BUILDING}"):
+        name = building.name.removesuffix(_BUILDING)
+        with contextlib.suppress(Timeout), FileLock(folder / "locks" / f"{name.partition('.')[0]}.lock", timeout=0):
+            for suffix in (".so", ".o", ".gch"):
+                building.with_name(name + suffix).unlink(missing_ok=True)
+            shutil.rmtree(building, ignore_errors=True)
