@@ -116,11 +116,12 @@ def train(
                 slow = follow(slow, network, 0.95**5 * (step / steps) ** 3)
             if step == steps:
                 break
-        if slow is not None:
-            network.load_state_dict(slow, strict=False)
+        fast = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        network.load_state_dict(slow or {}, strict=False)
         yield epoch
         if step == steps:
             return
+        network.load_state_dict(fast)
 
 
 @torch.no_grad()

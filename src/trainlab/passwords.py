@@ -11,10 +11,12 @@ _SECRET = re.compile(
     # A password: from the name of the user to the last @; digits before a slash or a comma are a port.
     # A quote that ends the URL is before one of ,;:)]} or a space.
     (?P<kept>://[^\s/:@]*:) (?!\d+[/,]) (?:[^\s'"] | ['"](?![\s,;:)\]}]|$))+ (?=@)
-    # A token in the place of the user.
-    | (?P<scheme>https?://) [^\s/:@'"]+ (?=@)
+    # A token in the place of the user, which is longer than names are.
+    | (?P<scheme>https?://) [^\s/:@'"?\#,]{20,} (?=@)
     # A setting of the query.
-    | (?P<setting>[?&][\w.-]*(?:password|passwd|pwd|token|secret|api_?key|access_?key)=) [^\s&\#'"]+
+    | (?P<setting>
+        [?&][\w.-]*(?:password|passwd|pwd|(?<!max_)token|secret|signature|\bsig|api[_-]?key|access[_-]?key)=
+      ) [^\s&\#'"]+
     """,
     re.VERBOSE | re.IGNORECASE,
 )

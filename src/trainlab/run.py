@@ -54,7 +54,7 @@ from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
 from trainlab.training.lightning_processes import going_with_the_main_process
 from trainlab.training.progress import progress_of
-from trainlab.training.threads import choose_num_threads
+from trainlab.training.threads import choose_num_threads, threads_restored
 
 log = logging.getLogger(__name__)
 START_VARIABLE = "TRAINLAB_START"  # passes the start checkpoint to the processes for other devices
@@ -175,7 +175,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 "with MASTER_ADDR, MASTER_PORT and NODE_RANK set, or by SLURM or torchrun",
                 nodes,
             )
-        with _logged(parts, result), result_written(result, folder):
+        with threads_restored(), _logged(parts, result), result_written(result, folder):
             try:
                 if config["lr_search"] and not result.lr_search:
                     begun = context.clock()
@@ -243,8 +243,11 @@ def _num_threads(parts: Parts, context: RunContext, start: Path | None) -> int |
     """CPU threads to train with; None on another device or several, where that is not for the run to choose."""
     if parts.trainer.strategy.root_device.type != "cpu" or parts.trainer.world_size > 1:
         return None
-    flops = math.inf if context.population() else parts.learner.step_flops
-    available = context.num_threads()
+    available, together = context.num_threads(), context.population() is not None
+
+    def flops() -> float:
+        return math.inf if together else parts.learner.step_flops
+
     return choose_num_threads(flops, available, (threads_of(start) or available) if start else None)
 
 

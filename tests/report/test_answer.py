@@ -63,9 +63,9 @@ def test_undecided_groups_behind_a_worse_one_cast_no_doubt_on_the_best(answer_of
     # best - noisy: 0.25, 0.4, 0.5: mean 0.383, sd 0.126, t 5.28: p is 0.034, and 0.068 corrected; that of far is 6e-4
     said = answer_of(best=BEST, far=FAR, noisy=(0.252, 0.103, 0.004))
     assert said.startswith(f"{HEAD}1 of 2 other groups is significantly worse; the next, far, is 19.9 ± 1.2 points ")
-    assert said.endswith("corrected). 1 group further behind varies too much between seeds to be decided.")
+    assert said.endswith("corrected). 1 group further behind is undecided; more seeds may decide.")
     said = answer_of(noisier=(0.201, 0.101, 0.001))
-    assert said.endswith("corrected). 2 groups further behind vary too much between seeds to be decided.")
+    assert said.endswith("corrected). 2 groups further behind are undecided; more seeds may decide.")
 
 
 def test_sentence_table_matrix_and_chart_have_one_decision(answer_of, tmp_path: Path):

@@ -131,7 +131,7 @@ def test_warnings_of_what_a_mean_leaves_out(leave, tmp_path: Path):
         "Some seeds of elu lr=1e-4 did not complete: those that did may be the luckier ones.",
         "1 of 3 runs repeats the settings and the seed of another and is left out of means and tests: each seed counts "
         "once.",
-        "In 2 of 2 completed runs the last epoch was the best: trained longer, the model may be better.",
+        "In 2 of 2 completed runs the last epoch was the best: with longer training the model may become better.",
     ]
 
 
@@ -176,7 +176,9 @@ def test_a_last_epoch_that_is_the_best_may_be_too_early_to_rank_by(study: Path):
         return analyze([study], find_runs([study])).notes()
 
     # elu is best at its last epoch, selu one before
-    assert found() == ["In 3 of 6 completed runs the last epoch was the best: trained longer, the order may change."]
+    assert found() == [
+        "In 3 of 6 completed runs the last epoch was the best: with longer training the order may change."
+    ]
     path = study / "elu,1" / "metrics.csv"
     curve = path.read_text()
     path.write_text(curve.replace(",0.0001,", ",0.001,", 1))  # only the first rate: all others are a tenth of it

@@ -79,7 +79,7 @@ def test_of_many_runs_the_best_20_and_where_the_others_are():
     assert [row[0] for row in cells(runs)] == [f"seed={i}" for i in range(20)]
     first, _, *reasons = below(runs)
     assert first == (
-        "107 runs: 95 completed, 12 diverged; 15 epochs each of the completed ones; these are the best 20, all are in "
+        "107 runs: 95 completed, 12 diverged; completed runs: 15 epochs each; these are the best 20, all are in "
         "the report and in runs.csv"
     )
     assert reasons[0] == "diverged: seed=100: 0"

@@ -47,15 +47,17 @@ def test_every_few_steps_the_weights_go_back_to_their_average():
     average = values_of(network)
     assert int(network.num_batches_tracked) == 16, "a count is no weight"
     set_to(network, 1)
-    slow.settle(network, is_whole=True)
+    slow.settle(network)
     assert values_of(network) == average
+    slow.begin_epoch(network)
+    assert values_of(network) == {1}, "the next epoch continues with the weights in training"
 
 
 def test_nothing_happens_before_it_starts():
     slow, network = Lookahead(2, start_epoch=1), network_at(8)
     slow.begin_epoch(network)
     slow.after_step(network, 0, 2, 8)
-    slow.settle(network, is_whole=True)
+    slow.settle(network)
     assert slow.state() == {}
 
 

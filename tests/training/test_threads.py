@@ -1,6 +1,8 @@
 """How many threads a training has, and that whoever continues it keeps them."""
 
 import json
+import math
+import threading
 
 import pytest
 import torch
@@ -30,7 +32,8 @@ def test_operations_of_a_step_are_those_of_its_products(compose_config):
 
 
 def test_threads_are_those_asked_for_then_those_recorded_then_by_size(monkeypatch, caplog):
-    small, large = threads.SMALL_STEP_FLOPS, threads.SMALL_STEP_FLOPS + 1
+    small, large = (lambda: SMALL), (lambda: SMALL + 1)
+    monkeypatch.setattr(threads, "count_cores", lambda: 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert choose_num_threads(small, 8, None) == choose_num_threads(small, 8, 3) == 3
     assert not caplog.records
@@ -41,6 +44,15 @@ def test_threads_are_those_asked_for_then_those_recorded_then_by_size(monkeypatc
     assert choose_num_threads(small, 3, 2) == 2
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert [choose_num_threads(flops, 8, None) for flops in (small, large)] == [1, 8]
+    assert "on 2 cores" not in caplog.text
+    assert choose_num_threads(small, 2, 64) == 64
+    assert "begun with 64 threads and keeps them, on 2 cores" in caplog.text
+
+
+def test_the_size_of_a_network_that_cannot_be_copied_is_not_known():
+    network = torch.nn.Linear(2, 2)
+    network.lock = threading.Lock()
+    assert step_flops(network, (1, 1, 2), 32) == math.inf
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -53,5 +65,6 @@ def test_who_continues_keeps_them(limit, begun, train, monkeypatch):
     _, folder = train("ckpt_path=last")
     result = json.loads((folder / "result.json").read_text())
     recorded = load_checkpoint(folder / "checkpoints" / "last.ckpt")["trainlab"]["num_threads"]
-    assert result["num_threads"] == recorded == torch.get_num_threads() == begun
+    assert result["num_threads"] == recorded == begun
+    assert torch.get_num_threads() == 2, "as before, for what follows"
     assert f"{begun} thread" in result["time"]["device"]

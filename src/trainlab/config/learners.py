@@ -117,7 +117,7 @@ class NetworkForTask:
         scheduler: makes the schedule.
         trial: an optimizer like that of the training.
         compile_min_steps: steps of a run from which on they are compiled; None where it is set whether they are.
-        test_views: that outputs are averaged over in the test.
+        test_views: views of each image, over which outputs are averaged in the test.
     """
 
     data: TrainingData

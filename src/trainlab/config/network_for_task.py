@@ -1,5 +1,6 @@
 """The network of a run, its data, its task, and what trains it."""
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,7 @@ from trainlab.training.optimizer_checks import check_sparse, try_optimizer
 from trainlab.training.parameter_groups import check_rules, freeze, group_parameters
 from trainlab.validation import check_arguments
 
+log = logging.getLogger(__name__)
 # Of the Trainer, to TaskModule.
 _STEP_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 
@@ -52,6 +54,8 @@ def build_network_for_task(
     check_rules(rules := config["optim"].get("groups", ()))
     optimizer = construct(config, "optim", ("groups", "lookahead"))
     check_arguments(Lookahead, slow := config["optim"].get("lookahead") or {}, "optim.lookahead")
+    if not slow.get("every_n_steps") and any(slow.get(key) for key in ("start_epoch", "decay_power")):
+        log.warning("optim.lookahead has no effect without every_n_steps; set optim.lookahead.every_n_steps")
     check_views(views := config.get("test_views", VIEWS[0]))
     lr = optimizer.keywords.get("lr")
     if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):

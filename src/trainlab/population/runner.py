@@ -154,10 +154,8 @@ class Population:
         self._before_step(members)
 
     def set_num_threads(self, number: int) -> None:
-        """Make steps with that many threads, all of them, or, where each member makes its own, those of this one."""
+        """Make all steps that follow with that many threads."""
         self.num_threads = number
-        if not self.stacked:
-            torch.set_num_threads(number)
 
     def share_images(self, data: TrainingData) -> None:
         """Have ``data`` use the images of the first member."""

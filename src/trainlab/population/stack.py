@@ -61,7 +61,8 @@ class Stack:
         tasks = [member.task for member in self.rows]
         self._losses = tasks[0].loss_of_members(tasks, numbers)
         self._stack_step: StackStep | None = None
-        self._separate = False  # whether a step has images of its own for each row, a shape that it is compiled for
+        # Whether a step has images of its own for each row, a shape that it is compiled for.
+        self._separate = self._in_one and any(member.separate for member in members)
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
     def train_epoch(
@@ -83,7 +84,9 @@ class Stack:
         some = next(member for member in self.members if member in active)
         batches = [(member if member in active else some).batches for member in self.rows]
         streams = BatchStreams(batches, self._separate)
-        self._separate = self._in_one and streams.count > 1
+        self._separate |= self._in_one and streams.count > 1
+        for member in self.members:
+            member.separate = self._separate
         losses = torch.zeros(steps, count, dtype=torch.float32, device=device)  # as those of a solo run
         scores = torch.zeros(count, dtype=torch.float64, device=device)
         # Random draws are functions of the step in the whole training.

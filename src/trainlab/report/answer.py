@@ -103,11 +103,8 @@ class Standing:
             parts.insert(0, f"{self._describe_worse(worse)}{f', {len(close)} undecided' if close else ''}")
         said = f"{'; '.join(parts)}.{' More seeds may decide.' if close else ''}"
         if far and not self._tied:
-            one = len(far) == 1
-            said += (
-                f" {len(far)} group{'' if one else 's'} further behind {'varies' if one else 'vary'} too much between "
-                f"{self.best.unit}s to be decided."
-            )
+            groups = "group further behind is" if len(far) == 1 else "groups further behind are"
+            said += f" {len(far)} {groups} undecided; more {self.best.unit}s may decide."
         if untested:
             which = f"{untested} of the others" if untested < len(self.pairs) else "Differences"
             said += f" {which} cannot be tested: {self._describe_reasons()}."
@@ -176,7 +173,7 @@ def describe_only(run: Run, name: str) -> tuple[str, str]:
     amounts = {metrics.compared_by: run.val_size, tested: int(of_test[1].sum()) if of_test else None}
 
     def describe(of: Metric, label: str) -> str:
-        amount = amounts.get(of)
+        amount = amounts.get(of) if of.is_percentage else None
         return f"{label} {format_metric(m[of.key], of)}{f' of {amount} images' if amount else ''}"
 
     first, *others = (describe(of, of.label) for of in metrics.ranked if of.key in m)
@@ -192,7 +189,7 @@ def _describe_epochs(run: Run) -> str:
         return ""
     epoch, chosen_by = m["best_epoch"] + 1, f"the {primary.by_mode('lowest', 'highest')} {primary.label}"
     planned = run.settings.get("trainer.max_epochs")
-    if m.get("stop_reason") == "early stopping" and isinstance(planned, int):
+    if m.get("stop_reason") == "early stopping" and isinstance(planned, int) and planned > 0:
         return f" at epoch {epoch}, {chosen_by}; stopped early after {m.get('epochs', '-')} of {planned} epochs"
     return f" at epoch {epoch} of {m.get('epochs', '-')}, {chosen_by}"
 

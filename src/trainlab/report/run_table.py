@@ -155,7 +155,7 @@ def runs_table(runs: Sequence[Run], root: Path, width: int = 10_000) -> Lines:
     trained = {run.result.metrics.get("epochs") for run in runs if run.is_completed}
     if len(runs) > 1 and len(trained) == 1 and len({*columns["epochs"]} | {"-"}) == 2:
         is_of_all = all(run.is_completed for run in runs)
-        below.append(f"{columns.pop('epochs')[0]} epochs each{'' if is_of_all else ' of the completed ones'}")
+        below.append(f"{'' if is_of_all else 'completed runs: '}{columns.pop('epochs')[0]} epochs each")
     if len(runs) > 1 and {*columns["status"]} == {"completed"}:
         del columns["status"]
     if len(best) < len(runs):

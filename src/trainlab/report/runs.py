@@ -113,7 +113,8 @@ class Run:
     def val_size(self) -> int | None:
         """Number of images that its validation metrics are of; None if that is unknown, as of a fold."""
         size = self.settings.get("data.val_size")
-        known = self.settings.get("data.fold") is None and self.settings.get("trainer.limit_val_batches", 1.0) == 1.0
+        limit = self.settings.get("trainer.limit_val_batches", 1.0)  # 1 is one batch
+        known = self.settings.get("data.fold") is None and isinstance(limit, float) and limit == 1.0
         return size if known and isinstance(size, int) else None
 
     @property

@@ -68,8 +68,8 @@ def describe_last_epochs(groups: Sequence[Group], runs: Sequence[Run]) -> str:
         return ""
     several = sum(bool(group.runs) for group in groups) > 1
     of = f"In {last} of {len(completed)} completed runs the" if len(completed) > 1 else "The"
-    so = "the order may change" if several else "the model may be better"
-    return f"{of} last epoch was the best: trained longer, {so}."
+    so = "the order may change" if several else "the model may become better"
+    return f"{of} last epoch was the best: with longer training {so}."
 
 
 def _left_out(n: int, total: int, one: str, several: str) -> str:

@@ -85,11 +85,14 @@ def _remove_unfinished(folder: Path) -> None:
 
     A folder `<key>..._CxxBuild` beside the library is there while it is compiled, under the lock of that key.
     """
-    from filelock import FileLock, Timeout  # torch's own
+    from filelock import FileLock, Timeout  # which torch requires
 
-    for building in folder.rglob(f"*{_BUILDING}"):
+    found = [Path(path, name) for path, names, _ in os.walk(folder) for name in names if name.endswith(_BUILDING)]
+    for building in found:
         name = building.name.removesuffix(_BUILDING)
         with contextlib.suppress(Timeout), FileLock(folder / "locks" / f"{name.partition('.')[0]}.lock", timeout=0):
+            if not building.is_dir():
+                continue  # another process has finished it meanwhile
             for suffix in (".so", ".o", ".gch"):
                 building.with_name(name + suffix).unlink(missing_ok=True)
             shutil.rmtree(building, ignore_errors=True)

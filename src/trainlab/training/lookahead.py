@@ -15,7 +15,8 @@ class Lookahead:
 
         slow = keep * slow + (1 - keep) * fast,  keep = decay ** every_n_steps * (step / all steps) ** decay_power,
 
-    and the network continues from them; it has them at the end of each epoch, too, when it is validated and saved.
+    and the network continues from them. At the end of each epoch it has them, too, to be validated and saved; the next
+    epoch continues with the weights in training.
     Running statistics of batch normalization are averaged like weights. The optimizer keeps its own state. With
     ``decay_power`` above 0 the average becomes longer during the run (Jordan, 2024, arXiv 2404.00498).
 
@@ -40,7 +41,7 @@ class Lookahead:
         self.decay, self.decay_power = decay, decay_power
         self._started = self._settled = False
         self._slow: dict[str, Tensor] = {}
-        self._fast: dict[str, Tensor] = {}  # of an epoch that `max_steps` has ended inside
+        self._fast: dict[str, Tensor] = {}  # those in training, while the network has the slow ones
 
     @property
     def needs_total_steps(self) -> bool:
@@ -49,7 +50,7 @@ class Lookahead:
 
     @torch.no_grad()
     def begin_epoch(self, network: nn.Module) -> None:
-        """Take the weights of ``network``, which are the slow ones at the end of each epoch."""
+        """Take the slow weights, which ``network`` has between epochs, and give it back those in training."""
         self._settled = False
         if not self._started:
             return
@@ -82,14 +83,13 @@ class Lookahead:
             fast.copy_(self._slow[name].lerp_(fast, 1 - keep))
 
     @torch.no_grad()
-    def settle(self, network: nn.Module, is_whole: bool) -> None:
-        """At the end of an epoch, which ``is_whole`` or was ended inside: give ``network`` the slow weights."""
+    def settle(self, network: nn.Module) -> None:
+        """At the end of an epoch: give ``network`` the slow weights."""
         if not self._started or self._settled:
             return
         self._settled = True
         for name, tensor in _weights_of(network).items():
-            if not is_whole:
-                self._fast[name] = tensor.clone()
+            self._fast[name] = tensor.clone()
             tensor.copy_(self._slow[name])
 
     def state(self) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         parameter_groups: rules of groups of parameters, as of `group_parameters`.
         epoch_steps: makes the steps; None for this module itself, one for each batch.
         step_seed: for networks that draw from global generators: these are seeded before each step by it and the step.
-        lookahead: what averages the weights; None for nothing.
+        lookahead: averages the weights; None if they are not averaged.
         frozen_later: parameters that are not trained from some epoch on.
 
     Raises:
@@ -88,7 +88,9 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     logs_itself = False  # see `Progress`
     trained: FlatParameters | SeparateParameters
     loss: Tensor  # () mean of the latest batch
-    row, rows = 0, 0  # in the latest epoch's steps of a population; when compiled, they decide about rounding
+    # Of the latest epoch in a population, and whether its rows had images of their own. If compiled, they decide about
+    # rounding.
+    row, rows, separate = 0, 0, False
 
     def __init__(
         self,
@@ -243,7 +245,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         if self._sums.sizes and not self.epoch_is_whole:
             checkpoint["begun_epoch"] = self._sums.state(self.trainer)
         if self.rows and self.compile_step:
-            checkpoint["population"] = {"row": self.row, "rows": self.rows}
+            checkpoint["population"] = {"row": self.row, "rows": self.rows, "separate": self.separate}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Prepare to continue with the checkpoint's kind of parameters, and the epoch that it was saved in, if any."""
@@ -251,7 +253,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         if "lookahead" in checkpoint:
             self.lookahead.load(checkpoint["lookahead"])
         kept = checkpoint.get("population", {})
-        self.row, self.rows = kept.get("row", 0), kept.get("rows", 0)
+        self.row, self.rows, self.separate = (kept.get(key, 0) for key in ("row", "rows", "separate"))
         if "begun_epoch" in checkpoint:
             self._begun = checkpoint["begun_epoch"]
             reopen_epoch(checkpoint["loops"]["fit_loop"])
@@ -422,7 +424,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
         self._check_losses()
-        self.lookahead.settle(self.network, self.epoch_is_whole)
+        self.lookahead.settle(self.network)
         broadcast_buffers(self.network, self.trainer)  # of an epoch without validation
         if self.epoch_is_whole:
             self.step_schedule("epoch")
@@ -459,7 +461,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start the sums of the validation, with the same buffers in all processes."""
         self._check_losses()
-        self.lookahead.settle(self.network, self.epoch_is_whole)
+        self.lookahead.settle(self.network)
         broadcast_buffers(self.network, self.trainer)
         self._val_sums = ValidationSums(self.task, self.device)
         self._seed_generators("validation", self.current_epoch)

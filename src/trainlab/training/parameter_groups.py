@@ -36,7 +36,7 @@ def freeze(network: nn.Module, rules: Any) -> LaterFrozen:
     """Exclude the parameters whose names match one of ``rules`` from training, at once or from some epoch on.
 
     A rule is a pattern as of `fnmatch`, or ``{"pattern": ..., "from_epoch": N}`` for parameters that are trained in the
-    first N epochs. Returns the parameters that are frozen later.
+    first N epochs; the smallest N of those for a parameter holds. Returns the parameters that are frozen later.
 
     Raises:
         ValueError: a rule is malformed, or matches no name.
@@ -44,18 +44,21 @@ def freeze(network: nn.Module, rules: Any) -> LaterFrozen:
     form = "a list of patterns such as ['linear_1.*'] or {pattern: 'linear_1.*', from_epoch: 3}"
     if not isinstance(rules, list | tuple):
         raise ValueError(f"freeze must be {form}, got {rules!r}; set freeze")
-    named, later = dict(_named(network)), dict[int, list[nn.Parameter]]()
+    named, since = dict(_named(network)), dict[nn.Parameter, int]()
     for rule in rules:
         pattern, epoch = _parts_of(rule) if isinstance(rule, Mapping) else (rule, 0)
         if not isinstance(pattern, str):
             raise ValueError(f"freeze must be {form}, got {rules!r}; set freeze")
         chosen = [named[name] for name in _matching(pattern, named, "freeze")]
-        if epoch > 0:
-            later.setdefault(epoch, []).extend(chosen)
-            continue
         for parameter in chosen:
+            since[parameter] = min(epoch, since.get(parameter, epoch))
+    later = dict[int, list[nn.Parameter]]()
+    for parameter, epoch in since.items():
+        if epoch == 0:
             parameter.requires_grad_(False)
-    return {epoch: [p for p in parameters if p.requires_grad] for epoch, parameters in later.items()}
+        elif parameter.requires_grad:
+            later.setdefault(epoch, []).append(parameter)
+    return later
 
 
 def _parts_of(rule: Mapping[str, Any]) -> tuple[Any, int]:
