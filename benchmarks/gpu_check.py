@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/gpu_check.py [--device cpu] [--images DIR] [--quick]
 
 - Tests: all that are marked `gpu`; with `--device cpu` they are only collected.
-- Results: short trainings of elu_he and bn by the real command line, solo runs and populations, in float64, in float32,
-  and in float32 compiled, compared with the same trainings on the CPU. The difference is that of the last weights, the
+- Results: short trainings of elu_he and bn (with `--device cpu` of bn alone) by the real command line, solo runs and
+  populations, in float64, in float32, and in float32 compiled, compared with the same trainings on the CPU. The
+  difference is that of the last weights, the
   sum of their absolute differences over that of the weights, or of a loss, relative, of the worst member. The reference
   is the CPU's float64. How far the CPU's own float32 is from it shows what rounding by 2^-24 makes of a training:
   float32 may differ from the reference by 10 times as much; float64, which rounds by 2^-53, by 100 times 2^-29 of that.
@@ -118,9 +119,10 @@ class Check:
         together = members > 1
         more = (*SMALL, *UNTESTED, *self.work.more, f"trainer.precision={precisions}")
         environment = self.work.environment | {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 4))}
+        variants = VARIANTS if self.on_gpu else "bn"
         work = Workload(None, 2, environment, trainer, more=more + ("sweep.jobs=1",) * together)
-        with self.noted(f"{VARIANTS}: {folder.name}, {precisions}"):
-            run_sweep(work, folder, VARIANTS, members, together, compiled)
+        with self.noted(f"{variants}: {folder.name}, {precisions}"):
+            run_sweep(work, folder, variants, members, together, compiled)
 
     def _compare(self, name: str, ours: Runs, reference: Runs) -> None:
         """Without runs there is a row that says why already."""

@@ -78,8 +78,8 @@ def test_members_of_one_seed_share_their_batches(tmp_path, monkeypatch):
     made = []
 
     class Counted(BatchStreams):
-        def __init__(self, batches):
-            super().__init__(batches)
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
             made.append(self.count)
 
     monkeypatch.setattr("trainlab.population.stack.BatchStreams", Counted)

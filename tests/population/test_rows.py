@@ -67,7 +67,7 @@ def test_members_that_are_resumed_keep_rows_that_are_not_used(tmp_path):
         ours, theirs = (
             load_checkpoint(tmp_path / f"{n}_{seed}" / "checkpoints" / "last.ckpt") for n in ("cut", "whole")
         )
-        assert ours["population"] == theirs["population"] == {"row": seed, "rows": 5}
+        assert ours["population"] == theirs["population"] == {"row": seed, "rows": 5, "separate": True}
         assert all(tensor.equal(theirs["state_dict"][name]) for name, tensor in ours["state_dict"].items())
 
 

@@ -103,7 +103,7 @@ def killed_and_resumed(arguments, kills, draw):
     return hit
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_a_sweep_killed_at_any_moment_and_resumed_has_the_same_results(kills, undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2")
     draw = random.Random(3)

@@ -253,7 +253,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         if "lookahead" in checkpoint:
             self.lookahead.load(checkpoint["lookahead"])
         kept = checkpoint.get("population", {})
-        self.row, self.rows, self.separate = (kept.get(key, 0) for key in ("row", "rows", "separate"))
+        self.row, self.rows, self.separate = kept.get("row", 0), kept.get("rows", 0), kept.get("separate", False)
         if "begun_epoch" in checkpoint:
             self._begun = checkpoint["begun_epoch"]
             reopen_epoch(checkpoint["loops"]["fit_loop"])
