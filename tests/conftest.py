@@ -50,12 +50,6 @@ TINY = (
 )
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Three workers on two cores for the slow tests, which wait for other processes nearly half of the time."""
-    only_slow = config.option.markexpr.startswith("slow")
-    return 3 * len(os.sched_getaffinity(0)) // 2 if only_slow and hasattr(os, "sched_getaffinity") else None
-
-
 def with_defaults(defaults: Sequence[str], *arguments: str) -> list[str]:
     """A command line of ``arguments``, and of the ``defaults`` whose keys are not among theirs."""
     keys = {argument.lstrip("+~").partition("=")[0] for argument in arguments}

@@ -82,6 +82,11 @@ def _name(build: Callable[..., Any]) -> str:
     return f"{_function(build).__module__}.{_function(build).__qualname__}"
 
 
+def _check_pct_start(pct_start: float) -> None:
+    if not 0 <= pct_start <= 1:
+        raise ValueError(f"pct_start must be in [0, 1], got {pct_start}; set scheduler.pct_start")
+
+
 def constant(optimizer: Optimizer, total_steps: int) -> None:
     """The rate stays at ``optim.lr``."""
 
@@ -115,8 +120,7 @@ def one_cycle(
     for key, momentum in {"base_momentum": base_momentum, "max_momentum": max_momentum}.items():
         if not 0 <= momentum < 1:
             raise ValueError(f"{key} must be in [0, 1), got {momentum}; set scheduler.{key}")
-    if not 0 <= pct_start <= 1:
-        raise ValueError(f"pct_start must be in [0, 1], got {pct_start}; set scheduler.pct_start")
+    _check_pct_start(pct_start)
     if cycle_momentum and not {"momentum", "betas"} & optimizer.defaults.keys():
         raise ValueError(
             f"cycle_momentum needs an optimizer with momentum or beta1, got {type(optimizer).__name__}; "
@@ -162,8 +166,7 @@ def triangular(
             f"scheduler=triangular needs a known number of steps, at least 1, got {total_steps}; "
             "set trainer.max_epochs or trainer.max_steps"
         )
-    if not 0 <= pct_start <= 1:
-        raise ValueError(f"pct_start must be in [0, 1], got {pct_start}; set scheduler.pct_start")
+    _check_pct_start(pct_start)
     check_at_least(0, "scheduler", start_factor=start_factor, end_factor=end_factor)
     peak = int(pct_start * total_steps)
 
