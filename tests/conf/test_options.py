@@ -37,6 +37,7 @@ OPTIONS = {
         "cnn_selu",
         "best_20x100",
         "demo",
+        "keras_like",
     },
     "experiment/exercise": {
         "mistake_alpha_dropout_under_elu",
@@ -78,9 +79,9 @@ OPTIONS = {
     "module": {"none"},
     "optim": {
         *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs"),
-        *("muon", "nadam", "radam", "rmsprop", "rprop", "sgd"),
+        *("muon", "nadam", "nadam_keras", "radam", "rmsprop", "rprop", "sgd"),
     },
-    "scheduler": {"constant", "cosine", "one_cycle", "plateau", "triangular"},
+    "scheduler": {"constant", "cosine", "one_cycle", "one_cycle_linear", "plateau", "triangular"},
     "task": {"classification", "logged", "multilabel", "regression"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
@@ -171,8 +172,8 @@ def assert_keys_and_defaults_are_those_of_the_constructor(option: str, cfg: Dict
     plain = OmegaConf.to_container(cfg, resolve=True)
     found = list(targets(plain[group])) if group in plain else []
     assert found or group in ("experiment", "debug") or option in ("lr_search=none", "module=none")
-    # the other models are variants of these two, and coarse is one of grid
-    base = name in ("elu_he", "cnn") or (group != "model" and name != "coarse")
+    # the other models are variants of these two, coarse is one of grid, one_cycle_linear of one_cycle
+    base = name in ("elu_he", "cnn") or (group != "model" and name not in ("coarse", "one_cycle_linear"))
     for path, target, arguments in found:
         parameters = dict(inspect.signature(target).parameters)
         if group == "model":

@@ -8,7 +8,7 @@ COUNTS = torch.tensor([100, 50, 30, 20])
 LABELS = torch.arange(4).repeat_interleave(COUNTS)[torch.randperm(200, generator=generator(0, "labels"))]
 
 
-@pytest.mark.parametrize("kind", ["stratified", "first"])
+@pytest.mark.parametrize("kind", ["stratified", "first", "last"])
 @pytest.mark.parametrize("val_size", [1, 20, 137, 199])
 def test_every_image_is_in_one_part(kind, val_size):
     train, val = split(LABELS, val_size, kind, seed=0)
@@ -22,6 +22,12 @@ def test_first_takes_the_first():
     train, val = split(LABELS, 30, "first", seed=3)
     assert val.tolist() == list(range(30))
     assert train.tolist() == list(range(30, 200))
+
+
+def test_last_takes_the_last_as_keras_does():
+    train, val = split(LABELS, 30, "last", seed=3)
+    assert val.tolist() == list(range(170, 200))
+    assert train.tolist() == list(range(170))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ LABELS = torch.arange(50) % 10
 TRAIN = torch.arange(50)[torch.arange(50) % 5 > 0]  # 40 of them
 
 
-def batches(seed, epoch=0, augmented=True):
+OTHER = torch.arange(50)[torch.arange(50) % 5 < 4]
+
+
+def batches(seed, epoch=0, augmented=True, train=TRAIN):
     made = Batches(
-        *(IMAGES, LABELS, TRAIN, 16),
+        *(IMAGES, LABELS, train, 16),
         order_seed=seed,
         augmentation=Augmentation(True, 2, seed) if augmented else None,
     )
@@ -55,3 +58,14 @@ def test_what_all_members_have_in_common_is_not_copied():
     assert each.to_members(own).data_ptr() == own.data_ptr()
     few = BatchStreams([batches(2), batches(1), batches(2)])
     assert torch.equal(few.to_members(own), own[[0, 1, 0]])
+
+
+def test_splits_of_the_same_images_are_streams_of_their_own():
+    members = [(1, 0, True, TRAIN), (1, 0, True, OTHER), (2, 0, True, OTHER), (1, 0, True, TRAIN)]
+    streams = BatchStreams([batches(*member) for member in members])
+    assert (streams.count, streams.firsts, streams.has_one_split) == (3, [0, 1, 2], False)
+    images, labels = streams.batch(0)
+    images = streams.to_members(images.view(*labels.shape, 3, 4, 4))
+    for member, own in enumerate(members):
+        assert torch.equal(images[member], next(iter(batches(*own)))[0])
+    assert BatchStreams([batches(*member) for member in members[1:3]]).has_one_split

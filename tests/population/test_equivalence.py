@@ -132,6 +132,14 @@ MORE = {
     ),
     "sanity validation": ([*SGD, "model=bn", "trainer.num_sanity_val_steps=2"], [["seed=1"], ["seed=2"]]),
     "a part of the batches": ([*SGD, "trainer.limit_train_batches=7"], [["seed=1"], ["seed=2"]]),
+    "splits": (
+        [*NADAM, "model=selu_lecun"],
+        [["data.split_seed=1", "trainer.max_epochs=2"], *(["seed=2", f"data.split_seed={seed}"] for seed in (2, 3))],
+    ),
+    "as in Keras": (
+        ["optim=nadam_keras", "model=bn", "model.batch_norm_order=after", "model.batch_norm_eps=1e-3"],
+        [["model.initializer_truncated=true"], ["seed=2", "optim.momentum_decay=4e-3"]],
+    ),
     "best by accuracy": (
         [*SGD],
         [["callbacks.checkpoint.monitor=val/acc"], ["callbacks.early_stopping=null"]],
@@ -139,7 +147,7 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("case", cases(MORE, "plateau"))
+@pytest.mark.parametrize("case", cases(MORE, "plateau", "splits"))
 def test_what_a_few_trainings_have(case, tmp_path):
     common, own = MORE[case]
     assert_equal([[*common, *settings] for settings in own], tmp_path)

@@ -128,6 +128,7 @@ TOGETHER = [
     "seed=2",
     "model.seed=7",
     "data.seed=7",
+    "data.split_seed=3",
     "task.label_smoothing=0.1",
     "optim.lr=1",
     "optim.betas=[0.5,0.6]",
@@ -137,6 +138,7 @@ TOGETHER = [
     "model.initializer=lecun_uniform",
     "model.output_initializer=he_normal",
     "model.initializer_scale=2",
+    "model.initializer_truncated=true",
     "callbacks.early_stopping.patience=3",
     "callbacks.early_stopping.monitor=val/acc",
     "callbacks.early_stopping=null",
@@ -159,11 +161,11 @@ APART = [
     "model.activation=relu",
     "model.batch_norm=true",
     "model.batch_norm_momentum=0.2",
+    "model.batch_norm_eps=1e-3",
     "model.dropout=0.1",
     "model.standardize=true",
     "data.batch_size=64",
     "data.flip=true",
-    "data.split_seed=3",
     "data=shapes",
     "data.root=/elsewhere",
     "trainer.gradient_clip_val=1",
@@ -324,3 +326,10 @@ def test_a_batch_and_all_batches_do_not_go_together():
     settings = [comparable(config(f"trainer.limit_train_batches={limit}")) for limit in ("1", "1.0", "1")]
     found = groups(job(number, one) for number, one in enumerate(settings))
     assert [numbers for numbers, _ in found] == [(0, 2), (1,)]
+
+
+def test_runs_whose_splits_and_searches_follow_the_seed_form_one_population():
+    shared = ("name=run", "run_dir=nowhere", "data=shapes", "lr_search=grid", "vary=[split,search]")
+    members = [comparable(compose([*shared, f"seed={seed}"]).settings) for seed in (1, 2, 3)]
+    assert groups(map(job, range(3), members)) == [((0, 1, 2), "")]
+    assert differing(members) == ["seed"]

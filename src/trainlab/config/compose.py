@@ -22,6 +22,7 @@ from trainlab.config.overrides import (
 )
 from trainlab.config.resolvers import absolute_folder, resolvers_registered, time_name
 from trainlab.config.run_config import RunConfig, make_paths_absolute, resolve
+from trainlab.config.vary import follow_seed
 from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import absolute, make_new_folder
 from trainlab.runs.fingerprint import as_typed as without_plus
@@ -179,6 +180,7 @@ def _resolved(
         )
     leave_out_network(cfg, overrides)
     leave_out_other_data(cfg, overrides)
+    follow_seed(cfg, overrides)
     return resolve(cfg, overrides, choices, config_dir)
 
 

@@ -1,6 +1,6 @@
 """Batches of images: one indexed gather each, or read ahead where the images are not in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -116,9 +116,9 @@ class Batches:
         return self.augmentation.draw(len(self.images), self.epoch).to(self.labels.device)
 
     @property
-    def stream(self) -> tuple[int | None, int]:
-        """(order_seed, epoch), of which order, augmentation and mixing are functions."""
-        return self.order_seed, self.epoch
+    def stream(self) -> Hashable:
+        """Seed, epoch and subset, of which order, augmentation and mixing are functions."""
+        return self.order_seed, self.epoch, id(self.indices)
 
     def order(self) -> Tensor:
         """Indices of the subset in the order of the epoch, before they are divided among processes."""

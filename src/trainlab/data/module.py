@@ -27,7 +27,7 @@ class ImageData(TrainingData):
         batch_size: training images per step and process.
         eval_batch_size: images per step in validation and test.
         val_size: validation images, split off the training set.
-        val_split: "stratified" by ``split_seed``, or the "first" images of the training set.
+        val_split: "stratified" by ``split_seed``, or the "first" or "last" images of the training set.
         split_seed: independent of the training's seed, so that runs with different seeds share one split.
         fold: which of ``num_folds`` folds is held out for validation, counted from 0; takes the place of ``val_size``.
         num_folds: number of folds of a stratified partition by ``split_seed``; None for no folds.
@@ -97,12 +97,12 @@ class ImageData(TrainingData):
         self.mixup, self.cutmix, self.memory, self.num_workers = mixup, cutmix, memory, num_workers
         self.seed = seed
         self._images: Images | None = None
-        self._statistics: tuple[Tensor, Tensor] | None = None
         self._source: Any = None
-        self._split: tuple[Tensor, Tensor] | None = None
+        self._splits: dict[Split, tuple[Tensor, Tensor]] = {}  # of this one, and of those that share its images
+        self._statistics: dict[Split, tuple[Tensor, Tensor]] = {}
 
     def share(self, source: Any) -> None:
-        """Use images, split and statistics of ``source``, whose settings differ at most in the seed."""
+        """Use the images of ``source``, whose settings differ at most in the seeds; the split may be another one."""
         self._source = source
 
     @abstractmethod
@@ -198,13 +198,17 @@ class ImageData(TrainingData):
     @property
     def _indices(self) -> tuple[Tensor, Tensor]:
         """Indices of the training and the validation images; a test needs neither, so only this checks their sizes."""
-        if self._source is not None:
-            return self._source._indices
-        if self._split is None:
+        drawn = self._owner._splits
+        if self._held_out not in drawn:
             labels = self.images.train_labels.cpu()
             self._check_sizes(len(labels))
-            self._split = self._held_out.draw(labels)
-        return self._split
+            drawn[self._held_out] = self._held_out.draw(labels)
+        return drawn[self._held_out]
+
+    @property
+    def _owner(self) -> Any:
+        """The module that has the images."""
+        return self if self._source is None else self._source._owner
 
     def train_targets(self) -> Tensor:
         """Targets of the training split."""
@@ -259,11 +263,10 @@ class ImageData(TrainingData):
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (C, H, W) of every feature over the training split, in pixel values 0 to 255."""
-        if self._source is not None:
-            return self._source.statistics()
-        if self._statistics is None:
-            self._statistics = mean_and_std(self.train_images(), self.image_shape)
-        return self._statistics
+        measured = self._owner._statistics
+        if self._held_out not in measured:
+            measured[self._held_out] = mean_and_std(self.train_images(), self.image_shape)
+        return measured[self._held_out]
 
     def train_dataloader(self) -> Batches:
         """Shuffled and augmented batches of the training split; not shuffled with `overfit_batches`."""

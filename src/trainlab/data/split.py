@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trainlab.randomness import generator
 
-SPLITS = ("stratified", "first")
+SPLITS = ("stratified", "first", "last")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Split:
 
     Attributes:
         val_size: their number, without folds.
-        kind: "stratified" or "first"; see `split`.
+        kind: "stratified", "first" or "last"; see `split`.
         seed: of the stratified draw.
         fold: the one that is held out, of ``num_folds``.
         num_folds: of a partition; None for no folds. See `split_fold`.
@@ -83,11 +83,14 @@ def split(labels: Tensor, val_size: int, kind: str, seed: int) -> tuple[Tensor, 
     Args:
         labels: int64 (N,); all images with other targets (N, ...) count as one class.
         val_size: number of validation images, in [1, N).
-        kind: "stratified" draws from each class in proportion to its size; "first" takes the first ``val_size``.
+        kind: "stratified" draws from each class in proportion to its size; "first" and "last" take these images.
         seed: seed of the stratified draw.
     """
     labels = _classes(labels)
-    return _without(labels, torch.arange(val_size) if kind == "first" else _stratified(labels, val_size, seed))
+    if kind == "stratified":
+        return _without(labels, _stratified(labels, val_size, seed))
+    start = 0 if kind == "first" else len(labels) - val_size
+    return _without(labels, torch.arange(start, start + val_size))
 
 
 def split_fold(labels: Tensor, fold: int, num_folds: int, seed: int) -> tuple[Tensor, Tensor]:

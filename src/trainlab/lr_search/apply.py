@@ -169,6 +169,7 @@ def search_config(cfg: RunConfig, devices: int) -> RunConfig:
     checkpoint = {"_target_": "trainlab.callbacks.BestAndLast", "dirpath": f"{cfg.run_dir}/checkpoints"}
     changes = {
         "seed": cfg.settings["lr_search"]["seed"],
+        "vary": [],
         "compile": False,
         "sweep.trial": None,
         "callbacks": {"checkpoint": checkpoint},

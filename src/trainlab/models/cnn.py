@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from trainlab.models.activations import build_activation, check_activation
+from trainlab.models.batch_norm import check_batch_norm, in_order
 from trainlab.models.dropout import build_dropout, check_dropout
 from trainlab.models.initializers import (
     check_initializer,
@@ -43,8 +44,10 @@ class CNN(nn.Sequential):
         initializer: a name in ``initializers.INITIALIZERS``, for all but the output layer.
         output_initializer: the same for the output layer.
         initializer_scale: factor of the deviation that the initializer gives the hidden layers.
+        initializer_truncated: draw normal weights, of all layers, within two deviations; see `initializers.initialize`.
         identity_filters: have the first filters of each convolution, one for each of its inputs, start as the identity.
-        batch_norm: normalize before every activation; the layer before it has no bias.
+        batch_norm: normalize in every layer but the output.
+        batch_norm_order: "before" the activation, then the layer has no bias, or "after" it.
         batch_norm_momentum: weight of a new batch in the running statistics, in (0, 1].
         batch_norm_eps: added to the variance of a batch.
         output_bias: whether the output layer has a bias.
@@ -73,8 +76,10 @@ class CNN(nn.Sequential):
         initializer: str = "he_normal",
         output_initializer: str = "glorot_uniform",
         initializer_scale: float = 1.0,
+        initializer_truncated: bool = False,
         identity_filters: bool = False,
         batch_norm: bool = False,
+        batch_norm_order: str = "before",
         batch_norm_momentum: float = 0.1,
         batch_norm_eps: float = 1e-5,
         output_bias: bool = True,
@@ -89,9 +94,8 @@ class CNN(nn.Sequential):
         for key, value, known in (("pool_after", pool_after, POOLED), ("global_pool", global_pool, [*_GLOBAL_POOLS])):
             if value not in known:
                 raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}; set model.{key}")
-        for key, factor in {"batch_norm_eps": batch_norm_eps, "output_scale": output_scale}.items():
-            if not 0 < factor < math.inf:
-                raise ValueError(f"{key} must be positive and finite, got {factor}; set model.{key}")
+        if not 0 < output_scale < math.inf:
+            raise ValueError(f"output_scale must be positive and finite, got {output_scale}; set model.output_scale")
         if len(dropout) != len(stages) + 1:
             raise ValueError(
                 f"dropout must have {len(stages) + 1} rates, one per stage and one for the dense layers, "
@@ -101,10 +105,7 @@ class CNN(nn.Sequential):
         for key, sizes in {"num_classes": [num_classes], "stages": channels_of_all, "dense": dense}.items():
             if any(size < 1 for size in sizes):
                 raise ValueError(f"{key} must be at least 1, got {min(sizes)}; set model.{key}")
-        if not 0 < batch_norm_momentum <= 1:
-            raise ValueError(
-                f"batch_norm_momentum must be in (0, 1], got {batch_norm_momentum}; set model.batch_norm_momentum"
-            )
+        check_batch_norm(batch_norm_momentum, batch_norm_eps, batch_norm_order)
         check_activation(activation)
         check_initializer(initializer, "initializer")
         check_initializer(output_initializer, "output_initializer")
@@ -121,20 +122,20 @@ class CNN(nn.Sequential):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
 
         def add(name: str, layer: nn.Conv2d | nn.Linear, norm: nn.Module, pool: str = "") -> None:
-            initialize(layer, initializer, seed, name, initializer_scale)
+            initialize(layer, initializer, seed, name, initializer_scale, initializer_truncated)
             if identity_filters and isinstance(layer, nn.Conv2d):
                 initialize_as_identity(layer)
             layers[name] = layer
             if pool:
                 layers[pool] = nn.MaxPool2d(2)
-            if batch_norm:
-                layers[f"norm_{name}"] = norm
-            layers[f"activation_{name}"] = build_activation(activation, seed, name)
+            act = (f"activation_{name}", build_activation(activation, seed, name))
+            layers.update(in_order((f"norm_{name}", norm) if batch_norm else None, act, batch_norm_order))
 
         def drop(name: str, rate: float) -> None:
             if rate > 0:
                 layers[f"dropout_{name}"] = build_dropout(rate, dropout_kind, seed, name)
 
+        has_bias = not batch_norm or batch_norm_order == "after"
         channels, height, width = image_shape
         if whitening:
             layers["whitening"] = PatchWhitening(channels, whitening)
@@ -150,7 +151,7 @@ class CNN(nn.Sequential):
                     out_channels,
                     kernel_size,
                     padding=kernel_size // 2 if padding else 0,
-                    bias=not batch_norm,
+                    bias=has_bias,
                 )
                 pool = f"pool_{s}" if pool_after == "first" and c == 1 else ""
                 add(f"conv_{s}_{c}", conv, nn.BatchNorm2d(out_channels, batch_norm_eps, batch_norm_momentum), pool)
@@ -172,12 +173,12 @@ class CNN(nn.Sequential):
         layers["flatten"] = nn.Flatten()
         features = math.prod((channels, height, width))
         for d, units in enumerate(dense, 1):
-            linear = empty_linear(features, units, bias=not batch_norm)
+            linear = empty_linear(features, units, bias=has_bias)
             add(f"dense_{d}", linear, nn.BatchNorm1d(units, batch_norm_eps, batch_norm_momentum))
             drop(f"dense_{d}", dropout[-1])
             features = units
         layers["output"] = output = empty_linear(features, num_classes, bias=output_bias)
-        initialize(output, output_initializer, seed, "output")
+        initialize(output, output_initializer, seed, "output", truncated=initializer_truncated)
         if output_scale != 1:
             layers["scale"] = Scale(output_scale)
         super().__init__(layers)

@@ -16,6 +16,8 @@ _VARIANCE = {
 }
 # "constant" is one draw of the normal distribution for all weights of a layer: its units can then never differ.
 SHAPES = ("normal", "uniform", "constant")
+TRUNCATED_AT = 2  # standard deviations, in Keras
+TRUNCATED_DEVIATION = 0.87962566103423978  # of a standard normal distribution within these
 INITIALIZERS = tuple(f"{rule}_{shape}" for rule in _VARIANCE for shape in SHAPES)
 BIAS_INITIALIZERS = ("zeros", "constant", "normal")
 
@@ -60,15 +62,18 @@ class _Empty(nn.Linear):
 
 
 @torch.no_grad()
-def initialize(layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str, scale: float = 1.0) -> None:
+def initialize(
+    layer: nn.Linear | nn.Conv2d, name: str, seed: int, place: str, scale: float = 1.0, truncated: bool = False
+) -> None:
     """Draw the weights of ``layer`` from (seed, place) by the rule ``name``; set its bias, if any, to zero.
 
-    ``scale`` multiplies the deviation of the rule.
+    ``scale`` multiplies the deviation of the rule. With ``truncated`` the draws of a "normal" rule are those of Keras's
+    `VarianceScaling`: of a normal distribution within two deviations, widened so that the variance is that of the rule.
     """
     receptive_field = math.prod(layer.weight.shape[2:])
     fan_in, fan_out = layer.weight.shape[1] * receptive_field, layer.weight.shape[0] * receptive_field
     deviation = scale * math.sqrt(variance(name, fan_in, fan_out))
-    layer.weight.copy_(_standard(name, layer.weight.shape, generator(seed, "weights", place)) * deviation)
+    layer.weight.copy_(_standard(name, layer.weight.shape, generator(seed, "weights", place), truncated) * deviation)
     if layer.bias is not None:
         layer.bias.zero_()
 
@@ -92,10 +97,17 @@ def initialize_bias(layer: nn.Linear, name: str, seed: int, place: str, scale: f
         layer.bias.fill_(scale if name == "constant" else 0.0)
 
 
-def _standard(name: str, shape: torch.Size, draws: torch.Generator) -> Tensor:
+def _standard(name: str, shape: torch.Size, draws: torch.Generator, truncated: bool) -> Tensor:
     """Numbers of mean 0 and variance 1 with the distribution that ``name`` ends in."""
     if name.endswith("_constant"):
         return torch.randn((), generator=draws).expand(shape)
     if name.endswith("_normal"):
-        return torch.randn(shape, generator=draws)
+        return _truncated(shape, draws) if truncated else torch.randn(shape, generator=draws)
     return (torch.rand(shape, generator=draws) * 2 - 1) * math.sqrt(3)
+
+
+def _truncated(shape: torch.Size, draws: torch.Generator) -> Tensor:
+    """Truncated normal numbers of variance 1, float64, by the inverse of their distribution function."""
+    uniform = torch.rand(shape, generator=draws, dtype=torch.float64) * 2 - 1
+    within = math.erf(TRUNCATED_AT / math.sqrt(2))  # probability
+    return torch.erfinv(uniform * within) * (math.sqrt(2) / TRUNCATED_DEVIATION)

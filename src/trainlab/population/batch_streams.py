@@ -1,6 +1,6 @@
-"""Batches of an epoch for several members. Members with the same seed and epoch get the same ones."""
+"""Batches of an epoch for several members. Members with the same seed, epoch and split get the same ones."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,22 +12,27 @@ class BatchStreams:
     """The batches of M members, from S streams of one data set.
 
     Args:
-        batches: of each member (M), on one device; they differ only in seed and epoch.
+        batches: of each member (M), on one device; they differ only in seed, epoch and the images of the split.
         separate: whether members get copies, even of a single stream.
+
+    Attributes:
+        firsts: the first member of each stream.
+        has_one_split: whether all streams are of the same images.
     """
 
     def __init__(self, batches: Sequence[Batches], separate: bool = False) -> None:
         self._batches, self._separate = batches[0], separate
-        first: dict[tuple[int | None, int], Batches] = {}
-        for one in batches:
-            first.setdefault(one.stream, one)
+        first: dict[Hashable, int] = {}
+        for member, one in enumerate(batches):
+            first.setdefault(one.stream, member)
         numbers = {stream: number for number, stream in enumerate(first)}
-        self.count = len(first)
+        self.count, self.firsts = len(first), [*first.values()]
         device = self._batches.labels.device
         self.of_member = torch.tensor([numbers[one.stream] for one in batches], device=device)
-        self._streams = list(first.values())
-        self._orders = torch.stack([one.order() for one in first.values()]).to(device)  # (S, N)
-        draws = [one.draws() for one in first.values()]
+        self._streams = [batches[member] for member in self.firsts]
+        self.has_one_split = len({id(one.indices) for one in self._streams}) == 1
+        self._orders = torch.stack([one.order() for one in self._streams]).to(device)  # (S, N)
+        draws = [one.draws() for one in self._streams]
         self._draws = [d for d in draws if d is not None]
 
     def __len__(self) -> int:

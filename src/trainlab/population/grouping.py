@@ -14,8 +14,8 @@ _SHARED = (
 )
 # These may differ between members.
 _OWN = (
-    *("seed", "model.seed", "data.seed"),
-    *("model.initializer", "model.output_initializer", "model.initializer_scale"),
+    *("seed", "model.seed", "data.seed", "data.split_seed"),
+    *("model.initializer", "model.output_initializer", "model.initializer_scale", "model.initializer_truncated"),
     *("model.bias_initializer", "model.bias_scale"),
     *("trainer.max_epochs", "trainer.min_epochs"),
     *("callbacks.early_stopping", "callbacks.checkpoint"),

@@ -42,7 +42,6 @@ class Stack:
         self.rows = [of_places.get(row, members[0]) for row in range(rows)]  # whose tensors each row has at first
         first = self.flat.parameter
         networks = [cast(ImageNetwork, member.network) for member in self.rows]
-        self._scaling = networks[0].scaling
         own = is_own(networks[0].module)
         self._layers = stacked_layers(networks[0].module, "module") if own else vmapped(networks[0])
         # Otherwise torch's optimizers make the steps, row by row: a row fits the CPU's cache.
@@ -82,8 +81,9 @@ class Stack:
         """
         device, count = self.values.device, len(self.rows)
         some = next(member for member in self.members if member in active)
-        batches = [(member if member in active else some).batches for member in self.rows]
-        streams = BatchStreams(batches, self._separate)
+        owners = [member if member in active else some for member in self.rows]
+        streams = BatchStreams([member.batches for member in owners], self._separate)
+        scale = self._scaling_of(streams, owners)
         self._separate |= self._in_one and streams.count > 1
         for member in self.members:
             member.separate = self._separate
@@ -97,7 +97,7 @@ class Stack:
         for step in range(steps):
             before_step()
             images, targets = streams.batch(step)
-            x = streams.to_members(self._scaling(images).reshape(*targets.shape[:2], -1))
+            x = streams.to_members(scale(images).reshape(*targets.shape[:2], -1))
             loss, score = self._step(active, first + step, x, streams.to_members(targets))
             losses[step] = loss
             scores += score
@@ -110,6 +110,13 @@ class Stack:
                 if not active:
                     break
         return losses[: len(sizes), self.places], scores[self.places], sizes
+
+    def _scaling_of(self, streams: BatchStreams, owners: Sequence[TaskModule]) -> Callable[[Tensor], Tensor]:
+        """What scales the images of all streams, (S * B, C, H, W): each by the statistics of its own training split."""
+        each = [cast(ImageNetwork, owners[first].network).scaling for first in streams.firsts]
+        if streams.has_one_split or not each[0].standardize:
+            return each[0]
+        return lambda images: torch.cat([own(part) for own, part in zip(each, images.chunk(len(each)), strict=True)])
 
     def _step(self, active: set[TaskModule], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step. Returns loss and sum of scores of each member (M,) before it."""

@@ -78,7 +78,7 @@ class Standing:
         """The best, with mean, interval and number of seeds; first how near others are where none is ahead of all."""
         best, metric = self.best, self.best.metrics.compared_by
         found = best.comparison
-        units = f"{found.n} {best.unit}{'s' if found.n > 1 else ''}"
+        units = best.count_units(found.n)
         mean, spread, half = format_estimate(found, metric).partition(" ± ")
         points = " points" if metric.is_percentage else ""
         if spread:

@@ -41,7 +41,7 @@ _NOISE_NOTE = (
     "for the number of pairs ({tests}) by Holm's method; a difference is significant where it is below 0.05."
 )
 _MEANS_NOTE = (
-    "A group is the completed runs that differ only in the seed{fold}; n is their number, sd the standard deviation "
+    "A group is the completed runs that differ only in {seed}; n is their number, sd the standard deviation "
     "over them. Intervals are 95 % of Student's t, without correction. The figures of the best are optimistic, since "
     "it was chosen by them."
 )
@@ -50,6 +50,10 @@ _SHARED_CLOCK = "Seconds of runs that were trained together share a clock and ha
 _SAME_HELD_OUT = (
     "The seeds vary the training; the images held out for validation are the same, so nothing is said here of other "
     "images."
+)
+_VARIED_SPLIT = (
+    "Each seed holds other images out for validation: intervals and tests are over seeds and splits of these images, and "
+    "say nothing of other images."
 )
 _OTHER_HELD_OUT = (
     "Groups that hold other images out for validation are compared by Welch's t-test, those of other images not at all."
@@ -105,6 +109,11 @@ class Findings:
     def has_folds(self) -> bool:
         """Whether runs of a group hold different folds out for validation."""
         return any(group.num_folds for group in self.groups)
+
+    def describe_repetition(self) -> str:
+        """What the runs of a group differ in: "the seed and the fold"."""
+        varied = dict.fromkeys(f"the {name}" for group in self.groups for name in group.varied)
+        return listed(["the seed", *(["the fold"] if self.has_folds else []), *varied])
 
     def asked(self) -> list[tuple[Group, Group]]:
         """Pairs, the baseline first, for which the three questions are answered in print."""
@@ -207,7 +216,7 @@ class Findings:
         digests = {group.digests for group in self.compared}
         is_same = len(digests) == 1 and len(*digests) == 1 and not differing_hold_out(self.compared)
         notes = [f"By {'; by '.join(map(_describe_choice, self.kinds))}."]
-        notes.append(_MEANS_NOTE.format(fold=" and the fold" if self.has_folds else ""))
+        notes.append(_MEANS_NOTE.format(seed=self.describe_repetition()))
         if any(is_beyond(group) for group in self.compared):
             notes.append(_BEYOND)
         if any(group.shares_clock for group in self.compared):
@@ -217,6 +226,9 @@ class Findings:
             notes.append(_NOISE_NOTE.format(tests=listed([*tests])))
         if self.has_folds:
             return [*notes, _OTHER_HELD_OUT, _FOLDS]
+        varied = {"split" in group.varied for group in self.compared}
+        if varied == {True} and is_same:
+            return [*notes, _VARIED_SPLIT]
         return [*notes, _SAME_HELD_OUT if is_same else _OTHER_HELD_OUT]
 
     def describe_mc_dropout(self, root: Path) -> list[str]:

@@ -16,6 +16,8 @@ def format_value(value: Any, digits: int = 6) -> str:
     """A value of a setting as text, a number to ``digits`` significant digits as it is typed: "1e-4"."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
+    if isinstance(value, list):
+        return str(value).replace("'", "")
     return short_number(f"{value:.{digits}g}") if isinstance(value, float) else str(value)
 
 

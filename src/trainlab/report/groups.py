@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from trainlab.report.formatting import listed
 from trainlab.report.labels import (
     differing_keys,
     differing_leaves,
@@ -23,6 +24,7 @@ from trainlab.tasks.reported import DEFAULT, TaskMetrics
 DIGEST_SHOWN = 8  # characters of a data digest
 # These and the images decide what is held out.
 HOLD_OUT = ("data.split_seed", "data.val_size", "data.val_split", "data.num_folds")
+_VARIED = {"split": "splits", "search": "searches"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Group:
 
     Attributes:
         label: short and unlike that of any other group.
-        settings: without the seed and the fold.
+        settings: without the seed, the fold and what varies with the seed.
         values: of the keys that set the groups apart.
         runs: the completed ones by seed; with folds by seed * num_folds + fold.
         repeats: completed runs of a seed that is there already; they count nowhere.
@@ -58,6 +60,18 @@ class Group:
     def unit(self) -> str:
         """What its figures are of: "seed" or "fold"."""
         return "seed" if self.num_folds is None else "fold"
+
+    @property
+    def varied(self) -> list[str]:
+        """What varies with the seed besides the training: "split", "search"."""
+        found = self.settings.get("vary")
+        return [name for name in _VARIED if isinstance(found, list) and name in found]
+
+    def count_units(self, n: int) -> str:
+        """What ``n`` of its figures are of: "3 seeds", "3 folds", "3 seeds, splits and searches"."""
+        if n == 1:
+            return f"1 {self.unit}"
+        return f"{n} {listed([f'{self.unit}s', *(_VARIED[name] for name in self.varied)])}"
 
     @property
     def overlap(self) -> float:
@@ -122,7 +136,7 @@ class Group:
 
     @property
     def search(self) -> dict[str, Any] | None:
-        """The learning-rate search, if there was one; it is the same for all seeds, and the first of several folds."""
+        """The learning-rate search, if there was one: that of all seeds, or the first of several."""
         return next((run.result.lr_search for run in self.runs.values() if run.result.lr_search), None)
 
     @property
@@ -203,7 +217,8 @@ def _by_images(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The settings of each run but its seed and those seeds of parts that follow from it, its fold, and a rate found.
 
-    A learning rate that was searched is left out only with folds, each of which has a search of its own.
+    A learning rate that was searched is left out only with folds, or with splits or searches that vary with the seed:
+    each has a search of its own.
 
     The seed of a part follows if it is the run's in every run that does not override it. One that merely has the same
     value in some run, like that of a learning-rate search, is a setting.
@@ -224,5 +239,5 @@ def without_seeds(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _found(run: Run) -> tuple[str, ...]:
-    has_own_search = run.result.lr_search and "data.num_folds" in run.settings
+    has_own_search = run.result.lr_search and run.settings.keys() & {"data.num_folds", "vary"}
     return ("optim.lr",) if has_own_search else ()

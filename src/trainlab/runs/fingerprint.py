@@ -51,6 +51,7 @@ _NOT_IN_FINGERPRINT = (
 _OFF_BY_DEFAULT = (
     *("module", "lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms"),
     *("data.mixup", "data.cutmix", "optim.lookahead.every_n_steps", "model.whitening", "model.identity_filters"),
+    *("model.initializer_truncated", "vary"),
     *("task.class_weights", "task.focal_gamma", "task.metrics"),
 )
 _DEFAULTS = {
@@ -58,8 +59,11 @@ _DEFAULTS = {
     **{"task._target_": "trainlab.tasks.Classification", "task.primary": "val/loss"},
     **{"optim.lookahead.start_epoch": 0, "optim.lookahead.decay": 0.95, "optim.lookahead.decay_power": 0.0},
     **{"model.pool_after": "last", "model.global_pool": "none", "model.batch_norm_eps": 1e-5},
-    **{"model.output_bias": True, "model.output_scale": 1.0, "test_views": "none"},
+    **{"model.output_bias": True, "model.output_scale": 1.0, "model.batch_norm_order": "before"},
+    **{"test_views": "none"},
 }
+# What can follow the seed, by its name in `vary`, which stands for it in a fingerprint.
+VARIED = {"split": "data.split_seed", "search": "lr_search.seed"}
 _FORMER_NAMES = {"task.label_smoothing": "label_smoothing"}  # the fingerprint has settings by the name they had first
 _NAMES = {former: name for name, former in _FORMER_NAMES.items()}
 DATA = ("cifar10", "arrays", "image_folder", "shapes", "torchvision")  # options of `data`, the default one first
@@ -115,6 +119,10 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
             found |= settings(value, f"{path}.")
         else:
             found[path] = without_passwords(value)
+    named = None if prefix else config.get("vary")
+    for name, key in VARIED.items():
+        if isinstance(named, list) and name in named:
+            found.pop(key, None)
     return found
 
 
