@@ -73,7 +73,10 @@ def test_a_search_keeps_the_split_of_its_run_and_is_shared_by_runs_of_that_split
             ["vary=[split]", "data.num_folds=5", "data.fold=0"],
             r"vary=\[split\] and folds exclude each other, got data\.num_folds=5; leave it out of vary",
         ),
-        (["vary=[search]"], r"vary=\[search\] needs a learning-rate search with a seed, got none; leave it out of vary"),
+        (
+            ["vary=[search]"],
+            r"vary=\[search\] needs a learning-rate search with a seed, got none; leave it out of vary",
+        ),
         (
             ["vary=[split]", "data._target_=foreign_data.Stripes"],
             r"vary=\[split\] needs data with split_seed, got foreign_data\.Stripes; leave it out of vary",

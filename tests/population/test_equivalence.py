@@ -133,6 +133,10 @@ MORE = {
     "sanity validation": ([*SGD, "model=bn", "trainer.num_sanity_val_steps=2"], [["seed=1"], ["seed=2"]]),
     "a part of the batches": ([*SGD, "trainer.limit_train_batches=7"], [["seed=1"], ["seed=2"]]),
     "splits": (
+        [*NADAM, "model=selu_lecun", "trainer.max_epochs=1"],
+        [["data.split_seed=1"], ["seed=2", "data.split_seed=2"]],
+    ),
+    "splits, one of which leaves": (
         [*NADAM, "model=selu_lecun"],
         [["data.split_seed=1", "trainer.max_epochs=2"], *(["seed=2", f"data.split_seed={seed}"] for seed in (2, 3))],
     ),

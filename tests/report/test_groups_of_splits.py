@@ -15,7 +15,9 @@ from trainlab.runs.result import Result
 ACCURACIES = {"elu": [0.50, 0.52, 0.49], "selu": [0.55, 0.56, 0.55]}
 
 
-def leave_varied(folder: Path, seed: int, accuracy: float, activation: str, *vary: str, lr: float | None = None) -> None:
+def leave_varied(
+    folder: Path, seed: int, accuracy: float, activation: str, *vary: str, lr: float | None = None
+) -> None:
     """A run as `vary=[...]` leaves it; with ``lr`` one that found it by a search."""
     given = (f"model={activation}", f"seed={seed}", f"vary=[{','.join(vary)}]")
     leave_run(folder, [1 - accuracy], [accuracy], seed, activation, lr=lr or 1e-4, overrides=given)

@@ -52,8 +52,8 @@ _SAME_HELD_OUT = (
     "images."
 )
 _VARIED_SPLIT = (
-    "Each seed holds other images out for validation: intervals and tests are over seeds and splits of these images, and "
-    "say nothing of other images."
+    "Each seed holds other images out for validation: intervals and tests are over seeds and splits of these images, "
+    "and say nothing of other images."
 )
 _OTHER_HELD_OUT = (
     "Groups that hold other images out for validation are compared by Welch's t-test, those of other images not at all."
