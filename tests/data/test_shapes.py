@@ -102,7 +102,7 @@ def test_noise_has_the_configured_standard_deviation():
         ("batch_size", 0),
         ("eval_batch_size", 0),
         ("val_size", 0),
-        ("val_split", "last"),
+        ("val_split", "middle"),
         ("crop_padding", -1),
     ],
 )
