@@ -27,9 +27,12 @@ from trainlab.inference import evaluate_checkpoint
 from trainlab.loggers.tensorboard import FINAL
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
-from trainlab.runs.errors import Diverged
-from trainlab.runs.files import locked, read_rows
+from trainlab.runs.errors import Diverged, Held, LeaseLost
+from trainlab.runs.files import read_rows
+from trainlab.runs.folder import run_folder_lock
 from trainlab.runs.format import FORMAT
+from trainlab.runs.heartbeat import OF_RUN
+from trainlab.runs.lease import lease_of, take
 from trainlab.runs.result import Result, describe
 
 METRICS = ["best_epoch", "val_loss", "val_acc", "test_loss", "test_acc", "epochs", "stop_reason"]
@@ -76,7 +79,7 @@ def test_the_folder_of_a_run_has_what_the_design_says(train):
     result, folder = train("seed=3", "trainer.max_epochs=1")
     assert files(folder) == {
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
-        *("config.yaml", "metrics.csv", "result.json", "confusion.json", ".lock"),
+        *("config.yaml", "metrics.csv", "result.json", "confusion.json"),
     }
     counts = json.loads((folder / "confusion.json").read_text())
     assert counts["epoch"] == result.metrics["best_epoch"]
@@ -154,7 +157,7 @@ def forbid(monkeypatch, name):
 
 def test_a_completed_run_is_not_made_again_and_other_settings_are_refused(train, monkeypatch):
     first, folder = train("trainer.max_epochs=1")
-    before = {name: (folder / name).stat().st_mtime_ns for name in files(folder) - {".lock"}}
+    before = {name: (folder / name).stat().st_mtime_ns for name in files(folder)}
     forbid(monkeypatch, "_train")
     again, _ = train("trainer.max_epochs=1")
     assert again == first
@@ -163,7 +166,7 @@ def test_a_completed_run_is_not_made_again_and_other_settings_are_refused(train,
         train("trainer.max_epochs=1", "optim.lr=3e-4")
     with pytest.raises(ValueError, match=r"trainer.max_epochs: 1, now 2\). Set another name=, or ckpt_path=last to"):
         train("trainer.max_epochs=2")
-    assert {name: (folder / name).stat().st_mtime_ns for name in files(folder) - {".lock"}} == before
+    assert {name: (folder / name).stat().st_mtime_ns for name in files(folder)} == before
 
 
 def test_a_diverged_run_is_recorded_and_not_made_again(train, monkeypatch, tmp_path):
@@ -294,7 +297,7 @@ def test_a_full_disk_leaves_no_partial_file_and_the_run_can_be_resumed(victim, t
     assert not [name for name in files(folder) if ".tmp" in name or Path(name).name.startswith(".last")]
     assert files(folder) <= {
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
-        *("config.yaml", "metrics.csv", "result.json", ".lock"),
+        *("config.yaml", "metrics.csv", "result.json"),
     }
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == 0
     failed = Result.read(folder)
@@ -388,9 +391,33 @@ def test_paths_hold_in_every_working_directory(monkeypatch, tmp_path):
 
 
 def test_a_folder_in_use_is_refused(train, tmp_path):
-    with locked(tmp_path / "run" / ".lock"), pytest.raises(ValueError, match="another process is training in"):
-        train()
-    assert files(tmp_path / "run") == {".lock"}
+    with run_folder_lock(tmp_path / "run"):
+        with pytest.raises(Held, match="another process is training in"):
+            train()
+        assert files(tmp_path / "run") == {".lease/1/owner"}
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_a_run_that_another_process_has_taken_over_writes_nothing_more(is_noticed, train, tmp_path):
+    """It ends before the next step where its heartbeat notices, and at the next write in any case."""
+    folder, found = tmp_path / "run", {}
+
+    def take_over():
+        lease = lease_of(folder / "result.json")
+        assert take(folder, OF_RUN, lease.number + 1)
+        if is_noticed:
+            lease.beat()
+        found.update((name, (folder / name).read_bytes()) for name in files(folder))
+
+    def go_on():
+        assert not is_noticed
+
+    with pytest.raises(LeaseLost) as caught:
+        train(callbacks=(RaiseAt(STEPS + 5, take_over), RaiseAt(STEPS + 6, go_on)))
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == found
+    assert {"result.json", "metrics.csv", "checkpoints/last.ckpt", ".lease/2/owner"} <= found.keys()
+    status, message = explain(caught.value)
+    assert (status, message.startswith(f"error: {folder} was taken over by process {os.getpid()} on ")) == (1, True)
 
 
 @pytest.mark.slow

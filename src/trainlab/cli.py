@@ -30,6 +30,9 @@ _ASKED_BY_US = "TRAINLAB_EXPLAINS"
 # Command lines with one of these only show something, or name the folder of the run.
 _ONLY_SHOW = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--shell-completion", "--version")
 _MAKE_NO_FOLDER = (*_ONLY_SHOW, "sweep.dry_run=true", "hydra.run.dir=", "hydra.sweep.dir=")
+# Exceptions with a message for the user, by name: to import that of Lightning takes seconds.
+_AFTER_START = ("Diverged", "LeaseLost")
+_WITH_MESSAGE = (*_AFTER_START, "MisconfigurationException")
 
 
 class SweepFailed(Exception):
@@ -172,8 +175,8 @@ def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[i
     if isinstance(error, OSError):
         status = 2 if isinstance(error, FileNotFoundError) and not in_training else 1  # which a setting names
         return status, _message(describe_os_error(error, "out" if script == "eval" else "output_dir"))
-    if isinstance(error, ValueError) or type(error).__name__ in ("Diverged", "MisconfigurationException"):
-        return 1 if in_training or type(error).__name__ == "Diverged" else 2, _message(str(error))
+    if isinstance(error, ValueError) or type(error).__name__ in _WITH_MESSAGE:
+        return 1 if in_training or type(error).__name__ in _AFTER_START else 2, _message(str(error))
     raise error
 
 

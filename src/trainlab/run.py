@@ -32,7 +32,7 @@ from trainlab.runs.continuation import (
     training_folder,
     was_compiled,
 )
-from trainlab.runs.errors import Interrupted
+from trainlab.runs.errors import Interrupted, LeaseLost
 from trainlab.runs.fingerprint import fingerprint, is_debug_run, of_the_first_command
 from trainlab.runs.folder import (
     clean_up_on_error,
@@ -253,11 +253,15 @@ def _num_threads(parts: Parts, context: RunContext, start: Path | None) -> int |
 
 @contextlib.contextmanager
 def _logged(parts: Parts, result: Result) -> Iterator[None]:
-    """Finish the loggers with the result, whatever the end is."""
+    """Finish the loggers with the result, whatever the end is, unless another process has taken over the run."""
     try:
         yield
-    finally:
+    except LeaseLost:
+        raise
+    except BaseException:
         _finish_loggers(parts, result)
+        raise
+    _finish_loggers(parts, result)
 
 
 def _finish_loggers(parts: Parts, result: Result) -> None:

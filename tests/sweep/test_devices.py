@@ -8,7 +8,7 @@ from sweeping import FAULT, eventually, figures, in_session, results, run_folder
 from trainlab.runs.files import read_rows
 
 pytestmark = pytest.mark.ddp
-FILES = {"config.yaml", "metrics.csv", "result.json", "train.log", ".lock", ".hydra", "checkpoints", "confusion.json"}
+FILES = {"config.yaml", "metrics.csv", "result.json", "train.log", ".lease", ".hydra", "checkpoints", "confusion.json"}
 
 
 def check_folders(outputs, name, runs):

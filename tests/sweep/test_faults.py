@@ -70,7 +70,7 @@ def test_there_is_a_line_a_job_and_a_table_of_all_and_no_job_writes_between_them
         assert any(reason in line for line in table)
     for log in folder.glob("*/train.log"):
         assert "all settings: " in log.read_text()
-    assert {path.name for path in folder.iterdir() if not path.is_dir()} == {".sweep.lock", *REPORT}
+    assert {path.name for path in folder.iterdir() if not path.is_dir()} == REPORT
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_two_processes_train_what_one_does(model, train, tmp_path):
     assert [p.name for p in outputs.iterdir()] == ["run"]
     assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and ".hydra" not in p.parts} == {
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
-        *("config.yaml", "metrics.csv", "result.json", "confusion.json", "train.log", ".lock"),
+        *("config.yaml", "metrics.csv", "result.json", "confusion.json", "train.log"),
     }
     two = Result.read(folder)
     assert two.status == "completed"

@@ -31,7 +31,7 @@ from trainlab.tasks.metrics import Metric, key_of
 if TYPE_CHECKING:
     from hydra_plugins.trainlab.launcher import ProcessLauncher
 
-_LOCK = ".study.lock"
+_LEASE = ".study.lease"
 _MAX_REASONS = 3  # of failures that are listed
 
 
@@ -69,7 +69,7 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
-    with folder_lock(jobs.sweep_dir / _LOCK, "search"):
+    with folder_lock(jobs.sweep_dir, _LEASE, "search"):
         return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
 
 

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from trainlab.runs.files import write_atomically
 from trainlab.runs.format import FORMAT
+from trainlab.runs.lease import check_lease
 from trainlab.tasks.metrics import is_better, mode_of
 from trainlab.training.lightning_internals import validate_after
 from trainlab.training.progress import progress_of
@@ -126,6 +127,7 @@ class BestAndLast(Checkpoint):
         kept = {self.path_of(one) for one in (*self.others, self.best) if one}
         for path in self.best_path.parent.glob("epoch_*.ckpt"):
             if path not in kept:
+                check_lease(path)
                 path.unlink()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     by_setting = {f"callbacks.{name}": callback for name, callback in named.items()}
     check_callbacks(by_setting, on_cpu, learner.module.automatic_optimization)
     checkpoint = named.get("checkpoint")
-    epochs, interrupt = EpochLog(clock=context.clock), StopOnInterrupt(context.stop)
+    epochs, interrupt = EpochLog(clock=context.clock), StopOnInterrupt(context.stop, cfg.run_dir)
     if not isinstance(checkpoint, BestAndLast):
         raise ValueError("callbacks.checkpoint cannot be switched off: the test needs the best checkpoint")
     callbacks = [*learner.callbacks(epochs), *context.callbacks, epochs, *named.values()]

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from trainlab.loggers.hparams import experiment, session_end, session_start
 from trainlab.loggers.hyperparameters import Value, swept
 from trainlab.runs.files import write_atomically
+from trainlab.runs.lease import check_lease
 from trainlab.tasks.reported import TaskMetrics
 
 if TYPE_CHECKING:
@@ -203,4 +204,5 @@ def _remove(folder: Path, step: int, tags: Collection[str]) -> None:
         if has_events:
             write_atomically(path, content.getvalue())
         else:
+            check_lease(path)
             path.unlink()

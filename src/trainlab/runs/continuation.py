@@ -13,6 +13,7 @@ from trainlab.runs.checkpoint_form import BEST_STATE
 from trainlab.runs.checkpoints import batches_begun, check_fits, epochs_done, load_checkpoint
 from trainlab.runs.fingerprint import differences, fingerprint
 from trainlab.runs.folder import LAST, earlier_run, is_own_checkpoint
+from trainlab.runs.lease import check_lease
 from trainlab.runs.result import CONTINUATION, RESULT, Result
 
 log = logging.getLogger(__name__)
@@ -81,18 +82,21 @@ def checkpoint_to_test(folder: Path, config: Mapping[str, Any]) -> Path:
 
 def start_continuation(run_dir: Path, folder: Path) -> None:
     """Copy the completed run into the ``folder`` of its continuation, replacing any earlier continuation."""
+    check_lease(folder)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(run_dir, folder, ignore=shutil.ignore_patterns(*_NOT_COPIED))
 
 
 def replace_by_continuation(folder: Path, run_dir: Path) -> None:
     """Replace the files of a run by those of its completed continuation, except config and result."""
+    check_lease(folder)
     begun = folder / LAST.with_name("best.ckpt")  # the first checkpoint that is moved
     if begun.exists():
         for path in (run_dir / LAST.parent).glob("epoch_*.ckpt"):
             if not begun.with_name(path.name).exists():
                 path.unlink()  # of an epoch that is no longer among the best
     for path in sorted(folder.rglob("*")):
+        check_lease(path)
         place = run_dir / path.relative_to(folder)
         if path.is_dir():
             place.mkdir(exist_ok=True)

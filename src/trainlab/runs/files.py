@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from trainlab.runs.lease import check_lease, lease_of
+
 _RETRY_S = 0.05  # between two attempts to take a lock
 _NEW: set[Path] = set()  # folders that this process has made, or that did not exist before Hydra made them
 
@@ -20,14 +22,35 @@ _NEW: set[Path] = set()  # folders that this process has made, or that did not e
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file atomically, so that it is never half-written: temporary file, fsync, rename.
 
+    In a folder that this process has a lease of, see `trainlab.runs.lease`, it is written under that lease alone.
+
     Raises:
         OSError: the disk is full or the folder cannot be written; nothing is left behind.
+        LeaseLost: another process has taken over the folder; the file is as that left it.
     """
+    lease = lease_of(path)
+    if lease:
+        lease.check()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with named_in_errors(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with named_in_errors(path):
+        try:
+            _write_by_way_of(lease.path if lease else path.parent, path, content)
+        except OSError as error:
+            if not lease or error.errno != errno.EXDEV:
+                raise
+            _write_by_way_of(path.parent, path, content)  # a link leads to another file system
+    except OSError:
+        if lease:
+            lease.check()
+        raise
+
+
+def _write_by_way_of(folder: Path, path: Path, content: bytes) -> None:
+    """Write a temporary file in ``folder`` and rename it to ``path``."""
+    with named_in_errors(path, folder):
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
+    try:
+        with named_in_errors(path, folder):
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
@@ -35,12 +58,30 @@ def write_atomically(path: Path, content: bytes) -> None:
             Path(temporary).chmod(0o666 & ~_umask())
             Path(temporary).replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):  # the first error says more
+            Path(temporary).unlink()
         raise
 
 
+def read_listed(path: Path) -> bytes | None:
+    """Content of a file, or None where its folder lists none.
+
+    NFS answers `exists` from a cache that may be a minute old; for a listing, and to open a file, it asks the server.
+    """
+    try:
+        return path.read_bytes() if path in path.parent.iterdir() else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def write_in_place(path: Path, content: bytes) -> None:
-    """Overwrite a file that is at least as long, which needs no space on most file systems. A crash may damage it."""
+    """Overwrite a file that is at least as long, which needs no space on most file systems. A crash may damage it.
+
+    Raises:
+        OSError: it cannot be written.
+        LeaseLost: another process has taken over its folder.
+    """
+    check_lease(path)
     with named_in_errors(path), path.open("r+b") as file:
         file.write(content)
         file.truncate()
@@ -49,13 +90,17 @@ def write_in_place(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def named_in_errors(path: Path) -> Iterator[None]:
-    """Name ``path`` in errors of writing it: those of a full disk name no file, and others a temporary one."""
+def named_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Name ``path`` in errors of writing it: those of a full disk name no file, and others a temporary one.
+
+    That lies in the folder ``temporary``, by default beside ``path``.
+    """
     try:
         yield
     except OSError as error:
         number = errno.ENOSPC if not error.errno and "written" in str(error) else error.errno  # NumPy's word for it
-        if number and (error.filename is None or Path(error.filename).parent == path.parent):
+        folders = (path.parent, temporary)
+        if number and (error.filename is None or Path(error.filename).parent in folders):
             raise OSError(number, os.strerror(number), str(path)) from error
         raise
 

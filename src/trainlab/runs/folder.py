@@ -1,4 +1,4 @@
-"""The folder of a run: its lock, what an earlier process left, and how the end of this one is recorded."""
+"""The folder of a run: its lease, what an earlier process left, and how the end of this one is recorded."""
 
 import contextlib
 import logging
@@ -6,16 +6,16 @@ import os
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from trainlab.passwords import without_passwords
-from trainlab.runs.errors import Diverged, Interrupted
-from trainlab.runs.files import describe_os_error, locked, missing_folders, remove_empty, write_atomically
+from trainlab.runs.errors import Diverged, Interrupted, LeaseLost
+from trainlab.runs.files import describe_os_error, missing_folders, remove_empty, write_atomically
 from trainlab.runs.fingerprint import differences, fingerprint, is_debug_run, kept_when_continued
+from trainlab.runs.lease import Lease, discard, held
 from trainlab.runs.result import CONTINUATION, Result
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,12 @@ def has_moved(located_by: str, folder: Path, config: Mapping[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def result_written(result: Result, folder: Path) -> Iterator[None]:
-    """Write the result at the end, also after an error."""
+    """Write the result at the end, also after an error, unless another process has taken over the folder."""
     try:
         yield
+    except LeaseLost as error:
+        error.in_training = True  # type: ignore[attr-defined]  # as below
+        raise
     except BaseException as error:
         interrupted = is_interruption(error)
         result.status = "diverged" if isinstance(error, Diverged) else "interrupted" if interrupted else "failed"
@@ -141,7 +144,7 @@ def clean_up(folder: Path, made: Sequence[Path]) -> None:
         if isinstance(handler, logging.FileHandler) and folder.resolve() in Path(handler.baseFilename).parents:
             logging.root.removeHandler(handler)  # it would write to the folder at the next line
     shutil.rmtree(folder / ".hydra", ignore_errors=True)
-    (folder / ".lock").unlink(missing_ok=True)
+    discard(folder)
     remove_empty(made)
 
 
@@ -159,10 +162,22 @@ def mask_hydra_files(folder: Path) -> None:
             write_atomically(path, masked.encode())
 
 
-def run_folder_lock(folder: Path) -> AbstractContextManager[None]:
-    """Keep other processes out of the folder of a run.
+@contextlib.contextmanager
+def run_folder_lock(folder: Path, patience_s: float = 0.0) -> Iterator[Lease]:
+    """Keep other processes out of the folder of a run, also those of other hosts, see `trainlab.runs.lease`.
+
+    What others have left there is seen as it is, by a listing: NFS would answer from a cache.
+
+    Args:
+        folder: of the run.
+        patience_s: how long to wait for another process that is alive.
 
     Raises:
-        ValueError: another one is there.
+        Held: another one is there.
+        OSError: the folder cannot be written.
     """
-    return locked(folder / ".lock", f"another process is training in {folder}; wait for it, or set another name=")
+    with held(folder, "process is training", patience_s=patience_s) as lease:
+        for path in (folder, folder / LAST.parent, folder / CONTINUATION, folder / CONTINUATION / LAST.parent):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                next(path.iterdir(), None)
+        yield lease

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.passwords import without_passwords
-from trainlab.runs.files import write_atomically, write_in_place
+from trainlab.runs.files import read_listed, write_atomically, write_in_place
 from trainlab.runs.format import FORMAT, check_format
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import TaskMetrics
@@ -106,10 +106,11 @@ class Result:
             ValueError: the file is damaged, or of another format.
         """
         path = folder / RESULT
-        if not path.exists():
+        text = read_listed(path)
+        if text is None:
             return None
         try:
-            content = dict(json.loads(path.read_text()))
+            content = dict(json.loads(text.decode()))
             found = content.pop("format", 1)
         except (ValueError, TypeError) as error:
             raise _damaged(path, error, to_train) from None

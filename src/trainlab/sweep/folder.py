@@ -6,39 +6,43 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from trainlab.runs.files import locked, missing_folders, remove_empty
+from trainlab.console import say
+from trainlab.runs.errors import LeaseLost
+from trainlab.runs.files import missing_folders, remove_empty
+from trainlab.runs.lease import Lease, check_lease, discard, held
 
-_LOCK, _POSITIONS = ".sweep.lock", ".positions"
+_LEASE, _POSITIONS = ".sweep.lease", ".positions"
 _WAIT_S = 2.0  # processes of a sweep that was just killed end a moment later
 
 
-def folder_lock(path: Path, what: str) -> AbstractContextManager[None]:
-    """Hold a lock file against another ``what`` in the same folder.
+def folder_lock(folder: Path, place: str, what: str) -> AbstractContextManager[Lease]:
+    """Hold a folder against another ``what``, also one of another host, see `trainlab.runs.lease`.
+
+    ``place`` is the name of the folder of its leases.
 
     Raises:
-        ValueError: another one holds it.
+        Held: another one holds it.
         OSError: the folder cannot be written.
     """
-    message = f"another {what} is running in {path.parent}; wait for it, or set another name="
-    return locked(path, message, _WAIT_S)
+    return held(folder, f"{what} is running", place, _WAIT_S, say)
 
 
 @contextlib.contextmanager
-def sweep_folder_lock(folder: Path) -> Iterator[None]:
+def sweep_folder_lock(folder: Path) -> Iterator[Lease]:
     """Lock the folder of a sweep. If the sweep fails before any job is run, the folder is left as it was.
 
     Raises:
-        ValueError: another sweep is running there.
+        Held: another sweep is running there.
         OSError: the folder cannot be written.
     """
     made = missing_folders(folder)
-    with folder_lock(folder / _LOCK, "sweep"):
+    with folder_lock(folder, _LEASE, "sweep") as lease:
         try:
-            yield
+            yield lease
         finally:
-            if not any(path.is_dir() for path in folder.iterdir()):
+            if not lease.lost and not any(path.is_dir() and path.suffix != ".lease" for path in folder.iterdir()):
                 (folder / "multirun.yaml").unlink(missing_ok=True)  # of Hydra's own sweepers
-                (folder / _LOCK).unlink()
+                discard(folder, _LEASE)
                 remove_empty(made)
 
 
@@ -57,4 +61,6 @@ def positions_folder(folder: Path) -> Iterator[Path]:
     try:
         yield positions
     finally:
-        shutil.rmtree(positions, ignore_errors=True)
+        with contextlib.suppress(LeaseLost):  # then they are of whom has taken over
+            check_lease(positions)
+            shutil.rmtree(positions, ignore_errors=True)

@@ -6,17 +6,20 @@ from pathlib import Path
 
 from trainlab.passwords import without_passwords
 from trainlab.processes import INTERRUPTED
-from trainlab.runs.files import write_atomically
+from trainlab.runs.errors import Held, LeaseLost
+from trainlab.runs.files import read_listed, write_atomically
+from trainlab.runs.folder import run_folder_lock
 from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.plan import Job
 
 WAITING = "waiting"
+_WAIT_S = 2.0  # processes that a job has started end a moment after it
+_OTHERS = (Held.__name__, LeaseLost.__name__)  # errors of a job in whose folder another process trains
 
 
 def on_disk(folder: Path) -> bytes | None:
     """Content of `result.json`."""
-    path = folder / "result.json"
-    return path.read_bytes() if path.exists() else None
+    return read_listed(folder / "result.json")
 
 
 def recorded_outcome(folder: Path) -> Result:
@@ -38,7 +41,8 @@ def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str,
         stopped: whether the sweep has asked it to stop.
     """
     folder = folder_of_result(job.folder, job.fingerprint)
-    has_written = on_disk(folder) != before
+    found = on_disk(folder)
+    has_written = found != before
     earlier = None
     with contextlib.suppress(ValueError):
         earlier = Result.read(folder)
@@ -55,13 +59,19 @@ def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str,
         result.error = {"type": "Killed" if status < 0 else "Exit", "message": describe_exit(status)}
         if error:
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}
-    with contextlib.suppress(OSError):  # the disk is full; the sweep's table shows the outcome anyway
-        if error and not of_another:
-            write_atomically(folder / "traceback.txt", without_passwords(error["traceback"]).encode())
-    with contextlib.suppress(OSError):
-        if not of_another:
-            result.write(folder)
+    if not of_another and not (error and error["type"] in _OTHERS):
+        with contextlib.suppress(OSError, Held):  # a full disk; the sweep's table shows the outcome anyway
+            with run_folder_lock(job.folder, _WAIT_S):
+                if on_disk(folder) == found:
+                    _write(result, folder, error)
     return result
+
+
+def _write(result: Result, folder: Path, error: dict[str, str] | None) -> None:
+    if error:
+        with contextlib.suppress(OSError):  # on a full disk the result is more important
+            write_atomically(folder / "traceback.txt", without_passwords(error["traceback"]).encode())
+    result.write(folder)
 
 
 def describe_exit(status: int) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from trainlab.processes import POLL_S, SHARE, THREADS, Forked, signals_handled, threads_asked_for
 from trainlab.runs import notices
+from trainlab.runs.lease import check_lease
 from trainlab.runs.result import ENDED, folder_of_result
 from trainlab.sweep.folder import positions_folder
 from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
@@ -70,6 +71,9 @@ def run_items(
 
     Returns:
         Whether the sweep was interrupted.
+
+    Raises:
+        LeaseLost: another process has taken over the folder of the sweep. The running items are killed.
     """
     waiting, running = deque(items), list[_Running]()
     free, cards = set(range(state.slots)), set(range(gpus))
@@ -80,6 +84,8 @@ def run_items(
         warned = notices.Notices(positions / "notices")
         try:
             while running or (waiting and not stopping and not signals):
+                if time.monotonic() > check_members:
+                    check_lease(positions)  # another process may have taken this one for dead, and run the sweep
                 while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
                     running.append(_start(waiting.popleft(), work, state, free, cards, positions))
                 if time.monotonic() > check_members:
