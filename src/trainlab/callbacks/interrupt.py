@@ -27,7 +27,8 @@ class StopOnInterrupt(Callback):
 
     def __init__(self, stop: StopRequest | None = None, folder: Path | None = None) -> None:
         self.stop = stop or StopRequest()
-        self._folder, self._lease = folder, None  # type: tuple[Path | None, Lease | None]
+        self._folder = folder
+        self._lease: Lease | None = None
         self._previous: Any = None
 
     @property

@@ -195,7 +195,8 @@ def take(folder: Path, place: str, number: int) -> Lease | None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # a file system without locks: the heartbeat decides on this host, too
             about["where"] = ""
-        (made / OWNER).write_text(json.dumps(about))  # NFS has it on the server when this closes the file
+        with (made / OWNER).open("r+") as content:  # "w" would have ext4 wait for the disk
+            content.write(json.dumps(about))  # NFS has it on the server when this is closed
         made.rename(path)
         if newest_number(leases) == number:
             for other in leases.iterdir():

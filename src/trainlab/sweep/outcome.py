@@ -60,10 +60,10 @@ def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str,
         if error:
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}
     if not of_another and not (error and error["type"] in _OTHERS):
-        with contextlib.suppress(OSError, Held):  # a full disk; the sweep's table shows the outcome anyway
-            with run_folder_lock(job.folder, _WAIT_S):
-                if on_disk(folder) == found:
-                    _write(result, folder, error)
+        # A full disk, or another process there: the table of the sweep shows the outcome anyway.
+        with contextlib.suppress(OSError, Held), run_folder_lock(job.folder, _WAIT_S):
+            if on_disk(folder) == found:
+                _write(result, folder, error)
     return result
 
 
