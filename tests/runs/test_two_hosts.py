@@ -68,7 +68,7 @@ def epochs(folder):
 def test_two_hosts_train_each_run_once_also_where_one_is_suspended_and_wakes(tmp_path):
     shared, hosts = tmp_path / "shared", []
     try:
-        hosts.append(first := start("node-1", shared, 0.1))
+        hosts.append(first := start("node-1", shared, 0.5))
         assert eventually(lambda: len(epochs(shared)) == 2 and min(epochs(shared)) >= 1)
         hosts.append(refused := start("node-2", shared, 0))
         output, errors = refused.communicate(timeout=120)
