@@ -16,6 +16,11 @@ from typing import Any
 INTERRUPTED = 130  # exit status after Ctrl-C
 POLL_S = 0.05
 THREADS, SHARE = "OMP_NUM_THREADS", "TRAINLAB_NUM_THREADS"  # what the user asks for; a sweep sets both to a job's share
+# Set by another launcher or an enclosing run: a job that used them would wait for processes that do not exist.
+FOREIGN_VARIABLES = (
+    *("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_START", "TRAINLAB_LR"),
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # By process, which may itself be a child: both ends of a pipe. It holds the end to write to, and never writes.
 _lifelines: dict[int, tuple[int, int]] = {}

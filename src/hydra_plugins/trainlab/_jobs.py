@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,14 +30,15 @@ _OF_THE_SWEEP = ("hydra.mode=", "hydra/launcher=", "hydra.launcher.", "hydra/swe
 class Jobs:
     """What Hydra hands to a launcher. ``first`` is the number of the first job.
 
-    ``folders`` are the names of the jobs' folders in that of the sweep; empty for those of `hydra.sweep.subdir`.
+    ``folders`` are the names of the jobs' folders in that of the sweep by number; empty for those of
+    `hydra.sweep.subdir`.
     """
 
     hydra_context: HydraContext
     task_function: TaskFunction
     config: DictConfig
     first: int
-    folders: Sequence[str] = ()
+    folders: Sequence[str] | Mapping[int, str] = ()
 
     @property
     def sweep_dir(self) -> Path:
@@ -139,25 +140,38 @@ class Jobs:
         there = OmegaConf.select(self.config, "hydra.job_logging.handlers.file") is not None
         return ["hydra.job_logging.root.handlers=[file]"] if there else []
 
+    def item_command(self, folder: Path) -> list[str]:
+        """Command line that runs the item of which ``folder`` has the files, on any machine that has this one's."""
+        place = f"hydra.sweep.dir={in_quotes(str(self.sweep_dir.absolute()))}"
+        item = ("hydra/sweeper=item", f"hydra.sweeper.folder={in_quotes(str(folder))}")
+        return [*restart_words(), *_flags(), "--multirun", *self._of_hydra(), *item, place]
+
+    def _of_hydra(self) -> list[str]:
+        """Overrides of Hydra's own settings, without those of the sweep."""
+        of_hydra = as_typed(self.config.hydra.overrides.hydra)
+        return [o for o in of_hydra if not o.lstrip("+~").startswith(_OF_THE_SWEEP)]
+
     def command(self, overrides: Sequence[str], folder: Path) -> list[str]:
         """Command line that runs a job in a separate process, in ``folder``."""
-        given = get_args_parser().parse_args(sys.argv[1:])
-        flags = {
-            f"--{name.replace('_', '-')}": getattr(given, name) for name in ("config_path", "config_name", "config_dir")
-        }
-        of_hydra = as_typed(self.config.hydra.overrides.hydra)
-        of_hydra = [o for o in of_hydra if not o.lstrip("+~").startswith(_OF_THE_SWEEP)]
         settings = [
-            *of_hydra,
+            *self._of_hydra(),
             *overrides,
             *(() if any(o.startswith("name=") for o in overrides) else (f"name={in_quotes(str(self.config.name))}",)),
             *("hydra.mode=RUN", f"hydra.run.dir={in_quotes(str(folder))}"),
         ]
         return [
             *restart_words(),
-            *(part for flag, value in flags.items() if value for part in (flag, value)),
+            *_flags(),
             *{o.lstrip("+~").partition("=")[0]: o for o in settings}.values(),  # where the job's log goes, in any case
         ]
+
+
+def _flags() -> list[str]:
+    """Those of this process's command line that say where the configuration is."""
+    given = get_args_parser().parse_args(sys.argv[1:])
+    names = ("config_path", "config_name", "config_dir")
+    flags = {f"--{name.replace('_', '-')}": getattr(given, name) for name in names}
+    return [part for flag, value in flags.items() if value for part in (flag, value)]
 
 
 def _of_task(config: DictConfig) -> DictConfig:

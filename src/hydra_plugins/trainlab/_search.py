@@ -55,6 +55,8 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
         )
     if launcher.dry_run:
         raise SweepFailed("a search has no plan in advance: results decide what it tries next; leave out sweep.dry_run")
+    if launcher.detach:
+        raise SweepFailed("a search needs the results of its trials to continue; leave out sweep.detach")
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)

@@ -1,5 +1,6 @@
 """A sweep of trainings: check, plan, run and report."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,25 +15,28 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
+from omegaconf import OmegaConf
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
 from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
+from trainlab.config.construct import construct
 from trainlab.console import output, say, say_error, status_line
-from trainlab.loggers.hyperparameters import Value, pass_swept
+from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line, same_command, tensorboard_line
 from trainlab.report import analyze, answer_text, find_runs, groups_table, runs_table, write_report
 from trainlab.runs.files import describe_os_error
 from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
-from trainlab.sweep.executors.local import run_items
+from trainlab.sweep.executors.executor import LEAVE, Executor, Program
 from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.outcome import WAITING
-from trainlab.sweep.plan import Item, Job, plan, slots_for
+from trainlab.sweep.plan import Item, Job, plan
 from trainlab.sweep.preview import describe_jobs, describe_plan
 from trainlab.sweep.progress import summary, watcher
-from trainlab.sweep.resources import Memory, count_threads, gpu_memory, host_memory
+from trainlab.sweep.resources import Memory, gpu_memory, host_memory
+from trainlab.sweep.run_items import run_items
 from trainlab.sweep.state import State
 from trainlab.tasks.metrics import key_of
 from trainlab.training.length import one_batch_notes
@@ -50,6 +54,7 @@ def launch_trainings(
     most_together: int | None,
     reports: bool,
     shared: Collection[str] | None,
+    detach: bool = False,
 ) -> list[JobReturn]:
     """Run all jobs that have not ended; returns one JobReturn per job, in order. Settings: see `ProcessLauncher`.
 
@@ -58,34 +63,55 @@ def launch_trainings(
         KeyboardInterrupt: the sweep was interrupted.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
+    executor = _executor(jobs)
     with sweep_folder_lock(jobs.sweep_dir):
         jobs = jobs.with_folders(job_overrides, shared)
         found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
         runs = [job for job in found if job.number not in same]
-        items, slots = _planned(runs, at_once, most_together, gpus, gpu_bytes)
-        state = State(runs, slots, items)
+        pass_swept([(job.hyperparameters, job.overrides) for job in found])
+        program = Program(
+            jobs.sweep_dir.absolute(),
+            partial(run_jobs, jobs),
+            jobs.item_command,
+            str(jobs.config.name),
+            {SWEPT_VARIABLE: os.environ[SWEPT_VARIABLE]},
+            say,
+            detach,
+        )
+        attached = executor.attach(program, runs)
+        submitted = [one.item for one in attached]
+        items, slots, gpus = _planned(executor, runs, at_once, most_together, gpus, gpu_bytes, submitted)
+        state = State(runs, slots, [*submitted, *items])
         watch = watcher(state)
+        program = replace(program, say=watch.say)
         try:
             notes = one_batch_notes(jobs.config.trainer) if reports else []
             for line in [*notes, *describe_aliases(same, found)]:
                 watch.say(line)
-            if most_together != 1 and len(state.waiting) > 1:
+            if attached:
+                watch.say(f"{sum(len(item.jobs) for item in submitted)} jobs were submitted before")
+            if most_together != 1 and len(state.waiting) > 1 and items:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
-            work = partial(_work, jobs, [(job.hyperparameters, job.overrides) for job in found])
-            interrupted = run_items(items, work, state, gpus, on_failure == "stop", watch, jobs.sweep_dir.absolute())
+            with executor.opened(program, slots, gpus) as notices:
+                interrupted = run_items(
+                    items, executor, state, notices, on_failure == "stop", watch, attached, detach
+                )
         finally:
             watch.close()
-        message = "" if interrupted else _describe_failures(jobs, state)
+        message = "" if interrupted or detach else _describe_failures(jobs, state)
         if reports:
             if message:
                 say_error(f"error: {message}")  # before the results, which are what is read at the end
             report_on([job.folder for job in runs], jobs.sweep_dir)
     if interrupted:
-        say_error(f"interrupted: {summary(state)}; {_same_command(jobs)} resumes from here")
+        does = "shows how far they are" if executor.on_interrupt == LEAVE else "resumes from here"
+        say_error(f"interrupted: {summary(state)}; {_same_command(jobs)} {does}")
         raise KeyboardInterrupt
+    if detach:
+        say(f"{summary(state)}; {_same_command(jobs)} shows how far they are, with sweep.detach=false until they end")
     failure = SweepFailed(message, is_said=reports)
-    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found}, failure)
+    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found}, failure, detach)
 
 
 def print_plan(
@@ -105,20 +131,39 @@ def print_plan(
     found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
     same = aliases(found)
     runs = [job for job in found if job.number not in same]
-    items, slots = _planned(runs, at_once, most_together, gpus, gpu_bytes)
+    items, slots, _ = _planned(_executor(jobs), runs, at_once, most_together, gpus, gpu_bytes)
     lines = [*one_batch_notes(jobs.config.trainer), *describe_aliases(same, found), *describe_jobs(runs)]
     if items:
         lines.append(describe_plan(items, runs, min(slots, len(items)), whole=True))
     print("\n".join([*lines, f"dry run: nothing was trained or written; runs would be in {sweep_dir}"]))
 
 
+def _executor(jobs: Jobs) -> Executor[Any]:
+    """The one that `sweep.executor` names.
+
+    Raises:
+        ValueError: a setting of it is invalid.
+    """
+    settings = OmegaConf.to_container(jobs.config.sweep.executor, resolve=True)
+    executor = construct({"sweep": {"executor": settings}}, "sweep.executor")
+    assert isinstance(executor, Executor)
+    return executor
+
+
 def _planned(
-    runs: Sequence[Job], at_once: int | None, most_together: int | None, gpus: int, gpu_bytes: int | None
-) -> tuple[list[Item], int]:
-    """The items of the plan, and how many of them run at the same time at most."""
-    memory = Memory(host_memory(), gpu_bytes)
-    slots = at_once or slots_for(runs, memory, count_threads(), gpus)
-    return plan(runs, most_together, memory, slots, gpus), slots
+    executor: Executor[Any],
+    runs: Sequence[Job],
+    at_once: int | None,
+    most_together: int | None,
+    gpus: int,
+    gpu_bytes: int | None,
+    submitted: Sequence[Item] = (),
+) -> tuple[list[Item], int, int]:
+    """The items of the jobs that are in none yet, how many run at the same time at most, and the GPUs of all."""
+    slots, memory, gpus = executor.capacity(runs, Memory(host_memory(), gpu_bytes), gpus)
+    taken = {job.number for item in submitted for job in item.jobs}
+    left = [job for job in runs if job.number not in taken]
+    return plan(left, most_together, memory, at_once or slots, gpus), at_once or slots, gpus
 
 
 def checked(
@@ -213,14 +258,8 @@ def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
     return status, message.removeprefix("error: ")
 
 
-def _work(
-    jobs: Jobs, every: Sequence[tuple[Mapping[str, Value], Sequence[str]]], item: Item
-) -> dict[int, dict[str, str]]:
-    """In the item's process: run its jobs with output to their logs. Returns errors by job number.
-
-    ``every`` has the hyperparameters and the overrides of all jobs of the sweep.
-    """
-    pass_swept(every)
+def run_jobs(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
+    """In the item's process: run its jobs with output to their logs. Returns errors by job number."""
     if len(item.jobs) > 1:
         from hydra_plugins.trainlab._population import train_together
 
@@ -286,15 +325,17 @@ def _describe_failures(jobs: Jobs, state: State) -> str:
     return "; ".join([summary(state), *messages]) if messages else ""
 
 
-def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int], failure: SweepFailed) -> list[JobReturn]:
+def _returns(
+    jobs: Jobs, state: State, runs: Mapping[Job, int], failure: SweepFailed, detach: bool
+) -> list[JobReturn]:
     """Returns for Hydra's sweepers: the objective of each job, or the one ``failure`` of the sweep.
 
-    ``runs`` maps each job to the number of its run, which aliases share.
+    ``runs`` maps each job to the number of its run, which aliases share. A sweep that was detached has not failed.
     """
     returns, objective = [], key_of(jobs.config.sweep.objective)
     for job, number in runs.items():
         outcome = state.outcomes[number]
-        completed = outcome.status in ("completed", "debug", "pruned")
+        completed = detach or outcome.status in ("completed", "debug", "pruned")
         returned = JobReturn(
             overrides=list(job.overrides),
             working_dir=str(Path.cwd()),

@@ -33,6 +33,7 @@ class ProcessLauncher(Launcher):
         population: how many trainings that differ only in numbers are trained together at most: a number, or "auto"
             for as many as memory holds, or "off" for one.
         dry_run: whether to print the plan and run nothing; of trainings only.
+        detach: whether to return once the jobs are submitted; of trainings only.
         trainings: whether jobs are this project's trainings. They are all checked before the first starts, skipped
             where they are completed, and recorded in `result.json`. Other applications' jobs are just run.
     """
@@ -45,6 +46,7 @@ class ProcessLauncher(Launcher):
         population: int | str = "auto",
         trainings: bool = False,
         dry_run: bool = False,
+        detach: bool = False,
     ) -> None:
         if jobs != "auto" and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
             raise ValueError(f"jobs must be auto or an integer of at least 1, got {jobs!r}; set sweep.jobs")
@@ -54,10 +56,12 @@ class ProcessLauncher(Launcher):
             raise ValueError(f"retry_failed must be true or false, got {retry_failed!r}; set sweep.retry_failed")
         if not isinstance(dry_run, bool):
             raise ValueError(f"dry_run must be true or false, got {dry_run!r}; set sweep.dry_run")
+        if not isinstance(detach, bool):
+            raise ValueError(f"detach must be true or false, got {detach!r}; set sweep.detach")
         self.jobs = None if isinstance(jobs, str) else jobs
         self.on_failure, self.retry_failed, self.trainings = on_failure, retry_failed, trainings
         self.most_together = _most_together(population)
-        self.reports, self.dry_run = True, dry_run
+        self.reports, self.dry_run, self.detach = True, dry_run, detach
         self.shared: Collection[str] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -90,6 +94,7 @@ class ProcessLauncher(Launcher):
             most_together=self.most_together,
             reports=self.reports,
             shared=self.shared,
+            detach=self.detach,
         )
 
 

@@ -64,7 +64,7 @@ def _without_hydra(options: tuple[str, ...], config_dir: str | Path | None) -> b
 def _defaults(options: tuple[str, ...], config_dir: str | Path | None) -> dict[str, Any]:
     """The option of each group."""
     choices = _composed(options, config_dir).hydra.runtime.choices
-    return {str(group): option for group, option in choices.items() if not str(group).startswith("hydra/")}
+    return {str(g): option for g, option in choices.items() if not str(g).startswith(("hydra/", "sweep/"))}
 
 
 def _with_options(options: tuple[str, ...], of: RunConfig) -> dict[str, Any]:

@@ -110,7 +110,8 @@ def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any], config_dir: st
     own = {group.partition("/")[0] for group in choices}
     known = {*root, *groups, *own} - {*_GLOBAL}
     unknown = [key for key in settings if key not in known and f"${{{key}" not in str(settings)]
-    unknown += [f"sweep.{key}" for key in settings["sweep"] if key not in root["sweep"]]
+    of_sweep = {*root["sweep"], *(group.rpartition("/")[2] for group in groups if group.startswith("sweep/"))}
+    unknown += [f"sweep.{key}" for key in settings["sweep"] if key not in of_sweep]
     for group in _OF_OBJECTS:
         if group in choices:
             unknown += _unnamed_objects(group, settings[group], config_dir)
@@ -162,7 +163,7 @@ def _path(name: str, config_dir: str | Path | None) -> Path:
 
 def _no_such_option(wrong: str, config_dir: str | Path | None) -> str:
     """Message for ``wrong``, a group and an option that it does not have; its folders may have one of that name."""
-    group, _, option = wrong.rpartition("/") if wrong.startswith("hydra/") else wrong.partition("/")
+    group, _, option = wrong.rpartition("/") if wrong.startswith(("hydra/", "sweep/")) else wrong.partition("/")
     folders = [Path(conf, group) for conf in (CONF, config_dir) if conf]
     paths = [path.relative_to(folder) for folder in folders for path in folder.rglob("*/*.yaml")]
     in_folders = sorted(path.with_suffix("").as_posix() for path in paths)

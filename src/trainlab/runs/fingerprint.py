@@ -70,7 +70,7 @@ DATA = ("cifar10", "arrays", "image_folder", "shapes", "torchvision")  # options
 # Overrides of paths, observers and machine settings. Of data, those of trainlab.
 _WHERE_AND_HOW = (
     *("name=", "output_dir=", "run_dir=", "trust=", "tags=", "print_config=", "train=", "test="),
-    *("sweep.", "hydra.", "hydra/"),
+    *("sweep.", "sweep/", "hydra.", "hydra/"),
     *("data.cache_dir=", "data.memory=", "data.num_workers=", "lr_search.cache_dir=", "logger.", "logger="),
     *("compile_min_steps=", "compile_cache_dir="),
     *("callbacks.checkpoint.save_top_k=", "callbacks.model_summary"),

@@ -1,6 +1,7 @@
 """The outcome of a job, recorded here if the job could not record it itself."""
 
 import contextlib
+import hashlib
 import signal
 from pathlib import Path
 
@@ -10,16 +11,22 @@ from trainlab.runs.errors import Held, LeaseLost
 from trainlab.runs.files import read_listed, write_atomically
 from trainlab.runs.folder import run_folder_lock
 from trainlab.runs.result import Result, folder_of_result
-from trainlab.sweep.plan import Job
+from trainlab.sweep.plan import Item, Job
 
 WAITING = "waiting"
 _WAIT_S = 2.0  # processes that a job has started end a moment after it
 _OTHERS = (Held.__name__, LeaseLost.__name__)  # errors of a job in whose folder another process trains
 
 
-def on_disk(folder: Path) -> bytes | None:
-    """Content of `result.json`."""
-    return read_listed(folder / "result.json")
+def on_disk(folder: Path) -> str | None:
+    """Digest of `result.json`."""
+    content = read_listed(folder / "result.json")
+    return None if content is None else hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def results_before(item: Item) -> dict[int, str | None]:
+    """Digest of the result of each job of an item that is about to be run, by number."""
+    return {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
 
 
 def recorded_outcome(folder: Path) -> Result:
@@ -30,15 +37,18 @@ def recorded_outcome(folder: Path) -> Result:
         return Result("failed", "", [], error={"message": str(error)})
 
 
-def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str, str] | None, stopped: bool) -> Result:
+def record_outcome(
+    job: Job, before: str | None, status: int, error: dict[str, str] | None, stopped: bool, reason: str = ""
+) -> Result:
     """The outcome of a job whose process has ended, recorded in `result.json` if the process has not done so.
 
     Args:
         job: the job.
-        before: content of `result.json` before the job started.
+        before: digest of `result.json` before the job started.
         status: exit status of the process; the negative signal number if it was killed.
         error: type, message and traceback of the exception that ended it, if known.
         stopped: whether the sweep has asked it to stop.
+        reason: what is known besides the status, one line.
     """
     folder = folder_of_result(job.folder, job.fingerprint)
     found = on_disk(folder)
@@ -55,8 +65,10 @@ def record_outcome(job: Job, before: bytes | None, status: int, error: dict[str,
     of_another = earlier is not None and earlier.fingerprint != job.fingerprint and earlier.status == "completed"
     result = Result("failed", job.fingerprint, list(job.overrides)) if of_another or not earlier else earlier
     result.status = "interrupted" if interrupted else "failed"
+    if interrupted and reason:
+        result.error = {"type": "Interrupted", "message": reason}
     if not interrupted:
-        result.error = {"type": "Killed" if status < 0 else "Exit", "message": describe_exit(status)}
+        result.error = {"type": "Killed" if status < 0 else "Exit", "message": reason or describe_exit(status)}
         if error:
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}
     if not of_another and not (error and error["type"] in _OTHERS):

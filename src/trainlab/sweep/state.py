@@ -1,6 +1,8 @@
 """State of a running sweep."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trainlab.runs.files import read_rows
@@ -22,6 +24,7 @@ class State:
         seconds: time of each job that ended in this sweep; members of a population have the same.
         slots: number of items that can run at the same time.
         reports: files with the positions of running items, by number of running job.
+        shares_clock: whether the times in these are by the clock of this machine.
     """
 
     def __init__(self, jobs: Sequence[Job], slots: int, items: Sequence[Item] | None = None) -> None:
@@ -37,6 +40,8 @@ class State:
         self.started: dict[int, float] = {}
         self.seconds: dict[int, float] = {}
         self.reports: dict[int, Path] = {}
+        self.shares_clock = True
+        self._seen: dict[int, tuple[Position, float]] = {}  # latest positions, and when each was first read
         self._earlier: dict[int, float] = {}  # seconds in a population that was divided since
 
     @property
@@ -64,7 +69,12 @@ class State:
 
     def position(self, number: int) -> Position | None:
         """Where the training of a running job is; None before its first step."""
-        return read_position(self.reports[number]) if number in self.reports else None
+        found = read_position(self.reports[number]) if number in self.reports else None
+        if found is None or self.shares_clock:
+            return found
+        if number not in self._seen or self._seen[number][0] != found:
+            self._seen[number] = found, time.monotonic()
+        return replace(found, at_s=self._seen[number][1])
 
     def took(self, number: int, now: float) -> float | None:
         """Wall seconds of a running or ended job; of one that this sweep did not run, as it has recorded them."""

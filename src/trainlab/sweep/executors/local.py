@@ -1,209 +1,139 @@
 """Runs items in processes of this machine, as many at a time as there are slots."""
 
+import contextlib
 import os
 import signal
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainlab.processes import POLL_S, SHARE, THREADS, Forked, signals_handled, threads_asked_for
+from trainlab.processes import FOREIGN_VARIABLES, SHARE, THREADS, Forked, threads_asked_for
 from trainlab.runs import notices
-from trainlab.runs.lease import check_lease
-from trainlab.runs.result import ENDED, folder_of_result
+from trainlab.sweep.executors.executor import CANCEL, RUNNING, STOP, Ended, Executor, Program, Submitted
 from trainlab.sweep.folder import positions_folder
-from trainlab.sweep.outcome import on_disk, record_outcome, recorded_outcome
-from trainlab.sweep.plan import Item
-from trainlab.sweep.progress import Watcher
-from trainlab.sweep.rebalance import can_be_split, split
-from trainlab.sweep.resources import count_threads
-from trainlab.sweep.state import State, epochs_of
+from trainlab.sweep.items import check_executor
+from trainlab.sweep.outcome import results_before
+from trainlab.sweep.plan import Item, Job, slots_for
+from trainlab.sweep.resources import Memory, count_threads
 from trainlab.training.step_report import VARIABLE
 
-_MEMBERS_S = 1.0  # between two checks of the members of populations
-_GRACE_S = 5.0  # from the second Ctrl-C until processes are killed
 
-# Set by another launcher or an enclosing run: a job that used them would wait for processes that do not exist.
-FOREIGN_VARIABLES = (
-    *("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
-    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_START", "TRAINLAB_LR"),
-)
+@dataclass(eq=False)
+class Running(Submitted):
+    """An item in a process, with the slots and GPUs that it has to itself."""
 
-
-Work = Callable[[Item], Any]  # runs in the item's process; returns errors of jobs by number
-
-
-@dataclass
-class _Running:
-    item: Item
     process: Forked
     slots: list[int]
     cards: list[int]
-    before: dict[int, bytes | None]
-    splits: bool = False  # stops after its epoch; the jobs that are left continue in parts
-
-    def stop(self, at_once: bool = False) -> None:
-        """Stop after the epoch, or at once, which the second signal does."""
-        if at_once or not self.splits:
-            self.process.send(signal.SIGINT)
 
 
-def run_items(
-    items: Sequence[Item], work: Work, state: State, gpus: int, stop_early: bool, watch: Watcher, folder: Path
-) -> bool:
-    """Run ``items`` in order, and record the outcomes of their jobs in ``state``.
-
-    After the first Ctrl-C or SIGTERM running items stop after their epoch and no more are started; the second one stops
-    them at once.
+class LocalExecutor(Executor[Running]):
+    """Forks a process for each item, which starts with what this one has imported and ends with it.
 
     Args:
-        items: the items to run.
-        work: called in the process of an item.
-        state: state of the sweep.
-        gpus: number of GPUs; an item has its GPUs to itself.
-        stop_early: whether the first failure stops the sweep like Ctrl-C.
-        watch: shows the progress.
-        folder: of the sweep.
-
-    Returns:
-        Whether the sweep was interrupted.
-
-    Raises:
-        LeaseLost: another process has taken over the folder of the sweep. The running items are killed.
+        on_interrupt: what Ctrl-C does to running jobs: stop (after their epoch, saved) or cancel (now).
     """
-    waiting, running = deque(items), list[_Running]()
-    free, cards = set(range(state.slots)), set(range(gpus))
-    stopping, deadline = 0, float("inf")  # number of stop signals sent to the running items
-    check_members = 0.0
-    signals: list[int] = []
-    with positions_folder(folder) as positions, signals_handled(lambda number, _: signals.append(number)):
-        warned = notices.Notices(positions / "notices")
-        try:
-            while running or (waiting and not stopping and not signals):
-                if time.monotonic() > check_members:
-                    check_lease(positions)  # another process may have taken this one for dead, and run the sweep
-                while waiting and not stopping and not signals and _fits(waiting[0], state, free, cards, gpus):
-                    running.append(_start(waiting.popleft(), work, state, free, cards, positions))
-                if time.monotonic() > check_members:
-                    check_members = time.monotonic() + _MEMBERS_S
-                    for one in running:
-                        _end_members(one, state, watch)
-                    if not waiting and not stopping and not signals:
-                        _split(running, len(free), state, watch)
-                for one in [one for one in running if one.process.poll() is not None]:
-                    running.remove(one)
-                    free.update(one.slots)
-                    cards.update(one.cards)
-                    waiting += _end(one, state, bool(stopping or signals), len(free), watch)
-                failed = stop_early and any(o.failed and n in state.seconds for n, o in state.outcomes.items())
-                wanted = min(2, len(signals) + int(failed))
-                while stopping < wanted and running:
-                    stopping += 1
-                    watch.say(_ANNOUNCEMENTS[stopping - 1])
-                    for one in running:
-                        one.stop(at_once=stopping == 2)
-                    deadline = time.monotonic() + _GRACE_S if stopping == 2 else deadline
-                stopping = max(stopping, wanted)
-                if time.monotonic() > deadline:
-                    for one in running:
-                        one.process.kill()
-                for text in warned.new():
-                    watch.say(text)
-                watch.tick(state)
-                time.sleep(POLL_S)
-        finally:
-            for one in running:
-                one.process.kill()
-    return bool(signals)
 
+    def __init__(self, on_interrupt: str = STOP) -> None:
+        if on_interrupt not in (STOP, CANCEL):
+            raise ValueError(
+                f"on_interrupt must be stop or cancel, as local jobs end with the sweep, got {on_interrupt!r}; set "
+                "sweep.executor.on_interrupt"
+            )
+        self.on_interrupt = on_interrupt
 
-_ANNOUNCEMENTS = (
-    "stopping: running jobs are saved after their epoch; press Ctrl-C again to stop now and lose it",
-    "stopping now",
-)
+    def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
+        """See `Executor`."""
+        return slots_for(jobs, memory, count_threads(), gpus), memory, gpus
 
+    def attach(self, program: Program, jobs: Sequence[Job]) -> Sequence[Running]:
+        """None: they have ended with the process that started them.
 
-def _fits(item: Item, state: State, free: set[int], cards: set[int], gpus: int) -> bool:
-    """Whether enough slots and GPUs are free for an item; it takes one slot per device, at most all of them."""
-    return len(free) >= min(item.devices, state.slots) and len(cards) >= _cards(item, gpus)
+        Raises:
+            ValueError: another executor has submitted some, or the sweep is to go on without this process.
+        """
+        if program.detach:
+            raise ValueError("sweep.detach needs jobs that outlive the sweep; set sweep/executor=slurm or slurm_local")
+        check_executor(program.folder, "local")
+        return ()
 
+    @contextlib.contextmanager
+    def opened(self, program: Program, slots: int, gpus: int) -> Iterator[Path]:
+        """See `Executor`. At the end no process is left."""
+        self._work, self._slots = program.work, slots
+        self._free, self._cards = set(range(slots)), set(range(gpus))
+        self._running: list[Running] = []
+        with positions_folder(program.folder) as self._positions:
+            try:
+                yield self._positions / "notices"
+            finally:
+                for one in self._running:
+                    one.process.kill()
 
-def _cards(item: Item, gpus: int) -> int:
-    return min(item.devices, gpus) if item.on_gpu else 0
+    @property
+    def free(self) -> int:  # type: ignore[override]  # which is writable there
+        """See `Executor`."""
+        return len(self._free)
 
+    def submit(self, items: Sequence[Item]) -> Sequence[Running]:
+        """See `Executor`."""
+        started: list[Running] = []
+        while len(started) < len(items) and self._fits(items[len(started)]):
+            started.append(self._start(items[len(started)]))
+        return started
 
-def _start(item: Item, work: Work, state: State, free: set[int], cards: set[int], positions: Path) -> _Running:
-    slots = sorted(free)[: min(item.devices, state.slots)]
-    own = sorted(cards)[: _cards(item, len(cards))]
-    free.difference_update(slots)
-    cards.difference_update(own)
-    report = positions / f"{item.jobs[0].number}_{time.monotonic_ns()}"  # a population may continue in parts
-    environment = limits(len(slots), state.slots, own, item.devices)
-    before = {job.number: on_disk(folder_of_result(job.folder, job.fingerprint)) for job in item.jobs}
+    def poll(self, submitted: Running) -> str | Ended:
+        """See `Executor`."""
+        status = submitted.process.poll()
+        if status is None:
+            return RUNNING
+        if submitted in self._running:
+            self._running.remove(submitted)
+            self._free.update(submitted.slots)
+            self._cards.update(submitted.cards)
+        return Ended(status, submitted.process.returned or {})
 
-    def in_child() -> Any:
-        for name in FOREIGN_VARIABLES:
-            os.environ.pop(name, None)
-        os.environ.update(environment | {VARIABLE: str(report), notices.VARIABLE: str(positions / "notices")})
-        if environment:
-            torch.set_num_threads(int(environment[THREADS]))
-        return work(item)
+    def ask_to_stop(self, submitted: Running) -> None:
+        """See `Executor`."""
+        submitted.process.send(signal.SIGINT)
 
-    process = Forked(in_child)
-    state.start(item, process.started, report)
-    return _Running(item, process, slots, own, before)
+    def kill(self, submitted: Running) -> None:
+        """See `Executor`."""
+        submitted.process.kill()
 
+    def _fits(self, item: Item) -> bool:
+        """Whether enough slots and GPUs are free for an item; it takes one slot per device, at most all of them."""
+        return len(self._free) >= min(item.devices, self._slots) and len(self._cards) >= self._count_cards(item)
 
-def _split(running: Sequence[_Running], free: int, state: State, watch: Watcher) -> None:
-    """Stop the item with the most jobs left after its epoch, to continue it in parts on free slots and idle threads."""
-    idle = min(free, count_threads() - (state.slots - free))
-    if idle < 1 or any(one.splits for one in running):
-        return
-    for one in sorted(running, key=lambda one: -len(state.left_of(one.item))):
-        left, seconds = state.left_of(one.item), time.monotonic() - one.process.started
-        if can_be_split(left, [epochs_of(job) for job in left], [state.begun[job.number] for job in left], seconds):
-            one.stop()
-            one.splits = True
-            watch.say(f"no jobs are waiting: the population of {len(left)} continues in parts after this epoch")
-            return
+    def _count_cards(self, item: Item) -> int:
+        every = len(self._cards) + sum(len(one.cards) for one in self._running)
+        return min(item.devices, every) if item.on_gpu else 0
 
+    def _start(self, item: Item) -> Running:
+        slots = sorted(self._free)[: min(item.devices, self._slots)]
+        own = sorted(self._cards)[: self._count_cards(item)]
+        self._free.difference_update(slots)
+        self._cards.difference_update(own)
+        # A population may continue in parts.
+        report = self._positions / f"{item.jobs[0].number}_{time.monotonic_ns()}"
+        environment = limits(len(slots), self._slots, own, item.devices)
+        variables = {VARIABLE: str(report), notices.VARIABLE: str(self._positions / "notices")}
+        before, work = results_before(item), self._work
 
-def _end(one: _Running, state: State, stopped: bool, slots: int, watch: Watcher) -> list[Item]:
-    """Record how the jobs of an item have ended. Returns the parts that continue it on ``slots``, if it was split."""
-    status = one.process.poll()
-    assert status is not None
-    errors = one.process.returned or {}
-    ending = [job for job in one.item.jobs if job.number in state.started]
-    for job in ending:
-        state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
-        state.outcomes[job.number] = record_outcome(
-            job, one.before[job.number], status, errors.get(job.number), stopped
-        )
-    interrupted = [job for job in ending if state.outcomes[job.number].status == "interrupted"]
-    parts = split(interrupted, slots) if one.splits and not stopped and interrupted else []
-    if parts:
-        state.replace(one.item, parts)
-    for job in ending:  # after all of them are recorded as ended
-        if not parts or job not in interrupted:
-            watch.ended(job, state)
-    return parts
+        def in_child() -> Any:
+            for name in FOREIGN_VARIABLES:
+                os.environ.pop(name, None)
+            os.environ.update(environment | variables)
+            if environment:
+                torch.set_num_threads(int(environment[THREADS]))
+            return work(item)
 
-
-def _end_members(one: _Running, state: State, watch: Watcher) -> None:
-    """Record members of a population that have ended while others continue."""
-    if len(one.item.jobs) == 1:
-        return
-    for job in one.item.jobs:
-        if job.number in state.started and on_disk(job.folder) != one.before[job.number]:
-            outcome = recorded_outcome(job.folder)
-            if outcome.status in ENDED:
-                state.seconds[job.number] = time.monotonic() - state.started.pop(job.number)
-                state.outcomes[job.number] = outcome
-                watch.ended(job, state)
+        self._running.append(Running(item, before, report, Forked(in_child), slots, own))
+        return self._running[-1]
 
 
 def limits(slots: int, of: int, cards: Sequence[int], processes: int) -> dict[str, str]:

@@ -1,0 +1,63 @@
+"""An item of a sweep in a process of its own, which was not forked from that of the sweep."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.trainlab._jobs import Jobs
+from hydra_plugins.trainlab._sweep import run_jobs
+from trainlab.processes import INTERRUPTED, THREADS
+from trainlab.sweep.items import ItemFolder
+from trainlab.sweep.plan import RUN, Item, Job
+
+
+def run_item(
+    files: ItemFolder,
+    about: Mapping[str, Any],
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    config: DictConfig,
+) -> int:
+    """Run the jobs of an item and record how it has ended. Returns the exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    files.write_started()  # before it is looked whether it may start: the sweep does the same in the other order
+    if files.is_forbidden:
+        files.write_ended(INTERRUPTED, {})
+        return INTERRUPTED
+    item, jobs = _item(about), Jobs(hydra_context, task_function, config, 0)
+    names = {job.number: str(job.folder.relative_to(jobs.sweep_dir)) for job in item.jobs}
+    jobs = Jobs(hydra_context, task_function, config, 0, names)
+    torch.set_num_threads(int(about["environment"][THREADS]))
+    status, errors = 0, dict[int, dict[str, str]]()
+    try:
+        errors = run_jobs(jobs, item)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    folders = {job.number: str(job.folder) for job in item.jobs}
+    files.write_ended(status, {folders[number]: error for number, error in errors.items()})
+    return status
+
+
+def _item(about: Mapping[str, Any]) -> Item:
+    """As far as it is needed to run it."""
+    return Item(
+        tuple(
+            Job(
+                job["number"],
+                tuple(job["overrides"]),
+                Path(job["folder"]),
+                job["fingerprint"],
+                RUN,
+                devices=job["devices"],
+                settings=dict.fromkeys(job["settings"]),
+            )
+            for job in about["jobs"]
+        )
+    )

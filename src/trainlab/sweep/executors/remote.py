@@ -1,0 +1,265 @@
+"""Runs items as command lines in processes that outlive this one, on this machine or others."""
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainlab.processes import INTERRUPTED, SHARE, THREADS
+from trainlab.sweep.executors.executor import (
+    CANCEL,
+    LEAVE,
+    QUEUED,
+    RUNNING,
+    STOP,
+    Ended,
+    Executor,
+    Program,
+    Submitted,
+)
+from trainlab.sweep.items import ITEMS, NOTICES, ItemFolder, check_executor, items_of, new_item
+from trainlab.sweep.outcome import results_before
+from trainlab.sweep.plan import Item, Job
+from trainlab.sweep.resources import Memory
+
+_AT_ONCE = 16  # items that run at the same time, unless the user says how many
+_POLL_S, _POLL_EACH_S = 0.5, 0.002  # between two looks at an item: at least, and for each of all
+_PATIENCE_S = 5.0  # from the end of a process until its files are seen, where a file system caches attributes
+_SEARCHES = "lr_search."
+
+
+class NotTaken(Exception):
+    """A scheduler does not take a submission; the message says why, in one line."""
+
+
+@dataclass(eq=False)
+class Remote(Submitted):
+    """An item in a process somewhere.
+
+    Attributes:
+        files: its files.
+        id: by which its executor knows it.
+        status: as it was last seen.
+        due: when to look again, by time.monotonic.
+        gone_since: when its process was first missed, while its end is not recorded.
+        is_killed: whether it was to be ended.
+    """
+
+    files: ItemFolder
+    id: str = ""
+    status: str = QUEUED
+    due: float = 0.0
+    gone_since: float | None = None
+    is_killed: bool = False
+
+
+class RemoteExecutor(Executor[Remote]):
+    """Base of executors that run command lines.
+
+    What an item is and how it has ended are files in the folder of the sweep; whoever starts the sweep again finds
+    them. A subclass starts command lines, and says of each whether it is queued, runs or is gone.
+
+    Args:
+        cpus: threads of an item, for each of its devices.
+        mem_gb: memory of an item in GiB; None for what the scheduler gives.
+        gpus: of an item.
+        on_interrupt: what Ctrl-C does to running jobs: stop (after their epoch, saved), leave or cancel.
+
+    Attributes:
+        name: the option of `sweep/executor`.
+        queues: whether all items of a detached sweep can be submitted at once.
+    """
+
+    shares_clock = False
+    queues = False
+    name: str
+
+    def __init__(self, cpus: int, mem_gb: float | None, gpus: int, on_interrupt: str) -> None:
+        if cpus < 1:
+            raise ValueError(f"cpus must be at least 1, got {cpus}; set sweep.executor.cpus")
+        if mem_gb is not None and mem_gb <= 0:
+            raise ValueError(f"mem_gb must be above 0, got {mem_gb}; set sweep.executor.mem_gb")
+        if gpus < 0:
+            raise ValueError(f"gpus must be at least 0, got {gpus}; set sweep.executor.gpus")
+        if on_interrupt not in (STOP, LEAVE, CANCEL):
+            rule = "on_interrupt must be stop, leave or cancel"
+            raise ValueError(f"{rule}, got {on_interrupt!r}; set sweep.executor.on_interrupt")
+        self.cpus, self.mem_gb, self.gpus, self.on_interrupt = cpus, mem_gb, gpus, on_interrupt
+        self._live: list[Remote] = []
+        self._failed = False
+
+    @abstractmethod
+    def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
+        """Have the command lines started, one for each of ``items``. Returns the ids of those that were, from the first.
+
+        Raises:
+            NotTaken: none was taken.
+        """
+
+    @abstractmethod
+    def look(self, submitted: Remote) -> str | Ended:
+        """QUEUED, RUNNING, or how it has ended as far as that is known without its record."""
+
+    @abstractmethod
+    def interrupt(self, submitted: Remote) -> None:
+        """Send SIGINT to a running item."""
+
+    @abstractmethod
+    def cancel(self, submitted: Remote) -> None:
+        """End an item that is queued or runs."""
+
+    def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
+        """See `Executor`. Machines of unknown memory are taken for ones like this."""
+        each = memory.host if self.mem_gb is None else int(self.mem_gb * 2**30)
+        return self.at_once, Memory(each and each * self.at_once, memory.gpu), gpus or self.gpus * self.at_once
+
+    @property
+    def is_settled(self) -> bool:  # type: ignore[override]  # which is writable there
+        """See `Executor`."""
+        return all(one.gone_since is None for one in self._live)
+
+    @property
+    def at_once(self) -> int:
+        """Items that run at the same time unless the user says how many."""
+        return _AT_ONCE
+
+    @contextlib.contextmanager
+    def opened(self, program: Program, slots: int, gpus: int) -> Iterator[Path]:
+        """See `Executor`. What runs at the end is left."""
+        self._program, self._slots = program, slots
+        self.folder = program.folder / ITEMS
+        self.folder.mkdir(exist_ok=True)
+        try:
+            yield self.folder / NOTICES
+        finally:
+            if not self._failed and not items_of(program.folder):
+                shutil.rmtree(self.folder, ignore_errors=True)  # logs of a scheduler are of use after a failure only
+
+    def submit(self, items: Sequence[Item]) -> Sequence[Remote]:
+        """See `Executor`.
+
+        Raises:
+            ValueError: the scheduler does not take it, and nothing runs whose end could change that.
+        """
+        room = len(items) if self.queues and self._program.detach else max(0, self._slots - len(self._live))
+        taken = [item for item in [*items][:room] if item.devices == items[0].devices and item.on_gpu == items[0].on_gpu]
+        if not taken:
+            return []
+        made = [self._written(item) for item in taken]
+        commands = [self._program.command(one.files.path) for one in made]
+        try:
+            ids = self.start(made, commands)
+        except NotTaken as refusal:
+            for one in made:
+                one.files.remove()
+            if not self._live:
+                raise ValueError(f"{refusal}; set sweep.executor") from None
+            self._slots = len(self._live)
+            self._program.say(f"no more jobs are taken at present ({refusal}); others follow as these end")
+            return []
+        for one, id_ in zip(made, ids, strict=False):
+            one.id = id_
+            one.files.write_submitted(self.name, id_)
+        for one in made[len(ids) :]:
+            one.files.remove()
+        self._live += made[: len(ids)]
+        return made[: len(ids)]
+
+    def poll(self, submitted: Remote) -> str | Ended:
+        """See `Executor`."""
+        now = time.monotonic()
+        if now < submitted.due:
+            return submitted.status
+        submitted.due = now + max(_POLL_S, _POLL_EACH_S * len(self._live))
+        if record := submitted.files.ended():
+            errors = {job.number: record["errors"].get(str(job.folder)) for job in submitted.item.jobs}
+            known = {number: error for number, error in errors.items() if error}
+            return self._finished(submitted, Ended(record["status"], known, again=record["cut_short"]))
+        seen = self.look(submitted)
+        if isinstance(seen, str):
+            submitted.gone_since, submitted.status = None, seen
+            return seen
+        submitted.gone_since = submitted.gone_since or now
+        if now - submitted.gone_since < _PATIENCE_S:
+            return submitted.status
+        if submitted.files.is_forbidden:
+            seen = Ended(INTERRUPTED)
+        return self._finished(submitted, seen)
+
+    def ask_to_stop(self, submitted: Remote) -> None:
+        """See `Executor`."""
+        submitted.files.forbid()
+        if submitted.status == RUNNING:
+            self.interrupt(submitted)
+        else:
+            self.cancel(submitted)
+
+    def kill(self, submitted: Remote) -> None:
+        """See `Executor`."""
+        if not submitted.is_killed:
+            submitted.is_killed = True
+            submitted.files.forbid()
+            self.cancel(submitted)
+
+    def attach(self, program: Program, jobs: Sequence[Job]) -> Sequence[Remote]:
+        """See `Executor`."""
+        check_executor(program.folder, self.name)
+        by_folder = {str(job.folder): job for job in jobs}
+        for files in items_of(program.folder):
+            about, submitted, started = files.describe(), files.submitted(), files.started()
+            own = tuple(by_folder[job["folder"]] for job in about["jobs"] if job["folder"] in by_folder)
+            if submitted is None and started is None:
+                files.forbid()  # nobody knows whether it was taken; what starts and finds no files ends
+                files.remove()
+            elif own:
+                before = {job.number: about["before"][str(job.folder)] for job in own}
+                id_ = submitted["id"] if submitted else (started or {})["job"]
+                self._live.append(Remote(Item(own), before, files.report, files, str(id_)))
+        return [*self._live]
+
+    def _finished(self, submitted: Remote, how: Ended) -> Ended:
+        if submitted in self._live:
+            self._live.remove(submitted)
+        self._failed |= how.status not in (0, INTERRUPTED) or bool(how.reason)
+        submitted.files.remove()
+        return how
+
+    def _written(self, item: Item) -> Remote:
+        """The item, with its files."""
+        before, threads = results_before(item), str(self.cpus)
+        jobs = [
+            {
+                "number": job.number,
+                "overrides": job.overrides,
+                "folder": str(job.folder),
+                "fingerprint": job.fingerprint,
+                "devices": job.devices,
+                "settings": [key for key in job.settings if key.startswith(_SEARCHES)],
+            }
+            for job in item.jobs
+        ]
+        about = {
+            "name": self._program.name,
+            "command": sys.orig_argv,
+            "environment": {**self._program.environment, THREADS: threads, SHARE: threads},
+            "before": {str(job.folder): before[job.number] for job in item.jobs},
+            "jobs": jobs,
+        }
+        files = new_item(self._program.folder, item.jobs[0].number + 1, about)
+        return Remote(item, before, files.report, files)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process on this host."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,277 @@
+"""Items as SLURM jobs, and as processes that submitit starts on this machine as if they were."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainlab.processes import INTERRUPTED, count_cores
+from trainlab.sweep.executors.executor import QUEUED, RUNNING, STOP, Ended
+from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, is_alive
+
+_LOGS = "submitit"  # folder of what submitit writes
+_ASK_S, _TIMEOUT_S = 2.0, 30.0  # between two questions to SLURM; until it has answered
+_QUEUED = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STAGE_OUT", "SIGNALING", "STOPPED", "RESIZING")
+# States in which SLURM took a job from the machine that it ran on, and what to say of them.
+_TAKEN_AWAY = {
+    "PREEMPTED": "preempted",
+    "TIMEOUT": "its time limit was reached",
+    "NODE_FAIL": "its node was lost",
+    "BOOT_FAIL": "its node did not start",
+    "REVOKED": "its cluster has given it up",
+}
+# A signal that comes before the program has handlers of its own does not end it.
+_SHELL = ("sh", "-c", "trap '' INT TERM USR2; exec \"$@\"", "sh")
+
+
+class _Submitit(RemoteExecutor):
+    """Base of executors that start items through submitit."""
+
+    def __init__(self, cpus: int, mem_gb: float | None, gpus: int, on_interrupt: str) -> None:
+        super().__init__(cpus, mem_gb, gpus, on_interrupt)
+        try:
+            import submitit
+        except ImportError as error:
+            raise ValueError(
+                f"sweep/executor={self.name} needs submitit ({error}); pip install 'trainlab[slurm]'"
+            ) from None
+        self._submitit: Any = submitit
+
+    def _submit_all(self, executor: Any, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """Jobs of submitit that become the command lines; several are one array."""
+        words = [[*_SHELL, *command] for command in commands]
+        try:
+            with _without_enclosing_job():
+                if len(words) == 1:
+                    return [executor.submit(os.execv, "/bin/sh", words[0])]
+                with executor.batch():
+                    jobs = [executor.submit(os.execv, "/bin/sh", one) for one in words]
+            return jobs
+        except (self._submitit.core.utils.FailedJobError, OSError) as error:
+            raise NotTaken(_reason(str(error))) from None
+
+
+class SlurmExecutor(_Submitit):
+    """SLURM jobs, several in an array.
+
+    Args:
+        partition: to submit to; None for the default one.
+        account: to charge; None for the user's default.
+        time_min: time limit in minutes; None for that of the partition.
+        cpus, mem_gb, gpus, on_interrupt: see `RemoteExecutor`.
+        array_size: largest number of jobs of an array.
+        warning_s: seconds before a time limit at which a job is warned.
+        setup: shell commands before each job, such as "module load cuda".
+        options: more options of sbatch by name, such as qos or constraint.
+    """
+
+    name = "slurm"
+    queues = True
+
+    def __init__(
+        self,
+        partition: str | None = None,
+        account: str | None = None,
+        time_min: int | None = None,
+        cpus: int = 1,
+        mem_gb: float | None = None,
+        gpus: int = 0,
+        array_size: int = 100,
+        warning_s: int = 90,
+        setup: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+        on_interrupt: str = STOP,
+    ) -> None:
+        super().__init__(cpus, mem_gb, gpus, on_interrupt)
+        if array_size < 1:
+            raise ValueError(f"array_size must be at least 1, got {array_size}; set sweep.executor.array_size")
+        if time_min is not None and time_min < 1:
+            raise ValueError(f"time_min must be at least 1, got {time_min}; set sweep.executor.time_min")
+        self.array_size = array_size
+        self._parameters = {
+            "partition": partition,
+            "account": account,
+            "time": time_min,
+            "mem": None if mem_gb is None else f"{int(mem_gb * 1024)}MB",
+            "signal_delay_s": warning_s,
+            "setup": [*setup] or None,
+            "stderr_to_stdout": True,
+            "additional_parameters": {str(key).replace("_", "-"): value for key, value in (options or {}).items()},
+        }
+        self._states: dict[str, str] = {}  # of the user's jobs, by id
+        self._asked_s, self._answers = 0.0, True
+
+    def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
+        """See `RemoteExecutor`."""
+        first = items[0].item
+        try:
+            executor = self._submitit.SlurmExecutor(self.folder / _LOGS)
+        except RuntimeError:
+            raise NotTaken("there is no srun here, so this is no host of a SLURM cluster") from None
+        cpus, gpus = self.cpus * first.devices, max(self.gpus, first.devices if first.on_gpu else 0)
+        executor.update_parameters(
+            **self._parameters,
+            job_name=re.sub(r"[^\w.-]", "_", self._program.name) or "sweep",
+            cpus_per_task=cpus,
+            gpus_per_node=gpus or None,
+            srun_args=[f"--cpus-per-task={cpus}"],
+            array_parallelism=self._slots,
+        )
+        ids: list[str] = []
+        for start in range(0, len(commands), self.array_size):
+            try:
+                ids += [job.job_id for job in self._submit_all(executor, commands[start : start + self.array_size])]
+            except NotTaken:
+                if not ids:
+                    raise
+                break
+        self._asked_s = 0.0
+        return ids
+
+    def look(self, submitted: Remote) -> str | Ended:
+        """See `RemoteExecutor`."""
+        if time.monotonic() > self._asked_s + _ASK_S:
+            self._ask()
+        if not self._answers:
+            return submitted.status
+        state = self._states.get(submitted.id) or self._state_in_accounting(submitted.id)
+        if state in _QUEUED:
+            return QUEUED
+        if state in _RUNNING:
+            return RUNNING
+        job, log = f"SLURM job {submitted.id}", self._log(submitted)
+        if state == "CANCELLED":
+            return Ended(INTERRUPTED, reason=f"{job} was cancelled")
+        if state in _TAKEN_AWAY:
+            return Ended(INTERRUPTED, reason=f"{job}: {_TAKEN_AWAY[state]}", again=True)
+        if state == "OUT_OF_MEMORY":
+            advice = f"set sweep.executor.mem_gb above {self.mem_gb or 'the default of the partition'}"
+            return Ended(-signal.SIGKILL, reason=f"{job} was killed for its memory; {advice}")
+        if submitted.files.started() is None:
+            return Ended(INTERRUPTED, reason=f"{job} ended before its program began; see {log}", again=True)
+        return Ended(1, reason=f"{job} ended without a record ({state or 'SLURM knows no more of it'}); see {log}")
+
+    def interrupt(self, submitted: Remote) -> None:
+        """See `RemoteExecutor`."""
+        self._run("scancel", "--signal=INT", submitted.id)
+
+    def cancel(self, submitted: Remote) -> None:
+        """See `RemoteExecutor`."""
+        self._run("scancel", submitted.id)
+
+    def _log(self, submitted: Remote) -> Path:
+        return self.folder / _LOGS / f"{submitted.id}_0_log.out"
+
+    def _ask(self) -> None:
+        """Ask SLURM for the states of all jobs of the user that it still has in memory."""
+        self._asked_s = time.monotonic()
+        listed = self._run("squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i %T")
+        if self._answers != (listed is not None):
+            self._answers = listed is not None
+            self._program.say("SLURM answers again" if self._answers else "SLURM does not answer; waiting for it")
+        if listed is not None:
+            self._states = dict(line.split()[:2] for line in listed.splitlines() if len(line.split()) > 1)
+
+    def _state_in_accounting(self, id_: str) -> str:
+        """The state of a job that SLURM has forgotten; "" where accounting does not know it, or there is none."""
+        listed = self._run("sacct", "--noheader", "--parsable2", "--allocations", "--format=State", f"--jobs={id_}")
+        return (listed or "").partition("\n")[0].partition(" ")[0]
+
+    def _run(self, *command: str) -> str | None:
+        """What a command of SLURM prints; None where it fails."""
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout if done.returncode == 0 else None
+
+
+class SlurmLocalExecutor(_Submitit):
+    """Processes of this machine that outlive the sweep, as SLURM jobs do.
+
+    Args:
+        time_min: time limit in minutes.
+        cpus, mem_gb, gpus, on_interrupt: see `RemoteExecutor`.
+        warning_s: seconds before the time limit at which a job is warned.
+    """
+
+    name = "slurm_local"
+
+    def __init__(
+        self,
+        time_min: float = 1440.0,
+        cpus: int = 1,
+        mem_gb: float | None = None,
+        gpus: int = 0,
+        warning_s: int = 90,
+        on_interrupt: str = STOP,
+    ) -> None:
+        super().__init__(cpus, mem_gb, gpus, on_interrupt)
+        if time_min <= 0:
+            raise ValueError(f"time_min must be above 0, got {time_min}; set sweep.executor.time_min")
+        # A shell that ignores Ctrl-C at the terminal, and what it starts: it is the sweep's to decide.
+        self._parameters = {"timeout_min": time_min, "signal_delay_s": warning_s, "setup": ["trap '' INT"]}
+        self._jobs: dict[str, Any] = {}  # of submitit, by id
+
+    @property
+    def at_once(self) -> int:
+        """See `RemoteExecutor`."""
+        return max(1, count_cores() // self.cpus)
+
+    def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
+        """See `RemoteExecutor`."""
+        executor = self._submitit.LocalExecutor(self.folder / _LOGS)
+        executor.update_parameters(**self._parameters, gpus_per_node=self.gpus, stderr_to_stdout=True)
+        jobs = [job for command in commands for job in self._submit_all(executor, [command])]
+        self._jobs |= {job.job_id: job for job in jobs}
+        return [job.job_id for job in jobs]
+
+    def look(self, submitted: Remote) -> str | Ended:
+        """See `RemoteExecutor`."""
+        if job := self._jobs.get(submitted.id):
+            job.done()  # a child that has ended would count as alive until it is asked
+        started = submitted.files.started()
+        if started and is_alive(started["pid"]):
+            return RUNNING
+        if is_alive(int(submitted.id)):
+            return RUNNING if started else QUEUED
+        log = self.folder / _LOGS / f"{submitted.id}_0_log.out"
+        if started is None:
+            return Ended(INTERRUPTED, reason=f"the process ended before its program began; see {log}", again=True)
+        return Ended(-signal.SIGKILL, reason=f"the process was killed; see {log}")
+
+    def interrupt(self, submitted: Remote) -> None:
+        """See `RemoteExecutor`."""
+        if started := submitted.files.started():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(started["pid"], signal.SIGINT)
+
+    def cancel(self, submitted: Remote) -> None:
+        """See `RemoteExecutor`. One that has not started finds that it is not to, and ends itself."""
+        if started := submitted.files.started():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started["pid"], signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _without_enclosing_job() -> Iterator[None]:
+    """Submit as from outside a SLURM job, whose variables would be taken for options; where SLURM is stays known."""
+    names = [name for name in os.environ if name.startswith(("SLURM_", "SRUN_", "SBATCH_", "SUBMITIT_"))]
+    taken = {name: os.environ.pop(name) for name in names if name != "SLURM_CONF"}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+def _reason(text: str) -> str:
+    """The line of an error of sbatch that says what is wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if "error:" in line]
+    return (said or lines or ["sbatch failed"])[-1].partition("error:")[2].strip() or (said or lines)[-1]

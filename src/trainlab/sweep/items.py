@@ -1,0 +1,121 @@
+"""An item of a sweep as files, for a process that shares nothing but the file system with that of the sweep.
+
+Each has a folder in `.items` of the sweep's: `item.json` says what to run, `submitted.json` by which executor and as
+what it was submitted, `started.json` where it runs, `ended.json` how it has ended. `stop` keeps it from starting.
+PyTorch is not imported here: a process has to set the number of its threads before.
+"""
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainlab.runs.files import write_json
+
+ITEMS = ".items"
+NOTICES = "notices"  # in ITEMS; all items of a sweep write to it
+_ITEM, _SUBMITTED, _STARTED, _ENDED, _STOP = "item.json", "submitted.json", "started.json", "ended.json", "stop"
+
+
+@dataclass(frozen=True)
+class ItemFolder:
+    """The files of an item in ``path``."""
+
+    path: Path
+
+    @property
+    def report(self) -> Path:
+        """File with the position of the training."""
+        return self.path / "steps"
+
+    def describe(self) -> dict[str, Any]:
+        """What to run.
+
+        Raises:
+            OSError, ValueError: it cannot be read.
+        """
+        found = json.loads((self.path / _ITEM).read_text())
+        assert isinstance(found, dict)
+        return found
+
+    def submitted(self) -> dict[str, Any] | None:
+        """Executor and id, if it was submitted."""
+        return _read(self.path / _SUBMITTED)
+
+    def started(self) -> dict[str, Any] | None:
+        """Host and process, and the variables of the job that it runs in, once it has started."""
+        return _read(self.path / _STARTED)
+
+    def ended(self) -> dict[str, Any] | None:
+        """Exit status and errors, once it has ended."""
+        return _read(self.path / _ENDED)
+
+    def write_submitted(self, executor: str, id_: str) -> None:
+        """Record that an executor has taken it."""
+        write_json(self.path / _SUBMITTED, {"executor": executor, "id": id_})
+
+    def write_started(self) -> None:
+        """Record that this process runs it."""
+        about = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
+        write_json(self.path / _STARTED, about)
+
+    def write_ended(self, status: int, errors: Mapping[str, dict[str, str]], cut_short: bool = False) -> None:
+        """Record how it has ended: exit status, errors by folder of the run, whether it has not had enough time."""
+        write_json(self.path / _ENDED, {"status": status, "errors": {**errors}, "cut_short": cut_short})
+
+    def forbid(self) -> None:
+        """Keep it from starting, if it has not."""
+        (self.path / _STOP).touch()
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether it is not to start."""
+        return _STOP in os.listdir(self.path)  # noqa: PTH208 (a listing is fresh where attributes are cached)
+
+    def remove(self) -> None:
+        """Remove all of it; nothing where that is done."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def new_item(sweep: Path, first: int, about: Mapping[str, Any]) -> ItemFolder:
+    """The files of a new item.
+
+    Args:
+        sweep: folder of the sweep.
+        first: number of its first job, counted from one, which names it.
+        about: what its process has to know.
+    """
+    name = next(name for n in range(1, 10**9) if not (sweep / ITEMS / (name := f"{first}-{n}")).exists())
+    item = ItemFolder(sweep / ITEMS / name)
+    write_json(item.path / _ITEM, {**about})
+    return item
+
+
+def items_of(sweep: Path) -> list[ItemFolder]:
+    """All items whose end has not been recorded, of the sweep in a folder."""
+    paths = sorted(sweep.glob(f"{ITEMS}/*/{_ITEM}"))
+    return [ItemFolder(path.parent) for path in paths]
+
+
+def check_executor(sweep: Path, name: str) -> None:
+    """Raise ValueError where items of the sweep in a folder were submitted by another executor than ``name``."""
+    for item in items_of(sweep):
+        submitted = item.submitted()
+        if submitted and submitted["executor"] != name:
+            raise ValueError(
+                f"jobs of this sweep were submitted by sweep/executor={submitted['executor']}, got {name}; set that, or "
+                f"cancel them and remove {item.path.parent}"
+            )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    assert isinstance(found, dict)
+    return found
