@@ -30,7 +30,14 @@ FLOORS = (
     ("trainlab.runs",),
     ("trainlab.statistics", "trainlab.tasks"),
     ("trainlab.validation",),
-    ("trainlab.arguments", "trainlab.console", "trainlab.process_state", "trainlab.processes", "trainlab.randomness"),
+    (
+        "trainlab.arguments",
+        "trainlab.console",
+        "trainlab.ending",
+        "trainlab.process_state",
+        "trainlab.processes",
+        "trainlab.randomness",
+    ),
     ("trainlab.passwords", "trainlab.programs"),
     ("trainlab",),
 )

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from run_folders import outcome
 from trainlab.runs.result import Result
-from trainlab.sweep.executors.local import limits, run_items
+from trainlab.sweep.executors.executor import Program
+from trainlab.sweep.executors.local import LocalExecutor, limits
 from trainlab.sweep.folder import positions_folder
 from trainlab.sweep.plan import (
     CONTINUE,
@@ -29,6 +30,7 @@ from trainlab.sweep.plan import (
 )
 from trainlab.sweep.progress import Lines, LiveTable, shown_jobs, summary
 from trainlab.sweep.resources import Memory
+from trainlab.sweep.run_items import run_items
 from trainlab.sweep.state import State
 from trainlab.sweep.time_left import seconds_left
 from trainlab.tasks.metrics import Metric
@@ -194,7 +196,9 @@ def test_a_job_has_as_many_gpus_as_devices_and_no_other_job_has_them_meanwhile(t
         tick = ended = say = lambda *_: None
 
     state = State([item.jobs[0] for item in items], slots=4)
-    assert not run_items(items, work, state, gpus=3, stop_early=False, watch=Quiet(), folder=tmp_path)
+    executor = LocalExecutor()
+    with executor.opened(Program(tmp_path, work), 4, gpus=3) as notices:
+        assert not run_items(items, executor, state, notices, stop_early=False, watch=Quiet())
     taken: set[str] = set()
     most, counts = 0, {}
     for line in log.read_text().splitlines():
@@ -346,9 +350,9 @@ def test_the_end_of_an_item_is_reported_when_none_of_its_jobs_runs(tmp_path):
 
     for one in state.jobs:
         one.folder.mkdir()
-    assert not run_items(
-        state.items, lambda item, share: None, state, 0, stop_early=False, watch=Watch(), folder=tmp_path
-    )
+    executor = LocalExecutor()
+    with executor.opened(Program(tmp_path, lambda item, share: None), 1, gpus=0) as notices:
+        assert not run_items(state.items, executor, state, notices, stop_early=False, watch=Watch())
     assert seen == [(number, {}, [0, 1, 2]) for number in range(3)]
 
 

@@ -181,7 +181,7 @@ def test_global_step_counts_the_progress_of_manual_optimization():
 def test_an_epoch_that_is_counted_at_once_leaves_the_counts_of_one_that_was_made_step_by_step():
     class AtOnce(Plain):
         def on_train_batch_start(self, batch, batch_idx):
-            count_epoch(self.trainer, BATCHES)
+            count_epoch(self.trainer, BATCHES, True)
 
         def make_steps(self, batch, batch_idx):
             pass
@@ -197,7 +197,8 @@ def test_an_epoch_that_is_counted_at_once_leaves_the_counts_of_one_that_was_made
 def test_an_epoch_that_max_steps_ends_is_counted_at_once_as_step_by_step():
     class AtOnce(Plain):
         def on_train_batch_start(self, batch, batch_idx):
-            count_epoch(self.trainer, min(BATCHES, self.trainer.max_steps - self.trainer.global_step))
+            steps = min(BATCHES, self.trainer.max_steps - self.trainer.global_step)
+            count_epoch(self.trainer, steps, steps == BATCHES)
 
         def make_steps(self, batch, batch_idx):
             pass

@@ -1,5 +1,7 @@
 """An item of a sweep in a process of its own, which was not forked from that of the sweep."""
 
+import contextlib
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,10 @@ from omegaconf import DictConfig
 
 from hydra_plugins.trainlab._jobs import Jobs
 from hydra_plugins.trainlab._sweep import run_jobs
+from trainlab.ending import ending
 from trainlab.processes import INTERRUPTED, THREADS
+from trainlab.runs.starts import note_start
+from trainlab.sweep import slurm_job
 from trainlab.sweep.items import ItemFolder
 from trainlab.sweep.plan import RUN, Item, Job
 
@@ -23,7 +28,12 @@ def run_item(
     task_function: TaskFunction,
     config: DictConfig,
 ) -> int:
-    """Run the jobs of an item and record how it has ended. Returns the exit status."""
+    """Run the jobs of an item and record how it has ended. Returns the exit status.
+
+    An item that the scheduler ends before its jobs have ended is cut short: SLURM starts it again, or the sweep does.
+    """
+    with contextlib.suppress(OSError):
+        os.setsid()  # Ctrl-C at the terminal is the sweep's, and its end is not this one's
     signal.signal(signal.SIGINT, signal.default_int_handler)
     files.write_started()  # before it is looked whether it may start: the sweep does the same in the other order
     if files.is_forbidden:
@@ -33,16 +43,29 @@ def run_item(
     names = {job.number: str(job.folder.relative_to(jobs.sweep_dir)) for job in item.jobs}
     jobs = Jobs(hydra_context, task_function, config, 0, names)
     torch.set_num_threads(int(about["environment"][THREADS]))
+    starts = [note_start(job.folder) for job in item.jobs]
     status, errors = 0, dict[int, dict[str, str]]()
     try:
-        errors = run_jobs(jobs, item)
+        with ending.heeded_by(_end_now):
+            if ending.at_s is not None:
+                raise KeyboardInterrupt
+            errors = run_jobs(jobs, item)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     folders = {job.number: str(job.folder) for job in item.jobs}
-    files.write_ended(status, {folders[number]: error for number, error in errors.items()})
+    cut_short = status != 0 and ending.at_s is not None
+    if cut_short and max(starts) > about["restarts"]:
+        reason = f"started {max(starts)} times without a new checkpoint; give it more time, or smaller epochs"
+        files.write_ended(INTERRUPTED, {}, reason=reason)
+    elif not (cut_short and slurm_job.job_id() and slurm_job.requeue()):
+        files.write_ended(status, {folders[number]: error for number, error in errors.items()}, cut_short)
     return status
+
+
+def _end_now(left_s: float) -> None:
+    raise KeyboardInterrupt
 
 
 def _item(about: Mapping[str, Any]) -> Item:

@@ -94,9 +94,7 @@ def launch_trainings(
             if most_together != 1 and len(state.waiting) > 1 and items:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
             with executor.opened(program, slots, gpus) as notices:
-                interrupted = run_items(
-                    items, executor, state, notices, on_failure == "stop", watch, attached, detach
-                )
+                interrupted = run_items(items, executor, state, notices, on_failure == "stop", watch, attached, detach)
         finally:
             watch.close()
         message = "" if interrupted or detach else _describe_failures(jobs, state)
@@ -325,9 +323,7 @@ def _describe_failures(jobs: Jobs, state: State) -> str:
     return "; ".join([summary(state), *messages]) if messages else ""
 
 
-def _returns(
-    jobs: Jobs, state: State, runs: Mapping[Job, int], failure: SweepFailed, detach: bool
-) -> list[JobReturn]:
+def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int], failure: SweepFailed, detach: bool) -> list[JobReturn]:
     """Returns for Hydra's sweepers: the objective of each job, or the one ``failure`` of the sweep.
 
     ``runs`` maps each job to the number of its run, which aliases share. A sweep that was detached has not failed.

@@ -1,6 +1,7 @@
 """Runs one item of a sweep, as executors for other machines have it done. Imported at every start."""
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from trainlab.cli import load_libraries
+from trainlab.ending import ending
 from trainlab.processes import FOREIGN_VARIABLES
 from trainlab.runs import notices
+from trainlab.sweep import slurm_job
 from trainlab.sweep.items import NOTICES, ItemFolder
 from trainlab.training.step_report import VARIABLE
 
@@ -34,6 +37,7 @@ class ItemSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the item."""
+        ending.watch(_seconds_left)  # before libraries are imported, which takes a while
         about = self._item.describe()
         for name in FOREIGN_VARIABLES:
             os.environ.pop(name, None)
@@ -46,6 +50,14 @@ class ItemSweeper(Sweeper):
         from hydra_plugins.trainlab._item import run_item
 
         sys.exit(run_item(self._item, about, *self._given))
+
+
+def _seconds_left(number: int) -> float:
+    """Until this process is ended, when a signal has announced that."""
+    if slurm_job.job_id():
+        return slurm_job.seconds_left()
+    is_time_limit = number == signal.SIGUSR2
+    return float(os.environ.get("SUBMITIT_LOCAL_SIGNAL_DELAY_S", 0.0)) if is_time_limit else 0.0
 
 
 @dataclass

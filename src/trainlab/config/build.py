@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
+from trainlab.callbacks.end_in_time import EndInTime
 from trainlab.callbacks.progress import StepReporter
 from trainlab.config.construct import Config, construct, target_of
 from trainlab.config.learners import Learner
@@ -23,6 +24,7 @@ from trainlab.config.renamed import describe_renamed
 from trainlab.config.run_config import RunConfig
 from trainlab.config.validation import check_settings, is_on_cpu
 from trainlab.data import TrainingData
+from trainlab.ending import ending
 from trainlab.loggers.run_loggers import LeaveLoggersOpen, RunLoggers, check_logger, late_arguments
 from trainlab.randomness import seeded_for_data
 from trainlab.runs.checkpoints import AtomicCheckpointIO
@@ -94,6 +96,8 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
         from trainlab.callbacks.pruning import Pruning  # which needs Optuna
 
         callbacks.append(Pruning(**config["sweep"]["trial"], objective=config["sweep"]["objective"]))
+    if ending.is_watched:
+        callbacks.append(EndInTime(context.stop, learner.whole_epochs))
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
     callbacks.append(LeaveLoggersOpen())
     kept = [] if options.get("fast_dev_run") else [name for name, settings in config["logger"].items() if settings]

@@ -7,7 +7,6 @@ together, once all members wait for them. So a member writes what its solo run w
 import contextlib
 import ctypes
 import gc
-import itertools
 import signal
 import threading
 import time
@@ -21,10 +20,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trainlab.data import TrainingData
+from trainlab.ending import Pace, ending
 from trainlab.population.stack import Stack
 from trainlab.processes import signals_handled
 from trainlab.training.context import RunContext, StopRequest
-from trainlab.training.lightning_internals import count_epoch
+from trainlab.training.lightning_internals import count_epoch, end_epoch_here
 from trainlab.training.module import TaskModule
 from trainlab.training.step_report import StepReport
 
@@ -68,7 +68,8 @@ class Population:
         _share_free_memory()
         self.num_threads = torch.get_num_threads()
         self.stop = StopRequest()
-        self._stop_at_once = False
+        self._stop_at_once = self._stops_inside = False
+        self._pace = Pace()
         self._choose, self._before_step, self.stacked, self._at_once = choose, before_step, stacked, at_once
         self._images: TrainingData | None = None  # of the first member
         self._stack: Stack | None = None
@@ -81,7 +82,7 @@ class Population:
 
     def run(self) -> list[Any]:
         """What each work returned, or the exception that it raised."""
-        with signals_handled(self._request_stop):
+        with signals_handled(self._request_stop), ending.heeded_by(self._end_in_time):
             for member in self._members:
                 if self.interrupted:
                     member.outcome = KeyboardInterrupt()
@@ -109,16 +110,16 @@ class Population:
 
     def _train_epoch(self, modules: list[TaskModule]) -> None:
         """Make the steps of an epoch of all ``modules``; those that `max_steps` ends at another step separately."""
-        by_steps: dict[int, list[TaskModule]] = {}
+        by_steps: dict[tuple[int, int], list[TaskModule]] = {}
         for module in modules:
-            by_steps.setdefault(module.steps_to_make, []).append(module)
-        for steps, own in by_steps.items():
+            by_steps.setdefault((module.batches_made, module.steps_to_make), []).append(module)
+        for (start, steps), own in by_steps.items():
             if len(by_steps) > 1:
                 self._stack = None  # a compiled step changes the rows of all who do not make it
-            self._make_steps(own, steps)
+            self._make_steps(own, start, steps)
 
-    def _make_steps(self, modules: list[TaskModule], steps: int) -> None:
-        """Make the first ``steps`` steps of an epoch of all ``modules``."""
+    def _make_steps(self, modules: list[TaskModule], start: int, steps: int) -> None:
+        """Make the steps from ``start`` to ``steps`` of an epoch of all ``modules``."""
         if torch.get_num_threads() != self.num_threads:
             torch.set_num_threads(self.num_threads)
         held, rows = self._stack.members if self._stack else (), rows_for(modules)
@@ -129,21 +130,29 @@ class Population:
             for module, place in zip(modules, self._stack.places, strict=True):
                 module.row, module.rows = place, rows
         with modules[0].trainer.precision_plugin.forward_context():  # Lightning's, around a step of a solo run
-            before_step = self._before_steps(len(modules), max(module.current_epoch for module in modules), steps)
-            losses, scores, sizes = self._stack.train_epoch({*modules}, steps, before_step)
+            before_step = self._before_steps(len(modules), max(m.current_epoch for m in modules), start, steps)
+            losses, scores, sizes = self._stack.train_epoch({*modules}, start, steps, before_step)
+            self._pace.done()
+        made = len(sizes) if self._stops_inside else steps - start  # fewer, too, if no loss is finite any more
         for module, own, score in zip(self._stack.members, losses.unbind(1), scores, strict=True):
             if module in modules:
                 module.take_epoch(own, score, sizes)
-                count_epoch(module.trainer, steps)
+                count_epoch(module.trainer, made, start + made == module.steps_per_epoch)
+                if start + made < steps:
+                    end_epoch_here(module.trainer)
 
-    def _before_steps(self, members: int, epoch: int, steps: int) -> Callable[[], None]:
-        """What is called before each step of an epoch."""
-        made = itertools.count()
+    def _before_steps(self, members: int, epoch: int, start: int, steps: int) -> Callable[[], bool]:
+        """What is called before each step of an epoch; it returns whether to stop inside it."""
+        self._pace.begin(steps - start)
+        if ending.at_s is not None:  # not all members had ended their epoch
+            self._end_in_time(ending.at_s - time.monotonic())
 
-        def before_step() -> None:
-            if self._report and (batch := next(made)):
+        def before_step() -> bool:
+            self._pace.made += 1
+            if self._report and (batch := start + self._pace.made):
                 self._report.made(epoch, batch, steps)
             self.check(members)
+            return self._stops_inside
 
         return before_step
 
@@ -168,7 +177,15 @@ class Population:
         """`time.population` of a member's result: the number of members, and wall seconds so far."""
         return {"members": len(self._members), "wall_s": time.perf_counter() - self.started}
 
-    def _request_stop(self, number: int, _: Any) -> None:
+    def _end_in_time(self, left_s: float) -> None:
+        """Where the end of the process is announced: stop after the epoch, or save inside it."""
+        self.stop.requested = True
+        self._stops_inside |= not self._pace.fits(left_s)
+
+    def _request_stop(self, number: int, frame: Any) -> None:
+        if number == signal.SIGTERM and ending.is_watched:
+            ending.announce(number, frame)
+            return
         self._stop_at_once |= self._at_once or self.interrupted or number == signal.SIGTERM
         self.stop.requested = True
 

@@ -65,19 +65,22 @@ class Stack:
         self._root = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
 
     def train_epoch(
-        self, active: set[TaskModule], steps: int, before_step: Callable[[], None]
+        self, active: set[TaskModule], start: int, steps: int, before_step: Callable[[], bool]
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """Make the first ``steps`` steps of an epoch of the members ``active``, fewer if no loss is finite any more.
+        """Make the steps from ``start`` to ``steps`` of an epoch of the members ``active``.
+
+        They are fewer if no loss is finite any more, or the epoch is stopped; at least one is made.
 
         A member whose loss is not finite is no longer updated after the next check.
 
         Args:
             active: the members that have not left.
-            steps: to be made.
-            before_step: called before each; what it raises ends the epoch.
+            start: steps of the epoch that have been made.
+            steps: that are to be made in all.
+            before_step: called before each; returns whether the epoch is stopped. What it raises ends it.
 
         Returns:
-            losses (steps, members), sums of scores (members,), images of each batch.
+            losses (steps made now, members), sums of scores of the epoch so far (members,), images of each batch.
         """
         device, count = self.values.device, len(self.rows)
         some = next(member for member in self.members if member in active)
@@ -87,23 +90,25 @@ class Stack:
         self._separate |= self._in_one and streams.count > 1
         for member in self.members:
             member.separate = self._separate
-        losses = torch.zeros(steps, count, dtype=torch.float32, device=device)  # as those of a solo run
+        losses = torch.zeros(steps - start, count, dtype=torch.float32, device=device)  # as those of a solo run
         scores = torch.zeros(count, dtype=torch.float64, device=device)
+        scores[self.places] = torch.stack([member.score_so_far for member in self.members]).to(scores)
         # Random draws are functions of the step in the whole training.
         per_epoch = some.steps_per_epoch
         first = torch.tensor([member.current_epoch * per_epoch for member in self.rows], device=device)
         sizes: list[int] = []
         active, checked = set(active), 0  # steps whose losses were looked at
-        for step in range(steps):
-            before_step()
+        for step in range(start, steps):
+            if before_step() and sizes:
+                break
             images, targets = streams.batch(step)
             x = streams.to_members(scale(images).reshape(*targets.shape[:2], -1))
             loss, score = self._step(active, first + step, x, streams.to_members(targets))
-            losses[step] = loss
+            losses[step - start] = loss
             scores += score
             sizes.append(targets.shape[1])
             if checks_loss(step + 1, device):
-                latest, checked = losses[checked : step + 1], step + 1
+                latest, checked = losses[checked : len(sizes)], len(sizes)
                 if not math.isfinite(latest.sum()):
                     finite = zip(self.members, latest.isfinite().all(0)[self.places].tolist(), strict=True)
                     active &= {member for member, is_finite in finite if is_finite}

@@ -63,9 +63,12 @@ class ItemFolder:
         about = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
         write_json(self.path / _STARTED, about)
 
-    def write_ended(self, status: int, errors: Mapping[str, dict[str, str]], cut_short: bool = False) -> None:
+    def write_ended(
+        self, status: int, errors: Mapping[str, dict[str, str]], cut_short: bool = False, reason: str = ""
+    ) -> None:
         """Record how it has ended: exit status, errors by folder of the run, whether it has not had enough time."""
-        write_json(self.path / _ENDED, {"status": status, "errors": {**errors}, "cut_short": cut_short})
+        about = {"status": status, "errors": {**errors}, "cut_short": cut_short, "reason": reason}
+        write_json(self.path / _ENDED, about)
 
     def forbid(self) -> None:
         """Keep it from starting, if it has not."""
@@ -107,8 +110,8 @@ def check_executor(sweep: Path, name: str) -> None:
         submitted = item.submitted()
         if submitted and submitted["executor"] != name:
             raise ValueError(
-                f"jobs of this sweep were submitted by sweep/executor={submitted['executor']}, got {name}; set that, or "
-                f"cancel them and remove {item.path.parent}"
+                f"jobs of this sweep were submitted by sweep/executor={submitted['executor']}, got {name}; set that, "
+                f"or cancel them and remove {item.path.parent}"
             )
 
 

@@ -43,10 +43,11 @@ class EpochSums:
         return len(self.sizes) == len(self.losses)
 
     def take(self, losses: Tensor, scores: Tensor, sizes: list[int]) -> None:
-        """Take the sums of an epoch all at once; ``losses`` may be fewer than all batches."""
-        self.losses[: len(losses)] = losses
-        self.scores += scores
-        self.sizes = sizes
+        """Take those of the batches that follow, ``losses`` and ``sizes``, and of all so far, ``scores``."""
+        start = len(self.sizes)
+        self.losses[start : start + len(losses)] = losses
+        self.scores.copy_(scores)
+        self.sizes = [*self.sizes, *sizes]
 
     def first_not_finite(self) -> int | None:
         """The first batch since the last call whose loss is NaN or infinite. Waits for the device."""

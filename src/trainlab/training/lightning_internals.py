@@ -107,10 +107,11 @@ def count_step(trainer: Trainer) -> None:
     progress.increment_completed()
 
 
-def count_epoch(trainer: Trainer, steps: int) -> None:
-    """In the first batch of an epoch: count ``steps`` batches and optimizer steps, and take this one for their last.
+def count_epoch(trainer: Trainer, steps: int, is_whole: bool) -> None:
+    """In a batch of an epoch: count ``steps`` batches and optimizer steps from it on, and take it for their last.
 
-    Gain: the epochs of a population are trained together, outside the loops of its members.
+    ``is_whole``: whether the epoch has all its batches then. Gain: the epochs of a population are trained together,
+    outside the loops of its members.
     """
     loop = trainer.fit_loop.epoch_loop
     optimizer = loop.manual_optimization.optim_step_progress
@@ -120,7 +121,7 @@ def count_epoch(trainer: Trainer, steps: int) -> None:
     for counts in (optimizer.total, optimizer.current):
         counts.ready += steps
         counts.completed += steps
-    loop.batch_progress.is_last_batch = steps == trainer.num_training_batches  # and `max_steps` has not ended it before
+    loop.batch_progress.is_last_batch = is_whole  # and nothing has ended it before
     loop._batches_that_stepped += steps - 1
 
 
@@ -240,6 +241,21 @@ def batches_trained(trainer: Trainer) -> tuple[int, bool]:
     """Batches of the current epoch so far, and whether they are all. Gain: data loaders may not know how many."""
     loop = trainer.fit_loop.epoch_loop
     return loop.batch_progress.current.ready, loop._num_ready_batches_reached()
+
+
+def end_epoch_after_step(trainer: Trainer) -> None:
+    """End the training with the optimizer step that is being made, inside the epoch. Gain: no step of it is lost."""
+    _end_at(trainer, trainer.global_step + 1)
+
+
+def end_epoch_here(trainer: Trainer) -> None:
+    """End the training with the latest optimizer step. Gain: the same, where epochs are trained together."""
+    _end_at(trainer, trainer.global_step)
+
+
+def _end_at(trainer: Trainer, step: int) -> None:
+    loop = trainer.fit_loop.epoch_loop
+    loop.max_steps = step if loop.max_steps < 0 else min(loop.max_steps, step)
 
 
 def lacks_psutil(callback: DeviceStatsMonitor, on_cpu: bool) -> bool:

@@ -202,9 +202,20 @@ class TaskModule(FastHookNames, lightning.LightningModule):
 
     @property
     def steps_to_make(self) -> int:
-        """Steps of the current epoch that have one batch each, up to `max_steps`."""
+        """Steps of the current epoch, which have one batch each, up to `max_steps`."""
         trainer, steps = self.trainer, self.steps_per_epoch
-        return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps - trainer.global_step)
+        left = trainer.max_steps - trainer.global_step
+        return steps if trainer.max_steps < 0 else min(steps, self.batches_made + left)
+
+    @property
+    def batches_made(self) -> int:
+        """Batches of the current epoch so far."""
+        return len(self._sums.sizes)
+
+    @property
+    def score_so_far(self) -> Tensor:
+        """(), sum of the scores of these batches."""
+        return self._sums.scores
 
     @property
     def batches(self) -> Batches:
@@ -390,11 +401,11 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         self.step_schedule("step")
 
     def take_epoch(self, losses: Tensor, scores: Tensor, sizes: list[int]) -> None:
-        """Take the sums of an epoch whose steps `EpochSteps` has made.
+        """Take the sums of steps that `EpochSteps` has made.
 
         Args:
-            losses: (steps,) mean loss of each batch; fewer than all batches if one was not finite.
-            scores: (), their sum, as of correct predictions.
+            losses: (steps,) mean loss of each batch; fewer than all batches if one was not finite, or it was stopped.
+            scores: (), the sum over the epoch so far, as of correct predictions.
             sizes: images of each batch.
         """
         self._sums.take(losses, scores, sizes)

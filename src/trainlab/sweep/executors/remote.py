@@ -1,16 +1,18 @@
 """Runs items as command lines in processes that outlive this one, on this machine or others."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import sys
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainlab.processes import INTERRUPTED, SHARE, THREADS
+from trainlab.runs.starts import note_start, starts_in_a_row
 from trainlab.sweep.executors.executor import (
     CANCEL,
     LEAVE,
@@ -68,6 +70,7 @@ class RemoteExecutor(Executor[Remote]):
         cpus: threads of an item, for each of its devices.
         mem_gb: memory of an item in GiB; None for what the scheduler gives.
         gpus: of an item.
+        restarts: how often in a row a run is started again without a new checkpoint.
         on_interrupt: what Ctrl-C does to running jobs: stop (after their epoch, saved), leave or cancel.
 
     Attributes:
@@ -79,23 +82,26 @@ class RemoteExecutor(Executor[Remote]):
     queues = False
     name: str
 
-    def __init__(self, cpus: int, mem_gb: float | None, gpus: int, on_interrupt: str) -> None:
+    def __init__(self, cpus: int, mem_gb: float | None, gpus: int, restarts: int, on_interrupt: str) -> None:
         if cpus < 1:
             raise ValueError(f"cpus must be at least 1, got {cpus}; set sweep.executor.cpus")
         if mem_gb is not None and mem_gb <= 0:
             raise ValueError(f"mem_gb must be above 0, got {mem_gb}; set sweep.executor.mem_gb")
         if gpus < 0:
             raise ValueError(f"gpus must be at least 0, got {gpus}; set sweep.executor.gpus")
+        if restarts < 0:
+            raise ValueError(f"restarts must be at least 0, got {restarts}; set sweep.executor.restarts")
         if on_interrupt not in (STOP, LEAVE, CANCEL):
             rule = "on_interrupt must be stop, leave or cancel"
             raise ValueError(f"{rule}, got {on_interrupt!r}; set sweep.executor.on_interrupt")
-        self.cpus, self.mem_gb, self.gpus, self.on_interrupt = cpus, mem_gb, gpus, on_interrupt
+        self.cpus, self.mem_gb, self.gpus = cpus, mem_gb, gpus
+        self.restarts, self.on_interrupt = restarts, on_interrupt
         self._live: list[Remote] = []
         self._failed = False
 
     @abstractmethod
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
-        """Have the command lines started, one for each of ``items``. Returns the ids of those that were, from the first.
+        """Have the command lines started, one for each of ``items``. Returns the ids of the first ones, which were.
 
         Raises:
             NotTaken: none was taken.
@@ -147,7 +153,8 @@ class RemoteExecutor(Executor[Remote]):
             ValueError: the scheduler does not take it, and nothing runs whose end could change that.
         """
         room = len(items) if self.queues and self._program.detach else max(0, self._slots - len(self._live))
-        taken = [item for item in [*items][:room] if item.devices == items[0].devices and item.on_gpu == items[0].on_gpu]
+        needs = [(item.devices, item.on_gpu) for item in items]
+        taken = [*itertools.takewhile(lambda item: (item.devices, item.on_gpu) == needs[0], [*items][:room])]
         if not taken:
             return []
         made = [self._written(item) for item in taken]
@@ -179,7 +186,8 @@ class RemoteExecutor(Executor[Remote]):
         if record := submitted.files.ended():
             errors = {job.number: record["errors"].get(str(job.folder)) for job in submitted.item.jobs}
             known = {number: error for number, error in errors.items() if error}
-            return self._finished(submitted, Ended(record["status"], known, again=record["cut_short"]))
+            ended = Ended(record["status"], known, record["reason"], again=record["cut_short"])
+            return self._finished(submitted, ended)
         seen = self.look(submitted)
         if isinstance(seen, str):
             submitted.gone_since, submitted.status = None, seen
@@ -189,6 +197,11 @@ class RemoteExecutor(Executor[Remote]):
             return submitted.status
         if submitted.files.is_forbidden:
             seen = Ended(INTERRUPTED)
+        elif seen.again:
+            count = note_start if submitted.files.started() is None else starts_in_a_row  # or it was noted there
+            if (starts := max(count(job.folder) for job in submitted.item.jobs)) > self.restarts:
+                reason = f"{seen.reason}; it was started {starts} times without a new checkpoint"
+                seen = replace(seen, again=False, reason=reason)
         return self._finished(submitted, seen)
 
     def ask_to_stop(self, submitted: Remote) -> None:
@@ -247,6 +260,7 @@ class RemoteExecutor(Executor[Remote]):
             "name": self._program.name,
             "command": sys.orig_argv,
             "environment": {**self._program.environment, THREADS: threads, SHARE: threads},
+            "restarts": self.restarts,
             "before": {str(job.folder): before[job.number] for job in item.jobs},
             "jobs": jobs,
         }

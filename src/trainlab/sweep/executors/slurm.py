@@ -27,14 +27,14 @@ _TAKEN_AWAY = {
     "REVOKED": "its cluster has given it up",
 }
 # A signal that comes before the program has handlers of its own does not end it.
-_SHELL = ("sh", "-c", "trap '' INT TERM USR2; exec \"$@\"", "sh")
+_SHELL = ("sh", "-c", "trap '' INT HUP TERM USR2; exec \"$@\"", "sh")
 
 
 class _Submitit(RemoteExecutor):
     """Base of executors that start items through submitit."""
 
-    def __init__(self, cpus: int, mem_gb: float | None, gpus: int, on_interrupt: str) -> None:
-        super().__init__(cpus, mem_gb, gpus, on_interrupt)
+    def __init__(self, cpus: int, mem_gb: float | None, gpus: int, restarts: int, on_interrupt: str) -> None:
+        super().__init__(cpus, mem_gb, gpus, restarts, on_interrupt)
         try:
             import submitit
         except ImportError as error:
@@ -64,7 +64,7 @@ class SlurmExecutor(_Submitit):
         partition: to submit to; None for the default one.
         account: to charge; None for the user's default.
         time_min: time limit in minutes; None for that of the partition.
-        cpus, mem_gb, gpus, on_interrupt: see `RemoteExecutor`.
+        cpus, mem_gb, gpus, restarts, on_interrupt: see `RemoteExecutor`.
         array_size: largest number of jobs of an array.
         warning_s: seconds before a time limit at which a job is warned.
         setup: shell commands before each job, such as "module load cuda".
@@ -86,9 +86,10 @@ class SlurmExecutor(_Submitit):
         warning_s: int = 90,
         setup: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
+        restarts: int = 5,
         on_interrupt: str = STOP,
     ) -> None:
-        super().__init__(cpus, mem_gb, gpus, on_interrupt)
+        super().__init__(cpus, mem_gb, gpus, restarts, on_interrupt)
         if array_size < 1:
             raise ValueError(f"array_size must be at least 1, got {array_size}; set sweep.executor.array_size")
         if time_min is not None and time_min < 1:
@@ -197,7 +198,7 @@ class SlurmLocalExecutor(_Submitit):
 
     Args:
         time_min: time limit in minutes.
-        cpus, mem_gb, gpus, on_interrupt: see `RemoteExecutor`.
+        cpus, mem_gb, gpus, restarts, on_interrupt: see `RemoteExecutor`.
         warning_s: seconds before the time limit at which a job is warned.
     """
 
@@ -210,13 +211,14 @@ class SlurmLocalExecutor(_Submitit):
         mem_gb: float | None = None,
         gpus: int = 0,
         warning_s: int = 90,
+        restarts: int = 5,
         on_interrupt: str = STOP,
     ) -> None:
-        super().__init__(cpus, mem_gb, gpus, on_interrupt)
+        super().__init__(cpus, mem_gb, gpus, restarts, on_interrupt)
         if time_min <= 0:
             raise ValueError(f"time_min must be above 0, got {time_min}; set sweep.executor.time_min")
         # A shell that ignores Ctrl-C at the terminal, and what it starts: it is the sweep's to decide.
-        self._parameters = {"timeout_min": time_min, "signal_delay_s": warning_s, "setup": ["trap '' INT"]}
+        self._parameters = {"timeout_min": time_min, "signal_delay_s": warning_s, "setup": ["trap '' INT HUP"]}
         self._jobs: dict[str, Any] = {}  # of submitit, by id
 
     @property
