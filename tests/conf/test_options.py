@@ -82,6 +82,7 @@ OPTIONS = {
         *("muon", "nadam", "nadam_keras", "radam", "rmsprop", "rprop", "sgd"),
     },
     "scheduler": {"constant", "cosine", "one_cycle", "one_cycle_linear", "plateau", "triangular"},
+    "sweep/executor": {"local", "slurm", "slurm_local"},
     "task": {"classification", "logged", "multilabel", "regression"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }
@@ -89,7 +90,7 @@ CONF = PROJECT / "conf"
 FOUND = {
     str(group.relative_to(CONF)): {option.stem for option in group.glob("*.yaml")}
     for group in CONF.rglob("*")
-    if group.is_dir() and not group.is_relative_to(CONF / "hydra") and group != CONF / "local"
+    if any(group.glob("*.yaml")) and not group.is_relative_to(CONF / "hydra") and group != CONF / "local"
 }
 DEFEATED = {
     f"experiment=exercise/{name}"
@@ -99,7 +100,7 @@ DEFEATED = {
     )
 }
 EACH = [
-    "{}={}".format(*f"{group}/{option}".split("/", 1))
+    f"{group}={option}" if group.startswith("sweep/") else "{}={}".format(*f"{group}/{option}".split("/", 1))
     for group, options in sorted(FOUND.items())
     for option in sorted(options)
 ]
@@ -170,7 +171,8 @@ def test_every_option(option: str, compose: Compose, recwarn: pytest.WarningsRec
 def assert_keys_and_defaults_are_those_of_the_constructor(option: str, cfg: DictConfig) -> None:
     group, _, name = option.partition("=")
     plain = OmegaConf.to_container(cfg, resolve=True)
-    found = list(targets(plain[group])) if group in plain else []
+    section = plain["sweep"]["executor"] if group == "sweep/executor" else plain.get(group)
+    found = list(targets(section))
     assert found or group in ("experiment", "debug") or option in ("lr_search=none", "module=none")
     # the other models are variants of these two, coarse is one of grid, one_cycle_linear of one_cycle
     base = name in ("elu_he", "cnn") or (group != "model" and name not in ("coarse", "one_cycle_linear"))

@@ -12,7 +12,7 @@ from conftest import cases
 from trainlab.data.shapes import Shapes
 from trainlab.population.runner import Population
 from trainlab.run import run
-from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.checkpoints import batches_begun, load_checkpoint
 from trainlab.runs.result import Result
 from trainlab.training.module import TaskModule
 
@@ -181,3 +181,23 @@ def test_members_keep_the_number_of_threads(tmp_path, monkeypatch):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@SOME
+def test_members_that_were_saved_inside_an_epoch_resume_together(works):
+    """As where the end of their process is announced, and the epoch does not fit into what is left of it."""
+    steps = []
+
+    def announce(members):
+        steps.append(members)
+        if len(steps) == STEPS + 11:
+            population._end_in_time(0.0)
+
+    population = Population([partial(run, config(f, *o)) for f, o in works.items()], before_step=announce)
+    assert all(isinstance(outcome, KeyboardInterrupt) for outcome in population.run())
+    for folder in works:
+        saved = load_checkpoint(folder / "checkpoints" / "last.ckpt")
+        assert (saved["epoch"], batches_begun(saved), Result.read(folder).status) == (1, 10, "interrupted")
+    for result in together(works):
+        assert not isinstance(result, BaseException)
+    assert_same_as_undisturbed(works)

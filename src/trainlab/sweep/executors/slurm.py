@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trainlab.processes import INTERRUPTED, count_cores
@@ -85,7 +86,7 @@ class SlurmExecutor(_Submitit):
         array_size: int = 100,
         warning_s: int = 90,
         setup: Sequence[str] = (),
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
         restarts: int = 5,
         on_interrupt: str = STOP,
     ) -> None:
@@ -103,7 +104,7 @@ class SlurmExecutor(_Submitit):
             "signal_delay_s": warning_s,
             "setup": [*setup] or None,
             "stderr_to_stdout": True,
-            "additional_parameters": {str(key).replace("_", "-"): value for key, value in (options or {}).items()},
+            "additional_parameters": {str(key).replace("_", "-"): value for key, value in options.items()},
         }
         self._states: dict[str, str] = {}  # of the user's jobs, by id
         self._asked_s, self._answers = 0.0, True
