@@ -94,7 +94,7 @@ def result_cells(group: Group) -> list[Cell]:
 def epochs_ratio(old: Group, new: Group) -> Ratio | None:
     """Epochs of the new one to a loss that both reach, over the old one's; None where a run does not beat guessing."""
     found = compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
-    return found.common_epochs_ratio if found else None
+    return found.epochs_ratio if found else None
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:

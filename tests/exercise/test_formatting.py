@@ -27,6 +27,7 @@ NOISY = {1: 49.0, 2: 51.5, 3: 50.0}
         (NOISY, LOW, "not distinguishable"),
         ({1: 50.0}, {1: 52.0}, "unknown"),
         ({1: 52.0, 2: 52.0}, {1: 50.0, 2: 50.0}, "unknown"),
+        (HIGH | {2: float("nan")}, LOW, "unknown"),
     ],
 )
 def test_a_verdict_for_each_outcome(first: dict[int, float], second: dict[int, float], said: str):

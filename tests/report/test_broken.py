@@ -113,7 +113,7 @@ def test_completed_runs_without_an_accuracy_are_ranked_and_not_compared(study: P
     assert [group.label for group in findings.compared] == ["selu"]
     assert findings.pairs == []
     write_report([study])
-    assert "| elu | - | - | 3 | - |" in (study / "report.md").read_text()
+    assert "| elu | - | - | 0 of 3 | - |" in (study / "report.md").read_text()
 
 
 def test_a_run_given_twice_counts_once_and_parts_of_a_run_are_no_runs(study: Path):

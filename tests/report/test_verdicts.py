@@ -1,3 +1,4 @@
+import csv
 import statistics
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from trainlab.report.formatting import format_p
 from trainlab.report.group_table import answer_text
 from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
+from trainlab.report.tables import group_tables
+from trainlab.report.write import write_report
 
 BN, ELU, SELU = (0.5350, 0.5296, 0.5286), (0.5030, 0.4946, 0.4978), (0.5018, 0.5032, 0.5048)
 
@@ -58,8 +61,21 @@ def test_a_difference_within_the_noise(pairs_of):
 
 def test_other_seeds_are_named_with_welch(pairs_of):
     pairs = pairs_of(bn=(*BN, 0.54), elu=ELU)
-    assert "(95 %; Welch's t, 4 and 3 runs; p = " in describe_pair(pairs["bn elu"])
+    assert "(95 %; Welch's t, 4 and 3 seeds; p = " in describe_pair(pairs["bn elu"])
     assert "Holm" not in describe_pair(pairs["bn elu"])  # one test is not corrected
+
+
+def test_a_run_without_a_value_is_not_counted(pairs_of, leave, no_figures, tmp_path: Path):
+    pairs_of(bn=BN, elu=ELU[:2])
+    leave("elu3", [0.5], [float("nan")], 3, "elu")
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    (pair,) = findings.pairs
+    assert "Welch's t, 3 and 2 seeds" in describe_pair(pair)
+    (table,) = group_tables(findings)
+    assert [row[table.headings.index("n")][0] for row in table.rows] == ["3", "2 of 3"]
+    write_report([tmp_path], findings=findings)
+    (row,) = csv.DictReader((tmp_path / "pairs.csv").open())
+    assert (row["n_first"], row["n_second"]) == ("3", "2")
 
 
 def test_one_seed_claims_nothing(pairs_of):

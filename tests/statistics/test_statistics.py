@@ -1,15 +1,17 @@
 import math
 
 import pytest
+from scipy import stats
 
 from trainlab.statistics import difference, holm, interval, mcnemar, paired, ratio, welch
 
 A = [0.5296, 0.5286, 0.5350]
 B = [0.4946, 0.4978, 0.5030]
 C = [0.4770, 0.4616, 0.5008, 0.4962, 0.4858, 0.4904]
+D = [*A, 0.5210]
 # Two-sided p and bounds of the interval, as SciPy 1.17.1 gives them.
 PAIRED_A_B = (0.0014646519925296001, 0.027225988462982204, 0.03797401153701776)  # stats.ttest_rel(A, B)
-WELCH_A_C = (0.0002961779930448913, 0.030737669849580512, 0.06079566348375273)  # stats.ttest_ind(equal_var=False)
+WELCH_D_C = (0.00027949318613019835, 0.027915034123379562, 0.05858496587662024)  # stats.ttest_ind(equal_var=False)
 WELCH_A_B = (0.0006090134493972834, 0.023698218951043216, 0.04150178104895682)
 
 
@@ -43,8 +45,8 @@ def test_paired_against_scipy_and_by_hand():
 
 
 def test_welch_against_scipy():
-    found = welch(A, C)
-    assert (found.p, found.mean - found.half_width, found.mean + found.half_width) == pytest.approx(WELCH_A_C, rel=1e-9)
+    found = welch(D, C)
+    assert (found.p, found.mean - found.half_width, found.mean + found.half_width) == pytest.approx(WELCH_D_C, rel=1e-9)
 
 
 def test_the_same_seeds_are_paired_by_seed_whatever_their_order():
@@ -54,8 +56,8 @@ def test_the_same_seeds_are_paired_by_seed_whatever_their_order():
 
 
 def test_other_seeds_are_compared_by_welch_on_all_of_them():
-    for other, reference in ((seeds(B, first=2), WELCH_A_B), (seeds(C), WELCH_A_C)):
-        found = difference(seeds(A), other)
+    for first, other, reference in ((A, seeds(B, first=2), WELCH_A_B), (D, seeds(C), WELCH_D_C)):
+        found = difference(seeds(first), other)
         assert (found.method, found.seeds) == ("Welch", ())
         assert found.p == pytest.approx(reference[0], rel=1e-9)
 
@@ -87,6 +89,29 @@ def test_values_without_any_spread_are_no_certainty(found):
     assert math.isnan(found.half_width)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_values_that_are_not_finite_are_not_tested(bad: float):
+    for found in (
+        difference(seeds([bad, *A[1:]]), seeds(B)),
+        difference(seeds([bad, *A[1:]]), seeds(C)),
+        paired([bad, bad], [0.5, 0.5]),
+    ):
+        assert (found.method, found.reason) == ("none", "a value is not finite")
+
+
+def test_welch_of_very_unequal_numbers_has_the_degrees_of_freedom_of_the_smaller_side():
+    few, many = [0.53, 0.54], [0.50, 0.51, 0.49, 0.50, 0.52]
+    found = welch(few, many)
+    # means 0.535 and 0.504, variances 5e-5 / 2 and 1.3e-4 / 5: t = 0.031 / sqrt(5.1e-5); p of 1 degree of freedom
+    t = 0.031 / math.sqrt(5.1e-5)
+    assert (found.df, found.error) == (1, pytest.approx(math.sqrt(5.1e-5)))
+    assert found.p == pytest.approx(2 / math.pi * math.atan(1 / t))
+    assert welch(A, C).df == welch(C, A).df == 2  # 3 and 6
+    assert welch(D, [*C, 0.5, 0.51, 0.49]).df == 3  # 4 and 9
+    for first, second in ((A, B), (D, C), (D, [*C, 0.5, 0.51])):
+        assert welch(first, second).df == pytest.approx(stats.ttest_ind(first, second, equal_var=False).df)
+
+
 def test_no_ratio_without_any_spread_is_clear():
     found = ratio(seeds([2.0, 2.0]), seeds([4.0, 4.0]))
     assert found.value == pytest.approx(0.5)
@@ -102,9 +127,9 @@ def test_what_has_nothing_in_common_is_not_paired():
 
 def test_welch_keeps_its_degrees_of_freedom_where_variances_are_tiny():
     tiny = 1e-160  # its square is below the smallest float
-    found = welch([0.5, 0.5 + 1e-9], [0.4, 0.4 + 1e-9])
-    assert found.p == pytest.approx(4.999999994737067e-17)  # SciPy's
-    assert welch([0.0, tiny], [0.0, tiny]).p == 1
+    first, second = ([start, start + 1e-9, start + 3e-9] for start in (0.5, 0.4))
+    assert welch(first, second).p == pytest.approx(1.4518519063621876e-31, rel=1e-3, abs=0)  # SciPy's
+    assert welch([0.0, tiny, 0.0], [0.0, tiny, 0.0]).p == 1
 
 
 def test_holm_by_hand():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from trainlab.report.comparisons import Convergence, Pair, TimeToReach, compare_convergence
+from trainlab.report.comparisons import RATIO_ALPHA, Convergence, Pair, TimeToReach, compare_convergence
 from trainlab.report.formatting import format_bounds, format_gap, format_mean, format_metric, format_p, unit_of_gap
 from trainlab.report.groups import OTHER_IMAGES, OTHER_METRIC, Group, overlaps_of, why_not_compared
 from trainlab.statistics import ALPHA, NO_SPREAD, Ratio, ratio
@@ -66,8 +66,14 @@ def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
     return sentences
 
 
-def describe_convergence(first: Group, second: Group) -> str:
-    """Whether the second converges faster, by the epochs and seconds to the first one's best primary metric."""
+def describe_convergence(first: Group, second: Group, ratios: int | None = None) -> str:
+    """How soon the second is as good as the first by the primary metric, and what it takes to a value both reach.
+
+    Args:
+        first: the one compared with.
+        second: the one that is described.
+        ratios: in the whole report; one that may be chance among as many says so.
+    """
     if why_not_compared(first, second):
         return describe_not_compared(first, second)
     metric = first.metrics.primary
@@ -82,24 +88,20 @@ def describe_convergence(first: Group, second: Group) -> str:
     mark = f"{first.label}'s best {metric.label} ({format_metric(found.target, metric)})"
     own = f"{first.label} itself took {_describe_times(found.first, first)}"
     same_mark = found.common == found.target  # for each seed the first one's own best
-    both = "" if same_mark else f" {_describe_common(found, first, second)}"
+    times = _describe_ratios(found, first, second, ratios)
+    both = "" if same_mark else f" {_describe_mark(found)} {second.label} takes {times}."
     n, did = found.second.n, found.second.n - found.second.never
     if not did:
         every = "its one run" if n == 1 else f"any of its {n} runs"
         return f"{second.label} never reached {mark} in {every}; {own}.{both}"
-    if found.second.never:
-        some = (
-            f"{second.label} reached {mark} in {did} of {n} runs, after {_describe_times(found.second, second)}; {own}."
-        )
-        return f"{some} No ratio is given of runs that are chosen by having reached it.{both}"
-    of_epochs = _describe_ratio(found.epochs_ratio, "epochs", first, second, explained=same_mark)
-    of_seconds = _describe_ratio(found.seconds_ratio, "seconds", first, second, explained=same_mark)
+    some = f" in {did} of {n} runs," if found.second.never else ""
     after = _describe_times(found.second, second)
-    return f"{second.label} reached {mark} after {after}; {own}: {of_epochs} and {of_seconds}.{both}"
+    at_mark = f": {times}" if same_mark else ""
+    return f"{second.label} reached {mark}{some} after {after}; {own}{at_mark}.{both}"
 
 
-def describe_epoch_cost(first: Group, second: Group) -> str:
-    """What an epoch costs."""
+def describe_epoch_cost(first: Group, second: Group, ratios: int | None = None) -> str:
+    """What an epoch costs; arguments as for `describe_convergence`."""
     if why_not_compared(first, second):
         return describe_not_compared(first, second)
     a, b = first.of("time", "epoch_s"), second.of("time", "epoch_s")
@@ -111,7 +113,7 @@ def describe_epoch_cost(first: Group, second: Group) -> str:
         within, unclear = "", _no_claim(first, second, timed=True)
     else:
         within = f" (95 %: {format_bounds(times)})"
-        unclear = "" if times.is_clear else "; no difference is shown by these runs"
+        unclear = _describe_chance(times, ratios) if times.is_clear else "; no difference is shown by these runs"
     return (
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
         f"{each}{unclear}."
@@ -166,7 +168,7 @@ def _by(pair: Pair, by: float) -> str:
 
 def _method(pair: Pair) -> str:
     if pair.difference.method == "Welch":
-        return f"Welch's t, {len(pair.first.runs)} and {len(pair.second.runs)} runs"
+        return f"Welch's t, {_counts(pair)}"
     return f"paired t over {pair.first.unit}s {_listed(pair.difference.seeds)}"
 
 
@@ -207,9 +209,15 @@ def _listed(seeds: tuple[int, ...]) -> str:
 
 
 def _seeds(pair: Pair) -> str:
-    a, b = (f"{_count(group)} {group.unit}s" for group in (pair.first, pair.second))
-    same_unit = f" {pair.first.unit}s" if pair.first.unit == pair.second.unit else ""
-    return a if pair.difference.method == "paired" or a == b else f"{a.removesuffix(same_unit)} and {b}"
+    alike = (_count(pair.first), pair.first.unit) == (_count(pair.second), pair.second.unit)
+    return f"{_count(pair.first)} {pair.first.unit}s" if alike else _counts(pair)
+
+
+def _counts(pair: Pair) -> str:
+    """ "4 and 3 seeds", "5 folds and 3 seeds": of which there is a value."""
+    first, second = pair.first, pair.second
+    unit = "" if first.unit == second.unit else f" {first.unit}s"
+    return f"{_count(first)}{unit} and {_count(second)} {second.unit}s"
 
 
 def _without_shared_clock(of: Ratio, first: Group, second: Group) -> Ratio:
@@ -246,25 +254,33 @@ def _and(texts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
 
 
-def _describe_common(found: Convergence, first: Group, second: Group) -> str:
-    """Ratios to a value that is the same to both."""
-    epochs = _describe_ratio(found.common_epochs_ratio, "epochs", first, second)
-    seconds = _describe_ratio(found.common_seconds_ratio, "seconds", first, second)
+def _describe_mark(found: Convergence) -> str:
+    """The value that both reach."""
     metric = found.metric
     better = metric.by_mode("higher", "lower")
-    mark = f"the {better} of the two best {metric.values} ({format_metric(found.common, metric)})"
-    return f"To {mark} {second.label} takes {epochs} and {seconds}."
+    return f"To the {better} of the two best {metric.values} ({format_metric(found.common, metric)})"
 
 
-def _describe_ratio(of: Ratio, unit: str, first: Group, second: Group, explained: bool = True) -> str:
-    """A ratio of two groups with its interval; why it has none only if that is to be ``explained``."""
+def _describe_ratios(found: Convergence, first: Group, second: Group, ratios: int | None) -> str:
+    """Epochs and seconds to the value that both reach, each with its interval or why it has none."""
+    epochs = _describe_ratio(found.epochs_ratio, "epochs", first, second, ratios)
+    return f"{epochs} and {_describe_ratio(found.seconds_ratio, 'seconds', first, second, ratios)}"
+
+
+def _describe_ratio(of: Ratio, unit: str, first: Group, second: Group, ratios: int | None) -> str:
     if unit == "seconds":
         of = _without_shared_clock(of, first, second)
     if math.isnan(of.value):
         return f"an unknown share of the {unit}"
     if math.isnan(of.low):
-        return f"{of.value:.2f} times the {unit}{_no_claim(first, second, unit == 'seconds') if explained else ''}"
-    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)})"
+        return f"{of.value:.2f} times the {unit}{_no_claim(first, second, unit == 'seconds')}"
+    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)}{_describe_chance(of, ratios)})"
+
+
+def _describe_chance(of: Ratio, ratios: int | None) -> str:
+    """That one whose interval excludes 1 may be chance among ``ratios``; "" where it is not, or includes 1."""
+    may_be = ratios is not None and of.is_clear and of.p * ratios >= RATIO_ALPHA
+    return f"; among {ratios} ratios that may be chance" if may_be else ""
 
 
 def _no_claim(first: Group, second: Group, timed: bool = False) -> str:

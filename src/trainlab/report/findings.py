@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from trainlab.report.answer import Standing, count_statuses, describe_lost, describe_only, standings
-from trainlab.report.comparisons import Pair, by_metric, compare_all
+from trainlab.report.comparisons import RATIO_ALPHA, RATIOS, Pair, by_metric, compare_all
 from trainlab.report.descriptions import (
     describe_convergence,
     describe_epoch_cost,
@@ -32,9 +32,10 @@ MAX_MC_DROPOUT_RUNS = 20
 QUESTIONS = ("Is it converging faster?", "Is the model better?", "What does an epoch cost?")
 _QUESTIONS_NOTE = (
     "Of A compared with B: the first answer times A until it is as good as the best {label} of B, of the same seed "
-    "where B has it. That favours A; the fair comparison is the second, to a value that both reach: the {higher} of "
-    "the two best {values}. In brackets: the lowest and the highest seed. Times include validation; those of an epoch "
-    "are medians. Ratios are geometric means; their intervals are 95 %, without correction for the number of pairs."
+    "where B has it. That favours A, so ratios are to a value that both reach: the {higher} of the two best {values}. "
+    "In brackets: the lowest and the highest seed. Times include validation; those of an epoch are medians. Ratios are "
+    "geometric means with the 95 % interval of that ratio alone; one that excludes 1 is said to be possible chance if "
+    "its p is not below {alpha}, corrected for the {ratios} ratios of all pairs by Bonferroni's method."
 )
 _NOISE_NOTE = (
     "Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test. p is corrected "
@@ -129,10 +130,15 @@ class Findings:
         if why_not_compared(first, second) == OTHER_METRIC:
             return [describe_not_compared(first, second)] * len(QUESTIONS)
         return [
-            describe_convergence(first, second),
+            describe_convergence(first, second, self.ratios),
             describe_pair(self.pair(first, second)),
-            describe_epoch_cost(first, second),
+            describe_epoch_cost(first, second, self.ratios),
         ]
+
+    @property
+    def ratios(self) -> int:
+        """How many ratios of epochs and times there are."""
+        return RATIOS * len(self.pairs)
 
     def pair(self, first: Group, second: Group) -> Pair:
         """The comparison of two groups, in the order in which it was made."""
@@ -209,7 +215,8 @@ class Findings:
     def questions_note(self) -> str:
         """How the three questions are answered."""
         of = self.metrics.primary
-        return _QUESTIONS_NOTE.format(label=of.label, values=of.values, higher=of.by_mode("higher", "lower"))
+        words = {"label": of.label, "values": of.values, "higher": of.by_mode("higher", "lower")}
+        return _QUESTIONS_NOTE.format(**words, alpha=RATIO_ALPHA, ratios=self.ratios)
 
     def method_notes(self) -> list[str]:
         """How each figure is computed, and what the noise is made of."""

@@ -93,9 +93,11 @@ class Group:
 
     def of(self, kind: str, name: str) -> dict[int, float]:
         """A figure of ``metrics`` or ``time`` by seed or fold, of the runs with a finite one."""
+        return self.by_unit(self._by_run(kind, name))
+
+    def _by_run(self, kind: str, name: str) -> dict[int, float]:
         figures = {key: getattr(run.result, kind).get(name) for key, run in self.runs.items()}
-        found = {key: float(figure) for key, figure in figures.items() if figure is not None and isfinite(figure)}
-        return self.by_unit(found)
+        return {key: float(figure) for key, figure in figures.items() if figure is not None and isfinite(figure)}
 
     def summary(self, kind: str, name: str) -> Interval:
         """Mean and interval of a figure over the seeds or folds."""
@@ -110,6 +112,11 @@ class Group:
     def compared(self) -> dict[int, float]:
         """The metric that it is compared by, by seed or fold."""
         return self.of("metrics", self.metrics.compared_by.key)
+
+    @property
+    def num_compared(self) -> int:
+        """Number of its completed runs with a finite value of that metric."""
+        return len(self._by_run("metrics", self.metrics.compared_by.key))
 
     @property
     def comparison(self) -> Interval:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainlab.report.comparisons import MAX_DESCRIBED, Pair
+from trainlab.report.comparisons import Pair
 from trainlab.report.descriptions import format_epoch_seconds
 from trainlab.report.findings import Findings
 from trainlab.report.formatting import (
@@ -125,7 +125,7 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
                 *_texts(group.label),
                 _mean(group, compared),
                 _interval(found, compared),
-                (_count(group), len(group.runs)),
+                (_count(group), group.num_compared),
                 *([_behind(pair)] if behind else []),
                 *([_p(pair)] if tested else []),
                 (_amount(found.sd, compared), found.sd),
@@ -155,9 +155,9 @@ def _mean(group: Group, metric: Metric) -> Cell:
 
 
 def _count(group: Group) -> str:
-    """How many of the runs of a group are completed."""
-    n, others = len(group.runs), len(group.others)
-    return f"{n} of {n + others}" if others else str(n)
+    """How many of the runs of a group are in its mean."""
+    n, all_runs = group.num_compared, len(group.runs) + len(group.others)
+    return str(n) if n == all_runs else f"{n} of {all_runs}"
 
 
 def _pairs(pairs: Collection[Pair]) -> str:
@@ -224,16 +224,10 @@ def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
     left = f" The first {len(shown)} of {len(groups)} groups; all pairs are in pairs.csv." if shown != groups else ""
     note = (
         f"Above the diagonal: how much the row is ahead of the column, in {unit}{metric.label}, ± half of the 95 % "
-        f"interval of that pair alone; * where it is significant. Below: p, corrected by Holm over {_family(groups)}"
+        "interval of that pair alone; * where it is significant. Below: p, corrected by Holm over all pairs"
         f"{untested}.{left}"
     )
     return Table(["", *map(str, range(1, len(shown) + 1))], rows, note, is_sorted=False)
-
-
-def _family(compared: Sequence[Group]) -> str:
-    if len(compared) <= MAX_DESCRIBED:
-        return "all pairs"
-    return f"the pairs with {compared[0].label}, and over all pairs for the others"
 
 
 def settings_table(findings: Findings) -> Table:

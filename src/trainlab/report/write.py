@@ -94,8 +94,8 @@ def _pair_rows(findings: Findings) -> Iterable[dict[str, Any]]:
         yield {
             "first": pair.first.label,
             "second": pair.second.label,
-            "n_first": len(pair.first.runs),
-            "n_second": len(pair.second.runs),
+            "n_first": len(pair.first.compared),
+            "n_second": len(pair.second.compared),
             f"{pair.metric.key}_difference": pair.difference.mean,
             "half_width_95": pair.difference.half_width,
             "p": pair.difference.p,

@@ -3,22 +3,52 @@
 The bootstrap over images, `trainlab.statistics.bootstrap`, needs torch and is imported from there.
 """
 
-from trainlab.statistics.effect_sizes import Ratio, ratio
+from trainlab.statistics.effect_sizes import EffectSize, Ratio, effect_size, ratio
+from trainlab.statistics.images import Share, over_images, over_seeds_and_images, share_of_images
 from trainlab.statistics.intervals import LEVEL, Interval, interval
-from trainlab.statistics.tests import ALPHA, NO_SPREAD, Difference, difference, holm, mcnemar, paired, welch
+from trainlab.statistics.permutations import SignFlip, sign_flip
+from trainlab.statistics.power import POWER, detectable_difference, power_of, seeds_needed
+from trainlab.statistics.simultaneous import holm_intervals
+from trainlab.statistics.tests import (
+    ALPHA,
+    NO_SPREAD,
+    NOT_FINITE,
+    Difference,
+    difference,
+    equivalence_p,
+    holm,
+    mcnemar,
+    paired,
+    welch,
+)
 
 __all__ = [
     "ALPHA",
     "LEVEL",
+    "NOT_FINITE",
     "NO_SPREAD",
+    "POWER",
     "Difference",
+    "EffectSize",
     "Interval",
     "Ratio",
+    "Share",
+    "SignFlip",
+    "detectable_difference",
     "difference",
+    "effect_size",
+    "equivalence_p",
     "holm",
+    "holm_intervals",
     "interval",
     "mcnemar",
+    "over_images",
+    "over_seeds_and_images",
     "paired",
+    "power_of",
     "ratio",
+    "seeds_needed",
+    "share_of_images",
+    "sign_flip",
     "welch",
 ]

@@ -46,11 +46,15 @@ def interval(values: Sequence[float], overlap: float = 0.0) -> Interval:
 
 
 @cache
-def t_quantile(df: float) -> float:
-    """The t that has ``LEVEL`` of Student's distribution with ``df`` degrees of freedom between -t and t."""
+def t_quantile(df: float, tests: int = 1) -> float:
+    """The t of a two-sided interval of Student's distribution with ``df`` degrees of freedom.
+
+    Args:
+        tests: the interval's level is such that as many of them hold together with ``LEVEL`` (Bonferroni).
+    """
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, (1 + LEVEL) / 2))
+    return -float(stdtrit(df, (1 - LEVEL) / 2 / tests))
 
 
 def t_two_sided_p(t: float, df: float) -> float:
