@@ -202,6 +202,12 @@ def test_invalid_settings(overrides: str, mistake: Mistake, tmp_path: Path, monk
     assert files_in(tmp_path / "out") == []
 
 
+@pytest.mark.parametrize("override", ["optim.lr=-1", "data.batch_size=abc"])
+def test_mistakes_in_numbers_are_found_before_pytorch_is_loaded(override, mistake: Mistake, monkeypatch):
+    monkeypatch.setattr("trainlab.commands.train.load_libraries", lambda: pytest.fail("PyTorch is loaded"))
+    assert mistake(override) == (2, f"{WRONG[override]}\n")
+
+
 def test_a_gpu_that_is_not_there(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     status, message = mistake("trainer=gpu")

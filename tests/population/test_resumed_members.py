@@ -176,8 +176,9 @@ def test_members_keep_the_number_of_threads(tmp_path, monkeypatch):
     try:
         cut_short(works, (1, 1))
         torch.set_num_threads(1)
+        works[tmp_path / "new"] = [*CASES["nadam"], "seed=3"]
         together(works)
-        assert [Result.read(folder).num_threads for folder in works] == [2, 2]
+        assert [Result.read(folder).num_threads for folder in works] == [2, 2, 2]
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

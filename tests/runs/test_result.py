@@ -104,6 +104,12 @@ def test_all_that_changes_a_training_is_in_its_fingerprint(settings):
     assert len(set(fingerprints)) == 1 + len(RELEVANT)
 
 
+def test_settings_of_an_average_of_weights_are_in_the_fingerprint_while_it_is_on(settings):
+    set_up, steps = ("optim.lookahead.start_epoch=2", "optim.lookahead.decay=0.5"), "optim.lookahead.every_n_steps=5"
+    assert len({fingerprint(settings(*overrides)) for overrides in ((), *((one,) for one in set_up))}) == 1
+    assert len({fingerprint(settings(steps, *overrides)) for overrides in ((), *((one,) for one in set_up))}) == 3
+
+
 def test_the_order_of_settings_does_not_matter():
     a = {"seed": 1, "model": {"depth": 2, "width": 3}}
     b = {"model": {"width": 3, "depth": 2}, "seed": 1}

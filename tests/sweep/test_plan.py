@@ -18,6 +18,7 @@ from trainlab.sweep.folder import positions_folder
 from trainlab.sweep.plan import (
     CONTINUE,
     KEEP,
+    OTHER_THREADS,
     RETRY,
     RUN,
     UNMATCHED,
@@ -110,6 +111,13 @@ def test_groups_have_room_in_memory_and_leave_no_slot_empty(most, free, slots, g
     assert sorted(sizes(items)) == expected
     assert [n for part in numbers(items) for n in part] == list(range(12))  # neighbours stay together
     assert all(bool(item.reason) == (len(item.jobs) == 1) for item in items)
+
+
+def test_runs_that_were_begun_with_other_numbers_of_threads_are_apart_and_new_ones_follow_some():
+    jobs = [replace(one, num_threads=threads) for one, threads in zip(members(5), (None, 2, 1, 2, None), strict=True)]
+    items = plan(jobs, most=None)
+    assert numbers(items) == [[1, 3, 0, 4], [2]]
+    assert [item.reason for item in items] == ["", OTHER_THREADS]
 
 
 def test_the_reason_of_a_job_that_was_split_off():

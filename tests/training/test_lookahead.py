@@ -90,6 +90,12 @@ def test_an_average_that_grows_spans_the_run(train):
         train(*settings, "trainer.max_epochs=-1", name="endless")
 
 
+def test_an_average_without_steps_between_updates_warns(train, caplog):
+    train("optim.lookahead.decay=0.5", "trainer.max_epochs=1")
+    warned = "optim.lookahead has no effect without every_n_steps; set optim.lookahead.every_n_steps"
+    assert caplog.messages.count(warned) == 1
+
+
 @pytest.mark.parametrize(
     ("key", "value", "rule"),
     [("every_n_steps", -1, "at least 0"), ("start_epoch", -1, "at least 0"), ("decay", 1.0, r"in \[0, 1\)")],

@@ -1,8 +1,6 @@
 """The network of a run, its data, its task, and what trains it."""
 
 import logging
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import torchmetrics
@@ -11,6 +9,7 @@ from torch import nn
 
 from trainlab.config.construct import Config, construct
 from trainlab.config.learners import NetworkForTask
+from trainlab.config.value_types import check_lr
 from trainlab.data import ForeignData, TrainingData
 from trainlab.inference.views import VIEWS, check_views
 from trainlab.models.image_network import NOT_OF_NETWORK, ImageNetwork, check_training_step, is_own, wrap
@@ -54,12 +53,13 @@ def build_network_for_task(
     check_rules(rules := config["optim"].get("groups", ()))
     optimizer = construct(config, "optim", ("groups", "lookahead"))
     check_arguments(Lookahead, slow := config["optim"].get("lookahead") or {}, "optim.lookahead")
-    if not slow.get("every_n_steps") and any(slow.get(key) for key in ("start_epoch", "decay_power")):
+    lookahead = Lookahead(**slow)
+    if not lookahead.every_n_steps and vars(lookahead) != vars(Lookahead()):
         log.warning("optim.lookahead has no effect without every_n_steps; set optim.lookahead.every_n_steps")
     check_views(views := config.get("test_views", VIEWS[0]))
     lr = optimizer.keywords.get("lr")
-    if lr is not None and (isinstance(lr, Mapping) or not 0 < lr < math.inf):
-        raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
+    if lr is not None:
+        check_lr(lr)
     scheduler = construct(config, "scheduler", known=task.known)
     trial = try_optimizer(optimizer, group_parameters(network, rules), on_cpu)
     steps = {key: config["trainer"][key] for key in _STEP_SETTINGS}
@@ -70,7 +70,7 @@ def build_network_for_task(
         parameter_groups=rules,
         epoch_steps=context.epoch_steps,
         step_seed=None if is_own(network.module) else config["seed"],
-        lookahead=Lookahead(**slow),
+        lookahead=lookahead,
         frozen_later=later,
     )
     from_steps = config["compile_min_steps"] if config["compile"] == AUTO else None

@@ -1,5 +1,6 @@
-"""Text in the place of numbers, found before PyTorch is loaded: what it takes later is checked by signatures."""
+"""Mistakes in numbers that are found before PyTorch is loaded: the rest is checked by signatures and constructors."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ _NO_TEXT = ("null", "true", "false")
 
 
 def check_numbers(overrides: Sequence[str], choices: Mapping[str, Any]) -> None:
-    """Raise WrongArguments where a plain word is given to a setting that is a number by default.
+    """Raise WrongArguments where a plain word is given to a setting that is a number by default; check `optim.lr`.
 
     Ranges, as "1-3", and several values, as "1e-3;3e-4", are left to the later check, which says how they are written.
 
@@ -23,6 +24,8 @@ def check_numbers(overrides: Sequence[str], choices: Mapping[str, Any]) -> None:
     """
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
+        if key == "optim.lr" and _is_number(value) and math.isfinite(float(value)):
+            check_lr(value)
         is_word = value[:1].isalnum() and value.isalnum() and value.lower() not in _NO_TEXT
         if not is_word or _is_number(value) or key in _ALSO_TEXT:
             continue
@@ -30,6 +33,12 @@ def check_numbers(overrides: Sequence[str], choices: Mapping[str, Any]) -> None:
         if kind:
             name = key.rpartition(".")[2]
             raise WrongArguments(f"{name} must be {kind}, got {value!r}" + f"; set {key}" * (name != key))
+
+
+def check_lr(lr: Any) -> None:
+    """Raise ValueError unless ``lr``, a number or its text, is positive and finite."""
+    if isinstance(lr, Mapping) or not 0 < float(lr) < math.inf:
+        raise ValueError(f"lr must be positive and finite, got {lr}; set optim.lr")
 
 
 def _is_number(text: str) -> bool:

@@ -29,7 +29,7 @@ _SET_UNLESS: dict[str, tuple[Any, ...]] = {
 }
 _MUST_BE: dict[str, tuple[Any, ...]] = {
     "precision": (
-        "batched steps have no gradient scaler",
+        "batched steps are in float32, float64 or bfloat16",
         *("32-true", "64-true", "bf16-mixed", "bf16-true", "32", "64", "bf16", 32, 64, None),
     ),
     "strategy": ("a population is one process", "auto"),

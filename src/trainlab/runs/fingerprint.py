@@ -50,10 +50,12 @@ _NOT_IN_FINGERPRINT = (
 # Not in a fingerprint while they are off, or have the value that runs had before there was such a setting.
 _OFF_BY_DEFAULT = (
     *("module", "lr_search", "debug_run", "freeze", "optim.groups", "data.cutout", "data.transforms"),
-    *("data.mixup", "data.cutmix", "optim.lookahead.every_n_steps", "model.whitening", "model.identity_filters"),
+    *("data.mixup", "data.cutmix", "model.whitening", "model.identity_filters"),
     *("model.initializer_truncated", "vary"),
     *("task.class_weights", "task.focal_gamma", "task.metrics"),
 )
+# Sections without effect while one of their settings is 0.
+_OFF_AT_0 = {"optim.lookahead": "every_n_steps"}
 _DEFAULTS = {
     **{"data.fold": None, "data.num_folds": None, "data.padding_mode": "constant"},
     **{"task._target_": "trainlab.tasks.Classification", "task.primary": "val/loss"},
@@ -113,7 +115,8 @@ def settings(config: Config, prefix: str = "") -> dict[str, Any]:
         if key == "mode" and value is None and config.get("monitor") in METRICS:
             value = METRICS[config["monitor"]].mode
         is_default = (path in _OFF_BY_DEFAULT and not value) or (path in _DEFAULTS and value == _DEFAULTS[path])
-        if not own_data and (path in _NOT_IN_FINGERPRINT or is_default):
+        is_off = path in _OFF_AT_0 and not (value or {}).get(_OFF_AT_0[path])
+        if not own_data and (path in _NOT_IN_FINGERPRINT or is_default or is_off):
             continue
         if isinstance(value, Mapping) and value:
             found |= settings(value, f"{path}.")

@@ -24,6 +24,7 @@ from trainlab.runs.continuation import (
     earlier_part,
     lacks_test,
     start_checkpoint,
+    threads_of,
     training_folder,
     was_compiled,
 )
@@ -88,6 +89,7 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
         settings=comparable(config),
         ineligible_reason=OFF if off else ineligible_reason(config, parts.trainer.world_size, parts.data),
         member_bytes=_member_bytes(parts, 8 if str(config["trainer"]["precision"]).startswith("64") else 4),
+        num_threads=threads_of(start) if start else None,
     )
 
 

@@ -22,6 +22,7 @@ RETRY = "retry"
 TEST = "test"  # it is completed, and was trained with test=false
 UNMATCHED = "no other run differs from it only in numbers"
 OTHER_FOLDS = "no other run of its fold differs from it only in numbers; other folds have other training images"
+OTHER_THREADS = "others that differ from it only in numbers were begun with another number of threads"
 OFF = "sweep.population is off"
 _PROCESS_BYTES = 2**30  # torch and CIFAR-10
 
@@ -43,6 +44,7 @@ class Job:
         settings: settings to compare jobs by, from `trainlab.population.grouping.comparable`; empty if it has ended.
         ineligible_reason: why it cannot be trained together with others; "" if it can.
         member_bytes: memory that it takes where it is trained together with others; an estimate.
+        num_threads: of the CPU that its run was begun with; None for a new one, and where that is not known.
         metrics: those of its task.
         hyperparameters: as loggers get them, `trainlab.loggers.hyperparameters`.
     """
@@ -59,6 +61,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     ineligible_reason: str = ""
     member_bytes: int = 0
+    num_threads: int | None = None
     metrics: TaskMetrics = DEFAULT
     hyperparameters: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
 
@@ -68,7 +71,7 @@ class Item:
     """A unit of execution: a solo job, or a population of several.
 
     Attributes:
-        jobs: jobs by number.
+        jobs: by number, those that were begun first.
         reason: why a job runs solo; "" for a population.
     """
 
@@ -106,15 +109,20 @@ def plan(
     if most == 1:
         return [Item((job,), OFF) for job in todo]
     at_once = min(slots, len(todo))
-    groups: dict[Hashable, list[Job]] = defaultdict(list)
-    for job in todo:
-        groups[job.number if job.ineligible_reason else kind_of(job.settings)].append(job)
+    groups: dict[tuple[Hashable, int | None], list[Job]] = defaultdict(list)
+    begun: dict[Hashable, int | None] = {}
+    for job in sorted(todo, key=lambda job: job.num_threads is None):  # new ones train with as many as others
+        kind = job.number if job.ineligible_reason else kind_of(job.settings)
+        begun.setdefault(kind, job.num_threads)
+        groups[kind, job.num_threads or begun[kind]].append(job)
     items: list[Item] = []
-    for members in groups.values():
+    for (kind, _), members in groups.items():
         room = _room(members, memory or Memory(), at_once)
         cap = min((limit for limit in (most, room) if limit is not None), default=None)
         if len(members) == 1:
             unmatched = OTHER_FOLDS if "data.num_folds" in members[0].settings else UNMATCHED
+            if sum(other == kind for other, _ in groups) > 1:
+                unmatched = OTHER_THREADS
             solo_reason = members[0].ineligible_reason or unmatched
         else:
             solo_reason = "there is not enough memory for two" if room == 1 else f"at most {cap} runs per population"
