@@ -247,8 +247,14 @@ OUTSIDE = "and batches of a population are trained outside Lightning's loop"
         ("trainer.overfit_batches=10", "trainer.overfit_batches is set, and members train on all batches"),
         ("trainer.profiler=simple", "trainer.profiler is set, and the time of a step is that of all members"),
         ("~trainer.precision", ""),
-        ("trainer.precision=16-mixed", "trainer.precision is 16-mixed, and batched steps are in float32, float64 or bfloat16"),
-        ("trainer.precision=16-true", "trainer.precision is 16-true, and batched steps are in float32, float64 or bfloat16"),
+        (
+            "trainer.precision=16-mixed",
+            "trainer.precision is 16-mixed, and batched steps are in float32, float64 or bfloat16",
+        ),
+        (
+            "trainer.precision=16-true",
+            "trainer.precision is 16-true, and batched steps are in float32, float64 or bfloat16",
+        ),
         ("trainer.precision=bf16-mixed", ""),
         ("trainer.precision=64", ""),
         ("trainer.limit_train_batches=0", "trainer.limit_train_batches is 0, so there are no steps"),

@@ -23,6 +23,7 @@ from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
 from trainlab.config.construct import construct
 from trainlab.console import output, say, say_error, status_line
+from trainlab.data import ImageData
 from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line, same_command, tensorboard_line
@@ -224,10 +225,11 @@ def _check(
     """In another process: valid jobs, exit status and message of the others, number of GPUs and their memory."""
     torch.set_num_threads(1)  # the others of a check would wait most of the time, which takes CPU time, too
     found, mistakes = [], {}
+    listed: dict[str, ImageData] = {}
     for number in numbers:
         overrides = job_overrides[number]
         try:
-            job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed)
+            job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed, listed)
             if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
                 raise ValueError("name and output_dir apply to the whole sweep; give one value for each")
             found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
@@ -295,9 +297,10 @@ def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     if not folders:
         return
     console = output()
-    console.print(runs_table(find_runs(folders), Path.cwd(), console.width))
+    found, own = find_runs([sweep_dir]), {folder.resolve() for folder in folders}
+    console.print(runs_table([run for run in found if run.folder.resolve() in own], Path.cwd(), console.width))
     try:
-        findings = analyze([sweep_dir], find_runs([sweep_dir]))
+        findings = analyze([sweep_dir], found)
         console.print(groups_table(findings))
         for note in findings.notes():
             say(note)

@@ -92,25 +92,30 @@ class BestAndLast(Checkpoint):
         progress = progress_of(trainer)
         metrics, whole = progress.val_metrics, progress.epoch_is_whole
         counts = self.monitor in metrics and (whole or not self.best)
-        if counts and math.isfinite(metrics[self.monitor]):
-            self._keep_if_good(trainer, {"epoch": trainer.current_epoch, **metrics}, whole)
-        trainer.save_checkpoint(self.last_path)
+        counts = counts and math.isfinite(metrics[self.monitor])
+        epoch = {"epoch": trainer.current_epoch, **metrics}
+        is_copy = counts and self._is_new_best(trainer, epoch, whole)
+        if not is_copy:
+            trainer.save_checkpoint(self.last_path)
         if trainer.is_global_zero:
+            if is_copy:  # in a fraction of the time
+                write_atomically(self.last_path, self.best_path.read_bytes())
             self._remove_others()
 
-    def _keep_if_good(self, trainer: Trainer, epoch: dict[str, float], whole: bool) -> None:
-        """Save the epoch if it is among the best."""
+    def _is_new_best(self, trainer: Trainer, epoch: dict[str, float], whole: bool) -> bool:
+        """Save the epoch if it is among the best. Returns whether it is the best one."""
         if not self.best or is_better(self.mode, epoch[self.monitor], self.best[self.monitor]):
             if self.best and self.save_top_k > 1:
                 self._keep_best_so_far(trainer.is_global_zero)
             self.best, self._best_is_whole = epoch, whole
             trainer.save_checkpoint(self.best_path)
-            return
+            return True
         worse = [i for i, one in enumerate(self.others) if is_better(self.mode, epoch[self.monitor], one[self.monitor])]
         place = worse[0] if worse else len(self.others)
         if place < self.save_top_k - 1:
             self.others = [*self.others[:place], epoch, *self.others[place:]][: self.save_top_k - 1]
             trainer.save_checkpoint(self.path_of(epoch))
+        return False
 
     def _keep_best_so_far(self, writes: bool) -> None:
         """Have the best checkpoint, which is about to be replaced, among the others.

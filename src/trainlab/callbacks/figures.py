@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trainlab.data import ImageData, Images, as_rgb
@@ -18,16 +18,18 @@ from trainlab.loggers.tensorboard import CONFUSION_MATRIX, TEST_IMAGES, TRAINING
 from trainlab.training.module import Batch, TaskModule
 from trainlab.validation import check_at_least
 
+# Pillow draws a picture in a twentieth of matplotlib's time. It is imported where it is used, as are its fonts.
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
 
 _MOST_NUMBERED = 40  # classes
-# TensorBoard shows pictures in a third of the width of the page: sizes are those that can be read there.
+# TensorBoard shows pictures in a third of the width of the page: sizes, in pixels, are those that can be read there.
 _TEST_IMAGES = 12
 _COLUMNS = 4
-_SIDES = ("left", "right", "bottom", "top")
-_known_margins: dict[tuple[str, ...], dict[str, float]] = {}  # of a confusion matrix, by its classes
+_IMAGE, _GAP, _CAPTION = 96, 10, 34  # widths, and the height of two lines
+_TEXT, _TITLE = 12, 15
+_BLUES = ((247, 251, 255), (107, 174, 214), (8, 48, 107))  # of 0, 50 and 100 percent
 
 
 class FigureLogger(Callback):
@@ -64,7 +66,7 @@ class FigureLogger(Callback):
 
 
 def log_test(
-    log_figure: Callable[[str, Callable[[], "Figure"], int], None],
+    log_figure: Callable[[str, Callable[[], "Image"], int], None],
     evaluation: Evaluation,
     classes: Sequence[str],
     images: Images | None,
@@ -86,7 +88,7 @@ def log_test(
         log_figure(TEST_IMAGES, lambda: _test_images(evaluation, images), step)
 
 
-def _test_images(evaluation: Evaluation, images: Images) -> "Figure":
+def _test_images(evaluation: Evaluation, images: Images) -> "Image":
     chosen = torch.linspace(0, len(images.test) - 1, _TEST_IMAGES).long()
     truth, guess = images.test_labels.cpu()[chosen].tolist(), evaluation.predictions[chosen].tolist()
     captions = [
@@ -97,82 +99,73 @@ def _test_images(evaluation: Evaluation, images: Images) -> "Figure":
     return image_grid(images.test[chosen.to(images.test.device)], captions, correct)
 
 
-def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] | None = None) -> "Figure":
+def image_grid(images: Tensor, captions: Sequence[str], correct: Sequence[bool] | None = None) -> "Image":
     """Images (N, C, H, W), uint8, in rows of four with captions below, red where ``correct`` is false."""
-    from matplotlib.figure import Figure  # takes a while to import
+    from PIL import Image, ImageDraw
 
     count, _, height, width = images.shape
+    scale = max(1, _IMAGE // width) if width <= _IMAGE else _IMAGE / width
+    size = (round(scale * width), max(1, round(scale * height)))
     columns = min(_COLUMNS, count)
-    rows = -(-count // columns)
-    gap_x, gap_y = max(2, width // 6), max(8, height * 9 // 20)
-    canvas = np.full((rows * (height + gap_y), columns * (width + gap_x), 3), 255, dtype=np.uint8)
+    step_x, step_y = size[0] + 2 * _GAP, size[1] + _CAPTION
+    picture = Image.new("RGB", (columns * step_x, -(-count // columns) * step_y), "white")
+    draw = ImageDraw.Draw(picture)
     pixels = as_rgb(images).permute(0, 2, 3, 1).cpu().numpy()
-    inches = columns * 0.95
-    figure = Figure(figsize=(inches, inches * canvas.shape[0] / canvas.shape[1]), dpi=110)
-    axes = figure.add_axes((0, 0, 1, 1))
     for i, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
-        top, left = i // columns * (height + gap_y), i % columns * (width + gap_x) + gap_x // 2
-        canvas[top : top + height, left : left + width] = image
+        left, top = i % columns * step_x + _GAP, i // columns * step_y
+        picture.paste(Image.fromarray(image).resize(size, Image.Resampling.NEAREST), (left, top))
         color = "black" if correct is None or correct[i] else "crimson"
-        axes.text(left + width / 2, top + height + 1, caption, ha="center", va="top", fontsize=8, color=color)
-    axes.imshow(canvas, interpolation="nearest")
-    axes.set_axis_off()
-    return figure
+        below = (left + size[0] / 2, top + size[1] + 2)
+        draw.multiline_text(below, caption, color, _font(_TEXT), anchor="ma", align="center", spacing=2)
+    return picture
 
 
-def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> "Figure":
+def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> "Image":
     """A confusion matrix (C, C), one row per true class, in percent of each row; without numbers of many classes."""
-    from matplotlib.figure import Figure
+    from PIL import Image, ImageDraw
 
     shares = (confusion / confusion.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
-    many = len(classes) > _MOST_NUMBERED  # 10,000 numbers take 20 s
-    side = 1.8 + (0.1 if many else 0.32) * len(classes)  # inches
-    figure = Figure(figsize=(side, side), dpi=110)
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    size = 5 if many else None
-    axes.set_xticks(
-        range(len(classes)), classes, rotation=90 if many else 45, ha="center" if many else "right", size=size
-    )
-    axes.set_yticks(range(len(classes)), classes, size=size)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title("test images, percent of each true class", fontsize=10)
-    figure.subplots_adjust(**_margins(figure, tuple(classes)))
-    if not many:
-        _write_numbers(figure, axes, shares)
-    return figure
+    many = len(classes) > _MOST_NUMBERED
+    cell, font = (11, _font(9)) if many else (35, _font(_TEXT))
+    names = [_turned(name, font, 90 if many else 45) for name in classes]
+    side, left, top = cell * len(classes), 2 * _TITLE + max(int(font.getlength(name)) for name in classes), 2 * _TITLE
+    left = max(left, max(name.width for name in names))
+    title = "test images, percent of each true class"
+    width = max(left + side, round(_font(_TITLE).getlength(title))) + _GAP
+    picture = Image.new("RGB", (width, top + side + max(name.height for name in names) + 2 * _TITLE), "white")
+    colors = np.stack([np.interp(shares, (0, 50, 100), channel) for channel in zip(*_BLUES, strict=True)], axis=-1)
+    cells = Image.fromarray(colors.astype(np.uint8))
+    picture.paste(cells.resize((side, side), Image.Resampling.NEAREST), (left, top))
+    draw = ImageDraw.Draw(picture)
+    draw.text((width / 2, top - 6), title, "black", _font(_TITLE), anchor="ms")
+    for i, (name, turned) in enumerate(zip(classes, names, strict=True)):
+        middle = round((i + 0.5) * cell)
+        draw.text((left - 6, top + middle), name, "black", font, anchor="rm")
+        # The end of a name is below the middle of its column.
+        x = left + middle - turned.width // 2 if many else left + middle + round(font.size / 2) - turned.width
+        picture.paste("black", (x, top + side + 4), turned)
+        for j in range(0 if many else len(classes)):
+            center = (left + (j + 0.5) * cell, top + middle)
+            draw.text(center, f"{shares[i, j]:.0f}", "white" if shares[i, j] > 55 else "black", font, anchor="mm")
+    draw.text((left + side / 2, picture.height - 6), "predicted", "black", font, anchor="ms")
+    true = _turned("true", font, 90)
+    picture.paste("black", (4, top + side // 2 - true.height // 2), true)
+    return picture
 
 
-def _write_numbers(figure: "Figure", axes: "Axes", shares: NDArray[np.floating[Any]]) -> None:
-    """Write a number in each cell, as outlines: text is laid out and hinted anew each time, which takes far longer."""
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
+def _turned(text: str, font: "FreeTypeFont", degrees: int) -> "Image":
+    """A text as a mask, turned to the left."""
+    from PIL import Image, ImageDraw
 
-    width, height = axes.get_position().size * figure.get_size_inches()
-    cells_per_point = len(shares) / 72 / min(width, height)
-    for color, chosen in {"white": shares > 55, "black": shares <= 55}.items():
-        numbers = [(_outline(f"{shares[i, j]:.0f}"), (j, i)) for i, j in np.argwhere(chosen)]
-        if numbers:
-            vertices = [points * (cells_per_point, -cells_per_point) + cell for (points, _), cell in numbers]
-            codes = [codes for (_, codes), _ in numbers]
-            path = Path(np.concatenate(vertices), np.concatenate(codes))
-            axes.add_artist(PathPatch(path, facecolor=color, linewidth=0))
+    mask = Image.new("L", (max(1, round(font.getlength(text))), sum(font.getmetrics())))
+    ImageDraw.Draw(mask).text((0, 0), text, 255, font)
+    return mask.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
 
 
 @functools.cache
-def _outline(number: str) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Points (N, 2) of a number of 9 points, centered, and what is drawn from each to the next (N,)."""
-    from matplotlib.textpath import TextPath
+def _font(size: int) -> "FreeTypeFont":
+    """The font of matplotlib's figures, in pixels."""
+    from matplotlib import get_data_path
+    from PIL.ImageFont import truetype
 
-    path = TextPath((0, 0), number, size=9)
-    assert path.codes is not None
-    return path.vertices - path.get_extents().get_points().mean(0), path.codes
-
-
-def _margins(figure: "Figure", classes: tuple[str, ...]) -> dict[str, float]:
-    """Those that labels of ``classes`` leave: measured once, which takes a third of the time of the figure."""
-    if classes not in _known_margins:
-        figure.tight_layout()
-        _known_margins[classes] = {side: getattr(figure.subplotpars, side) for side in _SIDES}
-    return _known_margins[classes]
+    return truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)

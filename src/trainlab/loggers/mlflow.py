@@ -18,7 +18,7 @@ from trainlab.tasks.reported import TaskMetrics
 
 # mlflow takes a while to import, and is not always installed: only where something is written.
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 _PARAMETERS, _CHARACTERS = 100, 6000  # that MLflow takes at once, and of a value
@@ -115,9 +115,9 @@ class MLflow(MLFlowLogger):
         """Steps of the epochs that earlier processes have written to this MLflow run."""
         return {metric.step for metric in self.experiment.get_metric_history(str(self.run_id), "epoch_s")}
 
-    def log_figure(self, name: str, figure: "Figure", step: int) -> None:
+    def log_figure(self, name: str, figure: "Image", step: int) -> None:
         """Write a figure as an artifact."""
-        self.experiment.log_figure(str(self.run_id), figure, f"{name}.png")
+        self.experiment.log_image(str(self.run_id), figure, f"{name}.png")
 
     def end(self, results: Mapping[str, float], status: str, step: int) -> None:
         """Write the results and the status, and end the MLflow run."""

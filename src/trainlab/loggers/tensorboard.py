@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -17,7 +18,7 @@ from trainlab.runs.lease import check_lease
 from trainlab.tasks.reported import TaskMetrics
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 # TensorBoard sorts sections by name and opens the first two: train and val. All others come after them.
 _WHILE_TRAINING = "while training"  # the section of OF_EPOCHS
@@ -38,6 +39,7 @@ HISTOGRAMS = {kind: f"within layers: {kind}" for kind in ("activations", "weight
 FINAL = "without curves, for HPARAMS"  # one point each: that tab reads its metrics from scalars alone; comes last
 # As `add_text` names them. The TEXT tab sorts them by name: the result comes first. Settings were named config.
 _TEXTS = [f"{name}/text_summary" for name in ("result", "settings", "tags", "config")]
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # one in C, where there is one
 Histograms = Mapping[str, Mapping[str, dict[str, Any] | None]]  # by kind and layer
 _EVENT_FILES = "events.out.tfevents.*"
 
@@ -90,7 +92,8 @@ class TensorBoard(TensorBoardLogger):
         for summary in (layout, *described):
             self.experiment.file_writer.add_summary(summary)
         if config:
-            self.experiment.add_text("settings", _code(yaml.safe_dump({**config}, sort_keys=False, allow_unicode=True)))
+            text = yaml.dump({**config}, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
+            self.experiment.add_text("settings", _code(text))
         if tags := config.get("tags"):
             self.experiment.add_text("tags", ", ".join(tags))
         self.experiment.flush()
@@ -124,9 +127,9 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.flush()
 
     @rank_zero_only
-    def log_figure(self, name: str, figure: "Figure", step: int) -> None:
+    def log_figure(self, name: str, figure: "Image", step: int) -> None:
         """Write a figure."""
-        self.experiment.add_figure(name, figure, step)
+        self.experiment.add_image(name, np.asarray(figure), step, dataformats="HWC")
         self.experiment.flush()
 
     @rank_zero_only

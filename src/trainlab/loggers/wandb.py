@@ -19,7 +19,7 @@ from trainlab.tasks.reported import TaskMetrics
 
 # wandb takes a while to import, and is not always installed: only where something is written.
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 _FINISH_S = 600  # for the rest of the upload at the end of a run; by default W&B waits for ever
@@ -103,7 +103,7 @@ class WandB(WandbLogger):
         run = self.experiment
         run.log(dict(metrics), step=None if step is None else max(step, run.step))
 
-    def log_figure(self, name: str, figure: "Figure", step: int) -> None:
+    def log_figure(self, name: str, figure: "Image", step: int) -> None:
         """Write a figure."""
         import wandb
 

@@ -1,5 +1,6 @@
 """The learning rate of a run whose config has a search: run the search and apply its result."""
 
+import io
 import logging
 import math
 import os
@@ -157,11 +158,13 @@ def _search_once(cfg: RunConfig, errors: dict[str, Exception | None]) -> Excepti
 
 def draw_search(found: dict[str, Any], parts: Parts, folder: Path) -> None:
     """Draw the result of a search to `lr_search.png` in the folder of the run, and to its loggers."""
+    from PIL import Image
+
     from trainlab.report.plots.lr_search import draw_lr_searches  # matplotlib takes a while to import
 
-    figure, png, *_ = draw_lr_searches({"": found})
+    _, png, *_ = draw_lr_searches({"": found})
     write_atomically(folder / "lr_search.png", png)
-    parts.loggers.log_figure(LR_SEARCH, lambda: figure, 0)
+    parts.loggers.log_figure(LR_SEARCH, lambda: Image.open(io.BytesIO(png)).convert("RGB"), 0)
 
 
 def search_config(cfg: RunConfig, devices: int) -> RunConfig:

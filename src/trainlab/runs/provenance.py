@@ -1,5 +1,6 @@
 """Provenance of a result: command, code, versions, machine."""
 
+import functools
 import platform
 import shlex
 import subprocess
@@ -63,6 +64,7 @@ def _git(folder: str, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -1,11 +1,13 @@
 """Checks of all jobs of a sweep, before any of them starts."""
 
 import copy
+import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -14,7 +16,7 @@ from trainlab.config.build import Parts, build
 from trainlab.config.nearest import with_values
 from trainlab.config.run_config import RunConfig
 from trainlab.console import quiet
-from trainlab.data import TrainingData
+from trainlab.data import ImageData, TrainingData
 from trainlab.loggers.hyperparameters import hyperparameters
 from trainlab.lr_search.apply import check_search
 from trainlab.population.eligibility import ineligible_reason
@@ -32,6 +34,7 @@ from trainlab.runs.fingerprint import fingerprint, identity, training_overrides
 from trainlab.runs.result import Result, folder_of_result
 from trainlab.sweep.plan import CONTINUE, KEEP, OFF, RETRY, RUN, TEST, Job, labels
 from trainlab.tasks.reported import TaskMetrics
+from trainlab.training.context import RunContext
 from trainlab.training.length import limited
 
 _MAX_MISTAKES = 100
@@ -39,11 +42,24 @@ _MAX_ALIASES = 6
 _MAX_NAMES = 3
 
 
-def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_failed: bool) -> Job:
+def check_job(
+    cfg: RunConfig,
+    number: int,
+    overrides: Sequence[str],
+    retry_failed: bool,
+    listed: dict[str, ImageData] | None = None,
+) -> Job:
     """The job that ``run(cfg)`` would be, of a sweep that gives it ``overrides``. Reads no image and writes nothing.
 
     A diverged run is never retried, as it would diverge again. A pruned run has ended as a trial of a search; as a job
     of another sweep it is resumed.
+
+    Args:
+        cfg: of the job.
+        number: index in the sweep.
+        overrides: of the job.
+        retry_failed: whether it is to be run where it failed before.
+        listed: data of earlier jobs by settings, whose files are not listed again.
 
     Raises:
         ValueError, OSError: the job is invalid; the same errors as ``run``.
@@ -60,7 +76,8 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
     if own and not untested:
         return replace(job, metrics=TaskMetrics.read(own.task), hyperparameters=hyperparameters(*composed))
     check_search(cfg)
-    parts = build(cfg)
+    of_others: dict[str, ImageData] = {} if listed is None else listed
+    parts = build(cfg, RunContext(share_images=partial(_share_files, of_others, config["data"])))
     job = replace(job, metrics=parts.learner.reported(()), hyperparameters=hyperparameters(*composed))
     if untested or not config["train"]:
         if ckpt_path is not None:
@@ -91,6 +108,14 @@ def check_job(cfg: RunConfig, number: int, overrides: Sequence[str], retry_faile
         member_bytes=_member_bytes(parts, 8 if str(config["trainer"]["precision"]).startswith("64") else 4),
         num_threads=threads_of(start) if start else None,
     )
+
+
+def _share_files(listed: dict[str, ImageData], settings: Mapping[str, Any], data: TrainingData) -> None:
+    """Have data use the files of those with the same settings but for the seed."""
+    if isinstance(data, ImageData):
+        key = json.dumps({name: value for name, value in settings.items() if name != "seed"}, default=str)
+        if (source := listed.setdefault(key, data)) is not data:
+            data.share(source)
 
 
 def _epochs_up_to(trainer: Mapping[str, Any], parts: Parts, max_epochs: int | None) -> int | None:
