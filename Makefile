@@ -29,8 +29,8 @@ exercise: setup ## all questions of the exercise and its page, 46 minutes on 2 c
 test: setup ## what matters most, in three minutes on two cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-all: test ## all tests that need neither a GPU nor CIFAR-10: those of `make test`, then the slow ones
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'slow and not gpu and not realdata'
+test-all: setup ## all tests that need neither a GPU nor CIFAR-10: those of `make test` and the slow ones
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not realdata'
 
 check: lint types test ## before every commit; CI runs test-all
 

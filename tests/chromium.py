@@ -2,16 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from trainlab.config.resolvers import PROJECT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_CHROMIUM = "there is no Chromium; apt-get install chromium"
@@ -92,9 +88,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict
     """Folder and result of each run of a sweep that is through, by the name that TensorBoard has for it."""
     if CHROMIUM is None:
         pytest.skip(NO_CHROMIUM)
+    from sweeping import Script  # which imports torch
+
     outputs = tmp_path_factory.mktemp("outputs")
-    command = [sys.executable, str(PROJECT / "src" / "train.py"), *SWEEP, *TINY, f"output_dir={outputs}"]
-    done = subprocess.run(command, cwd=outputs, capture_output=True, text=True, timeout=200)
+    done = Script("train.py", [*SWEEP, *TINY, f"output_dir={outputs}"], outputs, {"FIGURES": "on"}).finish()
     assert done.returncode == 0, done.stderr
     folders = [path.parent for path in outputs.rglob("result.json")]
     assert len(folders) == 4

@@ -85,13 +85,13 @@ def save_blank(figure: "Figure", file: IO[Any], *, format: str, **_: Any) -> Non
 
 @pytest.fixture
 def drawn() -> None:
-    """Figures are drawn in tests that use this, and in all tests where the slow ones are not deselected."""
+    """Figures are drawn in tests that use this."""
 
 
 @pytest.fixture(autouse=True)
 def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave figures blank: drawing takes most of the time of tests of reports."""
-    if "drawn" not in request.fixturenames and "not slow" in request.config.option.markexpr:
+    if "drawn" not in request.fixturenames:
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", save_blank)
 
 

@@ -1,6 +1,5 @@
 """The pages a person reads, README.md and docs/*.md: their commands, and a small project to run these in."""
 
-import multiprocessing
 import os
 import re
 import runpy
@@ -12,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from PIL import Image
 
-# Importing torch and Lightning takes seconds: it is done once, in a process that does nothing but fork commands.
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["hydra", "lightning.pytorch", "torchmetrics", "matplotlib.pyplot", "scipy.stats"])
+from conftest import save_blank
+from fork_server import fork
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")], key=lambda path: path.name)
@@ -69,7 +68,7 @@ def commands_of(page: Path) -> list[list[str]]:
 def write_small_project(folder: Path) -> None:
     """Copy the project's code and configuration, with ``SMALL`` settings, `shapes` for CIFAR-10, and some images."""
     for part in ("src", "conf", "benchmarks"):
-        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / part, folder / part)  # with what is compiled of it
     conf = folder / "conf"
     for name, settings in SMALL.items():
         text = (conf / name).read_text()
@@ -110,8 +109,7 @@ def run(
     """
     project = project or folder
     output = project / "output.txt"
-    process = _SERVER.Process(target=_become, args=(list(words), folder, project, output))
-    process.start()
+    process = fork(_become, list(words), folder, project, output)
     process.join(timeout_s)
     status = process.exitcode
     if status is None:
@@ -127,12 +125,14 @@ def _become(words: list[str], folder: Path, project: Path, output: Path) -> None
     sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for the rest of the process)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = "1"
+    del os.environ["PYTHONPATH"]  # that of the server
     program = next(i for i, word in enumerate(words) if word in ("python", "trainlab"))
     variables = dict(word.split("=", 1) for word in words[:program])
     os.environ.update(variables)
     script, *arguments = [SMALLER.get(word, word) for word in words[program + (words[program] == "python") :]]
+    Figure.savefig = save_blank  # drawing takes most of the time of a report
     for name in [name for name in sys.modules if name.split(".")[0] in ("trainlab", "hydra_plugins")]:
-        del sys.modules[name]  # `sweeping` shares the server; here they are imported from ``folder``
+        del sys.modules[name]  # which the server has imported; here they are those of ``project``
     sys.path[:0] = [str(project / "src"), *(variables["PYTHONPATH"].split(":") if "PYTHONPATH" in variables else [])]
     sys.argv = [script, *arguments]
     try:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import runpy
 import shutil
@@ -19,19 +18,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from conftest import TINY, save_blank, with_defaults
+from fork_server import HERE, fork
 from trainlab.config.resolvers import PROJECT
 from trainlab.report import write
 from trainlab.runs.files import read_rows
 from trainlab.sweep import rebalance
 
-HERE = Path(__file__).parent
 FAULT = "+callbacks.fault={_target_: faults.Fault}"
 TIMES = ("epoch_s", "images_per_s")
-
-
-# Importing torch and Lightning takes seconds: it is done once, in a process that does nothing but fork others.
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["sweeping", "trainlab.run", "optuna"])
 
 
 class Script:
@@ -48,10 +42,7 @@ class Script:
         self._outputs = [folder / "out", folder / "err"]
         for path in self._outputs:
             path.touch()  # a process can be killed before it opens them
-        self._process = _SERVER.Process(target=_become, args=(name, arguments, cwd, clean, *self._outputs))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", f"{PROJECT / 'src'}:{HERE}")  # the server does not have this process's path
-            self._process.start()
+        self._process = fork(_become, name, arguments, cwd, clean, *self._outputs)
         self.pid: int = self._process.pid
 
     def poll(self) -> int | None:

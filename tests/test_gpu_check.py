@@ -1,15 +1,18 @@
 """The check of trainings on a GPU, on the CPU: all of it runs, and what is wrong is found."""
 
 import csv
-import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 
 from documented import PROJECT
+from sweeping import Script
 
 SCRIPT = PROJECT / "benchmarks" / "gpu_check.py"
 
@@ -74,11 +77,25 @@ def test_a_gpu_that_is_not_there(gpu_check, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_all_of_it_runs_on_the_cpu():
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--experiments", "demo", "not_there"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = [line.split("  ")[0] for line in done.stdout.splitlines()[4:]]
+def test_all_of_it_runs_on_the_cpu(gpu_check, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--device", "cpu", "--experiments", "demo", "not_there"])
+    child, start = sys.modules["child"], gpu_check.run_child
+
+    def forked(command: Sequence[str | Path], environment: Mapping[str, str]) -> Any:
+        """The child, without the seconds that its imports take; `python -m pytest` as it is."""
+        program, *arguments = map(str, command[1:])
+        if program == "-m":
+            return start(command, environment)
+        done = Script(program, arguments, tmp_path, environment).finish(timeout_s=900)
+        if done.returncode != 0:
+            raise child.Failed(done.stderr)
+        return child.Finished(done.stdout, peak_bytes=1)
+
+    for module in (gpu_check, sys.modules["trainings"]):
+        monkeypatch.setattr(module, "run_child", forked)
+    status, output = gpu_check.main(), capsys.readouterr().out
+    assert status == 0, output
+    rows = [line.split("  ")[0] for line in output.splitlines()[4:]]
     for kind in ("solo", "population", "population again"):
         assert {f"bn {kind}, {of}: difference from the CPU" for of in ("float32", "float64")} <= {*rows}
     for mode in ("eager", "captured", "compiled"):

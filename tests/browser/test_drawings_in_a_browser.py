@@ -10,7 +10,7 @@ from PIL import Image
 
 from trainlab.report.plots.canvas import COLORS, canvas, compact_svg, legend_below, svg_data_uri
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("drawn")]
 
 
 def test_a_compact_drawing_looks_as_the_whole_one_does(open_page, tmp_path: Path):

@@ -1,6 +1,5 @@
 """What a person sees of the exercise's report, from results that are made up."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,20 @@ from exercise.registry import SECTIONS
 from exercise.store import Evidence
 from exercise.trainings import Setting
 from exercise_results import MC, leave_part
+from run_folders import leave_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PHONE = 390  # pixels
 
 
-@pytest.fixture
-def exercise(leave: Callable[..., Path], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def exercise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exercise")
     for i, key in enumerate(tuning.PARTS):
-        leave_part(leave, key, [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i])
-    evidence = Evidence(tmp_path, Setting())
+        accuracies = [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i]
+        leave_part(lambda name, *given, **more: leave_run(folder / name, *given, **more), key, accuracies)
+    evidence = Evidence(folder, Setting())
     evidence.keep(tuning.MC, MC)
     evidence.keep(tuning.STEPS, {key: [2.0, 2.0 + 0.01 * i, 2.0] for i, key in enumerate(tuning.PARTS, 1)})
     return write_page(SECTIONS, evidence, {"question_8": 1200.0})

@@ -140,6 +140,7 @@ def test_a_command_is_copied(open_page, report):
     assert copied.startswith("python src/train.py -m model=selu")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_charts_fit_a_phone(open_page, report):
     opened = open_page(report, **PHONE)
     opened.page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")

@@ -6,10 +6,9 @@ import signal
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from conftest import TINY, cases, with_defaults
+from conftest import cases
 from event_files import BOARD, points, values
 from same_runs import assert_same_training, rows
-from sweeping import Script
 from trainlab.callbacks.layer_statistics import LayerStatistics
 from trainlab.data.shapes import Shapes
 from trainlab.inference.layer_statistics import activations, layers_of
@@ -51,17 +50,6 @@ def test_a_compiled_training_too(train):
     _, plain = train(*settings, name="plain")
     _, probed = train(*settings, ON, name="probed")
     assert_same_training(probed, plain)
-
-
-@pytest.mark.slow
-@pytest.mark.ddp
-def test_a_training_in_two_processes_too(tmp_path):
-    settings = ("model=bn", *DROPOUT, "trainer.devices=2", "data.flip=true", f"output_dir={tmp_path}")
-    for name, more in {"plain": (), "probed": (ON,)}.items():
-        done = Script("train.py", with_defaults(TINY, *settings, *more, f"name={name}"), tmp_path, {}).finish()
-        assert done.returncode == 0, done.stderr
-    assert_same_training(tmp_path / "probed", tmp_path / "plain")
-    assert len(rows(tmp_path / "probed", "layer_statistics.csv")) == 3 * 4
 
 
 def test_rows_are_those_of_the_network_at_the_end_of_an_epoch(train):

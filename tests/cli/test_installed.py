@@ -132,7 +132,8 @@ def test_a_checkpoint_is_evaluated_exported_and_predicts(run: Run, first: Path, 
 
 
 def test_the_exercise_starts_its_trainings(run: Run, project: Path):
-    done = run("trainlab", "exercise", "--quick", "variants")
+    small = ("model.depth=2", "trainer.max_epochs=1", "trainer.limit_train_batches=2", "seed=1")
+    done = run("trainlab", "exercise", "--quick", "variants", *small)
     assert f"report: {project}/outputs/exercise_quick/" in done.stdout
     assert "trainlab train -m experiment=exercise/" in done.stderr
 

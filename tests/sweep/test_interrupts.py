@@ -1,9 +1,11 @@
 """Sweeps that are interrupted, killed or started twice. Results are kept, and the same command resumes."""
 
+import itertools
 import random
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -91,8 +93,8 @@ def test_jobs_end_with_a_launcher_that_is_killed(tmp_path):
     process.finish()
 
 
-def killed_and_resumed(arguments, kills, draw):
-    """How many times it was still running when it was killed."""
+def killed(arguments, kills, draw):
+    """Start a sweep and kill it, again and again. How many times it was still running when it was killed."""
     hit = 0
     for _ in range(kills):
         process = start(*arguments, **SLOW)
@@ -103,21 +105,28 @@ def killed_and_resumed(arguments, kills, draw):
     return hit
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
-def test_a_sweep_killed_at_any_moment_and_resumed_has_the_same_results(kills, undisturbed, tmp_path):
+def test_a_sweep_killed_at_any_moment_and_resumed_has_the_same_results(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}", "sweep.jobs=2")
-    draw = random.Random(3)
-    if kills > 2:  # as often as it takes, one sweep after the other
-        hit, rounds = 0, 0
-        while hit < kills:
-            rounds += 1
-            arguments = (*JOBS, f"output_dir={tmp_path / str(rounds)}", "sweep.jobs=2")
-            hit += killed_and_resumed(arguments, 3, draw)
-            assert sweep(*arguments).returncode == 0
-            assert figures(tmp_path / str(rounds) / "study") == undisturbed
-        return
-    assert killed_and_resumed(arguments, kills, draw) > 0
+    assert killed(arguments, 2, random.Random(3)) > 0
     assert sweep(*arguments).returncode == 0
     assert figures(tmp_path / "study") == undisturbed
     for run in run_folders(tmp_path / "study"):
         assert Result.read(run).status == "completed"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_sweeps_killed_twelve_times_and_resumed_have_the_same_results(undisturbed, tmp_path):
+    """Three kills a sweep, and so many sweeps as it takes; three of them run at the same time, asleep most of it."""
+
+    def killed_and_resumed(number):
+        arguments = (*JOBS, f"output_dir={tmp_path / str(number)}", "sweep.jobs=2")
+        hit = killed(arguments, 3, random.Random(number))
+        assert sweep(*arguments).returncode == 0
+        assert figures(tmp_path / str(number) / "study") == undisturbed
+        return hit
+
+    hit, numbers = 0, itertools.count()
+    with ThreadPoolExecutor(3) as pool:
+        while hit < 12:
+            hit += sum(pool.map(killed_and_resumed, itertools.islice(numbers, 3)))

@@ -184,15 +184,6 @@ def test_compiling_changes_nothing_but_rounding(case, train):
     assert ours.keys() == theirs.keys()
 
 
-@pytest.mark.slow
-def test_a_compiled_run_with_dropout_resumes_to_the_bit(train):
-    settings = ["optim=sgd", "optim.lr=0.01", "model.dropout=0.1", "trainer.precision=64-true", "compile=true"]
-    _, whole = train(*settings, name="whole")
-    train(*settings, "trainer.max_epochs=1", name="cut")
-    _, resumed = train(*settings, "ckpt_path=last", name="cut")
-    assert_same_weights(last_weights(resumed), last_weights(whole), {"rtol": 0, "atol": 0})
-
-
 def test_a_plateau_halves_the_rate_once_an_epoch_and_before_the_checkpoint(train):
     # An epoch counts as better only if it halves the loss, so all but the first are bad, and patience is 0.
     settings = ["scheduler.patience=0", "scheduler.threshold=0.5", "optim.lr=1e-3", "trainer.max_epochs=4"]

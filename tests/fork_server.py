@@ -1,0 +1,29 @@
+"""One process that has imported what takes seconds, and does nothing but fork those that tests start.
+
+Each worker has one, whichever module of its tests uses it first.
+"""
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+_LOCK = threading.Lock()
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["sweeping", "trainlab.run", "hydra", "optuna", "torchmetrics", "matplotlib.pyplot", "scipy.stats"]
+)
+
+
+def fork(target: Callable[..., None], *arguments: Any) -> ForkServerProcess:
+    """Start ``target(*arguments)`` in a process of its own, with the environment of the server."""
+    process = _CONTEXT.Process(target=target, args=arguments)
+    with _LOCK, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{HERE.parent / 'src'}:{HERE}")  # the server does not have this process's path
+        process.start()
+    return process
