@@ -89,7 +89,7 @@ FAULTS = {
         "runs/files.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "runs/test_files.py test_run.py"
     ),
     "a schedule one step late": Fault(
-        "training/module.py",
+        "training/scheduler_steps.py",
         "            scheduler.step()\n",
         '            if getattr(self, "_is_late", False):\n                scheduler.step()\n'
         "            self._is_late = True\n",

@@ -18,7 +18,7 @@ from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.errors import Diverged
 from trainlab.runs.files import read_rows
 from trainlab.tasks import Classification
-from trainlab.training.module import checks_loss
+from trainlab.training.loss_checks import checks_loss
 from trainlab.training.optimizer_checks import needs_closure
 
 # Adam divides by the gradient's size + 1e-8: where a gradient is near zero, its rounding error of 1e-16 becomes

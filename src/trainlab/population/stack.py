@@ -18,7 +18,8 @@ from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.vmapped import own_tensors, vmapped
 from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.fused_step import compiled, to_device
-from trainlab.training.module import TaskModule, at_least_float32, checks_loss
+from trainlab.training.loss_checks import checks_loss
+from trainlab.training.module import TaskModule, at_least_float32
 from trainlab.training.optimizers import has_state, rule_for
 
 ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory

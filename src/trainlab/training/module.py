@@ -9,12 +9,11 @@ import lightning
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from trainlab.data import TrainingData
 from trainlab.data.batches import Batches
 from trainlab.randomness import CounterDraws, derive_seed, seed_global_generators
-from trainlab.runs.errors import Diverged
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.task import Task
 from trainlab.training.accumulation import Accumulation
@@ -34,26 +33,14 @@ from trainlab.training.lightning_internals import (
     set_up_batches,
 )
 from trainlab.training.lookahead import Lookahead
+from trainlab.training.loss_checks import advise, checks_loss, training_diverged, validation_diverged
 from trainlab.training.optimizer_checks import needs_closure
 from trainlab.training.optimizers import clipping, has_rule
 from trainlab.training.parameter_groups import LaterFrozen, Rules, list_names, own_name
+from trainlab.training.scheduler_steps import SchedulerSteps
 
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W), targets (B, ...)
-STEPS_BETWEEN_LOSS_CHECKS = 100  # where a check waits for the device, or for other processes
-
-
-def checks_loss(batches: int, device: torch.device, processes: int = 1) -> bool:
-    """Whether the loss is checked to be finite after that many batches of an epoch.
-
-    On a CPU after each one. Elsewhere the check waits for the device: after 1, 2, 4, ... and every 100. Of several
-    processes one alone may have such a loss; the others have it soon after, and all end at the same check.
-    """
-    is_regular = batches % STEPS_BETWEEN_LOSS_CHECKS == 0
-    if processes > 1:
-        return is_regular
-    is_early = batches < STEPS_BETWEEN_LOSS_CHECKS and batches.bit_count() == 1
-    return device.type == "cpu" or is_early or is_regular
 
 
 class EpochSteps(Protocol):
@@ -151,11 +138,12 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         elif self.compile_step:
             self._forward = torch.compile(self._objective, dynamic=False)
         self._all_steps = self._total_steps()
-        self._schedule = self._build_scheduler(optimizer, self._all_steps)
-        if self._schedule is None:
+        schedule = self._build_scheduler(optimizer, self._all_steps)
+        self._scheduler_steps = SchedulerSteps(optimizer, schedule)
+        if schedule is None:
             return optimizer
         # Lightning saves the schedule; `step_schedule` steps it.
-        return {"optimizer": optimizer, "lr_scheduler": {key: self._schedule[key] for key in ("scheduler", "interval")}}
+        return {"optimizer": optimizer, "lr_scheduler": {key: schedule[key] for key in ("scheduler", "interval")}}
 
     def steps_can_be_one_graph(self, trainer: lightning.Trainer, optimizer: Optimizer) -> bool:
         """Whether forward, backward and update of a step can be one graph, to be compiled or captured."""
@@ -186,8 +174,8 @@ class TaskModule(FastHookNames, lightning.LightningModule):
 
     @property
     def lr_and_momentum(self) -> tuple[float, float]:
-        """Learning rate and momentum, beta1 for Adam and the like, of the latest step, and not of the next one."""
-        return self._lr_and_momentum or _lr_and_momentum(self.optimizer)
+        """Learning rate and momentum of the latest step; see `SchedulerSteps`."""
+        return self._scheduler_steps.lr_and_momentum
 
     @property
     def rates(self) -> dict[str, float]:
@@ -276,7 +264,6 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         self._sums = EpochSums(self.steps_per_epoch, self.device)
         self._accumulation = Accumulation(self.accumulate * self._batch_size) if self.accumulate > 1 else None
         self._optimizer = cast(LightningOptimizer, self.optimizers())
-        self._lr_and_momentum: tuple[float, float] | None = None  # of the latest step, where a schedule changes them
         for draws in self._draws:
             draws.row_offset, draws.row_stride = self.trainer.global_rank, self.trainer.world_size
 
@@ -416,21 +403,13 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             self._check_losses()
 
     def _check_losses(self) -> None:
-        if (batch_idx := self._sums.first_not_finite()) is None:
-            return
-        step = self.current_epoch * len(self._sums.losses) + batch_idx + 1
-        lr, _ = self.lr_and_momentum
-        raise Diverged(
-            f"the loss is not finite at step {step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1}, "
-            f"learning rate {lr:.3g}); {self._advice}; debug=anomaly names the operation"
-        )
+        if (batch_idx := self._sums.first_not_finite()) is not None:
+            lr, _ = self.lr_and_momentum
+            raise training_diverged(self.current_epoch, batch_idx, len(self._sums.losses), lr, self._advice)
 
     @property
     def _advice(self) -> str:
-        if self.trainer.precision == "16-true":
-            return "set trainer.precision=bf16-true or 32-true: float16 has no number above 65504"
-        clips = isinstance(self.optimizer, SGD)  # others divide by the size of gradients themselves
-        return "lower optim.lr" + " or set trainer.gradient_clip_val=1" * clips
+        return advise(self.trainer.precision, self.optimizer)
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule that counts epochs or watches a metric, before the checkpoint is written."""
@@ -442,15 +421,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
 
     def step_schedule(self, interval: str) -> None:
         """Step a schedule that counts in ``interval``, "step" or "epoch"."""
-        if self._schedule is None or self._schedule["interval"] != interval:
-            return
-        if interval == "step":
-            self._lr_and_momentum = _lr_and_momentum(self.optimizer)
-        scheduler, monitor = self._schedule["scheduler"], self._schedule.get("monitor")
-        if monitor is None:
-            scheduler.step()
-        elif monitor in self.val_metrics:
-            scheduler.step(self.val_metrics[monitor])
+        self._scheduler_steps.step(interval, self.val_metrics)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient, after a mixed-precision one was unscaled and callbacks have seen it."""
@@ -486,20 +457,11 @@ class TaskModule(FastHookNames, lightning.LightningModule):
         """Publish the metrics for early stopping, checkpoints and schedules."""
         means = self._val_sums.means(self.trainer)
         if not math.isfinite(means["val/loss"]):
-            raise Diverged(
-                f"the validation loss is not finite after epoch {self.current_epoch + 1}, though the training loss "
-                f"was; {self._advice}"
-            )
+            raise validation_diverged(self.current_epoch, self._advice)
         self.val_metrics = means | self._val_sums.metrics()
         # As tensors: `log` would round Python numbers to float32.
         metrics = {k: torch.tensor(v, dtype=type_of_sums(self.device)) for k, v in self.val_metrics.items()}
         self.log_dict(metrics, logger=False, rank_zero_only=False)
-
-
-def _lr_and_momentum(optimizer: Optimizer) -> tuple[float, float]:
-    group = optimizer.param_groups[0]
-    lr = group["lr"] / group.get("lr_multiplier", 1.0)
-    return lr, group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
 
 
 def at_least_float32(outputs: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from trainlab.training.lightning_internals import (
     seed_batches,
     step_plateau_schedules,
 )
-from trainlab.training.module import checks_loss
+from trainlab.training.loss_checks import checks_loss
 
 log = logging.getLogger(__name__)
 
