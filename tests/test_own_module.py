@@ -1,11 +1,7 @@
 """A LightningModule that is not of trainlab, as what a run trains."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +13,8 @@ from faults import PowerCut, PressCtrlC
 from foreign_data import NamedStripes
 from own_modules import Lit
 from same_runs import assert_same, assert_same_run, rows
+from sweeping import Script
 from trainlab.config.compose import compose
-from trainlab.config.resolvers import PROJECT
 from trainlab.data.shapes import Shapes
 from trainlab.inference import load_network
 from trainlab.inference.evaluate import evaluate_checkpoint
@@ -331,10 +327,7 @@ def test_an_untested_run_is_tested_later(train):
 
 def start(settings, folder, faults="off"):
     """A run in a process of its own, which has workers; its exit status and what it has printed."""
-    command = [sys.executable, "-m", "trainlab.commands.train", "--config-dir", str(folder / "mine"), *settings]
-    paths = f"{PROJECT / 'src'}:{Path(__file__).parent}"
-    environment = {**os.environ, "PYTHONPATH": paths, "FAULTS": faults}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    done = Script("train.py", ["--config-dir", str(folder / "mine"), *settings], folder, {"FAULTS": faults}).finish()
     return done.returncode, done.stdout + done.stderr
 
 
