@@ -31,6 +31,7 @@ pytest_plugins = ["chromium"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; what is started would, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.fsync = lambda descriptor: None  # it takes a sixth of the time of tiny runs, and only a power failure needs it
 gc.set_threshold(50_000, 20, 50)  # far fewer collections than by default: they took a sixth of the time of tiny runs
 
 NUM_TRAIN, NUM_VAL, BATCH_SIZE = 300, 100, 16

@@ -5,7 +5,7 @@ Each worker has one, whichever module of its tests uses it first.
 
 import multiprocessing
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,13 @@ _CONTEXT.set_forkserver_preload(
 
 def fork(target: Callable[..., None], *arguments: Any) -> ForkServerProcess:
     """Start ``target(*arguments)`` in a process of its own, with the environment of the server."""
-    process = _CONTEXT.Process(target=target, args=arguments)
+    process = _CONTEXT.Process(target=_run, args=(target, arguments))
     with _LOCK, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{HERE.parent / 'src'}:{HERE}")  # the server does not have this process's path
         process.start()
     return process
+
+
+def _run(target: Callable[..., None], arguments: Sequence[Any]) -> None:
+    multiprocessing.set_start_method(None, force=True)  # as in a process that users start
+    target(*arguments)
