@@ -30,12 +30,17 @@ SMALL = {
     "model/cnn_selu.yaml": {"stages": "[[2, 2], [2, 2]]", "dense": "[8]"},
     "model/cnn_whitening.yaml": {"stages": "[[2, 2], [2, 2], [2, 2]]"},
     "trainer/auto.yaml": {"max_epochs": "1"},
+    "debug/overfit.yaml": {"  max_epochs": "5"},
     "lr_search/range_test.yaml": {"num_steps": "20"},
     "lr_search/grid.yaml": {"num_rates": "4", "epochs": "1"},
 }
 SLOW_ENTRIES = {"callbacks/default.yaml": "figures", "logger/tensorboard.yaml": "tensorboard"}
 # Of commands, what would take minutes.
-SMALLER = {"sweep.trials=40": "sweep.trials=3", "sweep.trials=60": "sweep.trials=4", "compile=true": "compile=false"}
+SMALLER = {
+    **{"sweep.trials=40": "sweep.trials=3", "sweep.trials=60": "sweep.trials=4", "compile=true": "compile=false"},
+    **{"trainer.max_epochs=15": "trainer.max_epochs=2", "trainer.max_epochs=20": "trainer.max_epochs=2"},
+    **{"trainer.max_epochs=200": "trainer.max_epochs=3", "trainer.max_epochs=210": "trainer.max_epochs=4"},
+}
 
 
 @dataclass(frozen=True)

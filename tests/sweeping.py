@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from matplotlib.figure import Figure
 
 from conftest import TINY, save_blank, with_defaults
