@@ -40,6 +40,7 @@ SMALLER = {
     **{"sweep.trials=40": "sweep.trials=3", "sweep.trials=60": "sweep.trials=4", "compile=true": "compile=false"},
     **{"trainer.max_epochs=15": "trainer.max_epochs=2", "trainer.max_epochs=20": "trainer.max_epochs=2"},
     **{"trainer.max_epochs=200": "trainer.max_epochs=3", "trainer.max_epochs=210": "trainer.max_epochs=4"},
+    **{"sweep.max_seeds=30": "sweep.max_seeds=6", "sweep.max_seeds=60": "sweep.max_seeds=7"},
 }
 
 

@@ -60,6 +60,10 @@ class OptunaSweeper(BasicSweeper):
         Raises:
             SweepFailed: Optuna is missing, there is nothing to search, or trials failed.
         """
+        from trainlab.sweep.auto_seeds import AUTO
+
+        if any(word.lstrip("+") == AUTO for word in [*self._parse_config(), *arguments]):
+            raise SweepFailed(f"a search tries settings with one seed, got {AUTO}; set a number, such as seed=1", 2)
         _require_optuna()
         with gc_paused():
             from hydra_plugins.trainlab._search import Settings, search

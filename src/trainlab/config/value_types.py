@@ -26,6 +26,8 @@ def check_numbers(overrides: Sequence[str], choices: Mapping[str, Any]) -> None:
         key, _, value = override.lstrip("+").partition("=")
         if key == "optim.lr" and _is_number(value) and math.isfinite(float(value)):
             check_lr(value)
+        if (key, value) == ("seed", "auto"):
+            raise WrongArguments("seed=auto adds seeds to a sweep; add -m, or set a number: seed=1")
         is_word = value[:1].isalnum() and value.isalnum() and value.lower() not in _NO_TEXT
         if not is_word or _is_number(value) or key in _ALSO_TEXT:
             continue

@@ -1,13 +1,23 @@
 """Everything a report says, before it is formatted as a page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.answer import Standing, count_statuses, describe_lost, describe_only, standings
+from trainlab.report.answer import (
+    BEST,
+    UNDECIDED,
+    WORSE,
+    Standing,
+    count_statuses,
+    describe_lost,
+    describe_only,
+    standings,
+)
 from trainlab.report.comparisons import RATIO_ALPHA, RATIOS, Pair, by_metric, compare_all
+from trainlab.report.decisions import ELSEWHERE, IN_DECISIONS, Decisions, chosen_by_results, read_decisions
 from trainlab.report.descriptions import (
     describe_convergence,
     describe_epoch_cost,
@@ -22,6 +32,7 @@ from trainlab.report.run_table import names_of
 from trainlab.report.runs import Run, kinds_of
 from trainlab.report.search import Search, describe_best_trial, read_search
 from trainlab.report.warnings import describe_last_epochs, describe_repeats, run_warnings
+from trainlab.statistics import Difference
 from trainlab.tasks.reported import TaskMetrics
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
@@ -78,6 +89,8 @@ class Findings:
         best: the completed run that is best by that metric.
         kinds: metrics of the runs, one for those that are ranked together, those of the most runs first.
         search: that the runs of the first folder are trials of, if any.
+        decisions: of a sweep that added seeds until its groups were compared, if the runs are of it; then no others
+            are claimed.
     """
 
     folders: list[Path]
@@ -90,6 +103,7 @@ class Findings:
     best: Run | None
     kinds: list[TaskMetrics]
     search: Search | None = None
+    decisions: Decisions | None = None
 
     @property
     def compared(self) -> list[Group]:
@@ -129,9 +143,10 @@ class Findings:
         """To ``QUESTIONS``, of the second compared with the first."""
         if why_not_compared(first, second) == OTHER_METRIC:
             return [describe_not_compared(first, second)] * len(QUESTIONS)
+        decided = self.decisions.of(first.folders, second.folders) if self.decisions else None
         return [
             describe_convergence(first, second, self.ratios),
-            describe_pair(self.pair(first, second)),
+            decided.describe() if decided else describe_pair(self.pair(first, second)),
             describe_epoch_cost(first, second, self.ratios),
         ]
 
@@ -171,6 +186,12 @@ class Findings:
     @property
     def verdicts(self) -> dict[str, str]:
         """Whether each group is the best of theirs, significantly worse, undecided or not tested, by label."""
+        if self.decisions and self.best_group:
+            name = self.decisions.name_of(self.best_group.folders)
+            worse = self.decisions.worse_than(name) if name else set()
+            found = {group.label: self.decisions.name_of(group.folders) for group in self.groups}
+            verdicts = {label: WORSE if own in worse else UNDECIDED for label, own in found.items()}
+            return verdicts | {self.best_group.label: BEST}
         return {label: of for standing in self.standings for label, of in standing.verdicts.items()}
 
     @property
@@ -190,6 +211,8 @@ class Findings:
         """What the report says first: the best, and whether the others are worse; for each metric of groups."""
         if self.only_run:
             return [describe_only(self.only_run, self.groups[0].label if self.groups else self.only_run.folder.name)]
+        if self.decisions:
+            return [self.decisions.answer()]
         if self.search and self.search.best:
             return [
                 (describe_best_trial(self.search), "It is of one seed, and chosen among many: repeat it with more.")
@@ -228,6 +251,8 @@ class Findings:
             notes.append(_BEYOND)
         if any(group.shares_clock for group in self.compared):
             notes.append(_SHARED_CLOCK)
+        if self.decisions:
+            notes += self.decisions.method_notes()
         if any(pair.is_tested for pair in self.pairs):
             tests = dict.fromkeys(str(pair.tests) for pair in self.pairs if pair.is_tested)
             notes.append(_NOISE_NOTE.format(tests=listed([*tests])))
@@ -261,11 +286,14 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
     """Group and compare ``runs``."""
     groups = group_runs(runs)
     search: Search | None = None
-    damage: list[str] = []
+    decisions: Decisions | None = None
+    damage = chosen_by_results(folders, [run.folder for run in runs])
     try:
         search = read_search(folders[0])
+        decisions = read_decisions(folders[0]) if len(folders) == 1 else None
     except ValueError as error:
-        damage = [str(error)]
+        damage.append(str(error))
+    pairs = compare_all(groups)
     keys = differing_keys([run for run in runs if not run.problem])
     extra = [key for group in groups for key in group.values if key not in keys]
     return Findings(
@@ -273,13 +301,24 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
         list(runs),
         [*keys, *dict.fromkeys(extra)],
         groups,
-        compare_all(groups),
+        _left_to(decisions, pairs) if decisions else pairs,
         summarize_provenance(runs),
         damage + run_warnings(groups, runs) + provenance_warnings(runs, groups),
         best_run(runs),
         kinds_of(runs),
         search,
+        decisions,
     )
+
+
+def _left_to(decisions: Decisions, pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs without a test, which would not hold for a number of seeds that was chosen by the results."""
+    found = []
+    for pair in pairs:
+        reason = IN_DECISIONS if decisions.of(pair.first.folders, pair.second.folders) else ELSEWHERE
+        untested = Difference.untested(pair.difference.mean, reason)
+        found.append(replace(pair, difference=untested, p=float("nan"), tests=0))
+    return found
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:

@@ -5,6 +5,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from trainlab.report.answer import WORSE
+from trainlab.report.decision_table import decision_table
 from trainlab.report.findings import Findings
 from trainlab.report.formatting import format_estimate
 from trainlab.report.run_table import MAX_ROWS, text_table
@@ -30,6 +31,10 @@ def groups_table(findings: Findings) -> Lines:
         note = f"{left}± half of a 95 % interval{mark}"
         of_group, *others = columns.items()
         lines += [text_table(dict([of_group, (table.headings[1], values), *others])), Text(note)]
+    if findings.decisions:
+        table = decision_table(findings.decisions)
+        texts = [[text for text, _ in row] for row in table.rows[:MAX_ROWS]]
+        lines.append(text_table({heading: [row[i] for row in texts] for i, heading in enumerate(table.headings)}))
     return Lines(*lines)
 
 

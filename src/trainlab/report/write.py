@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from trainlab.report.decision_table import decision_table
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings, analyze
 from trainlab.report.formatting import TEST_NOTE, format_value
 from trainlab.report.mc_dropout import MC_DROPOUT_TITLE, mc_dropout_table
@@ -178,6 +179,7 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
         "mc_dropout": findings.describe_mc_dropout(root),
         "mc_dropout_title": MC_DROPOUT_TITLE,
         "tables": {
+            "decisions": decision_table(findings.decisions) if findings.decisions else None,
             "groups": group_tables(findings) if findings.groups and not findings.only_run else [],
             "mc_dropout": mc_dropout_table(findings.evaluated_with_mc_dropout, names_of(findings.runs, root), root),
             "ranking": ranking_table(findings, root),

@@ -3,6 +3,7 @@
 The bootstrap over images, `trainlab.statistics.bootstrap`, needs torch and is imported from there.
 """
 
+from trainlab.statistics.anytime import Sequential, sequential
 from trainlab.statistics.effect_sizes import EffectSize, Ratio, effect_size, ratio
 from trainlab.statistics.images import Share, over_images, over_seeds_and_images, share_of_images
 from trainlab.statistics.intervals import LEVEL, Interval, interval
@@ -32,6 +33,7 @@ __all__ = [
     "EffectSize",
     "Interval",
     "Ratio",
+    "Sequential",
     "Share",
     "SignFlip",
     "detectable_difference",
@@ -48,6 +50,7 @@ __all__ = [
     "power_of",
     "ratio",
     "seeds_needed",
+    "sequential",
     "share_of_images",
     "sign_flip",
     "welch",

@@ -1,0 +1,151 @@
+"""What a sweep with `seed=auto` decided, from the results of its runs, and what the report says of it."""
+
+import pytest
+
+from left_decisions import leave_decisions, with_spread
+from run_folders import leave_run
+from trainlab.report import analyze, find_runs, groups_table
+from trainlab.report.decision import Decision
+from trainlab.report.decisions import Decisions, chosen_by_results, format_seconds, read_decisions
+from trainlab.report.write import write_report
+from trainlab.tasks.metrics import METRICS
+
+DIVERGED, FAILED = "diverged", "failed"
+
+
+def only(decisions: Decisions) -> Decision:
+    (pair,) = decisions.pairs
+    return pair
+
+
+def test_better(tmp_path):
+    found = only(leave_decisions(tmp_path, {"elu": [0.5] * 7, "selu": with_spread(0.55)}))
+    assert (found.first.name, found.second.name, found.word, found.lost) == ("selu", "elu", "better", (0, 0))
+    assert (found.decided_after, found.cost) == (5, (10, 100.0))
+    assert found.describe() == (
+        "selu is better than elu by 5.0 points (95 % interval 4.5 to 5.5), decided after 5 seeds."
+    )
+
+
+def test_equivalent_and_both(tmp_path):
+    found = only(leave_decisions(tmp_path / "a", {"elu": [0.5] * 10, "selu": with_spread(0.5005, 10)}))
+    assert (found.word, found.is_open) == ("equivalent", False)
+    assert found.describe().startswith(
+        "selu and elu are equivalent: less than 1 point of validation accuracy apart (0."
+    )
+    both = only(leave_decisions(tmp_path / "b", {"elu": [0.5] * 10, "selu": with_spread(0.504, 10, 0.5)}))
+    assert both.word == "better, equivalent"
+    assert "by 0.4 points" in both.describe() and ": better and equivalent, decided after" in both.describe()
+
+
+def test_an_open_pair_says_how_many_more_seeds_it_would_need(tmp_path):
+    found = only(leave_decisions(tmp_path, {"elu": [0.5] * 6, "selu": with_spread(0.505, 6, 4)}))
+    assert (found.word, found.decided_after) == ("open", None)
+    assert found.describe().endswith(
+        f"open after 6 seeds; about {found.foreseen} more would decide if mean and spread stay."
+    )
+    assert found.foreseen == 39
+
+
+def test_lower_is_better_of_a_loss(tmp_path):
+    loss = METRICS["val/loss"]
+    found = only(leave_decisions(tmp_path, {"elu": with_spread(1.2), "selu": [1.3] * 7}, margin=0.05, metric=loss))
+    assert (found.first.name, found.word) == ("elu", "better")
+    assert found.rules.describe_margin() == "0.05 in validation loss"
+    assert "by 0.1000 in loss (95 % interval 0.09" in found.describe()
+
+
+@pytest.mark.parametrize(
+    ("elu", "selu", "word", "lost"),
+    [
+        # Who lost more is not called better, though it is ahead where both completed.
+        ([0.5] * 8, [DIVERGED, *with_spread(0.55)], "not claimed", (1, 0)),
+        # Who lost fewer is.
+        ([FAILED, *[0.5] * 7], [0.55, *with_spread(0.55)], "better", (0, 1)),
+        # Losses on both sides cancel, of whichever seeds.
+        ([0.5, DIVERGED, *[0.5] * 6], [DIVERGED, 0.55, *with_spread(0.55, 6)], "better", (1, 1)),
+        # Equivalence would favour who lost more.
+        ([0.5] * 11, [DIVERGED, *with_spread(0.5005, 10)], "not claimed", (1, 0)),
+        # Nothing can be said where no seed completed in both.
+        ([0.5] * 5, [DIVERGED] * 5, "not claimed", (0, 5)),
+    ],
+)
+def test_a_lost_seed_counts_against_its_group(elu, selu, word, lost, tmp_path):
+    found = only(leave_decisions(tmp_path, {"elu": elu, "selu": selu}))
+    assert (found.word, found.lost, found.is_open) == (word, lost, False)
+    assert f" lost {max(lost)} of {len(elu)} seeds, " in found.describe()
+    if word == "better":
+        assert found.decided_after == 5 + sum(isinstance(value, str) for value in [*elu[:7], *selu[:7]])
+
+
+def test_equal_differences_decide_nothing_and_get_no_more_seeds(tmp_path):
+    found = only(leave_decisions(tmp_path, {"elu": [0.5] * 5, "selu": [0.5] * 5}))
+    assert (found.word, found.is_open) == ("not claimed", False)
+    assert found.describe() == (
+        "elu and selu: nothing is decided, as all 5 differences are equal (0.00 points), so there is no spread to "
+        "measure the noise with."
+    )
+
+
+def test_groups_that_saw_different_images_are_not_compared(tmp_path):
+    leave_decisions(tmp_path, {"elu": [0.5] * 7, "selu": with_spread(0.55)})
+    for path in tmp_path.glob("selu,*/result.json"):
+        path.write_text(path.read_text().replace("d1ge57", "0ther"))
+    found = only(read_decisions(tmp_path))
+    assert (found.word, found.is_open) == ("not claimed", False)
+    assert found.describe() == "selu and elu: nothing is decided, as they saw different images."
+
+
+def test_seeds_count_up_to_the_first_that_has_not_ended_in_both(tmp_path):
+    values = with_spread(0.55)
+    found = only(leave_decisions(tmp_path, {"elu": [0.5] * 7, "selu": [*values[:3], None, *values[4:]]}))
+    assert (found.ended, found.seeds, found.word) == ([1, 2, 3], [1, 2, 3], "open")
+
+
+def test_alpha_is_divided_by_the_pairs_that_are_compared(tmp_path):
+    groups = {"elu": with_spread(0.5, 10), "relu": with_spread(0.5, 10, -1), "selu": with_spread(0.55, 10, 0.5)}
+    every, some = leave_decisions(tmp_path / "a", groups), leave_decisions(tmp_path / "b", groups, baseline="elu")
+    assert [every.rules.alpha_of_pair, some.rules.alpha_of_pair] == [0.05 / 3, 0.05 / 2]
+    assert [(pair.first.name, pair.second.name) for pair in some.pairs] == [("elu", "relu"), ("selu", "elu")]
+    assert every.answer()[0] == "selu is better than each of the other 2 groups."
+    assert every.answer()[1].endswith(
+        "Margin 1 point of validation accuracy, fixed before the first seed; 30 runs, 5 min of training."
+    )
+    assert some.answer()[0].startswith("Compared with elu: ") and "better: selu" in some.answer()[0]
+
+
+def test_the_report_claims_what_was_decided_and_makes_no_other_test(tmp_path, no_figures):
+    leave_decisions(tmp_path, {"elu": [0.5] * 7, "selu": with_spread(0.55), "relu": with_spread(0.54, 7, 5)})
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert findings.verdicts == {"selu": "best", "elu": "significantly worse", "relu": "undecided"}
+    assert not any(pair.is_tested for pair in findings.pairs)
+    assert findings.answers_first() == [findings.decisions.answer()]
+    first, second = (next(g for g in findings.groups if g.label == name) for name in ("elu", "selu"))
+    assert findings.answers(first, second)[1] == findings.decisions.of(first.folders, second.folders).describe()
+    page = write_report([tmp_path], None, findings).read_text()
+    assert "<h2>Decisions</h2>" in page and "p (Holm)" not in page and "t-test" not in page
+    text = (tmp_path / "report.md").read_text()
+    assert "| selu | elu | better | 5.0 | " in text and " of 7 seeds | 0 and 0 | " in text
+    table = groups_table(findings).renderables[-1]
+    assert [column.header for column in table.columns][:3] == ["group", "compared with", "decision"]
+
+
+def test_other_reports_warn_of_seeds_that_results_chose(tmp_path):
+    leave_decisions(tmp_path / "study", {"elu": [0.5] * 7, "selu": with_spread(0.55)})
+    leave_run(tmp_path / "other", [1.5], [0.5])
+    for folders in ([tmp_path], [tmp_path / "study", tmp_path / "other"]):
+        findings = analyze(folders, find_runs(folders))
+        assert findings.decisions is None
+        assert findings.warnings[0].startswith("In study seeds were added until groups were decided")
+    assert chosen_by_results([tmp_path / "study"], [tmp_path / "study" / "elu,1"]) == []
+
+
+def test_a_damaged_record_is_a_warning(tmp_path):
+    leave_decisions(tmp_path, {"elu": [0.5] * 7, "selu": with_spread(0.55)})
+    (tmp_path / "decisions.json").write_text("{}")
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert findings.decisions is None and "decisions.json is damaged" in findings.warnings[0]
+
+
+def test_seconds():
+    assert [format_seconds(s) for s in (12.4, 300, 8000)] == ["12 s", "5 min", "2.2 h"]
