@@ -1,11 +1,15 @@
 """Batches for several members compared with those of each solo run."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from trainlab.data.augmentation import Augmentation
 from trainlab.data.batches import Batches
+from trainlab.models.image_network import InputScaling
 from trainlab.population.batch_streams import BatchStreams
+from trainlab.population.stack import scaling_of
 
 IMAGES = torch.arange(50 * 3 * 4 * 4).view(50, 3, 4, 4).remainder(251).to(torch.uint8)
 LABELS = torch.arange(50) % 10
@@ -69,3 +73,23 @@ def test_splits_of_the_same_images_are_streams_of_their_own():
     for member, own in enumerate(members):
         assert torch.equal(images[member], next(iter(batches(*own)))[0])
     assert BatchStreams([batches(*member) for member in members[1:3]]).has_one_split
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_images_of_each_split_are_scaled_by_its_own_statistics(standardize):
+    scalings = [InputScaling((3, 4, 4), standardize) for _ in range(2)]
+    for number, scaling in enumerate(scalings if standardize else [], 1):
+        scaling.set_statistics(torch.full((3, 4, 4), 10.0 * number), torch.full((3, 4, 4), 1.0 + number))
+    first, second = (SimpleNamespace(network=SimpleNamespace(scaling=scaling)) for scaling in scalings)
+    of = {id(first): (1, OTHER), id(second): (2, TRAIN)}
+
+    def step(*owners):
+        each = [batches(seed, train=train) for seed, train in (of[id(owner)] for owner in owners)]
+        streams = BatchStreams(each)
+        scaled = scaling_of(streams, owners)(streams.batch(0)[0]).view(streams.count, 16, 3, 4, 4)
+        return streams.to_members(scaled), [next(iter(one))[0] for one in each]
+
+    for owners, expected in (((first, second), scalings), ((second, second), [scalings[1]] * 2)):
+        found, images = step(*owners)
+        for member, scaling in enumerate(expected):
+            assert torch.equal(found[member], scaling(images[member]))

@@ -87,7 +87,7 @@ class Stack:
         some = next(member for member in self.members if member in active)
         owners = [member if member in active else some for member in self.rows]
         streams = BatchStreams([member.batches for member in owners], self._separate)
-        scale = self._scaling_of(streams, owners)
+        scale = scaling_of(streams, owners)
         self._separate |= self._in_one and streams.count > 1
         for member in self.members:
             member.separate = self._separate
@@ -116,13 +116,6 @@ class Stack:
                 if not active:
                     break
         return losses[: len(sizes), self.places], scores[self.places], sizes
-
-    def _scaling_of(self, streams: BatchStreams, owners: Sequence[TaskModule]) -> Callable[[Tensor], Tensor]:
-        """What scales the images of all streams, (S * B, C, H, W): each by the statistics of its own training split."""
-        each = [cast(ImageNetwork, owners[first].network).scaling for first in streams.firsts]
-        if streams.has_one_split or not each[0].standardize:
-            return each[0]
-        return lambda images: torch.cat([own(part) for own, part in zip(each, images.chunk(len(each)), strict=True)])
 
     def _step(self, active: set[TaskModule], steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Make a step. Returns loss and sum of scores of each member (M,) before it."""
@@ -220,6 +213,17 @@ class StackStep:
     def _scalars(self, member: TaskModule) -> list[float]:
         state = member.optimizer.state[member.flat.parameter]
         return self._rule.scalars(member.optimizer.param_groups[0], state)
+
+
+def scaling_of(streams: BatchStreams, owners: Sequence[TaskModule]) -> Callable[[Tensor], Tensor]:
+    """What scales the images of all ``streams``, (S * B, C, H, W): each by the statistics of its own training split.
+
+    ``owners`` are the trainings whose batches the streams have.
+    """
+    each = [cast(ImageNetwork, owners[first].network).scaling for first in streams.firsts]
+    if streams.has_one_split or not each[0].standardize:
+        return each[0]
+    return lambda images: torch.cat([own(part) for own, part in zip(each, images.chunk(len(each)), strict=True)])
 
 
 def _zeros(rows: Sequence[TaskModule]) -> Tensor:
