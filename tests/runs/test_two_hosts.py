@@ -69,12 +69,13 @@ def test_two_hosts_train_each_run_once_also_where_one_is_suspended_and_wakes(tmp
     shared, hosts = tmp_path / "shared", []
     try:
         hosts.append(first := start("node-1", shared, 0.5))
-        assert eventually(lambda: len(epochs(shared)) == 2 and min(epochs(shared)) >= 1)
+        assert eventually(lambda: newest_number(shared / "study" / ".sweep.lease") == 1)
         hosts.append(refused := start("node-2", shared, 0))
         output, errors = refused.communicate(timeout=120)
         assert (refused.returncode, first.poll()) == (2, None), output + errors
         assert f"error: another sweep is running in {shared / 'study'} (process 1 on node-1); wait for it" in errors
 
+        assert eventually(lambda: len(epochs(shared)) == 2 and min(epochs(shared)) >= 1)
         send(first, signal.SIGSTOP)
         assert max(epochs(shared)) < 10, "the runs ended too early; the test shows nothing"
         hosts.append(second := start("node-2", shared, 0.05))
