@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainlab.runs.files import write_json
+from trainlab.runs.files import read_listed, write_json
 
 ITEMS = ".items"
 NOTICES = "notices"  # in ITEMS; all items of a sweep write to it
@@ -116,9 +116,9 @@ def check_executor(sweep: Path, name: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
+    content = read_listed(path)
+    if content is None:
         return None
+    found = json.loads(content)
     assert isinstance(found, dict)
     return found
