@@ -4,4 +4,4 @@ from trainlab.cli import run_script
 from trainlab.commands.train import main
 
 if __name__ == "__main__":
-    run_script(main, is_long=True)
+    run_script(main, trains=True)

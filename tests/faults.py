@@ -55,9 +55,24 @@ class Fault(Callback):
         torch.empty(2**50)
 
     def _rank(self):
-        """Kill the second process of a job."""
-        if os.environ.get("LOCAL_RANK") == "1":
+        """Kill the second process of a run."""
+        if self.trainer.global_rank == 1:
             self._kill()
+
+    def _first(self):
+        """Kill the first process of a run."""
+        if self.trainer.global_rank == 0:
+            self._kill()
+
+    def _fail(self):
+        """An error of the second process alone."""
+        if self.trainer.global_rank == 1:
+            raise RuntimeError("the mouse ate the cable")
+
+    def _freeze(self):
+        """Stop the second process of a run, which then says nothing, as one whose node is lost."""
+        if self.trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 class DieAtStart(Callback):

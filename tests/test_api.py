@@ -113,11 +113,12 @@ def test_a_run_without_a_name_that_is_refused_leaves_no_folder(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_job_of_slurm_that_lightning_refuses_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("SLURM_NTASKS", "2")
-    with pytest.raises(ValueError, match=r"^[^\n]*`--ntasks=2`[^\n]*`--ntasks-per-node=2` instead\. \(in trainer\)$"):
-        trainlab.train(trainlab.compose(overrides(tmp_path)))
-    assert list(tmp_path.iterdir()) == []
+def test_each_task_of_a_job_of_slurm_can_train_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("NTASKS", "STEP_NUM_TASKS", "NNODES"):
+        monkeypatch.setenv(f"SLURM_{name}", "2")
+    for name in ("PROCID", "LOCALID", "NODEID"):
+        monkeypatch.setenv(f"SLURM_{name}", "1")
+    assert trainlab.train(trainlab.compose(overrides(tmp_path))).status == "completed"
 
 
 @pytest.mark.parametrize("call", [trainlab.compose, trainlab.expand_sweep])

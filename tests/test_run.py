@@ -443,11 +443,10 @@ def test_without_validation_the_last_network_is_tested_and_the_end_says_so(train
     assert end.startswith("completed in ")
 
 
-def test_a_run_of_several_nodes_says_what_it_waits_for(train, caplog, monkeypatch):
-    monkeypatch.setattr("trainlab.run._train", lambda parts, *_: 1 / 0)  # where it would wait
-    with caplog.at_level("INFO"), pytest.raises(ZeroDivisionError):
-        train("+trainer.num_nodes=2")
-    assert "waiting for the processes of all 2 nodes (trainer.num_nodes)" in caplog.text
+def test_a_run_of_several_nodes_needs_a_process_on_each(train, tmp_path):
+    with pytest.raises(ValueError, match=r"^trainer.num_nodes=2 needs processes on so many nodes, got this one; start"):
+        train("trainer.num_nodes=2")
+    assert list(tmp_path.iterdir()) == []
 
 
 def job(*overrides):

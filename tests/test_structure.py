@@ -20,7 +20,7 @@ FLOORS = (
     ("train", "eval", "report", "export", "predict", "trainlab.commands", "hydra_plugins"),
     ("exercise",),
     ("trainlab.cli", "trainlab.sweep"),
-    ("trainlab.run", "trainlab.final_test", "trainlab.resume"),
+    ("trainlab.run", "trainlab.final_test", "trainlab.follow", "trainlab.resume"),
     ("trainlab.lr_search",),
     ("trainlab.population",),
     ("trainlab.config",),
@@ -38,6 +38,7 @@ FLOORS = (
         "trainlab.processes",
         "trainlab.randomness",
     ),
+    ("trainlab.ranks",),
     ("trainlab.passwords", "trainlab.programs"),
     ("trainlab",),
 )

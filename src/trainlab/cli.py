@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
+from trainlab import ranks
 from trainlab.config.command_line import readable
 from trainlab.config.compose import new_folder
 from trainlab.config.errors import NO_OPTION, describe_config_error, describe_instantiation_error
@@ -94,39 +95,62 @@ def load_libraries() -> None:
                 importlib.import_module(module)
 
 
-def run_script(main: Callable[[], Any], is_long: bool = False) -> None:
+def run_script(main: Callable[[], Any], trains: bool = False) -> None:
     """Run a script's Hydra main; end with one or two lines and status 1 or 2 where it fails, 130 on Ctrl-C.
 
     `HYDRA_FULL_ERROR=1` brings tracebacks back.
 
     Args:
         main: the script's.
-        is_long: whether a line on a terminal says what it does until it clears it.
+        trains: whether it trains: then a line on a terminal says what it does until it clears it, and several
+            processes may share it, of which the first one runs ``main``.
     """
-    if is_long and _is_first_process() and not any(word.startswith(_ONLY_SHOW) for word in sys.argv[1:]):
-        status_line.show("reading the configuration")
     if "OMP_WAIT_POLICY" not in os.environ:  # read as PyTorch is imported
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     register_resolvers()
     warnings.formatwarning = _format_warning
+    shared = trains and not any(word.startswith(_ONLY_SHOW) for word in sys.argv[1:])
     if os.environ.get("HYDRA_FULL_ERROR") == "1" and os.environ.get(_ASKED_BY_US) != "1":
-        _prepare_command_line()
-        main()
+        _run(main, shared)
         return
     # Without this Hydra prints its errors and exits. Processes for other devices inherit both.
     os.environ["HYDRA_FULL_ERROR"] = os.environ[_ASKED_BY_US] = "1"
     try:
-        _prepare_command_line()
-        main()
+        _run(main, shared)
     except KeyboardInterrupt:
         status_line.clear()
+        ranks.leave(130)
         sys.exit(130)
     except (Ended, Exception) as ended:
         status_line.clear()
-        status, message = explain(ended.error if isinstance(ended, Ended) else ended)
-        if message and _is_first_process():
+        error = ended.error if isinstance(ended, Ended) else ended
+        if not ranks.is_main_process() and ranks.leave(1, error):
+            sys.exit(1)  # the main process reports it
+        status, message = explain(error)
+        if message:
             say_error(without_passwords(message))
+        ranks.leave(status)
         sys.exit(status)
+
+
+def _run(main: Callable[[], Any], shared: bool) -> None:
+    """Run ``main``, or what the process for another device does of a training that is ``shared``."""
+    if shared:
+        ranks.join()
+    if ranks.is_main_process():
+        if shared:
+            status_line.show("reading the configuration")
+        _prepare_command_line()
+        main()
+    else:
+        from trainlab.follow import follow
+
+        try:
+            follow()
+        except SystemExit as ended:
+            ranks.leave(int(ended.code or 0))
+            raise
+    ranks.leave(0)
 
 
 def _format_warning(message: Warning | str, *_: object, **__: object) -> str:
@@ -136,16 +160,11 @@ def _format_warning(message: Warning | str, *_: object, **__: object) -> str:
 
 def _prepare_command_line() -> None:
     """Put the words as Hydra is to read them; have a run without a name claim a folder; find the user's modules."""
-    sys.argv[:] = [str(Path(sys.argv[0]).absolute()), *readable(sys.argv[1:], once=_is_first_process())]
+    sys.argv[:] = [str(Path(sys.argv[0]).absolute()), *readable(sys.argv[1:])]
     if folder := config_folder():
         import_from(folder)
-    if _is_first_process() and not any(word.startswith(_MAKE_NO_FOLDER) for word in sys.argv[1:]):
+    if not any(word.startswith(_MAKE_NO_FOLDER) for word in sys.argv[1:]):
         OmegaConf.register_new_resolver("new_name", new_folder, use_cache=True, replace=True)
-
-
-def _is_first_process() -> bool:
-    """False in processes for other devices of a run; Lightning gives those some settings a second time."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def explain(error: Exception, arguments: Sequence[str] | None = None) -> tuple[int, str]:

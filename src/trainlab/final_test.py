@@ -13,7 +13,7 @@ from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.continuation import check_images_of, checkpoint_to_test, kept_checkpoint, lacks_test
 from trainlab.runs.files import missing_folders, write_json
 from trainlab.runs.fingerprint import fingerprint
-from trainlab.runs.folder import clean_up, clean_up_on_error, has_moved, is_main_process, run_folder_lock
+from trainlab.runs.folder import clean_up, clean_up_on_error, has_moved, run_folder_lock
 from trainlab.runs.result import CONFUSION_FILE, Result, describe_test
 
 MAX_CLASSES = 100  # whose confusion matrix is kept
@@ -60,8 +60,6 @@ def test_only(folder: Path, overrides: Sequence[str], config: dict[str, Any], pa
     """
     result = Result("completed", fingerprint(config), list(overrides), tags=config["tags"])
     result.task = parts.learner.reported(()).entry()
-    if not is_main_process():
-        return result
     if config["ckpt_path"]:  # nothing is written, so no folder is left
         made = missing_folders(folder) or [folder]
         path = checkpoint_to_test(folder, config)

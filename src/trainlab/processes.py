@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -131,8 +131,36 @@ def can_be_sent(value: Any) -> bool:
 
 
 def count_cores() -> int:
-    """Cores of the processor that this process may use; all of them where the system knows no such limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores of the processor that this process may use; all of them where the system knows no such limit.
+
+    Inside a job of SLURM they are those that it was given on this node, whether or not the cluster binds processes to
+    them.
+    """
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([found, *_cores_of_slurm(os.environ)]))
+
+
+def _cores_of_slurm(environment: Mapping[str, str]) -> Iterator[int]:
+    """Upper limits of the cores of this process inside a job: one of its tasks, or the only process on its node."""
+    numbers = {name: int(value) for name, value in environment.items() if value.isdecimal()}
+    is_one_of_tasks = numbers.get("SLURM_STEP_NUM_TASKS", 1) > 1
+    on_nodes = _expanded(environment.get("SLURM_JOB_CPUS_PER_NODE", ""))  # of the job; a step may have less
+    if here := numbers.get("SLURM_CPUS_ON_NODE", next(iter(on_nodes), 0)):
+        tasks = _expanded(environment.get("SLURM_STEP_TASKS_PER_NODE", "")) if is_one_of_tasks else []
+        node = numbers.get("SLURM_NODEID", 0)
+        yield here // (tasks[node] if node < len(tasks) else 1)
+    if of_task := numbers.get("SLURM_CPUS_PER_TASK", 0):
+        if is_one_of_tasks or numbers.get("SLURM_NTASKS", 1) == 1:
+            yield of_task
+
+
+def _expanded(counts: str) -> list[int]:
+    """Numbers of nodes as SLURM writes them: "2(x3),1" are 2, 2, 2 and 1."""
+    found = []
+    for part in filter(None, counts.split(",")):
+        number, _, times = part.rstrip(")").partition("(x")
+        found += [int(number)] * int(times or 1)
+    return found
 
 
 def threads_asked_for() -> int | None:

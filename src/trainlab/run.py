@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -12,32 +11,26 @@ from typing import Any
 
 from torch import nn
 
+from trainlab import ranks
 from trainlab.config.build import Parts, build
 from trainlab.config.differing import describe_differing
 from trainlab.config.run_config import RunConfig
 from trainlab.console import LogFormatter, quiet
 from trainlab.final_test import complete_test, test_best, test_only
+from trainlab.follow import Decision, fit
 from trainlab.loggers.hyperparameters import hyperparameters, swept
-from trainlab.lr_search.apply import apply_lr, apply_lr_of_main_process, check_search, draw_search, run_search
+from trainlab.lr_search.apply import apply_lr, check_search, draw_search, run_search
 from trainlab.passwords import without_passwords
 from trainlab.process_state import process_state_restored
 from trainlab.programs import command_line
 from trainlab.resume import find_start, keep, population_time, put_in_place, time_before
 from trainlab.runs.checkpoints import load_checkpoint
-from trainlab.runs.continuation import (
-    check_same_images,
-    earlier_part,
-    start_checkpoint,
-    threads_of,
-    training_folder,
-    was_compiled,
-)
+from trainlab.runs.continuation import earlier_part, threads_of, training_folder
 from trainlab.runs.errors import Interrupted, LeaseLost
 from trainlab.runs.fingerprint import fingerprint, is_debug_run, of_the_first_command
 from trainlab.runs.folder import (
     clean_up_on_error,
     has_ended,
-    is_main_process,
     mask_hydra_files,
     result_written,
     run_folder_lock,
@@ -52,12 +45,10 @@ from trainlab.training.compilation import set_up_compilation
 from trainlab.training.context import RunContext
 from trainlab.training.length import one_batch_notes
 from trainlab.training.lightning_internals import on_death
-from trainlab.training.lightning_processes import going_with_the_main_process
 from trainlab.training.progress import progress_of
-from trainlab.training.threads import choose_num_threads, threads_restored
+from trainlab.training.threads import choose_num_threads, threads_of_process, threads_restored
 
 log = logging.getLogger(__name__)
-START_VARIABLE = "TRAINLAB_START"  # passes the start checkpoint to the processes for other devices
 
 
 def train(cfg: RunConfig) -> Result:
@@ -117,8 +108,7 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 "sweep.dry_run prints the plan of a sweep, got a run; add -m, without another hydra/launcher, "
                 "or leave out sweep.dry_run"
             )
-        if is_main_process():
-            mask_hydra_files(run_dir)
+        mask_hydra_files(run_dir)
         config = without_passwords(cfg.settings)  # a copy, for the fingerprint, checkpoints and loggers
         folder = training_folder(run_dir, config, ckpt_path)
         if folder != run_dir:
@@ -129,11 +119,9 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
             raise ValueError(
                 f"train() uses one device, got {devices}; set trainer.devices=1, or use {command_line('train')}"
             )
+        ranks.check_count(parts.trainer.num_devices, parts.trainer.num_nodes)
     if not config["train"]:
         return test_only(run_dir, cfg.overrides, config, parts)
-    if not is_main_process():
-        apply_lr_of_main_process(config, parts)
-        return _follow(parts, config, folder)
     with run_folder_lock(run_dir), clean_up_on_error(run_dir):
         result = Result("running", fingerprint(config), list(cfg.overrides), tags=config["tags"])
         result.task = parts.learner.reported(()).entry()
@@ -157,7 +145,6 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
             result.overrides = of_the_first_command(previous.overrides, cfg.overrides)
         before = time_before(previous, start)
         result.time = before | population_time(before, context, 0.0)
-        os.environ[START_VARIABLE] = str(start or "")
         keep(cfg, result, folder)
         if config.get("print_config"):
             log.info("%s", cfg.to_yaml())
@@ -169,12 +156,6 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 notify("compile", about)
         for note in one_batch_notes(config["trainer"]):
             log.warning(note)
-        if (nodes := parts.trainer.num_nodes) > 1:
-            log.info(
-                "waiting for the processes of all %d nodes (trainer.num_nodes); start this command on each of them, "
-                "with MASTER_ADDR, MASTER_PORT and NODE_RANK set, or by SLURM or torchrun",
-                nodes,
-            )
         with threads_restored(), _logged(parts, result), result_written(result, folder):
             try:
                 if config["lr_search"] and not result.lr_search:
@@ -189,8 +170,10 @@ def run(cfg: RunConfig, context: RunContext | None = None) -> Result:
                 if result.lr_search:
                     draw_search(result.lr_search, parts, folder)
                 result.provenance["data_digest"] = parts.learner.digest
-                on_death(parts.trainer, partial(_record_death, result, parts, folder))
-                _train(parts, config, start)
+                if parts.trainer.world_size > 1:
+                    on_death(parts.trainer, partial(_record_death, result, parts, folder))
+                    Decision.of(cfg, start, result.num_threads, parts.learner.digest).pass_on()
+                fit(parts, config, start)
                 if not (previous or parts.epochs.active):
                     raise ValueError("training ran zero steps: a callback stopped it before its first; leave it out")
                 if parts.interrupt.interrupted:
@@ -240,10 +223,11 @@ def _start_loggers(
 
 
 def _num_threads(parts: Parts, context: RunContext, start: Path | None) -> int | None:
-    """CPU threads to train with; None on another device or several, where that is not for the run to choose."""
-    if parts.trainer.strategy.root_device.type != "cpu" or parts.trainer.world_size > 1:
+    """CPU threads of each process; None on another device, where that is not for the run to choose."""
+    if parts.trainer.strategy.root_device.type != "cpu":
         return None
-    available, together = context.num_threads(), context.population() is not None
+    sharing = ranks.share_of_cores(parts.trainer.num_devices)
+    available, together = threads_of_process(context.num_threads(), sharing), context.population() is not None
 
     def flops() -> float:
         return math.inf if together else parts.learner.step_flops
@@ -277,18 +261,6 @@ def _record_death(result: Result, parts: Parts, folder: Path, error: Exception) 
     _finish_loggers(parts, result)
 
 
-def _train(parts: Parts, config: dict[str, Any], start: Path | None) -> None:
-    """Fit, from the checkpoint ``start`` if there is one."""
-    parts.checkpoint.about |= {"config": config, "data_digest": parts.learner.digest} | parts.learner.about
-    parts.learner.prepare(parts.trainer, is_new=start is None)
-    try:
-        parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=start, weights_only=True)
-    finally:
-        parts.interrupt.give_back()
-    if summary := parts.trainer.profiler.summary():  # type: ignore[attr-defined]  # Lightning sets it dynamically
-        log.info(summary)
-
-
 def _warn_without_best(parts: Parts) -> None:
     """Warn where epochs were validated and none could be chosen."""
     monitor, validated = parts.checkpoint.monitor, progress_of(parts.trainer).val_metrics
@@ -312,22 +284,3 @@ def _summarize(result: Result, parts: Parts, total_s: float, threads: int, error
             "images_per_s": parts.epochs.median_images_per_s,
             "device": device_name(trainer.strategy.root_device, threads),
         }
-
-
-def _follow(parts: Parts, config: dict[str, Any], folder: Path) -> Result:
-    """The part of a process for another device: train along, write nothing."""
-    parts.loggers.follow(parts.trainer)
-    given = os.environ.get(START_VARIABLE)
-    start = Path(given) if given else None
-    if given is None:  # processes started by torchrun, SLURM and the like
-        late = (parts.network, config, parts.callbacks, parts.total_steps)
-        start = start_checkpoint(config["ckpt_path"], folder, True, *late)
-        if start:
-            check_same_images(start, folder, parts.learner.digest)
-    if start:
-        parts.learner.continue_as(was_compiled(start))
-    with contextlib.nullcontext() if given is None else going_with_the_main_process():
-        _train(parts, config, start)
-    if parts.interrupt.interrupted:
-        raise Interrupted
-    return Result("completed", fingerprint(config), [])

@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 
 from trainlab.processes import count_cores
+from trainlab.ranks import count_processes
 
 _RANGE = re.compile(r"(\d+)(?:-|:|\.\.+)(\d+)")  # as it is written elsewhere
 _GPUS = ("gpu", "cuda", "mps")
@@ -104,7 +105,7 @@ def check_devices(accelerator: Any, devices: Any) -> None:
         raise ValueError(
             f"devices must be a number, the numbers of some as [0,1], or auto, got {devices!r}; set trainer.devices"
         )
-    if isinstance(devices, int) and devices > available:
+    if isinstance(devices, int) and devices > available and count_processes() == 1:
         raise ValueError(
             f"devices must be at most {available}, the available {kind}, got {devices}; set trainer.devices"
         )

@@ -210,10 +210,6 @@ def test_the_command_line_takes_precedence_over_settings_of_the_sweeper():
     assert combinations(overrides) == [["seed=3", "++x=4", "model=bn"]]
 
 
-def test_a_process_for_another_device_has_settings_a_second_time():
-    assert readable(["hydra.run.dir=a", "name=é", 'hydra.run.dir="b"'], once=False)[1] == "name='é'"
-
-
 def test_a_range_without_numbers_is_refused():
     with pytest.raises(WrongArguments, match=r"seed=range\(5,5\) has no value to sweep over"):
         expand_sweep(["seed=range(5,5)"])

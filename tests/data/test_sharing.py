@@ -17,7 +17,7 @@ def shapes(seed: int = 0, split_seed: int = 0) -> Shapes:
 def train_on(device: torch.device, data: Shapes) -> None:
     """What Lightning does before a training there."""
     data.trainer = SimpleNamespace(
-        strategy=SimpleNamespace(root_device=device), overfit_batches=0, global_rank=0, world_size=1
+        strategy=SimpleNamespace(root_device=device), overfit_batches=0, global_rank=0, world_size=1, num_devices=1
     )
     data.setup("fit")
 

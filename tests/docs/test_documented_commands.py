@@ -21,6 +21,7 @@ TRAIN = "src/train.py"
 NOT_RUN = {
     r"make .*|\. \.venv/bin/activate|python3 -m venv .*|pip install .*": "sets up an environment; CI does",
     r"tensorboard .*": "serves until it is stopped",
+    r"(srun|torchrun) .*": "needs a cluster, or several processes; tests/cluster and test_torchrun.py run such",
     r"python src/train\.py .*trainer=gpu.*": "needs a GPU",
     r"python src/train\.py .*data=torchvision.*": "needs an archive; test_torchvision_sets.py makes some",
     r"python src/exercise\.py.*": "takes minutes; CI runs --quick",

@@ -11,8 +11,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from trainlab.cli import gc_paused, load_libraries
+from trainlab.cli import SweepFailed, gc_paused, load_libraries
 from trainlab.console import say, status_line
+from trainlab.ranks import count_processes, starter
 from trainlab.runs.numbers import short_number
 
 _MAX_VALUES = 8  # of a setting that are listed
@@ -65,7 +66,17 @@ class ProcessLauncher(Launcher):
         self.shared: Collection[str] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra gives."""
+        """Keep what Hydra gives.
+
+        Raises:
+            SweepFailed: several processes were started together, of which each would run the sweep.
+        """
+        if self.trainings and (count := count_processes()) > 1:
+            raise SweepFailed(
+                f"a sweep is one process that starts its jobs itself, got {count} processes of {starter()}; "
+                f"start it without {starter()}, or leave out -m for one run on all of them",
+                2,
+            )
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

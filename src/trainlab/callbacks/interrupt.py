@@ -10,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from trainlab.console import say_error
+from trainlab.ranks import is_main_process
 from trainlab.runs.lease import Lease, lease_of
 from trainlab.runs.result import RESULT
 from trainlab.training.context import StopRequest
@@ -46,7 +47,8 @@ class StopOnInterrupt(Callback):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.stop.requested = True
         signal.signal(signal.SIGINT, self._previous)
-        say_error("stopping after this epoch; press Ctrl-C again to stop now and lose it")
+        if is_main_process():
+            say_error("stopping after this epoch; press Ctrl-C again to stop now and lose it")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the lease: the steps of a population that follow are made without the next hook."""

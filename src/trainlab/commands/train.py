@@ -12,7 +12,7 @@ from trainlab.config.resolvers import CONF
 from trainlab.config.value_types import check_numbers
 from trainlab.console import say, say_error, status_line
 from trainlab.programs import report_line, same_command, tensorboard_line
-from trainlab.runs.folder import LAST, clean_up_on_error, is_main_process
+from trainlab.runs.folder import LAST, clean_up_on_error
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> float | None:
         status_line.show("preparing the run")
         with clean_up_on_error(Path(job.runtime.output_dir)):
             config = resolve_job(cfg, job)
-        is_alone = job.mode is RunMode.RUN and is_main_process()  # and no job of a sweep, which has lines of its own
+        is_alone = job.mode is RunMode.RUN  # and no job of a sweep, which has lines of its own
         try:
             result = run(config)
         except KeyboardInterrupt:
@@ -50,4 +50,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    run_script(main, is_long=True)
+    run_script(main, trains=True)

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
+from trainlab import ranks
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.callbacks.end_in_time import EndInTime
 from trainlab.callbacks.progress import StepReporter
@@ -104,7 +105,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     for name in kept:
         check_logger(*_logger_arguments(config, name, False), f"logger.{name}")
     loggers = RunLoggers({name: partial(_logger, config, name) for name in kept})
-    plugins = [AtomicCheckpointIO()]
+    plugins = [AtomicCheckpointIO(), ranks.environment()]
     ours = {"max_time": None, **learner.trainer_settings}  # what others do, above
     objects: dict[str, Any] = {"callbacks": callbacks, "logger": False, "plugins": plugins}
     trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))

@@ -7,8 +7,8 @@ from trainlab.config.overrides import WrongArguments, check_overrides, parse_ove
 _CHOOSES_OPTIONS = ("experiment", "debug")  # groups whose options choose those of other groups
 
 
-def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
-    """A command line of a person as Hydra is to get it: flags first, text in quotes, each key ``once``.
+def readable(arguments: Sequence[str]) -> list[str]:
+    """A command line of a person as Hydra is to get it: flags first, text in quotes.
 
     Raises:
         WrongArguments: a word is no argument, a key is given twice, a name is an old one, or a value can be read in two
@@ -16,7 +16,7 @@ def readable(arguments: Sequence[str], once: bool = True) -> list[str]:
     """
     flags, overrides = _flags_first(arguments)
     _check_words(overrides)
-    check_overrides(overrides, once)
+    check_overrides(overrides)
     sweeps = "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
     words = [quoted(override, sweeps) for override in overrides]
     return flags + (_left_to_jobs(words) if sweeps else words)

@@ -59,13 +59,12 @@ def written_alike(override: str) -> str:
     return f"{key}{equals}{short_number(value)}" if "." in key and key.lstrip("+") not in PATHS else override
 
 
-def check_overrides(overrides: Sequence[str], once: bool = True) -> None:
+def check_overrides(overrides: Sequence[str]) -> None:
     """Raise WrongArguments where one has an old name, or takes the place of another one."""
     given = (override.lstrip("+~").partition("=") for override in overrides)
     if message := describe_renamed({key: value for key, _, value in given}):
         raise WrongArguments(message)
-    if once:
-        check_given_once(overrides)
+    check_given_once(overrides)
 
 
 def check_given_once(overrides: Sequence[str]) -> None:

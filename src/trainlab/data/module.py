@@ -15,6 +15,7 @@ from trainlab.data.lazy import parts_of, workers
 from trainlab.data.mixing import Mixing
 from trainlab.data.split import Split
 from trainlab.data.training_data import BatchCounts, TrainingData
+from trainlab.ranks import share_of_cores
 from trainlab.validation import name_settings
 
 
@@ -319,4 +320,5 @@ class ImageData(TrainingData):
     def _of_process(self) -> dict[str, Any]:
         """Settings of `Batches` that several processes divide."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return {"rank": rank, "world_size": processes, "num_workers": workers(self.num_workers, processes)}
+        sharing = share_of_cores(self.trainer.num_devices) if self.trainer else 1
+        return {"rank": rank, "world_size": processes, "num_workers": workers(self.num_workers, sharing)}

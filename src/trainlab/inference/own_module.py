@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 import torch
 from lightning import LightningDataModule, LightningModule
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
@@ -58,6 +59,7 @@ def test_module(
             precision=precision,  # type: ignore[arg-type]  # a Literal to Lightning
             logger=False,
             callbacks=[*callbacks],
+            plugins=[LightningEnvironment()],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

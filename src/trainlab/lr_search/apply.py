@@ -3,7 +3,6 @@
 import io
 import logging
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from trainlab.training.length import limited
 from trainlab.training.lightning_internals import replace_callbacks
 
 log = logging.getLogger(__name__)
-LR_VARIABLE = "TRAINLAB_LR"  # passes the learning rate to the processes for other devices
 VERSION = 2  # of the searches; raised by a change that finds other rates with the same settings
 # Settings of the Trainer that a trial replaces.
 _SHORT = {
@@ -39,6 +37,7 @@ _SHORT = {
     "max_time": None,
     "profiler": None,
     "devices": 1,
+    "num_nodes": 1,
     "strategy": "auto",
 }
 
@@ -104,23 +103,9 @@ def apply_lr(cfg: RunConfig, config: dict[str, Any], parts: Parts, result: Resul
     result.lr_search, lr = found, found["lr"]
     config["optim"]["lr"] = lr
     parts.learner.set_lr(lr)
-    os.environ[LR_VARIABLE] = repr(lr)
     suggestions = ", ".join(f"{rule} {suggestion:.2e}" for rule, suggestion in found["suggestions"].items())
     log.info("learning rate %.3g, found by %s (%s)", lr, found["method"], suggestions)
     return cfg.changed({"optim.lr": lr})
-
-
-def apply_lr_of_main_process(config: dict[str, Any], parts: Parts) -> None:
-    """In a process for another device, set the learning rate that the main process has found."""
-    if not config["lr_search"]:
-        return
-    if LR_VARIABLE not in os.environ:
-        raise ValueError(
-            "lr_search cannot run under torchrun or SLURM, where the main process does not start the others; "
-            "search with one process first, then leave out lr_search and set optim.lr"
-        )
-    config["optim"]["lr"] = lr = float(os.environ[LR_VARIABLE])
-    parts.learner.set_lr(lr)
 
 
 def search_before_population(cfgs: Sequence[RunConfig]) -> list[Exception | None]:

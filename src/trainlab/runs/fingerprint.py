@@ -62,7 +62,7 @@ _DEFAULTS = {
     **{"optim.lookahead.start_epoch": 0, "optim.lookahead.decay": 0.95, "optim.lookahead.decay_power": 0.0},
     **{"model.pool_after": "last", "model.global_pool": "none", "model.batch_norm_eps": 1e-5},
     **{"model.output_bias": True, "model.output_scale": 1.0, "model.batch_norm_order": "before"},
-    **{"test_views": "none"},
+    **{"test_views": "none", "trainer.num_nodes": 1},
 }
 # What can follow the seed, by its name in `vary`, which stands for it in a fingerprint.
 VARIED = {"split": "data.split_seed", "search": "lr_search.seed"}

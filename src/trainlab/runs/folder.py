@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +19,6 @@ from trainlab.runs.result import CONTINUATION, Result
 
 log = logging.getLogger(__name__)
 LAST = Path("checkpoints", "last.ckpt")  # in the folder of a run
-
-
-def is_main_process() -> bool:
-    """False in the processes that Lightning starts for the other devices of a run."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
 
 
 def earlier_run(folder: Path, config: Mapping[str, Any], ckpt_path: str | None) -> Result | None:
@@ -138,7 +132,7 @@ def clean_up_on_error(folder: Path) -> Iterator[None]:
 
 def clean_up(folder: Path, made: Sequence[Path]) -> None:
     """Remove what Hydra has written to a folder that holds no run, and those of ``made`` that are empty then."""
-    if not is_main_process() or (folder / "config.yaml").exists():
+    if (folder / "config.yaml").exists():
         return
     for handler in logging.root.handlers[:]:
         if isinstance(handler, logging.FileHandler) and folder.resolve() in Path(handler.baseFilename).parents:

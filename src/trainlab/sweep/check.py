@@ -75,6 +75,11 @@ def check_job(
     untested = own is not None and config["test"] and lacks_test(own)
     if own and not untested:
         return replace(job, metrics=TaskMetrics.read(own.task), hyperparameters=hyperparameters(*composed))
+    if (nodes := config["trainer"].get("num_nodes", 1)) != 1:
+        raise ValueError(
+            f"a job of a sweep trains on one node, got trainer.num_nodes={nodes}; leave it out, or -m for one run "
+            "that srun or torchrun starts"
+        )
     check_search(cfg)
     of_others: dict[str, ImageData] = {} if listed is None else listed
     parts = build(cfg, RunContext(share_images=partial(_share_files, of_others, config["data"])))

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.fabric.utilities import registry
 from lightning.fabric.utilities.distributed import DistributedSamplerWrapper, _set_num_threads_if_needed
 from lightning.pytorch.accelerators.cpu import _PSUTIL_AVAILABLE
@@ -28,34 +27,48 @@ from lightning.pytorch.trainer.connectors.checkpoint_connector import _Checkpoin
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
+from trainlab import ranks
+from trainlab.ranks.peers import SHORT_SILENCE_S
 from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
 from trainlab.training.lightning_processes import is_lost_connection
 from trainlab.training.optimizers import ELEMENTWISE
 
 _POLL_S = 0.5
-_GRACE_S = 5.0  # for the main process to raise an error of its own; before all have connected it cannot
+_GRACE_S = 5.0  # for this process to raise an error of its own; before all have connected it cannot
+_SIGN_S = 12.0  # after a lost connection, for what a process has to say about its end, or its silence
 
 
 def make_trainer(make: Callable[[], Trainer]) -> Trainer:
     """The Trainer that ``make`` returns, changed so that a run depends on nothing but its settings and its checkpoint.
 
-    Gains: jobs of SLURM are not requeued, and no checkpoint of theirs is written or read; a damaged checkpoint is
-    refused; no process waits for one that has died; an epoch that `max_steps` ends is ended once.
+    It is to have the cluster environment of `trainlab.ranks`: Lightning would look for another one.
+
+    Gains: no checkpoint of a job of SLURM is read; a damaged checkpoint is refused; no process waits for one that has
+    died; an epoch that `max_steps` ends is ended once.
     """
-    with warnings.catch_warnings(), _plugins_read_once():
-        warnings.filterwarnings("ignore", message="The `srun` command is available")  # on every machine that has it
+    with _plugins_read_once():
         trainer = make()
-    environment = trainer._accelerator_connector.cluster_environment
-    if isinstance(environment, SLURMEnvironment):
-        environment.auto_requeue = False  # which also writes `hpc_ckpt_N.ckpt` on SIGUSR1
     trainer._checkpoint_connector = _GivenCheckpoint(trainer)
+    trainer._signal_connector._sigterm_notifier_fn = partial(_note_sigterm, trainer)  # type: ignore[method-assign]  # of this trainer alone
     launcher = trainer.strategy.launcher
     if type(launcher) is _SubprocessScriptLauncher:
         watched = WatchedLauncher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
+        watched.chooses_threads = trainer.strategy.root_device.type != "cpu"
         trainer.strategy._launcher = watched
     # Lightning takes every run with max_steps for one that restarts inside an epoch, and ends that epoch twice.
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     return trainer
+
+
+def _note_sigterm(trainer: Trainer, number: int, frame: Any) -> None:
+    """What Lightning does at SIGTERM, but it sends no tensor from the handler, in the middle of another exchange.
+
+    The main process sends it to all others before each batch.
+    """
+    connector, launcher = trainer._signal_connector, trainer.strategy.launcher
+    if launcher is not None and not connector.received_sigterm:
+        launcher.kill(number)
+    connector.received_sigterm = True
 
 
 @contextlib.contextmanager
@@ -343,15 +356,17 @@ def _keys(states: Sequence[Any]) -> Any:
 
 
 class WatchedLauncher(_SubprocessScriptLauncher):
-    """Lightning's, but the death of a process is an error of the main one.
+    """Lightning's, but the death of a process is an error of those that wait for it, on all nodes.
 
     Gain: a result that says so. Lightning kills all with SIGKILL, and the run looks as if it were running.
 
     Attributes:
         on_death: is called with the error, off the main thread, where that cannot raise it. The process ends after it.
+        chooses_threads: whether Lightning chooses the number of CPU threads.
     """
 
     on_death: Callable[[Exception], None] = staticmethod(lambda error: None)
+    chooses_threads = True
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
         """Start the processes, if they are not started by others, and call ``function``.
@@ -362,13 +377,14 @@ class WatchedLauncher(_SubprocessScriptLauncher):
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         if not self.cluster_environment.creates_processes_externally:
             self._call_children_scripts()
-        _set_num_threads_if_needed(num_processes=self.num_processes)
+        if self.chooses_threads:
+            _set_num_threads_if_needed(num_processes=self.num_processes)
         over = threading.Event()
         threading.Thread(target=self._watch, args=(over,), daemon=True).start()
         try:
             return function(*args, **kwargs)
         except RuntimeError as error:
-            if is_lost_connection(error) and (death := self._death(wait_s=_GRACE_S)):
+            if is_lost_connection(error) and (death := self._cause_of_loss()):
                 raise death from None
             raise
         finally:
@@ -382,16 +398,20 @@ class WatchedLauncher(_SubprocessScriptLauncher):
                 self.kill(signal.SIGKILL)
                 os._exit(1)
 
-    def _death(self, wait_s: float = 0.0) -> ChildProcessError | None:
-        """The error that the death of a process is, if one has died or does so soon."""
-        deadline = time.monotonic() + wait_s
-        while True:
-            for number, process in enumerate(self.procs, start=2):
-                if status := process.poll():
-                    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
-                    return ChildProcessError(
-                        f"process {number} of {self.num_processes} {how}; training cannot continue"
-                    )
-            if time.monotonic() >= deadline:
-                return None
+    def _cause_of_loss(self) -> ChildProcessError | None:
+        """The death by which a connection was lost, waited for."""
+        others = ranks.peers()
+        deadline = time.monotonic() + (_SIGN_S if others else _GRACE_S)
+        while time.monotonic() < deadline:
+            if death := self._death() or (others.lost(SHORT_SILENCE_S) if others else None):
+                return death
             time.sleep(_POLL_S / 10)
+        return None
+
+    def _death(self) -> ChildProcessError | None:
+        """The error that the death of a process is, if one has died."""
+        for number, process in enumerate(self.procs, start=2):
+            if status := process.poll():
+                how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+                return ChildProcessError(f"process {number} of {self.num_processes} {how}; training cannot continue")
+        return others.lost() if (others := ranks.peers()) else None

@@ -4,13 +4,14 @@ import contextlib
 import copy
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainlab.processes import count_cores, threads_asked_for
+from trainlab.processes import THREADS, count_cores, threads_asked_for
 from trainlab.randomness import global_generators_restored
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,14 @@ def threads_restored() -> Iterator[None]:
     finally:
         if torch.get_num_threads() != before:
             torch.set_num_threads(before)
+
+
+def threads_of_process(threads: int, sharing: int) -> int:
+    """Of the ``threads`` of this process, those that it may use where so many processes share its cores.
+
+    A number in OMP_NUM_THREADS, of the user or of a sweep, is that of each process.
+    """
+    return threads if os.environ.get(THREADS) else max(1, min(threads, count_cores()) // sharing)
 
 
 def choose_num_threads(flops: Callable[[], float], available: int, recorded: int | None) -> int:
