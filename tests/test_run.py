@@ -158,7 +158,7 @@ def forbid(monkeypatch, name):
 def test_a_completed_run_is_not_made_again_and_other_settings_are_refused(train, monkeypatch):
     first, folder = train("trainer.max_epochs=1")
     before = {name: (folder / name).stat().st_mtime_ns for name in files(folder)}
-    forbid(monkeypatch, "_train")
+    forbid(monkeypatch, "fit")
     again, _ = train("trainer.max_epochs=1")
     assert again == first
     keeps = "Set another name=, as ckpt_path=last keeps network, optimizer and schedule"
@@ -181,7 +181,7 @@ def test_a_diverged_run_is_recorded_and_not_made_again(train, monkeypatch, tmp_p
     assert result.error["type"] == "Diverged"
     assert "step 2 " in result.error["message"]
     assert "val_loss" not in result.metrics
-    forbid(monkeypatch, "_train")
+    forbid(monkeypatch, "fit")
     with pytest.raises(Diverged, match=r"diverged before: the loss is not finite at step 2 "):
         train(*settings)
 

@@ -1,4 +1,4 @@
-"""A process that trains along with the main one, for another device: it takes its decisions, writes and prints nothing."""
+"""A process that trains along with the main one, for another device: it decides, writes and prints nothing."""
 
 import base64
 import contextlib
@@ -60,7 +60,8 @@ class Decision:
             part | {"logger": {name: {"_target_": _DUMMY} for name, logger in part["logger"].items() if logger}}
             for part in (dict(cfg.settings), dict(cfg.references))
         )
-        found = replace(cfg, settings=settings, references=references, overrides=[*cfg.overrides])
+        overrides = [one for one in cfg.overrides if not one.lstrip("+~").startswith("logger")]
+        found = replace(cfg, settings=settings, references=references, overrides=overrides)
         return cls(asdict(found), str(start) if start else None, num_threads, digest, str(Path.cwd()))
 
     @property
@@ -72,7 +73,7 @@ class Decision:
         """Give it to processes that were started with this one, and to those that Lightning starts."""
         text = base64.b64encode(zlib.compress(yaml.safe_dump(asdict(self)).encode())).decode()
         os.environ[ranks.DECISION] = text
-        if (others := ranks.peers()) and others.number == 0:
+        if (others := ranks.others()) and others.number == 0:
             others.publish(text)
 
     @classmethod
@@ -83,7 +84,7 @@ class Decision:
             ChildProcessError: the main process is lost.
             SystemExit: it has ended before, with that status.
         """
-        others = ranks.peers()
+        others = ranks.others()
         text = others.decision() if others else os.environ[ranks.DECISION]
         return cls(**yaml.safe_load(zlib.decompress(base64.b64decode(text))))
 
@@ -118,7 +119,7 @@ def follow() -> None:
         os.chdir(decision.cwd)
         if decision.cfg.config_dir:
             import_from(decision.cfg.config_dir)
-        if (others := ranks.peers()) is not None:
+        if (others := ranks.others()) is not None:
             decision.pass_on()  # to the processes of this node
         parts = build(decision.cfg)
         on_death(parts.trainer, partial(_record_loss, folder))
@@ -157,7 +158,7 @@ def _end_reported(folder: Callable[[], Path | None]) -> Iterator[None]:
 
 def _record_loss(folder: Path | None, error: Exception) -> None:
     """Record and report that the main process is lost, unless it has recorded its end, or another process this."""
-    others = ranks.peers()
+    others = ranks.others()
     number = others.number if others else 1
     time.sleep(min(number - 1, _MOST_TURNS) * _TURN_S)
     if folder is None:

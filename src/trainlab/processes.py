@@ -149,9 +149,9 @@ def _cores_of_slurm(environment: Mapping[str, str]) -> Iterator[int]:
         tasks = _expanded(environment.get("SLURM_STEP_TASKS_PER_NODE", "")) if is_one_of_tasks else []
         node = numbers.get("SLURM_NODEID", 0)
         yield here // (tasks[node] if node < len(tasks) else 1)
-    if of_task := numbers.get("SLURM_CPUS_PER_TASK", 0):
-        if is_one_of_tasks or numbers.get("SLURM_NTASKS", 1) == 1:
-            yield of_task
+    of_task = numbers.get("SLURM_CPUS_PER_TASK", 0)
+    if of_task and (is_one_of_tasks or numbers.get("SLURM_NTASKS", 1) == 1):
+        yield of_task
 
 
 def _expanded(counts: str) -> list[int]:

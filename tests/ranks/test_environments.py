@@ -37,7 +37,7 @@ def started_with(monkeypatch):
 def test_a_process_alone_does_not_load_lightning_to_know_it(started_with, monkeypatch):
     monkeypatch.setattr("trainlab.ranks.environments.detect", lambda: 1 / 0)
     started_with(JOB | {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"})
-    assert (ranks.is_main_process(), ranks.count_processes(), ranks.peers()) == (True, 1, None)
+    assert (ranks.is_main_process(), ranks.count_processes(), ranks.others()) == (True, 1, None)
     assert type(ranks.environment()) is LightningEnvironment
 
 
@@ -48,7 +48,7 @@ def test_tasks_of_srun(started_with):
     assert not environment.auto_requeue
     assert (environment.global_rank(), environment.local_rank(), environment.world_size()) == (1, 0, 2)
     assert not ranks.is_main_process()
-    assert ranks.peers() == (environment, 1, "31234/3/")
+    assert ranks.others() == (environment, 1, "31234/3/")
     assert (ranks.starter(), ranks.count_processes(), ranks.share_of_cores(2)) == ("srun", 2, 1)
     # The first node of the step, and a port that another step of the job does not have.
     assert environment.main_address == "n3"
@@ -58,27 +58,27 @@ def test_tasks_of_srun(started_with):
 def test_processes_of_torchrun_also_inside_a_job_of_slurm(started_with):
     started_with(STEP | TORCHRUN)
     assert type(ranks.environment()) is TorchElasticEnvironment
-    assert ranks.peers() == (ranks.environment(), 1, "r/")
+    assert ranks.others() == (ranks.environment(), 1, "r/")
     assert (ranks.starter(), ranks.is_main_process(), ranks.share_of_cores(2)) == ("torchrun", False, 2)
 
 
 def test_processes_that_lightning_starts(started_with):
     started_with({"LOCAL_RANK": "1", "NODE_RANK": "0", ranks.DECISION: "x"})
-    assert (ranks.is_main_process(), ranks.peers(), ranks.count_processes()) == (False, None, 1)
+    assert (ranks.is_main_process(), ranks.others(), ranks.count_processes()) == (False, None, 1)
 
 
 def test_nodes_that_are_started_by_hand(started_with):
     started_with({"NODE_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"})
-    assert (ranks.is_main_process(), ranks.peers()[1:]) == (False, (1,))
+    assert (ranks.is_main_process(), ranks.others()[1:]) == (False, (1,))
 
 
 def test_nodes_that_are_started_by_hand_need_an_address(started_with):
-    with pytest.raises(ValueError, match="^NODE_RANK is set, and MASTER_ADDR is not; set it to the same value on all"):
+    with pytest.raises(ValueError, match=r"^NODE_RANK is set, and MASTER_ADDR is not; set it to the same value on all"):
         started_with({"NODE_RANK": "1"})
 
 
 def test_a_local_rank_that_nobody_has_given(started_with):
-    with pytest.raises(ValueError, match="^LOCAL_RANK is 1, and neither torchrun nor srun has started this process"):
+    with pytest.raises(ValueError, match=r"^LOCAL_RANK is 1, and neither torchrun nor srun has started this process"):
         started_with({"LOCAL_RANK": "1"})
 
 
@@ -107,7 +107,12 @@ class Met:
 @pytest.mark.parametrize(
     ("starter", "nodes", "given", "message"),
     [
-        ("srun", (1, 1), (2, 1), r"srun has started 2 processes \(1 on each of 2 nodes\), got trainer.devices=2 and .*=1; "),
+        (
+            "srun",
+            (1, 1),
+            (2, 1),
+            r"srun has started 2 processes \(1 on each of 2 nodes\), got trainer.devices=2 and",
+        ),
         ("srun", (2,), (1, 2), r".*; set trainer.devices=2 trainer.num_nodes=1, or have srun start others$"),
         ("srun", (2, 1), (2, 2), r"srun must start as many processes on each node, got 2, 1; set --ntasks-per-node$"),
         ("torchrun", (1,), (2, 1), r"torchrun has started 1 process \(1 on each of 1 nodes\), got trainer.devices=2"),

@@ -17,6 +17,7 @@ from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.result import Result
 
 pytestmark = [pytest.mark.ddp, pytest.mark.slow]
+KILLED = ("+callbacks.fault.what=rank", "+callbacks.fault.step=12")
 TRAIN = str(PROJECT / "src" / "train.py")
 
 
@@ -59,7 +60,10 @@ def weights(folder):
 
 def test_two_nodes_train_what_two_devices_do_and_a_killed_one_resumes(tmp_path):
     """As one story, for its processes take most of the time."""
-    port, settings = free_port(), [f"output_dir={tmp_path / 'nodes'}", FAULT, "+callbacks.fault.what=rank", "+callbacks.fault.step=12"]
+    port, settings = (
+        free_port(),
+        [f"output_dir={tmp_path / 'nodes'}", FAULT, "+callbacks.fault.what=rank", "+callbacks.fault.step=12"],
+    )
     nodes = ["trainer.devices=1", "trainer.num_nodes=2"]
 
     def run_on_two_nodes(*own, **environment):
@@ -77,7 +81,9 @@ def test_two_nodes_train_what_two_devices_do_and_a_killed_one_resumes(tmp_path):
     assert {path.name for path in folder.iterdir()} >= {"result.json", "metrics.csv", "train.log", "checkpoints"}
     assert [path.name for path in folder.glob("*.log")] == ["train.log"]
 
-    whole = start([sys.executable, TRAIN, *with_defaults(TINY, *settings, "name=one", "trainer.devices=2")], FAULTS="off")
+    whole = start(
+        [sys.executable, TRAIN, *with_defaults(TINY, *settings, "name=one", "trainer.devices=2")], FAULTS="off"
+    )
     assert ended(whole)[0] == [0]
     one, two = Result.read(tmp_path / "nodes" / "one"), Result.read(folder)
     assert one.metrics == two.metrics
@@ -99,13 +105,21 @@ def test_two_nodes_train_what_two_devices_do_and_a_killed_one_resumes(tmp_path):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["trainer.devices=1"], 2, "error: torchrun has started 2 processes (2 on each of 1 nodes), got trainer.devices=1"),
-        (["-m", "seed=1,2"], 2, "error: a sweep is one process that starts its jobs itself, got 2 processes of torchrun"),
+        (
+            ["trainer.devices=1"],
+            2,
+            "error: torchrun has started 2 processes (2 on each of 1 nodes), got trainer.devices=1",
+        ),
+        (
+            ["-m", "seed=1,2"],
+            2,
+            "error: a sweep is one process that starts its jobs itself, got 2 processes",
+        ),
         (["trainer.devices=2", "optim.lr=-1"], 2, "error: lr must be positive"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words, status, message, tmp_path):
-    statuses, output = ended(torchrun(["--standalone", "--nproc-per-node=2"], *words, f"output_dir={tmp_path / 'out'}"))
+    _, output = ended(torchrun(["--standalone", "--nproc-per-node=2"], *words, f"output_dir={tmp_path / 'out'}"))
     errors = own_lines(output)
     assert len(errors) == 1 and errors[0].startswith(message), output
     assert f"exitcode  : {status}" in output
@@ -113,15 +127,15 @@ def test_a_mistake_is_one_line_and_leaves_nothing(words, status, message, tmp_pa
 
 
 def test_processes_on_nodes_that_are_started_by_hand(tmp_path):
-    words = [*with_defaults(TINY, f"output_dir={tmp_path}", "trainer.num_nodes=2", "lr_search=range_test", f"lr_search.cache_dir={tmp_path.parent}/cache", *SHORT)]
+    """The first one searches the learning rate while the other waits."""
+    search = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=1")
+    settings = (f"output_dir={tmp_path / 'out'}", f"lr_search.cache_dir={tmp_path / 'cache'}", "trainer.max_epochs=1")
+    words = with_defaults(TINY, *settings, *search, "trainer.num_nodes=2")
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = [start([sys.executable, TRAIN, *words], NODE_RANK=str(i), **address) for i in (0, 1)]
     statuses, output = ended(*processes)
     assert statuses == [0, 0], output
-    (folder,) = tmp_path.iterdir()
+    (folder,) = (tmp_path / "out").iterdir()
     result = Result.read(folder)
     assert result.status == "completed" and result.lr_search
     assert len([line for line in own_lines(output) if line.startswith("epoch ")]) == 1, output
-
-
-SHORT = ("lr_search.num_steps=40", "lr_search.num_seeds=1", "trainer.max_epochs=1")

@@ -16,9 +16,10 @@ OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", 
 CALLBACKS = ("early_stopping", "checkpoint", "progress", "figures", "layer_statistics", "model_summary", "step_losses")
 TRAINER_SETTINGS = (
     *("_target_", "accelerator", "devices", "num_nodes", "strategy", "precision", "max_epochs", "min_epochs"),
-    *("max_steps", "max_time", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches", "limit_train_batches"),
-    *("limit_val_batches", "overfit_batches", "sync_batchnorm", "deterministic", "profiler", "num_sanity_val_steps"),
-    *("use_distributed_sampler", "enable_checkpointing", "enable_model_summary", "enable_progress_bar"),
+    *("max_steps", "max_time", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"),
+    *("limit_train_batches", "limit_val_batches", "overfit_batches", "sync_batchnorm", "deterministic", "profiler"),
+    *("num_sanity_val_steps", "use_distributed_sampler", "enable_checkpointing", "enable_model_summary"),
+    "enable_progress_bar",
 )
 # Why a population does not support others, and the values that it supports. The first one is the default.
 _SET_UNLESS: dict[str, tuple[Any, ...]] = {

@@ -105,13 +105,13 @@ def starter() -> str:
 
 
 def environment() -> "ClusterEnvironment":
-    """Lightning's, for a Trainer. Inside a job of SLURM, it is not SLURM's unless srun has started several processes."""
+    """Lightning's, for a Trainer: inside a job of SLURM that of SLURM only where srun has started several processes."""
     from lightning.fabric.plugins.environments import LightningEnvironment
 
     return LightningEnvironment() if _this is None or starter() in ("", BY_HAND) else _this.environment
 
 
-def peers() -> "Peers | None":
+def others() -> "Peers | None":
     """The other processes; None where there are none, or Lightning starts them."""
     return None if _this is None else _this.peers
 
@@ -143,8 +143,8 @@ def check_count(devices: int, num_nodes: int) -> None:
             _this.peers = _on_other_nodes(_this)
             _this.peers.meet(num_nodes)
         return
-    by, count, others = starter(), count_processes(), peers()
-    nodes = others.meet(count) if others else [1]
+    by, count, peers = starter(), count_processes(), others()
+    nodes = peers.meet(count) if peers else [1]
     if len({*nodes}) > 1:
         raise ValueError(
             f"{by} must start as many processes on each node, got {', '.join(map(str, nodes))}; "
@@ -159,6 +159,6 @@ def check_count(devices: int, num_nodes: int) -> None:
 
 
 def leave(status: int, error: BaseException | None = None) -> bool:
-    """Let the others know that this process ends, with an exit status and what has ended it. Returns whether they do."""
-    others = peers()
-    return others is not None and others.leave(status, error)
+    """Let the others know that this process ends, with which exit status and error. Returns whether they do."""
+    peers = others()
+    return peers is not None and peers.leave(status, error)

@@ -78,8 +78,8 @@ class Peers:
             if time.monotonic() > deadline:
                 numbers = ", ".join(str(number + 1) for number in missing)
                 raise ValueError(
-                    f"{len(missing)} of {count} processes (number {numbers}) have not been started within {_MEET_S:.0f} s, "
-                    "or do not reach MASTER_ADDR and MASTER_PORT; start all of them"
+                    f"{len(missing)} of {count} processes (number {numbers}) have not been started within "
+                    f"{_MEET_S:.0f} s, or do not reach MASTER_ADDR and MASTER_PORT; start all of them"
                 )
             time.sleep(_POLL_S)
         nodes = [self._own["node"], *(self._seen[number].content["node"] for number in range(1, count))]

@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import EntryPoints, entry_points
@@ -28,8 +27,8 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from trainlab import ranks
-from trainlab.ranks.peers import SHORT_SILENCE_S
 from trainlab.randomness import derive_seed, global_generators_restored, seed_global_generators
+from trainlab.ranks.peers import SHORT_SILENCE_S
 from trainlab.training.lightning_processes import is_lost_connection
 from trainlab.training.optimizers import ELEMENTWISE
 
@@ -400,7 +399,7 @@ class WatchedLauncher(_SubprocessScriptLauncher):
 
     def _cause_of_loss(self) -> ChildProcessError | None:
         """The death by which a connection was lost, waited for."""
-        others = ranks.peers()
+        others = ranks.others()
         deadline = time.monotonic() + (_SIGN_S if others else _GRACE_S)
         while time.monotonic() < deadline:
             if death := self._death() or (others.lost(SHORT_SILENCE_S) if others else None):
@@ -414,4 +413,4 @@ class WatchedLauncher(_SubprocessScriptLauncher):
             if status := process.poll():
                 how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
                 return ChildProcessError(f"process {number} of {self.num_processes} {how}; training cannot continue")
-        return others.lost() if (others := ranks.peers()) else None
+        return others.lost() if (others := ranks.others()) else None
