@@ -1,7 +1,11 @@
 """What the main process of a training gives to the others."""
 
-from trainlab import ranks
+from dataclasses import replace
+
+from trainlab import follow, ranks
 from trainlab.follow import Decision
+from trainlab.runs.heartbeat import newest_number
+from trainlab.runs.result import Result
 
 
 def test_others_get_the_settings_and_no_logger_with_its_password(compose_config, monkeypatch, tmp_path):
@@ -20,3 +24,20 @@ def test_others_get_the_settings_and_no_logger_with_its_password(compose_config,
         assert ours == theirs
     assert found.cfg.settings["optim"]["lr"] == 1e-5
     assert (list(found.cfg.overrides), found.cfg.choices) == (list(cfg.overrides)[1:], cfg.choices)
+
+
+def test_one_of_the_others_records_that_the_main_process_is_lost(train, compose_config, capsys, monkeypatch):
+    _, folder = train("trainer.max_epochs=1")
+    result = Result.read(folder)
+    decision = replace(Decision.of(compose_config(), None, 1, ""), lease=newest_number(folder / ".lease"))
+    lost = ChildProcessError("process 1 of 3 was killed")
+    follow._record_loss(decision, lost)
+    assert Result.read(folder) == result, "it has recorded its end"
+    result.status = "running"
+    result.write(folder)
+    follow._record_loss(replace(decision, lease=decision.lease - 1), lost)
+    assert Result.read(folder).status == "running", "another process has resumed it since"
+    for _ in range(2):  # processes
+        follow._record_loss(decision, lost)
+        assert Result.read(folder).status == "failed"
+    assert capsys.readouterr().err.splitlines() == ["error: process 1 of 3 was killed"]

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import sys
-import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -25,13 +24,12 @@ from trainlab.programs import import_from
 from trainlab.runs.continuation import was_compiled
 from trainlab.runs.errors import Interrupted
 from trainlab.runs.folder import is_interruption
-from trainlab.runs.result import Result
+from trainlab.runs.lease import lease_of, taken_over
+from trainlab.runs.result import CONTINUATION, RESULT, Result
 from trainlab.training.lightning_internals import on_death
 from trainlab.training.lightning_processes import going_with_the_main_process, is_lost_connection
 
 log = logging.getLogger(__name__)
-_TURN_S = 1.0  # by which a process is later than the one before it, where one of them is to record a loss
-_MOST_TURNS = 20
 _DUMMY = "lightning.pytorch.loggers.logger.DummyLogger"
 
 
@@ -45,6 +43,7 @@ class Decision:
         num_threads: of the CPU, for each process; None on other devices.
         digest: of the data.
         cwd: working directory.
+        lease: number of that of the run's folder, which the main process holds.
     """
 
     config: Mapping[str, Any]
@@ -52,6 +51,7 @@ class Decision:
     num_threads: int | None
     digest: str
     cwd: str
+    lease: int
 
     @classmethod
     def of(cls, cfg: RunConfig, start: Path | None, num_threads: int | None, digest: str) -> "Decision":
@@ -62,7 +62,9 @@ class Decision:
         )
         overrides = [one for one in cfg.overrides if not one.lstrip("+~").startswith("logger")]
         found = replace(cfg, settings=settings, references=references, overrides=overrides)
-        return cls(asdict(found), str(start) if start else None, num_threads, digest, str(Path.cwd()))
+        lease = lease_of(cfg.run_dir / RESULT)
+        number = lease.number if lease else 0
+        return cls(asdict(found), str(start) if start else None, num_threads, digest, str(Path.cwd()), number)
 
     @property
     def cfg(self) -> RunConfig:
@@ -112,17 +114,16 @@ def follow() -> None:
     quiet()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    folder: Path | None = None
-    with _end_reported(lambda: folder):
+    decision: Decision | None = None
+    with _end_reported(lambda: decision):
         decision = Decision.received()
-        folder = decision.cfg.run_dir
         os.chdir(decision.cwd)
         if decision.cfg.config_dir:
             import_from(decision.cfg.config_dir)
         if (others := ranks.others()) is not None:
             decision.pass_on()  # to the processes of this node
         parts = build(decision.cfg)
-        on_death(parts.trainer, partial(_record_loss, folder))
+        on_death(parts.trainer, partial(_record_loss, decision))
         start = Path(decision.start) if decision.start else None
         if start:
             parts.learner.continue_as(was_compiled(start))
@@ -141,12 +142,12 @@ def follow() -> None:
 
 
 @contextlib.contextmanager
-def _end_reported(folder: Callable[[], Path | None]) -> Iterator[None]:
+def _end_reported(decision: Callable[[], Decision | None]) -> Iterator[None]:
     """Leave it to the main process to report an error, unless that is lost."""
     try:
         yield
     except ChildProcessError as error:
-        _record_loss(folder(), error)
+        _record_loss(decision(), error)
         raise SystemExit(1) from None
     except (RuntimeError, SystemExit) as error:
         if is_interruption(error):
@@ -156,21 +157,18 @@ def _end_reported(folder: Callable[[], Path | None]) -> Iterator[None]:
         raise
 
 
-def _record_loss(folder: Path | None, error: Exception) -> None:
+def _record_loss(decision: Decision | None, error: Exception) -> None:
     """Record and report that the main process is lost, unless it has recorded its end, or another process this."""
     others = ranks.others()
-    number = others.number if others else 1
-    time.sleep(min(number - 1, _MOST_TURNS) * _TURN_S)
-    if folder is None:
-        is_first = number == 1
-    else:
-        result = None
-        with contextlib.suppress(ValueError):
-            result = Result.read(folder)
-        is_first = result is not None and result.status == "running"
-        if result is not None and is_first:
+    if decision is None:  # nothing was written
+        if others and others.number == 1:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        return
+    folder = decision.cfg.run_dir
+    with taken_over(folder.parent if folder.name == CONTINUATION else folder, decision.lease) as lease:
+        result = Result.read(folder) if lease else None
+        if result and result.status == "running":
             result.status = "failed"
             result.error = {"type": type(error).__name__, "message": str(error), "traceback": ""}
             result.write(folder)
-    if is_first:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+            print(f"error: {error}", file=sys.stderr, flush=True)

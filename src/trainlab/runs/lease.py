@@ -122,8 +122,25 @@ def held(
         OSError: the folder cannot be written.
     """
     folder = folder.absolute()
-    lease = acquire(folder, holder, place, patience_s, on_wait, watch)
-    _held.setdefault(folder, []).append(lease)
+    with _kept(acquire(folder, holder, place, patience_s, on_wait, watch)) as lease:
+        yield lease
+
+
+@contextlib.contextmanager
+def taken_over(folder: Path, number: int) -> Iterator[Lease | None]:
+    """Hold the lease of a run's ``folder`` next after that of ``number``, whose holder is known to be lost.
+
+    None where another process has it. If the earlier holder was only suspended, it can no longer write.
+    """
+    lease = take(folder.absolute(), OF_RUN, number + 1)
+    with _kept(lease) if lease else contextlib.nullcontext() as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _kept(lease: Lease) -> Iterator[Lease]:
+    """Renew its heartbeat, and release it at the end."""
+    _held.setdefault(lease.folder, []).append(lease)
     _heart.follow()
     try:
         yield lease
