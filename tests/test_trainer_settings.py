@@ -52,7 +52,7 @@ ELSEWHERE = {
     "plugins=[]": "trainer.plugins would have no effect",
     "limit_test_batches=1": r"trainer.limit_test_batches would have no effect \(the test set is read whole\)",
 }
-OF_PROCESSES = {"strategy", "devices"}  # tests of several processes
+OF_PROCESSES = {"strategy", "devices", "num_nodes"}  # tests of several processes
 
 
 @pytest.fixture(autouse=True)
