@@ -19,7 +19,7 @@ THREADS, SHARE = "OMP_NUM_THREADS", "TRAINLAB_NUM_THREADS"  # what the user asks
 # Set by another launcher or an enclosing run: a job that used them would wait for processes that do not exist.
 FOREIGN_VARIABLES = (
     *("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
-    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_START", "TRAINLAB_LR"),
+    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "PL_GLOBAL_SEED", "TRAINLAB_DECISION"),
 )
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # By process, which may itself be a child: both ends of a pipe. It holds the end to write to, and never writes.
@@ -136,8 +136,16 @@ def count_cores() -> int:
     Inside a job of SLURM they are those that it was given on this node, whether or not the cluster binds processes to
     them.
     """
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([found, *_cores_of_slurm(os.environ)]))
+    return max(1, min([_cores_that_run_it(), *_cores_of_slurm(os.environ)]))
+
+
+def has_part_of_cores() -> bool:
+    """Whether a job of SLURM was given fewer cores than this process could run on: nothing but itself keeps it there."""
+    return count_cores() < _cores_that_run_it()
+
+
+def _cores_that_run_it() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cores_of_slurm(environment: Mapping[str, str]) -> Iterator[int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from trainlab.processes import FOREIGN_VARIABLES, SHARE, THREADS, Forked, threads_asked_for
+from trainlab.processes import FOREIGN_VARIABLES, SHARE, THREADS, Forked, has_part_of_cores, threads_asked_for
 from trainlab.runs import notices
 from trainlab.sweep.executors.executor import CANCEL, RUNNING, STOP, Ended, Executor, Program, Submitted
 from trainlab.sweep.folder import positions_folder
@@ -141,11 +141,11 @@ def limits(slots: int, of: int, cards: Sequence[int], processes: int) -> dict[st
 
     Args:
         slots: that the item has.
-        of: number of slots; an item that has the only one is not limited.
+        of: number of slots; an item that has the only one is limited only to what a job of SLURM has.
         cards: indices of its GPUs among the visible ones.
         processes: that it trains with, which divide its CPU threads.
     """
-    if of == 1:
+    if of == 1 and not has_part_of_cores():
         return {}
     share = str(max(1, count_threads() * slots // of // processes))
     found = {THREADS: share} if threads_asked_for() else {THREADS: share, SHARE: share}
