@@ -140,7 +140,7 @@ def count_cores() -> int:
 
 
 def has_part_of_cores() -> bool:
-    """Whether a job of SLURM was given fewer cores than this process could run on: nothing but itself keeps it there."""
+    """Whether a job of SLURM was given fewer cores than this process could run on, which nothing else limits."""
     return count_cores() < _cores_that_run_it()
 
 
