@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from trainlab.report.findings import analyze
 from trainlab.report.group_table import answer_text, groups_table
@@ -29,17 +30,20 @@ VALUE = "validation accuracy 50.3 % (± 0.2 points, 95 % interval over 3 seeds).
 HEAD = f"Best: best, {VALUE}"
 TIE = f"No clear winner: near is 0.2 points behind the best, best, with {VALUE}"
 TIE += "The difference is not significant (p = 0.76"
+# sd of the three differences 0.01 at a gap of 0.002: 3.3 points, and 199 seeds as in tables of a paired test at d = 0.2
+DETECTED = "3 seeds detect a difference of 3.3 points (80 % power); 0.2 points would take 199."
 
 
 def test_none_is_worse(answer_of):
     # best - near: 0.002, -0.008, 0.012: mean 0.002, sd 0.01, 4.3027 * 0.01 / sqrt(3) = 0.0248
-    assert answer_of(best=BEST, near=NEAR) == f"{TIE}). More seeds may decide."
+    assert answer_of(best=BEST, near=NEAR) == f"{TIE}). {DETECTED}"
 
 
 def test_none_of_several_is_worse(answer_of):
     assert answer_of(best=BEST, near=NEAR, also=NEAR) == (
         f"No clear winner: 2 groups are within 0.2 points of the best, best, with {VALUE}The next, also, is 0.2 points "
-        "behind (p = 1.00, corrected); no group is significantly worse. More seeds may decide."
+        "behind (p = 1.00, corrected); no group is significantly worse. 3 seeds detect a difference of 4.6 points "
+        "(80 % power); 0.2 points would take 241."  # more than without the correction for two pairs
     )
 
 
@@ -50,13 +54,14 @@ def test_all_are_worse(answer_of):
 
 def test_of_a_tie_the_worse_ones_are_counted(answer_of):
     assert answer_of(best=BEST, near=NEAR, more=NEAR, far=FAR).endswith(
-        "behind (p = 1.00, corrected); 1 of 3 other groups is significantly worse. More seeds may decide."
+        "behind (p = 1.00, corrected); 1 of 3 other groups is significantly worse. 3 seeds detect a difference of 7.3 "
+        "points (80 % power); 0.2 points would take 296."
     )
 
 
 def test_all_but_one_are_worse(answer_of):
     said = answer_of(best=BEST, near=NEAR, far=FAR, far1=FAR)
-    assert said == f"{TIE}, corrected); 2 of 3 other groups are significantly worse. More seeds may decide."
+    assert said.startswith(f"{TIE}, corrected); 2 of 3 other groups are significantly worse. 3 seeds detect ")
 
 
 def test_undecided_groups_behind_a_worse_one_cast_no_doubt_on_the_best(answer_of):
@@ -66,6 +71,25 @@ def test_undecided_groups_behind_a_worse_one_cast_no_doubt_on_the_best(answer_of
     assert said.endswith("corrected). 1 group further behind is undecided; more seeds may decide.")
     said = answer_of(noisier=(0.201, 0.101, 0.001))
     assert said.endswith("corrected). 2 groups further behind are undecided; more seeds may decide.")
+
+
+def test_groups_within_a_margin_are_equivalent(answer_of, tmp_path: Path):
+    answer_of(best=BEST, near=(0.501, 0.503, 0.502), far=FAR)
+    findings = analyze([tmp_path], find_runs([tmp_path]), margin=1.0)
+    # best - near: 0.001, 0, 0.002: mean 0.001, error 0.000577; (0.01 - 0.001) / 0.000577 = 15.6: p is 0.0020, times 3
+    pair = findings.pairs[0]
+    assert (pair.p_equivalent, pair.margin) == (pytest.approx(3 * stats.t.sf(9 * 3**0.5, 2)), 0.01)
+    assert pair.p == pytest.approx(min(1, 3 * pair.difference.p))
+    assert findings.verdicts == {"best": "best", "near": "equivalent to the best", "far": "significantly worse"}
+    said = str(answer_text(findings))
+    assert "1 group is equivalent to the best: less than 1.0 points apart." in said and "detect" not in said
+    (table,) = group_tables(findings)
+    assert [row[table.headings.index("behind (points)")][0] for row in table.rows][1] == "0.1 ≈"
+    assert "p (Bonferroni)" in table.headings and "≈ equivalent: less than 1.0 points apart" in table.note
+    answers = findings.answers(findings.groups[1], findings.groups[0])
+    assert " Equivalent: less than 1.0 points apart (p = 0.006, corrected). Effect size (Hedges' g): 0." in answers[1]
+    answers = findings.answers(findings.groups[2], findings.groups[0])
+    assert " Not shown to be equivalent, less than 1.0 points apart (p = 1.00, corrected)." in answers[1]
 
 
 def test_sentence_table_matrix_and_chart_have_one_decision(answer_of, tmp_path: Path):
@@ -86,7 +110,7 @@ def test_groups_without_a_completed_run_are_named(answer_of, leave):
     for seed in (1, 2):
         leave(f"wild{seed}", [9.0], [0.1], seed, "wild", status="diverged")
     assert answer_of(best=BEST, near=NEAR).endswith(
-        "not significant (p = 0.76). More seeds may decide. No run of wild (2 diverged) completed."
+        f"not significant (p = 0.76). {DETECTED} No run of wild (2 diverged) completed."
     )
     for model in ("wild", "other", "third", "fourth"):
         leave(f"{model}3", [9.0], [0.1], 3, model, status="failed")
@@ -109,7 +133,7 @@ def test_one_seed_each_cannot_be_tested_and_has_no_interval(answer_of):
 
 def test_some_have_one_seed(answer_of):
     said = answer_of(best=BEST, near=NEAR, single=(0.4,))
-    assert said.startswith(f"{TIE}); no group is significantly worse. More seeds may decide. ")
+    assert said.startswith(f"{TIE}); no group is significantly worse. {DETECTED} ")
     assert said.endswith("1 of the others cannot be tested: one seed of single; run more (seed=1,2,3).")
 
 

@@ -102,7 +102,8 @@ def test_only_runs_can_be_compared(leave, tmp_path):
     [
         ([], "give folders for a report, or --diff and two runs"),
         (["x", "--diff", "a", "b"], "give folders for a report, or --diff and two runs"),
-        (["--diff", "a", "b", "--tags", "x"], "--diff writes no report; leave out --tags and --output-dir"),
+        (["--diff", "a", "b", "--tags", "x"], "--diff writes no report; leave out --tags, --margin and --output-dir"),
+        (["x", "--margin", "0"], "--margin must be above 0, got 0"),
         (["--diff", "a", "b"], "there is no trainlab run in a; give the folder of one"),
     ],
 )

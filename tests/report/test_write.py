@@ -41,6 +41,13 @@ def test_pairs_with_their_tests(study: Path, no_figures: None):
     (pair,) = rows_of(study / "pairs.csv")
     assert (pair["first"], pair["second"], pair["test"]) == ("selu", "elu", "paired")
     assert float(pair["val_acc_difference"]) == pytest.approx((0.05 + 0.051 + 0.05) / 3)
+    # of one pair, its own interval; three pairs with the same sign give the smallest p that they can
+    low, half = float(pair["low_95_holm"]), float(pair["half_width_95"])
+    assert low == pytest.approx(float(pair["val_acc_difference"]) - half)
+    assert pair["p_sign_flip"] == pair["smallest_p_sign_flip"] == "0.25"
+    assert 0 < float(pair["hedges_g_low_95"]) < float(pair["hedges_g"]) < float(pair["hedges_g_high_95"])
+    assert 0.5 < float(pair["probability_better_low_95"]) <= float(pair["probability_better"]) <= 1
+    assert "p_equivalent" not in pair
 
 
 def test_a_second_report_takes_the_place_of_the_first_and_its_figures(study: Path, no_figures: None):

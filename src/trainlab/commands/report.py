@@ -4,6 +4,7 @@ Examples:
   trainlab report outputs/lr_study
   trainlab report outputs/lr_study outputs/search --output-dir outputs/both
   trainlab report outputs --tags baseline --output-dir outputs/baseline
+  trainlab report outputs/lr_study --margin 1.0
   trainlab report --diff outputs/first outputs/second
 """
 
@@ -21,6 +22,12 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", type=path_word, help="folders of runs or sweeps")
     parser.add_argument("--tags", metavar="TAG[,TAG]", help="only runs that have all of these tags")
     parser.add_argument(
+        "--margin",
+        type=float,
+        metavar="M",
+        help="groups that differ by less are equivalent; in points of a percentage such as accuracy",
+    )
+    parser.add_argument(
         "--diff", nargs=2, type=path_word, metavar=("A", "B"), help="how two runs differ, instead of a report"
     )
     parser.add_argument(
@@ -29,8 +36,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if bool(arguments.folders) == bool(arguments.diff):
         parser.error("give folders for a report, or --diff and two runs")
-    if arguments.diff and (arguments.tags or arguments.output_dir):
-        parser.error("--diff writes no report; leave out --tags and --output-dir")
+    if arguments.diff and (arguments.tags or arguments.output_dir or arguments.margin is not None):
+        parser.error("--diff writes no report; leave out --tags, --margin and --output-dir")
+    if arguments.margin is not None and not 0 < arguments.margin < float("inf"):
+        parser.error(f"--margin must be above 0, got {arguments.margin:g}")
 
     from rich.text import Text
 
@@ -55,7 +64,7 @@ def main() -> None:
         runs = find_runs(arguments.folders)
         if arguments.tags:
             runs = with_tags(runs, arguments.tags.split(","))
-        findings = analyze(arguments.folders, runs)
+        findings = analyze(arguments.folders, runs, arguments.margin)
         console.print(runs_table(runs, Path.cwd(), console.width), groups_table(findings))
         for note in findings.notes():
             console.print(Text(note))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from trainlab.report.comparisons import Pair, by_metric
+from trainlab.report.effects import describe_detectable
 from trainlab.report.formatting import (
     capitalized,
     format_amount,
@@ -23,6 +24,7 @@ from trainlab.tasks.metrics import Metric
 
 MAX_NAMED = 3
 BEST, WORSE, UNDECIDED, UNTESTED = "best", "significantly worse", "undecided", "not tested"
+EQUIVALENT = "equivalent to the best"  # within a margin
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,13 @@ class Standing:
 
     @cached_property
     def verdicts(self) -> dict[str, str]:
-        """By label: ``BEST``, or whether the group is worse: ``WORSE``, ``UNDECIDED`` or ``UNTESTED``.
+        """By label: ``BEST``, or whether the group is worse: ``WORSE``, ``EQUIVALENT``, ``UNDECIDED`` or ``UNTESTED``.
 
-        Sentence, chart and tables have this same decision: by the p that Holm's method corrects.
+        Sentence, chart and tables have this same decision: by the p that is corrected for the number of pairs. A group
+        that is worse may be equivalent, too.
         """
         return {self.best.label: BEST} | {
-            group.label: WORSE if pair.is_clear else UNDECIDED if pair.is_tested else UNTESTED
-            for group, pair in zip(self.groups[1:], self.pairs, strict=True)
+            group.label: _verdict(pair) for group, pair in zip(self.groups[1:], self.pairs, strict=True)
         }
 
     @cached_property
@@ -60,6 +62,11 @@ class Standing:
         parts = self.pairs[:first_worse], self.pairs[first_worse:]
         close, far = ([pair for pair in part if pair.is_tested and not pair.is_clear] for part in parts)
         return close, far
+
+    @property
+    def _open(self) -> list[Pair]:
+        """Of the pairs with the undecided groups near the best, those that are not equivalent."""
+        return [pair for pair in self._undecided[0] if not pair.is_equivalent]
 
     @cached_property
     def _tied(self) -> list[Pair]:
@@ -101,7 +108,10 @@ class Standing:
             parts += [self._describe_worse(worse)] if len(self.pairs) > 1 else []
         elif untested < len(self.pairs):
             parts.insert(0, f"{self._describe_worse(worse)}{f', {len(close)} undecided' if close else ''}")
-        said = f"{'; '.join(parts)}.{' More seeds may decide.' if close else ''}"
+        equivalent = [pair for pair in self.pairs if pair.is_equivalent]
+        said = f"{'; '.join(parts)}.{self._describe_equivalent(equivalent)}"
+        if self._open:
+            said += f" {describe_detectable(self._open[0]) or f'More {self.best.unit}s may decide.'}"
         if far and not self._tied:
             groups = "group further behind is" if len(far) == 1 else "groups further behind are"
             said += f" {len(far)} {groups} undecided; more {self.best.unit}s may decide."
@@ -109,6 +119,17 @@ class Standing:
             which = f"{untested} of the others" if untested < len(self.pairs) else "Differences"
             said += f" {which} cannot be tested: {self._describe_reasons()}."
         return capitalized(said)
+
+    def _describe_equivalent(self, pairs: Sequence[Pair]) -> str:
+        """How many groups are within the margin of the best; "" if none is."""
+        if not pairs or not pairs[0].margin:
+            return ""
+        one = (
+            "The other group is"
+            if len(self.pairs) == 1
+            else f"{len(pairs)} group{'s are' if len(pairs) > 1 else ' is'}"
+        )
+        return f" {one} equivalent to the best: less than {format_gap(pairs[0].margin, pairs[0].metric)} apart."
 
     def _describe_tied(self) -> str:
         """How near the best the groups are that it is not clearly ahead of."""
@@ -207,6 +228,12 @@ def describe_lost(groups: Sequence[Group]) -> str:
 def count_statuses(runs: Sequence[Run]) -> str:
     """ "2 diverged, 1 failed"."""
     return ", ".join(f"{n} {status}" for status, n in Counter(run.status for run in runs).most_common())
+
+
+def _verdict(pair: Pair) -> str:
+    if pair.is_clear:
+        return WORSE
+    return EQUIVALENT if pair.is_equivalent else UNDECIDED if pair.is_tested else UNTESTED
 
 
 def _gap(pair: Pair) -> float:

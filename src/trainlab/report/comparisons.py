@@ -10,7 +10,7 @@ import numpy as np
 
 from trainlab.report.curves import Curve
 from trainlab.report.groups import Group, differing_hold_out, overlaps_of, why_not_compared
-from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, holm, ratio
+from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, equivalence_p, holm, ratio
 from trainlab.tasks.metrics import Metric
 
 RATIOS = 3  # of a pair: epochs and seconds to a value, seconds of an epoch
@@ -23,7 +23,10 @@ class Pair:
 
     Attributes:
         difference: in that metric; not corrected.
-        p: Holm's, over ``tests`` tests; NaN where none could be made.
+        p: corrected for ``tests`` pairs, by Holm's method without a margin, by Bonferroni's with one; NaN where no test
+            could be made.
+        margin: in the unit of the metric; groups that differ by less are equivalent. None if none is set.
+        p_equivalent: of the test of equivalence, corrected by Bonferroni's method.
     """
 
     first: Group
@@ -31,6 +34,8 @@ class Pair:
     difference: Difference
     p: float = float("nan")
     tests: int = 0
+    margin: float | None = None
+    p_equivalent: float = float("nan")
 
     @property
     def metric(self) -> Metric:
@@ -41,6 +46,16 @@ class Pair:
     def is_clear(self) -> bool:
         """Whether the difference is larger than the noise."""
         return self.p < ALPHA
+
+    @property
+    def correction(self) -> str:
+        """The method by which its p is corrected."""
+        return "Holm" if self.margin is None else "Bonferroni"
+
+    @property
+    def is_equivalent(self) -> bool:
+        """Whether the difference is less than the margin."""
+        return self.p_equivalent < ALPHA
 
     @property
     def is_tested(self) -> bool:
@@ -58,12 +73,19 @@ class Pair:
         return -self.metric.rank(self.difference.mean)
 
 
-def compare_all(groups: Sequence[Group]) -> list[Pair]:
+def compare_all(groups: Sequence[Group], margin: float | None = None) -> list[Pair]:
     """All pairs of groups with a completed run and the same metric to compare by, in the order of the groups.
 
-    Holm's correction is over all of them.
+    P-values are corrected over all of them.
+
+    Args:
+        groups: as `group_runs` returns them.
+        margin: differences of less make groups equivalent; of percentages in points.
+
+    Raises:
+        ValueError: the margin is not above 0.
     """
-    return [pair for alike in by_metric(groups) for pair in _compare(alike)]
+    return [pair for alike in by_metric(groups) for pair in _compare(alike, margin)]
 
 
 def by_metric(groups: Sequence[Group]) -> list[list[Group]]:
@@ -75,12 +97,24 @@ def by_metric(groups: Sequence[Group]) -> list[list[Group]]:
     return [*found.values()]
 
 
-def _compare(compared: Sequence[Group]) -> list[Pair]:
-    """All pairs, whose p-values are corrected together: the best group was chosen by the same runs."""
+def _compare(compared: Sequence[Group], margin: float | None) -> list[Pair]:
+    """All pairs, whose p-values are corrected together: the best group was chosen by the same runs.
+
+    With a margin, two things can be claimed of a pair, at most one of them falsely: so Bonferroni's correction for the
+    number of pairs holds for both. Holm's is not valid for both together.
+    """
     pairs = [Pair(a, b, _difference(a, b)) for a, b in combinations(compared, 2)]
     tests = sum(pair.is_tested for pair in pairs)
-    ps = holm([pair.difference.p for pair in pairs])
-    return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, ps, strict=True)]
+    if margin is None:
+        ps = holm([pair.difference.p for pair in pairs])
+        return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, ps, strict=True)]
+    found = []
+    for pair in pairs:
+        scaled = margin / 100 if pair.metric.is_percentage else margin
+        p, equivalent = pair.difference.p, equivalence_p(pair.difference, scaled)
+        p, equivalent = min(tests * p, 1.0), min(tests * equivalent, 1.0)  # NaN stays
+        found.append(replace(pair, p=p, tests=tests, margin=scaled, p_equivalent=equivalent))
+    return found
 
 
 def _difference(first: Group, second: Group) -> Difference:

@@ -48,7 +48,7 @@ def describe_pairs(pairs: Sequence[Pair]) -> list[str]:
         amount = "the points" if metric.is_percentage else f"the difference in {metric.name}"
         sentences.append(
             f"No significant difference between {one} and {_some([_lead(pair, one) for pair in unclear])} (in brackets "
-            f"{amount} that {one} is ahead, 95 %; Holm over {unclear[0].tests} pairs): add seeds."
+            f"{amount} that {one} is ahead, 95 %; {unclear[0].correction} over {unclear[0].tests} pairs): add seeds."
         )
     else:
         sentences += map(describe_pair, unclear)
@@ -175,7 +175,7 @@ def _method(pair: Pair) -> str:
 def _p(pair: Pair) -> str:
     text = format_p(pair.difference.p)
     p = f"p {text}" if text.startswith("<") else f"p = {text}"
-    return f"{p} alone, {format_p(pair.p)} by Holm over {pair.tests} pairs" if pair.tests > 1 else p
+    return f"{p} alone, {format_p(pair.p)} by {pair.correction} over {pair.tests} pairs" if pair.tests > 1 else p
 
 
 def _why_not(pair: Pair) -> str:

@@ -24,7 +24,8 @@ from trainlab.report.descriptions import (
     describe_not_compared,
     describe_pair,
 )
-from trainlab.report.formatting import listed
+from trainlab.report.effects import describe_detectable, describe_effect, describe_equivalence
+from trainlab.report.formatting import format_gap, listed
 from trainlab.report.groups import OTHER_METRIC, Group, differing_hold_out, group_runs, why_not_compared
 from trainlab.report.labels import differing_keys
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
@@ -50,7 +51,15 @@ _QUESTIONS_NOTE = (
 )
 _NOISE_NOTE = (
     "Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test. p is corrected "
-    "for the number of pairs ({tests}) by Holm's method; a difference is significant where it is below 0.05."
+    "for the number of pairs ({tests}) by {by}'s method; a difference is significant where it is below 0.05."
+)
+_MARGIN_NOTE = (
+    "Groups are equivalent where two one-sided t-tests show, corrected alike, that they are less than the margin of "
+    "{margin} apart."
+)
+_DETECTABLE_NOTE = (
+    "A detectable difference is one that is significant after the correction in 80 % of sweeps with as many seeds, if "
+    "the spread over seeds is as it was here."
 )
 _MEANS_NOTE = (
     "A group is the completed runs that differ only in {seed}; n is their number, sd the standard deviation "
@@ -146,7 +155,7 @@ class Findings:
         decided = self.decisions.of(first.folders, second.folders) if self.decisions else None
         return [
             describe_convergence(first, second, self.ratios),
-            decided.describe() if decided else describe_pair(self.pair(first, second)),
+            decided.describe() if decided else self._describe_which(self.pair(first, second)),
             describe_epoch_cost(first, second, self.ratios),
         ]
 
@@ -154,6 +163,12 @@ class Findings:
     def ratios(self) -> int:
         """How many ratios of epochs and times there are."""
         return RATIOS * len(self.pairs)
+
+    def _describe_which(self, pair: Pair) -> str:
+        """Whether one of two groups is better, how much, and if not, what would show it."""
+        open_ = not pair.is_clear and not pair.is_equivalent
+        more = [describe_equivalence(pair), describe_effect(pair), describe_detectable(pair) if open_ else ""]
+        return " ".join(filter(None, [describe_pair(pair), *more]))
 
     def pair(self, first: Group, second: Group) -> Pair:
         """The comparison of two groups, in the order in which it was made."""
@@ -255,7 +270,11 @@ class Findings:
             notes += self.decisions.method_notes()
         if any(pair.is_tested for pair in self.pairs):
             tests = dict.fromkeys(str(pair.tests) for pair in self.pairs if pair.is_tested)
-            notes.append(_NOISE_NOTE.format(tests=listed([*tests])))
+            margin = self.pairs[0].margin
+            notes.append(_NOISE_NOTE.format(tests=listed([*tests]), by="Holm" if margin is None else "Bonferroni"))
+            if margin is not None:
+                notes.append(_MARGIN_NOTE.format(margin=format_gap(margin, self.pairs[0].metric)))
+            notes.append(_DETECTABLE_NOTE)
         if self.has_folds:
             return [*notes, _OTHER_HELD_OUT, _FOLDS]
         varied = {"split" in group.varied for group in self.compared}
@@ -282,8 +301,14 @@ class Findings:
         return pairs
 
 
-def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
-    """Group and compare ``runs``."""
+def analyze(folders: Sequence[Path], runs: Sequence[Run], margin: float | None = None) -> Findings:
+    """Group and compare ``runs``.
+
+    Args:
+        folders: that the runs were found under.
+        runs: as `find_runs` returns them.
+        margin: differences of less make groups equivalent; of percentages in points. None: nothing is said of it.
+    """
     groups = group_runs(runs)
     search: Search | None = None
     decisions: Decisions | None = None
@@ -293,7 +318,7 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run]) -> Findings:
         decisions = read_decisions(folders[0]) if len(folders) == 1 else None
     except ValueError as error:
         damage.append(str(error))
-    pairs = compare_all(groups)
+    pairs = compare_all(groups, None if decisions else margin)
     keys = differing_keys([run for run in runs if not run.problem])
     extra = [key for group in groups for key in group.values if key not in keys]
     return Findings(

@@ -15,6 +15,7 @@ from trainlab.report.formatting import (
     format_amount,
     format_estimate,
     format_figure,
+    format_gap,
     format_p,
     format_value,
     listed,
@@ -30,7 +31,7 @@ from trainlab.tasks.reported import TaskMetrics
 MAX_IN_MATRIX = 12  # groups
 S_PER_EPOCH = "s/epoch (median)"
 MAX_NAMED = 6  # runs with the same reason
-MARK = "*"  # of a significant difference
+MARK, EQUIVALENT_MARK = "*", "≈"  # of a significant difference, and of one that is less than the margin
 Cell = tuple[str, float | str]  # the text, and what to sort it by
 
 
@@ -136,12 +137,15 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
         )
     headings = ["group", compared.heading, "95 % interval", "n", *([f"behind{points}"] if behind else [])]
     sd = f"sd{points}"
-    headings += [*(["p (Holm)"] if tested else []), sd, *(metric.heading for metric in others)]
+    correction = next((pair.correction for pair in behind.values()), "")
+    headings += [*([f"p ({correction})"] if tested else []), sd, *(metric.heading for metric in others)]
     headings[-1] += " †"
     note = "Behind: how far from the best" if behind else ""
     if tested:
-        note += f"; {MARK} significantly, ± half of a 95 % interval: p below 0.05 by Holm's method over "
+        note += f"; {MARK} significantly, ± half of a 95 % interval: p below 0.05 by {correction}'s method over "
         note += _pairs(behind.values())
+        if margin := next((pair.margin for pair in behind.values() if pair.is_equivalent), None):
+            note += f"; {EQUIVALENT_MARK} equivalent: less than {format_gap(margin, compared)} apart"
     note += f"{'. ' if note else ''}{TEST_NOTE}"
     return Table([*headings, "best epoch", S_PER_EPOCH], rows, note, hidden=[sd])
 
@@ -171,7 +175,8 @@ def _behind(pair: Pair | None) -> Cell:
     if pair is None:
         return ("-", math.nan)
     by = abs(pair.difference.mean)
-    return (f"{_gap(by, pair)}{MARK}" if pair.is_clear else _amount(by, pair.metric), by)
+    text = f"{_gap(by, pair)}{MARK}" if pair.is_clear else _amount(by, pair.metric)
+    return (f"{text} {EQUIVALENT_MARK}" if pair.is_equivalent else text, by)
 
 
 def _gap(by: float, pair: Pair) -> str:
@@ -212,20 +217,21 @@ def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
                 continue
             pair = findings.pair(group, other)
             by = pair.ahead if pair.first is group else -pair.ahead
-            mark = MARK if pair.is_clear else ""
+            mark = f"{MARK if pair.is_clear else ''}{f' {EQUIVALENT_MARK}' if pair.is_equivalent else ''}"
             if j < i:
                 cells.append(_p(pair))
             else:
                 cells.append((f"{'-' if by < 0 else ''}{_gap(abs(by), pair)}{mark}", by))
         rows.append(cells)
     unit = "points of " if metric.is_percentage else ""
+    correction = next(pair.correction for pair in findings.pairs)
     reasons = dict.fromkeys(pair.difference.reason for pair in findings.pairs if not pair.is_tested)
     untested = f", - where there is no test ({'; '.join(reasons)})" if reasons else ""
     left = f" The first {len(shown)} of {len(groups)} groups; all pairs are in pairs.csv." if shown != groups else ""
     note = (
         f"Above the diagonal: how much the row is ahead of the column, in {unit}{metric.label}, ± half of the 95 % "
-        "interval of that pair alone; * where it is significant. Below: p, corrected by Holm over all pairs"
-        f"{untested}.{left}"
+        f"interval of that pair alone; {MARK} where it is significant. Below: p, corrected by {correction} over all "
+        f"pairs{untested}.{left}"
     )
     return Table(["", *map(str, range(1, len(shown) + 1))], rows, note, is_sorted=False)
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -16,6 +16,7 @@ from trainlab.report.decision_table import decision_table
 from trainlab.report.findings import MAX_CHOOSABLE, QUESTIONS, Findings, analyze
 from trainlab.report.formatting import TEST_NOTE, format_value
 from trainlab.report.mc_dropout import MC_DROPOUT_TITLE, mc_dropout_table
+from trainlab.report.pair_rows import pair_rows
 from trainlab.report.plots.canvas import MAX_CURVES, Plot, shorten
 from trainlab.report.plots.confusion import plot_confusion
 from trainlab.report.plots.curves import curves_note
@@ -67,7 +68,7 @@ def write_report(folders: Sequence[Path], output_dir: Path | None = None, findin
         plots += plot_confusion(findings.only_run)
     files = {f"figures/{plot.name}.{kind}": getattr(plot, kind) for plot in plots for kind in ("png", "svg")}
     files["runs.csv"] = format_rows(rows_of(findings.runs, findings.groups, findings.keys, to, _exact))
-    files["pairs.csv"] = format_rows(_pair_rows(findings))
+    files["pairs.csv"] = format_rows(pair_rows(findings.pairs))
     pages, content = page_environment(), _content(findings, plots, to)
     markdown = pages.overlay(autoescape=False, finalize=None, keep_trailing_newline=False)
     files["report.md"] = markdown.get_template("report.md.j2").render(content).encode()
@@ -88,21 +89,6 @@ def _figures_of(page: Path) -> set[str]:
 
 def _exact(value: Any) -> str:
     return repr(value) if isinstance(value, float) else format_value(value)
-
-
-def _pair_rows(findings: Findings) -> Iterable[dict[str, Any]]:
-    for pair in findings.pairs:
-        yield {
-            "first": pair.first.label,
-            "second": pair.second.label,
-            "n_first": len(pair.first.compared),
-            "n_second": len(pair.second.compared),
-            f"{pair.metric.key}_difference": pair.difference.mean,
-            "half_width_95": pair.difference.half_width,
-            "p": pair.difference.p,
-            "p_holm": pair.p,
-            "test": pair.difference.method,
-        }
 
 
 def page_environment(*folders: Path) -> Environment:

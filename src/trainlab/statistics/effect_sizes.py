@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainlab.statistics.intervals import LEVEL, interval
+from trainlab.statistics.intervals import LEVEL, interval, noncentral_t_cdf
 from trainlab.statistics.tests import Overlaps, difference
 
 MAX_T = 1e4
@@ -91,15 +91,14 @@ def hedges_correction(df: float) -> float:
 def noncentrality_interval(t: float, df: float) -> tuple[float, float]:
     """The 95 % interval of the noncentrality of a t-distribution with ``df`` degrees of freedom that ``t`` is from."""
     from scipy.optimize import brentq
-    from scipy.special import nctdtr
 
-    if abs(t) > MAX_T:  # beyond it SciPy's function is NaN; so far out the bounds are in proportion to t
+    if abs(t) > MAX_T:  # SciPy's distribution ends a little further out; there the bounds are in proportion to t
         low, high = noncentrality_interval(math.copysign(MAX_T, t), df)
         return low * abs(t) / MAX_T, high * abs(t) / MAX_T
 
     def bound(q: float) -> float:
         def miss(noncentrality: float) -> float:
-            return float(nctdtr(df, noncentrality, t)) - q
+            return noncentral_t_cdf(t, df, noncentrality) - q
 
         reach = 1.0
         while miss(t - reach) < 0:

@@ -62,3 +62,11 @@ def t_two_sided_p(t: float, df: float) -> float:
     from scipy.special import stdtr
 
     return 2 * float(stdtr(df, -abs(t)))
+
+
+def noncentral_t_cdf(t: float, df: float, noncentrality: float) -> float:
+    """Probability of a value below ``t`` of the noncentral t-distribution; SciPy's NaN in its far tails is 0 or 1."""
+    from scipy.special import nctdtr
+
+    found = float(nctdtr(df, noncentrality, t))
+    return found if not math.isnan(found) else float(noncentrality < t)

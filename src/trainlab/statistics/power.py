@@ -2,12 +2,11 @@
 
 import math
 
-from trainlab.statistics.intervals import t_quantile
+from trainlab.statistics.intervals import noncentral_t_cdf, t_quantile
 from trainlab.statistics.tests import ALPHA
 
 POWER = 0.8  # probability that a true difference is found significant
 MAX_SEEDS = 10_000
-FAR = 5.0  # standard errors, from which a difference is significant with the wrong sign in less than 3e-7 of cases
 
 
 def power_of(difference: float, sd: float, n: int, tests: int = 1, paired: bool = True) -> float:
@@ -20,12 +19,9 @@ def power_of(difference: float, sd: float, n: int, tests: int = 1, paired: bool 
         tests: whose p-values are corrected together (Bonferroni, as in Holm's first step).
         paired: whether the groups have the same seeds.
     """
-    from scipy.special import nctdtr
-
     df, error = _df_and_error(sd, n, paired)
     t, shift = t_quantile(df, tests), abs(difference) / error
-    wrong_side = float(nctdtr(df, shift, -t)) if shift < FAR else 0.0
-    return float(nctdtr(df, -shift, -t)) + wrong_side
+    return noncentral_t_cdf(-t, df, -shift) + noncentral_t_cdf(-t, df, shift)
 
 
 def detectable_difference(sd: float, n: int, tests: int = 1, paired: bool = True, power: float = POWER) -> float:

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from trainlab.report.answer import BEST, UNDECIDED, UNTESTED, WORSE, count_statuses
+from trainlab.report.answer import BEST, EQUIVALENT, UNDECIDED, UNTESTED, WORSE, count_statuses
 from trainlab.report.comparisons import by_metric
 from trainlab.report.formatting import capitalized, describe_selection, format_estimate, format_value, listed
 from trainlab.report.groups import Group
@@ -42,6 +42,7 @@ _GREY, _DARK = "#8A8F94", "#4A4F54"
 # Colour, marker and fill of a group by whether it is worse than the best, which alone is coloured.
 _LOOKS = {
     BEST: (COLORS[0], "o", COLORS[0]),
+    EQUIVALENT: (COLORS[0], "o", "white"),
     UNDECIDED: (_DARK, "o", "white"),
     UNTESTED: (_DARK, "D", "white"),
     WORSE: (_GREY, "o", _GREY),
@@ -101,7 +102,7 @@ def plot_intervals(
 
     Args:
         verdicts: by label whether each is worse than the best; of these, filled grey is significantly worse,
-            hollow undecided.
+            hollow undecided, hollow and coloured equivalent.
         lost: groups without a completed run, which are named below the others.
     """
     shown, metric = groups[:MAX_INTERVALS], groups[0].metrics.compared_by
