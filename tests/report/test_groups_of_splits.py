@@ -70,3 +70,11 @@ def test_fixed_and_varied_splits_are_two_groups_that_are_not_paired(tmp_path):
     findings = analyze([tmp_path], find_runs([tmp_path]))
     assert any("differ in data.split_seed" in warning for warning in findings.warnings)
     assert "over 3 seeds)" in str(answer_text(findings))
+
+
+def test_groups_that_differ_in_what_varies_are_named_by_it(tmp_path):
+    for seed, accuracy in enumerate(ACCURACIES["elu"], 1):
+        for vary in ((), ("split",), ("split", "search")):
+            leave_varied(tmp_path / f"{len(vary)}{seed}", seed, accuracy + 0.01 * len(vary), "elu", *vary)
+    labels = [group.label for group in group_runs(find_runs([tmp_path]))]
+    assert labels == ["vary=[split, search]", "vary=[split]", "vary=[]"]

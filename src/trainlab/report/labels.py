@@ -82,8 +82,8 @@ def label(run: Run, keys: Sequence[str]) -> str:
         if value != NOT_GIVEN:
             is_clear = last.count(short) == 1 and (short == key or short not in run.settings)
             name = short if is_clear else key
-            # an option's name says enough, a number does not
-            is_option = key not in run.settings and value not in ("null", "removed")
+            # an option's name says enough, a number or a list does not
+            is_option = key not in run.settings and value not in ("null", "removed") and not value.startswith("[")
             parts.append(format_value(value) if is_option else f"{name}={format_value(value, 4)}")
     return " ".join(parts) or "defaults"
 
