@@ -107,7 +107,7 @@ def test_alpha_is_divided_by_the_pairs_that_are_compared(tmp_path):
     every, some = leave_decisions(tmp_path / "a", groups), leave_decisions(tmp_path / "b", groups, baseline="elu")
     assert [every.rules.alpha_of_pair, some.rules.alpha_of_pair] == [0.05 / 3, 0.05 / 2]
     assert [(pair.first.name, pair.second.name) for pair in some.pairs] == [("elu", "relu"), ("selu", "elu")]
-    assert every.answer()[0] == "selu is better than each of the other 2 groups."
+    assert every.answer()[0] == "selu is better than each of the other 2 groups, by 5.0 points."
     assert every.answer()[1].endswith(
         "Margin 1 point of validation accuracy, fixed before the first seed; 30 runs, 5 min of training."
     )
@@ -127,7 +127,7 @@ def test_the_report_claims_what_was_decided_and_makes_no_other_test(tmp_path, no
     text = (tmp_path / "report.md").read_text()
     assert "| selu | elu | better | 5.0 | " in text and " of 7 seeds | 0 and 0 | " in text
     table = groups_table(findings).renderables[-1]
-    assert [column.header for column in table.columns][:3] == ["group", "compared with", "decision"]
+    assert [column.header for column in table.columns][:3] == ["group", "other", "verdict"]
 
 
 def test_other_reports_warn_of_seeds_that_results_chose(tmp_path):

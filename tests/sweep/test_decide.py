@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 
 import pytest
@@ -55,24 +56,20 @@ def test_the_same_command_trains_nothing_and_another_margin_is_refused(undisturb
 
 
 @pytest.mark.slow
-def test_an_ordinary_sweep_has_the_same_folders_and_cannot_become_one_that_decides(undisturbed, tmp_path):
-    folder, _ = undisturbed
-    ordinary = [argument.replace("seed=auto", "seed=1,2") for argument in without_margin(STUDY)]
-    assert sweep(*ordinary, f"output_dir={tmp_path}").returncode == 0
-    own, decided = figures(tmp_path / "study"), figures(folder)
-    assert own.keys() == {name for name in decided if name.endswith(("1", "2"))}
+def test_runs_of_an_ordinary_sweep_are_from_before_the_margin_was_fixed(undisturbed, tmp_path):
+    shutil.copytree(undisturbed[0], tmp_path / "study")
+    (tmp_path / "study" / "decisions.json").unlink()
     refused = sweep(*STUDY, f"output_dir={tmp_path}")
     assert (refused.returncode, "from before the margin was fixed" in refused.stderr) == (2, True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_sweep_goes_on_to_the_same_results(number, undisturbed, tmp_path):
+def test_a_killed_sweep_goes_on_to_the_same_results(undisturbed, tmp_path):
     folder, _ = undisturbed
     first = start(*STUDY, f"output_dir={tmp_path}", "sweep.jobs=2", FAULTS_SLEEP="0.05")
     assert eventually(lambda: any(tmp_path.glob("study/*/metrics.csv")) or first.poll() is not None)
-    first.send(number)
-    assert first.finish().returncode in (-9, 130)
+    first.send(signal.SIGKILL)
+    assert first.finish().returncode == -9
     assert len(json.loads((tmp_path / "study" / "decisions.json").read_text())["groups"]["bn"]["folders"]) == 5
     done = sweep(*STUDY, f"output_dir={tmp_path}", "sweep.jobs=2")
     assert done.returncode == 0, done.stderr

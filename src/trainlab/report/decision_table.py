@@ -6,6 +6,9 @@ from trainlab.report.decision import Decision, format_bound
 from trainlab.report.decisions import Decisions, format_seconds
 from trainlab.report.tables import Cell, Table
 
+# Of a terminal, where each heading is at most seven characters wide or as wide as its column.
+SHORT_HEADINGS = ("group", "other", "verdict", "by", "95 % interval", "after", "lost", "runs", "time", "more")
+
 _NOTE = (
     "Difference: how far the first group is ahead of the second where both completed, with its interval{pairs}, which "
     "holds after any number of seeds; margin {margin}. Lost seeds, of the first and of the second, diverged or failed. "
@@ -25,7 +28,7 @@ def decision_table(decisions: Decisions) -> Table:
         "decided after",
         "lost seeds",
     ]
-    pairs = f"{len(decisions.pairs)} pairs" if len(decisions.pairs) > 1 else "seeds"
+    pairs = f" for all {len(decisions.pairs)} pairs together" if len(decisions.pairs) > 1 else ""
     note = _NOTE.format(pairs=pairs, margin=decisions.rules.describe_margin())
     return Table([*headings, "runs", "training", "more seeds"], [*map(_row, decisions.pairs)], note)
 

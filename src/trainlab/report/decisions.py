@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.decision import Competitor, Decision, Rules, compare, count_of_seeds
-from trainlab.report.formatting import listed
+from trainlab.report.formatting import format_amount, listed, unit_of_gap
 from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.result import Result, is_number
 from trainlab.tasks.metrics import Metric
@@ -82,7 +82,13 @@ class Decisions:
         worse = {other for name in names for other in self.worse_than(name)}
         top = [name for name in names if name not in worse]
         if len(top) == 1 and len(self.worse_than(top[0])) == len(names) - 1:
-            return f"{top[0]} is better than each of the other {len(names) - 1} groups."
+            by = [format_amount(pair.found.mean, self.rules.metric) for pair in self.pairs if pair.first.name == top[0]]
+            least, most = (pick(by, key=float) for pick in (min, max))
+            how = f"{least} to {most}" if least != most else least
+            return (
+                f"{top[0]} is better than each of the other {len(names) - 1} groups, by {how}"
+                f"{unit_of_gap(self.rules.metric)}."
+            )
         if len(top) == 1:
             return f"No group is better than {top[0]}, and each of the others is worse than some other."
         among = [pair for pair in self.pairs if pair.first.name in top and pair.second.name in top]

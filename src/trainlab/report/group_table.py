@@ -5,7 +5,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from trainlab.report.answer import WORSE
-from trainlab.report.decision_table import decision_table
+from trainlab.report.decision_table import SHORT_HEADINGS, decision_table
 from trainlab.report.findings import Findings
 from trainlab.report.formatting import format_estimate
 from trainlab.report.run_table import MAX_ROWS, text_table
@@ -26,7 +26,7 @@ def groups_table(findings: Findings) -> Lines:
         columns = {table.headings[i].removesuffix(" (points)"): [row[i] for row in rows] for i in shown}
         values = [estimates.get(label, text) for label, text, *_ in rows]
         left = f"the best {len(rows)} of {len(table.rows)} groups; " if len(rows) < len(table.rows) else ""
-        worse = any(findings.verdicts.get(label) == WORSE for label, *_ in rows)
+        worse = not findings.decisions and any(findings.verdicts.get(label) == WORSE for label, *_ in rows)
         mark = f"; {MARK} significantly worse than the best (p < 0.05, corrected)" if worse else ""
         note = f"{left}± half of a 95 % interval{mark}"
         of_group, *others = columns.items()
@@ -34,7 +34,7 @@ def groups_table(findings: Findings) -> Lines:
     if findings.decisions:
         table = decision_table(findings.decisions)
         texts = [[text for text, _ in row] for row in table.rows[:MAX_ROWS]]
-        lines.append(text_table({heading: [row[i] for row in texts] for i, heading in enumerate(table.headings)}))
+        lines.append(text_table({heading: [row[i] for row in texts] for i, heading in enumerate(SHORT_HEADINGS)}))
     return Lines(*lines)
 
 
