@@ -76,9 +76,10 @@ def test_a_run_killed_between_the_best_and_the_last_checkpoint_ends_with_the_sam
     save = BestAndLast._keep_if_good
 
     def killed(self, trainer, epoch, whole):
-        save(self, trainer, epoch, whole)
+        is_best = save(self, trainer, epoch, whole)
         if trainer.current_epoch == 3:
             raise Killed
+        return is_best
 
     with monkeypatch.context() as patch:
         patch.setattr(BestAndLast, "_keep_if_good", killed)

@@ -94,7 +94,7 @@ class BestAndLast(Checkpoint):
         counts = self.monitor in metrics and (whole or not self.best)
         counts = counts and math.isfinite(metrics[self.monitor])
         epoch = {"epoch": trainer.current_epoch, **metrics}
-        is_copy = counts and self._is_new_best(trainer, epoch, whole)
+        is_copy = counts and self._keep_if_good(trainer, epoch, whole)
         if not is_copy:
             trainer.save_checkpoint(self.last_path)
         if trainer.is_global_zero:
@@ -102,7 +102,7 @@ class BestAndLast(Checkpoint):
                 write_atomically(self.last_path, self.best_path.read_bytes())
             self._remove_others()
 
-    def _is_new_best(self, trainer: Trainer, epoch: dict[str, float], whole: bool) -> bool:
+    def _keep_if_good(self, trainer: Trainer, epoch: dict[str, float], whole: bool) -> bool:
         """Save the epoch if it is among the best. Returns whether it is the best one."""
         if not self.best or is_better(self.mode, epoch[self.monitor], self.best[self.monitor]):
             if self.best and self.save_top_k > 1:
