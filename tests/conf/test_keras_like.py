@@ -25,7 +25,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("model", ["bn", "selu_lecun", "cnn_bn"])
+@pytest.mark.parametrize("model", ["bn", "cnn_bn"])
 def test_the_option_has_keras_values_and_leaves_the_rest_of_any_network(model, compose_config):
     sizes = ("model.stages=[[2],[2]]",) if model.startswith("cnn") else ()
     cfg = compose_config("experiment=keras_like", f"model={model}", *sizes)
