@@ -82,7 +82,13 @@ def simultaneous(effects: Iterable[float], n: int, sweeps: int, rng: Generator) 
         pairs = [*combinations(range(4), 2)]
         bounds = holm_intervals([paired(sweep[a], sweep[b]) for a, b in pairs])
         truths = [means[a] - means[b] for a, b in pairs]
-        held.append(all(low <= truth <= high for (low, high), truth in zip(bounds, truths, strict=True)))
+        # an interval that ends at 0 excludes it
+        held.append(
+            all(
+                low <= truth <= high and truth not in (low, high)
+                for (low, high), truth in zip(bounds, truths, strict=True)
+            )
+        )
     return float(np.mean(held))
 
 

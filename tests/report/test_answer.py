@@ -85,11 +85,21 @@ def test_groups_within_a_margin_are_equivalent(answer_of, tmp_path: Path):
     assert "1 group is equivalent to the best: less than 1.0 points apart." in said and "detect" not in said
     (table,) = group_tables(findings)
     assert [row[table.headings.index("behind (points)")][0] for row in table.rows][1] == "0.1 ≈"
-    assert "p (Bonferroni)" in table.headings and "≈ equivalent: less than 1.0 points apart" in table.note
+    assert "p (Bonf.)" in table.headings and "≈ equivalent: less than 1.0 points apart" in table.note
     answers = findings.answers(findings.groups[1], findings.groups[0])
     assert " Equivalent: less than 1.0 points apart (p = 0.006, corrected). Effect size (Hedges' g): 0." in answers[1]
+    assert "; ≈ equivalent: the difference is less than the margin" in str(groups_table(findings).renderables[-1])
     answers = findings.answers(findings.groups[2], findings.groups[0])
-    assert " Not shown to be equivalent, less than 1.0 points apart (p = 1.00, corrected)." in answers[1]
+    assert answers[1].startswith("best is better than far by ") and "equivalent" not in answers[1]
+
+
+def test_groups_that_are_not_shown_to_be_within_the_margin_are_undecided(answer_of, tmp_path: Path):
+    answer_of(best=BEST, same=(0.501, 0.503, 0.502), near=NEAR)
+    findings = analyze([tmp_path], find_runs([tmp_path]), margin=1.0)
+    assert findings.verdicts == {"best": "best", "same": "equivalent to the best", "near": "undecided"}
+    assert " near is undecided: 3 seeds detect a difference of " in str(answer_text(findings))
+    answers = findings.answers(findings.groups[2], findings.groups[0])
+    assert " Not shown to be equivalent, less than 1.0 points apart (p = " in answers[1]
 
 
 def test_sentence_table_matrix_and_chart_have_one_decision(answer_of, tmp_path: Path):

@@ -111,7 +111,9 @@ class Standing:
         equivalent = [pair for pair in self.pairs if pair.is_equivalent]
         said = f"{'; '.join(parts)}.{self._describe_equivalent(equivalent)}"
         if self._open:
-            said += f" {describe_detectable(self._open[0]) or f'More {self.best.unit}s may decide.'}"
+            pair = self._open[0]
+            which = "" if pair is self.pairs[0] else f"{_other(pair, self.best).label} is undecided: "
+            said += f" {which}{describe_detectable(pair) or f'More {self.best.unit}s may decide.'}"
         if far and not self._tied:
             groups = "group further behind is" if len(far) == 1 else "groups further behind are"
             said += f" {len(far)} {groups} undecided; more {self.best.unit}s may decide."

@@ -20,22 +20,24 @@ def effect_of(pair: Pair, first: Group, second: Group) -> EffectSize:
 
 
 def describe_effect(pair: Pair) -> str:
-    """Hedges' g, and with what probability a run of the better group is better; "" where there is none."""
+    """Hedges' g, and with what probability a run of the better group beats one of the other; "" if there is none."""
     good, bad, _ = pair.ordered()
     of = effect_of(pair, good, bad)
     if math.isnan(of.g):
         return ""
     same = f" of the same {good.unit}" if pair.difference.method == "paired" else ""
     return (
-        f"Effect size (Hedges' g): {of.g:.1f} (95 %: {of.g_low:.1f} to {of.g_high:.1f}); a run of {good.label} is "
-        f"better than one of {bad.label}{same} with probability {100 * of.probability:.0f} % "
-        f"({100 * of.probability_low:.0f} to {100 * of.probability_high:.0f} %)."
+        f"Effect size (Hedges' g): {of.g:.1f} (95 %: {of.g_low:.1f} to {of.g_high:.1f}); probability that a run of "
+        f"{good.label} beats one of {bad.label}{same}: {100 * of.probability:.0f} % ({100 * of.probability_low:.0f} to "
+        f"{100 * of.probability_high:.0f} %)."
     )
 
 
 def describe_equivalence(pair: Pair) -> str:
-    """Whether two groups differ by less than the margin; "" where none is set, or there is no test."""
+    """Whether two groups differ by less than the margin; "" without one or a test, or where one is better by more."""
     if pair.margin is None or math.isnan(pair.p_equivalent):
+        return ""
+    if pair.is_clear and abs(pair.difference.mean) >= pair.margin:
         return ""
     text = format_p(pair.p_equivalent)
     p = f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -9,7 +9,7 @@ from trainlab.report.decision_table import SHORT_HEADINGS, decision_table
 from trainlab.report.findings import Findings
 from trainlab.report.formatting import format_estimate
 from trainlab.report.run_table import MAX_ROWS, text_table
-from trainlab.report.tables import MARK, group_tables
+from trainlab.report.tables import EQUIVALENT_MARK, MARK, group_tables
 
 
 def groups_table(findings: Findings) -> Lines:
@@ -28,6 +28,8 @@ def groups_table(findings: Findings) -> Lines:
         left = f"the best {len(rows)} of {len(table.rows)} groups; " if len(rows) < len(table.rows) else ""
         worse = not findings.decisions and any(findings.verdicts.get(label) == WORSE for label, *_ in rows)
         mark = f"; {MARK} significantly worse than the best (p < 0.05, corrected)" if worse else ""
+        within = any(EQUIVALENT_MARK in text for row in rows for text in row)
+        mark += f"; {EQUIVALENT_MARK} equivalent: the difference is less than the margin" if within else ""
         note = f"{left}± half of a 95 % interval{mark}"
         of_group, *others = columns.items()
         lines += [text_table(dict([of_group, (table.headings[1], values), *others])), Text(note)]

@@ -138,7 +138,8 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
     headings = ["group", compared.heading, "95 % interval", "n", *([f"behind{points}"] if behind else [])]
     sd = f"sd{points}"
     correction = next((pair.correction for pair in behind.values()), "")
-    headings += [*([f"p ({correction})"] if tested else []), sd, *(metric.heading for metric in others)]
+    by = "Holm" if correction == "Holm" else "Bonf."
+    headings += [*([f"p ({by})"] if tested else []), sd, *(metric.heading for metric in others)]
     headings[-1] += " †"
     note = "Behind: how far from the best" if behind else ""
     if tested:
