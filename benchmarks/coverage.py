@@ -1,6 +1,6 @@
 """How often the intervals of `trainlab.statistics` contain the truth: simulated pairs of groups.
 
-    PYTHONPATH=src .venv/bin/python benchmarks/coverage.py            # about ten minutes on one core
+    PYTHONPATH=src .venv/bin/python benchmarks/coverage.py            # about twenty minutes on one core
     PYTHONPATH=src .venv/bin/python benchmarks/coverage.py --quick    # half a minute
 
 Nominal are 95 % for intervals, at most 5 % for tests where nothing is to be found, and 80 % for the power. The kinds of

@@ -47,8 +47,8 @@ def draw(arms: str, size: tuple[int, int, int], rng: Generator) -> Values:
     noise = rng.normal(0, 0.01, size)
     if arms == "unequal spread":
         noise *= np.linspace(0.3, 3, size[1])[:, None]
-    if arms == "one skewed":  # most seeds a little above the mean, some far below
-        noise[:, 0] = 0.01 * (1 - rng.exponential(1, (size[0], size[2])))
+    if arms == "one skewed":  # most seeds a little above the mean, some far below, three times the spread of the others
+        noise[:, 0] = 0.03 * (1 - rng.exponential(1, (size[0], size[2])))
     return 0.5 + noise
 
 

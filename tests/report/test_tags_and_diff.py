@@ -115,3 +115,16 @@ def test_words_of_the_script_are_checked(words, message, monkeypatch, capsys, tm
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(PROJECT / "src" / "report.py"), run_name="__main__")
     assert message in f"{end.value} {capsys.readouterr().err}"
+
+
+def test_a_margin_is_in_points_of_accuracy(leave, no_figures, monkeypatch, capsys, tmp_path):
+    import runpy
+
+    for seed, (a, b) in enumerate(((0.502, 0.501), (0.503, 0.503), (0.504, 0.502)), 1):
+        leave(f"a{seed}", [1.0], [a], seed, "elu")
+        leave(f"b{seed}", [1.0], [b], seed, "selu")
+    for margin, within in (("1.0", True), ("0.1", False)):
+        monkeypatch.setattr(sys, "argv", ["report.py", str(tmp_path), "--margin", margin])
+        runpy.run_path(str(PROJECT / "src" / "report.py"), run_name="__main__")
+        said = " ".join(capsys.readouterr().out.split())
+        assert ("equivalent to the best: less than 1.0 points apart." in said) is within
