@@ -142,4 +142,6 @@ def test_a_dry_run_shows_the_first_batch_and_writes_nothing(tmp_path):
     done = sweep(*STUDY, "sweep.dry_run=true", f"output_dir={tmp_path}/x")
     assert (done.returncode, done.stderr) == (0, "")
     assert "10 jobs: 10 new" in done.stdout
+    ordinary = ("seed=1,2", "sweep.margin=1", "sweep.dry_run=true", f"output_dir={tmp_path}/x")
+    assert sweep(*ordinary).stderr == "warning: sweep.margin=1 would need seed=auto, and has no effect\n"
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,8 @@
 
 from trainlab.report.comparisons import Convergence, Pair, compare_all, compare_convergence
 from trainlab.report.curves import Band, Curve, Values, band
+from trainlab.report.decision import Decision
+from trainlab.report.decisions import Decisions, read_decisions
 from trainlab.report.descriptions import (
     describe_convergence,
     describe_pair,
@@ -36,6 +38,8 @@ __all__ = [
     "Cell",
     "Convergence",
     "Curve",
+    "Decision",
+    "Decisions",
     "Findings",
     "Group",
     "LayerStatistics",
@@ -71,6 +75,7 @@ __all__ = [
     "plot_intervals",
     "plot_layers",
     "plot_learning_curves",
+    "read_decisions",
     "read_run",
     "render",
     "runs_table",

@@ -155,7 +155,7 @@ class Decision:
         known = [mark for mark in marks if mark is not None]
         return self.ended.index(self.seeds[min(known) - 1]) + 1 if known else None
 
-    @property
+    @cached_property
     def foreseen(self) -> int | None:
         """Number of seeds to come that decide an open pair if mean and spread stay; None where that is not known."""
         needed = foreseen(self.found, self.rules.alpha_of_pair, self.rules.scaled_margin) if self.is_open else None
