@@ -16,12 +16,13 @@ class Ending:
     Attributes:
         at_s: when, by `time.monotonic`; None while nothing is announced.
         is_watched: whether the signals are taken for announcements.
+        by_user_signal: whether SIGUSR2 was among the announcements; SIGTERM alone may be a cancellation.
         heed: is called with the seconds that are left at each announcement; by default nothing is done.
     """
 
     def __init__(self) -> None:
         self.at_s: float | None = None
-        self.is_watched = False
+        self.is_watched = self.by_user_signal = False
         self.heed: Callable[[float], object] = lambda left_s: None
         self._left_s: Callable[[int], float] = lambda number: 0.0
 
@@ -46,6 +47,7 @@ class Ending:
 
     def announce(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
+        self.by_user_signal |= number == signal.SIGUSR2
         now, left_s = time.monotonic(), self._left_s(number)
         self.at_s = now + left_s if self.at_s is None else min(self.at_s, now + left_s)
         self.heed(self.at_s - now)

@@ -59,8 +59,12 @@ def run_item(
     if cut_short and max(starts) > about["restarts"]:
         reason = f"started {max(starts)} times without a new checkpoint; give it more time, or smaller epochs"
         files.write_ended(INTERRUPTED, {}, reason=reason)
-    elif not (cut_short and slurm_job.job_id() and slurm_job.requeue()):
+    elif not (cut_short and slurm_job.job_id()):
         files.write_ended(status, {folders[number]: error for number, error in errors.items()}, cut_short)
+    elif not ending.by_user_signal:
+        files.write_saved()  # SLURM knows whether the job is cancelled, or starts again
+    elif not slurm_job.requeue():
+        files.write_ended(status, {}, cut_short)
     return status
 
 

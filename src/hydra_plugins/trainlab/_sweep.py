@@ -326,7 +326,9 @@ def _describe_failures(jobs: Jobs, state: State) -> str:
     return "; ".join([summary(state), *messages]) if messages else ""
 
 
-def _returns(jobs: Jobs, state: State, runs: Mapping[Job, int], failure: SweepFailed, detach: bool) -> list[JobReturn]:
+def _returns(
+    jobs: Jobs, state: State, runs: Mapping[Job, int], failure: SweepFailed, detach: bool = False
+) -> list[JobReturn]:
     """Returns for Hydra's sweepers: the objective of each job, or the one ``failure`` of the sweep.
 
     ``runs`` maps each job to the number of its run, which aliases share. A sweep that was detached has not failed.

@@ -27,6 +27,7 @@ class EndInTime(Callback):
     def __init__(self, stop: StopRequest, whole_epochs: bool) -> None:
         self._stop, self._whole_epochs, self._pace = stop, whole_epochs, Pace()
         self._trainer: Trainer | None = None
+        self._ends_inside = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Heed announcements, whose signals Lightning handles, too."""
@@ -62,10 +63,13 @@ class EndInTime(Callback):
         self._stop.requested = True
         batches, are_all = batches_trained(self._trainer)
         self._pace.made = max(self._pace.made, batches - self._begun)
+        if self._ends_inside:
+            return
         if are_all or self._pace.fits(left_s):
             say_error(f"this process ends in {left_s:.0f} s: stopping after this epoch")
         elif self._whole_epochs:
             raise KeyboardInterrupt
         else:
+            self._ends_inside = True
             say_error(f"this process ends in {left_s:.0f} s: saving inside the epoch")
             end_epoch_after_step(self._trainer)

@@ -19,6 +19,7 @@ from trainlab.runs.files import read_listed, write_json
 ITEMS = ".items"
 NOTICES = "notices"  # in ITEMS; all items of a sweep write to it
 _ITEM, _SUBMITTED, _STARTED, _ENDED, _STOP = "item.json", "submitted.json", "started.json", "ended.json", "stop"
+_SAVED = "saved"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,15 @@ class ItemFolder:
         """Record how it has ended: exit status, errors by folder of the run, whether it has not had enough time."""
         about = {"status": status, "errors": {**errors}, "cut_short": cut_short, "reason": reason}
         write_json(self.path / _ENDED, about)
+
+    def write_saved(self) -> None:
+        """Record that its jobs were saved before an end that was announced."""
+        (self.path / _SAVED).touch()
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether its jobs were saved before an end that was announced."""
+        return _SAVED in os.listdir(self.path)  # noqa: PTH208 (as below)
 
     def forbid(self) -> None:
         """Keep it from starting, if it has not."""

@@ -57,11 +57,16 @@ def record_outcome(
     with contextlib.suppress(ValueError):
         earlier = Result.read(folder)
     if has_written and earlier and earlier.status != "running":
+        if reason and earlier.status == "interrupted":
+            earlier.error = {"type": "Interrupted", "message": reason}  # which the run could not know
         return earlier
     interrupted = error is None and (stopped or status == INTERRUPTED)
     if interrupted and not (has_written and earlier):
         is_its_own = earlier and earlier.fingerprint == job.fingerprint
-        return recorded_outcome(folder) if is_its_own else Result(WAITING, "", [])  # it had not started
+        if is_its_own:
+            return recorded_outcome(folder)
+        known = {"type": "Interrupted", "message": reason} if reason else None
+        return Result(WAITING, "", [], error=known)  # it had not started
     of_another = earlier is not None and earlier.fingerprint != job.fingerprint and earlier.status == "completed"
     result = Result("failed", job.fingerprint, list(job.overrides)) if of_another or not earlier else earlier
     result.status = "interrupted" if interrupted else "failed"

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from datetime import datetime
 
 _TIMEOUT_S = 3.0
 _REQUEUED = ("PENDING", "REQUEUED", "REQUEUE_FED", "COMPLETING", "PREEMPTED")
@@ -16,9 +17,18 @@ def job_id() -> str | None:
 
 
 def seconds_left() -> float:
-    """Until SLURM ends the job; 0 where that has begun, or SLURM does not say."""
-    state, _, left = _ask("squeue", "--noheader", f"--jobs={job_id()}", "--format=%T %L").partition(" ")
-    return seconds(left.strip()) if state == "RUNNING" else 0.0
+    """Until SLURM ends the job; 0 where that has begun, or SLURM does not say.
+
+    A preempted job has an earlier end, and the time limit of before. All of it is by the clock of SLURM.
+    """
+    told = _ask("squeue", "--noheader", f"--jobs={job_id()}", "--format=%T|%S|%M|%e").strip().split("|")
+    if told[0] != "RUNNING":
+        return 0.0
+    try:
+        begun, end = (datetime.fromisoformat(text) for text in (told[1], told[3]))
+    except ValueError:
+        return 0.0
+    return max(0.0, (end - begun).total_seconds() - seconds(told[2]))
 
 
 def requeue() -> bool:

@@ -8,7 +8,7 @@ import sys
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainlab.processes import INTERRUPTED, SHARE, THREADS
@@ -198,10 +198,11 @@ class RemoteExecutor(Executor[Remote]):
         if submitted.files.is_forbidden:
             seen = Ended(INTERRUPTED)
         elif seen.again:
-            count = note_start if submitted.files.started() is None else starts_in_a_row  # or it was noted there
+            began = submitted.files.started() is not None
+            count = starts_in_a_row if began else note_start  # where it began, it has noted that
             if (starts := max(count(job.folder) for job in submitted.item.jobs)) > self.restarts:
                 reason = f"{seen.reason}; it was started {starts} times without a new checkpoint"
-                seen = replace(seen, again=False, reason=reason)
+                seen = Ended(seen.status if began else 1, reason=reason)
         return self._finished(submitted, seen)
 
     def ask_to_stop(self, submitted: Remote) -> None:

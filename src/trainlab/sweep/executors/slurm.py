@@ -27,6 +27,9 @@ _TAKEN_AWAY = {
     "BOOT_FAIL": "its node did not start",
     "REVOKED": "its cluster has given it up",
 }
+# What SLURM writes to the log of a job that it kills for its memory, whose state depends on how it does so.
+_MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out.of.memory", re.IGNORECASE)
+_TAIL = 20_000  # bytes of a log that are looked at
 # A signal that comes before the program has handlers of its own does not end it.
 _SHELL = ("sh", "-c", "trap '' INT HUP TERM USR2; exec \"$@\"", "sh")
 
@@ -148,13 +151,15 @@ class SlurmExecutor(_Submitit):
         if state in _RUNNING:
             return RUNNING
         job, log = f"SLURM job {submitted.id}", self._log(submitted)
+        if state == "OUT_OF_MEMORY" or _MEMORY.search(_tail(log)):
+            advice = f"set sweep.executor.mem_gb above {self.mem_gb or 'what the partition gives'}"
+            return Ended(-signal.SIGKILL, reason=f"{job} was killed for its memory; {advice}")
         if state == "CANCELLED":
             return Ended(INTERRUPTED, reason=f"{job} was cancelled")
         if state in _TAKEN_AWAY:
             return Ended(INTERRUPTED, reason=f"{job}: {_TAKEN_AWAY[state]}", again=True)
-        if state == "OUT_OF_MEMORY":
-            advice = f"set sweep.executor.mem_gb above {self.mem_gb or 'the default of the partition'}"
-            return Ended(-signal.SIGKILL, reason=f"{job} was killed for its memory; {advice}")
+        if submitted.files.is_saved:
+            return Ended(INTERRUPTED, reason=f"{job} was to end, and has saved its runs", again=True)
         if submitted.files.started() is None:
             return Ended(INTERRUPTED, reason=f"{job} ended before its program began; see {log}", again=True)
         return Ended(1, reason=f"{job} ended without a record ({state or 'SLURM knows no more of it'}); see {log}")
@@ -260,6 +265,16 @@ class SlurmLocalExecutor(_Submitit):
         if started := submitted.files.started():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(started["pid"], signal.SIGKILL)
+
+
+def _tail(path: Path) -> str:
+    """The end of a log; "" if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager
