@@ -25,9 +25,10 @@ from trainlab.report.descriptions import (
     describe_pair,
 )
 from trainlab.report.effects import describe_detectable, describe_effect, describe_equivalence
-from trainlab.report.formatting import format_gap, listed
-from trainlab.report.groups import OTHER_METRIC, Group, differing_hold_out, group_runs, why_not_compared
+from trainlab.report.formatting import listed
+from trainlab.report.groups import OTHER_METRIC, Group, group_runs, why_not_compared
 from trainlab.report.labels import differing_keys
+from trainlab.report.method_notes import method_notes
 from trainlab.report.provenance import provenance_warnings, summarize_provenance
 from trainlab.report.run_table import names_of
 from trainlab.report.runs import Run, kinds_of
@@ -48,41 +49,6 @@ _QUESTIONS_NOTE = (
     "In brackets: the lowest and the highest seed. Times include validation; those of an epoch are medians. Ratios are "
     "geometric means with the 95 % interval of that ratio alone; one that excludes 1 is said to be possible chance if "
     "its p is not below {alpha}, corrected for the {ratios} ratios of all pairs by Bonferroni's method."
-)
-_NOISE_NOTE = (
-    "Groups with the same seeds are compared seed by seed (paired t-test), others by Welch's t-test. p is corrected "
-    "for the number of pairs ({tests}) by {by}'s method; a difference is significant where it is below 0.05."
-)
-_MARGIN_NOTE = (
-    "Groups are equivalent where two one-sided t-tests show, corrected alike, that they are less than the margin of "
-    "{margin} apart."
-)
-_DETECTABLE_NOTE = (
-    "A detectable difference is one that is significant after the correction in 80 % of sweeps with as many seeds, if "
-    "the spread over seeds is as it was here."
-)
-_MEANS_NOTE = (
-    "A group is the completed runs that differ only in {seed}; n is their number, sd the standard deviation "
-    "over them. Intervals are 95 % of Student's t, without correction. The figures of the best are optimistic, since "
-    "it was chosen by them."
-)
-_BEYOND = "An interval that reaches beyond 0 % or 100 % is of too few runs to say where the mean is."
-_SHARED_CLOCK = "Seconds of runs that were trained together share a clock and have no interval."
-_SAME_HELD_OUT = (
-    "The seeds vary the training; the images held out for validation are the same, so nothing is said here of other "
-    "images."
-)
-_VARIED_SPLIT = (
-    "Each seed holds other images out for validation: intervals and tests are over seeds and splits of these images, "
-    "and say nothing of other images."
-)
-_OTHER_HELD_OUT = (
-    "Groups that hold other images out for validation are compared by Welch's t-test, those of other images not at all."
-)
-_FOLDS = (
-    "Of groups with folds, each fold counts once, by the mean over its seeds. A fold is validated on images that no "
-    "other is, but any two are trained on mostly the same ones. So the variance of a mean over k folds is taken to be "
-    "1 / k + 1 / (k - 1) times that of a fold, instead of 1 / k (Nadeau and Bengio, 2003)."
 )
 
 
@@ -258,29 +224,8 @@ class Findings:
 
     def method_notes(self) -> list[str]:
         """How each figure is computed, and what the noise is made of."""
-        digests = {group.digests for group in self.compared}
-        is_same = len(digests) == 1 and len(*digests) == 1 and not differing_hold_out(self.compared)
-        notes = [f"By {'; by '.join(map(_describe_choice, self.kinds))}."]
-        notes.append(_MEANS_NOTE.format(seed=self.describe_repetition()))
-        if any(is_beyond(group) for group in self.compared):
-            notes.append(_BEYOND)
-        if any(group.shares_clock for group in self.compared):
-            notes.append(_SHARED_CLOCK)
-        if self.decisions:
-            notes += self.decisions.method_notes()
-        if any(pair.is_tested for pair in self.pairs):
-            tests = dict.fromkeys(str(pair.tests) for pair in self.pairs if pair.is_tested)
-            margin = self.pairs[0].margin
-            notes.append(_NOISE_NOTE.format(tests=listed([*tests]), by="Holm" if margin is None else "Bonferroni"))
-            if margin is not None:
-                notes.append(_MARGIN_NOTE.format(margin=format_gap(margin, self.pairs[0].metric)))
-            notes.append(_DETECTABLE_NOTE)
-        if self.has_folds:
-            return [*notes, _OTHER_HELD_OUT, _FOLDS]
-        varied = {"split" in group.varied for group in self.compared}
-        if varied == {True} and is_same:
-            return [*notes, _VARIED_SPLIT]
-        return [*notes, _SAME_HELD_OUT if is_same else _OTHER_HELD_OUT]
+        decisions = self.decisions.method_notes() if self.decisions else []
+        return method_notes(self.compared, self.pairs, self.kinds, self.describe_repetition(), decisions)
 
     def describe_mc_dropout(self, root: Path) -> list[str]:
         """What can be claimed of each run that was evaluated with MC dropout; folders relative to ``root``."""
@@ -351,16 +296,3 @@ def best_run(runs: Sequence[Run]) -> Run | None:
     kind = kinds_of(runs)[0].kind
     comparable = (run for run in runs if run.is_completed and run.metrics.kind == kind)
     return min(comparable, key=lambda run: (run.score, run.rank), default=None)
-
-
-def is_beyond(group: Group) -> bool:
-    """Whether the interval of a percentage reaches beyond those that there are."""
-    of = group.comparison
-    return group.metrics.compared_by.is_percentage and (of.mean - of.half_width < 0 or of.mean + of.half_width > 1)
-
-
-def _describe_choice(metrics: TaskMetrics) -> str:
-    """ "validation accuracy at the epoch with the lowest validation loss"."""
-    primary = metrics.primary
-    at = "" if primary == metrics.compared_by else f" at the epoch with the {primary.by_mode('lowest', 'highest')}"
-    return f"{metrics.compared_by.label}{f'{at} {primary.label}' if at else ' at its best epoch'}"
