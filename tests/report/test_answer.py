@@ -10,6 +10,7 @@ from trainlab.report.group_table import answer_text, groups_table
 from trainlab.report.provenance import repeat_commands
 from trainlab.report.runs import find_runs
 from trainlab.report.tables import group_tables, pair_matrices
+from trainlab.statistics import seeds_needed
 
 
 @pytest.fixture
@@ -97,7 +98,10 @@ def test_groups_that_are_not_shown_to_be_within_the_margin_are_undecided(answer_
     answer_of(best=BEST, same=(0.501, 0.503, 0.502), near=NEAR)
     findings = analyze([tmp_path], find_runs([tmp_path]), margin=1.0)
     assert findings.verdicts == {"best": "best", "same": "equivalent to the best", "near": "undecided"}
-    assert " near is undecided: 3 seeds detect a difference of " in str(answer_text(findings))
+    said = str(answer_text(findings))
+    assert " near is undecided: 3 seeds detect a difference of " in said
+    # a standardized difference of 1 at a level of 0.05 / 3: 14 seeds
+    assert said.endswith(f"; 1.0 points would take {seeds_needed(0.01, 0.01, tests=3)}.") and said.endswith(" 14.")
     answers = findings.answers(findings.groups[2], findings.groups[0])
     assert " Not shown to be equivalent, less than 1.0 points apart (p = " in answers[1]
 

@@ -46,7 +46,7 @@ def describe_equivalence(pair: Pair) -> str:
 
 
 def describe_detectable(pair: Pair) -> str:
-    """The difference that so many seeds detect, and the seeds that the one found would take; "" if untested.
+    """The difference that so many seeds detect, and the seeds that the margin, or the one found, takes; "" if untested.
 
     Holm's correction for the number of pairs is that of its first step. "" of folds and varied splits, too, which share
     images: more of them add less than more seeds.
@@ -59,7 +59,7 @@ def describe_detectable(pair: Pair) -> str:
     sd = of.error * math.sqrt(n if is_paired else 1 / sum(1 / count for count in counts))
     detected = format_gap(detectable_difference(sd, n, pair.tests, is_paired), pair.metric)
     said = f"{n} seeds detect a difference of {detected} ({100 * POWER:.0f} % power)"
-    gap = abs(of.mean)
+    gap = abs(of.mean) if pair.margin is None else pair.margin
     if not gap:
         return f"{said}."
     needed = seeds_needed(gap, sd, pair.tests, is_paired)
