@@ -141,9 +141,8 @@ def eventually(condition, limit_s: float = 60) -> bool:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """All folders in that of a sweep, but the report's and that of leases."""
-    names = ("figures", ".sweep.lease", ".decisions.lease")
-    return [path for path in folder.iterdir() if path.is_dir() and path.name not in names]
+    """All folders in that of a sweep, but the report's and those of leases."""
+    return [path for path in folder.iterdir() if path.is_dir() and path.name != "figures" and path.suffix != ".lease"]
 
 
 def results(folder: Path) -> dict[str, dict]:

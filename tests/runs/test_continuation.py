@@ -20,7 +20,7 @@ OTHER = ["task.label_smoothing=0.3", "ckpt_path=last"]
 
 
 def content(folder):
-    """All files of a run but its lock and its log."""
+    """All files of a run but its log."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "train.log"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 

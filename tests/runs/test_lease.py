@@ -63,7 +63,8 @@ def test_one_process_holds_a_folder_and_the_number_grows(tmp_path):
     assert Watch(tmp_path).is_alive() is False
     with held(tmp_path, TRAINING) as second:
         assert (second.number, names(tmp_path / OF_RUN)) == (2, ["2"])
-    assert names(tmp_path / OF_RUN / "2") == []
+    assert names(tmp_path / OF_RUN / "2") == ["released"]
+    assert take(tmp_path, OF_RUN, 2) is None, "a number is used once"
 
 
 def test_the_lease_of_a_process_that_was_killed_here_is_free_at_once(tmp_path):

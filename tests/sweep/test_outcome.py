@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from trainlab.runs.folder import run_folder_lock
 from trainlab.runs.result import CONTINUATION, Result
+from trainlab.sweep import outcome
 from trainlab.sweep.outcome import WAITING, on_disk, record_outcome
 from trainlab.sweep.plan import RUN, Job
 
@@ -31,3 +33,15 @@ def test_the_end_of_a_continuation_is_recorded_in_its_own_folder(job: Job):
     assert (outcome.status, outcome.reason.startswith("killed by signal 9")) == ("failed", True)
     assert Result.read(job.folder / CONTINUATION).status == "failed"
     assert on_disk(job.folder) == before
+
+
+@pytest.mark.parametrize("error", [None, "Held", "LeaseLost"])
+def test_the_end_of_a_job_in_whose_folder_another_process_trains_is_not_written_there(error, tmp_path, monkeypatch):
+    monkeypatch.setattr(outcome, "_WAIT_S", 0.0)
+    Result("running", "its", []).write(tmp_path)
+    job, found = Job(0, (), tmp_path, "its", RUN), on_disk(tmp_path)
+    about = {"type": error, "message": "why", "traceback": ""} if error else None
+    with run_folder_lock(tmp_path):
+        ended = record_outcome(job, None, 1, about, stopped=False)
+    assert (ended.status, on_disk(tmp_path)) == ("failed", found)
+    assert not (tmp_path / "traceback.txt").exists()

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 OF_RUN = ".lease"  # place of the leases of a run, in its folder
-OWNER = "owner"
+OWNER, RELEASED = "owner", "released"  # names in the folder of a lease: of a file, and of a folder after that
 BEAT_S = 10.0  # between two heartbeats
 TTL_S = 60.0  # without one, after which a holder elsewhere is dead
 GONE = (errno.ENOENT, errno.ESTALE)  # removed, perhaps by another host

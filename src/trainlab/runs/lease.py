@@ -32,7 +32,7 @@ from pathlib import Path
 
 from trainlab.runs import heartbeat
 from trainlab.runs.errors import Held, LeaseLost
-from trainlab.runs.heartbeat import GONE, OF_RUN, OWNER, Watch, describe, newest_lease, newest_number, this_process
+from trainlab.runs.heartbeat import GONE, OF_RUN, OWNER, RELEASED, Watch, newest_lease, newest_number
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,14 @@ class Lease:
             return
         self.lost = True
         _, owner, _ = newest_lease(self.path.parent)
-        by = f"was taken over by {describe(owner)}" if owner else "was removed, or taken over by another process,"
+        by = (
+            f"was taken over by {heartbeat.describe(owner)}"
+            if owner
+            else "was removed, or taken over by another process,"
+        )
         raise LeaseLost(
-            f"{self.folder} {by} while this one ({describe(this_process())}) was suspended or cut off from it; "
-            "this process writes nothing more there"
+            f"{self.folder} {by} while this one ({heartbeat.describe(heartbeat.this_process())}) was suspended or cut "
+            "off from it; this process writes nothing more there"
         )
 
     def beat(self) -> None:
@@ -91,6 +95,7 @@ class Lease:
         with self._beats:
             assert self._file is not None
             with contextlib.suppress(OSError):  # it is taken over; if not, it ends with the heartbeat
+                (self.path / RELEASED).mkdir()  # so that nobody else can rename a folder to this number
                 (self.path / OWNER).unlink()
             os.close(self._file)
             self._file = None
@@ -168,6 +173,8 @@ def discard(folder: Path, place: str = OF_RUN) -> None:
             lease.release()
     with contextlib.suppress(OSError):  # one that is not empty: another process holds it, or is about to
         for path in (folder / place).iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                (path / RELEASED).rmdir()
             path.rmdir()
         (folder / place).rmdir()
 
@@ -207,7 +214,7 @@ def take(folder: Path, place: str, number: int) -> Lease | None:
     try:
         made.mkdir()
         file = os.open(made / OWNER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        about = this_process()
+        about = heartbeat.this_process()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # a file system without locks: the heartbeat decides on this host, too
@@ -247,9 +254,6 @@ def _remove(path: Path) -> None:
 
     It is renamed first: where the holder uses the same NFS client, its open file keeps the folder from being removed.
     """
-    with contextlib.suppress(OSError):
-        path.rmdir()
-        return
     aside = path.with_name(f"{_REMOVED}{uuid.uuid4().hex}")
     try:
         path.rename(aside)
