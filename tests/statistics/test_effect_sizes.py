@@ -29,9 +29,9 @@ def test_the_correction_as_printed_in_hedges_table(df: int, table: float):
 def test_bounds_of_a_noncentrality_leave_what_they_should_beyond_t(t: float, df: float):
     low, high = noncentrality_interval(t, df)
     # P(T < t) = E[Phi(t sqrt(V / df) - noncentrality)], V chi-square
-    v = stats.chi2(df).ppf((np.arange(200_000) + 0.5) / 200_000)
+    v = stats.chi2(df).ppf((np.arange(20_000) + 0.5) / 20_000)
     for bound, p in ((low, 0.975), (high, 0.025)):
-        assert stats.norm.cdf(t * np.sqrt(v / df) - bound).mean() == pytest.approx(p, abs=2e-5)
+        assert stats.norm.cdf(t * np.sqrt(v / df) - bound).mean() == pytest.approx(p, abs=1e-4)  # of the 20,000 points
 
 
 def test_paired_values_by_hand():
