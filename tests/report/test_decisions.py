@@ -1,11 +1,14 @@
 """What a sweep with `seed=auto` decided, from the results of its runs, and what the report says of it."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from left_decisions import leave_decisions, with_spread
 from run_folders import leave_run
 from trainlab.report import analyze, find_runs, groups_table
-from trainlab.report.decision import Decision
+from trainlab.report.decision import Competitor, Decision, Rules, compare
 from trainlab.report.decisions import Decisions, chosen_by_results, format_seconds, read_decisions
 from trainlab.report.write import write_report
 from trainlab.tasks.metrics import METRICS
@@ -76,6 +79,21 @@ def test_a_lost_seed_counts_against_its_group(elu, selu, word, lost, tmp_path):
     assert f" lost {max(lost)} of {len(elu)} seeds, " in found.describe()
     if word == "better":
         assert found.decided_after == 5 + sum(isinstance(value, str) for value in [*elu[:7], *selu[:7]])
+
+
+def test_a_group_that_loses_its_worst_seeds_is_not_called_better_than_an_equal_one():
+    rng, n, worst = np.random.default_rng(1), 60, 0.5 - 0.02 * 0.52  # the lower 30 % of a normal distribution
+    rules = Rules(METRICS["val/acc"], 1.0, 0.05, None, {"elu": (), "selu": ()})
+    folders = {seed: Path() for seed in range(1, n + 1)}
+    ahead = []
+    for _ in range(40):
+        elu, selu = ({seed: 0.5 + 0.02 * rng.standard_normal() for seed in folders} for _ in range(2))
+        kept = {seed: value for seed, value in selu.items() if value > worst}
+        lost = dict.fromkeys(selu.keys() - kept.keys(), DIVERGED)
+        found = compare(Competitor("elu", elu, {}, {}, folders), Competitor("selu", kept, lost, {}, folders), rules)
+        assert not found.is_better
+        ahead.append(found.first.name == "selu" and found.found.low > 0)
+    assert sum(ahead) > 10, "leaving the lost seeds out would favour nobody; the test shows nothing"
 
 
 def test_equal_differences_decide_nothing_and_get_no_more_seeds(tmp_path):

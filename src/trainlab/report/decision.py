@@ -112,7 +112,7 @@ class Decision:
     def is_better(self) -> bool:
         """Whether it is decided that the first is better."""
         return (
-            not self.is_hopeless
+            not self.shows_nothing
             and self.found.apart is not None
             and self.found.low > 0
             and self.lost[0] <= self.lost[1]
@@ -121,23 +121,23 @@ class Decision:
     @cached_property
     def is_equivalent(self) -> bool:
         """Whether it is decided that both are within the margin."""
-        return not self.is_hopeless and self.found.within is not None and self.lost[0] == self.lost[1]
+        return not self.shows_nothing and self.found.within is not None and self.lost[0] == self.lost[1]
 
     @property
     def is_withheld(self) -> bool:
         """Whether the differences are decided, and lost seeds are against saying so."""
-        return not self.is_hopeless and self.found.decided is not None and not self.decided_after
+        return not self.shows_nothing and self.found.decided is not None and not self.decided_after
 
     @property
-    def is_hopeless(self) -> bool:
+    def shows_nothing(self) -> bool:
         """Whether of the seeds that a decision takes at least none completed in both, or all differences are equal.
 
         Also where they saw different images.
         """
         if self._saw_other_images:
             return True
-        shows_nothing = self.found.n == 0 or (self.found.n > 1 and not self.found.has_noise)
-        return shows_nothing and len(self.ended) >= fewest(self.rules.alpha_of_pair)
+        without_noise = self.found.n == 0 or (self.found.n > 1 and not self.found.has_noise)
+        return without_noise and len(self.ended) >= fewest(self.rules.alpha_of_pair)
 
     @property
     def _saw_other_images(self) -> bool:
@@ -146,7 +146,7 @@ class Decision:
     @property
     def is_open(self) -> bool:
         """Whether more seeds may decide it."""
-        return self.found.decided is None and not self.is_hopeless
+        return self.found.decided is None and not self.shows_nothing
 
     @property
     def decided_after(self) -> int | None:
@@ -195,7 +195,7 @@ class Decision:
         by = format_gap(abs(self.found.mean), self.rules.metric)
         if self._saw_other_images:
             return f"{first} and {second}: nothing is decided, as they saw different images."
-        if self.is_hopeless:
+        if self.shows_nothing:
             equal = f"all {self.found.n} differences are equal ({by}), so there is {NO_SPREAD}"
             return f"{first} and {second}: nothing is decided, as {equal}."
         if math.isnan(self.found.low):
