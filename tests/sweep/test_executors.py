@@ -69,12 +69,12 @@ def test_populations_have_the_results_of_the_local_executor(executor, undisturbe
     assert f"report: {tmp_path / 'study' / 'report.html'}" in done.stdout
     for result in results(tmp_path / "study").values():
         assert result["time"]["population"]["members"] == 2
-        assert "train.py -m" in result["provenance"]["command"]  # that of the sweep
+        assert "hydra/sweeper=item" not in result["provenance"]["command"]  # it is that of the sweep
     assert not (tmp_path / "study" / ".items").exists()
 
 
 def test_failures_are_on_record_and_retried_on_demand(executor, tmp_path):
-    arguments = (FAULT, "seed=1", "callbacks.fault.what=nothing,raise,kill", "name=study", f"output_dir={tmp_path}")
+    arguments = (FAULT, "seed=1", "+callbacks.fault.what=nothing,raise,kill", "name=study", f"output_dir={tmp_path}")
     done = sweep(*arguments, *executor)
     assert done.returncode == 1
     assert "3 jobs: 1 completed, 2 failed; the same command with sweep.retry_failed=true" in done.stderr
