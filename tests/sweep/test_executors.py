@@ -8,6 +8,11 @@ import subprocess
 import pytest
 
 from sweeping import FAULT, eventually, figures, results, run_folders, start, sweep
+from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
+from trainlab.sweep.executors.remote import Remote
+from trainlab.sweep.executors.slurm import SlurmExecutor
+from trainlab.sweep.items import ItemFolder
+from trainlab.sweep.plan import Item
 
 EXECUTORS = ("local", "slurm_local", "slurm")
 OUTLIVE = EXECUTORS[1:]  # the command that has submitted their jobs
@@ -185,3 +190,58 @@ def test_an_executor_decides_about_no_folder_and_no_fingerprint(tmp_path):
     assert "2 jobs: 2 completed at the start" in done.stdout
     assert sorted(path.name for path in run_folders(tmp_path / "study")) == ["seed=1", "seed=2"]
     assert json.loads((tmp_path / "study" / "seed=1" / "result.json").read_text())["status"] == "completed"
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A `SlurmExecutor` whose commands print what ``answers`` has; None where they fail."""
+    pytest.importorskip("submitit")
+    executor = SlurmExecutor()
+    executor.answers, executor.said = {"squeue": "", "sacct": None}, []
+    executor.folder, executor._program = tmp_path, Program(tmp_path, print, say=executor.said.append)
+    monkeypatch.setattr(executor, "_run", lambda command, *_: executor.answers[command])
+    monkeypatch.setattr("trainlab.sweep.executors.slurm._ASK_S", -1.0)
+    return executor
+
+
+def submitted(folder):
+    return Remote(Item(()), {}, folder, ItemFolder(folder), "7_1", RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("state", "seen"),
+    [
+        ("PENDING", QUEUED),
+        ("COMPLETING", RUNNING),
+        ("CANCELLED", Ended(130, reason="SLURM job 7_1 was cancelled")),
+        ("TIMEOUT", Ended(130, reason="SLURM job 7_1: its time limit was reached", again=True)),
+        ("NODE_FAIL", Ended(130, reason="SLURM job 7_1: its node was lost", again=True)),
+    ],
+)
+@pytest.mark.parametrize("knows", ["squeue", "sacct"])
+def test_states_of_slurm_and_of_its_accounting_are_outcomes_with_a_reason(knows, state, seen, slurm, tmp_path):
+    slurm.answers[knows] = {"squeue": f"7_0 RUNNING\n7_1 {state}\n", "sacct": f"{state} by 0\n"}[knows]
+    assert slurm.look(submitted(tmp_path)) == seen
+
+
+def test_a_job_that_slurm_has_forgotten_without_accounting_has_ended(slurm, tmp_path):
+    one = submitted(tmp_path)
+    assert slurm.look(one).again  # its program has not begun
+    one.files.write_started()
+    found = slurm.look(one)
+    assert (found.status, found.again, "SLURM knows no more of it" in found.reason) == (1, False, True)
+    one.files.write_saved()
+    assert slurm.look(one).again
+    (tmp_path / "submitit").mkdir()
+    (tmp_path / "submitit" / "7_1_0_log.out").write_text("slurmstepd: error: Exceeded job memory limit\n")
+    assert slurm.look(one) == Ended(
+        -9, reason="SLURM job 7_1 was killed for its memory; set sweep.executor.mem_gb above what the partition gives"
+    )
+
+
+def test_a_controller_that_does_not_answer_is_waited_for(slurm, tmp_path):
+    slurm.answers["squeue"] = None
+    assert [slurm.look(submitted(tmp_path)) for _ in range(2)] == [RUNNING, RUNNING]
+    slurm.answers["squeue"] = "7_1 RUNNING\n"
+    assert slurm.look(submitted(tmp_path)) == RUNNING
+    assert slurm.said == ["SLURM does not answer; waiting for it", "SLURM answers again"]
