@@ -165,9 +165,11 @@ def _record_loss(decision: Decision | None, error: Exception) -> None:
             print(f"error: {error}", file=sys.stderr, flush=True)
         return
     folder = decision.cfg.run_dir
+    result = Result.read(folder)
+    if result is None or result.status != "running":
+        return
     with taken_over(folder.parent if folder.name == CONTINUATION else folder, decision.lease) as lease:
-        result = Result.read(folder) if lease else None
-        if result and result.status == "running":
+        if lease:
             result.status = "failed"
             result.error = {"type": type(error).__name__, "message": str(error), "traceback": ""}
             result.write(folder)
