@@ -86,7 +86,10 @@ FAULTS = {
         "statistics/intervals.py", "stdtrit(df, (1 + LEVEL) / 2)", "stdtrit(1e9, (1 + LEVEL) / 2)", "statistics"
     ),
     "a lock not taken": Fault(
-        "runs/files.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "runs/test_files.py test_run.py"
+        "runs/files.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "runs/test_files.py"
+    ),
+    "a suspended process that writes over the next one": Fault(
+        "runs/lease.py", "                    _remove(other)", "                    pass", "runs/test_lease.py"
     ),
     "a schedule one step late": Fault(
         "training/scheduler_steps.py",
