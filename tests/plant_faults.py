@@ -53,8 +53,8 @@ FAULTS = {
     ),
     "a member's seed off by one": Fault(
         "population/batch_streams.py",
-        "        for one in batches:\n",
-        "        for one in batches:\n            one.order_seed += 1\n",
+        "        for member, one in enumerate(batches):\n",
+        "        for member, one in enumerate(batches):\n            one.order_seed += 1\n",
         "population/test_equivalence.py population/test_batch_streams.py",
     ),
     "optimizer state lost on resume": Fault(
@@ -83,7 +83,7 @@ FAULTS = {
         "data/test_split.py",
     ),
     "normal quantiles for Student's": Fault(
-        "statistics/intervals.py", "stdtrit(df, (1 + LEVEL) / 2)", "stdtrit(1e9, (1 + LEVEL) / 2)", "statistics"
+        "statistics/intervals.py", "stdtrit(df, (1 - LEVEL)", "stdtrit(1e9, (1 - LEVEL)", "statistics"
     ),
     "a lock not taken": Fault(
         "runs/files.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "runs/test_files.py"
