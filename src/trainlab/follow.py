@@ -165,12 +165,18 @@ def _record_loss(decision: Decision | None, error: Exception) -> None:
             print(f"error: {error}", file=sys.stderr, flush=True)
         return
     folder = decision.cfg.run_dir
-    result = Result.read(folder)
-    if result is None or result.status != "running":
+    if not _without_end(folder):
         return
     with taken_over(folder.parent if folder.name == CONTINUATION else folder, decision.lease) as lease:
-        if lease:
+        result = _without_end(folder) if lease else None  # read anew: the main process may have ended meanwhile
+        if result:
             result.status = "failed"
             result.error = {"type": type(error).__name__, "message": str(error), "traceback": ""}
             result.write(folder)
             print(f"error: {error}", file=sys.stderr, flush=True)
+
+
+def _without_end(folder: Path) -> Result | None:
+    """The result of a run that has recorded no end."""
+    result = Result.read(folder)
+    return result if result and result.status == "running" else None
