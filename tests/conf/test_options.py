@@ -82,7 +82,7 @@ OPTIONS = {
         *("muon", "nadam", "nadam_keras", "radam", "rmsprop", "rprop", "sgd"),
     },
     "scheduler": {"constant", "cosine", "one_cycle", "one_cycle_linear", "plateau", "triangular"},
-    "sweep/executor": {"local", "slurm", "slurm_local"},
+    "sweep/executor": {"local", "ray", "slurm", "slurm_local"},
     "task": {"classification", "logged", "multilabel", "regression"},
     "trainer": {"auto", "cpu", "ddp", "gpu"},
 }

@@ -1,21 +1,25 @@
 """What all executors of sweeps have in common, on sweeps of real processes."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from sweeping import FAULT, eventually, figures, results, run_folders, start, sweep
+from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
-from trainlab.sweep.executors.remote import Remote
+from trainlab.sweep.executors.remote import Remote, is_alive
 from trainlab.sweep.executors.slurm import SlurmExecutor
 from trainlab.sweep.items import ItemFolder
 from trainlab.sweep.plan import Item
 
-EXECUTORS = ("local", "slurm_local", "slurm")
-OUTLIVE = EXECUTORS[1:]  # the command that has submitted their jobs
+EXECUTORS = ("local", "ray", "slurm_local", "slurm", "ray_cluster")
+OUTLIVE = EXECUTORS[2:]  # the command that has submitted their jobs
 TRAINED = ("model=elu_he,bn", "seed=1,2", "name=study", "sweep.jobs=2")  # a population of two for each model
 SLOW = (FAULT, "model=elu_he", "seed=1,2,3", "name=study", "trainer.max_epochs=4", "sweep.jobs=2")
 
@@ -27,15 +31,20 @@ def marked(names):
 @pytest.fixture(params=marked(EXECUTORS))
 def executor(request):
     """Overrides that choose it."""
-    return chosen(request.param)
+    return chosen(request)
 
 
 @pytest.fixture(params=marked(OUTLIVE))
 def outliving(request):
-    return chosen(request.param)
+    return chosen(request)
 
 
-def chosen(name):
+def chosen(request):
+    name = request.param
+    if name.startswith("ray"):
+        pytest.importorskip("ray")
+        address = request.getfixturevalue("ray_address") if name == "ray_cluster" else "local"
+        return ["sweep/executor=ray", f"sweep.executor.address={address}"]
     if name != "local":
         pytest.importorskip("submitit")
     if name == "slurm":
@@ -43,6 +52,26 @@ def chosen(name):
             pytest.skip("no SLURM answers to sinfo")
         return ["sweep/executor=slurm", "sweep.executor.partition=high", "sweep.executor.mem_gb=1.5"]
     return [f"sweep/executor={name}"]
+
+
+@pytest.fixture(scope="module")
+def ray_address(tmp_path_factory):
+    """Address of a Ray cluster of two cores."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # below a short path, as there are sockets in it
+    options = ("--num-cpus=2", "--object-store-memory=83886080", "--include-dashboard=false", "--disable-usage-stats")
+    command = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--port=0", f"--temp-dir={folder}"]
+    log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
+    process = subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
+    address = folder / "ray_current_cluster"
+    try:
+        assert eventually(lambda: address.exists() or process.poll() is not None, 200)
+        assert eventually(lambda: "Ray runtime started" in Path(log.name).read_text(), 200)
+        yield address.read_text().strip()
+    finally:
+        process.terminate()
+        process.wait(60)
+        assert eventually(lambda: in_session(process.pid) == [], 60)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +149,7 @@ def test_a_sweep_that_was_killed_continues_by_the_same_command(executor, undistu
     done = sweep(*arguments, FAULTS_SLEEP="0.1")
     assert (done.returncode, done.stderr) == (0, "")
     assert figures(tmp_path / "study") == undisturbed[SLOW]
-    if executor != ["sweep/executor=local"]:
+    if executor[-1] not in ("sweep/executor=local", "sweep.executor.address=local"):
         assert "2 jobs were submitted before" in done.stdout
         assert set(starts(tmp_path).values()) == {1}  # nothing was started twice
 
@@ -161,15 +190,48 @@ def test_ctrl_c_leaves_or_cancels_jobs_as_asked(outliving, undisturbed, tmp_path
     assert figures(tmp_path / "study") == undisturbed[SLOW]
 
 
-def test_without_submitit_the_error_says_how_to_install_it(tmp_path, monkeypatch):
-    import sys
-
+@pytest.mark.parametrize(
+    ("package", "target", "name"),
+    [("submitit", "slurm.SlurmExecutor", "slurm"), ("ray", "ray.RayExecutor", "ray")],
+)
+def test_without_a_package_the_error_says_how_to_install_it(package, target, name, monkeypatch):
     from trainlab.config.construct import construct
 
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    settings = {"_target_": "trainlab.sweep.executors.slurm.SlurmExecutor"}
-    with pytest.raises(ValueError, match=r"sweep/executor=slurm needs submitit .*; pip install 'trainlab\[slurm\]'"):
+    monkeypatch.setitem(sys.modules, package, None)
+    settings = {"_target_": f"trainlab.sweep.executors.{target}"}
+    with pytest.raises(
+        ValueError, match=rf"sweep/executor={name} needs {package} .*; pip install 'trainlab\[{name}\]'"
+    ):
         construct({"sweep": {"executor": settings}}, "sweep.executor")
+
+
+@pytest.mark.cluster
+def test_jobs_of_a_ray_cluster_that_ends_with_the_sweep_are_not_left(tmp_path):
+    pytest.importorskip("ray")
+    for override, reason in {
+        "sweep.detach=true": "sweep.detach needs a Ray cluster that outlives the sweep",
+        "sweep.executor.on_interrupt=leave": "on_interrupt must be stop or cancel where the cluster ends",
+        "sweep.executor.gpus=1.5": "gpus must be a fraction of one or a whole number",
+        "sweep.executor.address=localhost:1": "no Ray cluster answers at localhost:1",
+    }.items():
+        done = sweep("seed=1,2", "name=study", f"output_dir={tmp_path}", "sweep/executor=ray", override)
+        assert (done.returncode, reason in done.stderr) == (2, True)
+
+
+@pytest.mark.cluster
+def test_a_lost_ray_worker_is_replaced(ray_address, undisturbed, tmp_path):
+    arguments = (*SLOW, "sweep/executor=ray", f"sweep.executor.address={ray_address}", f"output_dir={tmp_path}")
+    process = start(*arguments, FAULTS_SLEEP="0.1")
+    assert eventually(lambda: len(epochs(tmp_path)) == 2, 200)
+    started = json.loads(next(tmp_path.glob("study/.items/*/started.json")).read_text())
+    parent = int(Path(f"/proc/{started['pid']}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(parent, signal.SIGKILL)
+    assert eventually(lambda: not is_alive(started["pid"]), 20)  # it ends with the worker
+    done = process.finish()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "(pid=" not in done.stdout and "raylet" not in done.stdout
+    assert figures(tmp_path / "study") == undisturbed[SLOW]
+    assert sorted(starts(tmp_path).values()) == [1, 1, 2]
 
 
 @pytest.mark.slow
