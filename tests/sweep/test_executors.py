@@ -58,20 +58,26 @@ def chosen(request):
 def ray_address(tmp_path_factory):
     """Address of a Ray cluster of two cores."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # below a short path, as there are sockets in it
-    options = ("--num-cpus=2", "--object-store-memory=83886080", "--include-dashboard=false", "--disable-usage-stats")
+    options = (
+        "--node-ip-address=127.0.0.1",
+        "--num-cpus=2",
+        "--object-store-memory=83886080",
+        "--include-dashboard=false",
+        "--disable-usage-stats",
+    )
     command = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--port=0", f"--temp-dir={folder}"]
     log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
-    process = subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
-    address = folder / "ray_current_cluster"
-    try:
-        assert eventually(lambda: address.exists() or process.poll() is not None, 200)
-        assert eventually(lambda: "Ray runtime started" in Path(log.name).read_text(), 200)
-        yield address.read_text().strip()
-    finally:
-        process.terminate()
-        process.wait(60)
-        assert eventually(lambda: in_session(process.pid) == [], 60)
-        shutil.rmtree(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # as the cluster and the sweeps share no token
+        process = subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
+        try:
+            assert eventually(lambda: "Ray runtime started" in Path(log.name).read_text(), 200)
+            yield (folder / "ray_current_cluster").read_text().strip()
+        finally:
+            process.terminate()
+            process.wait(60)
+            assert eventually(lambda: in_session(process.pid) == [], 60)
+            shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
