@@ -2,10 +2,12 @@
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from trainlab.report.answer import WORSE
 from trainlab.report.decision_table import SHORT_HEADINGS, decision_table
+from trainlab.report.decisions import Decisions
 from trainlab.report.findings import Findings
 from trainlab.report.formatting import format_estimate
 from trainlab.report.run_table import MAX_ROWS, text_table
@@ -33,11 +35,15 @@ def groups_table(findings: Findings) -> Lines:
         note = f"{left}± half of a 95 % interval{mark}"
         of_group, *others = columns.items()
         lines += [text_table(dict([of_group, (table.headings[1], values), *others])), Text(note)]
-    if findings.decisions:
-        table = decision_table(findings.decisions)
-        texts = [[text for text, _ in row] for row in table.rows[:MAX_ROWS]]
-        lines.append(text_table({heading: [row[i] for row in texts] for i, heading in enumerate(SHORT_HEADINGS)}))
-    return Lines(*lines)
+    return Lines(*lines, *([_decisions(findings.decisions)] if findings.decisions else []))
+
+
+def _decisions(decisions: Decisions) -> Table:
+    """The table of decisions as wide as a terminal; seeds that were lost have a column if there are any."""
+    left_out = {"runs"} if any(sum(pair.lost) for pair in decisions.pairs) else {"runs", "lost"}
+    rows = [[text.removesuffix(" seeds") for text, _ in row] for row in decision_table(decisions).rows[:MAX_ROWS]]
+    columns = {heading: [row[i] for row in rows] for i, heading in enumerate(SHORT_HEADINGS)}
+    return text_table({heading: texts for heading, texts in columns.items() if heading not in left_out})
 
 
 def answer_text(findings: Findings) -> Text:
