@@ -10,14 +10,14 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, _save_config, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainlab.config.compose import as_typed, resolve_job
 from trainlab.config.loader import CachingLoader
 from trainlab.config.overrides import in_quotes
-from trainlab.config.run_config import RunConfig, to_yaml
+from trainlab.config.run_config import RunConfig
 from trainlab.config.run_folders import run_folders, shared_overrides
 from trainlab.processes import can_be_sent, run_forked
 from trainlab.programs import restart_words
@@ -118,13 +118,10 @@ class Jobs:
         folder.mkdir(parents=True, exist_ok=True)
         configure_log(config.hydra.job_logging, config.hydra.verbose)
         if config.hydra.output_subdir is not None:
-            parts = {"config": _of_task(config), "hydra": config.hydra, "overrides": config.hydra.overrides.task}
-            own = folder / config.hydra.output_subdir
-            own.mkdir(parents=True, exist_ok=True)
+            own = OmegaConf.masked_copy(config, ["hydra"])
+            parts = {"config": _of_task(config), "hydra": own, "overrides": config.hydra.overrides.task}
             for name, part in parts.items():
-                plain = OmegaConf.to_container(part, enum_to_str=True)
-                text = to_yaml({"hydra": plain} if name == "hydra" else plain)
-                (own / f"{name}.yaml").write_text(text, encoding="utf-8")
+                _save_config(part, f"{name}.yaml", folder / config.hydra.output_subdir)
         return resolve_job(_of_task(config), config.hydra)
 
     def _set(self, overrides: Sequence[str], index: int) -> DictConfig:

@@ -79,7 +79,10 @@ def make_paths_absolute(cfg: DictConfig, start: str | Path) -> None:
 
 
 def to_yaml(settings: Any) -> str:
-    """Plain nested ``settings`` as `OmegaConf.to_yaml` writes them, in a tenth of its time where PyYAML has libyaml."""
+    """Plain nested ``settings`` as `OmegaConf.to_yaml` writes them, in a tenth of its time where PyYAML has libyaml.
+
+    Only long texts with line breaks may be broken elsewhere, and characters beyond the basic plane be escaped.
+    """
     return yaml.dump(settings, Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False)
 
 
