@@ -48,6 +48,8 @@ def join() -> None:
     global _this
     if not any(name in os.environ for name in ("LOCAL_RANK", "NODE_RANK")) and not _is_one_of_tasks():
         return
+    # Read as PyTorch is imported: its warnings of a lost connection have dozens of lines, and ours is one.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from lightning.fabric.plugins.environments import LightningEnvironment
 
     from trainlab.ranks.environments import SrunEnvironment, detect, launch_name

@@ -59,7 +59,7 @@ class Peers:
         self._store, self._signs = (
             PrefixStore(prefix, _connect(host, port, serves)) for serves in (self._serves, False)
         )
-        place = {"node": environment.node_rank(), "host": platform.node()}
+        place = {"node": environment.node_rank(), "host": os.environ.get("SLURMD_NODENAME") or platform.node()}
         self._own: dict[str, Any] = {"beat": 0, "status": None, "error": None, **place}
         self._seen: dict[int, _Sign] = {}
         self._heard, self._is_broken = time.monotonic(), False  # from the store
@@ -130,7 +130,7 @@ class Peers:
         """Have the others know how this process ends; the main one waits until they do. Returns whether they can."""
         self._over.set()
         self._thread.join(2 * _ANSWER_S)
-        if self._thread.is_alive():
+        if self._thread.is_alive() or self._is_broken:
             return False
         message = "".join(traceback.format_exception_only(error)).strip().splitlines() if error else [""]
         self._own |= {"status": status, "error": message[0]}
