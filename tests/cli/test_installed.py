@@ -132,10 +132,10 @@ def test_a_checkpoint_is_evaluated_exported_and_predicts(run: Run, first: Path, 
 
 
 def test_the_exercise_starts_its_trainings(run: Run, project: Path):
-    small = ("model.depth=2", "trainer.max_epochs=1", "trainer.limit_train_batches=2", "seed=1")
-    done = run("trainlab", "exercise", "--quick", "variants", *small)
+    small = ("model.depth=2", "trainer.max_epochs=1", "trainer.limit_train_batches=10", "seed=1")
+    done = run("trainlab", "exercise", "--quick", "best", *small)
     assert f"report: {project}/outputs/exercise_quick/" in done.stdout
-    assert "trainlab train -m experiment=exercise/" in done.stderr
+    assert "trainlab train -m experiment=best_20x100 " in done.stderr
 
 
 def test_a_new_project_trains_and_its_tests_pass(run: Run, project: Path):
