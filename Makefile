@@ -30,7 +30,7 @@ test: setup ## what matters most, in three minutes on two cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: setup ## all tests that need neither a GPU nor CIFAR-10: those of `make test` and the slow ones
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not realdata'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not realdata and not cluster'
 
 check: lint types test ## before every commit; CI runs test-all
 
