@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,11 @@ def chosen(request):
     return [f"sweep/executor={name}"]
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def ray_address(tmp_path_factory):
     """Address of a Ray cluster of two cores."""
@@ -64,6 +70,7 @@ def ray_address(tmp_path_factory):
         "--object-store-memory=83886080",
         "--include-dashboard=false",
         "--disable-usage-stats",
+        f"--ray-client-server-port={free_port()}",
     )
     command = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--port=0", f"--temp-dir={folder}"]
     log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
@@ -180,7 +187,7 @@ def test_a_sweep_is_detached_and_asked_later(outliving, undisturbed, tmp_path):
 
 def test_ctrl_c_leaves_or_cancels_jobs_as_asked(outliving, undisturbed, tmp_path):
     arguments = (*SLOW, *outliving, f"output_dir={tmp_path}")
-    process = start(*arguments, "sweep.executor.on_interrupt=leave", FAULTS_SLEEP="0.1")
+    process = start(*arguments, "sweep.executor.on_interrupt=leave", FAULTS_SLEEP="0.5")
     assert eventually(lambda: len(epochs(tmp_path)) == 2, 120)
     process.send(signal.SIGINT)
     left = process.finish(leaves=True)

@@ -83,6 +83,7 @@ class RayExecutor(RemoteExecutor):
         self._actors: dict[str, Any] = {}  # of this process, by name
         self._names: set[str] = set()  # of actors that have not ended
         self._asked_s, self._answers = 0.0, True
+        self._held: list[int] = []  # signals that came while the cluster was being reached
 
     @property
     def at_once(self) -> int:
@@ -145,6 +146,12 @@ class RayExecutor(RemoteExecutor):
         self._asked_s = 0.0
         return ids
 
+    def poll(self, submitted: Remote) -> str | Ended:
+        """See `Executor`."""
+        while self._held:
+            signal.raise_signal(self._held.pop())  # to who runs the items
+        return super().poll(submitted)
+
     def look(self, submitted: Remote) -> str | Ended:
         """See `RemoteExecutor`."""
         if time.monotonic() > self._asked_s + _ASK_S:
@@ -184,19 +191,8 @@ class RayExecutor(RemoteExecutor):
             settings |= {"num_cpus": self._cpus, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
             settings |= {"_temp_dir": folder}
             os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            try:
-                self._ray.init(namespace=_NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **settings)
-            except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
-                does = "starts" if self._is_local else "answers"
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise ValueError(
-                    f"no Ray cluster {does} at {self.address} ({reason}); set sweep.executor.address"
-                ) from None
-            finally:
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
+            self._reach(settings)
             # By value, as workers need not find this package.
             self._ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
             self._actor = self._ray.remote(_Process)
@@ -206,6 +202,29 @@ class RayExecutor(RemoteExecutor):
             self._ray.shutdown()
             if folder:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _reach(self, settings: Mapping[str, Any]) -> None:
+        """Connect. Ray sets a handler of its own; the first Ctrl-C is kept for the items, the second ends the sweep."""
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # Ray has no setting for messages about workers that have died, which would be within the progress.
+        self._ray._private.worker.print_to_stdstream = lambda *_, **__: None
+        try:
+            signal.signal(signal.SIGINT, self._hold)
+            self._ray.init(namespace=_NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **settings)
+        except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+            does = "starts" if self._is_local else "answers"
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"no Ray cluster {does} at {self.address} ({reason}); set sweep.executor.address"
+            ) from None
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _hold(self, number: int, _: Any) -> None:
+        if self._held:
+            raise KeyboardInterrupt
+        self._held.append(number)
 
     def _gpus_of(self, submitted: Remote) -> float:
         item = submitted.item
