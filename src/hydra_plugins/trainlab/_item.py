@@ -63,8 +63,10 @@ def run_item(
         files.write_ended(status, {folders[number]: error for number, error in errors.items()}, cut_short)
     elif not ending.by_user_signal:
         files.write_saved()  # SLURM knows whether the job is cancelled, or starts again
-    elif not slurm_job.requeue():
-        files.write_ended(status, {}, cut_short)
+    else:
+        files.leave_to_another()  # before it is, and this process is killed
+        if not slurm_job.requeue():
+            files.write_ended(status, {}, cut_short)
     return status
 
 

@@ -61,6 +61,7 @@ class ItemFolder:
 
     def write_started(self) -> None:
         """Record that this process runs it."""
+        (self.path / _SAVED).unlink(missing_ok=True)  # of an earlier process
         about = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
         write_json(self.path / _STARTED, about)
 
@@ -70,6 +71,10 @@ class ItemFolder:
         """Record how it has ended: exit status, errors by folder of the run, whether it has not had enough time."""
         about = {"status": status, "errors": {**errors}, "cut_short": cut_short, "reason": reason}
         write_json(self.path / _ENDED, about)
+
+    def leave_to_another(self) -> None:
+        """Take back that it has started: the scheduler starts it again."""
+        (self.path / _STARTED).unlink(missing_ok=True)
 
     def write_saved(self) -> None:
         """Record that its jobs were saved before an end that was announced."""
