@@ -4,7 +4,8 @@ BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
 unexport PYTHONDONTWRITEBYTECODE # or each process that a test starts compiles the package anew
 
-.PHONY: help setup demo test test-all check lint types format docs exercise bench bench-population gpu-check lock clean
+.PHONY: help setup demo test test-all test-cluster check lint types format docs exercise bench bench-population gpu-check lock \
+    clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,8 +30,11 @@ exercise: setup ## all questions of the exercise and its page, 46 minutes on 2 c
 test: setup ## what matters most, in three minutes on two cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-all: setup ## all tests that need neither a GPU nor CIFAR-10: those of `make test` and the slow ones
+test-all: setup ## all tests that need no GPU, no CIFAR-10 and no cluster: those of `make test` and the slow ones
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not realdata and not cluster'
+
+test-cluster: setup ## tests of clusters, in the SLURM that SLURM_CONF names, which they disturb, and in Ray
+	$(BIN)/python -m pytest -n 0 -m cluster
 
 check: lint types test ## before every commit; CI runs test-all
 
