@@ -1,5 +1,6 @@
 """What a sweep with `seed=auto` decided, from the results of its runs, and what the report says of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from run_folders import leave_run
 from trainlab.report import analyze, find_runs, groups_table
 from trainlab.report.decision import Competitor, Decision, Rules, compare
 from trainlab.report.decisions import Decisions, chosen_by_results, format_seconds, read_decisions
+from trainlab.report.tables import group_tables
 from trainlab.report.write import write_report
 from trainlab.tasks.metrics import METRICS
 
@@ -19,6 +21,16 @@ DIVERGED, FAILED = "diverged", "failed"
 def only(decisions: Decisions) -> Decision:
     (pair,) = decisions.pairs
     return pair
+
+
+def competitor(name: str, values: Sequence[float]) -> Competitor:
+    by_seed = dict(enumerate(values, 1))
+    return Competitor(name, by_seed, {}, {}, dict.fromkeys(by_seed, Path()))
+
+
+def comparison(first: str, values: Sequence[float], second: str, others: Sequence[float]) -> Decision:
+    rules = Rules(METRICS["val/acc"], 1.0, 0.05, None, {first: (), second: ()})
+    return compare(competitor(first, values), competitor(second, others), rules)
 
 
 def test_better(tmp_path):
@@ -65,8 +77,11 @@ def test_lower_is_better_of_a_loss(tmp_path):
         ([0.5] * 8, [DIVERGED, *with_spread(0.55)], "not claimed", (1, 0)),
         # Who lost fewer is.
         ([FAILED, *[0.5] * 7], [0.55, *with_spread(0.55)], "better", (0, 1)),
-        # Losses on both sides cancel, of whichever seeds.
-        ([0.5, DIVERGED, *[0.5] * 6], [DIVERGED, 0.55, *with_spread(0.55, 6)], "better", (1, 1)),
+        # Losses of the same seeds cancel, those of others do not.
+        ([DIVERGED, *[0.5] * 7], [FAILED, *with_spread(0.55)], "better", (1, 1)),
+        ([0.5, DIVERGED, *[0.5] * 6], [DIVERGED, 0.55, *with_spread(0.55, 6)], "not claimed", (1, 1)),
+        ([DIVERGED, *[0.5] * 10], [DIVERGED, *with_spread(0.5005, 10)], "equivalent", (1, 1)),
+        ([0.5, DIVERGED, *[0.5] * 10], [DIVERGED, 0.5, *with_spread(0.5005, 10)], "not claimed", (1, 1)),
         # Equivalence would favour who lost more.
         ([0.5] * 11, [DIVERGED, *with_spread(0.5005, 10)], "not claimed", (1, 0)),
         # Nothing can be said where no seed completed in both.
@@ -78,10 +93,13 @@ def test_a_lost_seed_counts_against_its_group(elu, selu, word, lost, tmp_path):
     assert (found.word, found.lost, found.is_open) == (word, lost, False)
     assert f" lost {max(lost)} of {len(elu)} seeds, " in found.describe()
     if word == "better":
-        assert found.decided_after == 5 + sum(isinstance(value, str) for value in [*elu[:7], *selu[:7]])
+        assert found.decided_after == 6
+    if word == "not claimed" and found.seeds:
+        assert found.describe().endswith(": nothing is claimed, as selu lost seeds that elu completed.")
 
 
-def test_a_group_that_loses_its_worst_seeds_is_not_called_better_than_an_equal_one():
+@pytest.mark.parametrize(("others_lost", "fewest"), [(0.0, 10), (0.3, 8)])  # at random
+def test_a_group_that_loses_its_worst_seeds_is_not_called_better_than_an_equal_one(others_lost: float, fewest: int):
     rng, n, worst = np.random.default_rng(1), 60, 0.5 - 0.02 * 0.52  # the lower 30 % of a normal distribution
     rules = Rules(METRICS["val/acc"], 1.0, 0.05, None, {"elu": (), "selu": ()})
     folders = {seed: Path() for seed in range(1, n + 1)}
@@ -90,10 +108,37 @@ def test_a_group_that_loses_its_worst_seeds_is_not_called_better_than_an_equal_o
         elu, selu = ({seed: 0.5 + 0.02 * rng.standard_normal() for seed in folders} for _ in range(2))
         kept = {seed: value for seed, value in selu.items() if value > worst}
         lost = dict.fromkeys(selu.keys() - kept.keys(), DIVERGED)
-        found = compare(Competitor("elu", elu, {}, {}, folders), Competitor("selu", kept, lost, {}, folders), rules)
+        failed = {seed: FAILED for seed in folders if rng.random() < others_lost}
+        elu = {seed: value for seed, value in elu.items() if seed not in failed}
+        found = compare(Competitor("elu", elu, failed, {}, folders), Competitor("selu", kept, lost, {}, folders), rules)
         assert not found.is_better
         ahead.append(found.first.name == "selu" and found.found.low > 0)
-    assert sum(ahead) > 10, "leaving the lost seeds out would favour nobody; the test shows nothing"
+    assert sum(ahead) > fewest, "leaving the lost seeds out would favour nobody; the test shows nothing"
+
+
+def test_a_difference_that_later_seeds_turn_has_its_sign():
+    ahead = [*with_spread(0.05, 6), -0.3, 0.2, -0.3, 0.05]
+    found = comparison("selu", [0.5 + by for by in ahead], "elu", [0.5] * 10)
+    assert found.found.mean < 0 < found.found.low
+    assert found.describe().startswith("selu is better than elu by -0.5 points (95 % interval ")
+
+
+def test_intervals_that_exclude_each_other_decide_nothing_and_get_no_more_seeds():
+    ahead = [*with_spread(0.05, 6), *(-0.05 for _ in range(60))]
+    found = comparison("selu", [0.5 + by for by in ahead], "elu", [0.5] * len(ahead))
+    assert "exclude each other" in found.describe()
+    assert (found.word, found.is_open) == ("not claimed", False)
+
+
+def test_decisions_that_contradict_each_other_have_no_best():
+    names, better = ("bn", "elu", "selu"), with_spread(0.55)
+    rules = Rules(METRICS["val/acc"], 1.0, 0.05, None, dict.fromkeys(names, ()))
+    found = Decisions(rules, {name: competitor(name, better) for name in names})
+    vars(found)["pairs"] = [
+        comparison(a, better, b, [0.5] * 7) for a, b in zip(names, names[1:] + names[:1], strict=True)
+    ]
+    assert found.answer()[0] == "The decisions contradict each other: of each group another one is better."
+    assert not any(map(found.may_be_best, names))
 
 
 def test_equal_differences_decide_nothing_and_get_no_more_seeds(tmp_path):
@@ -146,6 +191,54 @@ def test_the_report_claims_what_was_decided_and_makes_no_other_test(tmp_path, no
     assert "| selu | elu | better | 5.0 | " in text and " of 7 seeds | 0 and 0 | " in text
     table = groups_table(findings).renderables[-1]
     assert [column.header for column in table.columns][:3] == ["group", "other", "verdict"]
+
+
+def test_the_best_is_that_of_the_decisions_though_another_mean_is_over_better_seeds(tmp_path):
+    seeds = [0.05] * 6 + [-0.05] * 4
+    values = {
+        "elu": [0.5 + of for of in seeds],
+        "relu": [0.54 + by for by in with_spread(0.0, 6, 0.25)],
+        "selu": [of + by for of, by in zip(seeds, with_spread(0.499, 10, 8), strict=True)],
+    }
+    leave_decisions(tmp_path, values)
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert findings.verdicts == {"elu": "best", "relu": "significantly worse", "selu": "undecided"}
+    assert findings.best_group.label == "elu"
+    (table,) = group_tables(findings)
+    behind = table.headings.index("behind (points)")
+    assert [(row[0][0], row[behind][0]) for row in table.rows][:2] == [("elu", "-"), ("relu", "1.0")]
+
+
+def test_an_equivalent_group_is_said_to_be(tmp_path):
+    leave_decisions(tmp_path, {"elu": [0.5] * 10, "selu": with_spread(0.5005, 10)})
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert findings.verdicts == {"selu": "best", "elu": "equivalent to the best"}
+
+
+def test_a_group_that_is_ahead_but_lost_more_seeds_is_not_the_best(tmp_path, no_figures):
+    leave_decisions(tmp_path, {"elu": [0.5] * 8, "selu": [DIVERGED, *with_spread(0.55)]})
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert findings.verdicts == {"selu": "not tested", "elu": "not tested"}
+    assert "How to repeat the best" not in write_report([tmp_path], None, findings).read_text()
+
+
+def test_with_a_baseline_the_other_pairs_say_that_they_are_not_compared(tmp_path, no_figures):
+    groups = {"elu": [0.5] * 7, "relu": with_spread(0.54, 7, 5), "selu": with_spread(0.55)}
+    leave_decisions(tmp_path, groups, baseline="elu")
+    findings = analyze([tmp_path], find_runs([tmp_path]))
+    assert findings.verdicts == {"selu": "best", "elu": "significantly worse", "relu": "not tested"}
+    first, second = (next(g for g in findings.groups if g.label == name) for name in ("relu", "selu"))
+    assert findings.answers(first, second)[1] == (
+        "selu and relu: nothing can be claimed, as it is not among the comparisons that were fixed before the first "
+        "seed (the means are 1.0 points apart, selu ahead)."
+    )
+    assert "has one" not in write_report([tmp_path], None, findings).read_text()
+
+
+def test_another_margin_than_that_of_the_decisions_is_refused(tmp_path):
+    leave_decisions(tmp_path, {"elu": [0.5] * 7, "selu": with_spread(0.55)})
+    with pytest.raises(ValueError, match=r"its own margin of 1 point of .* got a margin of 2; leave out --margin"):
+        analyze([tmp_path], find_runs([tmp_path]), margin=2.0)
 
 
 def test_other_reports_warn_of_seeds_that_results_chose(tmp_path):

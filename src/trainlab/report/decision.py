@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.formatting import format_amount, format_gap
+from trainlab.report.formatting import format_amount, unit_of_gap
 from trainlab.statistics import NO_SPREAD, Sequential, sequential
 from trainlab.statistics.anytime import fewest, foreseen
 from trainlab.tasks.metrics import Metric
@@ -84,8 +84,8 @@ class Decision:
     """Two groups, compared seed by seed, in the order of the seeds.
 
     Counted are the seeds up to the first that has not ended in both groups. A seed that was lost in either has no
-    difference, but it counts against the group that lost it: none is called better than one that lost fewer seeds, and
-    only groups that lost equally many are called equivalent.
+    difference, but it counts against the group that lost it: none is called better than one that completed a seed which
+    it lost, and only groups that lost the same seeds are called equivalent.
 
     Attributes:
         first, second: the groups, first the one that is ahead where both completed.
@@ -102,11 +102,25 @@ class Decision:
     ended: Sequence[int]
     rules: Rules = field(repr=False)
 
+    @cached_property
+    def lost_seeds(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Counted seeds that each group lost."""
+        first, second = (frozenset(seed for seed in self.ended if seed in of.lost) for of in (self.first, self.second))
+        return first, second
+
     @property
     def lost(self) -> tuple[int, int]:
         """Number of counted seeds that each group lost."""
-        first, second = (sum(seed in of.lost for seed in self.ended) for of in (self.first, self.second))
+        first, second = map(len, self.lost_seeds)
         return first, second
+
+    def bars(self, name: str) -> bool:
+        """Whether the group of this name is one of the two and lost a seed that the other one completed.
+
+        Then it is not called better: of its values those that it lost may be the worst.
+        """
+        first, second = self.lost_seeds
+        return (name == self.first.name and not first <= second) or (name == self.second.name and not second <= first)
 
     @cached_property
     def is_better(self) -> bool:
@@ -115,13 +129,14 @@ class Decision:
             not self.shows_nothing
             and self.found.apart is not None
             and self.found.low > 0
-            and self.lost[0] <= self.lost[1]
+            and not self.bars(self.first.name)
         )
 
     @cached_property
     def is_equivalent(self) -> bool:
         """Whether it is decided that both are within the margin."""
-        return not self.shows_nothing and self.found.within is not None and self.lost[0] == self.lost[1]
+        first, second = self.lost_seeds
+        return not self.shows_nothing and self.found.within is not None and first == second
 
     @property
     def is_withheld(self) -> bool:
@@ -145,8 +160,8 @@ class Decision:
 
     @property
     def is_open(self) -> bool:
-        """Whether more seeds may decide it."""
-        return self.found.decided is None and not self.shows_nothing
+        """Whether more seeds may decide it: not where its interval is empty, which more of them do not mend."""
+        return self.found.decided is None and not math.isnan(self.found.low) and not self.shows_nothing
 
     @property
     def decided_after(self) -> int | None:
@@ -179,7 +194,7 @@ class Decision:
         if not self.decided_after:
             return self._describe_undecided()
         first, second, margin = self.first.name, self.second.name, self.rules.describe_margin()
-        by, interval = format_gap(abs(self.found.mean), self.rules.metric), self.describe_interval()
+        by, interval = self._describe_gap(), self.describe_interval()
         after = f"decided after {count_of_seeds(self.decided_after)}{self._where_both_completed()}."
         if self.is_better:
             both = f", less than the margin of {margin}: better and equivalent" if self.is_equivalent else ""
@@ -192,7 +207,7 @@ class Decision:
         if not self.found.n:
             of = f" of {n}" if n else ""
             return f"{first} and {second}: no seed{of} has completed in both{self._lost_in_brackets()}."
-        by = format_gap(abs(self.found.mean), self.rules.metric)
+        by = self._describe_gap()
         if self._saw_other_images:
             return f"{first} and {second}: nothing is decided, as they saw different images."
         if self.shows_nothing:
@@ -204,9 +219,14 @@ class Decision:
         ahead = f"{first} is {by} ahead of {second}" if self.found.mean else f"{first} and {second} are equal"
         ahead += f" ({self.describe_interval()}){self._where_both_completed()}"
         if self.is_withheld:
-            return f"{ahead}: nothing is claimed, as they lost different numbers of seeds."
+            who, other = (first, second) if self.bars(first) else (second, first)
+            return f"{ahead}: nothing is claimed, as {who} lost seeds that {other} completed."
         more = f"; about {self.foreseen} more would decide if mean and spread stay" if self.foreseen else ""
         return f"{ahead}: open after {count_of_seeds(n)}{more}."
+
+    def _describe_gap(self) -> str:
+        """How far the first is ahead; below 0 where earlier seeds decided that it is better and all together do not."""
+        return f"{format_bound(self.found.mean, self.rules.metric)}{unit_of_gap(self.rules.metric)}"
 
     def _where_both_completed(self) -> str:
         return f", where both completed{self._lost_in_brackets()}" if any(self.lost) else ""

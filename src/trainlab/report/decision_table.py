@@ -11,8 +11,9 @@ SHORT_HEADINGS = ("group", "other", "verdict", "by", "95 % interval", "after", "
 
 _NOTE = (
     "Difference: how far the first group is ahead of the second where both completed, with its interval{pairs}, which "
-    "holds after any number of seeds; margin {margin}. Lost seeds, of the first and of the second, diverged or failed. "
-    "Runs and training time: of both, up to the decision. More seeds: of each, if mean and spread stay as they are."
+    "holds after all numbers of seeds at once: earlier ones may exclude the difference. Margin {margin}. Lost seeds, "
+    "of the first and of the second, diverged or failed. Runs and training time: of both, up to the decision. "
+    "More seeds: of each, if mean and spread stay as they are."
 )
 
 

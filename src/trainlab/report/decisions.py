@@ -19,8 +19,6 @@ from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import describe_metric, read_metric
 
 FILE = "decisions.json"
-ELSEWHERE = "it is not among the comparisons that were fixed before the first seed"
-IN_DECISIONS = "see the decisions, as the number of seeds depends on the results"
 _METHOD = (
     "Decisions: seeds are added until each pair is decided. Groups are compared seed by seed, in the order of the "
     "seeds, by the anytime-valid t interval of their differences (normal mixture with the right Haar prior: Lai, 1976; "
@@ -29,12 +27,12 @@ _METHOD = (
 )
 _LOST = (
     "A seed that diverged, failed or has no finite metric in a group is lost: it has no difference, and counts against "
-    "that group. None is called better than one that lost fewer seeds, and only groups that lost equally many are "
-    "called equivalent. Seeds after the first that has not ended in both groups are not counted yet."
+    "that group. None is called better than one that completed a seed which it lost, and only groups that lost the "
+    "same seeds are called equivalent. Seeds after the first that has not ended in both groups are not counted yet."
 )
 _OTHER_INTERVALS = (
-    "Intervals of means and ratios are as of a fixed number of seeds; it was chosen by the results, so they are "
-    "somewhat too narrow. No other tests are made of these groups."
+    "Intervals of means and ratios, and whether a ratio may be chance, are as of a fixed number of seeds; it was "
+    "chosen by the results, so these intervals are somewhat too narrow and ratios are claimed too often."
 )
 _ENDED = ("completed", "diverged", "failed")
 
@@ -58,7 +56,11 @@ class Decisions:
 
     def of(self, first: Collection[Path], second: Collection[Path]) -> Decision | None:
         """The comparison of the groups whose runs are in these folders; None where there is none."""
-        names = {self.name_of(first), self.name_of(second)}
+        return self.between(self.name_of(first), self.name_of(second))
+
+    def between(self, first: str | None, second: str | None) -> Decision | None:
+        """The comparison of two groups by their names; None where there is none."""
+        names = {first, second}
         return next((pair for pair in self.pairs if {pair.first.name, pair.second.name} == names), None)
 
     def name_of(self, folders: Collection[Path]) -> str | None:
@@ -70,6 +72,32 @@ class Decisions:
         """Names of the groups that one is better than."""
         return {pair.second.name for pair in self.pairs if pair.is_better and pair.first.name == name}
 
+    @cached_property
+    def undefeated(self) -> list[str]:
+        """Names of the groups that none is better than."""
+        worse = {other for name in self.competitors for other in self.worse_than(name)}
+        return [name for name in self.competitors if name not in worse]
+
+    @cached_property
+    def leading(self) -> str | None:
+        """Of the groups that none is better than, the one with the best mean over the seeds that all these completed.
+
+        Over the seeds of each where there is no such seed; None if no run completed.
+        """
+        found = {name: of.values for name, of in self.competitors.items() if of.values}
+        found = {name: found[name] for name in found if name in self.undefeated} or found
+        common = set.intersection(*map(set[int], found.values())) if found else set[int]()
+
+        def mean(name: str) -> float:
+            values = [value for seed, value in found[name].items() if seed in common or not common]
+            return self.rules.metric.rank(sum(values) / len(values))
+
+        return min(found, key=mean, default=None)
+
+    def may_be_best(self, name: str) -> bool:
+        """Whether no group is better than this one, and in no comparison lost seeds are against its being better."""
+        return name in self.undefeated and not any(pair.bars(name) for pair in self.pairs)
+
     def answer(self) -> tuple[str, str]:
         """What was decided, first in one sentence."""
         if len(self.pairs) == 1:
@@ -79,8 +107,10 @@ class Decisions:
 
     def _describe_best(self) -> str:
         names = [*self.competitors]
-        worse = {other for name in names for other in self.worse_than(name)}
-        top = [name for name in names if name not in worse]
+        top = self.undefeated
+        worse = [name for name in names if name not in top]
+        if not top:
+            return "The decisions contradict each other: of each group another one is better."
         if len(top) == 1 and len(self.worse_than(top[0])) == len(names) - 1:
             by = [format_amount(pair.found.mean, self.rules.metric) for pair in self.pairs if pair.first.name == top[0]]
             least, most = (pick(by, key=float) for pick in (min, max))
@@ -96,7 +126,7 @@ class Decisions:
             than = f", and no group is better than {'either' if len(top) == 2 else 'any'} of them" if worse else ""
             return f"{listed(top)} are equivalent, less than {self.rules.describe_margin()} apart{than}."
         rest = f"; each of the other {len(worse)} groups is worse than some group" if len(worse) > 1 else ""
-        rest = f"; {next(iter(worse))} is worse" if len(worse) == 1 else rest
+        rest = f"; {worse[0]} is worse" if len(worse) == 1 else rest
         return f"It is not decided which of {listed(top)} is best{rest}."
 
     def _describe_baseline(self) -> str:

@@ -181,8 +181,9 @@ def _p(pair: Pair) -> str:
 def _why_not(pair: Pair) -> str:
     if pair.difference.reason == NO_SPREAD:
         return f"there is {NO_SPREAD}"
-    groups = pair.ordered()[:2]
-    single = [group for group in groups if _count(group) < 2]
+    single = [group for group in pair.ordered()[:2] if _count(group) < 2]
+    if not single:
+        return f"as {pair.difference.reason}"
     return f"{' and '.join(group.label for group in single)} {_have_one(single)}"
 
 

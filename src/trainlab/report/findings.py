@@ -1,23 +1,15 @@
 """Everything a report says, before it is formatted as a page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.answer import (
-    BEST,
-    UNDECIDED,
-    WORSE,
-    Standing,
-    count_statuses,
-    describe_lost,
-    describe_only,
-    standings,
-)
+from trainlab.report.answer import BEST, Standing, count_statuses, describe_lost, describe_only, standings
 from trainlab.report.comparisons import RATIO_ALPHA, RATIOS, Pair, by_metric, compare_all
-from trainlab.report.decisions import ELSEWHERE, IN_DECISIONS, Decisions, chosen_by_results, read_decisions
+from trainlab.report.decided import decided_verdicts, leading_first, left_to
+from trainlab.report.decisions import Decisions, chosen_by_results, read_decisions
 from trainlab.report.descriptions import (
     describe_convergence,
     describe_epoch_cost,
@@ -34,7 +26,6 @@ from trainlab.report.run_table import names_of
 from trainlab.report.runs import Run, kinds_of
 from trainlab.report.search import Search, describe_best_trial, read_search
 from trainlab.report.warnings import describe_last_epochs, describe_repeats, run_warnings
-from trainlab.statistics import Difference
 from trainlab.tasks.reported import TaskMetrics
 
 MAX_ASKED = 4  # groups: up to this many, the three questions are answered for each pair; above, best against others
@@ -58,7 +49,8 @@ class Findings:
 
     Attributes:
         keys: settings that differ between the runs.
-        groups: those with a completed run first, the best by the metric that they are compared by first.
+        groups: those with a completed run first, the best by the metric that they are compared by first; of a sweep
+            with decisions, the best of those that none is better than.
         pairs: all pairs of groups with a completed run.
         provenance: command, code, versions, machine and data, each with its values.
         best: the completed run that is best by that metric.
@@ -166,22 +158,19 @@ class Findings:
 
     @property
     def verdicts(self) -> dict[str, str]:
-        """Whether each group is the best of theirs, significantly worse, undecided or not tested, by label."""
-        if self.decisions and self.best_group:
-            name = self.decisions.name_of(self.best_group.folders)
-            worse = self.decisions.worse_than(name) if name else set()
-            found = {group.label: self.decisions.name_of(group.folders) for group in self.groups}
-            verdicts = {label: WORSE if own in worse else UNDECIDED for label, own in found.items()}
-            return verdicts | {self.best_group.label: BEST}
+        """Whether each group is the best of theirs, worse, equivalent, undecided or not tested, by label."""
+        if self.decisions and self.standings:
+            return decided_verdicts(self.standings[0].groups, self.decisions)
         return {label: of for standing in self.standings for label, of in standing.verdicts.items()}
 
     @property
     def best_group(self) -> Group | None:
-        """That of the best run of a search or a run alone, otherwise the best one."""
+        """That of the best run of a search or a run alone, otherwise the best one; None if decisions claim none."""
         if self.search or self.only_run:
             of_best = (group for group in self.groups if self.best and self.best.folder in group.folders)
             return next(of_best, None)
-        return self.standings[0].best if self.standings else None
+        best = self.standings[0].best if self.standings else None
+        return best if best and self.verdicts[best.label] == BEST else None
 
     @property
     def only_run(self) -> Run | None:
@@ -253,6 +242,9 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run], margin: float | None =
         folders: that the runs were found under.
         runs: as `find_runs` returns them.
         margin: differences of less make groups equivalent; of percentages in points. None: nothing is said of it.
+
+    Raises:
+        ValueError: a margin, of a sweep that has one of its own.
     """
     groups = group_runs(runs)
     search: Search | None = None
@@ -263,7 +255,11 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run], margin: float | None =
         decisions = read_decisions(folders[0]) if len(folders) == 1 else None
     except ValueError as error:
         damage.append(str(error))
-    pairs = compare_all(groups, None if decisions else margin)
+    if decisions and margin is not None:
+        own = f"its own margin of {decisions.rules.describe_margin()}, fixed before the first seed"
+        raise ValueError(f"{folders[0]} has {own}, got a margin of {margin:g}; leave out --margin")
+    groups = leading_first(groups, decisions) if decisions else groups
+    pairs = compare_all(groups, margin)
     keys = differing_keys([run for run in runs if not run.problem])
     extra = [key for group in groups for key in group.values if key not in keys]
     return Findings(
@@ -271,7 +267,7 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run], margin: float | None =
         list(runs),
         [*keys, *dict.fromkeys(extra)],
         groups,
-        _left_to(decisions, pairs) if decisions else pairs,
+        left_to(decisions, pairs) if decisions else pairs,
         summarize_provenance(runs),
         damage + run_warnings(groups, runs) + provenance_warnings(runs, groups),
         best_run(runs),
@@ -279,16 +275,6 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run], margin: float | None =
         search,
         decisions,
     )
-
-
-def _left_to(decisions: Decisions, pairs: Sequence[Pair]) -> list[Pair]:
-    """Pairs without a test, which would not hold for a number of seeds that was chosen by the results."""
-    found = []
-    for pair in pairs:
-        reason = IN_DECISIONS if decisions.of(pair.first.folders, pair.second.folders) else ELSEWHERE
-        untested = Difference.untested(pair.difference.mean, reason)
-        found.append(replace(pair, difference=untested, p=float("nan"), tests=0))
-    return found
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:

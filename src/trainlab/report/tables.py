@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.comparisons import Pair
+from trainlab.report.decision import format_bound
 from trainlab.report.descriptions import format_epoch_seconds
 from trainlab.report.findings import Findings
 from trainlab.report.formatting import (
@@ -127,7 +128,7 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
                 _mean(group, compared),
                 _interval(found, compared),
                 (_count(group), group.num_compared),
-                *([_behind(pair)] if behind else []),
+                *([_behind(pair, group)] if behind else []),
                 *([_p(pair)] if tested else []),
                 (_amount(found.sd, compared), found.sd),
                 *_means(group, others),
@@ -141,7 +142,8 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
     by = "Holm" if correction == "Holm" else "Bonf."
     headings += [*([f"p ({by})"] if tested else []), sd, *(metric.heading for metric in others)]
     headings[-1] += " †"
-    note = "Behind: how far from the best" if behind else ""
+    of = "first group; of a pair with a decision, where both completed" if findings.decisions else "best"
+    note = f"Behind: how far from the {of}" if behind else ""
     if tested:
         note += f"; {MARK} significantly, ± half of a 95 % interval: p below 0.05 by {correction}'s method over "
         note += _pairs(behind.values())
@@ -171,12 +173,12 @@ def _pairs(pairs: Collection[Pair]) -> str:
     return f"{tests} pair{'s' if tests > 1 else ''}"
 
 
-def _behind(pair: Pair | None) -> Cell:
+def _behind(pair: Pair | None, group: Group) -> Cell:
     """By how much a group is behind the best; nothing of the best itself."""
     if pair is None:
         return ("-", math.nan)
-    by = abs(pair.difference.mean)
-    text = f"{_gap(by, pair)}{MARK}" if pair.is_clear else _amount(by, pair.metric)
+    by = pair.ahead if pair.second is group else -pair.ahead
+    text = f"{_gap(by, pair)}{MARK}" if pair.is_clear else "-" if math.isnan(by) else format_bound(by, pair.metric)
     return (f"{text} {EQUIVALENT_MARK}" if pair.is_equivalent else text, by)
 
 

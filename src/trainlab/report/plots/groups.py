@@ -130,9 +130,9 @@ def plot_intervals(
             axes.set_xlim(max(low, -0.02), min(high, 1.02))  # of few seeds, an interval may reach beyond
         axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(metric.label)
-        present = {verdicts[group.label] for group in shown if group.label in verdicts} - {BEST}
-        if present:
-            legend_below(figure, axes, [_legend_entry(verdict) for verdict in _LOOKS if verdict in present | {BEST}])
+        present = {verdicts[group.label] for group in shown if group.label in verdicts}
+        if present - {BEST}:
+            legend_below(figure, axes, [_legend_entry(verdict) for verdict in _LOOKS if verdict in present])
         caption = describe_selection(len(shown), len(groups), metric)
         if of := dict.fromkeys(group.unit for group in shown if len(group.compared) > 1):
             caption += f"Dot: mean; bar: its 95 % interval; small dots: {' or '.join(f'{unit}s' for unit in of)}."
