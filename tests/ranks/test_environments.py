@@ -1,5 +1,8 @@
 """Which of the processes of a training this one is, by the variables of those that start it."""
 
+import os
+from unittest import mock
+
 import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
@@ -16,6 +19,13 @@ TORCHRUN = {
     **{"TORCHELASTIC_RUN_ID": "r", "RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0", "WORLD_SIZE": "2"},
     **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},
 }
+
+
+@pytest.fixture(autouse=True)
+def variables_restored():
+    """Also those that Lightning sets: SLURM's environment sets MASTER_ADDR and MASTER_PORT."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
