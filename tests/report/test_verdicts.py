@@ -71,6 +71,7 @@ def test_a_run_without_a_value_is_not_counted(pairs_of, leave, no_figures, tmp_p
     findings = analyze([tmp_path], find_runs([tmp_path]))
     (pair,) = findings.pairs
     assert "Welch's t, 3 and 2 seeds" in describe_pair(pair)
+    assert " 3 and 2 seeds detect a difference of " in findings.answers(pair.first, pair.second)[1]
     (table,) = group_tables(findings)
     assert [row[table.headings.index("n")][0] for row in table.rows] == ["3", "2 of 3"]
     write_report([tmp_path], findings=findings)

@@ -46,13 +46,20 @@ def test_paired_values_by_hand():
 
 
 def test_unpaired_values_by_hand():
-    found, test = effect_size(seeds(A), seeds(C)), difference(seeds(A), seeds(C))
-    unit = math.sqrt((np.var(A, ddof=1) + np.var(C, ddof=1)) / 2)
-    assert found.g == pytest.approx(hedges_correction(test.df) * (np.mean(A) - np.mean(C)) / unit)
+    found, a, c = effect_size(seeds(A), seeds(C)), np.var(A, ddof=1), np.var(C, ddof=1)
+    unit, df = math.sqrt((a + c) / 2), 3 * 5 * (a + c) ** 2 / (5 * a**2 + 3 * c**2)  # Delacre and others (2021)
+    assert found.g == pytest.approx(hedges_correction(df) * (np.mean(A) - np.mean(C)) / unit)
     assert found.probability == pytest.approx(stats.norm.cdf(found.g / math.sqrt(2)))
     mirrored = effect_size(seeds(C), seeds(A))
     assert (mirrored.g, mirrored.g_low) == pytest.approx((-found.g, -found.g_high))
     assert mirrored.probability_low == pytest.approx(1 - found.probability_high)
+
+
+def test_g_is_unbiased_where_one_group_has_many_more_seeds():
+    rng = np.random.default_rng(1)
+    draws = ((rng.normal(1, 1, 3).tolist(), rng.normal(0, 1, 10).tolist()) for _ in range(400))
+    found = [effect_size(seeds(a), seeds(b)).g for a, b in draws]
+    assert np.mean(found) == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.parametrize(("first", "second"), [([0.5], [0.6]), ([0.5, 0.6], [0.5, 0.7]), ([0.5] * 3, [0.4] * 3)])

@@ -1,8 +1,9 @@
 """Detectable differences and numbers of seeds, against published tables."""
 
+import numpy as np
 import pytest
 
-from trainlab.statistics import detectable_difference, power_of, seeds_needed
+from trainlab.statistics import detectable_difference, power_of, seeds_needed, welch
 
 
 # Cohen (1988), tables 2.4.1, with G*Power's exact numbers: two-sided, level 0.05, power 0.8.
@@ -33,7 +34,24 @@ def test_what_no_reasonable_number_of_seeds_detects():
     assert seeds_needed(100.0, 1.0) == 2
 
 
-@pytest.mark.parametrize(("n", "power", "message"), [(1, 0.8, "two seeds"), (3, 1.0, "power"), (3, 0.04, "power")])
-def test_what_is_no_plan_is_refused(n: int, power: float, message: str):
+def test_as_many_seeds_as_are_looked_at_are_found():
+    needed = seeds_needed(0.0301, 1.0)
+    assert needed is not None and 8192 < needed < 10_000
+    assert power_of(0.0301, 1.0, needed - 1) < 0.8 <= power_of(0.0301, 1.0, needed)
+
+
+@pytest.mark.parametrize("n", [(2, 2), (3, 2), (3, 4), (3, 10)])
+def test_without_pairs_the_power_is_that_of_the_test_with_as_many_seeds(n: tuple[int, int]):
+    shift, rng = detectable_difference(1.0, n, paired=False), np.random.default_rng(1)
+    sides = (rng.normal(shift, 1, (1500, n[0])), rng.normal(0, 1, (1500, n[1])))
+    found = np.mean([welch(a, b).p < 0.05 for a, b in zip(*(side.tolist() for side in sides), strict=True)])
+    assert found == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("n", "power", "message"),
+    [(1, 0.8, "two seeds"), (3, 1.0, "power"), (3, 0.04, "power"), ((3, 4), 0.8, "as many seeds of each group, got 3")],
+)
+def test_what_is_no_plan_is_refused(n: int | tuple[int, int], power: float, message: str):
     with pytest.raises(ValueError, match=message):
         detectable_difference(1.0, n, power=power)

@@ -54,11 +54,11 @@ def describe_detectable(pair: Pair) -> str:
     of = pair.difference
     if not pair.is_tested or any(overlaps_of(pair.first, pair.second)):
         return ""
-    counts = [len(group.compared) for group in (pair.first, pair.second)]
-    is_paired, n = of.method == "paired", min(counts)
-    sd = of.error * math.sqrt(n if is_paired else 1 / sum(1 / count for count in counts))
-    detected = format_gap(detectable_difference(sd, n, pair.tests, is_paired), pair.metric)
-    said = f"{n} seeds detect a difference of {detected} ({100 * POWER:.0f} % power)"
+    counts, is_paired = (len(pair.first.compared), len(pair.second.compared)), of.method == "paired"
+    sd = of.error * math.sqrt(counts[0] if is_paired else 1 / sum(1 / count for count in counts))
+    detected = format_gap(detectable_difference(sd, counts, pair.tests, is_paired), pair.metric)
+    seeds = " and ".join(dict.fromkeys(map(str, counts)))
+    said = f"{seeds} seeds detect a difference of {detected} ({100 * POWER:.0f} % power)"
     gap = abs(of.mean) if pair.margin is None else pair.margin
     if not gap:
         return f"{said}."

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainlab.statistics.intervals import LEVEL, interval, noncentral_t_cdf
-from trainlab.statistics.tests import Overlaps, difference
+from trainlab.statistics.tests import Overlaps, difference, satterthwaite
 
 MAX_T = 1e4
 
@@ -65,20 +65,23 @@ def effect_size(
 ) -> EffectSize:
     """Hedges' g and the probability of superiority; arguments as for `difference`.
 
-    The intervals are those of the noncentrality of t, which is exact for pairs of normal values (Cumming and Finch,
-    2001; without pairs: Delacre and others, 2021). They exclude 0, and 0.5, where the test of ``difference`` is
+    Without pairs, g is corrected for the degrees of freedom of its unit, which `welch` may take fewer of (Delacre and
+    others, 2021). The intervals are those of the noncentrality of t, which is exact for pairs of normal values (Cumming
+    and Finch, 2001; without pairs: Delacre and others). They exclude 0, and 0.5, where the test of ``difference`` is
     significant. NaN where that has no test, or fewer than two degrees of freedom.
     """
     found = difference(first, second, pairable, overlaps)
     if not found.df >= 2:
         return EffectSize(*[math.nan] * 6)
     if found.method == "paired":
-        unit = of_one = interval([first[seed] - second[seed] for seed in found.seeds]).sd
+        unit, df = interval([first[seed] - second[seed] for seed in found.seeds]).sd, found.df
+        of_one = unit
     else:
-        of_one = math.hypot(interval([*first.values()]).sd, interval([*second.values()]).sd)
+        a, b = interval([*first.values()]), interval([*second.values()])
+        of_one, df = math.hypot(a.sd, b.sd), satterthwaite(a.sd**2, a.n, b.sd**2, b.n)
         unit = of_one / math.sqrt(2)
     low, high = (found.error * bound for bound in noncentrality_interval(found.mean / found.error, found.df))
-    g = hedges_correction(found.df) * found.mean / unit
+    g = hedges_correction(df) * found.mean / unit
     probabilities = (_normal_cdf(of / of_one) for of in (g * unit, low, high))
     return EffectSize(g, low / unit, high / unit, *probabilities)
 

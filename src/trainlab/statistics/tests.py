@@ -96,13 +96,23 @@ def welch(first: Sequence[float], second: Sequence[float], overlaps: Overlaps = 
     mean = a.mean - b.mean
     if reason := _why_untested(error, [*first, *second]):
         return Difference.untested(mean, reason)
-    # Welch and Satterthwaite's degrees of freedom; from fractions of the sum, so that small variances do not underflow
-    u, v = variance_a / (variance_a + variance_b), variance_b / (variance_a + variance_b)
-    df = 1 / (u**2 / (a.n - 1) + v**2 / (b.n - 1))
-    fewer, more = sorted((a.n, b.n))
-    if fewer < 3 or (fewer == 3 and more > 3) or more > 2 * fewer:
-        df = fewer - 1
+    df = welch_df(variance_a, a.n, variance_b, b.n)
     return Difference(mean, t_quantile(df) * error, t_two_sided_p(mean / error, df), "Welch", df=df)
+
+
+def welch_df(variance_a: float, n_a: int, variance_b: float, n_b: int) -> float:
+    """Degrees of freedom of `welch`: the variances are those of the means of ``n_a`` and ``n_b`` values."""
+    fewer, more = sorted((n_a, n_b))
+    if fewer < 3 or (fewer == 3 and more > 3) or more > 2 * fewer:
+        return fewer - 1
+    return satterthwaite(variance_a, n_a, variance_b, n_b)
+
+
+def satterthwaite(variance_a: float, n_a: int, variance_b: float, n_b: int) -> float:
+    """Degrees of freedom of the sum of two variances that were measured on ``n_a`` and ``n_b`` values."""
+    # from fractions of the sum, so that small variances do not underflow
+    u, v = variance_a / (variance_a + variance_b), variance_b / (variance_a + variance_b)
+    return 1 / (u**2 / (n_a - 1) + v**2 / (n_b - 1))
 
 
 def equivalence_p(found: Difference, margin: float) -> float:
