@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ _LOCAL = "local"
 _NAMESPACE = "trainlab"  # of the names of actors
 _LOGS, _STATUS = "ray", "status"  # folder of what items print; file of an item with the exit status of its process
 _ASK_S, _END_S = 2.0, 30.0  # between two questions to Ray; until processes have ended whose cluster has
+_REACH_S = 10.0  # until the host of a cluster answers
 _STORE_BYTES = 80 * 2**20  # of shared memory; the least that Ray takes, as items use none
 _OF_OTHERS = ("SLURM_", "SRUN_", "SBATCH_", "SUBMITIT_", "RAY_")  # variables that are not an item's
 # Ends with the process that started it, and ignores signals until the program has handlers of its own.
@@ -210,6 +212,9 @@ class RayExecutor(RemoteExecutor):
         self._ray._private.worker.print_to_stdstream = lambda *_, **__: None
         try:
             signal.signal(signal.SIGINT, self._hold)
+            host, _, port = self.address.rpartition("://")[2].rpartition(":")
+            if port.isdecimal():  # Ray itself tries for several minutes
+                socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
             self._ray.init(namespace=_NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **settings)
         except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
             does = "starts" if self._is_local else "answers"
