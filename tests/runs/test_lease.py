@@ -179,6 +179,36 @@ def test_a_folder_that_is_removed_is_lost(tmp_path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("meanwhile", ["before a write", "within a write"])
+def test_a_folder_that_is_removed_and_made_anew_is_lost_although_its_number_comes_again(
+    meanwhile, tmp_path, monkeypatch
+):
+    run, check, others = tmp_path / "run", lease.Lease.check, []
+
+    def made_anew():
+        shutil.rmtree(run)
+        others.append(take(run, OF_RUN, 1))
+        (run / "last.ckpt").write_bytes(b"of the next")
+
+    def check_and_then(self):
+        check(self)
+        if not others:
+            made_anew()
+
+    with held(run, TRAINING) as one:
+        if meanwhile == "before a write":
+            made_anew()
+            one.beat()
+            assert one.lost
+        else:
+            monkeypatch.setattr(lease.Lease, "check", check_and_then)
+        with pytest.raises(LeaseLost, match=f"{run} was taken over by process {os.getpid()}"):
+            write_atomically(run / "last.ckpt", b"late")
+    assert (run / "last.ckpt").read_bytes() == b"of the next"
+    assert (others[0].number, names(others[0].path)) == (1, ["owner"]), "the end of the first has not released it"
+    check(others[0])
+
+
 def test_leases_are_discarded_unless_another_process_holds_one(tmp_path):
     with held(tmp_path / "run", TRAINING):
         discard(tmp_path / "run")

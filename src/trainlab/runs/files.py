@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from trainlab.runs.lease import check_lease, lease_of
+from trainlab.runs.lease import Lease, check_lease, lease_of
 
 _RETRY_S = 0.05  # between two attempts to take a lock
 _NEW: set[Path] = set()  # folders that this process has made, or that did not exist before Hydra made them
@@ -34,7 +34,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         try:
-            _write_by_way_of(lease.path if lease else path.parent, path, content)
+            _write_by_way_of(lease.path if lease else path.parent, path, content, lease)
         except OSError as error:
             if not lease or error.errno != errno.EXDEV:
                 raise
@@ -45,13 +45,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _write_by_way_of(folder: Path, path: Path, content: bytes) -> None:
+def _write_by_way_of(folder: Path, path: Path, content: bytes, lease: Lease | None = None) -> None:
     """Write a temporary file in ``folder`` and rename it to ``path``."""
     with named_in_errors(path, folder):
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
     try:
         with named_in_errors(path, folder):
             with os.fdopen(handle, "wb") as file:
+                if lease:
+                    lease.check()  # again, as `folder` may have been made anew by the next holder
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

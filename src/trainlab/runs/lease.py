@@ -6,7 +6,8 @@ it and how others see whether its holder is alive. The number is the fencing tok
 Who takes over from a holder that is dead removes the folder of its lease before writing anything. All files of a holder
 come into being in that folder, by `trainlab.runs.files.write_atomically`, and are renamed to their place. So a holder
 that was only suspended, and wakes, cannot write: its temporary files are gone, and it can make no new ones there. That
-holds at the rename itself, however long before it the holder has looked at the number.
+holds at the rename itself, however long before it the holder has looked at the number. `owner` has an id of the lease,
+by which the holder notices that the folder was removed and made anew, where the numbers begin again.
 
 What this relies on, and what NFS from version 3 on, Lustre and other POSIX file systems have:
 
@@ -29,6 +30,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from trainlab.runs import heartbeat
 from trainlab.runs.errors import Held, LeaseLost
@@ -53,17 +55,18 @@ class Lease:
         lost: whether another process is known to have taken over.
     """
 
-    def __init__(self, folder: Path, path: Path, file: int) -> None:
+    def __init__(self, folder: Path, path: Path, file: int, id_: str) -> None:
         self.folder, self.number, self.path, self.lost = folder, int(path.name), path, False
+        self._id = id_  # which is in `owner`
         self._file: int | None = file  # open, and locked where the file system can
         self._beats = threading.Lock()  # not while the file is closed: another one would get its number
 
     def check(self) -> None:
-        """Raise LeaseLost unless this lease is the newest one, by a listing."""
-        if not self.lost and newest_number(self.path.parent) == self.number:
+        """Raise LeaseLost unless this lease is the newest one, by a listing and what `owner` says."""
+        number, owner, _ = newest_lease(self.path.parent)
+        if not self.lost and self._is_own(number, owner):
             return
         self.lost = True
-        _, owner, _ = newest_lease(self.path.parent)
         by = (
             f"was taken over by {heartbeat.describe(owner)}"
             if owner
@@ -80,9 +83,14 @@ class Lease:
             with self._beats:
                 if self._file is not None:
                     os.utime(self._file)
-                    (self.path / OWNER).stat()
+                    number, owner, _ = newest_lease(self.path.parent)
+                    self.lost = self.lost or not self._is_own(number, owner)
         except OSError as error:  # with any other one it is not known, and the next beat may succeed
             self.lost = self.lost or error.errno in GONE
+
+    def _is_own(self, number: int, owner: dict[str, Any] | None) -> bool:
+        """Whether the newest lease is this one: where the folder was removed and made anew, its number comes again."""
+        return number == self.number and owner is not None and owner.get("lease") == self._id
 
     def release(self) -> None:
         """Give it back; a second time, and in a forked process, this does nothing."""
@@ -95,8 +103,10 @@ class Lease:
         with self._beats:
             assert self._file is not None
             with contextlib.suppress(OSError):  # it is taken over; if not, it ends with the heartbeat
-                (self.path / RELEASED).mkdir()  # so that nobody else can rename a folder to this number
-                (self.path / OWNER).unlink()
+                number, owner, _ = newest_lease(self.path.parent)
+                if self._is_own(number, owner):
+                    (self.path / RELEASED).mkdir()  # so that nobody else can rename a folder to this number
+                    (self.path / OWNER).unlink()
             os.close(self._file)
             self._file = None
 
@@ -210,11 +220,12 @@ def take(folder: Path, place: str, number: int) -> Lease | None:
     """
     leases = folder / place
     leases.mkdir(parents=True, exist_ok=True)
-    made, path, file = leases / f"{_NEW}{uuid.uuid4().hex}", leases / str(number), -1
+    id_ = uuid.uuid4().hex
+    made, path, file = leases / f"{_NEW}{id_}", leases / str(number), -1
     try:
         made.mkdir()
         file = os.open(made / OWNER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        about = heartbeat.this_process()
+        about = heartbeat.this_process() | {"lease": id_}
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # a file system without locks: the heartbeat decides on this host, too
@@ -228,7 +239,7 @@ def take(folder: Path, place: str, number: int) -> Lease | None:
                 if is_earlier or other.name.startswith((_NEW, _REMOVED)):
                     _remove(other)
             if newest_number(leases) == number:
-                return Lease(folder, path, file)
+                return Lease(folder, path, file, id_)
     except OSError as error:
         if error.errno not in _TAKEN:
             _undo(file, made, path)
