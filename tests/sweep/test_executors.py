@@ -14,10 +14,11 @@ import pytest
 
 from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
-from trainlab.sweep.executors.remote import Remote, is_alive
+from trainlab.sweep.executors import remote
+from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, is_alive
 from trainlab.sweep.executors.slurm import SlurmExecutor
 from trainlab.sweep.items import ItemFolder
-from trainlab.sweep.plan import Item
+from trainlab.sweep.plan import RUN, Item, Job
 
 EXECUTORS = ("local", "ray", "slurm_local", "slurm", "ray_cluster")
 OUTLIVE = EXECUTORS[2:]  # the command that has submitted their jobs
@@ -320,3 +321,54 @@ def test_a_controller_that_does_not_answer_is_waited_for(slurm, tmp_path):
     slurm.answers["squeue"] = "7_1 RUNNING\n"
     assert slurm.look(submitted(tmp_path)) == RUNNING
     assert slurm.said == ["SLURM does not answer; waiting for it", "SLURM answers again"]
+
+
+class Elsewhere(RemoteExecutor):
+    """Takes as many command lines as ``room`` has, and has nobody run them."""
+
+    name = "elsewhere"
+
+    def __init__(self, **settings):
+        super().__init__(1, None, 0, settings.pop("restarts", 5), "stop")
+        self.room, self.refuses, self.seen, self.tells, self.told = 100, NotTaken, RUNNING, True, []
+
+    def start(self, items, commands):
+        if len(self._live) + len(items) > self.room:
+            raise self.refuses("the limit is reached")
+        return [f"id-{one.item.jobs[0].number}" for one in items]
+
+    def look(self, submitted):
+        return self.seen
+
+    def interrupt(self, submitted):
+        self.told.append(("interrupt", submitted.id))
+        return self.tells
+
+    def cancel(self, submitted):
+        self.told.append(("cancel", submitted.id))
+        return self.tells
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """An executor of that kind, opened with three slots."""
+    monkeypatch.setattr(remote, "_POLL_S", 0.0)
+    monkeypatch.setattr(remote, "_POLL_EACH_S", 0.0)
+    monkeypatch.setattr(remote, "_PATIENCE_S", 0.0)
+    executor, said = Elsewhere(), []
+    executor.said = said
+    executor.program = Program(tmp_path, print, say=said.append)
+    with executor.opened(executor.program, 3, 0):
+        yield executor
+
+
+def jobs_of(folder, *fingerprints):
+    return [Job(n, (), folder / f"run-{n}", text, RUN) for n, text in enumerate(fingerprints)]
+
+
+def test_jobs_that_were_submitted_with_other_settings_are_not_taken_for_those_asked_for(elsewhere, tmp_path):
+    elsewhere.submit([Item((job,)) for job in jobs_of(tmp_path, "10 epochs", "10 epochs")])
+    again = Elsewhere()
+    assert len(again.attach(elsewhere.program, jobs_of(tmp_path, "10 epochs"))) == 1
+    with pytest.raises(ValueError, match=r"the job of .*run-1 was submitted with other settings \(as id-1\); set those"):
+        Elsewhere().attach(elsewhere.program, jobs_of(tmp_path, "10 epochs", "20 epochs"))

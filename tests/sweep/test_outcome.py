@@ -45,3 +45,12 @@ def test_the_end_of_a_job_in_whose_folder_another_process_trains_is_not_written_
         ended = record_outcome(job, None, 1, about, stopped=False)
     assert (ended.status, on_disk(tmp_path)) == ("failed", found)
     assert not (tmp_path / "traceback.txt").exists()
+
+
+@pytest.mark.parametrize(("status", "found"), [(0, "failed"), (130, WAITING)])
+def test_the_result_of_other_settings_is_not_the_outcome_of_a_job(status, found, tmp_path):
+    Result("completed", "other", [], {"val_loss": 1.0}).write(tmp_path)
+    written = on_disk(tmp_path)
+    outcome = record_outcome(Job(0, (), tmp_path, "its", RUN), None, status, None, stopped=False)
+    assert (outcome.status, on_disk(tmp_path)) == (found, written)
+    assert outcome.error is None or "has the result of a run of other settings" in outcome.error["message"]

@@ -19,6 +19,7 @@ from trainlab.console import quiet
 from trainlab.data import ImageData, TrainingData
 from trainlab.loggers.hyperparameters import hyperparameters
 from trainlab.lr_search.apply import check_search
+from trainlab.passwords import without_passwords
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.population.grouping import comparable
 from trainlab.runs.continuation import (
@@ -68,7 +69,7 @@ def check_job(
     folder, config, ckpt_path = cfg.run_dir, copy.deepcopy(cfg.settings), cfg.settings["ckpt_path"]
     limit, composed = config["trainer"]["max_epochs"] or -1, (config, cfg.choices, cfg.overrides)
     same, limit = identity(config, folder), limit if limit > 0 else None
-    job = Job(number, tuple(overrides), folder, fingerprint(config), KEEP, same, max_epochs=limit)
+    job = Job(number, tuple(overrides), folder, fingerprint(without_passwords(config)), KEEP, same, max_epochs=limit)
     ended = ["completed", "diverged"] + ["failed"] * (not retry_failed) + ["pruned"] * bool(config["sweep"]["trial"])
     result = Result.read(folder_of_result(folder, job.fingerprint))
     own = result if result and result.status in ended and result.fingerprint == job.fingerprint else None

@@ -10,8 +10,8 @@ from trainlab.processes import INTERRUPTED
 from trainlab.runs.errors import Held, LeaseLost
 from trainlab.runs.files import read_listed, write_atomically
 from trainlab.runs.folder import run_folder_lock
-from trainlab.runs.result import Result, folder_of_result
-from trainlab.sweep.plan import Item, Job
+from trainlab.runs.result import ENDED, Result, folder_of_result
+from trainlab.sweep.plan import TEST, Item, Job
 
 WAITING = "waiting"
 _WAIT_S = 2.0  # processes that a job has started end a moment after it
@@ -37,6 +37,12 @@ def recorded_outcome(folder: Path) -> Result:
         return Result("failed", "", [], error={"message": str(error)})
 
 
+def has_ended(job: Job, before: str | None) -> bool:
+    """Whether a job has ended by itself since its result had the digest ``before``."""
+    folder = folder_of_result(job.folder, job.fingerprint)
+    return on_disk(folder) != before and recorded_outcome(folder).status in ENDED
+
+
 def record_outcome(
     job: Job, before: str | None, status: int, error: dict[str, str] | None, stopped: bool, reason: str = ""
 ) -> Result:
@@ -56,23 +62,26 @@ def record_outcome(
     earlier = None
     with contextlib.suppress(ValueError):
         earlier = Result.read(folder)
-    if has_written and earlier and earlier.status != "running":
-        if reason and earlier.status == "interrupted":
-            earlier.error = {"type": "Interrupted", "message": reason}  # which the run could not know
-        return earlier
+    is_own = earlier and (job.todo == TEST or earlier.fingerprint == job.fingerprint)  # a test is of any training
+    own = earlier if is_own else None
+    if has_written and own and own.status != "running":
+        if reason and own.status == "interrupted":
+            own.error = {"type": "Interrupted", "message": reason}  # which the run could not know
+        return own
     interrupted = error is None and (stopped or status == INTERRUPTED)
-    if interrupted and not (has_written and earlier):
-        is_its_own = earlier and earlier.fingerprint == job.fingerprint
-        if is_its_own:
+    if interrupted and not (has_written and own):
+        if own:
             return recorded_outcome(folder)
         known = {"type": "Interrupted", "message": reason} if reason else None
         return Result(WAITING, "", [], error=known)  # it had not started
-    of_another = earlier is not None and earlier.fingerprint != job.fingerprint and earlier.status == "completed"
+    of_another = earlier is not None and not own and (has_written or earlier.status == "completed")
     result = Result("failed", job.fingerprint, list(job.overrides)) if of_another or not earlier else earlier
     result.status = "interrupted" if interrupted else "failed"
     if interrupted and reason:
         result.error = {"type": "Interrupted", "message": reason}
     if not interrupted:
+        if has_written and of_another:
+            reason = reason or f"{folder} has the result of a run of other settings; set another name="
         result.error = {"type": "Killed" if status < 0 else "Exit", "message": reason or describe_exit(status)}
         if error:
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}

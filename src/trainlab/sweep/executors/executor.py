@@ -127,5 +127,5 @@ class Executor(ABC, Generic[H]):
         To be called before it is opened.
 
         Raises:
-            ValueError: another executor has submitted some.
+            ValueError: another executor has submitted some, or they were submitted with other settings.
         """

@@ -227,13 +227,19 @@ class RemoteExecutor(Executor[Remote]):
         for files in items_of(program.folder):
             about, submitted, started = files.describe(), files.submitted(), files.started()
             own = tuple(by_folder[job["folder"]] for job in about["jobs"] if job["folder"] in by_folder)
+            given = {job["folder"]: job["fingerprint"] for job in about["jobs"]}
             if submitted is None and started is None:
                 files.forbid()  # nobody knows whether it was taken; what starts and finds no files ends
                 files.remove()
             elif own:
+                id_ = str(submitted["id"] if submitted else (started or {})["job"])
+                if other := [job.folder for job in own if job.fingerprint != given[str(job.folder)]]:
+                    raise ValueError(
+                        f"the job of {other[0]} was submitted with other settings (as {id_}); set those, or cancel it and "
+                        f"remove {files.path}, or set another name="
+                    )
                 before = {job.number: about["before"][str(job.folder)] for job in own}
-                id_ = submitted["id"] if submitted else (started or {})["job"]
-                self._live.append(Remote(Item(own), before, files.report, files, str(id_)))
+                self._live.append(Remote(Item(own), before, files.report, files, id_))
         return [*self._live]
 
     def _finished(self, submitted: Remote, how: Ended) -> Ended:
