@@ -15,9 +15,10 @@ from hydra_plugins.trainlab._jobs import Jobs
 from hydra_plugins.trainlab._sweep import run_jobs
 from trainlab.ending import ending
 from trainlab.processes import INTERRUPTED, THREADS
-from trainlab.runs.starts import note_start
+from trainlab.runs.starts import note_start, starts_in_a_row
 from trainlab.sweep import slurm_job
 from trainlab.sweep.items import ItemFolder
+from trainlab.sweep.outcome import has_ended
 from trainlab.sweep.plan import RUN, Item, Job
 
 
@@ -43,7 +44,8 @@ def run_item(
     names = {job.number: str(job.folder.relative_to(jobs.sweep_dir)) for job in item.jobs}
     jobs = Jobs(hydra_context, task_function, config, 0, names)
     torch.set_num_threads(int(about["environment"][THREADS]))
-    starts = [note_start(job.folder) for job in item.jobs]
+    for job in item.jobs:
+        note_start(job.folder)
     status, errors = 0, dict[int, dict[str, str]]()
     try:
         with ending.heeded_by(_end_now):
@@ -56,8 +58,10 @@ def run_item(
         status = end.code if isinstance(end.code, int) else 1
     folders = {job.number: str(job.folder) for job in item.jobs}
     cut_short = status != 0 and ending.at_s is not None
-    if cut_short and max(starts) > about["restarts"]:
-        reason = f"started {max(starts)} times without a new checkpoint; give it more time, or smaller epochs"
+    left = [job for job in item.jobs if not has_ended(job, about["before"][str(job.folder)])]
+    starts = max((starts_in_a_row(job.folder) for job in left), default=0)
+    if cut_short and starts > about["restarts"]:
+        reason = f"started {starts} times without a new checkpoint; give it more time, or smaller epochs"
         files.write_ended(INTERRUPTED, {}, reason=reason)
     elif not (cut_short and slurm_job.job_id()):
         files.write_ended(status, {folders[number]: error for number, error in errors.items()}, cut_short)

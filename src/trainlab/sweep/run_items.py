@@ -52,7 +52,8 @@ def run_items(
     """Run ``items`` in order, and record the outcomes of their jobs in ``state``.
 
     After the first Ctrl-C or SIGTERM running items stop after their epoch and no more are started; the second one stops
-    them at once. With an executor that leaves or cancels them, the first one ends the loop, or them.
+    them at once, and the third one leaves those that outlive this process. With an executor that leaves or cancels them,
+    the first one ends the loop, or them.
 
     Args:
         items: the items to run.
@@ -104,6 +105,9 @@ def run_items(
                 waiting += _end(one, how, state, bool(stopping or signals), executor.free, watch)
             failed = stop_early and any(o.failed and n in state.seconds for n, o in state.outcomes.items())
             if signals and executor.on_interrupt == LEAVE:
+                break
+            if len(signals) > 2 and executor.can_leave and running:
+                watch.say("jobs that have not ended are left; the same command shows how far they are")
                 break
             wanted = 2 if signals and executor.on_interrupt == CANCEL else min(2, len(signals) + int(failed))
             while stopping < wanted and running:

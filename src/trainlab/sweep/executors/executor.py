@@ -79,12 +79,14 @@ class Executor(ABC, Generic[H]):
         on_interrupt: what Ctrl-C does to running items: STOP after their epoch, LEAVE, or CANCEL.
         free: slots that are not taken; on these a population may be continued in parts when nothing else waits.
         shares_clock: whether `time.monotonic` is the same in the items' processes.
+        can_leave: whether items outlive this process.
         is_settled: whether nothing is known of an item that could soon be known better.
     """
 
     on_interrupt: str = STOP
     free: int = 0
     shares_clock: bool = True
+    can_leave: bool = False
     is_settled: bool = True
 
     @abstractmethod

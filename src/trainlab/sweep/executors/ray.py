@@ -72,6 +72,7 @@ class RayExecutor(RemoteExecutor):
             raise ValueError(f"gpus must be a fraction of one or a whole number, got {gpus}; set sweep.executor.gpus")
         self.address, self._gpus_each = address, gpus
         self._is_local = address == _LOCAL
+        self.can_leave = not self._is_local
         if self._is_local and on_interrupt == LEAVE:
             raise ValueError(
                 f"on_interrupt must be stop or cancel where the cluster ends with the sweep, got {LEAVE}; set "
@@ -173,15 +174,17 @@ class RayExecutor(RemoteExecutor):
             return Ended(status, reason=f"the process was killed by {signal.Signals(-status).name}; see {log}")
         return Ended(status or 1, reason=f"the process ended without a record; see {log}")
 
-    def interrupt(self, submitted: Remote) -> None:
+    def interrupt(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
         if actor := self._find(submitted.id):
             actor.interrupt.remote()
+        return True
 
-    def cancel(self, submitted: Remote) -> None:
+    def cancel(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
         if actor := self._find(submitted.id):
             self._ray.kill(actor)
+        return True
 
     @contextlib.contextmanager
     def _connected(self, slots: int) -> Iterator[None]:

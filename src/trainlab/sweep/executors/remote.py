@@ -2,12 +2,13 @@
 
 import contextlib
 import itertools
+import math
 import os
 import shutil
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,18 +26,23 @@ from trainlab.sweep.executors.executor import (
     Submitted,
 )
 from trainlab.sweep.items import ITEMS, NOTICES, ItemFolder, check_executor, items_of, new_item
-from trainlab.sweep.outcome import results_before
+from trainlab.sweep.outcome import has_ended, results_before
 from trainlab.sweep.plan import Item, Job
 from trainlab.sweep.resources import Memory
 
 _AT_ONCE = 16  # items that run at the same time, unless the user says how many
 _POLL_S, _POLL_EACH_S = 0.5, 0.002  # between two looks at an item: at least, and for each of all
 _PATIENCE_S = 5.0  # from the end of a process until its files are seen, where a file system caches attributes
+_ANSWER_S, _REFUSED_S = 5.0, 60.0  # until jobs are submitted again that did not reach the scheduler, or were refused
 _SEARCHES = "lr_search."
 
 
 class NotTaken(Exception):
     """A scheduler does not take a submission; the message says why, in one line."""
+
+
+class Silent(NotTaken):
+    """A scheduler does not answer; the same submission may be taken later."""
 
 
 @dataclass(eq=False)
@@ -50,6 +56,7 @@ class Remote(Submitted):
         due: when to look again, by time.monotonic.
         gone_since: when its process was first missed, while its end is not recorded.
         is_killed: whether it was to be ended.
+        untold: what could not be sent to it, to be tried again.
     """
 
     files: ItemFolder
@@ -58,6 +65,7 @@ class Remote(Submitted):
     due: float = 0.0
     gone_since: float | None = None
     is_killed: bool = False
+    untold: Callable[["Remote"], bool] | None = None
 
 
 class RemoteExecutor(Executor[Remote]):
@@ -79,6 +87,7 @@ class RemoteExecutor(Executor[Remote]):
     """
 
     shares_clock = False
+    can_leave = True
     queues = False
     name: str
 
@@ -98,6 +107,8 @@ class RemoteExecutor(Executor[Remote]):
         self.restarts, self.on_interrupt = restarts, on_interrupt
         self._live: list[Remote] = []
         self._failed = False
+        self._at_most, self._again_at = math.inf, math.inf  # live items, until a time by time.monotonic
+        self._has_said = False  # that a scheduler takes no more
 
     @abstractmethod
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
@@ -112,12 +123,12 @@ class RemoteExecutor(Executor[Remote]):
         """QUEUED, RUNNING, or how it has ended as far as that is known without its record."""
 
     @abstractmethod
-    def interrupt(self, submitted: Remote) -> None:
-        """Send SIGINT to a running item."""
+    def interrupt(self, submitted: Remote) -> bool:
+        """Send SIGINT to a running item. Returns whether that could be sent."""
 
     @abstractmethod
-    def cancel(self, submitted: Remote) -> None:
-        """End an item that is queued or runs."""
+    def cancel(self, submitted: Remote) -> bool:
+        """End an item that is queued or runs. Returns whether that could be sent."""
 
     def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
         """See `Executor`. Machines of unknown memory are taken for ones like this."""
@@ -127,7 +138,7 @@ class RemoteExecutor(Executor[Remote]):
     @property
     def is_settled(self) -> bool:  # type: ignore[override]  # which is writable there
         """See `Executor`."""
-        return all(one.gone_since is None for one in self._live)
+        return self._at_most > 0 and all(one.gone_since is None for one in self._live)
 
     @property
     def at_once(self) -> int:
@@ -152,30 +163,45 @@ class RemoteExecutor(Executor[Remote]):
         Raises:
             ValueError: the scheduler does not take it, and nothing runs whose end could change that.
         """
-        room = len(items) if self.queues and self._program.detach else max(0, self._slots - len(self._live))
-        needs = [(item.devices, item.on_gpu) for item in items]
-        taken = [*itertools.takewhile(lambda item: (item.devices, item.on_gpu) == needs[0], [*items][:room])]
-        if not taken:
+        now = time.monotonic()
+        if now >= self._again_at:
+            self._again_at, self._at_most = math.inf, math.inf
+        room = math.inf if self.queues and self._program.detach else self._slots - len(self._live)
+        room = int(min(len(items), room, self._at_most - len(self._live)))
+        if room < 1:
             return []
-        made = [self._written(item) for item in taken]
-        commands = [self._program.command(one.files.path) for one in made]
-        try:
-            ids = self.start(made, commands)
-        except NotTaken as refusal:
-            for one in made:
+        taken, needs = [*itertools.islice(items, room)], (items[0].devices, items[0].on_gpu)
+        taken = [*itertools.takewhile(lambda item: (item.devices, item.on_gpu) == needs, taken)]
+        while True:
+            made = [self._written(item) for item in taken]
+            try:
+                ids = self.start(made, [self._program.command(one.files.path) for one in made])
+            except NotTaken as refusal:
+                for one in made:
+                    one.files.remove()
+                if isinstance(refusal, Silent):
+                    self._again_at, self._at_most = now + _ANSWER_S, 0
+                    return []
+                if len(taken) == 1:
+                    self._refused(refusal)
+                    return []
+                del taken[len(taken) // 2 :]  # a limit may leave room for some
+                continue
+            for one, id_ in zip(made, ids, strict=False):
+                one.id = id_
+                one.files.write_submitted(self.name, id_)
+            for one in made[len(ids) :]:
                 one.files.remove()
-            if not self._live:
-                raise ValueError(f"{refusal}; set sweep.executor") from None
-            self._slots = len(self._live)
+            self._live += made[: len(ids)]
+            return made[: len(ids)]
+
+    def _refused(self, refusal: NotTaken) -> None:
+        """Wait for the end of a job, or a minute."""
+        if not self._live:
+            raise ValueError(f"{refusal}; set sweep.executor") from None
+        if not self._has_said:
             self._program.say(f"no more jobs are taken at present ({refusal}); others follow as these end")
-            return []
-        for one, id_ in zip(made, ids, strict=False):
-            one.id = id_
-            one.files.write_submitted(self.name, id_)
-        for one in made[len(ids) :]:
-            one.files.remove()
-        self._live += made[: len(ids)]
-        return made[: len(ids)]
+        self._again_at, self._at_most, self._has_said = time.monotonic() + _REFUSED_S, len(self._live), True
 
     def poll(self, submitted: Remote) -> str | Ended:
         """See `Executor`."""
@@ -191,6 +217,8 @@ class RemoteExecutor(Executor[Remote]):
         seen = self.look(submitted)
         if isinstance(seen, str):
             submitted.gone_since, submitted.status = None, seen
+            if submitted.untold:
+                self._tell(submitted, submitted.untold)
             return seen
         submitted.gone_since = submitted.gone_since or now
         if now - submitted.gone_since < _PATIENCE_S:
@@ -200,7 +228,8 @@ class RemoteExecutor(Executor[Remote]):
         elif seen.again:
             began = submitted.files.started() is not None
             count = starts_in_a_row if began else note_start  # where it began, it has noted that
-            if (starts := max(count(job.folder) for job in submitted.item.jobs)) > self.restarts:
+            left = [job for job in submitted.item.jobs if not has_ended(job, submitted.before[job.number])]
+            if (starts := max((count(job.folder) for job in left), default=0)) > self.restarts:
                 reason = f"{seen.reason}; it was started {starts} times without a new checkpoint"
                 seen = Ended(seen.status if began else 1, reason=reason)
         return self._finished(submitted, seen)
@@ -208,17 +237,14 @@ class RemoteExecutor(Executor[Remote]):
     def ask_to_stop(self, submitted: Remote) -> None:
         """See `Executor`."""
         submitted.files.forbid()
-        if submitted.status == RUNNING:
-            self.interrupt(submitted)
-        else:
-            self.cancel(submitted)
+        self._tell(submitted, self.interrupt if submitted.status == RUNNING else self.cancel)
 
     def kill(self, submitted: Remote) -> None:
         """See `Executor`."""
         if not submitted.is_killed:
             submitted.is_killed = True
             submitted.files.forbid()
-            self.cancel(submitted)
+            self._tell(submitted, self.cancel)
 
     def attach(self, program: Program, jobs: Sequence[Job]) -> Sequence[Remote]:
         """See `Executor`."""
@@ -241,6 +267,9 @@ class RemoteExecutor(Executor[Remote]):
                 before = {job.number: about["before"][str(job.folder)] for job in own}
                 self._live.append(Remote(Item(own), before, files.report, files, id_))
         return [*self._live]
+
+    def _tell(self, submitted: Remote, how: Callable[[Remote], bool]) -> None:
+        submitted.untold = None if how(submitted) else how
 
     def _finished(self, submitted: Remote, how: Ended) -> Ended:
         if submitted in self._live:

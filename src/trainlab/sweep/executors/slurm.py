@@ -13,7 +13,9 @@ from typing import Any
 
 from trainlab.processes import INTERRUPTED, count_cores
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, STOP, Ended
-from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, is_alive
+from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, Silent, is_alive
+from trainlab.sweep.plan import Job
+from trainlab.sweep.resources import Memory
 
 _LOGS = "submitit"  # folder of what submitit writes
 _ASK_S, _TIMEOUT_S = 2.0, 30.0  # between two questions to SLURM; until it has answered
@@ -29,6 +31,12 @@ _TAKEN_AWAY = {
 }
 # What SLURM writes to the log of a job that it kills for its memory, whose state depends on how it does so.
 _MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out.of.memory", re.IGNORECASE)
+# What sbatch says when it did not reach the controller, which may answer a moment later.
+_SILENCE = re.compile(r"unable to contact|timed out|connection|not connected|temporarily", re.IGNORECASE)
+# Of the shell that starts an item on this machine: what it starts does not get Ctrl-C at the terminal, which is the
+# sweep's to decide. submitit takes the id of that shell for the job's: one with a trap at its end has to outlive what
+# it starts, where bash becomes that otherwise.
+_SETUP = ("trap '' INT HUP", "trap : EXIT")
 _TAIL = 20_000  # bytes of a log that are looked at
 # A signal that comes before the program has handlers of its own does not end it.
 _SHELL = ("sh", "-c", "trap '' INT HUP TERM USR2; exec \"$@\"", "sh")
@@ -128,14 +136,21 @@ class SlurmExecutor(_Submitit):
             srun_args=[f"--cpus-per-task={cpus}"],
             array_parallelism=self._slots,
         )
+        if not self._answers:
+            self._ask()
+        if not self._answers:
+            raise Silent("SLURM does not answer")
         ids: list[str] = []
         for start in range(0, len(commands), self.array_size):
             try:
                 ids += [job.job_id for job in self._submit_all(executor, commands[start : start + self.array_size])]
-            except NotTaken:
-                if not ids:
+            except NotTaken as refusal:
+                if ids:
+                    break
+                self._ask()
+                if self._answers and not _SILENCE.search(str(refusal)):
                     raise
-                break
+                raise Silent("SLURM does not answer") from None
         self._asked_s = 0.0
         return ids
 
@@ -164,13 +179,20 @@ class SlurmExecutor(_Submitit):
             return Ended(INTERRUPTED, reason=f"{job} ended before its program began; see {log}", again=True)
         return Ended(1, reason=f"{job} ended without a record ({state or 'SLURM knows no more of it'}); see {log}")
 
-    def interrupt(self, submitted: Remote) -> None:
+    def interrupt(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
-        self._run("scancel", "--signal=INT", submitted.id)
+        return self._scancel("--signal=INT", submitted.id)
 
-    def cancel(self, submitted: Remote) -> None:
+    def cancel(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
-        self._run("scancel", submitted.id)
+        return self._scancel(submitted.id)
+
+    def _scancel(self, *words: str) -> bool:
+        """Whether SLURM has taken it. One that does not answer is not asked again for each job."""
+        taken = self._answers and self._run("scancel", *words) is not None
+        if self._answers and not taken:
+            self._ask()
+        return taken
 
     def _log(self, submitted: Remote) -> Path:
         return self.folder / _LOGS / f"{submitted.id}_0_log.out"
@@ -193,18 +215,21 @@ class SlurmExecutor(_Submitit):
     def _run(self, *command: str) -> str | None:
         """What a command of SLURM prints; None where it fails."""
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+            # In a session of its own, as Ctrl-C at the terminal is not for it.
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_TIMEOUT_S, start_new_session=True
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout if done.returncode == 0 else None
 
 
 class SlurmLocalExecutor(_Submitit):
-    """Processes of this machine that outlive the sweep, as SLURM jobs do.
+    """Processes of this machine that outlive the sweep, as SLURM jobs do. They train on the CPU.
 
     Args:
         time_min: time limit in minutes.
-        cpus, mem_gb, gpus, restarts, on_interrupt: see `RemoteExecutor`.
+        cpus, mem_gb, restarts, on_interrupt: see `RemoteExecutor`.
         warning_s: seconds before the time limit at which a job is warned.
     """
 
@@ -215,17 +240,28 @@ class SlurmLocalExecutor(_Submitit):
         time_min: float = 1440.0,
         cpus: int = 1,
         mem_gb: float | None = None,
-        gpus: int = 0,
         warning_s: int = 90,
         restarts: int = 5,
         on_interrupt: str = STOP,
     ) -> None:
-        super().__init__(cpus, mem_gb, gpus, restarts, on_interrupt)
+        super().__init__(cpus, mem_gb, 0, restarts, on_interrupt)
         if time_min <= 0:
             raise ValueError(f"time_min must be above 0, got {time_min}; set sweep.executor.time_min")
-        # A shell that ignores Ctrl-C at the terminal, and what it starts: it is the sweep's to decide.
-        self._parameters = {"timeout_min": time_min, "signal_delay_s": warning_s, "setup": ["trap '' INT HUP"]}
+        self._parameters = {"timeout_min": time_min, "signal_delay_s": warning_s, "setup": [*_SETUP]}
         self._jobs: dict[str, Any] = {}  # of submitit, by id
+
+    def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
+        """See `RemoteExecutor`.
+
+        Raises:
+            ValueError: a job is to train on a GPU.
+        """
+        if any(job.on_gpu for job in jobs):
+            raise ValueError(
+                "sweep/executor=slurm_local trains on the CPU, got jobs that use a GPU; set trainer=cpu, or "
+                "sweep/executor=local"
+            )
+        return super().capacity(jobs, memory, gpus)
 
     @property
     def at_once(self) -> int:
@@ -235,7 +271,7 @@ class SlurmLocalExecutor(_Submitit):
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
         """See `RemoteExecutor`."""
         executor = self._submitit.LocalExecutor(self.folder / _LOGS)
-        executor.update_parameters(**self._parameters, gpus_per_node=self.gpus, stderr_to_stdout=True)
+        executor.update_parameters(**self._parameters, gpus_per_node=0, stderr_to_stdout=True)
         jobs = [job for command in commands for job in self._submit_all(executor, [command])]
         self._jobs |= {job.job_id: job for job in jobs}
         return [job.job_id for job in jobs]
@@ -254,17 +290,19 @@ class SlurmLocalExecutor(_Submitit):
             return Ended(INTERRUPTED, reason=f"the process ended before its program began; see {log}", again=True)
         return Ended(-signal.SIGKILL, reason=f"the process was killed; see {log}")
 
-    def interrupt(self, submitted: Remote) -> None:
+    def interrupt(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
         if started := submitted.files.started():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(started["pid"], signal.SIGINT)
+        return True
 
-    def cancel(self, submitted: Remote) -> None:
+    def cancel(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`. One that has not started finds that it is not to, and ends itself."""
         if started := submitted.files.started():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(started["pid"], signal.SIGKILL)
+        return True
 
 
 def _tail(path: Path) -> str:
