@@ -382,7 +382,9 @@ def test_jobs_that_were_submitted_with_other_settings_are_not_taken_for_those_as
     elsewhere.submit([Item((job,)) for job in jobs_of(tmp_path, "10 epochs", "10 epochs")])
     again = Elsewhere()
     assert len(again.attach(elsewhere.program, jobs_of(tmp_path, "10 epochs"))) == 1
-    with pytest.raises(ValueError, match=r"the job of .*run-1 was submitted with other settings \(as id-1\); set those"):
+    with pytest.raises(
+        ValueError, match=r"the job of .*run-1 was submitted with other settings \(as id-1\); set those"
+    ):
         Elsewhere().attach(elsewhere.program, jobs_of(tmp_path, "10 epochs", "20 epochs"))
 
 
@@ -538,7 +540,10 @@ def test_starts_of_members_that_have_ended_do_not_count(elsewhere, tmp_path):
     assert elsewhere.poll(one) == elsewhere.seen
 
 
-@pytest.mark.parametrize(("saves", "ended", "goes_on"), [(True, False, True), (False, True, True), (False, False, False)])
+@pytest.mark.parametrize(
+    ("saves", "ended", "goes_on"),
+    [(True, False, True), (False, True, True), (False, False, False)],
+)
 def test_an_item_is_given_up_after_starts_in_which_no_run_of_it_got_further(
     saves, ended, goes_on, tmp_path, monkeypatch
 ):

@@ -52,8 +52,8 @@ def run_items(
     """Run ``items`` in order, and record the outcomes of their jobs in ``state``.
 
     After the first Ctrl-C or SIGTERM running items stop after their epoch and no more are started; the second one stops
-    them at once, and the third one leaves those that outlive this process. With an executor that leaves or cancels them,
-    the first one ends the loop, or them.
+    them at once, and the third one leaves those that outlive this process. With an executor that leaves or cancels
+    them, the first one ends the loop, or them.
 
     Args:
         items: the items to run.

@@ -261,8 +261,8 @@ class RemoteExecutor(Executor[Remote]):
                 id_ = str(submitted["id"] if submitted else (started or {})["job"])
                 if other := [job.folder for job in own if job.fingerprint != given[str(job.folder)]]:
                     raise ValueError(
-                        f"the job of {other[0]} was submitted with other settings (as {id_}); set those, or cancel it and "
-                        f"remove {files.path}, or set another name="
+                        f"the job of {other[0]} was submitted with other settings (as {id_}); set those, or cancel it "
+                        f"and remove {files.path}, or set another name="
                     )
                 before = {job.number: about["before"][str(job.folder)] for job in own}
                 self._live.append(Remote(Item(own), before, files.report, files, id_))

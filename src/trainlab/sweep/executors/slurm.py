@@ -216,9 +216,7 @@ class SlurmExecutor(_Submitit):
         """What a command of SLURM prints; None where it fails."""
         try:
             # In a session of its own, as Ctrl-C at the terminal is not for it.
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_TIMEOUT_S, start_new_session=True
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, start_new_session=True)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout if done.returncode == 0 else None
