@@ -181,6 +181,8 @@ def test_the_report_claims_what_was_decided_and_makes_no_other_test(tmp_path, no
     leave_decisions(tmp_path, {"elu": [0.5] * 7, "selu": with_spread(0.55), "relu": with_spread(0.54, 7, 5)})
     findings = analyze([tmp_path], find_runs([tmp_path]))
     assert findings.verdicts == {"selu": "best", "elu": "significantly worse", "relu": "undecided"}
+    assert not any("No other tests are made" in note for note in findings.method_notes())  # of ratios there are
+    assert any("and ratios are claimed too often" in note for note in findings.method_notes())
     assert not any(pair.is_tested for pair in findings.pairs)
     assert findings.answers_first() == [findings.decisions.answer()]
     first, second = (next(g for g in findings.groups if g.label == name) for name in ("elu", "selu"))

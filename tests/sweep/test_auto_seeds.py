@@ -111,3 +111,9 @@ def test_seeds_are_added_to_undecided_groups_alone_and_at_most_doubled(tmp_path)
     assert next_counts(found, begun, 7, 1) == {"bn": 7, "selu": 7}
     assert next_counts(found, begun, 6, 1) == {}
     assert next_counts(found, {"bn": 9, "selu": 6, "relu": 6}, 30, 1) == {"bn": 9, "selu": 9}
+
+
+def test_a_pair_whose_intervals_exclude_each_other_gets_no_more_seeds(tmp_path):
+    ahead = [*with_spread(0.05, 6), *([-0.05] * 60)]
+    found = leave_decisions(tmp_path, {"elu": [0.5] * 66, "selu": [0.5 + by for by in ahead]})
+    assert next_counts(found, {"elu": 66, "selu": 66}, max_seeds=100, threads=2) == {}
