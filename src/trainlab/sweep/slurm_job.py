@@ -21,14 +21,14 @@ def seconds_left() -> float:
 
     A preempted job has an earlier end, and the time limit of before. All of it is by the clock of SLURM.
     """
-    told = _ask("squeue", "--noheader", f"--jobs={job_id()}", "--format=%T|%S|%M|%e").strip().split("|")
-    if told[0] != "RUNNING":
+    fields = _ask("squeue", "--noheader", f"--jobs={job_id()}", "--format=%T|%S|%M|%e").strip().split("|")
+    if fields[0] != "RUNNING":
         return 0.0
     try:
-        begun, end = (datetime.fromisoformat(text) for text in (told[1], told[3]))
+        begun, end = (datetime.fromisoformat(text) for text in (fields[1], fields[3]))
     except ValueError:
         return 0.0
-    return max(0.0, (end - begun).total_seconds() - seconds(told[2]))
+    return max(0.0, (end - begun).total_seconds() - seconds(fields[2]))
 
 
 def requeue() -> bool:
