@@ -2,6 +2,7 @@
 
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment
@@ -64,6 +65,16 @@ def test_who_gives_no_sign_of_life_is_lost(pair):
     assert "has given no sign of life for" in error_of(main, 0.3)
     main._over.set()
     assert "process 1 of " in error_of(other, 0.3)
+
+
+def test_time_in_which_all_were_suspended_does_not_count(pair, monkeypatch):
+    main, other = pair
+    main.meet(2)
+    clock = SimpleNamespace(monotonic=lambda now=time.monotonic: now() + 1000, sleep=time.sleep)
+    monkeypatch.setattr(module, "time", clock)
+    assert (main.lost(), other.lost()) == (None, None)
+    assert eventually(lambda: other._own["beat"] > 20, 10)
+    assert (main.lost(1.0), other.lost(1.0)) == (None, None)
 
 
 def test_others_end_as_the_main_process_does_before_it_has_decided(pair):

@@ -102,6 +102,31 @@ def test_a_holder_elsewhere_without_a_heartbeat_is_replaced_after_its_time_to_li
     new.check()
 
 
+def test_many_runs_of_a_dead_host_are_waited_for_once(tmp_path, elsewhere):
+    folders = [tmp_path / name for name in "abc"]
+    with elsewhere():
+        for folder in folders:
+            acquire(folder, TRAINING)
+    begun, said = time.monotonic(), []
+    heartbeat.wait_for(folders, on_wait=said.append)
+    assert time.monotonic() - begun >= 0.4
+    assert [text.partition(" is held by ")[0] for text in said] == [f"{folders[0]} (and 2 more)"]
+    begun = time.monotonic()
+    assert [acquire(folder, TRAINING).number for folder in folders] == [2, 2, 2]
+    assert time.monotonic() - begun < 0.3
+
+
+def test_a_holder_that_is_alive_is_waited_for_on_demand(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "_POLL_S", 0.02)
+    with held(tmp_path, TRAINING) as first:
+        heartbeat.wait_for([tmp_path])
+        threading.Timer(0.3, first.release).start()
+        begun = time.monotonic()
+        heartbeat.wait_for([tmp_path], for_ends=True)
+        assert time.monotonic() - begun >= 0.3
+    assert acquire(tmp_path, TRAINING).number == 2
+
+
 def test_time_in_which_nobody_looks_does_not_make_a_holder_dead(tmp_path, elsewhere, monkeypatch):
     with elsewhere():
         acquire(tmp_path, TRAINING)

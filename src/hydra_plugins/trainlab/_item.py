@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from hydra_plugins.trainlab._jobs import Jobs
 from hydra_plugins.trainlab._sweep import run_jobs
 from trainlab.ending import ending
 from trainlab.processes import INTERRUPTED, THREADS
+from trainlab.runs.heartbeat import wait_for
+from trainlab.runs.notices import notify
 from trainlab.runs.starts import note_start, starts_in_a_row
 from trainlab.sweep import slurm_job
 from trainlab.sweep.items import ItemFolder
@@ -32,6 +35,7 @@ def run_item(
     """Run the jobs of an item and record how it has ended. Returns the exit status.
 
     An item that the scheduler ends before its jobs have ended is cut short: SLURM starts it again, or the sweep does.
+    Of several processes of an item the latest one records its end.
     """
     with contextlib.suppress(OSError):
         os.setsid()  # Ctrl-C at the terminal is the sweep's, and its end is not this one's
@@ -51,6 +55,8 @@ def run_item(
         with ending.heeded_by(_end_now):
             if ending.at_s is not None:
                 raise KeyboardInterrupt
+            # An earlier process of this item may live though the scheduler has given it up, as where a slurmd was lost.
+            wait_for([job.folder for job in item.jobs], for_ends=True, on_wait=partial(notify, str(files.path)))
             errors = run_jobs(jobs, item)
     except KeyboardInterrupt:
         status = INTERRUPTED

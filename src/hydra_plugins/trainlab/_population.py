@@ -12,6 +12,7 @@ from trainlab.console import LogFormatter
 from trainlab.lr_search.apply import search_before_population
 from trainlab.population.runner import Population
 from trainlab.run import run
+from trainlab.runs.heartbeat import wait_for
 from trainlab.sweep.plan import Item
 from trainlab.training.context import RunContext
 from trainlab.training.step_report import VARIABLE, StepReport
@@ -34,6 +35,7 @@ def train_together(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
     shared.addFilter(lambda record: record.thread not in threads)
     logging.root.setLevel(logging.INFO)
     logging.root.handlers[:] = [shared]
+    wait_for([job.folder for job in item.jobs])  # once for all: each member would, one after another
     # Before the members start: a search cannot run in their threads.
     searching = [job for job in item.jobs if any(key.startswith("lr_search.") for key in job.settings)]
     ends = search_before_population([jobs.run_config(job.overrides, job.number) for job in searching])

@@ -2,7 +2,8 @@
 
 They meet at the store of torch.distributed, at MASTER_ADDR and MASTER_PORT, before its process group is there. The main
 process serves it, or torchrun. Each process writes a sign of life once a second. The main process watches all others,
-they watch the main process.
+they watch the main process. Time in which the watching process was suspended does not count: a job that SLURM suspends
+is suspended with all of its processes.
 """
 
 import json
@@ -11,7 +12,7 @@ import platform
 import threading
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,17 +22,33 @@ from torch.distributed import PrefixStore, Store, TCPStore
 SILENCE_S = 20.0  # after which a process is lost; SLURM and torchrun kill the others after 30 s
 SHORT_SILENCE_S = 5.0  # the same where a connection has been lost
 _BEAT_S, _POLL_S = 1.0, 0.2
+_PAUSE_S = 3.0  # between two looks at the clock, above which this process was suspended
 _MEET_S = 300.0  # for all to start; importing PyTorch from a shared file system takes a minute on some clusters
 _ANSWER_S = 10.0  # of the store
 _DECISION = "decision"
 
 
+class _Clock:
+    """Seconds in which this process was not suspended, if it looks once a second."""
+
+    def __init__(self) -> None:
+        self._seconds, self._looked, self._lock = 0.0, time.monotonic(), threading.Lock()
+
+    def now(self) -> float:
+        """The seconds since it was made."""
+        with self._lock:
+            now = time.monotonic()
+            self._seconds += min(now - self._looked, _PAUSE_S)
+            self._looked = now
+            return self._seconds
+
+
 @dataclass
 class _Sign:
-    """The latest sign of life of another process, and when it came, by time.monotonic."""
+    """The latest sign of life of another process, and when it came, by the clock of this one."""
 
     content: dict[str, Any]
-    at: float = field(default_factory=time.monotonic)
+    at: float
 
 
 class Peers:
@@ -51,7 +68,7 @@ class Peers:
     """
 
     def __init__(self, environment: ClusterEnvironment, number: int, name: str = "") -> None:
-        self.number, self.count = number, 0
+        self.number, self.count, self._clock = number, 0, _Clock()
         host, port = environment.main_address, environment.main_port
         self._serves = number == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         # Two connections: who waits for an answer keeps others from asking.
@@ -62,7 +79,7 @@ class Peers:
         place = {"node": environment.node_rank(), "host": os.environ.get("SLURMD_NODENAME") or platform.node()}
         self._own: dict[str, Any] = {"beat": 0, "status": None, "error": None, **place}
         self._seen: dict[int, _Sign] = {}
-        self._heard, self._is_broken = time.monotonic(), False  # from the store
+        self._heard, self._is_broken = self._clock.now(), False  # from the store
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._live, name="signs of life", daemon=True)
         self._thread.start()
@@ -112,7 +129,7 @@ class Peers:
 
     def lost(self, silence_s: float = SILENCE_S) -> ChildProcessError | None:
         """The error that another process has failed, or has given no sign of life for so many seconds."""
-        now = time.monotonic()
+        now = self._clock.now()
         if not self._serves and (self._is_broken or now - self._heard > silence_s):
             return self._lost_main()
         others = [*self._seen.items()]
@@ -146,7 +163,7 @@ class Peers:
 
     def _is_there(self, number: int) -> bool:
         sign = self._seen[number]
-        return sign.content["status"] is None and time.monotonic() - sign.at < SHORT_SILENCE_S
+        return sign.content["status"] is None and self._clock.now() - sign.at < SHORT_SILENCE_S
 
     def _live(self) -> None:
         """In a thread: give signs of life and look for those of others."""
@@ -157,7 +174,7 @@ class Peers:
             except RuntimeError:
                 self._is_broken = True
                 return
-            self._heard = time.monotonic()
+            self._heard = self._clock.now()
             if self._over.wait(_BEAT_S):
                 return
 
@@ -171,7 +188,7 @@ class Peers:
         for number, content in zip(known, self._signs.multi_get([*map(_key, known)]) if known else (), strict=True):
             found = json.loads(content)
             if number not in self._seen or self._seen[number].content != found:
-                self._seen[number] = _Sign(found)
+                self._seen[number] = _Sign(found, self._clock.now())
 
     def _lost_main(self) -> ChildProcessError:
         return self._error(0, "was killed, or its node was lost")

@@ -14,19 +14,24 @@ may be answered from a cache that is a minute old. The mount option `nocto` take
 import errno
 import fcntl
 import json
+import logging
 import os
 import platform
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 OF_RUN = ".lease"  # place of the leases of a run, in its folder
 OWNER, RELEASED = "owner", "released"  # names in the folder of a lease: of a file, and of a folder after that
 BEAT_S = 10.0  # between two heartbeats
 TTL_S = 60.0  # without one, after which a holder elsewhere is dead
 GONE = (errno.ENOENT, errno.ESTALE)  # removed, perhaps by another host
+_POLL_S = 0.2  # between two looks of a process that waits
 
 
 class Watch:
@@ -64,16 +69,53 @@ class Watch:
             if locked is not None:
                 return locked
         if self._seen != (self.number, beat):
-            self._has_changed, self._quiet_s = self._seen is not None, 0.0
+            self._has_changed, self._quiet_s = self._seen is not None and now - self._looked < TTL_S, 0.0
             self._seen = self.number, beat
         else:
             self._quiet_s += min(now - self._looked, TTL_S / 4)
         self._looked = now
         return False if self._quiet_s >= TTL_S else self._has_changed or None
 
-    def holder(self) -> str:
-        """Who holds it, where that is on another host, as of the latest look."""
-        return describe(self._owner) if self._owner and self._owner.get("where") != where() else ""
+    def holder(self, also_here: bool = False) -> str:
+        """Who holds it, where that is on another host, or ``also_here``, as of the latest look."""
+        is_named = self._owner and (also_here or self._owner.get("where") != where())
+        return describe(self._owner) if self._owner and is_named else ""
+
+
+_watched: dict[Path, Watch] = {}  # by the folders of runs, for who takes them next
+
+
+def observe(folder: Path) -> bool | None:
+    """Whether a process that is alive holds the ``folder`` of a run; None while that is not known, see `Watch`.
+
+    Who takes the folder after several looks does not wait again. So one wait is enough for many runs, see `wait_for`.
+    """
+    return _watched.setdefault(folder.absolute(), Watch(folder.absolute())).is_alive()
+
+
+def holder_of(folder: Path) -> str:
+    """Who holds a folder that is observed."""
+    return _watched[folder.absolute()].holder(also_here=True)
+
+
+def wait_for(folders: Sequence[Path], for_ends: bool = False, on_wait: Callable[[str], object] = log.info) -> None:
+    """Wait until it is known of all runs' ``folders`` whether their holders are alive, or ``for_ends`` of these."""
+    is_said = False
+    while True:
+        seen = {folder: observe(folder) for folder in folders}
+        waits = [folder for folder, alive in seen.items() if alive is None or (for_ends and alive)]
+        if not waits:
+            return
+        if not is_said:
+            is_said, more = True, f" (and {len(waits) - 1} more)" if len(waits) > 1 else ""
+            until = f"until that has ended, or has been silent for {TTL_S:.0f} s"
+            on_wait(f"{waits[0]}{more} is held by {holder_of(waits[0])}: waiting {until}")
+        time.sleep(_POLL_S)
+
+
+def watch_of(folder: Path, place: str) -> Watch:
+    """What has been observed of the folder of a run, for who takes it; of other folders, nothing."""
+    return (_watched.pop(folder.absolute(), None) if place == OF_RUN else None) or Watch(folder, place)
 
 
 def newest_number(leases: Path) -> int:

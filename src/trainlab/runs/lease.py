@@ -34,7 +34,7 @@ from typing import Any
 
 from trainlab.runs import heartbeat
 from trainlab.runs.errors import Held, LeaseLost
-from trainlab.runs.heartbeat import GONE, OF_RUN, OWNER, RELEASED, Watch, newest_lease, newest_number
+from trainlab.runs.heartbeat import GONE, OF_RUN, OWNER, RELEASED, newest_lease, newest_number
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,6 @@ def held(
     place: str = OF_RUN,
     patience_s: float = 0.0,
     on_wait: Callable[[str], object] = log.info,
-    watch: Watch | None = None,
 ) -> Iterator[Lease]:
     """Hold the lease of ``folder``, made if need be, with a heartbeat.
 
@@ -130,14 +129,13 @@ def held(
         place: name of the folder of its leases.
         patience_s: how long to wait for a holder that is alive.
         on_wait: is called with a text before it waits for the heartbeat of another host.
-        watch: that has observed the folder so far.
 
     Raises:
         Held: a process that is alive has it.
         OSError: the folder cannot be written.
     """
     folder = folder.absolute()
-    with _kept(acquire(folder, holder, place, patience_s, on_wait, watch)) as lease:
+    with _kept(acquire(folder, holder, place, patience_s, on_wait)) as lease:
         yield lease
 
 
@@ -195,10 +193,9 @@ def acquire(
     place: str = OF_RUN,
     patience_s: float = 0.0,
     on_wait: Callable[[str], object] = log.info,
-    watch: Watch | None = None,
 ) -> Lease:
     """The lease of ``folder``, without a heartbeat; see `held`."""
-    watch, deadline, is_said = watch or Watch(folder, place), time.monotonic() + patience_s, False
+    watch, deadline, is_said = heartbeat.watch_of(folder, place), time.monotonic() + patience_s, False
     while True:
         alive = watch.is_alive()
         if alive is False and (lease := take(folder, place, watch.number + 1)):

@@ -1,7 +1,9 @@
 """How often a run was started without getting any further."""
 
+import os
 from pathlib import Path
 
+from trainlab.runs.files import read_listed
 from trainlab.runs.folder import LAST
 
 _STARTS = ".starts"  # a line for each start, which names the checkpoint that the run continued from
@@ -17,11 +19,18 @@ def note_start(folder: Path) -> int:
 
 def starts_in_a_row(folder: Path) -> int:
     """How often the run in ``folder`` was started since its last checkpoint."""
-    path, checkpoint = folder / _STARTS, _checkpoint(folder)
-    lines = path.read_text().splitlines() if path.exists() else []
+    content, checkpoint = read_listed(folder / _STARTS), _checkpoint(folder)
+    lines = (content or b"").decode().splitlines()
     return next((n for n, line in enumerate(reversed(lines)) if line != checkpoint), len(lines))
 
 
 def _checkpoint(folder: Path) -> str:
+    """Its time of change; `stat` of its path may be answered from a cache of NFS, unlike that of an open file."""
     last = folder / LAST
-    return str(last.stat().st_mtime_ns) if last.exists() else "none"
+    try:
+        if last in last.parent.iterdir():
+            with last.open("rb") as file:
+                return str(os.fstat(file.fileno()).st_mtime_ns)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return "none"

@@ -12,9 +12,12 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trainlab.runs.files import read_listed, write_json
+from trainlab.runs.heartbeat import where
+from trainlab.sweep import slurm_job
 
 ITEMS = ".items"
 NOTICES = "notices"  # in ITEMS; all items of a sweep write to it
@@ -55,30 +58,42 @@ class ItemFolder:
         """Exit status and errors, once it has ended."""
         return _read(self.path / _ENDED)
 
-    def write_submitted(self, executor: str, id_: str) -> None:
-        """Record that an executor has taken it."""
-        write_json(self.path / _SUBMITTED, {"executor": executor, "id": id_})
+    def write_submitted(self, executor: str, id_: str, about: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Record that an executor has taken it, and what that has to know about it."""
+        write_json(self.path / _SUBMITTED, {"executor": executor, "id": id_, **about})
 
     def write_started(self) -> None:
         """Record that this process runs it."""
         (self.path / _SAVED).unlink(missing_ok=True)  # of an earlier process
-        about = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
-        write_json(self.path / _STARTED, about)
+        job = slurm_job.job_id() or os.environ.get("SUBMITIT_LOCAL_JOB_ID")
+        write_json(self.path / _STARTED, {**process_of(os.getpid()), "job": job})
 
     def write_ended(
         self, status: int, errors: Mapping[str, dict[str, str]], cut_short: bool = False, reason: str = ""
     ) -> None:
-        """Record how it has ended: exit status, errors by folder of the run, whether it has not had enough time."""
-        about = {"status": status, "errors": {**errors}, "cut_short": cut_short, "reason": reason}
-        write_json(self.path / _ENDED, about)
+        """Record how it has ended: exit status, errors by folder of the run, whether it has not had enough time.
+
+        Nothing is recorded where the scheduler has started it again meanwhile, or the sweep has given it up.
+        """
+        if self._is_own:
+            about = {"status": status, "errors": {**errors}, "cut_short": cut_short, "reason": reason}
+            write_json(self.path / _ENDED, about)
 
     def leave_to_another(self) -> None:
         """Take back that it has started: the scheduler starts it again."""
-        (self.path / _STARTED).unlink(missing_ok=True)
+        if self._is_own:
+            (self.path / _STARTED).unlink(missing_ok=True)
 
     def write_saved(self) -> None:
         """Record that its jobs were saved before an end that was announced."""
-        (self.path / _SAVED).touch()
+        if self._is_own:
+            (self.path / _SAVED).touch()
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether it runs in this process, which has started last."""
+        started = self.started()
+        return started is not None and is_process(started) and started["pid"] == os.getpid()
 
     @property
     def is_saved(self) -> bool:
@@ -107,8 +122,11 @@ def new_item(sweep: Path, first: int, about: Mapping[str, Any]) -> ItemFolder:
         first: number of its first job, counted from one, which names it.
         about: what its process has to know.
     """
-    name = next(name for n in range(1, 10**9) if not (sweep / ITEMS / (name := f"{first}-{n}")).exists())
-    item = ItemFolder(sweep / ITEMS / name)
+    folder = sweep / ITEMS
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = {path.name for path in folder.iterdir()}
+    name = next(name for n in range(1, 10**9) if (name := f"{first}-{n}") not in taken)
+    item = ItemFolder(folder / name)
     write_json(item.path / _ITEM, {**about})
     return item
 
@@ -128,6 +146,31 @@ def check_executor(sweep: Path, name: str) -> None:
                 f"jobs of this sweep were submitted by sweep/executor={submitted['executor']}, got {name}; set that, "
                 f"or cancel them and remove {item.path.parent}"
             )
+
+
+def process_of(pid: int) -> dict[str, Any]:
+    """A process of this host, so that it is not taken for a later one with the same id."""
+    return {"host": socket.gethostname(), "where": where(), "pid": pid, "begun": _begun(pid)}
+
+
+def is_process(about: Mapping[str, Any]) -> bool:
+    """Whether there is the process, on this host, that `process_of` has described."""
+    begun = _begun(about["pid"])
+    return begun is not None and (about["where"], about["begun"]) == (where(), begun)
+
+
+def _begun(pid: int) -> str | None:
+    """When a process of this host has begun, in ticks of its clock; "" where that is not known, None without it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return "" if not Path("/proc/self/stat").exists() else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

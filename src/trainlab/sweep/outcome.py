@@ -10,6 +10,7 @@ from trainlab.processes import INTERRUPTED
 from trainlab.runs.errors import Held, LeaseLost
 from trainlab.runs.files import read_listed, write_atomically
 from trainlab.runs.folder import run_folder_lock
+from trainlab.runs.heartbeat import observe
 from trainlab.runs.result import ENDED, Result, folder_of_result
 from trainlab.sweep.plan import TEST, Item, Job
 
@@ -85,7 +86,9 @@ def record_outcome(
         result.error = {"type": "Killed" if status < 0 else "Exit", "message": reason or describe_exit(status)}
         if error:
             result.error = error | {"traceback": str(job.folder / "traceback.txt")}
-    if not of_another and not (error and error["type"] in _OTHERS):
+    # The lease of a run elsewhere takes a minute, in which who has stopped the sweep would wait.
+    is_known = not stopped or observe(job.folder) is not None
+    if is_known and not of_another and not (error and error["type"] in _OTHERS):
         # A full disk, or another process there: the table of the sweep shows the outcome anyway.
         with contextlib.suppress(OSError, Held), run_folder_lock(job.folder, _WAIT_S):
             if on_disk(folder) == found:

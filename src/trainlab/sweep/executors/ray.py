@@ -21,8 +21,8 @@ from typing import Any
 from trainlab.processes import INTERRUPTED, count_cores
 from trainlab.runs.files import read_listed
 from trainlab.sweep.executors.executor import LEAVE, QUEUED, RUNNING, STOP, Ended, Program
-from trainlab.sweep.executors.remote import Remote, RemoteExecutor, is_alive
-from trainlab.sweep.items import check_executor, items_of
+from trainlab.sweep.executors.remote import Remote, RemoteExecutor
+from trainlab.sweep.items import check_executor, is_process, items_of
 from trainlab.sweep.plan import Job
 
 _LOCAL = "local"
@@ -105,7 +105,7 @@ class RayExecutor(RemoteExecutor):
             submitted = files.submitted()
             if submitted and submitted["id"].startswith(f"{_LOCAL}-"):
                 end = time.monotonic() + _END_S
-                while (started := files.started()) and is_alive(started["pid"]) and time.monotonic() < end:
+                while (started := files.started()) and is_process(started) and time.monotonic() < end:
                     time.sleep(0.1)
                 files.remove()
             elif submitted and self._is_local:

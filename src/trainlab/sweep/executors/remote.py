@@ -3,16 +3,17 @@
 import contextlib
 import itertools
 import math
-import os
 import shutil
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainlab.processes import INTERRUPTED, SHARE, THREADS
+from trainlab.runs.heartbeat import holder_of, observe
 from trainlab.runs.starts import note_start, starts_in_a_row
 from trainlab.sweep.executors.executor import (
     CANCEL,
@@ -57,6 +58,8 @@ class Remote(Submitted):
         gone_since: when its process was first missed, while its end is not recorded.
         is_killed: whether it was to be ended.
         untold: what could not be sent to it, to be tried again.
+        is_requeued: whether its scheduler has it wait again after it has run.
+        is_said: whether it was said that its scheduler has given it up, and it runs.
     """
 
     files: ItemFolder
@@ -66,6 +69,8 @@ class Remote(Submitted):
     gone_since: float | None = None
     is_killed: bool = False
     untold: Callable[["Remote"], bool] | None = None
+    is_requeued: bool = False
+    is_said: bool = False
 
 
 class RemoteExecutor(Executor[Remote]):
@@ -130,6 +135,10 @@ class RemoteExecutor(Executor[Remote]):
     def cancel(self, submitted: Remote) -> bool:
         """End an item that is queued or runs. Returns whether that could be sent."""
 
+    def about(self, id_: str) -> Mapping[str, Any]:
+        """What is to be known of an item that was started, besides its id."""
+        return {}
+
     def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
         """See `Executor`. Machines of unknown memory are taken for ones like this."""
         each = memory.host if self.mem_gb is None else int(self.mem_gb * 2**30)
@@ -189,7 +198,7 @@ class RemoteExecutor(Executor[Remote]):
                 continue
             for one, id_ in zip(made, ids, strict=False):
                 one.id = id_
-                one.files.write_submitted(self.name, id_)
+                one.files.write_submitted(self.name, id_, self.about(id_))
             for one in made[len(ids) :]:
                 one.files.remove()
             self._live += made[: len(ids)]
@@ -213,22 +222,25 @@ class RemoteExecutor(Executor[Remote]):
             errors = {job.number: record["errors"].get(str(job.folder)) for job in submitted.item.jobs}
             known = {number: error for number, error in errors.items() if error}
             ended = Ended(record["status"], known, record["reason"], again=record["cut_short"])
+            if submitted.is_requeued:
+                self.cancel(submitted)  # its scheduler has given up a process that was alive
             return self._finished(submitted, ended)
         seen = self.look(submitted)
         if isinstance(seen, str):
+            submitted.is_requeued = seen == QUEUED and (submitted.is_requeued or submitted.status == RUNNING)
             submitted.gone_since, submitted.status = None, seen
             if submitted.untold:
                 self._tell(submitted, submitted.untold)
             return seen
         submitted.gone_since = submitted.gone_since or now
-        if now - submitted.gone_since < _PATIENCE_S:
+        left = [job for job in submitted.item.jobs if not has_ended(job, submitted.before[job.number])]
+        if now - submitted.gone_since < _PATIENCE_S or self._may_live(submitted, left):
             return submitted.status
         if submitted.files.is_forbidden:
             seen = Ended(INTERRUPTED)
         elif seen.again:
             began = submitted.files.started() is not None
             count = starts_in_a_row if began else note_start  # where it began, it has noted that
-            left = [job for job in submitted.item.jobs if not has_ended(job, submitted.before[job.number])]
             if (starts := max((count(job.folder) for job in left), default=0)) > self.restarts:
                 reason = f"{seen.reason}; it was started {starts} times without a new checkpoint"
                 seen = Ended(seen.status if began else 1, reason=reason)
@@ -268,6 +280,20 @@ class RemoteExecutor(Executor[Remote]):
                 self._live.append(Remote(Item(own), before, files.report, files, id_))
         return [*self._live]
 
+    def _may_live(self, submitted: Remote, left: Sequence[Job]) -> bool:
+        """Whether an item runs though its scheduler does not say so: by the heartbeats of the runs that are ``left``.
+
+        For those on other hosts that takes a minute. Who has asked it to stop does not wait for that.
+        """
+        holders = {job.folder: observe(job.folder) for job in left}
+        alive = [folder for folder, is_alive in holders.items() if is_alive]
+        if alive and not submitted.is_said:
+            submitted.is_said = True
+            self._program.say(
+                f"{holder_of(alive[0])} still trains in {alive[0]}, though its job has ended; waiting for it"
+            )
+        return bool(alive) or (None in holders.values() and not submitted.files.is_forbidden)
+
     def _tell(self, submitted: Remote, how: Callable[[Remote], bool]) -> None:
         submitted.untold = None if how(submitted) else how
 
@@ -302,14 +328,3 @@ class RemoteExecutor(Executor[Remote]):
         }
         files = new_item(self._program.folder, item.jobs[0].number + 1, about)
         return Remote(item, before, files.report, files)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process on this host."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

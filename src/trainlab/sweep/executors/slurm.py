@@ -1,4 +1,4 @@
-"""Items as SLURM jobs, and as processes that submitit starts on this machine as if they were."""
+"""Items as SLURM jobs, through submitit."""
 
 import contextlib
 import os
@@ -11,13 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from trainlab.processes import INTERRUPTED, count_cores
+from trainlab.processes import INTERRUPTED
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, STOP, Ended
-from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, Silent, is_alive
-from trainlab.sweep.plan import Job
-from trainlab.sweep.resources import Memory
+from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, Silent
 
-_LOGS = "submitit"  # folder of what submitit writes
+LOGS = "submitit"  # folder of what submitit writes
 _ASK_S, _TIMEOUT_S = 2.0, 30.0  # between two questions to SLURM; until it has answered
 _QUEUED = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 _RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STAGE_OUT", "SIGNALING", "STOPPED", "RESIZING")
@@ -33,16 +31,12 @@ _TAKEN_AWAY = {
 _MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out.of.memory", re.IGNORECASE)
 # What sbatch says when it did not reach the controller, which may answer a moment later.
 _SILENCE = re.compile(r"unable to contact|timed out|connection|not connected|temporarily", re.IGNORECASE)
-# Of the shell that starts an item on this machine: what it starts does not get Ctrl-C at the terminal, which is the
-# sweep's to decide. submitit takes the id of that shell for the job's: one with a trap at its end has to outlive what
-# it starts, where bash becomes that otherwise.
-_SETUP = ("trap '' INT HUP", "trap : EXIT")
 _TAIL = 20_000  # bytes of a log that are looked at
 # A signal that comes before the program has handlers of its own does not end it.
 _SHELL = ("sh", "-c", "trap '' INT HUP TERM USR2; exec \"$@\"", "sh")
 
 
-class _Submitit(RemoteExecutor):
+class SubmititExecutor(RemoteExecutor):
     """Base of executors that start items through submitit."""
 
     def __init__(self, cpus: int, mem_gb: float | None, gpus: int, restarts: int, on_interrupt: str) -> None:
@@ -55,7 +49,7 @@ class _Submitit(RemoteExecutor):
             ) from None
         self._submitit: Any = submitit
 
-    def _submit_all(self, executor: Any, commands: Sequence[Sequence[str]]) -> list[Any]:
+    def submit_all(self, executor: Any, commands: Sequence[Sequence[str]]) -> list[Any]:
         """Jobs of submitit that become the command lines; several are one array."""
         words = [[*_SHELL, *command] for command in commands]
         try:
@@ -69,7 +63,7 @@ class _Submitit(RemoteExecutor):
             raise NotTaken(_reason(str(error))) from None
 
 
-class SlurmExecutor(_Submitit):
+class SlurmExecutor(SubmititExecutor):
     """SLURM jobs, several in an array.
 
     Args:
@@ -124,7 +118,7 @@ class SlurmExecutor(_Submitit):
         """See `RemoteExecutor`."""
         first = items[0].item
         try:
-            executor = self._submitit.SlurmExecutor(self.folder / _LOGS)
+            executor = self._submitit.SlurmExecutor(self.folder / LOGS)
         except RuntimeError:
             raise NotTaken("there is no srun here, so this is no host of a SLURM cluster") from None
         cpus, gpus = self.cpus * first.devices, max(self.gpus, first.devices if first.on_gpu else 0)
@@ -143,7 +137,7 @@ class SlurmExecutor(_Submitit):
         ids: list[str] = []
         for start in range(0, len(commands), self.array_size):
             try:
-                ids += [job.job_id for job in self._submit_all(executor, commands[start : start + self.array_size])]
+                ids += [job.job_id for job in self.submit_all(executor, commands[start : start + self.array_size])]
             except NotTaken as refusal:
                 if ids:
                     break
@@ -195,7 +189,7 @@ class SlurmExecutor(_Submitit):
         return taken
 
     def _log(self, submitted: Remote) -> Path:
-        return self.folder / _LOGS / f"{submitted.id}_0_log.out"
+        return self.folder / LOGS / f"{submitted.id}_0_log.out"
 
     def _ask(self) -> None:
         """Ask SLURM for the states of all jobs of the user that it still has in memory."""
@@ -220,87 +214,6 @@ class SlurmExecutor(_Submitit):
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout if done.returncode == 0 else None
-
-
-class SlurmLocalExecutor(_Submitit):
-    """Processes of this machine that outlive the sweep, as SLURM jobs do. They train on the CPU.
-
-    Args:
-        time_min: time limit in minutes.
-        cpus, mem_gb, restarts, on_interrupt: see `RemoteExecutor`.
-        warning_s: seconds before the time limit at which a job is warned.
-    """
-
-    name = "slurm_local"
-
-    def __init__(
-        self,
-        time_min: float = 1440.0,
-        cpus: int = 1,
-        mem_gb: float | None = None,
-        warning_s: int = 90,
-        restarts: int = 5,
-        on_interrupt: str = STOP,
-    ) -> None:
-        super().__init__(cpus, mem_gb, 0, restarts, on_interrupt)
-        if time_min <= 0:
-            raise ValueError(f"time_min must be above 0, got {time_min}; set sweep.executor.time_min")
-        self._parameters = {"timeout_min": time_min, "signal_delay_s": warning_s, "setup": [*_SETUP]}
-        self._jobs: dict[str, Any] = {}  # of submitit, by id
-
-    def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
-        """See `RemoteExecutor`.
-
-        Raises:
-            ValueError: a job is to train on a GPU.
-        """
-        if any(job.on_gpu for job in jobs):
-            raise ValueError(
-                "sweep/executor=slurm_local trains on the CPU, got jobs that use a GPU; set trainer=cpu, or "
-                "sweep/executor=local"
-            )
-        return super().capacity(jobs, memory, gpus)
-
-    @property
-    def at_once(self) -> int:
-        """See `RemoteExecutor`."""
-        return max(1, count_cores() // self.cpus)
-
-    def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
-        """See `RemoteExecutor`."""
-        executor = self._submitit.LocalExecutor(self.folder / _LOGS)
-        executor.update_parameters(**self._parameters, gpus_per_node=0, stderr_to_stdout=True)
-        jobs = [job for command in commands for job in self._submit_all(executor, [command])]
-        self._jobs |= {job.job_id: job for job in jobs}
-        return [job.job_id for job in jobs]
-
-    def look(self, submitted: Remote) -> str | Ended:
-        """See `RemoteExecutor`."""
-        if job := self._jobs.get(submitted.id):
-            job.done()  # a child that has ended would count as alive until it is asked
-        started = submitted.files.started()
-        if started and is_alive(started["pid"]):
-            return RUNNING
-        if is_alive(int(submitted.id)):
-            return RUNNING if started else QUEUED
-        log = self.folder / _LOGS / f"{submitted.id}_0_log.out"
-        if started is None:
-            return Ended(INTERRUPTED, reason=f"the process ended before its program began; see {log}", again=True)
-        return Ended(-signal.SIGKILL, reason=f"the process was killed; see {log}")
-
-    def interrupt(self, submitted: Remote) -> bool:
-        """See `RemoteExecutor`."""
-        if started := submitted.files.started():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(started["pid"], signal.SIGINT)
-        return True
-
-    def cancel(self, submitted: Remote) -> bool:
-        """See `RemoteExecutor`. One that has not started finds that it is not to, and ends itself."""
-        if started := submitted.files.started():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(started["pid"], signal.SIGKILL)
-        return True
 
 
 def _tail(path: Path) -> str:

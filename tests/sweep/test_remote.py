@@ -1,0 +1,411 @@
+"""Executors whose jobs outlive the sweep, on given replies of their schedulers."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from trainlab.processes import THREADS
+from trainlab.runs import heartbeat
+from trainlab.runs.folder import LAST
+from trainlab.runs.lease import acquire
+from trainlab.runs.result import Result
+from trainlab.runs.starts import note_start
+from trainlab.sweep.executors import remote, slurm_local
+from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
+from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor
+from trainlab.sweep.executors.slurm import SlurmExecutor
+from trainlab.sweep.items import ItemFolder, process_of
+from trainlab.sweep.plan import RUN, Item, Job
+from trainlab.sweep.resources import Memory
+from trainlab.sweep.run_items import run_items
+from trainlab.sweep.state import State
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A `SlurmExecutor` whose commands print what ``answers`` has; None where they fail."""
+    pytest.importorskip("submitit")
+    executor = SlurmExecutor()
+    executor.answers, executor.said = {"squeue": "", "sacct": None}, []
+    executor.folder, executor._program = tmp_path, Program(tmp_path, print, say=executor.said.append)
+    monkeypatch.setattr(executor, "_run", lambda command, *_: executor.answers[command])
+    monkeypatch.setattr("trainlab.sweep.executors.slurm._ASK_S", -1.0)
+    return executor
+
+
+def submitted(folder):
+    return Remote(Item(()), {}, folder, ItemFolder(folder), "7_1", RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("state", "seen"),
+    [
+        ("PENDING", QUEUED),
+        ("COMPLETING", RUNNING),
+        ("CANCELLED", Ended(130, reason="SLURM job 7_1 was cancelled")),
+        ("TIMEOUT", Ended(130, reason="SLURM job 7_1: its time limit was reached", again=True)),
+        ("NODE_FAIL", Ended(130, reason="SLURM job 7_1: its node was lost", again=True)),
+    ],
+)
+@pytest.mark.parametrize("knows", ["squeue", "sacct"])
+def test_states_of_slurm_and_of_its_accounting_are_outcomes_with_a_reason(knows, state, seen, slurm, tmp_path):
+    slurm.answers[knows] = {"squeue": f"7_0 RUNNING\n7_1 {state}\n", "sacct": f"{state} by 0\n"}[knows]
+    assert slurm.look(submitted(tmp_path)) == seen
+
+
+def test_a_job_that_slurm_has_forgotten_without_accounting_has_ended(slurm, tmp_path):
+    one = submitted(tmp_path)
+    assert slurm.look(one).again  # its program has not begun
+    one.files.write_started()
+    found = slurm.look(one)
+    assert (found.status, found.again, "SLURM knows no more of it" in found.reason) == (1, False, True)
+    one.files.write_saved()
+    assert slurm.look(one).again
+    (tmp_path / "submitit").mkdir()
+    (tmp_path / "submitit" / "7_1_0_log.out").write_text("slurmstepd: error: Exceeded job memory limit\n")
+    assert slurm.look(one) == Ended(
+        -9, reason="SLURM job 7_1 was killed for its memory; set sweep.executor.mem_gb above what the partition gives"
+    )
+
+
+def test_a_controller_that_does_not_answer_is_waited_for(slurm, tmp_path):
+    slurm.answers["squeue"] = None
+    assert [slurm.look(submitted(tmp_path)) for _ in range(2)] == [RUNNING, RUNNING]
+    slurm.answers["squeue"] = "7_1 RUNNING\n"
+    assert slurm.look(submitted(tmp_path)) == RUNNING
+    assert slurm.said == ["SLURM does not answer; waiting for it", "SLURM answers again"]
+
+
+class Elsewhere(RemoteExecutor):
+    """Takes as many command lines as ``room`` has, and has nobody run them."""
+
+    name = "elsewhere"
+
+    def __init__(self, **settings):
+        super().__init__(1, None, 0, settings.pop("restarts", 5), "stop")
+        self.room, self.refuses, self.seen, self.tells, self.told = 100, NotTaken, RUNNING, True, []
+
+    def start(self, items, commands):
+        if len(self._live) + len(items) > self.room:
+            raise self.refuses("the limit is reached")
+        return [f"id-{one.item.jobs[0].number}" for one in items]
+
+    def look(self, submitted):
+        return self.seen
+
+    def interrupt(self, submitted):
+        self.told.append(("interrupt", submitted.id))
+        return self.tells
+
+    def cancel(self, submitted):
+        self.told.append(("cancel", submitted.id))
+        return self.tells
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """An executor of that kind, opened with three slots."""
+    monkeypatch.setattr(remote, "_POLL_S", 0.0)
+    monkeypatch.setattr(remote, "_POLL_EACH_S", 0.0)
+    monkeypatch.setattr(remote, "_PATIENCE_S", 0.0)
+    executor, said = Elsewhere(), []
+    executor.said = said
+    executor.program = Program(tmp_path, print, say=said.append)
+    with executor.opened(executor.program, 3, 0):
+        yield executor
+
+
+def jobs_of(folder, *fingerprints):
+    return [Job(n, (), folder / f"run-{n}", text, RUN) for n, text in enumerate(fingerprints)]
+
+
+def test_jobs_that_were_submitted_with_other_settings_are_not_taken_for_those_asked_for(elsewhere, tmp_path):
+    elsewhere.submit([Item((job,)) for job in jobs_of(tmp_path, "10 epochs", "10 epochs")])
+    again = Elsewhere()
+    assert len(again.attach(elsewhere.program, jobs_of(tmp_path, "10 epochs"))) == 1
+    with pytest.raises(
+        ValueError, match=r"the job of .*run-1 was submitted with other settings \(as id-1\); set those"
+    ):
+        Elsewhere().attach(elsewhere.program, jobs_of(tmp_path, "10 epochs", "20 epochs"))
+
+
+def submit_all(executor, items):
+    taken = 0
+    while more := executor.submit(items[taken:]):
+        taken += len(more)
+    return taken
+
+
+@pytest.mark.parametrize("after", ["an end", "a minute"])
+def test_a_refused_submission_leaves_as_many_jobs_as_are_taken_and_is_tried_again(
+    after, elsewhere, tmp_path, monkeypatch
+):
+    items = [Item((job,)) for job in jobs_of(tmp_path, *"abcdef")]
+    elsewhere.room = 2
+    monkeypatch.setattr(remote, "_REFUSED_S", 60.0 if after == "an end" else 0.0)
+    assert submit_all(elsewhere, items) == 2
+    assert submit_all(elsewhere, items[2:]) == 0
+    assert elsewhere.said == ["no more jobs are taken at present (the limit is reached); others follow as these end"]
+    elsewhere.room = 100
+    if after == "an end":
+        elsewhere.seen = Ended(0)
+        elsewhere.poll(elsewhere._live[0])
+    assert submit_all(elsewhere, items[2:]) == 1, "up to what is taken, or to the number of slots"
+
+
+def test_a_submission_that_is_refused_while_nothing_runs_is_an_error(elsewhere, tmp_path):
+    elsewhere.room = 0
+    with pytest.raises(ValueError, match=r"^the limit is reached; set sweep\.executor$"):
+        elsewhere.submit([Item((job,)) for job in jobs_of(tmp_path, *"abc")])
+    assert [path.name for path in (tmp_path / ".items").iterdir()] == []
+
+
+def test_a_submission_that_does_not_reach_the_scheduler_is_tried_again(elsewhere, tmp_path, monkeypatch):
+    items = [Item((job,)) for job in jobs_of(tmp_path, *"abc")]
+    elsewhere.room, elsewhere.refuses = 0, remote.Silent
+    assert (elsewhere.submit(items), elsewhere.is_settled) == ([], False)
+    elsewhere.room = 100
+    assert elsewhere.submit(items) == [], "after a while"
+    monkeypatch.setattr(remote.time, "monotonic", lambda now=time.monotonic: now() + 5)
+    assert (len(elsewhere.submit(items)), elsewhere.is_settled) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("squeue", "said", "is_silent"),
+    [
+        (None, "sbatch: error: Batch job submission failed", True),
+        ("", "Unable to contact slurm controller (connect failure)", True),
+        ("", "sbatch: error: invalid partition specified: lov", False),
+    ],
+)
+def test_a_controller_that_is_away_during_a_submission_is_told_from_a_refusal(
+    squeue, said, is_silent, slurm, tmp_path, monkeypatch
+):
+    calls = []
+
+    def refuse(*_):
+        calls.append(1)
+        raise NotTaken(said)
+
+    one = submitted(tmp_path)
+    one.item, slurm._slots = Item((jobs_of(tmp_path, "a")[0],)), 1
+    scheduler = SimpleNamespace(SlurmExecutor=lambda _: SimpleNamespace(update_parameters=lambda **_: None))
+    monkeypatch.setattr(slurm, "_submitit", scheduler)
+    monkeypatch.setattr(slurm, "_submit_all", refuse)
+    slurm.answers["squeue"] = squeue
+    with pytest.raises(NotTaken) as caught:
+        slurm.start([one], [["true"]])
+    assert isinstance(caught.value, remote.Silent) == is_silent
+    if squeue is None:
+        assert slurm.said == ["SLURM does not answer; waiting for it"]
+        with pytest.raises(remote.Silent):
+            slurm.start([one], [["true"]])
+        assert len(calls) == 1, "it is not submitted until SLURM answers"
+
+
+def test_what_a_job_could_not_be_told_is_told_again(elsewhere, tmp_path):
+    elsewhere.tells = False
+    (one,) = elsewhere.submit([Item((job,)) for job in jobs_of(tmp_path, "a")])
+    elsewhere.poll(one)
+    elsewhere.ask_to_stop(one)
+    elsewhere.poll(one)
+    elsewhere.kill(one)
+    elsewhere.tells = True
+    elsewhere.poll(one)
+    elsewhere.poll(one)
+    assert elsewhere.told == [("interrupt", "id-0")] * 2 + [("cancel", "id-0")] * 2
+
+
+def test_jobs_are_told_nothing_while_slurm_does_not_answer(slurm, tmp_path):
+    calls = []
+    slurm._run = lambda command, *_: calls.append(command)
+    assert [slurm.interrupt(submitted(tmp_path)), slurm.cancel(submitted(tmp_path))] == [False, False]
+    assert calls == ["scancel", "squeue"]
+    slurm._run = lambda command, *_: ""
+    slurm.look(submitted(tmp_path))
+    assert slurm.cancel(submitted(tmp_path))
+
+
+def test_a_third_ctrl_c_leaves_jobs_that_cannot_be_ended(elsewhere, tmp_path, monkeypatch):
+    jobs, said, looks = jobs_of(tmp_path, "a"), [], iter(range(100))
+
+    def look(_):
+        if next(looks) < 3:
+            signal.raise_signal(signal.SIGINT)
+        return RUNNING
+
+    class Watch:
+        tick = ended = lambda *_: None
+        say = staticmethod(said.append)
+
+    elsewhere.look, elsewhere.tells = look, False
+    notices = tmp_path / ".items" / "notices"
+    assert run_items([Item((jobs[0],))], elsewhere, State(jobs, 1), notices, stop_early=False, watch=Watch())
+    assert next(looks) < 10
+    assert said[-1] == "jobs that have not ended are left; the same command shows how far they are"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_shell_above_a_local_job_is_another_process_in_bash_too():
+    line = " && ".join([*slurm_local._SETUP, "cat /proc/self/stat"])
+    with subprocess.Popen(["bash", "-c", line], stdout=subprocess.PIPE, text=True) as process:
+        found = process.stdout.read().split()
+    assert (int(found[0]) != process.pid, int(found[3])) == (True, process.pid)
+
+
+def test_jobs_that_use_a_gpu_are_refused_by_the_executor_that_gives_them_none(tmp_path):
+    pytest.importorskip("submitit")
+    executor, (job,) = slurm_local.SlurmLocalExecutor(), jobs_of(tmp_path, "a")
+    executor.capacity([job], Memory(), 0)
+    with pytest.raises(ValueError, match="slurm_local trains on the CPU, got jobs that use a GPU; set trainer=cpu"):
+        executor.capacity([job, replace(job, on_gpu=True)], Memory(), 1)
+
+
+def test_another_process_with_the_id_of_a_job_is_not_taken_for_it(tmp_path):
+    pytest.importorskip("submitit")
+    executor, one = slurm_local.SlurmLocalExecutor(), submitted(tmp_path)
+    executor.folder = tmp_path
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        about = process_of(process.pid)
+        for name, host in (("submitted.json", {"executor": "slurm_local", "id": "7_1"}), ("started.json", {})):
+            (tmp_path / name).write_text(json.dumps(about | host))
+        assert executor.look(one) == RUNNING
+        for name in ("submitted.json", "started.json"):
+            (tmp_path / name).write_text(json.dumps(about | {"begun": "1"}))  # which has ended since
+        assert executor.look(one).status == -9
+        assert executor.interrupt(one) and executor.cancel(one)
+        assert process.poll() is None
+        (tmp_path / "started.json").write_text(json.dumps(about | {"where": "the same host before it was restarted"}))
+        assert executor.look(one) == Ended(130, reason="this machine was restarted", again=True)
+        (tmp_path / "started.json").write_text(json.dumps(about))
+        assert executor.cancel(one)
+        assert process.wait(20) == -9
+    assert executor.look(one).status == -9
+
+
+def test_jobs_of_this_machine_are_not_sought_on_another(elsewhere, tmp_path):
+    pytest.importorskip("submitit")
+    elsewhere.name = "slurm_local"
+    elsewhere.about = lambda _: process_of(os.getpid()) | {"host": "node-2"}
+    jobs = jobs_of(tmp_path, "a")
+    elsewhere.submit([Item((job,)) for job in jobs])
+    with pytest.raises(ValueError, match=rf"^jobs of this sweep were submitted on node-2, got {socket.gethostname()};"):
+        slurm_local.SlurmLocalExecutor().attach(elsewhere.program, jobs)
+
+
+@pytest.mark.parametrize("beats", [True, False])
+def test_a_job_that_its_scheduler_has_given_up_has_ended_when_its_heartbeat_has(
+    beats, elsewhere, tmp_path, monkeypatch
+):
+    (job,) = jobs_of(tmp_path, "a")
+    (one,) = elsewhere.submit([Item((job,))])
+    assert elsewhere.poll(one) == RUNNING
+    monkeypatch.setattr(heartbeat, "TTL_S", 0.6)
+    with monkeypatch.context() as patch:
+        patch.setattr(heartbeat, "where", lambda: "there")
+        patch.setattr(heartbeat.platform, "node", lambda: "node-2")
+        held = acquire(job.folder, "process is training")
+    elsewhere.seen = Ended(130, reason="its node was lost", again=True)
+    begun = time.monotonic()
+    while elsewhere.poll(one) == RUNNING and time.monotonic() < begun + 2:
+        time.sleep(0.02)
+        if beats:
+            held.beat()
+    if beats:
+        assert time.monotonic() > begun + 2
+        who = f"process {os.getpid()} on node-2"
+        assert elsewhere.said == [f"{who} still trains in {job.folder}, though its job has ended; waiting for it"]
+    else:
+        assert (time.monotonic() >= begun + 0.6, elsewhere.said) == (True, [])
+        begun = time.monotonic()
+        acquire(job.folder, "process is training")
+        assert time.monotonic() < begun + 0.3, "it was waited for before"
+
+
+def test_the_latest_process_of_an_item_records_its_end(tmp_path):
+    files = ItemFolder(tmp_path)
+    files.write_ended(0, {})
+    assert files.ended() is None, "it has not started, or its files were removed"
+    files.write_started()
+    own = json.loads((tmp_path / "started.json").read_text())
+    (tmp_path / "started.json").write_text(json.dumps(own | {"begun": "1"}))
+    files.write_ended(0, {})
+    files.leave_to_another()
+    files.write_saved()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["started.json"]
+    files.write_started()
+    files.write_ended(3, {})
+    assert files.ended()["status"] == 3
+
+
+def test_a_job_that_waits_again_after_its_earlier_process_has_ended_it_is_cancelled(elsewhere, tmp_path):
+    (one,) = elsewhere.submit([Item((job,)) for job in jobs_of(tmp_path, "a")])
+    one.files.write_started()
+    for elsewhere.seen in (RUNNING, QUEUED, QUEUED):
+        elsewhere.poll(one)
+    one.files.write_ended(0, {})
+    assert (elsewhere.poll(one), elsewhere.told) == (Ended(0), [("cancel", "id-0")])
+
+
+def begun(folder, times, saved):
+    """A run that was started some times, and has saved since, or never."""
+    for _ in range(times):
+        note_start(folder)
+    if saved:
+        (folder / LAST).parent.mkdir()
+        (folder / LAST).write_bytes(b"")
+
+
+def test_starts_of_members_that_have_ended_do_not_count(elsewhere, tmp_path):
+    jobs = jobs_of(tmp_path, *"ab")
+    (one,) = elsewhere.submit([Item(tuple(jobs))])
+    one.files.write_started()
+    begun(jobs[0].folder, 9, saved=False)
+    begun(jobs[1].folder, 2, saved=False)
+    Result("diverged", "a", []).write(jobs[0].folder)
+    elsewhere.seen = Ended(130, reason="its time limit was reached", again=True)
+    assert elsewhere.poll(one) == elsewhere.seen
+
+
+@pytest.mark.parametrize(
+    ("saves", "ended", "goes_on"),
+    [(True, False, True), (False, True, True), (False, False, False)],
+)
+def test_an_item_is_given_up_after_starts_in_which_no_run_of_it_got_further(
+    saves, ended, goes_on, tmp_path, monkeypatch
+):
+    from hydra_plugins.trainlab import _item
+
+    folder, files = tmp_path / "run-0", ItemFolder(tmp_path / "item")
+    files.path.mkdir()
+    begun(folder, 3, saved=False)
+    announced = SimpleNamespace(at_s=None, by_user_signal=False, heeded_by=lambda _: contextlib.nullcontext())
+
+    def work(*_):
+        announced.at_s = 1.0
+        if saves:
+            begun(folder, 0, saved=True)
+        if ended:
+            Result("diverged", "a", []).write(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "setsid", lambda: None)
+    monkeypatch.setattr(_item.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(_item, "ending", announced)
+    monkeypatch.setattr(_item, "Jobs", lambda *_: SimpleNamespace(sweep_dir=tmp_path))
+    monkeypatch.setattr(_item, "run_jobs", work)
+    monkeypatch.setattr(_item.slurm_job, "job_id", lambda: None)
+    job = {"number": 0, "overrides": [], "folder": str(folder), "fingerprint": "a", "devices": 1, "settings": []}
+    about = {"jobs": [job], "before": {str(folder): None}, "environment": {THREADS: "1"}, "restarts": 3}
+    assert _item.run_item(files, about, None, None, None) == 130
+    record = files.ended()
+    assert (record["cut_short"], record["reason"].startswith("started 4 times")) == (goes_on, not goes_on)
