@@ -143,6 +143,21 @@ def test_a_lost_process_ends_the_run_with_a_reason_and_the_same_command_resumes(
     assert same_weights(tmp_path / "run", one_node)
 
 
+def test_processes_that_slurm_has_suspended_go_on(one_node, tmp_path):
+    words = (FAULT, f"output_dir={tmp_path}", "name=run", "trainer.num_nodes=2")
+    process = start_tasks(TWO_NODES, *words, FAULTS_SLEEP="0.3")
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+        time.sleep(0.2)
+        assert process.poll() is None
+    (job,) = subprocess.run(["squeue", "-h", "--me", "--format=%A"], capture_output=True, text=True).stdout.split()
+    subprocess.run(["scontrol", "suspend", job], check=True)
+    time.sleep(25)  # above SILENCE_S, after which a process is lost
+    subprocess.run(["scontrol", "resume", job], check=True)
+    status, output = ended(process)
+    assert status == 0, output
+    assert same_weights(tmp_path / "run", one_node)
+
+
 @pytest.mark.parametrize(
     ("flags", "words", "message"),
     [

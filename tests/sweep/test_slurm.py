@@ -1,23 +1,32 @@
-"""What SLURM does to jobs of a sweep: preemption, memory, cancellation, a lost node. Nothing is lost or done twice."""
+"""What SLURM does to jobs of a sweep. Each has an outcome with a reason; nothing is lost or done twice."""
 
+import os
 import shutil
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from sweeping import FAULT, eventually, figures, results, start, sweep
 from trainlab.runs.files import read_rows
-from trainlab.runs.result import Result
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 SETTINGS = (FAULT, "seed=1,2", "name=study", "trainer.max_epochs=4", "sweep.jobs=2")
 SLOW = {"FAULTS_SLEEP": "0.4"}  # a step; 19 of them an epoch
-EXECUTOR = ("sweep/executor=slurm", "sweep.executor.mem_gb=1.5")
+TWO_DEVICES = (FAULT, "seed=1", "name=study", "trainer.max_epochs=3", "trainer.devices=2")
+HIGH = ("sweep/executor=slurm", "sweep.executor.mem_gb=1.5", "sweep.executor.partition=high")
+DAEMONS = Path(os.environ.get("SLURM_CONF", "/etc/slurm/slurm.conf")).parent / "run"  # files with their process ids
 
 
 def ask(*words):
     return subprocess.run(words, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def jobs(*words):
+    """What squeue lists of the jobs of the sweep."""
+    return ask("squeue", "--noheader", "--array", "--name=study", *words).split()
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +34,8 @@ def _slurm():
     if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
         pytest.skip("no SLURM answers to sinfo")
     pytest.importorskip("submitit")
+    yield
+    assert eventually(lambda: not ask("squeue", "--noheader", "--me"), 90), "a job is left"
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +46,47 @@ def undisturbed(tmp_path_factory):
     return figures(folder / "study")
 
 
+@pytest.fixture(scope="module")
+def on_two_devices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two-devices")
+    done = sweep(*TWO_DEVICES, f"output_dir={folder}")
+    assert (done.returncode, done.stderr) == (0, "")
+    return figures(folder / "study")
+
+
 def begun(folder):
     """Epochs of each run so far."""
-    return [len(read_rows(path)) for path in folder.glob("study/*/metrics.csv")]
+    return sorted(len(read_rows(path)) for path in folder.glob("study/*/metrics.csv"))
 
 
-def hasten(name):
+def starts(folder):
+    """How often each run was started."""
+    return sorted(len(path.read_text().splitlines()) for path in folder.glob("study/*/.starts"))
+
+
+def hasten():
     """Let requeued jobs start now, and not two minutes later."""
-    for line in ask("squeue", "--noheader", "--array", f"--name={name}", "--states=PENDING", "--format=%i").split():
-        ask("scontrol", "update", f"JobId={line}", "StartTime=now")
+    for job in jobs("--states=PENDING", "--format=%i"):
+        ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
+def preempt():
+    """Have a job of another partition take both nodes, until those of the sweep are to start again; they do so."""
+    high = ask("sbatch", "--parsable", "--partition=high", "-N2", "--exclusive", "--output=/dev/null", "--wrap=sleep 2")
+    assert eventually(lambda: "BeginTime" in jobs("--format=%r"), 90)
+    assert eventually(lambda: not ask("squeue", "-h", f"--jobs={high}", "--format=%i"), 90)
+    hasten()
+
+
+def end_daemon(name, number=signal.SIGTERM):
+    pid = int((DAEMONS / f"{name}.pid").read_text())
+    os.kill(pid, number)
+    assert eventually(lambda: not Path(f"/proc/{pid}").exists(), 30)
+
+
+def begin_controller():
+    subprocess.run(["slurmctld"], check=True, capture_output=True)
+    assert eventually(lambda: subprocess.run(["sinfo"], capture_output=True).returncode == 0, 60)
 
 
 @pytest.mark.parametrize(
@@ -54,13 +97,10 @@ def hasten(name):
     ],
 )
 def test_preempted_jobs_are_saved_and_continue_to_the_bit(partition, limit, saved, undisturbed, tmp_path):
-    chosen = [*EXECUTOR, f"sweep.executor.partition={partition}", *limit]
+    chosen = [*HIGH[:2], f"sweep.executor.partition={partition}", *limit]
     process = start(*SETTINGS, *chosen, f"output_dir={tmp_path}", **SLOW)
-    assert eventually(lambda: sorted(begun(tmp_path)) >= [2, 2], 180)
-    high = ask("sbatch", "--parsable", "--partition=high", "-N2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
-    assert eventually(lambda: "BeginTime" in ask("squeue", "-h", "--name=study", "--format=%r"), 90)
-    assert eventually(lambda: not ask("squeue", "-h", f"--jobs={high}", "--format=%i"), 90)
-    hasten("study")
+    assert eventually(lambda: begun(tmp_path) >= [2, 2], 180)
+    preempt()
     done = process.finish()
     assert (done.returncode, done.stderr) == (0, "")
     assert figures(tmp_path / "study") == undisturbed
@@ -68,9 +108,38 @@ def test_preempted_jobs_are_saved_and_continue_to_the_bit(partition, limit, save
     assert len(logs) == 2 and all(saved in log and "continuing" in log for log in logs)
 
 
-def test_a_job_over_its_memory_has_failed_for_that_reason(tmp_path):
+def test_jobs_that_are_preempted_before_they_can_save_start_again(undisturbed, tmp_path):
+    process = start(*SETTINGS, *HIGH[:2], "sweep.executor.partition=low", f"output_dir={tmp_path}", **SLOW)
+    assert eventually(lambda: len(jobs("--states=RUNNING", "--format=%i")) == 2, 60)
+    assert begun(tmp_path) == []
+    preempt()
+    done = process.finish()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert figures(tmp_path / "study") == undisturbed
+
+
+def test_jobs_that_reach_their_time_limit_are_continued(undisturbed, tmp_path):
+    """SLURM sends the warning up to 30 s earlier than it is told to, and looks at limits every 30 s."""
+    limits = ("sweep.executor.time_min=1", "sweep.executor.warning_s=10")
+    process = start(*SETTINGS, *HIGH, *limits, f"output_dir={tmp_path}", FAULTS_SLEEP="0.8")
+    while process.poll() is None:
+        hasten()
+        time.sleep(1)
+    done = process.finish()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert figures(tmp_path / "study") == undisturbed
+    assert starts(tmp_path) >= [2, 2]
+
+
+@pytest.mark.parametrize("accounting", [True, False])
+def test_a_job_over_its_memory_has_failed_for_that_reason(accounting, tmp_path, monkeypatch):
+    if not accounting:  # and squeue forgets a job at its end
+        for name, line in (("sacct", "exit 1"), ("squeue", f'exec {shutil.which("squeue")} "${{@/--states=all}}"')):
+            (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
+            (tmp_path / name).chmod(0o755)
     chosen = ("sweep/executor=slurm", "sweep.executor.mem_gb=0.2", "sweep.executor.partition=high")
-    done = sweep("seed=1", "name=study", f"output_dir={tmp_path}", *chosen)
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    done = sweep("seed=1", "name=study", f"output_dir={tmp_path}", *chosen, PATH=path)
     assert done.returncode == 1
     (result,) = results(tmp_path / "study").values()
     assert result["status"] == "failed"
@@ -78,10 +147,10 @@ def test_a_job_over_its_memory_has_failed_for_that_reason(tmp_path):
 
 
 def test_a_cancelled_job_is_saved_and_left_until_the_same_command(undisturbed, tmp_path):
-    arguments = (*SETTINGS, *EXECUTOR, "sweep.executor.partition=high", f"output_dir={tmp_path}")
+    arguments = (*SETTINGS, *HIGH, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
-    assert eventually(lambda: sorted(begun(tmp_path)) >= [1, 1], 180)
-    ask("scancel", ask("squeue", "-h", "--array", "--name=study", "--states=RUNNING", "--format=%i").split()[0])
+    assert eventually(lambda: begun(tmp_path) >= [1, 1], 180)
+    ask("scancel", jobs("--states=RUNNING", "--format=%i")[0])
     done = process.finish()
     assert done.returncode == 1
     assert "2 jobs: 1 completed, 1 interrupted; the same command resumes from here" in done.stderr
@@ -92,17 +161,119 @@ def test_a_cancelled_job_is_saved_and_left_until_the_same_command(undisturbed, t
 
 
 def test_jobs_of_a_lost_node_continue(undisturbed, tmp_path):
-    process = start(*SETTINGS, *EXECUTOR, "sweep.executor.partition=high", f"output_dir={tmp_path}", **SLOW)
-    assert eventually(lambda: sorted(begun(tmp_path)) >= [1, 1], 180)
-    node = ask("squeue", "-h", "--array", "--name=study", "--states=RUNNING", "--format=%N").split()[0]
+    process = start(*SETTINGS, *HIGH, f"output_dir={tmp_path}", **SLOW)
+    assert eventually(lambda: begun(tmp_path) >= [1, 1], 180)
+    node = jobs("--states=RUNNING", "--format=%N")[0]
     ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     try:
-        assert eventually(lambda: ask("squeue", "-h", "--name=study", "--states=PENDING", "--format=%i"), 60)
+        assert eventually(lambda: jobs("--states=PENDING", "--format=%i"), 60)
     finally:
         time.sleep(6)  # what ran there is killed
         ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
-    hasten("study")
+    hasten()
     done = process.finish()
     assert (done.returncode, done.stderr) == (0, "")
     assert figures(tmp_path / "study") == undisturbed
-    assert {Result.read(path.parent).status for path in tmp_path.glob("study/*/result.json")} == {"completed"}
+
+
+@pytest.mark.parametrize("requeues", [True, False])
+def test_jobs_whose_slurmd_is_lost_while_they_live_are_not_trained_twice(requeues, undisturbed, tmp_path):
+    options = [] if requeues else ["+sweep.executor.options.no_requeue=true"]
+    process = start(*SETTINGS, *HIGH, *options, f"output_dir={tmp_path}", FAULTS_SLEEP="0.8")
+    assert eventually(lambda: begun(tmp_path) >= [1, 1], 180)
+    node = jobs("--states=RUNNING", "--format=%N")[0]
+    end_daemon(f"slurmd-{node}", signal.SIGKILL)
+    ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")  # as SLURM does after SlurmdTimeout
+    try:
+        if requeues:
+            assert eventually(lambda: jobs("--states=PENDING", "--format=%i"), 60)
+            hasten()
+        done = process.finish()
+    finally:
+        subprocess.run(["slurmd", "-N", node], check=True)
+        ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert figures(tmp_path / "study") == undisturbed
+    assert (" is held by process " in done.stdout, "though its job has ended" in done.stdout) == (
+        requeues,
+        not requeues,
+    )
+
+
+def test_a_controller_that_is_away_is_waited_for(undisturbed, tmp_path):
+    arguments = (*SETTINGS[:-1], "sweep.jobs=1", *HIGH, f"output_dir={tmp_path}")
+    process = start(*arguments, **SLOW)
+    assert eventually(lambda: begun(tmp_path) == [1], 180)
+    end_daemon("slurmctld")
+    try:
+        assert eventually(lambda: "SLURM does not answer; waiting for it" in process.output(), 90)
+        assert eventually(lambda: begun(tmp_path) == [4], 90)
+    finally:
+        begin_controller()
+    assert eventually(lambda: begun(tmp_path) == [1, 4], 120), process.output()
+    assert "SLURM answers again" in process.output()
+    end_daemon("slurmctld")
+    try:
+        process.send(signal.SIGINT)
+        assert eventually(lambda: "stopping: " in process.output(), 90)
+    finally:
+        begin_controller()
+    stopped = process.finish()
+    assert stopped.returncode == 130
+    assert "interrupted: 2 jobs: 1 completed, 1 interrupted" in stopped.stderr
+    done = sweep(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert figures(tmp_path / "study") == undisturbed
+
+
+@pytest.fixture
+def limits():
+    """A user may have one job, and an array two at most."""
+    conf = DAEMONS.parent / "slurm.conf"
+    before = conf.read_text()
+    end_daemon("slurmctld")
+    conf.write_text(f"{before}AccountingStorageEnforce=limits\nMaxArraySize=2\n")
+    begin_controller()
+    ask("sacctmgr", "-i", "modify", "user", "root", "set", "maxsubmitjobs=1")
+    yield
+    ask("sacctmgr", "-i", "modify", "user", "root", "set", "maxsubmitjobs=-1")
+    end_daemon("slurmctld")
+    conf.write_text(before)
+    begin_controller()
+
+
+def test_as_many_jobs_are_submitted_as_slurm_takes(limits, undisturbed, tmp_path):
+    done = sweep(*SETTINGS, *HIGH, f"output_dir={tmp_path}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no more jobs are taken at present (" in done.stdout
+    assert figures(tmp_path / "study") == undisturbed
+    assert starts(tmp_path) == [1, 1]
+
+
+def test_a_folder_that_is_removed_while_its_jobs_run_is_that_of_the_next_sweep(undisturbed, tmp_path):
+    arguments = (*SETTINGS, *HIGH, f"output_dir={tmp_path}")
+    process = start(*arguments, **SLOW)
+    assert eventually(lambda: begun(tmp_path) >= [1, 1], 180)
+    process.send(signal.SIGKILL)
+    process.finish(leaves=True)
+    shutil.rmtree(tmp_path / "study")
+    done = sweep(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert figures(tmp_path / "study") == undisturbed
+    assert not (tmp_path / "study" / ".items").exists()
+
+
+@pytest.mark.parametrize("executor", [HIGH, ("sweep/executor=slurm_local",)], ids=["slurm", "slurm_local"])
+def test_ctrl_c_reaches_all_processes_of_a_job_with_several_devices(executor, on_two_devices, tmp_path):
+    arguments = (*TWO_DEVICES, *executor, f"output_dir={tmp_path}")
+    process = start(*arguments, FAULTS_SLEEP="0.2")
+    assert eventually(lambda: begun(tmp_path) == [1], 180)
+    process.send(signal.SIGINT)
+    stopped = process.finish()
+    assert stopped.returncode == 130
+    assert "interrupted: 1 jobs: 1 interrupted" in stopped.stderr
+    (log,) = [path.read_text() for path in tmp_path.glob("study/*/train.log")]
+    assert "stopping after this epoch" in log
+    done = sweep(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert figures(tmp_path / "study") == on_two_devices
