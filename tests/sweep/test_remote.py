@@ -200,7 +200,7 @@ def test_a_controller_that_is_away_during_a_submission_is_told_from_a_refusal(
     one.item, slurm._slots = Item((jobs_of(tmp_path, "a")[0],)), 1
     scheduler = SimpleNamespace(SlurmExecutor=lambda _: SimpleNamespace(update_parameters=lambda **_: None))
     monkeypatch.setattr(slurm, "_submitit", scheduler)
-    monkeypatch.setattr(slurm, "_submit_all", refuse)
+    monkeypatch.setattr(slurm, "submit_all", refuse)
     slurm.answers["squeue"] = squeue
     with pytest.raises(NotTaken) as caught:
         slurm.start([one], [["true"]])
