@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1) # of the tests: some wait for processes that they have started
 unexport PYTHONDONTWRITEBYTECODE # or each process that a test starts compiles the package anew
 
 .PHONY: help setup demo test test-all test-cluster check lint types format docs exercise bench bench-population gpu-check lock \
@@ -28,10 +29,10 @@ exercise: setup ## all questions of the exercise and its page, 46 minutes on 2 c
 	$(BIN)/python src/exercise.py $(if $(filter-out 0,$(QUICK)),--quick,$(if $(IMAGES),data=image_folder data.root="$(IMAGES)"))
 
 test: setup ## what matters most, in three minutes on two cores
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-all: setup ## all tests that need no GPU, no CIFAR-10 and no cluster: those of `make test` and the slow ones
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not realdata and not cluster'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not gpu and not realdata and not cluster'
 
 test-cluster: setup ## tests of clusters, in the SLURM that SLURM_CONF names, which they disturb, and in Ray
 	$(BIN)/python -m pytest -n 0 -m cluster
