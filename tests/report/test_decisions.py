@@ -10,7 +10,7 @@ from left_decisions import leave_decisions, with_spread
 from run_folders import leave_run
 from trainlab.report import analyze, find_runs, groups_table
 from trainlab.report.decision import Competitor, Decision, Rules, compare
-from trainlab.report.decisions import Decisions, chosen_by_results, format_seconds, read_decisions
+from trainlab.report.decisions import Decisions, chosen_by_results, read_decisions
 from trainlab.report.tables import group_tables
 from trainlab.report.write import write_report
 from trainlab.tasks.metrics import METRICS
@@ -258,7 +258,3 @@ def test_a_damaged_record_is_a_warning(tmp_path):
     (tmp_path / "decisions.json").write_text("{}")
     findings = analyze([tmp_path], find_runs([tmp_path]))
     assert findings.decisions is None and "decisions.json is damaged" in findings.warnings[0]
-
-
-def test_seconds():
-    assert [format_seconds(s) for s in (12.4, 300, 8000)] == ["12 s", "5 min", "2.2 h"]

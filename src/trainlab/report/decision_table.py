@@ -2,8 +2,9 @@
 
 import math
 
+from trainlab.console import format_duration
 from trainlab.report.decision import Decision, format_bound
-from trainlab.report.decisions import Decisions, format_seconds
+from trainlab.report.decisions import Decisions
 from trainlab.report.tables import Cell, Table
 
 # Of a terminal, where each heading is at most seven characters wide or as wide as its column.
@@ -48,6 +49,6 @@ def _row(of: Decision) -> list[Cell]:
         (f"{after} of {len(of.ended)} seeds" if after else f"- of {len(of.ended)} seeds", after or math.nan),
         (" and ".join(map(str, of.lost)), sum(of.lost)),
         (str(runs), runs),
-        (format_seconds(seconds), seconds),
+        (format_duration(seconds), seconds),
         (f"about {more}" if more else "-", more or math.nan),
     ]

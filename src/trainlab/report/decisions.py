@@ -3,7 +3,6 @@
 All of it follows from the margin and the like, which are fixed before the first seed, and from the results of the runs.
 """
 
-import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trainlab.console import format_duration
 from trainlab.report.decision import Competitor, Decision, Rules, compare, count_of_seeds
 from trainlab.report.formatting import format_amount, listed, unit_of_gap
+from trainlab.report.records import read_record
 from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.result import Result, is_number
 from trainlab.tasks.metrics import Metric
@@ -160,7 +161,7 @@ class Decisions:
         each = [of.seconds.get(seed, 0.0) for of in self.competitors.values() for seed in (*of.values, *of.lost)]
         return (
             f"Margin {self.rules.describe_margin()}, fixed before the first seed; {len(each)} runs, "
-            f"{format_seconds(sum(each))} of training."
+            f"{format_duration(sum(each))} of training."
         )
 
     def method_notes(self) -> list[str]:
@@ -185,33 +186,23 @@ def chosen_by_results(folders: Sequence[Path], runs: Collection[Path]) -> list[s
     ]
 
 
-def format_seconds(seconds: float) -> str:
-    """Such as "12 s", "5 min" or "2.1 h"."""
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def read_decisions(folder: Path) -> Decisions | None:
     """What the sweep in ``folder`` decided; None if it is an ordinary one.
 
     Raises:
         ValueError: the file is damaged.
     """
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text())
+
+    def read(content: Any) -> Decisions:
         check_format(content["format"])
-        rules = read_rules(content)
-        competitors = {
-            name: _read(name, {int(seed): folder.resolve() / of for seed, of in about["folders"].items()}, rules.metric)
-            for name, about in content["groups"].items()
+        rules, groups = read_rules(content), content["groups"]
+        folders = {
+            name: {int(seed): folder.resolve() / of for seed, of in about["folders"].items()}
+            for name, about in groups.items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}), so there is no section on its decisions") from None
-    return Decisions(rules, competitors)
+        return Decisions(rules, {name: _read(name, of, rules.metric) for name, of in folders.items()})
+
+    return read_record(folder / FILE, read, "there is no section on its decisions")
 
 
 def read_rules(content: Mapping[str, Any]) -> Rules:

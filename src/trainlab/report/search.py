@@ -1,6 +1,5 @@
 """A search over settings, as `study.json` in its folder has it: its trials, and what they say."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlab.report.formatting import format_metric
+from trainlab.report.records import read_record
 from trainlab.runs.result import STATUSES
 from trainlab.tasks.metrics import METRICS, Metric, key_of
 from trainlab.tasks.reported import read_metric
@@ -87,28 +87,24 @@ def read_search(folder: Path) -> Search | None:
     Raises:
         ValueError: the file is damaged.
     """
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text())
-        objective = content.get("objective", "val/loss")
-        about = content.get("metric")  # searches by a metric of the default classification need not describe it
-        metric = read_metric(key_of(objective), about) if about else METRICS[objective]
-        return Search(
-            **{key: content[key] for key in ("sampler", "seed", "pruner", "planned", "importance")},
-            space={
-                key: Dimension(**{name: about[name] for name in ("low", "high", "log", "values") if name in about})
-                for key, about in content["space"].items()
-            },
-            trials=[
-                Trial(one["number"], one["status"], _finite(one[metric.key]), one["params"])
-                for one in content["trials"]
-            ],
-            metric=metric,
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}), so the report has no section on the search") from None
+    return read_record(folder / FILE, _search, "the report has no section on the search")
+
+
+def _search(content: Mapping[str, Any]) -> Search:
+    objective = content.get("objective", "val/loss")
+    about = content.get("metric")  # searches by a metric of the default classification need not describe it
+    metric = read_metric(key_of(objective), about) if about else METRICS[objective]
+    return Search(
+        **{key: content[key] for key in ("sampler", "seed", "pruner", "planned", "importance")},
+        space={
+            key: Dimension(**{name: about[name] for name in ("low", "high", "log", "values") if name in about})
+            for key, about in content["space"].items()
+        },
+        trials=[
+            Trial(one["number"], one["status"], _finite(one[metric.key]), one["params"]) for one in content["trials"]
+        ],
+        metric=metric,
+    )
 
 
 def describe_search(search: Search) -> list[str]:
