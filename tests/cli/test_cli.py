@@ -370,6 +370,14 @@ def test_settings_of_a_sweep(override: str, expected: str, script: Script, tmp_p
 
 
 @pytest.mark.slow
+def test_settings_that_only_sweeps_have_are_named_where_there_is_none(script: Script, tmp_path: Path, capfd):
+    of_sweeps = ("sweep/executor=local", "sweep.jobs=2", "sweep.objective=val/acc")
+    script("train.py", *TINY, f"output_dir={tmp_path}", "name=run", "train=false", *of_sweeps)
+    warning, error = capfd.readouterr().err.splitlines()  # the last is that there is no run to test
+    has = "sweep/executor=local, sweep.jobs=2 have no effect on a single run"
+    assert (warning, error[:6]) == (f"warning: {has}; add -m for a sweep", "error:")
+
+
 def test_epochs_that_are_not_validated_have_no_validation_figures(script: Script, tmp_path: Path):
     # 300 images in batches of 32 make 10 steps, so the third epoch is cut short.
     steps = ("trainer.max_epochs=3", "trainer.max_steps=25", f"output_dir={tmp_path}", "name=run")

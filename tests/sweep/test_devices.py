@@ -23,7 +23,7 @@ def check_folders(outputs, name, runs):
 
 
 SETTINGS = ("data.batch_size=32", "trainer.max_epochs=3", FAULT, "name=study")
-MIXED = ("model=bn,selu", "trainer.devices=2,1", *SETTINGS)
+MIXED = ("model=bn,selu", "trainer.devices=2,1", "sweep.on_failure=continue", *SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,8 @@ def test_single_and_multi_device_jobs_mix(mixed):
     }
     assert sorted(steps.values()) == ["15"] * 2 + ["30"] * 2
     assert len({str(metrics) for _, metrics, _ in figures(folder / "study").values()}) == 4
+    logs = [path.read_text() for path in folder.glob("study/*devices=2/train.log")]
+    assert len(logs) == 2 and not any("sweep.on_failure" in log for log in logs)  # of which a run would warn
 
     again = sweep(*MIXED, f"output_dir={folder}")
     assert (again.returncode, again.stdout.splitlines()[1]) == (0, "4 jobs: 4 completed at the start")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainlab.config.compose import as_typed, resolve_job
 from trainlab.config.loader import CachingLoader
-from trainlab.config.overrides import in_quotes
+from trainlab.config.overrides import in_quotes, is_of_sweep_alone
 from trainlab.config.run_config import RunConfig
 from trainlab.config.run_folders import run_folders, shared_overrides
 from trainlab.processes import can_be_sent, run_forked
@@ -155,7 +155,7 @@ class Jobs:
         """Command line that runs a job in a separate process, in ``folder``."""
         settings = [
             *self._of_hydra(),
-            *overrides,
+            *(o for o in overrides if not is_of_sweep_alone(o)),
             *(() if any(o.startswith("name=") for o in overrides) else (f"name={in_quotes(str(self.config.name))}",)),
             *("hydra.mode=RUN", f"hydra.run.dir={in_quotes(str(folder))}"),
         ]

@@ -1,5 +1,6 @@
 """Train a network, or with ``-m`` a sweep of networks. ``trainlab train --help`` lists the settings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from omegaconf import DictConfig
 
 from trainlab.cli import bypass_hydra_errors, gc_paused, load_libraries, run_script
 from trainlab.config.compose import as_typed, resolve_job
+from trainlab.config.overrides import is_of_sweep_alone
 from trainlab.config.resolvers import CONF
 from trainlab.config.value_types import check_numbers
 from trainlab.console import say, say_error, status_line
@@ -34,6 +36,8 @@ def main(cfg: DictConfig) -> float | None:
         with clean_up_on_error(Path(job.runtime.output_dir)):
             config = resolve_job(cfg, job)
         is_alone = job.mode is RunMode.RUN  # and no job of a sweep, which has lines of its own
+        if is_alone:
+            _warn_of_unused(config.overrides)
         try:
             result = run(config)
         except KeyboardInterrupt:
@@ -47,6 +51,13 @@ def main(cfg: DictConfig) -> float | None:
             for line in filter(None, (tensorboard_line(config.run_dir, [config.run_dir]), report)):
                 say(line, wraps=False)
         return result.metrics.get(key_of(config.settings["sweep"]["objective"]))
+
+
+def _warn_of_unused(overrides: Sequence[str]) -> None:
+    """Name the settings that only a sweep has."""
+    if unused := [*filter(is_of_sweep_alone, overrides)]:
+        has = "has" if len(unused) == 1 else "have"
+        say_error(f"warning: {', '.join(unused)} {has} no effect on a single run; add -m for a sweep")
 
 
 if __name__ == "__main__":

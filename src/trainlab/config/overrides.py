@@ -25,6 +25,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_\-/+.$%*@?|:,()\[\]{}\\ ]*")
 _CALL_OR_CONTAINER = re.compile(r"\w+\(.*\)|[\[{].*")  # range(0,10,step=5), tag(a=1,2), [a, b], {a: b}
 _BRACKETS = re.compile(r"[\[(]([^()\[\]{}'\"]*)[\])]?|([^()\[\]{}'\"]*)\]")  # around values, one may be missing
 _OF_MODULE = "module."
+_OF_RUNS_TOO = ("sweep.dry_run=", "sweep.objective=", "sweep.trial=")  # of `sweep`
 _DIGITS = 10  # of a range's numbers, which adding up steps has left more of
 
 
@@ -83,6 +84,12 @@ def check_given_once(overrides: Sequence[str]) -> None:
             if key.startswith(f"{earlier}.") and (other.startswith("~") or other.endswith("=null")):
                 raise WrongArguments(f"{other} leaves nothing to set by {override}; leave out one of them")
         given[key] = override
+
+
+def is_of_sweep_alone(override: str) -> bool:
+    """Whether ``override`` is of a setting that sweeps read and a run does not."""
+    name = override.lstrip("+~")
+    return name.startswith(("sweep.", "sweep/")) and not name.startswith(_OF_RUNS_TOO)
 
 
 def quoted(override: str, sweeps: bool = False) -> str:
