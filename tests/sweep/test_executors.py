@@ -1,19 +1,15 @@
 """What all executors of sweeps have in common, on sweeps of real processes."""
 
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
-from trainlab.sweep.items import is_process
+from ray_clusters import ray_cluster
+from sweeping import FAULT, eventually, figures, results, run_folders, start, sweep
 
 EXECUTORS = ("local", "ray", "slurm_local", "slurm", "ray_cluster")
 OUTLIVE = EXECUTORS[2:]  # the command that has submitted their jobs
@@ -51,36 +47,11 @@ def chosen(request):
     return [f"sweep/executor={name}"]
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def ray_address(tmp_path_factory):
     """Address of a Ray cluster of two cores."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # below a short path, as there are sockets in it
-    options = (
-        "--node-ip-address=127.0.0.1",
-        "--num-cpus=2",
-        "--object-store-memory=83886080",
-        "--include-dashboard=false",
-        "--disable-usage-stats",
-        f"--ray-client-server-port={free_port()}",
-    )
-    command = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--port=0", f"--temp-dir={folder}"]
-    log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # as the cluster and the sweeps share no token
-        process = subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
-        try:
-            assert eventually(lambda: "Ray runtime started" in Path(log.name).read_text(), 200)
-            yield (folder / "ray_current_cluster").read_text().strip()
-        finally:
-            process.terminate()
-            process.wait(60)
-            assert eventually(lambda: in_session(process.pid) == [], 60)
-            shutil.rmtree(folder)
+    with ray_cluster(tmp_path_factory.mktemp("ray") / "log", "--num-cpus=2") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -215,35 +186,6 @@ def test_without_a_package_the_error_says_how_to_install_it(package, target, nam
         ValueError, match=rf"sweep/executor={name} needs {package} .*; pip install 'trainlab\[{name}\]'"
     ):
         construct({"sweep": {"executor": settings}}, "sweep.executor")
-
-
-@pytest.mark.cluster
-def test_jobs_of_a_ray_cluster_that_ends_with_the_sweep_are_not_left(tmp_path):
-    pytest.importorskip("ray")
-    for override, reason in {
-        "sweep.detach=true": "sweep.detach needs a Ray cluster that outlives the sweep",
-        "sweep.executor.on_interrupt=leave": "on_interrupt must be stop or cancel where the cluster ends",
-        "sweep.executor.gpus=1.5": "gpus must be a fraction of one or a whole number",
-        "sweep.executor.address=localhost:1": "no Ray cluster answers at localhost:1",
-    }.items():
-        done = sweep("seed=1,2", "name=study", f"output_dir={tmp_path}", "sweep/executor=ray", override)
-        assert (done.returncode, reason in done.stderr) == (2, True)
-
-
-@pytest.mark.cluster
-def test_a_lost_ray_worker_is_replaced(ray_address, undisturbed, tmp_path):
-    arguments = (*SLOW, "sweep/executor=ray", f"sweep.executor.address={ray_address}", f"output_dir={tmp_path}")
-    process = start(*arguments, FAULTS_SLEEP="0.1")
-    assert eventually(lambda: len(epochs(tmp_path)) == 2, 200)
-    started = json.loads(next(tmp_path.glob("study/.items/*/started.json")).read_text())
-    parent = int(Path(f"/proc/{started['pid']}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(parent, signal.SIGKILL)
-    assert eventually(lambda: not is_process(started), 20)  # it ends with the worker
-    done = process.finish()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "(pid=" not in done.stdout and "raylet" not in done.stdout
-    assert figures(tmp_path / "study") == undisturbed[SLOW]
-    assert sorted(starts(tmp_path).values()) == [1, 1, 2]
 
 
 @pytest.mark.slow

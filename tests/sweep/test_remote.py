@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
 from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor
 from trainlab.sweep.executors.slurm import SlurmExecutor
 from trainlab.sweep.items import ItemFolder, process_of
-from trainlab.sweep.plan import RUN, Item, Job
+from trainlab.sweep.plan import RUN, Item, Job, plan
 from trainlab.sweep.resources import Memory
 from trainlab.sweep.run_items import run_items
 from trainlab.sweep.state import State
@@ -409,3 +410,40 @@ def test_an_item_is_given_up_after_starts_in_which_no_run_of_it_got_further(
     assert _item.run_item(files, about, None, None, None) == 130
     record = files.ended()
     assert (record["cut_short"], record["reason"].startswith("started 4 times")) == (goes_on, not goes_on)
+
+
+@pytest.mark.parametrize(
+    ("here", "mem_gb", "sizes"),
+    [(False, None, [2] * 4), (True, None, [1] * 8), (False, 2, [4] * 2), (True, 2, [4] * 2)],
+)
+def test_items_have_the_memory_of_a_machine_each_or_share_that_of_this_one(here, mem_gb, sizes, tmp_path):
+    """Members take 1/4 GiB, and may take half of the memory: two of 1 GiB, four of 2, one of 1 GiB for two items."""
+    executor = Elsewhere()
+    executor.is_here, executor.mem_gb = here, mem_gb
+    _, memory, _ = executor.capacity([], Memory(host=2**30), 0)
+    jobs = [replace(job, member_bytes=2**28, settings={"a": 1}) for job in jobs_of(tmp_path, *"aaaaaaaa")]
+    assert [len(item.jobs) for item in plan(jobs, None, memory, slots=2)] == sizes
+
+
+SCRIPTS = {"srun": "", "sbatch": 'cp "$1" "$(dirname "$0")/../submitted"; echo Submitted batch job 7'}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "on_gpu", "devices", "asked"),
+    [(0, False, 2, {"cpus": "6"}), (1, False, 1, {"cpus": "3", "gpus": "1"}), (0, True, 2, {"cpus": "6", "gpus": "2"})],
+)
+def test_the_script_of_a_slurm_job_asks_for_what_its_item_needs(gpus, on_gpu, devices, asked, tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    (tmp_path / "bin").mkdir()
+    for name, text in SCRIPTS.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    executor = SlurmExecutor(cpus=3, gpus=gpus)
+    executor.folder, executor._program, executor._slots = tmp_path, Program(tmp_path, print, name="study"), 2
+    (job,) = jobs_of(tmp_path, "a")
+    one = submitted(tmp_path)
+    one.item = Item((replace(job, on_gpu=on_gpu, devices=devices),))
+    assert executor.start([one], [["true"]]) == ["7"]
+    words = re.findall(r"^#SBATCH --(cpus|gpus)-per-\w+=(\d+)$", (tmp_path / "submitted").read_text(), re.MULTILINE)
+    assert dict(words) == asked

@@ -159,12 +159,12 @@ def _items(members: Sequence[Job], most: int | None, solo_reason: str) -> list[I
 
 
 def _room(members: Sequence[Job], memory: Memory, at_once: int) -> int | None:
-    """Number of members that fit in half of the memory of a GPU, or of the host shared by ``at_once`` items."""
+    """Number of members that fit in half of the memory of a GPU, or of the host, which ``at_once`` items may share."""
     free = memory.gpu if members[0].on_gpu else memory.host
     each = max(job.member_bytes for job in members)
     if free is None or not each:
         return None
-    return max(1, free // 2 // (1 if members[0].on_gpu else at_once) // each)
+    return max(1, free // 2 // (1 if members[0].on_gpu or memory.is_of_each else at_once) // each)
 
 
 def _spread(items: Sequence[Item], slots: int) -> list[Item]:

@@ -16,10 +16,12 @@ class Memory:
     Attributes:
         host: of the machine.
         gpu: of the GPU that has least.
+        is_of_each: whether each item has as much of a machine's to itself.
     """
 
     host: int | None = None
     gpu: int | None = None
+    is_of_each: bool = False
 
 
 def host_memory(root: Path = Path("/")) -> int | None:

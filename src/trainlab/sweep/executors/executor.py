@@ -91,7 +91,9 @@ class Executor(ABC, Generic[H]):
 
     @abstractmethod
     def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
-        """Items that run at the same time unless the user says how many, and memory and GPUs of all of them.
+        """Items that run at the same time unless the user says how many, their memory, and the GPUs that they share.
+
+        Those are 0 where each item has GPUs of its own.
 
         Args:
             jobs: of the sweep.

@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from trainlab.sweep.executors.executor import LEAVE, QUEUED, RUNNING, STOP, Ende
 from trainlab.sweep.executors.remote import Remote, RemoteExecutor
 from trainlab.sweep.items import check_executor, is_process, items_of
 from trainlab.sweep.plan import Job
+from trainlab.sweep.resources import Memory
 
 _LOCAL = "local"
 _NAMESPACE = "trainlab"  # of the names of actors
@@ -32,15 +34,25 @@ _ASK_S, _END_S = 2.0, 30.0  # between two questions to Ray; until processes have
 _REACH_S = 10.0  # until the host of a cluster answers
 _STORE_BYTES = 80 * 2**20  # of shared memory; the least that Ray takes, as items use none
 _OF_OTHERS = ("SLURM_", "SRUN_", "SBATCH_", "SUBMITIT_", "RAY_")  # variables that are not an item's
-# Ends with the process that started it, and ignores signals until the program has handlers of its own.
+# Becomes a command that ignores signals until it has handlers of its own. It leaves a process that waits for the end of
+# the actor, however that comes, or of the command, and then ends all processes that the command has started.
 _TIED = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-if os.getppid() != int(sys.argv[1]):
-    sys.exit(1)
+import os, signal, sys
+pipe, group = int(sys.argv[1]), os.getpid()
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        os.closerange(0, pipe)
+        os.read(pipe, 1)
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    os._exit(0)
+os.wait()
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR2):
     signal.signal(number, signal.SIG_IGN)
+os.close(pipe)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 
@@ -71,7 +83,7 @@ class RayExecutor(RemoteExecutor):
         if gpus > 1 and gpus != int(gpus):
             raise ValueError(f"gpus must be a fraction of one or a whole number, got {gpus}; set sweep.executor.gpus")
         self.address, self._gpus_each = address, gpus
-        self._is_local = address == _LOCAL
+        self._is_local = self.is_here = address == _LOCAL
         self.can_leave = not self._is_local
         if self._is_local and on_interrupt == LEAVE:
             raise ValueError(
@@ -87,6 +99,12 @@ class RayExecutor(RemoteExecutor):
         self._names: set[str] = set()  # of actors that have not ended
         self._asked_s, self._answers = 0.0, True
         self._held: list[int] = []  # signals that came while the cluster was being reached
+
+    def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
+        """See `RemoteExecutor`. Several items may share a GPU."""
+        each = min(self._gpus_each or 1, 1)
+        memory = replace(memory, gpu=memory.gpu and int(memory.gpu * each))
+        return super().capacity(jobs, memory, int(gpus / each))
 
     @property
     def at_once(self) -> int:
@@ -276,10 +294,10 @@ class _Process:
         threading.Thread(target=self._run, args=(command, status, log, cwd, given), daemon=True).start()
 
     def interrupt(self) -> None:
-        """Send it SIGINT."""
+        """Send SIGINT to it and to those that it has started."""
         with contextlib.suppress(ProcessLookupError):
             if self._pid is not None:
-                os.kill(self._pid, signal.SIGINT)
+                os.killpg(self._pid, signal.SIGINT)
 
     def leave(self) -> None:
         """End the actor."""
@@ -289,14 +307,24 @@ class _Process:
 
     def _run(self, command: list[str], status: str, log: str, cwd: str, environment: Mapping[str, str]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # Ray blocks some, which it would inherit
-        words = [sys.executable, "-c", _TIED, str(os.getpid()), *command]
+        reading, writing = os.pipe()
+        words = [sys.executable, "-c", _TIED, str(reading), *command]
         try:
             with Path(log).open("ab") as out:
                 process = subprocess.Popen(
-                    words, cwd=cwd, env={**environment}, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+                    words,
+                    cwd=cwd,
+                    env={**environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(reading,),
+                    start_new_session=True,
                 )
+            os.close(reading)
             self._pid = process.pid
             code = process.wait()
+            os.close(writing)
             with contextlib.suppress(OSError):  # the sweep may have removed it, as it knows the end
                 Path(f"{status}.part").write_text(json.dumps(code))
                 Path(f"{status}.part").replace(status)

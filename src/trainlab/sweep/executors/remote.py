@@ -89,11 +89,13 @@ class RemoteExecutor(Executor[Remote]):
     Attributes:
         name: the option of `sweep/executor`.
         queues: whether all items of a detached sweep can be submitted at once.
+        is_here: whether items run on this machine, whose memory and GPUs they share.
     """
 
     shares_clock = False
     can_leave = True
     queues = False
+    is_here = False
     name: str
 
     def __init__(self, cpus: int, mem_gb: float | None, gpus: int, restarts: int, on_interrupt: str) -> None:
@@ -141,8 +143,9 @@ class RemoteExecutor(Executor[Remote]):
 
     def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
         """See `Executor`. Machines of unknown memory are taken for ones like this."""
-        each = memory.host if self.mem_gb is None else int(self.mem_gb * 2**30)
-        return self.at_once, Memory(each and each * self.at_once, memory.gpu), gpus or self.gpus * self.at_once
+        host = memory.host if self.mem_gb is None else int(self.mem_gb * 2**30)
+        is_of_each = self.mem_gb is not None or not self.is_here
+        return self.at_once, Memory(host, memory.gpu, is_of_each), gpus if self.is_here else 0
 
     @property
     def is_settled(self) -> bool:  # type: ignore[override]  # which is writable there

@@ -32,6 +32,7 @@ class SlurmLocalExecutor(SubmititExecutor):
     """
 
     name = "slurm_local"
+    is_here = True
 
     def __init__(
         self,
