@@ -21,10 +21,12 @@ class Finished:
     Attributes:
         output: its standard output.
         peak_bytes: the largest resident set it had.
+        cpu_s: seconds of the processor, of it and of the processes that it has waited for.
     """
 
     output: str
     peak_bytes: int
+    cpu_s: float
 
 
 def run_child(command: Sequence[str | Path], environment: Mapping[str, str]) -> Finished:
@@ -59,4 +61,4 @@ def run_child(command: Sequence[str | Path], environment: Mapping[str, str]) -> 
             raise Failed(lines[-1][:200] if lines else f"exit status {process.returncode}")
         # Linux counts in kilobytes, macOS in bytes.
         unit = 1 if sys.platform == "darwin" else 1024
-        return Finished(out.read(), usage.ru_maxrss * unit)
+        return Finished(out.read(), usage.ru_maxrss * unit, usage.ru_utime + usage.ru_stime)

@@ -108,7 +108,7 @@ class Group:
         """Whether its runs were trained in a population: their times are parts of one measured time, without noise."""
         return any((run.result.time.get("population") or {}).get("members", 1) > 1 for run in self.runs.values())
 
-    @property
+    @cached_property
     def compared(self) -> dict[int, float]:
         """The metric that it is compared by, by seed or fold."""
         return self.of("metrics", self.metrics.compared_by.key)
@@ -141,6 +141,11 @@ class Group:
         found = (run.result.provenance.get("data_digest") for run in self.runs.values())
         return frozenset(str(digest) for digest in found if digest is not None)
 
+    @cached_property
+    def hold_out(self) -> tuple[str, ...]:
+        """What it has for ``HOLD_OUT``."""
+        return tuple(json.dumps(self.settings.get(key)) for key in HOLD_OUT)
+
     @property
     def search(self) -> dict[str, Any] | None:
         """The learning-rate search, if there was one: that of all seeds, or the first of several."""
@@ -169,7 +174,8 @@ def overlaps_of(first: Group, second: Group) -> tuple[float, float]:
 
 def differing_hold_out(groups: Sequence[Group]) -> list[str]:
     """Settings in which the groups differ that choose the images held out for validation."""
-    return [key for key in HOLD_OUT if len({json.dumps(group.settings.get(key)) for group in groups}) > 1]
+    found = zip(HOLD_OUT, *(group.hold_out for group in groups), strict=True)
+    return [key for key, *values in found if len({*values}) > 1]
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:

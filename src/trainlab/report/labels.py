@@ -29,8 +29,11 @@ def names_apart(
         alike = [own for own, name in zip(settings, names, strict=True) if name in twice]
         extra = [key for key in differing_leaves(alike) if key not in keys][:MAX_EXTRA]
         names = [label(run, [*keys, *extra]) for run in firsts]
-    before = [names[:i].count(name) for i, name in enumerate(names)]
-    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, before, strict=True)], extra
+    before: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        names[i] = f"{name} ({before[name] + 1})" if before[name] else name
+        before[name] += 1
+    return names, extra
 
 
 def overrides_by_key(run: Run) -> dict[str, str]:

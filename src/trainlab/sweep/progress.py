@@ -30,7 +30,9 @@ _METRICS, _MAX_COLUMNS = 2, 4  # metrics of a job; of all jobs together
 _GAP, _FIGURE_WIDTH, _STATUS_WIDTH = 2, 7, 17  # characters between columns, of a metric, of "epoch 12/100  34%"
 _REASON_WIDTH = 40  # characters of a reason that say something; all reasons are printed at the end
 _REFRESH_S, _LINES_S = 0.5, 60.0
-_DRAWING = 0.15  # maximal share of a core; a table of hundreds of running jobs reads hundreds of files
+_DRAWING = 0.15  # maximal share of a core
+_MAX_READ = 200  # running jobs whose metrics are read for a drawing, besides those that are shown
+_MAX_STATUSES = 8  # of running jobs, on a line
 _STYLES = {
     **{"completed": "green", "debug": "blue", "pruned": "blue", "failed": "red", "diverged": "red"},
     **{"interrupted": "yellow", "running": "cyan"},
@@ -51,8 +53,10 @@ class Lines:
         """Print how far all are, if that is due."""
         if (now := time.monotonic()) >= self._due:
             self._due = now + _LINES_S
-            running = [_running_status(job, state) for job in state.jobs if job.number in state.started]
-            self.say(how_far(state, now) + (f"; running: {', '.join(dict.fromkeys(running))}" if running else ""))
+            running = _running_statuses(state)
+            more = f" and {len(running) - _MAX_STATUSES} others" if len(running) > _MAX_STATUSES else ""
+            which = f"; running: {', '.join(running[:_MAX_STATUSES])}{more}" if running else ""
+            self.say(how_far(state, now) + which)
 
     def ended(self, job: Job, state: State) -> None:
         """Print the line of a job."""
@@ -90,7 +94,8 @@ class LiveTable:
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
-        self._due = 0.0
+        self._due = self._free = 0.0  # when to draw next, and when at the earliest
+        self._epochs: dict[int, dict[str, Any]] = {}  # metrics of running jobs, those that were read longest ago first
         self._live.start()
 
     def tick(self, state: State) -> None:
@@ -99,11 +104,12 @@ class LiveTable:
             # By the time of the processor: jobs that start at the same time take it away, and the clock would stand.
             begun = time.process_time()
             self._live.update(self.render(state), refresh=True)
-            self._due = now + max(_REFRESH_S, (time.process_time() - begun) / _DRAWING)
+            self._free = now + (time.process_time() - begun) / _DRAWING
+            self._due = max(now + _REFRESH_S, self._free)
 
     def ended(self, job: Job, state: State) -> None:
-        """Refresh the table at the next tick."""
-        self._due = 0.0
+        """Refresh the table at the next tick, unless that takes much time."""
+        self._due = self._free
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
@@ -119,9 +125,9 @@ class LiveTable:
     def render(self, state: State) -> Group:
         """The table as it is now."""
         now, keys = time.monotonic(), [*self._values]
-        running = {job.number: _best_of_epochs(job) for job in state.jobs if job.number in state.started}
-        known = {number: outcome.metrics for number, outcome in state.outcomes.items()} | running
-        shown = shown_jobs(state, self._console.height - 9)
+        shown, running = shown_jobs(state, self._console.height - 9), state.started
+        self._read_epochs(state, shown)
+        known = {number: outcome.metrics for number, outcome in state.outcomes.items()} | self._epochs
         values = [[self._values[key].get(job.number, "") for key in keys] for job in shown]
         figures = [_figures(job, known[job.number]) for job in shown]
         took = [state.took(job.number, now) for job in shown]
@@ -151,6 +157,15 @@ class LiveTable:
         more = [Text(text, style="dim")] if (text := _hidden(state, shown)) else []
         below = ["", how_far(state, now), *filter(None, [self._best(state, known)])]
         return Group("", table, *more, *(Text(line, no_wrap=True, overflow="ellipsis") for line in below))
+
+    def _read_epochs(self, state: State, shown: Sequence[Job]) -> None:
+        """Read the metrics of the best epochs of running jobs: of those shown, and of others in turn."""
+        jobs = {job.number: job for job in state.jobs}
+        self._epochs = {number: of for number, of in self._epochs.items() if number in state.started}
+        others = [*(number for number in state.started if number not in self._epochs), *self._epochs][:_MAX_READ]
+        for number in dict.fromkeys([*others, *(job.number for job in shown if job.number in state.started)]):
+            self._epochs.pop(number, None)
+            self._epochs[number] = _best_of_epochs(jobs[number])
 
     def _room_for_metrics(self, others: Sequence[int]) -> int:
         """How many columns of metrics fit beside columns of such widths."""
@@ -243,6 +258,15 @@ def _best_of_epochs(job: Job) -> dict[str, Any]:
     validated = [row for row in rows if row.get(chosen_by)]
     best = min(validated, key=lambda row: primary.rank(float(row[chosen_by])), default={})
     return {key: float(best[name]) for key, name in names.items() if key in job.metrics and best.get(name)}
+
+
+def _running_statuses(state: State) -> list[str]:
+    """Different texts for running jobs; those of a population are at the same step."""
+    ones: dict[Any, Job] = {}
+    for job in state.jobs:
+        if job.number in state.started:
+            ones.setdefault((state.reports.get(job.number, job.number), job.max_epochs), job)
+    return [*dict.fromkeys(_running_status(job, state) for job in ones.values())]
 
 
 def _running_status(job: Job, state: State) -> str:

@@ -19,7 +19,9 @@ from trainlab.sweep.rebalance import can_be_split, split
 from trainlab.sweep.resources import count_threads
 from trainlab.sweep.state import State, epochs_of
 
-_MEMBERS_S = 1.0  # between two checks of the members of populations
+_CHECK_S = 1.0  # between two checks of the sweep's lease, and of populations that could be split
+# Between two checks of the members of a population: at least, and for each of all members; members checked in a row.
+_MEMBERS_S, _MEMBERS_EACH_S, _MEMBERS_AT_ONCE = 1.0, 0.005, 100
 _GRACE_S = 5.0  # from the second Ctrl-C until processes are killed
 _ANNOUNCEMENTS = (
     "stopping: running jobs are saved after their epoch; press Ctrl-C again to stop now and lose it",
@@ -33,6 +35,7 @@ class _Running:
     started: float | None = None  # by time.monotonic; None while it is queued
     splits: bool = False  # stops after its epoch; the jobs that are left continue in parts
     asked: int = 0  # how often it was asked to stop
+    due: float = 0.0  # when to check its members again, by time.monotonic
 
     @property
     def item(self) -> Item:
@@ -74,12 +77,12 @@ def run_items(
     waiting, running = deque(items), [_Running(submitted) for submitted in attached]
     state.shares_clock = executor.shares_clock
     stopping, deadline = 0, float("inf")  # how often the running items were asked to stop
-    check_members = 0.0
+    check = 0.0  # when, by time.monotonic
     signals: list[int] = []
     warned = Notices(notices)
     with signals_handled(lambda number, _: signals.append(number)):
         while running or (waiting and not stopping and not signals):
-            if time.monotonic() > check_members:
+            if time.monotonic() > check:
                 check_lease(notices)  # another process may have taken this one for dead, and run the sweep
             taken: Sequence[Submitted] = ()
             if waiting and not stopping and not signals:
@@ -94,10 +97,9 @@ def run_items(
                     ended.append((one, status))
                 elif status == RUNNING and one.started is None:
                     _begin(one, state)
-            if time.monotonic() > check_members:
-                check_members = time.monotonic() + _MEMBERS_S
-                for one in running:
-                    _end_members(one, state, watch)
+            _end_members(running, state, watch)
+            if time.monotonic() > check:
+                check = time.monotonic() + _CHECK_S
                 if not waiting and not stopping and not signals:
                     _split(running, executor, state, watch)
             for one, how in ended:
@@ -184,10 +186,19 @@ def _end(one: _Running, how: Ended, state: State, stopped: bool, free: int, watc
     return parts
 
 
-def _end_members(one: _Running, state: State, watch: Watcher) -> None:
-    """Record members of a population that have ended while others continue."""
-    if len(one.item.jobs) == 1:
-        return
+def _end_members(running: Sequence[_Running], state: State, watch: Watcher) -> None:
+    """Record members of populations that have ended while others continue, of those populations that are due."""
+    populations = [one for one in running if len(one.item.jobs) > 1]
+    interval_s = max(_MEMBERS_S, _MEMBERS_EACH_S * sum(len(one.item.jobs) for one in populations))
+    checked, now = 0, time.monotonic()
+    for one in populations:
+        if one.due <= now and checked < _MEMBERS_AT_ONCE:
+            one.due = now + interval_s
+            checked += len(one.item.jobs)
+            _end_members_of(one, state, watch)
+
+
+def _end_members_of(one: _Running, state: State, watch: Watcher) -> None:
     for job in one.item.jobs:
         if job.number in state.started and on_disk(job.folder) != one.submitted.before[job.number]:
             outcome = recorded_outcome(job.folder)

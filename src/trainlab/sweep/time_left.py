@@ -1,7 +1,12 @@
 """How long a running sweep still takes."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from trainlab.sweep.plan import Item
 from trainlab.sweep.state import State, epochs_of
+
+_MAX_GUESSED = 200  # items whose positions are read; others take as long as these
 
 
 def seconds_left(state: State, now: float) -> float | None:
@@ -19,23 +24,34 @@ def seconds_left(state: State, now: float) -> float | None:
         for item in ended
         if not all(state.outcomes[job.number].reason for job in item.jobs)
     ]
-    guesses = [_guess(item, state, now, seconds) for item, seconds in zip(running, passed, strict=True)]
+    every = -(-len(running) // _MAX_GUESSED) or 1
+    guesses = [
+        None if i % every else _guess(item, state, now, seconds)
+        for i, (item, seconds) in enumerate(zip(running, passed, strict=True))
+    ]
     guessed = [(len(i.jobs), guess) for i, guess in zip(running, guesses, strict=True) if guess is not None]
     if not known and not guessed:
         return None
 
+    of_size = _means(guessed) | _means(known)
+    found = known or guessed
+    of_job = sum(seconds for _, seconds in found) / sum(jobs for jobs, _ in found)
+
     def usual(item: Item) -> float:
-        size = len(item.jobs)
-        for found in (known, guessed):
-            if same := [seconds for jobs, seconds in found if jobs == size]:
-                return sum(same) / len(same)
-        found = known or guessed
-        return size * sum(seconds for _, seconds in found) / sum(jobs for jobs, _ in found)
+        return of_size.get(len(item.jobs), len(item.jobs) * of_job)
 
     whole = [usual(item) if guess is None else guess for item, guess in zip(running, guesses, strict=True)]
     left = [max(0.0, seconds - gone) for seconds, gone in zip(whole, passed, strict=True)]
     at_once = min(state.slots, len(running) + len(waiting)) or 1
     return max([*left, (sum(left) + sum(map(usual, waiting))) / at_once])
+
+
+def _means(found: Sequence[tuple[int, float]]) -> dict[int, float]:
+    """Mean seconds of items by their number of jobs."""
+    of_size = defaultdict[int, list[float]](list)
+    for jobs, seconds in found:
+        of_size[jobs].append(seconds)
+    return {jobs: sum(seconds) / len(seconds) for jobs, seconds in of_size.items()}
 
 
 def _guess(item: Item, state: State, now: float, passed: float) -> float | None:
