@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from trainlab.console import Bar, StatusLine, format_duration, output, wrapped
+from trainlab.console import Bar, StatusLine, output, wrapped
 
 
 def test_characters_that_the_output_does_not_have_are_replaced(monkeypatch):
@@ -52,7 +52,3 @@ def test_a_full_bar_has_a_color_that_every_terminal_has(monkeypatch):
     with Bar("epoch 1", 3) as bar:
         bar.update(3)
     assert f"\x1b[32m{'━' * 20}\x1b[0m" in screen.getvalue()
-
-
-def test_durations_have_two_digits_or_so():
-    assert [format_duration(s) for s in (12.4, 59.6, 300, 7190, 8000)] == ["12 s", "1 min", "5 min", "2.0 h", "2.2 h"]

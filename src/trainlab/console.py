@@ -122,14 +122,6 @@ class StatusLine:
 status_line = StatusLine()
 
 
-def format_duration(seconds: float) -> str:
-    """Such as "12 s", "5 min" or "2.1 h"."""
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
 class Bar:
     """A progress bar where there is a terminal; it is gone when it is closed.
 

@@ -16,7 +16,7 @@ from trainlab.config.overrides import (
     quoted,
 )
 from trainlab.config.resolvers import PROJECT
-from trainlab.runs.numbers import short_number
+from trainlab.runs.numbers import format_duration, short_number
 
 
 def test_the_folder_of_a_run_says_what_sets_it_apart():
@@ -70,6 +70,10 @@ def test_equal_numbers_are_one_folder_in_their_short_form():
         == "optim.lr=1e-4,seed=1"
     )
     assert folder_name(["data.root=0.0001"]) == "data.root=0.0001"
+
+
+def test_durations_have_two_digits_or_so():
+    assert [format_duration(s) for s in (12.4, 59.6, 300, 7190, 8000)] == ["12 s", "1 min", "5 min", "2.0 h", "2.2 h"]
 
 
 def test_a_folder_name_is_one_folder():

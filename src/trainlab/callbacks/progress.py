@@ -10,7 +10,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from trainlab.console import Bar, format_duration, on_terminal
+from trainlab.console import Bar, on_terminal
+from trainlab.runs.numbers import format_duration
 from trainlab.training.module import Batch, TaskModule
 from trainlab.training.step_report import StepReport
 from trainlab.validation import check_at_least

@@ -2,10 +2,10 @@
 
 import math
 
-from trainlab.console import format_duration
 from trainlab.report.decision import Decision, format_bound
 from trainlab.report.decisions import Decisions
 from trainlab.report.tables import Cell, Table
+from trainlab.runs.numbers import format_duration
 
 # Of a terminal, where each heading is at most seven characters wide or as wide as its column.
 SHORT_HEADINGS = ("group", "other", "verdict", "by", "95 % interval", "after", "lost", "runs", "time", "more")

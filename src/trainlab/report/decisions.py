@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trainlab.console import format_duration
 from trainlab.report.decision import Competitor, Decision, Rules, compare, count_of_seeds
 from trainlab.report.formatting import format_amount, listed, unit_of_gap
 from trainlab.report.records import read_record
 from trainlab.runs.format import FORMAT, check_format
+from trainlab.runs.numbers import format_duration
 from trainlab.runs.result import Result, is_number
 from trainlab.tasks.metrics import Metric
 from trainlab.tasks.reported import describe_metric, read_metric

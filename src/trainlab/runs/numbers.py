@@ -1,4 +1,4 @@
-"""Numbers as people type them."""
+"""Numbers as people type and read them."""
 
 import re
 from decimal import Decimal
@@ -16,3 +16,11 @@ def short_number(text: str) -> str:
         return plain
     first, *rest = map(str, number.as_tuple().digits)
     return f"{'-' * number.is_signed()}{first}{'.' * bool(rest)}{''.join(rest)}e{number.adjusted()}"
+
+
+def format_duration(seconds: float) -> str:
+    """Such as "12 s", "5 min" or "2.1 h"."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trainlab.config.nearest import with_values
-from trainlab.console import console, format_duration, on_terminal, say, wrapped
+from trainlab.console import console, on_terminal, say, wrapped
 from trainlab.runs.files import read_rows
 from trainlab.runs.fingerprint import training_overrides
-from trainlab.runs.numbers import short_number
+from trainlab.runs.numbers import format_duration, short_number
 from trainlab.runs.result import ENDED, STATUSES, Result
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import Job, labels_by_number
