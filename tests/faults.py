@@ -3,11 +3,13 @@
 ``+callbacks.fault={_target_: faults.Fault, ...}`` for jobs alone, ``data._target_=faults.SlowShapes`` in populations.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -34,6 +36,14 @@ class Fault(Callback):
 
     def _nothing(self):
         pass
+
+    def _wait(self):
+        """In one run of all, the first: until there is the file FAULTS_UNTIL."""
+        until = Path(os.environ["FAULTS_UNTIL"])
+        with contextlib.suppress(FileExistsError):
+            until.with_suffix(".taken").touch(exist_ok=False)
+            while not until.exists():
+                time.sleep(0.05)
 
     def _diverge(self):
         for group in self.trainer.optimizers[0].param_groups:

@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Jobs:
     task_function: TaskFunction
     config: DictConfig
     first: int
-    folders: Sequence[str] | Mapping[int, str] = ()
+    folders: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def sweep_dir(self) -> Path:
@@ -58,16 +58,24 @@ class Jobs:
                 config.hydra.sweep.subdir = self.folders[index]
         return config
 
-    def with_folders(self, job_overrides: Sequence[Sequence[str]], shared: Collection[str] | None = None) -> "Jobs":
+    def with_folders(
+        self,
+        job_overrides: Sequence[Sequence[str]] | Mapping[int, Sequence[str]],
+        shared: Collection[str] | None = None,
+    ) -> "Jobs":
         """The same with `trainlab.config.run_folders.run_folders`, unless the user has said how folders are named.
 
-        ``shared`` are by default the overrides that all jobs have.
+        Args:
+            job_overrides: of all jobs, or by their numbers.
+            shared: by default the overrides that all jobs have.
         """
         subdir = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]  # a mapping
         if not str(subdir).startswith("${folder:"):
             return self
-        shared = shared_overrides(job_overrides) if shared is None else shared
-        return replace(self, folders=run_folders(self.sweep_dir, job_overrides, shared))
+        by_number = numbered(job_overrides)
+        every = [*by_number.values()]
+        names = run_folders(self.sweep_dir, every, shared_overrides(every) if shared is None else shared)
+        return replace(self, folders=dict(zip(by_number, names, strict=True)))
 
     def run(self, overrides: Sequence[str], index: int) -> JobReturn:
         """Run a job in this process."""
@@ -164,6 +172,11 @@ class Jobs:
             *_flags(),
             *{o.lstrip("+~").partition("=")[0]: o for o in settings}.values(),  # where the job's log goes, in any case
         ]
+
+
+def numbered(job_overrides: Sequence[Sequence[str]] | Mapping[int, Sequence[str]]) -> dict[int, Sequence[str]]:
+    """Overrides of jobs by number, from zero unless they are given by number."""
+    return dict(job_overrides if isinstance(job_overrides, Mapping) else enumerate(job_overrides))
 
 
 def _flags() -> list[str]:

@@ -1,9 +1,12 @@
-"""Hyperparameter search: batches of trials, run by the launcher."""
+"""Hyperparameter search: trials, in batches or each as there is room for it, run by the launcher."""
 
+import contextlib
 import shlex
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -11,6 +14,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
 from hydra_plugins.trainlab._jobs import Jobs
@@ -18,14 +22,17 @@ from hydra_plugins.trainlab._sweep import checked, report_on
 from trainlab.cli import SweepFailed
 from trainlab.config.overrides import in_quotes, swept_values
 from trainlab.console import say
+from trainlab.loggers.hyperparameters import pass_swept
 from trainlab.programs import command_words
 from trainlab.runs.fingerprint import is_debug_run, training_overrides
-from trainlab.runs.result import ENDED, Result
+from trainlab.runs.result import Result
 from trainlab.sweep.folder import folder_lock
 from trainlab.sweep.outcome import recorded_outcome
-from trainlab.sweep.plan import Job
+from trainlab.sweep.plan import KEEP, Job
 from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
 from trainlab.sweep.study import Settings, Study, reason_of, status_of
+from trainlab.sweep.study_storage import Database, database_of
+from trainlab.sweep.trials import REQUESTS, Judge, Patience, Trials, record
 from trainlab.tasks.metrics import Metric, key_of
 
 if TYPE_CHECKING:
@@ -35,10 +42,23 @@ _LEASE = ".study.lease"
 _MAX_REASONS = 3  # of failures that are listed
 
 
-def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings, batch: int) -> list[JobReturn]:
+def search(
+    launcher: Launcher,
+    overrides: Sequence[Override],
+    settings: Settings,
+    batch: int | None,
+    database: Database | None,
+) -> list[JobReturn]:
     """Run trials until ``settings.trials`` is reached or all combinations have been tried.
 
-    Results are read from the runs' folders at the end of a batch, so none is lost if this process is killed.
+    Results are read from the runs' folders, so none is lost if this process is killed.
+
+    Args:
+        launcher: of the sweep.
+        overrides: of the command line.
+        settings: of the search.
+        batch: trials that are launched together; None to launch each as soon as there is room for it.
+        database: that the study is stored in; None for a journal in the folder of the sweep.
 
     Raises:
         ValueError: the settings are invalid, or the folder holds another search; no trial was started.
@@ -57,6 +77,10 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
         raise SweepFailed("a search has no plan in advance: results decide what it tries next; leave out sweep.dry_run")
     if launcher.detach:
         raise SweepFailed("a search needs the results of its trials to continue; leave out sweep.detach")
+    if batch is None and launcher.most_together not in (None, 1):
+        raise SweepFailed(
+            f"asynchronous trials are trained solo, got sweep.population={launcher.most_together}; leave it out", 2
+        )
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)
@@ -71,8 +95,37 @@ def search(launcher: Launcher, overrides: Sequence[Override], settings: Settings
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
-    with folder_lock(jobs.sweep_dir, _LEASE, "search"):
-        return _search(Study(jobs.sweep_dir, space, settings), launcher, batch)
+    with folder_lock(jobs.sweep_dir, _LEASE, "search"), _explained(database):
+        study = Study(jobs.sweep_dir, space, settings, database)
+        launcher.shared = study.space.fixed
+        if launcher.retry_failed:
+            study.retry_failed()
+        try:
+            if batch:
+                returns = _in_batches(study, launcher, batch)
+            else:
+                pass_swept([(job.hyperparameters, job.overrides) for job in found])
+                sample = next((job for job in found if job.todo != KEEP), found[0])
+                returns = _as_there_is_room(study, launcher, sample)
+        finally:
+            report_on(study.folders_of(study.trials()), study.folder)
+        _say_best(study)
+        _raise_failures(study)
+        return returns
+
+
+@contextlib.contextmanager
+def _explained(database: Database | None) -> Iterator[None]:
+    """Name the ``database`` in errors of it, and leave out what may be a part of its URL."""
+    try:
+        yield
+    except StorageInternalError as error:
+        if not database:
+            raise
+        reason = database.reason(error)
+        raise SweepFailed(
+            f"the database of {database.variable} does not answer ({reason}); the same command resumes from here"
+        ) from None
 
 
 def _metric_of(objective: str, jobs: Sequence[Job]) -> Metric:
@@ -154,38 +207,75 @@ def _longest(settings: Settings, space: Space) -> int:
     return longest
 
 
-def _search(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobReturn]:
-    launcher.shared = study.space.fixed
-    if launcher.retry_failed:
-        study.retry_failed()
+def _in_batches(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobReturn]:
+    judge, patience = Judge(study), Patience(study)
     returns: list[JobReturn] = []
+    while trials := patience.wait_for(partial(study.next, batch)):
+        by_number = dict(zip((trial.number for trial in trials), study.folders_of(trials), strict=True))
+        launcher.follow = partial(_prune, judge, patience, by_number)
+        try:
+            returns += launcher.launch([_job(study, trial) for trial in trials], trials[0].number)
+        except SweepFailed as failure:
+            if not failure.mistakes:
+                raise
+            for index, message in failure.mistakes.items():
+                study.tell(trials[index], Result("failed", "", [], error={"message": message}))
+            continue
+        finally:
+            patience.say = say
+            patience.wait_for(partial(_record, study, judge))  # runs may have ended, with a result
+            say(study.progress())
+        _check_is_through(study, launcher, {trial.number for trial in trials})
+    return returns
+
+
+def _prune(judge: Judge, patience: Patience, running: Mapping[int, Path], say: Callable[[str], object]) -> None:
+    patience.say = say
+    patience.attempt(partial(judge.look, running))
+
+
+def _record(study: Study, judge: Judge) -> bool:
+    """Record the results in the folders of running trials."""
+    running = study.running()
+    folders = zip((trial.number for trial in running), study.folders_of(running), strict=True)
+    record(study, judge, {number: recorded_outcome(folder) for number, folder in folders})
+    study.write()
+    return True
+
+
+def _as_there_is_room(study: Study, launcher: "ProcessLauncher", sample: Job) -> list[JobReturn]:
+    """Run trials of which each begins when another one has ended; ``sample`` is a job like theirs."""
+    launcher.most_together = 1
+    trials = Trials(study, sample, partial(_job, study))
+    launcher.source, launcher.follow = trials, trials.follow
+    returns: list[JobReturn] = []
+    before = {trial.number for trial in study.trials() if status_of(trial) != "running"}
     try:
-        while trials := study.next(batch):
+        while trials.first():
             try:
-                returns += launcher.launch([_job(study, trial) for trial in trials], trials[0].number)
+                returns += launcher.launch([], 0)
+                break
             except SweepFailed as failure:
                 if not failure.mistakes:
                     raise
-                for index, message in failure.mistakes.items():
-                    study.tell(trials[index], Result("failed", "", [], error={"message": message}))
-                continue
-            finally:
-                running = study.running()  # their runs may have ended, with a result
-                for trial, folder in zip(running, study.folders_of(running), strict=True):
-                    outcome = recorded_outcome(folder)
-                    if outcome.status in ENDED:
-                        study.tell(trial, outcome)
-                study.write()
-                say(study.progress())
-            failed = {trial.number for trial in study.trials() if status_of(trial) in ("diverged", "failed")}
-            stops = launcher.on_failure == "stop" and any(trial.number in failed for trial in trials)
-            if study.running() or stops:
-                raise SweepFailed("a failure stopped the search; the same command resumes from here")
+                trials.refuse(failure.mistakes)
     finally:
-        report_on(study.folders_of(study.trials()), study.folder)
-    _say_best(study)
-    _raise_failures(study)
+        trials.close()
+        say(study.progress())
+    _check_is_through(study, launcher, {trial.number for trial in study.trials()} - before)
     return returns
+
+
+def _check_is_through(study: Study, launcher: "ProcessLauncher", numbers: Collection[int]) -> None:
+    """Raise SweepFailed if a failure, or an interruption, among the trials of such numbers ends the search."""
+    failed = {trial.number for trial in study.trials() if status_of(trial) in ("diverged", "failed")}
+    if launcher.on_failure == "stop" and failed & {*numbers}:
+        raise SweepFailed("a failure stopped the search; the same command resumes from here")
+    if running := study.running():
+        raise SweepFailed(
+            f"{len(running)} trial{'s' * (len(running) > 1)} of the search did not end; the same command resumes from "
+            "here"
+        )
 
 
 def _job(study: Study, trial: FrozenTrial) -> list[str]:
@@ -193,6 +283,9 @@ def _job(study: Study, trial: FrozenTrial) -> list[str]:
     settings = study.settings
     if settings.pruner == "none":
         return study.overrides(trial)
+    if study.database:
+        about = f"{{requests:{in_quotes(str((study.folder / REQUESTS).absolute()))},number:{trial.number}}}"
+        return [*study.overrides(trial), f"sweep.trial={about}"]
     about = f"{{journal:{in_quotes(str(study.journal.absolute()))},number:{trial.number},pruner:{settings.pruner},"
     return [*study.overrides(trial), f"sweep.trial={about}max_epochs:{settings.max_epochs}}}"]
 

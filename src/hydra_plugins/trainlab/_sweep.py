@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import RawArray
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -18,7 +18,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from omegaconf import OmegaConf
 
 import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
-from hydra_plugins.trainlab._jobs import Jobs, describe_error, write_output_to
+from hydra_plugins.trainlab._jobs import Jobs, describe_error, numbered, write_output_to
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
 from trainlab.config.construct import construct
@@ -33,11 +33,12 @@ from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_
 from trainlab.sweep.executors.executor import LEAVE, Executor, Program
 from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.outcome import WAITING
-from trainlab.sweep.plan import Item, Job, plan
+from trainlab.sweep.plan import RUN, Item, Job, plan
 from trainlab.sweep.preview import describe_jobs, describe_plan
 from trainlab.sweep.progress import summary, watcher
 from trainlab.sweep.resources import Memory, gpu_memory, host_memory
 from trainlab.sweep.run_items import run_items
+from trainlab.sweep.source import Source
 from trainlab.sweep.state import State
 from trainlab.tasks.metrics import key_of
 from trainlab.training.length import one_batch_notes
@@ -56,8 +57,12 @@ def launch_trainings(
     reports: bool,
     shared: Collection[str] | None,
     detach: bool = False,
+    source: Source | None = None,
+    follow: Callable[[Callable[[str], object]], object] = lambda say: None,
 ) -> list[JobReturn]:
     """Run all jobs that have not ended; returns one JobReturn per job, in order. Settings: see `ProcessLauncher`.
+
+    With a ``source``, its jobs are run in the place of ``job_overrides``.
 
     Raises:
         SweepFailed: jobs are invalid, or another sweep uses the folder; none was started.
@@ -66,11 +71,13 @@ def launch_trainings(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
     executor = _executor(jobs)
     with sweep_folder_lock(jobs.sweep_dir):
-        jobs = jobs.with_folders(job_overrides, shared)
-        found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
+        given = source.first() if source else numbered(job_overrides)
+        jobs = jobs.with_folders(given, shared)
+        found, gpus, gpu_bytes = checked(jobs, given, retry_failed, most_together != 1)
         same = aliases(found) if reports else {}
         runs = [job for job in found if job.number not in same]
-        pass_swept([(job.hyperparameters, job.overrides) for job in found])
+        if not source:
+            pass_swept([(job.hyperparameters, job.overrides) for job in found])
         program = Program(
             jobs.sweep_dir.absolute(),
             partial(run_jobs, jobs),
@@ -82,8 +89,14 @@ def launch_trainings(
         )
         attached = executor.attach(program, runs)
         submitted = [one.item for one in attached]
-        items, slots, gpus = _planned(executor, runs, at_once, most_together, gpus, gpu_bytes, submitted)
-        state = State(runs, slots, [*submitted, *items])
+        like = [replace(source.sample, todo=RUN)] * source.total if source else runs
+        items, slots, gpus = _planned(executor, runs, at_once, most_together, gpus, gpu_bytes, submitted, like)
+        state = State(runs, slots, [*submitted, *items], source and source.left)
+
+        def more(room: int) -> list[Item] | None:
+            follow(watch.say)
+            return _added(source, room, jobs, shared, state, retry_failed) if source else []
+
         watch = watcher(state)
         program = replace(program, say=watch.say)
         try:
@@ -95,7 +108,7 @@ def launch_trainings(
             if most_together != 1 and len(state.waiting) > 1 and items:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
             with executor.opened(program, slots, gpus) as notices:
-                interrupted = run_items(items, executor, state, notices, on_failure == "stop", watch, attached, detach)
+                interrupted = run_items(items, executor, state, notices, on_failure == "stop", watch, attached, detach, more)
         finally:
             watch.close()
         message = "" if interrupted or detach else _describe_failures(jobs, state)
@@ -110,7 +123,28 @@ def launch_trainings(
     if detach:
         say(f"{summary(state)}; {_same_command(jobs)} shows how far they are, with sweep.detach=false until they end")
     failure = SweepFailed(message, is_said=reports)
-    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in found}, failure, detach)
+    every = found if source is None else state.jobs
+    return _returns(jobs, state, {job: same.get(job.number, job.number) for job in every}, failure, detach)
+
+
+def _added(
+    source: Source, room: int, jobs: Jobs, shared: Collection[str] | None, state: State, retry_failed: bool
+) -> list[Item] | None:
+    """Items of new jobs of a ``source``, which are added to the sweep; None if it is to be asked again."""
+    new = source.more(room, state.outcomes)
+    if not new:
+        return None if new is None else []
+    cast(dict[int, str], jobs.folders).update(jobs.with_folders(new, shared).folders)
+    try:
+        found, *_ = checked(jobs, new, retry_failed, measure=False, shows=False)
+    except SweepFailed as failure:
+        if not failure.mistakes:
+            raise
+        source.refuse(failure.mistakes)
+        return None
+    items = plan(found, most=1)
+    state.add(found, items)
+    return items
 
 
 def print_plan(
@@ -157,34 +191,44 @@ def _planned(
     gpus: int,
     gpu_bytes: int | None,
     submitted: Sequence[Item] = (),
+    like: Sequence[Job] | None = None,
 ) -> tuple[list[Item], int, int]:
-    """The items of the jobs that are in none yet, how many run at the same time at most, and the GPUs of all."""
-    slots, memory, gpus = executor.capacity(runs, Memory(host_memory(), gpu_bytes), gpus)
+    """The items of the jobs that are in none yet, how many run at the same time at most, and the GPUs of all.
+
+    ``like`` are the jobs by which the latter two are decided, if more are to come.
+    """
+    slots, memory, gpus = executor.capacity(like or runs, Memory(host_memory(), gpu_bytes), gpus)
     taken = {job.number for item in submitted for job in item.jobs}
     left = [job for job in runs if job.number not in taken]
     return plan(left, most_together, memory, at_once or slots, gpus), at_once or slots, gpus
 
 
 def checked(
-    jobs: Jobs, job_overrides: Sequence[Sequence[str]], retry_failed: bool, measure: bool
+    jobs: Jobs,
+    job_overrides: Sequence[Sequence[str]] | Mapping[int, Sequence[str]],
+    retry_failed: bool,
+    measure: bool,
+    shows: bool = True,
 ) -> tuple[list[Job], int, int | None]:
-    """All jobs, the number of GPUs and, with ``measure``, their memory.
+    """All jobs, the number of GPUs and, with ``measure``, their memory. ``shows``: how far it is, on a terminal.
 
     Runs in other processes, as this one must not initialize torch.
 
     Raises:
         SweepFailed: jobs are invalid.
     """
-    numbers = range(len(job_overrides))
+    by_number = numbered(job_overrides)
+    numbers = [*by_number]
     ways = max(1, min(count_cores(), len(numbers) // _JOBS_PER_CHECK))
     made = RawArray("q", ways)  # jobs that each process has checked: 0.1 to 0.2 s per job
     checks = [
-        partial(_check, jobs, job_overrides, numbers[i::ways], retry_failed, measure, partial(_count, made, i))
+        partial(_check, jobs, by_number, numbers[i::ways], retry_failed, measure, partial(_count, made, i))
         for i in range(ways)
     ]
 
     def show() -> None:
-        status_line.show(f"composing and checking {len(numbers)} jobs: {sum(made)} done")
+        if shows:
+            status_line.show(f"composing and checking {len(numbers)} jobs: {sum(made)} done")
 
     found: list[Job] = []
     mistakes: dict[int, str] = {}
@@ -198,12 +242,14 @@ def checked(
         measured += [gpu_bytes] if gpu_bytes is not None else []
         mistakes |= {number: message for number, (_, message) in wrong.items()}
         statuses |= {status for status, _ in wrong.values()}
-    status_line.clear()
+    if shows:
+        status_line.clear()
     found.sort(key=lambda job: job.number)
     same = aliases(found)
     mistakes |= same_folders([job for job in found if job.number not in same])
     if mistakes:
-        raise SweepFailed(describe_mistakes(mistakes, job_overrides), max(statuses, default=2), mistakes)
+        places = {numbers.index(number): message for number, message in mistakes.items()}
+        raise SweepFailed(describe_mistakes(places, [*by_number.values()]), max(statuses, default=2), mistakes)
     return found, gpus, max(measured, default=None)  # every check uses some memory itself
 
 
@@ -216,7 +262,7 @@ def _count(made: Any, i: int) -> None:
 
 def _check(
     jobs: Jobs,
-    job_overrides: Sequence[Sequence[str]],
+    job_overrides: Mapping[int, Sequence[str]],
     numbers: Sequence[int],
     retry_failed: bool,
     measure: bool,

@@ -1,9 +1,9 @@
 """The launcher as Hydra sees it. Imported at every start, so what takes time is imported at the launch."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -16,6 +16,9 @@ from trainlab.console import say, status_line
 from trainlab.ranks import count_processes, starter
 from trainlab.runs.numbers import short_number
 
+if TYPE_CHECKING:
+    from trainlab.sweep.source import Source
+
 _MAX_VALUES = 8  # of a setting that are listed
 
 
@@ -26,6 +29,8 @@ class ProcessLauncher(Launcher):
         reports: whether each launch of trainings ends with a table and a report. A sweeper that launches again and
             again makes its own at the end.
         shared: overrides that jobs of all launches have, after which no folder is named; None for those of one launch.
+        source: of the jobs of a launch, in the place of those that it is given.
+        follow: called again and again while jobs run, with what prints a line.
 
     Args:
         jobs: that run at the same time; "auto" for one per GPU or core, and for one where jobs are no trainings.
@@ -64,6 +69,8 @@ class ProcessLauncher(Launcher):
         self.most_together = _most_together(population)
         self.reports, self.dry_run, self.detach = True, dry_run, detach
         self.shared: Collection[str] | None = None
+        self.source: "Source | None" = None
+        self.follow: Callable[[Callable[[str], object]], object] = lambda say: None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives.
@@ -106,6 +113,8 @@ class ProcessLauncher(Launcher):
             reports=self.reports,
             shared=self.shared,
             detach=self.detach,
+            source=self.source,
+            follow=self.follow,
         )
 
 

@@ -23,6 +23,8 @@ class OptunaSweeper(BasicSweeper):
         sampler: tpe or random.
         seed: of the sampler.
         batch: trials that are launched together; "auto" for 8.
+        asynchronous: whether each trial is launched as soon as there is room for it, whatever the others do.
+        storage: of the study: "journal", or "env:NAME" for a database of which that environment variable has the URL.
         pruner: none, median or hyperband.
         objective: a metric of the task; by default its primary one.
         max_epochs: of a trial, which Hyperband divides.
@@ -35,6 +37,8 @@ class OptunaSweeper(BasicSweeper):
         sampler: str = "tpe",
         seed: int = 1,
         batch: int | str = "auto",
+        asynchronous: bool = False,
+        storage: str = "journal",
         pruner: str = "none",
         objective: str = "val/loss",
         max_epochs: int | None = None,
@@ -52,7 +56,12 @@ class OptunaSweeper(BasicSweeper):
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, got {seed!r}; set sweep.seed")
         self.settings = trials, sampler, seed, pruner, max_epochs or -1, objective
-        self.batch = _BATCH if isinstance(batch, str) else batch
+        if not isinstance(asynchronous, bool):
+            raise ValueError(f"asynchronous must be true or false, got {asynchronous!r}; set sweep.asynchronous")
+        if asynchronous and batch != "auto":
+            raise ValueError(f"asynchronous trials have no batches, got {batch!r}; leave out sweep.batch")
+        self.batch = None if asynchronous else _BATCH if isinstance(batch, str) else batch
+        self.storage = storage
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Search; returns what the trials' runs returned.
@@ -66,10 +75,11 @@ class OptunaSweeper(BasicSweeper):
             raise SweepFailed(f"a search tries settings with one seed, got {AUTO}; set a number, such as seed=1", 2)
         _require_optuna()
         with gc_paused():
-            from hydra_plugins.trainlab._search import Settings, search
+            from hydra_plugins.trainlab._search import Settings, database_of, search
+        database = database_of(str(self.storage))
         assert self.hydra_context is not None and self.launcher is not None
         overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)
-        return search(self.launcher, overrides, Settings(*self.settings), self.batch)
+        return search(self.launcher, overrides, Settings(*self.settings), self.batch, database)
 
 
 def _require_optuna() -> None:

@@ -5,12 +5,16 @@ appends.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.study import load_study
+from optuna.study import Study, load_study
+from optuna.trial import FrozenTrial
 
+from trainlab.callbacks.prune_request import can_be_pruned
 from trainlab.runs.optuna_storage import STUDY, open_journal, trial_id
 from trainlab.training.progress import progress_of
 
@@ -20,8 +24,15 @@ _PRUNED = "pruned_after"  # epochs; of a trial
 def make_pruner(name: str, max_epochs: int) -> BasePruner:
     """Optuna's pruner of this name with its defaults; Hyperband's brackets depend on ``max_epochs``."""
     if name == "hyperband":
-        return HyperbandPruner(min_resource=1, max_resource=max_epochs)
+        return _Hyperband(min_resource=1, max_resource=max_epochs)
     return MedianPruner() if name == "median" else NopPruner()
+
+
+class _Hyperband(HyperbandPruner):
+    """Whose brackets do not depend on the name of the study, of which a database has many."""
+
+    def _get_bracket_id(self, study: Study, trial: FrozenTrial) -> int:
+        return super()._get_bracket_id(cast(Study, SimpleNamespace(study_name=STUDY)), trial)
 
 
 class Pruning(Callback):
@@ -64,7 +75,7 @@ class Pruning(Callback):
         epochs, ends = trainer.current_epoch + 1, trainer.should_stop
         if trainer.is_global_zero and progress.epoch_is_whole and self._objective in progress.val_metrics:
             self._report(
-                epochs, progress.val_metrics[self._objective], may_prune=not ends and _can_be_pruned(trainer, epochs)
+                epochs, progress.val_metrics[self._objective], may_prune=not ends and can_be_pruned(trainer, epochs)
             )
         self._stop(trainer, trainer.is_global_zero and not ends and 0 < self._pruned_after() <= epochs)
 
@@ -83,8 +94,3 @@ class Pruning(Callback):
         if trainer.strategy.reduce_boolean_decision(here, all=False):
             self.pruned = trainer.should_stop = True
 
-
-def _can_be_pruned(trainer: Trainer, epochs: int) -> bool:
-    """Whether ``epochs`` are fewer than `max_epochs` and at least `min_epochs`."""
-    limit = trainer.max_epochs or -1
-    return (limit < 0 or epochs < limit) and epochs >= (trainer.min_epochs or 0)

@@ -1,6 +1,7 @@
 """What a config stands for: the objects of one run, checked against each other."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -16,6 +17,7 @@ from trainlab import ranks
 from trainlab.callbacks import BestAndLast, EpochLog, StopOnInterrupt
 from trainlab.callbacks.end_in_time import EndInTime
 from trainlab.callbacks.progress import StepReporter
+from trainlab.callbacks.prune_request import PruneOnRequest
 from trainlab.config.construct import Config, construct, target_of
 from trainlab.config.learners import Learner
 from trainlab.config.module_settings import has_own_module
@@ -93,10 +95,8 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
         callbacks.append(StepReporter())
     if options["max_time"] not in (None, ""):
         callbacks.append(_timer(options["max_time"]))
-    if config["sweep"]["trial"]:
-        from trainlab.callbacks.pruning import Pruning  # which needs Optuna
-
-        callbacks.append(Pruning(**config["sweep"]["trial"], objective=config["sweep"]["objective"]))
+    if trial := config["sweep"]["trial"]:
+        callbacks.append(_pruning(trial, config["sweep"]["objective"]))
     if ending.is_watched:
         callbacks.append(EndInTime(context.stop, learner.whole_epochs))
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
@@ -112,6 +112,15 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     checkpoint.about["total_steps"] = total_steps = learner.check(trainer)
     of_run = cast(TrainingData, learner.data)
     return Parts(of_run, learner, callbacks, loggers, trainer, checkpoint, epochs, interrupt, total_steps)
+
+
+def _pruning(trial: Mapping[str, Any], objective: str) -> Callback:
+    """Ends a trial of a search early."""
+    if "requests" in trial:
+        return PruneOnRequest(**trial)
+    from trainlab.callbacks.pruning import Pruning  # which needs Optuna
+
+    return Pruning(**trial, objective=objective)
 
 
 def _timer(max_time: Any) -> Timer:

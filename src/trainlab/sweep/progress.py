@@ -43,8 +43,8 @@ class Lines:
     """One line for each job that has ended, and now and then one for all."""
 
     def __init__(self, state: State) -> None:
-        self._labels = labels_by_number(state.jobs)
-        self._places = {job.number: f"{i}/{len(state.jobs)}" for i, job in enumerate(state.jobs, 1)}
+        self._labels: dict[int, str] = {}
+        self._places: dict[int, str] = {}
         self._due = time.monotonic() + _LINES_S
         if len(state.waiting) < len(state.jobs):
             self.say(summary(state) + " at the start")
@@ -60,6 +60,9 @@ class Lines:
 
     def ended(self, job: Job, state: State) -> None:
         """Print the line of a job."""
+        if len(self._labels) != len(state.jobs):  # at the start, and where some were added
+            self._labels = labels_by_number(state.jobs)
+            self._places = {job.number: f"{i}/{state.total}" for i, job in enumerate(state.jobs, 1)}
         outcome = state.outcomes[job.number]
         place, took = self._places[job.number], format_duration(state.took(job.number, time.monotonic()) or 0.0)
         share = state.share(job.number)
@@ -86,9 +89,10 @@ class LiveTable:
     """
 
     def __init__(self, state: State, console: Console) -> None:
-        self._values, self._console = differing_values(state.jobs), console
-        self._metrics = [*dict.fromkeys(metric for job in state.jobs for metric in job.metrics.ranked[:_METRICS])]
-        self._labels = labels_by_number(state.jobs)
+        self._console = console
+        self._labels: dict[int, str] = {}
+        self._values: dict[str, dict[int, str]] = {}
+        self._metrics: list[Metric] = []
         # No refresh thread: jobs are forked, and locks of a thread would stay locked in them. Output is not
         # redirected, as jobs would inherit that, too.
         self._live = Live(
@@ -124,6 +128,9 @@ class LiveTable:
 
     def render(self, state: State) -> Group:
         """The table as it is now."""
+        if len(self._labels) != len(state.jobs):  # at the start, and where some were added
+            self._labels, self._values = labels_by_number(state.jobs), differing_values(state.jobs)
+            self._metrics = [*dict.fromkeys(metric for job in state.jobs for metric in job.metrics.ranked[:_METRICS])]
         now, keys = time.monotonic(), [*self._values]
         shown, running = shown_jobs(state, self._console.height - 9), state.started
         self._read_epochs(state, shown)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def run_items(
     watch: Watcher,
     attached: Sequence[Submitted] = (),
     detach: bool = False,
+    more: Callable[[int], Sequence[Item] | None] = lambda room: (),
 ) -> bool:
     """Run ``items`` in order, and record the outcomes of their jobs in ``state``.
 
@@ -67,6 +68,8 @@ def run_items(
         watch: shows the progress.
         attached: items that have been submitted before.
         detach: whether to return once all are submitted for which there is room.
+        more: returns further items, given for how many there is room; None if it is to be asked again. Called in every
+            round until the sweep stops.
 
     Returns:
         Whether the sweep was interrupted.
@@ -81,7 +84,13 @@ def run_items(
     signals: list[int] = []
     warned = Notices(notices)
     with signals_handled(lambda number, _: signals.append(number)):
-        while running or (waiting and not stopping and not signals):
+        while True:
+            added: Sequence[Item] | None = ()
+            if not stopping and not signals:
+                added = more(max(0, state.slots - len(running) - len(waiting)))
+                waiting += added or ()
+            if not running and added is not None and (not waiting or stopping or signals):
+                break
             if time.monotonic() > check:
                 check_lease(notices)  # another process may have taken this one for dead, and run the sweep
             taken: Sequence[Submitted] = ()

@@ -17,6 +17,7 @@ class State:
 
     Attributes:
         jobs: all jobs.
+        total: number of jobs in the end; more than there are, where results decide about further ones.
         items: items of the jobs to run.
         outcomes: outcomes by job number; WAITING before and during a run.
         begun: epochs trained before the start, by number of running job.
@@ -27,15 +28,12 @@ class State:
         shares_clock: whether the times in these are by the clock of this machine.
     """
 
-    def __init__(self, jobs: Sequence[Job], slots: int, items: Sequence[Item] | None = None) -> None:
-        self.jobs, self.slots = jobs, slots
-        self.items = [Item((job,)) for job in jobs if job.todo != KEEP] if items is None else items
-        self.outcomes = {
-            job.number: recorded_outcome(folder_of_result(job.folder, job.fingerprint))
-            if job.todo == KEEP
-            else Result(WAITING, "", [])
-            for job in jobs
-        }
+    def __init__(
+        self, jobs: Sequence[Job], slots: int, items: Sequence[Item] | None = None, total: int | None = None
+    ) -> None:
+        self.jobs, self.slots, self.total = [*jobs], slots, total or len(jobs)
+        self.items = [*([Item((job,)) for job in jobs if job.todo != KEEP] if items is None else items)]
+        self.outcomes = {job.number: _outcome_before(job) for job in jobs}
         self.begun: dict[int, int] = {}
         self.started: dict[int, float] = {}
         self.seconds: dict[int, float] = {}
@@ -49,6 +47,12 @@ class State:
         """Jobs that have not started."""
         waits = (job for job in self.jobs if self.outcomes[job.number].status == WAITING)
         return [job for job in waits if job.number not in self.started]
+
+    def add(self, jobs: Sequence[Job], items: Sequence[Item]) -> None:
+        """Add jobs, and the items of those to run."""
+        self.jobs += jobs
+        self.items += items
+        self.outcomes |= {job.number: _outcome_before(job) for job in jobs}
 
     def left_of(self, item: Item) -> list[Job]:
         """Jobs of a running item that have not ended."""
@@ -90,6 +94,13 @@ class State:
         """Seconds of an ended job as its share of a population; None of a solo job."""
         time = self.outcomes[number].time
         return time.get("total_s") if "population" in time else None
+
+
+def _outcome_before(job: Job) -> Result:
+    """Before the sweep runs a job."""
+    if job.todo == KEEP:
+        return recorded_outcome(folder_of_result(job.folder, job.fingerprint))
+    return Result(WAITING, "", [])
 
 
 def epochs_of(job: Job) -> int:

@@ -24,13 +24,13 @@ from trainlab.config.run_folders import run_folders
 from trainlab.runs.files import write_json
 from trainlab.runs.fingerprint import as_typed, training_overrides
 from trainlab.runs.format import FORMAT, check_format
-from trainlab.runs.optuna_storage import STUDY, mend_journal, open_journal, trial_id
+from trainlab.runs.optuna_storage import trial_id
 from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.space import Dimension, Space, describe, rounded
+from trainlab.sweep.study_storage import JOURNAL, SUMMARY, Database, has_study, open_storage
 from trainlab.tasks.metrics import METRICS, Metric
 from trainlab.tasks.reported import describe_metric
 
-JOURNAL, SUMMARY = "study.journal", "study.json"
 _MAX_DRAWS = 100  # attempts to sample new params
 _TOP, _TOP_TRIALS = 0.1, 5  # share and minimal number of the best trials for the importance
 # User attributes of a trial: status and reason of its run, that it is dropped, the failed trial that it replaces.
@@ -61,30 +61,30 @@ class Settings:
 
 
 class Study:
-    """The study in a folder; only one process may use it at a time.
+    """The study of the sweep in a folder; only one process may use it at a time.
 
     Args:
         folder: folder of the sweep, with the journal.
         space: search space.
         settings: settings of the search.
+        database: that the study is stored in; None for a journal.
 
     Raises:
-        ValueError: the journal is damaged, or of another search.
+        ValueError: the journal is damaged, the database cannot be used, or it is another search.
     """
 
-    def __init__(self, folder: Path, space: Space, settings: Settings) -> None:
+    def __init__(self, folder: Path, space: Space, settings: Settings, database: Database | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.folder, self.space, self.settings = folder, space, settings
+        self.folder, self.space, self.settings, self.database = folder, space, settings, database
         self.journal = folder / JOURNAL
-        mend_journal(self.journal)
-        self._storage = open_journal(self.journal)
+        self._storage, self._name = open_storage(folder, database)
         self.metric = settings.metric
         direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
-        if not self._storage.get_all_studies():
-            optuna.create_study(storage=self._storage, study_name=STUDY, direction=direction)
+        if not has_study(self._storage, self._name):
+            optuna.create_study(storage=self._storage, study_name=self._name, direction=direction)
         self._study = optuna.load_study(
             storage=self._storage,
-            study_name=STUDY,
+            study_name=self._name,
             pruner=make_pruner(settings.pruner, settings.max_epochs),
         )
         about = {"format": FORMAT, "objective": settings.objective, "space": describe_space(space)}
@@ -92,9 +92,7 @@ class Study:
             for key in about.keys() - self._study.user_attrs.keys():
                 self._study.set_user_attr(key, about[key])
         self._check_is_same(about)
-        for trial in self.running():
-            if trial.params.keys() != self.space.dimensions.keys():  # killed while it was sampled
-                self._drop(trial.number)
+        self.drop_unsampled()
 
     def _check_is_same(self, about: Mapping[str, Any]) -> None:
         """Raise ValueError if the study is of another format, or another search than ``about`` describes."""
@@ -102,7 +100,8 @@ class Study:
         try:
             check_format(found.get("format", 1))
         except ValueError as error:
-            raise ValueError(f"{self.journal} {error}; set another name=") from None
+            place = f"the study {self._name}" if self.database else self.journal
+            raise ValueError(f"{place} {error}; set another name=") from None
         for key, by in (("objective", "by"), ("space", "over")):
             if found.get(key) != about[key]:
                 way_out = f", or sweep.objective={found.get(key)}" * (key == "objective")
@@ -129,6 +128,16 @@ class Study:
             all(self._ask() for _ in range(room))  # until nothing new is left
         return self.running()
 
+    def ask(self) -> bool:
+        """Start a new trial, which is then running. Returns whether there was one left to try."""
+        return len(self.trials()) < self.settings.trials and self._ask()
+
+    def drop_unsampled(self) -> None:
+        """Drop trials that this process, or one before, did not sample to the end."""
+        for trial in self.running():
+            if trial.params.keys() != self.space.dimensions.keys():
+                self._drop(trial.number)
+
     def retry_failed(self) -> None:
         """Enqueue failed trials again, as new trials with the same values."""
         for trial in self.trials():
@@ -137,6 +146,8 @@ class Study:
 
     def tell(self, trial: FrozenTrial, outcome: Result) -> None:
         """Record the outcome of a trial. Without a finite objective it counts as failed."""
+        if self._storage.get_trial(trial._trial_id).state.is_finished():
+            return  # a database has taken it without an answer
         status, reason = outcome.status, outcome.reason
         value = outcome.metrics.get(self.metric.key, math.nan)
         if status in ("completed", "debug") and not math.isfinite(value):
@@ -147,6 +158,15 @@ class Study:
             self._study.tell(trial.number, value)
         else:
             self._study.tell(trial.number, state=TrialState.PRUNED if status == "pruned" else TrialState.FAIL)
+
+    def judge(self, number: int, values: Mapping[int, float]) -> bool:
+        """Record the objective of a running trial by epochs; returns whether the pruner ends it after one of them."""
+        id_, is_pruned = trial_id(self._storage, number, self._name), False
+        known = self._storage.get_trial(id_).intermediate_values
+        for epochs in sorted(values.keys() - known.keys()):
+            self._storage.set_trial_intermediate_value(id_, epochs, values[epochs])
+            is_pruned |= self._study.pruner.prune(self._study, self._storage.get_trial(id_))
+        return is_pruned
 
     def best(self) -> FrozenTrial | None:
         """The completed trial with the best objective."""
@@ -227,7 +247,7 @@ class Study:
         self._study.tell(number, state=TrialState.FAIL)
 
     def _note(self, number: int, key: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial_id(self._storage, number), key, value)
+        self._storage.set_trial_user_attr(trial_id(self._storage, number, self._name), key, value)
 
     def _summary(self, trial: FrozenTrial, folder: Path) -> dict[str, Any]:
         return {
