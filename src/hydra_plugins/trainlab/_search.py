@@ -31,7 +31,7 @@ from trainlab.sweep.outcome import recorded_outcome
 from trainlab.sweep.plan import KEEP, Job
 from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
 from trainlab.sweep.study import Settings, Study, reason_of, status_of
-from trainlab.sweep.study_storage import Database, database_of
+from trainlab.sweep.study_storage import Database
 from trainlab.sweep.trials import REQUESTS, Judge, Patience, Trials, record
 from trainlab.tasks.metrics import Metric, key_of
 

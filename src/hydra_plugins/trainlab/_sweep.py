@@ -91,7 +91,7 @@ def launch_trainings(
         submitted = [one.item for one in attached]
         like = [replace(source.sample, todo=RUN)] * source.total if source else runs
         items, slots, gpus = _planned(executor, runs, at_once, most_together, gpus, gpu_bytes, submitted, like)
-        state = State(runs, slots, [*submitted, *items], source and source.left)
+        state = State(runs, slots, [*submitted, *items], source.left if source else None)
 
         def more(room: int) -> list[Item] | None:
             follow(watch.say)
@@ -108,7 +108,9 @@ def launch_trainings(
             if most_together != 1 and len(state.waiting) > 1 and items:
                 watch.say(describe_plan(items, runs, min(slots, len(items))))
             with executor.opened(program, slots, gpus) as notices:
-                interrupted = run_items(items, executor, state, notices, on_failure == "stop", watch, attached, detach, more)
+                interrupted = run_items(
+                    items, executor, state, notices, on_failure == "stop", watch, attached, detach, more
+                )
         finally:
             watch.close()
         message = "" if interrupted or detach else _describe_failures(jobs, state)

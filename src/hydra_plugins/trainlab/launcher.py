@@ -69,7 +69,7 @@ class ProcessLauncher(Launcher):
         self.most_together = _most_together(population)
         self.reports, self.dry_run, self.detach = True, dry_run, detach
         self.shared: Collection[str] | None = None
-        self.source: "Source | None" = None
+        self.source: Source | None = None
         self.follow: Callable[[Callable[[str], object]], object] = lambda say: None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

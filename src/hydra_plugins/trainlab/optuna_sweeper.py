@@ -75,7 +75,8 @@ class OptunaSweeper(BasicSweeper):
             raise SweepFailed(f"a search tries settings with one seed, got {AUTO}; set a number, such as seed=1", 2)
         _require_optuna()
         with gc_paused():
-            from hydra_plugins.trainlab._search import Settings, database_of, search
+            from hydra_plugins.trainlab._search import Settings, search
+            from trainlab.sweep.study_storage import database_of
         database = database_of(str(self.storage))
         assert self.hydra_context is not None and self.launcher is not None
         overrides = parse_overrides([*self._parse_config(), *arguments], self.hydra_context.config_loader)

@@ -1,7 +1,7 @@
 """Pruning of a trial by the process of its search, where the study is in a database that the trial does not know.
 
-That process reads the `metrics.csv` of the trials, and asks those to stop that its pruner ends: by a file in a folder of
-the search, named after the number of the trial.
+That process reads the `metrics.csv` of the trials, and asks those to stop that its pruner ends: by a file that is named
+after the number of the trial, in a folder of the search.
 """
 
 import os

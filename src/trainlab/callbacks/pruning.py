@@ -93,4 +93,3 @@ class Pruning(Callback):
         """Stop all processes if this one decides."""
         if trainer.strategy.reduce_boolean_decision(here, all=False):
             self.pruned = trainer.should_stop = True
-

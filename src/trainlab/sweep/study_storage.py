@@ -1,4 +1,4 @@
-"""Where the study of a search is stored: in a journal, or in a database, of whose URL no file and no message has a part.
+"""Where the study of a search is stored: in a journal, or in a database, whose password is in no file or message.
 
 Needs Optuna, so only searches import it.
 """

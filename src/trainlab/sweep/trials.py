@@ -37,7 +37,8 @@ class Patience:
     """
 
     def __init__(self, study: Study) -> None:
-        self._study, self.say = study, say
+        self._study = study
+        self.say: Callable[[str], object] = say
         self._due, self._is_away = -math.inf, False
 
     def attempt(self, work: Callable[[], T]) -> T | None:
