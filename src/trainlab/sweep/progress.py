@@ -214,7 +214,7 @@ def how_far(state: State, now: float) -> str:
         "waiting": statuses.count(WAITING),
         "failed": sum(outcome.failed for outcome in state.outcomes.values()),
     }
-    done = f"{sum(map(statuses.count, ENDED))} of {len(state.jobs)} done"
+    done = f"{sum(map(statuses.count, ENDED))} of {state.total} done"
     left = seconds_left(state, now)
     parts = [done, *(f"{count} {status}" for status, count in counts.items() if count)]
     return ", ".join(parts) + (f"; about {format_duration(left)} left" if left else "")

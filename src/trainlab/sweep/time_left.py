@@ -42,8 +42,10 @@ def seconds_left(state: State, now: float) -> float | None:
 
     whole = [usual(item) if guess is None else guess for item, guess in zip(running, guesses, strict=True)]
     left = [max(0.0, seconds - gone) for seconds, gone in zip(whole, passed, strict=True)]
-    at_once = min(state.slots, len(running) + len(waiting)) or 1
-    return max([*left, (sum(left) + sum(map(usual, waiting))) / at_once])
+    to_be_added = state.total - len(state.jobs)  # solo
+    at_once = min(state.slots, len(running) + len(waiting) + to_be_added) or 1
+    further = sum(map(usual, waiting)) + to_be_added * of_size.get(1, of_job)
+    return max([*left, (sum(left) + further) / at_once])
 
 
 def _means(found: Sequence[tuple[int, float]]) -> dict[int, float]:
