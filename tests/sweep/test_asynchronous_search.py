@@ -292,7 +292,7 @@ def test_what_failed_is_tried_again_and_a_failure_may_stop_the_search(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_saves_trials_and_the_same_command_resumes(tmp_path):
-    arguments = (*SEARCH, LR, FAULT, "sweep.trials=4", "sweep.jobs=2", f"output_dir={tmp_path}")
+    arguments = (*SEARCH, LR, FAULT, "sweep.trials=4", "sweep.jobs=2", "trainer.max_epochs=8", f"output_dir={tmp_path}")
     process = start(*arguments, FAULTS_SLEEP="0.1")
     assert eventually(lambda: [*tmp_path.glob("study/*/metrics.csv")])
     process.send(signal.SIGINT)

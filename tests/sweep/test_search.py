@@ -154,7 +154,8 @@ def results_of(folder):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_it_has_and_nobody_else_gets_in_meanwhile(tmp_path):
-    arguments = (*SEARCH, *SPACE[:1], FAULT, "sweep.trials=4", "sweep.batch=2", f"output_dir={tmp_path}")
+    trials = ("sweep.trials=4", "sweep.batch=2", "trainer.max_epochs=8")
+    arguments = (*SEARCH, *SPACE[:1], FAULT, *trials, f"output_dir={tmp_path}")
     process = start(*arguments, FAULTS_SLEEP="0.1")
     folder = tmp_path / "study"
     assert eventually(lambda: len(list(folder.glob("*/metrics.csv"))) == 1)
