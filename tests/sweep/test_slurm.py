@@ -121,7 +121,7 @@ def test_jobs_that_are_preempted_before_they_can_save_start_again(undisturbed, t
 def test_jobs_that_reach_their_time_limit_are_continued(undisturbed, tmp_path):
     """SLURM sends the warning up to 30 s earlier than it is told to, and looks at limits every 30 s."""
     limits = ("sweep.executor.time_min=1", "sweep.executor.warning_s=10")
-    process = start(*SETTINGS, *HIGH, *limits, f"output_dir={tmp_path}", FAULTS_SLEEP="0.8")
+    process = start(*SETTINGS, *HIGH, *limits, f"output_dir={tmp_path}", FAULTS_SLEEP="0.6")
     while process.poll() is None:
         hasten()
         time.sleep(1)
@@ -134,7 +134,8 @@ def test_jobs_that_reach_their_time_limit_are_continued(undisturbed, tmp_path):
 @pytest.mark.parametrize("accounting", [True, False])
 def test_a_job_over_its_memory_has_failed_for_that_reason(accounting, tmp_path, monkeypatch):
     if not accounting:  # and squeue forgets a job at its end
-        for name, line in (("sacct", "exit 1"), ("squeue", f'exec {shutil.which("squeue")} "${{@/--states=all}}"')):
+        states = "${@/--states=all/--states=PENDING,RUNNING,COMPLETING}"
+        for name, line in (("sacct", "exit 1"), ("squeue", f'exec {shutil.which("squeue")} "{states}"')):
             (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
             (tmp_path / name).chmod(0o755)
     chosen = ("sweep/executor=slurm", "sweep.executor.mem_gb=0.2", "sweep.executor.partition=high")
