@@ -78,6 +78,12 @@ def test_a_job_that_slurm_has_forgotten_without_accounting_has_ended(slurm, tmp_
     )
 
 
+def test_that_a_job_is_held_is_said_once(slurm, tmp_path):
+    slurm.answers["squeue"] = "7_0 PENDING Priority\n7_1 PENDING launch failed requeued held\n"
+    assert [slurm.look(submitted(tmp_path)) for _ in range(2)] == [QUEUED, QUEUED]
+    assert slurm.said == ["SLURM job 7_1 is held (launch failed requeued held); `scontrol release 7_1` has it start"]
+
+
 def test_a_controller_that_does_not_answer_is_waited_for(slurm, tmp_path):
     slurm.answers["squeue"] = None
     assert [slurm.look(submitted(tmp_path)) for _ in range(2)] == [RUNNING, RUNNING]

@@ -1,5 +1,6 @@
 """What SLURM does to jobs of a sweep. Each has an outcome with a reason; nothing is lost or done twice."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import pytest
 
 from sweeping import FAULT, eventually, figures, results, start, sweep
 from trainlab.runs.files import read_rows
+from trainlab.sweep.items import is_process
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 SETTINGS = (FAULT, "seed=1,2", "name=study", "trainer.max_epochs=4", "sweep.jobs=2")
@@ -165,11 +167,13 @@ def test_jobs_of_a_lost_node_continue(undisturbed, tmp_path):
     process = start(*SETTINGS, *HIGH, f"output_dir={tmp_path}", **SLOW)
     assert eventually(lambda: begun(tmp_path) >= [1, 1], 180)
     node = jobs("--states=RUNNING", "--format=%N")[0]
+    started = [json.loads(path.read_text()) for path in tmp_path.glob("study/.items/*/started.json")]
     ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     try:
         assert eventually(lambda: jobs("--states=PENDING", "--format=%i"), 60)
+        assert eventually(lambda: not any(map(is_process, started)), 60), "what ran there is killed"
+        time.sleep(2)  # SLURM has to see that, or it holds the jobs
     finally:
-        time.sleep(6)  # what ran there is killed
         ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
     hasten()
     done = process.finish()

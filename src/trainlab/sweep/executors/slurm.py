@@ -112,6 +112,8 @@ class SlurmExecutor(SubmititExecutor):
             "additional_parameters": {str(key).replace("_", "-"): value for key, value in options.items()},
         }
         self._states: dict[str, str] = {}  # of the user's jobs, by id
+        self._reasons: dict[str, str] = {}  # why they wait
+        self._held = set[str]()  # of which that was said
         self._asked_s, self._answers = 0.0, True
 
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
@@ -156,6 +158,7 @@ class SlurmExecutor(SubmititExecutor):
             return submitted.status
         state = self._states.get(submitted.id) or self._state_in_accounting(submitted.id)
         if state in _QUEUED:
+            self._say_if_held(submitted.id)
             return QUEUED
         if state in _RUNNING:
             return RUNNING
@@ -172,6 +175,12 @@ class SlurmExecutor(SubmititExecutor):
         if submitted.files.started() is None:
             return Ended(INTERRUPTED, reason=f"{job} ended before its program began; see {log}", again=True)
         return Ended(1, reason=f"{job} ended without a record ({state or 'SLURM knows no more of it'}); see {log}")
+
+    def _say_if_held(self, id_: str) -> None:
+        """Say once that a job waits for somebody to release it, as after a launch that failed on its node."""
+        if "held" in (reason := self._reasons.get(id_, "").lower()) and id_ not in self._held:
+            self._held.add(id_)
+            self._program.say(f"SLURM job {id_} is held ({reason}); `scontrol release {id_}` has it start")
 
     def interrupt(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
@@ -194,12 +203,14 @@ class SlurmExecutor(SubmititExecutor):
     def _ask(self) -> None:
         """Ask SLURM for the states of all jobs of the user that it still has in memory."""
         self._asked_s = time.monotonic()
-        listed = self._run("squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i %T")
+        listed = self._run("squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i %T %r")
         if self._answers != (listed is not None):
             self._answers = listed is not None
             self._program.say("SLURM answers again" if self._answers else "SLURM does not answer; waiting for it")
         if listed is not None:
-            self._states = dict(line.split()[:2] for line in listed.splitlines() if len(line.split()) > 1)
+            found = [line.split(maxsplit=2) for line in listed.splitlines() if len(line.split()) > 1]
+            self._states = {id_: state for id_, state, *_ in found}
+            self._reasons = {id_: " ".join(reason) for id_, _, *reason in found}
 
     def _state_in_accounting(self, id_: str) -> str:
         """The state of a job that SLURM has forgotten; "" where accounting does not know it, or there is none."""
