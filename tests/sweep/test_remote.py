@@ -176,6 +176,19 @@ def test_a_submission_that_is_refused_while_nothing_runs_is_an_error(elsewhere, 
     assert [path.name for path in (tmp_path / ".items").iterdir()] == []
 
 
+def test_a_refusal_right_after_the_end_of_a_job_is_tried_again(elsewhere, tmp_path, monkeypatch):
+    items = [Item((job,)) for job in jobs_of(tmp_path, *"ab")]
+    (one,) = elsewhere.submit(items[:1])
+    one.files.write_started()
+    one.files.write_ended(0, {})
+    assert elsewhere.poll(one) == Ended(0)
+    elsewhere.room = 0  # it still counts
+    assert (elsewhere.submit(items[1:]), elsewhere.is_settled) == ([], False)
+    monkeypatch.setattr(remote.time, "monotonic", lambda now=time.monotonic: now() + 5)
+    elsewhere.room = 1
+    assert len(elsewhere.submit(items[1:])) == 1
+
+
 def test_a_submission_that_does_not_reach_the_scheduler_is_tried_again(elsewhere, tmp_path, monkeypatch):
     items = [Item((job,)) for job in jobs_of(tmp_path, *"abc")]
     elsewhere.room, elsewhere.refuses = 0, remote.Silent

@@ -116,6 +116,7 @@ class RemoteExecutor(Executor[Remote]):
         self._failed = False
         self._at_most, self._again_at = math.inf, math.inf  # live items, until a time by time.monotonic
         self._has_said = False  # that a scheduler takes no more
+        self._ended_s = -math.inf  # when an item has ended, by time.monotonic
 
     @abstractmethod
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
@@ -173,7 +174,7 @@ class RemoteExecutor(Executor[Remote]):
         """See `Executor`.
 
         Raises:
-            ValueError: the scheduler does not take it, and nothing runs whose end could change that.
+            ValueError: the scheduler does not take it, and nothing runs, or has just ended, that could change that.
         """
         now = time.monotonic()
         if now >= self._again_at:
@@ -208,12 +209,14 @@ class RemoteExecutor(Executor[Remote]):
             return made[: len(ids)]
 
     def _refused(self, refusal: NotTaken) -> None:
-        """Wait for the end of a job, or a minute."""
-        if not self._live:
+        """Wait for the end of a job, or a minute. A scheduler counts a job for a while after its end is recorded."""
+        now = time.monotonic()
+        if not self._live and now > self._ended_s + _REFUSED_S:
             raise ValueError(f"{refusal}; set sweep.executor") from None
         if not self._has_said:
             self._program.say(f"no more jobs are taken at present ({refusal}); others follow as these end")
-        self._again_at, self._at_most, self._has_said = time.monotonic() + _REFUSED_S, len(self._live), True
+        self._again_at, self._at_most = now + (_REFUSED_S if self._live else _ANSWER_S), len(self._live)
+        self._has_said = True
 
     def poll(self, submitted: Remote) -> str | Ended:
         """See `Executor`."""
@@ -305,6 +308,7 @@ class RemoteExecutor(Executor[Remote]):
             self._live.remove(submitted)
         self._failed |= how.status not in (0, INTERRUPTED) or bool(how.reason)
         submitted.files.remove()
+        self._ended_s = time.monotonic()
         return how
 
     def _written(self, item: Item) -> Remote:
