@@ -95,7 +95,7 @@ def leave_runs(study: Study, output_dir: Path) -> list[Path]:
         _copy(source, folder)
         (folder / "config.yaml").write_text(cfg.to_yaml())
         result = json.loads((source / "result.json").read_text())
-        result["overrides"] = [*overrides, *TINY, f"output_dir={output_dir}"]
+        result["overrides"] = [*overrides, *result["overrides"][len(overrides) : -1], f"output_dir={output_dir}"]
         result["fingerprint"], result["provenance"]["seed"] = fingerprint(cfg.settings), int(own["seed"])
         result["metrics"] = {key: _scaled(key, value, worse) for key, value in result["metrics"].items()}
         (folder / "result.json").write_text(json.dumps(result, indent=2))

@@ -150,7 +150,7 @@ def read_results(asked: Asked) -> list[Measured]:
     calls, begun = FileCalls(asked.folder / "study"), time.process_time()
     folders = [path for path in (asked.folder / "study").iterdir() if path.is_dir() and path.name != "figures"]
     found = Counter(recorded_outcome(path).status for path in folders)
-    return [Measured(str(dict(found)), time.process_time() - begun, calls=calls.counts)]
+    return [Measured(str(dict(found)), time.process_time() - begun, calls={**calls.counts})]
 
 
 def poll_running(asked: Asked) -> list[Measured]:
@@ -201,7 +201,7 @@ def write_population(asked: Asked) -> list[Measured]:
     return [
         Measured("an epoch of a population of ten", calls=each),
         Measured("the rest of it and of its sweep", calls=rest),
-        Measured("a heartbeat of one run", calls=beat),
+        Measured("a heartbeat of one run", calls={**beat}),
     ]
 
 

@@ -1,5 +1,6 @@
 """A sweep of trainings: check, plan, run and report."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from hydra_plugins.trainlab._jobs import Jobs, describe_error, numbered, write_o
 from trainlab.cli import SweepFailed, explain
 from trainlab.config.compose import as_typed
 from trainlab.config.construct import construct
+from trainlab.config.loader import texts_parsed_once
 from trainlab.console import output, say, say_error, status_line
 from trainlab.data import ImageData
 from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept
@@ -262,6 +264,7 @@ def _count(made: Any, i: int) -> None:
     made[i] += 1
 
 
+@texts_parsed_once()
 def _check(
     jobs: Jobs,
     job_overrides: Mapping[int, Sequence[str]],
@@ -271,14 +274,16 @@ def _check(
     count: Callable[[], object],
 ) -> Checked:
     """In another process: valid jobs, exit status and message of the others, number of GPUs and their memory."""
+    gc.freeze()  # what libraries have made is garbage of no job, and would be looked at again and again
     torch.set_num_threads(1)  # the others of a check would wait most of the time, which takes CPU time, too
     found, mistakes = [], {}
     listed: dict[str, ImageData] = {}
+    sweep_dir = jobs.sweep_dir.absolute()
     for number in numbers:
         overrides = job_overrides[number]
         try:
             job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed, listed)
-            if not job.folder.is_relative_to(jobs.sweep_dir.absolute()):
+            if not job.folder.is_relative_to(sweep_dir):
                 raise ValueError("name and output_dir apply to the whole sweep; give one value for each")
             found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
         except Exception as error:

@@ -126,10 +126,17 @@ def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any], config_dir: st
 def _unnamed_objects(group: str, settings: Mapping[str, Any], config_dir: str | Path | None) -> list[str]:
     """Keys of what a file sets for callbacks or loggers that have no class, and that no option of the group has."""
     without = [key for key, value in settings.items() if not isinstance(value, dict) or "_target_" not in value]
-    folders = [Path(folder, group) for folder in (CONF, config_dir) if folder]
-    files = [yaml.safe_load(path.read_text()) for folder in folders for path in folder.rglob("*.yaml") if without]
-    named = {key for file in files if isinstance(file, dict) for key in file}
+    folders = [Path(folder, group) for folder in (CONF, config_dir) if folder and without]
+    files = [(path, path.stat()) for folder in folders for path in folder.rglob("*.yaml")]
+    named = {key for path, about in files for key in _first_keys(path, about.st_mtime_ns, about.st_size)}
     return [f"{group}.{key}" for key in without if key not in named]
+
+
+@functools.lru_cache(maxsize=1000)
+def _first_keys(path: Path, _changed_ns: int, _size: int) -> frozenset[str]:
+    """Those of a YAML file, which is read once for each state of it: the check of a sweep asks for each job."""
+    content = yaml.safe_load(path.read_text())
+    return frozenset(content if isinstance(content, dict) else ())
 
 
 def describe_instantiation_error(error: Exception) -> str:

@@ -1,10 +1,14 @@
 """Hydra's loader of configurations, which reads each file once and composes each choice of options once."""
 
+import contextlib
 import copy
+import functools
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import omegaconf.base
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
@@ -100,6 +104,17 @@ class CachingLoader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: list[Any], repo: Any) -> DictConfig:
         return super()._compose_config_from_defaults_list(defaults, _Copies(repo))
+
+
+@contextlib.contextmanager
+def texts_parsed_once() -> Iterator[None]:
+    """Have OmegaConf parse each text with references once: the jobs of a sweep share nearly all of them."""
+    parse = omegaconf.base.parse
+    omegaconf.base.parse = functools.lru_cache(maxsize=10_000)(parse)
+    try:
+        yield
+    finally:
+        omegaconf.base.parse = parse
 
 
 class _Copies(CachingConfigRepository):
