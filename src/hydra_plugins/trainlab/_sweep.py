@@ -25,13 +25,12 @@ from trainlab.config.compose import as_typed
 from trainlab.config.construct import construct
 from trainlab.config.loader import texts_parsed_once
 from trainlab.console import output, say, say_error, status_line
-from trainlab.data import ImageData
 from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept
 from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line, same_command, tensorboard_line
 from trainlab.report import analyze, answer_text, find_runs, groups_table, runs_table, write_report
 from trainlab.runs.files import describe_os_error
-from trainlab.sweep.check import aliases, check_job, describe_aliases, describe_mistakes, same_folders
+from trainlab.sweep.check import Earlier, aliases, check_job, describe_aliases, describe_mistakes, same_folders
 from trainlab.sweep.executors.executor import LEAVE, Executor, Program
 from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.outcome import WAITING
@@ -277,12 +276,12 @@ def _check(
     gc.freeze()  # what libraries have made is garbage of no job, and would be looked at again and again
     torch.set_num_threads(1)  # the others of a check would wait most of the time, which takes CPU time, too
     found, mistakes = [], {}
-    listed: dict[str, ImageData] = {}
+    earlier = Earlier()
     sweep_dir = jobs.sweep_dir.absolute()
     for number in numbers:
         overrides = job_overrides[number]
         try:
-            job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed, listed)
+            job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed, earlier)
             if not job.folder.is_relative_to(sweep_dir):
                 raise ValueError("name and output_dir apply to the whole sweep; give one value for each")
             found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))

@@ -98,29 +98,38 @@ def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any], config_dir: st
         choices: the chosen option of each group.
         config_dir: the user's config folder.
     """
-    settings = cast(dict[str, Any], OmegaConf.to_container(cfg))
     root, groups = _root("train")
     for group in groups:
-        if isinstance(settings.get(group), list):
+        if isinstance(_plain(cfg, group), list):
             return f"{group} must be settings, KEY: VALUE, got a list; change {group}/{choices.get(group)}.yaml"
     for group in _GLOBAL:  # a file of these that is none of the whole configuration has its settings here
-        if settings.get(group) is not None and group in choices:
+        if _plain(cfg, group) is not None and group in choices:
             path = f"{group}/{choices[group]}.yaml"
             return f"the settings of {path} have no effect; its first line must be '# @package _global_'"
     own = {group.partition("/")[0] for group in choices}
     known = {*root, *groups, *own} - {*_GLOBAL}
-    unknown = [key for key in settings if key not in known and f"${{{key}" not in str(settings)]
+    unknown = [str(key) for key in cfg if key not in known]
+    if unknown:
+        text = str(OmegaConf.to_container(cfg))
+        unknown = [key for key in unknown if f"${{{key}" not in text]
     of_sweep = {*root["sweep"], *(group.rpartition("/")[2] for group in groups if group.startswith("sweep/"))}
-    unknown += [f"sweep.{key}" for key in settings["sweep"] if key not in of_sweep]
+    unknown += [f"sweep.{key}" for key in cfg.sweep if key not in of_sweep]
     for group in _OF_OBJECTS:
         if group in choices:
-            unknown += _unnamed_objects(group, settings[group], config_dir)
+            unknown += _unnamed_objects(group, _plain(cfg, group), config_dir)
     if not unknown:
         return ""
+    settings = cast(dict[str, Any], OmegaConf.to_container(cfg))
     of_unknown = _dotted_keys({key: settings[key] for key in unknown if key in settings})
     key = next((key for key in of_unknown if key.startswith(f"{unknown[0]}.")), unknown[0])
     there_are = [other for other in _dotted_keys(settings) if other not in {*of_unknown, *unknown}]
     return _no_such_setting(key, there_are)
+
+
+def _plain(cfg: DictConfig, key: str) -> Any:
+    """A setting as plain values, references as they are typed; None if there is none."""
+    node = cfg._get_node(key, validate_access=False)
+    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node and node._value()  # type: ignore[union-attr]  # one node
 
 
 def _unnamed_objects(group: str, settings: Mapping[str, Any], config_dir: str | Path | None) -> list[str]:

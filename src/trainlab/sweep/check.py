@@ -6,8 +6,9 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -38,9 +39,23 @@ from trainlab.tasks.reported import TaskMetrics
 from trainlab.training.context import RunContext
 from trainlab.training.length import limited
 
+_ANY_SEED = 2**31  # all below are seeds of everything
 _MAX_MISTAKES = 100
 _MAX_ALIASES = 6
 _MAX_NAMES = 3
+
+
+@dataclass
+class Earlier:
+    """What the check of earlier jobs of a sweep has found.
+
+    Attributes:
+        listed: data by settings, whose files are not listed again.
+        new: jobs that have nothing on disk, by all of their settings but the seeds, and whether they are compiled.
+    """
+
+    listed: dict[str, ImageData] = field(default_factory=dict)
+    new: dict[str, tuple[Job, bool]] = field(default_factory=dict)
 
 
 def check_job(
@@ -48,7 +63,7 @@ def check_job(
     number: int,
     overrides: Sequence[str],
     retry_failed: bool,
-    listed: dict[str, ImageData] | None = None,
+    earlier: Earlier | None = None,
 ) -> Job:
     """The job that ``run(cfg)`` would be, of a sweep that gives it ``overrides``. Reads no image and writes nothing.
 
@@ -60,7 +75,7 @@ def check_job(
         number: index in the sweep.
         overrides: of the job.
         retry_failed: whether it is to be run where it failed before.
-        listed: data of earlier jobs by settings, whose files are not listed again.
+        earlier: those of the sweep, whose results are used again; this one is added.
 
     Raises:
         ValueError, OSError: the job is invalid; the same errors as ``run``.
@@ -81,9 +96,25 @@ def check_job(
             f"a job of a sweep trains on one node, got trainer.num_nodes={nodes}; leave it out, or -m for one run "
             "that srun or torchrun starts"
         )
+    earlier = earlier or Earlier()
+    like = "" if result else _apart_from_seeds(config, folder)
+    if (
+        like in earlier.new
+        and earlier_part(training_folder(folder, config, ckpt_path), folder, config, ckpt_path) is None
+    ):
+        known, config["compile"] = earlier.new[like]
+        return replace(
+            known,
+            number=number,
+            overrides=job.overrides,
+            folder=folder,
+            fingerprint=job.fingerprint,
+            identity=same,
+            settings=comparable(config),
+            hyperparameters=hyperparameters(*composed),
+        )
     check_search(cfg)
-    of_others: dict[str, ImageData] = {} if listed is None else listed
-    parts = build(cfg, RunContext(share_images=partial(_share_files, of_others, config["data"])))
+    parts = build(cfg, RunContext(share_images=partial(_share_files, earlier.listed, config["data"])))
     job = replace(job, metrics=parts.learner.reported(()), hyperparameters=hyperparameters(*composed))
     if untested or not config["train"]:
         if ckpt_path is not None:
@@ -103,7 +134,7 @@ def check_job(
     config["compile"] = parts.learner.compiled
     failed = result is not None and result.status == "failed"
     off = config["sweep"]["population"] in (False, "off")
-    return replace(
+    checked = replace(
         job,
         todo=RETRY if failed else CONTINUE if previous else RUN,
         max_epochs=_epochs_up_to(config["trainer"], parts, limit),
@@ -114,6 +145,24 @@ def check_job(
         member_bytes=_member_bytes(parts, 8 if str(config["trainer"]["precision"]).startswith("64") else 4),
         num_threads=threads_of(start) if start else None,
     )
+    if like and checked.todo == RUN and ckpt_path is None:
+        earlier.new[like] = checked, config["compile"]
+    return checked
+
+
+def _apart_from_seeds(config: Mapping[str, Any], folder: Path) -> str:
+    """Text of all settings of a run but its folder, and the seeds, by which no check ends otherwise."""
+
+    def rest(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: None if key == "seed" and _is_seed(of) else rest(of) for key, of in value.items()}
+        return [*map(rest, value)] if isinstance(value, list) else value
+
+    return json.dumps(rest(config), default=str).replace(json.dumps(str(folder))[1:-1], "")
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _ANY_SEED
 
 
 def _share_files(listed: dict[str, ImageData], settings: Mapping[str, Any], data: TrainingData) -> None:
