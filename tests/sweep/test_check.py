@@ -2,8 +2,10 @@
 
 import pytest
 
+from trainlab.config.build import build
 from trainlab.population.eligibility import CONVOLUTIONAL
 from trainlab.population.grouping import comparable
+from trainlab.sweep import check
 from trainlab.sweep.check import check_job
 from trainlab.sweep.plan import KEEP, RUN
 
@@ -48,3 +50,18 @@ def test_what_has_ended_needs_no_plan(train, compose_config):
     _, _ = train("trainer.max_epochs=1")
     job = check_job(compose_config("trainer.max_epochs=1"), 0, [], retry_failed=False)
     assert (job.todo, dict(job.settings), job.member_bytes) == (KEEP, {}, 0)
+
+
+def test_jobs_that_differ_in_their_seeds_are_checked_once_and_alike(compose_config, monkeypatch):
+    configs = [("seed=1",), ("seed=2",), ("seed=3", "optim.lr=1e-3"), ("seed=4", "optim.lr=1e-3"), ("model.seed=5",)]
+    made = [(compose_config(*own), n, own, False) for n, own in enumerate(configs)]
+    alone = [check_job(*one) for one in made]
+    builds = []
+    monkeypatch.setattr(check, "build", lambda *given: builds.append(given) or build(*given))
+    earlier = check.Earlier()
+    together = [check_job(*one, earlier) for one in made]
+    assert together == alone
+    assert [(job.settings, job.hyperparameters) for job in together] == [
+        (job.settings, job.hyperparameters) for job in alone
+    ]
+    assert len(builds) == 2
