@@ -129,7 +129,7 @@ def describe_unknown(cfg: DictConfig, choices: Mapping[str, Any], config_dir: st
 def _plain(cfg: DictConfig, key: str) -> Any:
     """A setting as plain values, references as they are typed; None if there is none."""
     node = cfg._get_node(key, validate_access=False)
-    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node and node._value()  # type: ignore[union-attr]  # one node
+    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node and node._value()
 
 
 def _unnamed_objects(group: str, settings: Mapping[str, Any], config_dir: str | Path | None) -> list[str]:
