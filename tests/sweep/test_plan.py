@@ -283,6 +283,31 @@ def test_an_item_of_another_size_takes_as_much_a_job(tmp_path):
     assert seconds_left(state, 0.0) == 70  # now there is one of its size
 
 
+def test_jobs_that_are_added_have_rows_and_lines_and_count_in_the_time_left(tmp_path, capsys):
+    """A search of five, of which two are known."""
+    jobs = [job(number, folder=tmp_path) for number in range(3)]
+    state = State(jobs[:1], 2, total=5)
+    lines, console = (
+        Lines(state),
+        Console(width=80, height=24, force_terminal=True, file=(tmp_path / "screen").open("w")),
+    )
+    table = LiveTable(state, console)
+    table.tick(state)
+    state.add(jobs[1:], [Item((one,)) for one in jobs[1:]])
+    for number in (1, 2):
+        state.outcomes[number], state.seconds[number] = outcome("completed", {}), 100.0
+        lines.ended(jobs[number], state)
+    assert re.findall(r"(\d/\d) (seed=\d)", capsys.readouterr().out) == [("2/5", "seed=1"), ("3/5", "seed=2")]
+    assert seconds_left(state, 0.0) == (100 + 2 * 100) / 2
+    with console.capture() as capture:
+        console.print(table.render(state))
+    table.close()
+    console.file.close()
+    shown = [" ".join(line.split()) for line in re.sub(r"\x1b[^m]*m", "", capture.get()).splitlines()]
+    assert {"0 - - waiting", "1 - - 2 min completed"} < {*shown}
+    assert "2 of 5 done, 1 waiting; about 2 min left" in shown
+
+
 def test_times_are_wall_time_and_the_share_of_a_population_is_named(tmp_path, capsys):
     state = together(tmp_path, 2, 1)
     state.start(state.items[0], 1000.0)

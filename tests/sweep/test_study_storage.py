@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -91,6 +92,15 @@ def test_a_database_without_the_study_of_a_folder_is_an_error(tmp_path):
     study_in(tmp_path / "study", Database("URL", f"sqlite:///{tmp_path / 'a.db'}")).write()
     with pytest.raises(ValueError, match=r"the database of URL has no study study-[0-9a-f]{12}, which .* has the runs"):
         study_in(tmp_path / "study", Database("URL", f"sqlite:///{tmp_path / 'b.db'}"))
+
+
+def test_a_copy_of_a_folder_does_not_share_its_study_and_one_that_was_moved_keeps_it(database, tmp_path):
+    done = run_study(study_in(tmp_path / "study", database))
+    shutil.copytree(tmp_path / "study", tmp_path / "copy")
+    with pytest.raises(ValueError, match=r"copy is a copy of .*study, to which the study study-[0-9a-f]{12} belongs"):
+        study_in(tmp_path / "copy", database)
+    (tmp_path / "study").rename(tmp_path / "moved")
+    assert run_study(study_in(tmp_path / "moved", database)) == done
 
 
 def test_the_url_is_taken_out_of_the_environment(monkeypatch):

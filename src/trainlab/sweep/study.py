@@ -27,7 +27,7 @@ from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import trial_id
 from trainlab.runs.result import STATUSES, Result
 from trainlab.sweep.space import Dimension, Space, describe, rounded
-from trainlab.sweep.study_storage import JOURNAL, SUMMARY, Database, has_study, open_storage
+from trainlab.sweep.study_storage import JOURNAL, SUMMARY, Database, copied_from, has_study, open_storage
 from trainlab.tasks.metrics import METRICS, Metric
 from trainlab.tasks.reported import describe_metric
 
@@ -92,6 +92,8 @@ class Study:
             for key in about.keys() - self._study.user_attrs.keys():
                 self._study.set_user_attr(key, about[key])
         self._check_is_same(about)
+        if database:
+            self._check_is_no_copy()
         self.drop_unsampled()
 
     def _check_is_same(self, about: Mapping[str, Any]) -> None:
@@ -109,6 +111,17 @@ class Study:
                     f"{self.folder} holds a search {by} {found.get(key)}; this one is {by} {about[key]}. "
                     f"Set another name={way_out}"
                 )
+
+    def _check_is_no_copy(self) -> None:
+        """Raise ValueError if another folder has the study, too: its lease would not keep its processes away."""
+        origin = self._study.user_attrs.get("folder", "")
+        if origin and copied_from(self.folder, origin):
+            raise ValueError(
+                f"{self.folder} is a copy of {origin}, to which the study {self._name} belongs; resume that, or set "
+                "another name="
+            )
+        if origin != (here := str(self.folder.resolve())):
+            self._study.set_user_attr("folder", here)
 
     def trials(self) -> list[FrozenTrial]:
         """All trials except dropped and replaced ones, by number."""

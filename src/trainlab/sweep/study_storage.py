@@ -163,6 +163,12 @@ def open_storage(folder: Path, database: Database | None) -> tuple[BaseStorage, 
     return storage, name
 
 
+def copied_from(folder: Path, origin: str) -> bool:
+    """Whether the folder of a search is a copy of the ``origin`` that its study in a database was begun in."""
+    other = Path(origin)
+    return other != folder.resolve() and read_listed(other / _NAME) == read_listed(folder / _NAME)
+
+
 def has_study(storage: BaseStorage, name: str) -> bool:
     """Whether a storage has a study of that name."""
     try:
