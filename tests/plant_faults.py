@@ -116,6 +116,27 @@ FAULTS = {
         'generator(self.order_seed, "order", 0)',
         "data/test_batches.py training/test_module.py",
     ),
+    "a database's URL inherited by jobs": Fault(
+        "sweep/study_storage.py",
+        'os.environ.pop(found[1], "")',
+        'os.environ.get(found[1], "")',
+        "sweep/test_study_storage.py",
+        "url_is_taken",
+    ),
+    "half a line in a journal": Fault(
+        "runs/optuna_storage.py",
+        "if file.read(1) != b",
+        "if False and b",
+        "sweep/test_study_storage.py",
+        "half_a_line",
+    ),
+    "more trials than asked for": Fault(
+        "sweep/study.py",
+        "return len(self.trials()) < self.settings.trials and self._ask()",
+        "return self._ask()",
+        "sweep/test_study_storage.py",
+        "never_more",
+    ),
 }
 
 

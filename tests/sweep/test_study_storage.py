@@ -220,6 +220,21 @@ def test_a_database_that_does_not_answer_is_waited_for(tmp_path, monkeypatch):
     assert len(study.trials()) == 2
 
 
+def test_between_batches_a_database_is_waited_for(tmp_path, monkeypatch):
+    study = study_in(tmp_path / "study", Database("URL", f"sqlite:///{tmp_path / 'a.db'}"))
+    monkeypatch.setattr(trials_module, "_AGAIN_S", 0.01)
+    patience, said, answers = Patience(study), [], iter([StorageInternalError("1"), StorageInternalError("2"), None])
+
+    def work():
+        if error := next(answers):
+            raise error
+        return "done"
+
+    patience.say = said.append
+    assert patience.wait_for(work) == "done"
+    assert said == ["the database of URL does not answer (1); waiting for it", "the database answers again"]
+
+
 def test_a_result_that_was_recorded_without_an_answer_is_not_recorded_again(database, tmp_path):
     study = study_in(tmp_path / "study", database)
     (trial,) = study.next(1)
