@@ -18,7 +18,12 @@ SLOW = (FAULT, "model=elu_he", "seed=1,2,3", "name=study", "trainer.max_epochs=4
 
 
 def marked(names):
-    return [pytest.param(name, marks=pytest.mark.slow if name == "local" else pytest.mark.cluster) for name in names]
+    """As parameters; tests that use the same cluster are run by one worker, one after another."""
+    groups = {name: pytest.mark.xdist_group(name.removesuffix("_cluster")) for name in names}
+    return [
+        pytest.param(name, marks=pytest.mark.slow if name == "local" else [pytest.mark.cluster, groups[name]])
+        for name in names
+    ]
 
 
 @pytest.fixture(params=marked(EXECUTORS))

@@ -12,7 +12,7 @@ from sweeping import FAULT, eventually, figures, in_session, results, start, swe
 from trainlab.sweep.items import is_process
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("ray")]
 SETTINGS = (FAULT, "model=elu_he", "name=study", "trainer.max_epochs=4")
 THREE = (*SETTINGS, "seed=1,2,3", "sweep.jobs=2")
 ON_TWO_DEVICES = (*SETTINGS, "seed=1", "trainer.devices=2", "data.batch_size=32")

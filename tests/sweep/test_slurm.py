@@ -14,7 +14,7 @@ from sweeping import FAULT, eventually, figures, results, start, sweep
 from trainlab.runs.files import read_rows
 from trainlab.sweep.items import is_process
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 SETTINGS = (FAULT, "seed=1,2", "name=study", "trainer.max_epochs=3", "sweep.jobs=2")
 SLOW = {"FAULTS_SLEEP": "0.4"}  # a step; 19 of them an epoch
 TWO_DEVICES = (FAULT, "seed=1", "name=study", "trainer.max_epochs=3", "trainer.devices=2")
