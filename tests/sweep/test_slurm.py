@@ -149,6 +149,16 @@ def test_a_job_over_its_memory_has_failed_for_that_reason(accounting, tmp_path, 
     assert result["error"]["message"].endswith("was killed for its memory; set sweep.executor.mem_gb above 0.2")
 
 
+def test_a_job_whose_setup_fails_has_failed_after_some_starts(tmp_path):
+    setup = ("sweep.executor.setup=['set -e','false']", "sweep.executor.restarts=1")
+    done = sweep("seed=1", "name=study", f"output_dir={tmp_path}", *HIGH, *setup)
+    assert done.returncode == 1
+    (result,) = results(tmp_path / "study").values()
+    assert result["status"] == "failed"
+    assert "ended before its program began; see " in result["error"]["message"]
+    assert result["error"]["message"].endswith("; it was started 2 times without a new checkpoint")
+
+
 def test_a_cancelled_job_is_saved_and_left_until_the_same_command(undisturbed, tmp_path):
     arguments = (*SETTINGS, *HIGH, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
