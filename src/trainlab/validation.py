@@ -88,10 +88,13 @@ def check_at_least(least: float, section: str, **settings: float) -> None:
             raise ValueError(f"{key} must be at least {least}, got {value}; set {section}.{key}")
 
 
-def check_devices(accelerator: Any, devices: Any) -> None:
-    """Raise ValueError if more GPUs or CPU cores are requested than are available."""
+def check_devices(accelerator: Any, devices: Any, is_elsewhere: bool = False) -> None:
+    """Raise ValueError if more GPUs or CPU cores are requested than are available.
+
+    What is available is not known where the training ``is_elsewhere``, on another machine.
+    """
     found = torch.accelerator.is_available()
-    if accelerator in _GPUS and not found:
+    if accelerator in _GPUS and not (found or is_elsewhere):
         raise ValueError(
             f"accelerator={accelerator} needs a GPU, but none is available; set trainer=auto or trainer=cpu"
         )
@@ -105,7 +108,7 @@ def check_devices(accelerator: Any, devices: Any) -> None:
         raise ValueError(
             f"devices must be a number, the numbers of some as [0,1], or auto, got {devices!r}; set trainer.devices"
         )
-    if isinstance(devices, int) and devices > available and count_processes() == 1:
+    if isinstance(devices, int) and devices > available and count_processes() == 1 and not is_elsewhere:
         raise ValueError(
             f"devices must be at most {available}, the available {kind}, got {devices}; set trainer.devices"
         )

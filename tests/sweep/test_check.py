@@ -46,6 +46,28 @@ def test_a_convolutional_network_stays_alone(compose_config):
     assert check_job(cfg, 0, [], retry_failed=False).ineligible_reason == CONVOLUTIONAL
 
 
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "gpus", "expected"),
+    [
+        ("gpu", "1", 1, (True, 1)),
+        ("gpu", "4", 0, (True, 4)),
+        ("gpu", "auto", 2, (True, 2)),
+        ("gpu", "[1,3]", 1, (True, 2)),
+        ("gpu", "'0,1,2'", 1, (True, 3)),
+        ("auto", "1", 1, (True, 1)),
+        ("cpu", "64", 1, (False, 64)),
+    ],
+)
+def test_devices_of_another_machine_are_not_those_of_this_one(accelerator, devices, gpus, expected, compose_config):
+    """There is no GPU here, and no 64 cores."""
+    cfg = compose_config(f"trainer.accelerator={accelerator}", f"trainer.devices={devices}")
+    job = check_job(cfg, 0, [], False, gpus_elsewhere=gpus)
+    assert (job.on_gpu, job.devices) == expected
+    assert job.ineligible_reason == (f"trainer.devices is {job.devices}, and a population has one" * (job.devices > 1))
+    half = compose_config("trainer.accelerator=auto", "trainer.precision=16-mixed")
+    assert check_job(half, 0, [], False, gpus_elsewhere=1).on_gpu
+
+
 def test_what_has_ended_needs_no_plan(train, compose_config):
     _, _ = train("trainer.max_epochs=1")
     job = check_job(compose_config("trainer.max_epochs=1"), 0, [], retry_failed=False)

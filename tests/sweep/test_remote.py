@@ -433,15 +433,21 @@ def test_an_item_is_given_up_after_starts_in_which_no_run_of_it_got_further(
 
 @pytest.mark.parametrize(
     ("here", "mem_gb", "sizes"),
-    [(False, None, [2] * 4), (True, None, [1] * 8), (False, 2, [4] * 2), (True, 2, [4] * 2)],
+    [(False, None, [4] * 2), (True, None, [1] * 8), (False, 1, [2] * 4), (True, 2, [4] * 2)],
 )
-def test_items_have_the_memory_of_a_machine_each_or_share_that_of_this_one(here, mem_gb, sizes, tmp_path):
-    """Members take 1/4 GiB, and may take half of the memory: two of 1 GiB, four of 2, one of 1 GiB for two items."""
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_items_elsewhere_have_the_same_memory_whatever_this_machine_has(on_gpu, here, mem_gb, sizes, tmp_path):
+    """Members take 1/4 GiB, and may take half of the memory: four of 2 GiB, two of 1, one of 1 GiB for two items.
+
+    Of a GPU's 8 GiB elsewhere, all eight take a quarter; of this machine's they may take half of 1 GiB.
+    """
     executor = Elsewhere()
     executor.is_here, executor.mem_gb = here, mem_gb
-    _, memory, _ = executor.capacity([], Memory(host=2**30), 0)
-    jobs = [replace(job, member_bytes=2**28, settings={"a": 1}) for job in jobs_of(tmp_path, *"aaaaaaaa")]
-    assert [len(item.jobs) for item in plan(jobs, None, memory, slots=2)] == sizes
+    _, memory, _ = executor.capacity([], Memory(host=2**30, gpu=2**30), 0)
+    like = {"member_bytes": 2**28, "on_gpu": on_gpu, "settings": {"a": 1}}
+    jobs = [replace(job, **like) for job in jobs_of(tmp_path, *"aaaaaaaa")]
+    on_cards = [2] * 4 if here else [4] * 2  # by memory, by slots
+    assert [len(item.jobs) for item in plan(jobs, None, memory, slots=2)] == (on_cards if on_gpu else sizes)
 
 
 SCRIPTS = {"srun": "", "sbatch": 'cp "$1" "$(dirname "$0")/../submitted"; echo Submitted batch job 7'}

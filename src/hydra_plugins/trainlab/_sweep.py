@@ -222,10 +222,13 @@ def checked(
     """
     by_number = numbered(job_overrides)
     numbers = [*by_number]
+    gpus_elsewhere = _executor(jobs).gpus_elsewhere
     ways = max(1, min(count_cores(), len(numbers) // _JOBS_PER_CHECK))
     made = RawArray("q", ways)  # jobs that each process has checked: 0.1 to 0.2 s per job
     checks = [
-        partial(_check, jobs, by_number, numbers[i::ways], retry_failed, measure, partial(_count, made, i))
+        partial(
+            _check, jobs, by_number, numbers[i::ways], retry_failed, measure, gpus_elsewhere, partial(_count, made, i)
+        )
         for i in range(ways)
     ]
 
@@ -270,6 +273,7 @@ def _check(
     numbers: Sequence[int],
     retry_failed: bool,
     measure: bool,
+    gpus_elsewhere: int | None,
     count: Callable[[], object],
 ) -> Checked:
     """In another process: valid jobs, exit status and message of the others, number of GPUs and their memory."""
@@ -281,14 +285,15 @@ def _check(
     for number in numbers:
         overrides = job_overrides[number]
         try:
-            job = check_job(jobs.run_config(overrides, number), number, overrides, retry_failed, earlier)
+            cfg = jobs.run_config(overrides, number)
+            job = check_job(cfg, number, overrides, retry_failed, earlier, gpus_elsewhere)
             if not job.folder.is_relative_to(sweep_dir):
                 raise ValueError("name and output_dir apply to the whole sweep; give one value for each")
             found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
         except Exception as error:
             mistakes[number] = _explained(error, overrides)
         count()
-    on_gpus = any(job.on_gpu for job in found)
+    on_gpus = gpus_elsewhere is None and any(job.on_gpu for job in found)
     return found, mistakes, torch.cuda.device_count(), gpu_memory() if measure and on_gpus else None
 
 

@@ -1,6 +1,7 @@
 """What a config stands for: the objects of one run, checked against each other."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,7 @@ from trainlab.randomness import seeded_for_data
 from trainlab.runs.checkpoints import AtomicCheckpointIO
 from trainlab.training.context import RunContext
 from trainlab.training.foreign_callbacks import check_callbacks
+from trainlab.training.gpus_elsewhere import GpusElsewhere, count_gpus, is_on_gpus_elsewhere
 from trainlab.training.lightning_internals import make_trainer
 from trainlab.training.step_report import VARIABLE
 from trainlab.validation import check_arguments
@@ -69,8 +71,8 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
         raise ValueError(message)
     context = context or RunContext()
     config = cfg.settings
-    check_settings(config)
-    options, on_cpu = config["trainer"], is_on_cpu(config)
+    check_settings(config, context.gpus_elsewhere)
+    options, on_cpu = config["trainer"], is_on_cpu(config, context.gpus_elsewhere)
     with seeded_for_data():
         data = construct(config, "data")
     own = has_own_module(config)
@@ -108,7 +110,12 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     plugins = [AtomicCheckpointIO(), ranks.environment()]
     ours = {"max_time": None, **learner.trainer_settings}  # what others do, above
     objects: dict[str, Any] = {"callbacks": callbacks, "logger": False, "plugins": plugins}
-    trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
+    if is_on_gpus_elsewhere(options["accelerator"], context.gpus_elsewhere):
+        ours |= {"accelerator": GpusElsewhere(), "devices": count_gpus(options["devices"], context.gpus_elsewhere or 0)}
+    with warnings.catch_warnings():
+        if "accelerator" in ours:
+            warnings.filterwarnings("ignore", ".*CUDA is not available")  # here
+        trainer = make_trainer(lambda: construct(config, "trainer", **objects, **ours))
     checkpoint.about["total_steps"] = total_steps = learner.check(trainer)
     of_run = cast(TrainingData, learner.data)
     return Parts(of_run, learner, callbacks, loggers, trainer, checkpoint, epochs, interrupt, total_steps)

@@ -10,6 +10,7 @@ from trainlab.passwords import masked_settings
 from trainlab.runs.provenance import provenance
 from trainlab.runs.result import Result
 from trainlab.training.compilation import check_compile
+from trainlab.training.gpus_elsewhere import is_on_gpus_elsewhere
 from trainlab.training.length import check_length
 from trainlab.validation import check_arguments, check_devices
 
@@ -33,8 +34,11 @@ _FOLDERS = {
 _VARIABLES = {"logger.mlflow.tracking_uri": "MLFLOW_TRACKING_URI"}  # that are used where files left a password out
 
 
-def check_settings(config: Config) -> None:
-    """Raise ValueError unless name, folders, length, devices and the like can be those of a run."""
+def check_settings(config: Config, gpus_elsewhere: int | None = None) -> None:
+    """Raise ValueError unless name, folders, length, devices and the like can be those of a run.
+
+    How many devices another machine has is not known here; see `RunContext.gpus_elsewhere`.
+    """
     options, precision = config["trainer"], config["trainer"]["precision"]
     check_arguments(provenance, {"seed": config["seed"]}, "")
     check_arguments(Result, {"tags": config["tags"]}, "")
@@ -66,11 +70,14 @@ def check_settings(config: Config) -> None:
             "leave out trainer.enable_checkpointing"
         )
     check_length(options)
-    check_devices(options["accelerator"], options["devices"])
-    if is_on_cpu(config) and str(precision) in ("16", "16-mixed"):
+    check_devices(options["accelerator"], options["devices"], is_elsewhere=gpus_elsewhere is not None)
+    if is_on_cpu(config, gpus_elsewhere) and str(precision) in ("16", "16-mixed"):
         raise ValueError(f"precision={precision} needs a GPU; set trainer.precision=bf16-mixed on a CPU")
 
 
-def is_on_cpu(config: Config) -> bool:
+def is_on_cpu(config: Config, gpus_elsewhere: int | None = None) -> bool:
     """Whether a run is trained on the CPU."""
-    return config["trainer"]["accelerator"] == "cpu" or not torch.accelerator.is_available()
+    accelerator = config["trainer"]["accelerator"]
+    if is_on_gpus_elsewhere(accelerator, gpus_elsewhere):
+        return False
+    return accelerator == "cpu" or not torch.accelerator.is_available()

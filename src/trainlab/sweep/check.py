@@ -64,6 +64,7 @@ def check_job(
     overrides: Sequence[str],
     retry_failed: bool,
     earlier: Earlier | None = None,
+    gpus_elsewhere: int | None = None,
 ) -> Job:
     """The job that ``run(cfg)`` would be, of a sweep that gives it ``overrides``. Reads no image and writes nothing.
 
@@ -76,6 +77,7 @@ def check_job(
         overrides: of the job.
         retry_failed: whether it is to be run where it failed before.
         earlier: those of the sweep, whose results are used again; this one is added.
+        gpus_elsewhere: see `RunContext`.
 
     Raises:
         ValueError, OSError: the job is invalid; the same errors as ``run``.
@@ -114,7 +116,8 @@ def check_job(
             hyperparameters=hyperparameters(*composed),
         )
     check_search(cfg)
-    parts = build(cfg, RunContext(share_images=partial(_share_files, earlier.listed, config["data"])))
+    share = partial(_share_files, earlier.listed, config["data"])
+    parts = build(cfg, RunContext(share_images=share, gpus_elsewhere=gpus_elsewhere))
     job = replace(job, metrics=parts.learner.reported(()), hyperparameters=hyperparameters(*composed))
     if untested or not config["train"]:
         if ckpt_path is not None:

@@ -33,6 +33,7 @@ class RunContext:
         share_images: is called with the data before anything is read, and may have them share images with others.
         in_one_process: whether the run may not start processes for other devices.
         population: `time.population` of the result, up to now; None for a solo run.
+        gpus_elsewhere: GPUs for the run on the machine that trains it; None if it is this one. Only for checks.
     """
 
     clock: Callable[[], float] = time.perf_counter
@@ -44,3 +45,4 @@ class RunContext:
     share_images: Callable[[TrainingData], object] = lambda data: None
     in_one_process: bool = False
     population: Callable[[], dict[str, Any] | None] = lambda: None
+    gpus_elsewhere: int | None = None

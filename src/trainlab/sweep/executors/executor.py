@@ -81,6 +81,7 @@ class Executor(ABC, Generic[H]):
         shares_clock: whether `time.monotonic` is the same in the items' processes.
         can_leave: whether items outlive this process.
         is_settled: whether nothing is known of an item that could soon be known better.
+        gpus_elsewhere: GPUs that an item asks for on other machines; None where items run on this one.
     """
 
     on_interrupt: str = STOP
@@ -88,6 +89,7 @@ class Executor(ABC, Generic[H]):
     shares_clock: bool = True
     can_leave: bool = False
     is_settled: bool = True
+    gpus_elsewhere: int | None = None
 
     @abstractmethod
     def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:

@@ -103,8 +103,8 @@ class RayExecutor(RemoteExecutor):
     def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
         """See `RemoteExecutor`. Several items may share a GPU."""
         each = min(self._gpus_each or 1, 1)
-        memory = replace(memory, gpu=memory.gpu and int(memory.gpu * each))
-        return super().capacity(jobs, memory, int(gpus / each))
+        at_once, memory, gpus = super().capacity(jobs, memory, int(gpus / each))
+        return at_once, replace(memory, gpu=memory.gpu and int(memory.gpu * each)), gpus
 
     @property
     def at_once(self) -> int:

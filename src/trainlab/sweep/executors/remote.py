@@ -8,7 +8,7 @@ import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ _POLL_S, _POLL_EACH_S = 0.5, 0.002  # between two looks at an item: at least, an
 _PATIENCE_S = 5.0  # from the end of a process until its files are seen, where a file system caches attributes
 _ANSWER_S, _REFUSED_S = 5.0, 60.0  # until jobs are submitted again that did not reach the scheduler, or were refused
 _SEARCHES = "lr_search."
+# Memory that items have on other machines, where nobody says it: what small partitions and small GPUs give.
+_HOST_BYTES, _GPU_BYTES = 2 * 2**30, 8 * 2**30
 
 
 class NotTaken(Exception):
@@ -143,10 +145,16 @@ class RemoteExecutor(Executor[Remote]):
         return {}
 
     def capacity(self, jobs: Sequence[Job], memory: Memory, gpus: int) -> tuple[int, Memory, int]:
-        """See `Executor`. Machines of unknown memory are taken for ones like this."""
-        host = memory.host if self.mem_gb is None else int(self.mem_gb * 2**30)
-        is_of_each = self.mem_gb is not None or not self.is_here
-        return self.at_once, Memory(host, memory.gpu, is_of_each), gpus if self.is_here else 0
+        """See `Executor`. Of other machines, a plan supposes the same whatever this one has and does."""
+        free = memory if self.is_here else Memory(_HOST_BYTES, _GPU_BYTES, is_of_each=True)
+        if self.mem_gb is not None:
+            free = replace(free, host=int(self.mem_gb * 2**30), is_of_each=True)
+        return self.at_once, free, gpus if self.is_here else 0
+
+    @property
+    def gpus_elsewhere(self) -> int | None:  # type: ignore[override]  # which is writable there
+        """See `Executor`."""
+        return None if self.is_here else self.gpus
 
     @property
     def is_settled(self) -> bool:  # type: ignore[override]  # which is writable there
