@@ -145,6 +145,20 @@ def test_jobs_that_were_submitted_with_other_settings_are_not_taken_for_those_as
         Elsewhere().attach(elsewhere.program, jobs_of(tmp_path, "10 epochs", "20 epochs"))
 
 
+@pytest.mark.parametrize("starts", [True, False])
+def test_an_item_that_starts_while_it_is_taken_back_is_attached(starts, elsewhere, tmp_path, monkeypatch):
+    """The sweep was killed before it could record that the item was taken."""
+    jobs = jobs_of(tmp_path, "a")
+    (one,) = elsewhere.submit([Item((job,)) for job in jobs])
+    (one.files.path / "submitted.json").unlink()
+    forbid = ItemFolder.forbid
+    monkeypatch.setattr(ItemFolder, "forbid", lambda files: (forbid(files), starts and files.write_started()))
+    again = Elsewhere()
+    attached = again.attach(elsewhere.program, jobs)
+    assert (len(attached), one.files.path.exists()) == (starts, starts)
+    assert not starts or not one.files.is_forbidden
+
+
 def submit_all(executor, items):
     taken = 0
     while more := executor.submit(items[taken:]):
@@ -197,6 +211,23 @@ def test_a_submission_that_does_not_reach_the_scheduler_is_tried_again(elsewhere
     assert elsewhere.submit(items) == [], "after a while"
     monkeypatch.setattr(remote.time, "monotonic", lambda now=time.monotonic: now() + 5)
     assert (len(elsewhere.submit(items)), elsewhere.is_settled) == (3, True)
+
+
+def test_jobs_of_a_submission_that_is_taken_without_an_answer_find_no_files(elsewhere, tmp_path, monkeypatch):
+    item, folders = Item((jobs_of(tmp_path, "a")[0],)), []
+    start = elsewhere.start
+
+    def take(items, commands):
+        folders.extend(one.files.path for one in items)
+        if len(folders) == 1:
+            raise remote.Silent("Socket timed out")
+        return start(items, commands)
+
+    monkeypatch.setattr(elsewhere, "start", take)
+    assert elsewhere.submit([item]) == []
+    monkeypatch.setattr(remote.time, "monotonic", lambda now=time.monotonic: now() + 5)
+    assert len(elsewhere.submit([item])) == 1
+    assert [folder.exists() for folder in folders] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -407,6 +438,7 @@ def test_an_item_is_given_up_after_starts_in_which_no_run_of_it_got_further(
 
     folder, files = tmp_path / "run-0", ItemFolder(tmp_path / "item")
     files.path.mkdir()
+    (files.path / "item.json").write_text("{}")
     begun(folder, 3, saved=False)
     announced = SimpleNamespace(at_s=None, by_user_signal=False, heeded_by=lambda _: contextlib.nullcontext())
 

@@ -41,8 +41,11 @@ def run_item(
         os.setsid()  # Ctrl-C at the terminal is the sweep's, and its end is not this one's
     signal.signal(signal.SIGINT, signal.default_int_handler)
     files.write_started()  # before it is looked whether it may start: the sweep does the same in the other order
+    if files.is_removed:
+        files.remove()  # which has made the folder anew
+        return INTERRUPTED
     if files.is_forbidden:
-        files.write_ended(INTERRUPTED, {})
+        files.write_ended(INTERRUPTED, {}, cut_short=True)  # a sweep that goes on has it run again
         return INTERRUPTED
     item, jobs = _item(about), Jobs(hydra_context, task_function, config, 0)
     names = {job.number: str(job.folder.relative_to(jobs.sweep_dir)) for job in item.jobs}
@@ -76,6 +79,7 @@ def run_item(
     else:
         files.leave_to_another()  # before it is, and this process is killed
         if not slurm_job.requeue():
+            files.write_started()  # or its end would not be recorded
             files.write_ended(status, {}, cut_short)
     return status
 

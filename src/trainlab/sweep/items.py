@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +105,19 @@ class ItemFolder:
         """Keep it from starting, if it has not."""
         (self.path / _STOP).touch()
 
+    def permit(self) -> None:
+        """Take back that it is not to start."""
+        (self.path / _STOP).unlink(missing_ok=True)
+
     @property
     def is_forbidden(self) -> bool:
         """Whether it is not to start."""
         return _STOP in os.listdir(self.path)  # noqa: PTH208 (a listing is fresh where attributes are cached)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the sweep has given it up: a process that was submitted is not its."""
+        return read_listed(self.path / _ITEM) is None
 
     def remove(self) -> None:
         """Remove all of it; nothing where that is done."""
@@ -122,11 +132,8 @@ def new_item(sweep: Path, first: int, about: Mapping[str, Any]) -> ItemFolder:
         first: number of its first job, counted from one, which names it.
         about: what its process has to know.
     """
-    folder = sweep / ITEMS
-    folder.mkdir(parents=True, exist_ok=True)
-    taken = {path.name for path in folder.iterdir()}
-    name = next(name for n in range(1, 10**9) if (name := f"{first}-{n}") not in taken)
-    item = ItemFolder(folder / name)
+    # A name that never comes again: a scheduler may start an item of which it has not said that it took it.
+    item = ItemFolder(sweep / ITEMS / f"{first}-{uuid.uuid4().hex[:8]}")
     write_json(item.path / _ITEM, {**about})
     return item
 

@@ -1,5 +1,6 @@
 """What a process asks SLURM about the job that it runs in."""
 
+import contextlib
 import os
 import subprocess
 from datetime import datetime
@@ -33,9 +34,10 @@ def seconds_left() -> float:
 
 def requeue() -> bool:
     """Have SLURM start the job again, unless it does so anyway. Returns whether it will."""
-    done = subprocess.run(["scontrol", "requeue", str(job_id())], capture_output=True, timeout=60)
-    state = _ask("squeue", "--noheader", f"--jobs={job_id()}", "--format=%T").strip()
-    return done.returncode == 0 or state in _REQUEUED
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        if subprocess.run(["scontrol", "requeue", str(job_id())], capture_output=True, timeout=60).returncode == 0:
+            return True
+    return _ask("squeue", "--noheader", f"--jobs={job_id()}", "--format=%T").strip() in _REQUEUED
 
 
 def seconds(text: str) -> float:

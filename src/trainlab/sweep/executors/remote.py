@@ -281,8 +281,11 @@ class RemoteExecutor(Executor[Remote]):
             own = tuple(by_folder[job["folder"]] for job in about["jobs"] if job["folder"] in by_folder)
             given = {job["folder"]: job["fingerprint"] for job in about["jobs"]}
             if submitted is None and started is None:
-                files.forbid()  # nobody knows whether it was taken; what starts and finds no files ends
-                files.remove()
+                files.forbid()  # nobody knows whether it was taken
+                if (started := files.started()) is not None:
+                    files.permit()
+            if submitted is None and started is None:
+                files.remove()  # what starts and finds no files ends
             elif own:
                 id_ = str(submitted["id"] if submitted else (started or {})["job"])
                 if other := [job.folder for job in own if job.fingerprint != given[str(job.folder)]]:
