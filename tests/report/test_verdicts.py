@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from trainlab.report import comparisons
 from trainlab.report.comparisons import Pair, compare_all
 from trainlab.report.descriptions import describe_pair, describe_pairs
 from trainlab.report.findings import analyze
@@ -210,3 +211,26 @@ def test_the_same_held_out_images_are_said_only_where_they_are_known(pairs_of, l
 )
 def test_p_to_digits_that_say_something(p: float, shown: str):
     assert format_p(p) == shown
+
+
+def test_of_too_many_pairs_those_with_the_best_and_of_the_first_groups_are_compared(leave, tmp_path, monkeypatch):
+    for lr, level in enumerate((0.5, 0.52, 0.54, 0.6, 0.7), 1):
+        for seed in (1, 2, 3):
+            off = level + 0.003 * ((seed * lr) % 5)
+            leave(f"{lr},{seed}", [1 - off], [off], seed, lr=10.0**-lr)
+    every = analyze([tmp_path], find_runs([tmp_path]))
+    monkeypatch.setattr(comparisons, "MAX_PAIRS", 9)
+    monkeypatch.setattr(comparisons, "MAX_GROUPS_OF_MANY", 3)
+    some = analyze([tmp_path], find_runs([tmp_path]))
+    assert [len(findings.pairs) for findings in (every, some)] == [10, 5]
+    names = [group.label for group in some.groups]
+    compared = {frozenset(map(names.index, (pair.first.label, pair.second.label))) for pair in some.pairs}
+    assert compared == {frozenset(pair) for pair in ((0, 1), (0, 2), (0, 3), (0, 4), (1, 2))}
+    assert all(pair.tests == 10 for pair in some.pairs) and some.ratios == every.ratios
+    for pair in some.pairs:
+        same = every.pair(pair.first, pair.second)
+        assert pair.difference == same.difference
+        assert pair.p >= same.p, "corrected for as many, the others taken for the least clear ones"
+    assert some.verdicts.keys() == every.verdicts.keys()
+    assert "only the best is compared with each other group" in " ".join(some.method_notes())
+    assert "only the best is compared" not in " ".join(every.method_notes())

@@ -187,3 +187,8 @@ def test_mcnemar_of_thousands_is_the_normal_tail():
     # 2,900 of 6,000: with the correction for continuity 99.5 below the mean, deviation sqrt(1500).
     normal = math.erfc(99.5 / math.sqrt(1500) / math.sqrt(2))
     assert mcnemar(2900, 3100) == pytest.approx(normal, rel=0.01)
+
+
+def test_holm_with_tests_whose_p_is_not_known_takes_them_for_the_least_clear():
+    assert holm([0.01, 0.001], tests=5) == pytest.approx(holm([0.01, 0.001, 1.0, 1.0, 1.0])[:2])
+    assert holm([0.01, math.nan], tests=1) == pytest.approx([0.01, math.nan], nan_ok=True)

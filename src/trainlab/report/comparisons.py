@@ -1,7 +1,7 @@
 """Comparisons of pairs of groups: by the metric of their task, and whether one converges faster than another."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -13,6 +13,8 @@ from trainlab.report.groups import Group, differing_hold_out, overlaps_of, why_n
 from trainlab.statistics import ALPHA, Difference, Interval, Ratio, difference, equivalence_p, holm, ratio
 from trainlab.tasks.metrics import Metric
 
+MAX_PAIRS = 500_000  # of groups; of more, those of the best with each other one, and those of the first groups
+MAX_GROUPS_OF_MANY = 100
 RATIOS = 3  # of a pair: epochs and seconds to a value, seconds of an epoch
 RATIO_ALPHA = 0.005  # of all ratios together, so that all claims of a report are false in at most 5.5 % of sweeps
 
@@ -76,7 +78,8 @@ class Pair:
 def compare_all(groups: Sequence[Group], margin: float | None = None) -> list[Pair]:
     """All pairs of groups with a completed run and the same metric to compare by, in the order of the groups.
 
-    P-values are corrected over all of them.
+    P-values are corrected over all of them. If there are more than ``MAX_PAIRS``, only those of the first group with
+    each other one and of the first ``MAX_GROUPS_OF_MANY`` are compared, and corrected for the number of all.
 
     Args:
         groups: as `group_runs` returns them.
@@ -103,10 +106,10 @@ def _compare(compared: Sequence[Group], margin: float | None) -> list[Pair]:
     With a margin, two things can be claimed of a pair, at most one of them falsely: so Bonferroni's correction for the
     number of pairs holds for both. Holm's is not valid for both together.
     """
-    pairs = [Pair(a, b, _difference(a, b)) for a, b in combinations(compared, 2)]
-    tests = sum(pair.is_tested for pair in pairs)
+    pairs = [Pair(a, b, _difference(a, b)) for a, b in _pairs_of(compared)]
+    tests = sum(pair.is_tested for pair in pairs) + count_pairs(len(compared)) - len(pairs)
     if margin is None:
-        ps = holm([pair.difference.p for pair in pairs])
+        ps = holm([pair.difference.p for pair in pairs], tests)
         return [replace(pair, p=p, tests=tests) for pair, p in zip(pairs, ps, strict=True)]
     found = []
     for pair in pairs:
@@ -115,6 +118,20 @@ def _compare(compared: Sequence[Group], margin: float | None) -> list[Pair]:
         p, equivalent = min(tests * p, 1.0), min(tests * equivalent, 1.0)  # NaN stays
         found.append(replace(pair, p=p, tests=tests, margin=scaled, p_equivalent=equivalent))
     return found
+
+
+def count_pairs(groups: int) -> int:
+    """Number of all pairs of as many groups."""
+    return groups * (groups - 1) // 2
+
+
+def _pairs_of(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
+    """All pairs; of too many those of the first group with each other one, and those of some groups after it."""
+    if count_pairs(len(groups)) <= MAX_PAIRS:
+        yield from combinations(groups, 2)
+        return
+    yield from ((groups[0], other) for other in groups[1:])
+    yield from combinations(groups[1:MAX_GROUPS_OF_MANY], 2)
 
 
 def _difference(first: Group, second: Group) -> Difference:

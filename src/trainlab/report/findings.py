@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from trainlab.report.answer import BEST, Standing, count_statuses, describe_lost, describe_only, standings
-from trainlab.report.comparisons import RATIO_ALPHA, RATIOS, Pair, by_metric, compare_all
+from trainlab.report.comparisons import RATIO_ALPHA, RATIOS, Pair, by_metric, compare_all, count_pairs
 from trainlab.report.decided import decided_verdicts, leading_first, left_to
 from trainlab.report.decisions import Decisions, chosen_by_results, read_decisions
 from trainlab.report.descriptions import (
@@ -120,7 +120,7 @@ class Findings:
     @property
     def ratios(self) -> int:
         """How many ratios of epochs and times there are."""
-        return RATIOS * len(self.pairs)
+        return RATIOS * sum(count_pairs(len(alike)) for alike in by_metric(self.groups))
 
     def _describe_which(self, pair: Pair) -> str:
         """Whether one of two groups is better, how much, and if not, what would show it."""

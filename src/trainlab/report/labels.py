@@ -6,7 +6,6 @@ from typing import Any
 
 from trainlab.report.formatting import format_value
 from trainlab.report.runs import Run
-from trainlab.runs.fingerprint import training_overrides
 
 NOT_GIVEN = "not given"
 MAX_NAMED = 4  # settings that name the runs of a report's only group
@@ -36,10 +35,9 @@ def names_apart(
     return names, extra
 
 
-def overrides_by_key(run: Run) -> dict[str, str]:
+def overrides_by_key(run: Run) -> Mapping[str, str]:
     """The overrides of a run by key, without those that only set where and how it runs."""
-    pairs = (override.lstrip("+").partition("=") for override in training_overrides(run.result.overrides))
-    return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
+    return run.overrides_by_key
 
 
 def differing_keys(runs: Sequence[Run]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trainlab.report.comparisons import Pair
+from trainlab.report.comparisons import MAX_GROUPS_OF_MANY, MAX_PAIRS, Pair, by_metric, count_pairs
 from trainlab.report.formatting import format_amount, format_gap, listed
 from trainlab.report.groups import Group, differing_hold_out
 from trainlab.statistics import over_images
@@ -19,6 +19,10 @@ _MARGIN_NOTE = (
 _DETECTABLE_NOTE = (
     "A detectable difference is one that is significant after the correction in 80 % of sweeps with as many seeds, if "
     "the spread over seeds is as it was here."
+)
+_MANY_NOTE = (
+    "There are more than {most:,} pairs of groups: only the best is compared with each other group, and the first "
+    "{first} with one another. p is corrected for the number of all pairs, as if the others were the least clear ones."
 )
 _MEANS_NOTE = (
     "A group is the completed runs that differ only in {seed}; n is their number, sd the standard deviation "
@@ -77,6 +81,8 @@ def method_notes(
         if margin is not None:
             notes.append(_MARGIN_NOTE.format(margin=format_gap(margin, pairs[0].metric)))
         notes.append(_DETECTABLE_NOTE)
+        if len(pairs) < sum(count_pairs(len(alike)) for alike in by_metric(groups)):
+            notes.append(_MANY_NOTE.format(most=MAX_PAIRS, first=MAX_GROUPS_OF_MANY))
     if any(group.num_folds for group in groups):
         return [*notes, _OTHER_HELD_OUT, _FOLDS]
     if is_same and all("split" in group.varied for group in groups):

@@ -17,7 +17,7 @@ def pair_rows(pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
     for pair in pairs:
         alike.setdefault(pair.metric, []).append(pair)
     for metric, of_metric in alike.items():
-        bounds = holm_intervals([pair.difference for pair in of_metric])
+        bounds = holm_intervals([pair.difference for pair in of_metric], of_metric[0].tests)
         for pair, (low, high) in zip(of_metric, bounds, strict=True):
             row = {
                 "first": pair.first.label,

@@ -16,7 +16,7 @@ from trainlab.report.curves import Curve, read_curve
 from trainlab.report.evaluations import Comparison, read_comparison
 from trainlab.report.folders import is_run, run_folders
 from trainlab.report.layers import LayerStatistics, read_layer_statistics
-from trainlab.runs.fingerprint import settings
+from trainlab.runs.fingerprint import settings, training_overrides
 from trainlab.runs.result import STATUSES, Result, is_number, is_search
 from trainlab.tasks.reported import TaskMetrics
 
@@ -59,6 +59,12 @@ class Run:
     def metrics(self) -> TaskMetrics:
         """Names, directions and formats of its metrics."""
         return TaskMetrics.read(self.result.task)
+
+    @cached_property
+    def overrides_by_key(self) -> Mapping[str, str]:
+        """Its overrides by key, without those that only set where and how it runs."""
+        pairs = (override.lstrip("+").partition("=") for override in training_overrides(self.result.overrides))
+        return {key.lstrip("~").partition("@")[0]: value if equals else "removed" for key, equals, value in pairs}
 
     @property
     def score(self) -> float:

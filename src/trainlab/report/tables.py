@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainlab.report.comparisons import Pair
+from trainlab.report.comparisons import Pair, count_pairs
 from trainlab.report.decision import format_bound
 from trainlab.report.descriptions import format_epoch_seconds
 from trainlab.report.findings import Findings
@@ -230,7 +230,8 @@ def _pair_matrix(findings: Findings, groups: Sequence[Group]) -> Table:
     correction = next(pair.correction for pair in findings.pairs)
     reasons = dict.fromkeys(pair.difference.reason for pair in findings.pairs if not pair.is_tested)
     untested = f", - where there is no test ({'; '.join(reasons)})" if reasons else ""
-    left = f" The first {len(shown)} of {len(groups)} groups; all pairs are in pairs.csv." if shown != groups else ""
+    which = "all pairs" if len(findings.pairs) == count_pairs(len(findings.compared)) else "more pairs"
+    left = f" The first {len(shown)} of {len(groups)} groups; {which} are in pairs.csv." if shown != groups else ""
     note = (
         f"Above the diagonal: how much the row is ahead of the column, in {unit}{metric.label}, ± half of the 95 % "
         f"interval of that pair alone; {MARK} where it is significant. Below: p, corrected by {correction} over all "

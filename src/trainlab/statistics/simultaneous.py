@@ -7,16 +7,21 @@ from trainlab.statistics.intervals import t_quantile
 from trainlab.statistics.tests import ALPHA, Difference, holm
 
 
-def holm_intervals(differences: Sequence[Difference]) -> list[tuple[float, float]]:
+def holm_intervals(differences: Sequence[Difference], all_tests: int = 0) -> list[tuple[float, float]]:
     """Intervals that all contain the true difference in 95 % of cases, and exclude 0 where `holm` has p below 0.05.
 
     Where some differences are significant and others not, nothing more than its sign can be said of a significant one
     at this level: its interval ends at 0 and at infinity. The others are corrected for their own number. Where all are
     significant, each has Bonferroni's interval, cut at 0 (Strassburger and Bretz, 2008). NaN for those without a test.
+
+    Args:
+        differences: that intervals are wanted of.
+        all_tests: number of all tests, as for `holm`.
     """
-    ps = holm([one.p for one in differences])
-    tests = sum(not math.isnan(p) for p in ps)
-    open_ = sum(p >= ALPHA for p in ps)
+    ps = holm([one.p for one in differences], all_tests)
+    known = sum(not math.isnan(p) for p in ps)
+    tests = max(all_tests, known)
+    open_ = sum(p >= ALPHA for p in ps) + tests - known
     found = []
     for one, p in zip(differences, ps, strict=True):
         if math.isnan(p):

@@ -146,12 +146,18 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, n, 0.5).pvalue) if n else 1.0
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of p-values; a NaN, of a pair that was not tested, stays and does not count."""
+def holm(ps: Sequence[float], tests: int = 0) -> list[float]:
+    """Holm's step-down adjustment of p-values; a NaN, of a pair that was not tested, stays and does not count.
+
+    Args:
+        tests: number of all tests, if there are others than those with ``ps``; these are taken for the least clear
+            ones, by which no p is too small.
+    """
     order = sorted((i for i, p in enumerate(ps) if not math.isnan(p)), key=lambda i: ps[i])
     adjusted, highest = list(ps), 0.0
+    tests = max(tests, len(order))
     for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * ps[i]))
+        highest = max(highest, min(1.0, (tests - rank) * ps[i]))
         adjusted[i] = highest
     return adjusted
 
