@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -16,8 +17,11 @@ from conftest import cases
 from run_folders import outcome
 from trainlab.callbacks.prune_request import is_requested
 from trainlab.runs import optuna_storage
+from trainlab.runs.errors import LeaseLost
+from trainlab.runs.lease import take
 from trainlab.runs.optuna_storage import open_journal
 from trainlab.sweep import trials as trials_module
+from trainlab.sweep.folder import folder_lock
 from trainlab.sweep.plan import RUN, Job
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import JOURNAL, Settings, Study, status_of
@@ -251,6 +255,21 @@ def test_a_damaged_journal_is_not_taken_for_a_database_that_is_away(tmp_path):
 
     with pytest.raises(StorageInternalError):
         Patience(study).attempt(fail)
+
+
+def test_a_process_that_wakes_after_another_has_taken_over_records_nothing(database, tmp_path):
+    folder, settings = tmp_path / "study", Settings(12, "random", 1, "median", 4)
+    with folder_lock(folder, ".study.lease", "search") as lease:
+        study = Study(folder, SPACE, settings, database, lease.check)
+        (trial,) = study.next(1)
+        assert take(folder, ".study.lease", lease.number + 1)
+        done = outcome("completed", {"val_loss": 1.0})
+        records = (study.ask, partial(study.tell, trial, done), partial(study.judge, trial.number, {1: 0.5}))
+        for one in (*records, study.retry_failed):
+            with pytest.raises(LeaseLost, match="was taken over by process"):
+                one()
+    (left,) = study_in(folder, database).trials()
+    assert (status_of(left), left.intermediate_values) == ("running", {})
 
 
 def test_half_a_line_of_a_process_that_was_killed_does_not_damage_the_next_one(tmp_path):

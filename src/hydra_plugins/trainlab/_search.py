@@ -95,8 +95,8 @@ def search(
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
     space = _without_aliases(space, corners, found)
-    with folder_lock(jobs.sweep_dir, _LEASE, "search"), _explained(database):
-        study = Study(jobs.sweep_dir, space, settings, database)
+    with folder_lock(jobs.sweep_dir, _LEASE, "search") as lease, _explained(database):
+        study = Study(jobs.sweep_dir, space, settings, database, lease.check)
         launcher.shared = study.space.fixed
         if launcher.retry_failed:
             study.retry_failed()

@@ -85,14 +85,14 @@ def run_items(
     warned = Notices(notices)
     with signals_handled(lambda number, _: signals.append(number)):
         while True:
+            if time.monotonic() > check:
+                check_lease(notices)  # another process may have taken this one for dead, and run the sweep
             added: Sequence[Item] | None = ()
             if not stopping and not signals:
                 added = more(max(0, state.slots - len(running) - len(waiting)))
                 waiting += added or ()
             if not running and added is not None and (not waiting or stopping or signals):
                 break
-            if time.monotonic() > check:
-                check_lease(notices)  # another process may have taken this one for dead, and run the sweep
             taken: Sequence[Submitted] = ()
             if waiting and not stopping and not signals:
                 taken = executor.submit(waiting)

@@ -6,7 +6,7 @@ Needs Optuna, so only searches import it.
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,15 +68,23 @@ class Study:
         space: search space.
         settings: settings of the search.
         database: that the study is stored in; None for a journal.
+        check: called before anything is recorded; raises LeaseLost where another process has taken over the folder.
 
     Raises:
         ValueError: the journal is damaged, the database cannot be used, or it is another search.
     """
 
-    def __init__(self, folder: Path, space: Space, settings: Settings, database: Database | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        space: Space,
+        settings: Settings,
+        database: Database | None = None,
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self.space, self.settings, self.database = folder, space, settings, database
-        self.journal = folder / JOURNAL
+        self.journal, self._check = folder / JOURNAL, check
         self._storage, self._name = open_storage(folder, database)
         self.metric = settings.metric
         direction = StudyDirection.MINIMIZE if self.metric.mode == "min" else StudyDirection.MAXIMIZE
@@ -153,12 +161,14 @@ class Study:
 
     def retry_failed(self) -> None:
         """Enqueue failed trials again, as new trials with the same values."""
+        self._check()
         for trial in self.trials():
             if status_of(trial) == "failed":
                 self._study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
 
     def tell(self, trial: FrozenTrial, outcome: Result) -> None:
         """Record the outcome of a trial. Without a finite objective it counts as failed."""
+        self._check()
         if self._storage.get_trial(trial._trial_id).state.is_finished():
             return  # a database has taken it without an answer
         status, reason = outcome.status, outcome.reason
@@ -177,6 +187,7 @@ class Study:
         id_, is_pruned = trial_id(self._storage, number, self._name), False
         known = self._storage.get_trial(id_).intermediate_values
         for epochs in sorted(values.keys() - known.keys()):
+            self._check()
             self._storage.set_trial_intermediate_value(id_, epochs, values[epochs])
             is_pruned |= self._study.pruner.prune(self._study, self._storage.get_trial(id_))
         return is_pruned
@@ -233,6 +244,7 @@ class Study:
     def _ask(self) -> bool:
         """Start a new trial. Returns whether there were new params to try."""
         for _ in range(_MAX_DRAWS):
+            self._check()
             seen = [trial.params for trial in self.trials()]
             unseen = self.space.unseen(seen)
             if unseen == [] and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -256,6 +268,7 @@ class Study:
 
     def _drop(self, number: int) -> None:
         """Drop a trial; Optuna cannot delete one."""
+        self._check()
         self._note(number, _DROPPED, True)
         self._study.tell(number, state=TrialState.FAIL)
 
