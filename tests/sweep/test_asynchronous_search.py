@@ -29,6 +29,8 @@ SEARCH = (
 )
 WAITS = (FAULT, "+callbacks.fault.what=wait", "+callbacks.fault.step=2")  # one run of all
 VARIABLE = "STUDIES"
+START_S = 300.0  # until some jobs have run, each of which starts Python and imports PyTorch, on a machine that is busy
+pytestmark = pytest.mark.timeout(900)
 STORED = ("sweep.storage=env:STUDIES",)
 
 
@@ -101,7 +103,7 @@ def test_trials_begin_while_a_slow_one_runs(executor, tmp_path):
     )
     process = start(*arguments, *executor, FAULTS_UNTIL=str(until))
     try:
-        assert eventually(lambda: is_blocked(tmp_path, ended=4), 200), process.output()
+        assert eventually(lambda: is_blocked(tmp_path, ended=4), START_S), process.output()
         assert statuses(tmp_path).count("running") <= 2
     finally:
         until.touch()
@@ -137,7 +139,7 @@ def test_a_killed_search_loses_no_trial_and_starts_none_twice(executor, stored, 
     )
     process = start(*arguments, *executor, *stored, **variables)
     try:
-        assert eventually(lambda: is_blocked(tmp_path, ended=2), 100), process.output()
+        assert eventually(lambda: is_blocked(tmp_path, ended=2), START_S), process.output()
         refused = sweep(*arguments, *executor, *stored, **variables)
         assert refused.returncode == 2
         assert refused.stderr.startswith(f"error: another search is running in {tmp_path / 'study'}")
@@ -180,7 +182,7 @@ def test_an_item_of_another_process_is_pruned(storage, tmp_path):
         *arguments, *stored, "sweep/executor=slurm_local", f"output_dir={tmp_path}", **variables, FAULTS_SLEEP="0.1"
     )
     try:
-        assert eventually(lambda: [*tmp_path.glob("study/*/metrics.csv")], 100), process.output()
+        assert eventually(lambda: [*tmp_path.glob("study/*/metrics.csv")], START_S), process.output()
         place, name = opened()
         study = load_study(study_name=name, storage=place)
         (first,) = study.trials
@@ -211,14 +213,14 @@ def test_a_password_is_in_no_file_and_a_server_may_be_away(server, tmp_path):
     variables = {"FAULTS_UNTIL": str(until), VARIABLE: server.url, "TMPDIR": str(tmp_path)}
     process = start(*arguments, "sweep/executor=slurm_local", f"output_dir={tmp_path}", **variables)
     try:
-        assert eventually(lambda: is_blocked(tmp_path, ended=1), 100), process.output()
+        assert eventually(lambda: is_blocked(tmp_path, ended=1), START_S), process.output()
         server.stop()
         try:
-            assert eventually(lambda: "does not answer" in process.output(), 60), process.output()
+            assert eventually(lambda: "does not answer" in process.output(), START_S), process.output()
             contents = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]  # while jobs run
         finally:
             server.start()
-        assert eventually(lambda: "the database answers again" in process.output(), 60), process.output()
+        assert eventually(lambda: "the database answers again" in process.output(), START_S), process.output()
     finally:
         until.touch()
     done = process.finish()
@@ -294,7 +296,7 @@ def test_what_failed_is_tried_again_and_a_failure_may_stop_the_search(tmp_path):
 def test_ctrl_c_saves_trials_and_the_same_command_resumes(tmp_path):
     arguments = (*SEARCH, LR, FAULT, "sweep.trials=4", "sweep.jobs=2", "trainer.max_epochs=8", f"output_dir={tmp_path}")
     process = start(*arguments, FAULTS_SLEEP="0.1")
-    assert eventually(lambda: [*tmp_path.glob("study/*/metrics.csv")])
+    assert eventually(lambda: [*tmp_path.glob("study/*/metrics.csv")], START_S)
     process.send(signal.SIGINT)
     stopped = process.finish()
     assert stopped.returncode == 130
