@@ -1,7 +1,6 @@
 """One run in several tasks of the real SLURM that SLURM_CONF names; it has two nodes, which see the same files."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from conftest import TINY, with_defaults
+from slurm_clusters import require_slurm
 from sweeping import FAULT, HERE, results
 from trainlab.config.resolvers import PROJECT
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
@@ -25,8 +25,7 @@ FLAGS = ("--mem-per-cpu=1500", "-p", "high")  # MB, of which a process takes les
 @pytest.fixture(scope="module", autouse=True)
 def slurm():
     """Skip where no SLURM answers."""
-    if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True, timeout=60).returncode:
-        pytest.skip("no SLURM: `sinfo` fails; set SLURM_CONF")
+    require_slurm()
 
 
 def start(command, **environment):

@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from optuna.study import load_study
 from optuna.trial import create_trial
 
 import postgresql
+from slurm_clusters import require_slurm
 from sweeping import FAULT, eventually, run_folders, start, sweep
 from trainlab.runs.files import read_rows
 from trainlab.runs.optuna_storage import STUDY, open_journal
@@ -45,8 +44,7 @@ def executor(request):
     if name != "local":
         pytest.importorskip("ray" if name == "ray" else "submitit")
     if name == "slurm":
-        if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
-            pytest.skip("no SLURM answers to sinfo")
+        require_slurm()
         return ["sweep/executor=slurm", "sweep.executor.partition=high", "sweep.executor.mem_gb=1.5"]
     return [f"sweep/executor={name}"]
 

@@ -1,14 +1,13 @@
 """What all executors of sweeps have in common, on sweeps of real processes."""
 
 import json
-import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
 
 from ray_clusters import ray_cluster
+from slurm_clusters import require_slurm
 from sweeping import FAULT, eventually, figures, results, run_folders, start, sweep
 
 EXECUTORS = ("local", "ray", "slurm_local", "slurm", "ray_cluster")
@@ -46,8 +45,7 @@ def chosen(request):
     if name != "local":
         pytest.importorskip("submitit")
     if name == "slurm":
-        if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
-            pytest.skip("no SLURM answers to sinfo")
+        require_slurm()
         return ["sweep/executor=slurm", "sweep.executor.partition=high", "sweep.executor.mem_gb=1.5"]
     return [f"sweep/executor={name}"]
 

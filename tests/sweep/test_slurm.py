@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from slurm_clusters import require_slurm
 from sweeping import FAULT, eventually, figures, results, start, sweep
 from trainlab.runs.files import read_rows
 from trainlab.sweep.items import is_process
@@ -33,8 +34,7 @@ def jobs(*words):
 
 @pytest.fixture(autouse=True)
 def _slurm():
-    if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
-        pytest.skip("no SLURM answers to sinfo")
+    require_slurm()
     pytest.importorskip("submitit")
     yield
     assert eventually(lambda: not ask("squeue", "--noheader", "--me"), 90), "a job is left"

@@ -1,0 +1,16 @@
+"""The SLURM that SLURM_CONF names, for tests."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+
+def require_slurm():
+    """Skip a test without SLURM; one that SLURM_CONF names has to answer."""
+    if shutil.which("sinfo") and subprocess.run(["sinfo"], capture_output=True, timeout=60).returncode == 0:
+        return
+    if named := os.environ.get("SLURM_CONF"):
+        pytest.fail(f"no SLURM answers to sinfo, though SLURM_CONF names {named}")
+    pytest.skip("no SLURM answers to sinfo; set SLURM_CONF")
