@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from hydra_plugins.trainlab import _item
+from slurm_clusters import require_slurm
 from trainlab.processes import THREADS
 from trainlab.sweep import slurm_job
 from trainlab.sweep.items import new_item
@@ -84,3 +85,23 @@ def test_an_item_that_slurm_does_not_requeue_has_been_cut_short(
     assert run_item(files) == 1
     record = files.ended()
     assert (record and record["cut_short"], files.started() is None) == ((None, True) if is_requeued else (True, False))
+
+
+def test_the_time_that_is_left_depends_on_no_format_and_no_daylight_saving(tmp_path, monkeypatch):
+    """Summer time ends an hour before the job does."""
+    times = [f'"$(date -d @{at} "+${{SLURM_TIME_FORMAT:-%Y-%m-%dT%H:%M:%S}}")"' for at in (1792886400, 1792893600)]
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\nprintf 'RUNNING|%s|1:50:00|%s' {' '.join(times)}\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    for name in ("", "relative"):
+        monkeypatch.setenv("SLURM_TIME_FORMAT", name)
+        assert slurm_job.seconds_left() == 600
+
+
+def test_a_slurm_that_does_not_answer_though_it_is_named_is_no_reason_to_skip_a_test(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for conf, outcome in (("", pytest.skip.Exception), ("/slurm.conf", pytest.fail.Exception)):
+        monkeypatch.setenv("SLURM_CONF", conf)
+        with pytest.raises(outcome):
+            require_slurm()

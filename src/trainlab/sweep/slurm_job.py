@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-from datetime import datetime
 
 _TIMEOUT_S = 3.0
 _REQUEUED = ("PENDING", "REQUEUED", "REQUEUE_FED", "COMPLETING", "PREEMPTED")
@@ -26,10 +25,10 @@ def seconds_left() -> float:
     if fields[0] != "RUNNING":
         return 0.0
     try:
-        begun, end = (datetime.fromisoformat(text) for text in (fields[1], fields[3]))
+        begun, end = int(fields[1]), int(fields[3])
     except ValueError:
         return 0.0
-    return max(0.0, (end - begun).total_seconds() - seconds(fields[2]))
+    return max(0.0, end - begun - seconds(fields[2]))
 
 
 def requeue() -> bool:
@@ -54,7 +53,9 @@ def seconds(text: str) -> float:
 
 def _ask(*command: str) -> str:
     """What a command prints; "" where it fails."""
+    # Seconds since 1970: local times may differ by an hour more, and a user's format may be any.
+    environment = {**os.environ, "SLURM_TIME_FORMAT": "%s"}
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
