@@ -20,11 +20,12 @@ from trainlab.runs.folder import LAST
 from trainlab.runs.lease import acquire
 from trainlab.runs.result import Result
 from trainlab.runs.starts import note_start
+from trainlab.sweep import run_items as run_loop
 from trainlab.sweep.executors import remote, slurm_local
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
 from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor
 from trainlab.sweep.executors.slurm import SlurmExecutor
-from trainlab.sweep.items import ItemFolder, process_of
+from trainlab.sweep.items import ItemFolder, items_of, process_of
 from trainlab.sweep.plan import RUN, Item, Job, plan
 from trainlab.sweep.resources import Memory
 from trainlab.sweep.run_items import run_items
@@ -36,9 +37,9 @@ def slurm(tmp_path, monkeypatch):
     """A `SlurmExecutor` whose commands print what ``answers`` has; None where they fail."""
     pytest.importorskip("submitit")
     executor = SlurmExecutor()
-    executor.answers, executor.said = {"squeue": "", "sacct": None}, []
+    executor.answers, executor.said = {"squeue": "", "sacct": ""}, []
     executor.folder, executor._program = tmp_path, Program(tmp_path, print, say=executor.said.append)
-    monkeypatch.setattr(executor, "_run", lambda command, *_: executor.answers[command])
+    monkeypatch.setattr(executor, "_run", lambda command, *_, **__: executor.answers[command])
     monkeypatch.setattr("trainlab.sweep.executors.slurm._ASK_S", -1.0)
     return executor
 
@@ -54,12 +55,13 @@ def submitted(folder):
         ("COMPLETING", RUNNING),
         ("CANCELLED", Ended(130, reason="SLURM job 7_1 was cancelled")),
         ("TIMEOUT", Ended(130, reason="SLURM job 7_1: its time limit was reached", again=True)),
+        ("SPECIAL_EXIT", Ended(1, reason="SLURM job 7_1 is held (SPECIAL_EXIT); `scancel 7_1` removes it")),
         ("NODE_FAIL", Ended(130, reason="SLURM job 7_1: its node was lost", again=True)),
     ],
 )
 @pytest.mark.parametrize("knows", ["squeue", "sacct"])
 def test_states_of_slurm_and_of_its_accounting_are_outcomes_with_a_reason(knows, state, seen, slurm, tmp_path):
-    slurm.answers[knows] = {"squeue": f"7_0 RUNNING\n7_1 {state}\n", "sacct": f"{state} by 0\n"}[knows]
+    slurm.answers[knows] = {"squeue": f"7_0 RUNNING\n7_1 {state}\n", "sacct": f"7_0|FAILED\n7_1|{state} by 0\n"}[knows]
     assert slurm.look(submitted(tmp_path)) == seen
 
 
@@ -82,6 +84,60 @@ def test_that_a_job_is_held_is_said_once(slurm, tmp_path):
     slurm.answers["squeue"] = "7_0 PENDING Priority\n7_1 PENDING launch failed requeued held\n"
     assert [slurm.look(submitted(tmp_path)) for _ in range(2)] == [QUEUED, QUEUED]
     assert slurm.said == ["SLURM job 7_1 is held (launch failed requeued held); `scontrol release 7_1` has it start"]
+
+
+def test_why_jobs_wait_is_said_once_if_it_may_not_end(slurm, tmp_path):
+    slurm.answers["squeue"] = "7_1 PENDING Priority\n"
+    slurm.look(submitted(tmp_path))
+    assert slurm.said == []
+    slurm.answers["squeue"] = "7_1 PENDING PartitionTimeLimit\n7_2 PENDING PartitionTimeLimit\n"
+    for id_ in ("7_1", "7_2", "7_1"):
+        assert slurm.look(Remote(Item(()), {}, tmp_path, ItemFolder(tmp_path), id_)) == QUEUED
+    assert slurm.said == ["SLURM job 7_1 waits (PartitionTimeLimit)"]
+
+
+def test_one_question_to_accounting_is_for_all_jobs_and_without_an_answer_they_are_as_before(
+    slurm, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("trainlab.sweep.executors.slurm._ASK_S", 60.0)
+    slurm._live = [Remote(Item(()), {}, tmp_path, ItemFolder(tmp_path), f"7_{n}", RUNNING) for n in range(100)]
+    calls = []
+
+    def run(*command, **_):
+        calls.append(command[0])
+        return slurm.answers[command[0]]
+
+    monkeypatch.setattr(slurm, "_run", run)
+    slurm.answers["sacct"] = None
+    assert [slurm.look(one) for one in slurm._live] == [RUNNING] * 100
+    assert (calls, slurm.said) == (["squeue", "sacct"], ["the accounting of SLURM does not answer; waiting for it"])
+    slurm.answers["sacct"] = "".join(f"7_{n}|CANCELLED by 0\n" for n in range(100))
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 61)
+    assert {slurm.look(one).status for one in slurm._live} == {130}
+    assert calls == ["squeue", "sacct"] * 2
+    monkeypatch.setattr(slurm, "_live", slurm._live * 1000)
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 61)
+    slurm.look(slurm._live[0])
+    assert calls == ["squeue", "sacct"] * 2, "of many jobs it is asked less often"
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("echo 'sacct: error: Problem talking to the database: Connection refused' >&2; exit 1", None),
+        ("echo 'Slurm accounting storage is disabled' >&2; exit 1", ""),
+        ("echo '7|FAILED'", "7|FAILED\n"),
+    ],
+)
+def test_a_cluster_without_accounting_is_told_from_one_whose_accounting_does_not_answer(
+    line, answer, tmp_path, monkeypatch
+):
+    pytest.importorskip("submitit")
+    (tmp_path / "sacct").write_text(f"#!/bin/sh\n{line}\n")
+    (tmp_path / "sacct").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert SlurmExecutor()._run("sacct", may_lack=True) == answer
+    assert SlurmExecutor()._run("squeue") is None
 
 
 def test_a_controller_that_does_not_answer_is_waited_for(slurm, tmp_path):
@@ -263,6 +319,23 @@ def test_a_controller_that_is_away_during_a_submission_is_told_from_a_refusal(
         assert len(calls) == 1, "it is not submitted until SLURM answers"
 
 
+@pytest.mark.parametrize(
+    ("count", "size", "slots", "at_once"),
+    [(25, 10, 16, [6, 6, 4]), (3, 10, 16, [16]), (5, 1, 3, [1, 1, 1])],
+)
+def test_arrays_of_a_detached_sweep_share_its_slots(count, size, slots, at_once, slurm, tmp_path, monkeypatch):
+    asked = []
+    scheduler = SimpleNamespace(update_parameters=asked.append)
+    scheduler.update_parameters = lambda **settings: asked.append(settings.get("array_parallelism"))
+    monkeypatch.setattr(slurm, "_submitit", SimpleNamespace(SlurmExecutor=lambda _: scheduler))
+    monkeypatch.setattr(slurm, "submit_all", lambda _, words: [SimpleNamespace(job_id="7")] * len(words))
+    slurm.array_size = size
+    items = [Item((job,)) for job in jobs_of(tmp_path, *("a" * count))]
+    with slurm.opened(Program(tmp_path, print, detach=True), slots, 0):
+        taken = submit_all(slurm, items)
+    assert ([n for n in asked if n], taken) == (at_once, min(count, slots * size))
+
+
 def test_what_a_job_could_not_be_told_is_told_again(elsewhere, tmp_path):
     elsewhere.tells = False
     (one,) = elsewhere.submit([Item((job,)) for job in jobs_of(tmp_path, "a")])
@@ -281,9 +354,63 @@ def test_jobs_are_told_nothing_while_slurm_does_not_answer(slurm, tmp_path):
     slurm._run = lambda command, *_: calls.append(command)
     assert [slurm.interrupt(submitted(tmp_path)), slurm.cancel(submitted(tmp_path))] == [False, False]
     assert calls == ["scancel", "squeue"]
-    slurm._run = lambda command, *_: ""
+    slurm._run = lambda command, *_, **__: ""
     slurm.look(submitted(tmp_path))
     assert slurm.cancel(submitted(tmp_path))
+
+
+class Watch:
+    tick = ended = lambda *_: None
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_a_detached_sweep_says_how_many_jobs_are_not_submitted(elsewhere, tmp_path):
+    jobs, watch = jobs_of(tmp_path, *"abcde"), Watch()
+    notices = tmp_path / ".items" / "notices"
+    run_items([Item((job,)) for job in jobs], elsewhere, State(jobs, 3), notices, False, watch, detach=True)
+    assert watch.said == ["2 jobs are not submitted yet; the same command submits them as others end"]
+
+
+def test_the_end_of_an_item_is_kept_until_the_outcomes_of_its_jobs_are_recorded(elsewhere, tmp_path, monkeypatch):
+    (job,) = jobs_of(tmp_path, "a")
+    job.folder.mkdir()
+    submit = elsewhere.submit
+
+    def end_at_once(items):
+        taken = submit(items)
+        for one in taken:
+            one.files.write_started()
+            one.files.write_ended(1, {str(job.folder): {"type": "E", "message": "no", "traceback": "line 1"}})
+        return taken
+
+    record, kept = run_loop.record_outcome, []
+    monkeypatch.setattr(elsewhere, "submit", end_at_once)
+    monkeypatch.setattr(
+        run_loop,
+        "record_outcome",
+        lambda *given: (kept.extend(one.ended()["status"] for one in items_of(tmp_path)), record(*given))[1],
+    )
+    state, notices = State([job], 3), tmp_path / ".items" / "notices"
+    run_items([Item((job,))], elsewhere, state, notices, stop_early=False, watch=Watch())
+    assert (kept, items_of(tmp_path)) == ([1], [])
+    assert Result.read(job.folder).error["message"] == "no"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_logs_are_kept_while_a_result_names_them(named, tmp_path):
+    log = tmp_path / ".items" / "submitit" / "7_0_log.out"
+    log.parent.mkdir(parents=True)
+    log.write_text("why")
+    error = {"type": "Exit", "message": f"see {log}" if named else "no reason"}
+    Result("failed", "a", [], error=error).write(tmp_path / "run-0")
+    with Elsewhere().opened(Program(tmp_path, print), 1, 0):
+        pass
+    assert log.exists() == named
 
 
 def test_a_third_ctrl_c_leaves_jobs_that_cannot_be_ended(elsewhere, tmp_path, monkeypatch):

@@ -114,6 +114,7 @@ def run_items(
             for one, how in ended:
                 running.remove(one)
                 waiting += _end(one, how, state, bool(stopping or signals), executor.free, watch)
+                executor.forget(one.submitted)
             failed = stop_early and any(o.failed and n in state.seconds for n, o in state.outcomes.items())
             if signals and executor.on_interrupt == LEAVE:
                 break
@@ -137,6 +138,9 @@ def run_items(
             if detach and not taken and not ended and executor.is_settled:
                 break
             time.sleep(POLL_S)
+    if detach and waiting and not signals:
+        count = sum(len(item.jobs) for item in waiting)
+        watch.say(f"{count} jobs are not submitted yet; the same command submits them as others end")
     for one in running:  # which were left
         for job in state.left_of(one.item):
             state.outcomes[job.number] = recorded_outcome(job.folder)

@@ -118,6 +118,9 @@ class Executor(ABC, Generic[H]):
     def poll(self, submitted: H) -> str | Ended:
         """QUEUED, RUNNING, or how it has ended."""
 
+    def forget(self, submitted: H) -> None:
+        """Remove what is kept of an item that has ended, as the outcomes of its jobs are on disk."""
+
     @abstractmethod
     def ask_to_stop(self, submitted: H) -> None:
         """Have it stop after its epoch, at the second call at once. One that has not begun does not begin."""

@@ -68,7 +68,6 @@ class RayExecutor(RemoteExecutor):
     """
 
     name = "ray"
-    queues = True
 
     def __init__(
         self,

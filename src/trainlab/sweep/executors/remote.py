@@ -90,7 +90,8 @@ class RemoteExecutor(Executor[Remote]):
 
     Attributes:
         name: the option of `sweep/executor`.
-        queues: whether all items of a detached sweep can be submitted at once.
+        queues: whether more items of a detached sweep than there are slots can be submitted: it limits itself how many
+            of them run at the same time.
         is_here: whether items run on this machine, whose memory and GPUs they share.
     """
 
@@ -116,6 +117,7 @@ class RemoteExecutor(Executor[Remote]):
         self.restarts, self.on_interrupt = restarts, on_interrupt
         self._live: list[Remote] = []
         self._failed = False
+        self._unused, self._waiting = 0, 0  # slots that no array of a detached sweep has; items that are not submitted
         self._at_most, self._again_at = math.inf, math.inf  # live items, until a time by time.monotonic
         self._has_said = False  # that a scheduler takes no more
         self._ended_s = -math.inf  # when an item has ended, by time.monotonic
@@ -170,13 +172,16 @@ class RemoteExecutor(Executor[Remote]):
     def opened(self, program: Program, slots: int, gpus: int) -> Iterator[Path]:
         """See `Executor`. What runs at the end is left."""
         self._program, self._slots = program, slots
+        self._unused = slots - len(self._live)
         self.folder = program.folder / ITEMS
+        has_earlier = self.folder.exists()
         self.folder.mkdir(exist_ok=True)
         try:
             yield self.folder / NOTICES
         finally:
-            if not self._failed and not items_of(program.folder):
-                shutil.rmtree(self.folder, ignore_errors=True)  # logs of a scheduler are of use after a failure only
+            # Logs of a scheduler are of use after a failure only.
+            if not self._failed and not items_of(program.folder) and not (has_earlier and _are_named(program.folder)):
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def submit(self, items: Sequence[Item]) -> Sequence[Remote]:
         """See `Executor`.
@@ -187,7 +192,10 @@ class RemoteExecutor(Executor[Remote]):
         now = time.monotonic()
         if now >= self._again_at:
             self._again_at, self._at_most = math.inf, math.inf
-        room = math.inf if self.queues and self._program.detach else self._slots - len(self._live)
+        room = self._slots - len(self._live)
+        if self.queues and self._program.detach:
+            room = len(items) if self._unused > 0 else 0
+        self._waiting = len(items)
         room = int(min(len(items), room, self._at_most - len(self._live)))
         if room < 1:
             return []
@@ -222,7 +230,8 @@ class RemoteExecutor(Executor[Remote]):
         if not self._live and now > self._ended_s + _REFUSED_S:
             raise ValueError(f"{refusal}; set sweep.executor") from None
         if not self._has_said:
-            self._program.say(f"no more jobs are taken at present ({refusal}); others follow as these end")
+            follows = "" if self._program.detach else "; others follow as these end"
+            self._program.say(f"no more jobs are taken at present ({refusal}){follows}")
         self._again_at, self._at_most = now + (_REFUSED_S if self._live else _ANSWER_S), len(self._live)
         self._has_said = True
 
@@ -259,6 +268,10 @@ class RemoteExecutor(Executor[Remote]):
                 reason = f"{seen.reason}; it was started {starts} times without a new checkpoint"
                 seen = Ended(seen.status if began else 1, reason=reason)
         return self._finished(submitted, seen)
+
+    def forget(self, submitted: Remote) -> None:
+        """See `Executor`."""
+        submitted.files.remove()
 
     def ask_to_stop(self, submitted: Remote) -> None:
         """See `Executor`."""
@@ -318,7 +331,6 @@ class RemoteExecutor(Executor[Remote]):
         if submitted in self._live:
             self._live.remove(submitted)
         self._failed |= how.status not in (0, INTERRUPTED) or bool(how.reason)
-        submitted.files.remove()
         self._ended_s = time.monotonic()
         return how
 
@@ -346,3 +358,8 @@ class RemoteExecutor(Executor[Remote]):
         }
         files = new_item(self._program.folder, item.jobs[0].number + 1, about)
         return Remote(item, before, files.report, files)
+
+
+def _are_named(sweep: Path) -> bool:
+    """Whether a result of the sweep in a folder names a log of a scheduler."""
+    return any(f"/{ITEMS}/".encode() in path.read_bytes() for path in sweep.rglob("result.json"))

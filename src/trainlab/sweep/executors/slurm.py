@@ -1,6 +1,7 @@
 """Items as SLURM jobs, through submitit."""
 
 import contextlib
+import math
 import os
 import re
 import signal
@@ -16,8 +17,9 @@ from trainlab.sweep.executors.executor import QUEUED, RUNNING, STOP, Ended
 from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, Silent
 
 LOGS = "submitit"  # folder of what submitit writes
-_ASK_S, _TIMEOUT_S = 2.0, 30.0  # between two questions to SLURM; until it has answered
-_QUEUED = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_ASK_S, _ASK_EACH_S = 2.0, 0.002  # between two questions to SLURM: at least, and for each job
+_TIMEOUT_S = 30.0  # until SLURM has answered
+_QUEUED = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "RESV_DEL_HOLD")
 _RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STAGE_OUT", "SIGNALING", "STOPPED", "RESIZING")
 # States in which SLURM took a job from the machine that it ran on, and what to say of them.
 _TAKEN_AWAY = {
@@ -27,9 +29,13 @@ _TAKEN_AWAY = {
     "BOOT_FAIL": "its node did not start",
     "REVOKED": "its cluster has given it up",
 }
+# States in which a job waits for its user, and is not started by itself.
+_HELD = ("REQUEUE_HOLD", "SPECIAL_EXIT")
+# Reasons for which a job waits that end by themselves.
+_USUAL = ("None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Dependency", "Cleaning", "Prolog")
 # What SLURM writes to the log of a job that it kills for its memory, whose state depends on how it does so.
 _MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out.of.memory", re.IGNORECASE)
-# What sbatch says when it did not reach the controller, which may answer a moment later.
+# What commands say when they did not reach SLURM, which may answer a moment later.
 _SILENCE = re.compile(r"unable to contact|timed out|connection|not connected|temporarily", re.IGNORECASE)
 _TAIL = 20_000  # bytes of a log that are looked at
 # A signal that comes before the program has handlers of its own does not end it.
@@ -113,8 +119,11 @@ class SlurmExecutor(SubmititExecutor):
         }
         self._states: dict[str, str] = {}  # of the user's jobs, by id
         self._reasons: dict[str, str] = {}  # why they wait
-        self._held = set[str]()  # of which that was said
-        self._asked_s, self._answers = 0.0, True
+        self._said = set[str]()  # reasons, and jobs that are held
+        self._asked_s, self._answers = -math.inf, True
+        self._in_accounting: dict[str, str] = {}  # states of jobs that SLURM has forgotten
+        self._sought = set[str]()  # jobs that accounting was asked for
+        self._accounted_s, self._accounts = -math.inf, True
 
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
         """See `RemoteExecutor`."""
@@ -130,7 +139,6 @@ class SlurmExecutor(SubmititExecutor):
             cpus_per_task=cpus,
             gpus_per_node=gpus or None,
             srun_args=[f"--cpus-per-task={cpus}"],
-            array_parallelism=self._slots,
         )
         if not self._answers:
             self._ask()
@@ -138,8 +146,13 @@ class SlurmExecutor(SubmititExecutor):
             raise Silent("SLURM does not answer")
         ids: list[str] = []
         for start in range(0, len(commands), self.array_size):
+            words = commands[start : start + self.array_size]
+            at_once = self._share(len(words), self._waiting - start)
+            if at_once < 1:
+                break
+            executor.update_parameters(array_parallelism=at_once)
             try:
-                ids += [job.job_id for job in self.submit_all(executor, commands[start : start + self.array_size])]
+                ids += [job.job_id for job in self.submit_all(executor, words)]
             except NotTaken as refusal:
                 if ids:
                     break
@@ -147,18 +160,30 @@ class SlurmExecutor(SubmititExecutor):
                 if self._answers and not _SILENCE.search(str(refusal)):
                     raise
                 raise Silent("SLURM does not answer") from None
-        self._asked_s = 0.0
+            self._unused -= min(at_once, len(words))
+        self._asked_s = -math.inf
         return ids
+
+    def _share(self, size: int, waiting: int) -> int:
+        """Of the slots, for an array of ``size`` of the items that wait: a detached sweep has all its arrays queued.
+
+        Each needs one, so not all of them may be submitted.
+        """
+        if not self._program.detach:
+            return self._slots
+        return min(self._unused, max(1, self._unused * size // waiting))
 
     def look(self, submitted: Remote) -> str | Ended:
         """See `RemoteExecutor`."""
-        if time.monotonic() > self._asked_s + _ASK_S:
+        if self._is_due(self._asked_s):
             self._ask()
         if not self._answers:
             return submitted.status
-        state = self._states.get(submitted.id) or self._state_in_accounting(submitted.id)
+        state = self._states.get(submitted.id)
+        if state is None and (state := self._state_in_accounting(submitted.id)) is None:
+            return submitted.status
         if state in _QUEUED:
-            self._say_if_held(submitted.id)
+            self._say_why_it_waits(submitted.id)
             return QUEUED
         if state in _RUNNING:
             return RUNNING
@@ -168,6 +193,8 @@ class SlurmExecutor(SubmititExecutor):
             return Ended(-signal.SIGKILL, reason=f"{job} was killed for its memory; {advice}")
         if state == "CANCELLED":
             return Ended(INTERRUPTED, reason=f"{job} was cancelled")
+        if state in _HELD:
+            return Ended(1, reason=f"{job} is held ({state}); `scancel {submitted.id}` removes it")
         if state in _TAKEN_AWAY:
             return Ended(INTERRUPTED, reason=f"{job}: {_TAKEN_AWAY[state]}", again=True)
         if submitted.files.is_saved:
@@ -176,11 +203,17 @@ class SlurmExecutor(SubmititExecutor):
             return Ended(INTERRUPTED, reason=f"{job} ended before its program began; see {log}", again=True)
         return Ended(1, reason=f"{job} ended without a record ({state or 'SLURM knows no more of it'}); see {log}")
 
-    def _say_if_held(self, id_: str) -> None:
-        """Say once that a job waits for somebody to release it, as after a launch that failed on its node."""
-        if "held" in (reason := self._reasons.get(id_, "").lower()) and id_ not in self._held:
-            self._held.add(id_)
-            self._program.say(f"SLURM job {id_} is held ({reason}); `scontrol release {id_}` has it start")
+    def _say_why_it_waits(self, id_: str) -> None:
+        """Say once that a job is held, as after a launch that failed on its node; once of any other unusual reason."""
+        reason = self._reasons.get(id_, "")
+        is_held = "held" in reason.lower()
+        if reason in ("", *_USUAL) or (key := id_ if is_held else reason) in self._said:
+            return
+        self._said.add(key)
+        if is_held:
+            self._program.say(f"SLURM job {id_} is held ({reason.lower()}); `scontrol release {id_}` has it start")
+        else:
+            self._program.say(f"SLURM job {id_} waits ({reason})")
 
     def interrupt(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
@@ -202,8 +235,8 @@ class SlurmExecutor(SubmititExecutor):
 
     def _ask(self) -> None:
         """Ask SLURM for the states of all jobs of the user that it still has in memory."""
-        self._asked_s = time.monotonic()
         listed = self._run("squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i %T %r")
+        self._asked_s = time.monotonic()
         if self._answers != (listed is not None):
             self._answers = listed is not None
             self._program.say("SLURM answers again" if self._answers else "SLURM does not answer; waiting for it")
@@ -212,19 +245,44 @@ class SlurmExecutor(SubmititExecutor):
             self._states = {id_: state for id_, state, *_ in found}
             self._reasons = {id_: " ".join(reason) for id_, _, *reason in found}
 
-    def _state_in_accounting(self, id_: str) -> str:
-        """The state of a job that SLURM has forgotten; "" where accounting does not know it, or there is none."""
-        listed = self._run("sacct", "--noheader", "--parsable2", "--allocations", "--format=State", f"--jobs={id_}")
-        return (listed or "").partition("\n")[0].partition(" ")[0]
+    def _state_in_accounting(self, id_: str) -> str | None:
+        """The state of a job that SLURM has forgotten; "" where accounting does not know it, or there is none.
 
-    def _run(self, *command: str) -> str | None:
-        """What a command of SLURM prints; None where it fails."""
+        None if that is not known yet. One question is for all such jobs.
+        """
+        if self._is_due(self._accounted_s):
+            self._sought = {id_, *(one.id for one in self._live if one.id not in self._states)}
+            arrays = ",".join(sorted({one.partition("_")[0] for one in self._sought}))
+            words = ("--noheader", "--parsable2", "--allocations", "--format=JobID,State", f"--jobs={arrays}")
+            listed = self._run("sacct", *words, may_lack=True)
+            self._accounted_s = time.monotonic()
+            if self._accounts != (listed is not None):
+                self._accounts = listed is not None
+                does = "answers again" if self._accounts else "does not answer; waiting for it"
+                self._program.say(f"the accounting of SLURM {does}")
+            lines = [line.partition("|") for line in (listed or "").splitlines()]
+            self._in_accounting = {name: state.partition(" ")[0] for name, _, state in lines}
+        return self._in_accounting.get(id_, "") if self._accounts and id_ in self._sought else None
+
+    def _is_due(self, asked_s: float) -> bool:
+        """Whether to ask SLURM what it was asked at a time."""
+        return time.monotonic() > asked_s + _ASK_S + _ASK_EACH_S * len(self._live)
+
+    def _run(self, *command: str, may_lack: bool = False) -> str | None:
+        """What a command of SLURM prints; None where it fails.
+
+        With ``may_lack`` that is where SLURM does not answer it; "" where a cluster lacks what it asks for.
+        """
         try:
             # In a session of its own, as Ctrl-C at the terminal is not for it.
             done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, start_new_session=True)
-        except (OSError, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             return None
-        return done.stdout if done.returncode == 0 else None
+        except OSError:
+            return "" if may_lack else None
+        if done.returncode == 0:
+            return done.stdout
+        return "" if may_lack and not _SILENCE.search(done.stderr) else None
 
 
 def _tail(path: Path) -> str:
