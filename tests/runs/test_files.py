@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from trainlab.runs.files import (
     describe_os_error,
     locked,
     named_in_errors,
+    read_listed,
+    read_rows,
     setting_of_path,
     write_atomically,
     write_in_place,
@@ -154,3 +157,24 @@ def test_a_lock_file_that_is_removed_locks_out_those_who_wait_for_it(tmp_path):
         list(pool.map(hold, range(4)))
     assert (len(most), {*most}) == (80, {1})
     assert not path.exists()
+
+
+@pytest.mark.parametrize("read", [read_listed, read_rows])
+@pytest.mark.parametrize("times", [1, 1000])
+def test_a_file_that_another_host_replaces_is_read_again(times, read, tmp_path, monkeypatch):
+    """NFS has a handle of a file that is no more; one that stays so is an error."""
+    path = tmp_path / "table.csv"
+    path.write_text("a\n1\n")
+    stale = [OSError(errno.ESTALE, os.strerror(errno.ESTALE))] * times
+    actual = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: _raise(stale.pop()) if stale else actual(self))
+    if times == 1:
+        assert read(path) == (b"a\n1\n" if read is read_listed else [{"a": "1"}])
+    else:
+        with pytest.raises(OSError, match="Stale file handle"):
+            read(path)
+    assert read(tmp_path / "none.csv") == (None if read is read_listed else [])
+
+
+def _raise(error):
+    raise error

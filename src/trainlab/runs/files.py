@@ -16,13 +16,15 @@ from typing import IO, Any
 from trainlab.runs.lease import Lease, check_lease, lease_of
 
 _RETRY_S = 0.05  # between two attempts to take a lock
+_REREADS = 9  # of a file that is replaced again and again
 _NEW: set[Path] = set()  # folders that this process has made, or that did not exist before Hydra made them
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file atomically, so that it is never half-written: temporary file, fsync, rename.
 
     In a folder that this process has a lease of, see `trainlab.runs.lease`, it is written under that lease alone.
+    ``mode`` are its permissions, less those that the umask takes.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; nothing is left behind.
@@ -34,18 +36,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         try:
-            _write_by_way_of(lease.path if lease else path.parent, path, content, lease)
+            _write_by_way_of(lease.path if lease else path.parent, path, content, mode, lease)
         except OSError as error:
             if not lease or error.errno != errno.EXDEV:
                 raise
-            _write_by_way_of(path.parent, path, content)  # a link leads to another file system
+            _write_by_way_of(path.parent, path, content, mode)  # a link leads to another file system
     except OSError:
         if lease:
             lease.check()
         raise
 
 
-def _write_by_way_of(folder: Path, path: Path, content: bytes, lease: Lease | None = None) -> None:
+def _write_by_way_of(folder: Path, path: Path, content: bytes, mode: int, lease: Lease | None = None) -> None:
     """Write a temporary file in ``folder`` and rename it to ``path``."""
     with named_in_errors(path, folder):
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
@@ -57,7 +59,7 @@ def _write_by_way_of(folder: Path, path: Path, content: bytes, lease: Lease | No
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).chmod(mode & ~_umask())
             Path(temporary).replace(path)
     except BaseException:
         with suppress(OSError):  # the first error says more
@@ -69,11 +71,17 @@ def read_listed(path: Path) -> bytes | None:
     """Content of a file, or None where its folder lists none.
 
     NFS answers `exists` from a cache that may be a minute old; for a listing, and to open a file, it asks the server.
+    A file that another host replaces while it is read is stale, and is read again.
     """
-    try:
-        return path.read_bytes() if path.name in os.listdir(path.parent) else None  # noqa: PTH208 (a sweep does it often)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    for is_last in (*[False] * _REREADS, True):
+        try:
+            return path.read_bytes() if path.name in os.listdir(path.parent) else None  # noqa: PTH208 (a sweep does it often)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno != errno.ESTALE or is_last:
+                raise
+    return None
 
 
 def write_in_place(path: Path, content: bytes) -> None:
@@ -165,14 +173,14 @@ def check_replaceable(path: Path, read: Path, is_own: Callable[[Path], bool], ki
         raise ValueError(f"{path} exists and is not {kind}, so it is not replaced; set another {setting}")
 
 
-def write_json(path: Path, content: Any, indent: int | None = None) -> None:
-    """Write ``content`` atomically as JSON, which has no NaN and no infinity.
+def write_json(path: Path, content: Any, indent: int | None = None, mode: int = 0o666) -> None:
+    """Write ``content`` atomically as JSON, which has no NaN and no infinity. See `write_atomically`.
 
     Raises:
         ValueError: a number in it is not finite.
         OSError: as by ``write_atomically``.
     """
-    write_atomically(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode(), mode)
 
 
 def format_rows(rows: Iterable[Mapping[str, Any]]) -> bytes:
@@ -187,10 +195,8 @@ def format_rows(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a CSV file, values as strings; empty if there is no file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    content = read_listed(path)
+    return [] if content is None else list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
 
 @contextmanager
