@@ -7,7 +7,9 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -213,6 +215,20 @@ def test_an_item_that_starts_while_it_is_taken_back_is_attached(starts, elsewher
     attached = again.attach(elsewhere.program, jobs)
     assert (len(attached), one.files.path.exists()) == (starts, starts)
     assert not starts or not one.files.is_forbidden
+
+
+def test_a_password_in_a_setting_is_for_the_owner_alone(elsewhere, tmp_path, monkeypatch):
+    """The job needs it; what results name does not."""
+    setting = "logger.mlflow.tracking_uri=https://me:h4mster@host"
+    monkeypatch.setattr(sys, "orig_argv", ["python", "src/train.py", "-m", setting])
+    (job,) = jobs_of(tmp_path, "a")
+    (one,) = elsewhere.submit([Item((replace(job, overrides=(setting,)),))])
+    about = one.files.describe()
+    assert about["jobs"][0]["overrides"] == [setting]
+    assert about["command"] == ["python", "src/train.py", "-m", setting.replace("h4mster", "***")]
+    files = [path for path in (tmp_path / ".items").rglob("*") if path.is_file()]
+    kept = [path for path in files if "h4mster" in path.read_text()]
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in kept} == {one.files.path / "item.json": 0o600}
 
 
 def submit_all(executor, items):

@@ -134,7 +134,7 @@ def new_item(sweep: Path, first: int, about: Mapping[str, Any]) -> ItemFolder:
     """
     # A name that never comes again: a scheduler may start an item of which it has not said that it took it.
     item = ItemFolder(sweep / ITEMS / f"{first}-{uuid.uuid4().hex[:8]}")
-    write_json(item.path / _ITEM, {**about})
+    write_json(item.path / _ITEM, {**about}, mode=0o600)  # settings may have passwords
     return item
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trainlab.passwords import without_passwords
 from trainlab.processes import INTERRUPTED, SHARE, THREADS
 from trainlab.runs.heartbeat import holder_of, observe
 from trainlab.runs.starts import note_start, starts_in_a_row
@@ -350,7 +351,7 @@ class RemoteExecutor(Executor[Remote]):
         ]
         about = {
             "name": self._program.name,
-            "command": sys.orig_argv,
+            "command": without_passwords(sys.orig_argv),  # for results
             "environment": {**self._program.environment, THREADS: threads, SHARE: threads},
             "restarts": self.restarts,
             "before": {str(job.folder): before[job.number] for job in item.jobs},
