@@ -265,7 +265,7 @@ def test_batches_with_a_database_are_pruned_and_repeat_without_pruning(tmp_path)
 
 @pytest.mark.slow
 def test_an_invalid_value_fails_only_its_trial(tmp_path):
-    arguments = ("data.batch_size=range(16,31,7)", "sweep.trials=3", f"output_dir={tmp_path}")
+    arguments = ("data.batch_size=range(16,31,7)", "sweep.trials=3", "sweep.jobs=3", f"output_dir={tmp_path}")
     done = sweep(*SEARCH, *arguments)
     assert done.returncode == 1
     assert "trials failed (trial" in done.stderr and "batch_size 23 leaves a last batch of one" in done.stderr

@@ -296,3 +296,27 @@ def test_a_lock_that_a_killed_process_left_is_waited_for_where_trials_run(tmp_pa
     monkeypatch.setattr("optuna.storages.journal._file.time", clock)
     assert len(study_in(tmp_path / "study", None).running()) == 1
     assert waits
+
+
+def test_valid_trials_beside_an_invalid_one_are_returned_again(tmp_path):
+    """And few are asked for in a row."""
+    trials = trials_of(study_in(tmp_path / "study", None, trials=12, sampler="random"))
+    runs = outcome("running", {})
+    assert [*trials.first()] == [0]
+    assert [*trials.more(20, {0: runs})] == [1, 2, 3, 4, 5, 6, 7, 8]
+    trials.refuse({2: "it is invalid"})
+    assert [*trials.more(4, {0: runs})] == [1, 3, 4, 5]
+    assert [*trials.more(20, {0: runs, 1: runs, 3: runs, 4: runs, 5: runs})] == [6, 7, 8, 9, 10, 11]
+    assert trials.more(20, dict.fromkeys((0, 1, *range(3, 12)), runs)) == {}
+
+
+def test_a_trial_is_pruned_whose_newest_epoch_was_recorded_without_being_judged(database, tmp_path):
+    """As where the server has taken the value, and the answer was lost."""
+    study = study_in(tmp_path / "study", database, trials=6, sampler="random", pruner="median")
+    for trial in study.next(5):
+        assert not study.judge(trial.number, {1: 0.9, 2: 0.5})
+        study.tell(trial, outcome("completed", {"val_loss": 0.5}))
+    (bad,) = study.next(1)
+    assert not study.judge(bad.number, {1: 0.9})
+    study._storage.set_trial_intermediate_value(bad._trial_id, 2, 0.6)
+    assert study.judge(bad.number, {1: 0.9, 2: 0.6})

@@ -183,12 +183,16 @@ class Study:
             self._study.tell(trial.number, state=TrialState.PRUNED if status == "pruned" else TrialState.FAIL)
 
     def judge(self, number: int, values: Mapping[int, float]) -> bool:
-        """Record the objective of a running trial by epochs; returns whether the pruner ends it after one of them."""
+        """Record the objective of a running trial by epochs; returns whether the pruner ends it after one of them.
+
+        The newest epoch is judged in any case: an earlier process may have recorded it and not have come to that.
+        """
         id_, is_pruned = trial_id(self._storage, number, self._name), False
         known = self._storage.get_trial(id_).intermediate_values
-        for epochs in sorted(values.keys() - known.keys()):
-            self._check()
-            self._storage.set_trial_intermediate_value(id_, epochs, values[epochs])
+        for epochs in sorted((values.keys() - known.keys()) | {max(values)}):
+            if epochs not in known:
+                self._check()
+                self._storage.set_trial_intermediate_value(id_, epochs, values[epochs])
             is_pruned |= self._study.pruner.prune(self._study, self._storage.get_trial(id_))
         return is_pruned
 

@@ -25,6 +25,7 @@ from trainlab.tasks.metrics import key_of
 T = TypeVar("T")
 REQUESTS = ".pruned"  # folder of requests to stop in that of the sweep
 _LOOK_S, _LOOKING = 0.5, 0.05  # between two looks at the epochs of running trials; maximal share of a core for it
+_ASKS = 8  # new trials in a row: each takes a while in a large study, and the sweep waits meanwhile
 _AGAIN_S = 5.0  # until a database that has not answered is asked again
 _WRITE_S = 30.0  # between two summaries of a search that runs: the importance of settings takes a while
 
@@ -155,6 +156,9 @@ class Trials(Source):
     def refuse(self, mistakes: Mapping[int, str]) -> None:
         """See `Source`."""
         self._note({number: Result("failed", "", [], error={"message": text}) for number, text in mistakes.items()})
+        for number in self._folders.keys() - self._known.keys() - mistakes.keys():
+            del self._folders[number]  # a valid one beside these, which has not begun either; it is returned again
+        self._is_over = False
 
     def follow(self, say: Callable[[str], object]) -> None:
         """Prune running trials. What is to be said is printed by ``say`` from now on."""
@@ -185,8 +189,9 @@ class Trials(Source):
             self._record()
         if self._is_over or not room:
             return {}
-        are_left = all(self._study.ask() for _ in range(room))
-        begun = self._begun()
+        left = room - len(self._new())  # some are there if an answer did not come, or others were refused
+        are_left = all(self._study.ask() for _ in range(min(left, _ASKS)))
+        begun = self._begun(room)
         self._is_over = not are_left
         return begun
 
@@ -200,8 +205,12 @@ class Trials(Source):
             self._write_at = time.monotonic() + _WRITE_S
         return True
 
-    def _begun(self) -> dict[int, Sequence[str]]:
-        """Overrides of the trials that are new to this process, by number."""
-        new = [trial for trial in self._study.running() if trial.number not in self._folders]
+    def _new(self) -> list[FrozenTrial]:
+        """Running trials that were not returned yet."""
+        return [trial for trial in self._study.running() if trial.number not in self._folders]
+
+    def _begun(self, room: int | None = None) -> dict[int, Sequence[str]]:
+        """Overrides of new trials by number, of at most ``room``."""
+        new = self._new()[:room]
         self._folders |= {t.number: folder for t, folder in zip(new, self._study.folders_of(new), strict=True)}
         return {trial.number: self._overrides(trial) for trial in new}
