@@ -180,7 +180,7 @@ def batch(tmp_path, flags, command, **environment):
     script = f"#!/bin/bash\ncd {tmp_path}\n{' '.join(map(str, command))}\n"
     words = ["sbatch", "--wait", *FLAGS, "-o", log, *flags]
     given = {**os.environ, "PYTHONPATH": f"{PROJECT / 'src'}:{HERE}", **environment}
-    done = subprocess.run([*map(str, words)], input=script, text=True, capture_output=True, env=given, timeout=240)
+    done = subprocess.run([*map(str, words)], input=script, text=True, capture_output=True, env=given, timeout=600)
     return done.returncode, log.read_text()
 
 
