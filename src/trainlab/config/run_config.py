@@ -62,10 +62,30 @@ def resolve(
     Raises:
         omegaconf.errors.OmegaConfBaseException: a setting is missing, or refers to one that is not there.
     """
-    settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     references = cast(dict[str, Any], OmegaConf.to_container(cfg))
+    try:
+        settings = {key: _resolved(cfg, key, value) for key, value in references.items()}
+    except Exception:  # OmegaConf's own error names the setting
+        settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     folder = str(config_dir) if config_dir else None
     return RunConfig(settings, tuple(overrides), dict(choices), references, folder)
+
+
+def _resolved(parent: Any, key: Any, plain: Any) -> Any:
+    """``parent[key]`` as plain values, of which ``plain`` has references as they are typed.
+
+    As `OmegaConf.to_container` resolves it, in less time: only what has references is looked up.
+    """
+    if isinstance(plain, dict):
+        node = parent._get_node(key)
+        return {name: _resolved(node, name, value) for name, value in plain.items()}
+    if isinstance(plain, list):
+        node = parent._get_node(key)
+        return [_resolved(node, i, value) for i, value in enumerate(plain)]
+    if not isinstance(plain, str) or ("${" not in plain and plain != "???"):
+        return plain
+    found = parent[key]
+    return OmegaConf.to_container(found, resolve=True, throw_on_missing=True) if OmegaConf.is_config(found) else found
 
 
 def make_paths_absolute(cfg: DictConfig, start: str | Path) -> None:
