@@ -5,6 +5,7 @@ their spread says nothing of what another hour would show. Steps that are timed 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import log, nan
 
 import numpy as np
@@ -95,6 +96,16 @@ def epochs_ratio(old: Group, new: Group) -> Ratio | None:
     """Epochs of the new one to a loss that both reach, over the old one's; None where a run does not beat guessing."""
     found = compare_convergence(old, new) if beats_guessing(old) and beats_guessing(new) else None
     return found.epochs_ratio if found else None
+
+
+def epoch_ratios(old: Group, new: Group) -> dict[int, float]:
+    """Epochs of the new one to a loss that both reach over the old one's, by seed; none where a run does not learn."""
+    found: dict[int, float] = {}
+    if beats_guessing(old) and beats_guessing(new):
+        for seed in sorted(old.runs.keys() & new.runs.keys()):
+            one = compare_convergence(*(replace(of, runs={seed: of.runs[seed]}) for of in (old, new)))
+            found |= {seed: one.epochs_ratio.value} if one else {}
+    return found
 
 
 def takes_fewer_epochs(old: Group, new: Group) -> bool | None:

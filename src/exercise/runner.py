@@ -15,14 +15,15 @@ from pathlib import Path
 from exercise.page import write_page
 from exercise.programs import shown
 from exercise.section import Answers, Measurement, Section, sweeps_of
-from exercise.store import ENDED, Evidence, NotAvailable, claim_folder, describe_failures
-from exercise.trainings import Setting, Sweep, runs_of, sweep_command
+from exercise.store import Evidence, NotAvailable, claim_folder, describe_failures
+from exercise.trainings import Setting, Sweep, sweep_command
 from trainlab.runs import write_json
 
 log = logging.getLogger(__name__)
 PAGE_EVERY_S = 20.0
 POLL_S = 0.2
 QUICK_AT_ONCE = 2  # tiny sweeps, whose time goes into starts on one core; others have all cores for themselves
+QUICK_MINUTES = 2
 INTERRUPTED = 130
 
 
@@ -105,6 +106,7 @@ class Exercise:
         """
         sweeps = sweeps_of(self.sections)
         with claim_folder(self.folder, sweeps, self.setting):
+            self._say_how_long()
             self._train(sweeps)
             for section in self.sections:
                 for measurement in section.measurements:
@@ -115,6 +117,23 @@ class Exercise:
         if lacking:
             raise ValueError("\n  ".join([f"not all have an answer; the others are in {page}", *lacking]))
         return page
+
+    def _say_how_long(self) -> None:
+        """A line for each part that is not done: how long its sweeps and measurements take on two cores."""
+        if self.setting.quick:
+            log.info("about %d minutes in all", QUICK_MINUTES)
+            return
+        evidence, minutes, known = Evidence(self.folder, self.setting), dict[str, float](), set[str]()
+        for section in self.sections:
+            for of in (*section.sweeps, *section.measurements):
+                done = evidence.is_done(of) if isinstance(of, Sweep) else evidence.is_taken(of.name)
+                if of.name not in known and not done:
+                    minutes[section.part] = minutes.get(section.part, 0.0) + of.minutes
+                known.add(of.name)
+        for part, of_part in minutes.items():
+            log.info("%s: about %.0f minutes", f"question {part}" if part.isdigit() else part, max(1, of_part))
+        if len(minutes) > 1:
+            log.info("in all: about %.0f minutes on two cores", max(1, sum(minutes.values())))
 
     def _train(self, sweeps: Sequence[Sweep]) -> None:
         """Train what of them is not trained."""
@@ -158,13 +177,14 @@ class Exercise:
         self._add_seconds(sweep.name, one.seconds)
         evidence = Evidence(self.folder, self.setting)
         failed = evidence.failed(sweep)
-        expected = len(runs_of(sweep, self.setting))
-        missing = expected - len(failed) - sum(run.status in ENDED for run in evidence.runs(sweep))
-        if missing > 0:
-            log.error("%s: %d of %d runs have not ended", sweep.name, missing, expected)
+        missing = evidence.count_missing(sweep)
+        if missing:
+            log.error("%s: %d runs have not ended", sweep.name, missing)
         if failed:
             log.warning("%s: %s; the same command tries again", sweep.name, describe_failures(failed))
-        if missing > 0 or status not in (0, 1) or len(failed) == expected:  # what ends all runs would end others, too
+        if (
+            missing or status not in (0, 1) or len(failed) == len(evidence.runs(sweep))
+        ):  # what ends all runs would end others, too
             raise Cancelled(status or 1)
         evidence.set_under_way(sweep.name, False)
 

@@ -1,10 +1,13 @@
 """A section of the exercise: trainings, measurements, and an answer made from them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from exercise.contrast import Claim, Contrast, Verdict, combine
 from exercise.store import Evidence, Measured, NotAvailable, State
+from exercise.texts import Texts, render_texts
 from exercise.trainings import Sweep
 from trainlab.report import Plot, Table
 
@@ -18,29 +21,41 @@ class Measurement:
     Attributes:
         name: of its file in the folder of the exercise.
         take: returns plain numbers and texts, which are kept as JSON. Much that takes long is several measurements.
+        minutes: that it takes on two cores.
     """
 
     name: str
     take: Callable[[Evidence], Measured]
+    minutes: float = 0.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """To the question of a section.
+    """To the question of a section: what its template, `templates/questions/KEY.html.j2`, shows, and the evidence.
 
     Attributes:
-        sentences: two or three, or short paragraphs, made from the figures by rules.
-        agrees: whether the measurement confirms what is usually claimed; None where that is undecided.
-        figures: with captions that say what to see.
-        tables: with a name each.
-        details: further paragraphs, for those who want to know more than the answer.
+        figures: by the names that the template has for them: texts, numbers, whether something is so.
+        claims: what is usually claimed, with what decides it.
+        plot: the one picture of the answer.
+        tables: of the evidence, with a name each.
+        more_plots: of the evidence.
     """
 
-    sentences: Sequence[str]
-    agrees: bool | None = None
-    figures: Sequence[Plot] = ()
+    figures: Mapping[str, Any]
+    claims: Sequence[Claim] = ()
+    plot: Plot | None = None
     tables: Sequence[tuple[str, Table]] = ()
-    details: Sequence[str] = ()
+    more_plots: Sequence[Plot] = ()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """On all claims together; None without any."""
+        return combine([claim.verdict for claim in self.claims]) if self.claims else None
+
+    @property
+    def contrasts(self) -> list[Contrast]:
+        """Those of all claims, each once."""
+        return list({id(one): one for claim in self.claims for one in claim.contrasts}.values())
 
 
 @dataclass(frozen=True)
@@ -48,15 +63,15 @@ class Section:
     """A question, and how it is answered.
 
     Attributes:
-        key: in the address of the page, "8b".
+        key: in the address of the page, "8b"; its template is named by it.
         part: word of the command line that it belongs to, "8".
         title: a heading.
-        question: what is asked, in our words.
-        textbook: the answer that is usually given; "" where there is none.
+        question: what is asked, in one line.
+        textbook: where a claim is from, "" where that need not be said; of the evidence.
         sweeps: what is trained for it.
         measurements: what is measured besides, in this order, after the sweeps.
         answer: makes the answer; raises NotAvailable where something is missing that is under way.
-        notes: what a reader should know of how it was done.
+        notes: what a reader should know of how it was done; of the evidence.
     """
 
     key: str
@@ -79,20 +94,22 @@ class Answers:
     """Remembers what was answered, and what was on disk then."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[State, Answer | str]] = {}
+        self._kept: dict[str, tuple[State, tuple[Answer, Texts] | str]] = {}
 
-    def of(self, section: Section, evidence: Evidence) -> Answer | str:
-        """The answer, or what is missing. It is made of the sweeps and measurements that the section names."""
+    def of(self, section: Section, evidence: Evidence) -> tuple[Answer, Texts] | str:
+        """The answer and its texts, or what is missing. They are made of the sweeps and measurements of the section."""
         state = evidence.state(section.sweeps, [measurement.name for measurement in section.measurements])
         before = self._kept.get(section.key)
         if before is None or before[0] != state:
-            answer: Answer | str
+            found: tuple[Answer, Texts] | str
             try:
                 answer = section.answer(evidence)
+                figures = {**answer.figures, "claims": answer.claims, "verdict": answer.verdict}
+                found = answer, render_texts(section.key, figures)
             except NotAvailable as missing:
-                answer = str(missing)
+                found = str(missing)
             except Exception as error:  # a fault in one answer takes no other with it; the exercise fails at its end
                 log.exception("the answer to %s could not be made", section.title)
-                answer = f"it could not be made ({type(error).__name__}: {error})"
-            self._kept[section.key] = before = (state, answer)
+                found = f"it could not be made ({type(error).__name__}: {error})"
+            self._kept[section.key] = before = (state, found)
         return before[1]

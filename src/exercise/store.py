@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exercise.trainings import Setting, Sweep, count_seeds, overrides_of, runs_of
-from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, value_of
+from exercise.trainings import Setting, Sweep, adds_seeds, count_seeds, max_seeds, overrides_of, runs_of
+from trainlab.report import NOT_GIVEN, Group, Run, find_runs, group_runs, read_decisions, value_of
 from trainlab.runs import locked, write_json
 
 Measured = dict[str, Any]  # what a measurement leaves; JSON
@@ -49,6 +49,18 @@ class Evidence:
     def failed(self, sweep: Sweep) -> list[Run]:
         """Its runs that an error ended. No answer is made of a group that one of them belongs to."""
         return [run for run in self.runs(sweep) if run.status == "failed"]
+
+    def count_missing(self, sweep: Sweep) -> int:
+        """Number of its runs that have not ended; of one that adds seeds, of those begun, or of what may decide."""
+        runs = self.runs(sweep)
+        if not adds_seeds(sweep, self.setting):
+            return max(0, len(runs_of(sweep, self.setting)) - sum(run.status in (*ENDED, "failed") for run in runs))
+        decisions = read_decisions(self.folder / sweep.name)
+        if decisions is None:
+            return len(runs_of(sweep, self.setting))
+        under_way = sum(run.status not in (*ENDED, "failed") for run in runs)
+        begun = [len(of.folders) for pair in decisions.open for of in (pair.first, pair.second)]
+        return under_way or sum(n < max_seeds(sweep, self.setting) for n in begun)
 
     def groups(self, sweep: Sweep) -> list[Group]:
         """Runs of a sweep that differ in the seed alone, as groups, by validation loss; those under way, too."""
@@ -102,6 +114,11 @@ class Evidence:
         path = self.folder / "under_way.json"
         return json.loads(path.read_text()) if path.exists() else []
 
+    def is_done(self, sweep: Sweep) -> bool:
+        """Whether a sweep has ended, with no run that failed."""
+        begun = (self.folder / sweep.name).exists() and sweep.name not in self.under_way()
+        return begun and not self.failed(sweep) and not self.count_missing(sweep)
+
     def set_under_way(self, name: str, is_under_way: bool) -> None:
         """Record that the sweep ``name`` begins, or has ended."""
         others = [other for other in self.under_way() if other != name]
@@ -126,10 +143,13 @@ class Evidence:
         """Remove the figures of a measurement, if it was taken."""
         self._path(name).unlink(missing_ok=True)
 
+    def is_taken(self, name: str) -> bool:
+        """Whether a measurement was taken, of whatever runs."""
+        return self._path(name).exists()
+
     def is_measured(self, name: str, of: str = "") -> bool:
         """Whether it was taken, of just that."""
-        path = self._path(name)
-        return path.exists() and json.loads(path.read_text())["of"] == of
+        return self.is_taken(name) and json.loads(self._path(name).read_text())["of"] == of
 
     def what_ran(self, sweeps: Sequence[Sweep]) -> str:
         """Changes with the runs of ``sweeps`` and how they ended; for measurements, which are taken of them."""
@@ -161,6 +181,10 @@ class Evidence:
         runs = [*group.runs.values(), *group.others]
         if failed := [run for run in runs if run.status == "failed"]:
             raise NotAvailable(f"{group.label}: {describe_failures(failed)}")
+        if adds_seeds(sweep, self.setting):
+            if sweep.name in self.under_way() or self.count_missing(sweep):
+                raise NotAvailable(f"{sweep.name} is not through")
+            return
         ended = {run.seed for run in runs if run.status in ENDED}
         expected = count_seeds(sweep, self.setting)
         if len(ended) < expected:

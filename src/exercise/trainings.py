@@ -11,6 +11,7 @@ QUICK = (
     *("trainer.max_epochs=2", "seed=1,2", "lr_search=none"),
     *("callbacks.figures=null", "logger.tensorboard=null"),  # which take most of a tiny run's time
 )
+AUTO, DECIDES = "seed=auto", ("sweep.margin", "sweep.max_seeds", "sweep.baseline")
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Sweep:
         name: of the folder in that of the exercise; sections with the same sweep share it.
         overrides: of all its runs, `key=value`.
         quick: what takes their place, key by key, or is added, in the quick version.
+        minutes: that it takes on two cores.
     """
 
     name: str
     overrides: tuple[str, ...]
     quick: tuple[str, ...] = ()
+    minutes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Setting:
         keys = [override.partition("=")[0].lstrip("+") for override in self.overrides]
         if own := [key for key in ("name", "output_dir") if key in keys]:
             raise ValueError(f"{own[0]}= is the exercise's own; its folder under outputs/ is named by --name NAME")
+        if AUTO in self.overrides:
+            raise ValueError(f"{AUTO} is set where the exercise needs it; give the seeds, or leave seed out")
         if self.quick and "data" in keys:
             raise ValueError("--quick is of a small embedded data set; leave --quick out to train on other images")
 
@@ -58,9 +63,25 @@ def experiments(*names: str) -> str:
 
 
 def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
-    """All overrides of a sweep; later ones take the place of earlier ones with the same key."""
+    """All overrides of a sweep; later ones take the place of earlier ones with the same key.
+
+    With seeds in the place of `seed=auto` there is nothing to decide: what is set for that is left out.
+    """
     given = [*sweep.overrides, *((*QUICK, *sweep.quick) if setting.quick else ()), *setting.overrides]
-    return list({override.partition("=")[0].lstrip("+"): override for override in given}.values())
+    found = {override.partition("=")[0].lstrip("+"): override for override in given}
+    of_decisions = DECIDES if AUTO in sweep.overrides and found["seed"] != AUTO else ()
+    return [override for key, override in found.items() if key not in of_decisions]
+
+
+def adds_seeds(sweep: Sweep, setting: Setting) -> bool:
+    """Whether a sweep adds seeds until its groups are compared."""
+    return AUTO in overrides_of(sweep, setting)
+
+
+def max_seeds(sweep: Sweep, setting: Setting) -> int:
+    """How many seeds such a sweep has at most."""
+    found = [word for word in overrides_of(sweep, setting) if word.startswith("sweep.max_seeds=")]
+    return int(found[0].partition("=")[2])
 
 
 def sweep_command(sweep: Sweep, setting: Setting, name: str) -> list[str]:

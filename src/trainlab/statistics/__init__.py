@@ -9,7 +9,7 @@ from trainlab.statistics.images import Share, over_images, over_seeds_and_images
 from trainlab.statistics.intervals import LEVEL, Interval, interval
 from trainlab.statistics.permutations import SignFlip, sign_flip
 from trainlab.statistics.power import POWER, detectable_difference, power_of, seeds_needed
-from trainlab.statistics.simultaneous import holm_intervals
+from trainlab.statistics.simultaneous import bonferroni_intervals, holm_intervals
 from trainlab.statistics.tests import (
     ALPHA,
     NO_SPREAD,
@@ -36,6 +36,7 @@ __all__ = [
     "Sequential",
     "Share",
     "SignFlip",
+    "bonferroni_intervals",
     "detectable_difference",
     "difference",
     "effect_size",

@@ -1,0 +1,47 @@
+"""The texts of an answer, from the template of its question: written by hand, with figures filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from trainlab.report import page_environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The blocks of a template, as HTML.
+
+    Attributes:
+        line: the answer in one line, for the top of the page.
+        answer: in one sentence, with its figure.
+        why: why it is so.
+        surprise: what surprised; "" where nothing did.
+    """
+
+    line: Markup
+    answer: Markup
+    why: Markup
+    surprise: Markup
+
+
+@cache
+def pages() -> Environment:
+    """Jinja's environment of the page and of the questions."""
+    return page_environment(TEMPLATES)
+
+
+def render_texts(key: str, figures: Mapping[str, Any]) -> Texts:
+    """The blocks of `questions/KEY.html.j2` filled with ``figures``."""
+    template = pages().get_template(f"questions/{key}.html.j2")
+    blocks = (
+        "".join(template.blocks[name](template.new_context(dict(figures)))).strip()
+        for name in ("line", "answer", "why", "surprise")
+    )
+    return Texts(*map(Markup, blocks))
