@@ -25,6 +25,7 @@ DIRECTIONS = ("higher", "lower", "equal", "not lower", "not higher")  # and "abo
 METRICS = {"val_acc": "validation accuracy", "test_acc": "test accuracy †", "val_loss": "validation loss"}
 Named = tuple[str, Mapping[int, float] | Sequence[float]]  # what is compared, and its values by seed or round
 _NOWHERE = (-math.inf, math.inf)
+_ABOVE_0 = 1e-12  # in the place of the bound 0 of Holm's intervals, which do not contain 0
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def judge(contrasts: Sequence[Contrast]) -> list[Contrast]:
     judged = []
     for one in contrasts:
         if one.tested:
-            low, high = next(found)
+            low, high = (end or sign * _ABOVE_0 for end, sign in zip(next(found), (1, -1), strict=True))
             one = one.bounded(low, high, max(tests, 1)) if not math.isnan(low) else one
         elif one.series is not None:
             one = _by_series(one, ALPHA / series)
