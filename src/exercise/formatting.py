@@ -133,9 +133,19 @@ def format_val_acc(group: Group) -> str:
 
 
 def accuracy_cells(group: Group) -> list[Cell]:
-    """Of a table: validation accuracy and test accuracy."""
+    """Of a table: validation accuracy and test accuracy, in %: "50.1 ± 0.4"."""
     found = [group.summary("metrics", name) for name in ("val_acc", "test_acc")]
-    return [(format_accuracy(of), of.mean) for of in found]
+    return [(format_percent(of).removesuffix(" %"), of.mean) for of in found]
+
+
+def format_percent(of: Interval, digits: int = 1) -> str:
+    """ "50.1 ± 0.4 %" of a fraction."""
+    return format_amount(of, "%", digits, 100).partition(" (")[0]
+
+
+def mean_accuracy(group: Group) -> str:
+    """Validation accuracy without its interval: "50.1 %"."""
+    return f"{100 * group.summary('metrics', 'val_acc').mean:.1f} %"
 
 
 def mean_cell(of: Interval, digits: int = 1) -> Cell:

@@ -202,6 +202,13 @@ def diverged_runs(group: Group) -> list[Run]:
     return [run for run in group.others if run.status == "diverged"]
 
 
+def require_completed(*groups: Group) -> None:
+    """Raise NotAvailable unless each of ``groups`` has a completed run."""
+    for group in groups:
+        if not group.runs:
+            raise NotAvailable(f"{group.label}: no run was completed")
+
+
 def _modification_times(paths: Iterable[Path]) -> list[tuple[str, int]]:
     """Those of the files that are there, and when they were written."""
     return [(str(path), path.stat().st_mtime_ns) for path in paths if path.exists()]
