@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from exercise.outcomes import epoch_ratios, is_at_an_end
+from exercise.store import ENDED
 from trainlab.report import Decision, Group, read_decisions
 from trainlab.statistics import (
     ALPHA,
@@ -158,7 +159,7 @@ def contrast_groups(
     scale = 100 if metric.endswith("_acc") else 1
     ours, theirs = ({seed: scale * value for seed, value in of.of("metrics", metric).items()} for of in (a, b))
     unit = unit or ("points" if scale == 100 else "nats")
-    lost_a, lost_b = bool(theirs.keys() - ours.keys()), bool(ours.keys() - theirs.keys())
+    lost_a, lost_b = bool(_lost_by(a) & theirs.keys()), bool(_lost_by(b) & ours.keys())
     worse_is_higher = metric.endswith("loss")
     at_an_end = [of.label for of in (a, b) if is_at_an_end(of)]
     closed = (False, False) if at_an_end else (not lost_a, not lost_b)[:: -1 if worse_is_higher else 1]
@@ -212,6 +213,22 @@ def contrast_epochs(a: Group, b: Group, direction: str, margin: float = RATIO) -
         *(a.label, b.label, "epochs to as low a loss", direction, margin, math.nan, *_NOWHERE, 0),
         is_ratio=True,
         note="" if found else "runs that do not beat guessing, or have no curve, reach no common loss",
+    )
+    ones = dict.fromkeys(found, 0.0)
+    return _contrast(contrast, _logarithms(found), ones, by_results=_chooses_seeds(a) and _chooses_seeds(b))
+
+
+def contrast_time(a: Group, b: Group, step: Contrast, direction: str = "lower") -> Contrast:
+    """Time that ``a`` takes over that of ``b`` to as low a loss: epochs, seed by seed, times what a step takes.
+
+    Of the interval of ``step``, ``a`` over ``b`` in batches of one size, it is the end that favours the claim least.
+    """
+    factor = step.alone[direction == "lower"]
+    found = {seed: epochs * factor for seed, epochs in epoch_ratios(b, a).items()}
+    contrast = Contrast(
+        *(a.label, b.label, "time to as low a loss", direction, RATIO, math.nan, *_NOWHERE, 0),
+        is_ratio=True,
+        note="" if found else "there is no common loss to reach",
     )
     ones = dict.fromkeys(found, 0.0)
     return _contrast(contrast, _logarithms(found), ones, by_results=_chooses_seeds(a) and _chooses_seeds(b))
@@ -338,6 +355,11 @@ def _of_decision(empty: Contrast, decision: Decision, a: Group) -> Contrast:
 def _chooses_seeds(group: Group) -> bool:
     """Whether the number of seeds of its sweep depends on the results."""
     return bool(group.folders) and read_decisions(group.folders[0].parent) is not None
+
+
+def _lost_by(group: Group) -> set[int]:
+    """Seeds that ended without completing."""
+    return {run.seed for run in group.others if run.status in ENDED and run.seed is not None}
 
 
 def _by_number(values: Mapping[int, float] | Sequence[float]) -> dict[int, float]:

@@ -123,8 +123,8 @@ def format_initializer(setting: str) -> str:
 
 
 def format_accuracy(of: Interval) -> str:
-    """ "50.1 ± 0.4 % (3 seeds)"."""
-    return format_amount(of, "%", scale=100) if of.n else "no completed run"
+    """ "50.1 ± 0.4 %", of a fraction."""
+    return format_percent(of) if of.n else "no completed run"
 
 
 def format_val_acc(group: Group) -> str:
@@ -141,6 +141,11 @@ def accuracy_cells(group: Group) -> list[Cell]:
 def format_percent(of: Interval, digits: int = 1) -> str:
     """ "50.1 ± 0.4 %" of a fraction."""
     return format_amount(of, "%", digits, 100).partition(" (")[0]
+
+
+def format_rate(lr: float) -> str:
+    """A learning rate: "5.3e-5", "0.019"."""
+    return f"{lr:.2g}".replace("e-0", "e-")
 
 
 def mean_accuracy(group: Group) -> str:

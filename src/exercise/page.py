@@ -26,7 +26,8 @@ _READING = (
     "± is half of a 95 % interval over the seeds. A claim is confirmed or contradicted only if the intervals of all "
     f"comparisons of its question together allow it; what matters was fixed beforehand: {POINTS:g} point of accuracy, "
     f"{100 * (RATIO - 1):.0f} % of a time or number of epochs; “about N times” means within a factor of {ABOUT:g} "
-    "of N. Choices are made on validation images; figures marked † are of the test set, which takes no part in any choice."
+    "of N. Choices are made on validation images; figures marked † are of the test set, which takes no part "
+    "in any. A learning curve is the mean over the seeds, in a band from the lowest to the highest; dotted: training."
 )
 _QUICK = (
     "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "

@@ -16,7 +16,6 @@ from trainlab.report import (
     Plot,
     Values,
     canvas,
-    curves_note,
     legend_below,
     plot_learning_curves,
     render,
@@ -48,9 +47,7 @@ class LayerLine:
 def plot_curves(groups: Sequence[Group], metric: str, prefix: str, see: str = "") -> Plot:
     """Learning curves by epoch, named ``prefix`` and their own name; ``see`` is added to the caption."""
     plot = plot_learning_curves(groups, f"val_{metric}", "epochs")
-    return replace(
-        plot, name=f"{prefix}_{plot.name}", caption=" ".join(filter(None, (plot.caption, curves_note(groups), see)))
-    )
+    return replace(plot, name=f"{prefix}_{plot.name}", caption=" ".join(filter(None, (plot.caption, see))))
 
 
 def plot_mean_and_deviation(name: str, title: str, caption: str, lines: Sequence[LayerLine]) -> Plot:

@@ -19,7 +19,7 @@ SECTIONS: tuple[Section, ...] = (
     sparsity.SECTION,
     dropout.SECTION,
     *tuning.SECTIONS,
-    *variants.SECTIONS,
+    variants.SECTION,
     *convolutions.SECTIONS,
     best.SECTION,
     *mistakes.SECTIONS,

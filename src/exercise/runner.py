@@ -182,9 +182,8 @@ class Exercise:
             log.error("%s: %d runs have not ended", sweep.name, missing)
         if failed:
             log.warning("%s: %s; the same command tries again", sweep.name, describe_failures(failed))
-        if (
-            missing or status not in (0, 1) or len(failed) == len(evidence.runs(sweep))
-        ):  # what ends all runs would end others, too
+        all_failed = len(failed) == len(evidence.runs(sweep))  # and what ends all runs would end others, too
+        if missing or all_failed or status not in (0, 1):
             raise Cancelled(status or 1)
         evidence.set_under_way(sweep.name, False)
 

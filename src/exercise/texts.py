@@ -40,8 +40,11 @@ def pages() -> Environment:
 def render_texts(key: str, figures: Mapping[str, Any]) -> Texts:
     """The blocks of `questions/KEY.html.j2` filled with ``figures``."""
     template = pages().get_template(f"questions/{key}.html.j2")
+    context = template.new_context(dict(figures))
+    for _ in template.root_render_func(context):  # leaves the template's macros in the context
+        pass
     blocks = (
-        "".join(template.blocks[name](template.new_context(dict(figures)))).strip()
+        "".join(template.blocks[name](context)).strip()
         for name in ("line", "answer", "why", "surprise")
     )
     return Texts(*map(Markup, blocks))

@@ -3,26 +3,24 @@
 from collections.abc import Collection, Mapping
 from math import nan
 
-from exercise.formatting import all_hold, describe_difference, holds, verdict
+from exercise.contrast import POINTS, Claim, contrast_values, judge
 from exercise.section import Answer
-from exercise.store import Measured
+from exercise.store import Measured, NotAvailable
 from trainlab.inference import evaluate_checkpoint
-from trainlab.report import Cell, Run, Table
-from trainlab.statistics import difference, interval
+from trainlab.report import COLORS, Cell, Plot, Run, Table, canvas, render
+from trainlab.statistics import interval
 
 SAMPLES = 100
-TEXTBOOK = (
-    "MC dropout gives more accurate predictions without retraining, and better estimates of their uncertainty (a lower "
-    "negative log-likelihood)."
-)
+SEEDS = 6  # the first ones, which a sweep begins with whatever they result in
 SIDES = ("deterministic", "mc_dropout")
+NAMES = ("dropout off", "MC dropout")
 DIGITS = (2, 2, 3, 3)  # of the columns of the table
 
 
 def measure_mc_dropout(runs: Collection[Run]) -> Measured:
-    """Test accuracy in % and negative log-likelihood of each run by its seed, without and with dropout left on."""
+    """Test accuracy in % and negative log-likelihood of the first runs by seed, without and with dropout left on."""
     found: Measured = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.seed)[:SEEDS]:
         figures = evaluate_checkpoint(run.folder / "checkpoints" / "best.ckpt", mc_samples=SAMPLES)
         for metric, factor in (("accuracy", 100), ("nll", 1)):
             for side in SIDES:
@@ -31,29 +29,46 @@ def measure_mc_dropout(runs: Collection[Run]) -> Measured:
     return found
 
 
-def answer_of(name: str, found: Measured) -> Answer:
-    """Whether MC dropout is better, for the runs of the part ``name``."""
+def answer_of(found: Measured, key: str = "8e_mc") -> Answer:
+    """Whether MC dropout is better; ``key`` names the picture."""
     if not found:
-        return Answer([f"No run of {name} was completed, so there is no dropout to leave on."])
-    plain, sampled = ({int(s): v for s, v in found["accuracy"][side].items()} for side in SIDES)
-    plain_loss, sampled_loss = ({int(s): v for s, v in found["nll"][side].items()} for side in SIDES)
-    with_it, without = "MC dropout", "the same networks without"
-    return Answer(
+        raise NotAvailable("no run with dropout was completed")
+    accuracy, loss = ([_by_seed(found[name][side]) for side in SIDES] for name in ("accuracy", "nll"))
+    off, on = NAMES
+    more, less = judge(
         [
-            describe_difference("Test accuracy †", (with_it, sampled), (without, plain), digits=2),
-            describe_difference(
-                "Test negative log-likelihood †", (with_it, sampled_loss), (without, plain_loss), "nats", 3
-            ),
-        ],
-        all_hold(
-            holds(verdict(difference(sampled, plain)), "higher"),
-            holds(verdict(difference(sampled_loss, plain_loss)), "lower"),
-        ),
-        tables=[("Each seed, dropout off and left on", table(plain, sampled, plain_loss, sampled_loss))],
+            contrast_values((on, accuracy[1]), (off, accuracy[0]), "higher", "test accuracy †", POINTS, digits=2),
+            contrast_values((on, loss[1]), (off, loss[0]), "lower", "test log-likelihood, negative †", 0, "nats", 3),
+        ]
     )
+    means = {f"loss_{side}": interval([*of.values()]).mean for side, of in zip(("off", "on"), loss, strict=True)}
+    claims = [
+        Claim("Predictions with MC dropout are more accurate", [more]),
+        Claim("Their probabilities are better: a lower negative log-likelihood", [less]),
+    ]
+    figures = {"accuracy": more, "loss": less, **means, "samples": SAMPLES}
+    table = seeds_table(*accuracy, *loss)
+    return Answer(figures, claims, plot_losses(key, *loss), [("Each seed, dropout off and left on", table)])
 
 
-def table(*columns: Mapping[int, float]) -> Table:
+def _by_seed(values: Mapping[str, float]) -> dict[int, float]:
+    return {int(seed): value for seed, value in values.items()}
+
+
+def plot_losses(key: str, off: Mapping[int, float], on: Mapping[int, float]) -> Plot:
+    """The negative log-likelihood of each seed, dropout off and left on, joined by a line."""
+    with canvas(4.8, 3.2) as (figure, (axes,)):
+        for seed in off:
+            axes.plot((0, 1), (off[seed], on[seed]), "o-", color=COLORS[0], linewidth=1, markersize=5)
+        axes.set_xticks((0, 1), NAMES)
+        axes.set_xlim(-0.4, 1.4)
+        axes.set_ylabel("negative log-likelihood †, nats")
+        return Plot(
+            f"{key}_loss", "Each seed, dropout off and left on", "Lower: better probabilities.", *render(figure)
+        )
+
+
+def seeds_table(*columns: Mapping[int, float]) -> Table:
     """One row per seed and one of means: accuracy without and with dropout left on, then negative log-likelihood."""
     rows: list[list[Cell]] = [
         [(str(seed), seed), *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in zip(columns, DIGITS, strict=True))]
@@ -61,9 +76,4 @@ def table(*columns: Mapping[int, float]) -> Table:
     ]
     means = [interval([*of.values()]).mean for of in columns]
     rows.append([("mean", nan), *((f"{mean:.{d}f}", mean) for mean, d in zip(means, DIGITS, strict=True))])
-    return Table(
-        ["seed", "accuracy †, %", "with MC dropout †, %", "negative log-likelihood †, nats", "with MC dropout †, nats"],
-        rows,
-        "The negative log-likelihood is the mean of -ln(probability given to the right class): the lower, the better "
-        "are the probabilities.",
-    )
+    return Table(["seed", "accuracy % †", "MC dropout % †", "nll, nats †", "MC dropout, nats †"], rows)

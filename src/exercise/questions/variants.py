@@ -2,18 +2,32 @@
 
 from dataclasses import dataclass
 
-from exercise.formatting import compare_pair, holds, text_cells, verdict, with_label
-from exercise.outcomes import describe_result, result_cells
+from exercise.contrast import Claim, Contrast, contrast_groups, contrast_ratio, judge
+from exercise.formatting import accuracy_cells, format_rate, format_val_acc, text_cells, with_label
+from exercise.outcomes import format_best_epochs, guessing_accuracy, rate_of
 from exercise.plots import plot_curves
-from exercise.questions.mistakes.accuracy_cost import describe_cost
-from exercise.questions.tuning.sections import ALL, PARTS, describe_change, group_of
+from exercise.questions.tuning import sections as tuning
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import step_times
-from exercise.store import Evidence, Measured, diverged_runs
+from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group, Table
+from trainlab.report import Group, Table, format_epoch_seconds
 
 STEPS, ROUNDS = "variants_steps", 40
+SWISH = Sweep(
+    "variant_swish",
+    (
+        experiments("plain_elu_he", "variant_swish"),
+        *("lr_search=grid", "seed=auto", "sweep.margin=1.0", "sweep.max_seeds=20"),
+    ),
+    minutes=24,
+)
+INPUT = Sweep("variant_bn_input", (experiments("variant_bn_input"), "lr_search=grid", "seed=1,2,3,4,5,6"), minutes=14)
+DROPOUT = Sweep(
+    "variants_alpha_dropout",
+    (experiments("variant_elu_alpha_dropout", "variant_bn_elu_alpha_dropout"), "lr_search=grid", "seed=1,2,3"),
+    minutes=8,
+)
 
 
 @dataclass(frozen=True)
@@ -21,98 +35,96 @@ class Variant:
     """A network of another solution.
 
     Attributes:
-        name: short, for sentences and figures.
+        sweep: that trains it.
+        name: short, for texts and figures.
         part: of question 8 that it is compared with.
-        change: against it.
-        usual: what is usually claimed of it, "" where that is nothing.
-        harms: whether that is a loss; None where nothing is expected.
+        claim: what is usually expected of it.
+        direction: of its accuracy, if the claim holds.
     """
 
+    sweep: Sweep
     name: str
     part: str
-    change: str
-    usual: str = ""
-    harms: bool | None = None
+    claim: str
+    direction: str
 
 
 VARIANTS = {
-    "variant_bn_input": Variant("batch norm, input too", "8c", "The input is batch-normalized, too."),
+    "variant_swish": Variant(SWISH, "Swish", "8b", "Swish does better than ELU in a deep network", "higher"),
+    "variant_bn_input": Variant(
+        INPUT, "batch norm, input too", "8c", "Normalizing the input, too, makes batch normalization better", "higher"
+    ),
     "variant_elu_alpha_dropout": Variant(
-        "ELU, alpha dropout 0.5",
-        "8b, plain",
-        "Alpha dropout of 0.5 after every layer, under ELU and He initialization.",
-        "Alpha dropout is for SELU alone, and 0.5 after each of 20 layers leaves nothing to learn from: less accurate.",
-        True,
+        DROPOUT, "ELU, alpha dropout 0.5", "8b", "Alpha dropout of 0.5 after every ELU layer costs accuracy", "lower"
     ),
     "variant_bn_elu_alpha_dropout": Variant(
-        "batch norm, ELU, alpha dropout 0.2",
-        "8c",
-        "Alpha dropout of 0.2 after every layer, under batch normalization and ELU.",
-        "Alpha dropout is for SELU alone: less accurate.",
-        True,
-    ),
-    "variant_swish": Variant(
-        "Swish",
-        "8b, plain",
-        "Swish (SiLU) in the place of ELU, as the book's own notebook has it.",
-        "Swish does better than ELU in deep networks.",
-        False,
+        *(DROPOUT, "batch norm, alpha dropout 0.2", "8c"),
+        *("Alpha dropout of 0.2 after every layer costs accuracy under batch normalization", "lower"),
     ),
 }
-SWEEP = Sweep("variants", (experiments(*VARIANTS), "lr_search=grid", "seed=1,2,3"))
 
 
-def answer_of(experiment: str, evidence: Evidence) -> Answer:
-    """Whether the variant is better or worse than the part that it varies."""
+def group_of(evidence: Evidence, experiment: str) -> Group:
+    """The runs of a variant."""
     variant = VARIANTS[experiment]
-    old, new = group_of(evidence, variant.part), group(evidence, experiment)
-    if not new.runs or not old.runs:
-        cost, is_worse = describe_cost(new, old)
-        return Answer([cost], variant.harms if is_worse else None)
-    is_training = {SWEEP.name, ALL.name} & set(evidence.under_way())
-    steps = {} if is_training else evidence.measured(STEPS)
-    named = {f"{variant.part}: {PARTS[variant.part].name}": old, new.label: new}
-    rows = [[*text_cells(name), *result_cells(of)] for name, of in named.items()]
-    table = Table(["network", "validation accuracy", "test accuracy †", "s an epoch"], rows)
-    return Answer(
-        [describe_result(new), *describe_change(compare_pair(new, old), steps, variant.part, experiment)],
-        agrees(new, old, variant.harms),
-        [plot_curves([old, new], "loss", experiment)],
-        [("Compared with the part", table)],
-    )
+    return with_label(evidence.experiment(variant.sweep, experiment), variant.name)
+
+
+def compared_with(evidence: Evidence, experiment: str) -> Group:
+    """The runs of the part that it varies: those of its own sweep, where that adds seeds to both."""
+    variant = VARIANTS[experiment]
+    part = tuning.PARTS[variant.part]
+    sweep = variant.sweep if variant.sweep is SWISH else part.sweep
+    return with_label(evidence.experiment(sweep, part.experiment), part.name)
+
+
+def answer(evidence: Evidence) -> Answer:
+    """Whether each variant is better or worse than the part that it varies."""
+    groups = {experiment: group_of(evidence, experiment) for experiment in VARIANTS}
+    others = {experiment: compared_with(evidence, experiment) for experiment in VARIANTS}
+    found = judge([contrast_groups(groups[key], others[key], of.direction) for key, of in VARIANTS.items()])
+    claims = [Claim(of.claim, [one]) for of, one in zip(VARIANTS.values(), found, strict=True)]
+    done = [group for group in (*others.values(), *groups.values()) if group.runs]
+    shown = list({group.label: group for group in done}.values())
+    figures = {
+        **{key.removeprefix("variant_"): one for key, one in zip(VARIANTS, found, strict=True)},
+        **{f"{key.removeprefix('variant_')}_val": format_val_acc(group) for key, group in groups.items()},
+        "guessing": f"{100 * guessing_accuracy(groups['variant_swish']):.0f} %",
+    }
+    table = variants_table(groups, others, evidence.measured(STEPS))
+    return Answer(figures, claims, plot_curves(shown, "acc", "variants"), [("Each network", table)])
+
+
+def variants_table(groups: dict[str, Group], others: dict[str, Group], steps: Measured) -> Table:
+    """One row per variant: its results, and what a step takes over one of what it is compared with."""
+    rows = []
+    for key, group in groups.items():
+        rate, part = rate_of(group), VARIANTS[key].part
+        step: Contrast = contrast_ratio(
+            (group.label, steps.get(key, [])), (part, steps.get(part, [])), "higher", "time of a step", counted="round"
+        )
+        cells = [(format_rate(rate), rate), *accuracy_cells(group)]
+        seconds = (format_epoch_seconds(group), group.summary("time", "epoch_s").mean)
+        epochs = text_cells(format_best_epochs(group))
+        rows.append([*text_cells(group.label, others[key].label), *cells, *epochs, seconds, (step.amount, step.mean)])
+    headings = ["network", "compared with", "rate", "validation %", "test % †", "best epochs", "s an epoch"]
+    return Table([*headings, "time of a step"], rows)
 
 
 def measure_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step of each variant and of the parts that they vary, timed alternately."""
-    groups = {experiment: group(evidence, experiment) for experiment in VARIANTS}
-    groups |= {variant.part: group_of(evidence, variant.part) for variant in VARIANTS.values()}
+    groups = {experiment: group_of(evidence, experiment) for experiment in VARIANTS}
+    groups |= {of.part: compared_with(evidence, experiment) for experiment, of in VARIANTS.items()}
     return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
 
 
-def group(evidence: Evidence, experiment: str) -> Group:
-    """The runs of a variant."""
-    return with_label(evidence.experiment(SWEEP, experiment), VARIANTS[experiment].name)
-
-
-def agrees(new: Group, old: Group, harms: bool | None) -> bool | None:
-    """Whether the clear difference, if there is one, is the one expected; None if runs of either diverged."""
-    if diverged_runs(new) or diverged_runs(old):
-        return None
-    return None if harms is None else holds(verdict(compare_pair(new, old).difference), "lower" if harms else "higher")
-
-
-def _section(experiment: str, variant: Variant) -> Section:
-    return Section(
-        experiment,
-        "variants",
-        f"Another solution: {variant.name}",
-        f"{variant.change} Compared with {PARTS[variant.part].name}: is it better, is it converging faster, and what "
-        "does an epoch cost?",
-        variant.usual,
-        lambda evidence: answer_of(experiment, evidence),
-        [SWEEP, ALL],
-        [Measurement(STEPS, measure_steps)],
-    )
-
-
-SECTIONS = tuple(_section(experiment, variant) for experiment, variant in VARIANTS.items())
+SECTION = Section(
+    "variants",
+    "variants",
+    "Networks of other solutions",
+    "Swish, a normalized input, and alpha dropout without SELU, as other solutions have them: what do they change?",
+    "",
+    answer,
+    [SWISH, INPUT, DROPOUT, tuning.PLAIN],
+    [Measurement(STEPS, measure_steps, minutes=1)],
+)
