@@ -159,16 +159,11 @@ def contrast_groups(
     scale = 100 if metric.endswith("_acc") else 1
     ours, theirs = ({seed: scale * value for seed, value in of.of("metrics", metric).items()} for of in (a, b))
     unit = unit or ("points" if scale == 100 else "nats")
-    lost_a, lost_b = bool(_lost_by(a) & theirs.keys()), bool(_lost_by(b) & ours.keys())
-    worse_is_higher = metric.endswith("loss")
-    at_an_end = [of.label for of in (a, b) if is_at_an_end(of)]
-    closed = (False, False) if at_an_end else (not lost_a, not lost_b)[:: -1 if worse_is_higher else 1]
-    notes = [f"{label} lost seeds that the other has" for label, lost in ((a.label, lost_a), (b.label, lost_b)) if lost]
-    notes += [f"the learning rate of {label} lies at the end of its range" for label in at_an_end]
+    note, closed = _reservations(a, b, worse_is_higher=metric.endswith("loss"))
     found = _contrast(
         Contrast(
             *(a.label, b.label, METRICS.get(metric, metric), direction, margin, math.nan, *_NOWHERE, 0),
-            **{"note": "; ".join(notes), "unit": unit, "digits": digits, "closed": closed},
+            **{"note": note, "unit": unit, "digits": digits, "closed": closed},
         ),
         ours,
         theirs,
@@ -208,14 +203,7 @@ def contrast_of_ratio(
 
 def contrast_epochs(a: Group, b: Group, direction: str, margin: float = RATIO) -> Contrast:
     """Epochs that ``a`` takes over those that ``b`` takes, seed by seed, to the higher of their two best losses."""
-    found = epoch_ratios(b, a)
-    contrast = Contrast(
-        *(a.label, b.label, "epochs to as low a loss", direction, margin, math.nan, *_NOWHERE, 0),
-        is_ratio=True,
-        note="" if found else "runs that do not beat guessing, or have no curve, reach no common loss",
-    )
-    ones = dict.fromkeys(found, 0.0)
-    return _contrast(contrast, _logarithms(found), ones, by_results=_chooses_seeds(a) and _chooses_seeds(b))
+    return _contrast_epochs(a, b, "epochs to as low a loss", direction, margin, 1.0)
 
 
 def contrast_time(a: Group, b: Group, step: Contrast, direction: str = "lower") -> Contrast:
@@ -223,15 +211,7 @@ def contrast_time(a: Group, b: Group, step: Contrast, direction: str = "lower") 
 
     Of the interval of ``step``, ``a`` over ``b`` in batches of one size, it is the end that favours the claim least.
     """
-    factor = step.alone[direction == "lower"]
-    found = {seed: epochs * factor for seed, epochs in epoch_ratios(b, a).items()}
-    contrast = Contrast(
-        *(a.label, b.label, "time to as low a loss", direction, RATIO, math.nan, *_NOWHERE, 0),
-        is_ratio=True,
-        note="" if found else "there is no common loss to reach",
-    )
-    ones = dict.fromkeys(found, 0.0)
-    return _contrast(contrast, _logarithms(found), ones, by_results=_chooses_seeds(a) and _chooses_seeds(b))
+    return _contrast_epochs(a, b, "time to as low a loss", direction, RATIO, step.alone[direction == "lower"])
 
 
 def decision_between(a: Group, b: Group) -> Decision | None:
@@ -306,6 +286,29 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
     if not verdicts or "contradicted" in verdicts:
         return "contradicted" if verdicts else "undecided"
     return "undecided" if "undecided" in verdicts else "confirmed"
+
+
+def _contrast_epochs(a: Group, b: Group, metric: str, direction: str, margin: float, factor: float) -> Contrast:
+    found = {seed: epochs * factor for seed, epochs in epoch_ratios(b, a).items()}
+    note, closed = _reservations(a, b, worse_is_higher=True)
+    empty = Contrast(
+        *(a.label, b.label, metric, direction, margin, math.nan, *_NOWHERE, 0),
+        is_ratio=True,
+        note=note if found else "there is no loss below that of guessing which runs of both reach",
+        closed=closed,
+    )
+    ones = dict.fromkeys(found, 0.0)
+    return _contrast(empty, _logarithms(found), ones, by_results=_chooses_seeds(a) and _chooses_seeds(b))
+
+
+def _reservations(a: Group, b: Group, worse_is_higher: bool) -> tuple[str, tuple[bool, bool]]:
+    """Why less is claimed than the values show, and whether the interval may have a lower and an upper bound."""
+    lost = [(of, _lost_by(of) & other.runs.keys()) for of, other in ((a, b), (b, a))]
+    at_an_end = [of.label for of in (a, b) if is_at_an_end(of)]
+    closed = (False, False) if at_an_end else (not lost[0][1], not lost[1][1])[:: -1 if worse_is_higher else 1]
+    notes = [f"{of.label} lost seeds that the other has" for of, seeds in lost if seeds]
+    notes += [f"the learning rate of {label} lies at the end of its range" for label in at_an_end]
+    return "; ".join(notes), closed
 
 
 def _contrast(

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from trainlab.statistics import holm, holm_intervals, paired
+from trainlab.statistics import bonferroni_intervals, holm, holm_intervals, paired
 
 CLEAR = paired([0.50, 0.51, 0.53, 0.52], [0.40, 0.405, 0.43, 0.415])  # p about 1e-5
 NEAR = paired([0.50, 0.51, 0.53, 0.52], [0.49, 0.505, 0.515, 0.515])  # p about 0.03
@@ -36,3 +36,11 @@ def test_where_all_are_significant_each_has_bonferronis_interval_which_ends_at_z
 def test_one_alone_has_its_own_interval():
     ((low, high),) = holm_intervals([OPEN])
     assert (low, high) == pytest.approx((OPEN.mean - OPEN.half_width, OPEN.mean + OPEN.half_width))
+
+
+def test_bonferronis_intervals_have_both_bounds_and_widen_with_the_number_of_tests():
+    first, second, untested = bonferroni_intervals([CLEAR, OPEN, UNTESTED])
+    for one, found in ((CLEAR, first), (OPEN, second)):
+        half = stats.t.ppf(1 - 0.05 / 4, 3) * one.error
+        assert found == pytest.approx((one.mean - half, one.mean + half))
+    assert all(map(math.isnan, untested))
